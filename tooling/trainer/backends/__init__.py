@@ -1,0 +1,105 @@
+"""Where a run is executed: what every backend can do, and the backends there are.
+
+A started job does not depend on this process: it goes on when the launcher dies, and whoever looks next
+(`trainer reconcile`, the next `trainer run`) can attach to it by what was written down.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from trainer.errors import BadInput
+from trainer.images import ImagePlan
+from trainer.parameters import nearest
+from trainer.plan import RunPlan
+from trainer.server import Bridge
+from trainer.workspace import Workspace
+
+BACKENDS = ("docker", "local")
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What a job needs beyond the plan. `folder` is the run's own, on the host; printing shows no secret."""
+
+    run_id: str
+    folder: Path
+    archive: Path
+    environment: Mapping[str, str]
+    secret_environment: Mapping[str, str] = field(repr=False)
+    credentials: tuple[str, str] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class End:
+    """How a job ended, as its backend saw it."""
+
+    exit_code: int | None
+    """As the operating system told it, 128 + n for signal n; None when nobody saw it."""
+    out_of_memory: bool = False
+    stopped_by_others: bool = False
+
+
+class Job(Protocol):
+    """A started job."""
+
+    def follow(self) -> Iterator[bytes]:
+        """Its output from the beginning, live, until it ends."""
+
+    def output(self) -> Iterator[bytes]:
+        """Its output so far."""
+
+    def end(self) -> End | None:
+        """How it ended; None while it runs."""
+
+    def stop(self) -> None:
+        """End it within 10 s, politely first: SIGINT, then SIGKILL."""
+
+    def remove(self) -> None:
+        """Leave nothing of it behind. Safe to call twice."""
+
+
+class Backend(Protocol):
+    """A place to run in."""
+
+    name: str
+
+    def connect(self) -> None:
+        """Raise `EngineError` (or another) at once when runs cannot be executed here."""
+
+    def bridge(self) -> Bridge | None:
+        """The network that its jobs reach this host by, if it is not the host's own loopback."""
+
+    def reachable_uri(self, uri: str) -> str:
+        """The address of a tracking server as a job has to write it."""
+
+    def prepare(self, image: ImagePlan, report: Callable[[str], None]) -> str:
+        """See to it that the image is there and return its identity; `report` gets the build's lines."""
+
+    def start(self, plan: RunPlan, launch: Launch) -> Job:
+        """Start the job. On failure nothing of it is left behind."""
+
+    def attach(self, run_id: str, folder: Path) -> Job:
+        """The job that was started for that run, perhaps by a process that is gone."""
+
+
+def shell_variables(variables: Mapping[str, str]) -> str:
+    """Variables as a file that `sh` reads, whatever characters the values have."""
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
+
+
+def named(name: str, workspace: Workspace) -> Backend:
+    """The backend of that name; raises `BadInput` with the nearest one."""
+    if name == "docker":
+        from trainer.backends.docker import DockerBackend
+
+        return DockerBackend(workspace)
+    if name == "local":
+        from trainer.backends.local import LocalBackend
+
+        return LocalBackend(workspace)
+    raise BadInput(f"There is no backend {name}.", nearest(name, BACKENDS, "The backends are"))

@@ -1,0 +1,289 @@
+"""Runs in a container of the Docker engine, over its API.
+
+The code and the secrets are put into the created container as archives, so that a remote engine works as
+well as a local one and nothing secret is in the container's configuration.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, cast
+from urllib.parse import urlsplit
+
+from trainer import build, engine
+from trainer.backends import End, Job, Launch, shell_variables
+from trainer.errors import BadInput, EngineError, GpuError, RunLost, TrackingError
+from trainer.images import ImagePlan
+from trainer.plan import RunPlan, bytes_of, host_ids
+from trainer.server import Bridge
+from trainer.tracking import CONTAINER_HOST, Server
+from trainer.workspace import Workspace
+
+if TYPE_CHECKING:
+    import docker
+    from docker.models.containers import Container
+
+HOME = "/trainer/home"
+RUN_LABEL = "trainer.run-id"
+PATIENCE_S = 60
+GRACE_S = 7  # and the engine needs a moment on top of it: 10 s is the promise
+_LOG = {"max-size": "-1"}  # rotation would lose the beginning of train.log
+
+
+class _State(TypedDict):
+    Status: str
+    ExitCode: int
+    OOMKilled: bool
+
+
+class DockerJob:
+    """One container."""
+
+    def __init__(self, client: docker.DockerClient, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def follow(self) -> Iterator[bytes]:
+        """The container's output, live. A closed stream is no end: look again until the container stopped."""
+        since: float | None = None
+        give_up: float | None = None
+        while True:
+            try:
+                yield from self._logs(follow=True, since=since)
+                since, give_up = time.time(), None
+                if self.end() is not None:
+                    return
+            except EngineError:
+                # The engine may be restarting; its containers are looked at again when it is back.
+                since, give_up = since or time.time(), give_up or time.monotonic() + PATIENCE_S
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(1)
+
+    def output(self) -> Iterator[bytes]:
+        """All of the container's output so far."""
+        return self._logs(follow=False)
+
+    def _logs(self, *, follow: bool, since: float | None = None) -> Iterator[bytes]:
+        with engine.failures():
+            container = self._container()
+            if container is not None:
+                yield from container.logs(stream=True, follow=follow, since=since or 0)
+
+    def end(self) -> End | None:
+        """How the container ended; an end nobody saw if it is gone."""
+        with engine.failures():
+            container = self._container()
+            if container is None:
+                return End(None)
+            state = cast(_State, container.attrs["State"])
+            if state["Status"] not in ("exited", "dead"):
+                return None
+            code = state["ExitCode"]
+            return End(code, state["OOMKilled"], self._was_stopped(container))
+
+    def _was_stopped(self, container: Container) -> bool:
+        """Whether the engine sent it a signal: somebody's `docker stop`, or the engine's own shutdown."""
+        events = self._client.events(  # type: ignore[call-overload]  # fractions of a second are taken too
+            since=container.attrs["Created"],
+            until=f"{time.time():.9f}",
+            decode=True,
+            filters={"container": container.id, "event": "kill"},
+        )
+        return any(True for _ in events)
+
+    def stop(self) -> None:
+        """SIGINT (a Python script runs its `finally`), SIGKILL after the grace period."""
+        from docker.errors import APIError
+
+        with engine.failures(), contextlib.suppress(APIError):
+            container = self._container()
+            if container is not None:
+                container.stop(timeout=GRACE_S)
+
+    def remove(self) -> None:
+        """Remove the container with its anonymous volumes, killing it if it still runs."""
+        from docker.errors import APIError
+
+        with engine.failures(), contextlib.suppress(APIError):
+            container = self._container()
+            if container is not None:
+                container.remove(force=True, v=True)
+
+    def _container(self) -> Container | None:
+        from docker.errors import NotFound
+
+        try:
+            return self._client.containers.get(self._name)
+        except NotFound:
+            return None
+
+
+class DockerBackend:
+    """Runs on the engine that the `docker` command uses."""
+
+    name = "docker"
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._client: docker.DockerClient | None = None
+
+    @property
+    def client(self) -> docker.DockerClient:
+        """The connection to the engine, made when it is first needed."""
+        if self._client is None:
+            self._client = engine.connect()
+        return self._client
+
+    def connect(self) -> None:
+        """Raises `EngineError` when no engine answers."""
+        _ = self.client
+
+    def bridge(self) -> Bridge | None:
+        """This host's address on the containers' network."""
+        with engine.failures():
+            return engine.bridge(self.client)
+
+    def reachable_uri(self, uri: str) -> str:
+        """The same server as a container writes it; raises `TrackingError` where that cannot be."""
+        if urlsplit(seen := Server(uri).container_uri).hostname == CONTAINER_HOST:
+            address = engine.endpoint()
+            if engine.is_remote(address):
+                raise TrackingError(
+                    f"The engine at {address} is another machine: its containers cannot reach {uri}.",
+                    "Set MLFLOW_TRACKING_URI to a server that both machines reach.",
+                )
+        return seen
+
+    def prepare(self, image: ImagePlan, report: Callable[[str], None]) -> str:
+        """Build the image if it is missing or stale; returns the engine's id of it."""
+        return build.ensure(self._workspace, self.client, image, report)[0]
+
+    def start(self, plan: RunPlan, launch: Launch) -> Job:
+        """Create the container, put code and secrets into it, start it."""
+        from docker.errors import APIError
+
+        self._check_mounts(plan)
+        job = DockerJob(self.client, container_name(launch.run_id))
+        try:
+            with engine.failures():
+                container = self.client.api.create_container_from_config(
+                    container_config(self.client, plan, launch), container_name(launch.run_id)
+                )["Id"]
+                self.client.api.put_archive(container, "/", _private_files(launch))
+                with launch.archive.open("rb") as archive:
+                    self.client.api.put_archive(container, "/trainer", archive)
+                try:
+                    self.client.api.start(container)
+                except APIError as problem:
+                    raise _start_failure(plan, problem) from None
+        except BaseException:
+            job.remove()
+            raise
+        return job
+
+    def attach(self, run_id: str, folder: Path) -> Job:  # noqa: ARG002 (a container is found by its name)
+        """The container of that run."""
+        return DockerJob(self.client, container_name(run_id))
+
+    def _check_mounts(self, plan: RunPlan) -> None:
+        address = engine.endpoint()
+        files = [mount.source for mount in plan.mounts if mount.kind == "bind"]
+        if files and engine.is_remote(address):
+            raise BadInput(
+                f"{files[0]} is on this machine; the engine at {address} cannot mount it.",
+                "Run on a local engine, or let the script read the data from a URI.",
+            )
+
+
+def container_name(run_id: str) -> str:
+    """`trainer-` and the run's id: so a run's container is found without looking it up."""
+    return f"trainer-{run_id}"
+
+
+def container_config(client: docker.DockerClient, plan: RunPlan, launch: Launch) -> dict[str, object]:
+    """The body of the engine's "create a container" call. No secret value is in it."""
+    from docker.types import DeviceRequest, LogConfig, Mount
+
+    memory = bytes_of(plan.memory) if plan.memory else None
+    ids = host_ids()
+    host = client.api.create_host_config(
+        mounts=[Mount(m.target, m.source, m.kind, read_only=m.read_only) for m in plan.mounts],
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        init=True,
+        extra_hosts={CONTAINER_HOST: "host-gateway"},
+        shm_size=bytes_of(plan.shared_memory),
+        mem_limit=memory,
+        memswap_limit=memory,  # equal to the limit: no swap on top of it
+        device_requests=[DeviceRequest(**request) for request in device_requests(plan.gpus)],
+        log_config=LogConfig(type="json-file", config=_LOG),
+    )
+    return client.api.create_container_config(
+        plan.image.tag,
+        ["sh", "/trainer/start.sh", "/trainer/environment", *plan.command],
+        user=f"{ids[0]}:{ids[1]}" if ids else None,
+        environment={**plan.environment, **launch.environment, "HOME": HOME, "USER": "trainer"},
+        working_dir="/trainer/code",
+        labels={RUN_LABEL: launch.run_id},
+        stop_signal="SIGINT",
+        host_config=host,
+    )
+
+
+class _Devices(TypedDict, total=False):
+    count: int
+    device_ids: list[str]
+    capabilities: list[list[str]]
+
+
+def device_requests(gpus: str) -> list[_Devices]:
+    """What `docker run --gpus` makes of its argument."""
+    capabilities = [["gpu"]]
+    if gpus == "none":
+        return []
+    if gpus.startswith("device="):
+        return [{"device_ids": gpus.removeprefix("device=").split(","), "capabilities": capabilities}]
+    return [{"count": -1 if gpus == "all" else int(gpus), "capabilities": capabilities}]
+
+
+def _private_files(launch: Launch) -> bytes:
+    """trainer/ with the start script, the secret variables and MLflow's credentials file, as a tar."""
+    uid, gid = host_ids() or (1000, 1000)
+    start = Path(__file__).with_name("start.sh").read_text()
+    files = {"trainer/start.sh": start, "trainer/environment": shell_variables(launch.secret_environment)}
+    if launch.credentials:
+        files["trainer/home/.mlflow/credentials"] = credentials_file(launch.credentials)
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for folder in ("trainer", "trainer/home", "trainer/home/.mlflow"):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, 0o700, uid, gid
+            tar.addfile(entry)
+        for name, text in files.items():
+            entry = tarfile.TarInfo(name)
+            content = text.encode()
+            entry.size, entry.mode, entry.uid, entry.gid = len(content), 0o600, uid, gid
+            tar.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def credentials_file(credentials: tuple[str, str]) -> str:
+    """The file ~/.mlflow/credentials, which MLflow's client reads by itself; its parser doubles `%`."""
+    username, password = (text.replace("%", "%%") for text in credentials)
+    return f"[mlflow]\nmlflow_tracking_username = {username}\nmlflow_tracking_password = {password}\n"
+
+
+def _start_failure(plan: RunPlan, problem: Exception) -> Exception:
+    text = str(getattr(problem, "explanation", "") or problem)
+    if "could not select device driver" in text or "nvidia" in text.lower():
+        return GpuError(
+            f"--gpus {plan.gpus}: the Docker engine cannot give a GPU to a container.",
+            "Install the NVIDIA container toolkit, or say --gpus none to run on the CPU on purpose.",
+        )
+    return RunLost(f"The container could not be started: {text}", "See `docker info` and the engine's log.")

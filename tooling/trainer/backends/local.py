@@ -1,0 +1,205 @@
+"""Runs as a process of this machine, in a virtual environment made from the image's lock file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from trainer import images, locks, process
+from trainer.backends import End, Job, Launch, shell_variables
+from trainer.errors import BadInput, GpuError, ImageError
+from trainer.images import ImagePlan
+from trainer.plan import RunPlan
+from trainer.server import Bridge
+from trainer.workspace import Workspace
+
+GRACE_S = 7
+_POLL_S = 0.05
+_HERE = Path(__file__).parent
+# What a process needs of its surroundings; everything else is passed only if the project declares it.
+_INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE",
+              "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")  # fmt: skip
+
+
+class LocalJob:
+    """One process group and the folder it runs in."""
+
+    def __init__(self, folder: Path, child: subprocess.Popen[bytes] | None = None) -> None:
+        self._folder = folder
+        self._child = child
+
+    def follow(self) -> Iterator[bytes]:
+        """The output file as it grows."""
+        with (self._folder / "output").open("rb") as written:
+            while True:
+                ended = self.end() is not None
+                yield from iter(lambda: written.read(1 << 16), b"")
+                if ended:
+                    return
+                time.sleep(_POLL_S)
+
+    def output(self) -> Iterator[bytes]:
+        """The output file so far."""
+        with contextlib.suppress(FileNotFoundError), (self._folder / "output").open("rb") as written:
+            yield from iter(lambda: written.read(1 << 16), b"")
+
+    def end(self) -> End | None:
+        """The exit code that was written down; unknown if the process is gone without one."""
+        if self._child is not None:
+            self._child.poll()  # or it would stay a zombie
+        with contextlib.suppress(FileNotFoundError):
+            return End(int((self._folder / "exit_code").read_text()))
+        return None if locks.held(self._folder / "job.alive") else End(None)
+
+    def stop(self) -> None:
+        """SIGINT to the whole group, SIGKILL after the grace period."""
+        self._signal(signal.SIGINT)
+        give_up = time.monotonic() + GRACE_S
+        while self.end() is None and time.monotonic() < give_up:
+            time.sleep(_POLL_S)
+        self._signal(signal.SIGKILL)
+        while locks.held(self._folder / "job.alive") and time.monotonic() < give_up + 2:
+            time.sleep(_POLL_S)
+
+    def _signal(self, number: int) -> None:
+        # The lock says that the group is still the one we started, not a later one with the same number.
+        if locks.held(self._folder / "job.alive"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
+                os.killpg(int((self._folder / "pid").read_text()), number)
+
+    def remove(self) -> None:
+        """End what still runs; the folder itself belongs to the launcher."""
+        self._signal(signal.SIGKILL)
+
+
+class LocalBackend:
+    """Runs on this machine without a container."""
+
+    name = "local"
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def connect(self) -> None:
+        """This machine is always there."""
+
+    def bridge(self) -> Bridge | None:
+        """Processes of this host use its loopback."""
+        return None
+
+    def reachable_uri(self, uri: str) -> str:
+        """The same address."""
+        return uri
+
+    def prepare(self, image: ImagePlan, report: Callable[[str], None]) -> str:
+        """Make the virtual environment if it is not there; returns its folder's name."""
+        place = self._environment(image)
+        complete = place / "trainer-complete"
+        with locks.exclusive(place.with_suffix(".lock")):
+            if not complete.exists():
+                shutil.rmtree(place, ignore_errors=True)
+                for command in environment_commands(self._workspace, image, place):
+                    _install(command, report)
+                complete.touch()
+        return place.name
+
+    def start(self, plan: RunPlan, launch: Launch) -> Job:
+        """Unpack the code in the run's folder and start the command there."""
+        if plan.memory:
+            raise BadInput(
+                "--memory needs a container: the local backend cannot limit memory.",
+                "Leave it out, or use the docker backend.",
+            )
+        folder = launch.folder
+        with tarfile.open(launch.archive) as code:
+            code.extractall(folder, filter="data")
+        secret = dict(launch.secret_environment)
+        if launch.credentials:
+            secret["MLFLOW_TRACKING_USERNAME"], secret["MLFLOW_TRACKING_PASSWORD"] = launch.credentials
+        _write_private(folder / "environment", shell_variables(secret))
+        alive = locks.acquire(folder / "job.alive")
+        if alive is None:
+            raise RuntimeError("a run's folder is used by one job alone")
+        with (folder / "output").open("wb") as output:
+            child = subprocess.Popen(
+                ["sh", str(_HERE / "local_start.sh"), str(folder / "exit_code"), str(_HERE / "start.sh"),
+                 str(folder / "environment"), *plan.command],
+                cwd=folder / "code", env=self._variables(plan, launch), stdin=subprocess.DEVNULL,
+                stdout=output, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=[alive],
+            )  # fmt: skip
+        (folder / "pid").write_text(str(child.pid))
+        os.close(alive)
+        return LocalJob(folder, child)
+
+    def attach(self, run_id: str, folder: Path) -> Job:  # noqa: ARG002 (a process is found by its folder)
+        """The process that was started in that folder."""
+        return LocalJob(folder)
+
+    def _environment(self, image: ImagePlan) -> Path:
+        python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        return self._workspace.state / "environments" / f"{image.spec.name}-{image.digest[:12]}-py{python}"
+
+    def _variables(self, plan: RunPlan, launch: Launch) -> dict[str, str]:
+        environment = self._environment(plan.image)
+        variables = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        variables |= {**plan.environment, **launch.environment, **_gpu_variables(plan.gpus)}
+        return variables | {
+            "VIRTUAL_ENV": str(environment),
+            "PATH": f"{environment / 'bin'}:{variables.get('PATH', os.defpath)}",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+
+def environment_commands(workspace: Workspace, image: ImagePlan, place: Path) -> list[list[str]]:
+    """How the environment is made: the image's own lock and trainkit, installed by uv."""
+    from uv import find_uv_bin
+
+    uv, python = find_uv_bin(), str(place / "bin" / "python")
+    install = [uv, "pip", "install", "--python", python, "--compile-bytecode"]
+    return [
+        [uv, "venv", "--python", sys.executable, str(place)],
+        [*install, "--require-hashes", "-r", str(image.spec.lock)],
+        [*install, "--no-deps", str(images.trainkit(workspace))],
+    ]
+
+
+def _install(command: list[str], report: Callable[[str], None]) -> None:
+    last = ""
+    try:
+        for line in process.lines(command):
+            last = line.strip() or last
+            report(line)
+    except subprocess.CalledProcessError:
+        raise ImageError(
+            f"The local environment could not be made: {last}",
+            "Check that the package registry can be reached, then try again.",
+        ) from None
+
+
+def _write_private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+
+
+def _gpu_variables(gpus: str) -> dict[str, str]:
+    if gpus == "none":
+        return {"CUDA_VISIBLE_DEVICES": ""}
+    if process.capture(["nvidia-smi", "-L"]) is None:
+        raise GpuError(
+            f"--gpus {gpus}: this machine has no usable NVIDIA GPU (nvidia-smi does not answer).",
+            "Install the driver, or say --gpus none to run on the CPU on purpose.",
+        )
+    if gpus == "all":
+        return {}
+    devices = gpus.removeprefix("device=") if "=" in gpus else ",".join(map(str, range(int(gpus))))
+    return {"CUDA_VISIBLE_DEVICES": devices}

@@ -1,0 +1,117 @@
+"""Building trainer images with BuildKit; an image that is up to date costs one look-up."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trainer import engine, process
+from trainer.errors import EngineError, ImageError
+from trainer.images import ImagePlan
+from trainer.workspace import Workspace
+
+if TYPE_CHECKING:
+    import docker
+
+_LINES_SHOWN = 15
+
+
+def image_id(client: docker.DockerClient, tag: str) -> str | None:
+    """The engine's id of the image, or None when it is not there."""
+    from docker.errors import ImageNotFound
+
+    with engine.failures():
+        try:
+            return str(client.api.inspect_image(tag)["Id"])
+        except ImageNotFound:
+            return None
+
+
+def ensure(
+    workspace: Workspace,
+    client: docker.DockerClient,
+    image: ImagePlan,
+    report: Callable[[str], None],
+    *,
+    anew: bool = False,
+) -> tuple[str, bool]:
+    """Have the image: its id, and whether anything was built. Parents are built first.
+
+    `report` gets the build's output line by line. Raises `ImageError` with the end of it, `EngineError`
+    when BuildKit is missing. `anew` builds even what is up to date, from an empty layer cache.
+    """
+    found = image_id(client, image.tag)
+    if found and not anew:
+        return found, False
+    if image.parent:
+        ensure(workspace, client, image.parent, report, anew=anew)
+    buildx_version()
+    command = image.build_command()
+    if anew:
+        command.insert(3, "--no-cache")
+    _build(workspace, image, command, report)
+    built = image_id(client, image.tag)
+    if built is None:
+        raise ImageError(
+            f"The build of {image.tag} ended well, but the engine at {engine.endpoint()} does not have it.",
+            "docker buildx builds elsewhere: choose its builder with `docker buildx use default`.",
+        )
+    return built, True
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the engine has of an image: `up to date`, `stale` (built from other inputs) or `not built`."""
+
+    status: str
+    size_mb: int | None = None
+
+
+def look(client: docker.DockerClient, image: ImagePlan) -> Found:
+    """Compare the engine's images with the plan."""
+    with engine.failures():
+        for tag, status in ((image.tag, "up to date"), (image.latest, "stale")):
+            if image_id(client, tag):
+                return Found(status, round(client.api.inspect_image(tag)["Size"] / 1e6))
+    return Found("not built")
+
+
+def buildx_version() -> str:
+    """The version of buildx; raises `EngineError` with the way to get it."""
+    if shutil.which("docker") is None:
+        raise EngineError(
+            "The program docker is not installed; images are built with `docker buildx`.",
+            "Install the Docker CLI with its buildx plug-in (packages docker-cli and docker-buildx).",
+        )
+    told = process.capture(["docker", "buildx", "version"])
+    if told is None:
+        raise EngineError(
+            "docker has no buildx, which the images are built with.",
+            "Install it: apt-get install docker-buildx-plugin (in Debian's own packages: docker-buildx).",
+        )
+    return told.strip()
+
+
+def _build(workspace: Workspace, image: ImagePlan, command: list[str], report: Callable[[str], None]) -> None:
+    log = workspace.state / f"build-{image.spec.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    last: deque[str] = deque(maxlen=_LINES_SHOWN)
+    try:
+        with log.open("w") as written:
+            for line in process.lines(command):
+                written.write(line + "\n")
+                last.append(line)
+                report(line)
+    except subprocess.CalledProcessError:
+        if re.search(r"^ > \[internal\] load metadata", log.read_text(), re.MULTILINE):
+            raise ImageError(
+                f"The base image {image.base_image} is neither here nor can it be pulled.",
+                "Name one that is: --base-image IMAGE, TRAINER_BASE_IMAGE, or base_image in trainer.yaml.",
+            ) from None
+        cause = next((line for line in reversed(last) if line.strip()), "no output")
+        raise ImageError(f"The build of {image.spec.name} failed: {cause.strip()}", f"See {log}") from None

@@ -1,0 +1,35 @@
+"""`trainer doctor`: is everything there that a run needs?"""
+
+from __future__ import annotations
+
+import click
+
+from trainer.cli import screen
+from trainer.cli.context import pass_workspace
+from trainer.errors import CheckFailed
+from trainer.workspace import Workspace
+
+_MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗", "red")}
+
+
+@click.command(epilog="Example: trainer doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@pass_workspace
+def doctor(workspace: Workspace, as_json: bool) -> None:
+    """Check engine, disk, GPU, secrets and tracking server, and say how to mend what is wrong."""
+    from trainer import doctor as use_case
+
+    checks = []
+    for check in use_case.checks(workspace):
+        checks.append(check)
+        if not as_json:
+            mark, colour = _MARKS[check.status]
+            click.echo(f"{click.style(mark, fg=colour, bold=True)} {check.name}: {check.found}")
+            if check.mend:
+                click.echo(f"    {click.style('mend:', bold=True)} {check.mend}")
+    if as_json:
+        screen.as_json([check.as_json() for check in checks])
+    failed = [check.name for check in checks if check.status == "failure"]
+    if failed:
+        raise CheckFailed(f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}.",
+                          "Do what is said under each of them.")  # fmt: skip

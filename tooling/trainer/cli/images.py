@@ -1,0 +1,85 @@
+"""`trainer build-image` and `trainer images`."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import CompletionItem
+
+from trainer import images as declared
+from trainer.cli import context, screen
+from trainer.cli.context import pass_workspace
+from trainer.errors import BadInput, TrainerError
+from trainer.workspace import Workspace
+
+
+def _complete_image(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    try:
+        found = declared.discover(context.of(ctx))
+    except TrainerError:
+        return []
+    return [CompletionItem(name, help=image.description) for name, image in found.items()
+            if name.startswith(incomplete)]  # fmt: skip
+
+
+@click.command("build-image", epilog="Example: trainer build-image sklearn")
+@click.argument("names", nargs=-1, metavar="NAME…", shell_complete=_complete_image)
+@click.option("--all", "everything", is_flag=True, help="Build every image of the workspace.")
+@click.option("--base-image", metavar="IMAGE", help="Build on this image. [$TRAINER_BASE_IMAGE]")
+@click.option("--no-cache", is_flag=True, help="Build anew, even what is up to date.")
+@click.option("--dry-run", is_flag=True, help="Print the commands; build nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@pass_workspace
+def build_image(
+    workspace: Workspace, names: tuple[str, ...], everything: bool, base_image: str | None, no_cache: bool,
+    dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Build trainer images; one that is up to date is left alone."""
+    from trainer import build, engine
+
+    if bool(names) == everything:
+        raise BadInput("Name the images to build, or say --all.", "`trainer images` lists them.")
+    wanted = sorted(declared.discover(workspace)) if everything else names
+    plans = [declared.plan(workspace, declared.spec(workspace, name), base_image) for name in wanted]
+    if dry_run:
+        for plan in plans:
+            click.echo(" ".join(plan.build_command()))
+        return
+    client = engine.connect()
+    results = []
+    with screen.Progress() as progress:
+        for plan in plans:
+            progress.step(f"Building {plan.tag}")
+            image_id, built = build.ensure(workspace, client, plan, progress.detail, anew=no_cache)
+            results.append({"name": plan.spec.name, "tag": plan.tag, "id": image_id, "built": built})
+    if as_json:
+        screen.as_json(results)
+        return
+    for result in results:
+        click.echo(f"{result['tag']}  {'built' if result['built'] else 'up to date'}")
+
+
+@click.command(epilog="Example: trainer images --json")
+@click.option(
+    "--base-image", metavar="IMAGE", help="Compare with builds on this image. [$TRAINER_BASE_IMAGE]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@pass_workspace
+def images(workspace: Workspace, base_image: str | None, as_json: bool) -> None:
+    """List the trainer images and whether they are built and up to date."""
+    from trainer import build, engine
+
+    client = engine.connect()
+    rows = []
+    for image in declared.discover(workspace).values():
+        plan = declared.plan(workspace, image, base_image)
+        found = build.look(client, plan)
+        rows.append({"name": image.name, "status": found.status, "tag": plan.tag, "size_mb": found.size_mb,
+                     "gpu": image.gpu, "description": image.description})  # fmt: skip
+    if as_json:
+        screen.as_json(rows)
+        return
+    screen.table(
+        ("NAME", "STATUS", "SIZE", "TAG", "DESCRIPTION"),
+        [(str(row["name"]), str(row["status"]), f"{row['size_mb']} MB" if row["size_mb"] else "",
+          str(row["tag"]), str(row["description"])) for row in rows],
+    )  # fmt: skip

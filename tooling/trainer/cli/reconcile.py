@@ -1,0 +1,40 @@
+"""`trainer reconcile`: end the runs that nobody looks after."""
+
+from __future__ import annotations
+
+import click
+
+from trainer.cli import screen
+from trainer.cli.context import pass_workspace
+from trainer.workspace import Workspace
+
+
+@click.command(epilog="Example: trainer reconcile")
+@click.option("--wait", "run_id", metavar="RUN", help="Look after this detached run until it ends.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@pass_workspace
+def reconcile(workspace: Workspace, run_id: str | None, as_json: bool) -> None:
+    """End runs whose launcher is gone: their log is stored, their status set, their container removed.
+
+    Runs that are still going are left alone. `trainer run` does this by itself.
+    """
+    from trainer import reconcile as use_case
+
+    findings = [use_case.wait_for(workspace, run_id)] if run_id else list(use_case.reconcile(workspace))
+    rows = [
+        {"run_id": finding.record.run_id, "project": finding.record.project, "status": finding.status,
+         "error": finding.error.message if finding.error else None}
+        for finding in findings
+    ]  # fmt: skip
+    if as_json:
+        screen.as_json(rows)
+    elif rows:
+        screen.table(
+            ("RUN", "PROJECT", "STATUS"),
+            [(str(r["run_id"]), str(r["project"]), str(r["status"])) for r in rows],
+        )
+    else:
+        click.echo("Nothing to do: every run is looked after.")
+    for finding in findings:
+        if finding.error:
+            raise finding.error

@@ -1,0 +1,291 @@
+"""`trainer run`: its options, help and completion come from the project's MLproject file."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterable, Mapping
+
+import click
+from click.shell_completion import CompletionItem
+
+from trainer import plan as plans
+from trainer import projects, sources
+from trainer.cli import context, screen
+from trainer.errors import BadInput, TrainerError
+from trainer.parameters import Parameter
+from trainer.projects import EntryPoint, Project
+
+_PROJECT = "trainer.project"
+_PREFIX = "parameter_"
+
+
+class ProjectCommand(click.Command):
+    """A command whose options are its own and the parameters of the project it is given."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Find the project among the arguments first, then parse them with its parameters as options."""
+        found = self._find(ctx, args)
+        if found:
+            ctx.meta[_PROJECT] = found
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as problem:
+            if found and not ctx.resilient_parsing and problem.option_name.startswith("--"):
+                project, entry_point = found
+                own = [name for parameter in self.params for name in parameter.opts if name.startswith("--")]
+                raise projects.unknown_parameter(project, entry_point, problem.option_name, own) from None
+            raise
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The command's own options and the project's parameters."""
+        own = super().get_params(ctx)
+        taken = {name for parameter in own for name in parameter.opts}
+        _, entry_point = ctx.meta.get(_PROJECT, (None, None))
+        parameters = entry_point.parameters if entry_point else ()
+        return [*own, *(_option(parameter) for parameter in parameters if parameter.option not in taken)]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The project's parameters in a section of their own, above the options of `trainer run`."""
+        groups: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
+        for parameter in self.get_params(ctx):
+            if record := parameter.get_help_record(ctx):
+                groups[(parameter.name or "").startswith(_PREFIX)].append(record)
+        if groups[True]:
+            project, entry_point = ctx.meta[_PROJECT]
+            with formatter.section(f"Parameters of {project.name}, entry point {entry_point.name}"):
+                formatter.write_dl(groups[True])
+        else:
+            with contextlib.suppress(TrainerError), formatter.section("Projects of this workspace"):
+                formatter.write_dl([(name, "") for name in sources.names(context.of(ctx))])
+        with formatter.section("Options"):
+            formatter.write_dl(groups[False])
+
+    def _find(self, ctx: click.Context, args: list[str]) -> tuple[Project, EntryPoint] | None:
+        """The project and entry point that the arguments name; None if they name none.
+
+        While completing, whatever is wrong is no error. A git URL is fetched later, for a real run alone.
+        """
+        parser = click.Command.make_parser(self, ctx)
+        parser.ignore_unknown_options = True
+        try:
+            options, _, _ = parser.parse_args(list(args))
+            name = options.get("project")
+            if not isinstance(name, str):
+                return None
+            if name.startswith("-"):
+                raise BadInput(
+                    f"{name} stands where the project should.", "trainer run PROJECT --PARAMETER VALUE"
+                )
+            revision = options.get("version")
+            source = sources.resolve(context.of(ctx), name, revision, fetch=not ctx.resilient_parsing)
+            ctx.call_on_close(source.close)
+            ctx.meta["trainer.source"] = source
+            project = projects.load(source.folder)
+            return project, project.entry_point(str(options.get("entry_point") or "main"))
+        except (click.UsageError, TrainerError):
+            if ctx.resilient_parsing or isinstance(sys.exception(), click.UsageError):
+                return None
+            raise
+
+
+def _option(parameter: Parameter) -> click.Option:
+    hints = [parameter.help] if parameter.help else []
+    if parameter.choices:
+        hints.append("One of " + ", ".join(parameter.choices) + ".")
+    hints.append("Required." if parameter.default is None else f"[default: {parameter.default}]")
+    names = {parameter.option, f"--{parameter.name}"}
+    return click.Option(
+        [*sorted(names), _PREFIX + parameter.name],
+        metavar=parameter.type.upper(),
+        help=" ".join(hints),
+        type=_Value(parameter),
+    )
+
+
+class _Value(click.ParamType[str]):
+    """Any text: the domain checks it, so that `mlflow run` has the same checks. Completes the choices."""
+
+    name = "value"
+
+    def __init__(self, parameter: Parameter) -> None:
+        self._parameter = parameter
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The choices; files and folders for a path."""
+        if self._parameter.type == "path":
+            return [CompletionItem(incomplete, type="file")]
+        return [CompletionItem(choice) for choice in self._parameter.choices if choice.startswith(incomplete)]
+
+
+def _complete_project(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    try:
+        names = sources.names(context.of(ctx))
+    except TrainerError:
+        names = []
+    found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return found or [CompletionItem(incomplete, type="dir")]
+
+
+def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not name:
+            raise BadInput(
+                f"{parameter.opts[-1]} {value} is not NAME=VALUE.", f"{parameter.opts[-1]} NAME=VALUE"
+            )
+        pairs[name] = text
+    return pairs
+
+
+@click.command(
+    cls=ProjectCommand,
+    epilog="Examples: trainer run sklearn --n-estimators 200 --dry-run\n\n"
+    "trainer run https://example.com/team/models.git#forest --version v2",
+)
+@click.argument("project", shell_complete=_complete_project, expose_value=False)
+@click.option("-e", "--entry-point", default="main", show_default=True, help="What to run of the project.")
+@click.option(
+    "-P",
+    "--param",
+    "given",
+    multiple=True,
+    callback=_pairs,
+    metavar="NAME=VALUE",
+    help="A parameter, in MLflow's form; also for one named like an option below.",
+)
+@click.option("--version", "version", metavar="REVISION", help="Commit, tag or branch of a git URL.")
+@click.option("--experiment", metavar="NAME", help="Experiment to log to. [default: the project's name]")
+@click.option("--run-name", metavar="NAME", help="Name of the run. [default: one made up by the server]")
+@click.option("--tag", "tags", multiple=True, callback=_pairs, metavar="KEY=VALUE", help="A tag of the run.")
+@click.option(
+    "--backend",
+    type=click.Choice(["docker", "local", "auto"]),
+    default="docker",
+    show_default=True,
+    help="Where to run; auto is docker where an engine answers, else local.",
+)
+@click.option("--gpus", metavar="GPUS", help="none, all, a number, or device=0,1. [default: as the image]")
+@click.option("--memory", metavar="SIZE", help="Limit of the container's memory, such as 8g.")
+@click.option("--base-image", metavar="IMAGE", help="Base image, should the trainer image have to be built.")
+@click.option("--tracking-uri", metavar="URI", help="Tracking server. [default: the workspace's own]")
+@click.option("--detach", is_flag=True, help="Return when the run has started.")
+@click.option("--dry-run", is_flag=True, help="Print the plan; create nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; all else goes to stderr.")
+@click.pass_context
+def run(
+    ctx: click.Context, /, given: Mapping[str, str], backend: str, tracking_uri: str | None,
+    detach: bool, dry_run: bool, as_json: bool, **options: object,
+) -> None:  # fmt: skip
+    """Run PROJECT: a name under train_code/, a folder with an MLproject file, or a git URL.
+
+    The parameters that the project declares are options too; see trainer run PROJECT --help.
+    """
+    from trainer import launch, reconcile
+
+    workspace = context.of(ctx)
+    loaded, entry_point = ctx.meta[_PROJECT]
+    values = dict(given)
+    for parameter in entry_point.parameters:
+        value = options.get(_PREFIX + parameter.name)
+        if value is not None:
+            values[parameter.name] = str(value)
+    request = plans.RunRequest(
+        project=loaded,
+        source=ctx.meta["trainer.source"].name,
+        entry_point=entry_point.name,
+        parameters=values,
+        experiment=_text(options["experiment"]),
+        run_name=_text(options["run_name"]),
+        tags=_mapping(options["tags"]),
+        backend=_backend(backend),
+        gpus=_text(options["gpus"]),
+        memory=_text(options["memory"]),
+        base_image=_text(options["base_image"]),
+    )
+    plan = plans.make(workspace, request)
+    if dry_run:
+        _print_plan(plan, as_json)
+        return
+    for finding in reconcile.reconcile(workspace):
+        if finding.status != "RUNNING":
+            click.echo(f"Earlier run {finding.record.run_id}: {finding.status}", err=True)
+    with screen.Progress(sys.stderr.buffer if as_json else None) as progress:
+        result = launch.launch(workspace, plan, progress, tracking_uri=tracking_uri, detach=detach)
+    _print_result(result, as_json)
+    if result.error:
+        raise result.error
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _mapping(value: object) -> dict[str, str]:
+    return dict(value) if isinstance(value, dict) else {}
+
+
+def _backend(asked: str) -> str:
+    if asked != "auto":
+        return asked
+    from trainer import engine
+    from trainer.errors import EngineError
+
+    try:
+        engine.connect()
+    except EngineError as problem:
+        click.echo(f"{problem.message} Running on the local backend instead.", err=True)
+        return "local"
+    return "docker"
+
+
+def _print_plan(plan: plans.RunPlan, as_json: bool) -> None:
+    said = plan.as_json()
+    if as_json:
+        screen.as_json(said)
+        return
+    said["image"] = plan.image.tag
+    said["command"] = " ".join(plan.command)
+    said["mounts"] = "\n".join(
+        f"{mount.source} → {mount.target}{' (read-only)' if mount.read_only else ''}" for mount in plan.mounts
+    )
+    rows = []
+    for name, value in said.items():
+        if isinstance(value, Mapping):
+            value = "\n".join(f"{key}={item}" for key, item in value.items())
+        elif isinstance(value, tuple):
+            value = ", ".join(value)
+        rows.append((name.replace("_", " "), "" if value is None else str(value)))
+    screen.table(("What", "Planned"), rows)
+
+
+def _print_result(result: object, as_json: bool) -> None:
+    from trainer.launch import Result
+
+    if not isinstance(result, Result):
+        raise TypeError(result)
+    run_ = result.run
+    if as_json:
+        screen.as_json(
+            {
+                "run_id": run_.id,
+                "name": run_.name,
+                "experiment_id": run_.experiment_id,
+                "status": run_.status,
+                "exit_code": result.exit_code,
+                "metrics": dict(run_.metrics),
+                "url": run_.url,
+                "error": result.error.message if result.error else None,
+            }
+        )
+        return
+    click.echo()
+    if run_.metrics:
+        screen.table(("Metric", "Value"), [(key, f"{run_.metrics[key]:.6g}") for key in sorted(run_.metrics)])
+        click.echo()
+    colour = {"FINISHED": "green", "RUNNING": "yellow"}.get(run_.status, "red")
+    click.echo(f"{click.style(run_.status, fg=colour, bold=True)}  {run_.name}")
+    click.echo(f"{run_.url}")

@@ -1,0 +1,102 @@
+"""Output: steps and progress on stderr, results on stdout, colours only where there is a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from trainer.tracking import Run
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+
+class Progress:
+    """Shows what a long command does: one live line in a terminal, plain lines elsewhere."""
+
+    def __init__(self, output: BinaryIO | None = None) -> None:
+        self._output = output or sys.stdout.buffer
+        self._status: Status | None = None
+        self._step = ""
+        self._at_line_start = True
+
+    def __enter__(self) -> Progress:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave a clean line."""
+        self._stop()
+        if not self._at_line_start:
+            self._write(b"\n")
+
+    def step(self, text: str) -> None:
+        """What is being done now."""
+        self._step = text
+        if sys.stderr.isatty():
+            self._live(text)
+
+    def detail(self, line: str) -> None:
+        """A line of output of the step; its latest one is shown in a terminal, all of them elsewhere."""
+        if sys.stderr.isatty():
+            self._live(f"{self._step}  [dim]{_escape(line.strip()[:90])}[/dim]")
+        elif line.strip():
+            click.echo(line, err=True)
+
+    def started(self, run: Run) -> None:
+        """The run exists."""
+        self._stop()
+        click.echo(f"{click.style('Run', bold=True)} {run.name} ({run.id})", err=True)
+        click.echo(click.style(run.url, fg="blue", underline=True), err=True)
+
+    def output(self, piece: bytes) -> None:
+        """A piece of the run's own output, as it is."""
+        if piece:
+            self._write(piece)
+
+    def _write(self, piece: bytes) -> None:
+        self._output.write(piece)
+        self._output.flush()
+        self._at_line_start = piece.endswith(b"\n")
+
+    def _live(self, text: str) -> None:
+        if self._status is None:
+            from rich.console import Console
+
+            self._status = Console(stderr=True).status(text)
+            self._status.start()
+        self._status.update(text)
+
+    def _stop(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table: aligned columns with a heading, the same in a terminal and in a pipe."""
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        shown.add_column(heading, overflow="fold")
+    for row in rows:
+        shown.add_row(*map(_escape, row))
+    # Without a terminal nothing is to be folded to a guessed width.
+    Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(shown)
+
+
+def as_json(value: object) -> None:
+    """Print a value for another program."""
+    click.echo(json.dumps(value, indent=2, default=str))

@@ -1,0 +1,91 @@
+"""The project's code as one archive: what the container gets is what the run records."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.process import capture
+
+# What never travels, in a folder that git does not look after.
+_LEFT_OUT = {".git", ".venv", ".trainer", "mlruns", "__pycache__"}
+_NEVER = {"secrets.env"}
+
+
+@dataclass(frozen=True)
+class Commit:
+    """Where the code stands in git: the commit, whether files differ from it, and the branch."""
+
+    id: str
+    dirty: bool
+    branch: str
+
+
+def files(folder: Path) -> list[Path]:
+    """The project's files, relative to `folder`: tracked and untracked ones, ignored ones left out."""
+    listed = capture(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=folder)
+    found = (Path(name) for name in listed.split("\0") if name) if listed is not None else _walk(folder)
+    # A tracked file that was deleted is still listed; a submodule is listed as a folder.
+    return sorted({path for path in found if path.name not in _NEVER and _is_content(folder / path)})
+
+
+def _is_content(path: Path) -> bool:
+    return path.is_symlink() or path.is_file()
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for current, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in _LEFT_OUT]
+        links = [name for name in folders if (Path(current) / name).is_symlink()]
+        yield from ((Path(current) / name).relative_to(folder) for name in names + links)
+
+
+def pack(folder: Path, archive: Path, *, uid: int = 0, gid: int = 0) -> str:
+    """Write the project's files to `archive` (tar.gz, under `code/`) and return their digest.
+
+    The digest (sha256, hex) is of names, modes and contents alone, so the same code has the same digest
+    on every machine and at every time. `uid` and `gid` own the files where the archive is unpacked.
+    """
+    digest = hashlib.sha256()
+    with (
+        archive.open("wb") as raw,
+        gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=1, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as tar,
+    ):
+        tar.addfile(_owned(tarfile.TarInfo("code"), uid, gid, 0o755, tarfile.DIRTYPE))
+        for path in files(folder):
+            entry = tar.gettarinfo(folder / path, f"code/{path.as_posix()}")
+            executable = bool(entry.mode & 0o100)
+            _owned(entry, uid, gid, 0o755 if executable else 0o644, entry.type)
+            digest.update(
+                f"\0{path.as_posix()}\0{executable}\0{entry.linkname}\0".encode(errors="surrogateescape")
+            )
+            if entry.isreg():
+                with (folder / path).open("rb") as content:
+                    tar.addfile(entry, content)
+                with (folder / path).open("rb") as content:
+                    digest.update(hashlib.file_digest(content, "sha256").digest())
+            else:
+                tar.addfile(entry)
+    return digest.hexdigest()
+
+
+def _owned(entry: tarfile.TarInfo, uid: int, gid: int, mode: int, kind: bytes) -> tarfile.TarInfo:
+    entry.uid, entry.gid, entry.uname, entry.gname = uid, gid, "", ""
+    entry.mode, entry.mtime, entry.type = mode, 0, kind
+    return entry
+
+
+def commit(folder: Path) -> Commit | None:
+    """The commit that the folder's code comes from, or None outside of git or before a first commit."""
+    head = capture(["git", "rev-parse", "HEAD"], cwd=folder)
+    if head is None:
+        return None
+    changed = capture(["git", "status", "--porcelain", "--", "."], cwd=folder)
+    branch = capture(["git", "rev-parse", "--abbrev-ref", "HEAD"], cwd=folder)
+    return Commit(head.strip(), bool(changed), (branch or "").strip())

@@ -1,0 +1,144 @@
+"""Checking everything that a run needs, without changing anything but a server that is started on demand."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Literal
+
+from trainer import build, engine, images, launch, process, secrets, server
+from trainer.backends import named
+from trainer.errors import TrainerError
+from trainer.tracking import CONTAINER_HOST, Client
+from trainer.workspace import Workspace
+
+if TYPE_CHECKING:
+    import docker
+
+Level = Literal["ok", "warning", "failure"]
+_LEAST_FREE_GB = 10  # an image of the deep-learning kind and its build
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. `mend` is what to do about it, if anything."""
+
+    name: str
+    status: Level
+    found: str
+    mend: str | None = None
+
+    def as_json(self) -> dict[str, str | None]:
+        """The check in JSON's types."""
+        return asdict(self)
+
+
+def checks(workspace: Workspace) -> Iterator[Check]:
+    """Look at one thing after the other; none keeps the others from being looked at."""
+    client: docker.DockerClient | None = None
+    try:
+        client = engine.connect()
+        with engine.failures():
+            told = client.version()["Version"]
+        yield Check("engine", "ok", f"Docker {told} at {engine.endpoint()}")
+    except TrainerError as problem:
+        yield Check("engine", "failure", problem.message, problem.hint)
+    yield _attempt("buildx", _buildx)
+    yield _disk(workspace)
+    yield _gpu()
+    yield _attempt("secrets", lambda: _secrets(workspace))
+    yield from _tracking(workspace, client)
+
+
+def _attempt(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, "ok", look())
+    except TrainerError as problem:
+        return Check(name, "failure", problem.message, problem.hint)
+
+
+def _buildx() -> str:
+    return build.buildx_version()
+
+
+def _disk(workspace: Workspace) -> Check:
+    free = shutil.disk_usage(workspace.root).free / 1e9
+    found = f"{free:.0f} GB free at {workspace.root}"
+    if free < _LEAST_FREE_GB:
+        return Check("disk", "warning", found, "Make room: docker system df shows what the engine keeps.")
+    return Check("disk", "ok", found)
+
+
+def _gpu() -> Check:
+    cards = process.capture(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"])
+    if cards is None:
+        return Check("gpu", "ok", "no NVIDIA driver; images that need no GPU run all the same")
+    return Check("gpu", "ok", "; ".join(cards.strip().splitlines()))
+
+
+def _secrets(workspace: Workspace) -> str:
+    known = secrets.load(workspace)
+    if not workspace.secrets_file.exists():
+        return f"no {workspace.secrets_file.name}, and nothing that needs it"
+    return f"{len(known.values)} in {workspace.secrets_file.name}, readable by you alone and not in git"
+
+
+def _tracking(workspace: Workspace, engine_client: docker.DockerClient | None) -> Iterator[Check]:
+    try:
+        backend = named("docker" if engine_client else "local", workspace)
+        client, own = launch.connect(workspace, backend, secrets.load(workspace), None)
+        if own:
+            server.wait(workspace, client.server)
+        told = client.version()
+    except TrainerError as problem:
+        yield Check("tracking server", "failure", problem.message, problem.hint)
+        return
+    yield Check("tracking server", "ok", f"MLflow {told} at {client.server.uri}")
+    if engine_client:
+        yield _from_container(workspace, engine_client, client)
+    yield _versions(workspace, told)
+
+
+def _from_container(workspace: Workspace, engine_client: docker.DockerClient, client: Client) -> Check:
+    """Ask the server from inside a container, whose network is not the host's."""
+    from docker.errors import ContainerError
+
+    name = "tracking server from a container"
+    uri = client.server.container_uri
+    tag = next((plan.tag for plan in _plans(workspace) if build.image_id(engine_client, plan.tag)), None)
+    if tag is None:
+        return Check(name, "warning", "not tried: no trainer image is built", "trainer build-image --all")
+    script = f"import urllib.request as r; r.urlopen({uri + '/health'!r}, timeout=8)"
+    try:
+        with engine.failures():
+            engine_client.containers.run(
+                tag, ["python", "-c", script], remove=True, extra_hosts={CONTAINER_HOST: "host-gateway"}
+            )
+    except ContainerError as problem:
+        text = problem.stderr or ""
+        last = (text if isinstance(text, str) else text.decode(errors="replace")).strip().splitlines()[-1:]
+        mend = "Let the server listen where containers reach it, and let the firewall pass them."
+        return Check(name, "failure", f"{uri} cannot be reached: {''.join(last)}", mend)
+    except TrainerError as problem:
+        return Check(name, "failure", problem.message, problem.hint)
+    return Check(name, "ok", uri)
+
+
+def _plans(workspace: Workspace) -> list[images.ImagePlan]:
+    return [images.plan(workspace, image) for image in images.discover(workspace).values()]
+
+
+def _versions(workspace: Workspace, of_server: str) -> Check:
+    """The server must not be older than its clients; the same version is what is tested."""
+    found = {"trainer": version("mlflow")}
+    for image in images.discover(workspace).values():
+        pinned = images.locked_version(image, "mlflow-skinny") or images.locked_version(image, "mlflow")
+        found[f"image {image.name}"] = pinned or "none"
+    other = {name: number for name, number in found.items() if number != of_server}
+    if not other:
+        return Check("MLflow versions", "ok", f"{of_server} on the server, in trainer and in every image")
+    said = ", ".join(f"{name} {number}" for name, number in other.items())
+    return Check("MLflow versions", "warning", f"server {of_server}, but {said}",
+                 "Pin the server's version in requirements.in, then make lock.")  # fmt: skip

@@ -1,0 +1,102 @@
+"""The Docker engine: one connection, and its failures in our words."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from trainer.errors import EngineError
+from trainer.server import Bridge
+
+if TYPE_CHECKING:
+    import docker
+
+TIMEOUT_S = 60
+_START_HINT = (
+    "Start it (Docker Desktop, or: sudo systemctl start docker), or run without one: --backend local"
+)
+
+
+def connect() -> docker.DockerClient:
+    """A client of the engine that `docker` on the command line would use.
+
+    That is $DOCKER_HOST, else the current context. Raises `EngineError` when it does not answer.
+    """
+    import docker
+    from docker.errors import DockerException
+
+    address = endpoint()
+    try:
+        client = docker.DockerClient(base_url=address, timeout=TIMEOUT_S, version="auto",
+                                     use_ssh_client=address.startswith("ssh://"))  # fmt: skip
+        client.ping()
+    except (DockerException, OSError) as problem:
+        if "ermission denied" in str(problem):
+            raise EngineError(
+                f"This user may not use the Docker engine at {address}.",
+                "sudo usermod -aG docker $USER, then log in again; or run without it: --backend local",
+            ) from None
+        raise EngineError(f"No Docker engine answers at {address}.", _START_HINT) from None
+    return client
+
+
+def endpoint() -> str:
+    """The engine's address, e.g. unix:///var/run/docker.sock."""
+    import docker
+    from docker.errors import DockerException
+
+    if host := os.environ.get("DOCKER_HOST"):
+        return host
+    with contextlib.suppress(DockerException, OSError):
+        context = docker.context.ContextAPI.get_current_context()
+        if context is not None and context.Host:
+            return str(context.Host)
+    return "unix:///var/run/docker.sock"
+
+
+def is_remote(address: str) -> bool:
+    """Whether the engine is on another machine, where this one's files and loopback do not exist."""
+    return not address.startswith(("unix://", "npipe://", "http+unix://"))
+
+
+def bridge(client: docker.DockerClient) -> Bridge | None:
+    """This host's place on the engine's default network; None where the engine runs in a virtual machine."""
+    from docker.errors import NotFound
+
+    try:
+        network = client.networks.get("bridge")
+    except NotFound:
+        return None
+    for config in network.attrs.get("IPAM", {}).get("Config") or []:
+        if "." in config.get("Subnet", ""):
+            gateway = config.get("Gateway") or _first_address(config["Subnet"])
+            return Bridge(gateway, config["Subnet"])
+    return None
+
+
+def _first_address(subnet: str) -> str:
+    import ipaddress
+
+    return str(next(ipaddress.ip_network(subnet).hosts()))
+
+
+@contextlib.contextmanager
+def failures() -> Iterator[None]:
+    """Within: what docker-py and the connection raise becomes an `EngineError`."""
+    import requests
+    from docker.errors import APIError, DockerException
+
+    try:
+        yield
+    except APIError as problem:
+        raise EngineError(
+            f"The Docker engine refused: {problem.explanation or problem}",
+            "See `docker info` and the engine's log.",
+        ) from None
+    except (DockerException, requests.RequestException, OSError) as problem:
+        raise EngineError(
+            f"The Docker engine stopped answering: {type(problem).__name__}.",
+            "When it is back, `trainer reconcile` ends what was running.",
+        ) from None

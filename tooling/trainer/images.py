@@ -1,0 +1,178 @@
+"""Trainer images: what is declared under trainer_images/, and what identifies each of them.
+
+An image is a pure function of the shared Dockerfile, its own lock file, its image.yaml, trainkit and the
+base image's name. The digest of these is its identity: it is the image's tag and a label of it, so
+"up to date" is one look-up of a tag.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from trainer.errors import BadInput
+from trainer.parameters import nearest
+from trainer.workspace import Workspace
+
+PREFIX = "trainer/"
+DIGEST_LABEL = "trainer.input-digest"
+IMAGE_FILE = "image.yaml"
+_KEYS = {"description": str, "base_image": str, "inherits": str, "apt": list, "gpu": bool}
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """What trainer_images/NAME/image.yaml says."""
+
+    name: str
+    folder: Path
+    description: str = ""
+    base_image: str | None = None
+    inherits: str | None = None
+    apt: tuple[str, ...] = ()
+    gpu: bool = False
+
+    @property
+    def lock(self) -> Path:
+        """The hashed requirements file that the image is installed from."""
+        return self.folder / "requirements.txt"
+
+
+@dataclass(frozen=True)
+class ImagePlan:
+    """An image that is to be there. `parent` is to be there before it."""
+
+    spec: ImageSpec
+    base_image: str
+    digest: str
+    requirements_digest: str
+    parent: ImagePlan | None = None
+
+    @property
+    def tag(self) -> str:
+        """`trainer/sklearn:0123456789ab`: one tag per digest, so it never names another image."""
+        return f"{PREFIX}{self.spec.name}:{self.digest[:12]}"
+
+    @property
+    def latest(self) -> str:
+        """The tag that a bare `trainer/NAME` means to Docker and to MLflow."""
+        return f"{PREFIX}{self.spec.name}:latest"
+
+    def build_command(self) -> list[str]:
+        """The BuildKit build of this image, without its parents.
+
+        `--load`: with a builder that runs in a container the result would otherwise stay in its cache.
+        """
+        return [
+            "docker",
+            "buildx",
+            "build",
+            "--progress=plain",
+            "--load",
+            f"--build-arg=BASE_IMAGE={self.base_image}",
+            f"--build-arg=IMAGE={self.spec.name}",
+            f"--build-arg=APT={' '.join(self.spec.apt)}",
+            f"--label={DIGEST_LABEL}={self.digest}",
+            f"--label=trainer.requirements-digest={self.requirements_digest}",
+            f"--label=trainer.base-image={self.base_image}",
+            f"--tag={self.tag}",
+            f"--tag={self.latest}",
+            str(self.spec.folder.parent),
+        ]
+
+
+def discover(workspace: Workspace) -> dict[str, ImageSpec]:
+    """Name → image, for every trainer_images/*/image.yaml. Raises `BadInput` for one not understood."""
+    files = sorted(workspace.images.glob(f"*/{IMAGE_FILE}"))
+    return {path.parent.name: _read(path) for path in files}
+
+
+def spec(workspace: Workspace, name: str) -> ImageSpec:
+    """The image of that name (`sklearn` or `trainer/sklearn`); raises `BadInput` with the nearest name."""
+    found = discover(workspace)
+    wanted = name.removeprefix(PREFIX).removesuffix(":latest")
+    if wanted not in found:
+        raise BadInput(
+            f"There is no trainer image {name}.",
+            nearest(wanted, found, "The images are")
+            if found
+            else f"Make the folder {workspace.images / wanted} with {IMAGE_FILE} and requirements.txt.",
+        )
+    return found[wanted]
+
+
+def plan(workspace: Workspace, image: ImageSpec, base_image: str | None = None) -> ImagePlan:
+    """What building the image comes to.
+
+    The base image is `base_image`, else $TRAINER_BASE_IMAGE, else the image's own, else trainer.yaml's.
+    """
+    parent = None
+    if image.inherits:
+        parent = plan(workspace, spec(workspace, image.inherits), base_image)
+    base = (
+        (parent.tag if parent else None)
+        or base_image
+        or os.environ.get("TRAINER_BASE_IMAGE")
+        or image.base_image
+        or workspace.settings.base_image
+    )
+    identity = hashlib.sha256(repr((image.name, base, image.apt)).encode())
+    for path in _inputs(workspace, image):
+        identity.update(f"\0{path.relative_to(workspace.images)}\0".encode())
+        identity.update(path.read_bytes())
+    requirements = hashlib.sha256(image.lock.read_bytes()).hexdigest()
+    return ImagePlan(image, base, identity.hexdigest(), requirements, parent)
+
+
+def locked_version(image: ImageSpec, package: str) -> str | None:
+    """The version of `package` that the image's lock file pins, or None."""
+    pinned = re.search(rf"^{re.escape(package)}==(\S+)", image.lock.read_text(), re.MULTILINE)
+    return pinned.group(1) if pinned else None
+
+
+def trainkit(workspace: Workspace) -> Path:
+    """The source folder of the library that training scripts import."""
+    return workspace.images / "trainkit"
+
+
+def _inputs(workspace: Workspace, image: ImageSpec) -> Iterator[Path]:
+    """The files that the build can see: the same list as in trainer_images/.dockerignore."""
+    if not image.lock.is_file():
+        raise BadInput(
+            f"The image {image.name} has no {image.lock.name}.",
+            f"uv pip compile --generate-hashes {image.folder}/requirements.in -o {image.lock}",
+        )
+    yield workspace.images / "Dockerfile"
+    yield workspace.images / "uv.txt"
+    yield image.lock
+    yield trainkit(workspace) / "pyproject.toml"
+    yield from sorted((trainkit(workspace) / "trainkit").glob("*.py"))
+
+
+def _read(path: Path) -> ImageSpec:
+    try:
+        said = yaml.safe_load(path.read_text()) or {}
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise BadInput(f"{path} is not valid YAML.", "Mend it; the other images show the form.") from None
+    if not isinstance(said, dict):
+        raise BadInput(f"{path} does not describe an image.", "Write one `name: value` a line.")
+    for key, value in said.items():
+        if key not in _KEYS:
+            raise BadInput(f"{path} has an unknown key: {key}", nearest(str(key), _KEYS, "The keys are"))
+        if value is not None and not isinstance(value, _KEYS[key]):
+            raise BadInput(f"{path}: {key} is {value!r}.", f"Give a {_KEYS[key].__name__}.")
+    return ImageSpec(
+        name=path.parent.name,
+        folder=path.parent,
+        description=said.get("description") or "",
+        base_image=said.get("base_image"),
+        inherits=said.get("inherits"),
+        apt=tuple(map(str, said.get("apt") or ())),
+        gpu=bool(said.get("gpu")),
+    )

@@ -1,0 +1,255 @@
+"""Running a plan, from the first check to the last line of the log."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from trainer import __version__, backends, code, ending, records, secrets, server
+from trainer.backends import Backend, End, Job, Launch
+from trainer.errors import Interrupted, TrackingError, TrainerError
+from trainer.plan import RunPlan, host_ids, secret_values
+from trainer.process import deferred_signals, interruptible
+from trainer.records import Record
+from trainer.secrets import Masker, Secrets
+from trainer.tracking import Client, Run, configured
+from trainer.workspace import Workspace
+
+
+class Screen(Protocol):
+    """Where a launch shows what it does."""
+
+    def step(self, text: str) -> None:
+        """What is being done now; it may take a while."""
+
+    def detail(self, line: str) -> None:
+        """A line of the output of the present step."""
+
+    def started(self, run: Run) -> None:
+        """The run exists; its output follows."""
+
+    def output(self, piece: bytes) -> None:
+        """A piece of the run's output, secrets masked."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run that was launched. `error` is None unless it failed."""
+
+    run: Run
+    exit_code: int | None
+    error: TrainerError | None = None
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """Everything is there for the run to be made."""
+
+    workspace: Workspace
+    plan: RunPlan
+    backend: Backend
+    client: Client
+    own_server: bool
+    image_id: str
+    masker: Masker
+    secret_environment: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """The run exists on the server, and this process looks after it."""
+
+    run: Run
+    folder: Path
+    lock: int
+
+
+def launch(
+    workspace: Workspace,
+    plan: RunPlan,
+    screen: Screen,
+    *,
+    tracking_uri: str | None = None,
+    experiment_id: str | None = None,
+    detach: bool = False,
+) -> Result:
+    """Run the plan and end its MLflow run truthfully.
+
+    Raises `TrainerError` for what goes wrong before the script starts, and `Interrupted` after a signal,
+    when the job is stopped and the run is KILLED. How the script itself ended is in the result.
+    """
+    with interruptible():
+        ready = _prepare(workspace, plan, screen, tracking_uri)
+        screen.step("Starting the run")
+        made = _make_run(ready, experiment_id)
+        try:
+            job = _start(ready, made)
+            screen.started(made.run)
+            if not detach:
+                return _see_it_through(ready, made, job, screen)
+        finally:
+            os.close(made.lock)
+        _look_after_in_background(workspace, made.run.id)
+        return Result(made.run, None)
+
+
+def connect(workspace: Workspace, backend: Backend, known: Secrets, uri: str | None) -> tuple[Client, bool]:
+    """A client of the tracking server that was chosen, and whether it is the workspace's own.
+
+    The own server may still be on its way (`server.wait`); another one has answered already.
+    """
+    chosen = configured(known, uri or workspace.settings.tracking_uri)
+    state = server.running(workspace)
+    if chosen is None or (state and chosen.uri == state.server.uri):
+        own = server.begin(workspace, backend.bridge())
+        backend.reachable_uri(own.uri)
+        return Client(own), True
+    backend.reachable_uri(chosen.uri)
+    client = Client(chosen)
+    client.version()
+    return client, False
+
+
+def _prepare(workspace: Workspace, plan: RunPlan, screen: Screen, tracking_uri: str | None) -> _Ready:
+    known = secrets.load(workspace)
+    secret_environment = secret_values(plan, {name: known.get(name) for name in plan.secret_names})
+    backend = backends.named(plan.backend, workspace)
+    screen.step(f"Connecting to the {plan.backend} backend")
+    backend.connect()
+    screen.step("Connecting to the tracking server")
+    client, own = connect(workspace, backend, known, tracking_uri)
+    screen.step(f"Preparing the image {plan.image.tag}")
+    image_id = backend.prepare(plan.image, screen.detail)
+    if own:
+        screen.step("Waiting for the tracking server")
+        server.wait(workspace, client.server)
+    return _Ready(
+        workspace,
+        plan,
+        backend,
+        client,
+        own,
+        image_id,
+        Masker(known.masked(plan.secret_names)),
+        secret_environment,
+    )
+
+
+def _make_run(ready: _Ready, experiment_id: str | None) -> _Made:
+    plan, client = ready.plan, ready.client
+    prepared = records.new_folder(ready.workspace)
+    try:
+        uid, gid = host_ids() or (1000, 1000)
+        digest = code.pack(plan.folder, prepared / "source.tar.gz", uid=uid, gid=gid)
+        experiment = experiment_id or client.experiment_id(plan.experiment)
+        tags = _masked(ready, run_tags(plan, digest, ready.image_id))
+        with deferred_signals():
+            run = client.create_run(experiment, plan.run_name, tags)
+            record = Record(
+                run.id, plan.project, plan.backend, client.server.uri, ready.own_server, plan.secret_names
+            )
+            return _Made(run, *records.write(ready.workspace, prepared, record))
+    except BaseException:
+        shutil.rmtree(prepared, ignore_errors=True)
+        raise
+
+
+def _start(ready: _Ready, made: _Made) -> Job:
+    client, server_used = ready.client, ready.client.server
+    token = {"MLFLOW_TRACKING_TOKEN": server_used.token} if server_used.token else {}
+    job_launch = Launch(
+        run_id=made.run.id,
+        folder=made.folder,
+        archive=made.folder / "source.tar.gz",
+        environment={
+            "MLFLOW_TRACKING_URI": ready.backend.reachable_uri(server_used.uri),
+            "MLFLOW_RUN_ID": made.run.id,
+            "MLFLOW_EXPERIMENT_ID": made.run.experiment_id,
+        },
+        secret_environment={**ready.secret_environment, **token},
+        credentials=(server_used.username, server_used.password or "") if server_used.username else None,
+    )
+    try:
+        client.log_parameters(made.run.id, _masked(ready, ready.plan.parameters))
+        client.upload(made.run, job_launch.archive, "trainer/source.tar.gz")
+        with deferred_signals():
+            return ready.backend.start(ready.plan, job_launch)
+    except BaseException as problem:
+        stopped = isinstance(problem, Interrupted)
+        # If the server cannot be told either, the record stays, and `trainer reconcile` tells it later.
+        with contextlib.suppress(TrackingError):
+            why = "stopped before it started" if stopped else "could not be started"
+            client.set_tags(made.run.id, {"trainer.end": why})
+            client.end_run(made.run.id, "KILLED" if stopped else "FAILED")
+            records.remove(ready.workspace, made.run.id)
+        raise
+
+
+def _see_it_through(ready: _Ready, made: _Made, job: Job, screen: Screen) -> Result:
+    interrupted: Interrupted | None = None
+    try:
+        for piece in job.follow():
+            screen.output(ready.masker.feed(piece))
+        screen.output(ready.masker.flush())
+    except Interrupted as asked:
+        interrupted = asked
+    with deferred_signals(drop=True):
+        if interrupted:
+            screen.step("Stopping the run")
+            job.stop()
+        seen = job.end() or End(None)
+        verdict = ending.judge(seen, interrupted.number if interrupted else None)
+        ending.close(ready.client, made.run, job, made.folder, ready.masker, verdict)
+        records.remove(ready.workspace, made.run.id)
+    if interrupted:
+        raise interrupted
+    return Result(ready.client.get_run(made.run.id), verdict.exit_code, verdict.error)
+
+
+def _masked(ready: _Ready, values: Mapping[str, str]) -> dict[str, str]:
+    return {name: ready.masker.text(value) for name, value in values.items()}
+
+
+def run_tags(plan: RunPlan, code_digest: str, image_id: str) -> dict[str, str]:
+    """The tags of a new run: MLflow's own that its UI knows, and what pins the run."""
+    tags: dict[str, str] = {
+        "mlflow.user": getpass.getuser(),
+        "mlflow.source.type": "PROJECT",
+        "mlflow.source.name": plan.source,
+        "mlflow.project.entryPoint": plan.entry_point,
+        "mlflow.project.backend": f"trainer-{plan.backend}",
+        "trainer.version": __version__,
+        "trainer.backend": plan.backend,
+        "trainer.command": shlex.join(plan.command),
+        "trainer.image": plan.image.tag,
+        "trainer.image_digest": plan.image.digest,
+        "trainer.image_id": image_id,
+        "trainer.requirements_digest": plan.image.requirements_digest,
+        "trainer.code_digest": code_digest,
+        "trainer.gpus": plan.gpus,
+        "trainer.memory": plan.memory or "unlimited",
+    }
+    if at := code.commit(plan.folder):
+        tags |= {
+            "mlflow.source.git.commit": at.id,
+            "mlflow.source.git.branch": at.branch,
+            "trainer.git_dirty": str(at.dirty).lower(),
+        }
+    return tags | dict(plan.tags)
+
+
+def _look_after_in_background(workspace: Workspace, run_id: str) -> None:
+    subprocess.Popen(
+        [sys.executable, "-m", "trainer", "--workspace", str(workspace.root), "reconcile", "--wait", run_id],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip

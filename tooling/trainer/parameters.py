@@ -1,0 +1,76 @@
+"""Typed parameters of an entry point, and the check that a value is what its type says."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.errors import BadInput
+
+TYPES = ("string", "int", "float", "path", "uri")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of an entry point, as declared. `default` None means that it must be given."""
+
+    name: str
+    type: str = "string"
+    default: str | None = None
+    help: str = ""
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @property
+    def option(self) -> str:
+        """The parameter as an option of the command line: `--n-estimators`."""
+        return "--" + self.name.replace("_", "-")
+
+
+def check_value(parameter: Parameter, value: str) -> None:
+    """Raises `BadInput` naming parameter, value and type when the value is not of the declared kind."""
+    wrong = BadInput(
+        f"{parameter.option} is {value!r}, which is no {parameter.type}.",
+        _expectation(parameter),
+    )
+    if parameter.type in ("int", "float"):
+        try:
+            number = int(value) if parameter.type == "int" else float(value)
+        except ValueError:
+            raise wrong from None
+        # Written so that `nan`, which compares as false with everything, is refused where a bound is set.
+        above = parameter.minimum is None or number >= parameter.minimum
+        below = parameter.maximum is None or number <= parameter.maximum
+        if not (above and below):
+            raise BadInput(f"{parameter.option} is {value}, which is out of range.", _expectation(parameter))
+    if parameter.type == "uri" and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", value):
+        raise wrong
+    if parameter.type == "path" and not Path(value).exists():
+        raise BadInput(f"{parameter.option} names {value}, which is not there.", "Name a file or folder.")
+    if parameter.choices and value not in parameter.choices:
+        raise BadInput(
+            f"{parameter.option} is {value!r}, which is not one of its choices.",
+            nearest(value, parameter.choices, "They are"),
+        )
+
+
+def _expectation(parameter: Parameter) -> str:
+    kind = {"int": "a whole number", "float": "a number", "uri": "a URI such as s3://bucket/key"}
+    text = f"Give {kind.get(parameter.type, 'a value')}"
+    if parameter.minimum is not None:
+        text += f", {parameter.minimum:g} at least"
+    if parameter.maximum is not None:
+        text += f", {parameter.maximum:g} at most"
+    example = f"; the default is {parameter.default}" if parameter.default is not None else ""
+    return text + example + "."
+
+
+def nearest(name: str, names: Iterable[str], otherwise: str) -> str:
+    """A hint: the name that was probably meant, else all of them."""
+    names = list(names)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"Did you mean {near[0]}?" if near else f"{otherwise} {', '.join(names)}."

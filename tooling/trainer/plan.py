@@ -1,0 +1,172 @@
+"""What a run comes to, as data: made without creating anything, printed by `--dry-run`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from trainer import images, projects
+from trainer.errors import BadInput
+from trainer.images import ImagePlan
+from trainer.projects import Project
+from trainer.workspace import Workspace
+
+CACHE_VOLUME = "trainer-cache"
+# Docker's own 64 MB stop data loaders that use worker processes; pages are only taken when used.
+SHARED_MEMORY = "8g"
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What the user asked for, before any of it was checked."""
+
+    project: Project
+    source: str
+    entry_point: str = "main"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    experiment: str | None = None
+    run_name: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    backend: str = "docker"
+    gpus: str | None = None
+    memory: str | None = None
+    base_image: str | None = None
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A host folder or file (`bind`) or a named volume, as the run sees it."""
+
+    source: str
+    target: str
+    read_only: bool = True
+    kind: Literal["bind", "volume"] = "bind"
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Everything that a backend needs to know, and no secret value."""
+
+    project: str
+    source: str
+    folder: Path
+    entry_point: str
+    experiment: str
+    run_name: str | None
+    backend: str
+    image: ImagePlan
+    command: tuple[str, ...]
+    parameters: Mapping[str, str]
+    environment: Mapping[str, str]
+    secret_names: tuple[str, ...]
+    mounts: tuple[Mount, ...]
+    gpus: str
+    memory: str | None
+    shared_memory: str
+    tags: Mapping[str, str]
+
+    def as_json(self) -> dict[str, object]:
+        """The plan in JSON's types, the image by its tag and digests."""
+        said = asdict(self)
+        said["folder"] = str(self.folder)
+        said["image"] = {
+            "name": self.image.spec.name,
+            "tag": self.image.tag,
+            "digest": self.image.digest,
+            "requirements_digest": self.image.requirements_digest,
+            "base_image": self.image.base_image,
+        }
+        return said
+
+
+def make(workspace: Workspace, request: RunRequest) -> RunPlan:
+    """Check the request and work out the run. Raises `BadInput`; creates nothing."""
+    project = request.project
+    entry_point = project.entry_point(request.entry_point)
+    values = projects.check(project, entry_point, request.parameters)
+    image = images.plan(workspace, images.spec(workspace, project.image), request.base_image)
+    mounts, seen, data, cache = _places(workspace, request.backend, entry_point, values)
+    secret_names = tuple(name for name, value in project.environment if value is None)
+    return RunPlan(
+        project=project.name,
+        source=request.source,
+        folder=project.folder,
+        entry_point=entry_point.name,
+        experiment=request.experiment or project.name,
+        run_name=request.run_name,
+        backend=request.backend,
+        image=image,
+        command=projects.command_line(entry_point, seen),
+        parameters=values,
+        environment={
+            **{name: value for name, value in project.environment if value is not None},
+            "TRAINER_DATA_DIR": data,
+            "TRAINER_CACHE_DIR": cache,
+            "MPLCONFIGDIR": f"{cache}/matplotlib",
+            # Inside a run there is no git, and MLflow would complain about that at every start.
+            "GIT_PYTHON_REFRESH": "quiet",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        },
+        secret_names=secret_names,
+        mounts=mounts,
+        gpus=_gpus(request.gpus or ("all" if image.spec.gpu else "none")),
+        memory=_memory(request.memory),
+        shared_memory=request.memory or SHARED_MEMORY,
+        tags=dict(request.tags),
+    )
+
+
+def _places(
+    workspace: Workspace, backend: str, entry_point: projects.EntryPoint, values: Mapping[str, str]
+) -> tuple[tuple[Mount, ...], dict[str, str], str, str]:
+    """Mounts, parameter values as the run sees them, and its folders for data and caches."""
+    if backend == "local":
+        return (), dict(values), str(workspace.data), str(workspace.state / "cache")
+    mounts = [Mount(CACHE_VOLUME, "/cache", read_only=False, kind="volume")]
+    if workspace.data.is_dir():
+        mounts.append(Mount(str(workspace.data), "/data"))
+    seen = dict(values)
+    for parameter in entry_point.parameters:
+        if parameter.type == "path":
+            source = Path(values[parameter.name])
+            seen[parameter.name] = f"/inputs/{parameter.name}/{source.name}"
+            mounts.append(Mount(str(source), seen[parameter.name]))
+    return tuple(mounts), seen, "/data", "/cache"
+
+
+def _gpus(asked: str) -> str:
+    """Docker's own words for it: none, all, a number, or device=0,1."""
+    if not re.fullmatch(r"none|all|[1-9][0-9]*|device=[\w,-]+", asked):
+        raise BadInput(f"--gpus {asked} is not understood.", "Say none, all, a number, or device=0,1.")
+    return asked
+
+
+def _memory(asked: str | None) -> str | None:
+    if asked is not None and not re.fullmatch(r"[1-9][0-9]*[kmg]", asked, re.IGNORECASE):
+        raise BadInput(f"--memory {asked} is not understood.", "Say a number and k, m or g: 512m, 8g.")
+    return asked.lower() if asked else None
+
+
+def bytes_of(size: str) -> int:
+    """`512m` in bytes."""
+    return int(size[:-1]) * {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}[size[-1]]
+
+
+def secret_values(plan: RunPlan, get: Mapping[str, str | None]) -> dict[str, str]:
+    """The values of the variables that the project declares; raises `BadInput` for one that is not set."""
+    missing = [name for name in plan.secret_names if not get.get(name)]
+    if missing:
+        raise BadInput(
+            f"{plan.project} needs the variable {missing[0]}, which is not set.",
+            f"Add a line {missing[0]}=… to secrets.env, or set it in the environment.",
+        )
+    return {name: value for name in plan.secret_names if (value := get.get(name))}
+
+
+def host_ids() -> tuple[int, int] | None:
+    """The user and group that a run has; None where the host has no such numbers (Windows)."""
+    return (os.getuid(), os.getgid()) if hasattr(os, "getuid") else None

@@ -1,0 +1,78 @@
+"""Other programs and signals: the only module that starts processes by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+from trainer.errors import Interrupted
+
+_deferred: list[int] | None = None
+
+
+def capture(argv: Sequence[str], cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str | None:
+    """Standard output of a short program, or None when it is missing or fails."""
+    try:
+        done = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.decode(errors="replace") if done.returncode == 0 else None
+
+
+def lines(argv: Sequence[str], cwd: Path | None = None) -> Iterator[str]:
+    """Run a program and yield its output (both streams, in order) line by line.
+
+    Raises `subprocess.CalledProcessError` at the end if it failed, `FileNotFoundError` if it is missing.
+    A consumer that stops early ends the program.
+    """
+    with subprocess.Popen(
+        argv, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as program:
+        if program.stdout is None:
+            raise RuntimeError("the pipe asked for was not made")
+        try:
+            for line in program.stdout:
+                yield line.decode(errors="replace").rstrip("\n")
+        except BaseException:
+            program.terminate()
+            raise
+        if program.wait() != 0:
+            raise subprocess.CalledProcessError(program.returncode, argv)
+
+
+def _on_signal(number: int, _frame: FrameType | None) -> None:
+    if _deferred is None:
+        raise Interrupted(number)
+    _deferred.append(number)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Within: SIGINT, SIGTERM and SIGHUP raise `Interrupted` in the main thread."""
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    before = {number: signal.signal(number, _on_signal) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def deferred_signals(*, drop: bool = False) -> Iterator[None]:
+    """Within: a signal waits until the block is done, so that what it creates is also written down.
+
+    With `drop` it is forgotten: the block is short, and there is nothing left to stop.
+    """
+    global _deferred
+    _deferred = []
+    try:
+        yield
+    finally:
+        waiting, _deferred = _deferred, None
+    if waiting and not drop:
+        raise Interrupted(waiting[0])

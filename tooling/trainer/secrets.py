@@ -1,0 +1,129 @@
+"""secrets.env: read once, checked against leaking, and masked wherever output passes by."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from trainer.errors import SecretsError
+from trainer.process import capture
+from trainer.workspace import Workspace
+
+MASK = b"***"
+# Names in secrets.env that are settings rather than secrets: masking them would garble every log.
+NOT_SECRET = {"MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME"}
+# A shorter value stands in ordinary output by chance (`true`, `8080`); masking it says more than it hides.
+SHORTEST_MASKED = 5
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Name → value. Printing it shows the names only."""
+
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def get(self, name: str) -> str | None:
+        """The value from the environment, else from secrets.env, else None."""
+        return os.environ.get(name) or self.values.get(name)
+
+    def masked(self, declared: Iterable[str] = ()) -> list[str]:
+        """The values that must not be seen in any output: the file's, and those of the `declared` names."""
+        values = [value for name, value in self.values.items() if name not in NOT_SECRET]
+        elsewhere = {*declared, "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"} - NOT_SECRET
+        values += [os.environ.get(name, "") for name in elsewhere]
+        # A tracking URI may carry a password of its own.
+        values.append(urlsplit(self.get("MLFLOW_TRACKING_URI") or "").password or "")
+        return sorted({value for value in values if len(value) >= SHORTEST_MASKED})
+
+
+def load(workspace: Workspace) -> Secrets:
+    """Read the workspace's secrets.env; a workspace without one has no secrets.
+
+    Raises `SecretsError` when git tracks the file or would, when other users can read it, or when a line
+    is not understood. The line itself is never shown.
+    """
+    path = workspace.secrets_file
+    if not path.exists():
+        return Secrets()
+    for trouble in _leaks(path):
+        raise trouble
+    return Secrets(_parse(path))
+
+
+def _leaks(path: Path) -> Iterator[SecretsError]:
+    folder = path.parent
+    if capture(["git", "rev-parse", "--is-inside-work-tree"], cwd=folder) is not None:
+        if capture(["git", "ls-files", "--error-unmatch", path.name], cwd=folder) is not None:
+            yield SecretsError(
+                f"git tracks {path}.",
+                f"git rm --cached {path.name}, add the line `{path.name}` to .gitignore, and change every "
+                "secret in it that was pushed.",
+            )
+        if capture(["git", "check-ignore", "--quiet", path.name], cwd=folder) is None:
+            yield SecretsError(
+                f"git would commit {path}: no .gitignore names it.",
+                f"echo {path.name} >> {folder / '.gitignore'}",
+            )
+    if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        yield SecretsError(f"Other users of this machine can read {path}.", f"chmod 600 {path}")
+
+
+def _parse(path: Path) -> dict[str, str]:
+    from dotenv.parser import parse_stream
+
+    values: dict[str, str] = {}
+    with path.open(encoding="utf-8") as stream:
+        try:
+            bindings = list(parse_stream(stream))
+        except UnicodeDecodeError:
+            raise SecretsError(f"{path} is not UTF-8 text.", "Save it as UTF-8.") from None
+    for binding in bindings:
+        if binding.error or (binding.key is not None and binding.value is None):
+            raise SecretsError(
+                f"{path}, line {binding.original.line}: this is not NAME=value.",
+                "Write NAME=value; quote a value with blanks or # in it: NAME='a value'.",
+            )
+        if binding.key is not None and binding.value:
+            values[binding.key] = binding.value
+    return values
+
+
+class Masker:
+    """Replaces secret values in a stream of bytes that arrives in arbitrary pieces."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        self._values = sorted((value.encode() for value in values), key=len, reverse=True)
+        self._pattern = re.compile(b"|".join(map(re.escape, self._values))) if self._values else None
+        self._held = b""
+
+    def feed(self, piece: bytes) -> bytes:
+        """Mask `piece`; what could be the beginning of a secret is held back until the next call."""
+        if self._pattern is None:
+            return piece
+        text = self._pattern.sub(MASK, self._held + piece)
+        keep = self._undecided(text)
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+    def flush(self) -> bytes:
+        """What is still held back: the stream has ended, so it was no secret."""
+        held, self._held = self._held, b""
+        return held
+
+    def text(self, value: str) -> str:
+        """A whole text, masked at once."""
+        return self._pattern.sub(MASK, value.encode()).decode() if self._pattern else value
+
+    def _undecided(self, text: bytes) -> int:
+        """Length of the longest end of `text` that a secret begins with."""
+        longest = len(self._values[0]) - 1
+        return next((n for n in range(min(longest, len(text)), 0, -1) if _begins(self._values, text[-n:])), 0)
+
+
+def _begins(values: list[bytes], end: bytes) -> bool:
+    return any(value.startswith(end) and value != end for value in values)

@@ -1,0 +1,210 @@
+"""The workspace's own tracking server: one process, started on demand and left running.
+
+It listens on 127.0.0.1 and, where containers need it, on the address that the host has on Docker's bridge;
+it answers nobody else. Database and artifacts are in the workspace's mlruns/ folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from trainer import locks
+from trainer.errors import TrackingError
+from trainer.tracking import CONTAINER_HOST, Server
+from trainer.workspace import Workspace
+
+IDENTITY_HEADER = "x-trainer-workspace"
+START_S = 90
+STOP_S = 10
+PORTS_TRIED = 50
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """The network that containers are on: the host's address there, and whom it is shared with."""
+
+    gateway: str
+    subnet: str
+
+
+@dataclass(frozen=True)
+class State:
+    """What is written down about the server that was started last."""
+
+    pid: int
+    port: int
+    bridge: Bridge | None
+
+    @property
+    def server(self) -> Server:
+        """The server as a client sees it."""
+        return Server(f"http://127.0.0.1:{self.port}")
+
+
+def identity(workspace: Workspace) -> str:
+    """What the server says in a header, so that another workspace's server is never mistaken for it."""
+    return hashlib.sha256(str(workspace.root).encode()).hexdigest()[:16]
+
+
+def log_file(workspace: Workspace) -> Path:
+    """Where the server's own output goes."""
+    return workspace.state / "server.log"
+
+
+def running(workspace: Workspace) -> State | None:
+    """The state of the server if its process lives, else None."""
+    if not locks.held(_alive(workspace)):
+        return None
+    return _read_state(workspace)
+
+
+def begin(workspace: Workspace, bridge: Bridge | None = None) -> Server:
+    """See to it that the server runs or is on its way; `wait` says when it answers.
+
+    A server that does not listen on `bridge` yet is started anew on the same port; clients retry meanwhile.
+    Any number of callers at once start one server.
+    """
+    with locks.exclusive(workspace.state / "server.lock"):
+        state = running(workspace)
+        if state and (bridge is None or state.bridge == bridge):
+            return state.server
+        if state:
+            _stop(workspace, state)
+        return _start(workspace, bridge).server
+
+
+def wait(workspace: Workspace, server: Server) -> None:
+    """Return when the server answers; raises `TrackingError` with the end of its log if it does not."""
+    give_up = time.monotonic() + START_S
+    while time.monotonic() < give_up:
+        if answers(workspace, server):
+            return
+        if not locks.held(_alive(workspace)):
+            break
+        time.sleep(0.1)
+    log = log_file(workspace)
+    last = next((line for line in reversed(log.read_text(errors="replace").splitlines()) if line.strip()), "")
+    raise TrackingError(f"The workspace's tracking server did not start: {last.strip()}", f"See {log}")
+
+
+def answers(workspace: Workspace, server: Server) -> bool:
+    """Whether this workspace's own server answers at that address."""
+    import requests
+
+    with contextlib.suppress(requests.RequestException):
+        health = requests.get(f"{server.uri}/health", timeout=5)
+        return health.ok and health.headers.get(IDENTITY_HEADER) == identity(workspace)
+    return False
+
+
+def down(workspace: Workspace) -> bool:
+    """Stop the server; False if none ran. Runs and artifacts stay."""
+    with locks.exclusive(workspace.state / "server.lock"):
+        state = running(workspace)
+        if state:
+            _stop(workspace, state)
+        return state is not None
+
+
+def _alive(workspace: Workspace) -> Path:
+    return workspace.state / "server.alive"
+
+
+def _state_file(workspace: Workspace) -> Path:
+    return workspace.state / "server.json"
+
+
+def _read_state(workspace: Workspace) -> State | None:
+    try:
+        said = json.loads(_state_file(workspace).read_text())
+        bridge = Bridge(**said["bridge"]) if said["bridge"] else None
+        return State(said["pid"], said["port"], bridge)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _start(workspace: Workspace, bridge: Bridge | None) -> State:
+    workspace.state.mkdir(parents=True, exist_ok=True)
+    (workspace.store / "artifacts").mkdir(parents=True, exist_ok=True)
+    before = _read_state(workspace)
+    sockets, port, bridge = _listen(before.port if before else workspace.settings.server_port, bridge)
+    alive = locks.acquire(_alive(workspace))
+    if alive is None:  # a server that lost its state file: it cannot be told from a stranger's
+        raise TrackingError(
+            "This workspace's tracking server runs, but its state file is gone.",
+            f"End the process that holds {_alive(workspace)}, then try again: fuser -k {_alive(workspace)}",
+        )
+    descriptors = [sock.fileno() for sock in sockets]
+    # Nothing of this process's tracking settings or secrets is the server's business.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    with log_file(workspace).open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "trainer.server_process", str(workspace.store), identity(workspace),
+             ",".join(map(str, descriptors)), ",".join(_hosts(port, bridge)),
+             ",".join(["127.0.0.0/8"] + ([bridge.subnet] if bridge else []))],
+            pass_fds=[*descriptors, alive], start_new_session=True, env=environment, cwd=workspace.store,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    os.close(alive)
+    for sock in sockets:
+        sock.close()
+    state = State(process.pid, port, bridge)
+    _state_file(workspace).write_text(json.dumps(asdict(state)))
+    return state
+
+
+def _hosts(port: int, bridge: Bridge | None) -> list[str]:
+    names = ["localhost", "127.0.0.1", CONTAINER_HOST] + ([bridge.gateway] if bridge else [])
+    return [f"{name}:{port}" for name in names]
+
+
+def _listen(port: int, bridge: Bridge | None) -> tuple[list[socket.socket], int, Bridge | None]:
+    """Sockets on the first free port from `port` on; no bridge where the host has no such address."""
+    if bridge and not _is_own_address(bridge.gateway):
+        bridge = None
+    addresses = ["127.0.0.1"] + ([bridge.gateway] if bridge else [])
+    for candidate in range(port, port + PORTS_TRIED):
+        sockets: list[socket.socket] = []
+        try:
+            sockets.extend(socket.create_server((address, candidate)) for address in addresses)
+        except OSError:
+            for sock in sockets:
+                sock.close()
+        else:
+            return sockets, candidate, bridge
+    raise TrackingError(
+        f"No free port between {port} and {port + PORTS_TRIED - 1} for the workspace's tracking server.",
+        "Set server_port in trainer.yaml to another range.",
+    )
+
+
+def _is_own_address(address: str) -> bool:
+    try:
+        socket.create_server((address, 0)).close()
+    except OSError:
+        return False
+    return True
+
+
+def _stop(workspace: Workspace, state: State) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(state.pid, number)
+        give_up = time.monotonic() + STOP_S
+        while locks.held(_alive(workspace)) and time.monotonic() < give_up:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(state.pid, os.WNOHANG)
+            time.sleep(0.05)
+        if not locks.held(_alive(workspace)):
+            return
+    raise TrackingError(f"The tracking server (process {state.pid}) does not stop.", f"kill -9 {state.pid}")

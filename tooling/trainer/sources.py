@@ -1,0 +1,105 @@
+"""Where a project comes from: a name under train_code/, a folder, or a git repository."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from trainer.errors import BadInput
+from trainer.parameters import nearest
+from trainer.projects import PROJECT_FILE
+from trainer.workspace import Workspace
+
+_GIT = re.compile(r"(git@|ssh://|https?://|git://|file://)")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A project's folder. `name` is what to record of where it came from: no password is in it."""
+
+    name: str
+    folder: Path
+    close: Callable[[], None] = lambda: None
+    """Removes what was fetched."""
+
+
+def names(workspace: Workspace) -> list[str]:
+    """The projects of the workspace."""
+    return sorted(path.parent.name for path in workspace.projects.glob(f"*/{PROJECT_FILE}"))
+
+
+def resolve(workspace: Workspace, name: str, revision: str | None = None, *, fetch: bool = True) -> Source:
+    """The project that the user named. Raises `BadInput` with the nearest name.
+
+    A git URL (`URL#subfolder`, as in MLflow) is fetched into a temporary folder unless `fetch` is false.
+    """
+    if _GIT.match(name):
+        if not fetch:
+            raise BadInput(f"{name} is not here.", "Fetch it first.")
+        return _fetch(workspace, name, revision)
+    if revision:
+        raise BadInput(f"--version needs a git URL, and {name} is none.", "Check the revision out yourself.")
+    if name in names(workspace):
+        return Source(f"train_code/{name}", workspace.projects / name)
+    folder = Path(name)
+    if folder.is_dir():
+        return Source(str(folder.resolve()), folder.resolve())
+    raise BadInput(
+        f"There is no project {name}.",
+        nearest(name, names(workspace), "The projects are")
+        if names(workspace)
+        else f"Make the folder {workspace.projects / name} with a file {PROJECT_FILE}.",
+    )
+
+
+def _fetch(workspace: Workspace, url: str, revision: str | None) -> Source:
+    repository, _, subfolder = url.partition("#")
+    plain, environment = _without_credentials(repository)
+    workspace.state.mkdir(parents=True, exist_ok=True)
+    place = Path(tempfile.mkdtemp(prefix="source-", dir=workspace.state))
+    try:
+        _git(["clone", "--quiet", plain, str(place)], environment, f"{plain} cannot be cloned")
+        if revision:
+            _git(["-C", str(place), "checkout", "--quiet", revision], {}, f"{plain} has no {revision}")
+        folder = (place / subfolder).resolve()
+        if not folder.is_relative_to(place.resolve()) or not folder.is_dir():
+            raise BadInput(f"{plain} has no folder {subfolder}.", "Name a folder of it: URL#FOLDER")
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+    name = f"{plain}#{subfolder}" if subfolder else plain
+    return Source(name, folder, lambda: shutil.rmtree(place, ignore_errors=True))
+
+
+def _without_credentials(url: str) -> tuple[str, dict[str, str]]:
+    """The URL without user and password, and an environment that has git use them.
+
+    On a command line they would be seen in `ps`, and git would write them into .git/config.
+    """
+    parts = urlsplit(url)
+    if not parts.password and not (parts.scheme.startswith("http") and parts.username):
+        return url, {}
+    plain = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    secret = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{url}.insteadOf",
+        "GIT_CONFIG_VALUE_0": plain,
+    }
+    return plain, secret
+
+
+def _git(arguments: list[str], environment: dict[str, str], trouble: str) -> None:
+    surroundings = {**os.environ, "GIT_TERMINAL_PROMPT": "0", **environment}
+    try:
+        done = subprocess.run(["git", *arguments], env=surroundings, capture_output=True, check=False)
+    except FileNotFoundError:
+        raise BadInput("git is not installed.", "Install it (package git), or name a folder.") from None
+    if done.returncode != 0:
+        raise BadInput(f"{trouble}.", "Check the address, the revision, and that you may read it.")
