@@ -110,6 +110,8 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
             # Inside a run there is no git, and MLflow would complain about that at every start.
             "GIT_PYTHON_REFRESH": "quiet",
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            # It would print the address that containers use, which a browser on the host cannot open.
+            "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         },
         secret_names=secret_names,
         mounts=mounts,

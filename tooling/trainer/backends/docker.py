@@ -32,7 +32,7 @@ HOME = "/trainer/home"
 RUN_LABEL = "trainer.run-id"
 PATIENCE_S = 60
 GRACE_S = 7  # and the engine needs a moment on top of it: 10 s is the promise
-_LOG = {"max-size": "-1"}  # rotation would lose the beginning of train.log
+_LOG = {"max-size": "1000t"}  # rotation would lose the beginning of train.log
 
 
 class _State(TypedDict):
@@ -73,7 +73,7 @@ class DockerJob:
         with engine.failures():
             container = self._container()
             if container is not None:
-                yield from container.logs(stream=True, follow=follow, since=since or 0)
+                yield from container.logs(stream=True, follow=follow, since=since)
 
     def end(self) -> End | None:
         """How the container ended; an end nobody saw if it is gone."""

@@ -1,0 +1,14 @@
+import random
+
+import numpy as np
+from trainkit.seeding import seed_everything
+
+
+def draw(seed):
+    seed_everything(seed)
+    return random.random(), *np.random.rand(3)
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_gives_others():
+    assert draw(1) == draw(1)
+    assert not set(draw(1)) & set(draw(2))

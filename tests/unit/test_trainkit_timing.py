@@ -1,0 +1,26 @@
+import time
+
+import pytest
+from trainkit import timing
+
+
+@pytest.fixture
+def logged(monkeypatch):
+    metrics = {}
+    monkeypatch.setattr(timing.mlflow, "log_metric", metrics.__setitem__)
+    return metrics
+
+
+def test_a_step_is_printed_and_logged(logged, capsys):
+    with timing.timed("fit"):
+        time.sleep(0.02)
+    assert list(logged) == ["seconds_fit"]
+    assert 0.02 <= logged["seconds_fit"] < 2
+    assert capsys.readouterr().out == f"fit        {logged['seconds_fit']:7.2f} s\n"
+
+
+def test_a_failed_step_has_no_time_and_keeps_its_error(logged, capsys):
+    with pytest.raises(ZeroDivisionError), timing.timed("fit"):
+        1 / 0  # noqa: B018
+    assert not logged
+    assert not capsys.readouterr().out

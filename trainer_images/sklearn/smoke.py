@@ -1,0 +1,41 @@
+"""Run inside the image: shows that what a training needs is there and works together."""
+
+import sys
+from importlib.metadata import version
+from io import BytesIO
+from tempfile import TemporaryDirectory
+
+import mlflow
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from trainkit import arguments, figures, seeding, timing  # noqa: F401
+from trainkit.datasets import load_bundled, mlflow_input
+
+
+def check(what: str, passed: bool) -> None:
+    """Print the outcome; a failed check ends the smoke test with exit code 1."""
+    print(f"{'ok    ' if passed else 'FAILED'}  {what}")
+    if not passed:
+        sys.exit(1)
+
+
+for package in ("mlflow-skinny", "scikit-learn", "pandas", "numpy", "matplotlib", "skops", "trainkit"):
+    print(f"{package} {version(package)}")
+
+table = load_bundled("breast_cancer")
+check(f"loads {table}", mlflow_input(table).digest == table.digest)
+
+model = make_pipeline(StandardScaler(), LogisticRegression()).fit(table.features, table.target)
+predicted = model.predict(table.features)
+accuracy = (predicted == table.target).mean()
+check(f"fits to an accuracy of {accuracy:.3f}", accuracy > 0.95)
+
+with TemporaryDirectory() as folder:
+    mlflow.sklearn.save_model(model, f"{folder}/model", pip_requirements=[])
+    reloaded = mlflow.sklearn.load_model(f"{folder}/model")
+check("saves and loads with the same predictions", (reloaded.predict(table.features) == predicted).all())
+
+picture = BytesIO()
+figures.confusion_matrix(table.target, predicted, table.class_names).savefig(picture)
+check("draws a PNG without a display", picture.getvalue().startswith(b"\x89PNG"))

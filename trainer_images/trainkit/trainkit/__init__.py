@@ -1,0 +1,1 @@
+"""What training scripts share. Import the modules; each brings only the frameworks it names."""
