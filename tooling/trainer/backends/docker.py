@@ -11,6 +11,7 @@ import io
 import tarfile
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 from urllib.parse import urlsplit
@@ -89,9 +90,11 @@ class DockerJob:
 
     def _was_stopped(self, container: Container) -> bool:
         """Whether the engine sent it a signal: somebody's `docker stop`, or the engine's own shutdown."""
+        created = datetime.fromisoformat(container.attrs["Created"])
+        finished = datetime.fromisoformat(container.attrs["State"]["FinishedAt"])
         events = self._client.events(  # type: ignore[call-overload]  # fractions of a second are taken too
-            since=container.attrs["Created"],
-            until=f"{time.time():.9f}",
+            since=int(created.timestamp()),
+            until=f"{finished.timestamp():.6f}",
             decode=True,
             filters={"container": container.id, "event": "kill"},
         )

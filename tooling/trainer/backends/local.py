@@ -119,6 +119,7 @@ class LocalBackend:
                 "Leave it out, or use the docker backend.",
             )
         folder = launch.folder
+        Path(plan.environment["TRAINER_CACHE_DIR"]).mkdir(parents=True, exist_ok=True)
         with tarfile.open(launch.archive) as code:
             code.extractall(folder, filter="data")
         secret = dict(launch.secret_environment)

@@ -1,0 +1,64 @@
+"""A training script that behaves, or misbehaves, as it is told."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+mode = sys.argv[1]
+print("mode", mode)
+match mode:
+    case "metric":
+        import mlflow
+
+        with mlflow.start_run():
+            mlflow.log_metric("answer", 42)
+    case "exit":
+        sys.exit(3)
+    case "signal":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    case "memory":
+        hoard = bytearray()
+        while True:
+            hoard += bytes(16 << 20)
+    case "child-memory":
+        subprocess.run([sys.executable, __file__, "memory"])
+    case "sleep" | "stubborn":
+        if mode == "stubborn":
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print("ready", flush=True)
+        try:
+            time.sleep(300)
+        finally:
+            print("cleaned up")
+    case "polite":
+        signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+        print("ready", flush=True)
+        time.sleep(300)
+    case "nap":
+        print("ready", flush=True)
+        time.sleep(3)
+    case "secret":
+        print("the token is", os.environ["PROBE_TOKEN"])
+        print(os.environ["PROBE_SETTING"])
+        print("argv", Path("/proc/self/cmdline").read_bytes())
+        time.sleep(1)
+    case "output":
+        sys.stdout.write("progress 1\rprogress 2\r")
+        sys.stdout.flush()
+        sys.stderr.write("to stderr\n")
+        sys.stdout.buffer.write(b"not utf-8: \xff\xfe\n" + b"x" * 40_000 + b"\n")
+    case "place":
+        print("cwd", Path.cwd(), sorted(p.name for p in Path.cwd().iterdir()))
+        print("uid", os.getuid(), "home", Path.home())
+        for folder in (Path.home(), Path(os.environ["TRAINER_CACHE_DIR"]), Path.cwd()):
+            (folder / "written").touch()
+            (folder / "written").unlink()
+        data = Path(os.environ["TRAINER_DATA_DIR"])
+        try:
+            (data / "written").touch()
+        except OSError as problem:
+            print("data:", problem.strerror)

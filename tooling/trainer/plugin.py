@@ -1,0 +1,154 @@
+"""MLflow's plug-in point: `mlflow run PROJECT --backend trainer-docker` is `trainer run PROJECT`.
+
+MLflow neither waits for a plug-in's run nor ends it, so this returns when the run has ended.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import mlflow
+from mlflow.entities import RunStatus
+from mlflow.exceptions import ExecutionException
+from mlflow.projects import utils
+from mlflow.projects.backend.abstract_backend import AbstractBackend
+from mlflow.projects.submitted_run import SubmittedRun
+
+from trainer import plan as plans
+from trainer import projects, sources, workspace
+from trainer.cli.screen import Progress
+from trainer.errors import BadInput, Interrupted, TrainerError
+from trainer.launch import Result, launch
+from trainer.parameters import nearest
+
+# What --backend-config may say, and what MLflow itself puts beside it.
+OPTIONS = ("gpus", "memory", "base_image")
+_MLFLOWS_OWN = {
+    utils.PROJECT_BUILD_IMAGE,
+    utils.PROJECT_DOCKER_ARGS,
+    utils.PROJECT_DOCKER_AUTH,
+    utils.PROJECT_ENV_MANAGER,
+    utils.PROJECT_STORAGE_DIR,
+    utils.PROJECT_SYNCHRONOUS,
+}
+
+
+class EndedRun(SubmittedRun):  # type: ignore[misc]  # mlflow is not typed
+    """A run that has ended well."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__()
+        self._run_id = run_id
+
+    @property
+    def run_id(self) -> str:
+        """The MLflow run's id."""
+        return self._run_id
+
+    def wait(self) -> bool:
+        """There is nothing to wait for."""
+        return True
+
+    def get_status(self) -> str:
+        """FINISHED: other ends raise."""
+        return str(RunStatus.to_string(RunStatus.FINISHED))
+
+    def cancel(self) -> None:
+        """There is nothing to cancel."""
+
+
+class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
+    name: str
+
+    def run(
+        self,
+        project_uri: str,
+        entry_point: str,
+        params: Mapping[str, object],
+        version: str | None,
+        backend_config: Mapping[str, object] | str | None,
+        tracking_uri: str,
+        experiment_id: str,
+    ) -> EndedRun:
+        """Run the project and return when it has ended; raises `ExecutionException` unless it ended well."""
+        try:
+            result = self._run(
+                project_uri,
+                entry_point,
+                params,
+                version,
+                _options(backend_config),
+                tracking_uri,
+                experiment_id,
+            )
+            if result.error:
+                raise result.error
+        except TrainerError as problem:
+            raise ExecutionException(f"{problem.message}\n{problem.hint}") from None
+        except Interrupted:
+            raise KeyboardInterrupt from None
+        return EndedRun(result.run.id)
+
+    def _run(
+        self, uri: str, entry_point: str, params: Mapping[str, object], version: str | None,
+        options: Mapping[str, str], tracking_uri: str, experiment_id: str,
+    ) -> Result:  # fmt: skip
+        here = workspace.find(Path(uri) if Path(uri).is_dir() else None)
+        source = sources.resolve(here, uri, version)
+        try:
+            request = plans.RunRequest(
+                project=projects.load(source.folder),
+                source=source.name,
+                entry_point=entry_point,
+                parameters={name: str(value) for name, value in params.items()},
+                backend=self.name,
+                gpus=options.get("gpus"),
+                memory=options.get("memory"),
+                base_image=options.get("base_image"),
+            )
+            plan = plans.make(here, request)
+            is_server = tracking_uri.startswith(("http://", "https://"))
+            with Progress() as progress:
+                result = launch(
+                    here,
+                    plan,
+                    progress,
+                    tracking_uri=tracking_uri if is_server else None,
+                    experiment_id=experiment_id if is_server else None,
+                )
+        finally:
+            source.close()
+        if not is_server:
+            # MLflow goes on to tag the run; it would look in its local default store otherwise.
+            mlflow.set_tracking_uri(result.run.url.partition("/#/")[0])
+        return result
+
+
+class DockerProjectBackend(_Backend):
+    """`--backend trainer-docker`."""
+
+    name = "docker"
+
+
+class LocalProjectBackend(_Backend):
+    """`--backend trainer-local`."""
+
+    name = "local"
+
+
+def _options(said: Mapping[str, object] | str | None) -> dict[str, str]:
+    try:
+        config = json.loads(Path(said).read_text()) if isinstance(said, str) else dict(said or {})
+    except (OSError, ValueError):
+        raise BadInput(f"{said} is not a JSON file.", '--backend-config \'{"memory": "8g"}\'') from None
+    if config.get(utils.PROJECT_DOCKER_ARGS):
+        raise BadInput(
+            "--docker-args is not honoured by this backend.", f"--backend-config takes {', '.join(OPTIONS)}."
+        )
+    options = {str(name): str(value) for name, value in config.items() if name not in _MLFLOWS_OWN}
+    for name in options:
+        if name not in OPTIONS:
+            raise BadInput(f"--backend-config: unknown option {name}.", nearest(name, OPTIONS, "It takes"))
+    return options
