@@ -11,10 +11,11 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
-from trainer import __version__, backends, code, ending, records, secrets, server
+from trainer import backends, code, ending, records, secrets, server
 from trainer.backends import Backend, End, Job, Launch
 from trainer.errors import Interrupted, TrackingError, TrainerError
 from trainer.plan import RunPlan, host_ids, secret_values
@@ -227,7 +228,7 @@ def run_tags(plan: RunPlan, code_digest: str, image_id: str) -> dict[str, str]:
         "mlflow.source.name": plan.source,
         "mlflow.project.entryPoint": plan.entry_point,
         "mlflow.project.backend": f"trainer-{plan.backend}",
-        "trainer.version": __version__,
+        "trainer.version": version("trainer"),
         "trainer.backend": plan.backend,
         "trainer.command": shlex.join(plan.command),
         "trainer.image": plan.image.tag,

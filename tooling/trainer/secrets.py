@@ -47,12 +47,16 @@ def load(workspace: Workspace) -> Secrets:
     Raises `SecretsError` when git tracks the file or would, when other users can read it, or when a line
     is not understood. The line itself is never shown.
     """
+    if workspace.secrets_file.exists():
+        for trouble in _leaks(workspace.secrets_file):
+            raise trouble
+    return read(workspace)
+
+
+def read(workspace: Workspace) -> Secrets:
+    """Read secrets.env without asking whether it could leak: enough to mask what it holds."""
     path = workspace.secrets_file
-    if not path.exists():
-        return Secrets()
-    for trouble in _leaks(path):
-        raise trouble
-    return Secrets(_parse(path))
+    return Secrets(_parse(path)) if path.exists() else Secrets()
 
 
 def _leaks(path: Path) -> Iterator[SecretsError]:

@@ -12,6 +12,7 @@ import yaml
 from trainer.errors import BadInput
 
 SETTINGS_FILE = "trainer.yaml"
+VARIABLE = "TRAINER_WORKSPACE"
 DEFAULT_BASE_IMAGE = "python:3.11-slim-bookworm"
 
 
@@ -67,7 +68,7 @@ def find(start: Path | None = None) -> Workspace:
 
     Raises `BadInput` where there is none, or where its trainer.yaml is not understood.
     """
-    start = (start or Path(os.environ.get("TRAINER_WORKSPACE") or Path.cwd())).resolve()
+    start = (start or Path(os.environ.get(VARIABLE) or Path.cwd())).resolve()
     for folder in (start, *start.parents):
         if (folder / SETTINGS_FILE).is_file():
             return Workspace(folder, _read_settings(folder / SETTINGS_FILE))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 HOME = "/trainer/home"
 RUN_LABEL = "trainer.run-id"
 PATIENCE_S = 60
-GRACE_S = 7  # and the engine needs a moment on top of it: 10 s is the promise
+GRACE_S = 5  # and telling engine and server takes a moment, on a busy machine too: 10 s is the promise
 _LOG = {"max-size": "1000t"}  # rotation would lose the beginning of train.log
 
 

@@ -21,7 +21,7 @@ from trainer.plan import RunPlan
 from trainer.server import Bridge
 from trainer.workspace import Workspace
 
-GRACE_S = 7
+GRACE_S = 5  # as in a container
 _POLL_S = 0.05
 _HERE = Path(__file__).parent
 # What a process needs of its surroundings; everything else is passed only if the project declares it.

@@ -1,40 +1,33 @@
-"""What every command is handed: the workspace, found when it is first needed."""
+"""What every command is handed: the workspace."""
 
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 
-from trainer.workspace import Workspace, find
+from trainer import workspace
+from trainer.workspace import Workspace
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The options of `trainer` itself."""
-
-    workspace: Path | None = None
-    debug: bool = False
-
-
-def of(context: click.Context) -> Workspace:
-    """The workspace of this command line. Raises `BadInput` outside of one."""
-    settings = context.find_object(Settings)
-    return find(settings.workspace if settings else None)
+def choose_workspace(_: click.Context, __: click.Parameter, chosen: Path | None) -> None:
+    """Callback of --workspace: from now on `workspace.find` starts there, in child processes too."""
+    if chosen:
+        os.environ[workspace.VARIABLE] = str(chosen)
 
 
 def pass_workspace(command: Callable[Concatenate[Workspace, P], R]) -> Callable[P, R]:
-    """Decorator: the command's first argument is the workspace."""
+    """Decorator: the command's first argument is the workspace. Outside of one it is an error."""
 
     @functools.wraps(command)
     def with_workspace(*args: P.args, **kwargs: P.kwargs) -> R:
-        return command(of(click.get_current_context()), *args, **kwargs)
+        return command(workspace.find(), *args, **kwargs)
 
     return with_workspace

@@ -6,15 +6,15 @@ import click
 from click.shell_completion import CompletionItem
 
 from trainer import images as declared
-from trainer.cli import context, screen
+from trainer.cli import screen
 from trainer.cli.context import pass_workspace
 from trainer.errors import BadInput, TrainerError
-from trainer.workspace import Workspace
+from trainer.workspace import Workspace, find
 
 
 def _complete_image(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     try:
-        found = declared.discover(context.of(ctx))
+        found = declared.discover(find())
     except TrainerError:
         return []
     return [CompletionItem(name, help=image.description) for name, image in found.items()

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 import traceback
 from pathlib import Path
 
 import click
 
-from trainer import __version__
 from trainer.cli.completion import completion
-from trainer.cli.context import Settings, pass_workspace
+from trainer.cli.context import choose_workspace
 from trainer.cli.doctor import doctor
 from trainer.cli.images import build_image, images
 from trainer.cli.reconcile import reconcile
 from trainer.cli.run import run
 from trainer.cli.server import server, ui
 from trainer.errors import Interrupted, TrainerError
-
-__all__ = ["cli", "main", "pass_workspace"]
 
 
 @click.group(
@@ -29,14 +27,14 @@ __all__ = ["cli", "main", "pass_workspace"]
 @click.option(
     "--workspace",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
+    callback=choose_workspace,
+    expose_value=False,
     help="The workspace to use, instead of the one the current folder lies in.",
 )
-@click.option("--debug", is_flag=True, help="Show where in trainer a failure comes from.")
-@click.version_option(__version__, prog_name="trainer")
-@click.pass_context
-def cli(context: click.Context, workspace: Path | None, debug: bool) -> None:
+@click.option("--debug", is_flag=True, expose_value=False, help="Show where in trainer a failure comes from.")
+@click.version_option(package_name="trainer", prog_name="trainer")
+def cli() -> None:
     """Run training projects in the right container, tracked and reproducible."""
-    context.obj = Settings(workspace, debug)
 
 
 for command in (run, build_image, images, server, ui, doctor, reconcile, completion):
@@ -45,47 +43,46 @@ for command in (run, build_image, images, server, ui, doctor, reconcile, complet
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code. Errors are two lines on stderr: what, and what to do."""
-    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
         code = cli.main(arguments, prog_name="trainer", standalone_mode=False)
-    except TrainerError as problem:
-        _show(problem.message, problem.hint)
-        code = problem.exit_code
-        if debug:
-            _show_traceback()
-    except click.UsageError as problem:
-        path = problem.ctx.command_path if problem.ctx else "trainer"
-        _show(problem.format_message(), f"{path} --help")
-        code = problem.exit_code
-    except click.ClickException as problem:
-        _show(problem.format_message(), "trainer --help")
-        code = problem.exit_code
-    except (Interrupted, click.Abort, KeyboardInterrupt) as stop:
-        _show("Stopped.", "Nothing is left running; the same command starts it again.")
-        code = stop.exit_code if isinstance(stop, Interrupted) else 130
     except BrokenPipeError:
         # The reader of our output has gone (`trainer images | head`); say no more, not even at exit.
         with contextlib.suppress(OSError):
             sys.stdout.close()
-        code = 141
-    except Exception as problem:  # noqa: BLE001 (the last resort: a message instead of a traceback)
-        _show(
-            f"Unexpected: {type(problem).__name__}: {_masked(str(problem))}",
-            "This is a bug in trainer. Please report it with the output of the same command with --debug.",
-        )
-        code = 1
-        if debug:
-            _show_traceback()
+        code = 128 + signal.SIGPIPE
+    except BaseException as problem:  # noqa: BLE001 (the last resort: a message instead of a traceback)
+        message, hint, code = explain(problem)
+        _show(message, hint)
+        if "--debug" in arguments:
+            click.echo(_masked(traceback.format_exc()), err=True)
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def explain(problem: BaseException) -> tuple[str, str, int]:
+    """What to say of a failure: the message, the hint, and the exit code."""
+    match problem:
+        case TrainerError():
+            return problem.message, problem.hint, problem.exit_code
+        case click.UsageError(ctx=click.Context() as context):
+            return problem.format_message(), f"{context.command_path} --help", problem.exit_code
+        case click.ClickException():
+            return problem.format_message(), "trainer --help", problem.exit_code
+        case Interrupted() | click.Abort() | KeyboardInterrupt():
+            by, code = (
+                (f" by {problem}", problem.exit_code) if isinstance(problem, Interrupted) else ("", 130)
+            )
+            return f"Stopped{by}.", "Nothing is left running; the same command starts it again.", code
+    return (
+        f"Unexpected: {type(problem).__name__}: {problem}",
+        "This is a bug in trainer. Please report it with the output of the same command with --debug.",
+        1,
+    )
+
+
 def _show(message: str, hint: str) -> None:
-    click.echo(f"{click.style('Error:', fg='red', bold=True)} {message}", err=True)
-    click.echo(f"{click.style('Hint:', fg='cyan', bold=True)}  {hint}", err=True)
-
-
-def _show_traceback() -> None:
-    click.echo(_masked(traceback.format_exc()), err=True)
+    click.echo(f"{click.style('Error:', fg='red', bold=True)} {_masked(message)}", err=True)
+    click.echo(f"{click.style('Hint:', fg='cyan', bold=True)}  {_masked(hint)}", err=True)
 
 
 def _masked(text: str) -> str:
@@ -93,5 +90,5 @@ def _masked(text: str) -> str:
     from trainer import secrets, workspace
 
     with contextlib.suppress(TrainerError, OSError):
-        return secrets.Masker(secrets.load(workspace.find()).masked()).text(text)
+        return secrets.Masker(secrets.read(workspace.find()).masked()).text(text)
     return text

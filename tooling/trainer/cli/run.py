@@ -11,10 +11,11 @@ from click.shell_completion import CompletionItem
 
 from trainer import plan as plans
 from trainer import projects, sources
-from trainer.cli import context, screen
+from trainer.cli import screen
 from trainer.errors import BadInput, TrainerError
 from trainer.parameters import Parameter
 from trainer.projects import EntryPoint, Project
+from trainer.workspace import find
 
 _PROJECT = "trainer.project"
 _PREFIX = "parameter_"
@@ -57,7 +58,7 @@ class ProjectCommand(click.Command):
                 formatter.write_dl(groups[True])
         else:
             with contextlib.suppress(TrainerError), formatter.section("Projects of this workspace"):
-                formatter.write_dl([(name, "") for name in sources.names(context.of(ctx))])
+                formatter.write_dl([(name, "") for name in sources.names(find())])
         with formatter.section("Options"):
             formatter.write_dl(groups[False])
 
@@ -78,7 +79,7 @@ class ProjectCommand(click.Command):
                     f"{name} stands where the project should.", "trainer run PROJECT --PARAMETER VALUE"
                 )
             revision = options.get("version")
-            source = sources.resolve(context.of(ctx), name, revision, fetch=not ctx.resilient_parsing)
+            source = sources.resolve(find(), name, revision, fetch=not ctx.resilient_parsing)
             ctx.call_on_close(source.close)
             ctx.meta["trainer.source"] = source
             project = projects.load(source.folder)
@@ -122,7 +123,7 @@ class _Value(click.ParamType[str]):
 
 def _complete_project(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     try:
-        names = sources.names(context.of(ctx))
+        names = sources.names(find())
     except TrainerError:
         names = []
     found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
@@ -186,7 +187,7 @@ def run(
     """
     from trainer import launch, reconcile
 
-    workspace = context.of(ctx)
+    workspace = find()
     loaded, entry_point = ctx.meta[_PROJECT]
     values = dict(given)
     for parameter in entry_point.parameters:

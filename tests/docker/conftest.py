@@ -1,0 +1,47 @@
+"""A real engine, or the reason why these tests cannot run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import docker
+import pytest
+from support import Site
+from trainer import engine
+from trainer.backends.docker import RUN_LABEL
+from trainer.errors import EngineError
+
+
+@pytest.fixture(scope="session")
+def client() -> docker.DockerClient:
+    """The engine; without one the test is skipped, or fails where TRAINER_REQUIRE_DOCKER=1."""
+    try:
+        return engine.connect()
+    except EngineError as problem:
+        if os.environ.get("TRAINER_REQUIRE_DOCKER") == "1":
+            pytest.fail(f"TRAINER_REQUIRE_DOCKER=1, but: {problem.message}")
+        pytest.skip(problem.message)
+
+
+@pytest.fixture(scope="session")
+def site(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:  # noqa: ARG001
+    """One workspace with one server for all tests; its image is built once."""
+    site = Site(tmp_path_factory.mktemp("site"), port=5300)
+    built = site.trainer("build-image", "sklearn")
+    assert built.code == 0, built.err
+    yield site
+    site.trainer("server", "down")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test leaves the engine without containers of runs, and the workspace without their folders."""
+    if "site" not in request.fixturenames:
+        yield
+        return
+    site: Site = request.getfixturevalue("site")
+    client: docker.DockerClient = request.getfixturevalue("client")
+    yield
+    assert client.containers.list(all=True, filters={"label": RUN_LABEL}) == []
+    assert site.leftovers() == []

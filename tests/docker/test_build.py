@@ -1,0 +1,121 @@
+"""Building images with the real BuildKit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import docker
+import pytest
+from support import REPOSITORY, Site
+from trainer import images, workspace
+
+
+def _plan(site: Site) -> images.ImagePlan:
+    here = workspace.find(site.root)
+    return images.plan(here, images.spec(here, "sklearn"))
+
+
+def test_an_image_that_is_up_to_date_is_not_built(site: Site, tmp_path: Path) -> None:
+    # A `docker` that fails: whoever builds, or asks BuildKit for anything, calls it.
+    program = tmp_path / "docker"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    done = site.trainer("build-image", "sklearn", "--json", env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    assert done.code == 0, done.err
+    assert json.loads(done.out) == [
+        {"name": "sklearn", "tag": _plan(site).tag, "id": json.loads(done.out)[0]["id"], "built": False}
+    ]
+    assert done.err == ""
+
+
+def test_the_image_says_what_it_is_and_is_not_root(site: Site, client: docker.DockerClient) -> None:
+    config = client.api.inspect_image(_plan(site).tag)["Config"]
+    assert config["Labels"]["trainer.input-digest"] == _plan(site).digest
+    assert config["User"] == "1000:1000"
+
+
+def test_the_smoke_test_of_the_image_passes_inside_it(site: Site) -> None:
+    smoke = (REPOSITORY / "trainer_images" / "sklearn" / "smoke.py").read_bytes()
+    done = subprocess.run(
+        ["docker", "run", "--rm", "--interactive", "--network=none", _plan(site).tag, "python", "-"],
+        input=smoke, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert b"ok      fits" in done.stdout
+
+
+def test_images_lists_what_is_there(site: Site) -> None:
+    [row] = json.loads(site.trainer("images", "--json").out)
+    assert (row["name"], row["status"]) == ("sklearn", "up to date")
+    assert 300 < row["size_mb"] < 1000
+    [other] = json.loads(site.trainer("images", "--json", "--base-image", "another:1").out)
+    assert other["status"] == "stale"
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A workspace whose images hold nothing but trainkit: they build in seconds."""
+    (tmp_path / "trainer.yaml").touch()
+    ours = tmp_path / "trainer_images"
+    shutil.copytree(
+        REPOSITORY / "trainer_images", ours, ignore=shutil.ignore_patterns("sklearn", "__pycache__")
+    )
+    for name, said in (("test-parent", "{}"), ("test-child", "inherits: test-parent")):
+        (ours / name).mkdir()
+        (ours / name / "image.yaml").write_text(said)
+        (ours / name / "requirements.txt").touch()
+    return tmp_path
+
+
+def test_a_child_image_is_built_on_its_parent(small: Path, site: Site, client: docker.DockerClient) -> None:
+    try:
+        done = site.trainer("--workspace", str(small), "build-image", "test-child")
+        assert done.code == 0, done.err
+        here = workspace.find(small)
+        child = images.plan(here, images.spec(here, "test-child"))
+        assert child.parent
+        layers = {
+            tag: client.api.inspect_image(tag)["RootFS"]["Layers"] for tag in (child.tag, child.parent.tag)
+        }
+        assert layers[child.tag][: len(layers[child.parent.tag])] == layers[child.parent.tag]
+    finally:
+        for image in client.images.list():
+            if any(tag.startswith("trainer/test-") for tag in image.tags):
+                client.images.remove(image.tags[0], force=True)
+
+
+def test_a_build_that_fails_says_why_and_where_the_log_is(small: Path, site: Site) -> None:
+    (small / "trainer_images" / "test-parent" / "requirements.txt").write_text(
+        "no-such-package-anywhere==1\n"
+    )
+    done = site.trainer("--workspace", str(small), "build-image", "test-parent")
+    assert done.code == 83
+    assert done.err.splitlines()[-2].startswith("Error: The build of test-parent failed:")
+    log = small / ".trainer" / "build-test-parent.log"
+    assert done.err.splitlines()[-1] == f"Hint:  See {log}"
+    assert "no-such-package-anywhere" in log.read_text()
+
+
+def test_a_base_image_that_cannot_be_had_is_named(small: Path, site: Site) -> None:
+    done = site.trainer(
+        "--workspace", str(small), "build-image", "test-parent", "--base-image", "localhost:1/none:1"
+    )
+    assert done.code == 83
+    assert done.err.splitlines()[-2:] == [
+        "Error: The base image localhost:1/none:1 is neither here nor can it be pulled.",
+        "Hint:  Name one that is: --base-image IMAGE, TRAINER_BASE_IMAGE, or base_image in trainer.yaml.",
+    ]
+
+
+def test_a_docker_without_buildx_says_how_to_get_it(small: Path, site: Site, tmp_path: Path) -> None:
+    program = tmp_path / "docker"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    done = site.trainer(
+        "--workspace", str(small), "build-image", "test-parent", env={"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    )
+    assert done.code == 82
+    assert done.err.splitlines()[-2] == "Error: docker has no buildx, which the images are built with."

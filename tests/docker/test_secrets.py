@@ -1,0 +1,189 @@
+"""A canary among the secrets: the script gets it, and nobody else does."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import pytest
+import requests
+from support import CANARY, Site
+from trainer import engine
+
+PASSWORD = "canary-password-%41-'\"-9d2c"
+
+
+def test_the_canary_is_nowhere(site: Site, client: docker.DockerClient, tmp_path: Path) -> None:
+    process = site.start("run", "probe", "--mode", "secret")
+    seen: list[bytes] = []
+    inspected = ""
+    while process.poll() is None:
+        for place in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                seen.append(place.read_bytes())
+            except OSError:
+                continue
+        for container in client.containers.list(all=True, filters={"label": "trainer.run-id"}):
+            inspected += json.dumps(container.attrs)
+        time.sleep(0.05)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    run = site.runs()[0]
+    assert "the token is ***" in out  # it did reach the script
+    assert inspected  # the container was looked at while it was there
+    image = run.data.tags["trainer.image"]
+    places = {
+        "stdout and stderr": (out + err).encode(),
+        "argument vectors": b"\n".join(seen),
+        "docker inspect of the container": inspected.encode(),
+        "docker inspect of the image": json.dumps(client.api.inspect_image(image)).encode(),
+        "docker history": json.dumps(client.api.history(image)).encode(),
+        "tags, parameters and metrics": json.dumps(run.to_dictionary()).encode(),
+        "train.log": site.log(run.info.run_id, tmp_path).encode(),
+        "code archive": _unpacked(site.artifact(run.info.run_id, "trainer/source.tar.gz", tmp_path)),
+        "layers of the image": b"".join(client.images.get(image).save()),
+        "what trainer keeps": _contents(site.root / ".trainer"),
+        "what the server keeps": _contents(site.root / "mlruns"),
+    }  # fmt: skip
+    needles = [CANARY.encode(), base64.b64encode(CANARY.encode())[:-4], json.dumps(CANARY)[1:-1].encode()]
+    assert [name for name, content in places.items() if any(needle in content for needle in needles)] == []
+
+
+def _contents(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def _unpacked(archive: Path) -> bytes:
+    with tarfile.open(archive) as tar:
+        files = [tar.extractfile(entry) for entry in tar if entry.isfile()]
+        return b"".join(file.read() for file in files if isinstance(file, io.BufferedReader))
+
+
+def test_a_secret_that_somebody_writes_into_a_tag_is_masked(site: Site) -> None:
+    done = site.trainer("run", "probe", "-e", "quick", "--tag", f"leak=<{CANARY}>")
+    assert site.run(done.run_id).data.tags["leak"] == "<***>"
+
+
+def test_debug_output_shows_no_secret(site: Site) -> None:
+    done = site.trainer("--debug", "run", "probe", "--mode", "metric", "--memory", CANARY)
+    assert done.code == 2
+    assert "Traceback" in done.err
+    assert CANARY not in done.err
+
+
+def test_a_secrets_file_that_others_can_read_is_refused(site: Site) -> None:
+    path = site.root / "secrets.env"
+    path.chmod(0o644)
+    before = len(site.runs())
+    try:
+        done = site.trainer("run", "probe")
+    finally:
+        path.chmod(0o600)
+    assert done.code == 81
+    assert done.err.splitlines() == [
+        f"Error: Other users of this machine can read {path}.",
+        f"Hint:  chmod 600 {path}",
+    ]
+    assert len(site.runs()) == before
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """MLflow's own server with passwords, where host and containers reach it."""
+
+    uri: str
+    process: subprocess.Popen[bytes]
+
+
+@pytest.fixture(scope="module")
+def guarded(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """`mlflow server --app-name basic-auth` with one administrator."""
+    folder = tmp_path_factory.mktemp("guarded")
+    bridge = engine.bridge(client)
+    assert bridge
+    ini = folder / "auth.ini"
+    ini.write_text(
+        "[mlflow]\ndefault_permission = READ\n"
+        f"database_uri = sqlite:///{folder}/auth.db\nauthorization_function = "
+        "mlflow.server.auth:authenticate_request_basic_auth\n"
+        "admin_username = teamlead\nadmin_password = not-used-here-at-all\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth", "--workers", "1",
+         "--host", bridge.gateway, "--port", "5390", "--allowed-hosts", f"{bridge.gateway}:*",
+         "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder)],
+        cwd=folder, start_new_session=True, stdout=(folder / "log").open("wb"), stderr=subprocess.STDOUT,
+        env={**os.environ, "MLFLOW_AUTH_CONFIG_PATH": str(ini), "MLFLOW_AUTH_ADMIN_USERNAME": "teamlead",
+             "MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD, "MLFLOW_FLASK_SERVER_SECRET_KEY": "for-tests-alone",
+             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+    )  # fmt: skip
+    uri = f"http://{bridge.gateway}:5390"
+    try:
+        _wait_for(uri, process, folder / "log")
+        yield Guarded(uri, process)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _wait_for(uri: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    give_up = time.monotonic() + 120
+    while time.monotonic() < give_up and process.poll() is None:
+        try:
+            if requests.get(f"{uri}/version", auth=("teamlead", PASSWORD), timeout=5).ok:
+                return
+        except requests.ConnectionError:
+            pass
+        time.sleep(0.5)
+    raise AssertionError(log.read_text()[-2000:])
+
+
+def test_the_password_reaches_the_scripts_client_and_nothing_else(site: Site, guarded: Guarded) -> None:
+    credentials = {"MLFLOW_TRACKING_USERNAME": "teamlead", "MLFLOW_TRACKING_PASSWORD": PASSWORD}
+    done = site.trainer("run", "probe", "--tracking-uri", guarded.uri, env=credentials)
+    assert done.code == 0, done.err
+    assert "answer  42" in done.out  # the script logged it, with the password
+    assert PASSWORD not in done.out + done.err
+    assert f"{guarded.uri}/#/experiments/" in done.out
+
+
+def test_a_server_that_refuses_the_password(site: Site, guarded: Guarded) -> None:
+    wrong = {"MLFLOW_TRACKING_USERNAME": "teamlead", "MLFLOW_TRACKING_PASSWORD": "wrong"}
+    done = site.trainer("run", "probe", "--tracking-uri", guarded.uri, env=wrong)
+    assert done.code == 85
+    assert done.err.splitlines() == [
+        f"Error: The tracking server {guarded.uri} refuses the user teamlead (401).",
+        "Hint:  Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in secrets.env.",
+    ]
+    runs = requests.post(
+        f"{guarded.uri}/api/2.0/mlflow/runs/search", auth=("teamlead", PASSWORD), timeout=10,
+        json={"experiment_ids": ["0", "1"], "filter": "attributes.status = 'RUNNING'"},
+    )  # fmt: skip
+    assert runs.json().get("runs", []) == []
+
+
+def test_a_server_that_is_not_there(site: Site) -> None:
+    done = site.trainer("run", "probe", "--tracking-uri", "http://127.0.0.1:9")
+    assert done.code == 84
+    assert done.err.splitlines() == [
+        "Error: The tracking server http://127.0.0.1:9 refuses connections.",
+        "Hint:  Start it, or check its address: trainer doctor",
+    ]
+
+
+def test_an_engine_that_is_down(site: Site) -> None:
+    before = len(site.runs())
+    done = site.trainer("run", "probe", env={"DOCKER_HOST": "unix:///no/such/engine.sock"})
+    assert done.code == 82
+    assert done.err.splitlines()[0] == "Error: No Docker engine answers at unix:///no/such/engine.sock."
+    assert len(site.runs()) == before

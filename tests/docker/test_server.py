@@ -1,0 +1,91 @@
+"""The workspace's own tracking server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+import requests
+from support import Site
+
+
+@pytest.fixture
+def fresh(client: docker.DockerClient, tmp_path: Path) -> Iterator[Site]:  # noqa: ARG001
+    """A workspace whose server was never started."""
+    site = Site(tmp_path / "fresh", port=5400)
+    yield site
+    site.trainer("server", "down")
+
+
+def _status(site: Site) -> dict[str, object]:
+    said = json.loads(site.trainer("server", "status", "--json").out)
+    assert isinstance(said, dict)
+    return said
+
+
+def test_two_at_once_start_one_server(fresh: Site) -> None:
+    both = [fresh.start("server", "up") for _ in range(2)]
+    addresses = {process.communicate(timeout=120)[0] for process in both}
+    assert addresses == {"http://127.0.0.1:5400\n"}
+    found = subprocess.run(["pgrep", "-fc", f"server_process {fresh.root}"], capture_output=True, text=True)
+    assert found.stdout.strip() == "1"
+
+
+def test_a_taken_port_and_a_server_of_another_workspace(fresh: Site, site: Site) -> None:
+    with socket.create_server(("127.0.0.1", 5400)):
+        assert fresh.trainer("server", "up").out == "http://127.0.0.1:5401\n"
+    theirs = fresh.trainer("server", "up").out
+    assert theirs == "http://127.0.0.1:5401\n"
+    assert site.trainer("server", "up").out != theirs
+    # It keeps its address over a restart, so that links in a browser stay good.
+    assert fresh.trainer("server", "down").out == "Stopped.\n"
+    assert fresh.trainer("server", "down").out == "It was not running.\n"
+    assert fresh.trainer("server", "up").out == "http://127.0.0.1:5401\n"
+
+
+def test_a_server_that_was_killed_is_started_again(fresh: Site) -> None:
+    fresh.trainer("server", "up")
+    os.kill(int(str(_status(fresh)["pid"])), signal.SIGKILL)
+    assert _status(fresh)["status"] == "down"  # though server.json still names the process
+    fresh.trainer("server", "up")
+    assert _status(fresh)["status"] == "up"
+
+
+def test_only_this_machine_and_its_containers_get_an_answer(site: Site, client: docker.DockerClient) -> None:
+    uri = site.trainer("server", "up").out.strip()
+    port = uri.rpartition(":")[2]
+    assert requests.get(f"{uri}/health", timeout=10).ok
+    listening = subprocess.run(["ss", "-Hltn", f"sport = :{port}"], capture_output=True, text=True).stdout
+    addresses = {line.split()[3].rpartition(":")[0] for line in listening.splitlines()}
+    assert addresses == {"127.0.0.1", str(_status(site)["containers reach it on"])}
+    # A browser page of somebody else cannot talk to it either.
+    foreign = requests.get(
+        f"{uri}/api/2.0/mlflow/experiments/search", headers={"Host": "evil.example"}, timeout=10
+    )
+    assert foreign.status_code == 403
+    ask = f"import urllib.request as r; print(r.urlopen('http://host.docker.internal:{port}/version').read())"
+    image = json.loads(site.trainer("images", "--json").out)[0]["tag"]
+    told = client.containers.run(
+        image, ["python", "-c", ask], remove=True, extra_hosts={"host.docker.internal": "host-gateway"}
+    )
+    assert told == b"b'3.17.2'\n"
+
+
+def test_doctor_finds_everything_in_order(site: Site) -> None:
+    done = site.trainer("doctor", "--json")
+    checks = {check["name"]: check for check in json.loads(done.out)}
+    assert done.code == 0, checks
+    assert checks["tracking server from a container"]["status"] == "ok"
+    assert checks["MLflow versions"]["found"] == "3.17.2 on the server, in trainer and in every image"
+    assert {check["status"] for check in checks.values()} <= {"ok", "warning"}
+
+
+def test_ui_prints_the_address_of_the_server(site: Site) -> None:
+    assert site.trainer("ui", "--no-browser").out == site.trainer("server", "up").out

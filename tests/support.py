@@ -1,0 +1,122 @@
+"""What the tests with real servers share: a workspace, and `trainer` as a user calls it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+REPOSITORY = Path(__file__).parent.parent
+PROJECTS = Path(__file__).parent / "projects"
+CANARY = "canary-7f3a-%s-'quoted\"-$HOME-end"
+DEAD_ENGINE = "unix:///no/such/engine.sock"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run that the command made."""
+        found = re.search(r"/runs/([0-9a-f]{32})", self.err + self.out)
+        assert found, self
+        return found.group(1)
+
+
+class Site:
+    """A workspace in a folder of its own, with the repository's images and the tests' projects."""
+
+    def __init__(self, root: Path, port: int) -> None:
+        self.root = root
+        (root / "train_code").mkdir(parents=True)
+        (root / "data").mkdir()
+        (root / "trainer_images").symlink_to(REPOSITORY / "trainer_images")
+        shutil.copytree(PROJECTS / "probe", root / "train_code" / "probe")
+        shutil.copytree(REPOSITORY / "train_code" / "sklearn", root / "train_code" / "sklearn")
+        (root / "trainer.yaml").write_text(f"server_port: {port}\n")
+        (root / ".gitignore").write_text("secrets.env\n.trainer/\nmlruns/\n*.ignored\n")
+        subprocess.run(["git", "init", "--quiet", root], check=True)
+        self.secret("PROBE_TOKEN", CANARY)
+
+    def secret(self, name: str, value: str) -> None:
+        """Make secrets.env hold this one secret."""
+        path = self.root / "secrets.env"
+        quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+        path.write_text(f"{name}='{quoted}'\n")
+        path.chmod(0o600)
+
+    def start(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start `trainer ARGUMENTS` in the workspace."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "trainer", *arguments],
+            cwd=self.root,
+            env={**os.environ, **(env or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def trainer(self, *arguments: str, env: Mapping[str, str] | None = None) -> Done:
+        """Run `trainer ARGUMENTS` in the workspace."""
+        process = self.start(*arguments, env=env)
+        out, err = process.communicate(timeout=300)
+        return Done(process.returncode, out, err)
+
+    def until_ready(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start `trainer run …` and return when the script has printed "ready"."""
+        process = self.start("run", "probe", *arguments)
+        assert process.stdout
+        for line in process.stdout:
+            if line.strip() == "ready":
+                return process
+        raise AssertionError(process.communicate())
+
+    def stop(self, process: subprocess.Popen[str], number: signal.Signals) -> tuple[Done, float]:
+        """Send the signal; how the command ended, and how many seconds that took."""
+        start = time.monotonic()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+        return Done(process.returncode, out, err), time.monotonic() - start
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """MLflow's own client of the workspace's server, which keeps its address when it is started again."""
+        return MlflowClient(self.trainer("server", "up").out.strip())
+
+    def run(self, run_id: str) -> Run:
+        """The run as the server has it."""
+        return self.client.get_run(run_id)
+
+    def artifact(self, run_id: str, path: str, place: Path) -> Path:
+        """An artifact of a run, downloaded."""
+        return Path(self.client.download_artifacts(run_id, path, str(place)))
+
+    def log(self, run_id: str, place: Path) -> str:
+        """The run's stored output."""
+        return self.artifact(run_id, "train.log", place).read_text()
+
+    def runs(self) -> list[Run]:
+        """All runs of all experiments."""
+        client = self.client
+        return list(client.search_runs([e.experiment_id for e in client.search_experiments()]))
+
+    def leftovers(self) -> list[str]:
+        """What a finished run must not leave on this machine."""
+        runs = self.root / ".trainer" / "runs"
+        return [path.name for path in runs.iterdir()] if runs.exists() else []
