@@ -1,3 +1,4 @@
+#!/bin/sh
 # Like start.sh, for a job without a container: it also writes down the exit code, which otherwise only the
 # launching process would learn. `sh local_start.sh EXIT_FILE START_SCRIPT ENVIRONMENT_FILE COMMAND…`
 exit_file=$1

@@ -1,0 +1,65 @@
+# The two commands of a newcomer: make run, make test. Everything they need is installed by themselves, from
+# the hashed locks, into .venv; a second call installs nothing.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The first Python that is new enough and really starts (a pyenv shim may exist for one that does not).
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command "make lock"
+SCRIPTS := tooling/docker_engine.sh tooling/trainer/backends/start.sh tooling/trainer/backends/local_start.sh .ci/run
+
+.PHONY: help run test lint lock clean
+
+help:
+	@echo "make run    set everything up and run the sklearn project, tracked"
+	@echo "make test   run the tests; those with containers need a Docker engine"
+	@echo "make lint   check code, types, layers, shell scripts and the Dockerfile"
+	@echo "make lock   compile the requirements locks anew"
+	@echo "make clean  stop the tracking server and remove .venv; runs and data stay"
+
+# Without an engine `--backend auto` says so and runs in a virtual environment instead.
+run: $(VENV)/.run
+	@$(BIN)/trainer run sklearn --backend auto
+
+test: $(VENV)/.dev
+	@$(BIN)/pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy tooling trainer_images/trainkit tests
+	$(BIN)/lint-imports
+	$(BIN)/shellcheck $(SCRIPTS)
+	$(BIN)/hadolint trainer_images/Dockerfile
+
+lock: $(VENV)/.uv
+	$(COMPILE) pyproject.toml --group install -o requirements.txt
+	$(COMPILE) pyproject.toml --group install --group dev -c requirements.txt -o requirements-dev.txt
+	echo uv | $(COMPILE) - -c requirements.txt -o trainer_images/uv.txt
+	for image in trainer_images/*/requirements.in; do \
+		$(COMPILE) "$$image" -o "$${image%.in}.txt" || exit 1; done
+
+clean:
+	@[ ! -x $(BIN)/trainer ] || $(BIN)/trainer server down
+	rm -rf $(VENV) .trainer/environments
+
+$(VENV)/.uv: trainer_images/uv.txt
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed. Install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r trainer_images/uv.txt
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.uv requirements.txt pyproject.toml
+	@echo "Installing what trainer needs (a minute, once)"
+	@$(UV) --require-hashes -r requirements.txt
+	@$(UV) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.txt
+	@echo "Installing what the tests need"
+	@$(UV) --require-hashes -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,142 @@
+"""The newcomer's journey: a clean copy of the repository, and `make run`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from support import DEAD_ENGINE, REPOSITORY
+from trainer import engine
+from trainer.errors import EngineError
+
+
+@dataclass(frozen=True)
+class Journey:
+    """What `make run` printed, and the client of the server that it left running."""
+
+    folder: Path
+    backend: str
+    out: str
+    err: str
+    client: MlflowClient
+
+    @property
+    def run_id(self) -> str:
+        """The run that it made."""
+        return self.url.rpartition("/")[2]
+
+    @property
+    def url(self) -> str:
+        """The run's address in the MLflow UI: the last line."""
+        return self.out.strip().splitlines()[-1]
+
+
+def _has_engine() -> bool:
+    try:
+        engine.connect()
+    except EngineError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module", params=["docker", "local"])
+def journey(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
+    """`make run` in a clean clone, with an engine and without one."""
+    backend = str(request.param)
+    if backend == "docker" and not _has_engine():
+        if os.environ.get("TRAINER_REQUIRE_DOCKER") == "1":
+            pytest.fail("TRAINER_REQUIRE_DOCKER=1, but no Docker engine answers.")
+        pytest.skip("no Docker engine answers")
+    folder = tmp_path_factory.mktemp(backend) / "trainer"
+    _copy(folder)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    if backend == "local":
+        environment["DOCKER_HOST"] = DEAD_ENGINE
+    done = subprocess.run(["make", "run"], cwd=folder, env=environment, capture_output=True, text=True)
+    try:
+        assert done.returncode == 0, done.stderr + done.stdout
+        address = re.search(r"http://127\.0\.0\.1:\d+", done.stdout)
+        assert address
+        yield Journey(folder, backend, done.stdout, done.stderr, MlflowClient(address.group()))
+    finally:
+        subprocess.run([folder / ".venv" / "bin" / "trainer", "server", "down"], cwd=folder)
+
+
+def _copy(folder: Path) -> None:
+    """The repository as a commit of the present state would have it."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, listed.split("\0")):
+        if (REPOSITORY / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, folder / name)
+    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for step in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "all"]):
+        subprocess.run([*git, *step], check=True)
+
+
+def test_the_run_is_finished_with_metrics_model_figures_and_log(journey: Journey, tmp_path: Path) -> None:
+    run = journey.client.get_run(journey.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["trainer.backend"] == journey.backend
+    assert {"accuracy", "precision", "recall", "f1", "roc_auc"} <= set(run.data.metrics)
+    assert run.data.metrics["accuracy"] > 0.9
+    assert run.data.tags["trainer.git_dirty"] == "false"
+    assert [entry.dataset.name for entry in run.inputs.dataset_inputs] == ["digits"]
+    assert len(run.outputs.model_outputs) == 1
+    names = {artifact.path for artifact in journey.client.list_artifacts(journey.run_id)}
+    assert {"confusion_matrix.png", "roc_curve.png", "train.log"} <= names
+    log = Path(journey.client.download_artifacts(journey.run_id, "train.log", str(tmp_path))).read_text()
+    assert "accuracy" in log
+    assert log in journey.out
+
+
+def test_it_ends_with_the_metrics_and_the_address(journey: Journey) -> None:
+    *_, last_but_one, url = journey.out.strip().splitlines()
+    assert re.search(r"^accuracy +0\.9", journey.out, re.MULTILINE)
+    assert last_but_one.startswith("FINISHED  ")
+    assert url.startswith(journey.client.tracking_uri)
+
+
+def test_without_an_engine_it_says_so_in_one_line(journey: Journey) -> None:
+    said = f"No Docker engine answers at {DEAD_ENGINE}. Running on the local backend instead."
+    assert journey.err.splitlines().count(said) == (1 if journey.backend == "local" else 0)
+
+
+def test_the_page_of_the_run_shows_it(journey: Journey) -> None:
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("no chromium on this machine")
+    run = journey.client.get_run(journey.run_id)
+    with tempfile.TemporaryDirectory() as profile:
+        page = subprocess.run(
+            [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+             "--disable-background-networking", "--disable-component-update", "--disable-sync",
+             f"--user-data-dir={profile}", "--virtual-time-budget=30000", "--dump-dom", journey.url],
+            capture_output=True, text=True, timeout=180, check=False,
+        ).stdout  # fmt: skip
+    assert run.info.run_name
+    assert run.info.run_name in page
+    assert "accuracy" in page
+
+
+def test_a_second_run_installs_and_builds_nothing(journey: Journey) -> None:
+    environment = {**os.environ, **({"DOCKER_HOST": DEAD_ENGINE} if journey.backend == "local" else {})}
+    done = subprocess.run(
+        ["make", "run"], cwd=journey.folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert "Installing" not in done.stdout + done.stderr
+    assert "#1 " not in done.stderr  # BuildKit's first line
+    experiment = journey.client.get_run(journey.run_id).info.experiment_id
+    assert len(journey.client.search_runs([experiment])) == 2
