@@ -31,7 +31,7 @@ class Journey:
     @property
     def run_id(self) -> str:
         """The run that it made."""
-        return self.url.rpartition("/")[2]
+        return self.url.rpartition("/")[2].partition("?")[0]
 
     @property
     def url(self) -> str:

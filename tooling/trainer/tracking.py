@@ -163,7 +163,8 @@ class Client:
             "GET", f"{_API}/experiments/get-by-name", query={"experiment_name": name}, ok=(404,)
         )
         if found.status_code == 404:
-            made = self._send("POST", f"{_API}/experiments/create", {"name": name}, ok=(400,))
+            body = {"name": name, "tags": [_TRAINING_VIEW]}
+            made = self._send("POST", f"{_API}/experiments/create", body, ok=(400,))
             if made.ok:
                 return str(made.json()["experiment_id"])
             # Somebody else made it in between; any other cause of the 400 shows again here.
@@ -231,7 +232,7 @@ class Client:
             artifact_uri=info["artifact_uri"],
             # JSON has no NaN: the server writes such values as words.
             metrics={metric["key"]: float(metric["value"]) for metric in run["data"].get("metrics", [])},
-            url=f"{self.server.uri}/#/experiments/{info['experiment_id']}/runs/{info['run_id']}",
+            url=f"{self.server.uri}/#/experiments/{info['experiment_id']}/runs/{info['run_id']}{_TRAINING_PAGE}",
         )
 
     def _send(
@@ -259,6 +260,9 @@ class Client:
 
 
 _API = "/api/2.0/mlflow"
+# MLflow's UI shows experiments and runs in its view for language models unless it is told what they are.
+_TRAINING_PAGE = "?workflowType=machine_learning"
+_TRAINING_VIEW = {"key": "mlflow.experimentKind", "value": "custom_model_development"}
 
 
 def _now_ms() -> int:
