@@ -33,7 +33,7 @@ def test_an_image_that_is_up_to_date_is_not_built(site: Site, tmp_path: Path) ->
 
 def test_the_image_says_what_it_is_and_is_not_root(site: Site, client: docker.DockerClient) -> None:
     config = client.api.inspect_image(_plan(site).tag)["Config"]
-    assert config["Labels"]["trainer.input-digest"] == _plan(site).digest
+    assert config["Labels"]["trainer.input_digest"] == _plan(site).digest
     assert config["User"] == "1000:1000"
 
 

@@ -83,7 +83,10 @@ def test_a_detached_run_returns_at_once_and_ends_by_itself(site: Site) -> None:
 
 def test_a_server_that_is_gone_at_the_end_is_told_later(site: Site) -> None:
     process = site.until_ready("--mode", "nap")
-    site.trainer("server", "down")
+    refused = site.trainer("server", "down")
+    assert refused.code == 2
+    assert refused.err.startswith("Error: 1 live run(s) report to this server")
+    assert site.trainer("server", "down", "--force").out == "Stopped.\n"
     _, err = process.communicate(timeout=120)
     assert process.returncode == 84
     assert "The script has ended (done), but:" in err

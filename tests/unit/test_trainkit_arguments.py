@@ -16,7 +16,7 @@ class Arguments:
 GOOD = ["--data", "d", "--n-estimators", "3", "--test-size", "0.5", "--name", "7"]
 
 
-def test_each_value_has_the_type_of_its_field():
+def test_each_value_has_the_type_of_its_field() -> None:
     assert read_arguments(Arguments, GOOD) == Arguments(Path("d"), 3, 0.5, "7")
 
 
@@ -29,13 +29,15 @@ def test_each_value_has_the_type_of_its_field():
         ([*GOOD[:-2], "--nam", "x"], "required: --name"),
     ],
 )
-def test_a_wrong_command_line_is_named_and_exits_with_2(argv, message, capsys):
+def test_a_wrong_command_line_is_named_and_exits_with_2(
+    argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit, match="2"):
         read_arguments(Arguments, argv)
     assert message in capsys.readouterr().err
 
 
-def test_a_bool_is_refused_because_any_text_would_be_true():
+def test_a_bool_is_refused_because_any_text_would_be_true() -> None:
     @dataclass
     class Switches:
         augment: bool

@@ -5,13 +5,13 @@ from trainkit import timing
 
 
 @pytest.fixture
-def logged(monkeypatch):
-    metrics = {}
-    monkeypatch.setattr(timing.mlflow, "log_metric", metrics.__setitem__)
+def logged(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    metrics: dict[str, float] = {}
+    monkeypatch.setattr("trainkit.timing.mlflow.log_metric", metrics.__setitem__)
     return metrics
 
 
-def test_a_step_is_printed_and_logged(logged, capsys):
+def test_a_step_is_printed_and_logged(logged: dict[str, float], capsys: pytest.CaptureFixture[str]) -> None:
     with timing.timed("fit"):
         time.sleep(0.02)
     assert list(logged) == ["seconds_fit"]
@@ -19,7 +19,9 @@ def test_a_step_is_printed_and_logged(logged, capsys):
     assert capsys.readouterr().out == f"fit        {logged['seconds_fit']:7.2f} s\n"
 
 
-def test_a_failed_step_has_no_time_and_keeps_its_error(logged, capsys):
+def test_a_failed_step_has_no_time_and_keeps_its_error(
+    logged: dict[str, float], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(ZeroDivisionError), timing.timed("fit"):
         1 / 0  # noqa: B018
     assert not logged

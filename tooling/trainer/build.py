@@ -51,10 +51,7 @@ def ensure(
     if image.parent:
         ensure(workspace, client, image.parent, report, anew=anew)
     buildx_version()
-    command = image.build_command()
-    if anew:
-        command.insert(3, "--no-cache")
-    _build(workspace, image, command, report)
+    _build(workspace, image, image.build_command(anew=anew), report)
     built = image_id(client, image.tag)
     if built is None:
         raise ImageError(

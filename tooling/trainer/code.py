@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.errors import BadInput
 from trainer.process import capture
 
 # What never travels, in a folder that git does not look after.
@@ -29,7 +30,8 @@ class Commit:
 def files(folder: Path) -> list[Path]:
     """The project's files, relative to `folder`: tracked and untracked ones, ignored ones left out."""
     listed = capture(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=folder)
-    found = (Path(name) for name in listed.split("\0") if name) if listed is not None else _walk(folder)
+    # Nothing listed: the repository around it ignores the whole folder.
+    found = (Path(name) for name in listed.split("\0") if name) if listed else _walk(folder)
     # A tracked file that was deleted is still listed; a submodule is listed as a folder.
     return sorted({path for path in found if path.name not in _NEVER and _is_content(folder / path)})
 
@@ -60,6 +62,11 @@ def pack(folder: Path, archive: Path, *, uid: int = 0, gid: int = 0) -> str:
         tar.addfile(_owned(tarfile.TarInfo("code"), uid, gid, 0o755, tarfile.DIRTYPE))
         for path in files(folder):
             entry = tar.gettarinfo(folder / path, f"code/{path.as_posix()}")
+            if entry.issym():
+                _check_link(folder, path)
+            elif entry.islnk():  # a second name of a file is packed as a file of its own
+                entry.type, entry.linkname = tarfile.REGTYPE, ""
+                entry.size = (folder / path).stat().st_size
             executable = bool(entry.mode & 0o100)
             _owned(entry, uid, gid, 0o755 if executable else 0o644, entry.type)
             digest.update(
@@ -73,6 +80,15 @@ def pack(folder: Path, archive: Path, *, uid: int = 0, gid: int = 0) -> str:
             else:
                 tar.addfile(entry)
     return digest.hexdigest()
+
+
+def _check_link(folder: Path, path: Path) -> None:
+    target = (folder / path).readlink()
+    if target.is_absolute() or not (folder / path).resolve().is_relative_to(folder.resolve()):
+        raise BadInput(
+            f"{folder / path} is a link to {target}, outside of the project: it leads nowhere in a run.",
+            "Copy what it points to, or hand it over as a parameter of type path.",
+        )
 
 
 def _owned(entry: tarfile.TarInfo, uid: int, gid: int, mode: int, kind: bytes) -> tarfile.TarInfo:

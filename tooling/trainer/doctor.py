@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Literal
 
 from trainer import build, engine, images, launch, process, secrets, server
 from trainer.backends import named
+from trainer.endpoint import CONTAINER_HOST
 from trainer.errors import TrainerError
-from trainer.tracking import CONTAINER_HOST, Client
+from trainer.tracking import Client
 from trainer.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -49,7 +50,13 @@ def checks(workspace: Workspace) -> Iterator[Check]:
     yield _disk(workspace)
     yield _gpu()
     yield _attempt("secrets", lambda: _secrets(workspace))
-    yield from _tracking(workspace, client)
+    plans: list[images.ImagePlan] = []
+    try:
+        plans = [images.plan(workspace, image) for image in images.discover(workspace).values()]
+        yield Check("image definitions", "ok", ", ".join(plan.spec.name for plan in plans) or "none")
+    except TrainerError as problem:
+        yield Check("image definitions", "failure", problem.message, problem.hint)
+    yield from _tracking(workspace, client, plans)
 
 
 def _attempt(name: str, look: Callable[[], str]) -> Check:
@@ -85,7 +92,9 @@ def _secrets(workspace: Workspace) -> str:
     return f"{len(known.values)} in {workspace.secrets_file.name}, readable by you alone and not in git"
 
 
-def _tracking(workspace: Workspace, engine_client: docker.DockerClient | None) -> Iterator[Check]:
+def _tracking(
+    workspace: Workspace, engine_client: docker.DockerClient | None, plans: list[images.ImagePlan]
+) -> Iterator[Check]:
     try:
         backend = named("docker" if engine_client else "local", workspace)
         client, own = launch.connect(workspace, backend, secrets.load(workspace), None)
@@ -97,17 +106,19 @@ def _tracking(workspace: Workspace, engine_client: docker.DockerClient | None) -
         return
     yield Check("tracking server", "ok", f"MLflow {told} at {client.server.uri}")
     if engine_client:
-        yield _from_container(workspace, engine_client, client)
-    yield _versions(workspace, told)
+        yield _from_container(plans, engine_client, client)
+    yield _versions(plans, told)
 
 
-def _from_container(workspace: Workspace, engine_client: docker.DockerClient, client: Client) -> Check:
+def _from_container(
+    plans: list[images.ImagePlan], engine_client: docker.DockerClient, client: Client
+) -> Check:
     """Ask the server from inside a container, whose network is not the host's."""
     from docker.errors import ContainerError
 
     name = "tracking server from a container"
     uri = client.server.container_uri
-    tag = next((plan.tag for plan in _plans(workspace) if build.image_id(engine_client, plan.tag)), None)
+    tag = next((plan.tag for plan in plans if build.image_id(engine_client, plan.tag)), None)
     if tag is None:
         return Check(name, "warning", "not tried: no trainer image is built", "trainer build-image --all")
     script = f"import urllib.request as r; r.urlopen({uri + '/health'!r}, timeout=8)"
@@ -126,14 +137,10 @@ def _from_container(workspace: Workspace, engine_client: docker.DockerClient, cl
     return Check(name, "ok", uri)
 
 
-def _plans(workspace: Workspace) -> list[images.ImagePlan]:
-    return [images.plan(workspace, image) for image in images.discover(workspace).values()]
-
-
-def _versions(workspace: Workspace, of_server: str) -> Check:
+def _versions(plans: list[images.ImagePlan], of_server: str) -> Check:
     """The server must not be older than its clients; the same version is what is tested."""
     found = {"trainer": version("mlflow")}
-    for image in images.discover(workspace).values():
+    for image in (plan.spec for plan in plans):
         pinned = images.locked_version(image, "mlflow-skinny") or images.locked_version(image, "mlflow")
         found[f"image {image.name}"] = pinned or "none"
     other = {name: number for name, number in found.items() if number != of_server}

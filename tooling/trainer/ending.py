@@ -88,6 +88,7 @@ def close(client: Client, run: Run, job: Job, folder: Path, masker: Masker, verd
 
 
 def _tell(client: Client, run: Run, job: Job, folder: Path, masker: Masker, verdict: Verdict) -> None:
+    masker.flush()  # of the live output, which may have stopped in the middle of a word
     log = folder / "train.log"
     with log.open("wb") as written:
         for piece in job.output():

@@ -21,7 +21,7 @@ from trainer.parameters import nearest
 from trainer.workspace import Workspace
 
 PREFIX = "trainer/"
-DIGEST_LABEL = "trainer.input-digest"
+DIGEST_LABEL = "trainer.input_digest"
 IMAGE_FILE = "image.yaml"
 _KEYS = {"description": str, "base_image": str, "inherits": str, "apt": list, "gpu": bool}
 
@@ -64,8 +64,14 @@ class ImagePlan:
         """The tag that a bare `trainer/NAME` means to Docker and to MLflow."""
         return f"{PREFIX}{self.spec.name}:latest"
 
-    def build_command(self) -> list[str]:
-        """The BuildKit build of this image, without its parents.
+    def line(self) -> Iterator[ImagePlan]:
+        """The image after those it inherits from: the order of building."""
+        if self.parent:
+            yield from self.parent.line()
+        yield self
+
+    def build_command(self, *, anew: bool = False) -> list[str]:
+        """The BuildKit build of this image, without its parents; `anew` without what is cached of it.
 
         `--load`: with a builder that runs in a container the result would otherwise stay in its cache.
         """
@@ -75,12 +81,13 @@ class ImagePlan:
             "build",
             "--progress=plain",
             "--load",
+            *(["--no-cache"] if anew else []),
             f"--build-arg=BASE_IMAGE={self.base_image}",
             f"--build-arg=IMAGE={self.spec.name}",
             f"--build-arg=APT={' '.join(self.spec.apt)}",
             f"--label={DIGEST_LABEL}={self.digest}",
-            f"--label=trainer.requirements-digest={self.requirements_digest}",
-            f"--label=trainer.base-image={self.base_image}",
+            f"--label=trainer.requirements_digest={self.requirements_digest}",
+            f"--label=trainer.base_image={self.base_image}",
             f"--tag={self.tag}",
             f"--tag={self.latest}",
             str(self.spec.folder.parent),
@@ -107,14 +114,20 @@ def spec(workspace: Workspace, name: str) -> ImageSpec:
     return found[wanted]
 
 
-def plan(workspace: Workspace, image: ImageSpec, base_image: str | None = None) -> ImagePlan:
-    """What building the image comes to.
+def plan(
+    workspace: Workspace, image: ImageSpec, base_image: str | None = None, heirs: tuple[str, ...] = ()
+) -> ImagePlan:
+    """What building the image comes to; `heirs` are the images that inherit from it.
 
     The base image is `base_image`, else $TRAINER_BASE_IMAGE, else the image's own, else trainer.yaml's.
+    Raises `BadInput` for a file that is missing, and for images that inherit in a circle.
     """
+    if image.name in heirs:
+        circle = " → ".join([*heirs, image.name])
+        raise BadInput(f"Images inherit in a circle: {circle}.", f"Mend one of their {IMAGE_FILE} files.")
     parent = None
     if image.inherits:
-        parent = plan(workspace, spec(workspace, image.inherits), base_image)
+        parent = plan(workspace, spec(workspace, image.inherits), base_image, (*heirs, image.name))
     base = (
         (parent.tag if parent else None)
         or base_image
@@ -148,11 +161,17 @@ def _inputs(workspace: Workspace, image: ImageSpec) -> Iterator[Path]:
             f"The image {image.name} has no {image.lock.name}.",
             f"uv pip compile --generate-hashes {image.folder}/requirements.in -o {image.lock}",
         )
-    yield workspace.images / "Dockerfile"
-    yield workspace.images / "uv.txt"
     yield image.lock
-    yield trainkit(workspace) / "pyproject.toml"
-    yield from sorted((trainkit(workspace) / "trainkit").glob("*.py"))
+    for path in (
+        workspace.images / "Dockerfile",
+        workspace.images / "uv.txt",
+        trainkit(workspace) / "pyproject.toml",
+    ):
+        if not path.is_file():
+            raise BadInput(f"{path} is missing; every image is built with it.", "Restore it.")
+        yield path
+    package = trainkit(workspace) / "trainkit"
+    yield from sorted([*package.glob("*.py"), *package.glob("py.typed")])
 
 
 def _read(path: Path) -> ImageSpec:

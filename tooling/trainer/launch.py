@@ -17,12 +17,13 @@ from typing import Protocol
 
 from trainer import backends, code, ending, records, secrets, server
 from trainer.backends import Backend, End, Job, Launch
+from trainer.endpoint import configured
 from trainer.errors import Interrupted, TrackingError, TrainerError
 from trainer.plan import RunPlan, host_ids, secret_values
 from trainer.process import deferred_signals, interruptible
 from trainer.records import Record
 from trainer.secrets import Masker, Secrets
-from trainer.tracking import Client, Run, configured
+from trainer.tracking import Client, Run
 from trainer.workspace import Workspace
 
 
@@ -94,12 +95,12 @@ def launch(
         made = _make_run(ready, experiment_id)
         try:
             job = _start(ready, made)
-            screen.started(made.run)
             if not detach:
                 return _see_it_through(ready, made, job, screen)
         finally:
             os.close(made.lock)
         _look_after_in_background(workspace, made.run.id)
+        screen.started(made.run)
         return Result(made.run, None)
 
 
@@ -108,7 +109,7 @@ def connect(workspace: Workspace, backend: Backend, known: Secrets, uri: str | N
 
     The own server may still be on its way (`server.wait`); another one has answered already.
     """
-    chosen = configured(known, uri or workspace.settings.tracking_uri)
+    chosen = configured(known, uri, workspace.settings.tracking_uri)
     state = server.running(workspace)
     if chosen is None or (state and chosen.uri == state.server.uri):
         own = server.begin(workspace, backend.bridge())
@@ -148,6 +149,7 @@ def _prepare(workspace: Workspace, plan: RunPlan, screen: Screen, tracking_uri: 
 def _make_run(ready: _Ready, experiment_id: str | None) -> _Made:
     plan, client = ready.plan, ready.client
     prepared = records.new_folder(ready.workspace)
+    made: _Made | None = None
     try:
         uid, gid = host_ids() or (1000, 1000)
         digest = code.pack(plan.folder, prepared / "source.tar.gz", uid=uid, gid=gid)
@@ -158,10 +160,14 @@ def _make_run(ready: _Ready, experiment_id: str | None) -> _Made:
             record = Record(
                 run.id, plan.project, plan.backend, client.server.uri, ready.own_server, plan.secret_names
             )
-            return _Made(run, *records.write(ready.workspace, prepared, record))
-    except BaseException:
+            made = _Made(run, *records.write(ready.workspace, prepared, record))
+    except BaseException as problem:
         shutil.rmtree(prepared, ignore_errors=True)
+        if made:
+            _never_started(ready, made, problem)
+            os.close(made.lock)
         raise
+    return made
 
 
 def _start(ready: _Ready, made: _Made) -> Job:
@@ -179,25 +185,36 @@ def _start(ready: _Ready, made: _Made) -> Job:
         secret_environment={**ready.secret_environment, **token},
         credentials=(server_used.username, server_used.password or "") if server_used.username else None,
     )
+    job: Job | None = None
     try:
         client.log_parameters(made.run.id, _masked(ready, ready.plan.parameters))
         client.upload(made.run, job_launch.archive, "trainer/source.tar.gz")
         with deferred_signals():
-            return ready.backend.start(ready.plan, job_launch)
+            job = ready.backend.start(ready.plan, job_launch)
     except BaseException as problem:
-        stopped = isinstance(problem, Interrupted)
-        # If the server cannot be told either, the record stays, and `trainer reconcile` tells it later.
-        with contextlib.suppress(TrackingError):
-            why = "stopped before it started" if stopped else "could not be started"
-            client.set_tags(made.run.id, {"trainer.end": why})
-            client.end_run(made.run.id, "KILLED" if stopped else "FAILED")
-            records.remove(ready.workspace, made.run.id)
+        with deferred_signals(drop=True):
+            if job:  # the signal came while it was started
+                job.stop()
+                job.remove()
+            _never_started(ready, made, problem)
         raise
+    return job
+
+
+def _never_started(ready: _Ready, made: _Made, problem: BaseException) -> None:
+    """The script never ran. A server that cannot be told so now is told later: the record stays."""
+    stopped = isinstance(problem, Interrupted)
+    with contextlib.suppress(TrackingError):
+        why = "stopped before it started" if stopped else "could not be started"
+        ready.client.set_tags(made.run.id, {"trainer.end": why})
+        ready.client.end_run(made.run.id, "KILLED" if stopped else "FAILED")
+        records.remove(ready.workspace, made.run.id)
 
 
 def _see_it_through(ready: _Ready, made: _Made, job: Job, screen: Screen) -> Result:
     interrupted: Interrupted | None = None
     try:
+        screen.started(made.run)
         for piece in job.follow():
             screen.output(ready.masker.feed(piece))
         screen.output(ready.masker.flush())
@@ -223,7 +240,7 @@ def _masked(ready: _Ready, values: Mapping[str, str]) -> dict[str, str]:
 def run_tags(plan: RunPlan, code_digest: str, image_id: str) -> dict[str, str]:
     """The tags of a new run: MLflow's own that its UI knows, and what pins the run."""
     tags: dict[str, str] = {
-        "mlflow.user": getpass.getuser(),
+        "mlflow.user": _user(),
         "mlflow.source.type": "PROJECT",
         "mlflow.source.name": plan.source,
         "mlflow.project.entryPoint": plan.entry_point,
@@ -246,6 +263,13 @@ def run_tags(plan: RunPlan, code_digest: str, image_id: str) -> dict[str, str]:
             "trainer.git_dirty": str(at.dirty).lower(),
         }
     return tags | dict(plan.tags)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user that only has a number, as in many containers
+        return str(os.getuid())
 
 
 def _look_after_in_background(workspace: Workspace, run_id: str) -> None:

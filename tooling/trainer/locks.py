@@ -9,31 +9,44 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+_TRIES, _PAUSE_S = 5, 0.01
+
 
 def acquire(path: Path) -> int | None:
-    """Take the lock at once and return its file descriptor, or None when somebody holds it."""
+    """Take the lock and return its file descriptor, or None when somebody holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
+    # Somebody who only asks (`held`) is in the way for microseconds.
+    for _ in range(_TRIES):
+        if _lock(descriptor, fcntl.LOCK_EX):
+            return descriptor
+        time.sleep(_PAUSE_S)
+    os.close(descriptor)
+    return None
 
 
 def held(path: Path) -> bool:
     """Whether a living process holds the lock."""
     if not path.exists():
         return False
-    descriptor = acquire(path)
-    if descriptor is None:
-        return True
-    os.close(descriptor)
-    return False
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        # Shared: any number may ask at once without taking each other for a holder.
+        return not _lock(descriptor, fcntl.LOCK_SH)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -115,9 +115,9 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         },
         secret_names=secret_names,
         mounts=mounts,
-        gpus=_gpus(request.gpus or ("all" if image.spec.gpu else "none")),
+        gpus=_gpus(("all" if image.spec.gpu else "none") if request.gpus is None else request.gpus),
         memory=_memory(request.memory),
-        shared_memory=request.memory or SHARED_MEMORY,
+        shared_memory=_memory(request.memory) or SHARED_MEMORY,
         tags=dict(request.tags),
     )
 
@@ -155,7 +155,7 @@ def _memory(asked: str | None) -> str | None:
 
 def bytes_of(size: str) -> int:
     """`512m` in bytes."""
-    return int(size[:-1]) * {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}[size[-1]]
+    return int(size[:-1]) * {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}[size[-1].lower()]
 
 
 def secret_values(plan: RunPlan, get: Mapping[str, str | None]) -> dict[str, str]:

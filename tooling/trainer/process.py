@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,8 @@ def capture(argv: Sequence[str], cwd: Path | None = None, env: Mapping[str, str]
         done = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, check=False)
     except OSError:
         return None
-    return done.stdout.decode(errors="replace") if done.returncode == 0 else None
+    # A file's name need not be text; this keeps it as it is.
+    return os.fsdecode(done.stdout) if done.returncode == 0 else None
 
 
 def lines(argv: Sequence[str], cwd: Path | None = None) -> Iterator[str]:

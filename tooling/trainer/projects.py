@@ -6,6 +6,7 @@ and `maximum`; MLflow itself ignores these keys, so the same file still runs wit
 
 from __future__ import annotations
 
+import re
 import shlex
 import string
 from collections.abc import Iterable, Mapping
@@ -105,12 +106,13 @@ def _mapping(path: Path, said: Mapping[object, object], key: str) -> Mapping[obj
 
 
 def _entry_point(path: Path, name: str, body: object) -> EntryPoint:
-    if not isinstance(body, dict) or not isinstance(body.get("command"), str):
+    command = body.get("command") if isinstance(body, dict) else None
+    if not isinstance(body, dict) or not isinstance(command, str) or not command.strip():
         raise BadInput(f"{path}: entry point {name} has no command.", "Add `command: python train.py …`.")
     parameters = tuple(
         _parameter(path, str(key), value) for key, value in _mapping(path, body, "parameters").items()
     )
-    entry_point = EntryPoint(name, body["command"], parameters)
+    entry_point = EntryPoint(name, command, parameters)
     split_command(path, entry_point)
     return entry_point
 
@@ -119,14 +121,21 @@ def _parameter(path: Path, name: str, body: object) -> Parameter:
     said = {"type": body} if isinstance(body, str) else body
     if not isinstance(said, dict):
         raise BadInput(f"{path}: parameter {name} is not understood.", "Write `{type: float, default: 0.1}`.")
+    choices = said.get("choices") or []
+    bounds = [said.get("minimum"), said.get("maximum")]
+    if not isinstance(choices, list) or not all(bound is None or _is_number(bound) for bound in bounds):
+        raise BadInput(
+            f"{path}: the choices or bounds of parameter {name} are not understood.",
+            "Write `choices: [a, b]`, `minimum: 0`, `maximum: 1`.",
+        )
     parameter = Parameter(
         name=name,
         type=str(said.get("type", "string")),
         default=None if said.get("default") is None else str(said["default"]),
         help=str(said.get("help", "")),
-        choices=tuple(map(str, said.get("choices") or ())),
-        minimum=said.get("minimum"),
-        maximum=said.get("maximum"),
+        choices=tuple(map(str, choices)),
+        minimum=bounds[0],
+        maximum=bounds[1],
     )
     if parameter.type not in TYPES:
         raise BadInput(
@@ -134,8 +143,15 @@ def _parameter(path: Path, name: str, body: object) -> Parameter:
             nearest(parameter.type, TYPES, "The types are"),
         )
     if parameter.default is not None and parameter.type != "path":
-        check_value(parameter, parameter.default)
+        try:
+            check_value(parameter, parameter.default)
+        except BadInput as problem:
+            raise BadInput(f"{path}: the default of {problem.message}", problem.hint) from None
     return parameter
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _environment(path: Path, items: object) -> tuple[tuple[str, str | None], ...]:
@@ -152,6 +168,12 @@ def _environment(path: Path, items: object) -> tuple[tuple[str, str | None], ...
                     f"{path}: docker_env.environment is not understood.",
                     'Write [NAME_TO_COPY, ["NAME", "value"]].',
                 )
+    for name, _ in variables:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise BadInput(
+                f"{path}: {name!r} cannot be a variable's name.",
+                "Use letters, digits and underscores, a letter first.",
+            )
     return tuple(variables)
 
 
@@ -160,10 +182,12 @@ def check(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -
 
     Raises `BadInput` for an unknown name (with the nearest), a missing value, or a value of the wrong type.
     """
-    names = [parameter.name for parameter in entry_point.parameters]
+    # `batch-size` is `batch_size`, as on the command line.
+    names = {parameter.option.removeprefix("--"): parameter.name for parameter in entry_point.parameters}
     for name in given:
-        if name not in names:
+        if name.replace("_", "-") not in names:
             raise unknown_parameter(project, entry_point, name)
+    given = {names[name.replace("_", "-")]: value for name, value in given.items()}
     values: dict[str, str] = {}
     for parameter in entry_point.parameters:
         value = given.get(parameter.name, parameter.default)
@@ -203,28 +227,32 @@ def split_command(path: Path | None, entry_point: EntryPoint) -> list[str]:
     Raises `BadInput` where the command needs a shell, or has a field that is no parameter.
     """
     where = f"{path}: the command of {entry_point.name}" if path else f"The command of {entry_point.name}"
-    lexer = shlex.shlex(entry_point.command, posix=True, punctuation_chars=True)
-    lexer.whitespace_split = True
-    lexer.commenters = ""
+    command = entry_point.command.replace("\\\n", " ").strip()
     try:
-        words = list(lexer)
-        known = {parameter.name for parameter in entry_point.parameters}
-        fields = {name for word in words for _, name, _, _ in string.Formatter().parse(word) if name}
+        words = shlex.split(command)
+        parsed = [field for word in words for field in string.Formatter().parse(word)]
     except ValueError as problem:
         raise BadInput(f"{where} is not understood: {problem}.", "Balance its quotes and braces.") from None
-    if operators := [word for word in words if word and set(word) <= set("();<>|&")]:
+    # What quotes hide from a shell is no operator; only single ones hide a variable.
+    if operator := re.search(r"[<>|&;()]+|\n", re.sub(_SINGLE + "|" + _DOUBLE + "|" + _ESCAPED, "", command)):
         raise BadInput(
-            f"{where} needs a shell for {operators[0]!r}; commands are run without one.",
+            f"{where} needs a shell for {operator.group()!r}; commands are run without one.",
             "Put the steps into a script and run that, or write bash -c '…'.",
         )
-    if words[:1] not in (["sh"], ["bash"]) and any(mark in word for word in words for mark in "$`"):
+    if re.search(r"[$`]", re.sub(_SINGLE + "|" + _ESCAPED, "", command)):
         raise BadInput(
             f"{where} needs a shell for its $ or `; commands are run without one.",
             "Declare a parameter for the value, or write bash -c '…'.",
         )
-    if unknown := sorted(fields - known):
-        raise BadInput(
-            f"{where} uses {{{unknown[0]}}}, which is no parameter of it.",
-            nearest(unknown[0], sorted(known), "Its parameters are") if known else "Declare it.",
-        )
+    known = sorted(parameter.name for parameter in entry_point.parameters)
+    for _, name, form, conversion in parsed:
+        if name is not None and (name not in known or form or conversion):
+            field = name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
+            raise BadInput(
+                f"{where} uses {{{field}}}, which is no parameter of it.",
+                nearest(name, known, "Its parameters are") if known else "Declare it.",
+            )
     return words
+
+
+_SINGLE, _DOUBLE, _ESCAPED = r"'[^']*'", r'"(?:\\.|[^"\\])*"', r"\\."

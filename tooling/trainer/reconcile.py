@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from trainer import backends, ending, records, secrets, server
 from trainer.backends import End
+from trainer.endpoint import configured
 from trainer.errors import BadInput, TrainerError
 from trainer.records import Record
 from trainer.secrets import Masker
-from trainer.tracking import Client, configured
+from trainer.tracking import Client
 from trainer.workspace import Workspace
 
 _NEW_FOLDER_AGE_S = 3600

@@ -65,7 +65,15 @@ def unattended(workspace: Workspace) -> Iterator[tuple[Record, int]]:
         except (OSError, ValueError, TypeError):
             os.close(lock)  # ended in between, or not ours to judge
             continue
+        if path.parent != folder(workspace, record.run_id):
+            # Its launcher died between writing this down and naming the folder.
+            path.parent.rename(folder(workspace, record.run_id))
         yield record, lock
+
+
+def live(workspace: Workspace) -> list[str]:
+    """The ids of all runs that have not been ended, looked after or not."""
+    return sorted(path.parent.name for path in (workspace.state / "runs").glob(f"*/{_FILE}"))
 
 
 def remove(workspace: Workspace, run_id: str) -> None:

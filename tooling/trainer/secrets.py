@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from trainer.errors import SecretsError
 from trainer.process import capture
@@ -37,7 +38,9 @@ class Secrets:
         elsewhere = {*declared, "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"} - NOT_SECRET
         values += [os.environ.get(name, "") for name in elsewhere]
         # A tracking URI may carry a password of its own.
-        values.append(urlsplit(self.get("MLFLOW_TRACKING_URI") or "").password or "")
+        with contextlib.suppress(ValueError):
+            password = urlsplit(self.get("MLFLOW_TRACKING_URI") or "").password or ""
+            values += [password, unquote(password)]
         return sorted({value for value in values if len(value) >= SHORTEST_MASKED})
 
 
@@ -101,7 +104,8 @@ class Masker:
     """Replaces secret values in a stream of bytes that arrives in arbitrary pieces."""
 
     def __init__(self, values: Iterable[str]) -> None:
-        self._values = sorted((value.encode() for value in values), key=len, reverse=True)
+        # Longest first: of two secrets that begin alike, the whole longer one is replaced.
+        self._values = sorted((_bytes(value) for value in values), key=len, reverse=True)
         self._pattern = re.compile(b"|".join(map(re.escape, self._values))) if self._values else None
         self._held = b""
 
@@ -109,25 +113,35 @@ class Masker:
         """Mask `piece`; what could be the beginning of a secret is held back until the next call."""
         if self._pattern is None:
             return piece
-        text = self._pattern.sub(MASK, self._held + piece)
-        keep = self._undecided(text)
-        self._held = text[len(text) - keep :]
-        return text[: len(text) - keep]
+        text, done, masked = self._held + piece, 0, b""
+        undecided = self._undecided(text, done)
+        while (found := self._pattern.search(text, done)) and found.start() < undecided:
+            masked += text[done : found.start()] + MASK
+            done = found.end()
+            undecided = self._undecided(text, done)
+        self._held = text[undecided:]
+        return masked + text[done:undecided]
 
     def flush(self) -> bytes:
-        """What is still held back: the stream has ended, so it was no secret."""
+        """What is still held back: the stream has ended, so nothing longer comes of it."""
         held, self._held = self._held, b""
-        return held
+        return self._pattern.sub(MASK, held) if self._pattern else held
 
     def text(self, value: str) -> str:
         """A whole text, masked at once."""
-        return self._pattern.sub(MASK, value.encode()).decode() if self._pattern else value
+        if self._pattern is None:
+            return value
+        return self._pattern.sub(MASK, _bytes(value)).decode(errors="surrogateescape")
 
-    def _undecided(self, text: bytes) -> int:
-        """Length of the longest end of `text` that a secret begins with."""
+    def _undecided(self, text: bytes, start: int) -> int:
+        """The first place from `start` on from which all of the rest is the beginning of a secret."""
         longest = len(self._values[0]) - 1
-        return next((n for n in range(min(longest, len(text)), 0, -1) if _begins(self._values, text[-n:])), 0)
+        places = range(max(start, len(text) - longest), len(text))
+        return next((place for place in places if self._begins(text[place:])), len(text))
+
+    def _begins(self, end: bytes) -> bool:
+        return any(value.startswith(end) and value != end for value in self._values)
 
 
-def _begins(values: list[bytes], end: bytes) -> bool:
-    return any(value.startswith(end) and value != end for value in values)
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")

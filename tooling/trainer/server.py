@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from trainer import locks
+from trainer.endpoint import CONTAINER_HOST, Server
 from trainer.errors import TrackingError
-from trainer.tracking import CONTAINER_HOST, Server
 from trainer.workspace import Workspace
 
 IDENTITY_HEADER = "x-trainer-workspace"
@@ -74,6 +74,8 @@ def begin(workspace: Workspace, bridge: Bridge | None = None) -> Server:
     A server that does not listen on `bridge` yet is started anew on the same port; clients retry meanwhile.
     Any number of callers at once start one server.
     """
+    if bridge and not _is_own_address(bridge.gateway):
+        bridge = None  # the engine runs in a virtual machine, which brings containers to our loopback
     with locks.exclusive(workspace.state / "server.lock"):
         state = running(workspace)
         if state and (bridge is None or state.bridge == bridge):
@@ -101,8 +103,9 @@ def answers(workspace: Workspace, server: Server) -> bool:
     """Whether this workspace's own server answers at that address."""
     import requests
 
-    with contextlib.suppress(requests.RequestException):
-        health = requests.get(f"{server.uri}/health", timeout=5)
+    with contextlib.suppress(requests.RequestException), requests.Session() as session:
+        session.trust_env = False  # a proxy does not know this machine's loopback
+        health = session.get(f"{server.uri}/health", timeout=5)
         return health.ok and health.headers.get(IDENTITY_HEADER) == identity(workspace)
     return False
 
@@ -137,7 +140,7 @@ def _start(workspace: Workspace, bridge: Bridge | None) -> State:
     workspace.state.mkdir(parents=True, exist_ok=True)
     (workspace.store / "artifacts").mkdir(parents=True, exist_ok=True)
     before = _read_state(workspace)
-    sockets, port, bridge = _listen(before.port if before else workspace.settings.server_port, bridge)
+    sockets, port = _listen(before.port if before else workspace.settings.server_port, bridge)
     alive = locks.acquire(_alive(workspace))
     if alive is None:  # a server that lost its state file: it cannot be told from a stranger's
         raise TrackingError(
@@ -168,12 +171,10 @@ def _hosts(port: int, bridge: Bridge | None) -> list[str]:
     return [f"{name}:{port}" for name in names]
 
 
-def _listen(port: int, bridge: Bridge | None) -> tuple[list[socket.socket], int, Bridge | None]:
-    """Sockets on the first free port from `port` on; no bridge where the host has no such address."""
-    if bridge and not _is_own_address(bridge.gateway):
-        bridge = None
+def _listen(port: int, bridge: Bridge | None) -> tuple[list[socket.socket], int]:
+    """Sockets on the first port from `port` on that is free on every address."""
     addresses = ["127.0.0.1"] + ([bridge.gateway] if bridge else [])
-    for candidate in range(port, port + PORTS_TRIED):
+    for candidate in range(port, min(port + PORTS_TRIED, 65536)):
         sockets: list[socket.socket] = []
         try:
             sockets.extend(socket.create_server((address, candidate)) for address in addresses)
@@ -181,7 +182,7 @@ def _listen(port: int, bridge: Bridge | None) -> tuple[list[socket.socket], int,
             for sock in sockets:
                 sock.close()
         else:
-            return sockets, candidate, bridge
+            return sockets, candidate
     raise TrackingError(
         f"No free port between {port} and {port + PORTS_TRIED - 1} for the workspace's tracking server.",
         "Set server_port in trainer.yaml to another range.",

@@ -35,12 +35,17 @@ def names(workspace: Workspace) -> list[str]:
     return sorted(path.parent.name for path in workspace.projects.glob(f"*/{PROJECT_FILE}"))
 
 
+def is_remote(name: str) -> bool:
+    """Whether this names a git repository to be fetched."""
+    return _GIT.match(name) is not None
+
+
 def resolve(workspace: Workspace, name: str, revision: str | None = None, *, fetch: bool = True) -> Source:
     """The project that the user named. Raises `BadInput` with the nearest name.
 
     A git URL (`URL#subfolder`, as in MLflow) is fetched into a temporary folder unless `fetch` is false.
     """
-    if _GIT.match(name):
+    if is_remote(name):
         if not fetch:
             raise BadInput(f"{name} is not here.", "Fetch it first.")
         return _fetch(workspace, name, revision)
@@ -50,7 +55,9 @@ def resolve(workspace: Workspace, name: str, revision: str | None = None, *, fet
         return Source(f"train_code/{name}", workspace.projects / name)
     folder = Path(name)
     if folder.is_dir():
-        return Source(str(folder.resolve()), folder.resolve())
+        place = folder.resolve()
+        inside = place.is_relative_to(workspace.root)
+        return Source(str(place.relative_to(workspace.root) if inside else place), place)
     raise BadInput(
         f"There is no project {name}.",
         nearest(name, names(workspace), "The projects are")
@@ -83,7 +90,12 @@ def _without_credentials(url: str) -> tuple[str, dict[str, str]]:
 
     On a command line they would be seen in `ps`, and git would write them into .git/config.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise BadInput(
+            "The git URL is none.", "https://HOST/PATH.git, or https://HOST/PATH.git#FOLDER"
+        ) from None
     if not parts.password and not (parts.scheme.startswith("http") and parts.username):
         return url, {}
     plain = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

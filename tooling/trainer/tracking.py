@@ -6,16 +6,15 @@ is documented in MLflow's "REST API" reference.
 
 from __future__ import annotations
 
-import configparser
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict, cast
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit
 
-from trainer.errors import BadInput, TrackingDenied, TrackingError
-from trainer.secrets import Secrets
+from trainer.endpoint import LOOPBACK, Server
+from trainer.errors import TrackingDenied, TrackingError
 
 if TYPE_CHECKING:
     import requests
@@ -24,27 +23,6 @@ Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 TIMEOUT_S = (5, 60)
 _BATCH = 100  # parameters or tags in one log-batch call: the API's limit
 _LONGEST_VALUE = 6000  # of a parameter; the server refuses longer ones
-_LOOPBACK = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}  # noqa: S104 (compared with, not bound to)
-CONTAINER_HOST = "host.docker.internal"
-
-
-@dataclass(frozen=True)
-class Server:
-    """A tracking server and how to prove who one is. Printing it shows no secret."""
-
-    uri: str
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    token: str | None = field(default=None, repr=False)
-
-    @property
-    def container_uri(self) -> str:
-        """The address of the server as a container sees it, whose localhost is not the host's."""
-        parts = urlsplit(self.uri)
-        if parts.hostname not in _LOOPBACK:
-            return self.uri
-        port = f":{parts.port}" if parts.port else ""
-        return urlunsplit(parts._replace(netloc=CONTAINER_HOST + port))
 
 
 @dataclass(frozen=True)
@@ -70,6 +48,11 @@ class _Metric(TypedDict):
     value: float | str
 
 
+class _Experiment(TypedDict):
+    experiment_id: str
+    lifecycle_stage: str
+
+
 class _Info(TypedDict):
     run_id: str
     experiment_id: str
@@ -89,43 +72,6 @@ class _Run(TypedDict):
     data: _Data
 
 
-def configured(secrets: Secrets, uri: str | None) -> Server | None:
-    """The server that was chosen, or None for the workspace's own.
-
-    `uri` is what the user or trainer.yaml said; else MLFLOW_TRACKING_URI of the environment or secrets.env.
-    Raises `BadInput` for an address that a container could not reach (a file, a database).
-    """
-    uri = uri or secrets.get("MLFLOW_TRACKING_URI")
-    if not uri:
-        return None
-    parts = urlsplit(uri)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadInput(
-            f"The tracking URI {_without_credentials(uri)} is not an http(s) address.",
-            "Name a tracking server, or none for the workspace's own: http://HOST:PORT",
-        )
-    username, password = _credentials_file()
-    return Server(
-        uri=_without_credentials(uri).rstrip("/"),
-        username=parts.username or secrets.get("MLFLOW_TRACKING_USERNAME") or username,
-        password=parts.password or secrets.get("MLFLOW_TRACKING_PASSWORD") or password,
-        token=secrets.get("MLFLOW_TRACKING_TOKEN"),
-    )
-
-
-def _without_credentials(uri: str) -> str:
-    parts = urlsplit(uri)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def _credentials_file() -> tuple[str | None, str | None]:
-    """User name and password from the file that MLflow's own client reads."""
-    parser = configparser.ConfigParser()
-    parser.read(Path("~/.mlflow/credentials").expanduser())
-    section = parser["mlflow"] if parser.has_section("mlflow") else {}
-    return section.get("mlflow_tracking_username"), section.get("mlflow_tracking_password")
-
-
 class Client:
     """Calls to one server over one kept-open connection. Every method raises `TrackingError`."""
 
@@ -136,10 +82,14 @@ class Client:
 
         self.server = server
         self._session = requests.Session()
+        if urlsplit(server.uri).hostname in LOOPBACK:
+            self._session.trust_env = False  # a proxy does not know this machine's loopback
         # 503 is an answer of a server (or its router) that did not take the request.
         retry = Retry(
+            total=3,
             connect=2,
-            read=0,
+            other=0,
+            read=False,  # so that a late answer is told from a lost connection
             status=3,
             status_forcelist=(503,),
             allowed_methods=None,
@@ -148,10 +98,14 @@ class Client:
         )
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=retry))
-        if server.token:
-            self._session.headers["Authorization"] = f"Bearer {server.token}"
+        # As MLflow's client does: a password before a token. An object of our own, because requests would
+        # put what ~/.netrc says in the place of a header.
+        if server.username and server.password:
+            self._session.auth = (server.username, server.password)
+        elif server.token:
+            self._session.auth = _Bearer(server.token)
         elif server.username:
-            self._session.auth = (server.username, server.password or "")
+            self._session.auth = (server.username, "")
 
     def version(self) -> str:
         """The server's MLflow version; the cheapest call that needs the credentials."""
@@ -166,10 +120,10 @@ class Client:
             body = {"name": name, "tags": [_TRAINING_VIEW]}
             made = self._send("POST", f"{_API}/experiments/create", body, ok=(400,))
             if made.ok:
-                return str(made.json()["experiment_id"])
+                return str(self._said(made, "experiment_id"))
             # Somebody else made it in between; any other cause of the 400 shows again here.
             found = self._send("GET", f"{_API}/experiments/get-by-name", query={"experiment_name": name})
-        experiment = found.json()["experiment"]
+        experiment = cast(_Experiment, self._said(found, "experiment"))
         if experiment["lifecycle_stage"] == "deleted":
             raise TrackingError(
                 f"The experiment {name} was deleted on {self.server.uri}.",
@@ -187,11 +141,11 @@ class Client:
             "start_time": _now_ms(),
             "tags": [{"key": key, "value": value} for key, value in tags.items()],
         }
-        return self._run(self._send("POST", f"{_API}/runs/create", body).json()["run"])
+        return self._run(self._send("POST", f"{_API}/runs/create", body))
 
     def get_run(self, run_id: str) -> Run:
         """The run as it is now, with the latest value of each metric."""
-        return self._run(self._send("GET", f"{_API}/runs/get", query={"run_id": run_id}).json()["run"])
+        return self._run(self._send("GET", f"{_API}/runs/get", query={"run_id": run_id}))
 
     def log_parameters(self, run_id: str, parameters: Mapping[str, str]) -> None:
         """Log all parameters; a value longer than the server takes is cut."""
@@ -221,8 +175,8 @@ class Client:
         with path.open("rb") as content:
             self._send("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{where}", content=content)
 
-    def _run(self, said: object) -> Run:
-        run = cast(_Run, said)
+    def _run(self, response: requests.Response) -> Run:
+        run = cast(_Run, self._said(response, "run"))
         info = run["info"]
         return Run(
             id=info["run_id"],
@@ -234,6 +188,15 @@ class Client:
             metrics={metric["key"]: float(metric["value"]) for metric in run["data"].get("metrics", [])},
             url=f"{self.server.uri}/#/experiments/{info['experiment_id']}/runs/{info['run_id']}{_TRAINING_PAGE}",
         )
+
+    def _said(self, response: requests.Response, key: str) -> object:
+        try:
+            return response.json()[key]
+        except (ValueError, LookupError, TypeError):
+            raise TrackingError(
+                f"What answers at {self.server.uri} is not an MLflow tracking server.",
+                "Check the address: a login page or another service may be in its place.",
+            ) from None
 
     def _send(
         self,
@@ -250,13 +213,27 @@ class Client:
         try:
             response = self._session.request(
                 method, self.server.uri + path, params=query, json=body, data=content,  # type: ignore[arg-type]
-                timeout=TIMEOUT_S, allow_redirects=method == "GET",
+                timeout=TIMEOUT_S, allow_redirects=False,
             )  # fmt: skip
         except requests.RequestException as problem:
             raise _unreachable(self.server, problem) from None
+        if response.is_redirect:
+            raise TrackingError(
+                f"The tracking server {self.server.uri} sends us to {response.headers['Location']}.",
+                "Use that address as the tracking URI, if it is the right one.",
+            )
         if response.ok or response.status_code in ok:
             return response
         raise _refusal(self.server, response)
+
+
+class _Bearer:
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
 
 
 _API = "/api/2.0/mlflow"
@@ -302,14 +279,19 @@ def _unreachable(server: Server, problem: requests.RequestException) -> Tracking
 
     text = str(problem)
     host = urlsplit(server.uri).hostname
+    if isinstance(problem, requests.exceptions.SSLError) and "WRONG_VERSION_NUMBER" in text:
+        return TrackingError(
+            f"The tracking server {server.uri} does not speak TLS.", "Write its address with http://"
+        )
     if isinstance(problem, requests.exceptions.SSLError):
         return TrackingError(
             f"The certificate of the tracking server {server.uri} is not accepted.",
             "Name the file of its certificate authority in REQUESTS_CA_BUNDLE.",
         )
     if isinstance(problem, requests.exceptions.Timeout):
+        seconds = TIMEOUT_S[isinstance(problem, requests.exceptions.ReadTimeout)]
         return TrackingError(
-            f"The tracking server {server.uri} gave no answer in {TIMEOUT_S[0]} s.",
+            f"The tracking server {server.uri} gave no answer in {seconds} s.",
             "See whether it is up and whether a firewall lies between: trainer doctor",
         )
     if "NameResolution" in text or "Name or service not known" in text:
@@ -331,7 +313,8 @@ def _refusal(server: Server, response: requests.Response) -> TrackingError:
             f"Start it with --allowed-hosts {host}",
         )
     if status in (401, 403):
-        who = f"the user {server.username}" if server.username else "requests without a user name"
+        nobody = "our token" if server.token else "requests without a user name"
+        who = f"the user {server.username}" if server.username else nobody
         return TrackingDenied(
             f"The tracking server {server.uri} refuses {who} ({status}).",
             "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in secrets.env.",

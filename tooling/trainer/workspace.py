@@ -98,6 +98,8 @@ def _read_settings(path: Path) -> Settings:
                 f"{path}: {name} is {value!r}, which is no {expected[name].__name__}.",
                 "Mend the value, or remove the line for the default.",
             )
+    if not 0 < said.get("server_port", 1) < 65536:
+        raise BadInput(f"{path}: server_port is {said['server_port']}.", "Give a number from 1 to 65535.")
     return Settings(**said)
 
 

@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 
 from trainer import build, engine
 from trainer.backends import End, Job, Launch, shell_variables
+from trainer.endpoint import CONTAINER_HOST, Server
 from trainer.errors import BadInput, EngineError, GpuError, RunLost, TrackingError
 from trainer.images import ImagePlan
 from trainer.plan import RunPlan, bytes_of, host_ids
 from trainer.server import Bridge
-from trainer.tracking import CONTAINER_HOST, Server
 from trainer.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 HOME = "/trainer/home"
-RUN_LABEL = "trainer.run-id"
+RUN_LABEL = "trainer.run_id"
 PATIENCE_S = 60
 GRACE_S = 5  # and telling engine and server takes a moment, on a busy machine too: 10 s is the promise
 _LOG = {"max-size": "1000t"}  # rotation would lose the beginning of train.log

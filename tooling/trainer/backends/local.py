@@ -55,9 +55,11 @@ class LocalJob:
         """The exit code that was written down; unknown if the process is gone without one."""
         if self._child is not None:
             self._child.poll()  # or it would stay a zombie
+        alive = locks.held(self._folder / "job.alive")
+        # Looked at after the lock: a process writes its exit code before it lets go.
         with contextlib.suppress(FileNotFoundError):
             return End(int((self._folder / "exit_code").read_text()))
-        return None if locks.held(self._folder / "job.alive") else End(None)
+        return None if alive else End(None)
 
     def stop(self) -> None:
         """SIGINT to the whole group, SIGKILL after the grace period."""
@@ -155,6 +157,8 @@ class LocalBackend:
         return variables | {
             "VIRTUAL_ENV": str(environment),
             "PATH": f"{environment / 'bin'}:{variables.get('PATH', os.defpath)}",
+            # The workspace's own server is on this machine, whatever proxy the way out takes.
+            "NO_PROXY": ",".join(filter(None, [variables.get("NO_PROXY"), "127.0.0.1", "localhost"])),
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
         }

@@ -24,9 +24,9 @@ def doctor(workspace: Workspace, as_json: bool) -> None:
         checks.append(check)
         if not as_json:
             mark, colour = _MARKS[check.status]
-            click.echo(f"{click.style(mark, fg=colour, bold=True)} {check.name}: {check.found}")
+            click.echo(f"{screen.style(mark, fg=colour, bold=True)} {check.name}: {check.found}")
             if check.mend:
-                click.echo(f"    {click.style('mend:', bold=True)} {check.mend}")
+                click.echo(f"    {screen.style('mend:', bold=True)} {check.mend}")
     if as_json:
         screen.as_json([check.as_json() for check in checks])
     failed = [check.name for check in checks if check.status == "failure"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 from click.shell_completion import CompletionItem
 
@@ -41,8 +43,8 @@ def build_image(
     wanted = sorted(declared.discover(workspace)) if everything else names
     plans = [declared.plan(workspace, declared.spec(workspace, name), base_image) for name in wanted]
     if dry_run:
-        for plan in plans:
-            click.echo(" ".join(plan.build_command()))
+        for step in dict.fromkeys(step for plan in plans for step in plan.line()):
+            click.echo(shlex.join(step.build_command(anew=no_cache)))
         return
     client = engine.connect()
     results = []

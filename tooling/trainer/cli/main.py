@@ -9,7 +9,9 @@ import traceback
 from pathlib import Path
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
+from trainer.cli import screen
 from trainer.cli.completion import completion
 from trainer.cli.context import choose_workspace
 from trainer.cli.doctor import doctor
@@ -51,6 +53,11 @@ def main(arguments: list[str] | None = None) -> None:
         with contextlib.suppress(OSError):
             sys.stdout.close()
         code = 128 + signal.SIGPIPE
+    except SystemExit:  # how click ends a completion
+        raise
+    except NoArgsIsHelpError as problem:
+        click.echo(problem.format_message())
+        code = 0
     except BaseException as problem:  # noqa: BLE001 (the last resort: a message instead of a traceback)
         message, hint, code = explain(problem)
         _show(message, hint)
@@ -81,8 +88,8 @@ def explain(problem: BaseException) -> tuple[str, str, int]:
 
 
 def _show(message: str, hint: str) -> None:
-    click.echo(f"{click.style('Error:', fg='red', bold=True)} {_masked(message)}", err=True)
-    click.echo(f"{click.style('Hint:', fg='cyan', bold=True)}  {_masked(hint)}", err=True)
+    click.echo(f"{screen.style('Error:', fg='red', bold=True)} {_masked(message)}", err=True)
+    click.echo(f"{screen.style('Hint:', fg='cyan', bold=True)}  {_masked(hint)}", err=True)
 
 
 def _masked(text: str) -> str:

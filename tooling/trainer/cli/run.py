@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 
@@ -18,6 +19,7 @@ from trainer.projects import EntryPoint, Project
 from trainer.workspace import find
 
 _PROJECT = "trainer.project"
+_SOURCE = "trainer.source"
 _PREFIX = "parameter_"
 
 
@@ -26,16 +28,20 @@ class ProjectCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Find the project among the arguments first, then parse them with its parameters as options."""
-        found = self._find(ctx, args)
-        if found:
-            ctx.meta[_PROJECT] = found
         try:
+            found = self._find(ctx, args)
+            if found:
+                ctx.meta[_PROJECT] = found
             return super().parse_args(ctx, args)
         except click.NoSuchOption as problem:
-            if found and not ctx.resilient_parsing and problem.option_name.startswith("--"):
-                project, entry_point = found
+            ctx.close()  # what was fetched is not left behind; click itself closes contexts that were used
+            if _PROJECT in ctx.meta and not ctx.resilient_parsing and problem.option_name.startswith("--"):
+                project, entry_point = ctx.meta[_PROJECT]
                 own = [name for parameter in self.params for name in parameter.opts if name.startswith("--")]
                 raise projects.unknown_parameter(project, entry_point, problem.option_name, own) from None
+            raise
+        except BaseException:
+            ctx.close()
             raise
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -65,29 +71,49 @@ class ProjectCommand(click.Command):
     def _find(self, ctx: click.Context, args: list[str]) -> tuple[Project, EntryPoint] | None:
         """The project and entry point that the arguments name; None if they name none.
 
-        While completing, whatever is wrong is no error. A git URL is fetched later, for a real run alone.
+        While completing, whatever is wrong is no error. A git URL is fetched for a real run alone.
         """
-        parser = click.Command.make_parser(self, ctx)
-        parser.ignore_unknown_options = True
         try:
-            options, _, _ = parser.parse_args(list(args))
-            name = options.get("project")
-            if not isinstance(name, str):
+            name, version, _ = self._look_for(ctx, args)
+            if name is None:
                 return None
             if name.startswith("-"):
                 raise BadInput(
                     f"{name} stands where the project should.", "trainer run PROJECT --PARAMETER VALUE"
                 )
-            revision = options.get("version")
+            revision = version if sources.is_remote(name) else None
             source = sources.resolve(find(), name, revision, fetch=not ctx.resilient_parsing)
             ctx.call_on_close(source.close)
-            ctx.meta["trainer.source"] = source
+            ctx.meta[_SOURCE] = source
             project = projects.load(source.folder)
-            return project, project.entry_point(str(options.get("entry_point") or "main"))
-        except (click.UsageError, TrainerError):
-            if ctx.resilient_parsing or isinstance(sys.exception(), click.UsageError):
+            # Again, now with every parameter it may have: the `-e` of `--text -e` is a value, not our option.
+            every = {p.name: p for entry in project.entry_points for p in entry.parameters}
+            ctx.meta[_PROJECT] = project, EntryPoint("", "", tuple(every.values()))
+            _, version, entry_point = self._look_for(ctx, args)
+            if version and not sources.is_remote(name):
+                sources.resolve(find(), name, version)  # which says so
+            return project, project.entry_point(entry_point or "main")
+        except TrainerError:
+            if ctx.resilient_parsing:
                 return None
             raise
+
+    def _look_for(self, ctx: click.Context, args: list[str]) -> tuple[str | None, str | None, str | None]:
+        """Project, --version and --entry-point, whatever else stands among the arguments."""
+        parser = self.make_parser(ctx)
+        parser.ignore_unknown_options = True
+        try:
+            said, _, _ = parser.parse_args(list(args))
+        except click.UsageError:
+            return None, None, None  # the parser proper will say what is wrong
+        project, version, entry_point = said.get("project"), said.get("version"), said.get("entry_point")
+        if args and not args[0].startswith("-"):
+            project = args[0]
+        return (
+            project if isinstance(project, str) else None,
+            version if isinstance(version, str) else None,
+            entry_point if isinstance(entry_point, str) else None,
+        )
 
 
 def _option(parameter: Parameter) -> click.Option:
@@ -97,11 +123,15 @@ def _option(parameter: Parameter) -> click.Option:
     hints.append("Required." if parameter.default is None else f"[default: {parameter.default}]")
     names = {parameter.option, f"--{parameter.name}"}
     return click.Option(
-        [*sorted(names), _PREFIX + parameter.name],
+        [*sorted(names), _variable(parameter)],
         metavar=parameter.type.upper(),
         help=" ".join(hints),
         type=_Value(parameter),
     )
+
+
+def _variable(parameter: Parameter) -> str:
+    return _PREFIX + parameter.name.replace("-", "_")
 
 
 class _Value(click.ParamType[str]):
@@ -191,12 +221,12 @@ def run(
     loaded, entry_point = ctx.meta[_PROJECT]
     values = dict(given)
     for parameter in entry_point.parameters:
-        value = options.get(_PREFIX + parameter.name)
+        value = options.get(_variable(parameter))
         if value is not None:
             values[parameter.name] = str(value)
     request = plans.RunRequest(
         project=loaded,
-        source=ctx.meta["trainer.source"].name,
+        source=ctx.meta[_SOURCE].name,
         entry_point=entry_point.name,
         parameters=values,
         experiment=_text(options["experiment"]),
@@ -249,7 +279,7 @@ def _print_plan(plan: plans.RunPlan, as_json: bool) -> None:
         screen.as_json(said)
         return
     said["image"] = plan.image.tag
-    said["command"] = " ".join(plan.command)
+    said["command"] = shlex.join(plan.command)
     said["mounts"] = "\n".join(
         f"{mount.source} → {mount.target}{' (read-only)' if mount.read_only else ''}" for mount in plan.mounts
     )
@@ -288,5 +318,5 @@ def _print_result(result: object, as_json: bool) -> None:
         screen.table(("Metric", "Value"), [(key, f"{run_.metrics[key]:.6g}") for key in sorted(run_.metrics)])
         click.echo()
     colour = {"FINISHED": "green", "RUNNING": "yellow"}.get(run_.status, "red")
-    click.echo(f"{click.style(run_.status, fg=colour, bold=True)}  {run_.name}")
+    click.echo(f"{screen.style(run_.status, fg=colour, bold=True)}  {run_.name}")
     click.echo(f"{run_.url}")

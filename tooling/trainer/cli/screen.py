@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, BinaryIO
@@ -50,8 +51,8 @@ class Progress:
     def started(self, run: Run) -> None:
         """The run exists."""
         self._stop()
-        click.echo(f"{click.style('Run', bold=True)} {run.name} ({run.id})", err=True)
-        click.echo(click.style(run.url, fg="blue", underline=True), err=True)
+        click.echo(f"{style('Run', bold=True)} {run.name} ({run.id})", err=True)
+        click.echo(style(run.url, fg="blue", underline=True), err=True)
 
     def output(self, piece: bytes) -> None:
         """A piece of the run's own output, as it is."""
@@ -75,6 +76,11 @@ class Progress:
         if self._status is not None:
             self._status.stop()
             self._status = None
+
+
+def style(text: str, *, fg: str | None = None, bold: bool = False, underline: bool = False) -> str:
+    """`text` in a colour; click leaves it out where there is no terminal, and we where NO_COLOR is set."""
+    return text if os.environ.get("NO_COLOR") else click.style(text, fg=fg, bold=bold, underline=underline)
 
 
 def _escape(text: str) -> str:

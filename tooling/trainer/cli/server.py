@@ -9,6 +9,7 @@ import click
 
 from trainer.cli import screen
 from trainer.cli.context import pass_workspace
+from trainer.errors import BadInput
 from trainer.workspace import Workspace
 
 
@@ -25,11 +26,19 @@ def up(workspace: Workspace) -> None:
 
 
 @server.command(epilog="Example: trainer server down")
+@click.option("--force", is_flag=True, help="Even while runs report to it.")
 @pass_workspace
-def down(workspace: Workspace) -> None:
+def down(workspace: Workspace, force: bool) -> None:
     """Stop the server; runs and artifacts stay where they are."""
+    from trainer import records
     from trainer import server as own
 
+    live = records.live(workspace)
+    if live and not force:
+        raise BadInput(
+            f"{len(live)} live run(s) report to this server, {live[0]} among them.",
+            "Wait for them (trainer reconcile), or stop the server all the same: --force",
+        )
     click.echo("Stopped." if own.down(workspace) else "It was not running.")
 
 
@@ -62,9 +71,9 @@ def status(workspace: Workspace, as_json: bool) -> None:
 def ui(workspace: Workspace, browser: bool | None) -> None:
     """Browse the runs in the MLflow UI."""
     from trainer import secrets
-    from trainer.tracking import configured
+    from trainer.endpoint import configured
 
-    chosen = configured(secrets.load(workspace), workspace.settings.tracking_uri)
+    chosen = configured(secrets.load(workspace), None, workspace.settings.tracking_uri)
     uri = chosen.uri if chosen else _up(workspace)
     click.echo(uri)
     has_screen = sys.platform == "darwin" or bool(

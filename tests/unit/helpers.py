@@ -1,0 +1,189 @@
+"""What several unit tests share: small files, git, and a real HTTP server that answers as it is told."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from trainer.errors import TrainerError
+from trainer.images import ImagePlan, ImageSpec
+from trainer.plan import RunPlan
+
+DEAD_ENGINE = "unix:///no/such/engine.sock"
+
+MLPROJECT = """\
+name: demo
+docker_env:
+  image: trainer/small
+  environment: [[MODE, fast]]
+entry_points:
+  main:
+    parameters:
+      epochs: {type: int, default: 3, minimum: 1, maximum: 100, help: Passes over the data}
+      rate: {type: float, default: 0.1, minimum: 0, maximum: 1}
+      kind: {type: string, default: tree, choices: [tree, line]}
+      batch_size: {type: int, default: 8}
+      text: {type: string, default: ""}
+      json: {type: string, default: "no"}
+    command: python train.py {epochs} {rate} {kind} {batch_size} {text} {json}
+  strict:
+    parameters: {name: string, source: uri, table: path}
+    command: python strict.py {name} {source} {table}
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command line that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def put(path: Path, content: str | bytes = "") -> Path:
+    """Write a file and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git there, as somebody."""
+    who = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"]
+    done = subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def make_workspace(root: Path) -> None:
+    """A workspace with one image and one project."""
+    put(root / "trainer.yaml")
+    images = root / "trainer_images"
+    put(images / "Dockerfile", "FROM scratch\n")
+    put(images / "uv.txt", "uv==1\n")
+    put(images / "trainkit" / "pyproject.toml", "[project]\n")
+    put(images / "trainkit" / "trainkit" / "__init__.py")
+    put(images / "small" / "image.yaml", "description: A small one\n")
+    put(images / "small" / "requirements.txt", "mlflow==3.17.2 \\\n    --hash=sha256:00\n")
+    put(root / "train_code" / "demo" / "MLproject", MLPROJECT)
+    put(root / "train_code" / "demo" / "train.py", "print('hello')\n")
+
+
+def run_plan(folder: Path, **changes: object) -> RunPlan:
+    """A plan as `plan.make` gives it, for a project in `folder`."""
+    image = ImagePlan(ImageSpec("small", folder / "small"), "debian:12", "ab" * 32, "cd" * 32)
+    said: dict[str, object] = {
+        "project": "demo",
+        "source": "train_code/demo",
+        "folder": folder,
+        "entry_point": "main",
+        "experiment": "demo",
+        "run_name": None,
+        "backend": "docker",
+        "image": image,
+        "command": ("python", "train.py", "a b;$(c)"),
+        "parameters": {"text": "a b;$(c)"},
+        "environment": {"MODE": "fast", "TRAINER_CACHE_DIR": str(folder / "cache")},
+        "secret_names": ("API_KEY",),
+        "mounts": (),
+        "gpus": "none",
+        "memory": None,
+        "shared_memory": "8g",
+        "tags": {},
+    }
+    return RunPlan(**{**said, **changes})  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def fails(kind: type[TrainerError], message: str, hint: str | None = None) -> Iterator[None]:
+    """Within: exactly this error is raised, with these two lines."""
+    with pytest.raises(TrainerError) as caught:
+        yield
+    assert type(caught.value) is kind
+    assert caught.value.message == message
+    if hint is not None:
+        assert caught.value.hint == hint
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the HTTP server answers."""
+
+    status: int = 200
+    body: str = "{}"
+    headers: tuple[tuple[str, str], ...] = ()
+    delay_s: float = 0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the HTTP server was asked."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class HttpServer:
+    """A server on 127.0.0.1. `replies` are by path without query ("*": any); the last of each is repeated."""
+
+    port: int = 0
+    replies: dict[str, list[Reply]] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
+
+    @property
+    def uri(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def reply(self, path: str) -> Reply:
+        """The next answer for the path."""
+        waiting = self.replies.get(path) or self.replies.get("*") or [Reply(404, "no such page")]
+        return waiting.pop(0) if len(waiting) > 1 else waiting[0]
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[HttpServer]:
+    """Within: the server answers."""
+    said = HttpServer()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = urlsplit(self.path).path
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            said.asked.append(Asked(self.command, self.path, dict(self.headers.items()), body))
+            reply = said.reply(path)
+            time.sleep(reply.delay_s)
+            with contextlib.suppress(OSError):  # the client may have lost its patience
+                self.send_response(reply.status)
+                for name, value in reply.headers:
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(reply.body.encode())))
+                self.end_headers()
+                self.wfile.write(reply.body.encode())
+
+        do_POST = do_PUT = do_GET  # noqa: N815 (the names that http.server calls)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    said.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield said
+    finally:
+        server.shutdown()
+        server.server_close()

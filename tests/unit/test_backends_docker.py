@@ -1,0 +1,244 @@
+import io
+import json
+import os
+import subprocess
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from trainer import backends
+from trainer.backends import Launch, shell_variables
+from trainer.backends import docker as backend
+from trainer.errors import BadInput, EngineError, GpuError, RunLost, TrackingError
+from trainer.plan import Mount, RunPlan
+from trainer.workspace import Workspace
+
+from unit.helpers import DEAD_ENGINE, fails, put, run_plan
+
+if TYPE_CHECKING:
+    import docker
+
+CANARY = "canary-7f3a-%s-'quoted\"-$HOME-`id`-\\-\n-ž-end"
+
+
+@pytest.fixture
+def client() -> "docker.DockerClient":
+    """A client that has never spoken to an engine."""
+    import docker
+
+    return docker.DockerClient(base_url=DEAD_ENGINE, version="1.45")
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Launch:
+    return Launch(
+        run_id="r1",
+        folder=tmp_path,
+        archive=tmp_path / "source.tar.gz",
+        environment={"MLFLOW_RUN_ID": "r1", "MODE": "of the launch"},
+        secret_environment={"API_KEY": CANARY},
+        credentials=("me", CANARY),
+    )
+
+
+def config(client: "docker.DockerClient", plan: RunPlan, launch: Launch) -> dict[str, object]:
+    return backend.container_config(client, plan, launch)
+
+
+def test_the_container_as_the_engine_is_asked_for_it(
+    client: "docker.DockerClient", tmp_path: Path, launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "host_ids", lambda: (1234, 5678))
+    mounts = (Mount("trainer-cache", "/cache", read_only=False, kind="volume"), Mount("/site/data", "/data"))
+    plan = run_plan(tmp_path, mounts=mounts, memory="512m", gpus="2", environment={"MODE": "x", "A": "b c"})
+    said = config(client, plan, launch)
+    host = cast(dict[str, object], said.pop("HostConfig"))
+    given = {key: value for key, value in said.items() if value not in (None, False)}
+    assert sorted(cast(list[str], given.pop("Env"))) == [
+        "A=b c",
+        "HOME=/trainer/home",
+        "MLFLOW_RUN_ID=r1",
+        "MODE=of the launch",
+        "USER=trainer",
+    ]
+    assert given == {
+        "Image": "trainer/small:abababababab",
+        "Cmd": ["sh", "/trainer/start.sh", "/trainer/environment", "python", "train.py", "a b;$(c)"],
+        "User": "1234:5678",
+        "WorkingDir": "/trainer/code",
+        "Labels": {"trainer.run_id": "r1"},
+        "StopSignal": "SIGINT",
+        "AttachStdout": True,
+        "AttachStderr": True,
+    }
+    mounted = cast(list[dict[str, object]], host.pop("Mounts"))
+    assert [{k: mount[k] for k in ("Source", "Target", "Type", "ReadOnly")} for mount in mounted] == [
+        {"Source": "trainer-cache", "Target": "/cache", "Type": "volume", "ReadOnly": False},
+        {"Source": "/site/data", "Target": "/data", "Type": "bind", "ReadOnly": True},
+    ]
+    devices = [
+        {k: v for k, v in request.items() if v}
+        for request in cast(list[dict[str, object]], host.pop("DeviceRequests"))
+    ]
+    assert devices == [{"Count": 2, "Capabilities": [["gpu"]]}]
+    assert {key: value for key, value in host.items() if value is not None} == {
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges"],
+        "Init": True,
+        "ExtraHosts": ["host.docker.internal:host-gateway"],
+        "ShmSize": 8 << 30,
+        "Memory": 512 << 20,
+        "MemorySwap": 512 << 20,
+        "LogConfig": {"Type": "json-file", "Config": {"max-size": "1000t"}},
+        "NetworkMode": "default",
+    }
+
+
+def test_no_secret_is_in_the_containers_configuration(
+    client: "docker.DockerClient", tmp_path: Path, launch: Launch
+) -> None:
+    said = repr(config(client, run_plan(tmp_path), launch)) + json.dumps(
+        config(client, run_plan(tmp_path), launch)
+    )
+    assert "canary" not in said
+    assert "API_KEY" not in said
+
+
+def test_printing_a_launch_shows_no_secret(launch: Launch) -> None:
+    assert "canary" not in repr(launch)
+
+
+def test_without_a_limit_there_is_none(client: "docker.DockerClient", tmp_path: Path, launch: Launch) -> None:
+    host = cast(dict[str, object], config(client, run_plan(tmp_path), launch)["HostConfig"])
+    assert not host.get("Memory")
+    assert not host.get("MemorySwap")
+    assert not host.get("DeviceRequests")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "requests"),
+    [
+        ("none", []),
+        ("all", [{"count": -1, "capabilities": [["gpu"]]}]),
+        ("3", [{"count": 3, "capabilities": [["gpu"]]}]),
+        ("device=1", [{"device_ids": ["1"], "capabilities": [["gpu"]]}]),
+        ("device=0,GPU-3a", [{"device_ids": ["0", "GPU-3a"], "capabilities": [["gpu"]]}]),
+    ],
+)
+def test_gpus_as_docker_run_asks_for_them(gpus: str, requests: object) -> None:
+    assert backend.device_requests(gpus) == requests
+
+
+@pytest.mark.parametrize(
+    ("username", "password"),
+    [("me", "hunter2"), ("a@b", "100%"), ("%(x)s", "%%"), ("žena", "a=b:c;d#e ; # f"), ("me", "[mlflow]")],
+)
+def test_mlflow_reads_the_credentials_back(username: str, password: str) -> None:
+    from mlflow.utils.credentials import read_mlflow_creds
+
+    put(Path.home() / ".mlflow" / "credentials", backend.credentials_file((username, password)))
+    assert read_mlflow_creds() == (username, password)
+
+
+def test_the_private_files_are_the_users_alone(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend, "host_ids", lambda: (1234, 5678))
+    with tarfile.open(fileobj=io.BytesIO(backend._private_files(launch))) as tar:
+        modes = {entry.name: entry.mode for entry in tar}
+        assert {(entry.uid, entry.gid) for entry in tar} == {(1234, 5678)}
+    assert modes == {
+        "trainer": 0o700,
+        "trainer/home": 0o700,
+        "trainer/home/.mlflow": 0o700,
+        "trainer/start.sh": 0o600,
+        "trainer/environment": 0o600,
+        "trainer/home/.mlflow/credentials": 0o600,
+    }
+
+
+def test_without_credentials_there_is_no_file_of_them(launch: Launch) -> None:
+    packed = backend._private_files(replace(launch, credentials=None))
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        assert "trainer/home/.mlflow/credentials" not in tar.getnames()
+
+
+def test_secrets_reach_the_command_as_they_are_and_their_file_is_gone(tmp_path: Path) -> None:
+    start = Path(backend.__file__).with_name("start.sh")
+    environment = put(tmp_path / "environment", shell_variables({"API_KEY": CANARY, "EMPTY": ""}))
+    command = [
+        "sh",
+        "-c",
+        'printf "%s|%s|%s" "$API_KEY" "$EMPTY" "$1"; ls "$0" >&2',
+        str(environment),
+        "a b;$(c)",
+    ]
+    done = subprocess.run(
+        ["sh", str(start), str(environment), *command], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith(f"{CANARY}||a b;$(c)")
+    assert "No such file" in done.stdout  # both streams are one
+    assert done.stderr == ""
+    assert not environment.exists()
+
+
+def test_a_server_of_this_machine_is_not_this_machines_for_a_remote_engine(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker_backend = backends.named("docker", workspace)
+    assert docker_backend.reachable_uri("http://127.0.0.1:5000") == "http://host.docker.internal:5000"
+    monkeypatch.setenv("DOCKER_HOST", "ssh://me@far")
+    assert docker_backend.reachable_uri("https://example.com") == "https://example.com"
+    with fails(
+        TrackingError,
+        "The engine at ssh://me@far is another machine: its containers cannot reach http://127.0.0.1:5000.",
+        "Set MLFLOW_TRACKING_URI to a server that both machines reach.",
+    ):
+        docker_backend.reachable_uri("http://127.0.0.1:5000")
+
+
+def test_a_remote_engine_cannot_mount_this_machines_files(
+    workspace: Workspace, launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://far:2375")
+    plan = run_plan(
+        workspace.root, mounts=(Mount("cache", "/cache", kind="volume"), Mount("/site/data", "/data"))
+    )
+    with fails(
+        BadInput,
+        "/site/data is on this machine; the engine at tcp://far:2375 cannot mount it.",
+        "Run on a local engine, or let the script read the data from a URI.",
+    ):
+        backends.named("docker", workspace).start(plan, launch)
+
+
+def test_without_an_engine(workspace: Workspace) -> None:
+    with fails(EngineError, f"No Docker engine answers at {DEAD_ENGINE}."):
+        backends.named("docker", workspace).connect()
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ('could not select device driver "" with capabilities: [[gpu]]', GpuError),
+        ("failed to inject CDI: unresolvable: nvidia.com/gpu=all", GpuError),
+        ("driver failed programming external connectivity", RunLost),
+    ],
+)
+def test_why_a_container_did_not_start(tmp_path: Path, text: str, kind: type[Exception]) -> None:
+    assert type(backend._start_failure(run_plan(tmp_path, gpus="all"), RuntimeError(text))) is kind
+
+
+def test_a_runs_container_is_found_by_its_name() -> None:
+    assert backend.container_name("r1") == "trainer-r1"
+
+
+def test_an_unknown_backend(workspace: Workspace) -> None:
+    with fails(BadInput, "There is no backend dokcer.", "Did you mean docker?"):
+        backends.named("dokcer", workspace)
+
+
+def test_the_machines_ids_are_handed_on(
+    client: "docker.DockerClient", tmp_path: Path, launch: Launch
+) -> None:
+    assert config(client, run_plan(tmp_path), launch)["User"] == f"{os.getuid()}:{os.getgid()}"

@@ -1,0 +1,255 @@
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from trainer.workspace import Workspace
+
+from unit.helpers import DEAD_ENGINE, MLPROJECT, Done, git, put
+
+Trainer = Callable[..., Done]
+CANARY = "canary-7f3a"
+
+
+def refused(done: Done, message: str, hint: str, code: int = 2) -> None:
+    assert done.err == f"Error: {message}\nHint:  {hint}\n"
+    assert done.out == ""
+    assert done.code == code
+
+
+def planned(done: Done) -> dict[str, object]:
+    assert (done.code, done.err) == (0, "")
+    said = json.loads(done.out)
+    assert isinstance(said, dict)
+    return said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        ("", "Missing argument 'PROJECT'.", "trainer run --help"),
+        ("dmeo", "There is no project dmeo.", "Did you mean demo?"),
+        ("demo --epoch 5", "demo has no parameter --epoch.", "Did you mean --epochs?"),
+        ("demo --batch-sise 5", "demo has no parameter --batch-sise.", "Did you mean --batch-size?"),
+        ("demo --dryrun", "demo has no parameter --dryrun.", "Did you mean --dry-run?"),
+        ("demo -P epoch=5", "demo has no parameter --epoch.", "Did you mean --epochs?"),
+        (
+            "demo --epochs many",
+            "--epochs is 'many', which is no int.",
+            "Give a whole number, 1 at least, 100 at most; the default is 3.",
+        ),
+        (
+            "demo --epochs 0",
+            "--epochs is 0, which is out of range.",
+            "Give a whole number, 1 at least, 100 at most; the default is 3.",
+        ),
+        (
+            "demo --rate nan",
+            "--rate is nan, which is out of range.",
+            "Give a number, 0 at least, 1 at most; the default is 0.1.",
+        ),
+        ("demo --kind tre", "--kind is 'tre', which is not one of its choices.", "Did you mean tree?"),
+        (
+            "demo -e strict",
+            "demo needs --name: it has no default.",
+            "Add --name and a value of type string.",
+        ),
+        (
+            "demo -e strict --name n --source bucket --table trainer.yaml",
+            "--source is 'bucket', which is no uri.",
+            "Give a URI such as s3://bucket/key.",
+        ),
+        ("demo -e stric", "demo has no entry point stric.", "Did you mean strict?"),
+        ("demo -P epochs", "--param epochs is not NAME=VALUE.", "--param NAME=VALUE"),
+        ("demo -P =5", "--param =5 is not NAME=VALUE.", "--param NAME=VALUE"),
+        ("demo --tag x", "--tag x is not NAME=VALUE.", "--tag NAME=VALUE"),
+        (
+            "demo --memory 8",
+            "--memory 8 is not understood.",
+            "Say a number and k, m or g: 512m, 8g.",
+        ),
+        ("demo --gpus some", "--gpus some is not understood.", "Say none, all, a number, or device=0,1."),
+        (
+            "demo --version v1",
+            "--version needs a git URL, and demo is none.",
+            "Check the revision out yourself.",
+        ),
+        ("demo --epochs", "Option '--epochs' requires an argument.", "trainer --help"),
+        ("demo extra", "Got unexpected extra argument (extra)", "trainer run --help"),
+        (
+            "--epochs 5 demo",
+            "--epochs stands where the project should.",
+            "trainer run PROJECT --PARAMETER VALUE",
+        ),
+        (
+            "demo --backend cloud",
+            "Invalid value for '--backend': 'cloud' is not one of 'docker', 'local', 'auto'.",
+            "trainer run --help",
+        ),
+    ],
+)
+def test_a_wrong_command_line(trainer: Trainer, arguments: str, message: str, hint: str) -> None:
+    refused(trainer("run", *shlex.split(arguments)), message, hint)
+
+
+def test_outside_of_a_workspace(trainer: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused(
+        trainer("run", "demo"),
+        f"{tmp_path} is not in a workspace: neither it nor a folder above it has a trainer.yaml.",
+        "Go into your workspace, or name it: trainer --workspace DIR …",
+    )
+
+
+def test_a_malformed_project_is_named(trainer: Trainer, workspace: Workspace) -> None:
+    path = put(workspace.projects / "demo" / "MLproject", "a: b: c\n")
+    refused(trainer("run", "demo"), f"{path}, line 1: this is not valid YAML.", "Mend the line.")
+
+
+AWKWARD = [
+    "a b",
+    "it's",
+    '"quoted"',
+    "a;b",
+    "$(touch x)",
+    "two\nlines",
+    "žluťoučký 漢字",
+    "-5",
+    "-x",
+    "--epochs",
+    "--dry-run",
+    "--no-such",
+    "--",
+    "-e",
+    "-ev",
+    "--version",
+    "",
+    "{epochs}",
+    "{}",
+    "a=b",
+    "*",
+    "\\",
+]
+
+
+@pytest.mark.parametrize("value", AWKWARD)
+@pytest.mark.parametrize("form", ["--text {}", "--text={}", "-P text={}", "--param=text={}"])
+def test_a_value_is_one_argument_as_it_was_given(trainer: Trainer, form: str, value: str) -> None:
+    option = [word.replace("{}", value) for word in form.split()]
+    said = planned(trainer("run", "demo", *option, "--dry-run", "--json"))
+    assert said["command"] == ["python", "train.py", "3", "0.1", "tree", "8", value, "no"]
+    assert said["parameters"] == {
+        "epochs": "3",
+        "rate": "0.1",
+        "kind": "tree",
+        "batch_size": "8",
+        "text": value,
+        "json": "no",
+    }
+
+
+@pytest.mark.parametrize("form", ["--batch-size 9", "--batch_size=9", "-P batch_size=9", "-P batch-size=9"])
+def test_the_ways_to_write_a_parameter(trainer: Trainer, form: str) -> None:
+    said = planned(trainer("run", "demo", *form.split(), "--dry-run", "--json"))
+    assert isinstance(said["parameters"], dict)
+    assert said["parameters"]["batch_size"] == "9"
+
+
+def test_a_parameter_named_like_an_option_is_given_by_p(trainer: Trainer) -> None:
+    said = planned(trainer("run", "demo", "-P", "json=yes", "--dry-run", "--json"))
+    assert isinstance(said["command"], list)
+    assert said["command"][-1] == "yes"
+
+
+def test_a_parameter_with_a_dash_in_its_name_is_not_lost(trainer: Trainer, workspace: Workspace) -> None:
+    text = MLPROJECT.replace("batch_size", "batch-size")
+    put(workspace.projects / "demo" / "MLproject", text)
+    said = planned(trainer("run", "demo", "--batch-size", "9", "--dry-run", "--json"))
+    assert isinstance(said["parameters"], dict)
+    assert said["parameters"]["batch-size"] == "9"
+
+
+def test_the_plan_as_json_has_everything(trainer: Trainer) -> None:
+    options = "--experiment e --run-name r --tag a=b=c --gpus 2 --memory 8G --backend local --base-image x:1"
+    said = planned(trainer("run", "demo", *options.split(), "--dry-run", "--json"))
+    assert said["experiment"] == "e"
+    assert said["run_name"] == "r"
+    assert said["tags"] == {"a": "b=c"}
+    assert (said["gpus"], said["memory"], said["shared_memory"]) == ("2", "8g", "8g")
+    assert said["backend"] == "local"
+    assert isinstance(said["image"], dict)
+    assert said["image"]["base_image"] == "x:1"
+
+
+def test_the_plan_as_a_table_shows_the_command_as_one_would_type_it(trainer: Trainer) -> None:
+    done = trainer("run", "demo", "--text", "a b;c", "--dry-run")
+    (line,) = [line for line in done.out.splitlines() if line.startswith("command ")]
+    assert shlex.split(line)[1:] == ["python", "train.py", "3", "0.1", "tree", "8", "a b;c", "no"]
+    assert [line.split() for line in done.out.splitlines() if "→" in line] == [
+        ["mounts", "trainer-cache", "→", "/cache"]
+    ]
+
+
+def test_a_dry_run_creates_nothing_and_shows_no_secret(trainer: Trainer, workspace: Workspace) -> None:
+    git(workspace.root, "init", "--quiet")
+    put(workspace.root / ".gitignore", "secrets.env\n")
+    put(workspace.secrets_file, f"API_KEY={CANARY}\n").chmod(0o600)
+    put(workspace.projects / "demo" / "MLproject", MLPROJECT.replace("[[MODE", "[API_KEY, [MODE"))
+    done = trainer("run", "demo", "--dry-run", "--json")
+    assert CANARY not in done.out + done.err
+    assert json.loads(done.out)["secret_names"] == ["API_KEY"]
+    assert CANARY not in trainer("run", "demo", "--dry-run").out
+    assert not workspace.state.exists()
+    assert not workspace.store.exists()
+
+
+def test_without_an_engine(trainer: Trainer, workspace: Workspace) -> None:
+    refused(
+        trainer("run", "demo"),
+        f"No Docker engine answers at {DEAD_ENGINE}.",
+        "Start it (Docker Desktop, or: sudo systemctl start docker), or run without one: --backend local",
+        82,
+    )
+    assert not workspace.store.exists()
+
+
+def test_auto_says_that_it_runs_without_an_engine(trainer: Trainer) -> None:
+    done = trainer("run", "demo", "--backend", "auto", "--dry-run", "--json")
+    assert json.loads(done.out)["backend"] == "local"
+    assert done.err == f"No Docker engine answers at {DEAD_ENGINE}. Running on the local backend instead.\n"
+
+
+def test_a_secret_that_the_project_needs_is_asked_for_before_anything_else(
+    trainer: Trainer, workspace: Workspace
+) -> None:
+    put(workspace.projects / "demo" / "MLproject", MLPROJECT.replace("[[MODE", "[API_KEY, [MODE"))
+    refused(
+        trainer("run", "demo"),
+        "demo needs the variable API_KEY, which is not set.",
+        "Add a line API_KEY=… to secrets.env, or set it in the environment.",
+    )
+
+
+def test_a_secrets_file_that_could_leak_is_refused(trainer: Trainer, workspace: Workspace) -> None:
+    put(workspace.secrets_file, f"API_KEY={CANARY}\n").chmod(0o644)
+    path = workspace.secrets_file
+    refused(trainer("run", "demo"), f"Other users of this machine can read {path}.", f"chmod 600 {path}", 81)
+
+
+def test_help_shows_the_projects(trainer: Trainer) -> None:
+    done = trainer("run", "--help")
+    assert done.code == 0
+    assert "Projects of this workspace:\n  demo\n" in done.out
+    assert "--dry-run" in done.out
+
+
+def test_help_of_a_project_shows_its_parameters(trainer: Trainer) -> None:
+    done = trainer("run", "demo", "--help")
+    said = " ".join(done.out.split())
+    assert "Parameters of demo, entry point main:" in said
+    assert "--epochs INT Passes over the data [default: 3]" in said
+    assert "--kind STRING One of tree, line. [default: tree]" in said
+    assert "--batch-size, --batch_size INT [default: 8]" in said
+    assert "-e, --entry-point" in said
+    assert "--name STRING Required." in " ".join(trainer("run", "demo", "-e", "strict", "-h").out.split())

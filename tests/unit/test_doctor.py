@@ -1,0 +1,121 @@
+import json
+import shutil
+from collections.abc import Callable
+from importlib.metadata import version
+from types import SimpleNamespace
+
+import pytest
+from trainer import process
+from trainer.workspace import Workspace
+
+from unit.helpers import DEAD_ENGINE, Done, HttpServer, Reply, git, put
+
+Trainer = Callable[..., Done]
+
+
+@pytest.fixture(autouse=True)
+def tracked(http_server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> HttpServer:
+    """A tracking server that answers, and no GPU."""
+    http_server.replies["/version"] = [Reply(body=version("mlflow"))]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", http_server.uri)
+    capture = process.capture
+    monkeypatch.setattr(
+        process, "capture", lambda argv, *rest: None if argv[0] == "nvidia-smi" else capture(argv, *rest)
+    )
+    return http_server
+
+
+def checks(trainer: Trainer) -> dict[str, dict[str, str | None]]:
+    said = json.loads(trainer("doctor", "--json").out)
+    return {check["name"]: check for check in said}
+
+
+def test_without_an_engine_it_fails_and_says_how_to_mend_it(trainer: Trainer) -> None:
+    done = trainer("doctor")
+    assert done.code == 89
+    lines = done.out.splitlines()
+    assert lines[:2] == [
+        f"✗ engine: No Docker engine answers at {DEAD_ENGINE}.",
+        "    mend: Start it (Docker Desktop, or: sudo systemctl start docker), "
+        "or run without one: --backend local",
+    ]
+    error, hint = done.err.splitlines()
+    assert error.startswith("Error: ")
+    assert " checks failed: engine" in error
+    assert hint == "Hint:  Do what is said under each of them."
+
+
+def test_as_json_each_check_has_the_same_keys(trainer: Trainer, http_server: HttpServer) -> None:
+    done = trainer("doctor", "--json")
+    said = json.loads(done.out)
+    assert done.code == 89
+    assert {tuple(check) for check in said} == {("name", "status", "found", "mend")}
+    assert [check["name"] for check in said] == [
+        "engine",
+        "buildx",
+        "disk",
+        "gpu",
+        "secrets",
+        "image definitions",
+        "tracking server",
+        "MLflow versions",
+    ]
+    assert said[0] == {
+        "name": "engine",
+        "status": "failure",
+        "found": f"No Docker engine answers at {DEAD_ENGINE}.",
+        "mend": "Start it (Docker Desktop, or: sudo systemctl start docker), "
+        "or run without one: --backend local",
+    }
+    assert said[6]["found"] == f"MLflow {version('mlflow')} at {http_server.uri}"
+    assert (said[6]["status"], said[6]["mend"]) == ("ok", None)
+    assert all(check["mend"] for check in said if check["status"] != "ok")
+
+
+def test_a_tracking_server_that_refuses(trainer: Trainer, http_server: HttpServer) -> None:
+    http_server.replies["/version"] = [Reply(401)]
+    check = checks(trainer)["tracking server"]
+    assert check["status"] == "failure"
+    assert check["mend"] == "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in secrets.env."
+
+
+def test_an_older_server_is_a_warning(trainer: Trainer, http_server: HttpServer) -> None:
+    http_server.replies["/version"] = [Reply(body="3.1.0")]
+    check = checks(trainer)["MLflow versions"]
+    assert check["status"] == "warning"
+    assert check["found"] == f"server 3.1.0, but trainer {version('mlflow')}, image small 3.17.2"
+
+
+def test_secrets_that_could_leak(trainer: Trainer, workspace: Workspace) -> None:
+    assert checks(trainer)["secrets"]["found"] == "no secrets.env, and nothing that needs it"
+    put(workspace.secrets_file, "API_KEY=canary-7f3a\n").chmod(0o600)
+    assert checks(trainer)["secrets"]["found"] == "1 in secrets.env, readable by you alone and not in git"
+    git(workspace.root, "init", "--quiet")
+    check = checks(trainer)["secrets"]
+    assert check["status"] == "failure"
+    assert check["found"] == f"git would commit {workspace.secrets_file}: no .gitignore names it."
+
+
+@pytest.mark.parametrize("damage", ["image.yaml", "requirements.txt"])
+def test_a_broken_image_keeps_nothing_else_from_being_looked_at(
+    trainer: Trainer, workspace: Workspace, damage: str
+) -> None:
+    path = workspace.images / "small" / damage
+    path.unlink()
+    if damage == "image.yaml":
+        put(path, "a: b: c")
+    done = trainer("doctor", "--json")
+    assert done.code == 89
+    assert {check["name"] for check in json.loads(done.out)} > {"engine", "tracking server"}
+
+
+def test_a_full_disk_is_a_warning(
+    trainer: Trainer, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=9_000_000_000))
+    check = checks(trainer)["disk"]
+    assert (check["status"], check["found"]) == ("warning", f"9 GB free at {workspace.root}")
+
+
+def test_no_gpu_is_no_failure(trainer: Trainer) -> None:
+    assert checks(trainer)["gpu"]["status"] == "ok"

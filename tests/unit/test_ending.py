@@ -1,0 +1,150 @@
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import pytest
+from trainer.backends import End
+from trainer.ending import Verdict, close, judge
+from trainer.errors import OutOfMemory, RunLost, ScriptFailed, ScriptKilled, TrackingDenied, TrackingError
+from trainer.secrets import Masker
+from trainer.tracking import Client, Run
+
+from unit.helpers import fails
+
+
+@pytest.mark.parametrize(
+    ("end", "interrupted", "status", "reason", "error", "code"),
+    [
+        (End(0), None, "FINISHED", "done", None, None),
+        (End(1), None, "FAILED", "exit code 1", ScriptFailed, 1),
+        (End(3), None, "FAILED", "exit code 3", ScriptFailed, 3),
+        (End(127), None, "FAILED", "exit code 127", ScriptFailed, 127),
+        (End(128), None, "FAILED", "exit code 128", ScriptFailed, 128),
+        (End(255), None, "FAILED", "exit code 255", ScriptFailed, 255),
+        (End(137), None, "FAILED", "ended by SIGKILL", ScriptKilled, 137),
+        (End(139), None, "FAILED", "ended by SIGSEGV", ScriptKilled, 139),
+        (End(178), None, "FAILED", "ended by signal 50", ScriptKilled, 178),
+        (End(137, out_of_memory=True), None, "FAILED", "out of memory", OutOfMemory, 86),
+        (End(0, out_of_memory=True), None, "FAILED", "out of memory", OutOfMemory, 86),
+        (End(None), None, "KILLED", "lost", RunLost, 87),
+        (End(0, stopped_by_others=True), None, "KILLED", "stopped from outside", RunLost, 87),
+        (End(137, stopped_by_others=True), None, "KILLED", "stopped from outside", RunLost, 87),
+        (End(0), 2, "KILLED", "stopped by SIGINT", None, None),
+        (End(130, stopped_by_others=True), 15, "KILLED", "stopped by SIGTERM", None, None),
+        (End(137, out_of_memory=True), 1, "KILLED", "stopped by SIGHUP", None, None),
+        (End(None), 2, "KILLED", "stopped by SIGINT", None, None),
+    ],
+)
+def test_the_verdict(
+    end: End, interrupted: int | None, status: str, reason: str, error: type | None, code: int | None
+) -> None:
+    verdict = judge(end, interrupted)
+    assert (verdict.status, verdict.reason, verdict.exit_code) == (status, reason, end.exit_code)
+    assert type(verdict.error) is (error or type(None))
+    assert (verdict.error.exit_code if verdict.error else None) == code
+
+
+def test_the_error_says_how_the_script_ended() -> None:
+    failed, killed = judge(End(3)).error, judge(End(139)).error
+    assert failed
+    assert killed
+    assert failed.message == "The training script ended with exit code 3."
+    assert killed.message == "The training script was ended by SIGSEGV."
+    assert failed.hint == killed.hint == "Its output is above and in the run's artifact train.log."
+
+
+def test_a_missing_command_has_a_hint_of_its_own() -> None:
+    error = judge(End(127)).error
+    assert error
+    assert error.hint == "The image does not have the MLproject's command."
+
+
+def test_the_tags_of_an_end() -> None:
+    assert judge(End(3)).tags == {"trainer.end": "exit code 3", "trainer.exit_code": "3"}
+    assert judge(End(None)).tags == {"trainer.end": "lost"}
+
+
+@dataclass
+class FakeServer:
+    """The calls of a tracking client, written down; those after `works` fail."""
+
+    works: int = 99
+    told: list[tuple[object, ...]] = field(default_factory=list)
+    failure: TrackingError = field(default_factory=lambda: TrackingError("It is down.", "Start it."))
+
+    def _tell(self, *what: object) -> None:
+        if len(self.told) >= self.works:
+            raise self.failure
+        self.told.append(what)
+
+    def upload(self, run: Run, path: Path, name: str) -> None:
+        self._tell("upload", run.id, path.read_bytes(), name)
+
+    def set_tags(self, run_id: str, tags: dict[str, str]) -> None:
+        self._tell("tags", run_id, tags)
+
+    def end_run(self, run_id: str, status: str) -> None:
+        self._tell("end", run_id, status)
+
+
+class FakeJob:
+    """A job that has ended, with output."""
+
+    def __init__(self, *output: bytes) -> None:
+        self._output = output
+        self.removed = 0
+
+    def follow(self) -> Iterator[bytes]:
+        yield from self._output
+
+    def output(self) -> Iterator[bytes]:
+        yield from self._output
+
+    def end(self) -> End | None:
+        return End(0)
+
+    def stop(self) -> None: ...
+
+    def remove(self) -> None:
+        self.removed += 1
+
+
+RUN = Run("r1", "1", "brave-hen", "RUNNING", "mlflow-artifacts:/1/r1/artifacts")
+DONE = Verdict("FINISHED", "done", None, 0)
+
+
+def test_the_server_gets_the_masked_output_then_the_tags_then_the_status(tmp_path: Path) -> None:
+    server, job = FakeServer(), FakeJob(b"the key is hun", b"ter2.\n")
+    close(cast(Client, server), RUN, job, tmp_path, Masker(["hunter2"]), DONE)
+    assert server.told == [
+        ("upload", "r1", b"the key is ***.\n", "train.log"),
+        ("tags", "r1", {"trainer.end": "done", "trainer.exit_code": "0"}),
+        ("end", "r1", "FINISHED"),
+    ]
+    assert job.removed == 1
+
+
+def test_what_the_masker_still_held_of_the_live_output_is_not_in_the_log(tmp_path: Path) -> None:
+    server, masker = FakeServer(), Masker(["hunter2"])
+    masker.feed(b"stopped in the middle of h")
+    close(cast(Client, server), RUN, FakeJob(b"whole output\n"), tmp_path, masker, DONE)
+    assert server.told[0][2] == b"whole output\n"
+
+
+@pytest.mark.parametrize("works", [0, 1, 2])
+def test_a_server_that_cannot_be_told_keeps_the_job(tmp_path: Path, works: int) -> None:
+    server, job = FakeServer(works), FakeJob(b"out\n")
+    with fails(
+        TrackingError,
+        "The script has ended (done), but: It is down.",
+        "Nothing is lost: when the server answers again, `trainer reconcile` ends the run there.",
+    ):
+        close(cast(Client, server), RUN, job, tmp_path, Masker([]), DONE)
+    assert job.removed == 0
+
+
+def test_a_refusal_stays_a_refusal(tmp_path: Path) -> None:
+    server = FakeServer(0, failure=TrackingDenied("No.", "Ask."))
+    with fails(TrackingDenied, "The script has ended (done), but: No."):
+        close(cast(Client, server), RUN, FakeJob(), tmp_path, Masker([]), DONE)

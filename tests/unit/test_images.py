@@ -1,0 +1,271 @@
+import os
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+from trainer import images
+from trainer.errors import BadInput
+from trainer.images import ImagePlan, ImageSpec
+from trainer.workspace import Workspace, find
+
+from unit.helpers import fails, put
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def planned(workspace: Workspace, name: str = "small", base_image: str | None = None) -> ImagePlan:
+    return images.plan(workspace, images.spec(workspace, name), base_image)
+
+
+def declare(workspace: Workspace, name: str, text: str = "") -> None:
+    put(workspace.images / name / "image.yaml", text)
+    put(workspace.images / name / "requirements.txt", "mlflow==3.17.2\n")
+
+
+def test_an_image_is_read(workspace: Workspace) -> None:
+    declare(
+        workspace,
+        "big",
+        "{description: Big, base_image: debian:12, inherits: small, apt: [git, tini], gpu: true}",
+    )
+    assert images.discover(workspace) == {
+        "big": ImageSpec(
+            "big", workspace.images / "big", "Big", "debian:12", "small", ("git", "tini"), gpu=True
+        ),
+        "small": ImageSpec("small", workspace.images / "small", "A small one"),
+    }
+
+
+@pytest.mark.parametrize("name", ["small", "trainer/small", "trainer/small:latest"])
+def test_an_image_is_found_by_its_name_and_its_tag(workspace: Workspace, name: str) -> None:
+    assert images.spec(workspace, name).name == "small"
+
+
+def test_an_unknown_image(workspace: Workspace) -> None:
+    with fails(BadInput, "There is no trainer image trainer/smal.", "Did you mean small?"):
+        images.spec(workspace, "trainer/smal")
+    with fails(BadInput, "There is no trainer image zzz.", "The images are small."):
+        images.spec(workspace, "zzz")
+
+
+def test_an_unknown_image_where_there_is_none(tmp_path: Path) -> None:
+    put(tmp_path / "trainer.yaml")
+    folder = tmp_path / "trainer_images" / "x"
+    with fails(
+        BadInput,
+        "There is no trainer image x.",
+        f"Make the folder {folder} with image.yaml and requirements.txt.",
+    ):
+        images.spec(find(tmp_path), "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        (
+            "apt: [a\nb: c",
+            "{path} is not valid YAML.",
+            "Mend it; the other images show the form.",
+        ),
+        ("- a", "{path} does not describe an image.", "Write one `name: value` a line."),
+        ("base_imag: a", "{path} has an unknown key: base_imag", "Did you mean base_image?"),
+        ("apt: git", "{path}: apt is 'git'.", "Give a list."),
+        ('gpu: "yes"', "{path}: gpu is 'yes'.", "Give a bool."),
+        ("base_image: 3", "{path}: base_image is 3.", "Give a str."),
+    ],
+)
+def test_a_malformed_image_is_named(workspace: Workspace, text: str, message: str, hint: str) -> None:
+    path = workspace.images / "small" / "image.yaml"
+    put(path, text)
+    with fails(BadInput, message.format(path=path), hint):
+        images.discover(workspace)
+
+
+def test_an_image_without_a_lock_says_how_to_make_one(workspace: Workspace) -> None:
+    folder = workspace.images / "small"
+    (folder / "requirements.txt").unlink()
+    with fails(
+        BadInput,
+        "The image small has no requirements.txt.",
+        f"uv pip compile --generate-hashes {folder}/requirements.in -o {folder}/requirements.txt",
+    ):
+        planned(workspace)
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "uv.txt", "trainkit/pyproject.toml"])
+def test_a_workspace_without_a_shared_file_says_which(workspace: Workspace, name: str) -> None:
+    (workspace.images / name).unlink()
+    with pytest.raises(BadInput, match=name):
+        planned(workspace)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Dockerfile",
+        "uv.txt",
+        "small/requirements.txt",
+        "trainkit/pyproject.toml",
+        "trainkit/trainkit/__init__.py",
+        "trainkit/trainkit/new.py",
+        "trainkit/trainkit/py.typed",
+    ],
+)
+def test_the_digest_follows_every_file_of_the_image(workspace: Workspace, name: str) -> None:
+    before = planned(workspace)
+    put(workspace.images / name, "changed")
+    after = planned(workspace)
+    assert after.digest != before.digest
+    assert after.tag != before.tag
+    assert (after.requirements_digest != before.requirements_digest) == (name == "small/requirements.txt")
+
+
+def test_the_digest_follows_a_files_name(workspace: Workspace) -> None:
+    put(workspace.images / "trainkit" / "trainkit" / "a.py", "x = 1")
+    before = planned(workspace).digest
+    folder = workspace.images / "trainkit" / "trainkit"
+    (folder / "a.py").rename(folder / "b.py")
+    assert planned(workspace).digest != before
+
+
+@pytest.mark.parametrize("text", ["apt: [git]", "base_image: debian:12", "inherits: other"])
+def test_the_digest_follows_what_the_build_is_told(workspace: Workspace, text: str) -> None:
+    declare(workspace, "other")
+    before = planned(workspace).digest
+    put(workspace.images / "small" / "image.yaml", text)
+    assert planned(workspace).digest != before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "README.md",
+        "small/README.md",
+        "small/smoke.py",
+        "small/requirements.in",
+        "other/requirements.txt",
+        "trainkit/trainkit/__pycache__/a.pyc",
+        "trainkit/trainkit/secrets.env",
+        "trainkit/tests/test_a.py",
+    ],
+)
+def test_the_digest_stays_when_another_file_changes(workspace: Workspace, name: str) -> None:
+    before = planned(workspace)
+    put(workspace.images / name, "changed")
+    assert planned(workspace).digest == before.digest
+
+
+def test_the_digest_stays_with_time_place_and_description(workspace: Workspace, tmp_path: Path) -> None:
+    before = planned(workspace).digest
+    put(workspace.images / "small" / "image.yaml", "description: Another\ngpu: true")
+    os.utime(workspace.images / "Dockerfile", (0, 0))
+    moved = workspace.root.rename(tmp_path / "moved")
+    assert planned(find(moved)).digest == before
+
+
+def test_dockerignore_lets_through_what_the_digest_is_made_of_and_no_more() -> None:
+    own = find(REPOSITORY)
+    lines = (own.images / ".dockerignore").read_text().splitlines()
+    let_through = [line[1:] for line in lines if line.startswith("!")]
+    assert [line for line in lines if not line.startswith(("#", "!"))] == ["*"]
+    digested = {
+        path.relative_to(own.images).as_posix()
+        for image in images.discover(own).values()
+        for path in images._inputs(own, image)
+    } - {"Dockerfile"}  # BuildKit reads it whatever is ignored
+    sent = {
+        path.relative_to(own.images).as_posix()
+        for pattern in let_through
+        for path in own.images.glob(pattern)
+        if path.is_file()
+    }
+    assert digested == sent
+    assert all(any(fnmatch(name, pattern) for pattern in let_through) for name in digested)
+
+
+@pytest.mark.parametrize(
+    ("settings", "own", "environment", "argument", "expected"),
+    [
+        (None, None, None, None, "python:3.11-slim-bookworm"),
+        ("yaml:1", None, None, None, "yaml:1"),
+        ("yaml:1", "own:1", None, None, "own:1"),
+        ("yaml:1", "own:1", "env:1", None, "env:1"),
+        ("yaml:1", "own:1", "env:1", "arg:1", "arg:1"),
+        (None, None, "", None, "python:3.11-slim-bookworm"),
+    ],
+)
+def test_which_base_image_wins(
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: str | None,
+    own: str | None,
+    environment: str | None,
+    argument: str | None,
+    expected: str,
+) -> None:
+    put(workspace.root / "trainer.yaml", f"base_image: {settings}" if settings else "")
+    put(workspace.images / "small" / "image.yaml", f"base_image: {own}" if own else "")
+    if environment is not None:
+        monkeypatch.setenv("TRAINER_BASE_IMAGE", environment)
+    assert planned(find(workspace.root), base_image=argument).base_image == expected
+
+
+def test_a_child_is_built_on_its_parents_tag_and_changes_with_it(workspace: Workspace) -> None:
+    declare(workspace, "big", "{inherits: small, base_image: never:1}")
+    before = planned(workspace, "big", "arg:1")
+    assert before.parent == planned(workspace, "small", "arg:1")
+    assert before.base_image == before.parent.tag
+    put(workspace.images / "small" / "requirements.txt", "changed")
+    assert planned(workspace, "big", "arg:1").digest != before.digest
+
+
+def test_an_unknown_parent(workspace: Workspace) -> None:
+    declare(workspace, "big", "inherits: smal")
+    with fails(BadInput, "There is no trainer image smal.", "Did you mean small?"):
+        planned(workspace, "big")
+
+
+@pytest.mark.parametrize("parents", [{"a": "a"}, {"a": "b", "b": "a"}, {"a": "b", "b": "c", "c": "b"}])
+def test_images_that_inherit_in_a_circle_are_refused(workspace: Workspace, parents: dict[str, str]) -> None:
+    for name, parent in parents.items():
+        declare(workspace, name, f"inherits: {parent}")
+    with pytest.raises(BadInput):
+        planned(workspace, "a")
+
+
+def test_the_build_command(workspace: Workspace) -> None:
+    put(workspace.images / "small" / "image.yaml", "apt: [git, tini]")
+    plan = planned(workspace, base_image="debian:12")
+    assert plan.tag == f"trainer/small:{plan.digest[:12]}"
+    assert plan.build_command() == [
+        *shlex.split("docker buildx build --progress=plain --load"),
+        "--build-arg=BASE_IMAGE=debian:12",
+        "--build-arg=IMAGE=small",
+        "--build-arg=APT=git tini",
+        f"--label=trainer.input_digest={plan.digest}",
+        f"--label=trainer.requirements_digest={plan.requirements_digest}",
+        "--label=trainer.base_image=debian:12",
+        f"--tag={plan.tag}",
+        "--tag=trainer/small:latest",
+        str(workspace.images),
+    ]
+
+
+def test_the_locked_version(workspace: Workspace) -> None:
+    image = images.spec(workspace, "small")
+    put(image.lock, "mlflow-skinny==3.1\n# mlflow==9\nmlflow==3.17.2 \\\n  --hash=sha256:00\n")
+    assert images.locked_version(image, "mlflow") == "3.17.2"
+    assert images.locked_version(image, "mlflow-skinny") == "3.1"
+    assert images.locked_version(image, "numpy") is None
+
+
+@pytest.mark.parametrize(
+    "change", [lambda spec: replace(spec, name="x"), lambda spec: replace(spec, apt=("x",))]
+)
+def test_the_digest_is_the_specs_too(workspace: Workspace, change: Callable[[ImageSpec], ImageSpec]) -> None:
+    spec = images.spec(workspace, "small")
+    changed = change(spec)
+    assert images.plan(workspace, changed).digest != images.plan(workspace, spec).digest

@@ -1,0 +1,262 @@
+import getpass
+import os
+import pwd
+import shlex
+import signal
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import cast
+
+import pytest
+from trainer import launch, records
+from trainer.backends import Backend, End, Job, Launch
+from trainer.endpoint import Server
+from trainer.errors import Interrupted, TrackingError
+from trainer.plan import RunPlan
+from trainer.process import interruptible
+from trainer.records import Record
+from trainer.secrets import Masker
+from trainer.tracking import Client, Run
+from trainer.workspace import Workspace
+
+from unit.helpers import git, put, run_plan
+
+RUN = Run("r1", "7", "brave-hen", "RUNNING", "mlflow-artifacts:/7/r1/artifacts")
+CANARY = "canary-7f3a"
+
+
+def test_the_tags_of_a_run_pin_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(getpass, "getuser", lambda: "somebody")
+    plan = run_plan(tmp_path, tags={"team": "a"}, gpus="all", memory="8g")
+    tags = launch.run_tags(plan, "c0de", "sha256:1234")
+    assert tags == {
+        "mlflow.user": "somebody",
+        "mlflow.source.type": "PROJECT",
+        "mlflow.source.name": "train_code/demo",
+        "mlflow.project.entryPoint": "main",
+        "mlflow.project.backend": "trainer-docker",
+        "trainer.version": version("trainer"),
+        "trainer.backend": "docker",
+        "trainer.command": "python train.py 'a b;$(c)'",
+        "trainer.image": "trainer/small:abababababab",
+        "trainer.image_digest": "ab" * 32,
+        "trainer.image_id": "sha256:1234",
+        "trainer.requirements_digest": "cd" * 32,
+        "trainer.code_digest": "c0de",
+        "trainer.gpus": "all",
+        "trainer.memory": "8g",
+        "team": "a",
+    }
+    assert tuple(shlex.split(tags["trainer.command"])) == plan.command
+
+
+def test_in_git_the_tags_name_the_commit(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "-b", "main")
+    put(tmp_path / "a")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "-m", "one")
+    tags = launch.run_tags(run_plan(tmp_path), "c0de", "id")
+    assert tags["mlflow.source.git.commit"] == git(tmp_path, "rev-parse", "HEAD").strip()
+    assert (tags["mlflow.source.git.branch"], tags["trainer.git_dirty"]) == ("main", "false")
+    put(tmp_path / "b")
+    assert launch.run_tags(run_plan(tmp_path), "c0de", "id")["trainer.git_dirty"] == "true"
+    assert launch.run_tags(run_plan(tmp_path), "c0de", "id")["trainer.memory"] == "unlimited"
+
+
+def test_a_user_without_a_name_can_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def unknown(_: int) -> None:
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    assert launch.run_tags(run_plan(tmp_path), "c0de", "id")["mlflow.user"]
+
+
+class FakeClient:
+    """A tracking server that is told of a run."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.server = Server("http://127.0.0.1:5000", "me", CANARY, CANARY)
+        self.told: list[tuple[object, ...]] = []
+        self._fails = fails
+
+    def _tell(self, *what: object) -> None:
+        if self._fails:
+            raise TrackingError("It is down.", "Start it.")
+        self.told.append(what)
+
+    def log_parameters(self, run_id: str, parameters: dict[str, str]) -> None:
+        self._tell(run_id, "parameters", parameters)
+
+    def upload(self, run: Run, path: Path, name: str) -> None:
+        self._tell(run.id, "upload", path.name, name)
+
+    def set_tags(self, run_id: str, tags: dict[str, str]) -> None:
+        self._tell(run_id, "tags", tags)
+
+    def end_run(self, run_id: str, status: str) -> None:
+        self._tell(run_id, "end", status)
+
+
+class FakeJob:
+    """A job that runs until it is stopped or removed."""
+
+    running = True
+
+    def follow(self) -> Iterator[bytes]:
+        yield b""
+
+    def output(self) -> Iterator[bytes]:
+        yield b""
+
+    def end(self) -> End | None:
+        return None if self.running else End(130)
+
+    def stop(self) -> None:
+        self.running = False
+
+    def remove(self) -> None:
+        self.running = False
+
+
+class FakeBackend:
+    """Starts a `FakeJob`; the signal or the failure comes while it does."""
+
+    def __init__(self, happening: int | Exception | None = None) -> None:
+        self.job = FakeJob()
+        self.launch: Launch | None = None
+        self._happening = happening
+
+    def reachable_uri(self, uri: str) -> str:
+        return uri.replace("127.0.0.1", "host.docker.internal")
+
+    def start(self, plan: RunPlan, job_launch: Launch) -> Job:  # noqa: ARG002
+        self.launch = job_launch
+        if isinstance(self._happening, Exception):
+            raise self._happening
+        if self._happening:
+            os.kill(os.getpid(), self._happening)
+        return self.job
+
+
+def start(workspace: Workspace, client: FakeClient, backend: FakeBackend) -> Job:
+    plan = run_plan(workspace.root, parameters={"text": f"x {CANARY}"})
+    record = Record("r1", "demo", "docker", "http://127.0.0.1:5000", True)
+    folder, lock = records.write(workspace, records.new_folder(workspace), record)
+    ready = launch._Ready(
+        workspace,
+        plan,
+        cast(Backend, backend),
+        cast(Client, client),
+        True,
+        "id",
+        Masker([CANARY]),
+        {"API_KEY": CANARY},
+    )
+    try:
+        with interruptible():
+            return launch._start(ready, launch._Made(RUN, folder, lock))
+    finally:
+        os.close(lock)
+
+
+def test_a_job_is_handed_what_it_needs_and_secrets_apart(workspace: Workspace) -> None:
+    client, backend = FakeClient(), FakeBackend()
+    assert start(workspace, client, backend) is backend.job
+    assert client.told == [
+        ("r1", "parameters", {"text": "x ***"}),
+        ("r1", "upload", "source.tar.gz", "trainer/source.tar.gz"),
+    ]
+    said = backend.launch
+    assert said
+    assert said.environment == {
+        "MLFLOW_TRACKING_URI": "http://host.docker.internal:5000",
+        "MLFLOW_RUN_ID": "r1",
+        "MLFLOW_EXPERIMENT_ID": "7",
+    }
+    assert said.secret_environment == {"API_KEY": CANARY, "MLFLOW_TRACKING_TOKEN": CANARY}
+    assert said.credentials == ("me", CANARY)
+    assert CANARY not in repr(said)
+
+
+def test_printing_what_a_launch_has_shows_no_secret(workspace: Workspace) -> None:
+    client, backend = cast(Client, FakeClient()), cast(Backend, FakeBackend())
+    ready = launch._Ready(
+        workspace,
+        run_plan(workspace.root),
+        backend,
+        client,
+        True,
+        "id",
+        Masker([CANARY]),
+        {"API_KEY": CANARY},
+    )
+    assert CANARY not in repr(ready)
+
+
+def test_a_run_that_cannot_be_started_has_failed(workspace: Workspace) -> None:
+    client = FakeClient()
+    with pytest.raises(ZeroDivisionError):
+        start(workspace, client, FakeBackend(ZeroDivisionError()))
+    assert client.told[2:] == [
+        ("r1", "tags", {"trainer.end": "could not be started"}),
+        ("r1", "end", "FAILED"),
+    ]
+    assert not records.folder(workspace, "r1").exists()
+
+
+def test_a_server_that_is_gone_then_is_told_later(workspace: Workspace) -> None:
+    with pytest.raises(TrackingError):
+        start(workspace, FakeClient(fails=True), FakeBackend())
+    assert records.folder(workspace, "r1").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_job_that_starts_while_it_is_interrupted_does_not_run_on(
+    workspace: Workspace, number: signal.Signals
+) -> None:
+    client, backend = FakeClient(), FakeBackend(number)
+    with pytest.raises(Interrupted):
+        start(workspace, client, backend)
+    assert client.told[-1] == ("r1", "end", "KILLED")
+    assert not backend.job.running
+
+
+class InterruptedScreen:
+    """The user presses Ctrl-C when the run is shown."""
+
+    def step(self, text: str) -> None: ...
+
+    def detail(self, line: str) -> None: ...
+
+    def started(self, run: Run) -> None:  # noqa: ARG002
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def output(self, piece: bytes) -> None: ...
+
+
+def test_an_interruption_between_start_and_output_stops_the_job(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = FakeJob()
+    lock = os.open(os.devnull, os.O_RDONLY)
+    folder = records.new_folder(workspace)
+    ready = launch._Ready(
+        workspace,
+        run_plan(workspace.root),
+        cast(Backend, FakeBackend()),
+        cast(Client, FakeClient()),
+        True,
+        "id",
+        Masker([]),
+        {},
+    )
+    monkeypatch.setattr(launch, "_prepare", lambda *_: ready)
+    monkeypatch.setattr(launch, "_make_run", lambda *_: launch._Made(RUN, folder, lock))
+    monkeypatch.setattr(launch, "_start", lambda *_: job)
+    with pytest.raises(Interrupted):
+        launch.launch(workspace, ready.plan, InterruptedScreen())
+    assert not job.running

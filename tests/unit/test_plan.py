@@ -1,0 +1,132 @@
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from trainer import plan, projects
+from trainer.errors import BadInput
+from trainer.plan import Mount, RunPlan, RunRequest
+from trainer.workspace import Workspace
+
+from unit.helpers import fails, put, run_plan
+
+
+def make(workspace: Workspace, **said: object) -> RunPlan:
+    project = projects.load(workspace.projects / "demo")
+    return plan.make(workspace, RunRequest(project, "train_code/demo", **said))  # type: ignore[arg-type]
+
+
+def test_a_plan_of_defaults(workspace: Workspace) -> None:
+    made = make(workspace)
+    assert (made.project, made.source, made.entry_point) == ("demo", "train_code/demo", "main")
+    assert (made.experiment, made.run_name, made.backend) == ("demo", None, "docker")
+    assert made.command == ("python", "train.py", "3", "0.1", "tree", "8", "", "no")
+    assert made.image.tag.startswith("trainer/small:")
+    assert made.mounts == (Mount("trainer-cache", "/cache", read_only=False, kind="volume"),)
+    assert (made.gpus, made.memory, made.shared_memory) == ("none", None, "8g")
+    assert made.environment == {
+        "MODE": "fast",
+        "TRAINER_DATA_DIR": "/data",
+        "TRAINER_CACHE_DIR": "/cache",
+        "MPLCONFIGDIR": "/cache/matplotlib",
+        "GIT_PYTHON_REFRESH": "quiet",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    }
+
+
+def test_planning_creates_nothing(workspace: Workspace) -> None:
+    before = sorted(workspace.root.rglob("*"))
+    make(workspace)
+    assert sorted(workspace.root.rglob("*")) == before
+
+
+def test_data_and_paths_are_mounted_read_only(workspace: Workspace) -> None:
+    workspace.data.mkdir()
+    table = put(workspace.root / "my table.csv")
+    values = {"name": "n", "source": "s3://b/k", "table": "my table.csv"}
+    made = make(workspace, entry_point="strict", parameters=values)
+    assert made.mounts[1:] == (
+        Mount(str(workspace.data), "/data"),
+        Mount(str(table), "/inputs/table/my table.csv"),
+    )
+    assert made.command == ("python", "strict.py", "n", "s3://b/k", "/inputs/table/my table.csv")
+    assert made.parameters["table"] == str(table)
+
+
+def test_the_local_backend_sees_the_host(workspace: Workspace) -> None:
+    table = put(workspace.root / "table.csv")
+    values = {"name": "n", "source": "s3://b/k", "table": "table.csv"}
+    made = make(workspace, entry_point="strict", parameters=values, backend="local")
+    assert made.mounts == ()
+    assert made.command[-1] == str(table)
+    assert made.environment["TRAINER_DATA_DIR"] == str(workspace.data)
+    assert made.environment["TRAINER_CACHE_DIR"] == str(workspace.state / "cache")
+
+
+def test_the_request_is_followed(workspace: Workspace) -> None:
+    made = make(workspace, experiment="e", run_name="r", tags={"a": "b"}, gpus="device=0,1", memory="512M")
+    assert (made.experiment, made.run_name, made.tags) == ("e", "r", {"a": "b"})
+    assert (made.gpus, made.memory) == ("device=0,1", "512m")
+
+
+@pytest.mark.parametrize("memory", ["512m", "8g", "8G", "700K"])
+def test_every_size_that_is_taken_has_a_number_of_bytes(workspace: Workspace, memory: str) -> None:
+    made = make(workspace, memory=memory)
+    assert made.memory
+    assert plan.bytes_of(made.memory) == plan.bytes_of(made.shared_memory)
+
+
+def test_sizes_in_bytes() -> None:
+    assert [plan.bytes_of(size) for size in ("3k", "3m", "3g")] == [3 << 10, 3 << 20, 3 << 30]
+
+
+@pytest.mark.parametrize("memory", ["", "8", "g", "0g", "8gb", "-8g", "8 g", "8t", "1.5g", "8g\n"])
+def test_another_size_is_refused(workspace: Workspace, memory: str) -> None:
+    with fails(BadInput, f"--memory {memory} is not understood.", "Say a number and k, m or g: 512m, 8g."):
+        make(workspace, memory=memory)
+
+
+@pytest.mark.parametrize("gpus", ["none", "all", "1", "12", "device=0", "device=0,1", "device=GPU-3a-4"])
+def test_gpus(workspace: Workspace, gpus: str) -> None:
+    assert make(workspace, gpus=gpus).gpus == gpus
+
+
+@pytest.mark.parametrize("gpus", ["", "0", "-1", "some", "device=", "device=0;ls", "1 "])
+def test_other_gpus_are_refused(workspace: Workspace, gpus: str) -> None:
+    with fails(BadInput, f"--gpus {gpus} is not understood.", "Say none, all, a number, or device=0,1."):
+        make(workspace, gpus=gpus)
+
+
+def test_an_image_for_gpus_asks_for_all_unless_told_otherwise(workspace: Workspace) -> None:
+    put(workspace.images / "small" / "image.yaml", "gpu: true")
+    assert make(workspace).gpus == "all"
+    assert make(workspace, gpus="none").gpus == "none"
+
+
+def test_the_plan_as_json(workspace: Workspace) -> None:
+    made = make(workspace)
+    said = json.loads(json.dumps(made.as_json()))
+    assert said["folder"] == str(workspace.projects / "demo")
+    assert said["image"] == {
+        "name": "small",
+        "tag": made.image.tag,
+        "digest": made.image.digest,
+        "requirements_digest": made.image.requirements_digest,
+        "base_image": "python:3.11-slim-bookworm",
+    }
+
+
+@pytest.mark.parametrize("known", [{}, {"API_KEY": None}, {"API_KEY": ""}])
+def test_a_declared_variable_that_is_not_set(tmp_path: Path, known: Mapping[str, str | None]) -> None:
+    with fails(
+        BadInput,
+        "demo needs the variable API_KEY, which is not set.",
+        "Add a line API_KEY=… to secrets.env, or set it in the environment.",
+    ):
+        plan.secret_values(run_plan(tmp_path), known)
+
+
+def test_declared_variables_and_no_others_are_handed_on(tmp_path: Path) -> None:
+    known = {"API_KEY": "hunter2", "OTHER": "x"}
+    assert plan.secret_values(run_plan(tmp_path), known) == {"API_KEY": "hunter2"}

@@ -1,0 +1,91 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from trainer.errors import Interrupted
+from trainer.process import capture, deferred_signals, interruptible, lines
+
+
+def test_capture_gives_the_output_of_a_program_that_did_well(tmp_path: Path) -> None:
+    assert capture(["pwd"], cwd=tmp_path) == f"{tmp_path}\n"
+    assert capture(["sh", "-c", "echo $X"], env={"X": "y"}) == "y\n"
+    assert capture(["false"]) is None
+    assert capture(["no-such-program"]) is None
+
+
+def test_lines_come_from_both_streams_in_order() -> None:
+    script = "echo one; echo two >&2; printf 'three \\377'"
+    assert list(lines(["sh", "-c", script])) == ["one", "two", "three \N{REPLACEMENT CHARACTER}"]
+
+
+def test_lines_of_a_program_that_fails_come_before_the_error() -> None:
+    running = lines(["sh", "-c", "echo one; exit 3"])
+    assert next(running) == "one"
+    with pytest.raises(subprocess.CalledProcessError, match="exit status 3"):
+        next(running)
+    with pytest.raises(FileNotFoundError):
+        list(lines(["no-such-program"]))
+
+
+def test_a_consumer_that_stops_ends_the_program() -> None:
+    running = lines(["sh", "-c", "echo $$; exec sleep 100"])
+    pid = int(next(running))
+    running.close()  # type: ignore[attr-defined]  # lines is a generator
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_within_interruptible_a_signal_is_raised(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(Interrupted) as caught, interruptible():
+        os.kill(os.getpid(), number)
+    assert (caught.value.number, caught.value.exit_code) == (number, 128 + number)
+    assert str(caught.value) == number.name
+    assert signal.getsignal(number) == before
+
+
+def test_a_deferred_signal_waits_until_the_block_is_done() -> None:
+    done = []
+
+    def block() -> None:
+        with interruptible(), deferred_signals():
+            os.kill(os.getpid(), signal.SIGTERM)
+            done.append("what it creates")
+
+    with pytest.raises(Interrupted):
+        block()
+    assert done
+
+
+def test_a_dropped_signal_is_forgotten() -> None:
+    with interruptible():
+        with deferred_signals(drop=True):
+            os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(Interrupted):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_no_handler_of_failures_swallows_an_interruption() -> None:
+    assert not issubclass(Interrupted, Exception)
+
+
+def test_a_program_that_is_interrupted_leaves_no_child() -> None:
+    script = (
+        "import sys; from trainer import process\n"
+        "with process.interruptible():\n"
+        "    for line in process.lines(['sh', '-c', 'echo $$; exec sleep 100']): print(line, flush=True)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+    ) as program:
+        assert program.stdout
+        pid = int(program.stdout.readline())
+        program.terminate()
+        program.wait(10)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)

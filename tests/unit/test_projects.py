@@ -1,0 +1,338 @@
+from pathlib import Path
+
+import pytest
+from trainer.errors import BadInput
+from trainer.parameters import Parameter
+from trainer.projects import EntryPoint, Project, check, command_line, load
+
+from unit.helpers import MLPROJECT, fails, put
+
+HEAD = "docker_env: {image: trainer/small}\n"
+MAIN = HEAD + "entry_points: {main: {command: python a.py}}\n"
+
+
+def read(folder: Path, text: str | bytes) -> Project:
+    put(folder / "MLproject", text)
+    return load(folder)
+
+
+def with_parameter(body: str, command: str = "python a.py") -> str:
+    return HEAD + f"entry_points:\n  main:\n    parameters:\n      x: {body}\n    command: {command}\n"
+
+
+def with_command(command: str) -> str:
+    return HEAD + f"entry_points:\n  main:\n    parameters: {{x: string}}\n    command: {command}\n"
+
+
+def test_a_project_is_read(tmp_path: Path) -> None:
+    project = read(
+        tmp_path,
+        """
+name: forest
+docker_env: {image: trainer/small, environment: [TOKEN, [MODE, 3]]}
+entry_points:
+  main:
+    parameters:
+      n: {type: int, default: 3, minimum: 1, maximum: 9, help: How many}
+      kind: {default: a, choices: [a, 1]}
+      name: string
+    command: python train.py {n}
+""",
+    )
+    assert project == Project(
+        name="forest",
+        folder=tmp_path,
+        image="trainer/small",
+        entry_points=(
+            EntryPoint(
+                "main",
+                "python train.py {n}",
+                (
+                    Parameter("n", "int", "3", "How many", (), 1, 9),
+                    Parameter("kind", "string", "a", "", ("a", "1")),
+                    Parameter("name"),
+                ),
+            ),
+        ),
+        environment=(("TOKEN", None), ("MODE", "3")),
+    )
+
+
+def test_without_a_name_it_is_the_folders(tmp_path: Path) -> None:
+    assert read(tmp_path / "forest", MAIN).name == "forest"
+
+
+def test_a_folder_without_the_file(tmp_path: Path) -> None:
+    hint = "Name a folder that has one; `trainer run --help` lists the projects of this workspace."
+    with fails(BadInput, f"{tmp_path} is no MLflow project: it has no file MLproject.", hint):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("name: [1,\nb: 2", "{path}, line 2: this is not valid YAML.", "Mend the line."),
+        ("a: b: c", "{path}, line 1: this is not valid YAML.", "Mend the line."),
+        (b"name: \xff\n", "{path}: this is not valid YAML.", "Mend the line."),
+        ("", "{path} is empty.", "It needs `name`, `docker_env` and `entry_points`."),
+        ("- a\n", "{path} is empty.", "It needs `name`, `docker_env` and `entry_points`."),
+        (
+            "name: x\n",
+            "{path} names no image.",
+            "Add `docker_env: {{image: trainer/NAME}}`; `trainer images` lists them.",
+        ),
+        (
+            "docker_env: trainer/small\n",
+            "{path}: docker_env is no mapping.",
+            "Write `docker_env:` and `name: value` lines below it.",
+        ),
+        ("docker_env: {image: 3}\n", "{path} names no image.", None),
+        (
+            "docker_env: {image: a, volumes: [b]}\n",
+            "{path}: docker_env.volumes is not supported.",
+            "Data in the workspace's data/ folder is mounted at /data without being asked.",
+        ),
+        (HEAD, "{path} has no entry points.", "Add `entry_points: {{main: {{command: …}}}}`."),
+        (HEAD + "entry_points: [main]\n", "{path}: entry_points is no mapping.", None),
+        (
+            HEAD + "entry_points: {main: python a.py}\n",
+            "{path}: entry point main has no command.",
+            "Add `command: python train.py …`.",
+        ),
+        (HEAD + "entry_points: {main: {command: [a]}}\n", "{path}: entry point main has no command.", None),
+        (HEAD + 'entry_points: {main: {command: ""}}\n', "{path}: entry point main has no command.", None),
+        (HEAD + 'entry_points: {main: {command: " "}}\n', "{path}: entry point main has no command.", None),
+        (
+            HEAD + "entry_points: {main: {command: a, parameters: [x]}}\n",
+            "{path}: parameters is no mapping.",
+            None,
+        ),
+        (
+            with_parameter("3"),
+            "{path}: parameter x is not understood.",
+            "Write `{{type: float, default: 0.1}}`.",
+        ),
+        (
+            with_parameter("strin"),
+            "{path}: parameter x has the unknown type strin.",
+            "Did you mean string?",
+        ),
+        (
+            with_parameter("{type: zzz}"),
+            "{path}: parameter x has the unknown type zzz.",
+            "The types are string, int, float, path, uri.",
+        ),
+        (
+            MAIN.replace("small}", "small, environment: {A: b}}"),
+            "{path}: docker_env.environment is not understood.",
+            'Write [NAME_TO_COPY, ["NAME", "value"]].',
+        ),
+        (
+            MAIN.replace("small}", "small, environment: [[A]]}"),
+            "{path}: docker_env.environment is not understood.",
+            None,
+        ),
+        (
+            with_command("python a.py {y}"),
+            "{path}: the command of main uses {{y}}, which is no parameter of it.",
+            "Its parameters are x.",
+        ),
+        (
+            with_command("python a.py {x.__class__}"),
+            "{path}: the command of main uses {{x.__class__}}, which is no parameter of it.",
+            "Its parameters are x.",
+        ),
+        (
+            with_command("python 'a.py"),
+            "{path}: the command of main is not understood: No closing quotation.",
+            "Balance its quotes and braces.",
+        ),
+        (
+            with_command("python a.py {x"),
+            "{path}: the command of main is not understood: expected '}}' before end of string.",
+            "Balance its quotes and braces.",
+        ),
+    ],
+)
+def test_a_malformed_file_is_named_and_exits_with_2(
+    tmp_path: Path, text: str | bytes, message: str, hint: str | None
+) -> None:
+    path = tmp_path / "MLproject"
+    with fails(BadInput, message.format(path=path), hint and hint.format()):
+        read(tmp_path, text)
+    assert BadInput.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        with_parameter("{type: int, default: many}"),
+        with_parameter("{default: a, choices: [b]}"),
+        with_parameter("{type: int, default: 1, minimum: 2}"),
+        with_parameter("{type: int, default: 1, minimum: low}"),
+        with_parameter("{type: int, default: 1, choices: 5}"),
+        with_parameter("{choices: tree}"),
+        with_command("python a.py {}"),
+        with_command("python a.py {x:{y}}"),
+        with_command('"python a.py {x:d}"'),
+    ],
+)
+def test_what_could_never_run_is_refused_when_it_is_read_naming_the_file(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        read(tmp_path, text)
+    assert str(tmp_path / "MLproject") in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["MY-KEY", "A B", "X;ls", "3D", "", "A=b"])
+def test_a_variable_that_no_shell_could_set_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadInput):
+        read(tmp_path, MAIN.replace("small}", f'small, environment: ["{name}"]}}'))
+
+
+@pytest.mark.parametrize(
+    ("command", "needed"),
+    [
+        ("a && b", "for '&&'"),
+        ("a || b", "for '||'"),
+        ("a; b", "for ';'"),
+        ("a | b", "for '|'"),
+        ("a > out", "for '>'"),
+        ("a 2>&1", "for '>&'"),
+        ("a < in", "for '<'"),
+        ("a &", "for '&'"),
+        ("(a)", "for '('"),
+        ("a $HOME", "for its $ or `"),
+        ("a $(b)", None),
+        ("a `b`", "for its $ or `"),
+    ],
+)
+def test_a_command_that_needs_a_shell_is_refused(tmp_path: Path, command: str, needed: str | None) -> None:
+    with pytest.raises(BadInput) as caught:
+        read(tmp_path, with_command(f"|-\n      {command}"))
+    said = f"{tmp_path / 'MLproject'}: the command of main needs a shell "
+    assert caught.value.message.startswith(said + (needed or ""))
+    assert "bash -c" in caught.value.hint
+
+
+def test_lines_of_a_command_are_not_joined_into_one(tmp_path: Path) -> None:
+    with pytest.raises(BadInput):
+        read(tmp_path, with_command("|\n      python prepare.py\n      python train.py"))
+
+
+def test_a_continued_line_is_one_command(tmp_path: Path) -> None:
+    project = read(tmp_path, with_command("|\n      python a.py \\\n        --x {x}"))
+    assert command_line(project.entry_points[0], {"x": "1"}) == ("python", "a.py", "--x", "1")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("python a.py --x={x}", ("python", "a.py", "--x=1")),
+        ("python -c 'print(\"a b\")'", ("python", "-c", 'print("a b")')),
+        ("bash -c 'a && b > c; echo $HOME'", ("bash", "-c", "a && b > c; echo $HOME")),
+        ("sh -c 'echo `date`' # {x}", ("sh", "-c", "echo `date`", "#", "1")),
+        ("python a.py --separator ';'", ("python", "a.py", "--separator", ";")),
+        ("python a.py '{{}}' s3://b/k?v=1", ("python", "a.py", "{}", "s3://b/k?v=1")),
+        ("python 'ž ů.py'", ("python", "ž ů.py")),
+    ],
+)
+def test_a_command_becomes_an_argument_vector(tmp_path: Path, command: str, words: tuple[str, ...]) -> None:
+    project = read(tmp_path, with_command("|-\n      " + command))
+    assert command_line(project.entry_points[0], {"x": "1"}) == words
+
+
+AWKWARD = [
+    "a b",
+    "it's",
+    '"quoted"',
+    "a;b",
+    "$(touch x)",
+    "`id`",
+    "two\nlines",
+    "žluťoučký 漢字",
+    "-5",
+    "--epochs",
+    "-x",
+    "--",
+    "",
+    "{epochs}",
+    "{}",
+    "{{x}}",
+    "a=b",
+    "*",
+    "~",
+    "\\",
+    "%s",
+    "&&",
+]
+
+
+@pytest.mark.parametrize("value", AWKWARD)
+def test_a_value_stays_one_argument_as_it_is(tmp_path: Path, value: str) -> None:
+    project = read(tmp_path, with_command("python a.py {x} --y={x}"))
+    entry_point = project.entry_points[0]
+    values = check(project, entry_point, {"x": value})
+    assert command_line(entry_point, values) == ("python", "a.py", value, f"--y={value}")
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Project:
+    return read(tmp_path, MLPROJECT)
+
+
+def test_values_are_the_given_ones_else_the_defaults_in_declared_order(demo: Project) -> None:
+    values = check(demo, demo.entry_point("main"), {"text": "t", "epochs": "5"})
+    assert list(values.items()) == [
+        ("epochs", "5"),
+        ("rate", "0.1"),
+        ("kind", "tree"),
+        ("batch_size", "8"),
+        ("text", "t"),
+        ("json", "no"),
+    ]
+
+
+def test_an_unknown_parameter_suggests_the_nearest(demo: Project) -> None:
+    main = demo.entry_point("main")
+    with fails(BadInput, "demo has no parameter --epoch.", "Did you mean --epochs?"):
+        check(demo, main, {"epoch": "5"})
+    with fails(BadInput, "demo has no parameter --zzz.",
+               "Its parameters are --epochs, --rate, --kind, --batch-size, --text, --json."):  # fmt: skip
+        check(demo, main, {"zzz": "5"})
+
+
+def test_a_name_may_be_written_with_dashes_as_on_the_command_line(demo: Project) -> None:
+    assert check(demo, demo.entry_point("main"), {"batch-size": "5"})["batch_size"] == "5"
+
+
+def test_a_project_without_parameters_takes_none(tmp_path: Path) -> None:
+    project = read(tmp_path / "plain", MAIN)
+    with fails(BadInput, "plain has no parameter --x.", "It takes no parameters."):
+        check(project, project.entry_points[0], {"x": "1"})
+
+
+def test_a_missing_value_is_asked_for(demo: Project) -> None:
+    with fails(BadInput, "demo needs --name: it has no default.", "Add --name and a value of type string."):
+        check(demo, demo.entry_point("strict"), {})
+
+
+def test_an_unknown_entry_point(demo: Project) -> None:
+    with fails(BadInput, "demo has no entry point stric.", "Did you mean strict?"):
+        demo.entry_point("stric")
+    with fails(BadInput, "demo has no entry point zzz.", "Its entry points are main, strict."):
+        demo.entry_point("zzz")
+
+
+def test_a_path_is_beside_the_user_and_its_default_beside_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    for place in (folder, elsewhere):
+        put(place / "table.csv")
+    monkeypatch.chdir(elsewhere)
+    project = read(folder, with_parameter("{type: path, default: table.csv}"))
+    main = project.entry_points[0]
+    assert check(project, main, {}) == {"x": str(folder / "table.csv")}
+    assert check(project, main, {"x": "table.csv"}) == {"x": str(elsewhere / "table.csv")}
+    with fails(BadInput, f"--x names {elsewhere / 'gone'}, which is not there."):
+        check(project, main, {"x": "gone"})

@@ -1,0 +1,63 @@
+import os
+
+from trainer import locks, records
+from trainer.records import Record
+from trainer.workspace import Workspace
+
+RECORD = Record("r1", "demo", "docker", "http://127.0.0.1:5000", True, ("API_KEY",))
+
+
+def unattended(workspace: Workspace) -> list[str]:
+    found = []
+    for record, lock in records.unattended(workspace):
+        found.append(record.run_id)
+        os.close(lock)
+    return found
+
+
+def test_a_run_is_attended_until_the_lock_is_let_go(workspace: Workspace) -> None:
+    prepared = records.new_folder(workspace)
+    (prepared / "source.tar.gz").touch()
+    folder, lock = records.write(workspace, prepared, RECORD)
+    assert folder == records.folder(workspace, "r1") == workspace.state / "runs" / "r1"
+    assert (folder / "source.tar.gz").exists()
+    assert not prepared.exists()
+    assert unattended(workspace) == []
+    os.close(lock)
+    assert unattended(workspace) == ["r1"]
+    records.remove(workspace, "r1")
+    assert unattended(workspace) == []
+    assert not folder.exists()
+    records.remove(workspace, "r1")
+
+
+def test_what_was_written_is_read(workspace: Workspace) -> None:
+    os.close(records.write(workspace, records.new_folder(workspace), RECORD)[1])
+    ((record, lock),) = records.unattended(workspace)
+    os.close(lock)
+    assert (record.run_id, record.tracking_uri, record.own_server) == ("r1", "http://127.0.0.1:5000", True)
+    assert list(record.secret_names) == ["API_KEY"]
+
+
+def test_who_gets_an_unattended_run_is_its_only_attendant(workspace: Workspace) -> None:
+    os.close(records.write(workspace, records.new_folder(workspace), RECORD)[1])
+    for _ in records.unattended(workspace):
+        assert locks.held(records.folder(workspace, "r1") / "looked-after")
+        assert unattended(workspace) == []
+
+
+def test_a_folder_without_a_record_or_with_a_broken_one_is_passed_over(workspace: Workspace) -> None:
+    records.new_folder(workspace)
+    for content in ("", "{", "[]", '{"run_id": "r2"}', '{"other": 1}'):
+        (records.new_folder(workspace) / "record.json").write_text(content)
+    assert unattended(workspace) == []
+
+
+def test_a_launcher_that_died_before_it_renamed_the_folder(workspace: Workspace) -> None:
+    prepared = records.new_folder(workspace)
+    _, lock = records.write(workspace, prepared, RECORD)
+    os.close(lock)
+    records.folder(workspace, "r1").rename(prepared)
+    for record, lock in records.unattended(workspace):
+        os.close(lock)
+        assert records.folder(workspace, record.run_id).is_dir()

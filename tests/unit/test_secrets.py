@@ -1,0 +1,197 @@
+import random
+from pathlib import Path
+
+import pytest
+from trainer import secrets
+from trainer.errors import SecretsError
+from trainer.secrets import Masker, Secrets
+from trainer.workspace import Workspace, find
+
+from unit.helpers import fails, git, put
+
+CANARY = "canary-7f3a"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Workspace:
+    """A workspace in git with a secrets file as it should be."""
+    put(tmp_path / "trainer.yaml")
+    put(tmp_path / ".gitignore", "secrets.env\n")
+    put(tmp_path / "secrets.env", f"API_KEY={CANARY}\n").chmod(0o600)
+    git(tmp_path, "init", "--quiet")
+    return find(tmp_path)
+
+
+def test_secrets_are_read(site: Workspace) -> None:
+    put(
+        site.secrets_file,
+        "# a comment\nA=1\nexport B = two words\nC='a # b'\nD=\"line\\nbreak\"\n"
+        "\nEMPTY=\nE=a=b#c\nF=$A${A}%s\n",
+    )
+    assert secrets.load(site).values == {
+        "A": "1",
+        "B": "two words",
+        "C": "a # b",
+        "D": "line\nbreak",
+        "E": "a=b#c",
+        "F": "$A${A}%s",
+    }
+
+
+def test_a_file_that_another_system_began_with_a_mark(site: Workspace) -> None:
+    put(site.secrets_file, b"\xef\xbb\xbfA=1\r\nB=2\r\n")
+    assert secrets.load(site).values == {"A": "1", "B": "2"}
+
+
+def test_no_file_means_no_secrets(site: Workspace) -> None:
+    site.secrets_file.unlink()
+    assert secrets.load(site).values == {}
+
+
+def test_outside_of_git_there_is_nothing_to_leak_into(tmp_path: Path) -> None:
+    put(tmp_path / "trainer.yaml")
+    put(tmp_path / "secrets.env", "A=1\n").chmod(0o600)
+    assert secrets.load(find(tmp_path)).values == {"A": "1"}
+
+
+def test_a_tracked_file_is_refused(site: Workspace) -> None:
+    git(site.root, "add", "--force", "secrets.env")
+    with fails(
+        SecretsError,
+        f"git tracks {site.secrets_file}.",
+        "git rm --cached secrets.env, add the line `secrets.env` to .gitignore, and change every "
+        "secret in it that was pushed.",
+    ):
+        secrets.load(site)
+
+
+def test_a_file_that_git_would_commit_is_refused_with_the_missing_line(site: Workspace) -> None:
+    (site.root / ".gitignore").unlink()
+    with fails(
+        SecretsError,
+        f"git would commit {site.secrets_file}: no .gitignore names it.",
+        f"echo secrets.env >> {site.root / '.gitignore'}",
+    ):
+        secrets.load(site)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o610])
+def test_a_file_that_others_can_read_is_refused(site: Workspace, mode: int) -> None:
+    site.secrets_file.chmod(mode)
+    with fails(
+        SecretsError,
+        f"Other users of this machine can read {site.secrets_file}.",
+        f"chmod 600 {site.secrets_file}",
+    ):
+        secrets.load(site)
+
+
+@pytest.mark.parametrize("line", [CANARY, f"'{CANARY}", f"A B={CANARY}", f"={CANARY}", f'A="{CANARY}'])
+def test_a_line_that_is_not_understood_is_numbered_and_never_shown(site: Workspace, line: str) -> None:
+    put(site.secrets_file, f"GOOD=1\n{line}\nALSO=2\n")
+    with fails(
+        SecretsError,
+        f"{site.secrets_file}, line 2: this is not NAME=value.",
+        "Write NAME=value; quote a value with blanks or # in it: NAME='a value'.",
+    ):
+        secrets.load(site)
+
+
+def test_a_file_that_is_no_text_is_refused_without_showing_it(site: Workspace) -> None:
+    put(site.secrets_file, b"A=canary\xff\n")
+    with pytest.raises(SecretsError) as caught:
+        secrets.load(site)
+    assert caught.value.message == f"{site.secrets_file} is not UTF-8 text."
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_printing_secrets_shows_no_value() -> None:
+    assert CANARY not in repr(Secrets({"A": CANARY}))
+
+
+def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Secrets({"A": "file", "B": "file"})
+    monkeypatch.setenv("A", "environment")
+    monkeypatch.setenv("B", "")
+    assert (known.get("A"), known.get("B"), known.get("C")) == ("environment", "file", None)
+
+
+def test_what_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Secrets(
+        {
+            "A": "from-file",
+            "SHORT": "1234",
+            "MLFLOW_TRACKING_URI": "https://me:in-the-uri@example.com",
+            "MLFLOW_TRACKING_USERNAME": "somebody",
+        }
+    )
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "from-environment")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "a-token")
+    monkeypatch.setenv("DECLARED", "declared")
+    monkeypatch.setenv("OTHER", "no secret")
+    assert known.masked(["DECLARED"]) == [
+        "a-token",
+        "declared",
+        "from-environment",
+        "from-file",
+        "in-the-uri",
+    ]
+
+
+def test_a_tracking_uri_that_is_none_masks_all_the_same() -> None:
+    assert Secrets({"MLFLOW_TRACKING_URI": "http://[", "A": CANARY}).masked() == [CANARY]
+
+
+def masked_in_pieces(values: list[str], pieces: list[bytes]) -> bytes:
+    masker = Masker(values)
+    return b"".join([*(masker.feed(piece) for piece in pieces), masker.flush()])
+
+
+@pytest.mark.parametrize(
+    ("values", "text", "expected"),
+    [
+        (["hunter2"], b"a hunter2 b hunter2", b"a *** b ***"),
+        (["hunter2"], b"a hunter", b"a hunter"),
+        (["hunter2"], b"a huhunter2", b"a hu***"),
+        (["abcde", "abcdefgh"], b"abcdefgh abcde", b"*** ***"),
+        (["abcdefgh", "cdefg"], b"abcdefgh cdefg", b"*** ***"),
+        (["abcabd"], b"abcabcabd", b"abc***"),
+        (["aaaaa"], b"aaaaaaa", b"***aa"),
+        (["***ab"], b"***ab", b"***"),
+        (["a.c*e"], b"abcde a.c*e", b"abcde ***"),
+        (["žluťo"], "je žluťo ž".encode(), "je *** ž".encode()),
+        (["hunter2"], b"\xff\xfe hunter2 \xc5", b"\xff\xfe *** \xc5"),
+        (["line\nbreak"], b"line\nbreak\r\n", b"***\r\n"),
+        ([], b"as it is \xff", b"as it is \xff"),
+    ],
+)
+def test_masked_at_once_or_byte_by_byte(values: list[str], text: bytes, expected: bytes) -> None:
+    assert masked_in_pieces(values, [text]) == expected
+    assert masked_in_pieces(values, [bytes([byte]) for byte in text]) == expected
+
+
+def test_however_a_text_is_cut_it_is_masked_the_same() -> None:
+    chance = random.Random(7)
+    for _ in range(3000):
+        values = ["".join(chance.choices("ab", k=chance.randint(5, 9))) for _ in range(chance.randint(1, 3))]
+        text = "".join(chance.choices("ab", k=60)).encode()
+        cuts = sorted(chance.choices(range(len(text) + 1), k=chance.randint(0, 20)))
+        pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+        assert masked_in_pieces(values, pieces) == Masker(values).text(text.decode()).encode(), (
+            values,
+            pieces,
+        )
+
+
+def test_only_what_may_be_a_secret_is_held_back() -> None:
+    masker = Masker(["hunter2"])
+    assert masker.feed(b"out hun") == b"out "
+    assert masker.feed(b"t!") == b"hunt!"
+    assert masker.feed(b"hunter") == b""
+    assert masker.flush() == b"hunter"
+    assert masker.flush() == b""
+
+
+def test_a_text_that_is_no_unicode_is_masked() -> None:
+    assert Masker(["hunter2"]).text("caf\udce9 hunter2") == "caf\udce9 ***"

@@ -1,0 +1,158 @@
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+
+import pytest
+from trainer import locks, server
+from trainer.errors import TrackingError
+from trainer.server import Bridge, State
+from trainer.workspace import Workspace
+
+from unit.helpers import HttpServer, Reply, fails
+
+NOT_HERE = Bridge("203.0.113.1", "203.0.113.0/24")
+
+
+@contextmanager
+def taken(count: int) -> Iterator[int]:
+    """The first of so many neighbouring ports of 127.0.0.1 that are taken; the one behind them is free."""
+    for first in range(20000, 60000, 100):
+        with ExitStack() as stack:
+            try:
+                for port in range(first, first + count + 1):
+                    sock = stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            except OSError:
+                continue
+            sock.close()
+            yield first
+            return
+
+
+def listen(port: int, bridge: Bridge | None = None) -> tuple[list[tuple[str, int]], int]:
+    sockets, chosen = server._listen(port, bridge)
+    addresses = [sock.getsockname() for sock in sockets]
+    for sock in sockets:
+        sock.close()
+    return addresses, chosen
+
+
+def test_the_port_that_was_asked_for() -> None:
+    with taken(0) as port:
+        assert listen(port) == ([("127.0.0.1", port)], port)
+
+
+def test_the_next_free_port() -> None:
+    with taken(3) as port:
+        assert listen(port)[1] == port + 3
+
+
+def test_all_addresses_have_the_same_port() -> None:
+    with taken(1) as port:
+        bridge = Bridge("127.0.0.2", "127.0.0.0/24")
+        addresses = [("127.0.0.1", port + 1), ("127.0.0.2", port + 1)]
+        assert listen(port, bridge) == (addresses, port + 1)
+
+
+def test_no_free_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "PORTS_TRIED", 2)
+    with (
+        taken(2) as port,
+        fails(
+            TrackingError,
+            f"No free port between {port} and {port + 1} for the workspace's tracking server.",
+            "Set server_port in trainer.yaml to another range.",
+        ),
+    ):
+        listen(port)
+
+
+def test_no_free_port_at_the_end_of_all_ports() -> None:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 65535))
+        with pytest.raises(TrackingError):
+            listen(65535)
+
+
+def write_state(workspace: Workspace, text: str) -> None:
+    workspace.state.mkdir(exist_ok=True)
+    (workspace.state / "server.json").write_text(text)
+
+
+STATE = {"pid": os.getpid(), "port": 5000, "bridge": None}
+
+
+def test_a_state_file_whose_server_is_dead_is_not_running(workspace: Workspace) -> None:
+    write_state(workspace, json.dumps(STATE))
+    assert server.running(workspace) is None
+    (workspace.state / "server.alive").touch()
+    assert server.running(workspace) is None
+    assert not server.down(workspace)
+
+
+def test_a_living_server_is_running(workspace: Workspace) -> None:
+    write_state(
+        workspace, json.dumps({**STATE, "bridge": {"gateway": "172.17.0.1", "subnet": "172.17.0.0/16"}})
+    )
+    lock = locks.acquire(workspace.state / "server.alive")
+    assert lock is not None
+    state = server.running(workspace)
+    os.close(lock)
+    assert state == State(os.getpid(), 5000, Bridge("172.17.0.1", "172.17.0.0/16"))
+    assert state.server.uri == "http://127.0.0.1:5000"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"pid": 1, "port": 2, "bridge": 3}'])
+def test_a_server_without_its_state_file_says_what_to_do(workspace: Workspace, text: str) -> None:
+    write_state(workspace, text)
+    alive = workspace.state / "server.alive"
+    lock = locks.acquire(alive)
+    assert lock is not None
+    with fails(
+        TrackingError,
+        "This workspace's tracking server runs, but its state file is gone.",
+        f"End the process that holds {alive}, then try again: fuser -k {alive}",
+    ):
+        server.begin(workspace)
+    os.close(lock)
+
+
+def test_a_living_server_is_left_running(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    bridge = Bridge("127.0.0.2", "127.0.0.0/24")
+    monkeypatch.setattr(server, "running", lambda _: State(1, 5000, bridge))
+    assert server.begin(workspace).uri == "http://127.0.0.1:5000"
+    assert server.begin(workspace, bridge).uri == "http://127.0.0.1:5000"
+
+
+def test_it_is_not_started_anew_for_a_bridge_that_is_not_this_machines(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "running", lambda _: State(1, 5000, None))
+    monkeypatch.setattr(server, "_stop", lambda *_: pytest.fail("it was stopped"))
+    assert server.begin(workspace, NOT_HERE).uri == "http://127.0.0.1:5000"
+
+
+def test_every_workspace_has_an_identity_of_its_own(workspace: Workspace) -> None:
+    assert server.identity(workspace) == server.identity(replace(workspace))
+    assert server.identity(workspace) != server.identity(replace(workspace, root=workspace.root / "x"))
+
+
+def test_only_the_own_server_is_taken_for_it(workspace: Workspace, http_server: HttpServer) -> None:
+    own = State(1, http_server.port, None).server
+    for name, answers in ((server.identity(workspace), True), ("another", False)):
+        http_server.replies["/health"] = [Reply(body="OK", headers=(("x-trainer-workspace", name),))]
+        assert server.answers(workspace, own) is answers
+    http_server.replies["/health"] = [Reply(body="OK")]
+    assert not server.answers(workspace, own)
+
+
+def test_a_server_that_does_not_start_shows_the_end_of_its_log(workspace: Workspace) -> None:
+    workspace.state.mkdir()
+    log = server.log_file(workspace)
+    log.write_text("starting\nOSError: no room\n\n")
+    with fails(
+        TrackingError, "The workspace's tracking server did not start: OSError: no room", f"See {log}"
+    ):
+        server.wait(workspace, State(1, 1, None).server)

@@ -1,0 +1,134 @@
+from pathlib import Path
+
+import pytest
+from trainer import sources
+from trainer.errors import BadInput
+from trainer.workspace import Workspace, find
+
+from unit.helpers import fails, git, put
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A git repository with a project at its top and one in a folder; `v1` is before the last commit."""
+    folder = tmp_path / "models"
+    put(folder / "MLproject", "name: top\n")
+    put(folder / "forest" / "MLproject", "name: forest\n")
+    git(tmp_path, "init", "--quiet", str(folder))
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "-m", "one")
+    git(folder, "tag", "v1")
+    put(folder / "MLproject", "name: later\n")
+    git(folder, "commit", "--quiet", "-am", "two")
+    return folder
+
+
+def test_a_name_is_a_project_of_the_workspace(workspace: Workspace) -> None:
+    put(workspace.projects / "no-project" / "train.py")
+    assert sources.names(workspace) == ["demo"]
+    source = sources.resolve(workspace, "demo")
+    assert (source.name, source.folder) == ("train_code/demo", workspace.projects / "demo")
+    source.close()
+    assert source.folder.exists()
+
+
+def test_a_folder(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    source = sources.resolve(workspace, "mine")
+    assert (source.name, source.folder) == (str(tmp_path / "mine"), tmp_path / "mine")
+
+
+def test_an_unknown_project(workspace: Workspace) -> None:
+    with fails(BadInput, "There is no project dmeo.", "Did you mean demo?"):
+        sources.resolve(workspace, "dmeo")
+    with fails(BadInput, "There is no project zzz.", "The projects are demo."):
+        sources.resolve(workspace, "zzz")
+
+
+def test_an_unknown_project_where_there_is_none(tmp_path: Path) -> None:
+    put(tmp_path / "trainer.yaml")
+    hint = f"Make the folder {tmp_path / 'train_code' / 'x'} with a file MLproject."
+    with fails(BadInput, "There is no project x.", hint):
+        sources.resolve(find(tmp_path), "x")
+
+
+def test_a_revision_needs_a_git_address(workspace: Workspace) -> None:
+    with fails(BadInput, "--version needs a git URL, and demo is none.", "Check the revision out yourself."):
+        sources.resolve(workspace, "demo", "v1")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "revision", "said"),
+    [("", None, "name: later\n"), ("", "v1", "name: top\n"), ("#forest", None, "name: forest\n")],
+)
+def test_a_git_address_is_fetched_and_removed_again(
+    workspace: Workspace, repository: Path, suffix: str, revision: str | None, said: str
+) -> None:
+    address = f"file://{repository}{suffix}"
+    source = sources.resolve(workspace, address, revision)
+    assert source.name == address
+    assert (source.folder / "MLproject").read_text() == said
+    source.close()
+    assert list(workspace.state.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("suffix", "revision", "message"),
+    [
+        ("", "v9", "{} has no v9."),
+        ("#gone", None, "{} has no folder gone."),
+        ("#..", None, "{} has no folder ..."),
+        ("#/etc", None, "{} has no folder /etc."),
+        ("-gone", None, "{}-gone cannot be cloned."),
+    ],
+)
+def test_what_is_not_there_leaves_nothing_behind(
+    workspace: Workspace, repository: Path, suffix: str, revision: str | None, message: str
+) -> None:
+    with fails(BadInput, message.format(f"file://{repository}")):
+        sources.resolve(workspace, f"file://{repository}{suffix}", revision)
+    assert list(workspace.state.iterdir()) == []
+
+
+def test_while_completing_nothing_is_fetched(workspace: Workspace, repository: Path) -> None:
+    with pytest.raises(BadInput):
+        sources.resolve(workspace, f"file://{repository}", fetch=False)
+    assert not workspace.state.exists()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://me:hunter2@127.0.0.1:1/team/models.git", "https://hunter2@127.0.0.1:1/team/models.git"],
+)
+def test_a_password_is_in_no_argument_and_no_message(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    put(
+        tmp_path / "bin" / "git",
+        f'#!/bin/sh\necho "$@" > {tmp_path}/argv\nenv > {tmp_path}/env\nexit 1\n',
+    ).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    with fails(BadInput, "https://127.0.0.1:1/team/models.git cannot be cloned."):
+        sources.resolve(workspace, address)
+    assert "hunter2" not in (tmp_path / "argv").read_text()
+    said = (tmp_path / "env").read_text()
+    assert f"GIT_CONFIG_KEY_0=url.{address}.insteadOf\n" in said
+    assert "GIT_CONFIG_VALUE_0=https://127.0.0.1:1/team/models.git\n" in said
+    assert "GIT_TERMINAL_PROMPT=0\n" in said
+
+
+@pytest.mark.parametrize("address", ["git@example.com:team/models.git", "ssh://git@example.com/models.git"])
+def test_a_user_name_of_ssh_stays(address: str) -> None:
+    assert sources._without_credentials(address) == (address, {})
+
+
+def test_an_address_that_is_none(workspace: Workspace) -> None:
+    with pytest.raises(BadInput):
+        sources.resolve(workspace, "https://[example.com/models.git")
+
+
+def test_without_git(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with fails(BadInput, "git is not installed.", "Install it (package git), or name a folder."):
+        sources.resolve(workspace, "https://127.0.0.1:1/models.git")

@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+from trainer.errors import BadInput
+from trainer.workspace import Settings, find
+
+from unit.helpers import fails, put
+
+
+def test_it_is_found_from_any_folder_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "trainer.yaml")
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    assert find(deep).root == tmp_path
+    monkeypatch.chdir(deep)
+    assert find().root == tmp_path
+    assert not (tmp_path / ".trainer").exists()
+
+
+def test_the_variable_names_it_and_an_argument_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two"):
+        put(tmp_path / name / "trainer.yaml")
+    monkeypatch.setenv("TRAINER_WORKSPACE", str(tmp_path / "one"))
+    assert find().root == tmp_path / "one"
+    assert find(tmp_path / "two").root == tmp_path / "two"
+
+
+def test_outside_of_one(tmp_path: Path) -> None:
+    with fails(
+        BadInput,
+        f"{tmp_path} is not in a workspace: neither it nor a folder above it has a trainer.yaml.",
+        "Go into your workspace, or name it: trainer --workspace DIR …",
+    ):
+        find(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "{}\n"])
+def test_without_settings_the_defaults_hold(tmp_path: Path, text: str) -> None:
+    put(tmp_path / "trainer.yaml", text)
+    assert find(tmp_path).settings == Settings("python:3.11-slim-bookworm", None, 5000)
+
+
+def test_settings_are_read(tmp_path: Path) -> None:
+    put(tmp_path / "trainer.yaml", "base_image: debian:12\ntracking_uri: https://x\nserver_port: 6000\n")
+    assert find(tmp_path).settings == Settings("debian:12", "https://x", 6000)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("a: [1\nb: 2\n", "{path} is not valid YAML: line 2", "Mend the line named above."),
+        ("- a\n", "{path} does not hold settings.", "Write one `name: value` a line."),
+        ("server_prot: 1\n", "{path} has an unknown setting: server_prot", "Did you mean server_port?"),
+        (
+            "zzz: 1\n",
+            "{path} has an unknown setting: zzz",
+            "The settings are base_image, tracking_uri, server_port.",
+        ),
+        (
+            "server_port: many\n",
+            "{path}: server_port is 'many', which is no int.",
+            "Mend the value, or remove the line for the default.",
+        ),
+        ("server_port: true\n", "{path}: server_port is True, which is no int.", None),
+        ("base_image: 3\n", "{path}: base_image is 3, which is no str.", None),
+    ],
+)
+def test_a_malformed_file_is_named(tmp_path: Path, text: str, message: str, hint: str | None) -> None:
+    path = put(tmp_path / "trainer.yaml", text)
+    with fails(BadInput, message.format(path=path), hint):
+        find(tmp_path)
+
+
+@pytest.mark.parametrize("port", [-1, 0, 65536])
+def test_a_port_that_there_is_not_is_refused(tmp_path: Path, port: int) -> None:
+    put(tmp_path / "trainer.yaml", f"server_port: {port}\n")
+    with pytest.raises(BadInput):
+        find(tmp_path)

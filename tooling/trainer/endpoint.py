@@ -1,0 +1,88 @@
+"""Which tracking server: its address, and how to prove who one is."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+
+from trainer.errors import BadInput
+from trainer.secrets import Secrets
+
+LOOPBACK = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}  # noqa: S104 (compared with, not bound to)
+CONTAINER_HOST = "host.docker.internal"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A tracking server and how to prove who one is. Printing it shows no secret."""
+
+    uri: str
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+
+    @property
+    def container_uri(self) -> str:
+        """The address of the server as a container sees it, whose localhost is not the host's."""
+        parts = urlsplit(self.uri)
+        if parts.hostname not in LOOPBACK:
+            return self.uri
+        port = f":{parts.port}" if parts.port else ""
+        return urlunsplit(parts._replace(netloc=CONTAINER_HOST + port))
+
+
+def configured(secrets: Secrets, uri: str | None, default: str | None = None) -> Server | None:
+    """The server that was chosen, or None for the workspace's own.
+
+    `uri` is what the user said; else it is MLFLOW_TRACKING_URI of the environment or of secrets.env; else
+    `default`, which trainer.yaml said.
+    Raises `BadInput` for an address that a container could not reach (a file, a database).
+    """
+    uri = uri or secrets.get("MLFLOW_TRACKING_URI") or default
+    if not uri:
+        return None
+    parts = _parsed(uri)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadInput(
+            f"The tracking URI {_without_credentials(uri)} is not an http(s) address.",
+            "Name a tracking server, or none for the workspace's own: http://HOST:PORT",
+        )
+    username, password = _credentials_file()
+    return Server(
+        uri=_without_credentials(uri).rstrip("/"),
+        username=unquote(parts.username or "") or secrets.get("MLFLOW_TRACKING_USERNAME") or username,
+        password=unquote(parts.password or "") or secrets.get("MLFLOW_TRACKING_PASSWORD") or password,
+        token=secrets.get("MLFLOW_TRACKING_TOKEN"),
+    )
+
+
+def _parsed(uri: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port  # raises for one that is no number, or out of range
+    except ValueError:
+        return None
+    return parts
+
+
+def _without_credentials(uri: str) -> str:
+    """Text alone: what is no address stays as the user wrote it."""
+    return re.sub(r"(?<=://)[^/?#]*@", "", uri)
+
+
+def _credentials_file() -> tuple[str | None, str | None]:
+    """User name and password from the file that MLflow's own client reads."""
+    path = Path("~/.mlflow/credentials").expanduser()
+    parser = configparser.ConfigParser()
+    try:
+        parser.read(path)
+        section = parser["mlflow"] if parser.has_section("mlflow") else {}
+        return section.get("mlflow_tracking_username"), section.get("mlflow_tracking_password")
+    except (configparser.Error, UnicodeDecodeError):
+        raise BadInput(
+            f"{path} is not understood.",
+            "Write [mlflow], mlflow_tracking_username = …, mlflow_tracking_password = …; and %% for a %.",
+        ) from None
