@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
 import docker
 import pytest
 from support import Site
+
+
+MLFLOW_RUN = [sys.executable, "-m", "mlflow", "run", "train_code/probe", "--backend=trainer-docker", "-P"]
 
 
 def test_a_run_is_finished_pinned_and_leaves_its_log(site: Site, tmp_path: Path) -> None:
@@ -163,7 +167,7 @@ def test_two_at_once_share_one_server_and_one_experiment(site: Site) -> None:
 
 def test_mlflow_run_takes_the_same_path(site: Site) -> None:
     done = subprocess.run(
-        ["mlflow", "run", "train_code/probe", "--backend", "trainer-docker", "-P", "mode=metric"],
+        [*MLFLOW_RUN, "mode=metric"],
         cwd=site.root, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -172,7 +176,7 @@ def test_mlflow_run_takes_the_same_path(site: Site) -> None:
     assert run.data.metrics == {"answer": 42}
     assert run.data.tags["mlflow.project.backend"] == "trainer-docker"
     failed = subprocess.run(
-        ["mlflow", "run", "train_code/probe", "--backend", "trainer-docker", "-P", "mod=metric"],
+        [*MLFLOW_RUN, "mod=metric"],
         cwd=site.root, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert failed.returncode == 1

@@ -78,10 +78,13 @@ def _settle(workspace: Workspace, record: Record, *, wait: bool) -> str:
         client = Client(chosen)
     verdict = ending.judge(end)
     run = client.get_run(record.run_id)
-    folder = records.folder(workspace, record.run_id)
-    ending.close(client, run, job, folder, Masker(known.masked(record.secret_names)), verdict)
+    if run.status == "DELETED":  # by somebody, meanwhile: there is nothing left to tell
+        job.remove()
+    else:
+        folder = records.folder(workspace, record.run_id)
+        ending.close(client, run, job, folder, Masker(known.masked(record.secret_names)), verdict)
     records.remove(workspace, record.run_id)
-    return verdict.status
+    return "DELETED" if run.status == "DELETED" else verdict.status
 
 
 def _sweep(workspace: Workspace) -> None:

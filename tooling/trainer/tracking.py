@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Literal, TypedDict, cast
 from urllib.parse import quote, urlsplit
 
 from trainer.endpoint import LOOPBACK, Server
-from trainer.errors import TrackingDenied, TrackingError
+from trainer.errors import TrackingError
+from trainer.tracking_failures import refusal, unreachable
 
 if TYPE_CHECKING:
     import requests
@@ -54,6 +55,7 @@ class _Experiment(TypedDict):
 
 
 class _Info(TypedDict):
+    lifecycle_stage: str
     run_id: str
     experiment_id: str
     run_name: str
@@ -182,7 +184,7 @@ class Client:
             id=info["run_id"],
             experiment_id=info["experiment_id"],
             name=info.get("run_name", ""),
-            status=info["status"],
+            status="DELETED" if info.get("lifecycle_stage") == "deleted" else info["status"],
             artifact_uri=info["artifact_uri"],
             # JSON has no NaN: the server writes such values as words.
             metrics={metric["key"]: float(metric["value"]) for metric in run["data"].get("metrics", [])},
@@ -216,7 +218,7 @@ class Client:
                 timeout=TIMEOUT_S, allow_redirects=False,
             )  # fmt: skip
         except requests.RequestException as problem:
-            raise _unreachable(self.server, problem) from None
+            raise unreachable(self.server, problem, TIMEOUT_S) from None
         if response.is_redirect:
             raise TrackingError(
                 f"The tracking server {self.server.uri} sends us to {response.headers['Location']}.",
@@ -224,7 +226,7 @@ class Client:
             )
         if response.ok or response.status_code in ok:
             return response
-        raise _refusal(self.server, response)
+        raise refusal(self.server, response)
 
 
 class _Bearer:
@@ -272,54 +274,3 @@ def _upload_directly(server: Server, run: Run, path: Path, artifact_path: str) -
             f"{artifact_path} could not be stored at {run.artifact_uri}: {type(problem).__name__}.",
             "The artifact store must be reachable from here, or the server started with --serve-artifacts.",
         ) from None
-
-
-def _unreachable(server: Server, problem: requests.RequestException) -> TrackingError:
-    import requests
-
-    text = str(problem)
-    host = urlsplit(server.uri).hostname
-    if isinstance(problem, requests.exceptions.SSLError) and "WRONG_VERSION_NUMBER" in text:
-        return TrackingError(
-            f"The tracking server {server.uri} does not speak TLS.", "Write its address with http://"
-        )
-    if isinstance(problem, requests.exceptions.SSLError):
-        return TrackingError(
-            f"The certificate of the tracking server {server.uri} is not accepted.",
-            "Name the file of its certificate authority in REQUESTS_CA_BUNDLE.",
-        )
-    if isinstance(problem, requests.exceptions.Timeout):
-        seconds = TIMEOUT_S[isinstance(problem, requests.exceptions.ReadTimeout)]
-        return TrackingError(
-            f"The tracking server {server.uri} gave no answer in {seconds} s.",
-            "See whether it is up and whether a firewall lies between: trainer doctor",
-        )
-    if "NameResolution" in text or "Name or service not known" in text:
-        return TrackingError(
-            f"The tracking server's host name {host} is not known.", "Check the name in the tracking URI."
-        )
-    cause = "refuses connections" if "refused" in text else "cannot be reached"
-    return TrackingError(
-        f"The tracking server {server.uri} {cause}.", "Start it, or check its address: trainer doctor"
-    )
-
-
-def _refusal(server: Server, response: requests.Response) -> TrackingError:
-    status, text = response.status_code, response.text[:300].strip()
-    if status == 403 and "Host header" in text:
-        host = urlsplit(server.uri).netloc
-        return TrackingError(
-            f"The tracking server {server.uri} does not accept requests for {host}.",
-            f"Start it with --allowed-hosts {host}",
-        )
-    if status in (401, 403):
-        nobody = "our token" if server.token else "requests without a user name"
-        who = f"the user {server.username}" if server.username else nobody
-        return TrackingDenied(
-            f"The tracking server {server.uri} refuses {who} ({status}).",
-            "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in secrets.env.",
-        )
-    return TrackingError(
-        f"The tracking server {server.uri} answered {status}: {text or response.reason}",
-        "See the server's log." if status >= 500 else "Check that this is an MLflow tracking server.",
-    )

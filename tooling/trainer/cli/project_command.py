@@ -1,0 +1,148 @@
+"""A command whose options are its own and the parameters of the project that it is given."""
+
+from __future__ import annotations
+
+import contextlib
+
+import click
+from click.shell_completion import CompletionItem
+
+from trainer import projects, sources
+from trainer.errors import BadInput, TrainerError
+from trainer.parameters import Parameter
+from trainer.projects import EntryPoint, Project
+from trainer.workspace import find
+
+# Where the command finds, in `ctx.meta`, the project with its entry point, and the source it came from.
+PROJECT = "trainer.project"
+SOURCE = "trainer.source"
+_PREFIX = "parameter_"
+
+
+class ProjectCommand(click.Command):
+    """A command whose options are its own and the parameters of the project it is given."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Find the project among the arguments first, then parse them with its parameters as options."""
+        try:
+            found = self._find(ctx, args)
+            if found:
+                ctx.meta[PROJECT] = found
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as problem:
+            ctx.close()  # what was fetched is not left behind; click itself closes contexts that were used
+            if PROJECT in ctx.meta and not ctx.resilient_parsing and problem.option_name.startswith("--"):
+                project, entry_point = ctx.meta[PROJECT]
+                own = [name for parameter in self.params for name in parameter.opts if name.startswith("--")]
+                raise projects.unknown_parameter(project, entry_point, problem.option_name, own) from None
+            raise
+        except BaseException:
+            ctx.close()
+            raise
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The command's own options and the project's parameters."""
+        own = super().get_params(ctx)
+        taken = {name for parameter in own for name in parameter.opts}
+        _, entry_point = ctx.meta.get(PROJECT, (None, None))
+        parameters = entry_point.parameters if entry_point else ()
+        return [*own, *(_option(parameter) for parameter in parameters if parameter.option not in taken)]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The project's parameters in a section of their own, above the options of `trainer run`."""
+        groups: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
+        for parameter in self.get_params(ctx):
+            if record := parameter.get_help_record(ctx):
+                groups[(parameter.name or "").startswith(_PREFIX)].append(record)
+        if groups[True]:
+            project, entry_point = ctx.meta[PROJECT]
+            with formatter.section(f"Parameters of {project.name}, entry point {entry_point.name}"):
+                formatter.write_dl(groups[True])
+        else:
+            with contextlib.suppress(TrainerError), formatter.section("Projects of this workspace"):
+                formatter.write_dl([(name, "") for name in sources.names(find())])
+        with formatter.section("Options"):
+            formatter.write_dl(groups[False])
+
+    def _find(self, ctx: click.Context, args: list[str]) -> tuple[Project, EntryPoint] | None:
+        """The project and entry point that the arguments name; None if they name none.
+
+        While completing, whatever is wrong is no error. A git URL is fetched for a real run alone.
+        """
+        try:
+            name, version, _ = self._look_for(ctx, args)
+            if name is None:
+                return None
+            if name.startswith("-"):
+                raise BadInput(
+                    f"{name} stands where the project should.", "trainer run PROJECT --PARAMETER VALUE"
+                )
+            revision = version if sources.is_remote(name) else None
+            source = sources.resolve(find(), name, revision, fetch=not ctx.resilient_parsing)
+            ctx.call_on_close(source.close)
+            ctx.meta[SOURCE] = source
+            project = projects.load(source.folder)
+            # Again, now with every parameter it may have: the `-e` of `--text -e` is a value, not our option.
+            every = {p.name: p for entry in project.entry_points for p in entry.parameters}
+            ctx.meta[PROJECT] = project, EntryPoint("", "", tuple(every.values()))
+            _, version, entry_point = self._look_for(ctx, args)
+            if version and not sources.is_remote(name):
+                sources.resolve(find(), name, version)  # which says so
+            return project, project.entry_point(entry_point or "main")
+        except TrainerError:
+            if ctx.resilient_parsing:
+                return None
+            raise
+
+    def _look_for(self, ctx: click.Context, args: list[str]) -> tuple[str | None, str | None, str | None]:
+        """Project, --version and --entry-point, whatever else stands among the arguments."""
+        parser = self.make_parser(ctx)
+        parser.ignore_unknown_options = True
+        try:
+            said, _, _ = parser.parse_args(list(args))
+        except click.UsageError:
+            return None, None, None  # the parser proper will say what is wrong
+        project, version, entry_point = said.get("project"), said.get("version"), said.get("entry_point")
+        if args and not args[0].startswith("-"):
+            project = args[0]
+        return (
+            project if isinstance(project, str) else None,
+            version if isinstance(version, str) else None,
+            entry_point if isinstance(entry_point, str) else None,
+        )
+
+
+def _option(parameter: Parameter) -> click.Option:
+    hints = [parameter.help] if parameter.help else []
+    if parameter.choices:
+        hints.append("One of " + ", ".join(parameter.choices) + ".")
+    hints.append("Required." if parameter.default is None else f"[default: {parameter.default}]")
+    names = {parameter.option, f"--{parameter.name}"}
+    return click.Option(
+        [*sorted(names), variable(parameter)],
+        metavar=parameter.type.upper(),
+        help=" ".join(hints),
+        type=_Value(parameter),
+    )
+
+
+def variable(parameter: Parameter) -> str:
+    """The name under which click hands the parameter's value over."""
+    return _PREFIX + parameter.name.replace("-", "_")
+
+
+class _Value(click.ParamType[str]):
+    """Any text: the domain checks it, so that `mlflow run` has the same checks. Completes the choices."""
+
+    name = "value"
+
+    def __init__(self, parameter: Parameter) -> None:
+        self._parameter = parameter
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The choices; files and folders for a path."""
+        if self._parameter.type == "path":
+            return [CompletionItem(incomplete, type="file")]
+        return [CompletionItem(choice) for choice in self._parameter.choices if choice.startswith(incomplete)]
