@@ -12,7 +12,6 @@ import docker
 import pytest
 from support import Site
 
-
 MLFLOW_RUN = [sys.executable, "-m", "mlflow", "run", "train_code/probe", "--backend=trainer-docker", "-P"]
 
 
