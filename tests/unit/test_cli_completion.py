@@ -32,7 +32,7 @@ def bash(script: str, bin_folder: Path, **variables: str) -> str:
         ("trainer b", ["plain,build-image"]),
         ("trainer run d", ["plain,demo"]),
         ("trainer run demo --ep", ["plain,--epochs"]),
-        ("trainer run demo --bat", ["plain,--batch-size", "plain,--batch_size"]),
+        ("trainer run demo --bat", ["plain,--batch-size"]),
         ("trainer run demo --kind ''", ["plain,tree", "plain,line"]),
         ("trainer run demo --kind l", ["plain,line"]),
         ("trainer run demo -e strict --tab", ["plain,--table"]),

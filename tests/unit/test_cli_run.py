@@ -248,8 +248,8 @@ def test_help_of_a_project_shows_its_parameters(trainer: Trainer) -> None:
     done = trainer("run", "demo", "--help")
     said = " ".join(done.out.split())
     assert "Parameters of demo, entry point main:" in said
-    assert "--epochs INT Passes over the data [default: 3]" in said
-    assert "--kind STRING One of tree, line. [default: tree]" in said
-    assert "--batch-size, --batch_size INT [default: 8]" in said
+    assert "--epochs INT Passes over the data. [1 at least; 100 at most; default: 3]" in said
+    assert "--kind [tree|line] [default: tree]" in said
+    assert "--batch-size INT [default: 8]" in said
     assert "-e, --entry-point" in said
-    assert "--name STRING Required." in " ".join(trainer("run", "demo", "-e", "strict", "-h").out.split())
+    assert "--name STRING [required]" in " ".join(trainer("run", "demo", "-e", "strict", "-h").out.split())

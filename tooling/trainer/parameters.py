@@ -62,9 +62,9 @@ def _expectation(parameter: Parameter) -> str:
     kind = {"int": "a whole number", "float": "a number", "uri": "a URI such as s3://bucket/key"}
     text = f"Give {kind.get(parameter.type, 'a value')}"
     if parameter.minimum is not None:
-        text += f", {parameter.minimum:g} at least"
+        text += f", {parameter.minimum:.15g} at least"
     if parameter.maximum is not None:
-        text += f", {parameter.maximum:g} at most"
+        text += f", {parameter.maximum:.15g} at most"
     example = f"; the default is {parameter.default}" if parameter.default is not None else ""
     return text + example + "."
 

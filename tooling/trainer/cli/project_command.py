@@ -52,7 +52,8 @@ class ProjectCommand(click.Command):
         """The project's parameters in a section of their own, above the options of `trainer run`."""
         groups: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
         for parameter in self.get_params(ctx):
-            if record := parameter.get_help_record(ctx):
+            record = parameter.get_help_record(ctx)
+            if record and isinstance(parameter, click.Option):
                 groups[(parameter.name or "").startswith(_PREFIX)].append(record)
         if groups[True]:
             project, entry_point = ctx.meta[PROJECT]
@@ -113,15 +114,13 @@ class ProjectCommand(click.Command):
 
 
 def _option(parameter: Parameter) -> click.Option:
-    hints = [parameter.help] if parameter.help else []
-    if parameter.choices:
-        hints.append("One of " + ", ".join(parameter.choices) + ".")
-    hints.append("Required." if parameter.default is None else f"[default: {parameter.default}]")
-    names = {parameter.option, f"--{parameter.name}"}
+    facts = [f"{limit:.15g} at {side}" for limit, side in
+             ((parameter.minimum, "least"), (parameter.maximum, "most")) if limit is not None]  # fmt: skip
+    facts.append("required" if parameter.default is None else f"default: {parameter.default}")
     return click.Option(
-        [*sorted(names), variable(parameter)],
-        metavar=parameter.type.upper(),
-        help=" ".join(hints),
+        [parameter.option, variable(parameter)],
+        metavar=f"[{'|'.join(parameter.choices)}]" if parameter.choices else parameter.type.upper(),
+        help=f"{parameter.help.rstrip('.')}{'.' if parameter.help else ''}  [{'; '.join(facts)}]".strip(),
         type=_Value(parameter),
     )
 

@@ -40,6 +40,8 @@ def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) 
 
 @click.command(
     cls=ProjectCommand,
+    # `--n_estimators` is `--n-estimators`: in the MLproject it has the underscore.
+    context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},
     epilog="Examples: trainer run sklearn --n-estimators 200 --dry-run\n\n"
     "trainer run https://example.com/team/models.git#forest --version v2",
 )
