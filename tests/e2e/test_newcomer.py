@@ -57,9 +57,7 @@ def journey(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         pytest.skip("no Docker engine answers")
     folder = tmp_path_factory.mktemp(backend) / "trainer"
     _copy(folder)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    if backend == "local":
-        environment["DOCKER_HOST"] = DEAD_ENGINE
+    environment = _surroundings(backend)
     done = subprocess.run(["make", "run"], cwd=folder, env=environment, capture_output=True, text=True)
     try:
         assert done.returncode == 0, done.stderr + done.stdout
@@ -68,6 +66,13 @@ def journey(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield Journey(folder, backend, done.stdout, done.stderr, MlflowClient(address.group()))
     finally:
         subprocess.run([folder / ".venv" / "bin" / "trainer", "server", "down"], cwd=folder)
+
+
+def _surroundings(backend: str) -> dict[str, str]:
+    """The environment of somebody who types the command: not that of a `make test` around it."""
+    ours = ("MLFLOW_", "MAKE", "MFLAGS")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return environment | ({"DOCKER_HOST": DEAD_ENGINE} if backend == "local" else {})
 
 
 def _copy(folder: Path) -> None:
@@ -131,7 +136,7 @@ def test_the_page_of_the_run_shows_it(journey: Journey) -> None:
 
 
 def test_a_second_run_installs_and_builds_nothing(journey: Journey) -> None:
-    environment = {**os.environ, **({"DOCKER_HOST": DEAD_ENGINE} if journey.backend == "local" else {})}
+    environment = _surroundings(journey.backend)
     done = subprocess.run(
         ["make", "run"], cwd=journey.folder, env=environment, capture_output=True, text=True
     )
