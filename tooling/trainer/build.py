@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 from collections import deque
@@ -105,7 +104,8 @@ def _build(workspace: Workspace, image: ImagePlan, command: list[str], report: C
                 last.append(line)
                 report(line)
     except subprocess.CalledProcessError:
-        if re.search(r"^ > \[internal\] load metadata", log.read_text(), re.MULTILINE):
+        # BuildKit names the image that it could not get; which step it blames for that depends on timing.
+        if f"failed to solve: {image.base_image}: " in log.read_text():
             raise ImageError(
                 f"The base image {image.base_image} is neither here nor can it be pulled.",
                 "Name one that is: --base-image IMAGE, TRAINER_BASE_IMAGE, or base_image in trainer.yaml.",
