@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import docker
 import pytest
 from support import Site
-from trainer import engine
-from trainer.backends.docker import RUN_LABEL
+from trainer import engine, server, workspace
 from trainer.errors import EngineError
 
 
@@ -43,5 +42,6 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     site: Site = request.getfixturevalue("site")
     client: docker.DockerClient = request.getfixturevalue("client")
     yield
-    assert client.containers.list(all=True, filters={"label": RUN_LABEL}) == []
+    ours = f"trainer.workspace={server.identity(workspace.find(site.root))}"
+    assert client.containers.list(all=True, filters={"label": ours}) == []
     assert site.leftovers() == []

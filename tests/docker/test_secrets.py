@@ -42,6 +42,8 @@ def test_the_canary_is_nowhere(site: Site, client: docker.DockerClient, tmp_path
     run = site.runs()[0]
     assert "the token is ***" in out  # it did reach the script
     assert inspected  # the container was looked at while it was there
+    assert f'"trainer.run_id": "{run.info.run_id}"' in inspected
+    assert '"trainer.workspace": "' in inspected
     image = run.data.tags["trainer.image"]
     places = {
         "stdout and stderr": (out + err).encode(),

@@ -40,6 +40,7 @@ def launch(tmp_path: Path) -> Launch:
         environment={"MLFLOW_RUN_ID": "r1", "MODE": "of the launch"},
         secret_environment={"API_KEY": CANARY},
         credentials=("me", CANARY),
+        labels={"trainer.run_id": "r1"},
     )
 
 

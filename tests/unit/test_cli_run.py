@@ -1,4 +1,5 @@
 import json
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -187,7 +188,7 @@ def test_the_plan_as_a_table_shows_the_command_as_one_would_type_it(trainer: Tra
     (line,) = [line for line in done.out.splitlines() if line.startswith("command ")]
     assert shlex.split(line)[1:] == ["python", "train.py", "3", "0.1", "tree", "8", "a b;c", "no"]
     assert [line.split() for line in done.out.splitlines() if "→" in line] == [
-        ["mounts", "trainer-cache", "→", "/cache"]
+        ["mounts", f"trainer-cache-{os.getuid()}", "→", "/cache"]
     ]
 
 

@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def test_a_plan_of_defaults(workspace: Workspace) -> None:
     assert (made.experiment, made.run_name, made.backend) == ("demo", None, "docker")
     assert made.command == ("python", "train.py", "3", "0.1", "tree", "8", "", "no")
     assert made.image.tag.startswith("trainer/small:")
-    assert made.mounts == (Mount("trainer-cache", "/cache", read_only=False, kind="volume"),)
+    assert made.mounts == (Mount(f"trainer-cache-{os.getuid()}", "/cache", read_only=False, kind="volume"),)
     assert (made.gpus, made.memory, made.shared_memory) == ("none", None, "8g")
     assert made.environment == {
         "MODE": "fast",

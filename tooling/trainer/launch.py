@@ -7,6 +7,7 @@ import getpass
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -183,6 +184,12 @@ def _start(ready: _Ready, made: _Made) -> Job:
             "MLFLOW_EXPERIMENT_ID": made.run.experiment_id,
         },
         secret_environment={**ready.secret_environment, **token},
+        labels={
+            "trainer.run_id": made.run.id,
+            "trainer.workspace": server.identity(ready.workspace),
+            "trainer.host": socket.gethostname(),
+            "trainer.tracking_uri": server_used.uri,
+        },
         credentials=(server_used.username, server_used.password or "") if server_used.username else None,
     )
     job: Job | None = None

@@ -15,7 +15,6 @@ from trainer.images import ImagePlan
 from trainer.projects import Project
 from trainer.workspace import Workspace
 
-CACHE_VOLUME = "trainer-cache"
 # Docker's own 64 MB stop data loaders that use worker processes; pages are only taken when used.
 SHARED_MEMORY = "8g"
 
@@ -128,7 +127,7 @@ def _places(
     """Mounts, parameter values as the run sees them, and its folders for data and caches."""
     if backend == "local":
         return (), dict(values), str(workspace.data), str(workspace.state / "cache")
-    mounts = [Mount(CACHE_VOLUME, "/cache", read_only=False, kind="volume")]
+    mounts = [Mount(cache_volume(), "/cache", read_only=False, kind="volume")]
     if workspace.data.is_dir():
         mounts.append(Mount(str(workspace.data), "/data"))
     seen = dict(values)
@@ -167,6 +166,12 @@ def secret_values(plan: RunPlan, get: Mapping[str, str | None]) -> dict[str, str
             f"Add a line {missing[0]}=… to secrets.env, or set it in the environment.",
         )
     return {name: value for name in plan.secret_names if (value := get.get(name))}
+
+
+def cache_volume() -> str:
+    """The name of the volume for caches: one a user, since another one could not write what this one made."""
+    ids = host_ids()
+    return f"trainer-cache-{ids[0]}" if ids else "trainer-cache"
 
 
 def host_ids() -> tuple[int, int] | None:

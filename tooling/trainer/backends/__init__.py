@@ -31,6 +31,7 @@ class Launch:
     archive: Path
     environment: Mapping[str, str]
     secret_environment: Mapping[str, str] = field(repr=False)
+    labels: Mapping[str, str] = field(default_factory=dict)
     credentials: tuple[str, str] | None = field(default=None, repr=False)
 
 

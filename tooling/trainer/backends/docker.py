@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 HOME = "/trainer/home"
-RUN_LABEL = "trainer.run_id"
 PATIENCE_S = 60
 GRACE_S = 5  # and telling engine and server takes a moment, on a busy machine too: 10 s is the promise
 _LOG = {"max-size": "1000t"}  # rotation would lose the beginning of train.log
@@ -233,7 +232,7 @@ def container_config(client: docker.DockerClient, plan: RunPlan, launch: Launch)
         user=f"{ids[0]}:{ids[1]}" if ids else None,
         environment={**plan.environment, **launch.environment, "HOME": HOME, "USER": "trainer"},
         working_dir="/trainer/code",
-        labels={RUN_LABEL: launch.run_id},
+        labels=dict(launch.labels),
         stop_signal="SIGINT",
         host_config=host,
     )
