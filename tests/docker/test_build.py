@@ -82,9 +82,9 @@ def test_a_child_image_is_built_on_its_parent(small: Path, site: Site, client: d
         }
         assert layers[child.tag][: len(layers[child.parent.tag])] == layers[child.parent.tag]
     finally:
-        for image in client.images.list():
-            if any(tag.startswith("trainer/test-") for tag in image.tags):
-                client.images.remove(image.tags[0], force=True)
+        for tag in [tag for image in client.images.list() for tag in image.tags]:
+            if tag.startswith("trainer/test-"):
+                client.images.remove(tag, force=True)
 
 
 def test_a_build_that_fails_says_why_and_where_the_log_is(small: Path, site: Site) -> None:
