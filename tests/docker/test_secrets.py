@@ -171,6 +171,7 @@ def test_a_server_that_refuses_the_password(site: Site, guarded: Guarded) -> Non
         f"{guarded.uri}/api/2.0/mlflow/runs/search", auth=("teamlead", PASSWORD), timeout=10,
         json={"experiment_ids": ["0", "1"], "filter": "attributes.status = 'RUNNING'"},
     )  # fmt: skip
+    assert runs.ok
     assert runs.json().get("runs", []) == []
 
 

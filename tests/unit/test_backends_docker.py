@@ -199,7 +199,7 @@ def test_a_server_of_this_machine_is_not_this_machines_for_a_remote_engine(
 
 
 def test_a_remote_engine_cannot_mount_this_machines_files(
-    workspace: Workspace, launch: Launch, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://far:2375")
     plan = run_plan(
@@ -210,7 +210,7 @@ def test_a_remote_engine_cannot_mount_this_machines_files(
         "/site/data is on this machine; the engine at tcp://far:2375 cannot mount it.",
         "Run on a local engine, or let the script read the data from a URI.",
     ):
-        backends.named("docker", workspace).start(plan, launch)
+        backends.named("docker", workspace).check(plan)
 
 
 def test_without_an_engine(workspace: Workspace) -> None:

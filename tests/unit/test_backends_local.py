@@ -44,7 +44,9 @@ def start(workspace: Workspace, project: Path) -> Start:
             secret_environment={"API_KEY": CANARY},
             credentials=("me", CANARY),
         )
-        return LocalBackend(workspace).start(run_plan(project, command=command, **changes), launch)
+        backend, plan = LocalBackend(workspace), run_plan(project, command=command, **changes)
+        backend.check(plan)
+        return backend.start(plan, launch)
 
     return begin
 

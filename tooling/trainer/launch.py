@@ -128,6 +128,7 @@ def _prepare(workspace: Workspace, plan: RunPlan, screen: Screen, tracking_uri: 
     backend = backends.named(plan.backend, workspace)
     screen.step(f"Connecting to the {plan.backend} backend")
     backend.connect()
+    backend.check(plan)
     screen.step("Connecting to the tracking server")
     client, own = connect(workspace, backend, known, tracking_uri)
     screen.step(f"Preparing the image {plan.image.tag}")

@@ -1,4 +1,4 @@
-"""Other programs and signals: the only module that starts processes by hand."""
+"""Short programs of others, and signals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -15,10 +15,10 @@ from trainer.errors import Interrupted
 _deferred: list[int] | None = None
 
 
-def capture(argv: Sequence[str], cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str | None:
+def capture(argv: Sequence[str], cwd: Path | None = None) -> str | None:
     """Standard output of a short program, or None when it is missing or fails."""
     try:
-        done = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, check=False)
+        done = subprocess.run(argv, cwd=cwd, capture_output=True, check=False)
     except OSError:
         return None
     # A file's name need not be text; this keeps it as it is.

@@ -72,6 +72,9 @@ class Backend(Protocol):
     def connect(self) -> None:
         """Raise `EngineError` (or another) at once when runs cannot be executed here."""
 
+    def check(self, plan: RunPlan) -> None:
+        """Raise `BadInput` or `GpuError`, before anything is made, for a plan that cannot be run here."""
+
     def bridge(self) -> Bridge | None:
         """The network that its jobs reach this host by, if it is not the host's own loopback."""
 

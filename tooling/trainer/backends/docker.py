@@ -146,6 +146,16 @@ class DockerBackend:
         """Raises `EngineError` when no engine answers."""
         _ = self.client
 
+    def check(self, plan: RunPlan) -> None:
+        """Raises `BadInput` for files of this machine that the engine cannot mount."""
+        address = engine.endpoint()
+        files = [mount.source for mount in plan.mounts if mount.kind == "bind"]
+        if files and engine.is_remote(address):
+            raise BadInput(
+                f"{files[0]} is on this machine; the engine at {address} cannot mount it.",
+                "Run on a local engine, or let the script read the data from a URI.",
+            )
+
     def bridge(self) -> Bridge | None:
         """This host's address on the containers' network."""
         with engine.failures():
@@ -170,7 +180,6 @@ class DockerBackend:
         """Create the container, put code and secrets into it, start it."""
         from docker.errors import APIError
 
-        self._check_mounts(plan)
         job = DockerJob(self.client, container_name(launch.run_id))
         try:
             with engine.failures():
@@ -192,15 +201,6 @@ class DockerBackend:
     def attach(self, run_id: str, folder: Path) -> Job:  # noqa: ARG002 (a container is found by its name)
         """The container of that run."""
         return DockerJob(self.client, container_name(run_id))
-
-    def _check_mounts(self, plan: RunPlan) -> None:
-        address = engine.endpoint()
-        files = [mount.source for mount in plan.mounts if mount.kind == "bind"]
-        if files and engine.is_remote(address):
-            raise BadInput(
-                f"{files[0]} is on this machine; the engine at {address} cannot mount it.",
-                "Run on a local engine, or let the script read the data from a URI.",
-            )
 
 
 def container_name(run_id: str) -> str:

@@ -93,6 +93,19 @@ class LocalBackend:
     def connect(self) -> None:
         """This machine is always there."""
 
+    def check(self, plan: RunPlan) -> None:
+        """Raises `BadInput` for a limit that takes a container, `GpuError` for a GPU that is not there."""
+        if plan.memory:
+            raise BadInput(
+                "--memory needs a container: the local backend cannot limit memory.",
+                "Leave it out, or use the docker backend.",
+            )
+        if plan.gpus != "none" and process.capture(["nvidia-smi", "-L"]) is None:
+            raise GpuError(
+                f"--gpus {plan.gpus}: this machine has no usable NVIDIA GPU (nvidia-smi does not answer).",
+                "Install the driver, or say --gpus none to run on the CPU on purpose.",
+            )
+
     def bridge(self) -> Bridge | None:
         """Processes of this host use its loopback."""
         return None
@@ -115,11 +128,6 @@ class LocalBackend:
 
     def start(self, plan: RunPlan, launch: Launch) -> Job:
         """Unpack the code in the run's folder and start the command there."""
-        if plan.memory:
-            raise BadInput(
-                "--memory needs a container: the local backend cannot limit memory.",
-                "Leave it out, or use the docker backend.",
-            )
         folder = launch.folder
         Path(plan.environment["TRAINER_CACHE_DIR"]).mkdir(parents=True, exist_ok=True)
         with tarfile.open(launch.archive) as code:
@@ -199,11 +207,6 @@ def _write_private(path: Path, text: str) -> None:
 def _gpu_variables(gpus: str) -> dict[str, str]:
     if gpus == "none":
         return {"CUDA_VISIBLE_DEVICES": ""}
-    if process.capture(["nvidia-smi", "-L"]) is None:
-        raise GpuError(
-            f"--gpus {gpus}: this machine has no usable NVIDIA GPU (nvidia-smi does not answer).",
-            "Install the driver, or say --gpus none to run on the CPU on purpose.",
-        )
     if gpus == "all":
         return {}
     devices = gpus.removeprefix("device=") if "=" in gpus else ",".join(map(str, range(int(gpus))))

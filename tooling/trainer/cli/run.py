@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
@@ -15,6 +16,9 @@ from trainer.cli import screen
 from trainer.cli.project_command import PROJECT, SOURCE, ProjectCommand, variable
 from trainer.errors import BadInput, TrainerError
 from trainer.workspace import find
+
+if TYPE_CHECKING:
+    from trainer.launch import Result
 
 
 def _complete_project(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -161,11 +165,7 @@ def _print_plan(plan: plans.RunPlan, as_json: bool) -> None:
     screen.table(("What", "Planned"), rows)
 
 
-def _print_result(result: object, as_json: bool) -> None:
-    from trainer.launch import Result
-
-    if not isinstance(result, Result):
-        raise TypeError(result)
+def _print_result(result: Result, as_json: bool) -> None:
     run_ = result.run
     if as_json:
         screen.as_json(
