@@ -29,11 +29,18 @@ def test_an_image_is_read(workspace: Workspace) -> None:
     declare(
         workspace,
         "big",
-        "{description: Big, base_image: debian:12, inherits: small, apt: [git, tini], gpu: true}",
+        "{description: Big, aliases: [large], base_image: debian:12, inherits: small, apt: [git, tini], gpu: true}",
     )
     assert images.discover(workspace) == {
         "big": ImageSpec(
-            "big", workspace.images / "big", "Big", "debian:12", "small", ("git", "tini"), gpu=True
+            "big",
+            workspace.images / "big",
+            "Big",
+            ("large",),
+            "debian:12",
+            "small",
+            ("git", "tini"),
+            gpu=True,
         ),
         "small": ImageSpec("small", workspace.images / "small", "A small one"),
     }
@@ -42,6 +49,20 @@ def test_an_image_is_read(workspace: Workspace) -> None:
 @pytest.mark.parametrize("name", ["small", "trainer/small", "trainer/small:latest"])
 def test_an_image_is_found_by_its_name_and_its_tag(workspace: Workspace, name: str) -> None:
     assert images.spec(workspace, name).name == "small"
+
+
+@pytest.mark.parametrize("name", ["large", "trainer/large"])
+def test_an_image_is_found_by_its_alias(workspace: Workspace, name: str) -> None:
+    declare(workspace, "big", "{aliases: [large]}")
+    assert images.spec(workspace, name).name == "big"
+
+
+@pytest.mark.parametrize("alias", ["small", "large"])
+def test_an_alias_that_is_taken_is_refused(workspace: Workspace, alias: str) -> None:
+    declare(workspace, "big", "{aliases: [large]}")
+    declare(workspace, "huge", f"{{aliases: [{alias}]}}")
+    with pytest.raises(BadInput, match=f"the alias {alias} is"):
+        images.discover(workspace)
 
 
 def test_an_unknown_image(workspace: Workspace) -> None:

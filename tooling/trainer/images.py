@@ -23,7 +23,14 @@ from trainer.workspace import Workspace
 PREFIX = "trainer/"
 DIGEST_LABEL = "trainer.input_digest"
 IMAGE_FILE = "image.yaml"
-_KEYS = {"description": str, "base_image": str, "inherits": str, "apt": list, "gpu": bool}
+_KEYS = {
+    "description": str,
+    "aliases": list,
+    "base_image": str,
+    "inherits": str,
+    "apt": list,
+    "gpu": bool,
+}
 
 
 @dataclass(frozen=True)
@@ -33,10 +40,12 @@ class ImageSpec:
     name: str
     folder: Path
     description: str = ""
+    aliases: tuple[str, ...] = ()
     base_image: str | None = None
     inherits: str | None = None
     apt: tuple[str, ...] = ()
     gpu: bool = False
+    """Whether runs in it ask for every GPU of the machine unless they are told otherwise."""
 
     @property
     def lock(self) -> Path:
@@ -97,21 +106,32 @@ class ImagePlan:
 def discover(workspace: Workspace) -> dict[str, ImageSpec]:
     """Name → image, for every trainer_images/*/image.yaml. Raises `BadInput` for one not understood."""
     files = sorted(workspace.images.glob(f"*/{IMAGE_FILE}"))
-    return {path.parent.name: _read(path) for path in files}
+    found = {path.parent.name: _read(path) for path in files}
+    taken = dict.fromkeys(found, "an image's name")
+    for name, image in found.items():
+        for alias in image.aliases:
+            if alias in taken:
+                raise BadInput(
+                    f"{image.folder / IMAGE_FILE}: the alias {alias} is {taken[alias]} already.",
+                    "Choose another one.",
+                )
+            taken[alias] = f"an alias of {name}"
+    return found
 
 
 def spec(workspace: Workspace, name: str) -> ImageSpec:
-    """The image of that name (`sklearn` or `trainer/sklearn`); raises `BadInput` with the nearest name."""
+    """The image of that name or alias, also as `trainer/NAME`; raises `BadInput` with the nearest name."""
     found = discover(workspace)
     wanted = name.removeprefix(PREFIX).removesuffix(":latest")
-    if wanted not in found:
+    named = found | {alias: image for image in found.values() for alias in image.aliases}
+    if wanted not in named:
         raise BadInput(
             f"There is no trainer image {name}.",
-            nearest(wanted, found, "The images are")
-            if found
+            nearest(wanted, named, "The images are")
+            if named
             else f"Make the folder {workspace.images / wanted} with {IMAGE_FILE} and requirements.txt.",
         )
-    return found[wanted]
+    return named[wanted]
 
 
 def plan(
@@ -190,6 +210,7 @@ def _read(path: Path) -> ImageSpec:
         name=path.parent.name,
         folder=path.parent,
         description=said.get("description") or "",
+        aliases=tuple(map(str, said.get("aliases") or ())),
         base_image=said.get("base_image"),
         inherits=said.get("inherits"),
         apt=tuple(map(str, said.get("apt") or ())),

@@ -1,0 +1,166 @@
+"""Image files as arrays of pixels: decoded and resized once, then read from the cache."""
+
+import hashlib
+import json
+import os
+import time
+import uuid
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from trainkit.errors import InputError
+
+# Raise it when the same file would come out as other pixels: it is part of the cache's key.
+_RECIPE = 1
+_STALE_S = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Images of one size: `array` is (n, size, size, 3), uint8, RGB, and may be mapped from a file.
+
+    `converted` counts the images that were no plain 8-bit RGB or grey, by what they were.
+    """
+
+    array: NDArray[np.uint8]
+    converted: dict[str, int]
+    from_cache: bool = False
+
+
+def load(paths: Sequence[Path], digests: Sequence[str], size: int, cache: Path) -> Pixels:
+    """Decode all files, in order, or read what an earlier run decoded of the same contents.
+
+    `digests` are of the files' bytes. Raises `InputError`, naming the first of them, if any cannot be read.
+    """
+    folder = cache / "pixels"
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe = f"{_RECIPE}\n{PIL.__version__}\n{size}\n"
+    key = hashlib.sha256((recipe + "\n".join(digests)).encode()).hexdigest()[:32]
+    array_file, notes_file = folder / f"{key}.npy", folder / f"{key}.json"
+    if array_file.exists():
+        os.utime(array_file)  # so that what is used is not the oldest
+        return Pixels(np.load(array_file, mmap_mode="r"), json.loads(notes_file.read_text()), from_cache=True)
+    _remove_stale(folder)
+    unfinished = folder / f"{key}.{uuid.uuid4().hex}.tmp"
+    try:
+        converted = _decode(paths, size, unfinished)
+        # The array comes last: where it is, its notes are too.
+        _replace_text(notes_file, json.dumps(converted))
+        unfinished.replace(array_file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return Pixels(np.load(array_file, mmap_mode="r"), converted)
+
+
+def _decode(paths: Sequence[Path], size: int, place: Path) -> dict[str, int]:
+    shape = (len(paths), size, size, 3)
+    array = np.lib.format.open_memmap(place, mode="w+", dtype=np.uint8, shape=shape)
+
+    def one(position: int) -> list[str] | InputError:
+        try:
+            array[position], notes = read(paths[position], size)
+        except InputError as problem:
+            return problem
+        return notes
+
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(one, range(len(paths))))
+    failures = [result for result in results if isinstance(result, InputError)]
+    if failures:
+        raise InputError(
+            f"{len(failures)} of {len(paths)} images cannot be read: {failures[0].message}",
+            "`trainer data validate` lists them all; mend or remove them.",
+        )
+    array.flush()
+    return dict(Counter(note for result in results if isinstance(result, list) for note in result))
+
+
+def read(path: Path, size: int) -> tuple[NDArray[np.uint8], list[str]]:
+    """One file as (size, size, 3), uint8, RGB, stretched to a square; and what had to be converted.
+
+    Raises `InputError` for a file that is no image, or not all of one.
+    """
+    with opened(path) as image:
+        notes = peculiarities(image)
+        if image.format == "JPEG":
+            image.draft("RGB", (size, size))  # decodes no more pixels than needed
+        square = rgb(image).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
+        return np.asarray(square), notes
+
+
+class opened:  # noqa: N801 (used like a function)
+    """Context manager: the file as a Pillow image; whatever is wrong with it becomes an `InputError`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._image: Image.Image | None = None
+
+    def __enter__(self) -> Image.Image:
+        """Open the file; pixels are decoded when they are first used."""
+        try:
+            with warnings.catch_warnings(action="ignore"):  # of sizes that are unusual but readable
+                self._image = Image.open(self._path)
+        except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as problem:
+            raise self._failure(problem) from None
+        return self._image
+
+    def __exit__(self, _: object, problem: BaseException | None, __: object) -> None:
+        """Close the file."""
+        if self._image is not None:
+            self._image.close()
+        if isinstance(problem, (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)):
+            raise self._failure(problem) from None
+
+    def _failure(self, problem: BaseException) -> InputError:
+        reason = "not an image" if isinstance(problem, UnidentifiedImageError) else str(problem)
+        return InputError(f"{self._path}: {reason}", "Mend or remove it.")
+
+
+def peculiarities(image: Image.Image) -> list[str]:
+    """What `rgb` has to convert, in words that a count can stand before: "CMYK", "16-bit", "animated", …."""
+    found = []
+    if getattr(image, "n_frames", 1) > 1:
+        found.append("animated (its first frame is used)")
+    if image.mode.startswith("I") or image.mode == "F":
+        found.append("16-bit")
+    elif image.mode not in ("RGB", "L", "P", "1", "RGBA", "LA", "PA"):
+        found.append(image.mode)
+    if image.has_transparency_data:
+        found.append("transparent (put on white)")
+    return found
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """The picture as 8-bit RGB, upright as its EXIF data says, its first frame, transparency on white."""
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I") or upright.mode == "F":
+        values = np.asarray(upright, dtype=np.float64)
+        # 16-bit files come as I;16 or as 32-bit I; either way 65535 is white.
+        scale = 257 if values.max(initial=0) > 255 else 1
+        upright = Image.fromarray((values / scale).clip(0, 255).astype(np.uint8))
+    if upright.has_transparency_data:
+        layer = upright.convert("RGBA")
+        upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return upright.convert("RGB")
+
+
+def _replace_text(path: Path, text: str) -> None:
+    unfinished = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
+    unfinished.write_text(text)
+    unfinished.replace(path)
+
+
+def _remove_stale(folder: Path) -> None:
+    """What killed runs left unfinished."""
+    for path in folder.glob("*.tmp"):
+        if path.stat().st_mtime < time.time() - _STALE_S:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,14 @@
+"""Where a run finds its data and keeps what later runs can use again."""
+
+import os
+from pathlib import Path
+
+
+def dataset(name: str) -> Path:
+    """The data set (a folder or file) of that name in the workspace's data/ folder, which is read-only."""
+    return Path(os.environ.get("TRAINER_DATA_DIR", "data")) / name
+
+
+def cache() -> Path:
+    """A folder that outlives the run. Whatever is in it can be made again, and may be gone the next time."""
+    return Path(os.environ.get("TRAINER_CACHE_DIR", ".trainer/cache"))
