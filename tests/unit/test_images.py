@@ -29,7 +29,8 @@ def test_an_image_is_read(workspace: Workspace) -> None:
     declare(
         workspace,
         "big",
-        "{description: Big, aliases: [large], base_image: debian:12, inherits: small, apt: [git, tini], gpu: true}",
+        "{description: Big, aliases: [large], base_image: debian:12, inherits: small, "
+        "apt: [git, tini], gpu: true}",
     )
     assert images.discover(workspace) == {
         "big": ImageSpec(
