@@ -72,10 +72,10 @@ class Site:
             text=True,
         )
 
-    def trainer(self, *arguments: str, env: Mapping[str, str] | None = None) -> Done:
+    def trainer(self, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 300) -> Done:
         """Run `trainer ARGUMENTS` in the workspace."""
         process = self.start(*arguments, env=env)
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=timeout_s)
         return Done(process.returncode, out, err)
 
     def until_ready(self, *arguments: str) -> subprocess.Popen[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from trainer import code
+from trainer.errors import BadInput
 
 from unit.helpers import git, put
 
@@ -129,6 +130,32 @@ def test_a_hard_link_is_a_file_like_any_other(project: Path, tmp_path: Path) -> 
     copy.rename(link)
     os.link(project / "train.py", copy)
     assert pack(project) == before
+
+
+def test_a_link_to_another_projects_file_travels_as_that_file(project: Path) -> None:
+    before = pack(project)
+    other = project.parent / "other"
+    put(other / "MLproject")
+    (project / "train.py").rename(other / "train.py")
+    (project / "train.py").symlink_to("../other/train.py")
+    assert pack(project) == before
+    with tarfile.open(project.parent / "packed.tar.gz") as tar:
+        assert tar.getmember("code/train.py").isreg()
+
+
+@pytest.mark.parametrize(
+    "name", ["other/secrets.env", "other/ignored.key", "elsewhere/train.py", "other/folder"]
+)
+def test_a_link_to_anything_else_outside_is_refused(tracked: Path, name: str) -> None:
+    put(tracked.parent / "other" / "MLproject")
+    put(tracked.parent / "other" / "folder" / "file")
+    if not (tracked.parent / name).exists():
+        put(tracked.parent / name, "x")
+    git(tracked.parent, "init", "--quiet")
+    put(tracked.parent / ".gitignore", "*.key\n")
+    (tracked / "link").symlink_to(Path("..") / name)
+    with pytest.raises(BadInput, match="outside of the project"):
+        pack(tracked)
 
 
 def _link(target: str) -> Callable[[Path], None]:

@@ -29,6 +29,7 @@ def test_a_plan_of_defaults(workspace: Workspace) -> None:
         "MODE": "fast",
         "TRAINER_DATA_DIR": "/data",
         "TRAINER_CACHE_DIR": "/cache",
+        "TRAINER_GPUS": "none",
         "MPLCONFIGDIR": "/cache/matplotlib",
         "GIT_PYTHON_REFRESH": "quiet",
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -131,3 +132,72 @@ def test_a_declared_variable_that_is_not_set(tmp_path: Path, known: Mapping[str,
 def test_declared_variables_and_no_others_are_handed_on(tmp_path: Path) -> None:
     known = {"API_KEY": "hunter2", "OTHER": "x"}
     assert plan.secret_values(run_plan(tmp_path), known) == {"API_KEY": "hunter2"}
+
+
+def on_data(workspace: Workspace, value: str, **said: object) -> RunPlan:
+    put(
+        workspace.projects / "images" / "MLproject",
+        "name: images\ndocker_env: {image: trainer/small}\nentry_points: {main: {parameters: "
+        "{data: {type: string, dataset: true, default: data_4}}, command: 'python train.py {data}'}}\n",
+    )
+    project = projects.load(workspace.projects / "images")
+    return plan.make(workspace, RunRequest(project, "images", parameters={"data": value}, **said))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", ["data_4", "group/data_4", "table.csv"])
+def test_a_data_set_is_a_name_in_data(workspace: Workspace, value: str) -> None:
+    put(workspace.data / "data_4" / "a" / "1.jpg")
+    put(workspace.data / "group" / "data_4" / "a" / "1.jpg")
+    put(workspace.data / "table.csv")
+    assert on_data(workspace, value).command == ("python", "train.py", value)
+
+
+def test_a_uri_is_a_data_set_too(workspace: Workspace) -> None:
+    assert on_data(workspace, "https://example.com/t.csv").command[-1] == "https://example.com/t.csv"
+
+
+@pytest.mark.parametrize("value", ["", "/etc", "../data/data_4", "a/../../b"])
+def test_what_is_no_name_in_data_is_refused(workspace: Workspace, value: str) -> None:
+    put(workspace.data / "data_4" / "a" / "1.jpg")
+    with fails(BadInput, f"--data is {value!r}, which is no name of a data set."):
+        on_data(workspace, value)
+
+
+def test_a_data_set_that_is_missing_is_told_with_the_nearest_or_how_to_make_one(workspace: Workspace) -> None:
+    missing = f"--data names data_4, which is not in {workspace.data}."
+    with fails(BadInput, missing, "Make one to try with: trainer data sample data_4"):
+        on_data(workspace, "data_4")
+    put(workspace.data / "README.md")
+    put(workspace.data / ".gitignore")
+    put(workspace.data / "data_24" / "a" / "1.jpg")
+    with fails(BadInput, missing, "Did you mean data_24?"):
+        on_data(workspace, "data_4")
+
+
+@pytest.mark.parametrize("link", ["absolute", "relative"])
+def test_a_linked_data_set_is_mounted_where_its_link_leads(
+    workspace: Workspace, tmp_path: Path, link: str
+) -> None:
+    elsewhere = tmp_path / "disk" / "derm"
+    put(elsewhere / "a" / "1.jpg")
+    workspace.data.mkdir()
+    (workspace.data / "data_4").symlink_to(elsewhere if link == "absolute" else "../../disk/derm")
+    seen = str(elsewhere) if link == "absolute" else "/disk/derm"
+    assert on_data(workspace, "data_4").mounts[2:] == (Mount(str(elsewhere), seen),)
+    assert on_data(workspace, "data_4", backend="local").mounts == ()
+
+
+def test_a_link_within_data_needs_no_mount_of_its_own(workspace: Workspace) -> None:
+    put(workspace.data / "data_24" / "a" / "1.jpg")
+    (workspace.data / "data_4").symlink_to("data_24")
+    assert len(on_data(workspace, "data_4").mounts) == 2
+
+
+def test_another_image_can_be_chosen_by_name_or_alias(workspace: Workspace) -> None:
+    put(workspace.images / "big" / "image.yaml", "{aliases: [gpu], gpu: true}")
+    put(workspace.images / "big" / "requirements.txt", "mlflow==3.17.2\n")
+    made = make(workspace, image="gpu")
+    assert made.image.spec.name == "big"
+    assert (made.gpus, made.environment["TRAINER_GPUS"]) == ("all", "all")
+    with fails(BadInput, "There is no trainer image bog.", "Did you mean big?"):
+        make(workspace, image="bog")

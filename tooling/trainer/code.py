@@ -62,11 +62,11 @@ def pack(folder: Path, archive: Path, *, uid: int = 0, gid: int = 0) -> str:
         tar.addfile(_owned(tarfile.TarInfo("code"), uid, gid, 0o755, tarfile.DIRTYPE))
         for path in files(folder):
             entry = tar.gettarinfo(folder / path, f"code/{path.as_posix()}")
-            if entry.issym():
-                _check_link(folder, path)
-            elif entry.islnk():  # a second name of a file is packed as a file of its own
+            shared = entry.issym() and _is_shared(folder, path)
+            if shared or entry.islnk():  # another name of a file is packed as a file of its own
                 entry.type, entry.linkname = tarfile.REGTYPE, ""
                 entry.size = (folder / path).stat().st_size
+                entry.mode = (folder / path).stat().st_mode
             executable = bool(entry.mode & 0o100)
             _owned(entry, uid, gid, 0o755 if executable else 0o644, entry.type)
             digest.update(
@@ -82,13 +82,23 @@ def pack(folder: Path, archive: Path, *, uid: int = 0, gid: int = 0) -> str:
     return digest.hexdigest()
 
 
-def _check_link(folder: Path, path: Path) -> None:
+def _is_shared(folder: Path, path: Path) -> bool:
+    """Whether a link leads to a file of another project, which then travels under the link's name.
+
+    Raises `BadInput` where it leads elsewhere outside of the project, or to what is never to travel.
+    """
     target = (folder / path).readlink()
-    if target.is_absolute() or not (folder / path).resolve().is_relative_to(folder.resolve()):
+    end = (folder / path).resolve()
+    if not target.is_absolute() and end.is_relative_to(folder.resolve()):
+        return False
+    in_project = end.is_file() and any((parent / "MLproject").is_file() for parent in end.parents)
+    ignored = in_project and capture(["git", "check-ignore", "--quiet", end.name], cwd=end.parent) is not None
+    if target.is_absolute() or not in_project or ignored or end.name in _NEVER:
         raise BadInput(
             f"{folder / path} is a link to {target}, outside of the project: it leads nowhere in a run.",
             "Copy what it points to, or hand it over as a parameter of type path.",
         )
+    return True
 
 
 def _owned(entry: tarfile.TarInfo, uid: int, gid: int, mode: int, kind: bytes) -> tarfile.TarInfo:

@@ -24,6 +24,8 @@ class Parameter:
     choices: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+    dataset: bool = False
+    """Whether the value names a file or folder in the workspace's data/, or a URI."""
 
     @property
     def option(self) -> str:

@@ -12,6 +12,7 @@ from typing import Literal
 from trainer import images, projects
 from trainer.errors import BadInput
 from trainer.images import ImagePlan
+from trainer.parameters import Parameter, nearest
 from trainer.projects import Project
 from trainer.workspace import Workspace
 
@@ -31,6 +32,8 @@ class RunRequest:
     run_name: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     backend: str = "docker"
+    image: str | None = None
+    """Instead of the project's own."""
     gpus: str | None = None
     memory: str | None = None
     base_image: str | None = None
@@ -87,7 +90,11 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     project = request.project
     entry_point = project.entry_point(request.entry_point)
     values = projects.check(project, entry_point, request.parameters)
-    image = images.plan(workspace, images.spec(workspace, project.image), request.base_image)
+    for parameter in entry_point.parameters:
+        if parameter.dataset:
+            _check_dataset(workspace, parameter, values[parameter.name])
+    image = images.plan(workspace, images.spec(workspace, request.image or project.image), request.base_image)
+    gpus = _gpus(("all" if image.spec.gpu else "none") if request.gpus is None else request.gpus)
     mounts, seen, data, cache = _places(workspace, request.backend, entry_point, values)
     secret_names = tuple(name for name, value in project.environment if value is None)
     return RunPlan(
@@ -105,6 +112,8 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
             **{name: value for name, value in project.environment if value is not None},
             "TRAINER_DATA_DIR": data,
             "TRAINER_CACHE_DIR": cache,
+            # A script that was given GPUs and finds none has to say so.
+            "TRAINER_GPUS": gpus,
             "MPLCONFIGDIR": f"{cache}/matplotlib",
             # Inside a run there is no git, and MLflow would complain about that at every start.
             "GIT_PYTHON_REFRESH": "quiet",
@@ -114,7 +123,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         },
         secret_names=secret_names,
         mounts=mounts,
-        gpus=_gpus(("all" if image.spec.gpu else "none") if request.gpus is None else request.gpus),
+        gpus=gpus,
         memory=_memory(request.memory),
         shared_memory=_memory(request.memory) or SHARED_MEMORY,
         tags=dict(request.tags),
@@ -132,11 +141,48 @@ def _places(
         mounts.append(Mount(str(workspace.data), "/data"))
     seen = dict(values)
     for parameter in entry_point.parameters:
+        if parameter.dataset:
+            mounts += _linked_data(workspace.data / values[parameter.name])
         if parameter.type == "path":
             source = Path(values[parameter.name])
             seen[parameter.name] = f"/inputs/{parameter.name}/{source.name}"
             mounts.append(Mount(str(source), seen[parameter.name]))
     return tuple(mounts), seen, "/data", "/cache"
+
+
+def _check_dataset(workspace: Workspace, parameter: Parameter, value: str) -> None:
+    """Raises `BadInput` for a name that data/ does not have."""
+    if "://" in value:
+        return
+    found = datasets(workspace)
+    if not value or Path(value).is_absolute() or ".." in Path(value).parts:
+        raise BadInput(
+            f"{parameter.option} is {value!r}, which is no name of a data set.",
+            f"Name a file or folder in {workspace.data}.",
+        )
+    if not (workspace.data / value).exists():
+        raise BadInput(
+            f"{parameter.option} names {value}, which is not in {workspace.data}.",
+            nearest(value, found, "There are")
+            if found
+            else f"Make one to try with: trainer data sample {value}",
+        )
+
+
+def datasets(workspace: Workspace) -> list[str]:
+    """The names in data/ that a data set may have, sorted."""
+    if not workspace.data.is_dir():
+        return []
+    ours = ("README.md",)
+    return sorted(p.name for p in workspace.data.iterdir() if p.name not in ours and p.name[0] != ".")
+
+
+def _linked_data(place: Path) -> list[Mount]:
+    """What a link in data/ leads to has to be where the link, seen from inside, leads."""
+    if not place.is_symlink():
+        return []
+    inside = os.path.normpath(Path("/data") / place.readlink())
+    return [] if Path(inside).is_relative_to("/data") else [Mount(str(place.resolve()), inside)]
 
 
 def _gpus(asked: str) -> str:

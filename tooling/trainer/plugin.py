@@ -24,7 +24,7 @@ from trainer.launch import Result, launch
 from trainer.parameters import nearest
 
 # What --backend-config may say, and what MLflow itself puts beside it.
-OPTIONS = ("gpus", "memory", "base_image")
+OPTIONS = ("image", "gpus", "memory", "base_image")
 _MLFLOWS_OWN = {
     utils.PROJECT_BUILD_IMAGE,
     utils.PROJECT_DOCKER_ARGS,
@@ -104,6 +104,7 @@ class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
                 entry_point=entry_point,
                 parameters={name: str(value) for name, value in params.items()},
                 backend=self.name,
+                image=options.get("image"),
                 gpus=options.get("gpus"),
                 memory=options.get("memory"),
                 base_image=options.get("base_image"),

@@ -1,7 +1,7 @@
 """MLproject files: entry points, typed parameters, and the command they make.
 
-The format is MLflow's (docs: "MLflow Projects"). A parameter may also say `help`, `choices`, `minimum`
-and `maximum`; MLflow itself ignores these keys, so the same file still runs with `mlflow run`.
+The format is MLflow's (docs: "MLflow Projects"). A parameter may also say `help`, `choices`, `minimum`,
+`maximum` and `dataset`; MLflow itself ignores these keys, so the same file still runs with `mlflow run`.
 """
 
 from __future__ import annotations
@@ -136,6 +136,7 @@ def _parameter(path: Path, name: str, body: object) -> Parameter:
         choices=tuple(map(str, choices)),
         minimum=bounds[0],
         maximum=bounds[1],
+        dataset=said.get("dataset") is True,
     )
     if parameter.type not in TYPES:
         raise BadInput(

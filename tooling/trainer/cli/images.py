@@ -14,17 +14,19 @@ from trainer.errors import BadInput, TrainerError
 from trainer.workspace import Workspace, find
 
 
-def _complete_image(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_image(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The workspace's images by name and alias, with their descriptions."""
     try:
         found = declared.discover(find())
     except TrainerError:
         return []
-    return [CompletionItem(name, help=image.description) for name, image in found.items()
+    named = {name: image for image in found.values() for name in (image.name, *image.aliases)}
+    return [CompletionItem(name, help=image.description) for name, image in named.items()
             if name.startswith(incomplete)]  # fmt: skip
 
 
 @click.command("build-image", epilog="Example: trainer build-image sklearn")
-@click.argument("names", nargs=-1, metavar="NAME…", shell_complete=_complete_image)
+@click.argument("names", nargs=-1, metavar="NAME…", shell_complete=complete_image)
 @click.option("--all", "everything", is_flag=True, help="Build every image of the workspace.")
 @click.option("--base-image", metavar="IMAGE", help="Build on this image. [$TRAINER_BASE_IMAGE]")
 @click.option("--no-cache", is_flag=True, help="Build anew, even what is up to date.")
@@ -71,17 +73,18 @@ def images(workspace: Workspace, base_image: str | None, as_json: bool) -> None:
     from trainer import build, engine
 
     client = engine.connect()
-    rows = []
-    for image in declared.discover(workspace).values():
-        plan = declared.plan(workspace, image, base_image)
-        found = build.look(client, plan)
-        rows.append({"name": image.name, "status": found.status, "tag": plan.tag, "size_mb": found.size_mb,
-                     "gpu": image.gpu, "description": image.description})  # fmt: skip
+    plans = [declared.plan(workspace, image, base_image) for image in declared.discover(workspace).values()]
+    found = [(plan, build.look(client, plan)) for plan in plans]
     if as_json:
-        screen.as_json(rows)
+        screen.as_json(
+            [{"name": plan.spec.name, "aliases": plan.spec.aliases, "status": seen.status, "tag": plan.tag,
+              "size_mb": seen.size_mb, "gpu": plan.spec.gpu, "description": plan.spec.description}
+             for plan, seen in found]
+        )  # fmt: skip
         return
     screen.table(
         ("NAME", "STATUS", "SIZE", "TAG", "DESCRIPTION"),
-        [(str(row["name"]), str(row["status"]), f"{row['size_mb']} MB" if row["size_mb"] else "",
-          str(row["tag"]), str(row["description"])) for row in rows],
+        [(", ".join([plan.spec.name, *plan.spec.aliases]), seen.status,
+          f"{seen.size_mb} MB" if seen.size_mb else "", plan.tag, plan.spec.description)
+         for plan, seen in found],
     )  # fmt: skip

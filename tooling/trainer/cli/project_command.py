@@ -7,7 +7,7 @@ import contextlib
 import click
 from click.shell_completion import CompletionItem
 
-from trainer import projects, sources
+from trainer import plan, projects, sources
 from trainer.errors import BadInput, TrainerError
 from trainer.parameters import Parameter
 from trainer.projects import EntryPoint, Project
@@ -141,7 +141,11 @@ class _Value(click.ParamType[str]):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """The choices; files and folders for a path."""
+        """The choices; files and folders for a path; what is in data/ for a data set."""
         if self._parameter.type == "path":
             return [CompletionItem(incomplete, type="file")]
+        if self._parameter.dataset:
+            with contextlib.suppress(TrainerError):
+                names = plan.datasets(find())
+                return [CompletionItem(name) for name in names if name.startswith(incomplete)]
         return [CompletionItem(choice) for choice in self._parameter.choices if choice.startswith(incomplete)]

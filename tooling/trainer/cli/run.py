@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 from trainer import plan as plans
 from trainer import sources
 from trainer.cli import screen
+from trainer.cli.images import complete_image
 from trainer.cli.project_command import PROJECT, SOURCE, ProjectCommand, variable
 from trainer.errors import BadInput, TrainerError
 from trainer.workspace import find
@@ -71,6 +72,8 @@ def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) 
     show_default=True,
     help="Where to run; auto is docker where an engine answers, else local.",
 )
+@click.option("--image", metavar="NAME", shell_complete=complete_image,
+              help="Trainer image to run in. [default: the project's]")  # fmt: skip
 @click.option("--gpus", metavar="GPUS", help="none, all, a number, or device=0,1. [default: as the image]")
 @click.option("--memory", metavar="SIZE", help="Limit of the container's memory, such as 8g.")
 @click.option("--base-image", metavar="IMAGE", help="Base image, should the trainer image have to be built.")
@@ -105,6 +108,7 @@ def run(
         run_name=_text(options["run_name"]),
         tags=_mapping(options["tags"]),
         backend=_backend(backend),
+        image=_text(options["image"]),
         gpus=_text(options["gpus"]),
         memory=_text(options["memory"]),
         base_image=_text(options["base_image"]),

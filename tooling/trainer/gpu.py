@@ -1,0 +1,131 @@
+"""Whether a machine's GPUs and driver suit what an image was built for. Told before a run exists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trainer.errors import GpuError
+
+QUERY = (
+    "nvidia-smi",
+    "--query-gpu=index,name,driver_version,compute_cap,memory.free,memory.total",
+    "--format=csv,noheader,nounits",
+)
+ON_PURPOSE = "or say --gpus none to run on the CPU on purpose."
+# The oldest Linux driver for each CUDA generation, from the "CUDA Toolkit Release Notes", table
+# "CUDA Toolkit and Minimum Required Driver Version for CUDA Minor Version Compatibility".
+_OLDEST_DRIVER = {11: "450.80.02", 12: "525.60.13", 13: "580.65.06"}
+
+
+@dataclass(frozen=True)
+class Card:
+    """A GPU as nvidia-smi sees it; memory in MiB."""
+
+    index: str
+    name: str
+    driver: str
+    capability: tuple[int, int]
+    free: int
+    total: int
+
+    def __str__(self) -> str:
+        """Its number and name."""
+        return f"{self.index} ({self.name})"
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a framework says of itself: see trainkit.accelerator, which the image is asked with."""
+
+    framework: str
+    cuda: str | None
+    architectures: tuple[str, ...]
+
+
+def cards(answer: str) -> tuple[Card, ...]:
+    """The answer to `QUERY`. Raises `GpuError` for one that is not understood, and for none at all."""
+    found = []
+    for line in answer.strip().splitlines():
+        fields = [field.strip() for field in line.split(",")]
+        try:
+            index, name, driver, capability, free, total = fields
+            major, minor = capability.split(".")
+            found.append(Card(index, name, driver, (int(major), int(minor)), int(free), int(total)))
+        except ValueError:
+            raise GpuError(
+                f"nvidia-smi answers {line!r}, which is not understood.",
+                f"Look at nvidia-smi itself: the driver may need a restart; {ON_PURPOSE}",
+            ) from None
+    if not found:
+        raise GpuError("nvidia-smi finds no GPU.", f"Look at the driver's installation, {ON_PURPOSE}")
+    return tuple(found)
+
+
+def check(image: str, built: Sequence[Built], found: Sequence[Card], least_free_gb: float) -> None:
+    """Raises `GpuError`, naming both sides and the mend, for the first thing that does not fit."""
+    able = [framework for framework in built if framework.cuda]
+    if not able:
+        raise no_cuda(image)
+    for framework in able:
+        for card in found:
+            _check_driver(image, framework, card)
+            _check_capability(framework, card)
+    for card in found:
+        if card.free < least_free_gb * 1024:
+            raise GpuError(
+                f"GPU {card} has {card.free / 1024:.1f} of {card.total / 1024:.1f} GB free; "
+                f"{least_free_gb:g} GB are asked for.",
+                "nvidia-smi shows who uses it. Wait, take another one (--gpus device=N), "
+                "or lower gpu_free_gb in trainer.yaml.",
+            )
+
+
+def no_cuda(image: str) -> GpuError:
+    """The error for a GPU that is asked for in an image whose framework cannot use any."""
+    return GpuError(
+        f"The image {image} has nothing in it that uses a GPU.",
+        f"Choose one that has: --image gpu for TensorFlow (`trainer images` lists them); {ON_PURPOSE}",
+    )
+
+
+def _check_driver(image: str, built: Built, card: Card) -> None:
+    major = int((built.cuda or "0").split(".")[0])
+    # A generation that is newer than this table needs what the newest known one needs, at least.
+    oldest = _OLDEST_DRIVER.get(major, _OLDEST_DRIVER[max(_OLDEST_DRIVER)] if major > 13 else "0")
+    if _numbers(card.driver) < _numbers(oldest):
+        raise GpuError(
+            f"The NVIDIA driver is {card.driver}; the CUDA {built.cuda} of {image} needs {oldest} at least.",
+            f"Update the driver, {ON_PURPOSE}",
+        )
+
+
+def _check_capability(built: Built, card: Card) -> None:
+    if not any(_runs_on(architecture, card.capability) for architecture in built.architectures):
+        raise GpuError(
+            f"GPU {card} has compute capability {card.capability[0]}.{card.capability[1]}; "
+            f"{built.framework} was built for {', '.join(built.architectures)}.",
+            f"Use another card (--gpus device=N) or an image with another version of it, {ON_PURPOSE}",
+        )
+
+
+def _runs_on(architecture: str, capability: tuple[int, int]) -> bool:
+    """Machine code runs on its own generation from its revision on; PTX on everything that is newer.
+
+    "CUDA C++ Programming Guide", sections "Binary Compatibility" and "PTX Compatibility". A letter at the end
+    (sm_90a) ties the code to that very capability.
+    """
+    told = re.fullmatch(r"(sm|compute)_(\d+)(\d)([a-z]?)", architecture)
+    if not told:
+        return False
+    made_for = (int(told[2]), int(told[3]))
+    if told[4]:
+        return capability == made_for
+    if told[1] == "compute":
+        return capability >= made_for
+    return capability[0] == made_for[0] and capability[1] >= made_for[1]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version)))

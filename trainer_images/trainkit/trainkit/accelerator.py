@@ -1,0 +1,67 @@
+"""GPUs: what the framework of this image was built for, and whether a run sees those it was given.
+
+`python -m trainkit.accelerator` prints the first as JSON; `trainer run --gpus` compares it with the machine.
+"""
+
+import json
+import os
+from importlib.util import find_spec
+from typing import TypedDict
+
+from trainkit.errors import InputError
+
+
+class Built(TypedDict):
+    """A framework's own words about its build. `cuda` is None where it has none."""
+
+    framework: str
+    cuda: str | None
+    architectures: list[str]
+    """`sm_90` is machine code for compute capability 9.0, `compute_90` is what later cards can translate."""
+
+
+def built_for() -> list[Built]:
+    """One entry for each framework of this environment that could use a GPU."""
+    found = []
+    if find_spec("tensorflow"):
+        found.append(_tensorflow())
+    if find_spec("torch"):
+        found.append(_torch())
+    return found
+
+
+def require_gpus(framework: str, seen: int) -> None:
+    """Raise `InputError` if this run was given GPUs ($TRAINER_GPUS) and the framework sees none of them."""
+    asked = os.environ.get("TRAINER_GPUS", "none")
+    if asked != "none" and seen == 0:
+        raise InputError(
+            f"{framework} sees no GPU, but the run was started with --gpus {asked}.",
+            "See the framework's own messages above; --gpus none runs on the CPU on purpose.",
+        )
+
+
+def _tensorflow() -> Built:
+    import tensorflow
+
+    said = tensorflow.sysconfig.get_build_info()
+    return Built(
+        framework=f"TensorFlow {tensorflow.__version__}",
+        cuda=said.get("cuda_version"),
+        architectures=list(said.get("cuda_compute_capabilities", [])),
+    )
+
+
+def _torch() -> Built:
+    import torch
+
+    # torch.cuda.get_arch_list() answers only where there is a GPU, in some versions.
+    flags = torch._C._cuda_getArchFlags() if torch.version.cuda else None
+    return Built(
+        framework=f"PyTorch {torch.__version__}",
+        cuda=torch.version.cuda,
+        architectures=(flags or "").split(),
+    )
+
+
+if __name__ == "__main__":
+    print(json.dumps(built_for()))
