@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import docker
 import pytest
-from support import Site
+from support import REPOSITORY, Site
 from trainer import engine, server, workspace
 from trainer.errors import EngineError
 
@@ -45,3 +47,27 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     ours = f"trainer.workspace={server.identity(workspace.find(site.root))}"
     assert client.containers.list(all=True, filters={"label": ours}) == []
     assert site.leftovers() == []
+
+
+def _images(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if (Path(folder) / name / "image.yaml").exists()]
+
+
+@pytest.fixture
+def small(client: docker.DockerClient, tmp_path: Path) -> Iterator[Path]:
+    """A workspace whose images hold nothing but trainkit: they build in seconds, and are gone afterwards."""
+    (tmp_path / "trainer.yaml").touch()
+    ours = tmp_path / "trainer_images"
+    shutil.copytree(REPOSITORY / "trainer_images", ours, ignore=_images)
+    for name, said in (
+        ("test-parent", "{}"),
+        ("test-child", "inherits: test-parent"),
+        ("test-cuda", "gpu: true"),
+    ):
+        (ours / name).mkdir()
+        (ours / name / "image.yaml").write_text(said)
+        (ours / name / "requirements.txt").touch()
+    yield tmp_path
+    for tag in [tag for image in client.images.list() for tag in image.tags]:
+        if tag.startswith("trainer/test-"):
+            client.images.remove(tag, force=True)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import docker
-import pytest
-from support import REPOSITORY, Site
+from support import Site
 from trainer import images, workspace
 
 
@@ -45,38 +43,14 @@ def test_images_lists_what_is_there(site: Site) -> None:
     assert {row["status"] for row in others if row["name"] == "sklearn"} == {"stale"}
 
 
-def _images(folder: str, names: list[str]) -> list[str]:
-    return [name for name in names if (Path(folder) / name / "image.yaml").exists()]
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    """A workspace whose images hold nothing but trainkit: they build in seconds."""
-    (tmp_path / "trainer.yaml").touch()
-    ours = tmp_path / "trainer_images"
-    shutil.copytree(REPOSITORY / "trainer_images", ours, ignore=_images)
-    for name, said in (("test-parent", "{}"), ("test-child", "inherits: test-parent")):
-        (ours / name).mkdir()
-        (ours / name / "image.yaml").write_text(said)
-        (ours / name / "requirements.txt").touch()
-    return tmp_path
-
-
 def test_a_child_image_is_built_on_its_parent(small: Path, site: Site, client: docker.DockerClient) -> None:
-    try:
-        done = site.trainer("--workspace", str(small), "build-image", "test-child")
-        assert done.code == 0, done.err
-        here = workspace.find(small)
-        child = images.plan(here, images.spec(here, "test-child"))
-        assert child.parent
-        layers = {
-            tag: client.api.inspect_image(tag)["RootFS"]["Layers"] for tag in (child.tag, child.parent.tag)
-        }
-        assert layers[child.tag][: len(layers[child.parent.tag])] == layers[child.parent.tag]
-    finally:
-        for tag in [tag for image in client.images.list() for tag in image.tags]:
-            if tag.startswith("trainer/test-"):
-                client.images.remove(tag, force=True)
+    done = site.trainer("--workspace", str(small), "build-image", "test-child")
+    assert done.code == 0, done.err
+    here = workspace.find(small)
+    child = images.plan(here, images.spec(here, "test-child"))
+    assert child.parent
+    layers = {tag: client.api.inspect_image(tag)["RootFS"]["Layers"] for tag in (child.tag, child.parent.tag)}
+    assert layers[child.tag][: len(layers[child.parent.tag])] == layers[child.parent.tag]
 
 
 def test_a_build_that_fails_says_why_and_where_the_log_is(small: Path, site: Site) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from trainer import backends
+from trainer import backends, build, container, gpu, images, process
 from trainer.backends import Launch, shell_variables
 from trainer.backends import docker as backend
 from trainer.errors import BadInput, EngineError, GpuError, RunLost, TrackingError
@@ -129,7 +129,7 @@ def test_without_a_limit_there_is_none(client: "docker.DockerClient", tmp_path: 
     ],
 )
 def test_gpus_as_docker_run_asks_for_them(gpus: str, requests: object) -> None:
-    assert backend.device_requests(gpus) == requests
+    assert container.device_requests(gpus) == requests
 
 
 @pytest.mark.parametrize(
@@ -226,8 +226,98 @@ def test_without_an_engine(workspace: Workspace) -> None:
         ("driver failed programming external connectivity", RunLost),
     ],
 )
-def test_why_a_container_did_not_start(tmp_path: Path, text: str, kind: type[Exception]) -> None:
-    assert type(backend._start_failure(run_plan(tmp_path, gpus="all"), RuntimeError(text))) is kind
+def test_why_a_container_did_not_start(text: str, kind: type[Exception]) -> None:
+    assert type(container.start_failure("all", RuntimeError(text))) is kind
+
+
+CARD = "0, NVIDIA H200, 570.124.06, 9.0, 143000, 143771\n"
+BUILT = '[{"framework": "TensorFlow 2.21.0", "cuda": "12.5", "architectures": ["sm_80", "compute_90"]}]'
+
+
+@pytest.fixture
+def cuda(workspace: Workspace, client: "docker.DockerClient") -> tuple[backend.DockerBackend, RunPlan]:
+    """A backend that has not been asked anything, and a plan with a GPU in an image that has CUDA."""
+    put(workspace.images / "small" / "requirements.txt", "mlflow==3\nnvidia-cuda-runtime-cu12==12.9.79\n")
+    image = images.plan(workspace, images.spec(workspace, "small"))
+    docker_backend = backend.DockerBackend(workspace)
+    docker_backend._client = client
+    return docker_backend, run_plan(workspace.root, image=image, gpus="all")
+
+
+def answers(
+    monkeypatch: pytest.MonkeyPatch, smi: container.Output, built: str = BUILT
+) -> list[tuple[str, str]]:
+    """Containers answer as told: there is no GPU here. Returns what is run, and with which GPUs."""
+    asked: list[tuple[str, str]] = []
+
+    def run(_: object, image: str, command: tuple[str, ...], *, gpus: str = "none") -> container.Output:
+        assert image.startswith("trainer/small:")
+        asked.append((command[0], gpus))
+        return smi if command == gpu.QUERY else container.Output(0, built, "noise")
+
+    monkeypatch.setattr(backend, "run", run)
+    return asked
+
+
+def test_gpus_that_suit_the_image_are_asked_for_what_they_are(
+    cuda: tuple[backend.DockerBackend, RunPlan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = answers(monkeypatch, container.Output(0, CARD, ""))
+    cuda[0].preflight(cuda[1])
+    assert asked == [("nvidia-smi", "all"), ("python", "none")]
+    cuda[0].preflight(cuda[1])  # what the image was built for is remembered
+    assert asked[2:] == [("nvidia-smi", "all")]
+
+
+def test_gpus_that_do_not_suit_the_image_stop_the_run(
+    cuda: tuple[backend.DockerBackend, RunPlan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(monkeypatch, container.Output(0, CARD.replace("9.0", "7.5"), ""))
+    with pytest.raises(GpuError, match=r"compute capability 7.5; TensorFlow 2.21.0 was built for sm_80"):
+        cuda[0].preflight(cuda[1])
+
+
+def test_a_driver_that_does_not_answer_stops_the_run(
+    cuda: tuple[backend.DockerBackend, RunPlan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(monkeypatch, container.Output(18, "Driver/library version mismatch\n", ""))
+    with fails(GpuError, "nvidia-smi failed in a container with --gpus all: Driver/library version mismatch"):
+        cuda[0].preflight(cuda[1])
+
+
+def test_a_workspace_says_how_much_memory_of_a_gpu_has_to_be_free(
+    cuda: tuple[backend.DockerBackend, RunPlan], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(monkeypatch, container.Output(0, CARD, ""))
+    settings = replace(workspace.settings, gpu_free_gb=200)
+    cuda[0]._workspace = replace(workspace, settings=settings)
+    with pytest.raises(GpuError, match="200 GB are asked for"):
+        cuda[0].preflight(cuda[1])
+
+
+def test_nothing_is_asked_where_no_gpu_is_asked_for(
+    cuda: tuple[backend.DockerBackend, RunPlan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = answers(monkeypatch, container.Output(1, "", ""))
+    cuda[0].preflight(replace(cuda[1], gpus="none"))
+    assert asked == []
+
+
+def test_an_image_without_cuda_is_refused_at_once(workspace: Workspace) -> None:
+    plan = run_plan(workspace.root, image=images.plan(workspace, images.spec(workspace, "small")), gpus="all")
+    with pytest.raises(GpuError, match=f"The image {plan.image.tag} has nothing in it that uses a GPU"):
+        backends.named("docker", workspace).check(plan)
+
+
+def test_gigabytes_are_not_built_for_a_gpu_that_is_not_there(
+    cuda: tuple[backend.DockerBackend, RunPlan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "capture", lambda *_: None)
+    monkeypatch.setattr(build, "image_id", lambda *_: None)
+    with fails(GpuError, "--gpus all: this machine has no usable NVIDIA GPU (nvidia-smi does not answer)."):
+        cuda[0].check(cuda[1])
+    monkeypatch.setattr(build, "image_id", lambda *_: "sha256:1")
+    cuda[0].check(cuda[1])  # a container is asked later
 
 
 def test_a_runs_container_is_found_by_its_name() -> None:

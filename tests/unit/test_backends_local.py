@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from trainer import code, locks, process
+from trainer import code, images, locks, process
 from trainer.backends import End, Job, Launch, local
 from trainer.backends.local import LocalBackend, LocalJob, environment_commands
 from trainer.errors import BadInput, GpuError, ImageError, TrainerError
 from trainer.images import ImagePlan
+from trainer.plan import RunPlan
 from trainer.workspace import Workspace
 
 from unit.helpers import fails, put, run_plan
@@ -213,14 +214,51 @@ def test_a_link_out_of_the_project_is_an_error_of_the_project(
         start("true")
 
 
-def test_a_gpu_that_is_not_there_is_no_slow_run(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def cuda(workspace: Workspace) -> RunPlan:
+    """A plan with a GPU, and its environment with a Python that says what it was built for."""
+    put(workspace.images / "small" / "requirements.txt", "mlflow==3\nnvidia-cuda-runtime==13.0.1\n")
+    image = images.plan(workspace, images.spec(workspace, "small"))
+    plan = run_plan(workspace.root, image=image, gpus="device=1")
+    python = put(
+        LocalBackend(workspace)._environment(image) / "bin" / "python",
+        '#!/bin/sh\necho \'[{"framework": "PyTorch 2.15", "cuda": "13.2", "architectures": ["sm_90"]}]\'\n',
+    )
+    python.chmod(0o755)
+    return plan
+
+
+def _smi(monkeypatch: pytest.MonkeyPatch, folder: Path, answer: str) -> None:
+    put(folder / "nvidia-smi", f"#!/bin/sh\nprintf '{answer}'\n").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def test_a_gpu_that_is_not_there_is_no_slow_run(
+    workspace: Workspace, cuda: RunPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(process, "capture", lambda *_: None)
     with fails(
         GpuError,
-        "--gpus all: this machine has no usable NVIDIA GPU (nvidia-smi does not answer).",
+        "--gpus device=1: this machine has no usable NVIDIA GPU (nvidia-smi does not answer).",
         "Install the driver, or say --gpus none to run on the CPU on purpose.",
     ):
-        start("true", gpus="all")
+        LocalBackend(workspace).check(cuda)
+
+
+def test_a_gpu_for_an_environment_without_cuda_is_no_slow_run(workspace: Workspace) -> None:
+    image = images.plan(workspace, images.spec(workspace, "small"))
+    with pytest.raises(GpuError, match="The image small has nothing in it that uses a GPU"):
+        LocalBackend(workspace).check(run_plan(workspace.root, image=image, gpus="all"))
+
+
+def test_only_the_chosen_gpus_have_to_suit(
+    workspace: Workspace, cuda: RunPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = "0, Tesla, 580.95, 3.7, 9000, 9000", "1, H200, 580.95, 9.0, 9000, 9000"
+    _smi(monkeypatch, tmp_path / "bin", f"{old}\\n{new}\\n")
+    LocalBackend(workspace).preflight(cuda)
+    with pytest.raises(GpuError, match=r"GPU 0 \(Tesla\) has compute capability 3.7"):
+        LocalBackend(workspace).preflight(replace(cuda, gpus="device=0"))
 
 
 @pytest.mark.parametrize(

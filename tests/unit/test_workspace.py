@@ -54,7 +54,7 @@ def test_settings_are_read(tmp_path: Path) -> None:
         (
             "zzz: 1\n",
             "{path} has an unknown setting: zzz",
-            "The settings are base_image, tracking_uri, server_port.",
+            "The settings are base_image, tracking_uri, server_port, gpu_free_gb.",
         ),
         (
             "server_port: many\n",

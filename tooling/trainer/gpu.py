@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from trainer.errors import GpuError
 
@@ -13,6 +15,8 @@ QUERY = (
     "--query-gpu=index,name,driver_version,compute_cap,memory.free,memory.total",
     "--format=csv,noheader,nounits",
 )
+# What an image is asked for its frameworks' own words, as JSON.
+BUILT_FOR = ("python", "-m", "trainkit.accelerator")
 ON_PURPOSE = "or say --gpus none to run on the CPU on purpose."
 # The oldest Linux driver for each CUDA generation, from the "CUDA Toolkit Release Notes", table
 # "CUDA Toolkit and Minimum Required Driver Version for CUDA Minor Version Compatibility".
@@ -42,6 +46,22 @@ class Built:
     framework: str
     cuda: str | None
     architectures: tuple[str, ...]
+
+
+def built_for(remembered: Path, ask: Callable[[], str]) -> list[Built]:
+    """What an image's frameworks were built for. Asking takes seconds, so the answer is kept in a file."""
+    if not remembered.exists():
+        said = [
+            Built(one["framework"], one["cuda"], tuple(one["architectures"])) for one in json.loads(ask())
+        ]
+        remembered.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = remembered.with_suffix(".tmp")
+        unfinished.write_text(json.dumps([asdict(one) for one in said]))
+        unfinished.replace(remembered)
+    return [
+        Built(one["framework"], one["cuda"], tuple(one["architectures"]))
+        for one in json.loads(remembered.read_text())
+    ]
 
 
 def cards(answer: str) -> tuple[Card, ...]:
@@ -80,6 +100,14 @@ def check(image: str, built: Sequence[Built], found: Sequence[Card], least_free_
                 "nvidia-smi shows who uses it. Wait, take another one (--gpus device=N), "
                 "or lower gpu_free_gb in trainer.yaml.",
             )
+
+
+def no_driver(asked: str) -> GpuError:
+    """The error for a GPU that is asked for on a machine whose nvidia-smi does not answer."""
+    return GpuError(
+        f"--gpus {asked}: this machine has no usable NVIDIA GPU (nvidia-smi does not answer).",
+        f"Install the driver, {ON_PURPOSE}",
+    )
 
 
 def no_cuda(image: str) -> GpuError:

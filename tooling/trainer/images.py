@@ -79,6 +79,13 @@ class ImagePlan:
             yield from self.parent.line()
         yield self
 
+    @property
+    def has_cuda(self) -> bool:
+        """Whether a lock of it pins the CUDA runtime, or its image.yaml says that it is for GPUs."""
+        return any(
+            image.spec.gpu or "\nnvidia-cuda-runtime" in image.spec.lock.read_text() for image in self.line()
+        )
+
     def build_command(self, *, anew: bool = False) -> list[str]:
         """The BuildKit build of this image, without its parents; `anew` without what is cached of it.
 

@@ -133,6 +133,9 @@ def _prepare(workspace: Workspace, plan: RunPlan, screen: Screen, tracking_uri: 
     client, own = connect(workspace, backend, known, tracking_uri)
     screen.step(f"Preparing the image {plan.image.tag}")
     image_id = backend.prepare(plan.image, screen.detail)
+    if plan.gpus != "none":
+        screen.step("Looking at the GPUs")
+    backend.preflight(plan)
     if own:
         screen.step("Waiting for the tracking server")
         server.wait(workspace, client.server)

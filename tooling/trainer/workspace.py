@@ -23,6 +23,8 @@ class Settings:
     base_image: str = DEFAULT_BASE_IMAGE
     tracking_uri: str | None = None
     server_port: int = 5000
+    gpu_free_gb: int = 2
+    """A GPU with less memory free than this is in use by somebody else: a run on it is refused."""
 
 
 @dataclass(frozen=True)

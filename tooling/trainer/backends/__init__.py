@@ -84,6 +84,9 @@ class Backend(Protocol):
     def prepare(self, image: ImagePlan, report: Callable[[str], None]) -> str:
         """See to it that the image is there and return its identity; `report` gets the build's lines."""
 
+    def preflight(self, plan: RunPlan) -> None:
+        """Raise, before the run exists, where the GPUs do not suit the image that `prepare` got ready."""
+
     def start(self, plan: RunPlan, launch: Launch) -> Job:
         """Start the job. On failure nothing of it is left behind."""
 

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 from urllib.parse import urlsplit
 
-from trainer import build, engine
+from trainer import build, engine, gpu, process
 from trainer.backends import End, Job, Launch, shell_variables
+from trainer.container import device_requests, run, start_failure
 from trainer.endpoint import CONTAINER_HOST, Server
-from trainer.errors import BadInput, EngineError, GpuError, RunLost, TrackingError
+from trainer.errors import BadInput, EngineError, GpuError, TrackingError
 from trainer.images import ImagePlan
 from trainer.plan import RunPlan, bytes_of, host_ids
 from trainer.server import Bridge
@@ -155,6 +156,14 @@ class DockerBackend:
                 f"{files[0]} is on this machine; the engine at {address} cannot mount it.",
                 "Run on a local engine, or let the script read the data from a URI.",
             )
+        if plan.gpus == "none":
+            return
+        if not plan.image.has_cuda:
+            raise gpu.no_cuda(plan.image.tag)
+        # Not to build gigabytes first: once the image is there, a container is asked instead.
+        is_here = not engine.is_remote(address) and build.image_id(self.client, plan.image.tag) is None
+        if is_here and process.capture(["nvidia-smi", "-L"]) is None:
+            raise gpu.no_driver(plan.gpus)
 
     def bridge(self) -> Bridge | None:
         """This host's address on the containers' network."""
@@ -176,6 +185,21 @@ class DockerBackend:
         """Build the image if it is missing or stale; returns the engine's id of it."""
         return build.ensure(self._workspace, self.client, image, report)[0]
 
+    def preflight(self, plan: RunPlan) -> None:
+        """Compare the GPUs that a container of the image gets with what the image was built for."""
+        if plan.gpus == "none":
+            return
+        tag = plan.image.tag
+        seen = run(self.client, tag, gpu.QUERY, gpus=plan.gpus)
+        if seen.code:
+            raise GpuError(
+                f"nvidia-smi failed in a container with --gpus {plan.gpus}: {(seen.err or seen.out).strip()}",
+                f"Mend the driver or the container toolkit, {gpu.ON_PURPOSE}",
+            )
+        remembered = self._workspace.state / "gpu" / f"{plan.image.digest}.json"
+        built = gpu.built_for(remembered, lambda: run(self.client, tag, gpu.BUILT_FOR).out)
+        gpu.check(tag, built, gpu.cards(seen.out), self._workspace.settings.gpu_free_gb)
+
     def start(self, plan: RunPlan, launch: Launch) -> Job:
         """Create the container, put code and secrets into it, start it."""
         from docker.errors import APIError
@@ -192,7 +216,7 @@ class DockerBackend:
                 try:
                     self.client.api.start(container)
                 except APIError as problem:
-                    raise _start_failure(plan, problem) from None
+                    raise start_failure(plan.gpus, problem) from None
         except BaseException:
             job.remove()
             raise
@@ -238,22 +262,6 @@ def container_config(client: docker.DockerClient, plan: RunPlan, launch: Launch)
     )
 
 
-class _Devices(TypedDict, total=False):
-    count: int
-    device_ids: list[str]
-    capabilities: list[list[str]]
-
-
-def device_requests(gpus: str) -> list[_Devices]:
-    """What `docker run --gpus` makes of its argument."""
-    capabilities = [["gpu"]]
-    if gpus == "none":
-        return []
-    if gpus.startswith("device="):
-        return [{"device_ids": gpus.removeprefix("device=").split(","), "capabilities": capabilities}]
-    return [{"count": -1 if gpus == "all" else int(gpus), "capabilities": capabilities}]
-
-
 def _private_files(launch: Launch) -> bytes:
     """trainer/ with the start script, the secret variables and MLflow's credentials file, as a tar."""
     uid, gid = host_ids() or (1000, 1000)
@@ -279,13 +287,3 @@ def credentials_file(credentials: tuple[str, str]) -> str:
     """The file ~/.mlflow/credentials, which MLflow's client reads by itself; its parser doubles `%`."""
     username, password = (text.replace("%", "%%") for text in credentials)
     return f"[mlflow]\nmlflow_tracking_username = {username}\nmlflow_tracking_password = {password}\n"
-
-
-def _start_failure(plan: RunPlan, problem: Exception) -> Exception:
-    text = str(getattr(problem, "explanation", "") or problem)
-    if "could not select device driver" in text or "nvidia" in text.lower():
-        return GpuError(
-            f"--gpus {plan.gpus}: the Docker engine cannot give a GPU to a container.",
-            "Install the NVIDIA container toolkit, or say --gpus none to run on the CPU on purpose.",
-        )
-    return RunLost(f"The container could not be started: {text}", "See `docker info` and the engine's log.")

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from trainer import images, locks, process
+from trainer import gpu, images, locks, process
 from trainer.backends import End, Job, Launch, shell_variables
-from trainer.errors import BadInput, GpuError, ImageError
+from trainer.errors import BadInput, ImageError
 from trainer.images import ImagePlan
 from trainer.plan import RunPlan
 from trainer.server import Bridge
@@ -100,11 +100,10 @@ class LocalBackend:
                 "--memory needs a container: the local backend cannot limit memory.",
                 "Leave it out, or use the docker backend.",
             )
+        if plan.gpus != "none" and not plan.image.has_cuda:
+            raise gpu.no_cuda(plan.image.spec.name)
         if plan.gpus != "none" and process.capture(["nvidia-smi", "-L"]) is None:
-            raise GpuError(
-                f"--gpus {plan.gpus}: this machine has no usable NVIDIA GPU (nvidia-smi does not answer).",
-                "Install the driver, or say --gpus none to run on the CPU on purpose.",
-            )
+            raise gpu.no_driver(plan.gpus)
 
     def bridge(self) -> Bridge | None:
         """Processes of this host use its loopback."""
@@ -125,6 +124,21 @@ class LocalBackend:
                     _install(command, report)
                 complete.touch()
         return place.name
+
+    def preflight(self, plan: RunPlan) -> None:
+        """Compare this machine's GPUs with what the environment's frameworks were built for."""
+        if plan.gpus == "none":
+            return
+        place = self._environment(plan.image)
+        asking = [str(place / "bin" / gpu.BUILT_FOR[0]), *gpu.BUILT_FOR[1:]]
+        built = gpu.built_for(place.with_suffix(".gpu.json"), lambda: process.capture(asking) or "[]")
+        chosen = _gpu_variables(plan.gpus).get("CUDA_VISIBLE_DEVICES")
+        found = [
+            card
+            for card in gpu.cards(process.capture(gpu.QUERY) or "")
+            if chosen is None or card.index in chosen.split(",")
+        ]
+        gpu.check(plan.image.spec.name, built, found, self._workspace.settings.gpu_free_gb)
 
     def start(self, plan: RunPlan, launch: Launch) -> Job:
         """Unpack the code in the run's folder and start the command there."""

@@ -1,0 +1,115 @@
+"""A command in a container that is no run: its output, perhaps a file it wrote, and nothing left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
+
+from trainer import engine
+from trainer.errors import GpuError, RunLost
+from trainer.gpu import ON_PURPOSE
+from trainer.plan import host_ids
+
+if TYPE_CHECKING:
+    import docker
+
+
+@dataclass(frozen=True)
+class Output:
+    """How the command ended and what it wrote. `file` is the content of the one asked for, if it is there."""
+
+    code: int
+    out: str
+    err: str
+    file: bytes | None = None
+
+
+def run(
+    client: docker.DockerClient,
+    image: str,
+    command: Sequence[str],
+    *,
+    gpus: str = "none",
+    fetch: str | None = None,
+) -> Output:
+    """Run the command in a container of the image, without a network, as this user, in /tmp.
+
+    `fetch` is the absolute path of a file to bring back. The container is removed whatever happens. Raises
+    `EngineError`, and `GpuError` where the engine cannot give it the GPUs.
+    """
+    from docker.errors import APIError, NotFound
+    from docker.types import DeviceRequest
+
+    ids = host_ids()
+    with engine.failures():
+        container = client.containers.create(
+            image,
+            list(command),
+            working_dir="/tmp",  # noqa: S108 (the container's own)
+            environment={"HOME": "/tmp", "MPLCONFIGDIR": "/tmp"},  # noqa: S108
+            user=f"{ids[0]}:{ids[1]}" if ids else None,
+            network_mode="none",
+            init=True,
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            device_requests=[DeviceRequest(**request) for request in device_requests(gpus)],
+        )
+        try:
+            try:
+                container.start()
+            except APIError as problem:
+                raise start_failure(gpus, problem) from None
+            code = container.wait()["StatusCode"]
+            out, err = (
+                container.logs(stdout=out, stderr=not out).decode(errors="replace") for out in (True, False)
+            )
+            file = None
+            with contextlib.suppress(NotFound):
+                file = _content(b"".join(container.get_archive(fetch)[0])) if fetch else None
+            return Output(code, out, err, file)
+        finally:
+            container.remove(force=True, v=True)
+
+
+def _content(archive: bytes) -> bytes | None:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        file = tar.extractfile(tar.getmembers()[0])
+        return file.read() if file else None
+
+
+class Devices(TypedDict, total=False):
+    """A device request of the engine's API."""
+
+    count: int
+    device_ids: list[str]
+    capabilities: list[list[str]]
+
+
+def device_requests(gpus: str) -> list[Devices]:
+    """What `docker run --gpus` makes of its argument."""
+    capabilities = [["gpu"]]
+    if gpus == "none":
+        return []
+    if gpus.startswith("device="):
+        return [{"device_ids": gpus.removeprefix("device=").split(","), "capabilities": capabilities}]
+    return [{"count": -1 if gpus == "all" else int(gpus), "capabilities": capabilities}]
+
+
+def start_failure(gpus: str, problem: Exception) -> Exception:
+    """What it means that a created container could not be started."""
+    text = str(getattr(problem, "explanation", "") or problem)
+    if "could not select device driver" in text:
+        return GpuError(
+            f"--gpus {gpus}: the Docker engine cannot give a GPU to a container.",
+            f"Install the NVIDIA container toolkit on the engine's machine, {ON_PURPOSE}",
+        )
+    if gpus != "none" and ("nvidia" in text.lower() or "cdi" in text.lower()):
+        return GpuError(
+            f"--gpus {gpus}: the NVIDIA container toolkit failed: {text.strip()}",
+            f"Try `nvidia-smi` on the engine's machine, {ON_PURPOSE}",
+        )
+    return RunLost(f"The container could not be started: {text}", "See `docker info` and the engine's log.")
