@@ -5,6 +5,8 @@ The engine of these tests has no GPU; what is compared where there is one is in 
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import docker
@@ -67,6 +69,18 @@ def test_the_cpu_can_be_had_on_purpose(site: Site, small: Path) -> None:
     done = _run(site, small, "--gpus", "none")
     assert done.code == 0, done.err
     assert "ran" in done.out
+
+
+def test_a_driver_without_the_container_toolkit_is_a_finding_of_the_doctor(
+    site: Site, tmp_path: Path
+) -> None:
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho NVIDIA H200, 570.124.06\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    told = site.trainer("doctor", "--json", env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    [found] = [check for check in json.loads(told.out) if check["name"] == "gpu"]
+    assert found["status"] == "warning"
+    assert found["found"] == "NVIDIA H200, 570.124.06, but the engine has no NVIDIA runtime"
+    assert "nvidia-ctk runtime configure" in found["mend"]
 
 
 def test_a_command_in_a_container_leaves_nothing_but_its_output(

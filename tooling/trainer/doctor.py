@@ -48,7 +48,7 @@ def checks(workspace: Workspace) -> Iterator[Check]:
         yield Check("engine", "failure", problem.message, problem.hint)
     yield _attempt("buildx", _buildx)
     yield _disk(workspace)
-    yield _gpu()
+    yield _gpu(client)
     yield _attempt("secrets", lambda: _secrets(workspace))
     plans: list[images.ImagePlan] = []
     try:
@@ -78,11 +78,19 @@ def _disk(workspace: Workspace) -> Check:
     return Check("disk", "ok", found)
 
 
-def _gpu() -> Check:
+def _gpu(client: docker.DockerClient | None) -> Check:
     cards = process.capture(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"])
     if cards is None:
         return Check("gpu", "ok", "no NVIDIA driver; images that need no GPU run all the same")
-    return Check("gpu", "ok", "; ".join(cards.strip().splitlines()))
+    found = "; ".join(cards.strip().splitlines())
+    if client and "nvidia" not in client.info()["Runtimes"]:
+        return Check(
+            "gpu",
+            "warning",
+            f"{found}, but the engine has no NVIDIA runtime",
+            "Install the NVIDIA container toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker",
+        )
+    return Check("gpu", "ok", found)
 
 
 def _secrets(workspace: Workspace) -> str:
