@@ -1,4 +1,5 @@
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,114 @@ def test_only_what_may_be_a_secret_is_held_back() -> None:
 
 def test_a_text_that_is_no_unicode_is_masked() -> None:
     assert Masker(["hunter2"]).text("caf\udce9 hunter2") == "caf\udce9 ***"
+
+
+def test_a_secret_is_stored_in_a_new_file_for_its_owner_alone(site: Workspace) -> None:
+    site.secrets_file.unlink()
+    secrets.store(site, {"PASSWORD": CANARY})
+    assert secrets.load(site).values == {"PASSWORD": CANARY}
+    assert site.secrets_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_storing_keeps_every_other_line_as_it_is(site: Workspace) -> None:
+    before = "# mine\r\n\r\nA=1\nexport B = two # with a comment\n\nC='x # y'"
+    put(site.secrets_file, before)
+    secrets.store(site, {"NEW": "1'2"})
+    assert site.secrets_file.read_bytes().decode() == before + "\nNEW='1\\'2'\n"
+    secrets.store(site, {"A": "changed", "C": "x # y"})
+    assert site.secrets_file.read_bytes().decode() == before.replace("A=1", "A='changed'") + "\nNEW='1\\'2'\n"
+    assert secrets.load(site).values == {"A": "changed", "B": "two", "C": "x # y", "NEW": "1'2"}
+
+
+def test_of_several_lines_of_one_name_the_one_that_counts_is_set(site: Workspace) -> None:
+    put(site.secrets_file, "A=1\nA=2\n")
+    secrets.store(site, {"A": "3"})
+    assert site.secrets_file.read_text() == "A=1\nA='3'\n"
+    assert secrets.load(site).values == {"A": "3"}
+
+
+def test_storing_what_is_there_touches_nothing(site: Workspace) -> None:
+    before = site.secrets_file.stat()
+    secrets.store(site, {"API_KEY": CANARY})
+    after = site.secrets_file.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+AWKWARD = [
+    " ", "#", "a #b", "'", '"', "\\", "\\\\", "\\'", '\\"', "'\\", "a\\n", "line\nbreak", "line\r\nbreak\r",
+    "\t", "$HOME ${A} `x` $(x)", "=", "a=b", "žluťoučký 🐎", "\ufeff", "\x7f",
+    " both ends ", "'quoted'", '"quoted"',
+]  # fmt: skip
+
+
+def test_whatever_the_value_it_is_read_back_as_it_is(site: Workspace) -> None:
+    chance = random.Random(7)
+    letters = ["\\", "'", '"', "#", " ", "\n", "\r", "=", "$", "a", "é"]
+    values = AWKWARD + ["".join(chance.choices(letters, k=chance.randint(1, 9))) for _ in range(150)]
+    put(site.secrets_file, "\ufeffFIRST=kept\r\n# comment\n")
+    expected = {"FIRST": "kept"}
+    for number, value in enumerate(values):
+        expected[f"V{number % 60}"] = value
+    secrets.store(site, {name: "before" for name in expected if name != "FIRST"})
+    secrets.store(site, {name: value for name, value in expected.items() if name != "FIRST"})
+    assert secrets.load(site).values == expected
+    for value in values[-12:]:  # one after the other, each among what the others left
+        secrets.store(site, {"ALONE": value})
+        assert secrets.load(site).values == {**expected, "ALONE": value}
+
+
+@pytest.mark.parametrize("value", ["", "\udce9"])
+def test_a_value_that_would_not_be_read_back_is_refused_and_nothing_is_written(
+    site: Workspace, value: str
+) -> None:
+    before = site.secrets_file.read_bytes()
+    with fails(SecretsError, f"{site.secrets_file} cannot hold this value of GOOD or BAD."):
+        secrets.store(site, {"GOOD": "1", "BAD": value})
+    assert site.secrets_file.read_bytes() == before
+
+
+def test_storing_refuses_what_loading_refuses_and_leaves_no_trace(site: Workspace) -> None:
+    (site.root / ".gitignore").unlink()
+    site.secrets_file.unlink()
+    with fails(SecretsError, f"git would commit {site.secrets_file}: no .gitignore names it."):
+        secrets.store(site, {"A": "1"})
+    assert not site.secrets_file.exists()
+    put(site.root / ".gitignore", "secrets.env\n")
+    put(site.secrets_file, "not a line\n").chmod(0o600)
+    with fails(SecretsError, f"{site.secrets_file}, line 1: this is not NAME=value."):
+        secrets.store(site, {"A": "1"})
+    assert site.secrets_file.read_text() == "not a line\n"
+    site.secrets_file.chmod(0o644)
+    with fails(SecretsError, f"Other users of this machine can read {site.secrets_file}."):
+        secrets.store(site, {"A": "1"})
+
+
+def test_a_store_that_fails_half_way_leaves_the_old_file_and_nothing_else(
+    site: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = site.secrets_file.read_bytes()
+    monkeypatch.setattr("os.fsync", full)
+    with fails(SecretsError, f"{site.secrets_file} cannot be written: No space left on device."):
+        secrets.store(site, {"A": "1"})
+    assert site.secrets_file.read_bytes() == before
+    assert [path.name for path in site.state.iterdir()] == ["secrets.lock"]
+
+
+def test_several_who_store_at_once_lose_nothing(site: Workspace) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: secrets.store(site, {f"V{number}": str(number)}), range(24)))
+    expected = {"API_KEY": CANARY} | {f"V{number}": str(number) for number in range(24)}
+    assert secrets.load(site).values == expected
+
+
+def test_a_linked_secrets_file_stays_a_link(site: Workspace, tmp_path: Path) -> None:
+    elsewhere = put(tmp_path / "elsewhere" / "kept.env", "A=1\n")
+    elsewhere.chmod(0o600)
+    site.secrets_file.unlink()
+    site.secrets_file.symlink_to(elsewhere)
+    secrets.store(site, {"B": "2"})
+    assert site.secrets_file.is_symlink()
+    assert secrets.load(site).values == {"A": "1", "B": "2"}

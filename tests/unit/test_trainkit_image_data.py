@@ -109,7 +109,7 @@ def test_the_input_of_a_run_names_every_image_and_the_folders_digest(tmp_path: P
     draw(tmp_path / "data_2")
     data = load(tmp_path / "data_2")
     logged = image_data.mlflow_input(data, "validation")
-    assert (logged.name, logged.digest) == ("data_2", data.digest)
+    assert (logged.name, logged.digest) == ("data_2", f"{data.digest}-validation")
     assert len(logged.df) == 4
     assert list(logged.df.columns) == ["path", "label", "bytes", "sha256"]
-    assert image_data.mlflow_input(data, "train").digest == data.digest
+    assert image_data.mlflow_input(data, "train").digest == f"{data.digest}-train"

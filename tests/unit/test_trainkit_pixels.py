@@ -85,6 +85,14 @@ def test_an_animation_is_its_first_frame(tmp_path: Path) -> None:
     assert array[4, 4].tolist() == [255, 0, 0]
 
 
+def test_a_cameras_jpeg_with_a_second_view_is_no_animation(tmp_path: Path) -> None:
+    views = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
+    views[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=views[1:])
+    array, notes = pixels.read(tmp_path / "a.jpg", 8)
+    assert notes == []
+    assert array[4, 4, 0] > 200
+
+
 def test_transparency_is_put_on_white(tmp_path: Path) -> None:
     Image.new("RGBA", (20, 20), (0, 0, 0, 0)).save(tmp_path / "a.png")
     assert pixels.read(tmp_path / "a.png", 8)[0].min() == 255

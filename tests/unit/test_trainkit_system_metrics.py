@@ -46,9 +46,9 @@ class Client:
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> Client:
     client = Client()
-    monkeypatch.setattr(system_metrics.mlflow, "MlflowClient", lambda: client)
+    monkeypatch.setattr("mlflow.MlflowClient", lambda: client)
     run = SimpleNamespace(info=SimpleNamespace(run_id="the-run"))
-    monkeypatch.setattr(system_metrics.mlflow, "active_run", lambda: run)
+    monkeypatch.setattr("mlflow.active_run", lambda: run)
     monkeypatch.setitem(sys.modules, MONITOR, SimpleNamespace(SystemMetricsMonitor=Machine))
     monkeypatch.setattr(system_metrics, "_SAMPLE_S", 0.02)
     return client
@@ -141,8 +141,9 @@ def test_a_short_run_has_points_from_its_start_and_its_end(client: Client, memor
     assert sorted({metric.step for _, metric in client.points}) == [0, 1]
 
 
+@pytest.mark.usefixtures("memory")
 def test_a_server_that_is_gone_is_one_warning_and_no_error(
-    client: Client, memory: list[Memory], capsys: pytest.CaptureFixture[str]
+    client: Client, capsys: pytest.CaptureFixture[str]
 ) -> None:
     client.fails = True
     with system_metrics.system_metrics(seconds=0.01):
@@ -151,13 +152,25 @@ def test_a_server_that_is_gone_is_one_warning_and_no_error(
     assert said == "Warning: some system metrics are missing: the server is gone\n"
 
 
-def test_points_come_again_when_the_server_is_back(client: Client, memory: list[Memory]) -> None:
+@pytest.mark.usefixtures("memory")
+def test_points_come_again_when_the_server_is_back(client: Client) -> None:
     client.fails = True
     with system_metrics.system_metrics(seconds=0.01):
         time.sleep(0.1)
         client.fails = False
         time.sleep(0.1)
     assert client.values("system/container_memory_usage_megabytes")
+
+
+def test_a_server_that_does_not_answer_holds_the_end_up_for_seconds_only(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "log_batch", lambda *_: time.sleep(5))
+    monkeypatch.setattr(system_metrics, "_PATIENCE_S", 0.1)
+    start = time.monotonic()
+    with system_metrics.system_metrics():
+        time.sleep(0.1)
+    assert time.monotonic() - start < 3
 
 
 def test_a_missing_library_is_one_warning(
@@ -172,13 +185,14 @@ def test_a_missing_library_is_one_warning(
     assert not client.points
 
 
-def test_the_error_of_the_training_is_kept(client: Client, memory: list[Memory]) -> None:
+@pytest.mark.usefixtures("memory")
+def test_the_error_of_the_training_is_kept(client: Client) -> None:
     with pytest.raises(ZeroDivisionError), system_metrics.system_metrics(seconds=0.01):
         1 / 0  # noqa: B018
     assert client.points
 
 
 def test_outside_of_a_run_it_says_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system_metrics.mlflow, "active_run", lambda: None)
+    monkeypatch.setattr("mlflow.active_run", lambda: None)
     with pytest.raises(RuntimeError, match="start_run"), system_metrics.system_metrics():
         pass

@@ -13,6 +13,7 @@ from trainer import engine
 from trainer.errors import GpuError, RunLost
 from trainer.gpu import ON_PURPOSE
 from trainer.plan import host_ids
+from trainer.process import deferred_signals
 
 if TYPE_CHECKING:
     import docker
@@ -45,20 +46,23 @@ def run(
     from docker.types import DeviceRequest
 
     ids = host_ids()
+    container = None
     with engine.failures():
-        container = client.containers.create(
-            image,
-            list(command),
-            working_dir="/tmp",  # noqa: S108 (the container's own)
-            environment={"HOME": "/tmp", "MPLCONFIGDIR": "/tmp"},  # noqa: S108
-            user=f"{ids[0]}:{ids[1]}" if ids else None,
-            network_mode="none",
-            init=True,
-            cap_drop=["ALL"],
-            security_opt=["no-new-privileges"],
-            device_requests=[DeviceRequest(**request) for request in device_requests(gpus)],
-        )
         try:
+            # A signal in between would leave a container that nobody knows of.
+            with deferred_signals():
+                container = client.containers.create(
+                    image,
+                    list(command),
+                    working_dir="/tmp",  # noqa: S108 (the container's own)
+                    environment={"HOME": "/tmp", "MPLCONFIGDIR": "/tmp"},  # noqa: S108
+                    user=f"{ids[0]}:{ids[1]}" if ids else None,
+                    network_mode="none",
+                    init=True,
+                    cap_drop=["ALL"],
+                    security_opt=["no-new-privileges"],
+                    device_requests=[DeviceRequest(**request) for request in device_requests(gpus)],
+                )
             try:
                 container.start()
             except APIError as problem:
@@ -72,7 +76,9 @@ def run(
                 file = _content(b"".join(container.get_archive(fetch)[0])) if fetch else None
             return Output(code, out, err, file)
         finally:
-            container.remove(force=True, v=True)
+            if container is not None:
+                with deferred_signals(drop=True):
+                    container.remove(force=True, v=True)
 
 
 def _content(archive: bytes) -> bytes | None:

@@ -75,9 +75,15 @@ class GpuError(TrainerError):
 
 
 class CheckFailed(TrainerError):
-    """`trainer doctor` found something that a run would fail on."""
+    """A check found something that a run would fail on (`trainer doctor`, `trainer data validate`)."""
 
     exit_code = 89
+
+
+class DeployError(TrainerError):
+    """A platform refused a step of a deployment, or what was deployed does not do what it should."""
+
+    exit_code = 90
 
 
 class ScriptFailed(TrainerError):

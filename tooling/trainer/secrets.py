@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import stat
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from trainer import locks
 from trainer.errors import SecretsError
 from trainer.process import capture
 from trainer.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dotenv.parser import Binding
 
 MASK = b"***"
 # Names in secrets.env that are settings rather than secrets: masking them would garble every log.
@@ -51,15 +58,20 @@ def load(workspace: Workspace) -> Secrets:
     is not understood. The line itself is never shown.
     """
     if workspace.secrets_file.exists():
-        for trouble in _leaks(workspace.secrets_file):
-            raise trouble
+        check(workspace)
     return read(workspace)
+
+
+def check(workspace: Workspace) -> None:
+    """Raise `SecretsError` if secrets.env leaks, or would once it is there."""
+    for trouble in _leaks(workspace.secrets_file):
+        raise trouble
 
 
 def read(workspace: Workspace) -> Secrets:
     """Read secrets.env without asking whether it could leak: enough to mask what it holds."""
     path = workspace.secrets_file
-    return Secrets(_parse(path)) if path.exists() else Secrets()
+    return Secrets(_values(path, _bindings(path, path.read_bytes()))) if path.exists() else Secrets()
 
 
 def _leaks(path: Path) -> Iterator[SecretsError]:
@@ -76,19 +88,97 @@ def _leaks(path: Path) -> Iterator[SecretsError]:
                 f"git would commit {path}: no .gitignore names it.",
                 f"echo {path.name} >> {folder / '.gitignore'}",
             )
-    if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if path.exists() and os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         yield SecretsError(f"Other users of this machine can read {path}.", f"chmod 600 {path}")
 
 
-def _parse(path: Path) -> dict[str, str]:
+def store(workspace: Workspace, values: Mapping[str, str]) -> None:
+    """Set these lines of secrets.env, or add them; every other line stays as it is.
+
+    A file that is not there is made, for its owner alone (mode 600). The new content replaces the old in one
+    step, so an interruption leaves either. Raises `SecretsError`, with nothing written, where git would
+    commit the file, where its content is not understood, and for a value that would not be read back as it
+    is: an empty one, or one that is no text.
+    """
+    path = workspace.secrets_file
+    with locks.exclusive(workspace.state / "secrets.lock"):
+        check(workspace)
+        old = path.read_bytes() if path.exists() else b""
+        content = _changed(path, old, values)
+        if content != old:
+            _replace(path, content, workspace.state)
+
+
+def _changed(path: Path, old: bytes, values: Mapping[str, str]) -> bytes:
+    """The content with these values, proven to be read back with them and with all others as before."""
+    before = _values(path, _bindings(path, old))
+    bindings = _bindings(path, old, newline="")
+    pieces = [binding.original.string for binding in bindings]
+    for name, value in values.items():
+        # Of several lines of one name the last is the one that counts.
+        place = max((at for at, binding in enumerate(bindings) if binding.key == name), default=None)
+        line = f"{name}={_quoted(value)}\n"
+        if place is None:
+            if pieces and not pieces[-1].endswith(("\n", "\r")):
+                pieces[-1] += "\n"
+            pieces.append(line)
+        elif before.get(name) != value:
+            blank = len(pieces[place]) - len(pieces[place].lstrip())
+            pieces[place] = pieces[place][:blank] + line
+    try:
+        mark = "\ufeff" if old.startswith("\ufeff".encode()) else ""
+        content = (mark + "".join(pieces)).encode()
+        after = _values(path, _bindings(path, content))
+    except (UnicodeEncodeError, SecretsError):
+        after = {}
+    if after != {**before, **values}:
+        raise SecretsError(
+            f"{path} cannot hold this value of {' or '.join(values)}.",
+            "A value must be text and not empty. Nothing was written.",
+        )
+    return content
+
+
+def _quoted(value: str) -> str:
+    """In single quotes, between which nothing but the quote itself and a backslash has a meaning.
+
+    A carriage return takes double quotes: as it is, it would be read as the end of a line.
+    """
+    escaped = value.replace("\\", r"\\")
+    if "\r" in value:
+        return '"' + escaped.replace('"', r"\"").replace("\r", r"\r") + '"'
+    return "'" + escaped.replace("'", r"\'") + "'"
+
+
+def _replace(path: Path, content: bytes, beside: Path) -> None:
+    # Not beside the file itself: nobody's .gitignore knows the temporary name.
+    descriptor, temporary = tempfile.mkstemp(dir=beside)  # mode 600
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path.resolve())
+    except OSError as problem:
+        raise SecretsError(
+            f"{path} cannot be written: {problem.strerror}.", "It is as it was. Mend that and try again."
+        ) from None
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _bindings(path: Path, content: bytes, newline: str | None = None) -> list[Binding]:
     from dotenv.parser import parse_stream
 
+    stream = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline=newline)
+    try:
+        return list(parse_stream(stream))
+    except UnicodeDecodeError:
+        raise SecretsError(f"{path} is not UTF-8 text.", "Save it as UTF-8.") from None
+
+
+def _values(path: Path, bindings: Iterable[Binding]) -> dict[str, str]:
     values: dict[str, str] = {}
-    with path.open(encoding="utf-8") as stream:
-        try:
-            bindings = list(parse_stream(stream))
-        except UnicodeDecodeError:
-            raise SecretsError(f"{path} is not UTF-8 text.", "Save it as UTF-8.") from None
     for binding in bindings:
         if binding.error or (binding.key is not None and binding.value is None):
             raise SecretsError(

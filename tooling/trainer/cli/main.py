@@ -10,16 +10,19 @@ from pathlib import Path
 
 import click
 from click.exceptions import NoArgsIsHelpError
+from trainkit.errors import InputError
 
 from trainer.cli import screen
 from trainer.cli.completion import completion
 from trainer.cli.context import choose_workspace
+from trainer.cli.data import data
 from trainer.cli.doctor import doctor
 from trainer.cli.images import build_image, images
+from trainer.cli.layers import layers
 from trainer.cli.reconcile import reconcile
 from trainer.cli.run import run
 from trainer.cli.server import server, ui
-from trainer.errors import Interrupted, TrainerError
+from trainer.errors import BadInput, Interrupted, TrainerError
 
 
 @click.group(
@@ -39,7 +42,7 @@ def cli() -> None:
     """Run training projects in the right container, tracked and reproducible."""
 
 
-for command in (run, build_image, images, server, ui, doctor, reconcile, completion):
+for command in (run, build_image, images, data, layers, server, ui, doctor, reconcile, completion):
     cli.add_command(command)
 
 
@@ -71,6 +74,8 @@ def explain(problem: BaseException) -> tuple[str, str, int]:
     match problem:
         case TrainerError():
             return problem.message, problem.hint, problem.exit_code
+        case InputError():
+            return problem.message, problem.hint, BadInput.exit_code
         case click.UsageError(ctx=click.Context() as context):
             return problem.format_message(), f"{context.command_path} --help", problem.exit_code
         case click.ClickException():

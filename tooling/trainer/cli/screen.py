@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -13,7 +14,11 @@ import click
 from trainer.tracking import Run
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
     from rich.status import Status
+
+_LINE_EVERY_S = 5
 
 
 class Progress:
@@ -78,6 +83,49 @@ class Progress:
             self._status = None
 
 
+class Bar:
+    """Shows how far a long command is: a bar in a terminal, a line every few seconds elsewhere."""
+
+    def __init__(self) -> None:
+        self._rich: RichProgress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._last = time.monotonic()
+
+    def __enter__(self) -> Bar:
+        """Begin; nothing is shown before the first step."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take the bar away."""
+        if self._rich:
+            self._rich.stop()
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """So many of the step's items are done."""
+        if sys.stderr.isatty():
+            self._show(step, done, total)
+        elif time.monotonic() - self._last > _LINE_EVERY_S:
+            self._last = time.monotonic()
+            click.echo(f"{step}: {done} of {total}", err=True)
+
+    def _show(self, step: str, done: int, total: int) -> None:
+        if self._rich is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
+            self._rich = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._rich.start()
+        if step not in self._tasks:
+            self._tasks[step] = self._rich.add_task(step, total=total)
+        self._rich.update(self._tasks[step], completed=done, total=total)
+
+
 def style(text: str, *, fg: str | None = None, bold: bool = False, underline: bool = False) -> str:
     """`text` in a colour; click leaves it out where there is no terminal, and we where NO_COLOR is set."""
     return text if os.environ.get("NO_COLOR") else click.style(text, fg=fg, bold=bold, underline=underline)
@@ -89,14 +137,17 @@ def _escape(text: str) -> str:
     return escape(text)
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table: aligned columns with a heading, the same in a terminal and in a pipe."""
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int = 0) -> None:
+    """Print a table: aligned columns with a heading, the same in a terminal and in a pipe.
+
+    The last `numbers` columns are aligned at their right.
+    """
     from rich.console import Console
     from rich.table import Table
 
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        shown.add_column(heading, overflow="fold")
+    for left, heading in zip(range(len(headings), 0, -1), headings, strict=True):
+        shown.add_column(heading, overflow="fold", justify="right" if left <= numbers else "left")
     for row in rows:
         shown.add_row(*map(_escape, row))
     # Without a terminal nothing is to be folded to a guessed width.

@@ -3,33 +3,45 @@
 They are plain Figure objects: pyplot keeps every figure alive in a global list, and needs a backend.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics
 
 INK = "#333333"
+# With more classes than these, numbers in cells and names in legends cannot be read.
+MOST_CELLS = 60
+MOST_CURVES = 20
 
 
 def confusion_matrix(truth: ArrayLike, predicted: ArrayLike, class_names: Sequence[str]) -> Figure:
-    """Counts of true (rows) against predicted classes (columns), shaded by the share of the row."""
+    """Counts of true (rows) against predicted classes (columns), shaded by the share of the row.
+
+    With more than 60 classes it is shaded only.
+    """
     counts = metrics.confusion_matrix(truth, predicted, labels=class_names)
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
     size = len(class_names)
-    side = 3.2 + 0.42 * size
-    figure = Figure(figsize=(side + 0.6, side), dpi=150, layout="constrained")
+    side = 3.2 + 0.42 * size if size <= MOST_CELLS else 9
+    names = [_short(name, 24) for name in class_names] if size <= MOST_CELLS else []
+    longest = max(map(len, names), default=0)
+    crowded = longest > (4 if size > 4 else 8)
+    room = 0.08 * longest if crowded else 0
+    figure = Figure(figsize=(side + room + 0.6, side + room), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(counts):
-        shade = "white" if shares[row, column] > 0.5 else INK if count else "#bbbbbb"
-        axes.text(column, row, str(count), ha="center", va="center", color=shade)
-    crowded = size > 4 and max(map(len, class_names)) > 4
-    axes.set_xticks(range(size), class_names, rotation=90 if crowded else 0)
-    axes.set_yticks(range(size), class_names)
+    if size <= MOST_CELLS:
+        for (row, column), count in np.ndenumerate(counts):
+            shade = "white" if shares[row, column] > 0.5 else INK if count else "#bbbbbb"
+            axes.text(column, row, str(count), ha="center", va="center", color=shade)
+        axes.set_xticks(range(size), names, rotation=90 if crowded else 0)
+        axes.set_yticks(range(size), names)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     right = np.trace(counts)
@@ -44,10 +56,12 @@ def confusion_matrix(truth: ArrayLike, predicted: ArrayLike, class_names: Sequen
 def roc_curves(truth: ArrayLike, probabilities: ArrayLike, class_names: Sequence[str]) -> Figure:
     """One curve a class against the rest, with their macro average; for two classes, the second's alone.
 
-    `probabilities` has a column for each of `class_names`, in that order.
+    `probabilities` has a column for each of `class_names`, in that order. A class without a sample, or with
+    all of them, has no curve. With more than 20 curves only the average is named.
     """
     labels, scores = np.asarray(truth), np.asarray(probabilities)
-    shown = range(len(class_names)) if len(class_names) > 2 else [1]
+    wanted = range(len(class_names)) if len(class_names) > 2 else [1]
+    shown = [i for i in wanted if 0 < np.count_nonzero(labels == class_names[i]) < len(labels)]
     curves = {class_names[i]: metrics.roc_curve(labels == class_names[i], scores[:, i])[:2] for i in shown}
     figure = Figure(figsize=(11, 5.6), dpi=150, layout="constrained")
     # Good classifiers crowd into the top left corner, so it is drawn a second time, enlarged.
@@ -66,9 +80,10 @@ def roc_curves(truth: ArrayLike, probabilities: ArrayLike, class_names: Sequence
 
 def _draw_curves(axes: Axes, curves: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]) -> None:
     palette = colormaps["tab10"] if len(curves) <= 10 else colormaps["turbo"].resampled(len(curves))
+    named = len(curves) <= MOST_CURVES
     for position, (name, (false_rate, true_rate)) in enumerate(curves.items()):
-        area = metrics.auc(false_rate, true_rate)
-        axes.plot(false_rate, true_rate, color=palette(position), lw=1.5, label=f"{name}  {area:.4f}")
+        label = f"{_short(name, 24)}  {metrics.auc(false_rate, true_rate):.4f}" if named else None
+        axes.plot(false_rate, true_rate, color=palette(position), lw=1.5 if named else 0.5, label=label)
     if len(curves) > 1:
         grid = np.unique(np.concatenate([false_rate for false_rate, _ in curves.values()]))
         mean = np.mean([np.interp(grid, *curve) for curve in curves.values()], axis=0)
@@ -79,3 +94,89 @@ def _draw_curves(axes: Axes, curves: dict[str, tuple[NDArray[np.float64], NDArra
     axes.set_aspect("equal")
     axes.grid(color="#eeeeee")
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def curves(
+    history: Sequence[Mapping[str, float]], phases: Mapping[str, int] | None = None, best: int | None = None
+) -> Figure:
+    """Loss and accuracy by epoch, of training and validation.
+
+    `history` has one mapping an epoch, the first being epoch 1, with `loss`, `accuracy`, `val_loss` and
+    `val_accuracy` (what is missing is not drawn). `phases` are names and their first epochs; a line stands
+    before each but the first. `best` is the epoch whose weights are kept.
+    """
+    figure = Figure(figsize=(11, 4.4), dpi=150, layout="constrained")
+    panels = figure.subplots(1, 2)
+    for axes, quantity in zip(panels, ("loss", "accuracy"), strict=True):
+        _draw_epochs(axes, history, quantity)
+        _draw_phases(axes, phases or {})
+        if best is not None:
+            axes.axvline(best, color="#2ca02c", lw=1, ls=(0, (4, 3)), zorder=1, label=f"kept: epoch {best}")
+        axes.set(xlabel="epoch", ylabel=quantity, xlim=(0.5, len(history) + 0.5))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.grid(color="#eeeeee")
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylim(0, 1.05 * panels[0].get_ylim()[1])
+    panels[1].set_ylim(0, 1.02)
+    panels[1].legend(loc="lower right", fontsize="small", framealpha=1)
+    return figure
+
+
+def _draw_epochs(axes: Axes, history: Sequence[Mapping[str, float]], quantity: str) -> None:
+    for prefix, name, color in (("", "training", "#7f7f7f"), ("val_", "validation", "#1f77b4")):
+        epochs = [epoch for epoch, values in enumerate(history, 1) if prefix + quantity in values]
+        values = [history[epoch - 1][prefix + quantity] for epoch in epochs]
+        # A marker, because one epoch alone makes no line.
+        axes.plot(epochs, values, color=color, lw=1.8, marker="o", ms=3, label=name)
+
+
+def _draw_phases(axes: Axes, phases: Mapping[str, int]) -> None:
+    for name, first in phases.items():
+        start = first - 0.5
+        if first > 1:
+            axes.axvline(start, color="#aaaaaa", lw=1)
+        axes.text(start, 1.01, name, transform=axes.get_xaxis_transform(), color="#666666", size=9)
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A picture, (height, width, 3) uint8, its class, and the wrong one that got `probability`."""
+
+    picture: NDArray[np.uint8] = field(repr=False)
+    truth: str
+    predicted: str
+    probability: float
+
+
+def worst_mistakes(mistakes: Sequence[Mistake], *, wrong: int, total: int) -> Figure:
+    """The pictures, four in a row, with "true → predicted" and the latter's probability.
+
+    `wrong` counts all mistakes, `total` all pictures.
+    """
+    columns = 4
+    said = f"{wrong} of {total} pictures classified wrongly"
+    if len(mistakes) < wrong:
+        said += f"; the {len(mistakes)} surest mistakes"
+    if not mistakes:
+        figure = Figure(figsize=(9, 1), dpi=110)
+        figure.text(0.5, 0.5, said, ha="center", va="center", size="large", color=INK)
+        return figure
+    rows = -(-len(mistakes) // columns)
+    figure = Figure(figsize=(9, 0.6 + 2.6 * rows), dpi=110, layout="constrained")
+    figure.suptitle(said, color=INK)
+    for position, mistake in enumerate(mistakes):
+        axes = figure.add_subplot(rows, columns, position + 1)
+        axes.imshow(mistake.picture)
+        truth, predicted = _short(mistake.truth, 22), _short(mistake.predicted, 22)
+        axes.set_title(f"{truth}\n→ {predicted}  {mistake.probability:.0%}", size=8.5, color=INK)
+        axes.set_axis_off()
+    return figure
+
+
+def _short(name: str, most: int) -> str:
+    """The name, its middle left out where it is longer: the ends tell similar names apart."""
+    if len(name) <= most:
+        return name
+    end = (most - 1) // 2
+    return f"{name[: most - 1 - end]}…{name[-end:]}"

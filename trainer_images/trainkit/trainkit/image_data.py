@@ -1,10 +1,12 @@
 """An image folder as training, validation and test pixels, and as an input of an MLflow run."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.data import from_pandas
@@ -131,7 +133,7 @@ def class_weights(part: Part, classes: int) -> NDArray[np.float64]:
 def mlflow_input(data: ImageData, split: str) -> PandasDataset:
     """One split as what `mlflow.log_input` takes: a manifest of path, class, bytes and SHA-256.
 
-    Its digest is that of the whole folder, so that it names the same state for every split.
+    Its digest is that of the whole folder, with the split's name: a server keeps one input of each digest.
     """
     images = data.parts[split].images
     manifest = pd.DataFrame(
@@ -142,4 +144,13 @@ def mlflow_input(data: ImageData, split: str) -> PandasDataset:
             "sha256": [data.digests[image.path] for image in images],
         }
     )
-    return from_pandas(manifest, str(data.folder.root), targets="label", name=data.name, digest=data.digest)
+    digest = f"{data.digest}-{split}"
+    return from_pandas(manifest, str(data.folder.root), targets="label", name=data.name, digest=digest)
+
+
+def log_inputs(data: ImageData) -> None:
+    """Log every split as an input of the active MLflow run."""
+    # MLflow warns of integers that could be missing in a table, and of a folder being a folder in two ways.
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        for split in data.parts:
+            mlflow.log_input(mlflow_input(data, split), context="training" if split == TRAIN else split)

@@ -49,7 +49,7 @@ def load(paths: Sequence[Path], digests: Sequence[str], size: int, cache: Path) 
     if array_file.exists():
         os.utime(array_file)  # so that what is used is not the oldest
         return Pixels(np.load(array_file, mmap_mode="r"), json.loads(notes_file.read_text()), from_cache=True)
-    _remove_stale(folder)
+    remove_stale(folder)
     unfinished = folder / f"{key}.{uuid.uuid4().hex}.tmp"
     try:
         converted = _decode(paths, size, unfinished)
@@ -128,7 +128,8 @@ class opened:  # noqa: N801 (used like a function)
 def peculiarities(image: Image.Image) -> list[str]:
     """What `rgb` has to convert, in words that a count can stand before: "CMYK", "16-bit", "animated", …."""
     found = []
-    if getattr(image, "n_frames", 1) > 1:
+    # An MPO is a camera's JPEG with a preview or a second view after it.
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
         found.append("animated (its first frame is used)")
     if image.mode.startswith("I") or image.mode == "F":
         found.append("16-bit")
@@ -159,8 +160,8 @@ def _replace_text(path: Path, text: str) -> None:
     unfinished.replace(path)
 
 
-def _remove_stale(folder: Path) -> None:
-    """What killed runs left unfinished."""
+def remove_stale(folder: Path) -> None:
+    """Remove what killed runs left unfinished."""
     for path in folder.glob("*.tmp"):
         if path.stat().st_mtime < time.time() - _STALE_S:
             path.unlink(missing_ok=True)

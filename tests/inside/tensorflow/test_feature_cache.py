@@ -1,0 +1,155 @@
+"""Features of a frozen backbone. Run in the tensorflow image, without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from conftest import draw
+from trainkit import architectures, feature_cache, image_data, keras_models, keras_training
+from trainkit.image_data import ImageData
+from trainkit.keras_training import Schedule
+
+NAME = "efficientnetb0"
+
+
+def backbone(name: str = NAME, size: int = 32) -> keras.Model:
+    """A small network that goes by the name of a backbone: it is built and traced in no time."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((size, size, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Conv2D(16, 5, strides=3, activation="relu")(x)
+    model = keras.Model(inputs, keras.layers.GlobalMaxPooling2D()(x), name=name)
+    model.trainable = False
+    return model
+
+
+@pytest.fixture(scope="module")
+def base() -> keras.Model:
+    return backbone()
+
+
+def load(base: keras.Model, data: ImageData, cache: Path) -> feature_cache.Features:
+    return feature_cache.load(base, "some", data, 16, cache)
+
+
+@pytest.mark.usefixtures("run")
+def test_features_are_what_the_backbone_answers_for_each_image(
+    base: keras.Model, data: ImageData, places: Path
+) -> None:
+    found = load(base, data, places / "cache")
+    training, validation = found.both(data, None)
+    preprocess = architectures.BACKBONES[NAME].preprocess
+    for part, samples in ((data.train, training), (data.validation, validation)):
+        direct = np.asarray(base(preprocess(part.pixels().astype(np.float32)), training=False))
+        assert direct.std(axis=0).max() > 0.01, "features that are all the same would equal anything"
+        np.testing.assert_allclose(samples.inputs(np.arange(len(part))), direct, rtol=1e-3, atol=1e-4)
+        np.testing.assert_array_equal(samples.labels, part.labels)
+
+
+@pytest.mark.usefixtures("run")
+def test_a_second_run_computes_nothing(
+    base: keras.Model, data: ImageData, places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = load(base, data, places / "cache")
+    monkeypatch.setattr(feature_cache, "_compute", lambda *_: pytest.fail("computed again"))
+    second = load(base, data, places / "cache")
+    assert (first.from_cache, second.from_cache) == (False, True)
+    np.testing.assert_array_equal(first.array, second.array)
+
+
+@pytest.mark.usefixtures("run")
+def test_a_head_learns_from_features_what_it_learns_through_the_backbone(
+    base: keras.Model, data: ImageData, places: Path
+) -> None:
+    results = []
+    for cached in (True, False):
+        keras.utils.set_random_seed(0)
+        head = keras_models.head(base.output_shape[-1], 3, dropout=0.2)
+        learner = head if cached else keras_models.transfer(base, head, augment=False)
+        samples = (
+            load(base, data, places / "cache").both(data, None)
+            if cached
+            else (keras_training.samples(data.train), keras_training.samples(data.validation))
+        )
+        keras_training.compile_model(learner, "adam", 0.01)
+        schedule = Schedule(3, 16, 0, 1, phase=f"cached {cached}")
+        results.append(keras_training.train(learner, *samples, schedule).epochs)
+    for ours, theirs in zip(*results, strict=True):
+        for name in ("loss", "val_loss"):
+            assert ours[name] == pytest.approx(theirs[name], rel=1e-3)
+    assert results[0][-1]["loss"] < results[0][0]["loss"]
+
+
+@pytest.mark.usefixtures("run")
+def test_a_computation_that_is_cut_off_leaves_nothing_to_be_taken_for_the_whole(
+    base: keras.Model, data: ImageData, places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = []
+
+    def cut_off(model: keras.Model, batch: object) -> object:
+        batches.append(batch)
+        if len(batches) == 2:
+            raise KeyboardInterrupt
+        return np.zeros((16, model.output_shape[-1]))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.Model, "predict_on_batch", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            load(base, data, places / "cache")
+    assert not list((places / "cache" / "features").iterdir())
+    assert not load(base, data, places / "cache").from_cache
+
+
+def test_the_key_follows_what_the_features_depend_on(
+    base: keras.Model, data: ImageData, places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, cache = data.folder.root, places / "cache"
+    keys = {feature_cache.key(base, "imagenet", data), feature_cache.key(base, "none 0", data)}
+    keys.add(feature_cache.key(base, "imagenet", image_data.load(folder, 48, 0.2, 0, cache)))
+    keys.add(feature_cache.key(backbone("inceptionv3"), "imagenet", data))
+    with monkeypatch.context() as patch:
+        patch.setattr(keras, "__version__", "99")
+        keys.add(feature_cache.key(base, "imagenet", data))
+    with monkeypatch.context() as patch:
+        patch.setattr(feature_cache, "_PREPROCESSING", 99)
+        keys.add(feature_cache.key(base, "imagenet", data))
+    picture = next((folder / "red").iterdir())
+    picture.write_bytes(next((folder / "blue").iterdir()).read_bytes())
+    keys.add(feature_cache.key(base, "imagenet", image_data.load(folder, 32, 0.2, 0, cache)))
+    assert len(keys) == 7
+
+
+def test_the_key_is_the_same_for_another_split_and_another_name(
+    base: keras.Model, data: ImageData, places: Path
+) -> None:
+    other = draw(places / "data" / "elsewhere", classes=3)
+    again = image_data.load(other, 32, 0.5, 7, places / "cache")
+    assert [*again.train.rows] != [*data.train.rows]
+    assert feature_cache.key(base, "x", again) == feature_cache.key(base, "x", data)
+
+
+def test_weights_are_known_by_the_seed_the_published_digest_or_their_content(tmp_path: Path) -> None:
+    file = tmp_path / "mine.weights.h5"
+    found = set()
+    for content in (b"a", b"b"):
+        file.write_bytes(content)
+        found.add(feature_cache.weights_key(NAME, str(file), 0))
+    found |= {feature_cache.weights_key(NAME, "none", seed) for seed in (0, 1)}
+    found |= {feature_cache.weights_key(name, "imagenet", 0) for name in architectures.BACKBONES}
+    assert len(found) == 6
+    assert feature_cache.weights_key(NAME, "imagenet", 1) in found
+
+
+def test_random_weights_follow_from_the_seed() -> None:
+    same, again, other = (keras_models.pretrained("inceptionv3", 75, "none", seed) for seed in (0, 0, 1))
+    pairs = list(zip(same.get_weights(), again.get_weights(), other.get_weights(), strict=True))
+    assert all((ours == theirs).all() for ours, theirs, _ in pairs)
+    assert any((ours != theirs).any() for ours, _, theirs in pairs)
+
+
+def test_a_backbone_comes_frozen_and_a_random_one_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not keras_models.pretrained("inceptionv3", 75, "none", 0).trainable_variables
+    assert "Warning: --weights none: the backbone is random" in capsys.readouterr().out

@@ -1,0 +1,29 @@
+"""Image data sets on the host: renamed, copied, divided, checked, described, made up.
+
+Every function here that writes leaves the user's files whole when it is killed at any moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# Called with what is being done, how many are done, and of how many.
+Report = Callable[[str, int, int], None]
+
+
+def silent(_step: str, _done: int, _total: int) -> None:
+    """A `Report` for callers who want none."""
+
+
+def in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Results in the order of the items; a Ctrl-C does not wait for those that have not begun."""
+    with ThreadPoolExecutor() as pool:
+        try:
+            yield from pool.map(function, items)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,122 @@
+"""What can be wrong with a data set, as data: kinds, how bad they are, and the files they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+
+
+class Severity(StrEnum):
+    """Errors make a training fail or its figures wrong; warnings may; notes are to be known."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+class Kind(StrEnum):
+    """What was found; the value is how it is called in tables and in JSON."""
+
+    UNREADABLE = "unreadable image"
+    EMPTY_CLASS = "class without images"
+    ONE_CLASS = "one class only"
+    NOT_TRAINED = "class without training images"
+    TWO_CLASSES = "same image in two classes"
+    LEAK = "same image in two splits"
+    COPY = "same image twice in a class"
+    NEAR_TWO_CLASSES = "near duplicate in two classes"
+    NEAR_LEAK = "near duplicate in two splits"
+    NEAR_COPY = "near duplicate in a class"
+    FEW_IMAGES = "class with few images"
+    WRONG_SUFFIX = "suffix of another format"
+    NO_IMAGE = "file that is no image"
+    PECULIAR = "converted when it is read"
+    TOO_PLAIN = "too plain to be compared"
+
+    @property
+    def severity(self) -> Severity:
+        """How bad it is."""
+        return _SEVERITIES[self]
+
+
+_SEVERITIES = {
+    Kind.UNREADABLE: Severity.ERROR,
+    Kind.EMPTY_CLASS: Severity.ERROR,
+    Kind.ONE_CLASS: Severity.ERROR,
+    Kind.NOT_TRAINED: Severity.ERROR,
+    Kind.TWO_CLASSES: Severity.ERROR,
+    Kind.LEAK: Severity.ERROR,
+    Kind.COPY: Severity.WARNING,
+    Kind.NEAR_TWO_CLASSES: Severity.WARNING,
+    Kind.NEAR_LEAK: Severity.WARNING,
+    Kind.NEAR_COPY: Severity.NOTE,
+    Kind.FEW_IMAGES: Severity.WARNING,
+    Kind.WRONG_SUFFIX: Severity.WARNING,
+    Kind.NO_IMAGE: Severity.WARNING,
+    Kind.PECULIAR: Severity.NOTE,
+    Kind.TOO_PLAIN: Severity.NOTE,
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found: what of (a reason, a name), and the files, relative to the data set."""
+
+    kind: Kind
+    what: str = ""
+    paths: tuple[str, ...] = ()
+
+    def line(self, most: int | None = None) -> str:
+        """One line; of many equal files it names `most`, and of each folder one first."""
+        folders = {path.rpartition("/")[0]: path for path in reversed(self.paths)}
+        paths = sorted(self.paths, key=lambda path: path not in folders.values())[:most]
+        more = [f"{len(self.paths) - len(paths)} more"] if len(paths) < len(self.paths) else []
+        return ": ".join(filter(None, (" = ".join([*paths, *more]), self.what)))
+
+    def as_json(self) -> dict[str, object]:
+        """For `--json`."""
+        return {"severity": self.kind.severity, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of one image file after it was read. `problem` says why it cannot be."""
+
+    path: PurePosixPath
+    label: str
+    split: str | None
+    sha256: str = ""
+    problem: str = ""
+    format: str = ""
+    peculiarities: tuple[str, ...] = ()
+    hash: int | None = None
+
+
+def of_files(seen: Iterable[Seen], suffixes: dict[str, str]) -> Iterator[Finding]:
+    """What is wrong with each file by itself. `suffixes` say the format that a suffix stands for."""
+    for file in seen:
+        named = suffixes.get(file.path.suffix.lower(), "")
+        if file.problem:
+            yield Finding(Kind.UNREADABLE, file.problem, (str(file.path),))
+            continue
+        if named != file.format:
+            yield Finding(Kind.WRONG_SUFFIX, f"it is {file.format}", (str(file.path),))
+        for peculiarity in file.peculiarities:
+            yield Finding(Kind.PECULIAR, peculiarity, (str(file.path),))
+        if file.hash is None:
+            yield Finding(Kind.TOO_PLAIN, "", (str(file.path),))
+
+
+def of_copies(group: Iterable[Seen], *, near: bool) -> Iterator[Finding]:
+    """What is wrong with files of which all hold the same image, or nearly."""
+    files = sorted(group, key=lambda file: file.path)
+    paths = tuple(str(file.path) for file in files)
+    labels, splits = {file.label for file in files}, {file.split for file in files}
+    if len(labels) > 1:
+        yield Finding(Kind.NEAR_TWO_CLASSES if near else Kind.TWO_CLASSES, "", paths)
+    if len(splits) > 1:
+        yield Finding(Kind.NEAR_LEAK if near else Kind.LEAK, "", paths)
+    if len(labels) == len(splits) == 1:
+        yield Finding(Kind.NEAR_COPY if near else Kind.COPY, "", paths)

@@ -1,0 +1,150 @@
+"""Checking a data set: every file is read once, in parallel; one that cannot be read ends nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainkit import image_folder
+from trainkit.errors import InputError
+from trainkit.image_folder import TEST, TRAIN, VALIDATION, Image, ImageFolder
+
+from trainer.datasets import Report, findings, in_threads, near, silent
+from trainer.datasets.findings import Finding, Kind, Seen, Severity
+
+NEAR, MIN_IMAGES = 4, 10
+_SIDE = 36  # pixels that a picture is made small to before it is hashed
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All that was found, the worst first."""
+
+    root: Path
+    images: int
+    classes: int
+    findings: tuple[Finding, ...]
+
+    def count(self, severity: Severity) -> int:
+        """How many findings are as bad as that."""
+        return sum(finding.kind.severity is severity for finding in self.findings)
+
+    def by_kind(self) -> dict[Kind, list[Finding]]:
+        """The findings of each kind that there are any of, the worst kinds first."""
+        found: defaultdict[Kind, list[Finding]] = defaultdict(list)
+        for finding in self.findings:
+            found[finding.kind].append(finding)
+        return found
+
+    def as_json(self) -> dict[str, object]:
+        """For `--json`."""
+        return {
+            "path": str(self.root),
+            "images": self.images,
+            "classes": self.classes,
+            **{f"{severity}s": self.count(severity) for severity in Severity},
+            "findings": [finding.as_json() for finding in self.findings],
+        }
+
+
+def validate(
+    root: Path, distance: int = NEAR, min_images: int = MIN_IMAGES, report: Report = silent
+) -> Verdict:
+    """Check structure, files, copies and near copies (up to `distance` differing bits of 64).
+
+    Raises `InputError` where there is no data set at all.
+    """
+    folder = image_folder.scan(root)
+    seen = list(_read_all(folder, report))
+    good = [file for file in seen if not file.problem]
+    found = [
+        *_of_structure(folder, min_images),
+        *findings.of_files(seen, formats()),
+        *_of_copies(good),
+        *_of_near_copies(good, distance),
+    ]
+    order = list(Kind)
+    found.sort(key=lambda finding: (order.index(finding.kind), finding.paths))
+    return Verdict(root, len(folder.images), len(folder.classes), tuple(found))
+
+
+def formats() -> dict[str, str]:
+    """Suffix → the format's name in Pillow, for the suffixes of image folders."""
+    from PIL import Image as Pillow
+
+    return {suffix: Pillow.registered_extensions()[suffix] for suffix in image_folder.SUFFIXES}
+
+
+def _of_structure(folder: ImageFolder, min_images: int) -> Iterator[Finding]:
+    for path in folder.empty:
+        yield Finding(Kind.EMPTY_CLASS, "", (path,))
+    if len(folder.classes) < 2:
+        yield Finding(Kind.ONE_CLASS, "a classifier needs two at least", folder.classes)
+    trained = {image.label for image in folder.of(TRAIN)}
+    for split in (VALIDATION, TEST):
+        for label in sorted({image.label for image in folder.of(split)} - trained):
+            yield Finding(Kind.NOT_TRAINED, f"{label} is in {split} alone")
+    counts = folder.counts(TRAIN) if folder.is_split else folder.counts()
+    for label, count in counts.items():
+        if 0 < count < min_images:
+            training = " to train with" if folder.is_split else ""
+            yield Finding(Kind.FEW_IMAGES, f"{label} has {count}{training}; {min_images} were asked for")
+    for passed in folder.passed_over:
+        yield Finding(Kind.NO_IMAGE, "", (str(passed),))
+
+
+def _of_copies(seen: Iterable[Seen]) -> Iterator[Finding]:
+    same: defaultdict[str, list[Seen]] = defaultdict(list)
+    for file in seen:
+        same[file.sha256].append(file)
+    for group in same.values():
+        if len(group) > 1:
+            yield from findings.of_copies(group, near=False)
+
+
+def _of_near_copies(seen: Iterable[Seen], distance: int) -> Iterator[Finding]:
+    """Groups that hold different files; of equal ones the first stands for all in its class and split."""
+    unique = {(file.sha256, file.label, file.split): file for file in seen if file.hash is not None}
+    files = list(unique.values())
+    for group in near.groups([file.hash for file in files if file.hash is not None], distance):
+        members = [files[position] for position in group]
+        if len({file.sha256 for file in members}) > 1:
+            yield from findings.of_copies(members, near=True)
+
+
+def _read_all(folder: ImageFolder, report: Report) -> Iterator[Seen]:
+    # Pillow's remarks on odd files would spoil the progress bar; what matters of them is found.
+    with warnings.catch_warnings(action="ignore"):
+        files = in_threads(lambda image: _read(folder.root, image), folder.images)
+        for done, seen in enumerate(files, start=1):
+            report("Reading", done, len(folder.images))
+            yield seen
+
+
+def _read(root: Path, image: Image) -> Seen:
+    from trainkit import pixels
+
+    path = root / image.path
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with pixels.opened(path) as picture:
+            if picture.format == "PNG":  # Pillow shows one that lacks its end; other decoders do not
+                picture.verify()
+        with pixels.opened(path) as picture:
+            peculiar, kind = tuple(pixels.peculiarities(picture)), picture.format or ""
+            # A JPEG with a second picture in it, as many cameras write them.
+            kind = "JPEG" if kind == "MPO" else kind
+            picture.draft("RGB", (_SIDE, _SIDE))  # decodes no more pixels than needed
+            small = pixels.rgb(picture).resize((_SIDE, _SIDE), reducing_gap=2.0)
+            return Seen(image.path, image.label, image.split, digest, "", kind, peculiar,
+                        near.difference_hash(small))  # fmt: skip
+    except InputError as problem:
+        return Seen(image.path, image.label, image.split, problem=problem.message.removeprefix(f"{path}: "))
+    except Exception as problem:  # noqa: BLE001 (decoders raise what they like; no file may end the check)
+        reason = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
+        return Seen(image.path, image.label, image.split, problem=reason)

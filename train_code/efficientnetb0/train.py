@@ -1,0 +1,1 @@
+../inceptionv3/train.py

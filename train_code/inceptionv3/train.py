@@ -1,0 +1,123 @@
+"""A new classifier on a pretrained backbone: head first, then the last blocks too, at a tenth of the rate.
+
+The launcher has made the run and logged its parameters; MLFLOW_TRACKING_URI and MLFLOW_RUN_ID lead there.
+"""
+
+# Setup
+
+from dataclasses import dataclass, replace
+
+import mlflow
+from trainkit import (
+    architectures,
+    backbones,
+    feature_cache,
+    figures,
+    image_data,
+    keras_models,
+    keras_training,
+    places,
+)
+from trainkit.arguments import read_arguments
+from trainkit.errors import show_input_errors
+from trainkit.keras_checkpoints import joined
+from trainkit.system_metrics import system_metrics
+from trainkit.timing import timed
+
+
+@dataclass(frozen=True)
+class Arguments:
+    data: str
+    backbone: str
+    weights: str
+    image_size: int
+    epochs: int
+    fine_tune_epochs: int
+    unfreeze_from: str
+    batch_size: int
+    learning_rate: float
+    dropout: float
+    optimizer: str
+    augment: str
+    class_weights: str
+    mixed_precision: str
+    validation_split: float
+    patience: int
+    seed: int
+
+
+show_input_errors()
+args = read_arguments(Arguments)
+architectures.check(args.backbone, args.image_size, args.unfreeze_from)
+
+with mlflow.start_run(), system_metrics():
+    keras_training.setup(args.seed, args.mixed_precision)
+
+    # Load
+
+    with timed("load"):
+        data = image_data.load(
+            places.dataset(args.data), args.image_size, args.validation_split, args.seed, places.cache()
+        )
+        print(data)
+        image_data.log_inputs(data)
+    class_weights = keras_training.class_weights(data, args.class_weights)
+    pictures = (
+        keras_training.samples(data.train, class_weights),
+        keras_training.samples(data.validation),
+    )
+
+    # Build
+
+    with timed("build"):
+        weights = keras_models.weights_place(args.weights)
+        base = keras_models.pretrained(args.backbone, args.image_size, weights, args.seed)
+        head = keras_models.head(base.output_shape[-1], len(data.class_names), args.dropout)
+        model = keras_models.transfer(base, head, augment=args.augment == "yes")
+
+    # Train the head, on features that are computed once; augmented pictures are new ones in each epoch
+
+    schedule = keras_training.Schedule(args.epochs, args.batch_size, args.patience, args.seed, "head")
+    with timed("head"):
+        if args.augment == "yes":
+            print("--augment yes: the features change in every epoch, so none are taken from the cache")
+            learner, learnt_from = model, pictures
+        else:
+            origin = feature_cache.weights_key(args.backbone, weights, args.seed)
+            features = feature_cache.load(base, origin, data, args.batch_size, places.cache())
+            learner, learnt_from = head, features.both(data, class_weights)
+        keras_training.compile_model(learner, args.optimizer, args.learning_rate)
+        history = keras_training.train(learner, *learnt_from, schedule)
+
+    # Train the last blocks with it, carefully
+
+    phases = {"head": history.first}
+    if args.unfreeze_from != "none" and args.fine_tune_epochs:
+        with timed("fine_tuning"):
+            before = model.get_weights()
+            first = backbones.unfreeze(base, args.unfreeze_from)
+            keras_training.compile_model(model, args.optimizer, args.learning_rate / 10)
+            print(f"fine-tuning: layers {first} to {len(base.layers) - 1} of {base.name} and the head")
+            phases["fine-tuning"] = history.last + 1
+            tuned = keras_training.train(
+                model,
+                *pictures,
+                replace(schedule, epochs=args.fine_tune_epochs, phase="fine-tuning", first=history.last + 1),
+            )
+            history = joined(history, tuned)
+            if history.best < tuned.first:
+                print(f"fine-tuning brought no lower val_loss: the weights of epoch {history.best} are kept")
+                model.set_weights(before)
+    mlflow.log_figure(figures.curves(history.epochs, phases, history.best), "curves.png")
+
+    # Evaluate, with the weights of the best epoch
+
+    with timed("evaluate"):
+        results = keras_training.evaluate(model, data, args.batch_size)
+
+    # Log
+
+    with timed("log_model"):
+        keras_training.log_model(model, data)
+
+    print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))

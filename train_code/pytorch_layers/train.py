@@ -1,0 +1,136 @@
+"""A network written as a list of layers, trained on an image folder or a CSV file.
+
+The launcher has made the run and logged its parameters; MLFLOW_TRACKING_URI and MLFLOW_RUN_ID lead there.
+"""
+
+# Setup
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import torch
+from trainkit import (
+    classification,
+    downloads,
+    figures,
+    image_data,
+    places,
+    regression,
+    tables,
+    torch_data,
+    torch_export,
+    torch_layers,
+    torch_network,
+    torch_training,
+)
+from trainkit.arguments import read_arguments
+from trainkit.errors import show_input_errors
+from trainkit.image_data import ImageData
+from trainkit.image_folder import TRAIN
+from trainkit.system_metrics import system_metrics
+from trainkit.timing import timed
+from trainkit.torch_model import CLASSIFICATION, Model, outputs_needed
+
+
+@dataclass(frozen=True)
+class Arguments:
+    data: str
+    layers: Path
+    image_size: int
+    target: str
+    loss: str
+    optimizer: str
+    learning_rate: float
+    momentum: float
+    batch_size: int
+    epochs: int
+    patience: int
+    validation_split: float
+    seed: int
+
+
+show_input_errors()
+args = read_arguments(Arguments)
+device = torch_training.prepare(args.seed)
+
+with mlflow.start_run() as run, system_metrics():
+    mlflow.set_tags({"torch.device": str(device), "torch.threads": str(torch.get_num_threads())})
+
+    # Load
+
+    with timed("load"):
+        place = downloads.find(args.data, places.cache())
+        if place.is_dir():
+            source = image_data.load(place, args.image_size, args.validation_split, args.seed, places.cache())
+        else:
+            source = tables.load(
+                place,
+                origin=args.data,
+                target=args.target,
+                classes=args.loss in CLASSIFICATION,
+                validation_share=args.validation_split,
+                seed=args.seed,
+            )
+        data = torch_data.of(source)
+        print(source)
+        (image_data if isinstance(source, ImageData) else tables).log_inputs(source)
+
+    # Build, checking every shape before the first step
+
+    outputs = outputs_needed(args.loss, len(data.class_names))
+    text = torch_layers.read(args.layers)
+    network = torch_network.build(
+        torch_layers.parse(text, outputs), data.input_shape, outputs, args.batch_size
+    )
+    model = Model(network, args.loss, data.scale, data.target_scale).to(device)
+    print(network.table())
+    if model.remark:
+        print(model.remark)
+    mlflow.log_text(text, "layers.yaml")
+    mlflow.log_text(network.table(), "layers.txt")
+
+    # Train, and keep the weights of the epoch with the lowest validation loss
+
+    settings = torch_training.Settings(
+        optimizer=args.optimizer,
+        learning_rate=args.learning_rate,
+        momentum=args.momentum,
+        batch_size=args.batch_size,
+        epochs=args.epochs,
+        patience=args.patience,
+        seed=args.seed,
+    )
+    checkpoints = places.cache() / "checkpoints" / run.info.run_id
+    with timed("fit"):
+        report = torch_training.log_epoch(args.epochs)
+        progress = torch_training.fit(model, data.train, data.validation, settings, report, checkpoints)
+    mlflow.log_metric("best_epoch", progress.best)
+
+    # Evaluate; a folder of pictures may have a test split as well
+
+    with timed("evaluate"):
+        for split in [name for name in data.splits if name != TRAIN]:
+            scores = torch_training.predict(model, data.splits[split], args.batch_size)
+            answers = model.answers(scores.to(device)).cpu().numpy()
+            truth = data.splits[split].target.numpy()
+            part = source.parts[split] if isinstance(source, ImageData) else None
+            if data.class_names:
+                results = classification.log_results(truth, answers, data.class_names, split=split, part=part)
+            else:
+                results = regression.log_results(truth, answers[:, 0], source.target, split=split)
+            if isinstance(source, tables.Table):
+                mlflow.log_text(tables.predictions(source, split, answers), f"predictions_{split}.csv")
+            print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
+        curves = figures.curves if data.class_names else regression.curves
+        mlflow.log_figure(curves(progress.history, best=progress.best), "curves.png")
+
+    # Log
+
+    with timed("log_model"):
+        torch_export.log_model(model, data)
+        torch_export.log_weights(model, data, text)
+        torch_export.log_onnx(model, data)
+
+    shutil.rmtree(checkpoints)

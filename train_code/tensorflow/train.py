@@ -1,0 +1,77 @@
+"""A small convolutional network learns an image folder from scratch, with everything about the run in MLflow.
+
+The launcher has made the run and logged its parameters; MLFLOW_TRACKING_URI and MLFLOW_RUN_ID lead there.
+"""
+
+# Setup
+
+from dataclasses import dataclass
+
+import mlflow
+from trainkit import figures, image_data, keras_models, keras_training, places
+from trainkit.arguments import read_arguments
+from trainkit.errors import show_input_errors
+from trainkit.system_metrics import system_metrics
+from trainkit.timing import timed
+
+
+@dataclass(frozen=True)
+class Arguments:
+    data: str
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    image_size: int
+    optimizer: str
+    augment: str
+    class_weights: str
+    mixed_precision: str
+    validation_split: float
+    patience: int
+    seed: int
+
+
+show_input_errors()
+args = read_arguments(Arguments)
+
+with mlflow.start_run(), system_metrics():
+    keras_training.setup(args.seed, args.mixed_precision)
+
+    # Load
+
+    with timed("load"):
+        data = image_data.load(
+            places.dataset(args.data), args.image_size, args.validation_split, args.seed, places.cache()
+        )
+        print(data)
+        image_data.log_inputs(data)
+    weights = keras_training.class_weights(data, args.class_weights)
+
+    # Build
+
+    model = keras_models.small_cnn(args.image_size, len(data.class_names), augment=args.augment == "yes")
+    keras_training.compile_model(model, args.optimizer, args.learning_rate)
+    print(f"{model.name}: {model.count_params():,} parameters")
+
+    # Train
+
+    with timed("fit"):
+        history = keras_training.train(
+            model,
+            keras_training.samples(data.train, weights),
+            keras_training.samples(data.validation),
+            keras_training.Schedule(args.epochs, args.batch_size, args.patience, args.seed),
+        )
+        mlflow.log_figure(figures.curves(history.epochs, best=history.best), "curves.png")
+
+    # Evaluate, with the weights of the best epoch
+
+    with timed("evaluate"):
+        results = keras_training.evaluate(model, data, args.batch_size)
+
+    # Log
+
+    with timed("log_model"):
+        keras_training.log_model(model, data)
+
+    print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
