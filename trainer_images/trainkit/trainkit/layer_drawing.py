@@ -43,7 +43,7 @@ COLUMNS = (
     ("layers", 92, "center"),
     ("output", 122, "center"),
     ("parameters", 74, "right"),
-    ("trains from here", 172, "center"),
+    ("trains from here", 178, "center"),
 )
 DASH, TIMES = "–", "×"  # noqa: RUF001
 _PAGE_HEIGHT = 620  # of a page of A4, without the title
@@ -73,10 +73,10 @@ def blocks_graph(report: Report) -> pydot.Dot:
     """One row a block, from the image down to the features; as high as a page for up to twenty blocks."""
     height = min(48, max(32, _PAGE_HEIGHT // len(report["blocks"])))
     graph = _graph(report, ranksep=f"{0.4 * height / 72:.2f}", nodesep="0")
-    rows = [_block(block, report["parameters"], round(0.6 * height)) for block in report["blocks"]]
-    rows[0] = (
-        f'<table border="0" cellspacing="0"><tr><td>{_heading()}</td></tr><tr><td>{rows[0]}</td></tr></table>'
-    )
+    padding = round((0.6 * height - 14) / 2)
+    rows = [_block(block, report["parameters"], padding) for block in report["blocks"]]
+    with_heading = f"<tr><td>{_heading(padding)}</td></tr><tr><td>{rows[0]}</td></tr>"
+    rows[0] = f'<table border="0" cellspacing="0">{with_heading}</table>'
     for number, row in enumerate(rows):
         graph.add_node(_node(f"block{number}", row))
         if number:
@@ -171,15 +171,15 @@ def _arrow(source: str, target: str, style: str = "solid") -> pydot.Edge:
     return pydot.Edge(source, target, style=style, color=FAINT, arrowsize="0.5")
 
 
-def _heading() -> str:
+def _heading(padding: int) -> str:
     cells = "".join(
         _cell(f'<font color="{FAINT}" point-size="10">{name}</font>', width, align)
         for name, width, align in COLUMNS
     )
-    return f'<table border="0" cellspacing="0" cellpadding="4"><tr>{cells}<td></td></tr></table>'
+    return f'<table border="0" cellspacing="0" cellpadding="{padding}"><tr>{cells}</tr></table>'
 
 
-def _block(block: BlockRow, total: int, height: int) -> str:
+def _block(block: BlockRow, total: int, padding: int) -> str:
     texts = (
         _bold(block["name"]),
         _range(block),
@@ -190,7 +190,7 @@ def _block(block: BlockRow, total: int, height: int) -> str:
     cells = "".join(_cell(text, width, align) for text, (_, width, align) in zip(texts, COLUMNS, strict=True))
     return (
         f'<table border="1" color="#8794a3" style="rounded" bgcolor="{FILLS[block["state"]]}" '
-        f'cellborder="0" cellspacing="0" cellpadding="4"><tr>{cells}<td height="{height}"></td></tr></table>'
+        f'cellborder="0" cellspacing="0" cellpadding="{padding}"><tr>{cells}</tr></table>'
     )
 
 
@@ -204,10 +204,13 @@ def _share(block: BlockRow, total: int) -> str:
         for colour, width in ((BARS[block["state"]], filled), ("#ffffff", 50 - filled))
         if width
     )
+    # Room that is left over is shared out among cells; a bar of one cell stays in one piece.
+    bar = f'<table border="0" cellspacing="0" cellpadding="0"><tr>{bar}</tr></table>'
     return (
         '<table border="0" cellspacing="0" cellpadding="0"><tr>'
         f'<td width="66" align="right">{millions(block["trains_from_here"])}</td>'
-        f'<td width="40" align="right">{share:.0%}</td><td width="6"></td>{bar}</tr></table>'
+        f'<td width="40" align="right">{share:.0%}</td><td width="6"></td>'
+        f'<td width="50" height="8" fixedsize="true">{bar}</td></tr></table>'
     )
 
 

@@ -61,7 +61,8 @@ def curves(history: Sequence[Mapping[str, float]], best: int) -> Figure:
         for prefix, name, color in (("", "training", "#7f7f7f"), ("val_", "validation", "#1f77b4")):
             values = [epoch[prefix + quantity] for epoch in history]
             axes.plot(epochs, values, color=color, lw=1.8, marker="o", ms=3, label=name)
-        axes.axvline(best, color="#2ca02c", lw=1, ls=(0, (4, 3)), zorder=0, label=f"kept: epoch {best}")
+        axes.set_axisbelow(True)
+        axes.axvline(best, color="#2ca02c", lw=1, ls=(0, (4, 3)), zorder=1.5, label=f"kept: epoch {best}")
         axes.set(xlabel="epoch", title=title, xlim=(0.5, len(history) + 0.5))
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -69,7 +69,7 @@ class Model(nn.Module):  # type: ignore[misc]  # the host that checks types has 
         self.register_buffer("target_factor", target.factor if target else torch.ones(1))
 
     def forward(self, raw: Tensor) -> Tensor:
-        """Answers, float32."""
+        """Raw inputs, (n, *input_shape), as answers."""
         return self.answers(self.scores(raw))
 
     def scores(self, raw: Tensor) -> Tensor:
