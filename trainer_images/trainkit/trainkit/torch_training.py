@@ -58,6 +58,8 @@ def prepare(seed: int) -> torch.device:
     """
     require_gpus("PyTorch", torch.cuda.device_count())
     on_gpu = os.environ.get("TRAINER_GPUS", "none") != "none"
+    if on_gpu and torch.cuda.device_count() > 1:
+        print(f"Warning: of {torch.cuda.device_count()} GPUs the first is used", flush=True)
     seed_everything(seed)
     torch.manual_seed(seed)
     # What cuBLAS needs to be repeatable; it is read when the first matrix is multiplied.
