@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from conftest import draw
 from trainkit import architectures, feature_cache, image_data, keras_models, keras_training
 from trainkit.image_data import ImageData
 from trainkit.keras_training import Schedule
@@ -39,13 +39,13 @@ def load(base: keras.Model, data: ImageData, cache: Path) -> feature_cache.Featu
 def test_features_are_what_the_backbone_answers_for_each_image(
     base: keras.Model, data: ImageData, places: Path
 ) -> None:
-    found = load(base, data, places / "cache")
-    training, validation = found.both(data, None)
+    training, validation = load(base, data, places / "cache").both(data, None)
     preprocess = architectures.BACKBONES[NAME].preprocess
     for part, samples in ((data.train, training), (data.validation, validation)):
         direct = np.asarray(base(preprocess(part.pixels().astype(np.float32)), training=False))
         assert direct.std(axis=0).max() > 0.01, "features that are all the same would equal anything"
-        np.testing.assert_allclose(samples.inputs(np.arange(len(part))), direct, rtol=1e-3, atol=1e-4)
+        found = np.asarray(samples.inputs(np.arange(len(part))), dtype=np.float32)
+        np.testing.assert_allclose(found, direct, rtol=1e-3, atol=1e-4)
         np.testing.assert_array_equal(samples.labels, part.labels)
 
 
@@ -123,7 +123,7 @@ def test_the_key_follows_what_the_features_depend_on(
 
 
 def test_the_key_is_the_same_for_another_split_and_another_name(
-    base: keras.Model, data: ImageData, places: Path
+    base: keras.Model, data: ImageData, places: Path, draw: Callable[..., Path]
 ) -> None:
     other = draw(places / "data" / "elsewhere", classes=3)
     again = image_data.load(other, 32, 0.5, 7, places / "cache")

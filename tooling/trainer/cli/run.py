@@ -186,8 +186,10 @@ def _print_result(result: Result, as_json: bool) -> None:
         )
         return
     click.echo()
-    if run_.metrics:
-        screen.table(("Metric", "Value"), [(key, f"{run_.metrics[key]:.6g}") for key in sorted(run_.metrics)])
+    # Those of the machine are for the UI's charts; here they would hide what the run was for.
+    shown = sorted(name for name in run_.metrics if not name.startswith("system/"))
+    if shown:
+        screen.table(("Metric", "Value"), [(name, f"{run_.metrics[name]:.6g}") for name in shown])
         click.echo()
     colour = {"FINISHED": "green", "RUNNING": "yellow"}.get(run_.status, "red")
     click.echo(f"{screen.style(run_.status, fg=colour, bold=True)}  {run_.name}")

@@ -1,0 +1,147 @@
+"""The deep-learning projects, as a user runs them: in containers, on a synthetic data set, on the CPU."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow.entities import Run
+from support import REPOSITORY, Site
+
+CLASSES = 4
+IMAGES = 40
+EVERY_RUN = {
+    "confusion_matrix.png", "roc_curve.png", "worst_mistakes.png", "curves.png", "report_validation.json",
+    "report_validation.csv", "predictions_validation.csv", "train.log", "trainer",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A workspace with the repository's own projects and a data set of four classes."""
+    site = Site(tmp_path_factory.mktemp("lab"), port=5340)
+    shutil.rmtree(site.root / "train_code")
+    shutil.copytree(REPOSITORY / "train_code", site.root / "train_code", symlinks=True)
+    made = site.trainer("data", "sample", "data_4", "--classes", str(CLASSES), "--images", str(IMAGES))
+    assert made.code == 0, made.err
+    yield site
+    site.trainer("server", "down")
+
+
+def finished(lab: Site, *arguments: str) -> Run:
+    """The run that `trainer run ARGUMENTS` makes, with everything that each of these projects leaves."""
+    done = lab.trainer("run", *arguments, timeout_s=1500)
+    assert done.code == 0, done.err + done.out
+    run = lab.run(done.run_id)
+    assert run.info.status == "FINISHED"
+    artifacts = {file.path for file in lab.client.list_artifacts(done.run_id)}
+    assert artifacts >= EVERY_RUN
+    assert {dataset.dataset.name for dataset in run.inputs.dataset_inputs} == {"data_4"}
+    assert len(run.outputs.model_outputs) == 1
+    metrics = run.data.metrics
+    assert {"loss", "accuracy", "val_loss", "val_accuracy", "validation_accuracy", "validation_f1"} <= set(
+        metrics
+    )
+    assert any(name.startswith("system/cpu") for name in metrics)
+    assert any(name.startswith("system/container_memory") for name in metrics)
+    return run
+
+
+def epochs(lab: Site, run: Run) -> int:
+    return len(lab.client.get_metric_history(run.info.run_id, "val_accuracy"))
+
+
+def test_the_small_network_learns_the_synthetic_classes(lab: Site, tmp_path: Path) -> None:
+    run = finished(lab, "tensorflow")
+    assert run.data.metrics["validation_accuracy"] >= 0.9
+    report = json.loads(lab.artifact(run.info.run_id, "report_validation.json", tmp_path).read_text())
+    assert len(report["classes"]) == CLASSES
+    with lab.artifact(run.info.run_id, "predictions_validation.csv", tmp_path).open() as file:
+        predictions = list(csv.DictReader(file))
+    right = sum(row["true"] == row["predicted"] for row in predictions)
+    assert right / len(predictions) == pytest.approx(run.data.metrics["validation_accuracy"])
+    log = lab.log(run.info.run_id, tmp_path)
+    assert "epoch 1/" in log
+    assert "Traceback" not in log
+
+
+def test_transfer_learning_in_two_phases_and_a_second_run_that_finds_the_features(lab: Site) -> None:
+    arguments = ("inceptionv3", "--epochs", "2", "--data", "data_4", "--weights", "none")
+    first = finished(lab, *arguments)
+    assert epochs(lab, first) >= 2
+    assert first.data.metrics["features_from_cache"] == 0
+    second = finished(lab, *arguments)
+    assert second.data.metrics["features_from_cache"] == 1
+    assert second.data.metrics["seconds_features"] < first.data.metrics["seconds_features"] / 5
+
+
+def test_another_backbone_is_the_same_code(lab: Site) -> None:
+    run = finished(lab, "efficientnetb0", "--epochs", "2", "--weights", "none")
+    assert epochs(lab, run) >= 2
+    theirs, ours = (
+        REPOSITORY / "train_code" / name / "train.py" for name in ("inceptionv3", "efficientnetb0")
+    )
+    assert ours.is_symlink()
+    assert ours.resolve() == theirs
+
+
+def test_a_network_written_as_a_list_of_layers(lab: Site) -> None:
+    run = finished(lab, "pytorch_layers", "--epochs", "2")
+    assert epochs(lab, run) == 2
+    artifacts = {file.path for file in lab.client.list_artifacts(run.info.run_id)}
+    assert {"model.onnx", "model.pt"} <= artifacts
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("tensorflow", "--data", "data_5"), "--data names data_5, which is not in"),
+        (("inceptionv3", "--weights", "none", "--unfreeze-from", "mixed99"), "no block mixed99"),
+        (("inceptionv3", "--weights", "none", "--image-size", "32"), "32"),
+    ],
+)
+def test_bad_input_is_one_clear_error_before_the_first_epoch(
+    lab: Site, arguments: tuple[str, ...], message: str
+) -> None:
+    done = lab.trainer("run", *arguments, timeout_s=300)
+    assert done.code != 0
+    assert message in done.err + done.out
+    assert "Traceback" not in done.err + done.out
+    assert "epoch 1/" not in done.out
+
+
+@pytest.mark.parametrize("fault", ["empty class", "corrupt file", "one class", "class without training"])
+def test_data_that_cannot_be_trained_on_is_told_before_the_first_epoch(lab: Site, fault: str) -> None:
+    broken = lab.root / "data" / "broken"
+    shutil.rmtree(broken, ignore_errors=True)
+    shutil.copytree(lab.root / "data" / "data_4", broken)
+    classes = sorted(path for path in broken.iterdir() if path.is_dir())
+    match fault:
+        case "empty class":
+            (broken / "an empty one").mkdir()
+            message = "an empty one has no images"
+        case "corrupt file":
+            picture = next(classes[0].iterdir())
+            picture.write_bytes(picture.read_bytes()[:600])
+            message = "1 of 160 images cannot be read"
+        case "one class":
+            for folder in classes[1:]:
+                shutil.rmtree(folder)
+            message = "has one class only"
+        case "class without training":
+            for split in ("train", "validation"):
+                shutil.copytree(lab.root / "data" / "data_4", lab.root / "data" / "halves" / split)
+            shutil.rmtree(broken)
+            shutil.move(lab.root / "data" / "halves", broken)
+            shutil.rmtree(broken / "train" / classes[0].name)
+            message = "but not in train"
+    done = lab.trainer("run", "tensorflow", "--data", "broken", timeout_s=300)
+    assert done.code == 1
+    assert message in done.out
+    assert "Hint:" in done.out
+    assert "Traceback" not in done.out
+    assert "epoch 1/" not in done.out
