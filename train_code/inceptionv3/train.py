@@ -84,7 +84,7 @@ with mlflow.start_run(), system_metrics():
             learner, learnt_from = model, pictures
         else:
             origin = feature_cache.weights_key(args.backbone, weights, args.seed)
-            features = feature_cache.load(base, origin, data, args.batch_size, places.cache())
+            features = feature_cache.load(base, origin, data, places.cache())
             learner, learnt_from = head, features.both(data, class_weights)
         keras_training.compile_model(learner, args.optimizer, args.learning_rate)
         history = keras_training.train(learner, *learnt_from, schedule)
