@@ -9,7 +9,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock"
-SCRIPTS := tooling/docker_engine.sh tooling/trainer/backends/start.sh tooling/trainer/backends/local_start.sh .ci/run
+SCRIPTS := tooling/docker_engine.sh tooling/trainer/backends/start.sh tooling/trainer/backends/local_start.sh \
+	tooling/trainer/deploy/templates/dokku.sh .ci/run
 
 .PHONY: help run test lint lock clean
 
@@ -30,16 +31,17 @@ test: $(VENV)/.dev
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy tooling trainer_images/trainkit tests
+	$(BIN)/mypy tooling trainer_images/trainkit mlflow_tracking_server tests
 	$(BIN)/lint-imports
 	$(BIN)/shellcheck $(SCRIPTS)
-	$(BIN)/hadolint trainer_images/Dockerfile
+	$(BIN)/hadolint trainer_images/Dockerfile mlflow_tracking_server/Dockerfile
 
 lock: $(VENV)/.uv
 	$(COMPILE) pyproject.toml --group install -o requirements.txt
 	$(COMPILE) pyproject.toml --group install --group dev -c requirements.txt -o requirements-dev.txt
 	echo uv | $(COMPILE) - -c requirements.txt -o trainer_images/uv.txt
-	for image in trainer_images/*/requirements.in; do \
+	cp trainer_images/uv.txt mlflow_tracking_server/uv.txt
+	for image in trainer_images/*/requirements.in mlflow_tracking_server/requirements.in; do \
 		$(COMPILE) "$$image" -o "$${image%.in}.txt" || exit 1; done
 
 clean:

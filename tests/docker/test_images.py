@@ -71,7 +71,7 @@ def test_an_image_builds_and_its_smoke_test_passes_in_it(
 ) -> None:
     built = site.trainer("build-image", name, timeout_s=1800)
     assert built.code == 0, built.err
-    smoke = REPOSITORY / "trainer_images" / name / "smoke.py"
+    smoke = (REPOSITORY / "trainer_images" / name / "smoke.py").resolve()
     output = _inside(client, _tag(find(site.root), name), ["python", "/smoke.py"], {smoke: "/smoke.py"})
     assert "ok    " in output
     assert "FAILED" not in output

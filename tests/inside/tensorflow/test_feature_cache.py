@@ -32,7 +32,7 @@ def base() -> keras.Model:
 
 
 def load(base: keras.Model, data: ImageData, cache: Path) -> feature_cache.Features:
-    return feature_cache.load(base, "some", data, 16, cache)
+    return feature_cache.load(base, "some", data, cache)
 
 
 @pytest.mark.usefixtures("run")
@@ -93,7 +93,7 @@ def test_a_computation_that_is_cut_off_leaves_nothing_to_be_taken_for_the_whole(
         batches.append(batch)
         if len(batches) == 2:
             raise KeyboardInterrupt
-        return np.zeros((16, model.output_shape[-1]))
+        return np.zeros((32, model.output_shape[-1]))
 
     with monkeypatch.context() as patch:
         patch.setattr(keras.Model, "predict_on_batch", cut_off)
@@ -148,6 +148,14 @@ def test_random_weights_follow_from_the_seed() -> None:
     pairs = list(zip(same.get_weights(), again.get_weights(), other.get_weights(), strict=True))
     assert all((ours == theirs).all() for ours, theirs, _ in pairs)
     assert any((ours != theirs).any() for ours, _, theirs in pairs)
+
+
+def test_a_backbone_answers_in_training_as_it_does_later() -> None:
+    base = keras_models.pretrained("efficientnetb0", 32, "none", 0)
+    pixels = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype(np.float32)
+    answers = np.asarray(base(pixels, training=False))
+    assert answers.std() > 0
+    np.testing.assert_array_equal(base(pixels, training=True), answers)
 
 
 def test_a_backbone_comes_frozen_and_a_random_one_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:

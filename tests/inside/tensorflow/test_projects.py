@@ -94,6 +94,22 @@ def start(places: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch) -> Start:
     return call
 
 
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small network in the place of each backbone, for what does not depend on theirs."""
+
+    def build(name: str, image_size: int, weights: str) -> keras.Model:  # noqa: ARG001
+        layers = [keras.Input((image_size, image_size, 3)), keras.layers.Conv2D(8, 5, strides=5)]
+        return keras.Sequential([*layers, keras.layers.GlobalAveragePooling2D()], name=name)
+
+    def unfreeze(model: keras.Model, where: str) -> int:
+        model.trainable = where != "none"
+        return 0
+
+    monkeypatch.setattr(backbones, "build", build)
+    monkeypatch.setattr(backbones, "unfreeze", unfreeze)
+
+
 def lively(name: str, size: int, file: Path) -> Path:
     """Random weights whose features differ from picture to picture, where Keras's own fade away."""
     keras.utils.set_random_seed(0)
@@ -129,18 +145,45 @@ def test_two_runs_with_the_same_seed_give_the_same_metrics(start: Start) -> None
 
 
 def test_two_phases_are_one_history_and_a_second_run_computes_no_features(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+    start: Start, places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = start("efficientnetb0", weights="none")
+    lively("efficientnetb0", 32, places / "data" / "mine.weights.h5")
+    said = {"weights": "mine.weights.h5", "unfreeze_from": "block7a"}
+    changed = watch(monkeypatch)
+    first = start("efficientnetb0", **said)
     assert list(first.history("val_loss")) == [1, 2, 3, 4]
     rates = first.history("learning_rate")
     assert rates[3] == pytest.approx(rates[2] / 10)
     assert first.artifacts() >= ARTIFACTS
+    assert changed["head"] == {"dense"}
+    # Convolutions alone: the normalisations between them keep what they were trained with.
+    assert changed["fine-tuning"] == {
+        "block7a_expand_conv", "block7a_dwconv", "block7a_se_reduce", "block7a_se_expand", "block7a_project_conv",
+        "top_conv", "dense",
+    }  # fmt: skip
     assert first.metrics["features_from_cache"] == 0
     monkeypatch.setattr(feature_cache, "_compute", lambda *_: pytest.fail("computed again"))
-    second = start("efficientnetb0", weights="none", fine_tune_epochs=0)
+    second = start("efficientnetb0", **said, fine_tune_epochs=0)
     assert second.metrics["features_from_cache"] == 1
     assert list(second.history("val_loss").values()) == list(first.history("val_loss").values())[:2]
+
+
+def watch(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
+    """The names of the layers whose weights, means included, each phase will have changed."""
+    train = keras_training.train
+    changed: dict[str, set[str]] = {}
+
+    def watched(
+        model: keras.Model, training: Samples, validation: Samples, schedule: Schedule
+    ) -> keras_checkpoints.History:
+        before = {weight.path: np.array(weight) for weight in model.weights}
+        history = train(model, training, validation, schedule)
+        paths = [weight.path for weight in model.weights if (before[weight.path] != np.array(weight)).any()]
+        changed[schedule.phase] = {re.sub(r"dense_\d+", "dense", path.split("/")[-2]) for path in paths}
+        return history
+
+    monkeypatch.setattr(keras_training, "train", watched)
+    return changed
 
 
 def test_the_head_learns_from_the_features_of_a_file_of_weights(
@@ -157,6 +200,7 @@ def test_the_head_learns_from_the_features_of_a_file_of_weights(
     assert "fine-tuning" not in said
 
 
+@pytest.mark.usefixtures("tiny")
 def test_with_augmentation_no_features_are_kept_and_that_is_said(
     start: Start, places: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -166,6 +210,7 @@ def test_with_augmentation_no_features_are_kept_and_that_is_said(
     assert not (places / "cache" / "features").exists()
 
 
+@pytest.mark.usefixtures("tiny")
 def test_fine_tuning_that_makes_it_worse_is_taken_back(
     start: Start, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

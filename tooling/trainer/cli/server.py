@@ -9,13 +9,17 @@ import click
 
 from trainer.cli import screen
 from trainer.cli.context import pass_workspace
+from trainer.cli.server_deploy import deploy
 from trainer.errors import BadInput
 from trainer.workspace import Workspace
 
 
 @click.group()
 def server() -> None:
-    """The workspace's own tracking server."""
+    """Tracking servers: the workspace's own, and those on a platform."""
+
+
+server.add_command(deploy)
 
 
 @server.command(epilog="Example: trainer server up")

@@ -30,6 +30,8 @@ from trainkit.keras_training import Samples
 
 # Raise it when the same backbone would be given other numbers: it is part of the key.
 _PREPROCESSING = 1
+# Of its own, because the size of a batch changes the last bits of the features.
+_BATCH = 32
 _PROGRESS_S = 10.0
 
 
@@ -48,7 +50,7 @@ class Features:
         return Samples(lambda positions: self.array[part.rows[positions]], part.labels, weights)
 
 
-def load(base: keras.Model, weights: str, data: ImageData, batch_size: int, cache: Path) -> Features:
+def load(base: keras.Model, weights: str, data: ImageData, cache: Path) -> Features:
     """The features of all images of `data` by `base` (made by `backbones.build`), from the cache if it can.
 
     `weights` says which weights `base` has, see `weights_key`. The active MLflow run gets the metrics
@@ -65,7 +67,7 @@ def load(base: keras.Model, weights: str, data: ImageData, batch_size: int, cach
         pixels.remove_stale(folder)
         unfinished = folder / f"{file.stem}.{uuid.uuid4().hex}.tmp"
         try:
-            _compute(base, data, batch_size, unfinished)
+            _compute(base, data, unfinished)
             unfinished.replace(file)
         finally:
             unfinished.unlink(missing_ok=True)
@@ -103,17 +105,19 @@ def weights_key(name: str, weights: str, seed: int) -> str:
         return f"sha256 {hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
-def _compute(base: keras.Model, data: ImageData, batch_size: int, place: Path) -> None:
+def _compute(base: keras.Model, data: ImageData, place: Path) -> None:
     inputs = keras.Input(base.input_shape[1:])
-    extractor = keras.Model(inputs, base(backbone(base.name).preprocess(inputs), training=False))
+    extractor = keras.Model(inputs, base(backbone(base.name).preprocess(inputs)))
     all_pixels = data.train.all_pixels  # of every part
     total = len(all_pixels)
     array = open_memmap(place, mode="w+", dtype=np.float32, shape=(total, base.output_shape[-1]))
     told = time.monotonic()
-    for start in range(0, total, batch_size):
-        batch = slice(start, start + batch_size)
-        array[batch] = extractor.predict_on_batch(all_pixels[batch])
+    for start in range(0, total, _BATCH):
+        end = min(start + _BATCH, total)
+        # The last batch is filled up with its last image: for another size TensorFlow builds everything anew.
+        rows = np.arange(start, start + _BATCH).clip(max=total - 1)
+        array[start:end] = extractor.predict_on_batch(all_pixels[rows])[: end - start]
         if time.monotonic() - told > _PROGRESS_S:
             told = time.monotonic()
-            print(f"features   {min(start + batch_size, total)}/{total} images", flush=True)
+            print(f"features   {end}/{total} images", flush=True)
     array.flush()

@@ -40,12 +40,18 @@ def head(features: int, classes: int, dropout: float) -> keras.Sequential:
 
 
 def pretrained(name: str, image_size: int, weights: str, seed: int) -> keras.Model:
-    """The backbone of that name, see `backbones.build`, frozen. Random weights follow from the seed."""
+    """The backbone of that name, see `backbones.build`, frozen and without dropout of its own.
+
+    Random weights follow from the seed.
+    """
     keras.utils.set_random_seed(seed)
     if weights == "none":
         print("Warning: --weights none: the backbone is random and has learnt nothing yet", flush=True)
     base = backbones.build(name, image_size, weights)
     backbones.unfreeze(base, "none")
+    for layer in base.layers:
+        if isinstance(layer, layers.Dropout):
+            layer.rate = 0.0
     return base
 
 
@@ -58,9 +64,12 @@ def weights_place(weights: str) -> str:
 
 
 def transfer(base: keras.Model, top: keras.Model, *, augment: bool) -> keras.Model:
-    """`base` (made by `backbones.build`) with its preprocessing before it and `top` on its features."""
+    """`base` (as `pretrained` makes it) with its preprocessing before it and `top` on its features.
+
+    The base answers in training as it does later, also where it is unfrozen: its normalisations are frozen and
+    it has no dropout. `base(x, training=False)` would not do: Keras 3.15 replaces it by what `fit` says.
+    """
     pixels = keras.Input(base.input_shape[1:], name="pixels")
     x = augmentation()(pixels) if augment else pixels
     x = backbone(base.name).preprocess(x)
-    # Batch normalisations keep the means that they were trained with, also when layers are unfrozen.
-    return keras.Model(pixels, top(base(x, training=False)), name=f"{base.name}_classifier")
+    return keras.Model(pixels, top(base(x)), name=f"{base.name}_classifier")

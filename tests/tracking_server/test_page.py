@@ -1,0 +1,75 @@
+"""What a person sees: a login, a run, its charts."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tracking_server import browser
+from tracking_server.asking import ADMIN, PASSWORD
+from tracking_server.containers import CannotRun, Server, patience
+from tracking_server.training import Client, Json, now_ms
+
+EPOCHS = 40
+CHARTS = "document.querySelectorAll('.js-plotly-plot .scatterlayer .trace').length"
+CLOSE_ASSISTANT = (
+    "[...document.querySelectorAll('button[aria-label=Close]')].forEach(button => button.click())"
+)
+# The charts' own tools lie over the curves.
+HIDE_TOOLS = "document.head.insertAdjacentHTML('beforeend', '<style>.modebar {display: none}</style>')"
+
+
+@pytest.fixture
+def page() -> Iterator[browser.Page]:
+    """A browser that knows the admin's password."""
+    try:
+        with browser.page((ADMIN, PASSWORD), width=1300, height=660) as opened:
+            yield opened
+    except CannotRun as problem:
+        if os.environ.get("TRAINER_REQUIRE_DOCKER") == "1":
+            pytest.fail(str(problem))
+        pytest.skip(str(problem))
+
+
+def _curves() -> Iterator[Json]:
+    noise = random.Random(7)
+    began = now_ms()
+    for epoch in range(EPOCHS):
+        values = {
+            "loss": 0.12 + 1.6 * math.exp(-epoch / 9) + noise.gauss(0, 0.015),
+            "accuracy": 0.97 - 0.72 * math.exp(-epoch / 7) + noise.gauss(0, 0.006),
+            "val_accuracy": 0.93 - 0.66 * math.exp(-epoch / 6) + noise.gauss(0, 0.012),
+        }
+        for key, value in values.items():
+            yield {"key": key, "value": value, "step": epoch, "timestamp": began + 2000 * epoch}
+
+
+def test_a_person_logs_in_opens_a_run_and_sees_its_charts(
+    server: Server, page: browser.Page, tmp_path: Path
+) -> None:
+    client = Client(server.port)
+    experiment = client.call("experiments/create", name="flowers")["experiment_id"]
+    run_id = client.new_run(experiment, run_name="brisk-lynx-204")
+    client.call("runs/log-batch", run_id=run_id, metrics=list(_curves()))
+
+    page.open(
+        f"{server.url}/#/experiments/{experiment}/runs/{run_id}/model-metrics?workflowType=machine_learning"
+    )
+    page.wait(f"{CHARTS} >= 3", within_s=30 * patience())
+    assert page.logins == 1
+    shown = page.evaluate("document.body.innerText")
+    for text in ("brisk-lynx-204", "flowers", "val_accuracy", ADMIN):
+        assert text in shown, text
+
+    page.evaluate(CLOSE_ASSISTANT)
+    page.evaluate(HIDE_TOOLS)
+    page.wait(f"!document.body.innerText.includes('Summarize this run') && {CHARTS} >= 3", 10 * patience())
+    # TRAINER_PICTURES=docs/images makes the picture of the README anew.
+    picture = Path(os.environ.get("TRAINER_PICTURES", tmp_path)) / "tracking_server_run.png"
+    picture.write_bytes(page.picture())
+    assert picture.stat().st_size > 30_000, "more than an empty page"

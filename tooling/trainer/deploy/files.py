@@ -1,0 +1,237 @@
+"""Files for platforms that build a folder by themselves; nothing of the user's is overwritten."""
+
+from __future__ import annotations
+
+import os
+import secrets as random
+import shutil
+import stat
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trainer.deploy import bundle
+from trainer.deploy.bundle import FOLDER
+from trainer.deploy.heroku_plan import PASSWORD, SECRET_KEY, USERNAME, App
+from trainer.errors import BadInput, DeployError, SecretsError
+from trainer.process import capture
+from trainer.workspace import Workspace
+
+TEMPLATES = Path(__file__).parent / "templates"
+COMPOSE = "docker-compose.yml"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The files of a platform, by their path in the folder, and what the user does with them."""
+
+    files: Mapping[str, bytes] = field(repr=False)
+    secrets: Mapping[str, Mapping[str, str]] = field(repr=False)
+    """The one file with secrets, if there is one: name → value. One that is there is kept."""
+    next: list[str]
+    """Lines to print."""
+    copied: frozenset[str] = frozenset()
+    """Those of the files that are the server itself."""
+
+
+def make(workspace: Workspace, platform: str, app: str) -> Wanted:
+    """The files for `platform`: compose, dokku, fly or render. Secrets are generated.
+
+    Raises `BadInput` for a name that cannot be, or where there is no mlflow_tracking_server/.
+    """
+    App(app)  # what Heroku takes as a name, the others take too
+    packed = bundle.pack(workspace)
+    copy = {f"{FOLDER}/{path.as_posix()}": (packed.folder / path).read_bytes() for path in packed.files}
+    wanted = _PLATFORMS[platform](app)
+    ignored = "".join(f"/{name}\n" for name in wanted.secrets).encode()
+    written = {**copy, **wanted.files, **({".gitignore": ignored} if ignored else {})}
+    return Wanted(written, wanted.secrets, wanted.next, frozenset(copy))
+
+
+def planned(wanted: Wanted, folder: Path) -> dict[str, str]:
+    """What `write` would do with each file: new, same, or kept (a file with secrets).
+
+    Raises `BadInput` where a file is there with another content.
+    """
+    found = {}
+    for name, content in wanted.files.items():
+        path = folder / name
+        if not path.exists():
+            found[name] = "new"
+        elif name == ".gitignore":
+            found[name] = _ignores(path, content)
+        elif path.is_file() and path.read_bytes() == content:
+            found[name] = "same"
+        else:
+            raise BadInput(
+                f"{path} is there, and it is another one.",
+                "Nothing was written. Move it away, or choose another folder: -o DIR",
+            )
+    for name, values in wanted.secrets.items():
+        found[name] = _kept(folder / name, values) if (folder / name).exists() else "new"
+    return found
+
+
+def write(wanted: Wanted, folder: Path) -> dict[str, str]:
+    """Write what is not there yet; what was done with each file. Raises like `planned`, with nothing written.
+
+    A compose file is checked with `docker compose` where there is one; raises `DeployError` if it is refused.
+    """
+    found = planned(wanted, folder)
+    # .gitignore comes first, so that no secret is ever without it.
+    for name in sorted(wanted.files, key=lambda name: name != ".gitignore"):
+        if found[name] == "new":
+            _write_new(folder / name, wanted.files[name], 0o666)
+    for name, values in wanted.secrets.items():
+        if found[name] == "new":
+            lines = "".join(f"{key}={value}\n" for key, value in values.items())
+            _write_new(folder / name, lines.encode(), 0o600)
+    if COMPOSE in wanted.files:
+        _validate(folder)
+    return found
+
+
+def _write_new(path: Path, content: bytes, mode: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+    except BaseException:
+        path.unlink()  # a part of a file would look like somebody else's to the next call
+        raise
+
+
+def _ignores(path: Path, content: bytes) -> str:
+    lines = {line.strip().lstrip("/") for line in path.read_text().splitlines()}
+    for name in content.decode().split():
+        if name.lstrip("/") not in lines:
+            raise BadInput(
+                f"{path} does not name {name}, which holds secrets.", f"Add the line {name} to it."
+            )
+    return "same"
+
+
+def _kept(path: Path, values: Mapping[str, str]) -> str:
+    if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise SecretsError(f"Other users of this machine can read {path}.", f"chmod 600 {path}")
+    names = {line.partition("=")[0] for line in path.read_text().splitlines()}
+    missing = [name for name in values if name not in names]
+    if missing:
+        raise BadInput(f"{path} is there, but does not set {missing[0]}.", "Move it away, or add that line.")
+    return "kept"
+
+
+def _validate(folder: Path) -> None:
+    if shutil.which("docker") is None or capture(["docker", "compose", "version"]) is None:
+        return
+    argv = [
+        "docker",
+        "compose",
+        "--project-directory",
+        str(folder),
+        "--file",
+        str(folder / COMPOSE),
+        "config",
+    ]
+    done = subprocess.run([*argv, "--quiet"], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it said nothing.")
+        raise DeployError(
+            f"docker compose refuses {folder / COMPOSE}: {said.strip()}", "Mend the line it names."
+        )
+
+
+def _admin() -> str:
+    return f"trainer-{random.token_hex(3)}"
+
+
+def _accounts() -> dict[str, str]:
+    return {USERNAME: _admin(), PASSWORD: random.token_urlsafe(24), SECRET_KEY: random.token_hex(32)}
+
+
+def _template(name: str, app: str) -> bytes:
+    text = (TEMPLATES / name).read_text().replace("@APP@", app)
+    return text.replace("@ADMIN@", f"{app}-admin").encode()
+
+
+def _then(uri: str, where: str) -> list[str]:
+    return [
+        "",
+        "Then put into secrets.env of the workspace, so that runs report there:",
+        f"MLFLOW_TRACKING_URI={uri}",
+        f"MLFLOW_TRACKING_USERNAME={USERNAME} {where}",
+        f"MLFLOW_TRACKING_PASSWORD={PASSWORD} {where}",
+    ]
+
+
+def _compose(app: str) -> Wanted:
+    values = {"DATABASE_PASSWORD": random.token_urlsafe(24), **_accounts()}
+    steps = [
+        "docker compose up --detach --build --wait",
+        "",
+        "For runs in containers on the same machine, add MLFLOW_ADDRESS=172.17.0.1 to .env (the address of",
+        "Docker's bridge: docker network inspect bridge) and write that address instead of localhost.",
+    ]
+    return Wanted(
+        {COMPOSE: _template(COMPOSE, app)},
+        {".env": values},
+        steps + _then("http://localhost:5000", "(its value in .env)"),
+    )
+
+
+def _dokku(app: str) -> Wanted:
+    steps = [
+        "sh deploy.sh root@dokku.example.com mlflow.example.com",
+        "",
+        "That is HTTP: passwords travel in the clear until the host has HTTPS for the name. There:",
+        "sudo dokku plugin:install https://github.com/dokku/dokku-letsencrypt.git",
+        f"dokku letsencrypt:set {app} email you@example.com && dokku letsencrypt:enable {app}",
+        f"dokku config:set {app} FORCE_HTTPS=1",
+    ]
+    return Wanted(
+        {"deploy.sh": _template("dokku.sh", app)},
+        {"mlflow.env": _accounts()},
+        steps + _then("https://mlflow.example.com", "(its value in mlflow.env)"),
+    )
+
+
+def _fly(app: str) -> Wanted:
+    steps = [
+        f"cd {FOLDER}",
+        f"fly apps create {app}",
+        f"fly mpg create --name {app}-db --region fra",
+        f"fly mpg attach CLUSTER_ID --app {app}",
+        f"fly storage create --name {app}-artifacts --app {app}",
+        f"fly secrets import --stage --app {app} <../mlflow.env",
+        "fly deploy",
+        "",
+        "Names of buckets are shared by all: where it is taken, change S3_BUCKET in fly.toml too.",
+    ]
+    return Wanted(
+        {f"{FOLDER}/fly.toml": _template("fly.toml", app)},
+        {"mlflow.env": _accounts()},
+        steps + _then(f"https://{app}.fly.dev", "(its value in mlflow.env)"),
+    )
+
+
+def _render(app: str) -> Wanted:
+    steps = [
+        "git init, add, commit, and push this folder to GitHub, GitLab or Bitbucket",
+        "https://dashboard.render.com/blueprints: New Blueprint Instance, choose that repository",
+        "Render asks for the S3 bucket that artifacts go to, its keys and its region.",
+    ]
+    return Wanted(
+        {"render.yaml": _template("render.yaml", app)},
+        {},
+        steps + _then(f"https://{app}.onrender.com", "(its value on the service's page Environment)"),
+    )
+
+
+_PLATFORMS: Mapping[str, Callable[[str], Wanted]] = {
+    "compose": _compose,
+    "dokku": _dokku,
+    "fly": _fly,
+    "render": _render,
+}

@@ -1,0 +1,108 @@
+"""Whether what was deployed is a tracking server that lets in who has the password, and nobody else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from trainer.endpoint import LOOPBACK, Server
+from trainer.errors import DeployError, TrackingDenied
+from trainer.tracking_failures import refusal
+
+if TYPE_CHECKING:
+    import requests
+
+READY_S = 300
+POLL_S = 2.0
+TIMEOUT_S = 30
+_AGAIN = (404, 502, 503, 504)  # what a router says while nothing runs behind it
+
+
+class _NotYet(Exception):
+    """Try again."""
+
+
+def ready(
+    candidates: Sequence[Server], search: str, obstacle: Callable[[], str | None], logs: str
+) -> tuple[Server, str]:
+    """Wait for the server; which of the candidates it lets in (they differ in who), and its MLflow version.
+
+    `search` is the path of a call that needs a password, `obstacle` says what the platform still has to do,
+    and `logs` how one sees what the server says. Raises `DeployError` where it is not ready in time or lets
+    in everybody, `TrackingDenied` where it lets in none of the candidates.
+    """
+    uri = candidates[0].uri
+    give_up = time.monotonic() + READY_S
+    while True:
+        trouble = obstacle()
+        if trouble is None:
+            try:
+                return _attempt(candidates, search)
+            except _NotYet as problem:
+                trouble = str(problem)
+        if time.monotonic() > give_up:
+            raise DeployError(
+                f"{uri} is not ready after {READY_S} s: {trouble}.",
+                f"See what it says: {logs}. Then give the same command again.",
+            )
+        time.sleep(POLL_S)
+
+
+def _attempt(candidates: Sequence[Server], search: str) -> tuple[Server, str]:
+    uri = candidates[0].uri
+    health = _get(uri, "/health")
+    if health.status_code != 200 or health.text.strip() != "OK":
+        raise _NotYet(f"/health answers {health.status_code}{', but not OK' if health.ok else ''}")
+    open_ = _get(uri, search)
+    if open_.ok:
+        raise DeployError(f"{uri} answers without a password.", "Do not use it: everybody could.")
+    if open_.status_code == 403:
+        raise DeployError(
+            f"{uri} does not answer to that name.",
+            f"Add {urlsplit(uri).hostname} to its variable ALLOWED_HOSTS.",
+        )
+    if open_.status_code != 401:
+        raise refusal(candidates[0], open_)
+    for server in candidates:
+        found = _get(uri, search, server)
+        if found.ok:
+            version = _get(uri, "/version", server)
+            if version.ok:
+                return server, version.text.strip()
+            raise refusal(server, version)
+        if found.status_code != 401:
+            raise refusal(server, found)
+    raise TrackingDenied(
+        f"{uri} refuses the user {candidates[-1].username} with the password of its config vars.",
+        "It was changed since the first start: put user name and password as they are now in secrets.env.",
+    )
+
+
+def _get(uri: str, path: str, server: Server | None = None) -> requests.Response:
+    """An answer that is the server's own. A ~/.netrc has no say in who asks."""
+    import requests
+
+    try:
+        with requests.Session() as session:
+            session.trust_env = urlsplit(uri).hostname not in LOOPBACK
+            response = session.get(uri + path, auth=_As(server), timeout=TIMEOUT_S, allow_redirects=False)
+    except requests.RequestException as problem:
+        raise _NotYet(f"no answer ({type(problem).__name__})") from None
+    if response.status_code in _AGAIN:
+        raise _NotYet(f"{path.partition('?')[0]} answers {response.status_code}")
+    return response
+
+
+class _As:
+    def __init__(self, server: Server | None) -> None:
+        self._server = server
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._server is None:
+            return request
+        from requests.auth import HTTPBasicAuth
+
+        HTTPBasicAuth(self._server.username or "", self._server.password or "")(request)
+        return request
