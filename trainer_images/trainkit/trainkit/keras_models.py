@@ -66,8 +66,8 @@ def weights_place(weights: str) -> str:
 def transfer(base: keras.Model, top: keras.Model, *, augment: bool) -> keras.Model:
     """`base` (as `pretrained` makes it) with its preprocessing before it and `top` on its features.
 
-    The base answers in training as it does later, also where it is unfrozen: its normalisations are frozen and
-    it has no dropout. `base(x, training=False)` would not do: Keras 3.15 replaces it by what `fit` says.
+    The base answers in training as it does later, unfrozen or not: its normalisations stay frozen, and it has
+    no dropout. `base(x, training=False)` would not do: Keras 3.15 replaces it by what `fit` says.
     """
     pixels = keras.Input(base.input_shape[1:], name="pixels")
     x = augmentation()(pixels) if augment else pixels
