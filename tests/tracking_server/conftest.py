@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tracking_server import containers, services
 from tracking_server.containers import FOLDER, IMAGE, RELEASE, Server, docker
 from tracking_server.services import Bucket, Postgres

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tracking_server import containers
 from tracking_server.asking import ADMIN, PASSWORD, ask, authorization
 from tracking_server.containers import Server

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
+
 from tracking_server import containers
 from tracking_server.asking import ADMIN, PASSWORD, ask
 from tracking_server.containers import Server

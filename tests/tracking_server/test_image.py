@@ -6,6 +6,7 @@ import json
 import re
 
 import yaml
+
 from tracking_server.containers import FOLDER, REPOSITORY
 
 # What Heroku's builder and runtime do not know.

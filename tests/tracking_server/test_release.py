@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import pytest
+
 from tracking_server.containers import ACCOUNT, RELEASE, WEB, once, volume
 from tracking_server.services import Postgres
 

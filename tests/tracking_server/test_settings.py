@@ -8,6 +8,7 @@ import pytest
 from mlflow_server import addresses, database_url, settings, storage
 from mlflow_server.refusal import Refusal
 from sqlalchemy.engine import make_url
+
 from tracking_server.containers import ACCOUNT
 
 DYNO = {**ACCOUNT, "DYNO": "web.1", "HEROKU_APP_NAME": "runs", "DATABASE_URL": "postgres://u:p@h/d"}
