@@ -34,7 +34,9 @@ def test_the_canary_is_nowhere(site: Site, client: docker.DockerClient, tmp_path
                 seen.append(place.read_bytes())
             except OSError:
                 continue
-        for container in client.containers.list(all=True, filters={"label": "trainer.run_id"}):
+        for container in client.containers.list(
+            all=True, filters={"label": "trainer.run_id"}, ignore_removed=True
+        ):
             inspected += json.dumps(container.attrs)
         time.sleep(0.05)
     out, err = process.communicate()
