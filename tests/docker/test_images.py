@@ -102,4 +102,4 @@ def test_the_gpu_image_knows_what_it_was_built_for(site: Site, client: docker.Do
     assert built.code == 0, built.err
     output = _inside(client, _tag(find(site.root), "gpu"), ["python", "-m", "trainkit.accelerator"], {})
     assert '"cuda": "12.' in output
-    assert '"sm_90"' in output
+    assert '"compute_90"' in output
