@@ -97,7 +97,7 @@ class Site:
     @cached_property
     def client(self) -> MlflowClient:
         """MLflow's own client of the workspace's server, which keeps its address when it is started again."""
-        return MlflowClient(self.trainer("server", "up").out.strip())
+        return MlflowClient(self.trainer("server", "up", "--process").out.strip())
 
     def run(self, run_id: str) -> Run:
         """The run as the server has it."""

@@ -25,6 +25,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = dict[bytes, bytes]
 
 HEALTH = "/health"
+LOGIN = "/login"
 STATIC = "/static-files/"
 CHECKS_AT_ONCE = 2  # each takes 32 MB
 HSTS = (b"strict-transport-security", b"max-age=31536000")
@@ -61,6 +62,8 @@ class Gate:
             await _answer(send, 403, "Pages of other origins may not use this server. See ALLOWED_HOSTS.")
         elif not scope["path"].startswith(STATIC) and not await self._is_known(headers):
             await _answer(send, 401, "User name or password is missing or wrong.", BASIC)
+        elif scope["path"] == LOGIN:
+            await _to_start(self._addresses.behind_router, headers, send)
         elif self._addresses.behind_router:
             scope["scheme"] = "https"
             await self._app(scope, receive, _with_header(send, HSTS))
@@ -124,6 +127,15 @@ async def _to_https(scope: Scope, headers: Headers, send: Send) -> None:
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
     place = b"https://" + headers[b"host"] + scope["raw_path"] + query
     await _answer(send, 301, "This server is reached by https:// alone.", (b"location", place))
+
+
+async def _to_start(https: bool, headers: Headers, send: Send) -> None:
+    """From an address with user and password in it to one without, whose pages may ask for data.
+
+    Browsers forbid that to a page whose address holds a password; they remember the password all the same.
+    """
+    place = (b"https://" if https else b"http://") + headers[b"host"] + b"/"
+    await _answer(send, 302, "", (b"location", place))
 
 
 async def _answer(send: Send, status: int, text: str, *headers: tuple[bytes, bytes]) -> None:

@@ -21,10 +21,12 @@ def run(settings: Settings) -> None:
     with connection.alone(engine):
         schema.migrate(engine)
         auth.bootstrap_admin_user()
+        if settings.password_is_final:
+            auth.store.update_user(settings.admin, password=settings.password, is_admin=True)
     if not auth.store.authenticate_user(settings.admin, settings.password):
         log.warning(
             "MLFLOW_AUTH_ADMIN_PASSWORD is not the password of %s: it counts for a new account only."
-            " Change the password in the UI or by the API.",
+            " Change the password in the UI or by the API, or set RESET_ADMIN_PASSWORD=1.",
             settings.admin,
         )
     auth.store.engine.dispose()

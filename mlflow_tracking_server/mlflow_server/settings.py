@@ -22,6 +22,7 @@ class Settings:
     database: str = field(repr=False)
     admin: str
     password: str = field(repr=False)
+    password_is_final: bool
     secret_key: str = field(repr=False)
 
 
@@ -37,6 +38,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         database=_database(environment),
         admin=admin,
         password=password,
+        password_is_final=environment.get("RESET_ADMIN_PASSWORD", "").lower() in addresses.ON,
         secret_key=secret_key,
     )
 

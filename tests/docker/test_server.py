@@ -30,7 +30,7 @@ def _status(site: Site) -> dict[str, object]:
 
 
 def test_two_at_once_start_one_server(fresh: Site) -> None:
-    both = [fresh.start("server", "up") for _ in range(2)]
+    both = [fresh.start("server", "up", "--process") for _ in range(2)]
     addresses = {process.communicate(timeout=120)[0] for process in both}
     assert addresses == {"http://127.0.0.1:5400\n"}
     assert _servers_of(fresh) == 1
@@ -43,26 +43,26 @@ def _servers_of(site: Site) -> int:
 
 def test_a_taken_port_and_a_server_of_another_workspace(fresh: Site, site: Site) -> None:
     with socket.create_server(("127.0.0.1", 5400)):
-        assert fresh.trainer("server", "up").out == "http://127.0.0.1:5401\n"
-    theirs = fresh.trainer("server", "up").out
+        assert fresh.trainer("server", "up", "--process").out == "http://127.0.0.1:5401\n"
+    theirs = fresh.trainer("server", "up", "--process").out
     assert theirs == "http://127.0.0.1:5401\n"
-    assert site.trainer("server", "up").out != theirs
+    assert site.trainer("server", "up", "--process").out != theirs
     # It keeps its address over a restart, so that links in a browser stay good.
     assert fresh.trainer("server", "down").out == "Stopped.\n"
     assert fresh.trainer("server", "down").out == "It was not running.\n"
-    assert fresh.trainer("server", "up").out == "http://127.0.0.1:5401\n"
+    assert fresh.trainer("server", "up", "--process").out == "http://127.0.0.1:5401\n"
 
 
 def test_a_server_that_was_killed_is_started_again(fresh: Site) -> None:
-    fresh.trainer("server", "up")
+    fresh.trainer("server", "up", "--process")
     os.kill(int(str(_status(fresh)["pid"])), signal.SIGKILL)
     assert _status(fresh)["status"] == "down"  # though server.json still names the process
-    fresh.trainer("server", "up")
+    fresh.trainer("server", "up", "--process")
     assert _status(fresh)["status"] == "up"
 
 
 def test_only_this_machine_and_its_containers_get_an_answer(site: Site, client: docker.DockerClient) -> None:
-    uri = site.trainer("server", "up").out.strip()
+    uri = site.trainer("server", "up", "--process").out.strip()
     port = uri.rpartition(":")[2]
     assert requests.get(f"{uri}/health", timeout=10).ok
     with socket.socket(type=socket.SOCK_DGRAM) as probe:
@@ -93,4 +93,6 @@ def test_doctor_finds_everything_in_order(site: Site) -> None:
 
 
 def test_ui_prints_the_address_of_the_server(site: Site) -> None:
-    assert site.trainer("ui", "--no-browser").out == site.trainer("server", "up").out
+    uri = site.trainer("server", "up", "--process").out.strip()
+    shown = site.trainer("ui", "--no-browser")
+    assert shown.out == f"{uri}/#/experiments?workflowType=machine_learning\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +11,6 @@ import pytest
 from tracking_server import containers, services
 from tracking_server.containers import FOLDER, IMAGE, RELEASE, Server, docker
 from tracking_server.services import Bucket, Postgres
-
-sys.path.insert(0, str(FOLDER))  # the server's own package; it is installed nowhere but in its image
 
 
 def _cannot(reason: str) -> None:

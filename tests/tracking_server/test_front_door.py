@@ -137,6 +137,14 @@ def test_an_own_page_may_change_things_and_a_foreign_one_not(server: Server) -> 
         assert _create(server, "by a foreign page", {"Origin": origin}) == 403, origin
 
 
+def test_login_leads_on_to_an_address_without_a_password_in_it(server: Server, routed: Server) -> None:
+    assert ask(f"{server.url}/login", account=None).status == 401
+    here = ask(f"{server.url}/login")
+    assert (here.status, here.headers["location"]) == (302, f"{server.url}/")
+    there = ask(f"{routed.url}/login", headers=OWN)
+    assert (there.status, there.headers["location"]) == (302, "https://runs.example/")
+
+
 def test_behind_a_router_plain_http_is_sent_to_https_or_refused(routed: Server) -> None:
     plain = {**OWN, "X-Forwarded-Proto": "http"}
     sent = ask(f"{routed.url}/experiments?a=1&b=%2F", headers=plain, account=None)

@@ -96,6 +96,21 @@ def test_a_second_release_changes_nothing_and_tells_of_a_password_that_does_not_
     assert postgres.sql("SELECT password_hash FROM users", database.rpartition("/")[2]) == before
 
 
+def test_a_release_that_is_told_to_resets_the_administrators_password(
+    postgres: Postgres, database: str
+) -> None:
+    name = database.rpartition("/")[2]
+    before = postgres.sql("SELECT password_hash FROM users", name)
+    postgres.sql("UPDATE users SET is_admin = false", name)
+    new = {"MLFLOW_AUTH_ADMIN_PASSWORD": "canary-another-password", "RESET_ADMIN_PASSWORD": "1"}
+    done = once(RELEASE, {"DATABASE_URL": database, **new})
+    assert done.returncode == 0, done.stderr
+    assert "canary" not in done.stdout + done.stderr
+    assert "not the password" not in done.stderr
+    assert postgres.sql("SELECT password_hash FROM users", name) != before
+    assert postgres.sql("SELECT is_admin FROM users", name).strip() == "t"
+
+
 def test_a_schema_that_is_empty_or_older_is_not_served(postgres: Postgres, database: str) -> None:
     postgres.sql("UPDATE alembic_version_auth SET version_num = '8606fa83a998'", database.rpartition("/")[2])
     for url in (postgres.database(), database):

@@ -11,6 +11,7 @@ import pytest
 from trainer import backends, build, container, gpu, images, process
 from trainer.backends import Launch, shell_variables
 from trainer.backends import docker as backend
+from trainer.endpoint import Server
 from trainer.errors import BadInput, EngineError, GpuError, RunLost, TrackingError
 from trainer.plan import Mount, RunPlan
 from trainer.workspace import Workspace
@@ -187,15 +188,15 @@ def test_a_server_of_this_machine_is_not_this_machines_for_a_remote_engine(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     docker_backend = backends.named("docker", workspace)
-    assert docker_backend.reachable_uri("http://127.0.0.1:5000") == "http://host.docker.internal:5000"
+    assert docker_backend.reachable_uri(Server("http://127.0.0.1:5000")) == "http://host.docker.internal:5000"
     monkeypatch.setenv("DOCKER_HOST", "ssh://me@far")
-    assert docker_backend.reachable_uri("https://example.com") == "https://example.com"
+    assert docker_backend.reachable_uri(Server("https://example.com")) == "https://example.com"
     with fails(
         TrackingError,
         "The engine at ssh://me@far is another machine: its containers cannot reach http://127.0.0.1:5000.",
         "Set MLFLOW_TRACKING_URI to a server that both machines reach.",
     ):
-        docker_backend.reachable_uri("http://127.0.0.1:5000")
+        docker_backend.reachable_uri(Server("http://127.0.0.1:5000"))
 
 
 def test_a_remote_engine_cannot_mount_this_machines_files(

@@ -11,6 +11,7 @@ import pytest
 from trainer import code, images, locks, process
 from trainer.backends import End, Job, Launch, local
 from trainer.backends.local import LocalBackend, LocalJob, environment_commands
+from trainer.endpoint import Server
 from trainer.errors import BadInput, GpuError, ImageError, TrainerError
 from trainer.images import ImagePlan
 from trainer.plan import RunPlan
@@ -328,4 +329,4 @@ def test_processes_of_this_machine_use_its_loopback(workspace: Workspace) -> Non
     backend = LocalBackend(workspace)
     backend.connect()
     assert backend.bridge() is None
-    assert backend.reachable_uri("http://127.0.0.1:5000") == "http://127.0.0.1:5000"
+    assert backend.reachable_uri(Server("http://127.0.0.1:5000")) == "http://127.0.0.1:5000"

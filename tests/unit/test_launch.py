@@ -130,8 +130,8 @@ class FakeBackend:
         self.launch: Launch | None = None
         self._happening = happening
 
-    def reachable_uri(self, uri: str) -> str:
-        return uri.replace("127.0.0.1", "host.docker.internal")
+    def reachable_uri(self, tracking: Server) -> str:
+        return tracking.uri.replace("127.0.0.1", "host.docker.internal")
 
     def start(self, plan: RunPlan, job_launch: Launch) -> Job:  # noqa: ARG002
         self.launch = job_launch

@@ -1,3 +1,5 @@
+import gzip
+import hashlib
 import io
 import json
 import sqlite3
@@ -48,7 +50,7 @@ def backup(store: Path) -> bytes:
 
 def restored(archive: bytes, store: Path) -> Path:
     store_archive.unpack(io.BytesIO(archive), store / ".incoming")
-    store_archive.restore(store, store / ".incoming")
+    store_archive.restore(store)
     return store
 
 
@@ -73,14 +75,95 @@ def test_an_empty_store_with_a_schema_may_be_restored_into(tmp_path: Path) -> No
     assert store_archive.counts(restored(archive, empty_store(tmp_path / "other")))["runs"] == 3
 
 
-def test_a_store_with_runs_is_never_overwritten(tmp_path: Path) -> None:
+def test_what_a_store_held_makes_room(tmp_path: Path) -> None:
     archive = backup(make_store(tmp_path / "store"))
-    other = make_store(tmp_path / "other", runs=1)
-    before = contents(other)
-    with pytest.raises(ArchiveError, match="holds runs already"):
-        restored(archive, other)
-    assert contents(other) == before
-    assert store_archive.counts(other)["runs"] == 1
+    other = make_store(tmp_path / "other", runs=7)
+    put(other / "artifacts" / "0" / "run 1" / "old", "gone")
+    put(other / "mlflow.db-wal", "of the old database")
+    (other / "auth.db").rename(other / "accounts.db")
+    restored(archive, other)
+    assert contents(other) == contents(tmp_path / "store")
+    assert store_archive.counts(other) == {"experiments": 1, "runs": 3, "metrics": 0, "users": 1}
+    left = {path.name for path in other.iterdir()} - {"mlflow.db-shm", "mlflow.db-wal"}
+    assert left == {".secrets", "artifacts", "auth.db", "mlflow.db"}
+
+
+class Killed(BaseException):
+    pass
+
+
+def killed_at_rename(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on the `number`th rename, counted from 0, is the last thing that happens before a kill."""
+    renamed, rename = [0], Path.rename
+
+    def rename_and_die(self: Path, target: Path) -> Path:
+        moved = rename(self, target)
+        renamed[0] += 1
+        if renamed[0] > number:
+            raise Killed
+        return moved
+
+    monkeypatch.setattr(Path, "rename", rename_and_die)
+
+
+@pytest.mark.parametrize("number", range(7))
+def test_a_restore_that_was_killed_is_completed_by_the_next_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    archive = backup(make_store(tmp_path / "store"))
+    other = make_store(tmp_path / "other", runs=7)
+    with monkeypatch.context() as patched:
+        killed_at_rename(number, patched)
+        with pytest.raises(Killed):
+            restored(archive, other)
+    store_archive.finish(other)
+    assert contents(other) == contents(tmp_path / "store")
+    assert store_archive.counts(other)["runs"] == 3
+    assert not [path for path in other.iterdir() if path.name in (".restoring", ".replaced")]
+
+
+def test_finishing_what_was_not_begun_changes_nothing(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store")
+    before = contents(store)
+    store_archive.unpack(io.BytesIO(backup(make_store(tmp_path / "other", runs=1))), store / ".incoming")
+    store_archive.finish(store)
+    assert contents(store) == before
+    assert store_archive.counts(store)["runs"] == 3
+
+
+def test_an_archive_is_checked_without_unpacking_its_artifacts(tmp_path: Path) -> None:
+    archive = backup(make_store(tmp_path / "store"))
+    assert store_archive.check(io.BytesIO(archive))["counts"]["runs"] == 3
+    assert store_archive.check(io.BytesIO(gzip.compress(archive)))["counts"]["runs"] == 3
+    damaged = bytearray(archive)
+    damaged[damaged.index(bytes([2]) * 1000)] ^= 1
+    for bad, why in (
+        (bytes(damaged), r"run 2/model/weights\.bin is damaged"),
+        (archive[: len(archive) // 2], "cannot be read|no manifest"),
+        (b"", "cannot be read|no manifest"),
+        (gzip.compress(archive)[:500], "cannot be read|no manifest"),
+    ):
+        with pytest.raises(ArchiveError, match=why):
+            store_archive.check(io.BytesIO(bad))
+
+
+@pytest.mark.parametrize(
+    "name", ["../mlflow.db", "artifacts/../../x", "/etc/passwd", "secrets.env", "x/a.db"]
+)
+def test_an_archive_may_hold_nothing_but_databases_and_artifacts(tmp_path: Path, name: str) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        sha = hashlib.sha256(b"").hexdigest()
+        text = json.dumps({"format": 1, "counts": {}, "files": {name: {"size": 0, "sha256": sha}}}).encode()
+        entry = tarfile.TarInfo("manifest.json")
+        entry.size = len(text)
+        tar.addfile(entry, io.BytesIO(text))
+    store = make_store(tmp_path / "store")
+    with pytest.raises(ArchiveError, match="which no tracking store has"):
+        store_archive.check(io.BytesIO(packed.getvalue()))
+    with pytest.raises(ArchiveError, match="which no tracking store has"):
+        restored(packed.getvalue(), store)
+    assert store_archive.counts(store)["runs"] == 3
 
 
 def test_secrets_and_the_backups_own_scratch_do_not_travel(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import subprocess
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from trainer import engine, process
 from trainer.errors import EngineError, ImageError
@@ -18,6 +18,29 @@ if TYPE_CHECKING:
     import docker
 
 _LINES_SHOWN = 15
+
+
+class Image(Protocol):
+    """What can be built: its tag names its content, and its parent is built first."""
+
+    @property
+    def name(self) -> str:
+        """For messages, and for the file with the build's output."""
+
+    @property
+    def tag(self) -> str:
+        """One for each content."""
+
+    @property
+    def base_image(self) -> str:
+        """What it is built on."""
+
+    @property
+    def parent(self) -> Image | None:
+        """The image it is built on, if that is ours too."""
+
+    def build_command(self, *, anew: bool = False) -> list[str]:
+        """The call of BuildKit."""
 
 
 def image_id(client: docker.DockerClient, tag: str) -> str | None:
@@ -34,7 +57,7 @@ def image_id(client: docker.DockerClient, tag: str) -> str | None:
 def ensure(
     workspace: Workspace,
     client: docker.DockerClient,
-    image: ImagePlan,
+    image: Image,
     report: Callable[[str], None],
     *,
     anew: bool = False,
@@ -93,8 +116,8 @@ def buildx_version() -> str:
     return told.strip()
 
 
-def _build(workspace: Workspace, image: ImagePlan, command: list[str], report: Callable[[str], None]) -> None:
-    log = workspace.state / f"build-{image.spec.name}.log"
+def _build(workspace: Workspace, image: Image, command: list[str], report: Callable[[str], None]) -> None:
+    log = workspace.state / f"build-{image.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     last: deque[str] = deque(maxlen=_LINES_SHOWN)
     try:
@@ -111,4 +134,4 @@ def _build(workspace: Workspace, image: ImagePlan, command: list[str], report: C
                 "Name one that is: --base-image IMAGE, TRAINER_BASE_IMAGE, or base_image in trainer.yaml.",
             ) from None
         cause = next((line for line in reversed(last) if line.strip()), "no output")
-        raise ImageError(f"The build of {image.spec.name} failed: {cause.strip()}", f"See {log}") from None
+        raise ImageError(f"The build of {image.name} failed: {cause.strip()}", f"See {log}") from None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypedDict
 
 from trainer import engine
@@ -85,6 +86,30 @@ def _content(archive: bytes) -> bytes | None:
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         file = tar.extractfile(tar.getmembers()[0])
         return file.read() if file else None
+
+
+def private_tar(files: Mapping[str, bytes], uid: int, gid: int) -> bytes:
+    """A tar of the files, and of the folders they are in, that nobody but this user may read.
+
+    A name that ends in a slash is an empty folder.
+    """
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        folders = {str(parent) for name in files for parent in PurePosixPath(name, "_").parents}
+        for name in sorted(folders - {".", *files}):
+            tar.addfile(_owned(name, tarfile.DIRTYPE, 0o700, uid, gid))
+        for name, content in files.items():
+            if not name.endswith("/"):
+                entry = _owned(name, tarfile.REGTYPE, 0o600, uid, gid)
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def _owned(name: str, kind: bytes, mode: int, uid: int, gid: int) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.mode, entry.uid, entry.gid = kind, mode, uid, gid
+    return entry
 
 
 class Devices(TypedDict, total=False):

@@ -133,7 +133,11 @@ def _from_container(
     try:
         with engine.failures():
             engine_client.containers.run(
-                tag, ["python", "-c", script], remove=True, extra_hosts={CONTAINER_HOST: "host-gateway"}
+                tag,
+                ["python", "-c", script],
+                remove=True,
+                extra_hosts={CONTAINER_HOST: "host-gateway"},
+                network=client.server.network.name if client.server.network else None,
             )
     except ContainerError as problem:
         text = problem.stderr or ""

@@ -16,6 +16,14 @@ CONTAINER_HOST = "host.docker.internal"
 
 
 @dataclass(frozen=True)
+class Network:
+    """A network of the Docker engine that a server is on, and the server's address for those on it."""
+
+    name: str
+    uri: str
+
+
+@dataclass(frozen=True)
 class Server:
     """A tracking server and how to prove who one is. Printing it shows no secret."""
 
@@ -23,10 +31,13 @@ class Server:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
+    network: Network | None = None
 
     @property
     def container_uri(self) -> str:
         """The address of the server as a container sees it, whose localhost is not the host's."""
+        if self.network:
+            return self.network.uri
         parts = urlsplit(self.uri)
         if parts.hostname not in LOOPBACK:
             return self.uri

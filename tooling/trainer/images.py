@@ -64,6 +64,11 @@ class ImagePlan:
     parent: ImagePlan | None = None
 
     @property
+    def name(self) -> str:
+        """The image's name, as in `trainer build-image NAME`."""
+        return self.spec.name
+
+    @property
     def tag(self) -> str:
         """`trainer/sklearn:0123456789ab`: one tag per digest, so it never names another image."""
         return f"{PREFIX}{self.spec.name}:{self.digest[:12]}"
@@ -146,7 +151,6 @@ def plan(
 ) -> ImagePlan:
     """What building the image comes to; `heirs` are the images that inherit from it.
 
-    The base image is `base_image`, else $TRAINER_BASE_IMAGE, else the image's own, else trainer.yaml's.
     Raises `BadInput` for a file that is missing, and for images that inherit in a circle.
     """
     if image.name in heirs:
@@ -155,19 +159,18 @@ def plan(
     parent = None
     if image.inherits:
         parent = plan(workspace, spec(workspace, image.inherits), base_image, (*heirs, image.name))
-    base = (
-        (parent.tag if parent else None)
-        or base_image
-        or os.environ.get("TRAINER_BASE_IMAGE")
-        or image.base_image
-        or workspace.settings.base_image
-    )
+    base = parent.tag if parent else chosen_base(workspace, base_image, image.base_image)
     identity = hashlib.sha256(repr((image.name, base, image.apt)).encode())
     for path in _inputs(workspace, image):
         identity.update(f"\0{path.relative_to(workspace.images)}\0".encode())
         identity.update(path.read_bytes())
     requirements = hashlib.sha256(image.lock.read_bytes()).hexdigest()
     return ImagePlan(image, base, identity.hexdigest(), requirements, parent)
+
+
+def chosen_base(workspace: Workspace, base_image: str | None = None, own: str | None = None) -> str:
+    """What to build on: `base_image`, else $TRAINER_BASE_IMAGE, else the image's own, else trainer.yaml's."""
+    return base_image or os.environ.get("TRAINER_BASE_IMAGE") or own or workspace.settings.base_image
 
 
 def locked_version(image: ImageSpec, package: str) -> str | None:

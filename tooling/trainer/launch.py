@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
-from trainer import backends, code, ending, records, secrets, server
+from trainer import backends, code, ending, records, secrets, server, server_container
 from trainer.backends import Backend, End, Job, Launch
 from trainer.endpoint import configured
 from trainer.errors import Interrupted, TrackingError, TrainerError
@@ -106,18 +106,18 @@ def launch(
 
 
 def connect(workspace: Workspace, backend: Backend, known: Secrets, uri: str | None) -> tuple[Client, bool]:
-    """A client of the tracking server that was chosen, and whether it is the workspace's own.
+    """A client of the tracking server that was chosen, and whether it is the workspace's own process.
 
-    The own server may still be on its way (`server.wait`); another one has answered already.
+    That one may still be on its way (`server.wait`); another one has answered already.
     """
-    chosen = configured(known, uri, workspace.settings.tracking_uri)
+    chosen = configured(known, uri, workspace.settings.tracking_uri or server_container.recorded(workspace))
     state = server.running(workspace)
     if chosen is None or (state and chosen.uri == state.server.uri):
         own = server.begin(workspace, backend.bridge())
-        backend.reachable_uri(own.uri)
+        backend.reachable_uri(own)
         return Client(own), True
-    backend.reachable_uri(chosen.uri)
-    client = Client(chosen)
+    backend.reachable_uri(chosen)
+    client = Client(server_container.revive(workspace, chosen))
     client.version()
     return client, False
 
@@ -183,7 +183,7 @@ def _start(ready: _Ready, made: _Made) -> Job:
         folder=made.folder,
         archive=made.folder / "source.tar.gz",
         environment={
-            "MLFLOW_TRACKING_URI": ready.backend.reachable_uri(server_used.uri),
+            "MLFLOW_TRACKING_URI": ready.backend.reachable_uri(server_used),
             "MLFLOW_RUN_ID": made.run.id,
             "MLFLOW_EXPERIMENT_ID": made.run.experiment_id,
         },
@@ -195,6 +195,7 @@ def _start(ready: _Ready, made: _Made) -> Job:
             "trainer.tracking_uri": server_used.uri,
         },
         credentials=(server_used.username, server_used.password or "") if server_used.username else None,
+        network=server_used.network.name if server_used.network else None,
     )
     job: Job | None = None
     try:

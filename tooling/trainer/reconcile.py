@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from trainer import backends, ending, records, secrets, server
+from trainer import backends, ending, records, secrets, server, server_container
 from trainer.backends import End
 from trainer.endpoint import configured
 from trainer.errors import BadInput, TrainerError
@@ -75,7 +75,7 @@ def _settle(workspace: Workspace, record: Record, *, wait: bool) -> str:
         chosen = configured(known, record.tracking_uri)
         if chosen is None:
             raise RuntimeError("a server that was named is not the workspace's own")
-        client = Client(chosen)
+        client = Client(server_container.revive(workspace, chosen))
     verdict = ending.judge(end)
     run = client.get_run(record.run_id)
     if run.status == "DELETED":  # by somebody, meanwhile: there is nothing left to tell

@@ -15,6 +15,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -110,6 +112,20 @@ def answers(workspace: Workspace, server: Server) -> bool:
     return False
 
 
+def output(workspace: Workspace, lines: int, follow: bool = False) -> Iterator[str]:
+    """The last `lines` of its log, and with `follow` what is added while it lives."""
+    log = log_file(workspace)
+    if not log.exists():
+        return
+    with log.open(errors="replace") as file:
+        yield from (line.rstrip("\n") for line in deque(file, maxlen=lines))
+        while follow and locks.held(_alive(workspace)):
+            if line := file.readline():
+                yield line.rstrip("\n")
+            else:
+                time.sleep(0.2)
+
+
 def down(workspace: Workspace) -> bool:
     """Stop the server; False if none ran. Runs and artifacts stay."""
     with locks.exclusive(workspace.state / "server.lock"):
@@ -187,6 +203,14 @@ def _listen(port: int, bridge: Bridge | None) -> tuple[list[socket.socket], int]
         f"No free port between {port} and {port + PORTS_TRIED - 1} for the workspace's tracking server.",
         "Set server_port in trainer.yaml to another range.",
     )
+
+
+def free_port(workspace: Workspace, first: int | None = None) -> int:
+    """A port of the loopback that nobody listens on: `first` or the setting's, or one of those behind it."""
+    sockets, port = _listen(first or workspace.settings.server_port, None)
+    for sock in sockets:
+        sock.close()
+    return port
 
 
 def _is_own_address(address: str) -> bool:

@@ -1,7 +1,7 @@
 """A tracking store (SQLite databases and artifacts) as one tar, and back.
 
 It needs nothing but the standard library, because it also runs inside of the server's image, as a script:
-`python store_archive.py backup|restore|counts STORE`.
+`python store_archive.py backup|restore|finish|counts STORE`.
 
 The tar holds a consistent copy of each database, then the artifacts, and last a manifest with the size and
 SHA-256 of every file and the number of rows that matter; without it the tar is not complete.
@@ -19,13 +19,16 @@ import sqlite3
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TypedDict
+from typing import IO, BinaryIO, TypedDict
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 ARTIFACTS = "artifacts"
+INCOMING = ".incoming"
+_READY, _REPLACED = ".restoring", ".replaced"
+OWNER = 1000  # of the files where the engine unpacks them: the user of the server's image
 COUNTED = ("experiments", "runs", "metrics", "params", "tags", "registered_models", "users")
 _CHUNK = 1 << 20
 
@@ -58,6 +61,8 @@ def backup(store: Path, out: BinaryIO) -> Manifest:
             _snapshot(database, copy)
             files[database.name] = _add(tar, copy, database.name)
         counted = counts(Path(scratch))
+        for folder in _folders(store):
+            tar.addfile(_entry(folder.relative_to(store).as_posix(), tarfile.DIRTYPE))
         for path in _artifacts(store):
             # What a run removes meanwhile is not there any more; what it adds may or may not be.
             with contextlib.suppress(FileNotFoundError):
@@ -66,7 +71,7 @@ def backup(store: Path, out: BinaryIO) -> Manifest:
                 )
         manifest = Manifest(format=FORMAT, counts=counted, files=files)
         text = json.dumps(manifest, indent=1).encode()
-        entry = tarfile.TarInfo(MANIFEST)
+        entry = _entry(MANIFEST)
         entry.size = len(text)
         tar.addfile(entry, io.BytesIO(text))
     return manifest
@@ -74,6 +79,18 @@ def backup(store: Path, out: BinaryIO) -> Manifest:
 
 def verify(folder: Path) -> Manifest:
     """Check an unpacked archive against its manifest; raises `ArchiveError` for the first difference."""
+    manifest = _manifest(folder)
+
+    def found(name: str) -> File | None:
+        path = folder / name
+        return File(size=path.stat().st_size, sha256=_sha256(path)) if path.is_file() else None
+
+    _compare(manifest, found)
+    _compare_counts(manifest, folder)
+    return manifest
+
+
+def _manifest(folder: Path) -> Manifest:
     try:
         manifest: Manifest = json.loads((folder / MANIFEST).read_text())
     except (FileNotFoundError, ValueError):
@@ -82,32 +99,81 @@ def verify(folder: Path) -> Manifest:
         ) from None
     if manifest.get("format") != FORMAT:
         raise ArchiveError(f"its format is {manifest.get('format')}; this version reads {FORMAT}")
+    for name in manifest["files"]:
+        top, *below = name.split("/")
+        expected = top == ARTIFACTS if below else top.endswith(".db")
+        if not expected or ".." in below:
+            raise ArchiveError(f"a file in it is called {name!r}, which no tracking store has")
+    return manifest
+
+
+def _compare(manifest: Manifest, found: Callable[[str], File | None]) -> None:
     for name, said in manifest["files"].items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != said["size"] or _sha256(path) != said["sha256"]:
+        if found(name) != said:
             raise ArchiveError(f"the file {name} is damaged or missing")
+
+
+def _compare_counts(manifest: Manifest, folder: Path) -> None:
     if (found := counts(folder)) != manifest["counts"]:
         raise ArchiveError(f"it has {found}, but its manifest says {manifest['counts']}")
-    return manifest
 
 
-def restore(store: Path, folder: Path) -> Manifest:
-    """Put an unpacked archive, which lies on the store's file system, in the place of an empty store.
+def check(archive: BinaryIO) -> Manifest:
+    """Read a whole archive and compare it with its manifest; nothing but databases is unpacked meanwhile.
 
-    Raises `ArchiveError` if it is damaged, or if the store holds a run already. Databases come last, so a
-    store that has them has everything.
+    Raises `ArchiveError` for what is no archive, is not all there, or is damaged.
     """
-    manifest = verify(folder)
-    if counts(store).get("runs"):
-        raise ArchiveError("the store holds runs already")
-    for database in databases(store):
-        for name in (database, *(database.with_name(database.name + end) for end in ("-wal", "-shm"))):
-            name.unlink(missing_ok=True)
-    if (folder / ARTIFACTS).exists():
-        shutil.copytree(folder / ARTIFACTS, store / ARTIFACTS, copy_function=_move, dirs_exist_ok=True)
-    for database in databases(folder):
-        database.replace(store / database.name)
+    found: dict[str, File] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        try:
+            with tarfile.open(fileobj=archive, mode="r|*") as tar:
+                for entry in tar:
+                    content = tar.extractfile(entry)
+                    if content is None:
+                        continue
+                    kept = "/" not in entry.name and entry.name.endswith((".db", ".json"))
+                    found[entry.name] = _read(content, place / entry.name if kept else None)
+        except (tarfile.TarError, EOFError, OSError) as problem:
+            raise ArchiveError(f"it cannot be read: {problem}") from None
+        manifest = _manifest(place)
+        _compare(manifest, lambda name: found.get(name))
+        _compare_counts(manifest, place)
     return manifest
+
+
+def restore(store: Path) -> Manifest:
+    """Put what lies unpacked in STORE/.incoming in the place of what the store holds.
+
+    Raises `ArchiveError`, with nothing changed, if that is damaged. From then on every step can be repeated:
+    after a kill, the next call (or `finish`) goes on. Databases come last.
+    """
+    finish(store)
+    manifest = verify(store / INCOMING)
+    (store / INCOMING / ARTIFACTS).mkdir(exist_ok=True)
+    (store / INCOMING).rename(store / _READY)
+    finish(store)
+    _compare_counts(manifest, store)
+    return manifest
+
+
+def finish(store: Path) -> None:
+    """Complete a `restore` that was interrupted after it had verified everything; else do nothing."""
+    ready, replaced = store / _READY, store / _REPLACED
+    if (ready / MANIFEST).exists():
+        wanted = {ARTIFACTS, *(name.split("/")[0] for name in _manifest(ready)["files"])}
+        replaced.mkdir(exist_ok=True)
+        for name in sorted({*wanted, *(path.name for path in databases(store))}):
+            # What is wanted and does not lie ready any more is in its place already.
+            if (ready / name).exists() or name not in wanted:
+                for old in (f"{name}-wal", f"{name}-shm", name):
+                    if (store / old).exists():
+                        (store / old).rename(replaced / old)
+            if (ready / name).exists():
+                (ready / name).rename(store / name)
+        shutil.rmtree(replaced)
+    if ready.exists():
+        shutil.rmtree(ready)
 
 
 def unpack(archive: BinaryIO, folder: Path) -> None:
@@ -152,10 +218,22 @@ def _artifacts(store: Path) -> Iterator[Path]:
         yield from (Path(folder) / name for name in sorted(names))
 
 
+def _folders(store: Path) -> Iterator[Path]:
+    for folder, _, _ in os.walk(store / ARTIFACTS):
+        yield Path(folder)
+
+
+def _entry(name: str, kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.mode = kind, 0o755 if kind == tarfile.DIRTYPE else 0o644
+    entry.uid = entry.gid = OWNER
+    return entry
+
+
 def _add(tar: tarfile.TarFile, path: Path, name: str) -> File:
     sha = hashlib.sha256()
     with path.open("rb") as file:
-        entry = tarfile.TarInfo(name)
+        entry = _entry(name)
         # What is appended from now on belongs to the next backup.
         entry.size = os.fstat(file.fileno()).st_size
 
@@ -174,8 +252,15 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _move(source: str, target: str) -> None:
-    Path(source).replace(target)
+def _read(content: IO[bytes], copy: Path | None) -> File:
+    sha, size = hashlib.sha256(), 0
+    with copy.open("xb") if copy else contextlib.nullcontext() as out:
+        while piece := content.read(_CHUNK):
+            sha.update(piece)
+            size += len(piece)
+            if out:
+                out.write(piece)
+    return File(size=size, sha256=sha.hexdigest())
 
 
 def main(action: str, store: Path) -> None:
@@ -183,12 +268,13 @@ def main(action: str, store: Path) -> None:
     try:
         match action:
             case "backup":
-                said = backup(store, sys.stdout.buffer)["counts"]
+                backup(store, sys.stdout.buffer)
             case "restore":
-                said = restore(store, store / ".incoming")["counts"]
-                shutil.rmtree(store / ".incoming")
-            case _:
-                said = counts(store)
+                restore(store)
+            case "finish":
+                finish(store)
+                shutil.rmtree(store / INCOMING, ignore_errors=True)
+        said = counts(store)
     except ArchiveError as problem:
         sys.exit(str(problem))
     sys.stderr.write(json.dumps(said) + "\n")

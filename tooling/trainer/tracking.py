@@ -111,20 +111,20 @@ class Client:
 
     def version(self) -> str:
         """The server's MLflow version; the cheapest call that needs the credentials."""
-        return self._send("GET", "/version").text.strip()
+        return self.send("GET", "/version").text.strip()
 
     def experiment_id(self, name: str) -> str:
         """The id of the experiment, which is made if it is not there. Safe for several callers at once."""
-        found = self._send(
+        found = self.send(
             "GET", f"{_API}/experiments/get-by-name", query={"experiment_name": name}, ok=(404,)
         )
         if found.status_code == 404:
             body = {"name": name, "tags": [_TRAINING_VIEW]}
-            made = self._send("POST", f"{_API}/experiments/create", body, ok=(400,))
+            made = self.send("POST", f"{_API}/experiments/create", body, ok=(400,))
             if made.ok:
                 return str(self._said(made, "experiment_id"))
             # Somebody else made it in between; any other cause of the 400 shows again here.
-            found = self._send("GET", f"{_API}/experiments/get-by-name", query={"experiment_name": name})
+            found = self.send("GET", f"{_API}/experiments/get-by-name", query={"experiment_name": name})
         experiment = cast(_Experiment, self._said(found, "experiment"))
         if experiment["lifecycle_stage"] == "deleted":
             raise TrackingError(
@@ -143,17 +143,17 @@ class Client:
             "start_time": _now_ms(),
             "tags": [{"key": key, "value": value} for key, value in tags.items()],
         }
-        return self._run(self._send("POST", f"{_API}/runs/create", body))
+        return self._run(self.send("POST", f"{_API}/runs/create", body))
 
     def get_run(self, run_id: str) -> Run:
         """The run as it is now, with the latest value of each metric."""
-        return self._run(self._send("GET", f"{_API}/runs/get", query={"run_id": run_id}))
+        return self._run(self.send("GET", f"{_API}/runs/get", query={"run_id": run_id}))
 
     def log_parameters(self, run_id: str, parameters: Mapping[str, str]) -> None:
         """Log all parameters; a value longer than the server takes is cut."""
         pairs = [{"key": key, "value": value[:_LONGEST_VALUE]} for key, value in parameters.items()]
         for start in range(0, len(pairs), _BATCH):
-            self._send(
+            self.send(
                 "POST", f"{_API}/runs/log-batch", {"run_id": run_id, "params": pairs[start : start + _BATCH]}
             )
 
@@ -161,11 +161,11 @@ class Client:
         """Set tags, replacing those of the same key."""
         pairs = [{"key": key, "value": value} for key, value in tags.items()]
         if pairs:
-            self._send("POST", f"{_API}/runs/log-batch", {"run_id": run_id, "tags": pairs})
+            self.send("POST", f"{_API}/runs/log-batch", {"run_id": run_id, "tags": pairs})
 
     def end_run(self, run_id: str, status: Status) -> None:
         """Set the final status and the end time, whatever the run's status was."""
-        self._send("POST", f"{_API}/runs/update", {"run_id": run_id, "status": status, "end_time": _now_ms()})
+        self.send("POST", f"{_API}/runs/update", {"run_id": run_id, "status": status, "end_time": _now_ms()})
 
     def upload(self, run: Run, path: Path, artifact_path: str) -> None:
         """Store a file as the artifact `artifact_path` of the run."""
@@ -175,7 +175,7 @@ class Client:
             return
         where = quote(f"{parts.path.lstrip('/')}/{artifact_path}")
         with path.open("rb") as content:
-            self._send("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{where}", content=content)
+            self.send("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{where}", content=content)
 
     def _run(self, response: requests.Response) -> Run:
         run = cast(_Run, self._said(response, "run"))
@@ -200,7 +200,7 @@ class Client:
                 "Check the address: a login page or another service may be in its place.",
             ) from None
 
-    def _send(
+    def send(
         self,
         method: str,
         path: str,
@@ -210,6 +210,7 @@ class Client:
         content: object = None,
         ok: tuple[int, ...] = (),
     ) -> requests.Response:
+        """One call, and its answer if that is a success or one of the statuses `ok`."""
         import requests
 
         try:
@@ -219,7 +220,7 @@ class Client:
             )  # fmt: skip
         except requests.RequestException as problem:
             raise unreachable(self.server, problem, TIMEOUT_S) from None
-        if response.is_redirect:
+        if response.is_redirect and response.status_code not in ok:
             raise TrackingError(
                 f"The tracking server {self.server.uri} sends us to {response.headers['Location']}.",
                 "Use that address as the tracking URI, if it is the right one.",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from trainer.endpoint import Server
 from trainer.errors import BadInput
 from trainer.images import ImagePlan
 from trainer.parameters import nearest
@@ -33,6 +34,8 @@ class Launch:
     secret_environment: Mapping[str, str] = field(repr=False)
     labels: Mapping[str, str] = field(default_factory=dict)
     credentials: tuple[str, str] | None = field(default=None, repr=False)
+    network: str | None = None
+    """The engine's network that a container joins to reach the tracking server; None for the default one."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Backend(Protocol):
     def bridge(self) -> Bridge | None:
         """The network that its jobs reach this host by, if it is not the host's own loopback."""
 
-    def reachable_uri(self, uri: str) -> str:
+    def reachable_uri(self, tracking: Server) -> str:
         """The address of a tracking server as a job has to write it."""
 
     def prepare(self, image: ImagePlan, report: Callable[[str], None]) -> str:

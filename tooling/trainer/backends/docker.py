@@ -170,13 +170,14 @@ class DockerBackend:
         with engine.failures():
             return engine.bridge(self.client)
 
-    def reachable_uri(self, uri: str) -> str:
-        """The same server as a container writes it; raises `TrackingError` where that cannot be."""
-        if urlsplit(seen := Server(uri).container_uri).hostname == CONTAINER_HOST:
+    def reachable_uri(self, tracking: Server) -> str:
+        """The server's address as a container writes it; raises `TrackingError` where that cannot be."""
+        if urlsplit(seen := tracking.container_uri).hostname == CONTAINER_HOST:
             address = engine.endpoint()
             if engine.is_remote(address):
                 raise TrackingError(
-                    f"The engine at {address} is another machine: its containers cannot reach {uri}.",
+                    f"The engine at {address} is another machine: "
+                    f"its containers cannot reach {tracking.uri}.",
                     "Set MLFLOW_TRACKING_URI to a server that both machines reach.",
                 )
         return seen
@@ -244,6 +245,7 @@ def container_config(client: docker.DockerClient, plan: RunPlan, launch: Launch)
         security_opt=["no-new-privileges"],
         init=True,
         extra_hosts={CONTAINER_HOST: "host-gateway"},
+        network_mode=launch.network,
         shm_size=bytes_of(plan.shared_memory),
         mem_limit=memory,
         memswap_limit=memory,  # equal to the limit: no swap on top of it

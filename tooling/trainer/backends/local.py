@@ -15,6 +15,7 @@ from pathlib import Path
 
 from trainer import gpu, images, locks, process
 from trainer.backends import End, Job, Launch, shell_variables
+from trainer.endpoint import Server
 from trainer.errors import BadInput, ImageError
 from trainer.images import ImagePlan
 from trainer.plan import RunPlan
@@ -109,9 +110,9 @@ class LocalBackend:
         """Processes of this host use its loopback."""
         return None
 
-    def reachable_uri(self, uri: str) -> str:
-        """The same address."""
-        return uri
+    def reachable_uri(self, tracking: Server) -> str:
+        """The address itself."""
+        return tracking.uri
 
     def prepare(self, image: ImagePlan, report: Callable[[str], None]) -> str:
         """Make the virtual environment if it is not there; returns its folder's name."""

@@ -1,7 +1,8 @@
-"""`trainer server` and `trainer ui`: the workspace's own tracking server."""
+"""`trainer server` and `trainer ui`: tracking servers, the workspace's own above all."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -10,7 +11,10 @@ import click
 from trainer.cli import screen
 from trainer.cli.context import pass_workspace
 from trainer.cli.server_deploy import deploy
-from trainer.errors import BadInput
+from trainer.cli.server_store import backup, restore, rotate_secrets, upgrade
+from trainer.cli.server_users import users
+from trainer.endpoint import Server
+from trainer.errors import BadInput, EngineError, TrackingError
 from trainer.workspace import Workspace
 
 
@@ -19,14 +23,43 @@ def server() -> None:
     """Tracking servers: the workspace's own, and those on a platform."""
 
 
-server.add_command(deploy)
+for _command in (backup, deploy, restore, rotate_secrets, upgrade, users):
+    server.add_command(_command)
 
 
 @server.command(epilog="Example: trainer server up")
+@click.option("--process", is_flag=True, help="As a process without passwords, not as a container.")
+@click.option("--force", is_flag=True, help="Let secrets.env name this server in the place of another one.")
 @pass_workspace
-def up(workspace: Workspace) -> None:
-    """Start the server, if it does not run yet."""
-    click.echo(_up(workspace))
+def up(workspace: Workspace, process: bool, force: bool) -> None:
+    """Start the server, if it does not run yet.
+
+    It is a container with a password, which is made and put into secrets.env the first time, where runs find
+    it. Where there is no Docker engine it is a process of this machine, without one.
+    """
+    from trainer import server_container
+    from trainer.process import interruptible
+
+    if process and server_container.recorded(workspace):
+        raise BadInput(
+            "This workspace's server is a container: a process would not show its runs.",
+            "Start it without --process.",
+        )
+    if not process and _has_engine(workspace):
+        from trainer import own_server, server_image
+
+        with interruptible(), screen.Progress() as progress:
+            started = own_server.up(workspace, progress, force=force)
+        click.echo(started.uri)
+        _note(f"Log in as {started.username}; the password is in {workspace.secrets_file.name}.")
+        _warn_of_environment(started)
+        found = own_server.found(workspace)
+        if found and found.image != server_image.plan(workspace).tag:
+            _note("mlflow_tracking_server/ has a newer version of it: trainer server upgrade")
+        return
+    if not process:
+        _note("No Docker engine answers: the server is a process of this machine, without a password.")
+    click.echo(_start_process(workspace).uri)
 
 
 @server.command(epilog="Example: trainer server down")
@@ -34,16 +67,15 @@ def up(workspace: Workspace) -> None:
 @pass_workspace
 def down(workspace: Workspace, force: bool) -> None:
     """Stop the server; runs and artifacts stay where they are."""
-    from trainer import records
-    from trainer import server as own
+    from trainer import own_server, server_container
+    from trainer import server as process
 
-    live = records.live(workspace)
-    if live and not force:
-        raise BadInput(
-            f"{len(live)} live run(s) report to this server, {live[0]} among them.",
-            "Wait for them (trainer reconcile), or stop the server all the same: --force",
-        )
-    click.echo("Stopped." if own.down(workspace) else "It was not running.")
+    if not force:
+        own_server.refuse_live_runs(workspace, "stop the server")
+    stopped = process.down(workspace)
+    if server_container.recorded(workspace):
+        stopped = own_server.down(workspace) or stopped
+    click.echo("Stopped." if stopped else "It was not running.")
 
 
 @server.command(epilog="Example: trainer server status --json")
@@ -51,46 +83,121 @@ def down(workspace: Workspace, force: bool) -> None:
 @pass_workspace
 def status(workspace: Workspace, as_json: bool) -> None:
     """Whether the server runs, and where."""
-    from trainer import server as own
+    from trainer import server_container
 
-    state = own.running(workspace)
-    answers = state is not None and own.answers(workspace, state.server)
-    said = {
-        "status": "up" if answers else "starting or stuck" if state else "down",
-        "uri": state.server.uri if state else None,
-        "pid": state.pid if state else None,
-        "containers reach it on": state.bridge.gateway if state and state.bridge else None,
-        "store": str(workspace.store),
-        "log": str(own.log_file(workspace)),
-    }
+    said = (
+        _container_status(workspace) if server_container.recorded(workspace) else _process_status(workspace)
+    )
     if as_json:
         screen.as_json(said)
     else:
         screen.table(("WHAT", "IS"), [(name, str(value or "-")) for name, value in said.items()])
 
 
+def _container_status(workspace: Workspace) -> dict[str, object]:
+    from trainer import own_server, server_container, server_image
+    from trainer.tracking import Client
+
+    found = own_server.found(workspace)
+    uri = server_container.recorded(workspace)
+    running = found is not None and found.status == "running"
+    account = own_server.account(workspace)
+    mlflow = None
+    if running and account:
+        with contextlib.suppress(TrackingError):
+            mlflow = Client(account).version()
+    newest = server_image.plan(workspace).tag
+    return {
+        "status": "up" if mlflow else "starting or stuck" if running else "down",
+        "form": "container",
+        "uri": uri,
+        "MLflow": mlflow,
+        "user": account.username if account else None,
+        "container": server_container.name(workspace),
+        "containers reach it on": server_container.network(workspace).uri,
+        "image": found.image if found else None,
+        "newer image": newest if found and found.image != newest else None,
+        "store": f"volume {server_container.name(workspace)}",
+    }
+
+
+def _process_status(workspace: Workspace) -> dict[str, object]:
+    from trainer import server as own
+
+    state = own.running(workspace)
+    answers = state is not None and own.answers(workspace, state.server)
+    return {
+        "status": "up" if answers else "starting or stuck" if state else "down",
+        "form": "process",
+        "uri": state.server.uri if state else None,
+        "pid": state.pid if state else None,
+        "containers reach it on": state.bridge.gateway if state and state.bridge else None,
+        "store": str(workspace.store),
+        "log": str(own.log_file(workspace)),
+    }
+
+
+@server.command(epilog="Example: trainer server logs --follow")
+@click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
+@click.option("-n", "--lines", type=click.IntRange(1), default=100, show_default=True,
+              help="So many of the last lines.")  # fmt: skip
+@pass_workspace
+def logs(workspace: Workspace, follow: bool, lines: int) -> None:
+    """Print what the server said."""
+    from trainer import server as process
+    from trainer import server_container
+
+    if server_container.recorded(workspace):
+        from trainer import engine
+
+        for piece in server_container.output(
+            engine.connect(), server_container.name(workspace), lines, follow
+        ):
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+        return
+    for line in process.output(workspace, lines, follow):
+        click.echo(line)
+
+
 @click.command(epilog="Example: trainer ui")
 @click.option("--browser/--no-browser", default=None, help="Open a browser. [default: where there is one]")
 @pass_workspace
 def ui(workspace: Workspace, browser: bool | None) -> None:
-    """Browse the runs in the MLflow UI."""
-    from trainer import secrets
+    """Browse the runs in the MLflow UI, logged in where the server lets us."""
+    from trainer import login_page, secrets, server_container
     from trainer.endpoint import configured
 
-    chosen = configured(secrets.load(workspace), None, workspace.settings.tracking_uri)
-    uri = chosen.uri if chosen else _up(workspace)
-    click.echo(uri)
+    own = server_container.recorded(workspace)
+    chosen = configured(secrets.load(workspace), None, workspace.settings.tracking_uri or own)
+    found = server_container.revive(workspace, chosen) if chosen else _start_process(workspace)
+    click.echo(login_page.address(found))
     has_screen = sys.platform == "darwin" or bool(
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     )
-    if browser or (browser is None and has_screen):
-        click.launch(uri)
+    opens = browser or (browser is None and has_screen)
+    page = login_page.write(workspace, found) if opens else None
+    if found.username and not page:
+        _note(f"Log in as {found.username}; the password is in {workspace.secrets_file.name}.")
+    if opens:
+        click.launch(page.as_uri() if page else login_page.address(found))
 
 
-def _up(workspace: Workspace) -> str:
+def _has_engine(workspace: Workspace) -> bool:
+    from trainer import engine, server_container
+
+    try:
+        engine.connect()
+    except EngineError:
+        if server_container.recorded(workspace):
+            raise  # its store is a volume of the engine
+        return False
+    return True
+
+
+def _start_process(workspace: Workspace) -> Server:
     from trainer import engine
     from trainer import server as own
-    from trainer.errors import EngineError
 
     try:
         bridge = engine.bridge(engine.connect())
@@ -100,4 +207,14 @@ def _up(workspace: Workspace) -> str:
         progress.step("Starting the tracking server")
         started = own.begin(workspace, bridge)
         own.wait(workspace, started)
-    return started.uri
+    return started
+
+
+def _warn_of_environment(started: Server) -> None:
+    elsewhere = os.environ.get("MLFLOW_TRACKING_URI")
+    if elsewhere and elsewhere.rstrip("/") != started.uri:
+        _note("But MLFLOW_TRACKING_URI of the environment comes first: unset it.")
+
+
+def _note(text: str) -> None:
+    click.echo(text, err=True)

@@ -120,7 +120,7 @@ def _write(
     workspace: Workspace, platform: str, app: str, output: Path | None, dry_run: bool, as_json: bool
 ) -> None:
     from trainer.deploy import files
-    from trainer.deploy.bundle import FOLDER
+    from trainer.server_files import FOLDER
 
     if output is None:
         raise BadInput(f"Where are the files for {platform} to go?", "Name a folder: -o DIR")

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trainer.deploy import bundle
-from trainer.deploy.bundle import FOLDER
+from trainer import server_files
 from trainer.deploy.heroku_plan import PASSWORD, SECRET_KEY, USERNAME, App
 from trainer.errors import BadInput, DeployError, SecretsError
 from trainer.process import capture
+from trainer.server_files import FOLDER
 from trainer.workspace import Workspace
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -41,7 +41,7 @@ def make(workspace: Workspace, platform: str, app: str) -> Wanted:
     Raises `BadInput` for a name that cannot be, or where there is no mlflow_tracking_server/.
     """
     App(app)  # what Heroku takes as a name, the others take too
-    packed = bundle.pack(workspace)
+    packed = server_files.pack(workspace)
     copy = {f"{FOLDER}/{path.as_posix()}": (packed.folder / path).read_bytes() for path in packed.files}
     wanted = _PLATFORMS[platform](app)
     ignored = "".join(f"/{name}\n" for name in wanted.secrets).encode()

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Protocol, cast
 from urllib.parse import unquote, urlsplit
 
-from trainer import secrets
-from trainer.deploy import bundle, heroku_api, heroku_build, heroku_cli, heroku_plan, verify
+from trainer import secrets, server_files
+from trainer.deploy import heroku_api, heroku_build, heroku_cli, heroku_plan, verify
 from trainer.deploy.heroku_api import Addon, Api, AppInfo, Dyno, ProcessType, Release
 from trainer.deploy.heroku_plan import (
     ADDONS,
@@ -61,7 +61,7 @@ class Outcome:
 
 def plan(workspace: Workspace, app: App) -> Plan:
     """All that `deploy` could do, in order. Nothing is asked of anybody."""
-    return heroku_plan.make(app, bundle.pack(workspace, "heroku.yml"), heroku_api.address())
+    return heroku_plan.make(app, server_files.pack(workspace, "heroku.yml"), heroku_api.address())
 
 
 def deploy(workspace: Workspace, app: App, reporter: Reporter, *, force: bool = False) -> Outcome:
@@ -72,7 +72,7 @@ def deploy(workspace: Workspace, app: App, reporter: Reporter, *, force: bool = 
     """
     secrets.check(workspace)
     stored = secrets.read(workspace).values
-    packed = bundle.pack(workspace, "heroku.yml")
+    packed = server_files.pack(workspace, "heroku.yml")
     steps = heroku_plan.make(app, packed, heroku_api.address())
     reporter.step(steps.title("login"))
     token = heroku_cli.token(steps.command("login"))
@@ -90,7 +90,7 @@ def deploy(workspace: Workspace, app: App, reporter: Reporter, *, force: bool = 
 class _Deployment:
     workspace: Workspace
     app: App
-    bundle: bundle.Bundle
+    bundle: server_files.Bundle
     plan: Plan
     api: Api
     reporter: Reporter

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from trainer.deploy.bundle import Bundle
 from trainer.deploy.heroku_api import Api, Build, Release, Source
 from trainer.deploy.plan import Plan, Request
 from trainer.errors import DeployError
 from trainer.secrets import Masker
+from trainer.server_files import Bundle
 
 POLL_S = 3.0
 BUILD_S = 30 * 60

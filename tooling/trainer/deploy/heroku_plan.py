@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from trainer.deploy.bundle import FOLDER, Bundle
 from trainer.deploy.plan import Body, Command, Later, Note, Plan, Request, Step
 from trainer.errors import BadInput
+from trainer.server_files import FOLDER, Bundle
 
 STACK = "container"
 # By the name of the service: an app that has moved to a larger plan keeps it.

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from trainer.deploy import bundle
-from trainer.deploy.bundle import Bundle
+from trainer import server_files
 from trainer.errors import BadInput
+from trainer.server_files import Bundle
 from trainer.workspace import Workspace, find
 
 from unit.deploy_helpers import FILES, make_server_folder
@@ -38,7 +38,7 @@ def test_the_files_lie_at_the_top_and_what_git_ignores_stays_here(place: Workspa
     folder = place.root / "mlflow_tracking_server"
     for name in ("my.local", "secrets.env", "mlflow_server/__pycache__/x.pyc"):
         put(folder / name, "mine")
-    packed = bundle.pack(place, "heroku.yml")
+    packed = server_files.pack(place, "heroku.yml")
     assert names(packed) == sorted(FILES)
     assert [path.as_posix() for path in packed.files] == sorted(FILES)
 
@@ -50,8 +50,8 @@ def test_the_same_files_have_the_same_version_wherever_and_whosever_they_are(
     for path in (tmp_path / "elsewhere").rglob("*"):
         os.utime(path, (1, 1))
         path.chmod(path.stat().st_mode & 0o700)
-    other = bundle.pack(find(tmp_path / "elsewhere"))
-    ours = bundle.pack(place)
+    other = server_files.pack(find(tmp_path / "elsewhere"))
+    ours = server_files.pack(place)
     assert (other.version, other.archive) == (ours.version, ours.archive)
     assert ours.version.startswith("trainer-")
 
@@ -67,9 +67,9 @@ def test_the_same_files_have_the_same_version_wherever_and_whosever_they_are(
     ids=["content", "a new file", "a name", "a program"],
 )
 def test_any_change_makes_another_version(place: Workspace, change: Callable[[Path], object]) -> None:
-    before = bundle.pack(place).version
+    before = server_files.pack(place).version
     change(place.root / "mlflow_tracking_server")
-    assert bundle.pack(place).version != before
+    assert server_files.pack(place).version != before
 
 
 def test_a_workspace_without_the_folder_is_told_where_to_get_it(place: Workspace) -> None:
@@ -79,4 +79,4 @@ def test_a_workspace_without_the_folder_is_told_where_to_get_it(place: Workspace
         f"{place.root / 'mlflow_tracking_server' / 'Dockerfile'} is not there.",
         "Copy the folder mlflow_tracking_server of the trainer repository into the workspace.",
     ):
-        bundle.pack(place)
+        server_files.pack(place)

@@ -1,0 +1,256 @@
+"""The tracking server as a container: what it is made of, and how it is made, started, asked and removed.
+
+A workspace has at most one. Container, network and volume are all called `trainer-server-IDENTITY`. It is
+published on this machine's loopback; runs in containers join its network and call it by its name. Its
+passwords are in a file on its volume, where neither `docker inspect` nor a backup shows them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, cast
+from urllib.parse import urlsplit
+
+from trainer import engine
+from trainer.backends import shell_variables
+from trainer.container import private_tar
+from trainer.endpoint import LOOPBACK, Network, Server
+from trainer.errors import TrackingError
+from trainer.process import deferred_signals
+from trainer.server import identity
+from trainer.store_archive import OWNER
+from trainer.workspace import Workspace
+
+if TYPE_CHECKING:
+    import docker
+    from docker.models.containers import Container
+
+LABEL = "trainer.server"
+MEMORY = "1g"
+START_S = 90
+STOP_S = 10
+PORT = 5000
+DATA = "/data"
+_SECRETS = ".secrets"
+_COMMAND = f"set -a; . {DATA}/{_SECRETS}/environment; set +a; exec python -m mlflow_server up"
+
+
+class _Record(TypedDict):
+    uri: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """The container as the engine has it."""
+
+    status: str
+    """The engine's word: created, running, restarting, exited, …"""
+    image: str
+    port: int
+
+
+def name(workspace: Workspace) -> str:
+    """What the engine calls the container, its network and its volume."""
+    return f"trainer-server-{identity(workspace)}"
+
+
+def network(workspace: Workspace) -> Network:
+    """Where containers reach it."""
+    return Network(name(workspace), f"http://{name(workspace)}:{PORT}")
+
+
+def recorded(workspace: Workspace) -> str | None:
+    """The address of the workspace's container, known without asking the engine; None if it has none."""
+    try:
+        return cast(_Record, json.loads(_record(workspace).read_text()))["uri"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def record(workspace: Workspace, uri: str) -> None:
+    """Write down that the workspace's server is a container, published at that address."""
+    workspace.state.mkdir(parents=True, exist_ok=True)
+    _record(workspace).write_text(json.dumps(_Record(uri=uri)))
+
+
+def _record(workspace: Workspace) -> Path:
+    return workspace.state / "server-container.json"
+
+
+def find(client: docker.DockerClient, called: str) -> Found | None:
+    """The container of that name; None if there is none."""
+    container = _get(client, called)
+    if container is None:
+        return None
+    bindings = container.attrs["HostConfig"]["PortBindings"] or {}
+    [binding] = bindings.get(f"{PORT}/tcp") or [{"HostPort": "0"}]
+    return Found(container.status, str(container.attrs["Config"]["Image"]), int(binding["HostPort"]))
+
+
+def create(client: docker.DockerClient, workspace: Workspace, image: str, port: int) -> None:
+    """Make container, network and volume, as far as they are not there; nothing is started."""
+    from docker.errors import NotFound
+
+    called, labels = name(workspace), {LABEL: identity(workspace)}
+    with engine.failures(), deferred_signals():
+        try:
+            client.networks.get(called)
+        except NotFound:
+            client.networks.create(called, driver="bridge", labels=labels)
+        client.volumes.create(called, labels=labels)
+        client.containers.create(
+            image,
+            ["sh", "-c", _COMMAND],
+            name=called,
+            labels={**labels, "trainer.workspace_folder": str(workspace.root)},
+            # The name that runs call it by; without it they would get 403.
+            environment={"PORT": str(PORT), "ALLOWED_HOSTS": called},
+            network=called,
+            ports={f"{PORT}/tcp": ("127.0.0.1", port)},
+            volumes={called: {"bind": DATA, "mode": "rw"}},
+            restart_policy={"Name": "unless-stopped"},  # type: ignore[arg-type]  # the stubs want a count too
+            read_only=True,
+            tmpfs={"/tmp": "rw,nosuid,nodev"},  # noqa: S108 (the container's own)
+            mem_limit=MEMORY,
+            memswap_limit=MEMORY,
+            pids_limit=256,
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+        )
+
+
+def give_secrets(client: docker.DockerClient, called: str, variables: Mapping[str, str]) -> None:
+    """Put the variables where the container reads them at its next start; for its user alone."""
+    files = {f"{_SECRETS}/environment": shell_variables(variables).encode()}
+    with engine.failures():
+        client.api.put_archive(called, DATA, private_tar(files, OWNER, OWNER))
+
+
+def start(client: docker.DockerClient, workspace: Workspace) -> None:
+    """Start the container and wait until it is healthy; raises `TrackingError` with its last line if not."""
+    from docker.errors import APIError
+
+    called = name(workspace)
+    container = _get(client, called)
+    if container is None:
+        raise TrackingError(f"The container {called} is gone.", "Make it again: trainer server up")
+    try:
+        with engine.failures():
+            try:
+                container.start()
+            except APIError as problem:
+                raise _start_failure(called, str(problem.explanation)) from None
+        wait(client, called)
+    except TrackingError:
+        stop(client, called)  # else the engine would start it again and again
+        raise
+
+
+def _start_failure(called: str, said: str) -> TrackingError:
+    if "port is already allocated" in said or "address already in use" in said:
+        return TrackingError(
+            "The port of the workspace's tracking server is in use by another program.",
+            f"End that program; `docker inspect {called}` shows the port.",
+        )
+    if "network" in said and "not found" in said:
+        return TrackingError(
+            f"The network of the container {called} was removed.",
+            f"docker rm {called} && trainer server up   (its data is in a volume and stays)",
+        )
+    return TrackingError(f"The container {called} cannot be started: {said}", f"docker inspect {called}")
+
+
+def wait(client: docker.DockerClient, called: str) -> None:
+    """Return when it is healthy; raises `TrackingError` with its last line if it is not."""
+    give_up = time.monotonic() + START_S
+    while time.monotonic() < give_up:
+        found = find(client, called)
+        if found is None or found.status != "running":
+            break
+        if _is_healthy(found.port):
+            return
+        time.sleep(0.2)
+    said = b"".join(output(client, called, 20)).decode(errors="replace").strip().splitlines() or ["no output"]
+    raise TrackingError(
+        f"The workspace's tracking server did not start: {said[-1].strip()}",
+        "See all it said: trainer server logs",
+    )
+
+
+def _is_healthy(port: int) -> bool:
+    import requests
+
+    with contextlib.suppress(requests.RequestException), requests.Session() as session:
+        session.trust_env = False  # a proxy does not know this machine's loopback
+        return session.get(f"http://127.0.0.1:{port}/health", timeout=5).ok
+    return False
+
+
+def output(client: docker.DockerClient, called: str, lines: int, follow: bool = False) -> Iterator[bytes]:
+    """The last `lines` of what it said, both streams, and with `follow` what it says from now on."""
+    with engine.failures():
+        container = _get(client, called)
+        if container is not None:
+            said = container.logs(tail=lines, follow=follow, stream=True)
+            yield from said
+
+
+def stop(client: docker.DockerClient, called: str) -> bool:
+    """Stop it; False if it did not run. It stays stopped when the engine starts anew."""
+    with engine.failures():
+        container = _get(client, called)
+        if container is None:
+            return False
+        ran = container.status in ("running", "restarting", "paused")
+        container.stop(timeout=STOP_S)
+        return ran
+
+
+def remove(client: docker.DockerClient, called: str) -> None:
+    """Remove the container, if it is there; network and volume stay."""
+    with engine.failures():
+        container = _get(client, called)
+        if container is not None:
+            container.remove(force=True)
+
+
+def rename(client: docker.DockerClient, called: str, new: str) -> None:
+    """Give the container another name."""
+    with engine.failures():
+        client.api.rename(called, new)
+
+
+def _get(client: docker.DockerClient, called: str) -> Container | None:
+    from docker.errors import NotFound
+
+    with engine.failures():
+        try:
+            return client.containers.get(called)
+        except NotFound:
+            return None
+
+
+def revive(workspace: Workspace, server: Server) -> Server:
+    """The same server; if it is the workspace's container, it runs from now on and its network is told.
+
+    Raises `EngineError` or `TrackingError` where it cannot be started.
+    """
+    own = recorded(workspace)
+    if own is None or _port(server.uri) != _port(own):
+        return server
+    client = engine.connect()
+    found = find(client, name(workspace))
+    if found is None or found.status != "running":
+        start(client, workspace)
+    return replace(server, network=network(workspace))
+
+
+def _port(uri: str) -> int | None:
+    """The port, if the address is one of this machine's own."""
+    parts = urlsplit(uri)
+    return parts.port if parts.hostname in LOOPBACK else None

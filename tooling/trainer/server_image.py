@@ -1,0 +1,47 @@
+"""The image of the tracking server, built from the workspace's mlflow_tracking_server/."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer import images, server_files
+from trainer.images import DIGEST_LABEL, PREFIX
+from trainer.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class ServerImage:
+    """The image as it is to be: the tag is the digest of the folder's content and the base image's name."""
+
+    folder: Path
+    base_image: str
+    digest: str
+    name: str = "tracking-server"
+    parent: None = None
+
+    @property
+    def tag(self) -> str:
+        """`trainer/tracking-server:0123456789ab`."""
+        return f"{PREFIX}{self.name}:{self.digest[:12]}"
+
+    def build_command(self, *, anew: bool = False) -> list[str]:
+        """The BuildKit build; `anew` without what is cached of it."""
+        return [
+            "docker", "buildx", "build", "--progress=plain", "--load",
+            *(["--no-cache"] if anew else []),
+            f"--build-arg=BASE_IMAGE={self.base_image}",
+            f"--label={DIGEST_LABEL}={self.digest}",
+            f"--label=trainer.base_image={self.base_image}",
+            f"--tag={self.tag}",
+            str(self.folder),
+        ]  # fmt: skip
+
+
+def plan(workspace: Workspace) -> ServerImage:
+    """What building it comes to; raises `BadInput` where the workspace has no mlflow_tracking_server/."""
+    packed = server_files.pack(workspace)
+    base = images.chosen_base(workspace)
+    digest = hashlib.sha256(f"{packed.version}\0{base}".encode()).hexdigest()
+    return ServerImage(packed.folder, base, digest)
