@@ -112,7 +112,7 @@ def test_it_is_shut_to_strangers_and_its_secrets_are_in_one_file(
     assert login(team, values["MLFLOW_TRACKING_USERNAME"], values["MLFLOW_TRACKING_PASSWORD"]) == 200
     seen = [
         json.dumps(container.attrs),
-        container.logs().decode(),
+        ok(team.trainer("server", "logs", "-n", "1000")).out,
         str(container.top()),
         container.exec_run(["cat", "/proc/1/cmdline"]).output.decode(),
         json.dumps(client.images.get(container.attrs["Image"]).history()),
@@ -188,6 +188,24 @@ def test_backup_down_restore_and_the_runs_are_still_there(
     assert Path(log).read_text()
 
 
+@pytest.mark.parametrize("seconds", [0.5, 1.5, 3, 5])
+def test_a_restore_that_was_killed_leaves_one_store_or_the_other(
+    team: Site, client: docker.DockerClient, tmp_path: Path, seconds: float
+) -> None:
+    before = runs(team)
+    file = tmp_path / "saved.tar"
+    ok(team.trainer("server", "backup", str(file)))
+    later = ok(team.trainer("run", "probe")).run_id
+    process = team.start("server", "restore", str(file))
+    time.sleep(seconds)  # wherever that is, it must hold
+    process.kill()
+    process.communicate()
+    ok(team.trainer("server", "up"))
+    assert runs(team) in (before, sorted([*before, later]))
+    mine = client.containers.list(all=True, filters={"volume": called(team)}, ignore_removed=True)
+    assert [container.name for container in mine] == [called(team)]
+
+
 @pytest.mark.parametrize("harm", ["cut", "changed", "text", "missing"])
 def test_a_backup_that_is_not_whole_changes_nothing(team: Site, tmp_path: Path, harm: str) -> None:
     good, bad = tmp_path / "good.tar", tmp_path / "bad.tar"
@@ -196,7 +214,8 @@ def test_a_backup_that_is_not_whole_changes_nothing(team: Site, tmp_path: Path, 
     if harm == "changed":
         content[content.index(b"answer")] ^= 1
     if harm != "missing":
-        bad.write_bytes({"cut": content[: len(content) // 2], "changed": content, "text": b"hello"}[harm])
+        half, hello = content[: len(content) // 2], bytearray(b"hello")
+        bad.write_bytes({"cut": half, "changed": content, "text": hello}[harm])
     before = runs(team)
     done = team.trainer("server", "restore", str(bad))
     assert done.code == 2

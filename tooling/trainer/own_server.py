@@ -189,14 +189,15 @@ def _no_fewer(before: dict[str, int], after: dict[str, int]) -> None:
 
 
 def _settle(client: docker.DockerClient, workspace: Workspace) -> None:
-    """Take an upgrade that was interrupted back to its beginning, or its remains away."""
+    """Complete or take back what was interrupted: an upgrade, a restore."""
     old = name(workspace) + _OLD
-    if server_container.find(client, old) is None:
-        return
-    if server_container.find(client, name(workspace)) is None:
-        server_container.rename(client, old, name(workspace))
-    else:
-        server_container.remove(client, old)
+    if server_container.find(client, old):
+        if server_container.find(client, name(workspace)):
+            server_container.remove(client, old)
+        else:
+            server_container.rename(client, old, name(workspace))
+    if found := server_container.find(client, name(workspace)):
+        Volume(client, workspace, found.image).settle()
 
 
 def _engine() -> docker.DockerClient:

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from trainer import locks
+from trainer import locks, store_archive
 from trainer.endpoint import CONTAINER_HOST, Server
 from trainer.errors import TrackingError
 from trainer.workspace import Workspace
@@ -155,6 +155,7 @@ def _read_state(workspace: Workspace) -> State | None:
 def _start(workspace: Workspace, bridge: Bridge | None) -> State:
     workspace.state.mkdir(parents=True, exist_ok=True)
     (workspace.store / "artifacts").mkdir(parents=True, exist_ok=True)
+    store_archive.finish(workspace.store)
     before = _read_state(workspace)
     sockets, port = _listen(before.port if before else workspace.settings.server_port, bridge)
     alive = locks.acquire(_alive(workspace))

@@ -78,6 +78,11 @@ def record(workspace: Workspace, uri: str) -> None:
     _record(workspace).write_text(json.dumps(_Record(uri=uri)))
 
 
+def restoring(workspace: Workspace) -> Path:
+    """A file that is there while the store is replaced, and after that was interrupted."""
+    return workspace.state / "server-restoring"
+
+
 def _record(workspace: Workspace) -> Path:
     return workspace.state / "server-container.json"
 
@@ -246,6 +251,11 @@ def revive(workspace: Workspace, server: Server) -> Server:
     client = engine.connect()
     found = find(client, name(workspace))
     if found is None or found.status != "running":
+        if restoring(workspace).exists():
+            raise TrackingError(
+                "The tracking server's store is being restored, or that was interrupted.",
+                "Wait for it; if nothing is at work, `trainer server up` settles it.",
+            )
         start(client, workspace)
     return replace(server, network=network(workspace))
 

@@ -11,12 +11,14 @@ from trainer import engine, store_archive
 from trainer.container import private_tar
 from trainer.errors import TrackingError
 from trainer.process import deferred_signals
-from trainer.server_container import DATA, name
+from trainer.server_container import DATA, name, restoring
 from trainer.store_archive import INCOMING, OWNER
 from trainer.workspace import Workspace
 
 if TYPE_CHECKING:
     import docker
+
+_LABEL = "trainer.server_store"
 
 
 class Volume:
@@ -26,6 +28,7 @@ class Volume:
         self._client = client
         self._volume = name(workspace)
         self._image = image
+        self._interrupted = restoring(workspace)
 
     def backup(self, out: BinaryIO) -> None:
         """Write the store as a tar (`store_archive`); the server may be running."""
@@ -33,15 +36,27 @@ class Volume:
 
     def restore(self, archive: BinaryIO) -> dict[str, int]:
         """Put the archive in the place of the store; the server must be stopped. What is there now."""
-        return self._run("restore", archive=archive)
+        self._interrupted.touch()
+        found = self._run("restore", archive=archive)
+        self._interrupted.unlink()
+        return found
 
     def counts(self) -> dict[str, int]:
         """Table → rows."""
         return self._run("counts")
 
-    def finish(self) -> None:
-        """Complete or undo a `restore` that was interrupted."""
-        self._run("finish")
+    def settle(self) -> None:
+        """Complete or undo a `restore` that was interrupted, and remove what it left behind."""
+        with engine.failures():
+            for container in self._client.containers.list(
+                all=True, filters={"label": f"{_LABEL}={self._volume}"}, ignore_removed=True
+            ):
+                if container.status == "running":
+                    container.wait()  # it works on without us
+                container.remove(force=True)
+        if self._interrupted.exists():
+            self._run("finish")
+            self._interrupted.unlink()
 
     def _run(
         self, action: str, out: BinaryIO | None = None, archive: BinaryIO | None = None
@@ -53,6 +68,7 @@ class Volume:
                 container = self._client.containers.create(
                     self._image,
                     ["python", "-I", "/srv/store_archive.py", action, DATA],
+                    labels={_LABEL: self._volume},
                     user=f"{OWNER}:{OWNER}",
                     volumes={self._volume: {"bind": DATA, "mode": "rw"}},
                     network_mode="none",
