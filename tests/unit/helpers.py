@@ -96,7 +96,9 @@ def run_plan(folder: Path, **changes: object) -> RunPlan:
         "mounts": (),
         "gpus": "none",
         "memory": None,
-        "shared_memory": "8g",
+        "shared_memory": "2g",
+        "pids_limit": 4096,
+        "read_only": False,
         "tags": {},
     }
     return RunPlan(**{**said, **changes})  # type: ignore[arg-type]

@@ -36,6 +36,7 @@ def client() -> "docker.DockerClient":
 def launch(tmp_path: Path) -> Launch:
     return Launch(
         run_id="r1",
+        image_id="sha256:1234",
         folder=tmp_path,
         archive=tmp_path / "source.tar.gz",
         environment={"MLFLOW_RUN_ID": "r1", "MODE": "of the launch"},
@@ -66,12 +67,13 @@ def test_the_container_as_the_engine_is_asked_for_it(
         "USER=trainer",
     ]
     assert given == {
-        "Image": "trainer/small:abababababab",
+        "Image": "sha256:1234",
         "Cmd": ["sh", "/trainer/start.sh", "/trainer/environment", "python", "train.py", "a b;$(c)"],
         "User": "1234:5678",
         "WorkingDir": "/trainer/code",
         "Labels": {"trainer.run_id": "r1"},
         "StopSignal": "SIGINT",
+        "StopTimeout": 5,
         "AttachStdout": True,
         "AttachStderr": True,
     }
@@ -90,12 +92,24 @@ def test_the_container_as_the_engine_is_asked_for_it(
         "SecurityOpt": ["no-new-privileges"],
         "Init": True,
         "ExtraHosts": ["host.docker.internal:host-gateway"],
-        "ShmSize": 8 << 30,
+        "ShmSize": 2 << 30,
+        "PidsLimit": 4096,
+        "ReadonlyRootfs": False,
         "Memory": 512 << 20,
         "MemorySwap": 512 << 20,
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "1000t"}},
         "NetworkMode": "default",
     }
+
+
+def test_a_read_only_container_can_write_to_its_own_folder_and_to_tmp(
+    client: "docker.DockerClient", tmp_path: Path, launch: Launch
+) -> None:
+    host = cast(dict[str, object], config(client, run_plan(tmp_path, read_only=True), launch)["HostConfig"])
+    assert host["ReadonlyRootfs"] is True
+    assert host["Tmpfs"] == {"/tmp": "exec,mode=1777"}
+    (own,) = cast(list[dict[str, object]], host["Mounts"])
+    assert (own["Target"], own["Source"], own["Type"]) == ("/trainer", None, "volume")
 
 
 def test_no_secret_is_in_the_containers_configuration(
@@ -150,19 +164,19 @@ def test_the_private_files_are_the_users_alone(launch: Launch, monkeypatch: pyte
         modes = {entry.name: entry.mode for entry in tar}
         assert {(entry.uid, entry.gid) for entry in tar} == {(1234, 5678)}
     assert modes == {
-        "trainer": 0o700,
-        "trainer/home": 0o700,
-        "trainer/home/.mlflow": 0o700,
-        "trainer/start.sh": 0o600,
-        "trainer/environment": 0o600,
-        "trainer/home/.mlflow/credentials": 0o600,
+        ".": 0o700,
+        "home": 0o700,
+        "home/.mlflow": 0o700,
+        "start.sh": 0o600,
+        "environment": 0o600,
+        "home/.mlflow/credentials": 0o600,
     }
 
 
 def test_without_credentials_there_is_no_file_of_them(launch: Launch) -> None:
     packed = backend._private_files(replace(launch, credentials=None))
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
-        assert "trainer/home/.mlflow/credentials" not in tar.getnames()
+        assert "home/.mlflow/credentials" not in tar.getnames()
 
 
 def test_secrets_reach_the_command_as_they_are_and_their_file_is_gone(tmp_path: Path) -> None:

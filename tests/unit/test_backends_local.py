@@ -40,6 +40,7 @@ def start(workspace: Workspace, project: Path) -> Start:
         code.pack(project, folder / "source.tar.gz")
         launch = Launch(
             run_id="r1",
+            image_id="environment",
             folder=folder,
             archive=folder / "source.tar.gz",
             environment={"MLFLOW_RUN_ID": "r1"},
@@ -330,3 +331,12 @@ def test_processes_of_this_machine_use_its_loopback(workspace: Workspace) -> Non
     backend.connect()
     assert backend.bridge() is None
     assert backend.reachable_uri(Server("http://127.0.0.1:5000")) == "http://127.0.0.1:5000"
+
+
+def test_a_run_cannot_be_kept_from_writing_here(start: Start) -> None:
+    with fails(
+        BadInput,
+        "--read-only needs a container: the local backend cannot keep a run from writing.",
+        "Leave it out (--no-read-only, or read_only in trainer.yaml), or use the docker backend.",
+    ):
+        start("true", read_only=True)

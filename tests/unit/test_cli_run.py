@@ -172,12 +172,13 @@ def test_a_parameter_with_a_dash_in_its_name_is_not_lost(trainer: Trainer, works
 
 
 def test_the_plan_as_json_has_everything(trainer: Trainer) -> None:
-    options = "--experiment e --run-name r --tag a=b=c --gpus 2 --memory 8G --backend local --base-image x:1"
+    options = "--experiment e --run-name r --tag a=b=c --gpus 2 --memory 8G --read-only"
+    options += " --backend local --base-image x:1"
     said = planned(trainer("run", "demo", *options.split(), "--dry-run", "--json"))
     assert said["experiment"] == "e"
     assert said["run_name"] == "r"
     assert said["tags"] == {"a": "b=c"}
-    assert (said["gpus"], said["memory"], said["shared_memory"]) == ("2", "8g", "8g")
+    assert (said["gpus"], said["memory"], said["read_only"]) == ("2", "8g", True)
     assert said["backend"] == "local"
     assert isinstance(said["image"], dict)
     assert said["image"]["base_image"] == "x:1"

@@ -7,7 +7,7 @@ import pytest
 from trainer import plan, projects
 from trainer.errors import BadInput
 from trainer.plan import Mount, RunPlan, RunRequest
-from trainer.workspace import Workspace
+from trainer.workspace import Workspace, find
 
 from unit.helpers import fails, put, run_plan
 
@@ -24,7 +24,8 @@ def test_a_plan_of_defaults(workspace: Workspace) -> None:
     assert made.command == ("python", "train.py", "3", "0.1", "tree", "8", "", "no")
     assert made.image.tag.startswith("trainer/small:")
     assert made.mounts == (Mount(f"trainer-cache-{os.getuid()}", "/cache", read_only=False, kind="volume"),)
-    assert (made.gpus, made.memory, made.shared_memory) == ("none", None, "8g")
+    assert (made.gpus, made.memory, made.shared_memory) == ("none", None, "2g")
+    assert (made.pids_limit, made.read_only) == (4096, False)
     assert made.environment == {
         "MODE": "fast",
         "TRAINER_DATA_DIR": "/data",
@@ -76,7 +77,17 @@ def test_the_request_is_followed(workspace: Workspace) -> None:
 def test_every_size_that_is_taken_has_a_number_of_bytes(workspace: Workspace, memory: str) -> None:
     made = make(workspace, memory=memory)
     assert made.memory
-    assert plan.bytes_of(made.memory) == plan.bytes_of(made.shared_memory)
+    assert plan.bytes_of(made.memory) == plan.bytes_of(memory)
+
+
+def test_what_trainer_yaml_says_of_containers_holds_unless_the_request_says_else(
+    workspace: Workspace,
+) -> None:
+    put(workspace.root / "trainer.yaml", "shm_size: 8G\npids_limit: 99\nread_only: true\n")
+    site = find(workspace.root)
+    made = make(site)
+    assert (made.shared_memory, made.pids_limit, made.read_only) == ("8G", 99, True)
+    assert not make(site, read_only=False).read_only
 
 
 def test_sizes_in_bytes() -> None:

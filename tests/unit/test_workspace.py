@@ -54,7 +54,8 @@ def test_settings_are_read(tmp_path: Path) -> None:
         (
             "zzz: 1\n",
             "{path} has an unknown setting: zzz",
-            "The settings are base_image, tracking_uri, server_port, gpu_free_gb.",
+            "The settings are base_image, tracking_uri, server_port, gpu_free_gb, disk_free_gb, shm_size, "
+            "pids_limit, read_only.",
         ),
         (
             "server_port: many\n",
@@ -63,6 +64,10 @@ def test_settings_are_read(tmp_path: Path) -> None:
         ),
         ("server_port: true\n", "{path}: server_port is True, which is no int.", None),
         ("base_image: 3\n", "{path}: base_image is 3, which is no str.", None),
+        ("read_only: 1\n", "{path}: read_only is 1, which is no bool.", None),
+        ("shm_size: lots\n", "{path}: shm_size is lots.", "Say a number and k, m or g: 512m, 8g."),
+        ("pids_limit: 0\n", "{path}: pids_limit is 0.", "Give a larger number."),
+        ("disk_free_gb: -1\n", "{path}: disk_free_gb is -1.", "Give a larger number."),
     ],
 )
 def test_a_malformed_file_is_named(tmp_path: Path, text: str, message: str, hint: str | None) -> None:

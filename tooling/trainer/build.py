@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from trainer import engine, process
+from trainer import engine, locks, process
 from trainer.errors import EngineError, ImageError
 from trainer.images import ImagePlan
 from trainer.workspace import Workspace
@@ -65,7 +67,8 @@ def ensure(
     """Have the image: its id, and whether anything was built. Parents are built first.
 
     `report` gets the build's output line by line. Raises `ImageError` with the end of it, `EngineError`
-    when BuildKit is missing. `anew` builds even what is up to date, from an empty layer cache.
+    when BuildKit is missing. `anew` builds even what is up to date, from an empty layer cache. Of several
+    callers at once one builds, and the others wait and find its image.
     """
     found = image_id(client, image.tag)
     if found and not anew:
@@ -73,14 +76,29 @@ def ensure(
     if image.parent:
         ensure(workspace, client, image.parent, report, anew=anew)
     buildx_version()
-    _build(workspace, image, image.build_command(anew=anew), report)
-    built = image_id(client, image.tag)
+    lock = _lock(image)
+    if locks.held(lock):
+        report(f"Waiting for another trainer that builds {image.tag}")
+    with locks.exclusive(lock):
+        found = image_id(client, image.tag)
+        if found and not anew:
+            return found, False
+        _build(workspace, image, image.build_command(anew=anew), report)
+        built = image_id(client, image.tag)
     if built is None:
         raise ImageError(
             f"The build of {image.tag} ended well, but the engine at {engine.endpoint()} does not have it.",
             "docker buildx builds elsewhere: choose its builder with `docker buildx use default`.",
         )
     return built, True
+
+
+def _lock(image: ImagePlan) -> Path:
+    """Held by who builds the image. In the user's state folder, not in the workspace's: workspaces share the
+    engine, and with the same inputs they ask it for the same tag.
+    """
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return state / "trainer" / "builds" / f"{image.tag.replace('/', '-')}.lock"
 
 
 @dataclass(frozen=True)

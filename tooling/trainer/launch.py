@@ -180,6 +180,7 @@ def _start(ready: _Ready, made: _Made) -> Job:
     token = {"MLFLOW_TRACKING_TOKEN": server_used.token} if server_used.token else {}
     job_launch = Launch(
         run_id=made.run.id,
+        image_id=ready.image_id,
         folder=made.folder,
         archive=made.folder / "source.tar.gz",
         environment={

@@ -14,10 +14,7 @@ from trainer.errors import BadInput
 from trainer.images import ImagePlan
 from trainer.parameters import Parameter, nearest
 from trainer.projects import Project
-from trainer.workspace import Workspace
-
-# Docker's own 64 MB stop data loaders that use worker processes; pages are only taken when used.
-SHARED_MEMORY = "8g"
+from trainer.workspace import SIZE, Workspace
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,7 @@ class RunRequest:
     """Instead of the project's own."""
     gpus: str | None = None
     memory: str | None = None
+    read_only: bool | None = None
     base_image: str | None = None
 
 
@@ -69,6 +67,8 @@ class RunPlan:
     gpus: str
     memory: str | None
     shared_memory: str
+    pids_limit: int
+    read_only: bool
     tags: Mapping[str, str]
 
     def as_json(self) -> dict[str, object]:
@@ -125,7 +125,9 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         mounts=mounts,
         gpus=gpus,
         memory=_memory(request.memory),
-        shared_memory=_memory(request.memory) or SHARED_MEMORY,
+        shared_memory=workspace.settings.shm_size,
+        pids_limit=workspace.settings.pids_limit,
+        read_only=workspace.settings.read_only if request.read_only is None else request.read_only,
         tags=dict(request.tags),
     )
 
@@ -193,7 +195,7 @@ def _gpus(asked: str) -> str:
 
 
 def _memory(asked: str | None) -> str | None:
-    if asked is not None and not re.fullmatch(r"[1-9][0-9]*[kmg]", asked, re.IGNORECASE):
+    if asked is not None and not re.fullmatch(SIZE, asked):
         raise BadInput(f"--memory {asked} is not understood.", "Say a number and k, m or g: 512m, 8g.")
     return asked.lower() if asked else None
 

@@ -24,7 +24,7 @@ from trainer.launch import Result, launch
 from trainer.parameters import nearest
 
 # What --backend-config may say, and what MLflow itself puts beside it.
-OPTIONS = ("image", "gpus", "memory", "base_image")
+OPTIONS = ("image", "gpus", "memory", "read_only", "base_image")
 _MLFLOWS_OWN = {
     utils.PROJECT_BUILD_IMAGE,
     utils.PROJECT_DOCKER_ARGS,
@@ -107,6 +107,7 @@ class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
                 image=options.get("image"),
                 gpus=options.get("gpus"),
                 memory=options.get("memory"),
+                read_only=_yes(options.get("read_only")),
                 base_image=options.get("base_image"),
             )
             plan = plans.make(here, request)
@@ -137,6 +138,12 @@ class LocalProjectBackend(_Backend):
     """`--backend trainer-local`."""
 
     name = "local"
+
+
+def _yes(said: str | None) -> bool | None:
+    if said not in (None, "True", "False"):
+        raise BadInput(f"--backend-config: read_only is {said}.", "Write true or false.")
+    return None if said is None else said == "True"
 
 
 def _options(said: Mapping[str, object] | str | None) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from trainer.errors import BadInput
 SETTINGS_FILE = "trainer.yaml"
 VARIABLE = "TRAINER_WORKSPACE"
 DEFAULT_BASE_IMAGE = "python:3.11-slim-bookworm"
+SIZE = r"[1-9][0-9]*[kmgKMG]"  # as in `docker run --memory`
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,14 @@ class Settings:
     server_port: int = 5000
     gpu_free_gb: int = 2
     """A GPU with less memory free than this is in use by somebody else: a run on it is refused."""
+    disk_free_gb: int = 2
+    """With less free than this, in the workspace or where the engine keeps its files, a run is refused."""
+    shm_size: str = "2g"
+    """The size of /dev/shm in a container. Docker's own 64 MB crash data loaders; pages are taken as used."""
+    pids_limit: int = 4096
+    """How many processes and threads a run's container may have: far above what training needs."""
+    read_only: bool = False
+    """Whether runs can write nowhere but to /tmp, their own folder and the caches."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +97,8 @@ def _read_settings(path: Path) -> Settings:
         raise BadInput(f"{path} is not valid YAML: {_where(problem)}", "Mend the line named above.") from None
     if not isinstance(said, dict):
         raise BadInput(f"{path} does not hold settings.", "Write one `name: value` a line.")
-    expected = {field.name: (int if "int" in str(field.type) else str) for field in fields(Settings)}
+    types: dict[str, type] = {"int": int, "bool": bool}
+    expected = {field.name: types.get(str(field.type), str) for field in fields(Settings)}
     for name, value in said.items():
         if name not in expected:
             near = difflib.get_close_matches(str(name), expected, n=1)
@@ -95,13 +106,18 @@ def _read_settings(path: Path) -> Settings:
                 f"{path} has an unknown setting: {name}",
                 f"Did you mean {near[0]}?" if near else f"The settings are {', '.join(expected)}.",
             )
-        if not isinstance(value, expected[name]) or isinstance(value, bool):
+        if not isinstance(value, expected[name]) or isinstance(value, bool) != (expected[name] is bool):
             raise BadInput(
                 f"{path}: {name} is {value!r}, which is no {expected[name].__name__}.",
                 "Mend the value, or remove the line for the default.",
             )
     if not 0 < said.get("server_port", 1) < 65536:
         raise BadInput(f"{path}: server_port is {said['server_port']}.", "Give a number from 1 to 65535.")
+    if not re.fullmatch(SIZE, said.get("shm_size", "2g")):
+        raise BadInput(f"{path}: shm_size is {said['shm_size']}.", "Say a number and k, m or g: 512m, 8g.")
+    for name in ("disk_free_gb", "gpu_free_gb", "pids_limit"):
+        if said.get(name, 1) < (name == "pids_limit"):
+            raise BadInput(f"{path}: {name} is {said[name]}.", "Give a larger number.")
     return Settings(**said)
 
 

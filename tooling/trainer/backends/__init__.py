@@ -28,6 +28,8 @@ class Launch:
     """What a job needs beyond the plan. `folder` is the run's own, on the host; printing shows no secret."""
 
     run_id: str
+    image_id: str
+    """What `Backend.prepare` returned: a tag may mean another image by the time the job starts."""
     folder: Path
     archive: Path
     environment: Mapping[str, str]

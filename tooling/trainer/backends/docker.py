@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container
 
-HOME = "/trainer/home"
+PLACE, HOME = "/trainer", "/trainer/home"
 PATIENCE_S = 60
 GRACE_S = 5  # and telling engine and server takes a moment, on a busy machine too: 10 s is the promise
+_TMPFS = {"/tmp": "exec,mode=1777"}  # noqa: S108 (the container's own; compilers of kernels run what they write)
 _LOG = {"max-size": "1000t"}  # rotation would lose the beginning of train.log
 
 
@@ -211,9 +212,9 @@ class DockerBackend:
                 container = self.client.api.create_container_from_config(
                     container_config(self.client, plan, launch), container_name(launch.run_id)
                 )["Id"]
-                self.client.api.put_archive(container, "/", _private_files(launch))
+                self.client.api.put_archive(container, PLACE, _private_files(launch))
                 with launch.archive.open("rb") as archive:
-                    self.client.api.put_archive(container, "/trainer", archive)
+                    self.client.api.put_archive(container, PLACE, archive)
                 try:
                     self.client.api.start(container)
                 except APIError as problem:
@@ -237,13 +238,19 @@ def container_config(client: docker.DockerClient, plan: RunPlan, launch: Launch)
     """The body of the engine's "create a container" call. No secret value is in it."""
     from docker.types import DeviceRequest, LogConfig, Mount
 
+    mounts = [Mount(m.target, m.source, m.kind, read_only=m.read_only) for m in plan.mounts]
+    # The run's own folder: a volume without a name, since nothing can be put into a read-only container.
+    own = [Mount(PLACE, None)] if plan.read_only else []
     memory = bytes_of(plan.memory) if plan.memory else None
     ids = host_ids()
     host = client.api.create_host_config(
-        mounts=[Mount(m.target, m.source, m.kind, read_only=m.read_only) for m in plan.mounts],
+        mounts=[*mounts, *own],
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
         init=True,
+        pids_limit=plan.pids_limit,
+        read_only=plan.read_only,
+        tmpfs=_TMPFS if plan.read_only else None,
         extra_hosts={CONTAINER_HOST: "host-gateway"},
         network_mode=launch.network,
         shm_size=bytes_of(plan.shared_memory),
@@ -253,27 +260,28 @@ def container_config(client: docker.DockerClient, plan: RunPlan, launch: Launch)
         log_config=LogConfig(type="json-file", config=_LOG),
     )
     return client.api.create_container_config(
-        plan.image.tag,
+        launch.image_id,
         ["sh", "/trainer/start.sh", "/trainer/environment", *plan.command],
         user=f"{ids[0]}:{ids[1]}" if ids else None,
         environment={**plan.environment, **launch.environment, "HOME": HOME, "USER": "trainer"},
         working_dir="/trainer/code",
         labels=dict(launch.labels),
         stop_signal="SIGINT",
+        stop_timeout=GRACE_S,  # for a `docker stop`, too
         host_config=host,
     )
 
 
 def _private_files(launch: Launch) -> bytes:
-    """trainer/ with the start script, the secret variables and MLflow's credentials file, as a tar."""
+    """/trainer with the start script, the secret variables and MLflow's credentials file, as a tar."""
     uid, gid = host_ids() or (1000, 1000)
     start = Path(__file__).with_name("start.sh").read_text()
-    files = {"trainer/start.sh": start, "trainer/environment": shell_variables(launch.secret_environment)}
+    files = {"start.sh": start, "environment": shell_variables(launch.secret_environment)}
     if launch.credentials:
-        files["trainer/home/.mlflow/credentials"] = credentials_file(launch.credentials)
+        files["home/.mlflow/credentials"] = credentials_file(launch.credentials)
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
-        for folder in ("trainer", "trainer/home", "trainer/home/.mlflow"):
+        for folder in (".", "home", "home/.mlflow"):
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, 0o700, uid, gid
             tar.addfile(entry)

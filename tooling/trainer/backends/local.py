@@ -101,6 +101,11 @@ class LocalBackend:
                 "--memory needs a container: the local backend cannot limit memory.",
                 "Leave it out, or use the docker backend.",
             )
+        if plan.read_only:
+            raise BadInput(
+                "--read-only needs a container: the local backend cannot keep a run from writing.",
+                "Leave it out (--no-read-only, or read_only in trainer.yaml), or use the docker backend.",
+            )
         if plan.gpus != "none" and not plan.image.has_cuda:
             raise gpu.no_cuda(plan.image.spec.name)
         if plan.gpus != "none" and process.capture(["nvidia-smi", "-L"]) is None:

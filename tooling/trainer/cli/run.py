@@ -76,6 +76,8 @@ def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) 
               help="Trainer image to run in. [default: the project's]")  # fmt: skip
 @click.option("--gpus", metavar="GPUS", help="none, all, a number, or device=0,1. [default: as the image]")
 @click.option("--memory", metavar="SIZE", help="Limit of the container's memory, such as 8g.")
+@click.option("--read-only/--no-read-only", default=None,
+              help="Let the run write to /tmp, its folder and caches alone. [default: trainer.yaml's]")  # fmt: skip
 @click.option("--base-image", metavar="IMAGE", help="Base image, should the trainer image have to be built.")
 @click.option("--tracking-uri", metavar="URI", help="Tracking server. [default: the workspace's own]")
 @click.option("--detach", is_flag=True, help="Return when the run has started.")
@@ -111,6 +113,7 @@ def run(
         image=_text(options["image"]),
         gpus=_text(options["gpus"]),
         memory=_text(options["memory"]),
+        read_only=options["read_only"] is True if options["read_only"] is not None else None,
         base_image=_text(options["base_image"]),
     )
     plan = plans.make(workspace, request)
