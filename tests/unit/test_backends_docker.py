@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from trainer import backends, build, container, gpu, images, process
+from trainer import backends, build, container, disk, gpu, images, process
 from trainer.backends import Launch, shell_variables
 from trainer.backends import docker as backend
 from trainer.endpoint import Server
@@ -332,6 +332,7 @@ def test_gigabytes_are_not_built_for_a_gpu_that_is_not_there(
     with fails(GpuError, "--gpus all: this machine has no usable NVIDIA GPU (nvidia-smi does not answer)."):
         cuda[0].check(cuda[1])
     monkeypatch.setattr(build, "image_id", lambda *_: "sha256:1")
+    monkeypatch.setattr(disk, "check", lambda *_: None)
     cuda[0].check(cuda[1])  # a container is asked later
 
 

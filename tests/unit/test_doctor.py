@@ -16,7 +16,7 @@ Trainer = Callable[..., Done]
 @pytest.fixture(autouse=True)
 def tracked(http_server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> HttpServer:
     """A tracking server that answers, and no GPU."""
-    http_server.replies["/version"] = [Reply(body=version("mlflow"))]
+    http_server.replies |= {"/version": [Reply(body=version("mlflow"))], "*": [Reply()]}
     monkeypatch.setenv("MLFLOW_TRACKING_URI", http_server.uri)
     capture = process.capture
     monkeypatch.setattr(

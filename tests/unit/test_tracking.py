@@ -351,7 +351,7 @@ def test_a_certificate_that_is_not_accepted(tmp_path: Path) -> None:
         answering(lambda sock: context.wrap_socket(sock, server_side=True)) as uri,
         fails(
             TrackingError,
-            f"The certificate of the tracking server {uri} is not accepted.",
+            f"The certificate of the tracking server {uri} is not accepted: self-signed certificate.",
             "Name the file of its certificate authority in REQUESTS_CA_BUNDLE.",
         ),
     ):
@@ -389,7 +389,7 @@ def test_a_server_that_was_not_told_of_its_name(http_server: HttpServer) -> None
     with fails(
         TrackingError,
         f"The tracking server {http_server.uri} does not accept requests for {host}.",
-        f"Start it with --allowed-hosts {host}",
+        f"Start it with --allowed-hosts {host} (mlflow_tracking_server: ALLOWED_HOSTS={host}).",
     ):
         Client(Server(http_server.uri)).version()
 

@@ -93,7 +93,7 @@ def ensure(
     return built, True
 
 
-def _lock(image: ImagePlan) -> Path:
+def _lock(image: Image) -> Path:
     """Held by who builds the image. In the user's state folder, not in the workspace's: workspaces share the
     engine, and with the same inputs they ask it for the same tag.
     """

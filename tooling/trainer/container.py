@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypedDict
 
 from trainer import engine
@@ -18,6 +19,9 @@ from trainer.process import deferred_signals
 
 if TYPE_CHECKING:
     import docker
+
+
+NO_NETWORK: Mapping[str, object] = MappingProxyType({"network_mode": "none"})
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,13 @@ def run(
     *,
     gpus: str = "none",
     fetch: str | None = None,
+    files: bytes | None = None,
+    network: Mapping[str, object] = NO_NETWORK,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Output:
-    """Run the command in a container of the image, without a network, as this user, in /tmp.
+    """Run the command in a container of the image, as this user, in /tmp; by default without a network.
 
+    `files` is a tar of what is put into /tmp first, `network` the options of docker-py that say which one;
     `fetch` is the absolute path of a file to bring back. The container is removed whatever happens. Raises
     `EngineError`, and `GpuError` where the engine cannot give it the GPUs.
     """
@@ -56,14 +64,16 @@ def run(
                     image,
                     list(command),
                     working_dir="/tmp",  # noqa: S108 (the container's own)
-                    environment={"HOME": "/tmp", "MPLCONFIGDIR": "/tmp"},  # noqa: S108
+                    environment={**environment, "HOME": "/tmp", "MPLCONFIGDIR": "/tmp"},  # noqa: S108
                     user=f"{ids[0]}:{ids[1]}" if ids else None,
-                    network_mode="none",
                     init=True,
                     cap_drop=["ALL"],
                     security_opt=["no-new-privileges"],
                     device_requests=[DeviceRequest(**request) for request in device_requests(gpus)],
+                    **network,  # type: ignore[arg-type]  # docker-py's own options
                 )
+                if files:
+                    container.put_archive("/tmp", files)  # noqa: S108
             try:
                 container.start()
             except APIError as problem:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
-from trainer import build, engine, images, launch, process, secrets, server
+from trainer import build, disk, engine, images, launch, process, reach, secrets, server
 from trainer.backends import named
-from trainer.endpoint import CONTAINER_HOST
+from trainer.backends.docker import network
+from trainer.endpoint import Server
 from trainer.errors import TrainerError
-from trainer.tracking import Client
 from trainer.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def checks(workspace: Workspace) -> Iterator[Check]:
     except TrainerError as problem:
         yield Check("engine", "failure", problem.message, problem.hint)
     yield _attempt("buildx", _buildx)
-    yield _disk(workspace)
+    yield _disk(workspace, client)
     yield _gpu(client)
     yield _attempt("secrets", lambda: _secrets(workspace))
     plans: list[images.ImagePlan] = []
@@ -70,10 +69,14 @@ def _buildx() -> str:
     return build.buildx_version()
 
 
-def _disk(workspace: Workspace) -> Check:
-    free = shutil.disk_usage(workspace.root).free / 1e9
-    found = f"{free:.0f} GB free at {workspace.root}"
-    if free < _LEAST_FREE_GB:
+def _disk(workspace: Workspace, client: docker.DockerClient | None) -> Check:
+    try:
+        spaces = disk.look(workspace, client)
+        disk.check(workspace, client)
+    except TrainerError as problem:
+        return Check("disk", "failure", problem.message, problem.hint)
+    found = ", ".join(map(str, spaces))
+    if any(space.free_gb < _LEAST_FREE_GB for space in spaces):
         return Check("disk", "warning", found, "Make room: docker system df shows what the engine keeps.")
     return Check("disk", "ok", found)
 
@@ -108,45 +111,32 @@ def _tracking(
         client, own = launch.connect(workspace, backend, secrets.load(workspace), None)
         if own:
             server.wait(workspace, client.server)
-        told = client.version()
+        told = reach.from_host(client)
     except TrainerError as problem:
         yield Check("tracking server", "failure", problem.message, problem.hint)
         return
     yield Check("tracking server", "ok", f"MLflow {told} at {client.server.uri}")
     if engine_client:
-        yield _from_container(plans, engine_client, client)
+        yield _from_container(
+            plans, engine_client, replace(client.server, uri=backend.reachable_uri(client.server))
+        )
     yield _versions(plans, told)
 
 
-def _from_container(
-    plans: list[images.ImagePlan], engine_client: docker.DockerClient, client: Client
-) -> Check:
+def _from_container(plans: list[images.ImagePlan], engine_client: docker.DockerClient, seen: Server) -> Check:
     """Ask the server from inside a container, whose network is not the host's."""
-    from docker.errors import ContainerError
-
     name = "tracking server from a container"
-    uri = client.server.container_uri
-    tag = next((plan.tag for plan in plans if build.image_id(engine_client, plan.tag)), None)
-    if tag is None:
+    found = (build.image_id(engine_client, plan.tag) for plan in plans)
+    image = next((image_id for image_id in found if image_id), None)
+    if image is None:
         return Check(name, "warning", "not tried: no trainer image is built", "trainer build-image --all")
-    script = f"import urllib.request as r; r.urlopen({uri + '/health'!r}, timeout=8)"
     try:
-        with engine.failures():
-            engine_client.containers.run(
-                tag,
-                ["python", "-c", script],
-                remove=True,
-                extra_hosts={CONTAINER_HOST: "host-gateway"},
-                network=client.server.network.name if client.server.network else None,
-            )
-    except ContainerError as problem:
-        text = problem.stderr or ""
-        last = (text if isinstance(text, str) else text.decode(errors="replace")).strip().splitlines()[-1:]
-        mend = "Let the server listen where containers reach it, and let the firewall pass them."
-        return Check(name, "failure", f"{uri} cannot be reached: {''.join(last)}", mend)
+        asked = reach.from_container(
+            engine_client, image, seen, network=network(seen.network), environment={}
+        )
     except TrainerError as problem:
         return Check(name, "failure", problem.message, problem.hint)
-    return Check(name, "ok", uri)
+    return Check(name, "ok", seen.uri if asked else "not asked: no image has a client")
 
 
 def _versions(plans: list[images.ImagePlan], of_server: str) -> Check:

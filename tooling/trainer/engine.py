@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from trainer import deadline
 from trainer.errors import EngineError
 from trainer.server import Bridge
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import docker
 
 TIMEOUT_S = 60
+ANSWER_S = 9
 _START_HINT = (
     "Start it (Docker Desktop, or: sudo systemctl start docker), or run without one: --backend local"
 )
@@ -24,14 +26,16 @@ def connect() -> docker.DockerClient:
 
     That is $DOCKER_HOST, else the current context. Raises `EngineError` when it does not answer.
     """
-    import docker
     from docker.errors import DockerException
 
     address = endpoint()
     try:
-        client = docker.DockerClient(base_url=address, timeout=TIMEOUT_S, version="auto",
-                                     use_ssh_client=address.startswith("ssh://"))  # fmt: skip
-        client.ping()
+        return deadline.within(ANSWER_S, lambda: _client(address))
+    except TimeoutError:
+        raise EngineError(
+            f"The Docker engine at {address} gave no answer in {ANSWER_S} s.",
+            "Restart it, or run without one: --backend local",
+        ) from None
     except (DockerException, OSError) as problem:
         if "ermission denied" in str(problem):
             raise EngineError(
@@ -39,7 +43,14 @@ def connect() -> docker.DockerClient:
                 "sudo usermod -aG docker $USER, then log in again; or run without it: --backend local",
             ) from None
         raise EngineError(f"No Docker engine answers at {address}.", _START_HINT) from None
-    return client
+
+
+def _client(address: str) -> docker.DockerClient:
+    import docker
+
+    # It asks the engine for its version, which is the proof that one answers.
+    return docker.DockerClient(base_url=address, timeout=TIMEOUT_S, version="auto",
+                               use_ssh_client=address.startswith("ssh://"))  # fmt: skip
 
 
 def endpoint() -> str:

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
-from trainer import backends, code, ending, records, secrets, server, server_container
+from trainer import backends, code, ending, reach, records, secrets, server, server_container
 from trainer.backends import Backend, End, Job, Launch
 from trainer.endpoint import configured
 from trainer.errors import Interrupted, TrackingError, TrainerError
@@ -118,7 +118,7 @@ def connect(workspace: Workspace, backend: Backend, known: Secrets, uri: str | N
         return Client(own), True
     backend.reachable_uri(chosen)
     client = Client(server_container.revive(workspace, chosen))
-    client.version()
+    reach.from_host(client)
     return client, False
 
 
@@ -139,6 +139,8 @@ def _prepare(workspace: Workspace, plan: RunPlan, screen: Screen, tracking_uri: 
     if own:
         screen.step("Waiting for the tracking server")
         server.wait(workspace, client.server)
+    screen.step("Asking the tracking server as the run will")
+    backend.reach(plan, image_id, client.server)
     return _Ready(
         workspace,
         plan,
@@ -196,7 +198,7 @@ def _start(ready: _Ready, made: _Made) -> Job:
             "trainer.tracking_uri": server_used.uri,
         },
         credentials=(server_used.username, server_used.password or "") if server_used.username else None,
-        network=server_used.network.name if server_used.network else None,
+        network=server_used.network,
     )
     job: Job | None = None
     try:

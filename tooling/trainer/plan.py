@@ -169,6 +169,18 @@ def _check_dataset(workspace: Workspace, parameter: Parameter, value: str) -> No
             if found
             else f"Make one to try with: trainer data sample {value}",
         )
+    try:
+        place = workspace.data / value
+        is_empty = place.is_dir() and next(os.scandir(place), None) is None
+        if place.is_file():
+            place.open("rb").close()
+    except OSError as problem:
+        raise BadInput(
+            f"{parameter.option} names {place}, which cannot be read: {problem.strerror}.",
+            "Let the user that runs trainer read it: chmod -R u+rX",
+        ) from None
+    if is_empty:
+        raise BadInput(f"{parameter.option} names {place}, which is empty.", "Put the data set there.")
 
 
 def datasets(workspace: Workspace) -> list[str]:

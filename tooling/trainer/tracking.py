@@ -6,6 +6,7 @@ is documented in MLflow's "REST API" reference.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 TIMEOUT_S = (5, 60)
+PROBE = "/api/2.0/mlflow/experiments/search?max_results=1"
 _BATCH = 100  # parameters or tags in one log-batch call: the API's limit
 _LONGEST_VALUE = 6000  # of a parameter; the server refuses longer ones
 
@@ -86,6 +88,7 @@ class Client:
         self._session = requests.Session()
         if urlsplit(server.uri).hostname in LOOPBACK:
             self._session.trust_env = False  # a proxy does not know this machine's loopback
+            self._session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
         # 503 is an answer of a server (or its router) that did not take the request.
         retry = Retry(
             total=3,
@@ -112,6 +115,10 @@ class Client:
     def version(self) -> str:
         """The server's MLflow version; the cheapest call that needs the credentials."""
         return self.send("GET", "/version").text.strip()
+
+    def check(self) -> None:
+        """Make a call of the API: the server looks at the Host header of these, and not of `version`."""
+        self._send("GET", PROBE)
 
     def experiment_id(self, name: str) -> str:
         """The id of the experiment, which is made if it is not there. Safe for several callers at once."""

@@ -2,57 +2,90 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import urlsplit
 
-from trainer.endpoint import Server
+from trainer.endpoint import LOOPBACK, Server
 from trainer.errors import TrackingDenied, TrackingError
 
 if TYPE_CHECKING:
     import requests
+
+Cause = Literal["plain", "certificate", "time", "name", "refused", "unreachable"]
+_HINTS: Mapping[Cause, str] = {
+    "plain": "Write its address with http://",
+    "certificate": "Name the file of its certificate authority in REQUESTS_CA_BUNDLE.",
+    "time": "See whether it is up and whether a firewall lies between: trainer doctor",
+    "name": "Check the name in the tracking URI.",
+    "refused": "Start it, or check its address: trainer doctor",
+    "unreachable": "Start it, or check its address: trainer doctor",
+}
+
+
+class Answer(Protocol):
+    """An answer that is no success, as `requests` has it."""
+
+    @property
+    def status_code(self) -> int:
+        """Of HTTP."""
+
+    @property
+    def reason(self) -> str:
+        """What HTTP calls the status."""
+
+    @property
+    def text(self) -> str:
+        """The body."""
 
 
 def unreachable(
     server: Server, problem: requests.RequestException, timeout_s: tuple[float, float]
 ) -> TrackingError:
     """What it means that no answer came. `timeout_s` is what was waited to connect, and to read."""
-    import requests
+    kinds = [kind.__name__ for kind in type(problem).__mro__]
+    return no_answer(server, cause(kinds, str(problem)), str(problem), timeout_s["ReadTimeout" in kinds])
 
-    text = str(problem)
-    host = urlsplit(server.uri).hostname
-    if isinstance(problem, requests.exceptions.SSLError) and "WRONG_VERSION_NUMBER" in text:
-        return TrackingError(
-            f"The tracking server {server.uri} does not speak TLS.", "Write its address with http://"
-        )
-    if isinstance(problem, requests.exceptions.SSLError):
-        return TrackingError(
-            f"The certificate of the tracking server {server.uri} is not accepted.",
-            "Name the file of its certificate authority in REQUESTS_CA_BUNDLE.",
-        )
-    if isinstance(problem, requests.exceptions.Timeout):
-        seconds = timeout_s[isinstance(problem, requests.exceptions.ReadTimeout)]
-        return TrackingError(
-            f"The tracking server {server.uri} gave no answer in {seconds} s.",
-            "See whether it is up and whether a firewall lies between: trainer doctor",
-        )
+
+def cause(kinds: list[str], text: str) -> Cause:
+    """Why no answer came: from the names of the classes of the exception of `requests`, and its text."""
+    if "SSLError" in kinds:
+        return "plain" if "WRONG_VERSION_NUMBER" in text else "certificate"
+    if "Timeout" in kinds:
+        return "time"
     if "NameResolution" in text or "Name or service not known" in text:
-        return TrackingError(
-            f"The tracking server's host name {host} is not known.", "Check the name in the tracking URI."
-        )
-    cause = "refuses connections" if "refused" in text else "cannot be reached"
-    return TrackingError(
-        f"The tracking server {server.uri} {cause}.", "Start it, or check its address: trainer doctor"
-    )
+        return "name"
+    return "refused" if "refused" in text else "unreachable"
 
 
-def refusal(server: Server, response: requests.Response) -> TrackingError:
+def no_answer(
+    server: Server, why: Cause, text: str, seconds: float, hints: Mapping[Cause, str] = _HINTS
+) -> TrackingError:
+    """The error for a server that did not answer in `seconds`."""
+    uri, found = server.uri, re.search(r"certificate verify failed: (.+?)\.? \(_ssl", text)
+    messages: Mapping[Cause, str] = {
+        "plain": f"The tracking server {uri} does not speak TLS.",
+        "certificate": f"The certificate of the tracking server {uri} is not accepted"
+        f"{f': {found.group(1)}' if found else ''}.",
+        "time": f"The tracking server {uri} gave no answer in {seconds:g} s.",
+        "name": f"The tracking server's host name {urlsplit(uri).hostname} is not known.",
+        "refused": f"The tracking server {uri} refuses connections.",
+        "unreachable": f"The tracking server {uri} cannot be reached.",
+    }
+    return TrackingError(messages[why], hints[why])
+
+
+def refusal(server: Server, response: Answer) -> TrackingError:
     """What it means that the server answered with a status that is no success."""
     status, text = response.status_code, response.text[:300].strip()
     if status == 403 and "Host header" in text:
         host = urlsplit(server.uri).netloc
+        # The option replaces what MLflow allows by itself.
+        kept = "" if urlsplit(server.uri).hostname in LOOPBACK else "localhost:*,127.0.0.1:*,"
         return TrackingError(
             f"The tracking server {server.uri} does not accept requests for {host}.",
-            f"Start it with --allowed-hosts {host}",
+            f"Start it with --allowed-hosts {kept}{host} (mlflow_tracking_server: ALLOWED_HOSTS={host}).",
         )
     if status in (401, 403):
         nobody = "our token" if server.token else "requests without a user name"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from trainer.endpoint import Server
+from trainer.endpoint import Network, Server
 from trainer.errors import BadInput
 from trainer.images import ImagePlan
 from trainer.parameters import nearest
@@ -36,8 +36,8 @@ class Launch:
     secret_environment: Mapping[str, str] = field(repr=False)
     labels: Mapping[str, str] = field(default_factory=dict)
     credentials: tuple[str, str] | None = field(default=None, repr=False)
-    network: str | None = None
-    """The engine's network that a container joins to reach the tracking server; None for the default one."""
+    network: Network | None = None
+    """What a container joins to reach the tracking server; None for the engine's default one."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Backend(Protocol):
         """Raise `EngineError` (or another) at once when runs cannot be executed here."""
 
     def check(self, plan: RunPlan) -> None:
-        """Raise `BadInput` or `GpuError`, before anything is made, for a plan that cannot be run here."""
+        """Raise `BadInput`, `CheckFailed` or `GpuError`, before anything is made, for what cannot run."""
 
     def bridge(self) -> Bridge | None:
         """The network that its jobs reach this host by, if it is not the host's own loopback."""
@@ -91,6 +91,9 @@ class Backend(Protocol):
 
     def preflight(self, plan: RunPlan) -> None:
         """Raise, before the run exists, where the GPUs do not suit the image that `prepare` got ready."""
+
+    def reach(self, plan: RunPlan, image_id: str, server: Server) -> None:
+        """Raise `TrackingError`, before the run exists, where its job could not reach the server."""
 
     def start(self, plan: RunPlan, launch: Launch) -> Job:
         """Start the job. On failure nothing of it is left behind."""

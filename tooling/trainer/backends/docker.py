@@ -11,15 +11,16 @@ import io
 import tarfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 from urllib.parse import urlsplit
 
-from trainer import build, engine, gpu, process
+from trainer import build, disk, engine, gpu, process, reach
 from trainer.backends import End, Job, Launch, shell_variables
 from trainer.container import device_requests, run, start_failure
-from trainer.endpoint import CONTAINER_HOST, Server
+from trainer.endpoint import CONTAINER_HOST, Network, Server
 from trainer.errors import BadInput, EngineError, GpuError, TrackingError
 from trainer.images import ImagePlan
 from trainer.plan import RunPlan, bytes_of, host_ids
@@ -149,7 +150,7 @@ class DockerBackend:
         _ = self.client
 
     def check(self, plan: RunPlan) -> None:
-        """Raises `BadInput` for files of this machine that the engine cannot mount."""
+        """Raises `BadInput` for files that the engine cannot mount, `CheckFailed` on a full disk."""
         address = engine.endpoint()
         files = [mount.source for mount in plan.mounts if mount.kind == "bind"]
         if files and engine.is_remote(address):
@@ -157,8 +158,12 @@ class DockerBackend:
                 f"{files[0]} is on this machine; the engine at {address} cannot mount it.",
                 "Run on a local engine, or let the script read the data from a URI.",
             )
-        if plan.gpus == "none":
-            return
+        if plan.gpus != "none":
+            self._check_gpu(plan)
+        disk.check(self._workspace, self.client)
+
+    def _check_gpu(self, plan: RunPlan) -> None:
+        address = engine.endpoint()
         if not plan.image.has_cuda:
             raise gpu.no_cuda(plan.image.tag)
         # Not to build gigabytes first: once the image is there, a container is asked instead.
@@ -186,6 +191,12 @@ class DockerBackend:
     def prepare(self, image: ImagePlan, report: Callable[[str], None]) -> str:
         """Build the image if it is missing or stale; returns the engine's id of it."""
         return build.ensure(self._workspace, self.client, image, report)[0]
+
+    def reach(self, plan: RunPlan, image_id: str, server: Server) -> None:
+        """Ask the server from a container of the image, on the network that runs have."""
+        seen = replace(server, uri=self.reachable_uri(server))
+        reach.check(self._workspace, self.client, image_id, seen,
+                    network=network(server.network), environment=plan.environment)  # fmt: skip
 
     def preflight(self, plan: RunPlan) -> None:
         """Compare the GPUs that a container of the image gets with what the image was built for."""
@@ -229,6 +240,11 @@ class DockerBackend:
         return DockerJob(self.client, container_name(run_id))
 
 
+def network(own: Network | None) -> dict[str, object]:
+    """The network that runs reach the server by, as options of docker-py: its own, else the default one."""
+    return {"extra_hosts": {CONTAINER_HOST: "host-gateway"}, "network_mode": own.name if own else None}
+
+
 def container_name(run_id: str) -> str:
     """`trainer-` and the run's id: so a run's container is found without looking it up."""
     return f"trainer-{run_id}"
@@ -251,8 +267,7 @@ def container_config(client: docker.DockerClient, plan: RunPlan, launch: Launch)
         pids_limit=plan.pids_limit,
         read_only=plan.read_only,
         tmpfs=_TMPFS if plan.read_only else None,
-        extra_hosts={CONTAINER_HOST: "host-gateway"},
-        network_mode=launch.network,
+        **network(launch.network),  # type: ignore[arg-type]  # docker-py's own options
         shm_size=bytes_of(plan.shared_memory),
         mem_limit=memory,
         memswap_limit=memory,  # equal to the limit: no swap on top of it

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from trainer import gpu, images, locks, process
+from trainer import disk, gpu, images, locks, process
 from trainer.backends import End, Job, Launch, shell_variables
 from trainer.endpoint import Server
 from trainer.errors import BadInput, ImageError
@@ -96,6 +96,7 @@ class LocalBackend:
 
     def check(self, plan: RunPlan) -> None:
         """Raises `BadInput` for a limit that takes a container, `GpuError` for a GPU that is not there."""
+        disk.check(self._workspace)
         if plan.memory:
             raise BadInput(
                 "--memory needs a container: the local backend cannot limit memory.",
@@ -130,6 +131,9 @@ class LocalBackend:
                     _install(command, report)
                 complete.touch()
         return place.name
+
+    def reach(self, plan: RunPlan, image_id: str, server: Server) -> None:
+        """A process of this machine reaches what this one has reached."""
 
     def preflight(self, plan: RunPlan) -> None:
         """Compare this machine's GPUs with what the environment's frameworks were built for."""

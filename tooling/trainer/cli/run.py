@@ -77,7 +77,7 @@ def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) 
 @click.option("--gpus", metavar="GPUS", help="none, all, a number, or device=0,1. [default: as the image]")
 @click.option("--memory", metavar="SIZE", help="Limit of the container's memory, such as 8g.")
 @click.option("--read-only/--no-read-only", default=None,
-              help="Let the run write to /tmp, its folder and caches alone. [default: trainer.yaml's]")  # fmt: skip
+              help="Let the run write to /tmp, its folder and caches alone. [default: off]")  # fmt: skip
 @click.option("--base-image", metavar="IMAGE", help="Base image, should the trainer image have to be built.")
 @click.option("--tracking-uri", metavar="URI", help="Tracking server. [default: the workspace's own]")
 @click.option("--detach", is_flag=True, help="Return when the run has started.")

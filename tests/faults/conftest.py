@@ -1,0 +1,171 @@
+"""A workspace on the real engine, and tracking servers that misbehave."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import docker
+import pytest
+import requests
+from support import Site
+from trainer import engine, server, workspace
+from trainer.errors import EngineError
+from unit.helpers import HttpServer, serving
+
+
+@pytest.fixture(scope="session")
+def client() -> docker.DockerClient:
+    """The engine; without one the test is skipped, or fails where TRAINER_REQUIRE_DOCKER=1."""
+    try:
+        return engine.connect()
+    except EngineError as problem:
+        if os.environ.get("TRAINER_REQUIRE_DOCKER") == "1":
+            pytest.fail(f"TRAINER_REQUIRE_DOCKER=1, but: {problem.message}")
+        pytest.skip(problem.message)
+
+
+@pytest.fixture(scope="session")
+def site(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:  # noqa: ARG001
+    """One workspace with one server for all tests; its image is built once."""
+    site = Site(tmp_path_factory.mktemp("site"), port=5700)
+    built = site.trainer("build-image", "sklearn")
+    assert built.code == 0, built.err
+    yield site
+    site.trainer("server", "down")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test no container of a run is left, and no run is RUNNING."""
+    yield
+    if "site" not in request.fixturenames:
+        return
+    site: Site = request.getfixturevalue("site")
+    client: docker.DockerClient = request.getfixturevalue("client")
+    ours = f"trainer.workspace={server.identity(workspace.find(site.root))}"
+    assert client.containers.list(all=True, filters={"label": ours}) == []
+    assert site.leftovers() == []
+    assert [run.info.run_id for run in site.runs() if run.info.status == "RUNNING"] == []
+
+
+@pytest.fixture(scope="session")
+def gateway(client: docker.DockerClient) -> str:
+    """This machine's address on the network of containers."""
+    bridge = engine.bridge(client)
+    assert bridge
+    return bridge.gateway
+
+
+@pytest.fixture
+def stub() -> Iterator[HttpServer]:
+    """An HTTP server on 127.0.0.1 that answers as it is told."""
+    with serving() as said:
+        yield said
+
+
+Serve = Callable[[socket.socket], None]
+
+
+@contextlib.contextmanager
+def listening(address: str, port: int, serve: Serve) -> Iterator[int]:
+    """Within: connections to that port (0: a free one) are handed to `serve`, each in a thread of its own."""
+    with socket.create_server((address, port)) as listener:
+
+        def accept() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                threading.Thread(target=_served, args=(serve, connection), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield listener.getsockname()[1]
+        with contextlib.suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+
+
+def _served(serve: Serve, connection: socket.socket) -> None:
+    with connection, contextlib.suppress(OSError):
+        serve(connection)
+
+
+def hang(connection: socket.socket) -> None:
+    """Take a request and never answer."""
+    while connection.recv(4096):
+        pass
+
+
+def trickle(connection: socket.socket) -> None:
+    """Answer one byte a second, which no time-out of a socket notices."""
+    for byte in b"HTTP/1.1 200 OK\r\nX-Padding: " + b"x" * 60:
+        connection.sendall(bytes([byte]))
+        time.sleep(1)
+
+
+def forwarded(port: int) -> Serve:
+    """To 127.0.0.1 at that port."""
+
+    def serve(connection: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as onward, selectors.DefaultSelector() as ready:
+            ready.register(connection, selectors.EVENT_READ, onward)
+            ready.register(onward, selectors.EVENT_READ, connection)
+            while True:
+                for key, _ in ready.select():
+                    source = connection if key.fileobj is connection else onward
+                    piece = source.recv(65536)
+                    if not piece:
+                        return
+                    key.data.sendall(piece)
+
+    return serve
+
+
+def encrypted(certificate: Path, serve: Serve) -> Serve:
+    """The same over TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def serve_encrypted(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as inner:
+            serve(inner)
+
+    return serve_encrypted
+
+
+@contextlib.contextmanager
+def mlflow_server(place: Path, port: int, *options: str) -> Iterator[str]:
+    """Within: a stock `mlflow server` on 127.0.0.1, with the options; its address."""
+    place.mkdir()
+    with (place / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1",
+             "--backend-store-uri", f"sqlite:///{place}/mlflow.db",
+             "--artifacts-destination", str(place), *options],
+            stdout=log, stderr=log, start_new_session=True,
+            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        )  # fmt: skip
+    uri = f"http://127.0.0.1:{port}"
+    try:
+        give_up = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(requests.ConnectionError):
+                requests.get(f"{uri}/health", timeout=5)
+                break
+            assert time.monotonic() < give_up, (place / "log").read_text()
+            time.sleep(0.1)
+        yield uri
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 9)
+        process.wait()

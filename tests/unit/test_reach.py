@@ -1,0 +1,156 @@
+"""Asking from a container, without one: its script's answer in our words, and a success is remembered."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from trainer import container, reach
+from trainer.container import Output
+from trainer.endpoint import Server
+from trainer.errors import TrackingDenied, TrackingError
+from trainer.workspace import Workspace
+
+from unit.helpers import HttpServer, Reply, fails
+
+if TYPE_CHECKING:
+    import docker
+
+CANARY = "canary-7f3a"
+SERVER = Server("http://host.docker.internal:5000", "me", CANARY)
+
+
+class Asked:
+    """Stands for `container.run`; `said` is what the container says."""
+
+    def __init__(self, *said: Output) -> None:
+        self.said = list(said)
+        self.calls: list[tuple[object, ...]] = []
+        self.files = b""
+
+    def __call__(self, *call: object, files: bytes, **options: object) -> Output:
+        self.files = files
+        self.calls.append((*call, options))
+        return self.said.pop(0)
+
+
+def ask(said: Asked, monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setattr(container, "run", said)
+    client = cast("docker.DockerClient", None)
+    return reach.from_container(client, "sha256:1", SERVER, network={}, environment={})
+
+
+def answer(**said: object) -> Output:
+    return Output(0, json.dumps(said), "")
+
+
+@pytest.mark.parametrize(
+    ("output", "kind", "message"),
+    [
+        (
+            answer(kinds=["ConnectionError"], text="[Errno 111] Connection refused"),
+            TrackingError,
+            "The tracking server http://host.docker.internal:5000 refuses connections.",
+        ),
+        (
+            answer(kinds=["ConnectionError"], text="NameResolutionError"),
+            TrackingError,
+            "The tracking server's host name host.docker.internal is not known.",
+        ),
+        (
+            answer(kinds=["SSLError"], text="certificate verify failed: certificate has expired (_ssl.c:1)"),
+            TrackingError,
+            "The certificate of the tracking server http://host.docker.internal:5000 is not accepted: "
+            "certificate has expired.",
+        ),
+        (
+            Output(142, "", ""),
+            TrackingError,
+            "The tracking server http://host.docker.internal:5000 gave no answer in 8 s.",
+        ),
+        (
+            answer(status_code=401, reason="UNAUTHORIZED", text="no"),
+            TrackingDenied,
+            "The tracking server http://host.docker.internal:5000 refuses the user me (401).",
+        ),
+        (
+            answer(status_code=502, reason="Bad Gateway", text=""),
+            TrackingError,
+            "The tracking server http://host.docker.internal:5000 answered 502: Bad Gateway",
+        ),
+    ],
+)
+def test_each_cause_is_named(
+    monkeypatch: pytest.MonkeyPatch, output: Output, kind: type[TrackingError], message: str
+) -> None:
+    with fails(kind, f"From inside a container: {message}"):
+        ask(Asked(output), monkeypatch)
+
+
+def test_the_password_is_in_a_file_that_the_containers_user_alone_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = Asked(answer(status_code=200, reason="OK", text="3.17.2"))
+    assert ask(said, monkeypatch)
+    assert CANARY not in repr(said.calls)
+    with tarfile.open(fileobj=io.BytesIO(said.files)) as tar:
+        assert {(entry.mode, entry.uid) for entry in tar} == {(0o400, os.getuid())}
+
+
+def test_an_image_without_a_client_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not ask(Asked(Output(3, "", "")), monkeypatch)
+
+
+def test_a_success_is_remembered_for_an_hour_and_a_failure_is_not(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = answer(status_code=200, reason="OK", text="3"), answer(status_code=500, reason="", text="")
+    said = Asked(bad, good, good, good)
+    monkeypatch.setattr(container, "run", said)
+
+    def check(image: str = "sha256:1") -> int:
+        client = cast("docker.DockerClient", None)
+        reach.check(workspace, client, image, SERVER, network={}, environment={})
+        return len(said.calls)
+
+    with pytest.raises(TrackingError):
+        check()
+    assert [check(), check(), check("sha256:2")] == [2, 2, 3]
+    (proof,) = (workspace.state / "reached").iterdir()
+    old = time.time() - 3601
+    os.utime(proof, (old, old))
+    assert check("sha256:2") == 4
+
+
+def script(server: Server, tmp_path: Path) -> dict[str, object]:
+    with tarfile.open(fileobj=io.BytesIO(reach._files(server))) as tar:
+        tar.extractall(tmp_path, filter="data")
+    done = subprocess.run(
+        [sys.executable, tmp_path / "ask_server.py", tmp_path / "server.json"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    said = json.loads(done.stdout)
+    assert isinstance(said, dict)
+    return said
+
+
+def test_the_script_asks_as_the_client_would(http_server: HttpServer, tmp_path: Path) -> None:
+    http_server.replies["/api/2.0/mlflow/experiments/search"] = [Reply(body="{}")]
+    said = script(Server(http_server.uri, token=CANARY), tmp_path)
+    assert said == {"status_code": 200, "reason": "OK", "text": "{}"}
+    assert http_server.asked[0].headers["Authorization"] == f"Bearer {CANARY}"
+
+
+def test_the_script_tells_why_there_was_no_answer(tmp_path: Path) -> None:
+    said = script(Server("http://127.0.0.1:1", "me", CANARY), tmp_path)
+    assert "ConnectionError" in cast(list[str], said["kinds"])
+    assert "refused" in str(said["text"])
+    assert CANARY not in str(said)

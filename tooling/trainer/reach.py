@@ -1,0 +1,133 @@
+"""Whether a run in a container will reach the tracking server: a container of its image asks, before the run.
+
+A container has another network, another localhost, other name servers and other certificates than the host,
+so that the host reaches a server proves little. Asking takes most of a second; a success is remembered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer import container, deadline, engine
+from trainer.endpoint import Server
+from trainer.plan import host_ids
+from trainer.tracking import PROBE, Client
+from trainer.tracking_failures import Cause, cause, no_answer, refusal
+from trainer.workspace import Workspace
+
+if TYPE_CHECKING:
+    import docker
+
+ANSWER_S = 9
+PROOF_S = 3600
+_SCRIPT = Path(__file__).parent / "backends" / "ask_server.py"
+_NO_CLIENT, _ALARM = 3, 128 + 14  # exit codes of the script
+_LISTEN = "Let it listen where containers reach it (--host 0.0.0.0), and let the firewall pass them."
+_HINTS: Mapping[Cause, str] = {
+    "plain": "Write its address with http://",
+    "certificate": "Build its certificate authority into the image, and name the file in REQUESTS_CA_BUNDLE.",
+    "time": _LISTEN,
+    "name": "Use a name that containers know: theirs are the engine's name servers, not /etc/hosts.",
+    "refused": _LISTEN,
+    "unreachable": _LISTEN,
+}
+
+
+@dataclass(frozen=True)
+class _Answer:
+    status_code: int
+    reason: str
+    text: str
+
+
+def from_host(client: Client) -> str:
+    """The version of the server; raises `TrackingError` within 10 s, whatever hangs."""
+
+    def ask() -> str:
+        version = client.version()
+        client.check()
+        return version
+
+    try:
+        return deadline.within(ANSWER_S, ask)
+    except TimeoutError:
+        raise no_answer(client.server, "time", "", ANSWER_S) from None
+
+
+def check(
+    workspace: Workspace, client: docker.DockerClient, image: str, server: Server, *,
+    network: Mapping[str, object], environment: Mapping[str, str],
+) -> None:  # fmt: skip
+    """`from_container`, unless that went well within the last hour. Raises `TrackingError`."""
+    known = (engine.endpoint(), image, server.uri, server.username, sorted(environment.items()))
+    proof = workspace.state / "reached" / hashlib.sha256(repr(known).encode()).hexdigest()[:32]
+    if proof.exists() and 0 <= time.time() - proof.stat().st_mtime < PROOF_S:
+        return
+    from_container(client, image, server, network=network, environment=environment)
+    proof.parent.mkdir(parents=True, exist_ok=True)
+    for older in proof.parent.iterdir():
+        older.unlink(missing_ok=True)
+    proof.touch()
+
+
+def from_container(
+    client: docker.DockerClient, image: str, server: Server, *,
+    network: Mapping[str, object], environment: Mapping[str, str],
+) -> bool:  # fmt: skip
+    """Ask the server, at the address that containers have for it, from a container of the image.
+
+    False if the image has nothing to ask with. Raises `TrackingError` within 10 s, `EngineError`.
+    """
+    done = container.run(
+        client,
+        image,
+        ["python", "/tmp/ask_server.py", "/tmp/server.json"],  # noqa: S108 (the container's own)
+        network=network,
+        environment=environment,
+        files=_files(server),
+    )
+    try:
+        said = json.loads(done.out)
+    except ValueError:
+        said = {}
+    if done.code == _ALARM:
+        said = {"kinds": ["Timeout"], "text": ""}
+    if "kinds" in said:
+        error = no_answer(server, cause(said["kinds"], said["text"]), said["text"], 8, _HINTS)
+    elif "status_code" in said:
+        answer = _Answer(said["status_code"], said["reason"], said["text"])
+        if answer.status_code < 300:
+            return True
+        error = refusal(server, answer)
+    else:
+        return False
+    raise type(error)(f"From inside a container: {error.message}", error.hint)
+
+
+def _files(server: Server) -> bytes:
+    """The script and what it asks, for /tmp, as a tar: readable by the container's user alone."""
+    uid, gid = host_ids() or (1000, 1000)
+    asked = {
+        "url": server.uri + PROBE,
+        "username": server.username,
+        "password": server.password,
+        "token": server.token,
+    }
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, content in (
+            ("ask_server.py", _SCRIPT.read_bytes()),
+            ("server.json", json.dumps(asked).encode()),
+        ):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode, entry.uid, entry.gid = len(content), 0o400, uid, gid
+            tar.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
