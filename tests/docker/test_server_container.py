@@ -114,7 +114,7 @@ def test_it_is_shut_to_strangers_and_its_secrets_are_in_one_file(
         json.dumps(container.attrs),
         ok(team.trainer("server", "logs", "-n", "1000")).out,
         str(container.top()),
-        container.exec_run(["cat", "/proc/1/cmdline"]).output.decode(),
+        str(container.exec_run(["cat", "/proc/1/cmdline"]).output),
         json.dumps(client.images.get(container.attrs["Image"]).history()),
         *(path.read_text(errors="replace") for path in (team.root / ".trainer").rglob("*") if path.is_file()),
     ]

@@ -155,7 +155,7 @@ def test_a_write_that_fails_half_way_is_completed_by_the_next(
 
     folder = place.root.parent / "compose"
     monkeypatch.setattr("os.fdopen", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(BadInput, match="cannot be written: No space left on device"):
         files.write(wanted, folder)
     assert ".gitignore" in content(folder)
     assert ".env" not in content(folder)
@@ -323,3 +323,28 @@ def test_the_files_are_named_for_another_program(place: Workspace) -> None:
     states = files.planned(wanted, place.root.parent / "nothing")
     assert json.loads(json.dumps(states))["render.yaml"] == "new"
     assert not (place.root.parent / "nothing").exists()
+
+
+def test_what_a_killed_command_left_is_replaced_by_the_next(place: Workspace) -> None:
+    folder = place.root.parent / "compose"
+    put(folder / ".docker-compose.yml.unfinished", "half of")
+    put(folder / "..env.unfinished", "half of").chmod(0o600)
+    written(place, "compose")
+    assert not list(folder.rglob("*.unfinished"))
+    assert "/..env.unfinished" in (folder / ".gitignore").read_text().splitlines()
+
+
+def test_nothing_is_written_through_a_link_that_leads_out_of_the_folder(place: Workspace) -> None:
+    folder = place.root.parent / "compose"
+    elsewhere = place.root.parent / "elsewhere"
+    elsewhere.mkdir()
+    folder.mkdir()
+    (folder / "mlflow_tracking_server").symlink_to(elsewhere)
+    with fails(
+        BadInput,
+        f"{folder / 'mlflow_tracking_server'} leads out of {folder} by a link.",
+        "Nothing was written. Choose another: -o DIR",
+    ):
+        written(place, "compose")
+    assert list(elsewhere.iterdir()) == []
+    assert [path.name for path in folder.iterdir()] == ["mlflow_tracking_server"]

@@ -70,7 +70,7 @@ def test_a_git_address_is_fetched_and_removed_again(
     assert source.name == address
     assert (source.folder / "MLproject").read_text() == said
     source.close()
-    assert list(workspace.state.iterdir()) == []
+    assert list(workspace.state.glob("source-*")) == []
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_what_is_not_there_leaves_nothing_behind(
 ) -> None:
     with fails(BadInput, message.format(f"file://{repository}")):
         sources.resolve(workspace, f"file://{repository}{suffix}", revision)
-    assert list(workspace.state.iterdir()) == []
+    assert list(workspace.state.glob("source-*")) == []
 
 
 def test_while_completing_nothing_is_fetched(workspace: Workspace, repository: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from trainkit import architectures
 
 from trainer import build, container, engine, images
+from trainer.datasets import atomic
 from trainer.errors import BadInput, ImageError
 from trainer.process import interruptible
 from trainer.workspace import Workspace
@@ -120,17 +120,16 @@ def _check_output(file: Path, *, force: bool) -> None:
 
 def _write(file: Path, content: bytes, *, force: bool) -> None:
     """All of it or nothing, and never over a file that came there in the meantime."""
-    target = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp") if force else file
+    unfinished = atomic.beside(file)
     try:
-        with target.open("xb") as opened:
-            try:
-                opened.write(content)
-                opened.flush()
-            except OSError:
-                target.unlink()
-                raise
-        if force:
-            target.replace(file)
+        try:
+            unfinished.write_bytes(content)
+            if force:
+                unfinished.replace(file)
+            else:
+                atomic.rename(unfinished, file)
+        finally:
+            unfinished.unlink(missing_ok=True)
     except FileExistsError:
         raise _taken(file) from None
     except OSError as problem:

@@ -7,7 +7,6 @@ import io
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,19 +151,22 @@ def _quoted(value: str) -> str:
 
 def _replace(path: Path, content: bytes, beside: Path) -> None:
     # Not beside the file itself: nobody's .gitignore knows the temporary name.
-    descriptor, temporary = tempfile.mkstemp(dir=beside)  # mode 600
+    # Always of one name, so that what a kill leaves is replaced by the next call.
+    temporary = beside / "secrets.unfinished"
     try:
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(temporary).replace(path.resolve())
+        temporary.replace(path.resolve())
     except OSError as problem:
         raise SecretsError(
             f"{path} cannot be written: {problem.strerror}.", "It is as it was. Mend that and try again."
         ) from None
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _bindings(path: Path, content: bytes, newline: str | None = None) -> list[Binding]:

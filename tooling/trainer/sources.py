@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from trainer import locks
 from trainer.errors import BadInput
 from trainer.parameters import nearest
 from trainer.projects import PROJECT_FILE
@@ -69,8 +70,13 @@ def resolve(workspace: Workspace, name: str, revision: str | None = None, *, fet
 def _fetch(workspace: Workspace, url: str, revision: str | None) -> Source:
     repository, _, subfolder = url.partition("#")
     plain, environment = _without_credentials(repository)
-    workspace.state.mkdir(parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(prefix="source-", dir=workspace.state))
+    home, lock = _new_home(workspace)
+    place = home / "clone"
+
+    def close() -> None:
+        shutil.rmtree(home, ignore_errors=True)
+        os.close(lock)
+
     try:
         _git(["clone", "--quiet", plain, str(place)], environment, f"{plain} cannot be cloned")
         if revision:
@@ -79,10 +85,24 @@ def _fetch(workspace: Workspace, url: str, revision: str | None) -> Source:
         if not folder.is_relative_to(place.resolve()) or not folder.is_dir():
             raise BadInput(f"{plain} has no folder {subfolder}.", "Name a folder of it: URL#FOLDER")
     except BaseException:
-        shutil.rmtree(place, ignore_errors=True)
+        close()
         raise
     name = f"{plain}#{subfolder}" if subfolder else plain
-    return Source(name, folder, lambda: shutil.rmtree(place, ignore_errors=True))
+    return Source(name, folder, close)
+
+
+def _new_home(workspace: Workspace) -> tuple[Path, int]:
+    """A folder for a clone, and the lock of who uses it. Those of processes that were killed are removed."""
+    workspace.state.mkdir(parents=True, exist_ok=True)
+    with locks.exclusive(workspace.state / "sources.lock"):
+        for old in workspace.state.glob("source-*"):
+            if not locks.held(old / "used"):
+                shutil.rmtree(old, ignore_errors=True)
+        home = Path(tempfile.mkdtemp(prefix="source-", dir=workspace.state))
+        lock = locks.acquire(home / "used")
+    if lock is None:
+        raise RuntimeError("nobody else knows of a folder that was just made")
+    return home, lock
 
 
 def _without_credentials(url: str) -> tuple[str, dict[str, str]]:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, TypedDict
 
 FORMAT = 1
+MOST_FILES = 5_000_000
 MANIFEST = "manifest.json"
 ARTIFACTS = "artifacts"
 INCOMING = ".incoming"
@@ -177,10 +178,25 @@ def finish(store: Path) -> None:
 
 
 def unpack(archive: BinaryIO, folder: Path) -> None:
-    """Unpack into `folder`; raises `ArchiveError` for what is no tar, or not all of one."""
+    """Unpack into `folder`; raises `ArchiveError` for what is no tar, or not all of one, or no backup.
+
+    A backup has plain files alone, each once. Links, devices, names that lead out of the folder and more than
+    fits are refused, at the first of them: what was unpacked by then stays, for whoever made the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    free, seen, size = shutil.disk_usage(folder).free, set[str](), 0
     try:
         with tarfile.open(fileobj=archive, mode="r|*") as tar:
-            tar.extractall(folder, filter="data")
+            for entry in tar:
+                size += entry.size
+                if not entry.isfile():
+                    raise ArchiveError(f"it has something in it that is no file: {entry.name}")
+                if os.path.normpath(entry.name) in seen:
+                    raise ArchiveError(f"it has {entry.name} twice")
+                seen.add(os.path.normpath(entry.name))
+                if size > free or len(seen) > MOST_FILES:
+                    raise ArchiveError(f"it unpacks to more than fits: {free / 1e9:.1f} GB are free")
+                tar.extract(entry, folder, filter="data")
     except (tarfile.TarError, EOFError, OSError) as problem:
         raise ArchiveError(f"it cannot be read: {problem}") from None
 

@@ -118,7 +118,7 @@ class Client:
 
     def check(self) -> None:
         """Make a call of the API: the server looks at the Host header of these, and not of `version`."""
-        self._send("GET", PROBE)
+        self.send("GET", PROBE)
 
     def experiment_id(self, name: str) -> str:
         """The id of the experiment, which is made if it is not there. Safe for several callers at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import signal
 import sys
 import traceback
@@ -22,7 +23,7 @@ from trainer.cli.layers import layers
 from trainer.cli.reconcile import reconcile
 from trainer.cli.run import run
 from trainer.cli.server import server, ui
-from trainer.errors import BadInput, Interrupted, TrainerError
+from trainer.errors import BadInput, CheckFailed, Interrupted, TrainerError
 
 
 @click.group(
@@ -85,6 +86,13 @@ def explain(problem: BaseException) -> tuple[str, str, int]:
                 (f" by {problem}", problem.exit_code) if isinstance(problem, Interrupted) else ("", 130)
             )
             return f"Stopped{by}.", "Nothing is left running; the same command starts it again.", code
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            where = f": {problem.filename}" if problem.filename else "."
+            return (
+                f"The disk is full{where}",
+                "Make room. A run that was live has its record: `trainer reconcile` ends it.",
+                CheckFailed.exit_code,
+            )
     return (
         f"Unexpected: {type(problem).__name__}: {problem}",
         "This is a bug in trainer. Please report it with the output of the same command with --debug.",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from trainer.cli.outflow import Outflow, mute
 from trainer.tracking import Run
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Progress:
     """Shows what a long command does: one live line in a terminal, plain lines elsewhere."""
 
     def __init__(self, output: BinaryIO | None = None) -> None:
-        self._output = output or sys.stdout.buffer
+        self._output = Outflow(output or sys.stdout.buffer)
         self._status: Status | None = None
         self._step = ""
         self._at_line_start = True
@@ -34,11 +35,12 @@ class Progress:
         """Begin."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Leave a clean line."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Leave a clean line. Waits for a reader that is slow, unless the command was stopped."""
         self._stop()
         if not self._at_line_start:
             self._write(b"\n")
+        self._output.close(wait=kind is None or issubclass(kind, Exception))
 
     def step(self, text: str) -> None:
         """What is being done now."""
@@ -51,13 +53,13 @@ class Progress:
         if sys.stderr.isatty():
             self._live(f"{self._step}  [dim]{_escape(line.strip()[:90])}[/dim]")
         elif line.strip():
-            click.echo(line, err=True)
+            _tell(line)
 
     def started(self, run: Run) -> None:
         """The run exists."""
         self._stop()
-        click.echo(f"{style('Run', bold=True)} {run.name} ({run.id})", err=True)
-        click.echo(style(run.url, fg="blue", underline=True), err=True)
+        _tell(f"{style('Run', bold=True)} {run.name} ({run.id})")
+        _tell(style(run.url, fg="blue", underline=True))
 
     def output(self, piece: bytes) -> None:
         """A piece of the run's own output, as it is."""
@@ -66,7 +68,6 @@ class Progress:
 
     def _write(self, piece: bytes) -> None:
         self._output.write(piece)
-        self._output.flush()
         self._at_line_start = piece.endswith(b"\n")
 
     def _live(self, text: str) -> None:
@@ -124,6 +125,14 @@ class Bar:
         if step not in self._tasks:
             self._tasks[step] = self._rich.add_task(step, total=total)
         self._rich.update(self._tasks[step], completed=done, total=total)
+
+
+def _tell(line: str) -> None:
+    """A line on stderr, if anybody still reads that."""
+    try:
+        click.echo(line, err=True)
+    except BrokenPipeError:
+        mute(sys.stderr.buffer)
 
 
 def style(text: str, *, fg: str | None = None, bold: bool = False, underline: bool = False) -> str:

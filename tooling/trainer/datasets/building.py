@@ -16,6 +16,7 @@ from pathlib import Path
 
 from trainer import locks
 from trainer.datasets import atomic
+from trainer.datasets.names import folded
 from trainer.errors import BadInput, TrainerError
 
 
@@ -34,8 +35,19 @@ def build(target: Path, plan: Mapping[str, object], fill: Callable[[Path], None]
     """Have `fill` put files into a folder, which then appears as `target`.
 
     `plan` is JSON that tells it from every other content. `fill` must leave a file that is there alone, and
-    give a file its name only when it is whole (see `atomic.beside`). Raises `BadInput` as `check` does.
+    give a file its name only when it is whole (see `atomic.beside`). Raises `BadInput` as `check` does, and
+    where something cannot be written: the same call goes on from there.
     """
+    try:
+        _build(target, plan, fill)
+    except OSError as problem:
+        raise BadInput(
+            f"{target} could not be made: {problem.strerror or problem}.",
+            "Put that right and call the same command again: it goes on from here.",
+        ) from None
+
+
+def _build(target: Path, plan: Mapping[str, object], fill: Callable[[Path], None]) -> None:
     place = workplace(target)
     if _done(target, plan):
         _clean(place)
@@ -74,6 +86,7 @@ def _fill(place: Path, fill: Callable[[Path], None]) -> None:
 def _done(target: Path, plan: Mapping[str, object]) -> bool:
     """Whether the target is there, made by this plan by somebody who was killed before the last cleaning."""
     if not os.path.lexists(target):
+        _check_neighbours(target)
         return False
     place = workplace(target)
     if (place / "files").exists() or _read(place) != _text(plan):
@@ -93,6 +106,13 @@ def _begun(target: Path, plan: Mapping[str, object]) -> bool:
             f"Repeat that command to finish it, or drop what it made: rm -r {shlex.quote(str(place))}",
         )
     return True
+
+
+def _check_neighbours(target: Path) -> None:
+    if target.parent.is_dir():
+        for neighbour in target.parent.iterdir():
+            if folded(neighbour.name) == folded(target.name):
+                raise _in_the_way(neighbour)
 
 
 def _in_the_way(target: Path) -> BadInput:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from trainer.datasets import Report, atomic, building, silent
+from trainer.datasets import Report, atomic, building, inside, silent
+from trainer.datasets.names import folded
 from trainer.errors import BadInput
 
 Link = Literal["copy", "reflink", "hard"]
@@ -85,10 +86,20 @@ class Copies:
 
 
 def files(root: Path, places: Iterable[tuple[PurePosixPath, PurePosixPath]]) -> tuple[File, ...]:
-    """Pairs of old and new place as files to copy. Raises `BadInput` for one that cannot be read."""
+    """Pairs of old and new place as files to copy.
+
+    Raises `BadInput` for one that cannot be read, for one that a link brings in from outside of `root`, and
+    for two whose new names are one on a file system without case, where the second would replace the first.
+    """
     found = []
+    parents: set[Path] = set()
+    taken: dict[PurePosixPath, PurePosixPath] = {}
     for source, target in places:
         path = root / source
+        if path.is_symlink() or path.parent not in parents:
+            parents.add(path.parent)
+            inside.check(root, path)
+        _check_name(taken, target)
         try:
             seen = path.stat()
         except OSError as problem:
@@ -97,6 +108,16 @@ def files(root: Path, places: Iterable[tuple[PurePosixPath, PurePosixPath]]) -> 
             raise BadInput(f"{path} cannot be read: you have no permission.", f"chmod u+r '{path}'")
         found.append(File(source, target, seen.st_size, seen.st_mtime_ns))
     return tuple(found)
+
+
+def _check_name(taken: dict[PurePosixPath, PurePosixPath], target: PurePosixPath) -> None:
+    for place in (target, *target.parents[:-1]):
+        key = PurePosixPath(*map(folded, place.parts))
+        if taken.setdefault(key, place) != place:
+            raise BadInput(
+                f"{taken[key]} and {place} are one name where case does not count, as on macOS and Windows.",
+                "Rename one of them; nothing was copied.",
+            )
 
 
 def size(count: int) -> str:
@@ -120,7 +141,7 @@ def _place(source: Path, target: Path, link: Link) -> None:
             shutil.copyfile(source, unfinished)
         if link != "hard":
             shutil.copystat(source, unfinished)
-        unfinished.replace(target)
+        atomic.rename(unfinished, target)
     except OSError as problem:
         unfinished.unlink(missing_ok=True)
         if link != "copy" and problem.errno in _CANNOT:

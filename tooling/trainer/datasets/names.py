@@ -46,4 +46,5 @@ def tidy(name: str) -> str:
 
 def folded(name: str) -> str:
     """The same for names that a file system without case (macOS, Windows) takes for one."""
-    return unicodedata.normalize("NFC", name).casefold()
+    # Decomposed before and after, as Unicode's "canonical caseless matching" says: folding may undo it.
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypedDict
 
-from trainer.datasets import atomic
+from trainer.datasets import atomic, inside
 from trainer.datasets.renaming import Rename, Steps
 from trainer.errors import BadInput
 from trainer.process import deferred_signals, interruptible
@@ -155,6 +155,8 @@ def _phases(journal: Journal) -> list[Phase]:
 
 def _do(root: Path, step: Rename, *, back: bool) -> None:
     source, target = (step.new, step.old) if back else (step.old, step.new)
+    for path in (source, target):
+        inside.check(root, (root / path).parent)
     here, there = os.path.lexists(root / source), os.path.lexists(root / target)
     if there and not here:
         return  # done before the interruption
@@ -182,7 +184,13 @@ def _write(root: Path, journal: Journal) -> None:
         "phase": journal.phase,
         "done": [_entry(steps) for steps in journal.done],
     }
-    atomic.write(root / NAME, json.dumps(said, indent=1).encode())
+    try:
+        atomic.write(root / NAME, json.dumps(said, indent=1).encode())
+    except OSError as reason:
+        raise BadInput(
+            f"{root / NAME} cannot be written: {reason.strerror}.",
+            "Put that right and call the command again. No image is lost.",
+        ) from None
 
 
 def _seen(steps: Steps, *, back: bool) -> tuple[Rename, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from trainkit import image_folder
 
+from trainer.datasets import inside
 from trainer.datasets.names import folded, tidy
 from trainer.errors import BadInput
 from trainer.parameters import nearest
@@ -48,13 +49,17 @@ class Steps:
 
 
 def parts(root: Path) -> tuple[Part, ...]:
-    """The folders that hold class folders. Raises `InputError` as `image_folder.scan` does."""
+    """The folders that hold class folders.
+
+    Raises `InputError` as `image_folder.scan` does, and `BadInput` for one that is a link out of it.
+    """
     folder = image_folder.scan(root)
     depth = 2 if folder.is_split else 1
     places = {PurePosixPath(*image.path.parts[:depth]) for image in folder.images}
     places |= {PurePosixPath(path) for path in folder.empty}
     found: list[Part] = []
     for path in sorted({place.parent for place in places}):
+        inside.check(root, root / path)
         classes = {place.name for place in places if place.parent == path}
         others = {entry.name for entry in os.scandir(root / path)} - classes
         found.append(Part(path, tuple(sorted(classes)), tuple(sorted(others))))

@@ -7,11 +7,12 @@ import secrets as random
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainer import server_files
+from trainer.datasets import atomic
 from trainer.deploy.heroku_plan import PASSWORD, SECRET_KEY, USERNAME, App
 from trainer.errors import BadInput, DeployError, SecretsError
 from trainer.process import capture
@@ -44,7 +45,7 @@ def make(workspace: Workspace, platform: str, app: str) -> Wanted:
     packed = server_files.pack(workspace)
     copy = {f"{FOLDER}/{path.as_posix()}": (packed.folder / path).read_bytes() for path in packed.files}
     wanted = _PLATFORMS[platform](app)
-    ignored = "".join(f"/{name}\n" for name in wanted.secrets).encode()
+    ignored = "".join(f"/{name}\n/{atomic.beside(Path(name))}\n" for name in wanted.secrets).encode()
     written = {**copy, **wanted.files, **({".gitignore": ignored} if ignored else {})}
     return Wanted(written, wanted.secrets, wanted.next, frozenset(copy))
 
@@ -57,10 +58,15 @@ def planned(wanted: Wanted, folder: Path) -> dict[str, str]:
     found = {}
     for name, content in wanted.files.items():
         path = folder / name
-        if not path.exists():
+        if not path.parent.resolve().is_relative_to(folder.resolve()):
+            raise BadInput(
+                f"{path.parent} leads out of {folder} by a link.",
+                "Nothing was written. Choose another: -o DIR",
+            )
+        if not os.path.lexists(path):
             found[name] = "new"
         elif name == ".gitignore":
-            found[name] = _ignores(path, content)
+            found[name] = _ignores(path, wanted.secrets)
         elif path.is_file() and path.read_bytes() == content:
             found[name] = "same"
         else:
@@ -69,7 +75,7 @@ def planned(wanted: Wanted, folder: Path) -> dict[str, str]:
                 "Nothing was written. Move it away, or choose another folder: -o DIR",
             )
     for name, values in wanted.secrets.items():
-        found[name] = _kept(folder / name, values) if (folder / name).exists() else "new"
+        found[name] = _kept(folder / name, values) if os.path.lexists(folder / name) else "new"
     return found
 
 
@@ -94,21 +100,28 @@ def write(wanted: Wanted, folder: Path) -> dict[str, str]:
 
 def _write_new(path: Path, content: bytes, mode: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    # Under a hidden name first: a part of a file would look like somebody else's to the next call.
+    unfinished = atomic.beside(path)
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
-    except BaseException:
-        path.unlink()  # a part of a file would look like somebody else's to the next call
-        raise
+        atomic.rename(unfinished, path)
+    except OSError as problem:
+        raise BadInput(
+            f"{path} cannot be written: {problem.strerror}.", "Put that right and call the command again."
+        ) from None
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
-def _ignores(path: Path, content: bytes) -> str:
+def _ignores(path: Path, names: Iterable[str]) -> str:
     lines = {line.strip().lstrip("/") for line in path.read_text().splitlines()}
-    for name in content.decode().split():
-        if name.lstrip("/") not in lines:
+    for name in names:
+        if name not in lines:
             raise BadInput(
-                f"{path} does not name {name}, which holds secrets.", f"Add the line {name} to it."
+                f"{path} does not name /{name}, which holds secrets.", f"Add the line {name} to it."
             )
     return "same"
 

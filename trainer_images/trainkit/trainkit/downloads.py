@@ -5,6 +5,7 @@ import json
 import shutil
 import stat
 import time
+import unicodedata
 import uuid
 import zipfile
 from collections.abc import Iterator
@@ -141,8 +142,18 @@ def _extract(file: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
+            names: dict[str, str] = {}
             for member in members:
                 _check(file, member)
+                folded = unicodedata.normalize(
+                    "NFD", unicodedata.normalize("NFD", member.filename).casefold()
+                )
+                if folded in names:
+                    raise InputError(
+                        f"{file.name} has two files of one name: {names[folded]} and {member.filename}.",
+                        "Rename one of them: the second would replace the first where case does not count.",
+                    )
+                names[folded] = member.filename
             wanted = [member for member in members if not _is_hidden(member.filename)]
             size = sum(member.file_size for member in wanted)
             folder.mkdir(parents=True)
@@ -166,8 +177,10 @@ def _check(file: Path, member: zipfile.ZipInfo) -> None:
             f"{file.name} has a file that would land outside of its folder: {member.filename}.",
             "Do not use this file; whoever made it meant harm or made a mistake.",
         )
-    if stat.S_ISLNK(member.external_attr >> 16):
-        raise InputError(f"{file.name} has a link in it: {member.filename}.", "Pack the files themselves.")
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG):
+        what = "a link" if kind == stat.S_IFLNK else "something that is no file"
+        raise InputError(f"{file.name} has {what} in it: {member.filename}.", "Pack the files themselves.")
     if member.flag_bits & 1:
         raise InputError(f"{file.name} needs a password.", "Pack it without one.")
 

@@ -39,7 +39,8 @@ class Image:
 class ImageFolder:
     """What a folder holds. `classes` are sorted; so are `images`, by path.
 
-    `passed_over` are the visible files that no suffix says to be images, or that lie in no class.
+    `passed_over` are the visible files that no suffix says to be images, or that lie in no class; links to
+    folders inside of a class, which may lead anywhere and in circles; and what is no file, such as a pipe.
     """
 
     root: Path
@@ -93,9 +94,9 @@ def scan(root: Path) -> ImageFolder:
         for label in _folders(root / part):
             classes.add(label)
             files = list(_files(root, PurePosixPath(part, label)))
-            found = [path for path in files if path.suffix.lower() in SUFFIXES]
+            found = [path for path, is_file in files if is_file and path.suffix.lower() in SUFFIXES]
             images += [Image(path, label, splits.get(part)) for path in found]
-            passed_over += [path for path in files if path.suffix.lower() not in SUFFIXES]
+            passed_over += {path for path, _ in files} - set(found)
             if not found:
                 empty.append(str(PurePosixPath(part, label)))
     if not classes:
@@ -209,9 +210,19 @@ def _folders(folder: Path) -> list[str]:
     return [name for name in _visible(folder) if (folder / name).is_dir()]
 
 
-def _files(root: Path, folder: PurePosixPath) -> Iterator[PurePosixPath]:
-    for name in _visible(root / folder):
-        if (root / folder / name).is_dir():
-            yield from _files(root, folder / name)
+def _files(root: Path, folder: PurePosixPath) -> Iterator[tuple[PurePosixPath, bool]]:
+    """What lies in the folder and its folders, and whether it is a file, or a broken link to one."""
+    with os.scandir(root / folder) as listed:
+        entries = sorted((e for e in listed if not e.name.startswith(".")), key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(root, folder / entry.name)
         else:
-            yield folder / name
+            yield folder / entry.name, entry.is_file(follow_symlinks=False) or _is_link_to_file(entry)
+
+
+def _is_link_to_file(entry: os.DirEntry[str]) -> bool:
+    """Also one that is broken: whoever opens it is told."""
+    place = entry.path
+    # pathlib raises where links go in circles.
+    return entry.is_symlink() and (os.path.isfile(place) or not os.path.exists(place))  # noqa: PTH110, PTH113
