@@ -125,11 +125,13 @@ def check(archive: BinaryIO) -> Manifest:
     Raises `ArchiveError` for what is no archive, is not all there, or is damaged.
     """
     found: dict[str, File] = {}
+    seen = set[str]()
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         try:
             with tarfile.open(fileobj=archive, mode="r|*") as tar:
                 for entry in tar:
+                    _check_entry(entry, seen)
                     content = tar.extractfile(entry)
                     if content is None:
                         continue
@@ -180,7 +182,7 @@ def finish(store: Path) -> None:
 def unpack(archive: BinaryIO, folder: Path) -> None:
     """Unpack into `folder`; raises `ArchiveError` for what is no tar, or not all of one, or no backup.
 
-    A backup has plain files alone, each once. Links, devices, names that lead out of the folder and more than
+    A backup has plain files and folders alone, each once. Links, devices, names that lead out of the folder and more than
     fits are refused, at the first of them: what was unpacked by then stays, for whoever made the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -189,16 +191,20 @@ def unpack(archive: BinaryIO, folder: Path) -> None:
         with tarfile.open(fileobj=archive, mode="r|*") as tar:
             for entry in tar:
                 size += entry.size
-                if not entry.isfile():
-                    raise ArchiveError(f"it has something in it that is no file: {entry.name}")
-                if os.path.normpath(entry.name) in seen:
-                    raise ArchiveError(f"it has {entry.name} twice")
-                seen.add(os.path.normpath(entry.name))
+                _check_entry(entry, seen)
                 if size > free or len(seen) > MOST_FILES:
                     raise ArchiveError(f"it unpacks to more than fits: {free / 1e9:.1f} GB are free")
                 tar.extract(entry, folder, filter="data")
     except (tarfile.TarError, EOFError, OSError) as problem:
         raise ArchiveError(f"it cannot be read: {problem}") from None
+
+
+def _check_entry(entry: tarfile.TarInfo, seen: set[str]) -> None:
+    if not (entry.isfile() or entry.isdir()):
+        raise ArchiveError(f"it has something in it that is no file: {entry.name}")
+    if os.path.normpath(entry.name) in seen:
+        raise ArchiveError(f"it has {entry.name} twice")
+    seen.add(os.path.normpath(entry.name))
 
 
 def databases(store: Path) -> list[Path]:
