@@ -64,11 +64,15 @@ def test_the_container_as_the_engine_is_asked_for_it(
         "HOME=/trainer/home",
         "MLFLOW_RUN_ID=r1",
         "MODE=of the launch",
+        "TINI_KILL_PROCESS_GROUP=1",
         "USER=trainer",
     ]
     assert given == {
         "Image": "sha256:1234",
-        "Cmd": ["sh", "/trainer/start.sh", "/trainer/environment", "python", "train.py", "a b;$(c)"],
+        "Cmd": [
+            *["sh", "/trainer/start.sh", "/trainer/result", "/trainer/environment"],
+            *["python", "train.py", "a b;$(c)"],
+        ],
         "User": "1234:5678",
         "WorkingDir": "/trainer/code",
         "Labels": {"trainer.run_id": "r1"},
@@ -190,7 +194,10 @@ def test_secrets_reach_the_command_as_they_are_and_their_file_is_gone(tmp_path: 
         "a b;$(c)",
     ]
     done = subprocess.run(
-        ["sh", str(start), str(environment), *command], capture_output=True, text=True, check=False
+        ["sh", str(start), str(tmp_path / "result"), str(environment), *command],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stdout.startswith(f"{CANARY}||a b;$(c)")
     assert "No such file" in done.stdout  # both streams are one

@@ -128,7 +128,7 @@ def test_a_running_job_has_not_ended_and_can_be_stopped(start: Start, workspace:
     wait_for(workspace.state / "runs" / "r1" / "ready")
     assert job.end() is None
     job.stop()
-    assert job.end() == End(0)
+    assert job.end() == End(0, stopped_by=signal.SIGINT)
     assert b"".join(job.output()) == b"bye\n"
 
 
@@ -144,7 +144,7 @@ finally:
     job = start(sys.executable, "-c", script)
     wait_for(workspace.state / "runs" / "r1" / "ready")
     job.stop()
-    assert job.end() == End(130)
+    assert job.end() == End(130, stopped_by=signal.SIGINT)
     assert b"bye\n" in b"".join(job.output())
 
 
@@ -189,7 +189,7 @@ def test_a_process_that_ends_while_one_looks_did_not_vanish(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def ends_now(_: Path) -> bool:
-        put(tmp_path / "exit_code", "0\n")
+        put(tmp_path / "result", "0 \n")
         return False
 
     monkeypatch.setattr(locks, "held", ends_now)

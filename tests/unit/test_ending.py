@@ -28,10 +28,14 @@ from unit.helpers import fails
         (End(137, out_of_memory=True), None, "FAILED", "out of memory", OutOfMemory, 86),
         (End(0, out_of_memory=True), None, "FAILED", "out of memory", OutOfMemory, 86),
         (End(None), None, "KILLED", "lost", RunLost, 87),
-        (End(0, stopped_by_others=True), None, "KILLED", "stopped from outside", RunLost, 87),
-        (End(137, stopped_by_others=True), None, "KILLED", "stopped from outside", RunLost, 87),
+        (End(0, stopped_by=15), None, "KILLED", "stopped from outside", RunLost, 87),
+        (End(130, stopped_by=2), None, "KILLED", "stopped from outside", RunLost, 87),
+        (End(137, recorded=False), None, "KILLED", "stopped from outside", RunLost, 87),
+        (End(0, recorded=False), None, "KILLED", "cut off", RunLost, 87),
+        (End(255, recorded=False), None, "KILLED", "cut off", RunLost, 87),
+        (End(137, out_of_memory=True, recorded=False), None, "FAILED", "out of memory", OutOfMemory, 86),
         (End(0), 2, "KILLED", "stopped by SIGINT", None, None),
-        (End(130, stopped_by_others=True), 15, "KILLED", "stopped by SIGTERM", None, None),
+        (End(130, stopped_by=2), 15, "KILLED", "stopped by SIGTERM", None, None),
         (End(137, out_of_memory=True), 1, "KILLED", "stopped by SIGHUP", None, None),
         (End(None), 2, "KILLED", "stopped by SIGINT", None, None),
     ],
@@ -63,6 +67,24 @@ def test_a_missing_command_has_a_hint_of_its_own() -> None:
 def test_the_tags_of_an_end() -> None:
     assert judge(End(3)).tags == {"trainer.end": "exit code 3", "trainer.exit_code": "3"}
     assert judge(End(None)).tags == {"trainer.end": "lost"}
+    assert judge(End(137, out_of_memory=True)).tags == {
+        "trainer.end": "out of memory",
+        "trainer.exit_code": "137",
+        "trainer.signal": "SIGKILL",
+        "trainer.out_of_memory": "true",
+    }
+    assert judge(End(0, stopped_by=15)).tags == {
+        "trainer.end": "stopped from outside",
+        "trainer.exit_code": "0",
+        "trainer.signal": "SIGTERM",
+    }
+
+
+def test_a_run_that_a_command_stopped_says_which() -> None:
+    verdict = judge(End(0, stopped_by=2), by="trainer stop")
+    assert (verdict.status, verdict.reason) == ("KILLED", "stopped by trainer stop")
+    assert verdict.error
+    assert verdict.error.exit_code == 87
 
 
 @dataclass

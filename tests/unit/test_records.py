@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 from trainer import locks, records
 from trainer.records import Record
@@ -44,6 +45,16 @@ def test_who_gets_an_unattended_run_is_its_only_attendant(workspace: Workspace) 
     for _ in records.unattended(workspace):
         assert locks.held(records.folder(workspace, "r1") / "looked-after")
         assert unattended(workspace) == []
+
+
+def test_a_run_of_another_machine_is_nobodys_here(workspace: Workspace) -> None:
+    elsewhere = replace(RECORD, host="another-machine")
+    folder, lock = records.write(workspace, records.new_folder(workspace), elsewhere)
+    os.close(lock)
+    (folder / "looked-after").unlink()
+    assert unattended(workspace) == []
+    assert records.live(workspace) == [elsewhere]
+    assert not (folder / "looked-after").exists()
 
 
 def test_a_folder_without_a_record_or_with_a_broken_one_is_passed_over(workspace: Workspace) -> None:

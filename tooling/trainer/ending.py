@@ -31,45 +31,79 @@ class Verdict:
     reason: str
     error: TrainerError | None = None
     exit_code: int | None = None
+    signal: int | None = None
+    out_of_memory: bool = False
 
     @property
     def tags(self) -> dict[str, str]:
         """What the run's tags say about its end."""
-        code = {} if self.exit_code is None else {"trainer.exit_code": str(self.exit_code)}
-        return {"trainer.end": self.reason, **code}
+        said = {"trainer.end": self.reason}
+        if self.exit_code is not None:
+            said["trainer.exit_code"] = str(self.exit_code)
+        if self.signal is not None:
+            said["trainer.signal"] = signal_name(self.signal)
+        if self.out_of_memory:
+            said["trainer.out_of_memory"] = "true"
+        return said
 
 
-def judge(end: End, interrupted_by: int | None = None) -> Verdict:
-    """What the end of a job means. Exit code 0 alone does not make a run FINISHED."""
+# What a run's tags say of its end. They are removed when the run is taken up again.
+TAGS = ("trainer.end", "trainer.exit_code", "trainer.signal", "trainer.out_of_memory")
+
+
+def judge(end: End, interrupted_by: int | None = None, by: str | None = None) -> Verdict:
+    """What the end of a job means. Exit code 0 alone does not make a run FINISHED.
+
+    `interrupted_by` is the signal that this process was sent, and therefore stopped the job; `by` is the
+    command that stopped it.
+    """
+    status, reason, error = _judge(end, interrupted_by, by)
+    ended_by = end.exit_code - 128 if end.exit_code and _is_signal(end.exit_code) else None
+    return Verdict(
+        status, reason, error, end.exit_code, interrupted_by or end.stopped_by or ended_by, end.out_of_memory
+    )
+
+
+def _judge(end: End, interrupted_by: int | None, by: str | None) -> tuple[Status, str, TrainerError | None]:
     code = end.exit_code
     if interrupted_by is not None:
-        return Verdict("KILLED", f"stopped by {signal_name(interrupted_by)}", None, code)
+        return "KILLED", f"stopped by {signal_name(interrupted_by)}", None
+    if by is not None:
+        return "KILLED", f"stopped by {by}", RunLost(f"The run was stopped by `{by}`.", "Start it again.")
     if end.out_of_memory:
         error: TrainerError = OutOfMemory(
             "The run was out of memory: a process of it was killed.",
             "Give it more (--memory 8g), or make it need less (a smaller batch, fewer workers).",
         )
-        return Verdict("FAILED", "out of memory", error, code)
+        return "FAILED", "out of memory", error
     if code is None:
         error = RunLost(
             "The run's container or process is gone, and nobody saw how it ended.",
             "Somebody removed it, or the machine went down. Start the run again.",
         )
-        return Verdict("KILLED", "lost", error)
-    if end.stopped_by_others:
+        return "KILLED", "lost", error
+    if end.stopped_by or (not end.recorded and _is_signal(code)):
         error = RunLost(
             "The container was stopped from outside.",
             "Somebody ran `docker stop`, or the engine shut down. Start the run again.",
         )
-        return Verdict("KILLED", "stopped from outside", error, code)
-    if code == 0:
-        return Verdict("FINISHED", "done", None, 0)
-    if 128 < code <= 128 + max(signal.Signals):
-        return Verdict(
-            "FAILED", f"ended by {signal_name(code - 128)}", ScriptKilled(code - 128, _LOG_HINT), code
+        return "KILLED", "stopped from outside", error
+    if not end.recorded:
+        error = RunLost(
+            f"The container ended with {code}, but its command never did: it was cut off.",
+            "The machine or the engine went down, or the container was tampered with. Start the run again.",
         )
+        return "KILLED", "cut off", error
+    if code == 0:
+        return "FINISHED", "done", None
+    if _is_signal(code):
+        return "FAILED", f"ended by {signal_name(code - 128)}", ScriptKilled(code - 128, _LOG_HINT)
     hint = "The image does not have the MLproject's command." if code == _NOT_FOUND else _LOG_HINT
-    return Verdict("FAILED", f"exit code {code}", ScriptFailed(code, hint), code)
+    return "FAILED", f"exit code {code}", ScriptFailed(code, hint)
+
+
+def _is_signal(code: int) -> bool:
+    return 128 < code <= 128 + max(signal.Signals)
 
 
 def close(client: Client, run: Run, job: Job, folder: Path, masker: Masker, verdict: Verdict) -> None:

@@ -8,15 +8,13 @@ import os
 import shlex
 import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
-from trainer import backends, code, ending, reach, records, secrets, server, server_container
+from trainer import backends, code, ending, reach, reconcile, records, secrets, server, server_container
 from trainer.backends import Backend, End, Job, Launch
 from trainer.endpoint import configured
 from trainer.errors import Interrupted, TrackingError, TrainerError
@@ -100,7 +98,7 @@ def launch(
                 return _see_it_through(ready, made, job, screen)
         finally:
             os.close(made.lock)
-        _look_after_in_background(workspace, made.run.id)
+        reconcile.in_background(workspace, made.run.id)
         screen.started(made.run)
         return Result(made.run, None)
 
@@ -164,9 +162,7 @@ def _make_run(ready: _Ready, experiment_id: str | None) -> _Made:
         tags = _masked(ready, run_tags(plan, digest, ready.image_id))
         with deferred_signals():
             run = client.create_run(experiment, plan.run_name, tags)
-            record = Record(
-                run.id, plan.project, plan.backend, client.server.uri, ready.own_server, plan.secret_names
-            )
+            record = _record(ready, run)
             made = _Made(run, *records.write(ready.workspace, prepared, record))
     except BaseException as problem:
         shutil.rmtree(prepared, ignore_errors=True)
@@ -175,6 +171,19 @@ def _make_run(ready: _Ready, experiment_id: str | None) -> _Made:
             os.close(made.lock)
         raise
     return made
+
+
+def _record(ready: _Ready, run: Run) -> Record:
+    return Record(
+        run_id=run.id,
+        project=ready.plan.project,
+        backend=ready.plan.backend,
+        tracking_uri=ready.client.server.uri,
+        own_server=ready.own_server,
+        secret_names=ready.plan.secret_names,
+        name=run.name,
+        image=ready.plan.image.tag,
+    )
 
 
 def _start(ready: _Ready, made: _Made) -> Job:
@@ -240,7 +249,8 @@ def _see_it_through(ready: _Ready, made: _Made, job: Job, screen: Screen) -> Res
             screen.step("Stopping the run")
             job.stop()
         seen = job.end() or End(None)
-        verdict = ending.judge(seen, interrupted.number if interrupted else None)
+        by = records.stopped_by(ready.workspace, made.run.id)
+        verdict = ending.judge(seen, interrupted.number if interrupted else None, by)
         ending.close(ready.client, made.run, job, made.folder, ready.masker, verdict)
         records.remove(ready.workspace, made.run.id)
     if interrupted:
@@ -285,11 +295,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a user that only has a number, as in many containers
         return str(os.getuid())
-
-
-def _look_after_in_background(workspace: Workspace, run_id: str) -> None:
-    subprocess.Popen(
-        [sys.executable, "-m", "trainer", "--workspace", str(workspace.root), "reconcile", "--wait", run_id],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )  # fmt: skip

@@ -101,7 +101,7 @@ def refuse_live_runs(workspace: Workspace, what: str) -> None:
     live = records.live(workspace)
     if live:
         raise BadInput(
-            f"{len(live)} live run(s) report to this server, {live[0]} among them.",
+            f"{len(live)} live run(s) report to this server, {live[0].run_id} among them.",
             f"Wait for them (trainer reconcile), or {what} all the same: --force",
         )
 

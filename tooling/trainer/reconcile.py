@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from trainer import backends, ending, records, secrets, server, server_container
-from trainer.backends import End
+from trainer.backends import Job
 from trainer.endpoint import configured
 from trainer.errors import BadInput, TrainerError
 from trainer.records import Record
@@ -22,7 +26,11 @@ _NEW_FOLDER_AGE_S = 3600
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of an unattended run: its status now, or the error that kept it from being ended."""
+    """What became of an unattended run: its status now, or the error that kept it from being ended.
+
+    The status is RUNNING for a run that goes on, UNKNOWN where its end could not be seen or told, and
+    ELSEWHERE for a run of another machine that shares the workspace.
+    """
 
     record: Record
     status: str
@@ -30,8 +38,14 @@ class Finding:
 
 
 def reconcile(workspace: Workspace) -> Iterator[Finding]:
-    """End every unattended run whose job has ended; those that still run are left alone."""
+    """End every unattended run whose job has ended; those that still run are left alone.
+
+    A second call changes nothing, and neither does an engine or a server that cannot be reached.
+    """
     _sweep(workspace)
+    for record in records.live(workspace):
+        if not record.is_here:
+            yield Finding(record, "ELSEWHERE")
     for record, lock in records.unattended(workspace):
         try:
             yield Finding(record, _settle(workspace, record, wait=False))
@@ -39,6 +53,35 @@ def reconcile(workspace: Workspace) -> Iterator[Finding]:
             yield Finding(record, "UNKNOWN", problem)
         finally:
             os.close(lock)
+
+
+def quickly(workspace: Workspace, patience_s: float = 2) -> list[str]:
+    """Reconcile in a process of its own and wait for it a moment; a line for each run, settled or not.
+
+    What takes longer goes on by itself, so that nothing here delays or fails the caller. Costs nothing
+    where every run is looked after.
+    """
+    if not _has_unattended(workspace):
+        return []
+    with tempfile.TemporaryFile() as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "trainer", "--workspace", str(workspace.root), "reconcile", "--json"],
+            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        try:
+            process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            return ["Earlier runs are still being settled in the background: trainer ps"]
+        out.seek(0)
+        try:
+            findings = json.load(out)
+        except ValueError:
+            return ["Earlier runs could not be settled: trainer reconcile"]
+    return [
+        f"Earlier run {found['name'] or found['run_id']}: {found['error'] or found['status']}"
+        for found in findings
+        if found["status"] not in ("RUNNING", "ELSEWHERE")
+    ]
 
 
 def wait_for(workspace: Workspace, run_id: str) -> Finding:
@@ -57,32 +100,58 @@ def wait_for(workspace: Workspace, run_id: str) -> Finding:
     raise BadInput(f"There is no unattended run {run_id}.", "`trainer reconcile` shows those there are.")
 
 
-def _settle(workspace: Workspace, record: Record, *, wait: bool) -> str:
+def in_background(workspace: Workspace, run_id: str) -> None:
+    """Start a process that looks after the run; it outlives this one, and the terminal."""
+    subprocess.Popen(
+        [sys.executable, "-m", "trainer", "--workspace", str(workspace.root), "reconcile", "--wait", run_id],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def client_of(workspace: Workspace, record: Record) -> Client:
+    """A client of the server that the run reports to; the workspace's own is started where it is down."""
+    if record.own_server:
+        own = server.begin(workspace)
+        server.wait(workspace, own)
+        return Client(own)
+    chosen = configured(secrets.load(workspace), record.tracking_uri)
+    if chosen is None:
+        raise RuntimeError("a server that was named is not the workspace's own")
+    return Client(server_container.revive(workspace, chosen))
+
+
+def job_of(workspace: Workspace, record: Record) -> Job:
+    """The run's job. Raises `EngineError` where its backend does not answer."""
     backend = backends.named(record.backend, workspace)
     backend.connect()
-    job = backend.attach(record.run_id, records.folder(workspace, record.run_id))
+    return backend.attach(record.run_id, records.folder(workspace, record.run_id))
+
+
+def _has_unattended(workspace: Workspace) -> bool:
+    return any(
+        record.is_here and not records.is_looked_after(workspace, record.run_id)
+        for record in records.live(workspace)
+    )
+
+
+def _settle(workspace: Workspace, record: Record, *, wait: bool) -> str:
+    job = job_of(workspace, record)
     if wait:
         for _ in job.follow():
             pass
-    end: End | None = job.end()
+    end = job.end()
     if end is None:
         return "RUNNING"
-    known = secrets.load(workspace)
-    if record.own_server:
-        client = Client(server.begin(workspace))
-        server.wait(workspace, client.server)
-    else:
-        chosen = configured(known, record.tracking_uri)
-        if chosen is None:
-            raise RuntimeError("a server that was named is not the workspace's own")
-        client = Client(server_container.revive(workspace, chosen))
-    verdict = ending.judge(end)
+    client = client_of(workspace, record)
+    verdict = ending.judge(end, by=records.stopped_by(workspace, record.run_id))
     run = client.get_run(record.run_id)
     if run.status == "DELETED":  # by somebody, meanwhile: there is nothing left to tell
         job.remove()
     else:
         folder = records.folder(workspace, record.run_id)
-        ending.close(client, run, job, folder, Masker(known.masked(record.secret_names)), verdict)
+        masker = Masker(secrets.load(workspace).masked(record.secret_names))
+        ending.close(client, run, job, folder, masker, verdict)
     records.remove(workspace, record.run_id)
     return "DELETED" if run.status == "DELETED" else verdict.status
 

@@ -1,7 +1,8 @@
 """What is written down about a live run, so that it can be ended truthfully whoever dies meanwhile.
 
 Each live run has a folder .trainer/runs/RUN_ID. The process that looks after the run holds a lock in it; a
-folder whose lock is free belongs to a run that nobody looks after.
+folder whose lock is free belongs to a run that nobody looks after. The workspace may be on a file system that
+several machines share: each ends its own runs only, since no other sees their containers and processes.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from trainer import locks
@@ -19,6 +22,7 @@ from trainer.workspace import Workspace
 
 _FILE = "record.json"
 _LOCK = "looked-after"
+_STOPPED = "stopped-by"
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,17 @@ class Record:
     tracking_uri: str
     own_server: bool
     secret_names: tuple[str, ...] = ()
+    name: str = ""
+    image: str = ""
+    host: str = field(default_factory=socket.gethostname)
+    """The machine that started the run and has its container or process."""
+    started: float = field(default_factory=time.time)
+    """In seconds since 1970."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this machine has the run."""
+        return self.host == socket.gethostname()
 
 
 def folder(workspace: Workspace, run_id: str) -> Path:
@@ -55,25 +70,51 @@ def write(workspace: Workspace, prepared: Path, record: Record) -> tuple[Path, i
 
 
 def unattended(workspace: Workspace) -> Iterator[tuple[Record, int]]:
-    """The runs that nobody looks after, each with the lock that makes the caller the one who does."""
-    for path in sorted((workspace.state / "runs").glob(f"*/{_FILE}")):
-        lock = locks.acquire(path.with_name(_LOCK))
+    """The runs of this machine that nobody looks after, each with the lock that makes the caller who does."""
+    for record, path in _all(workspace):
+        lock = locks.acquire(path / _LOCK) if record.is_here and path.exists() else None
         if lock is None:
             continue
-        try:
-            record = Record(**json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError):
-            os.close(lock)  # ended in between, or not ours to judge
+        if not (path / _FILE).exists():
+            os.close(lock)  # ended in between
+            shutil.rmtree(path, ignore_errors=True)
             continue
-        if path.parent != folder(workspace, record.run_id):
+        if path != folder(workspace, record.run_id):
             # Its launcher died between writing this down and naming the folder.
-            path.parent.rename(folder(workspace, record.run_id))
+            path.rename(folder(workspace, record.run_id))
         yield record, lock
 
 
-def live(workspace: Workspace) -> list[str]:
-    """The ids of all runs that have not been ended, looked after or not."""
-    return sorted(path.parent.name for path in (workspace.state / "runs").glob(f"*/{_FILE}"))
+def is_looked_after(workspace: Workspace, run_id: str) -> bool:
+    """Whether some process sees to it that the run ends truthfully."""
+    return locks.held(folder(workspace, run_id) / _LOCK)
+
+
+def live(workspace: Workspace) -> list[Record]:
+    """All runs that have not been ended, looked after or not, the oldest first."""
+    return sorted((record for record, _ in _all(workspace)), key=lambda record: record.started)
+
+
+def ask_to_stop(workspace: Workspace, run_id: str, by: str) -> None:
+    """Write down what command stops the run, for whoever will see it end."""
+    (folder(workspace, run_id) / _STOPPED).write_text(by)
+
+
+def stopped_by(workspace: Workspace, run_id: str) -> str | None:
+    """The command that stopped the run, or is about to."""
+    try:
+        return (folder(workspace, run_id) / _STOPPED).read_text()
+    except OSError:
+        return None
+
+
+def _all(workspace: Workspace) -> Iterator[tuple[Record, Path]]:
+    for path in sorted((workspace.state / "runs").glob(f"*/{_FILE}")):
+        try:
+            said = json.loads(path.read_text())
+            yield Record(**{**said, "secret_names": tuple(said["secret_names"])}), path.parent
+        except (OSError, ValueError, TypeError, KeyError):
+            continue  # ended in between, or not ours to judge
 
 
 def remove(workspace: Workspace, run_id: str) -> None:

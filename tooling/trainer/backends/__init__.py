@@ -47,7 +47,10 @@ class End:
     exit_code: int | None
     """As the operating system told it, 128 + n for signal n; None when nobody saw it."""
     out_of_memory: bool = False
-    stopped_by_others: bool = False
+    stopped_by: int | None = None
+    """The signal that the whole job was sent."""
+    recorded: bool = True
+    """Whether the start script saw the command end. Without that, not even an exit code of 0 is a success."""
 
 
 class Job(Protocol):
@@ -100,6 +103,14 @@ class Backend(Protocol):
 
     def attach(self, run_id: str, folder: Path) -> Job:
         """The job that was started for that run, perhaps by a process that is gone."""
+
+
+def read_result(text: str) -> tuple[int, int | None] | None:
+    """Exit code, and the signal that the job was sent, of what start.sh wrote; None for anything else."""
+    words = text.split()
+    if not 1 <= len(words) <= 2 or not all(word.isdecimal() for word in words):
+        return None
+    return int(words[0]), int(words[1]) if len(words) == 2 else None
 
 
 def shell_variables(variables: Mapping[str, str]) -> str:

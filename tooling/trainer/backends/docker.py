@@ -12,13 +12,12 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 from urllib.parse import urlsplit
 
 from trainer import build, disk, engine, gpu, process, reach
-from trainer.backends import End, Job, Launch, shell_variables
+from trainer.backends import End, Job, Launch, read_result, shell_variables
 from trainer.container import device_requests, run, start_failure
 from trainer.endpoint import CONTAINER_HOST, Network, Server
 from trainer.errors import BadInput, EngineError, GpuError, TrackingError
@@ -31,9 +30,11 @@ if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container
 
-PLACE, HOME = "/trainer", "/trainer/home"
+PLACE, HOME, RESULT = "/trainer", "/trainer/home", "/trainer/result"
 PATIENCE_S = 60
 GRACE_S = 5  # and telling engine and server takes a moment, on a busy machine too: 10 s is the promise
+# The engine's init hands a signal on to the command too, not to the start script alone.
+_TO_ALL = {"TINI_KILL_PROCESS_GROUP": "1"}
 _TMPFS = {"/tmp": "exec,mode=1777"}  # noqa: S108 (the container's own; compilers of kernels run what they write)
 _LOG = {"max-size": "1000t"}  # rotation would lose the beginning of train.log
 
@@ -87,20 +88,21 @@ class DockerJob:
             state = cast(_State, container.attrs["State"])
             if state["Status"] not in ("exited", "dead"):
                 return None
-            code = state["ExitCode"]
-            return End(code, state["OOMKilled"], self._was_stopped(container))
+            result = self._result(container)
+            code, stopped_by = result or (state["ExitCode"], None)
+            return End(code, state["OOMKilled"], stopped_by, recorded=result is not None)
 
-    def _was_stopped(self, container: Container) -> bool:
-        """Whether the engine sent it a signal: somebody's `docker stop`, or the engine's own shutdown."""
-        created = datetime.fromisoformat(container.attrs["Created"])
-        finished = datetime.fromisoformat(container.attrs["State"]["FinishedAt"])
-        events = self._client.events(  # type: ignore[call-overload]  # fractions of a second are taken too
-            since=int(created.timestamp()),
-            until=f"{finished.timestamp():.6f}",
-            decode=True,
-            filters={"container": container.id, "event": "kill"},
-        )
-        return any(True for _ in events)
+    def _result(self, container: Container) -> tuple[int, int | None] | None:
+        """What start.sh wrote when the command had ended, if it came to that."""
+        from docker.errors import NotFound
+
+        try:
+            packed = b"".join(container.get_archive(RESULT)[0])
+        except NotFound:
+            return None
+        with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+            file = tar.extractfile(tar.getmembers()[0])
+            return read_result(file.read().decode(errors="replace")) if file else None
 
     def stop(self) -> None:
         """SIGINT (a Python script runs its `finally`), SIGKILL after the grace period."""
@@ -276,9 +278,9 @@ def container_config(client: docker.DockerClient, plan: RunPlan, launch: Launch)
     )
     return client.api.create_container_config(
         launch.image_id,
-        ["sh", "/trainer/start.sh", "/trainer/environment", *plan.command],
+        ["sh", "/trainer/start.sh", RESULT, "/trainer/environment", *plan.command],
         user=f"{ids[0]}:{ids[1]}" if ids else None,
-        environment={**plan.environment, **launch.environment, "HOME": HOME, "USER": "trainer"},
+        environment={**plan.environment, **launch.environment, "HOME": HOME, "USER": "trainer", **_TO_ALL},
         working_dir="/trainer/code",
         labels=dict(launch.labels),
         stop_signal="SIGINT",

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from trainer import disk, gpu, images, locks, process
-from trainer.backends import End, Job, Launch, shell_variables
+from trainer.backends import End, Job, Launch, read_result, shell_variables
 from trainer.endpoint import Server
 from trainer.errors import BadInput, ImageError
 from trainer.images import ImagePlan
@@ -53,13 +53,14 @@ class LocalJob:
             yield from iter(lambda: written.read(1 << 16), b"")
 
     def end(self) -> End | None:
-        """The exit code that was written down; unknown if the process is gone without one."""
+        """The result that was written down; unknown if the process is gone without one."""
         if self._child is not None:
             self._child.poll()  # or it would stay a zombie
         alive = locks.held(self._folder / "job.alive")
-        # Looked at after the lock: a process writes its exit code before it lets go.
+        # Looked at after the lock: the start script writes the result before it lets go.
         with contextlib.suppress(FileNotFoundError):
-            return End(int((self._folder / "exit_code").read_text()))
+            if result := read_result((self._folder / "result").read_text()):
+                return End(result[0], stopped_by=result[1])
         return None if alive else End(None)
 
     def stop(self) -> None:
@@ -165,8 +166,8 @@ class LocalBackend:
             raise RuntimeError("a run's folder is used by one job alone")
         with (folder / "output").open("wb") as output:
             child = subprocess.Popen(
-                ["sh", str(_HERE / "local_start.sh"), str(folder / "exit_code"), str(_HERE / "start.sh"),
-                 str(folder / "environment"), *plan.command],
+                ["sh", str(_HERE / "start.sh"), str(folder / "result"), str(folder / "environment"),
+                 *plan.command],
                 cwd=folder / "code", env=self._variables(plan, launch), stdin=subprocess.DEVNULL,
                 stdout=output, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=[alive],
             )  # fmt: skip

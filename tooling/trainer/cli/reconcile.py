@@ -16,13 +16,15 @@ from trainer.workspace import Workspace
 def reconcile(workspace: Workspace, run_id: str | None, as_json: bool) -> None:
     """End runs whose launcher is gone: their log is stored, their status set, their container removed.
 
-    Runs that are still going are left alone. `trainer run` does this by itself.
+    Runs that are still going, and those of other machines that share the workspace, are left alone. `trainer
+    run` and `trainer ps` do this by themselves.
     """
     from trainer import reconcile as use_case
 
     findings = [use_case.wait_for(workspace, run_id)] if run_id else list(use_case.reconcile(workspace))
     rows = [
-        {"run_id": finding.record.run_id, "project": finding.record.project, "status": finding.status,
+        {"run_id": finding.record.run_id, "name": finding.record.name, "project": finding.record.project,
+         "host": finding.record.host, "status": finding.status,
          "error": finding.error.message if finding.error else None}
         for finding in findings
     ]  # fmt: skip
@@ -30,8 +32,8 @@ def reconcile(workspace: Workspace, run_id: str | None, as_json: bool) -> None:
         screen.as_json(rows)
     elif rows:
         screen.table(
-            ("RUN", "PROJECT", "STATUS"),
-            [(str(r["run_id"]), str(r["project"]), str(r["status"])) for r in rows],
+            ("RUN", "PROJECT", "HOST", "STATUS"),
+            [[str(row[key]) for key in ("run_id", "project", "host", "status")] for row in rows],
         )
     else:
         click.echo("Nothing to do: every run is looked after.")

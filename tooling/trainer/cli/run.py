@@ -120,9 +120,8 @@ def run(
     if dry_run:
         _print_plan(plan, as_json)
         return
-    for finding in reconcile.reconcile(workspace):
-        if finding.status != "RUNNING":
-            click.echo(f"Earlier run {finding.record.run_id}: {finding.status}", err=True)
+    for line in reconcile.quickly(workspace):
+        click.echo(line, err=True)
     with screen.Progress(sys.stderr.buffer if as_json else None) as progress:
         result = launch.launch(workspace, plan, progress, tracking_uri=tracking_uri, detach=detach)
     _print_result(result, as_json)
