@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from trainer import tracking
+from trainer import artifacts, tracking
 from trainer.endpoint import Server, configured
 from trainer.errors import BadInput, TrackingDenied, TrackingError
 from trainer.secrets import Secrets
@@ -436,7 +436,7 @@ def test_artifacts_of_another_store_go_there_by_mlflow_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored: list[object] = []
-    monkeypatch.setattr(tracking, "_upload_directly", lambda *args: stored.extend(args[1:]))
+    monkeypatch.setattr(artifacts, "upload", lambda *args: stored.extend(args[1:]))
     run = Run("r1", "7", "n", "RUNNING", "s3://bucket/7/r1/artifacts")
     Client(Server("http://x")).upload(run, tmp_path / "log", "train.log")
-    assert stored == [run, tmp_path / "log", "train.log"]
+    assert stored == ["r1", tmp_path / "log", "train.log"]

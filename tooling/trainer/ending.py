@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,21 @@ def judge(end: End, interrupted_by: int | None = None, by: str | None = None) ->
     return Verdict(
         status, reason, error, end.exit_code, interrupted_by or end.stopped_by or ended_by, end.out_of_memory
     )
+
+
+def recall(status: str, tags: Mapping[str, str]) -> TrainerError | None:
+    """The error to show for a run that has ended, by its status and tags on the server."""
+    if status == "FINISHED":
+        return None
+    reason, code = tags.get("trainer.end", ""), tags.get("trainer.exit_code", "")
+    end = End(
+        int(code) if code.isdecimal() else None,
+        "trainer.out_of_memory" in tags,
+        signal.SIGINT if reason == "stopped from outside" else None,
+        recorded=reason != "cut off",
+    )
+    by = reason.removeprefix("stopped by ") if reason.startswith("stopped by ") else None
+    return judge(end, by=by).error
 
 
 def _judge(end: End, interrupted_by: int | None, by: str | None) -> tuple[Status, str, TrainerError | None]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
 from trainer.errors import Interrupted
 
+T = TypeVar("T")
 _deferred: list[int] | None = None
 
 
@@ -23,6 +27,29 @@ def capture(argv: Sequence[str], cwd: Path | None = None) -> str | None:
         return None
     # A file's name need not be text; this keeps it as it is.
     return os.fsdecode(done.stdout) if done.returncode == 0 else None
+
+
+def within(seconds: float, look: Callable[[], T]) -> T | None:
+    """What the look-up returns, or None if it takes longer; then it goes on in a thread that nobody awaits.
+
+    What it raises in time is raised here.
+    """
+    answer: queue.SimpleQueue[tuple[T | None, Exception | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            answer.put((look(), None))
+        except Exception as problem:  # noqa: BLE001 (it is raised by the caller's own thread)
+            answer.put((None, problem))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        value, problem = answer.get(timeout=seconds)
+    except queue.Empty:
+        return None
+    if problem:
+        raise problem
+    return value
 
 
 def lines(argv: Sequence[str], cwd: Path | None = None) -> Iterator[str]:

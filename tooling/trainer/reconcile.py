@@ -84,16 +84,23 @@ def quickly(workspace: Workspace, patience_s: float = 2) -> list[str]:
     ]
 
 
+def settle(workspace: Workspace, run_id: str, *, wait: bool = False) -> Finding | None:
+    """End one run if its job has ended, or when it has (`wait`); None where somebody else looks after it."""
+    for record, lock in records.unattended(workspace):
+        try:
+            if record.run_id == run_id:
+                return Finding(record, _settle(workspace, record, wait=wait))
+        finally:
+            os.close(lock)
+    return None
+
+
 def wait_for(workspace: Workspace, run_id: str) -> Finding:
     """Look after one detached run until it has ended."""
     give_up = time.monotonic() + 10
     while time.monotonic() < give_up:
-        for record, lock in records.unattended(workspace):
-            try:
-                if record.run_id == run_id:
-                    return Finding(record, _settle(workspace, record, wait=True))
-            finally:
-                os.close(lock)
+        if finding := settle(workspace, run_id, wait=True):
+            return finding
         if not records.folder(workspace, run_id).exists():
             break
         time.sleep(0.1)  # its launcher is still letting go of it

@@ -7,6 +7,7 @@ several machines share: each ends its own runs only, since no other sees their c
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -23,6 +24,8 @@ from trainer.workspace import Workspace
 _FILE = "record.json"
 _LOCK = "looked-after"
 _STOPPED = "stopped-by"
+_HISTORY = "runs.jsonl"
+_HISTORY_READ = 1 << 20  # bytes: some thousands of runs
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,24 @@ def write(workspace: Workspace, prepared: Path, record: Record) -> tuple[Path, i
     lock = locks.acquire(prepared / _LOCK)
     if lock is None:
         raise RuntimeError("nobody else knows of a folder that was just made")
-    (prepared / _FILE).write_text(json.dumps(asdict(record)))
-    return prepared.rename(folder(workspace, record.run_id)), lock
+    text = json.dumps(asdict(record))
+    (prepared / _FILE).write_text(text)
+    made = prepared.rename(folder(workspace, record.run_id))
+    with (workspace.state / _HISTORY).open("a") as history:
+        history.write(text + "\n")
+    return made, lock
+
+
+def history(workspace: Workspace) -> list[Record]:
+    """The latest runs that this workspace started, ended or not; the newest last."""
+    try:
+        with (workspace.state / _HISTORY).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _HISTORY_READ))
+            lines = file.read().splitlines()
+    except OSError:
+        return []
+    found = {record.run_id: record for line in lines if (record := _read(line))}
+    return sorted(found.values(), key=lambda record: record.started)
 
 
 def unattended(workspace: Workspace) -> Iterator[tuple[Record, int]]:
@@ -110,11 +129,18 @@ def stopped_by(workspace: Workspace, run_id: str) -> str | None:
 
 def _all(workspace: Workspace) -> Iterator[tuple[Record, Path]]:
     for path in sorted((workspace.state / "runs").glob(f"*/{_FILE}")):
-        try:
-            said = json.loads(path.read_text())
-            yield Record(**{**said, "secret_names": tuple(said["secret_names"])}), path.parent
-        except (OSError, ValueError, TypeError, KeyError):
-            continue  # ended in between, or not ours to judge
+        with contextlib.suppress(OSError):  # ended in between
+            if record := _read(path.read_bytes()):
+                yield record, path.parent
+
+
+def _read(text: bytes) -> Record | None:
+    """None for what is torn, or was written by another version."""
+    try:
+        said = json.loads(text)
+        return Record(**{**said, "secret_names": tuple(said["secret_names"])})
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def remove(workspace: Workspace, run_id: str) -> None:

@@ -182,8 +182,8 @@ def finish(store: Path) -> None:
 def unpack(archive: BinaryIO, folder: Path) -> None:
     """Unpack into `folder`; raises `ArchiveError` for what is no tar, or not all of one, or no backup.
 
-    A backup has plain files and folders alone, each once. Links, devices, names that lead out of the folder and more than
-    fits are refused, at the first of them: what was unpacked by then stays, for whoever made the folder.
+    A backup has plain files and folders alone, each once. Links, devices, names that lead out of the folder
+    and more than fits are refused, at the first of them: what was unpacked by then stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
     free, seen, size = shutil.disk_usage(folder).free, set[str](), 0

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict, cast
+from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict, cast
 from urllib.parse import quote, urlsplit
 
+from trainer import artifacts
 from trainer.endpoint import LOOPBACK, Server
 from trainer.errors import TrackingError
 from trainer.tracking_failures import refusal, unreachable
@@ -39,6 +40,10 @@ class Run:
     artifact_uri: str
     metrics: Mapping[str, float] = field(default_factory=dict)
     url: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """The digests of its data sets by their names; the splits of one have the same name."""
 
 
 class _KeyValue(TypedDict):
@@ -71,9 +76,23 @@ class _Data(TypedDict, total=False):
     tags: list[_KeyValue]
 
 
+class _Dataset(TypedDict):
+    name: str
+    digest: str
+
+
+class _Input(TypedDict):
+    dataset: _Dataset
+
+
+class _Inputs(TypedDict, total=False):
+    dataset_inputs: list[_Input]
+
+
 class _Run(TypedDict):
     info: _Info
     data: _Data
+    inputs: NotRequired[_Inputs]
 
 
 class Client:
@@ -170,6 +189,24 @@ class Client:
         if pairs:
             self.send("POST", f"{_API}/runs/log-batch", {"run_id": run_id, "tags": pairs})
 
+    def resume_run(self, run_id: str, without_tags: Iterable[str]) -> None:
+        """Set an ended run RUNNING again and remove these of its tags."""
+        self.send("POST", f"{_API}/runs/update", {"run_id": run_id, "status": "RUNNING"})
+        for key in without_tags:
+            self.send("POST", f"{_API}/runs/delete-tag", {"run_id": run_id, "key": key}, ok=(404,))
+
+    def find_runs(self, text: str) -> list[Run]:
+        """The runs, of all experiments, whose id begins with the text or whose name it is; 20 at most."""
+        said = self.send("GET", f"{_API}/experiments/search", query={"max_results": "1000"}).json()
+        ids = [experiment["experiment_id"] for experiment in said.get("experiments", [])]
+        quoted = text.replace("'", "")
+        found: dict[str, Run] = {}
+        for condition in (f"attributes.run_id LIKE '{quoted}%'", f"attributes.run_name = '{quoted}'"):
+            body = {"experiment_ids": ids, "filter": condition, "max_results": 20}
+            answer = self.send("POST", f"{_API}/runs/search", body).json()
+            found |= {run["info"]["run_id"]: self._read(run) for run in answer.get("runs", [])}
+        return list(found.values())
+
     def end_run(self, run_id: str, status: Status) -> None:
         """Set the final status and the end time, whatever the run's status was."""
         self.send("POST", f"{_API}/runs/update", {"run_id": run_id, "status": status, "end_time": _now_ms()})
@@ -178,15 +215,25 @@ class Client:
         """Store a file as the artifact `artifact_path` of the run."""
         parts = urlsplit(run.artifact_uri)
         if parts.scheme != "mlflow-artifacts":
-            _upload_directly(self.server, run, path, artifact_path)
+            artifacts.upload(self.server, run.id, path, artifact_path)
             return
-        where = quote(f"{parts.path.lstrip('/')}/{artifact_path}")
         with path.open("rb") as content:
-            self.send("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{where}", content=content)
+            self.send("PUT", _artifact(parts.path, artifact_path), content=content)
+
+    def download(self, run: Run, artifact_path: str) -> Iterator[bytes]:
+        """The content of an artifact in pieces; raises `NotThere` at the first one if the run has none."""
+        parts = urlsplit(run.artifact_uri)
+        if parts.scheme != "mlflow-artifacts":
+            yield from artifacts.download(self.server, run.id, artifact_path)
+            return
+        yield from self.send("GET", _artifact(parts.path, artifact_path), stream=True).iter_content(1 << 16)
 
     def _run(self, response: requests.Response) -> Run:
-        run = cast(_Run, self._said(response, "run"))
-        info = run["info"]
+        return self._read(cast(_Run, self._said(response, "run")))
+
+    def _read(self, run: _Run) -> Run:
+        info, data = run["info"], run["data"]
+        inputs = run.get("inputs", {}).get("dataset_inputs", [])
         return Run(
             id=info["run_id"],
             experiment_id=info["experiment_id"],
@@ -194,8 +241,11 @@ class Client:
             status="DELETED" if info.get("lifecycle_stage") == "deleted" else info["status"],
             artifact_uri=info["artifact_uri"],
             # JSON has no NaN: the server writes such values as words.
-            metrics={metric["key"]: float(metric["value"]) for metric in run["data"].get("metrics", [])},
+            metrics={metric["key"]: float(metric["value"]) for metric in data.get("metrics", [])},
             url=f"{self.server.uri}/#/experiments/{info['experiment_id']}/runs/{info['run_id']}{_TRAINING_PAGE}",
+            parameters={pair["key"]: pair["value"] for pair in data.get("params", [])},
+            tags={pair["key"]: pair["value"] for pair in data.get("tags", [])},
+            inputs={said["dataset"]["name"]: said["dataset"]["digest"] for said in inputs},
         )
 
     def _said(self, response: requests.Response, key: str) -> object:
@@ -216,6 +266,7 @@ class Client:
         query: Mapping[str, str] | None = None,
         content: object = None,
         ok: tuple[int, ...] = (),
+        stream: bool = False,
     ) -> requests.Response:
         """One call, and its answer if that is a success or one of the statuses `ok`."""
         import requests
@@ -223,7 +274,7 @@ class Client:
         try:
             response = self._session.request(
                 method, self.server.uri + path, params=query, json=body, data=content,  # type: ignore[arg-type]
-                timeout=TIMEOUT_S, allow_redirects=False,
+                timeout=TIMEOUT_S, allow_redirects=False, stream=stream,
             )  # fmt: skip
         except requests.RequestException as problem:
             raise unreachable(self.server, problem, TIMEOUT_S) from None
@@ -252,33 +303,9 @@ _TRAINING_PAGE = "?workflowType=machine_learning"
 _TRAINING_VIEW = {"key": "mlflow.experimentKind", "value": "custom_model_development"}
 
 
+def _artifact(root: str, path: str) -> str:
+    return "/api/2.0/mlflow-artifacts/artifacts/" + quote(f"{root.lstrip('/')}/{path}")
+
+
 def _now_ms() -> int:
     return int(time.time() * 1000)
-
-
-def _upload_directly(server: Server, run: Run, path: Path, artifact_path: str) -> None:
-    """For servers that do not pass artifacts on: MLflow's own client knows every store (S3, GCS, …)."""
-    import os
-    import tempfile
-
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    for name, value in (
-        ("USERNAME", server.username),
-        ("PASSWORD", server.password),
-        ("TOKEN", server.token),
-    ):
-        if value:
-            os.environ[f"MLFLOW_TRACKING_{name}"] = value
-    folder, _, name = artifact_path.rpartition("/")
-    try:
-        with tempfile.TemporaryDirectory() as place:
-            named = Path(place) / name
-            named.symlink_to(path.resolve())
-            MlflowClient(server.uri).log_artifact(run.id, str(named), folder or None)
-    except (MlflowException, OSError, ImportError) as problem:
-        raise TrackingError(
-            f"{artifact_path} could not be stored at {run.artifact_uri}: {type(problem).__name__}.",
-            "The artifact store must be reachable from here, or the server started with --serve-artifacts.",
-        ) from None

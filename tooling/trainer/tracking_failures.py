@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import urlsplit
 
 from trainer.endpoint import LOOPBACK, Server
-from trainer.errors import TrackingDenied, TrackingError
+from trainer.errors import NotThere, TrackingDenied, TrackingError
 
 if TYPE_CHECKING:
     import requests
@@ -94,6 +94,13 @@ def refusal(server: Server, response: Answer) -> TrackingError:
             f"The tracking server {server.uri} refuses {who} ({status}).",
             "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in secrets.env.",
         )
+    if status == 404 and "application/json" in response.headers.get("Content-Type", ""):
+        said = response.json()
+        if isinstance(said, dict) and said.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
+            return NotThere(
+                f"The tracking server {server.uri} does not have it: {said.get('message', text)}",
+                "It was deleted there, or this is another server than the run's.",
+            )
     return TrackingError(
         f"The tracking server {server.uri} answered {status}: {text or response.reason}",
         "See the server's log." if status >= 500 else "Check that this is an MLflow tracking server.",

@@ -86,6 +86,8 @@ class DockerJob:
             if container is None:
                 return End(None)
             state = cast(_State, container.attrs["State"])
+            if state["Status"] == "created":
+                return End(None)  # its launcher died before it started it
             if state["Status"] not in ("exited", "dead"):
                 return None
             result = self._result(container)

@@ -14,15 +14,19 @@ from click.exceptions import NoArgsIsHelpError
 from trainkit.errors import InputError
 
 from trainer.cli import screen
+from trainer.cli.attach import attach
 from trainer.cli.completion import completion
 from trainer.cli.context import choose_workspace
 from trainer.cli.data import data
 from trainer.cli.doctor import doctor
 from trainer.cli.images import build_image, images
 from trainer.cli.layers import layers
+from trainer.cli.logs import logs
+from trainer.cli.ps import ps
 from trainer.cli.reconcile import reconcile
 from trainer.cli.run import run
 from trainer.cli.server import server, ui
+from trainer.cli.stop import stop
 from trainer.errors import BadInput, CheckFailed, Interrupted, TrainerError
 
 
@@ -44,6 +48,8 @@ def cli() -> None:
 
 
 for command in (run, build_image, images, data, layers, server, ui, doctor, reconcile, completion):
+    cli.add_command(command)
+for command in (ps, logs, attach, stop):  # runs that exist
     cli.add_command(command)
 
 

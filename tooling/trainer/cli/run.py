@@ -124,7 +124,7 @@ def run(
         click.echo(line, err=True)
     with screen.Progress(sys.stderr.buffer if as_json else None) as progress:
         result = launch.launch(workspace, plan, progress, tracking_uri=tracking_uri, detach=detach)
-    _print_result(result, as_json)
+    print_result(result, as_json)
     if result.error:
         raise result.error
 
@@ -171,7 +171,8 @@ def _print_plan(plan: plans.RunPlan, as_json: bool) -> None:
     screen.table(("What", "Planned"), rows)
 
 
-def _print_result(result: Result, as_json: bool) -> None:
+def print_result(result: Result, as_json: bool) -> None:
+    """Show how a run ended: its metrics, status and address."""
     run_ = result.run
     if as_json:
         screen.as_json(

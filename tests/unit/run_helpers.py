@@ -1,0 +1,66 @@
+"""Live runs for unit tests: those of the local backend are files, and their server answers as it is told."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from trainer import locks, records
+from trainer.records import Record
+from trainer.workspace import Workspace
+
+from unit.helpers import HttpServer, Reply, put
+
+API = "/api/2.0/mlflow"
+ID = "3f4c6bc04430469fb2cde66a128e00dd"
+
+
+def record(server: HttpServer, **changes: object) -> Record:
+    """A run of the local backend that reports to the server."""
+    made = Record(
+        ID, "demo", "local", server.uri, False, name="brave-hen", image="trainer/small:abababababab"
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def live(workspace: Workspace, run: Record, *, output: bytes = b"", result: str | None = None) -> Path:
+    """Write the live run down; with a result its job has ended, else the caller's process is its job."""
+    folder, lock = records.write(workspace, records.new_folder(workspace), run)
+    os.close(lock)
+    put(folder / "output", output)
+    if result is None:
+        locks.acquire(folder / "job.alive")
+    else:
+        put(folder / "result", result)
+    return folder
+
+
+def knows(server: HttpServer, run: Record, status: str = "RUNNING", **tags: str) -> dict[str, object]:
+    """The server has the run; every call about it works."""
+    said: dict[str, object] = {
+        "info": {
+            "run_id": run.run_id,
+            "experiment_id": "7",
+            "run_name": run.name,
+            "status": status,
+            "artifact_uri": f"mlflow-artifacts:/7/{run.run_id}/artifacts",
+        },
+        "data": {"tags": [{"key": key.replace("__", "."), "value": value} for key, value in tags.items()]},
+    }
+    server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": said}))]
+    for call in ("update", "log-batch"):
+        server.replies[f"{API}/runs/{call}"] = [Reply()]
+    server.replies[artifact(run, "train.log")] = [Reply(body="stored output\n")]
+    return said
+
+
+def artifact(run: Record, path: str) -> str:
+    """Where the server keeps an artifact."""
+    return f"/api/2.0/mlflow-artifacts/artifacts/7/{run.run_id}/artifacts/{path}"
+
+
+def told(server: HttpServer) -> list[object]:
+    """What the server was told of runs, without reading calls."""
+    return [json.loads(asked.body) for asked in server.asked if asked.method == "POST"]

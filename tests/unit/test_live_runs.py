@@ -1,0 +1,287 @@
+"""ps, logs, attach, stop and reconcile, on runs of the local backend."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from trainer import locks, records
+from trainer.workspace import Workspace
+
+from unit.helpers import Done, HttpServer, Reply
+from unit.run_helpers import API, ID, artifact, knows, live, record, told
+
+Trainer = Callable[..., Done]
+
+
+def ended(server: HttpServer) -> list[object]:
+    """The statuses that the server was told."""
+    return [body["status"] for body in told(server) if isinstance(body, dict) and "status" in body]
+
+
+def test_ps_settles_what_has_ended_and_lists_what_goes_on(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    gone = record(http_server, name="old-hen", run_id="a" * 32)
+    knows(http_server, gone)
+    live(workspace, gone, result="0 \n")
+    live(workspace, record(http_server))
+    shown = trainer("ps")
+    assert (shown.code, shown.err) == (0, "Earlier run old-hen: FINISHED\n")
+    assert shown.out.split()[:13] == [
+        *["RUN", "ID", "PROJECT", "STATE", "SINCE", "IMAGE", "LOOKED", "AFTER", "BY", "MEMORY", "CPUS"],
+        *["brave-hen", "3f4c6bc0"],
+    ]
+    assert ended(http_server) == ["FINISHED"]
+    (said,) = json.loads(trainer("ps", "--json").out)
+    assert (said["run_id"], said["state"], said["looked_after_by"]) == (ID, "running", "nobody")
+
+
+def test_without_live_runs_ps_is_quick_and_says_so(trainer: Trainer) -> None:
+    start = time.monotonic()
+    assert trainer("ps").out == "No live runs.\n"
+    assert trainer("ps", "--json").out == "[]\n"
+    assert time.monotonic() - start < 1
+
+
+def test_a_server_that_never_answers_delays_ps_by_two_seconds_at_most(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    http_server.replies["*"] = [Reply(delay_s=30)]
+    live(workspace, record(http_server), result="0 \n")
+    start = time.monotonic()
+    shown = trainer("ps")
+    assert time.monotonic() - start < 4
+    assert shown.code == 0
+    assert shown.err == "Earlier runs are still being settled in the background: trainer ps\n"
+    assert "ended" in shown.out
+
+
+def test_an_engine_that_is_gone_changes_nothing(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    folder = live(workspace, record(http_server, backend="docker"))
+    shown = trainer("ps")
+    assert shown.code == 0
+    assert "Earlier run brave-hen: No Docker engine answers" in shown.err
+    assert "The state of its runs is unknown." in shown.err
+    assert "unknown" in shown.out
+    assert trainer("reconcile").code == 82
+    assert http_server.asked == []
+    assert folder.exists()
+
+
+def test_a_second_reconcile_changes_nothing(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    knows(http_server, record(http_server))
+    live(workspace, record(http_server), output=b"out\n", result="3 \n")
+    assert "FAILED" in trainer("reconcile").out
+    assert told(http_server) == [
+        {
+            "run_id": ID,
+            "tags": [
+                {"key": "trainer.end", "value": "exit code 3"},
+                {"key": "trainer.exit_code", "value": "3"},
+            ],
+        },
+        {"run_id": ID, "status": "FAILED", "end_time": pytest.approx(time.time() * 1000, abs=60_000)},
+    ]
+    before = len(http_server.asked)
+    assert trainer("reconcile").out == "Nothing to do: every run is looked after.\n"
+    assert len(http_server.asked) == before
+
+
+def test_a_run_of_another_machine_is_named_and_left_alone(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    live(workspace, record(http_server, host="gpu-box"), result="0 \n")
+    shown = trainer("reconcile")
+    assert shown.out.splitlines()[1].split() == [ID, "demo", "gpu-box", "ELSEWHERE"]
+    assert trainer("ps").out.splitlines()[1].split()[3] == "unknown"
+    assert "gpu-box" in trainer("ps").out
+    stopped = trainer("stop", "brave-hen")
+    assert (stopped.code, stopped.err.splitlines()[0]) == (
+        2,
+        "brave-hen (3f4c6bc0): The run brave-hen is on gpu-box, not on this machine.",
+    )
+    assert trainer("logs", "brave-hen").code == 2
+    assert trainer("stop", "--all").out == "No live runs.\n"
+    assert http_server.asked == []
+
+
+def test_logs_of_a_live_run_are_masked_and_any_bytes_pass(
+    workspace: Workspace, http_server: HttpServer, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    from trainer.cli.main import main
+
+    (workspace.root / "secrets.env").write_text("API_KEY=hunter2-hunter2\n")
+    (workspace.root / "secrets.env").chmod(0o600)
+    live(workspace, record(http_server), output=b"key hunter2-hunter2 \xff\xfe\n")
+    with pytest.raises(SystemExit):
+        main(["logs", ID[:4]])
+    assert capfdbinary.readouterr().out == b"key *** \xff\xfe\n"
+    assert http_server.asked == []
+
+
+def test_logs_of_an_ended_run_come_from_the_server(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    run = record(http_server)
+    live(workspace, run, result="0 \n")
+    knows(http_server, run)
+    trainer("reconcile")
+    assert trainer("logs", "@last").out == "stored output\n"
+    missing = json.dumps({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such artifact"})
+    http_server.replies[artifact(run, "train.log")] = [
+        Reply(404, missing, (("Content-Type", "application/json"),))
+    ]
+    refused = trainer("logs", "@last")
+    assert (refused.code, refused.err.splitlines()[0]) == (
+        2,
+        f"Error: The run brave-hen has no train.log on {http_server.uri}.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "tags", "code"),
+    [
+        ("FINISHED", {"trainer__end": "done", "trainer__exit_code": "0"}, 0),
+        ("FAILED", {"trainer__end": "exit code 3", "trainer__exit_code": "3"}, 3),
+        ("FAILED", {"trainer__end": "ended by SIGSEGV", "trainer__exit_code": "139"}, 139),
+        (
+            "FAILED",
+            {"trainer__end": "out of memory", "trainer__exit_code": "0", "trainer__out_of_memory": "true"},
+            86,
+        ),
+        ("KILLED", {"trainer__end": "stopped by trainer stop", "trainer__exit_code": "0"}, 87),
+        ("KILLED", {"trainer__end": "stopped from outside", "trainer__exit_code": "0"}, 87),
+        ("KILLED", {"trainer__end": "cut off", "trainer__exit_code": "0"}, 87),
+        ("KILLED", {"trainer__end": "lost"}, 87),
+    ],
+)
+def test_attach_to_an_ended_run_ends_as_it_did(
+    workspace: Workspace,
+    trainer: Trainer,
+    http_server: HttpServer,
+    status: str,
+    tags: dict[str, str],
+    code: int,
+) -> None:
+    run = record(http_server)
+    live(workspace, run, result="0 \n")
+    records.remove(workspace, ID)
+    knows(http_server, run, status, **tags)
+    shown = trainer("attach", "brave-hen")
+    assert shown.code == code
+    assert shown.out.startswith("stored output\n")
+    assert f"{status}  brave-hen" in shown.out
+
+
+SLEEPER = """
+import os, pathlib, signal, sys, time
+from trainer import locks
+folder = pathlib.Path(sys.argv[1])
+lock = locks.acquire(folder / "job.alive")
+def end(number, frame):
+    (folder / "result").write_text(f"0 {number}\\n")
+    os._exit(0)
+signal.signal(signal.SIGINT, end)
+(folder / "pid").write_text(str(os.getpid()))
+time.sleep(60)
+"""
+
+
+def a_job(folder: Path) -> "subprocess.Popen[bytes]":
+    """A process that is the run's job until it gets SIGINT, when it exits with 0."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    job = subprocess.Popen(
+        [sys.executable, "-c", SLEEPER, str(folder)], start_new_session=True, env=environment
+    )
+    give_up = time.monotonic() + 10
+    while not (folder / "pid").exists():
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+    return job
+
+
+def test_stop_ends_the_job_and_says_killed_and_a_second_one_does_no_harm(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    knows(http_server, record(http_server))
+    folder = live(workspace, record(http_server), result="")
+    (folder / "result").unlink()
+    job = a_job(folder)
+    assert trainer("stop", "--all", "--dry-run").out == "brave-hen (3f4c6bc0) would be stopped.\n"
+    assert job.poll() is None
+    stopped = trainer("stop", "brave-hen", ID)
+    assert (stopped.code, stopped.out) == (0, "brave-hen (3f4c6bc0) is stopped.\n")
+    assert job.wait(5) == 0
+    assert ended(http_server) == ["KILLED"]
+    assert {"key": "trainer.end", "value": "stopped by trainer stop"} in told(http_server)[0]["tags"]  # type: ignore[index]
+    again = trainer("stop", "brave-hen")
+    assert (again.code, again.out) == (0, "brave-hen (3f4c6bc0) has ended already.\n")
+    assert ended(http_server) == ["KILLED"]
+
+
+def test_stop_of_a_run_that_ended_by_itself_meanwhile_keeps_its_end(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    knows(http_server, record(http_server))
+    live(workspace, record(http_server), result="0 \n")
+    assert trainer("stop", "brave-hen").code == 0
+    assert ended(http_server) == ["FINISHED"]
+
+
+def test_stop_tells_the_server_itself_where_who_looks_after_the_run_hangs(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trainer import stop
+
+    monkeypatch.setattr(stop, "_OTHERS_S", 0.3)
+    knows(http_server, record(http_server))
+    folder = live(workspace, record(http_server), result="")
+    (folder / "result").unlink()
+    a_job(folder)
+    lock = locks.acquire(folder / "looked-after")
+    assert lock
+    assert trainer("stop", "brave-hen").code == 0
+    assert ended(http_server) == ["KILLED"]
+    assert folder.exists()
+    os.close(lock)
+    trainer("reconcile")
+    assert ended(http_server) == ["KILLED", "KILLED"]
+
+
+def test_a_stop_that_the_server_could_not_be_told_is_told_later(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    folder = live(workspace, record(http_server), result="")
+    (folder / "result").unlink()
+    job = a_job(folder)
+    http_server.replies["*"] = [Reply(500)]
+    assert trainer("stop", "brave-hen").code == 84
+    assert job.wait(5) == 0
+    knows(http_server, record(http_server))
+    http_server.asked.clear()
+    assert "KILLED" in trainer("reconcile").out
+
+
+def test_stop_wants_runs_or_all(trainer: Trainer) -> None:
+    for arguments in ([], ["--all", "x"]):
+        refused = trainer("stop", *arguments)
+        assert (refused.code, refused.err.splitlines()[0]) == (2, "Error: Say which runs to stop.")
+
+
+def test_a_deleted_run_is_forgotten(workspace: Workspace, trainer: Trainer, http_server: HttpServer) -> None:
+    said = knows(http_server, record(http_server))
+    said["info"]["lifecycle_stage"] = "deleted"  # type: ignore[index]
+    http_server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": said}))]
+    folder = live(workspace, record(http_server), result="0 \n")
+    assert "DELETED" in trainer("reconcile").out
+    assert not folder.exists()
+    assert told(http_server) == []

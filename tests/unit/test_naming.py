@@ -1,0 +1,86 @@
+import json
+import os
+
+import pytest
+from trainer import naming, records
+from trainer.errors import BadInput
+from trainer.records import Record
+from trainer.workspace import Workspace
+
+from unit.helpers import HttpServer, Reply, fails
+from unit.run_helpers import API, knows, record
+
+
+def started(workspace: Workspace, run_id: str, name: str, *, ended: bool = False) -> Record:
+    run = Record(run_id, "demo", "docker", "http://127.0.0.1:5000", True, name=name)
+    os.close(records.write(workspace, records.new_folder(workspace), run)[1])
+    if ended:
+        records.remove(workspace, run_id)
+    return run
+
+
+@pytest.fixture
+def three(workspace: Workspace) -> list[Record]:
+    """Two ended runs of one name, then a live one."""
+    return [
+        started(workspace, "ab12", "hen", ended=True),
+        started(workspace, "ab34", "hen", ended=True),
+        started(workspace, "cd56", "brave-owl"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "which"),
+    [("ab12", 0), ("ab1", 0), ("ab3", 1), ("c", 2), ("cd56", 2), ("brave-owl", 2), ("@last", 2)],
+)
+def test_a_run_is_named_by_id_name_or_last(
+    workspace: Workspace, three: list[Record], said: str, which: int
+) -> None:
+    assert naming.resolve(workspace, said) == three[which]
+
+
+@pytest.mark.usefixtures("three")
+def test_what_could_be_several_runs_lists_them(workspace: Workspace) -> None:
+    for said in ("hen", "ab"):
+        with fails(BadInput, f"{said} could be 2 runs: ab12 (hen), ab34 (hen).", "Give more of the id."):
+            naming.resolve(workspace, said)
+
+
+def test_last_before_the_first_run(workspace: Workspace) -> None:
+    with fails(BadInput, "This workspace has started no run yet.", "trainer run PROJECT"):
+        naming.resolve(workspace, "@last")
+
+
+def test_a_run_of_somebody_else_is_found_on_the_server(
+    workspace: Workspace, http_server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", http_server.uri)
+    theirs = record(http_server, host="", started=0.0, backend="docker", image="trainer/small:1")
+    tags = {
+        "trainer__backend": "docker",
+        "trainer__image": "trainer/small:1",
+        "mlflow__source__name": "a/demo",
+    }
+    said = knows(http_server, theirs, "FINISHED", **tags)
+    experiments = json.dumps({"experiments": [{"experiment_id": "7"}]})
+    http_server.replies[f"{API}/experiments/search"] = [Reply(body=experiments)]
+    http_server.replies[f"{API}/runs/search"] = [Reply(body=json.dumps({"runs": [said]}))]
+    assert naming.resolve(workspace, theirs.run_id[:6]) == theirs
+    http_server.replies[f"{API}/runs/search"] = [Reply()]
+    with fails(BadInput, "There is no run zz."):
+        naming.resolve(workspace, "zz")
+
+
+@pytest.mark.usefixtures("three")
+def test_completion_offers_names_first_and_ids_to_who_types_one(workspace: Workspace) -> None:
+    offered = naming.candidates(workspace, "")
+    assert [name for name, _ in offered] == ["brave-owl", "hen", "@last"]
+    assert [name for name, _ in naming.candidates(workspace, "a")] == ["ab34", "ab12"]
+    assert [name for name, _ in naming.candidates(workspace, "@")] == ["@last"]
+    assert [name for name, _ in naming.candidates(workspace, "", live=True)] == ["brave-owl", "@last"]
+
+
+def test_a_torn_line_of_the_history_is_passed_over(workspace: Workspace, three: list[Record]) -> None:
+    with (workspace.state / "runs.jsonl").open("a") as history:
+        history.write('{"run_id": "ef')
+    assert records.history(workspace) == three

@@ -1,0 +1,76 @@
+"""Following a run that somebody else started: its output, and how it ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from trainer import ending, reconcile, records, secrets
+from trainer.errors import BadInput, NotThere, TrackingError, TrainerError
+from trainer.records import Record
+from trainer.secrets import Masker
+from trainer.tracking import Run
+from trainer.workspace import Workspace
+
+_TOLD_WITHIN_S = 60
+
+
+def output(workspace: Workspace, record: Record, *, follow: bool) -> Iterator[bytes]:
+    """The run's output, masked: what there is of a live run, or all until its end; else its train.log.
+
+    Any bytes may come. Raises `BadInput` for a run that another machine has.
+    """
+    masker = Masker(secrets.load(workspace).masked(record.secret_names))
+    for piece in _pieces(workspace, record, follow=follow):
+        yield masker.feed(piece)
+    yield masker.flush()
+
+
+def _pieces(workspace: Workspace, record: Record, *, follow: bool) -> Iterator[bytes]:
+    if is_live(workspace, record):
+        if not record.is_here:
+            raise BadInput(
+                f"The run {record.name} goes on on {record.host}, not on this machine.",
+                "Ask there; its output is on the server when it has ended.",
+            )
+        job = reconcile.job_of(workspace, record)
+        yield from job.follow() if follow else job.output()
+        return
+    client = reconcile.client_of(workspace, record)
+    try:
+        yield from client.download(client.get_run(record.run_id), "train.log")
+    except NotThere as problem:
+        raise BadInput(
+            f"The run {record.name or record.run_id} has no train.log on {client.server.uri}.",
+            "It was deleted there, or never started.",
+        ) from problem
+
+
+def is_live(workspace: Workspace, record: Record) -> bool:
+    """Whether the run has not been ended yet."""
+    return records.folder(workspace, record.run_id).exists()
+
+
+def look_after(workspace: Workspace, record: Record) -> None:
+    """See to it that some process ends the live run truthfully, whatever becomes of this one."""
+    if is_live(workspace, record) and not records.is_looked_after(workspace, record.run_id):
+        reconcile.in_background(workspace, record.run_id)
+
+
+def result(workspace: Workspace, record: Record) -> tuple[Run, int | None, TrainerError | None]:
+    """The ended run, its exit code, and the error to show for it. Waits until the server knows the end.
+
+    Raises `TrackingError` where it is not told within a minute.
+    """
+    give_up = time.monotonic() + _TOLD_WITHIN_S
+    while is_live(workspace, record):
+        if time.monotonic() > give_up:
+            raise TrackingError(
+                f"The run {record.name} has ended, but the tracking server could not be told yet.",
+                "Nothing is lost: when the server answers again, `trainer reconcile` ends the run there.",
+            )
+        reconcile.settle(workspace, record.run_id)
+        time.sleep(0.1)
+    run = reconcile.client_of(workspace, record).get_run(record.run_id)
+    code = run.tags.get("trainer.exit_code", "")
+    return run, int(code) if code.isdecimal() else None, ending.recall(run.status, run.tags)

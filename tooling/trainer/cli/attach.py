@@ -1,0 +1,43 @@
+"""`trainer attach`: follow a run to its end."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from trainer.cli import screen
+from trainer.cli.context import pass_workspace
+from trainer.cli.run import print_result
+from trainer.cli.run_argument import run_argument
+from trainer.workspace import Workspace
+
+
+@click.command(epilog="Example: trainer attach @last")
+@run_argument(live=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; all else goes to stderr.")
+@pass_workspace
+def attach(workspace: Workspace, said: str, as_json: bool) -> None:
+    """Follow RUN to its end, with its metrics and exit code, as `trainer run` does. Ctrl-C leaves it running.
+
+    RUN is the beginning of a run's id, its name, or @last.
+    """
+    from trainer import attach as use_case
+    from trainer import naming
+    from trainer.launch import Result
+
+    record = naming.resolve(workspace, said)
+    use_case.look_after(workspace, record)
+    try:
+        with screen.Progress(sys.stderr.buffer if as_json else None) as progress:
+            for piece in use_case.output(workspace, record, follow=True):
+                progress.output(piece)
+        result = Result(*use_case.result(workspace, record))
+    except KeyboardInterrupt:
+        click.echo(
+            f"Detached. {record.name} goes on; stop it with: trainer stop {record.run_id[:8]}", err=True
+        )
+        return
+    print_result(result, as_json)
+    if result.error:
+        raise result.error

@@ -1,0 +1,31 @@
+"""`trainer logs`: what a run has printed."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from trainer.cli.context import pass_workspace
+from trainer.cli.run_argument import run_argument
+from trainer.workspace import Workspace
+
+
+@click.command(epilog="Examples: trainer logs @last\n\ntrainer logs -f brave-hen-7 | grep epoch")
+@run_argument()
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended.")
+@pass_workspace
+def logs(workspace: Workspace, said: str, follow: bool) -> None:
+    """Print the output of RUN: of a live one what there is, of an ended one its train.log.
+
+    RUN is the beginning of a run's id, its name, or @last. Secrets are masked; bytes that are no text are
+    passed on.
+    """
+    from trainer import attach, naming
+
+    try:
+        for piece in attach.output(workspace, naming.resolve(workspace, said), follow=follow):
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+    except KeyboardInterrupt:  # how one stops to follow: nothing has gone wrong
+        raise SystemExit(130) from None

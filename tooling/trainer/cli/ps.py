@@ -1,0 +1,64 @@
+"""`trainer ps`: the live runs."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from trainer.cli import screen
+from trainer.cli.context import pass_workspace
+from trainer.workspace import Workspace
+
+
+@click.command(epilog="Example: trainer ps --json")
+@click.option("--all", "of_all", is_flag=True, help="Also runs of other workspaces that use the engine.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@pass_workspace
+def ps(workspace: Workspace, of_all: bool, as_json: bool) -> None:
+    """List the live runs: those that go on, and those whose end the server has not been told.
+
+    CPUS is the mean since the start of the run: 1.0 is one core. Neither an engine nor a server that does not
+    answer keeps this command waiting for long.
+    """
+    from trainer import live, reconcile
+
+    for line in reconcile.quickly(workspace):
+        click.echo(line, err=True)
+    found, problem = live.runs(workspace, of_all=of_all)
+    if problem:
+        click.echo(f"{problem} The state of its runs is unknown.", err=True)
+    if as_json:
+        screen.as_json(
+            [
+                {"run_id": one.record.run_id, "name": one.record.name, "project": one.record.project,
+                 "backend": one.record.backend, "state": one.state, "started": round(one.record.started, 3),
+                 "image": one.record.image, "memory_bytes": one.memory,
+                 "cpus": None if one.cpus is None else round(one.cpus, 2),
+                 "host": one.record.host, "looked_after_by": one.looked_after}
+                for one in found
+            ]
+        )  # fmt: skip
+        return
+    if not found:
+        click.echo("No live runs.")
+        return
+    screen.table(
+        ("RUN", "ID", "PROJECT", "STATE", "SINCE", "IMAGE", "LOOKED AFTER BY", "MEMORY", "CPUS"),
+        [
+            (one.record.name, one.record.run_id[:8], one.record.project, one.state,
+             _ago(time.time() - one.record.started), one.record.image.removeprefix("trainer/"),
+             one.looked_after,
+             "" if one.memory is None else f"{one.memory / 1e6:.0f} MB",
+             "" if one.cpus is None else f"{one.cpus:.1f}")
+            for one in found
+        ],
+        numbers=2,
+    )  # fmt: skip
+
+
+def _ago(seconds: float) -> str:
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"

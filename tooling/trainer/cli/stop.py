@@ -1,0 +1,50 @@
+"""`trainer stop`: stop live runs."""
+
+from __future__ import annotations
+
+import click
+
+from trainer.cli.context import pass_workspace
+from trainer.cli.run_argument import run_argument
+from trainer.errors import BadInput, TrainerError
+from trainer.workspace import Workspace
+
+
+@click.command(epilog="Examples: trainer stop brave-hen-7\n\ntrainer stop --all --dry-run")
+@run_argument(live=True, several=True)
+@click.option("--all", "every", is_flag=True, help="Every live run of this workspace on this machine.")
+@click.option("--dry-run", is_flag=True, help="Say what would be stopped; stop nothing.")
+@pass_workspace
+def stop(workspace: Workspace, said: tuple[str, ...], every: bool, dry_run: bool) -> None:
+    """Stop runs: SIGINT, then SIGKILL after 5 s; they are KILLED on the server at once.
+
+    RUN is the beginning of a run's id, its name, or @last. A run that has ended already stays as it is.
+    """
+    from trainer import naming, records
+    from trainer import stop as use_case
+
+    if every == bool(said):
+        raise BadInput("Say which runs to stop.", "trainer stop RUN…, or trainer stop --all")
+    chosen = (
+        [record for record in records.live(workspace) if record.is_here]
+        if every
+        else [naming.resolve(workspace, one) for one in said]
+    )
+    if not chosen:
+        click.echo("No live runs.")
+    failed: TrainerError | None = None
+    for record in {record.run_id: record for record in chosen}.values():
+        shown = f"{record.name or record.run_id} ({record.run_id[:8]})"
+        try:
+            if not use_case.check(workspace, record):
+                click.echo(f"{shown} has ended already.")
+            elif dry_run:
+                click.echo(f"{shown} would be stopped.")
+            else:
+                use_case.stop(workspace, record)
+                click.echo(f"{shown} is stopped.")
+        except TrainerError as problem:
+            click.echo(f"{shown}: {problem.message}", err=True)
+            failed = problem
+    if failed:
+        raise failed

@@ -1,0 +1,75 @@
+"""What a user calls a run: the beginning of its id, its name, or @last."""
+
+from __future__ import annotations
+
+from trainer import records, secrets, server
+from trainer.endpoint import configured
+from trainer.errors import BadInput
+from trainer.records import Record
+from trainer.tracking import Client, Run
+from trainer.workspace import Workspace
+
+LAST = "@last"
+_SHOWN = 5
+
+
+def resolve(workspace: Workspace, said: str) -> Record:
+    """The one run that is meant: of those that this workspace started, else of the chosen server.
+
+    Raises `BadInput` where there is none, or more than one; `TrackingError` where the server has to be asked
+    and does not answer.
+    """
+    known = {record.run_id: record for record in [*records.history(workspace), *records.live(workspace)]}
+    if said == LAST:
+        if not known:
+            raise BadInput("This workspace has started no run yet.", "trainer run PROJECT")
+        return max(known.values(), key=lambda record: record.started)
+    found = [record for record in known.values() if _means(said, record)]
+    if not found and said:
+        found = _on_server(workspace, said)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = ", ".join(f"{record.run_id[:8]} ({record.name})" for record in found[-_SHOWN:])
+        raise BadInput(f"{said} could be {len(found)} runs: {several}.", "Give more of the id.")
+    raise BadInput(
+        f"There is no run {said}.",
+        "Give the beginning of its id, its name, or @last; `trainer ps` lists live runs.",
+    )
+
+
+def candidates(workspace: Workspace, beginning: str, *, live: bool = False) -> list[tuple[str, str]]:
+    """Name or id, with what to show beside it, of the runs that the beginning could mean; newest first."""
+    found = records.live(workspace) if live else records.history(workspace)
+    said = [(record.name or record.run_id, record) for record in reversed(found)]
+    if beginning and not any(name.startswith(beginning) for name, _ in said):
+        said = [(record.run_id, record) for _, record in said]
+    texts = [(name, record.project) for name, record in said] + [(LAST, "the newest run")]
+    return [(name, text) for name, text in dict(reversed(texts)).items() if name.startswith(beginning)][::-1]
+
+
+def _means(said: str, record: Record) -> bool:
+    return bool(said) and (record.run_id.startswith(said) or record.name == said)
+
+
+def _on_server(workspace: Workspace, said: str) -> list[Record]:
+    chosen = configured(secrets.load(workspace), None, workspace.settings.tracking_uri)
+    own = chosen is None
+    if chosen is None:
+        chosen = server.begin(workspace)
+        server.wait(workspace, chosen)
+    return [_record(run, chosen.uri, own=own) for run in Client(chosen).find_runs(said)]
+
+
+def _record(run: Run, uri: str, *, own: bool) -> Record:
+    return Record(
+        run_id=run.id,
+        project=run.tags.get("mlflow.source.name", "").rpartition("/")[2],
+        backend=run.tags.get("trainer.backend", ""),
+        tracking_uri=uri,
+        own_server=own,
+        name=run.name,
+        image=run.tags.get("trainer.image", ""),
+        host="",
+        started=0.0,
+    )

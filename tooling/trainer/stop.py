@@ -1,0 +1,48 @@
+"""Stopping live runs: SIGINT, SIGKILL after the grace period, and KILLED on the server."""
+
+from __future__ import annotations
+
+import time
+
+from trainer import ending, reconcile, records
+from trainer.backends import End
+from trainer.errors import BadInput
+from trainer.records import Record
+from trainer.workspace import Workspace
+
+BY = "trainer stop"
+# Whoever looks after the run sees its end at once, and has its log to store.
+_OTHERS_S = 5
+
+
+def check(workspace: Workspace, record: Record) -> bool:
+    """Whether there is something to stop; raises `BadInput` for a run that another machine has."""
+    if not records.folder(workspace, record.run_id).exists():
+        return False
+    if not record.is_here:
+        raise BadInput(f"The run {record.name} is on {record.host}, not on this machine.", "Stop it there.")
+    return True
+
+
+def stop(workspace: Workspace, record: Record) -> None:
+    """Stop a live run. A run that has ended meanwhile keeps its end.
+
+    Raises `EngineError` where the run cannot be reached, and `TrackingError` where it was stopped and the
+    server could not be told: then `trainer reconcile` does it.
+    """
+    job = reconcile.job_of(workspace, record)
+    if job.end() is None:
+        records.ask_to_stop(workspace, record.run_id, BY)
+        job.stop()
+    give_up = time.monotonic() + _OTHERS_S
+    while records.folder(workspace, record.run_id).exists():
+        if reconcile.settle(workspace, record.run_id):
+            return
+        if time.monotonic() > give_up:
+            # It is busy or hangs; the status is told here, the log comes when it goes on.
+            client = reconcile.client_of(workspace, record)
+            verdict = ending.judge(job.end() or End(None), by=BY)
+            client.set_tags(record.run_id, verdict.tags)
+            client.end_run(record.run_id, verdict.status)
+            return
+        time.sleep(0.1)
