@@ -47,7 +47,7 @@ class Client:
 def client(monkeypatch: pytest.MonkeyPatch) -> Client:
     client = Client()
     monkeypatch.setattr("mlflow.MlflowClient", lambda: client)
-    run = SimpleNamespace(info=SimpleNamespace(run_id="the-run"))
+    run = SimpleNamespace(info=SimpleNamespace(run_id="the-run", start_time=int(time.time() * 1000) - 60_000))
     monkeypatch.setattr("mlflow.active_run", lambda: run)
     monkeypatch.setitem(sys.modules, MONITOR, SimpleNamespace(SystemMetricsMonitor=Machine))
     monkeypatch.setattr(system_metrics, "_SAMPLE_S", 0.02)
@@ -139,6 +139,15 @@ def test_a_short_run_has_points_from_its_start_and_its_end(client: Client, memor
     assert client.values("system/cpu_utilization_percentage") == [50.0, 50.0]
     assert client.values("system/container_memory_usage_megabytes") == [1.0, 3.0]
     assert sorted({metric.step for _, metric in client.points}) == [0, 1]
+
+
+@pytest.mark.usefixtures("memory")
+def test_a_resumed_run_logs_no_step_that_it_has(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAINER_RESTARTS", "1")
+    with system_metrics.system_metrics(seconds=3600):
+        time.sleep(0.2)
+    # It began a minute ago, and had logged 60 points at most.
+    assert min(metric.step for _, metric in client.points) >= 60
 
 
 @pytest.mark.usefixtures("memory")

@@ -1,3 +1,4 @@
+import os
 import time
 
 import pytest
@@ -7,8 +8,22 @@ from trainkit import timing
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     metrics: dict[str, float] = {}
-    monkeypatch.setattr("trainkit.timing.mlflow.log_metric", metrics.__setitem__)
+
+    def log(name: str, value: float, step: int) -> None:
+        assert step == int(os.environ.get("TRAINER_RESTARTS", "0"))
+        metrics[name] = value
+
+    monkeypatch.setattr("trainkit.timing.mlflow.log_metric", log)
     return metrics
+
+
+def test_each_start_of_a_resumed_run_has_a_step_of_its_own(
+    logged: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRAINER_RESTARTS", "2")
+    with timing.timed("fit"):
+        pass
+    assert list(logged) == ["seconds_fit"]
 
 
 def test_a_step_is_printed_and_logged(logged: dict[str, float], capsys: pytest.CaptureFixture[str]) -> None:

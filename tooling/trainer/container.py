@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypedDict
 from trainer import engine
 from trainer.errors import GpuError, RunLost
 from trainer.gpu import ON_PURPOSE
-from trainer.plan import host_ids
+from trainer.plan import Mount, host_ids
 from trainer.process import deferred_signals
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def run(
     files: bytes | None = None,
     network: Mapping[str, object] = NO_NETWORK,
     environment: Mapping[str, str] = MappingProxyType({}),
+    mounts: Sequence[Mount] = (),
 ) -> Output:
     """Run the command in a container of the image, as this user, in /tmp; by default without a network.
 
@@ -53,6 +54,7 @@ def run(
     """
     from docker.errors import APIError, NotFound
     from docker.types import DeviceRequest
+    from docker.types import Mount as EngineMount
 
     ids = host_ids()
     container = None
@@ -66,6 +68,7 @@ def run(
                     working_dir="/tmp",  # noqa: S108 (the container's own)
                     environment={**environment, "HOME": "/tmp", "MPLCONFIGDIR": "/tmp"},  # noqa: S108
                     user=f"{ids[0]}:{ids[1]}" if ids else None,
+                    mounts=[EngineMount(m.target, m.source, m.kind, read_only=m.read_only) for m in mounts],
                     init=True,
                     cap_drop=["ALL"],
                     security_opt=["no-new-privileges"],

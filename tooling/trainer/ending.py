@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from trainer.errors import (
 from trainer.secrets import Masker
 from trainer.tracking import Client, Run, Status
 
+# In the run's folder: what it printed before it was resumed.
+EARLIER_LOG = "earlier.log"
 _LOG_HINT = "Its output is above and in the run's artifact train.log."
 _NOT_FOUND = 127  # what sh says of a command that it cannot find
 
@@ -141,6 +145,8 @@ def _tell(client: Client, run: Run, job: Job, folder: Path, masker: Masker, verd
     masker.flush()  # of the live output, which may have stopped in the middle of a word
     log = folder / "train.log"
     with log.open("wb") as written:
+        with contextlib.suppress(FileNotFoundError), (folder / EARLIER_LOG).open("rb") as earlier:
+            shutil.copyfileobj(earlier, written)
         for piece in job.output():
             written.write(masker.feed(piece))
         written.write(masker.flush())

@@ -173,6 +173,13 @@ def chosen_base(workspace: Workspace, base_image: str | None = None, own: str | 
     return base_image or os.environ.get("TRAINER_BASE_IMAGE") or own or workspace.settings.base_image
 
 
+def recorded(workspace: Workspace, tag: str, digest: str, requirements_digest: str) -> ImagePlan:
+    """The image of an earlier run, which is not to be built; the workspace may have another of that name."""
+    name = tag.removeprefix(PREFIX).partition(":")[0]
+    known = discover(workspace).get(name) or ImageSpec(name, workspace.images / name, gpu=True)
+    return ImagePlan(known, "", digest, requirements_digest)
+
+
 def locked_version(image: ImageSpec, package: str) -> str | None:
     """The version of `package` that the image's lock file pins, or None."""
     pinned = re.search(rf"^{re.escape(package)}==(\S+)", image.lock.read_text(), re.MULTILINE)

@@ -52,6 +52,20 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """A run that has ended and is to go on, with what it was made of."""
+
+    run: Run
+    archive: Path
+    """Its code; moved away."""
+    log: Path
+    """Its output so far; moved away."""
+    image_id: str
+    restarts: int
+    """How many times it was resumed, this time included."""
+
+
+@dataclass(frozen=True)
 class _Ready:
     """Everything is there for the run to be made."""
 
@@ -82,18 +96,19 @@ def launch(
     tracking_uri: str | None = None,
     experiment_id: str | None = None,
     detach: bool = False,
+    earlier: Earlier | None = None,
 ) -> Result:
-    """Run the plan and end its MLflow run truthfully.
+    """Run the plan and end its MLflow run truthfully; with `earlier`, as the same run once more.
 
     Raises `TrainerError` for what goes wrong before the script starts, and `Interrupted` after a signal,
     when the job is stopped and the run is KILLED. How the script itself ended is in the result.
     """
     with interruptible():
-        ready = _prepare(workspace, plan, screen, tracking_uri)
+        ready = _prepare(workspace, plan, screen, tracking_uri, earlier)
         screen.step("Starting the run")
-        made = _make_run(ready, experiment_id)
+        made = _take_up(ready, earlier) if earlier else _make_run(ready, experiment_id)
         try:
-            job = _start(ready, made)
+            job = _start(ready, made, earlier)
             if not detach:
                 return _see_it_through(ready, made, job, screen)
         finally:
@@ -120,7 +135,9 @@ def connect(workspace: Workspace, backend: Backend, known: Secrets, uri: str | N
     return client, False
 
 
-def _prepare(workspace: Workspace, plan: RunPlan, screen: Screen, tracking_uri: str | None) -> _Ready:
+def _prepare(
+    workspace: Workspace, plan: RunPlan, screen: Screen, tracking_uri: str | None, earlier: Earlier | None
+) -> _Ready:
     known = secrets.load(workspace)
     secret_environment = secret_values(plan, {name: known.get(name) for name in plan.secret_names})
     backend = backends.named(plan.backend, workspace)
@@ -130,7 +147,7 @@ def _prepare(workspace: Workspace, plan: RunPlan, screen: Screen, tracking_uri: 
     screen.step("Connecting to the tracking server")
     client, own = connect(workspace, backend, known, tracking_uri)
     screen.step(f"Preparing the image {plan.image.tag}")
-    image_id = backend.prepare(plan.image, screen.detail)
+    image_id = earlier.image_id if earlier else backend.prepare(plan.image, screen.detail)
     if plan.gpus != "none":
         screen.step("Looking at the GPUs")
     backend.preflight(plan)
@@ -173,6 +190,22 @@ def _make_run(ready: _Ready, experiment_id: str | None) -> _Made:
     return made
 
 
+def _take_up(ready: _Ready, earlier: Earlier) -> _Made:
+    prepared = records.new_folder(ready.workspace)
+    earlier.archive.rename(prepared / "source.tar.gz")
+    earlier.log.rename(prepared / ending.EARLIER_LOG)
+    with deferred_signals():
+        made = _Made(earlier.run, *records.write(ready.workspace, prepared, _record(ready, earlier.run)))
+        try:
+            ready.client.resume_run(earlier.run.id, ending.TAGS)
+            ready.client.set_tags(earlier.run.id, {"trainer.restarts": str(earlier.restarts)})
+        except TrackingError as problem:
+            _never_started(ready, made, problem)
+            os.close(made.lock)
+            raise
+    return made
+
+
 def _record(ready: _Ready, run: Run) -> Record:
     return Record(
         run_id=run.id,
@@ -186,7 +219,7 @@ def _record(ready: _Ready, run: Run) -> Record:
     )
 
 
-def _start(ready: _Ready, made: _Made) -> Job:
+def _start(ready: _Ready, made: _Made, earlier: Earlier | None = None) -> Job:
     client, server_used = ready.client, ready.client.server
     token = {"MLFLOW_TRACKING_TOKEN": server_used.token} if server_used.token else {}
     job_launch = Launch(
@@ -198,6 +231,7 @@ def _start(ready: _Ready, made: _Made) -> Job:
             "MLFLOW_TRACKING_URI": ready.backend.reachable_uri(server_used),
             "MLFLOW_RUN_ID": made.run.id,
             "MLFLOW_EXPERIMENT_ID": made.run.experiment_id,
+            **({"TRAINER_RESTARTS": str(earlier.restarts)} if earlier else {}),
         },
         secret_environment={**ready.secret_environment, **token},
         labels={
@@ -211,8 +245,9 @@ def _start(ready: _Ready, made: _Made) -> Job:
     )
     job: Job | None = None
     try:
-        client.log_parameters(made.run.id, _masked(ready, ready.plan.parameters))
-        client.upload(made.run, job_launch.archive, "trainer/source.tar.gz")
+        if not earlier:
+            client.log_parameters(made.run.id, _masked(ready, ready.plan.parameters))
+            client.upload(made.run, job_launch.archive, "trainer/source.tar.gz")
         with deferred_signals():
             job = ready.backend.start(ready.plan, job_launch)
     except BaseException as problem:

@@ -35,6 +35,8 @@ class RunRequest:
     memory: str | None = None
     read_only: bool | None = None
     base_image: str | None = None
+    recorded_image: ImagePlan | None = None
+    """Of a run that is taken up again, instead of one of the workspace."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,9 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     for parameter in entry_point.parameters:
         if parameter.dataset:
             _check_dataset(workspace, parameter, values[parameter.name])
-    image = images.plan(workspace, images.spec(workspace, request.image or project.image), request.base_image)
+    image = request.recorded_image or images.plan(
+        workspace, images.spec(workspace, request.image or project.image), request.base_image
+    )
     gpus = _gpus(("all" if image.spec.gpu else "none") if request.gpus is None else request.gpus)
     mounts, seen, data, cache = _places(workspace, request.backend, entry_point, values)
     secret_names = tuple(name for name, value in project.environment if value is None)

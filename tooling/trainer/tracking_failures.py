@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -94,14 +95,22 @@ def refusal(server: Server, response: Answer) -> TrackingError:
             f"The tracking server {server.uri} refuses {who} ({status}).",
             "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in secrets.env.",
         )
-    if status == 404 and "application/json" in response.headers.get("Content-Type", ""):
-        said = response.json()
-        if isinstance(said, dict) and said.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
-            return NotThere(
-                f"The tracking server {server.uri} does not have it: {said.get('message', text)}",
-                "It was deleted there, or this is another server than the run's.",
-            )
+    if status == 404 and (missing := _missing(response.text)):
+        return NotThere(
+            f"The tracking server {server.uri} does not have it: {missing}",
+            "It was deleted there, or this is another server than the run's.",
+        )
     return TrackingError(
         f"The tracking server {server.uri} answered {status}: {text or response.reason}",
         "See the server's log." if status >= 500 else "Check that this is an MLflow tracking server.",
     )
+
+
+def _missing(text: str) -> str | None:
+    """What MLflow itself says that it does not have; a router's 404 says nothing of it."""
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return None
+    is_ours = isinstance(said, dict) and said.get("error_code") == "RESOURCE_DOES_NOT_EXIST"
+    return str(said.get("message", "")) if is_ours else None

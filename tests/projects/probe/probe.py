@@ -1,6 +1,7 @@
 """A training script that behaves, or misbehaves, as it is told."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,26 @@ match mode:
 
         with mlflow.start_run():
             mlflow.log_metric("answer", 42)
+    case "epochs":
+        import mlflow
+
+        state = Path(os.environ["TRAINER_CACHE_DIR"]) / "checkpoints" / os.environ["MLFLOW_RUN_ID"] / "state"
+        state.parent.mkdir(parents=True, exist_ok=True)
+        with mlflow.start_run():
+            epoch = int(state.read_text()) if state.exists() else 0
+            print("going on after epoch", epoch)
+            while epoch < 4:
+                if state.exists():  # again, as the same point
+                    mlflow.log_metric("epoch", epoch, step=epoch, timestamp=int(state.stat().st_mtime * 1000))
+                epoch += 1
+                (state.parent / "state.tmp").write_text(str(epoch))
+                (state.parent / "state.tmp").replace(state)
+                mlflow.log_metric("epoch", epoch, step=epoch, timestamp=int(state.stat().st_mtime * 1000))
+                print("epoch", epoch, flush=True)
+                if epoch == 2 and "TRAINER_RESTARTS" not in os.environ:
+                    print("ready", flush=True)
+                    time.sleep(300)
+        shutil.rmtree(state.parent)
     case "exit":
         sys.exit(3)
     case "signal":

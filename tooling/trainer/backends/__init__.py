@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Protocol
 
 from trainer.endpoint import Network, Server
-from trainer.errors import BadInput
+from trainer.errors import BadInput, ImageError
 from trainer.images import ImagePlan
 from trainer.parameters import nearest
 from trainer.plan import RunPlan
 from trainer.server import Bridge
 from trainer.workspace import Workspace
 
+# Of the cache, what a training keeps of a run to go on from: places.cache() / "checkpoints" / RUN_ID.
+CHECKPOINTS = "checkpoints"
 BACKENDS = ("docker", "local")
 
 
@@ -92,6 +94,12 @@ class Backend(Protocol):
     def prepare(self, image: ImagePlan, report: Callable[[str], None]) -> str:
         """See to it that the image is there and return its identity; `report` gets the build's lines."""
 
+    def recall(self, image: ImagePlan, image_id: str) -> None:
+        """Raise `ImageError` unless the image is here as `prepare` returned its identity once."""
+
+    def has_checkpoints(self, plan: RunPlan, run_id: str) -> bool:
+        """Whether a training of that run left something in checkpoints/RUN_ID of its cache."""
+
     def preflight(self, plan: RunPlan) -> None:
         """Raise, before the run exists, where the GPUs do not suit the image that `prepare` got ready."""
 
@@ -116,6 +124,14 @@ def read_result(text: str) -> tuple[int, int | None] | None:
 def shell_variables(variables: Mapping[str, str]) -> str:
     """Variables as a file that `sh` reads, whatever characters the values have."""
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
+
+
+def image_gone(image: ImagePlan) -> ImageError:
+    """The image that a run was made in is not here, or was built anew since."""
+    return ImageError(
+        f"The image of the run, {image.tag}, is not here any more as it was.",
+        "A run goes on in its own image only. Start a new one: trainer run PROJECT",
+    )
 
 
 def named(name: str, workspace: Workspace) -> Backend:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypedDict, cast
 from urllib.parse import urlsplit
 
 from trainer import build, disk, engine, gpu, process, reach
-from trainer.backends import End, Job, Launch, read_result, shell_variables
+from trainer.backends import CHECKPOINTS, End, Job, Launch, image_gone, read_result, shell_variables
 from trainer.container import device_requests, run, start_failure
 from trainer.endpoint import CONTAINER_HOST, Network, Server
 from trainer.errors import BadInput, EngineError, GpuError, TrackingError
@@ -201,6 +201,22 @@ class DockerBackend:
         seen = replace(server, uri=self.reachable_uri(server))
         reach.check(self._workspace, self.client, image_id, seen,
                     network=network(server.network), environment=plan.environment)  # fmt: skip
+
+    def recall(self, image: ImagePlan, image_id: str) -> None:
+        """The image by its id; its tag is given back to it if it was lost or names another one now."""
+        if build.image_id(self.client, image_id) is None:
+            raise image_gone(image)
+        if build.image_id(self.client, image.tag) != image_id:
+            with engine.failures():
+                repository, _, tag = image.tag.partition(":")
+                self.client.api.tag(image_id, repository, tag)
+
+    def has_checkpoints(self, plan: RunPlan, run_id: str) -> bool:
+        """Looks into the cache's volume with a container of the run's image."""
+        cache = next(mount for mount in plan.mounts if mount.kind == "volume")
+        place = f"{cache.target}/{CHECKPOINTS}/{run_id}"
+        asking = ["find", place, "-type", "f", "!", "-name", "*.tmp", "!", "-name", "unfinished-*"]
+        return bool(run(self.client, plan.image.tag, asking, mounts=[cache]).out.strip())
 
     def preflight(self, plan: RunPlan) -> None:
         """Compare the GPUs that a container of the image gets with what the image was built for."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from trainer import disk, gpu, images, locks, process
-from trainer.backends import End, Job, Launch, read_result, shell_variables
+from trainer.backends import CHECKPOINTS, End, Job, Launch, image_gone, read_result, shell_variables
 from trainer.endpoint import Server
 from trainer.errors import BadInput, ImageError
 from trainer.images import ImagePlan
@@ -135,6 +135,20 @@ class LocalBackend:
 
     def reach(self, plan: RunPlan, image_id: str, server: Server) -> None:
         """A process of this machine reaches what this one has reached."""
+
+    def recall(self, image: ImagePlan, image_id: str) -> None:
+        """The environment by the name of its folder."""
+        place = self._environment(image)
+        if place.name != image_id or not (place / "trainer-complete").exists():
+            raise image_gone(image)
+
+    def has_checkpoints(self, plan: RunPlan, run_id: str) -> bool:
+        """Looks into the workspace's cache."""
+        place = Path(plan.environment["TRAINER_CACHE_DIR"]) / CHECKPOINTS / run_id
+        return any(
+            path.is_file() and path.suffix != ".tmp" and not path.name.startswith("unfinished-")
+            for path in place.rglob("*")
+        )
 
     def preflight(self, plan: RunPlan) -> None:
         """Compare this machine's GPUs with what the environment's frameworks were built for."""

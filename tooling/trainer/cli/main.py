@@ -24,6 +24,7 @@ from trainer.cli.layers import layers
 from trainer.cli.logs import logs
 from trainer.cli.ps import ps
 from trainer.cli.reconcile import reconcile
+from trainer.cli.resume import resume
 from trainer.cli.run import run
 from trainer.cli.server import server, ui
 from trainer.cli.stop import stop
@@ -49,7 +50,7 @@ def cli() -> None:
 
 for command in (run, build_image, images, data, layers, server, ui, doctor, reconcile, completion):
     cli.add_command(command)
-for command in (ps, logs, attach, stop):  # runs that exist
+for command in (ps, logs, attach, stop, resume):  # runs that exist
     cli.add_command(command)
 
 

@@ -37,7 +37,7 @@ class Progress:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Leave a clean line. Waits for a reader that is slow, unless the command was stopped."""
-        self._stop()
+        self.stop()
         if not self._at_line_start:
             self._write(b"\n")
         self._output.close(wait=kind is None or issubclass(kind, Exception))
@@ -57,7 +57,7 @@ class Progress:
 
     def started(self, run: Run) -> None:
         """The run exists."""
-        self._stop()
+        self.stop()
         _tell(f"{style('Run', bold=True)} {run.name} ({run.id})")
         _tell(style(run.url, fg="blue", underline=True))
 
@@ -78,7 +78,8 @@ class Progress:
             self._status.start()
         self._status.update(text)
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Take the live line away; a result follows."""
         if self._status is not None:
             self._status.stop()
             self._status = None

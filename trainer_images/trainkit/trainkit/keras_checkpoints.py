@@ -70,6 +70,13 @@ class Checkpoints:
             if file not in needed:
                 file.unlink()
 
+    def saved_ms(self) -> int:
+        """When the last epoch was kept, in milliseconds since 1970: the time of its metrics.
+
+        Logged again with the same time, they are the same points, and a tracking server stores those once.
+        """
+        return (self.folder / "state.json").stat().st_mtime_ns // 1_000_000
+
     def restore(self, model: "keras.Model", epoch: int) -> None:
         """Give a compiled model the weights and the state of the optimizer that it had after that epoch."""
         model.optimizer.build(model.trainable_variables)

@@ -124,12 +124,15 @@ def train(model: keras.Model, training: Samples, validation: Samples, schedule: 
     if history.epochs:
         print(f"{schedule.phase}: going on after epoch {history.last}, from a checkpoint", flush=True)
         kept.restore(model, history.last)
+        # It may have been killed after it was kept and before it was logged.
+        mlflow.log_metrics(history.epochs[-1], step=history.last, timestamp=kept.saved_ms())
     while len(history.epochs) < schedule.epochs and not history.stalled(schedule.patience):
         epoch = history.last + 1
         values = _one_epoch(model, training, validation, schedule, epoch)
-        _report(values, epoch, schedule)
         history.epochs.append(values)
         kept.save(model, history)
+        mlflow.log_metrics(values, step=epoch, timestamp=kept.saved_ms())
+        _print(values, epoch, schedule)
     if history.stalled(schedule.patience):
         print(f"stopped: no lower val_loss since epoch {history.best}", flush=True)
     if history.best != history.last:
@@ -253,8 +256,7 @@ def _seed_layers(model: keras.Model, seed: int, epoch: int) -> None:
         state.assign(words.astype(state.dtype))
 
 
-def _report(values: Epoch, epoch: int, schedule: Schedule) -> None:
-    mlflow.log_metrics(values, step=epoch)
+def _print(values: Epoch, epoch: int, schedule: Schedule) -> None:
     shown = ("loss", "accuracy", "val_loss", "val_accuracy")
     numbers = "  ".join(f"{name} {values[name]:.3f}" for name in shown)
     last = schedule.first + schedule.epochs - 1

@@ -12,3 +12,8 @@ def dataset(name: str) -> Path:
 def cache() -> Path:
     """A folder that outlives the run. Whatever is in it can be made again, and may be gone the next time."""
     return Path(os.environ.get("TRAINER_CACHE_DIR", ".trainer/cache"))
+
+
+def restarts() -> int:
+    """How many times this run was resumed; 0 for a run that was not."""
+    return int(os.environ.get("TRAINER_RESTARTS", "0"))

@@ -11,6 +11,8 @@ from pathlib import Path
 import mlflow
 from mlflow.entities import Metric
 
+from trainkit import places
+
 _SAMPLE_S = 1.0
 # Longer than logging takes, shorter than MLflow's client tries to reach a server that is gone.
 _PATIENCE_S = 10.0
@@ -31,7 +33,10 @@ def system_metrics(seconds: float = 10.0) -> Iterator[None]:
         raise RuntimeError("system_metrics() is used inside of mlflow.start_run()")
     stop = threading.Event()
     thread = threading.Thread(
-        target=_sample_and_log, args=(run.info.run_id, stop, seconds), name="system_metrics", daemon=True
+        target=_sample_and_log,
+        args=(run.info.run_id, run.info.start_time, stop, seconds),
+        name="system_metrics",
+        daemon=True,
     )
     thread.start()
     try:
@@ -106,7 +111,7 @@ class _Sampler:
     hold up the end of a run for minutes when the server is gone.
     """
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, started_ms: int) -> None:
         # No GPU is no news, and what a GPU does not tell would be said again every second.
         logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor  # needs psutil
@@ -115,7 +120,8 @@ class _Sampler:
         self._machine = SystemMetricsMonitor(run_id)
         self._container = ContainerMemory()
         self._client = mlflow.MlflowClient()
-        self._step = 0
+        # A resumed run goes on above the steps it has: there are fewer of them than seconds have passed.
+        self._step = int(time.time() - started_ms / 1000) if places.restarts() else 0
         self._warned = False
 
     def run(self, stop: threading.Event, seconds: float) -> None:
@@ -151,9 +157,9 @@ class _Sampler:
             self._warned = True
 
 
-def _sample_and_log(run_id: str, stop: threading.Event, seconds: float) -> None:
+def _sample_and_log(run_id: str, started_ms: int, stop: threading.Event, seconds: float) -> None:
     try:
-        sampler = _Sampler(run_id)
+        sampler = _Sampler(run_id, started_ms)
     except Exception as problem:  # noqa: BLE001 (as above)
         print(f"Warning: there are no system metrics: {problem}", flush=True)
         return

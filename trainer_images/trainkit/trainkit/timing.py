@@ -6,15 +6,18 @@ from contextlib import contextmanager
 
 import mlflow
 
+from trainkit import places
+
 
 @contextmanager
 def timed(step: str) -> Iterator[None]:
     """Time the block, print its line, and log the metric `seconds_<step>` to the active MLflow run.
 
-    A block that raises is neither printed nor logged: half a step has no comparable time.
+    A resumed run has a point for each of its starts. A block that raises is neither printed nor logged: half
+    a step has no comparable time.
     """
     start = time.perf_counter()
     yield
     seconds = time.perf_counter() - start
     print(f"{step:<10} {seconds:7.2f} s", flush=True)
-    mlflow.log_metric(f"seconds_{step}", seconds)
+    mlflow.log_metric(f"seconds_{step}", seconds, step=places.restarts())

@@ -20,6 +20,8 @@ from trainkit.torch_data import Samples
 from trainkit.torch_model import CLASSIFICATION, Model
 
 Epoch = dict[str, float]
+Report = Callable[[int, Epoch, int], None]
+"""Takes the number of an epoch, its metrics, and when it was kept, in milliseconds since 1970."""
 _STATE = "state.pt"
 
 
@@ -75,19 +77,22 @@ def fit(
     train: Samples,
     validation: Samples,
     settings: Settings,
-    report: Callable[[int, Epoch], None],
+    report: Report,
     checkpoints: Path,
 ) -> Progress:
     """Train the model and leave it with the weights of its best epoch; `report` gets each epoch's metrics.
 
     After each epoch everything is in `checkpoints`; a run that finds its own goes on from there as if nothing
-    had happened. Raises `InputError` when the loss is no number any more.
+    had happened. It reports the last epoch there again, with the same time: a tracking server stores points
+    that are the same once, and the run may have been killed before it reported it. Raises `InputError` when
+    the loss is no number any more.
     """
     device = next(model.parameters()).device
     optimizer = _optimizer(model, settings)
     progress = _resume(checkpoints, model, optimizer)
     if progress.history:
         print(f"Goes on after epoch {len(progress.history)}", flush=True)
+        report(len(progress.history), progress.history[-1], _kept_ms(checkpoints))
     for epoch in range(len(progress.history) + 1, settings.epochs + 1):
         if settings.patience and epoch - 1 - progress.best >= settings.patience:
             print(f"No better epoch than {progress.best} in {settings.patience}: stopped", flush=True)
@@ -103,22 +108,22 @@ def fit(
         progress.history.append(values)
         if not progress.best or values["val_loss"] < progress.best_epoch["val_loss"]:
             progress.best, progress.best_weights = epoch, deepcopy(_on_cpu(model))
-        report(epoch, values)
         _keep(checkpoints, model, optimizer, progress)
+        report(epoch, values, _kept_ms(checkpoints))
     model.load_state_dict(progress.best_weights)
     return progress
 
 
-def log_epoch(epochs: int) -> Callable[[int, Epoch], None]:
+def log_epoch(epochs: int) -> Report:
     """A `report` for `fit`: one printed line and the metrics in the active MLflow run."""
 
-    def report(epoch: int, values: Epoch) -> None:
+    def report(epoch: int, values: Epoch, kept_ms: int) -> None:
         shown = "  ".join(f"{name} {value:.4f}" for name, value in values.items() if name != "seconds_epoch")
         print(
             f"epoch {epoch:>{len(str(epochs))}}/{epochs}  {shown}  {values['seconds_epoch']:.2f} s",
             flush=True,
         )
-        mlflow.log_metrics(values, step=epoch)
+        mlflow.log_metrics(values, step=epoch, timestamp=kept_ms)
 
     return report
 
@@ -224,6 +229,10 @@ def _keep(folder: Path, model: Model, optimizer: torch.optim.Optimizer, progress
         unfinished,
     )
     unfinished.replace(folder / _STATE)
+
+
+def _kept_ms(folder: Path) -> int:
+    return (folder / _STATE).stat().st_mtime_ns // 1_000_000
 
 
 def _resume(folder: Path, model: Model, optimizer: torch.optim.Optimizer) -> Progress:

@@ -1,0 +1,47 @@
+"""`trainer resume`: let a run that was cut off go on."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from trainer.cli import screen
+from trainer.cli.context import pass_workspace
+from trainer.cli.run import print_result
+from trainer.cli.run_argument import run_argument
+from trainer.workspace import Workspace
+
+
+@click.command(epilog="Example: trainer resume @last")
+@run_argument()
+@click.option("--from-scratch", is_flag=True, help="Begin anew in the same run where it left no checkpoint.")
+@click.option("--detach", is_flag=True, help="Return when the run has started.")
+@click.option("--dry-run", is_flag=True, help="Say what it would go on from; start nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; all else goes to stderr.")
+@pass_workspace
+def resume(
+    workspace: Workspace, said: str, from_scratch: bool, detach: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Let RUN go on from its last checkpoint, after a kill, a lack of memory or a reboot, as the same run.
+
+    RUN is the beginning of a run's id, its name, or @last. It gets the code, the image and the parameters
+    that it had; what cannot be had is said before anything starts.
+    """
+    from trainer import naming
+    from trainer import resume as use_case
+
+    record = naming.resolve(workspace, said)
+    with (
+        screen.Progress(sys.stderr.buffer if as_json else None) as progress,
+        use_case.prepared(workspace, record, progress, from_scratch=from_scratch) as ready,
+    ):
+        if dry_run:
+            start = "its last checkpoint" if ready.from_checkpoint else "the beginning"
+            progress.stop()
+            click.echo(f"{ready.earlier.run.name} would go on from {start}, in {ready.plan.image.tag}.")
+            return
+        result = use_case.resume(workspace, ready, progress, detach=detach)
+    print_result(result, as_json)
+    if result.error:
+        raise result.error

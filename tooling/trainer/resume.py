@@ -1,0 +1,185 @@
+"""Taking up a run that was cut off: the same MLflow run goes on from its last checkpoint.
+
+It gets what it had: the code that was stored with it, its image by the engine's id, its parameters. What of
+that cannot be had is an error before anything runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from trainkit import image_folder
+
+from trainer import attach, backends, images, plan, projects, reconcile, secrets
+from trainer.errors import BadInput, NotThere
+from trainer.launch import Earlier, Result, Screen, launch
+from trainer.plan import RunPlan, RunRequest
+from trainer.projects import Project
+from trainer.records import Record
+from trainer.secrets import Masker
+from trainer.tracking import Client, Run
+from trainer.workspace import Workspace
+
+_MASKED = "***"
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """A run that can go on: its plan, and whether it does so from a checkpoint or from the beginning."""
+
+    tracking_uri: str
+    plan: RunPlan
+    earlier: Earlier
+    from_checkpoint: bool
+
+
+@contextmanager
+def prepared(
+    workspace: Workspace, record: Record, screen: Screen, *, from_scratch: bool = False
+) -> Iterator[Resumption]:
+    """Within: everything is there for the run to go on. Nothing was changed yet.
+
+    Raises `BadInput` for a run that goes on already, has finished, or whose data changed, and for one without
+    a checkpoint unless `from_scratch` is said; `ImageError` where its image is gone.
+    """
+    screen.step("Looking at the run")
+    reconcile.settle(workspace, record.run_id)
+    if attach.is_live(workspace, record):
+        raise BadInput(
+            f"The run {record.name or record.run_id} has not ended.",
+            f"Follow it, or stop it first: trainer attach {record.run_id[:8]}; trainer stop …",
+        )
+    client = reconcile.client_of(workspace, record)
+    run = client.get_run(record.run_id)
+    _refuse(run)
+    workspace.state.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="resume-", dir=workspace.state) as place:
+        folder = Path(place)
+        _download(client, run, "trainer/source.tar.gz", folder / "source.tar.gz")
+        try:
+            _download(client, run, "train.log", folder / "train.log")
+        except BadInput:
+            (folder / "train.log").touch()  # it was cut off before it had one
+        with tarfile.open(folder / "source.tar.gz") as archive:
+            archive.extractall(folder, filter="data")
+        project = replace(projects.load(folder / "code"), name=record.project)
+        planned = plan.make(workspace, _request(workspace, project, run))
+        _compare_command(workspace, planned, run)
+        screen.step("Comparing the data set with the one that the run had")
+        _compare_data(workspace, project, planned, run)
+        screen.step("Looking for the image and for checkpoints")
+        backend = backends.named(planned.backend, workspace)
+        backend.connect()
+        backend.recall(planned.image, run.tags["trainer.image_id"])
+        kept = backend.has_checkpoints(planned, run.id)
+        if not kept and not from_scratch:
+            raise BadInput(
+                f"The run {run.name} left no checkpoint to go on from.",
+                "Start it from the beginning, in the same run: --from-scratch",
+            )
+        restarts = int(run.tags.get("trainer.restarts", "0")) + 1
+        earlier = Earlier(
+            run, folder / "source.tar.gz", folder / "train.log", run.tags["trainer.image_id"], restarts
+        )
+        yield Resumption(client.server.uri, planned, earlier, kept)
+
+
+def resume(workspace: Workspace, ready: Resumption, screen: Screen, *, detach: bool = False) -> Result:
+    """Let the run go on, and end it truthfully. Raises what `launch` raises."""
+    uri = ready.tracking_uri
+    return launch(workspace, ready.plan, screen, tracking_uri=uri, detach=detach, earlier=ready.earlier)
+
+
+def _refuse(run: Run) -> None:
+    if run.status in ("FINISHED", "DELETED"):
+        raise BadInput(
+            f"The run {run.name} is {run.status}: there is nothing to resume.",
+            "A new run is started with: trainer run PROJECT",
+        )
+    if run.status == "RUNNING":
+        raise BadInput(
+            f"The server has the run {run.name} as RUNNING, and it is not on this machine.",
+            "Resume it where it ran, after `trainer reconcile` there.",
+        )
+    if "trainer.image_id" not in run.tags:
+        raise BadInput(
+            f"The run {run.name} was not made by trainer: nothing says what it was made of.",
+            "Only runs of trainer can be resumed.",
+        )
+
+
+def _download(client: Client, run: Run, artifact: str, place: Path) -> None:
+    try:
+        with place.open("wb") as written:
+            for piece in client.download(run, artifact):
+                written.write(piece)
+    except NotThere:
+        raise BadInput(
+            f"The run {run.name} has no artifact {artifact}.",
+            "It never started; start a new one: trainer run",
+        ) from None
+
+
+def _request(workspace: Workspace, project: Project, run: Run) -> RunRequest:
+    tags = run.tags
+    entry_point = project.entry_point(tags["mlflow.project.entryPoint"])
+    declared = {parameter.name for parameter in entry_point.parameters}
+    return RunRequest(
+        project=project,
+        source=tags["mlflow.source.name"],
+        entry_point=entry_point.name,
+        # The script may have logged others of its own.
+        parameters={name: value for name, value in run.parameters.items() if name in declared},
+        run_name=run.name,
+        backend=tags["trainer.backend"],
+        gpus=tags["trainer.gpus"],
+        memory=None if tags["trainer.memory"] == "unlimited" else tags["trainer.memory"],
+        recorded_image=images.recorded(
+            workspace,
+            tags["trainer.image"],
+            tags["trainer.image_digest"],
+            tags["trainer.requirements_digest"],
+        ),
+    )
+
+
+def _compare_command(workspace: Workspace, planned: RunPlan, run: Run) -> None:
+    """A parameter that was masked or cut where it is stored shows here."""
+    masker = Masker(secrets.load(workspace).masked(planned.secret_names))
+    recorded = run.tags["trainer.command"]
+    if masker.text(shlex.join(planned.command)) != recorded or _MASKED in recorded:
+        raise BadInput(
+            f"The command of the run {run.name} cannot be made again from what it recorded: {recorded}",
+            "A secret or a very long text was one of its parameters. Start a new run: trainer run",
+        )
+
+
+def _compare_data(workspace: Workspace, project: Project, planned: RunPlan, run: Run) -> None:
+    """A run that was cut off before it had read its data recorded none: any will do."""
+    for parameter in project.entry_point(planned.entry_point).parameters:
+        name = planned.parameters.get(parameter.name, "")
+        recorded = run.inputs.get(Path(name).name)
+        if not parameter.dataset or "://" in name or recorded is None:
+            continue
+        before, now = recorded.partition("-")[0], _digest(workspace.data / name)
+        if before != now:
+            raise BadInput(
+                f"The data set {name} has changed since the run began: its digest was {before} and is {now}.",
+                "Put it back as it was, or start a new run: trainer run",
+            )
+
+
+def _digest(place: Path) -> str:
+    """As trainkit computes and records it."""
+    if place.is_dir():
+        folder = image_folder.scan(place)
+        return image_folder.folder_digest(folder, image_folder.content_digests(folder))
+    with place.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:8]
