@@ -123,6 +123,8 @@ class Reply:
     body: str = "{}"
     headers: tuple[tuple[str, str], ...] = ()
     delay_s: float = 0
+    content: bytes | None = None
+    """Instead of a body of text."""
 
 
 @dataclass(frozen=True)
@@ -162,17 +164,18 @@ def serving() -> Iterator[HttpServer]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = urlsplit(self.path).path
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            said.asked.append(Asked(self.command, self.path, dict(self.headers.items()), body))
+            sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            said.asked.append(Asked(self.command, self.path, dict(self.headers.items()), sent))
             reply = said.reply(path)
             time.sleep(reply.delay_s)
             with contextlib.suppress(OSError):  # the client may have lost its patience
                 self.send_response(reply.status)
                 for name, value in reply.headers:
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(reply.body.encode())))
+                body = reply.body.encode() if reply.content is None else reply.content
+                self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(reply.body.encode())
+                self.wfile.write(body)
 
         do_POST = do_PUT = do_GET  # noqa: N815 (the names that http.server calls)
 

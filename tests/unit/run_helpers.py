@@ -61,6 +61,12 @@ def artifact(run: Record, path: str) -> str:
     return f"/api/2.0/mlflow-artifacts/artifacts/7/{run.run_id}/artifacts/{path}"
 
 
+def not_there() -> Reply:
+    """How MLflow's server says that it does not have a run or an artifact."""
+    said = json.dumps({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "not there"})
+    return Reply(404, said, (("Content-Type", "application/json"),))
+
+
 def told(server: HttpServer) -> list[object]:
     """What the server was told of runs, without reading calls."""
     return [json.loads(asked.body) for asked in server.asked if asked.method == "POST"]

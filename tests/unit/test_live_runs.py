@@ -13,7 +13,7 @@ from trainer import locks, records
 from trainer.workspace import Workspace
 
 from unit.helpers import Done, HttpServer, Reply
-from unit.run_helpers import API, ID, artifact, knows, live, record, told
+from unit.run_helpers import API, ID, artifact, knows, live, not_there, record, told
 
 Trainer = Callable[..., Done]
 
@@ -136,10 +136,7 @@ def test_logs_of_an_ended_run_come_from_the_server(
     knows(http_server, run)
     trainer("reconcile")
     assert trainer("logs", "@last").out == "stored output\n"
-    missing = json.dumps({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such artifact"})
-    http_server.replies[artifact(run, "train.log")] = [
-        Reply(404, missing, (("Content-Type", "application/json"),))
-    ]
+    http_server.replies[artifact(run, "train.log")] = [not_there()]
     refused = trainer("logs", "@last")
     assert (refused.code, refused.err.splitlines()[0]) == (
         2,

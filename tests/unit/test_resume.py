@@ -1,0 +1,212 @@
+"""What can be resumed, and what is said where it cannot; the journey itself is in tests/faults."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from trainer import code, images, plan, projects, records
+from trainer.workspace import Workspace
+
+from unit.helpers import Done, HttpServer, Reply, put
+from unit.pictures import dataset
+from unit.run_helpers import API, ID, artifact, live, not_there, record, told
+
+Trainer = Callable[..., Done]
+MLPROJECT = """\
+name: demo
+docker_env: {image: trainer/small}
+entry_points:
+  main:
+    parameters:
+      data: {type: string, default: skin, dataset: true}
+      epochs: {type: int, default: 3}
+      note: {type: string, default: none}
+    command: python train.py {data} {epochs} {note}
+"""
+
+
+@pytest.fixture
+def offer(workspace: Workspace, http_server: HttpServer) -> Callable[..., None]:
+    """Let the server have an ended run of the local backend, its environment and its data be here."""
+    put(workspace.projects / "demo" / "MLproject", MLPROJECT)
+    dataset(workspace.data / "skin", {"a": 2, "b": 2})
+    image = images.plan(workspace, images.spec(workspace, "small"))
+    place = f"small-{image.digest[:12]}-py{sys.version_info.major}.{sys.version_info.minor}"
+    put(workspace.state / "environments" / place / "trainer-complete")
+    archive = workspace.state / "source.tar.gz"
+    code.pack(workspace.projects / "demo", archive)
+
+    def make(status: str = "FAILED", *, digest: str | None = None, without: str = "", **tags: str) -> None:
+        said = {
+            "mlflow.source.name": "train_code/demo",
+            "mlflow.project.entryPoint": "main",
+            "trainer.backend": "local",
+            "trainer.command": "python train.py skin 7 none",
+            "trainer.image": image.tag,
+            "trainer.image_digest": image.digest,
+            "trainer.requirements_digest": image.requirements_digest,
+            "trainer.image_id": place,
+            "trainer.gpus": "none",
+            "trainer.memory": "unlimited",
+        } | {key.replace("__", "."): value for key, value in tags.items()}
+        said.pop(without, None)
+        run = {
+            "info": {
+                "run_id": ID,
+                "experiment_id": "7",
+                "run_name": "brave-hen",
+                "status": status,
+                "artifact_uri": f"mlflow-artifacts:/7/{ID}/artifacts",
+            },
+            "data": {
+                "tags": [{"key": key, "value": value} for key, value in said.items()],
+                "params": [{"key": "epochs", "value": "7"}, {"key": "of_the_script", "value": "1"}],
+            },
+            "inputs": {
+                "dataset_inputs": [{"dataset": {"name": "skin", "digest": f"{digest}-train"}}]
+                if digest
+                else []
+            },
+        }
+        http_server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": run}))]
+        http_server.replies[artifact(record(http_server), "trainer/source.tar.gz")] = [
+            Reply(content=archive.read_bytes())
+        ]
+
+    live(workspace, record(http_server))
+    records.remove(workspace, ID)
+    http_server.replies[artifact(record(http_server), "train.log")] = [not_there()]
+    make()
+    return make
+
+
+def checkpoint(workspace: Workspace, name: str = "head/state.json") -> Path:
+    return put(workspace.state / "cache" / "checkpoints" / ID / name)
+
+
+Offer = Callable[..., None]
+
+
+def test_a_run_with_a_checkpoint_goes_on_with_what_it_had(
+    workspace: Workspace, trainer: Trainer, offer: Offer
+) -> None:
+    offer(digest=_digest(workspace))
+    checkpoint(workspace)
+    shown = trainer("resume", "@last", "--dry-run")
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.out.startswith("brave-hen would go on from its last checkpoint, in trainer/small:")
+    assert list(workspace.state.glob("resume-*")) == []
+
+
+@pytest.mark.usefixtures("offer")
+@pytest.mark.parametrize("name", [None, "unfinished-1.weights.h5", "state.pt.tmp"])
+def test_without_a_checkpoint_it_begins_anew_only_if_told(
+    workspace: Workspace, trainer: Trainer, name: str | None
+) -> None:
+    if name:
+        checkpoint(workspace, name)
+    refused = trainer("resume", "@last", "--dry-run")
+    assert (refused.code, refused.err) == (
+        2,
+        "Error: The run brave-hen left no checkpoint to go on from.\n"
+        "Hint:  Start it from the beginning, in the same run: --from-scratch\n",
+    )
+    assert "would go on from the beginning" in trainer("resume", "@last", "--dry-run", "--from-scratch").out
+
+
+def _digest(workspace: Workspace) -> str:
+    from trainkit import image_folder
+
+    folder = image_folder.scan(workspace.data / "skin")
+    return image_folder.folder_digest(folder, image_folder.content_digests(folder))
+
+
+def test_data_that_changed_is_said(workspace: Workspace, trainer: Trainer, offer: Offer) -> None:
+    before = _digest(workspace)
+    offer(digest=before)
+    checkpoint(workspace)
+    picture = next(path for path in sorted((workspace.data / "skin").rglob("*")) if path.is_file())
+    picture.write_bytes(picture.read_bytes() + b"x")
+    refused = trainer("resume", "@last")
+    assert refused.code == 2
+    assert refused.err.splitlines()[0] == (
+        "Error: The data set skin has changed since the run began: "
+        f"its digest was {before} and is {_digest(workspace)}."
+    )
+
+
+def test_data_that_is_gone_is_said(workspace: Workspace, trainer: Trainer, offer: Offer) -> None:
+    offer(digest=_digest(workspace))
+    shutil.rmtree(workspace.data / "skin")
+    refused = trainer("resume", "@last")
+    assert refused.code == 2
+    assert "--data names skin, which is not in" in refused.err
+
+
+@pytest.mark.usefixtures("offer")
+def test_an_image_that_is_gone_is_said(workspace: Workspace, trainer: Trainer) -> None:
+    checkpoint(workspace)
+    shutil.rmtree(workspace.state / "environments")
+    refused = trainer("resume", "@last")
+    assert refused.code == 83
+    assert "Error: The image of the run, trainer/small:" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("status", "changes", "message"),
+    [
+        ("FINISHED", {}, "The run brave-hen is FINISHED: there is nothing to resume."),
+        ("RUNNING", {}, "The server has the run brave-hen as RUNNING, and it is not on this machine."),
+        ("FAILED", {"without": "trainer.image_id"}, "The run brave-hen was not made by trainer"),
+        (
+            "FAILED",
+            {"trainer__command": "python train.py skin 7 ***"},
+            "The command of the run brave-hen cannot be made again from what it recorded",
+        ),
+    ],
+)
+def test_what_cannot_be_resumed(
+    trainer: Trainer,
+    http_server: HttpServer,
+    offer: Offer,
+    status: str,
+    changes: dict[str, str],
+    message: str,
+) -> None:
+    offer(status, **changes)
+    refused = trainer("resume", "@last")
+    assert (refused.code, refused.err.splitlines()[0].startswith(f"Error: {message}")) == (2, True)
+    assert told(http_server) == []
+
+
+@pytest.mark.usefixtures("offer")
+def test_a_run_that_goes_on_is_not_resumed(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    live(workspace, record(http_server))
+    refused = trainer("resume", "@last")
+    assert (refused.code, refused.err.splitlines()[0]) == (2, "Error: The run brave-hen has not ended.")
+    assert told(http_server) == []
+
+
+@pytest.mark.usefixtures("offer")
+def test_a_run_without_its_code_is_not_resumed(trainer: Trainer, http_server: HttpServer) -> None:
+    http_server.replies[artifact(record(http_server), "trainer/source.tar.gz")] = [not_there()]
+    refused = trainer("resume", "@last")
+    assert (refused.code, refused.err.splitlines()[0]) == (
+        2,
+        "Error: The run brave-hen has no artifact trainer/source.tar.gz.",
+    )
+
+
+def test_the_recorded_image_is_planned_though_the_workspace_has_another(workspace: Workspace) -> None:
+    recorded = images.recorded(workspace, "trainer/small:0123456789ab", "0123456789ab" + "0" * 52, "ff")
+    project = projects.load(workspace.projects / "demo")
+    made = plan.make(workspace, plan.RunRequest(project, "train_code/demo", recorded_image=recorded))
+    assert made.image.tag == "trainer/small:0123456789ab"
+    gone = images.recorded(workspace, "trainer/gone:0123456789ab", "0123456789ab" + "0" * 52, "ff")
+    assert gone.tag == "trainer/gone:0123456789ab"
+    assert gone.spec.folder.name == "gone"
