@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from trainer import engine
+from trainer.records import Record
 
 if TYPE_CHECKING:
     import docker
@@ -21,11 +22,10 @@ class RunContainer:
 
     run_id: str
     workspace: str
-    host: str
-    tracking_uri: str
-    image: str
+    record: Record
+    """What would be written down about the run; of its labels."""
+    image_id: str
     running: bool
-    created: float
     memory: int | None = None
     cpus: float | None = None
 
@@ -41,17 +41,21 @@ def of_runs(*, usage: bool = True) -> list[RunContainer]:
 def _seen(client: docker.DockerClient, container: Container, *, usage: bool) -> RunContainer:
     labels, running = container.labels, container.attrs["State"]["Status"] in ("running", "paused")
     memory, cpus = _usage(client, container) if running and usage else (None, None)
-    return RunContainer(
+    record = Record(
         run_id=labels["trainer.run_id"],
-        workspace=labels.get("trainer.workspace", ""),
-        host=labels.get("trainer.host", ""),
+        project=labels.get("trainer.project", ""),
+        backend="docker",
         tracking_uri=labels.get("trainer.tracking_uri", ""),
+        own_server=labels.get("trainer.own_server") == "true",
+        secret_names=tuple(filter(None, labels.get("trainer.secret_names", "").split(","))),
+        name=labels.get("trainer.run_name", ""),
         image=container.attrs["Config"]["Image"],
-        running=running,
-        created=_time(container.attrs["Created"]),
-        memory=memory,
-        cpus=cpus,
+        host=labels.get("trainer.host", ""),
+        started=_time(container.attrs["Created"]),
     )
+    workspace = labels.get("trainer.workspace", "")
+    image_id = container.attrs["Image"]
+    return RunContainer(record.run_id, workspace, record, image_id, running, memory, cpus)
 
 
 def _usage(client: docker.DockerClient, container: Container) -> tuple[int | None, float | None]:

@@ -239,6 +239,11 @@ def _start(ready: _Ready, made: _Made, earlier: Earlier | None = None) -> Job:
             "trainer.workspace": server.identity(ready.workspace),
             "trainer.host": socket.gethostname(),
             "trainer.tracking_uri": server_used.uri,
+            # And what else it takes to end the run where its record was lost.
+            "trainer.own_server": str(ready.own_server).lower(),
+            "trainer.project": ready.plan.project,
+            "trainer.run_name": made.run.name,
+            "trainer.secret_names": ",".join(ready.plan.secret_names),
         },
         credentials=(server_used.username, server_used.password or "") if server_used.username else None,
         network=server_used.network,

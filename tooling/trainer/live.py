@@ -70,9 +70,5 @@ def _look(
 
 
 def _stranger(container: RunContainer) -> Live:
-    record = Record(
-        container.run_id, "", "docker", container.tracking_uri, False,
-        image=container.image, host=container.host, started=container.created,
-    )  # fmt: skip
     state = "running" if container.running else "ended"
-    return Live(record, state, "another workspace", container.memory, container.cpus)
+    return Live(container.record, state, "another workspace", container.memory, container.cpus)

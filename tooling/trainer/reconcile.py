@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,8 +13,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from trainer import backends, ending, records, secrets, server, server_container
-from trainer.backends import Job
+from trainer import backends, containers, ending, records, secrets, server, server_container
+from trainer.backends import End, Job
 from trainer.endpoint import configured
 from trainer.errors import BadInput, TrainerError
 from trainer.records import Record
@@ -43,6 +44,8 @@ def reconcile(workspace: Workspace) -> Iterator[Finding]:
     A second call changes nothing, and neither does an engine or a server that cannot be reached.
     """
     _sweep(workspace)
+    with contextlib.suppress(TrainerError):
+        _adopt(workspace)
     for record in records.live(workspace):
         if not record.is_here:
             yield Finding(record, "ELSEWHERE")
@@ -161,6 +164,23 @@ def _settle(workspace: Workspace, record: Record, *, wait: bool) -> str:
         ending.close(client, run, job, folder, masker, verdict)
     records.remove(workspace, record.run_id)
     return "DELETED" if run.status == "DELETED" else verdict.status
+
+
+def _adopt(workspace: Workspace) -> None:
+    """Write down the runs of this workspace whose record was lost; their containers know enough."""
+    ours = server.identity(workspace)
+    for container in containers.of_runs(usage=False):
+        run = container.record
+        is_known = records.folder(workspace, run.run_id).exists()
+        if is_known or container.workspace != ours or not run.is_here:
+            continue
+        if job_of(workspace, run).end() == End(None):
+            continue  # ended in between, or never started
+        prepared = records.new_folder(workspace)
+        try:
+            os.close(records.write(workspace, prepared, run)[1])
+        except OSError:  # another process has just done so
+            shutil.rmtree(prepared, ignore_errors=True)
 
 
 def _sweep(workspace: Workspace) -> None:

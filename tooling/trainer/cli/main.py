@@ -19,6 +19,7 @@ from trainer.cli.completion import completion
 from trainer.cli.context import choose_workspace
 from trainer.cli.data import data
 from trainer.cli.doctor import doctor
+from trainer.cli.gc import gc
 from trainer.cli.images import build_image, images
 from trainer.cli.layers import layers
 from trainer.cli.logs import logs
@@ -50,7 +51,7 @@ def cli() -> None:
 
 for command in (run, build_image, images, data, layers, server, ui, doctor, reconcile, completion):
     cli.add_command(command)
-for command in (ps, logs, attach, stop, resume):  # runs that exist
+for command in (ps, logs, attach, stop, resume, gc):  # runs that exist
     cli.add_command(command)
 
 

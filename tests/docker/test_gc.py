@@ -1,0 +1,53 @@
+"""`trainer gc` with a real engine, in a workspace whose only images are small ones of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import docker
+from docker.errors import NotFound
+from trainer import server, workspace
+
+
+def gc(root: Path, *arguments: str) -> list[str]:
+    """The kinds and names of what goes."""
+    done = subprocess.run(
+        [sys.executable, "-m", "trainer", "gc", "--json", *arguments],
+        cwd=root, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [f"{one['kind']} {one['name']}" for one in json.loads(done.stdout)]
+
+
+def build(root: Path, name: str) -> None:
+    command = [sys.executable, "-m", "trainer", "build-image", name]
+    subprocess.run(command, cwd=root, capture_output=True, check=True)
+
+
+def test_images_of_earlier_inputs_go_but_not_todays_nor_one_that_a_container_has(
+    small: Path, client: docker.DockerClient
+) -> None:
+    build(small, "test-parent")
+    (before,) = [tag for tag in client.images.get("trainer/test-parent:latest").tags if "latest" not in tag]
+    assert gc(small, "--dry-run") == []
+    lock = small / "trainer_images" / "test-parent" / "requirements.txt"
+    lock.write_text(lock.read_text() + "\n# changed\n")
+    build(small, "test-parent")
+    # What a launcher leaves that is killed before it starts the container it made.
+    ours = {"trainer.run_id": "r1", "trainer.host": socket.gethostname(),
+            "trainer.workspace": server.identity(workspace.find(small))}  # fmt: skip
+    made = client.containers.create(before, ["true"], name="trainer-r1", labels=ours)
+    try:
+        assert gc(small, "--yes") == ["container trainer-r1"]
+    finally:
+        with contextlib.suppress(NotFound):
+            made.remove(force=True)
+    assert gc(small, "--dry-run") == [f"image {before}"]
+    assert client.images.get(before)
+    assert gc(small, "--yes") == [f"image {before}"]
+    assert before not in [tag for image in client.images.list() for tag in image.tags]
+    assert gc(small, "--yes") == []

@@ -1,0 +1,131 @@
+"""What goes without an engine; containers, images and the volume are in tests/docker/test_gc.py."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from trainer import images, locks, records
+from trainer.workspace import Workspace
+
+from unit.helpers import Done, HttpServer, put
+from unit.run_helpers import API, ID, knows, live, not_there, record
+
+Trainer = Callable[..., Done]
+NO_ENGINE = "Its containers, images and cache were not looked at.\n"
+
+
+def old(path: Path, days: float) -> Path:
+    then = time.time() - days * 86400
+    os.utime(path, (then, then))
+    return path
+
+
+def gone(trainer: Trainer, *arguments: str) -> list[str]:
+    """The last parts of the names of what goes."""
+    done = trainer("gc", "--json", *arguments)
+    assert done.code == 0
+    assert done.err.startswith("No Docker engine answers")
+    return [Path(one["name"]).name for one in json.loads(done.out)]
+
+
+@pytest.fixture
+def folders(workspace: Workspace) -> Path:
+    """Beginnings of launches, clones and resumptions, old and new ones."""
+    state = workspace.state
+    for name in ("runs/torn-old", "runs/new-young", "resume-old", "source-old", "source-young"):
+        put(state / name / "file", "12345")
+        old(state / name, 0 if name.endswith("young") else 1)
+    return state
+
+
+def test_what_killed_launches_left_goes_and_what_is_being_made_stays(folders: Path, trainer: Trainer) -> None:
+    names = ["resume-old", "torn-old", "source-old"]
+    assert gone(trainer, "--dry-run") == names
+    assert (folders / "runs" / "torn-old").exists()
+    done = trainer("gc", "--yes")
+    assert done.out.endswith("Removed 3 of 3, 0.0 MB.\n")
+    assert sorted(path.name for path in folders.glob("*-*")) == ["source-young"]
+    assert [path.name for path in (folders / "runs").iterdir()] == ["new-young"]
+    again = trainer("gc", "--yes")
+    assert (again.code, again.out) == (0, "Nothing to remove.\n")
+
+
+@pytest.mark.usefixtures("folders")
+def test_nothing_goes_unasked(workspace: Workspace, trainer: Trainer) -> None:
+    refused = trainer("gc")
+    assert (refused.code, refused.err.splitlines()[1:]) == (
+        2,
+        ["Error: Nothing was removed: nobody can be asked here.", "Hint:  trainer gc --yes"],
+    )
+    assert (workspace.state / "runs" / "torn-old").exists()
+
+
+def test_old_logs_of_builds_go(workspace: Workspace, trainer: Trainer) -> None:
+    old(put(workspace.state / "build-a.log"), 40)
+    put(workspace.state / "build-b.log")
+    assert gone(trainer, "--dry-run") == ["build-a.log"]
+    assert gone(trainer, "--dry-run", "--older-than", "50") == []
+
+
+def test_of_the_cache_goes_what_was_not_used_for_long_and_only_if_asked(
+    workspace: Workspace, trainer: Trainer
+) -> None:
+    cache = workspace.state / "cache"
+    old(put(cache / "pixels" / "a.npy", "123"), 40)
+    old(put(cache / "checkpoints" / "r1" / "head" / "state.json"), 40)
+    put(cache / "checkpoints" / "r1" / "head" / "epoch-0002.weights.h5")
+    old(put(cache / "checkpoints" / "r2" / "state.pt"), 40)
+    assert gone(trainer, "--dry-run") == []
+    assert gone(trainer, "--dry-run", "--cache") == ["r2", "a.npy"]
+    assert gone(trainer, "--yes", "--cache") == ["r2", "a.npy"]
+    assert sorted(path.name for path in cache.rglob("*") if path.is_file()) == [
+        "epoch-0002.weights.h5",
+        "state.json",
+    ]
+
+
+def test_nothing_that_a_live_run_uses_goes(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    old(put(workspace.state / "cache" / "pixels" / "a.npy"), 40)
+    folder = live(workspace, record(http_server))
+    old(folder, 40)
+    lock = locks.acquire(folder / "looked-after")
+    done = trainer("gc", "--cache", "--yes")
+    assert "A live run uses the local cache: nothing of it is removed." in done.err
+    assert done.out == "Nothing to remove.\n"
+    assert folder.exists()
+    assert lock
+    os.close(lock)
+
+
+def test_a_run_that_its_server_does_not_know_goes_on_request_alone(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    knows(http_server, record(http_server))
+    http_server.replies[f"{API}/runs/get"] = [not_there()]
+    folder = live(workspace, record(http_server), result="0 \n")
+    assert trainer("reconcile").code == 84
+    assert folder.exists()
+    assert gone(trainer, "--dry-run") == [ID]
+    assert folder.exists()
+    assert gone(trainer, "--yes") == [ID]
+    assert records.live(workspace) == []
+
+
+def test_a_run_whose_server_is_away_stays(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    folder = live(workspace, record(http_server, tracking_uri="http://127.0.0.1:1"), result="0 \n")
+    done = trainer("gc", "--yes")
+    assert "Runs whose end is not told yet were left alone: The tracking server" in done.err
+    assert folder.exists()
+
+
+def test_an_environment_of_today_is_no_leftover(workspace: Workspace, trainer: Trainer) -> None:
+    image = images.plan(workspace, images.spec(workspace, "small"))
+    put(workspace.state / "environments" / f"small-{image.digest[:12]}-py3.11" / "bin" / "python")
+    assert gone(trainer, "--dry-run") == []

@@ -1,0 +1,82 @@
+"""`trainer gc`: remove what nobody needs any more."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from trainer.cli import screen
+from trainer.cli.context import pass_workspace
+from trainer.errors import BadInput
+from trainer.workspace import Workspace
+
+if TYPE_CHECKING:
+    from trainer.gc import Leftover
+
+
+@click.command(epilog="Examples: trainer gc --dry-run\n\ntrainer gc --cache --older-than 14 --yes")
+@click.option("--cache", "of_cache", is_flag=True, help="Also what in the cache was not used for long.")
+@click.option(
+    "--older-than",
+    "days",
+    type=click.FloatRange(min=0),
+    default=30,
+    show_default=True,
+    metavar="DAYS",
+    help="Age from which logs of builds and parts of the cache go.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@pass_workspace
+def gc(workspace: Workspace, of_cache: bool, days: float, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Remove leftovers of killed launches, containers of ended runs, and images of earlier inputs.
+
+    With --cache also pixels, features, downloads and checkpoints that were not used for long; a run whose
+    checkpoints or whose image are gone cannot be resumed. Nothing that a live run uses is removed.
+    """
+    from trainer import gc as use_case
+    from trainer import reconcile
+
+    if not dry_run:
+        for _ in reconcile.reconcile(workspace):  # the ends of runs are told before their remains go
+            pass
+    found, notes = use_case.find(workspace, of_cache=of_cache, days=days)
+    for note in notes:
+        click.echo(note, err=True)
+    if not as_json:
+        _show(found)
+    removed = []
+    if found and not dry_run:
+        if not yes:
+            _ask()
+        removed = list(use_case.remove(workspace, found))
+        size = _megabytes(sum(one.size for one in removed))
+        click.echo(f"Removed {len(removed)} of {len(found)}, {size}.", err=as_json)
+    if as_json:
+        screen.as_json([{**asdict(one), "removed": one in removed} for one in found])
+
+
+def _ask() -> None:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise BadInput("Nothing was removed: nobody can be asked here.", "trainer gc --yes")
+    click.confirm("Remove them?", abort=True, err=True)
+
+
+def _show(leftovers: Sequence[Leftover]) -> None:
+    if not leftovers:
+        click.echo("Nothing to remove.")
+        return
+    screen.table(
+        ("WHAT", "NAME", "WHY", "SIZE"),
+        [(one.kind, one.name, one.why, _megabytes(one.size)) for one in leftovers],
+        numbers=1,
+    )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"

@@ -1,0 +1,215 @@
+"""What runs and builds left behind and nobody needs any more: found first, removed on request."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from trainer import cache, containers, engine, images, locks, reconcile, records, server
+from trainer.errors import NotThere, TrainerError
+from trainer.images import DIGEST_LABEL, PREFIX
+from trainer.workspace import Workspace
+
+if TYPE_CHECKING:
+    import docker
+
+Kind = Literal["run", "folder", "container", "image", "environment", "build log", "cache", "local cache"]
+_HALF_MADE_S = 3600  # a launch, a clone or a resumption takes less
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something that can go. `name` is a run's id, a path, a container, a tag or a part of the cache."""
+
+    kind: Kind
+    name: str
+    size: int
+    """Bytes; of an image with what it shares with others."""
+    why: str
+
+
+def find(workspace: Workspace, *, of_cache: bool, days: float) -> tuple[list[Leftover], list[str]]:
+    """What can go, and a line for whatever could not be looked at.
+
+    Nothing that a live run uses is among it. `days` is how old a build's log has to be, and, with `of_cache`,
+    how long a part of the cache has not been used.
+    """
+    found = [*_folders(workspace), *_build_logs(workspace, days)]
+    notes: list[str] = []
+    try:
+        found += _runs(workspace)
+    except TrainerError as problem:
+        notes.append(f"Runs whose end is not told yet were left alone: {problem.message}")
+    local = any(record.backend == "local" for record in records.live(workspace))
+    if of_cache and local:
+        notes.append("A live run uses the local cache: nothing of it is removed.")
+    elif of_cache:
+        found += [
+            _unused("local cache", entry) for entry in cache.in_folder(workspace) if cache.days(entry) > days
+        ]
+    try:
+        client = engine.connect()
+        with engine.failures():
+            found += [*_containers(workspace), *_images(workspace, client)]
+        found += _environments(workspace, _current(workspace, client))
+        if of_cache:
+            found += _volume(workspace, client, days, notes)
+    except TrainerError as problem:
+        notes.append(f"{problem.message} Its containers, images and cache were not looked at.")
+    return found, notes
+
+
+def remove(workspace: Workspace, leftovers: Sequence[Leftover]) -> Iterator[Leftover]:
+    """Remove them one after the other; yields each that is gone. What is in use meanwhile stays."""
+    for leftover in leftovers:
+        if leftover.kind not in ("cache", "local cache") and _remove(workspace, leftover):
+            yield leftover
+    names = [leftover.name for leftover in leftovers if leftover.kind == "local cache"]
+    cache.remove_from_folder(workspace, names)
+    yield from (leftover for leftover in leftovers if leftover.kind == "local cache")
+    in_volume = [leftover for leftover in leftovers if leftover.kind == "cache"]
+    if in_volume and not cache.is_used(client := engine.connect()):
+        image = _any_image(workspace, client)
+        if image:
+            cache.remove_from_volume(client, image, [leftover.name for leftover in in_volume])
+            yield from in_volume
+
+
+def _remove(workspace: Workspace, leftover: Leftover) -> bool:
+    from docker.errors import APIError, NotFound
+
+    match leftover.kind:
+        case "folder" | "environment":
+            shutil.rmtree(leftover.name, ignore_errors=True)
+        case "build log":
+            Path(leftover.name).unlink(missing_ok=True)
+        case "run":
+            for record, lock in records.unattended(workspace):
+                if record.run_id == leftover.name:
+                    reconcile.job_of(workspace, record).remove()
+                    records.remove(workspace, record.run_id)
+                os.close(lock)
+        case "container" | "image":
+            client = engine.connect()
+            with engine.failures():
+                try:
+                    if leftover.kind == "container":
+                        client.containers.get(leftover.name).remove(v=True)  # not by force: it may run again
+                    else:
+                        client.images.remove(leftover.name)
+                except NotFound:
+                    return True
+                except APIError:
+                    return False
+    return True
+
+
+def _folders(workspace: Workspace) -> Iterator[Leftover]:
+    """What launches, clones and resumptions that were killed had begun."""
+    half_made = [path for pattern in ("source-*", "resume-*") for path in workspace.state.glob(pattern)]
+    known = {record.run_id for record in records.live(workspace)}
+    half_made += [path for path in (workspace.state / "runs").glob("*") if path.name not in known]
+    for path in sorted(half_made):
+        is_old = time.time() - path.stat().st_mtime > _HALF_MADE_S
+        if is_old and path.is_dir() and not any(locks.held(lock) for lock in path.glob("looked-after")):
+            yield Leftover("folder", str(path), _size(path), "what made it was killed")
+
+
+def _build_logs(workspace: Workspace, days: float) -> Iterator[Leftover]:
+    for path in sorted(workspace.state.glob("build-*.log")):
+        age = (time.time() - path.stat().st_mtime) / 86400
+        if age > days:
+            yield Leftover("build log", str(path), path.stat().st_size, f"{age:.0f} days old")
+
+
+def _runs(workspace: Workspace) -> Iterator[Leftover]:
+    """Runs that have ended, and that their server does not know any more."""
+    for record in records.live(workspace):
+        if not record.is_here or records.is_looked_after(workspace, record.run_id):
+            continue
+        if reconcile.job_of(workspace, record).end() is None:
+            continue
+        try:
+            reconcile.client_of(workspace, record).get_run(record.run_id)
+        except NotThere:
+            size = _size(records.folder(workspace, record.run_id))
+            yield Leftover("run", record.run_id, size, f"{record.tracking_uri} does not have it any more")
+
+
+def _containers(workspace: Workspace) -> Iterator[Leftover]:
+    known = {record.run_id for record in records.live(workspace)}
+    ours = server.identity(workspace)
+    for container in containers.of_runs(usage=False):
+        is_ours = container.workspace == ours and container.record.is_here
+        if is_ours and not container.running and container.run_id not in known:
+            yield Leftover("container", f"trainer-{container.run_id}", 0, "its run has ended or never began")
+
+
+def _images(workspace: Workspace, client: docker.DockerClient) -> Iterator[Leftover]:
+    """Builds of this workspace's images from other inputs than today's, that no container has."""
+    current = _current(workspace, client)
+    names = {f"{PREFIX}{name}" for name in images.discover(workspace)}
+    used = {container.attrs["Image"] for container in client.containers.list(all=True, ignore_removed=True)}
+    live = {record.image for record in records.live(workspace)}
+    for image in client.images.list(filters={"label": DIGEST_LABEL}):
+        for tag in image.tags:
+            name, _, version = tag.rpartition(":")
+            is_old = name in names and version != "latest" and tag not in current
+            if is_old and image.id not in used and tag not in live:
+                yield Leftover("image", tag, image.attrs["Size"], "its inputs have changed since")
+
+
+def _current(workspace: Workspace, client: docker.DockerClient) -> set[str]:
+    """The tags of today's inputs, on every base image that was built on."""
+    found = client.images.list(filters={"label": DIGEST_LABEL})
+    bases = {image.labels.get("trainer.base_image") for image in found} | {None}
+    return {
+        images.plan(workspace, spec, base).tag
+        for spec in images.discover(workspace).values()
+        for base in bases
+        if base is None or not base.startswith(PREFIX)
+    }
+
+
+def _environments(workspace: Workspace, current: set[str]) -> Iterator[Leftover]:
+    live = {record.image for record in records.live(workspace)}
+    for path in sorted((workspace.state / "environments").glob("*-py*/")):
+        name, digest, _ = path.name.rsplit("-", 2)
+        tag = f"{PREFIX}{name}:{digest}"
+        if tag not in current and tag not in live:
+            yield Leftover("environment", str(path), _size(path), "its inputs have changed since")
+
+
+def _volume(
+    workspace: Workspace, client: docker.DockerClient, days: float, notes: list[str]
+) -> list[Leftover]:
+    image = _any_image(workspace, client)
+    if cache.is_used(client):
+        notes.append("A live run uses the cache: nothing of it is removed.")
+    elif image is None:
+        notes.append("No trainer image is here to look into the cache with: trainer build-image NAME")
+    else:
+        return [
+            _unused("cache", entry) for entry in cache.in_volume(client, image) if cache.days(entry) > days
+        ]
+    return []
+
+
+def _unused(kind: Kind, entry: cache.Entry) -> Leftover:
+    return Leftover(kind, entry.name, entry.size, f"not used for {cache.days(entry):.0f} days")
+
+
+def _any_image(workspace: Workspace, client: docker.DockerClient) -> str | None:
+    names = tuple(f"{PREFIX}{name}:" for name in images.discover(workspace))
+    with engine.failures():
+        found = client.images.list(filters={"label": DIGEST_LABEL})
+    return next((tag for image in found for tag in image.tags if tag.startswith(names)), None)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
