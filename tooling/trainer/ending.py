@@ -25,6 +25,7 @@ from trainer.tracking import Client, Run, Status
 # In the run's folder: what it printed before it was resumed.
 EARLIER_LOG = "earlier.log"
 _LOG_HINT = "Its output is above and in the run's artifact train.log."
+_RESUME = "`trainer resume RUN` goes on from its last checkpoint."
 _NOT_FOUND = 127  # what sh says of a command that it cannot find
 
 
@@ -89,7 +90,7 @@ def _judge(end: End, interrupted_by: int | None, by: str | None) -> tuple[Status
     if interrupted_by is not None:
         return "KILLED", f"stopped by {signal_name(interrupted_by)}", None
     if by is not None:
-        return "KILLED", f"stopped by {by}", RunLost(f"The run was stopped by `{by}`.", "Start it again.")
+        return "KILLED", f"stopped by {by}", RunLost(f"The run was stopped by `{by}`.", _RESUME)
     if end.out_of_memory:
         error: TrainerError = OutOfMemory(
             "The run was out of memory: a process of it was killed.",
@@ -99,19 +100,19 @@ def _judge(end: End, interrupted_by: int | None, by: str | None) -> tuple[Status
     if code is None:
         error = RunLost(
             "The run's container or process is gone, and nobody saw how it ended.",
-            "Somebody removed it, or the machine went down. Start the run again.",
+            f"Somebody removed it, or the machine went down. {_RESUME}",
         )
         return "KILLED", "lost", error
     if end.stopped_by or (not end.recorded and _is_signal(code)):
         error = RunLost(
             "The container was stopped from outside.",
-            "Somebody ran `docker stop`, or the engine shut down. Start the run again.",
+            f"Somebody ran `docker stop`, or the engine shut down. {_RESUME}",
         )
         return "KILLED", "stopped from outside", error
     if not end.recorded:
         error = RunLost(
             f"The container ended with {code}, but its command never did: it was cut off.",
-            "The machine or the engine went down, or the container was tampered with. Start the run again.",
+            f"The machine or the engine went down, or the container was tampered with. {_RESUME}",
         )
         return "KILLED", "cut off", error
     if code == 0:

@@ -122,7 +122,12 @@ def in_background(workspace: Workspace, run_id: str) -> None:
 def client_of(workspace: Workspace, record: Record) -> Client:
     """A client of the server that the run reports to; the workspace's own is started where it is down."""
     if record.own_server:
-        own = server.begin(workspace)
+        bridge = None
+        with contextlib.suppress(
+            TrainerError
+        ):  # else the next run in a container would start it anew for that
+            bridge = backends.named(record.backend, workspace).bridge()
+        own = server.begin(workspace, bridge)
         server.wait(workspace, own)
         return Client(own)
     chosen = configured(secrets.load(workspace), record.tracking_uri)

@@ -40,6 +40,11 @@ match mode:
         sys.exit(3)
     case "signal":
         os.kill(os.getpid(), signal.SIGSEGV)
+    case "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    case "cut-off":
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(300)
     case "memory":
         hoard = bytearray()
         while True:
