@@ -219,6 +219,25 @@ def test_a_run_whose_record_is_lost_is_ended_all_the_same(
     assert site.log(run_id, tmp_path) == "mode nap\nready\n"
 
 
+KILLED_BETWEEN = """
+import os
+from trainer import records
+from trainer.cli.main import main
+records.write = lambda *_: os._exit(9)
+main(["run", "probe", "-e", "quick"])
+"""
+
+
+def test_a_launch_that_is_killed_between_making_its_run_and_writing_it_down(site: Site) -> None:
+    subprocess.run([sys.executable, "-c", KILLED_BETWEEN], cwd=site.root, capture_output=True, check=False)
+    run = site.runs()[0]
+    assert run.info.status == "RUNNING"
+    assert "KILLED" in site.trainer("reconcile").out
+    ended = site.run(run.info.run_id)
+    assert (ended.info.status, ended.data.tags["trainer.end"]) == ("KILLED", "stopped before it started")
+    assert site.trainer("reconcile").out == "Nothing to do: every run is looked after.\n"
+
+
 # Looking after a live run
 
 

@@ -282,3 +282,28 @@ def test_a_deleted_run_is_forgotten(workspace: Workspace, trainer: Trainer, http
     assert "DELETED" in trainer("reconcile").out
     assert not folder.exists()
     assert told(http_server) == []
+
+
+def test_a_run_that_its_launcher_did_not_live_to_write_down_is_found_by_its_tag(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    run = record(http_server)
+    prepared = records.new_folder(workspace)
+    with records.launching(prepared, record(http_server, run_id="", name="")):
+        assert trainer("reconcile").out == "Nothing to do: every run is looked after.\n"  # it is alive
+    assert trainer("reconcile").code == 84
+    assert prepared.exists()
+    said = knows(http_server, run)
+    http_server.replies[f"{API}/experiments/search"] = [
+        Reply(body='{"experiments": [{"experiment_id": "7"}]}')
+    ]
+    http_server.replies[f"{API}/runs/search"] = [Reply(body=json.dumps({"runs": [said]}))]
+    http_server.asked.clear()
+    assert trainer("reconcile").out.split()[-4::3] == [ID, "KILLED"]
+    search, tags, end = told(http_server)
+    assert isinstance(search, dict)
+    assert search["filter"] == f"tags.`trainer.launch` = '{prepared.name}'"
+    assert tags == {"run_id": ID, "tags": [{"key": "trainer.end", "value": "stopped before it started"}]}
+    assert isinstance(end, dict)
+    assert end["status"] == "KILLED"
+    assert not prepared.exists()

@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterator
 
 from trainer import ending, reconcile, records, secrets
-from trainer.errors import BadInput, NotThere, TrackingError, TrainerError
+from trainer.errors import BadInput, TrackingError, TrainerError
 from trainer.records import Record
 from trainer.secrets import Masker
 from trainer.tracking import Run
+from trainer.tracking_failures import NotThere
 from trainer.workspace import Workspace
 
 _TOLD_WITHIN_S = 60

@@ -56,10 +56,6 @@ class TrackingDenied(TrackingError):
     exit_code = 85
 
 
-class NotThere(TrackingError):
-    """The tracking server answers, and does not have the run or the artifact."""
-
-
 class OutOfMemory(TrainerError):
     """A process of the run was killed because the memory limit was reached."""
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from trainer import cache, containers, engine, images, locks, reconcile, records, server
-from trainer.errors import NotThere, TrainerError
+from trainer.errors import TrainerError
 from trainer.images import DIGEST_LABEL, PREFIX
+from trainer.tracking_failures import NotThere
 from trainer.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def _folders(workspace: Workspace) -> Iterator[Leftover]:
     """What launches, clones and resumptions that were killed had begun."""
     half_made = [path for pattern in ("source-*", "resume-*") for path in workspace.state.glob(pattern)]
     known = {record.run_id for record in records.live(workspace)}
+    known |= {path.name for _, path in records.unfinished(workspace)}
     half_made += [path for path in (workspace.state / "runs").glob("*") if path.name not in known]
     for path in sorted(half_made):
         is_old = time.time() - path.stat().st_mtime > _HALF_MADE_S

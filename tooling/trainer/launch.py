@@ -172,17 +172,22 @@ def _make_run(ready: _Ready, experiment_id: str | None) -> _Made:
     plan, client = ready.plan, ready.client
     prepared = records.new_folder(ready.workspace)
     made: _Made | None = None
+    is_asked = False
     try:
         uid, gid = host_ids() or (1000, 1000)
         digest = code.pack(plan.folder, prepared / "source.tar.gz", uid=uid, gid=gid)
         experiment = experiment_id or client.experiment_id(plan.experiment)
         tags = _masked(ready, run_tags(plan, digest, ready.image_id))
-        with deferred_signals():
+        tags[reconcile.LAUNCH_TAG] = prepared.name
+        with deferred_signals(), records.launching(prepared, _record(ready)):
+            is_asked = True
             run = client.create_run(experiment, plan.run_name, tags)
-            record = _record(ready, run)
-            made = _Made(run, *records.write(ready.workspace, prepared, record))
+            made = _Made(run, *records.write(ready.workspace, prepared, _record(ready, run)))
     except BaseException as problem:
-        shutil.rmtree(prepared, ignore_errors=True)
+        if (
+            not is_asked
+        ):  # else the server may have made the run, though no answer came: that is settled later
+            shutil.rmtree(prepared, ignore_errors=True)
         if made:
             _never_started(ready, made, problem)
             os.close(made.lock)
@@ -206,15 +211,15 @@ def _take_up(ready: _Ready, earlier: Earlier) -> _Made:
     return made
 
 
-def _record(ready: _Ready, run: Run) -> Record:
+def _record(ready: _Ready, run: Run | None = None) -> Record:
     return Record(
-        run_id=run.id,
+        run_id=run.id if run else "",
         project=ready.plan.project,
         backend=ready.plan.backend,
         tracking_uri=ready.client.server.uri,
         own_server=ready.own_server,
         secret_names=ready.plan.secret_names,
-        name=run.name,
+        name=run.name if run else "",
         image=ready.plan.image.tag,
     )
 

@@ -58,7 +58,11 @@ def _on_server(workspace: Workspace, said: str) -> list[Record]:
     if chosen is None:
         chosen = server.begin(workspace)
         server.wait(workspace, chosen)
-    return [_record(run, chosen.uri, own=own) for run in Client(chosen).find_runs(said)]
+    client, quoted = Client(chosen), said.replace("'", "")
+    by_id = client.search_runs(f"attributes.run_id LIKE '{quoted}%'")
+    by_name = client.search_runs(f"attributes.run_name = '{quoted}'")
+    found = {run.id: run for run in [*by_id, *by_name]}
+    return [_record(run, chosen.uri, own=own) for run in found.values()]
 
 
 def _record(run: Run, uri: str, *, own: bool) -> Record:

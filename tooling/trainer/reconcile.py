@@ -11,7 +11,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from trainer import backends, containers, ending, records, secrets, server, server_container
 from trainer.backends import End, Job
@@ -23,6 +24,7 @@ from trainer.tracking import Client
 from trainer.workspace import Workspace
 
 _NEW_FOLDER_AGE_S = 3600
+LAUNCH_TAG = "trainer.launch"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ def reconcile(workspace: Workspace) -> Iterator[Finding]:
     for record in records.live(workspace):
         if not record.is_here:
             yield Finding(record, "ELSEWHERE")
+    for record, place in records.unfinished(workspace):
+        try:
+            yield from _end_unfinished(workspace, record, place)
+        except TrainerError as problem:
+            yield Finding(record, "UNKNOWN", problem)
     for record, lock in records.unattended(workspace):
         try:
             yield Finding(record, _settle(workspace, record, wait=False))
@@ -144,7 +151,7 @@ def job_of(workspace: Workspace, record: Record) -> Job:
 
 
 def _has_unattended(workspace: Workspace) -> bool:
-    return any(
+    return any(True for _ in records.unfinished(workspace)) or any(
         record.is_here and not records.is_looked_after(workspace, record.run_id)
         for record in records.live(workspace)
     )
@@ -171,6 +178,15 @@ def _settle(workspace: Workspace, record: Record, *, wait: bool) -> str:
     return "DELETED" if run.status == "DELETED" else verdict.status
 
 
+def _end_unfinished(workspace: Workspace, record: Record, place: Path) -> Iterator[Finding]:
+    client = client_of(workspace, record)
+    for run in client.search_runs(f"tags.`{LAUNCH_TAG}` = '{place.name}'"):
+        client.set_tags(run.id, {"trainer.end": "stopped before it started"})
+        client.end_run(run.id, "KILLED")
+        yield Finding(replace(record, run_id=run.id, name=run.name), "KILLED")
+    shutil.rmtree(place, ignore_errors=True)
+
+
 def _adopt(workspace: Workspace) -> None:
     """Write down the runs of this workspace whose record was lost; their containers know enough."""
     ours = server.identity(workspace)
@@ -191,5 +207,6 @@ def _adopt(workspace: Workspace) -> None:
 def _sweep(workspace: Workspace) -> None:
     """Remove folders of launches that died before they had a run."""
     for place in (workspace.state / "runs").glob("new-*"):
-        if time.time() - place.stat().st_mtime > _NEW_FOLDER_AGE_S:
+        is_old = time.time() - place.stat().st_mtime > _NEW_FOLDER_AGE_S
+        if is_old and not any(place.glob("*.json")):
             shutil.rmtree(place, ignore_errors=True)

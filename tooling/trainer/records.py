@@ -24,6 +24,7 @@ from trainer.workspace import Workspace
 _FILE = "record.json"
 _LOCK = "looked-after"
 _STOPPED = "stopped-by"
+_INTENT, _LAUNCHING = "launch.json", "launching"
 _HISTORY = "runs.jsonl"
 _HISTORY_READ = 1 << 20  # bytes: some thousands of runs
 
@@ -61,6 +62,32 @@ def new_folder(workspace: Workspace) -> Path:
     runs = workspace.state / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(prefix="new-", dir=runs))
+
+
+@contextlib.contextmanager
+def launching(prepared: Path, record: Record) -> Iterator[None]:
+    """Within: the run is made on the server, which gives it its id, and then written down.
+
+    Until then the record has none, and the prepared folder's name, as a tag of the run, has to do: whoever is
+    killed in between leaves what `unfinished` finds.
+    """
+    lock = locks.acquire(prepared / _LAUNCHING)
+    (prepared / _INTENT).write_text(json.dumps(asdict(record)))
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def unfinished(workspace: Workspace) -> Iterator[tuple[Record, Path]]:
+    """Launches of this machine that died when they may have made a run and had not written it down."""
+    for path in sorted((workspace.state / "runs").glob(f"*/{_INTENT}")):
+        with contextlib.suppress(OSError):
+            record = _read(path.read_bytes())
+            is_dead = not locks.held(path.with_name(_LAUNCHING)) and not path.with_name(_FILE).exists()
+            if record and record.is_here and is_dead:
+                yield record, path.parent
 
 
 def write(workspace: Workspace, prepared: Path, record: Record) -> tuple[Path, int]:

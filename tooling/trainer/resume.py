@@ -18,13 +18,14 @@ from pathlib import Path
 from trainkit import image_folder
 
 from trainer import attach, backends, images, plan, projects, reconcile, secrets
-from trainer.errors import BadInput, NotThere
+from trainer.errors import BadInput
 from trainer.launch import Earlier, Result, Screen, launch
 from trainer.plan import RunPlan, RunRequest
 from trainer.projects import Project
 from trainer.records import Record
 from trainer.secrets import Masker
 from trainer.tracking import Client, Run
+from trainer.tracking_failures import NotThere
 from trainer.workspace import Workspace
 
 _MASKED = "***"

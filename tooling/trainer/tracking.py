@@ -195,17 +195,13 @@ class Client:
         for key in without_tags:
             self.send("POST", f"{_API}/runs/delete-tag", {"run_id": run_id, "key": key}, ok=(404,))
 
-    def find_runs(self, text: str) -> list[Run]:
-        """The runs, of all experiments, whose id begins with the text or whose name it is; 20 at most."""
+    def search_runs(self, condition: str) -> list[Run]:
+        """The runs of all experiments that meet a condition of MLflow's search; 20 at most."""
         said = self.send("GET", f"{_API}/experiments/search", query={"max_results": "1000"}).json()
         ids = [experiment["experiment_id"] for experiment in said.get("experiments", [])]
-        quoted = text.replace("'", "")
-        found: dict[str, Run] = {}
-        for condition in (f"attributes.run_id LIKE '{quoted}%'", f"attributes.run_name = '{quoted}'"):
-            body = {"experiment_ids": ids, "filter": condition, "max_results": 20}
-            answer = self.send("POST", f"{_API}/runs/search", body).json()
-            found |= {run["info"]["run_id"]: self._read(run) for run in answer.get("runs", [])}
-        return list(found.values())
+        body = {"experiment_ids": ids, "filter": condition, "max_results": 20}
+        answer = self.send("POST", f"{_API}/runs/search", body).json()
+        return [self._read(run) for run in answer.get("runs", [])]
 
     def end_run(self, run_id: str, status: Status) -> None:
         """Set the final status and the end time, whatever the run's status was."""

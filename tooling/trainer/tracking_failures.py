@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import urlsplit
 
 from trainer.endpoint import LOOPBACK, Server
-from trainer.errors import NotThere, TrackingDenied, TrackingError
+from trainer.errors import TrackingDenied, TrackingError
 
 if TYPE_CHECKING:
     import requests
@@ -39,6 +39,10 @@ class Answer(Protocol):
     @property
     def text(self) -> str:
         """The body."""
+
+
+class NotThere(TrackingError):
+    """The tracking server answers, and does not have the run or the artifact."""
 
 
 def unreachable(
