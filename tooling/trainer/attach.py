@@ -70,7 +70,7 @@ def result(workspace: Workspace, record: Record) -> tuple[Run, int | None, Train
                 f"The run {record.name} has ended, but the tracking server could not be told yet.",
                 "Nothing is lost: when the server answers again, `trainer reconcile` ends the run there.",
             )
-        reconcile.settle(workspace, record.run_id)
+        reconcile.settle_one(workspace, record.run_id)
         time.sleep(0.1)
     run = reconcile.client_of(workspace, record).get_run(record.run_id)
     code = run.tags.get("trainer.exit_code", "")

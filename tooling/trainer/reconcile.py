@@ -94,7 +94,7 @@ def quickly(workspace: Workspace, patience_s: float = 2) -> list[str]:
     ]
 
 
-def settle(workspace: Workspace, run_id: str, *, wait: bool = False) -> Finding | None:
+def settle_one(workspace: Workspace, run_id: str, *, wait: bool = False) -> Finding | None:
     """End one run if its job has ended, or when it has (`wait`); None where somebody else looks after it."""
     for record, lock in records.unattended(workspace):
         try:
@@ -109,7 +109,7 @@ def wait_for(workspace: Workspace, run_id: str) -> Finding:
     """Look after one detached run until it has ended."""
     give_up = time.monotonic() + 10
     while time.monotonic() < give_up:
-        if finding := settle(workspace, run_id, wait=True):
+        if finding := settle_one(workspace, run_id, wait=True):
             return finding
         if not records.folder(workspace, run_id).exists():
             break

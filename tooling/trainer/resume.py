@@ -51,7 +51,7 @@ def prepared(
     a checkpoint unless `from_scratch` is said; `ImageError` where its image is gone.
     """
     screen.step("Looking at the run")
-    reconcile.settle(workspace, record.run_id)
+    reconcile.settle_one(workspace, record.run_id)
     if attach.is_live(workspace, record):
         raise BadInput(
             f"The run {record.name or record.run_id} has not ended.",

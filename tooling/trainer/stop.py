@@ -36,7 +36,7 @@ def stop(workspace: Workspace, record: Record) -> None:
         job.stop()
     give_up = time.monotonic() + _OTHERS_S
     while records.folder(workspace, record.run_id).exists():
-        if reconcile.settle(workspace, record.run_id):
+        if reconcile.settle_one(workspace, record.run_id):
             return
         if time.monotonic() > give_up:
             # It is busy or hangs; the status is told here, the log comes when it goes on.
