@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainer import records, secrets, server
+from trainer import records, secrets, server, server_container
 from trainer.endpoint import configured
 from trainer.errors import BadInput
 from trainer.records import Record
@@ -53,12 +53,13 @@ def _means(said: str, record: Record) -> bool:
 
 
 def _on_server(workspace: Workspace, said: str) -> list[Record]:
-    chosen = configured(secrets.load(workspace), None, workspace.settings.tracking_uri)
+    container = server_container.recorded(workspace)
+    chosen = configured(secrets.load(workspace), None, workspace.settings.tracking_uri or container)
     own = chosen is None
     if chosen is None:
         chosen = server.begin(workspace)
         server.wait(workspace, chosen)
-    client, quoted = Client(chosen), said.replace("'", "")
+    client, quoted = Client(server_container.revive(workspace, chosen)), said.replace("'", "")
     by_id = client.search_runs(f"attributes.run_id LIKE '{quoted}%'")
     by_name = client.search_runs(f"attributes.run_name = '{quoted}'")
     found = {run.id: run for run in [*by_id, *by_name]}
