@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
-from support import Done
+from support import Done, Site
 from trainer import secrets, sources, store_archive, workspace
 from trainer.datasets import building, copying, names, rename, rename_journal, split, subset
 from trainer.errors import BadInput, SecretsError
@@ -300,6 +300,47 @@ def test_a_secret_that_cannot_be_stored_leaves_the_file_as_it_was(small_disk: Pa
     ballast.unlink()
     secrets.store(site, {"OTHER": "x" * 20_000})
     assert secrets.read(site).values == {"API_KEY": "hunter2", "OTHER": "x" * 20_000}
+
+
+@pytest.fixture
+def full_site(small_disk: Path, site: Site) -> Site:
+    """A workspace on the small disk; it reports to the other workspace's server and shares its image."""
+    there = Site(small_disk / "site", port=5745)
+    (there.root / "trainer.yaml").write_text(f"disk_free_gb: 0\ntracking_uri: {site.client.tracking_uri}\n")
+    (there.root / "train_code" / "loud").mkdir()
+    (there.root / "train_code" / "loud" / "MLproject").write_text(
+        "name: loud\ndocker_env: {image: trainer/sklearn}\n"
+        "entry_points: {main: {command: \"python -c 'print(999999 * chr(120)); print(1)'\"}}\n"
+    )
+    return there
+
+
+def test_a_full_workspace_starts_no_run(small_disk: Path, full_site: Site, site: Site) -> None:
+    assert full_site.trainer("run", "loud").code == 0
+    before = len(site.runs())
+    ballast = fill(small_disk)
+    done = full_site.trainer("run", "loud")
+    assert done.code == 89, done.err
+    assert done.err.splitlines()[-2].startswith("Error: The disk is full")
+    assert len(site.runs()) == before
+    ballast.unlink()
+    assert full_site.trainer("run", "loud").code == 0
+
+
+def test_a_run_that_ends_on_a_full_disk_is_ended_when_there_is_room(
+    small_disk: Path, full_site: Site, site: Site, tmp_path: Path
+) -> None:
+    ballast = fill(small_disk, leave=400_000)
+    done = full_site.trainer("run", "loud")
+    assert done.code == 89, done.err
+    assert done.err.splitlines()[-2].startswith("Error: The disk is full")
+    (run,) = [run for run in site.runs() if run.info.status == "RUNNING"]
+    assert full_site.leftovers() == [run.info.run_id]
+    ballast.unlink()
+    assert "FINISHED" in full_site.trainer("reconcile").out
+    assert site.run(run.info.run_id).info.status == "FINISHED"
+    assert site.log(run.info.run_id, tmp_path) == "x" * 999_999 + "\n1\n"
+    assert full_site.leftovers() == []
 
 
 # Killed
