@@ -88,8 +88,8 @@ def test_a_server_that_is_gone_at_the_end_is_told_later(site: Site) -> None:
     assert refused.err.startswith("Error: 1 live run(s) report to this server")
     assert site.trainer("server", "down", "--force").out == "Stopped.\n"
     _, err = process.communicate(timeout=120)
-    assert process.returncode == 84
-    assert "The script has ended (done), but:" in err
-    assert "`trainer reconcile` ends the run there." in err
+    assert process.returncode == 0
+    assert "are on this disk alone: The tracking server" in err
+    assert "Nothing is lost: `trainer sync` brings them when the server answers." in err
     assert "FINISHED" in site.trainer("reconcile").out
     assert site.runs()[0].info.status == "FINISHED"

@@ -65,6 +65,7 @@ def test_the_container_as_the_engine_is_asked_for_it(
         "MLFLOW_RUN_ID=r1",
         "MODE=of the launch",
         "TINI_KILL_PROCESS_GROUP=1",
+        "TRAINER_SPOOL=/trainer/spool",
         "USER=trainer",
     ]
     assert given == {
@@ -85,6 +86,12 @@ def test_the_container_as_the_engine_is_asked_for_it(
     assert [{k: mount[k] for k in ("Source", "Target", "Type", "ReadOnly")} for mount in mounted] == [
         {"Source": "trainer-cache", "Target": "/cache", "Type": "volume", "ReadOnly": False},
         {"Source": "/site/data", "Target": "/data", "Type": "bind", "ReadOnly": True},
+        {
+            "Source": str(launch.folder / "spool"),
+            "Target": "/trainer/spool",
+            "Type": "bind",
+            "ReadOnly": False,
+        },
     ]
     devices = [
         {k: v for k, v in request.items() if v}

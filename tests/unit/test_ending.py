@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from trainer import records
 from trainer.backends import End
+from trainer.delivery import Notebook
 from trainer.ending import Verdict, close, judge
-from trainer.errors import OutOfMemory, RunLost, ScriptFailed, ScriptKilled, TrackingDenied, TrackingError
+from trainer.errors import DiskFull, OutOfMemory, RunLost, ScriptFailed, ScriptKilled
 from trainer.secrets import Masker
-from trainer.tracking import Client, Run
+from trainer.tracking import Run
 
 from unit.helpers import fails
 
@@ -88,16 +90,15 @@ def test_a_run_that_a_command_stopped_says_which() -> None:
 
 
 @dataclass
-class FakeServer:
-    """The calls of a tracking client, written down; those after `works` fail."""
+class FakeBook:
+    """What is told of a run; after `works` the disk is full."""
 
     works: int = 99
     told: list[tuple[object, ...]] = field(default_factory=list)
-    failure: TrackingError = field(default_factory=lambda: TrackingError("It is down.", "Start it."))
 
     def _tell(self, *what: object) -> None:
         if len(self.told) >= self.works:
-            raise self.failure
+            raise DiskFull("It is full.", "Make space.")
         self.told.append(what)
 
     def upload(self, run: Run, path: Path, name: str) -> None:
@@ -126,6 +127,8 @@ class FakeJob:
     def end(self) -> End | None:
         return End(0)
 
+    def fetch(self, folder: Path) -> None: ...
+
     def stop(self) -> None: ...
 
     def remove(self) -> None:
@@ -136,37 +139,29 @@ RUN = Run("r1", "1", "brave-hen", "RUNNING", "mlflow-artifacts:/1/r1/artifacts")
 DONE = Verdict("FINISHED", "done", None, 0)
 
 
-def test_the_server_gets_the_masked_output_then_the_tags_then_the_status(tmp_path: Path) -> None:
-    server, job = FakeServer(), FakeJob(b"the key is hun", b"ter2.\n")
-    close(cast(Client, server), RUN, job, tmp_path, Masker(["hunter2"]), DONE)
-    assert server.told == [
+def test_the_book_gets_the_masked_output_then_the_tags_then_the_status(tmp_path: Path) -> None:
+    book, job = FakeBook(), FakeJob(b"the key is hun", b"ter2.\n")
+    close(cast(Notebook, book), RUN, job, tmp_path, Masker(["hunter2"]), DONE)
+    assert book.told == [
         ("upload", "r1", b"the key is ***.\n", "train.log"),
         ("tags", "r1", {"trainer.end": "done", "trainer.exit_code": "0"}),
         ("end", "r1", "FINISHED"),
     ]
     assert job.removed == 1
+    assert records.ended(tmp_path) == "FINISHED"
 
 
 def test_what_the_masker_still_held_of_the_live_output_is_not_in_the_log(tmp_path: Path) -> None:
-    server, masker = FakeServer(), Masker(["hunter2"])
+    book, masker = FakeBook(), Masker(["hunter2"])
     masker.feed(b"stopped in the middle of h")
-    close(cast(Client, server), RUN, FakeJob(b"whole output\n"), tmp_path, masker, DONE)
-    assert server.told[0][2] == b"whole output\n"
+    close(cast(Notebook, book), RUN, FakeJob(b"whole output\n"), tmp_path, masker, DONE)
+    assert book.told[0][2] == b"whole output\n"
 
 
 @pytest.mark.parametrize("works", [0, 1, 2])
-def test_a_server_that_cannot_be_told_keeps_the_job(tmp_path: Path, works: int) -> None:
-    server, job = FakeServer(works), FakeJob(b"out\n")
-    with fails(
-        TrackingError,
-        "The script has ended (done), but: It is down.",
-        "Nothing is lost: when the server answers again, `trainer reconcile` ends the run there.",
-    ):
-        close(cast(Client, server), RUN, job, tmp_path, Masker([]), DONE)
+def test_an_end_that_cannot_be_written_down_keeps_the_job(tmp_path: Path, works: int) -> None:
+    book, job = FakeBook(works), FakeJob(b"out\n")
+    with fails(DiskFull, "It is full.", "Make space."):
+        close(cast(Notebook, book), RUN, job, tmp_path, Masker([]), DONE)
     assert job.removed == 0
-
-
-def test_a_refusal_stays_a_refusal(tmp_path: Path) -> None:
-    server = FakeServer(0, failure=TrackingDenied("No.", "Ask."))
-    with fails(TrackingDenied, "The script has ended (done), but: No."):
-        close(cast(Client, server), RUN, FakeJob(), tmp_path, Masker([]), DONE)
+    assert records.ended(tmp_path) is None

@@ -11,6 +11,7 @@ from typing import cast
 import pytest
 from trainer import launch, records
 from trainer.backends import Backend, End, Job, Launch
+from trainer.delivery import Notebook
 from trainer.endpoint import Server
 from trainer.errors import Interrupted, TrackingError
 from trainer.plan import RunPlan
@@ -100,6 +101,9 @@ class FakeClient:
     def end_run(self, run_id: str, status: str) -> None:
         self._tell(run_id, "end", status)
 
+    def exchange(self, *_: object, **__: object) -> None:
+        raise TrackingError("It is down.", "Start it.")
+
 
 class FakeJob:
     """A job that runs until it is stopped or removed."""
@@ -114,6 +118,8 @@ class FakeJob:
 
     def end(self) -> End | None:
         return None if self.running else End(130)
+
+    def fetch(self, folder: Path) -> None: ...
 
     def stop(self) -> None:
         self.running = False
@@ -173,7 +179,7 @@ def test_a_job_is_handed_what_it_needs_and_secrets_apart(workspace: Workspace) -
     said = backend.launch
     assert said
     assert said.environment == {
-        "MLFLOW_TRACKING_URI": "http://host.docker.internal:5000",
+        "MLFLOW_TRACKING_URI": "spool+http://host.docker.internal:5000",
         "MLFLOW_RUN_ID": "r1",
         "MLFLOW_EXPERIMENT_ID": "7",
     }
@@ -237,6 +243,9 @@ class InterruptedScreen:
 
     def output(self, piece: bytes) -> None: ...
 
+    def remark(self, text: str) -> None:
+        self.remarks = text
+
 
 def test_an_interruption_between_start_and_output_stops_the_job(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
@@ -244,6 +253,7 @@ def test_an_interruption_between_start_and_output_stops_the_job(
     job = FakeJob()
     lock = os.open(os.devnull, os.O_RDONLY)
     folder = records.new_folder(workspace)
+    Notebook(folder).begin(RUN, "demo", {}, {})
     ready = launch._Ready(
         workspace,
         run_plan(workspace.root),
@@ -257,6 +267,9 @@ def test_an_interruption_between_start_and_output_stops_the_job(
     monkeypatch.setattr(launch, "_prepare", lambda *_: ready)
     monkeypatch.setattr(launch, "_make_run", lambda *_: launch._Made(RUN, folder, lock))
     monkeypatch.setattr(launch, "_start", lambda *_: job)
+    screen = InterruptedScreen()
     with pytest.raises(Interrupted):
-        launch.launch(workspace, ready.plan, InterruptedScreen())
+        launch.launch(workspace, ready.plan, screen)
     assert not job.running
+    assert records.ended(folder) == "KILLED"
+    assert screen.remarks.startswith("Of this run, 1 files, 2 other records are on this disk alone: ")

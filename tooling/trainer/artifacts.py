@@ -25,6 +25,14 @@ def upload(server: Server, run_id: str, path: Path, artifact_path: str) -> None:
         client.log_artifact(run_id, str(named), folder or None)
 
 
+def upload_to(server: Server, artifact_uri: str, path: Path, folder: str) -> None:
+    """Store a file, by its own name, in the folder below an artifact URI. Raises `TrackingError`."""
+    with _client(server, path.name):
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        get_artifact_repository(artifact_uri, tracking_uri=server.uri).log_artifact(str(path), folder or None)
+
+
 def download(server: Server, run_id: str, artifact_path: str) -> Iterator[bytes]:
     """The content of the artifact in pieces. Raises `TrackingError`."""
     with (

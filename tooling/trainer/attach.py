@@ -28,7 +28,7 @@ def output(workspace: Workspace, record: Record, *, follow: bool) -> Iterator[by
 
 
 def _pieces(workspace: Workspace, record: Record, *, follow: bool) -> Iterator[bytes]:
-    if is_live(workspace, record):
+    if records.is_live(workspace, record.run_id):
         if not record.is_here:
             raise BadInput(
                 f"The run {record.name} goes on on {record.host}, not on this machine.",
@@ -36,6 +36,11 @@ def _pieces(workspace: Workspace, record: Record, *, follow: bool) -> Iterator[b
             )
         job = reconcile.job_of(workspace, record)
         yield from job.follow() if follow else job.output()
+        return
+    kept = records.folder(workspace, record.run_id) / "train.log"
+    if kept.exists():  # not delivered yet
+        with kept.open("rb") as log:
+            yield from iter(lambda: log.read(1 << 16), b"")
         return
     client = reconcile.client_of(workspace, record)
     try:
@@ -47,14 +52,9 @@ def _pieces(workspace: Workspace, record: Record, *, follow: bool) -> Iterator[b
         ) from problem
 
 
-def is_live(workspace: Workspace, record: Record) -> bool:
-    """Whether the run has not been ended yet."""
-    return records.folder(workspace, record.run_id).exists()
-
-
 def look_after(workspace: Workspace, record: Record) -> None:
     """See to it that some process ends the live run truthfully, whatever becomes of this one."""
-    if is_live(workspace, record) and not records.is_looked_after(workspace, record.run_id):
+    if records.is_live(workspace, record.run_id) and not records.is_looked_after(workspace, record.run_id):
         reconcile.in_background(workspace, record.run_id)
 
 
@@ -64,7 +64,7 @@ def result(workspace: Workspace, record: Record) -> tuple[Run, int | None, Train
     Raises `TrackingError` where it is not told within a minute.
     """
     give_up = time.monotonic() + _TOLD_WITHIN_S
-    while is_live(workspace, record):
+    while records.is_live(workspace, record.run_id):
         if time.monotonic() > give_up:
             raise TrackingError(
                 f"The run {record.name} has ended, but the tracking server could not be told yet.",

@@ -9,18 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer import records
 from trainer.backends import End, Job
-from trainer.errors import (
-    OutOfMemory,
-    RunLost,
-    ScriptFailed,
-    ScriptKilled,
-    TrackingError,
-    TrainerError,
-    signal_name,
-)
+from trainer.delivery import Notebook
+from trainer.errors import OutOfMemory, RunLost, ScriptFailed, ScriptKilled, TrainerError, signal_name
 from trainer.secrets import Masker
-from trainer.tracking import Client, Run, Status
+from trainer.tracking import Run, Status
 
 # In the run's folder: what it printed before it was resumed.
 EARLIER_LOG = "earlier.log"
@@ -127,22 +121,13 @@ def _is_signal(code: int) -> bool:
     return 128 < code <= 128 + max(signal.Signals)
 
 
-def close(client: Client, run: Run, job: Job, folder: Path, masker: Masker, verdict: Verdict) -> None:
-    """Tell the server how the run ended, its output included, then leave nothing of the job behind.
+def close(book: Notebook, run: Run, job: Job, folder: Path, masker: Masker, verdict: Verdict) -> None:
+    """Write down how the run ended, its output included, then leave nothing of the job behind.
 
-    Raises `TrackingError` when the server cannot be told; the job's remains are kept for the next try.
+    From then on all of the run lies in its folder, to be delivered. Raises `DiskFull` when it cannot: the
+    job's remains are kept for the next try.
     """
-    try:
-        _tell(client, run, job, folder, masker, verdict)
-    except TrackingError as problem:
-        raise type(problem)(
-            f"The script has ended ({verdict.reason}), but: {problem.message}",
-            "Nothing is lost: when the server answers again, `trainer reconcile` ends the run there.",
-        ) from None
-    job.remove()
-
-
-def _tell(client: Client, run: Run, job: Job, folder: Path, masker: Masker, verdict: Verdict) -> None:
+    job.fetch(folder)
     masker.flush()  # of the live output, which may have stopped in the middle of a word
     log = folder / "train.log"
     with log.open("wb") as written:
@@ -151,6 +136,8 @@ def _tell(client: Client, run: Run, job: Job, folder: Path, masker: Masker, verd
         for piece in job.output():
             written.write(masker.feed(piece))
         written.write(masker.flush())
-    client.upload(run, log, "train.log")
-    client.set_tags(run.id, verdict.tags)
-    client.end_run(run.id, verdict.status)
+    book.upload(run, log, "train.log")
+    book.set_tags(run.id, verdict.tags)
+    book.end_run(run.id, verdict.status)
+    records.end(folder, verdict.status)
+    job.remove()

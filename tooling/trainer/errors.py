@@ -86,6 +86,12 @@ class DeployError(TrainerError):
     exit_code = 90
 
 
+class DiskFull(TrainerError):
+    """What a run has to keep could not be written to this machine's disk."""
+
+    exit_code = 91
+
+
 class ScriptFailed(TrainerError):
     """The training script ended by itself with a code other than 0; that code is passed on."""
 

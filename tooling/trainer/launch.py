@@ -14,9 +14,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
-from trainer import backends, code, ending, reach, reconcile, records, secrets, server, server_container
+from trainer import (
+    backends,
+    code,
+    delivery,
+    ending,
+    reach,
+    reconcile,
+    records,
+    secrets,
+    server,
+    server_container,
+)  # fmt: skip
 from trainer.backends import Backend, End, Job, Launch
-from trainer.endpoint import configured
+from trainer.delivery import Notebook, Undelivered
+from trainer.endpoint import Server, configured
 from trainer.errors import Interrupted, TrackingError, TrainerError
 from trainer.plan import RunPlan, host_ids, secret_values
 from trainer.process import deferred_signals, interruptible
@@ -41,14 +53,18 @@ class Screen(Protocol):
     def output(self, piece: bytes) -> None:
         """A piece of the run's output, secrets masked."""
 
+    def remark(self, text: str) -> None:
+        """What the user has to know, though it is no failure."""
+
 
 @dataclass(frozen=True)
 class Result:
-    """A run that was launched. `error` is None unless it failed."""
+    """A run that was launched. `error`: how it failed. `undelivered`: what the server does not have."""
 
     run: Run
     exit_code: int | None
     error: TrainerError | None = None
+    undelivered: Undelivered | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +93,7 @@ class _Ready:
     image_id: str
     masker: Masker
     secret_environment: Mapping[str, str] = field(repr=False)
+    offline: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,14 +114,17 @@ def launch(
     experiment_id: str | None = None,
     detach: bool = False,
     earlier: Earlier | None = None,
+    offline: bool = False,
 ) -> Result:
     """Run the plan and end its MLflow run truthfully; with `earlier`, as the same run once more.
+
+    `offline` asks no tracking server before or meanwhile.
 
     Raises `TrainerError` for what goes wrong before the script starts, and `Interrupted` after a signal,
     when the job is stopped and the run is KILLED. How the script itself ended is in the result.
     """
     with interruptible():
-        ready = _prepare(workspace, plan, screen, tracking_uri, earlier)
+        ready = _prepare(workspace, plan, screen, tracking_uri, earlier, offline=offline)
         screen.step("Starting the run")
         made = _take_up(ready, earlier) if earlier else _make_run(ready, experiment_id)
         try:
@@ -135,8 +155,22 @@ def connect(workspace: Workspace, backend: Backend, known: Secrets, uri: str | N
     return client, False
 
 
+def _unasked(workspace: Workspace, known: Secrets, uri: str | None) -> tuple[Client, bool]:
+    """As `connect`, for a server that nobody is to ask yet."""
+    chosen = configured(known, uri, workspace.settings.tracking_uri or server_container.recorded(workspace))
+    if chosen is None:
+        return Client(Server(f"http://127.0.0.1:{workspace.settings.server_port}")), True
+    return Client(chosen), False
+
+
 def _prepare(
-    workspace: Workspace, plan: RunPlan, screen: Screen, tracking_uri: str | None, earlier: Earlier | None
+    workspace: Workspace,
+    plan: RunPlan,
+    screen: Screen,
+    tracking_uri: str | None,
+    earlier: Earlier | None,
+    *,
+    offline: bool,
 ) -> _Ready:
     known = secrets.load(workspace)
     secret_environment = secret_values(plan, {name: known.get(name) for name in plan.secret_names})
@@ -144,18 +178,22 @@ def _prepare(
     screen.step(f"Connecting to the {plan.backend} backend")
     backend.connect()
     backend.check(plan)
-    screen.step("Connecting to the tracking server")
-    client, own = connect(workspace, backend, known, tracking_uri)
+    if offline:
+        client, own = _unasked(workspace, known, tracking_uri)
+    else:
+        screen.step("Connecting to the tracking server")
+        client, own = connect(workspace, backend, known, tracking_uri)
     screen.step(f"Preparing the image {plan.image.tag}")
     image_id = earlier.image_id if earlier else backend.prepare(plan.image, screen.detail)
     if plan.gpus != "none":
         screen.step("Looking at the GPUs")
     backend.preflight(plan)
-    if own:
+    if own and not offline:
         screen.step("Waiting for the tracking server")
         server.wait(workspace, client.server)
-    screen.step("Asking the tracking server as the run will")
-    backend.reach(plan, image_id, client.server)
+    if not offline:
+        screen.step("Asking the tracking server as the run will")
+        backend.reach(plan, image_id, client.server)
     return _Ready(
         workspace,
         plan,
@@ -165,6 +203,7 @@ def _prepare(
         image_id,
         Masker(known.masked(plan.secret_names)),
         secret_environment,
+        offline,
     )
 
 
@@ -176,12 +215,18 @@ def _make_run(ready: _Ready, experiment_id: str | None) -> _Made:
     try:
         uid, gid = host_ids() or (1000, 1000)
         digest = code.pack(plan.folder, prepared / "source.tar.gz", uid=uid, gid=gid)
-        experiment = experiment_id or client.experiment_id(plan.experiment)
         tags = _masked(ready, run_tags(plan, digest, ready.image_id))
         tags[reconcile.LAUNCH_TAG] = prepared.name
+        experiment = None if ready.offline else experiment_id or client.experiment_id(plan.experiment)
+        book = Notebook(prepared)
         with deferred_signals(), records.launching(prepared, _record(ready)):
-            is_asked = True
-            run = client.create_run(experiment, plan.run_name, tags)
+            if experiment is None:
+                book.begin_offline(plan.experiment, plan.run_name, tags)
+                run = delivery.known_run(client.server, prepared)
+            else:
+                is_asked = True
+                run = client.create_run(experiment, plan.run_name, tags)
+                book.begin(run, plan.experiment, tags, _masked(ready, plan.parameters))
             made = _Made(run, *records.write(ready.workspace, prepared, _record(ready, run)))
     except BaseException as problem:
         if (
@@ -199,6 +244,8 @@ def _take_up(ready: _Ready, earlier: Earlier) -> _Made:
     prepared = records.new_folder(ready.workspace)
     earlier.archive.rename(prepared / "source.tar.gz")
     earlier.log.rename(prepared / ending.EARLIER_LOG)
+    tags = {key: value for key, value in earlier.run.tags.items() if key not in ending.TAGS}
+    Notebook(prepared).begin(earlier.run, ready.plan.experiment, tags, earlier.run.parameters)
     with deferred_signals():
         made = _Made(earlier.run, *records.write(ready.workspace, prepared, _record(ready, earlier.run)))
         try:
@@ -233,10 +280,11 @@ def _start(ready: _Ready, made: _Made, earlier: Earlier | None = None) -> Job:
         folder=made.folder,
         archive=made.folder / "source.tar.gz",
         environment={
-            "MLFLOW_TRACKING_URI": ready.backend.reachable_uri(server_used),
+            "MLFLOW_TRACKING_URI": "spool+" + _seen_uri(ready),
             "MLFLOW_RUN_ID": made.run.id,
             "MLFLOW_EXPERIMENT_ID": made.run.experiment_id,
             **({"TRAINER_RESTARTS": str(earlier.restarts)} if earlier else {}),
+            **({"TRAINER_OFFLINE": "1"} if ready.offline else {}),
         },
         secret_environment={**ready.secret_environment, **token},
         labels={
@@ -253,11 +301,12 @@ def _start(ready: _Ready, made: _Made, earlier: Earlier | None = None) -> Job:
         credentials=(server_used.username, server_used.password or "") if server_used.username else None,
         network=server_used.network,
     )
+    teller = Notebook(made.folder) if ready.offline else client
     job: Job | None = None
     try:
         if not earlier:
-            client.log_parameters(made.run.id, _masked(ready, ready.plan.parameters))
-            client.upload(made.run, job_launch.archive, "trainer/source.tar.gz")
+            teller.log_parameters(made.run.id, _masked(ready, ready.plan.parameters))
+            teller.upload(made.run, job_launch.archive, "trainer/source.tar.gz")
         with deferred_signals():
             job = ready.backend.start(ready.plan, job_launch)
     except BaseException as problem:
@@ -273,8 +322,11 @@ def _start(ready: _Ready, made: _Made, earlier: Earlier | None = None) -> Job:
 def _never_started(ready: _Ready, made: _Made, problem: BaseException) -> None:
     """The script never ran. A server that cannot be told so now is told later: the record stays."""
     stopped = isinstance(problem, Interrupted)
+    why = "stopped before it started" if stopped else "could not be started"
+    if ready.offline:  # nobody has heard of it
+        records.remove(ready.workspace, made.run.id)
+        return
     with contextlib.suppress(TrackingError):
-        why = "stopped before it started" if stopped else "could not be started"
         ready.client.set_tags(made.run.id, {"trainer.end": why})
         ready.client.end_run(made.run.id, "KILLED" if stopped else "FAILED")
         records.remove(ready.workspace, made.run.id)
@@ -296,11 +348,37 @@ def _see_it_through(ready: _Ready, made: _Made, job: Job, screen: Screen) -> Res
         seen = job.end() or End(None)
         by = records.stopped_by(ready.workspace, made.run.id)
         verdict = ending.judge(seen, interrupted.number if interrupted else None, by)
-        ending.close(ready.client, made.run, job, made.folder, ready.masker, verdict)
-        records.remove(ready.workspace, made.run.id)
+        ending.close(Notebook(made.folder), made.run, job, made.folder, ready.masker, verdict)
+    run = delivery.known_run(ready.client.server, made.folder)
+    # All of it is on this disk: a signal may come now.
+    undelivered = _deliver(ready, made, screen)
+    if undelivered:
+        screen.remark(f"{undelivered.message}\n{undelivered.hint}")
     if interrupted:
         raise interrupted
-    return Result(ready.client.get_run(made.run.id), verdict.exit_code, verdict.error)
+    return Result(run, verdict.exit_code, verdict.error, undelivered)
+
+
+def _deliver(ready: _Ready, made: _Made, screen: Screen) -> Undelivered | None:
+    if ready.offline:
+        return Undelivered(delivery.left(made.folder), "no tracking server was asked (--offline).")
+    try:
+        delivery.bring(ready.client, made.folder)
+    except Undelivered as problem:
+        return problem
+    if refused := delivery.left(made.folder).refused:
+        screen.remark(
+            f"The tracking server refused {refused} records of this run for good.\n"
+            f"They are in {ready.workspace.state / 'refused' / made.run.id}."
+        )
+    records.remove(ready.workspace, made.run.id)
+    return None
+
+
+def _seen_uri(ready: _Ready) -> str:
+    """The server's address as a run writes it; offline it need not be one that can be reached from there."""
+    tracking = ready.client.server
+    return tracking.uri if ready.offline else ready.backend.reachable_uri(tracking)
 
 
 def _masked(ready: _Ready, values: Mapping[str, str]) -> dict[str, str]:

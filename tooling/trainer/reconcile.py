@@ -10,13 +10,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainer import backends, containers, ending, records, secrets, server, server_container
+from trainer import backends, containers, delivery, ending, records, secrets, server, server_container
 from trainer.backends import End, Job
-from trainer.endpoint import configured
+from trainer.delivery import Notebook
+from trainer.endpoint import Server, configured
 from trainer.errors import BadInput, TrainerError
 from trainer.records import Record
 from trainer.secrets import Masker
@@ -58,7 +59,7 @@ def reconcile(workspace: Workspace) -> Iterator[Finding]:
             yield Finding(record, "UNKNOWN", problem)
     for record, lock in records.unattended(workspace):
         try:
-            yield Finding(record, _settle(workspace, record, wait=False))
+            yield Finding(record, settle(workspace, record, wait=False))
         except TrainerError as problem:
             yield Finding(record, "UNKNOWN", problem)
         finally:
@@ -99,7 +100,7 @@ def settle_one(workspace: Workspace, run_id: str, *, wait: bool = False) -> Find
     for record, lock in records.unattended(workspace):
         try:
             if record.run_id == run_id:
-                return Finding(record, _settle(workspace, record, wait=wait))
+                return Finding(record, settle(workspace, record, wait=wait))
         finally:
             os.close(lock)
     return None
@@ -157,25 +158,42 @@ def _has_unattended(workspace: Workspace) -> bool:
     )
 
 
-def _settle(workspace: Workspace, record: Record, *, wait: bool) -> str:
+def settle(
+    workspace: Workspace, record: Record, *, wait: bool, progress: Callable[[int, int], None] | None = None
+) -> str:
+    """End one run whose lock the caller holds, and deliver it; RUNNING where its job has not ended.
+
+    Raises `Undelivered` (and other `TrainerError`s) when something of it stays on this disk.
+    """
+    folder = records.folder(workspace, record.run_id)
+    status = records.ended(folder) or _close(workspace, record, wait=wait)
+    if status is None:
+        return "RUNNING"
+    client = client_of(workspace, record)
+    run = delivery.known_run(client.server, folder)
+    if run.url and client.get_run(run.id).status == "DELETED":
+        status = "DELETED"  # by somebody, meanwhile: there is nothing left to tell
+    else:
+        delivery.bring(client, folder, progress)
+    records.remove(workspace, record.run_id)
+    return status
+
+
+def _close(workspace: Workspace, record: Record, *, wait: bool) -> str | None:
+    """Write down how the job ended; None while it runs."""
+    folder = records.folder(workspace, record.run_id)
     job = job_of(workspace, record)
     if wait:
         for _ in job.follow():
             pass
     end = job.end()
     if end is None:
-        return "RUNNING"
-    client = client_of(workspace, record)
+        return None
     verdict = ending.judge(end, by=records.stopped_by(workspace, record.run_id))
-    run = client.get_run(record.run_id)
-    if run.status == "DELETED":  # by somebody, meanwhile: there is nothing left to tell
-        job.remove()
-    else:
-        folder = records.folder(workspace, record.run_id)
-        masker = Masker(secrets.load(workspace).masked(record.secret_names))
-        ending.close(client, run, job, folder, masker, verdict)
-    records.remove(workspace, record.run_id)
-    return "DELETED" if run.status == "DELETED" else verdict.status
+    run = delivery.known_run(Server(record.tracking_uri), folder)
+    masker = Masker(secrets.load(workspace).masked(record.secret_names))
+    ending.close(Notebook(folder), run, job, folder, masker, verdict)
+    return verdict.status
 
 
 def _end_unfinished(workspace: Workspace, record: Record, place: Path) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from trainer.workspace import Workspace
 
 _FILE = "record.json"
 _LOCK = "looked-after"
-_STOPPED = "stopped-by"
+_STOPPED, _ENDED = "stopped-by", "ended"
 _INTENT, _LAUNCHING = "launch.json", "launching"
 _HISTORY = "runs.jsonl"
 _HISTORY_READ = 1 << 20  # bytes: some thousands of runs
@@ -138,7 +138,20 @@ def is_looked_after(workspace: Workspace, run_id: str) -> bool:
 
 def live(workspace: Workspace) -> list[Record]:
     """All runs that have not been ended, looked after or not, the oldest first."""
-    return sorted((record for record, _ in _all(workspace)), key=lambda record: record.started)
+    found = (record for record, place in _all(workspace) if ended(place) is None)
+    return sorted(found, key=lambda record: record.started)
+
+
+def undelivered(workspace: Workspace) -> list[Record]:
+    """The runs that have ended and of which something is on this disk alone, the oldest first."""
+    found = (record for record, place in _all(workspace) if ended(place) is not None)
+    return sorted(found, key=lambda record: record.started)
+
+
+def is_live(workspace: Workspace, run_id: str) -> bool:
+    """Whether the run has not been ended yet."""
+    place = folder(workspace, run_id)
+    return place.exists() and ended(place) is None
 
 
 def ask_to_stop(workspace: Workspace, run_id: str, by: str) -> None:
@@ -170,6 +183,29 @@ def _read(text: bytes) -> Record | None:
         return None
 
 
+def end(place: Path, status: str) -> None:
+    """The job has ended and all that is to be said of it is written down; what is left is to deliver it."""
+    temporary = place / f".{_ENDED}"
+    temporary.write_text(status)
+    temporary.replace(place / _ENDED)
+
+
+def ended(place: Path) -> str | None:
+    """The final status that was written down for a run that has ended; None for one that may be running."""
+    try:
+        return (place / _ENDED).read_text()
+    except FileNotFoundError:
+        return None
+
+
 def remove(workspace: Workspace, run_id: str) -> None:
-    """The run has ended and everything of it is on the server."""
+    """The run has ended and everything of it is on the server.
+
+    What the server refused for good is moved to .trainer/refused/RUN_ID, for its owner to look at.
+    """
+    if (folder(workspace, run_id) / "spool" / "refused").exists():
+        kept = workspace.state / "refused" / run_id
+        kept.parent.mkdir(exist_ok=True)
+        folder(workspace, run_id).rename(kept)
+        return
     shutil.rmtree(folder(workspace, run_id), ignore_errors=True)

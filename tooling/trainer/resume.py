@@ -17,7 +17,7 @@ from pathlib import Path
 
 from trainkit import image_folder
 
-from trainer import attach, backends, images, plan, projects, reconcile, secrets
+from trainer import backends, images, plan, projects, reconcile, secrets
 from trainer.errors import BadInput
 from trainer.launch import Earlier, Result, Screen, launch
 from trainer.plan import RunPlan, RunRequest
@@ -52,7 +52,7 @@ def prepared(
     """
     screen.step("Looking at the run")
     reconcile.settle_one(workspace, record.run_id)
-    if attach.is_live(workspace, record):
+    if records.is_live(workspace, record.run_id):
         raise BadInput(
             f"The run {record.name or record.run_id} has not ended.",
             f"Follow it, or stop it first: trainer attach {record.run_id[:8]}; trainer stop …",

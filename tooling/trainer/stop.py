@@ -17,7 +17,7 @@ _OTHERS_S = 5
 
 def check(workspace: Workspace, record: Record) -> bool:
     """Whether there is something to stop; raises `BadInput` for a run that another machine has."""
-    if not records.folder(workspace, record.run_id).exists():
+    if not records.is_live(workspace, record.run_id):
         return False
     if not record.is_here:
         raise BadInput(f"The run {record.name} is on {record.host}, not on this machine.", "Stop it there.")
@@ -35,7 +35,7 @@ def stop(workspace: Workspace, record: Record) -> None:
         records.ask_to_stop(workspace, record.run_id, BY)
         job.stop()
     give_up = time.monotonic() + _OTHERS_S
-    while records.folder(workspace, record.run_id).exists():
+    while records.is_live(workspace, record.run_id):
         if reconcile.settle_one(workspace, record.run_id):
             return
         if time.monotonic() > give_up:

@@ -26,7 +26,7 @@ Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 TIMEOUT_S = (5, 60)
 PROBE = "/api/2.0/mlflow/experiments/search?max_results=1"
 _BATCH = 100  # parameters or tags in one log-batch call: the API's limit
-_LONGEST_VALUE = 6000  # of a parameter; the server refuses longer ones
+LONGEST_VALUE = 6000  # of a parameter; the server refuses longer ones
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Client:
             "GET", f"{_API}/experiments/get-by-name", query={"experiment_name": name}, ok=(404,)
         )
         if found.status_code == 404:
-            body = {"name": name, "tags": [_TRAINING_VIEW]}
+            body = {"name": name, "tags": [TRAINING_VIEW]}
             made = self.send("POST", f"{_API}/experiments/create", body, ok=(400,))
             if made.ok:
                 return str(self._said(made, "experiment_id"))
@@ -177,7 +177,7 @@ class Client:
 
     def log_parameters(self, run_id: str, parameters: Mapping[str, str]) -> None:
         """Log all parameters; a value longer than the server takes is cut."""
-        pairs = [{"key": key, "value": value[:_LONGEST_VALUE]} for key, value in parameters.items()]
+        pairs = [{"key": key, "value": value[:LONGEST_VALUE]} for key, value in parameters.items()]
         for start in range(0, len(pairs), _BATCH):
             self.send(
                 "POST", f"{_API}/runs/log-batch", {"run_id": run_id, "params": pairs[start : start + _BATCH]}
@@ -224,6 +224,21 @@ class Client:
             return
         yield from self.send("GET", _artifact(parts.path, artifact_path), stream=True).iter_content(1 << 16)
 
+    def exchange(
+        self, method: str, path: str, body: object = None, *, query: Mapping[str, str] | None = None,
+        content: object = None, timeout_s: tuple[float, float] | None = None, stream: bool = False,
+    ) -> requests.Response:  # fmt: skip
+        """One request and whatever is answered; raises `TrackingError` when nothing is."""
+        import requests
+
+        try:
+            return self._session.request(
+                method, self.server.uri + path, params=query, json=body, data=content,  # type: ignore[arg-type]
+                timeout=timeout_s or TIMEOUT_S, allow_redirects=False, stream=stream,
+            )  # fmt: skip
+        except requests.RequestException as problem:
+            raise unreachable(self.server, problem, timeout_s or TIMEOUT_S) from None
+
     def _run(self, response: requests.Response) -> Run:
         return self._read(cast(_Run, self._said(response, "run")))
 
@@ -238,7 +253,7 @@ class Client:
             artifact_uri=info["artifact_uri"],
             # JSON has no NaN: the server writes such values as words.
             metrics={metric["key"]: float(metric["value"]) for metric in data.get("metrics", [])},
-            url=f"{self.server.uri}/#/experiments/{info['experiment_id']}/runs/{info['run_id']}{_TRAINING_PAGE}",
+            url=page(self.server, info["experiment_id"], info["run_id"]),
             parameters={pair["key"]: pair["value"] for pair in data.get("params", [])},
             tags={pair["key"]: pair["value"] for pair in data.get("tags", [])},
             inputs={said["dataset"]["name"]: said["dataset"]["digest"] for said in inputs},
@@ -265,15 +280,7 @@ class Client:
         stream: bool = False,
     ) -> requests.Response:
         """One call, and its answer if that is a success or one of the statuses `ok`."""
-        import requests
-
-        try:
-            response = self._session.request(
-                method, self.server.uri + path, params=query, json=body, data=content,  # type: ignore[arg-type]
-                timeout=TIMEOUT_S, allow_redirects=False, stream=stream,
-            )  # fmt: skip
-        except requests.RequestException as problem:
-            raise unreachable(self.server, problem, TIMEOUT_S) from None
+        response = self.exchange(method, path, body, query=query, content=content, stream=stream)
         if response.is_redirect and response.status_code not in ok:
             raise TrackingError(
                 f"The tracking server {self.server.uri} sends us to {response.headers['Location']}.",
@@ -296,7 +303,12 @@ class _Bearer:
 _API = "/api/2.0/mlflow"
 # MLflow's UI shows experiments and runs in its view for language models unless it is told what they are.
 _TRAINING_PAGE = "?workflowType=machine_learning"
-_TRAINING_VIEW = {"key": "mlflow.experimentKind", "value": "custom_model_development"}
+TRAINING_VIEW = {"key": "mlflow.experimentKind", "value": "custom_model_development"}
+
+
+def page(server: Server, experiment_id: str, run_id: str) -> str:
+    """The address of a run in the server's UI."""
+    return f"{server.uri}/#/experiments/{experiment_id}/runs/{run_id}{_TRAINING_PAGE}"
 
 
 def _artifact(root: str, path: str) -> str:

@@ -8,6 +8,40 @@ import sys
 import time
 from pathlib import Path
 
+
+def log_everything() -> None:
+    """Something of every kind, with the chance to take the server away in between."""
+    import mlflow
+    import pandas
+    from sklearn.linear_model import LinearRegression
+
+    with mlflow.start_run() as run:
+        mlflow.log_param("colour", "blue")
+        for step in range(20):
+            mlflow.log_metric("loss", 1 / (step + 1), step=step)
+        print("ready", flush=True)
+        while not Path(os.environ["TRAINER_CACHE_DIR"], f"go-{run.info.run_id}").exists():
+            time.sleep(0.05)
+        for step in range(20, 40):
+            mlflow.log_metric("loss", 1 / (step + 1), step=step)
+        mlflow.log_metrics({"nan": float("nan"), "inf": float("inf")}, synchronous=False).wait()
+        mlflow.set_tags({"shape": "round", "gone": "soon"})
+        mlflow.delete_tag("gone")
+        mlflow.log_text("hello", "notes/hello.txt")
+        table = pandas.DataFrame({"x": [1.0, 2.0, 3.0], "y": [2.0, 4.0, 6.0]})
+        mlflow.log_input(mlflow.data.from_pandas(table, name="three", digest="abc123"), context="training")
+        model = LinearRegression().fit(table[["x"]], table["y"])
+        logged = mlflow.sklearn.log_model(
+            model, name="model", pip_requirements=[], serialization_format="cloudpickle", params={"depth": 3}
+        )
+        with mlflow.start_run(nested=True, run_name="child"):
+            mlflow.log_metric("inner", 7)
+        assert mlflow.get_run(run.info.run_id).data.metrics["loss"] == 1 / 40
+        assert mlflow.artifacts.load_text(run.info.artifact_uri + "/notes/hello.txt") == "hello"
+        assert mlflow.sklearn.load_model(logged.model_uri).predict([[4.0]])[0] > 7
+        print("all logged", flush=True)
+
+
 mode = sys.argv[1]
 print("mode", mode)
 match mode:
@@ -36,6 +70,8 @@ match mode:
                     print("ready", flush=True)
                     time.sleep(300)
         shutil.rmtree(state.parent)
+    case "log":
+        log_everything()
     case "exit":
         sys.exit(3)
     case "signal":

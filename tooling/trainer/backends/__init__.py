@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from trainer import delivery
 from trainer.endpoint import Network, Server
 from trainer.errors import BadInput, ImageError
 from trainer.images import ImagePlan
@@ -41,6 +42,11 @@ class Launch:
     network: Network | None = None
     """What a container joins to reach the tracking server; None for the engine's default one."""
 
+    @property
+    def spool(self) -> Path:
+        """Where the run's journal is, on the host."""
+        return self.folder / delivery.FOLDER
+
 
 @dataclass(frozen=True)
 class End:
@@ -66,6 +72,9 @@ class Job(Protocol):
 
     def end(self) -> End | None:
         """How it ended; None while it runs."""
+
+    def fetch(self, folder: Path) -> None:
+        """Bring what it wrote into its spool to the run's folder, if it is elsewhere."""
 
     def stop(self) -> None:
         """End it within 10 s, politely first: SIGINT, then SIGKILL."""

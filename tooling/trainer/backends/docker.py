@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container
 
-PLACE, HOME, RESULT = "/trainer", "/trainer/home", "/trainer/result"
+PLACE, HOME, RESULT, SPOOL = "/trainer", "/trainer/home", "/trainer/result", "/trainer/spool"
 PATIENCE_S = 60
 GRACE_S = 5  # and telling engine and server takes a moment, on a busy machine too: 10 s is the promise
 # The engine's init hands a signal on to the command too, not to the start script alone.
@@ -105,6 +106,21 @@ class DockerJob:
         with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
             file = tar.extractfile(tar.getmembers()[0])
             return read_result(file.read().decode(errors="replace")) if file else None
+
+    def fetch(self, folder: Path) -> None:
+        """Bring the spool from the engine's machine; on this one it is mounted."""
+        if not engine.is_remote(engine.endpoint()):
+            return
+        with engine.failures():
+            container = self._container()
+            if container is None:
+                return
+            with tempfile.TemporaryFile() as packed:
+                for piece in container.get_archive(SPOOL)[0]:
+                    packed.write(piece)
+                packed.seek(0)
+                with tarfile.open(fileobj=packed) as tar:
+                    tar.extractall(folder, filter="data")
 
     def stop(self) -> None:
         """SIGINT (a Python script runs its `finally`), SIGKILL after the grace period."""
@@ -244,6 +260,8 @@ class DockerBackend:
                     container_config(self.client, plan, launch), container_name(launch.run_id)
                 )["Id"]
                 self.client.api.put_archive(container, PLACE, _private_files(launch))
+                if engine.is_remote(engine.endpoint()):
+                    self.client.api.put_archive(container, PLACE, _spool_files(launch))
                 with launch.archive.open("rb") as archive:
                     self.client.api.put_archive(container, PLACE, archive)
                 try:
@@ -279,8 +297,11 @@ def container_config(client: docker.DockerClient, plan: RunPlan, launch: Launch)
     own = [Mount(PLACE, None)] if plan.read_only else []
     memory = bytes_of(plan.memory) if plan.memory else None
     ids = host_ids()
+    # Another machine cannot mount this one's folder: there the spool is put in, and fetched at the end.
+    is_remote = engine.is_remote(engine.endpoint())
+    spool = [] if is_remote else [Mount(SPOOL, str(launch.spool), "bind")]
     host = client.api.create_host_config(
-        mounts=[*mounts, *own],
+        mounts=[*mounts, *own, *spool],
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
         init=True,
@@ -298,7 +319,14 @@ def container_config(client: docker.DockerClient, plan: RunPlan, launch: Launch)
         launch.image_id,
         ["sh", "/trainer/start.sh", RESULT, "/trainer/environment", *plan.command],
         user=f"{ids[0]}:{ids[1]}" if ids else None,
-        environment={**plan.environment, **launch.environment, "HOME": HOME, "USER": "trainer", **_TO_ALL},
+        environment={
+            **plan.environment,
+            **launch.environment,
+            "HOME": HOME,
+            "USER": "trainer",
+            "TRAINER_SPOOL": SPOOL,
+            **_TO_ALL,
+        },
         working_dir="/trainer/code",
         labels=dict(launch.labels),
         stop_signal="SIGINT",
@@ -325,6 +353,19 @@ def _private_files(launch: Launch) -> bytes:
             content = text.encode()
             entry.size, entry.mode, entry.uid, entry.gid = len(content), 0o600, uid, gid
             tar.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def _spool_files(launch: Launch) -> bytes:
+    uid, gid = host_ids() or (1000, 1000)
+
+    def owned(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+        entry.uid, entry.gid = uid, gid
+        return entry
+
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.add(launch.spool, "spool", filter=owned)
     return packed.getvalue()
 
 

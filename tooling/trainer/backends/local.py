@@ -63,6 +63,9 @@ class LocalJob:
                 return End(result[0], stopped_by=result[1])
         return None if alive else End(None)
 
+    def fetch(self, folder: Path) -> None:
+        """It wrote there itself."""
+
     def stop(self) -> None:
         """SIGINT to the whole group, SIGKILL after the grace period."""
         self._signal(signal.SIGINT)
@@ -201,6 +204,7 @@ class LocalBackend:
         environment = self._environment(plan.image)
         variables = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         variables |= {**plan.environment, **launch.environment, **_gpu_variables(plan.gpus)}
+        variables["TRAINER_SPOOL"] = str(launch.spool)
         return variables | {
             "VIRTUAL_ENV": str(environment),
             "PATH": f"{environment / 'bin'}:{variables.get('PATH', os.defpath)}",

@@ -29,6 +29,7 @@ from trainer.cli.resume import resume
 from trainer.cli.run import run
 from trainer.cli.server import server, ui
 from trainer.cli.stop import stop
+from trainer.cli.sync import sync
 from trainer.errors import BadInput, CheckFailed, Interrupted, TrainerError
 
 
@@ -49,7 +50,7 @@ def cli() -> None:
     """Run training projects in the right container, tracked and reproducible."""
 
 
-for command in (run, build_image, images, data, layers, server, ui, doctor, reconcile, completion):
+for command in (run, build_image, images, data, layers, server, ui, doctor, reconcile, sync, completion):
     cli.add_command(command)
 for command in (ps, logs, attach, stop, resume, gc):  # runs that exist
     cli.add_command(command)

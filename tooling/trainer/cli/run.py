@@ -80,13 +80,15 @@ def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) 
               help="Let the run write to /tmp, its folder and caches alone. [default: off]")  # fmt: skip
 @click.option("--base-image", metavar="IMAGE", help="Base image, should the trainer image have to be built.")
 @click.option("--tracking-uri", metavar="URI", help="Tracking server. [default: the workspace's own]")
+@click.option("--offline", is_flag=True,
+              help="Ask no tracking server; `trainer sync` brings the run to one later.")  # fmt: skip
 @click.option("--detach", is_flag=True, help="Return when the run has started.")
 @click.option("--dry-run", is_flag=True, help="Print the plan; create nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; all else goes to stderr.")
 @click.pass_context
 def run(
     ctx: click.Context, /, given: Mapping[str, str], backend: str, tracking_uri: str | None,
-    detach: bool, dry_run: bool, as_json: bool, **options: object,
+    offline: bool, detach: bool, dry_run: bool, as_json: bool, **options: object,
 ) -> None:  # fmt: skip
     """Run PROJECT: a name under train_code/, a folder with an MLproject file, or a git URL.
 
@@ -120,10 +122,12 @@ def run(
     if dry_run:
         _print_plan(plan, as_json)
         return
-    for line in reconcile.quickly(workspace):
+    for line in () if offline else reconcile.quickly(workspace):
         click.echo(line, err=True)
     with screen.Progress(sys.stderr.buffer if as_json else None) as progress:
-        result = launch.launch(workspace, plan, progress, tracking_uri=tracking_uri, detach=detach)
+        result = launch.launch(
+            workspace, plan, progress, tracking_uri=tracking_uri, detach=detach, offline=offline
+        )
     print_result(result, as_json)
     if result.error:
         raise result.error
@@ -185,6 +189,7 @@ def print_result(result: Result, as_json: bool) -> None:
                 "metrics": dict(run_.metrics),
                 "url": run_.url,
                 "error": result.error.message if result.error else None,
+                "undelivered": result.undelivered.message if result.undelivered else None,
             }
         )
         return
@@ -196,4 +201,5 @@ def print_result(result: Result, as_json: bool) -> None:
         click.echo()
     colour = {"FINISHED": "green", "RUNNING": "yellow"}.get(run_.status, "red")
     click.echo(f"{screen.style(run_.status, fg=colour, bold=True)}  {run_.name}")
-    click.echo(f"{run_.url}")
+    if run_.url:
+        click.echo(run_.url)

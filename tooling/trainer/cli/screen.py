@@ -59,12 +59,18 @@ class Progress:
         """The run exists."""
         self.stop()
         _tell(f"{style('Run', bold=True)} {run.name} ({run.id})")
-        _tell(style(run.url, fg="blue", underline=True))
+        if run.url:
+            _tell(style(run.url, fg="blue", underline=True))
 
     def output(self, piece: bytes) -> None:
         """A piece of the run's own output, as it is."""
         if piece:
             self._write(piece)
+
+    def remark(self, text: str) -> None:
+        """Lines that stay."""
+        self.stop()
+        _tell(text)
 
     def _write(self, piece: bytes) -> None:
         self._output.write(piece)

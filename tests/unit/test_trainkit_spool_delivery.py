@@ -1,0 +1,318 @@
+"""A spool reaches the server whole, in order and once, whatever the server does meanwhile."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import pytest
+from trainkit.spool_delivery import API, LOG_BATCH, Answer, Away, Delivery, Stuck
+from trainkit.spool_journal import Record, Spool
+
+from unit.helpers import Reply, serving
+
+RUN = {"info": {"run_id": "r1", "artifact_uri": "mlflow-artifacts:/1/r1/artifacts"}, "data": {}}
+URI = "mlflow-artifacts:/1/r1/artifacts"
+
+
+class FakeServer:
+    """What MLflow's server keeps of what it is sent, by its own rules; `failures` come first."""
+
+    def __init__(self) -> None:
+        self.points: list[tuple[object, ...]] = []
+        self.params: dict[str, str] = {}
+        self.tags: dict[str, str] = {}
+        self.files: dict[str, bytes] = {}
+        self.outputs: list[str] = []
+        self.runs: list[Record] = []
+        self.calls: list[str] = []
+        self.status = "RUNNING"
+        self.failures: list[Answer | Away] = []
+
+    def send(
+        self, method: str, path: str, body: object = None, *,
+        query: Mapping[str, str] | None = None, file: Path | None = None,  # noqa: ARG002
+    ) -> Answer:  # fmt: skip
+        self.calls.append(f"{method} {path.removeprefix(API)}")
+        if self.failures:
+            failure = self.failures.pop(0)
+            if isinstance(failure, Away):
+                raise failure
+            if failure.status:
+                return failure
+        if file:
+            self.files[path.partition("/artifacts/")[2]] = file.read_bytes()
+            return Answer(200, "{}")
+        return self._take(path.removeprefix(API), cast(Record, body or {}))
+
+    def store(self, uri: str, folder: str, file: Path) -> Answer:
+        self.files[f"{uri}/{folder}/{file.name}"] = file.read_bytes()
+        return Answer(200, "{}")
+
+    def _take(self, path: str, body: Record) -> Answer:  # noqa: C901 (one case a call)
+        match path:
+            case "/runs/log-batch":
+                metrics = cast(list[Record], body.get("metrics") or [])
+                if any(metric["key"] == "bad" for metric in metrics):
+                    return refusal("INVALID_PARAMETER_VALUE", "Invalid name: bad")
+                if len(metrics) > 1000:
+                    return refusal("INVALID_PARAMETER_VALUE", "too many")
+                for metric in metrics:
+                    point = tuple(metric[name] for name in ("key", "step", "timestamp", "value"))
+                    if point not in self.points:
+                        self.points.append(point)
+                self.params |= {
+                    str(p["key"]): str(p["value"]) for p in cast(list[Record], body.get("params") or [])
+                }
+                self.tags |= {
+                    str(t["key"]): str(t["value"]) for t in cast(list[Record], body.get("tags") or [])
+                }
+            case "/runs/set-tag":
+                self.tags[str(body["key"])] = str(body["value"])
+            case "/runs/delete-tag":
+                if self.tags.pop(str(body["key"]), None) is None:
+                    return refusal("RESOURCE_DOES_NOT_EXIST", "no such tag", 404)
+            case "/runs/update":
+                self.status = str(body["status"])
+            case "/runs/outputs":
+                self.outputs += [str(model["model_id"]) for model in cast(list[Record], body["models"])]
+            case "/runs/get":
+                there = [{"model_id": model} for model in self.outputs]
+                return Answer(200, json.dumps({"run": {"outputs": {"model_outputs": there}}}))
+            case "/runs/search":
+                tag = str(body["filter"]).split("'")[1]
+                found = [run for run in self.runs if tag in json.dumps(run)]
+                return Answer(200, json.dumps({"runs": found}))
+            case "/runs/create":
+                number = len(self.runs)
+                info = {
+                    "run_id": f"real{number}",
+                    "artifact_uri": f"mlflow-artifacts:/1/real{number}/artifacts",
+                }
+                self.runs.append({"info": info, "data": {"tags": body["tags"]}})
+                return Answer(200, json.dumps({"run": self.runs[-1]}))
+        return Answer(200, "{}")
+
+
+def refusal(code: str, message: str, status: int = 400) -> Answer:
+    return Answer(status, json.dumps({"error_code": code, "message": message}))
+
+
+def batch(**items: object) -> Record:
+    return {"method": "POST", "path": LOG_BATCH, "body": {"run_id": "r1", **items}}
+
+
+def point(step: int, key: str = "loss") -> Record:
+    return batch(metrics=[{"key": key, "step": step, "timestamp": 1000 + step, "value": step / 7}])
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    spool = Spool(tmp_path / "spool")
+    spool.create(RUN)
+    return spool
+
+
+def fill(spool: Spool, tmp_path: Path) -> None:
+    """Something of every kind."""
+    spool.append(batch(params=[{"key": "colour", "value": "blue"}]))
+    for step in range(30):
+        spool.append(point(step))
+    spool.append(batch(tags=[{"key": "shape", "value": "round"}, {"key": "gone", "value": "soon"}]))
+    spool.append(
+        {"method": "POST", "path": f"{API}/runs/delete-tag", "body": {"run_id": "r1", "key": "gone"}}
+    )
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text(f"content of {name}")
+        spool.append({"file": spool.keep(tmp_path / name, name), "uri": URI, "path": "notes"})
+    models = {"run_id": "r1", "models": [{"model_id": "m-1", "step": 0}]}
+    spool.append({"method": "POST", "path": f"{API}/runs/outputs", "body": models})
+    spool.append(batch(tags=[{"key": "shape", "value": "square"}]))
+    spool.append(
+        {"method": "POST", "path": f"{API}/runs/update", "body": {"run_id": "r1", "status": "FINISHED"}}
+    )
+
+
+def check(server: FakeServer) -> None:
+    assert server.points == [("loss", step, 1000 + step, step / 7) for step in range(30)]
+    assert server.params == {"colour": "blue"}
+    assert server.tags == {"shape": "square"}
+    assert server.files == {
+        f"1/r1/artifacts/notes/{n}": f"content of {n}".encode() for n in ("a.txt", "b.txt")
+    }
+    assert server.outputs == ["m-1"]
+    assert server.status == "FINISHED"
+
+
+def test_everything_arrives_in_few_requests(spool: Spool, tmp_path: Path) -> None:
+    fill(spool, tmp_path)
+    server = FakeServer()
+    Delivery(spool, server).deliver()
+    check(server)
+    assert server.calls.count("POST /runs/log-batch") == 2
+    assert spool.pending() == []
+    assert list((spool.folder / "outbox").iterdir()) == []
+
+
+def test_a_second_delivery_sends_nothing(spool: Spool, tmp_path: Path) -> None:
+    fill(spool, tmp_path)
+    server = FakeServer()
+    Delivery(spool, server).deliver()
+    server.calls.clear()
+    Delivery(Spool(spool.folder), server).deliver()
+    assert server.calls == []
+
+
+def test_a_full_replay_adds_nothing(spool: Spool, tmp_path: Path) -> None:
+    fill(spool, tmp_path)
+    copy = tmp_path / "copy"
+    shutil.copytree(spool.folder, copy)
+    server = FakeServer()
+    Delivery(spool, server).deliver()
+    Delivery(Spool(copy), server).deliver()
+    check(server)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_outage_at_any_request_costs_nothing(spool: Spool, tmp_path: Path, seed: int) -> None:
+    fill(spool, tmp_path)
+    randomly = random.Random(seed)
+    server = FakeServer()
+    for attempt in range(41):
+        what = (
+            Away("it is down"),
+            Answer(500, "stub"),
+            Answer(401, "no"),
+            Answer(503, "busy"),
+            Answer(0, ""),
+        )
+        server.failures = [randomly.choice(what) for _ in range(8 if attempt < 40 else 0)]
+        try:
+            Delivery(spool, server).deliver()
+            break
+        except Away:
+            continue
+    check(server)
+
+
+def test_while_something_waits_the_run_is_marked(spool: Spool, tmp_path: Path) -> None:
+    fill(spool, tmp_path)
+    server = FakeServer()
+    server.failures = [Away("it is down")]
+    with pytest.raises(Away, match="it is down"):
+        Delivery(spool, server).deliver()
+    assert "trainer.undelivered" not in server.tags
+    server.failures = [Answer(0, ""), Answer(0, ""), Away("again")]
+    with pytest.raises(Away, match="again"):
+        Delivery(spool, server).deliver()
+    assert server.tags["trainer.undelivered"] == "some of this run is still on the disk it ran on"
+    Delivery(spool, server).deliver()
+    check(server)
+
+
+def test_what_the_server_refuses_is_kept_and_costs_nothing_else(spool: Spool, tmp_path: Path) -> None:
+    spool.append(point(1))
+    spool.append(point(2, key="bad"))
+    spool.append(point(3))
+    server = FakeServer()
+    Delivery(spool, server).deliver()
+    assert [made[1] for made in server.points] == [1, 3]
+    assert server.tags == {"trainer.refused": "Invalid name: bad"}
+    kept = json.loads((spool.folder / "refused").read_text())
+    assert (kept["record"], kept["status"]) == (point(2, key="bad"), 400)
+    assert tmp_path.exists()
+
+
+def test_a_record_that_the_server_fails_at_alone_is_set_aside_after_some_tries(spool: Spool) -> None:
+    spool.append({"method": "POST", "path": f"{API}/runs/inputs", "body": {"run_id": "r1"}})
+    spool.append(point(1))
+    server = FakeServer()
+    delivery = Delivery(spool, server)
+    for is_marked in (False, True, True, True):
+        marks = [Answer(0, "")] if is_marked else []
+        server.failures = [*marks, refusal("INTERNAL_ERROR", "a bug", 500)]
+        with pytest.raises(Stuck, match="a bug"):
+            delivery.deliver()
+    server.failures = [Answer(0, ""), refusal("INTERNAL_ERROR", "a bug", 500)]
+    delivery.deliver()
+    assert len(server.points) == 1
+    assert "a bug" in (spool.folder / "refused").read_text()
+
+
+def made_up(spool: Spool) -> None:
+    body = {"experiment_id": "1", "tags": [{"key": "trainer.offline_id", "value": "f00d"}]}
+    uri = "mlflow-artifacts:/offline/f00d/artifacts"
+    spool.append({"create": "run", "local": "f00d", "uri": uri, "body": body})
+    spool.append(
+        {
+            "method": "POST",
+            "path": LOG_BATCH,
+            "body": {"run_id": "f00d", "tags": [{"key": "a", "value": "b"}]},
+        }
+    )
+
+
+def test_a_run_that_was_made_up_is_made_once(spool: Spool, tmp_path: Path) -> None:
+    made_up(spool)
+    (tmp_path / "MLmodel").write_text("run_id: f00d\n")
+    uri = "mlflow-artifacts:/offline/f00d/artifacts"
+    spool.append({"file": spool.keep(tmp_path / "MLmodel", "MLmodel"), "uri": uri, "path": "model"})
+    server = FakeServer()
+    Delivery(spool, server).deliver()
+    assert len(server.runs) == 1
+    assert server.files == {"1/real0/artifacts/model/MLmodel": b"run_id: real0\n"}
+    assert spool.names()["f00d"] == "real0"
+
+
+def test_a_run_whose_making_was_heard_but_not_answered_is_found_again(spool: Spool) -> None:
+    made_up(spool)
+    server = FakeServer()
+    server._take("/runs/create", {"tags": [{"key": "trainer.offline_id", "value": "f00d"}]})
+    Delivery(spool, server).deliver()
+    assert len(server.runs) == 1
+
+
+DELIVERER = """
+import os, sys
+from pathlib import Path
+from trainer.delivery import bring
+from trainer.endpoint import Server
+from trainer.tracking import Client
+bring(Client(Server(sys.argv[1])), Path(sys.argv[2]))
+"""
+
+
+def test_a_delivery_that_is_killed_at_any_time_is_finished_by_the_next(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    spool.create(RUN)
+    for number in range(60):
+        spool.append(point(number))
+        (tmp_path / "f").write_text(f"content {number}")
+        spool.append({"file": spool.keep(tmp_path / "f", f"{number}.txt"), "uri": URI, "path": ""})
+    randomly = random.Random(1)
+    with serving() as server:
+        server.replies["*"] = [Reply(200, "{}", delay_s=0.004)]
+        killed = 0
+        while spool.pending():
+            process = subprocess.Popen([sys.executable, "-c", DELIVERER, server.uri, str(tmp_path)])
+            before = len(server.asked)
+            while len(server.asked) == before and process.poll() is None:
+                time.sleep(0.001)
+            time.sleep(randomly.random() * 0.15)
+            killed += process.poll() is None
+            process.kill()
+            process.wait()
+        stored = {a.path.rpartition("/")[2]: a.body.decode() for a in server.asked if a.method == "PUT"}
+        bodies = [json.loads(a.body) for a in server.asked if a.path == LOG_BATCH]
+        steps = [metric["step"] for body in bodies for metric in body["metrics"]]
+    assert killed > 3
+    # One whose connection was cut may have arrived in part; its repetition is whole.
+    assert stored == {f"{number}.txt": f"content {number}" for number in range(60)}
+    assert sorted(set(steps)) == list(range(60))

@@ -1,0 +1,62 @@
+"""`trainer sync`: bring what is on this disk to the tracking server."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import CompletionItem
+
+from trainer.cli import screen
+from trainer.cli.context import pass_workspace
+from trainer.errors import TrainerError
+from trainer.workspace import Workspace, find
+
+
+def _complete_run(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from trainer import records
+
+    try:
+        found = records.undelivered(find())
+        return [CompletionItem(record.run_id, help=record.name) for record in found
+                if record.run_id.startswith(incomplete)]  # fmt: skip
+    except TrainerError:
+        return []
+
+
+@click.command(epilog="Examples: trainer sync\n\ntrainer sync --dry-run")
+@click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=_complete_run)
+@click.option("--dry-run", is_flag=True, help="Show what is on this disk; deliver nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@pass_workspace
+def sync(workspace: Workspace, runs: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+    """Bring what runs have logged while the tracking server was away to it, and end them truthfully.
+
+    RUN is a run's id or the beginning of it; without one all are brought. Nothing is sent twice.
+    """
+    from trainer import sync as use_case
+
+    with screen.Bar() as bar:
+        done = list(use_case.sync(workspace, runs, bar, dry_run=dry_run))
+    rows = [
+        {
+            "run_id": one.record.run_id, "project": one.record.project, "status": one.status,
+            "points": one.left.points, "files": one.left.files, "refused": one.left.refused,
+            "delivered": not dry_run and one.error is None and one.status != "RUNNING",
+            "error": one.error.message if one.error else None,
+        }
+        for one in done
+    ]  # fmt: skip
+    if as_json:
+        screen.as_json(rows)
+    elif rows:
+        keys = ("run_id", "project", "status", "points", "files")
+        table = [(*(str(row[key]) for key in keys), _word(row["delivered"], dry_run)) for row in rows]
+        screen.table(("RUN", "PROJECT", "STATUS", "POINTS", "FILES", ""), table)
+    else:
+        click.echo("Nothing to do: everything is on the tracking server.")
+    for one in done:
+        if one.error:
+            raise one.error
+
+
+def _word(delivered: object, dry_run: bool) -> str:
+    return "delivered" if delivered else "" if dry_run else "on this disk"

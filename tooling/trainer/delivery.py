@@ -1,0 +1,271 @@
+"""The spool of a run as the host sees it: what the launcher itself writes down, and bringing the rest.
+
+The launcher's own words about a run (parameters, code, log, final status) take the same way as what the run
+logs: into the journal first, then to the server, in order. docs/reliability.md says what that promises.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from trainkit.spool_delivery import API, LOG_BATCH, OFFLINE_TAG, Answer, Away, Delivery, Stuck
+from trainkit.spool_journal import Record, Spool, SpoolError
+from trainkit.spool_view import View
+
+from trainer import artifacts
+from trainer.endpoint import Server
+from trainer.errors import DiskFull, TrackingError
+from trainer.tracking import LONGEST_VALUE, TRAINING_VIEW, Client, Run, Status, page
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FOLDER = "spool"
+_BATCH = 100
+_TIMEOUT_S = (5, 15)  # of a call; to store a file takes the server longer
+_STORING_S = (5, 600)
+_STUCK_PAUSE_S = 0.5
+_PATIENCE_S = 10
+
+
+@dataclass(frozen=True)
+class Left:
+    """What of a run is on this disk alone."""
+
+    points: int
+    files: int
+    others: int
+    refused: int = 0
+
+    def __bool__(self) -> bool:
+        """Whether anything is."""
+        return bool(self.points or self.files or self.others)
+
+    def __str__(self) -> str:
+        """`30 points, 2 files`."""
+        said = [f"{self.points} points", f"{self.files} files", f"{self.others} other records"]
+        return ", ".join(text for text in said if not text.startswith("0 ")) or "nothing"
+
+
+class Undelivered(TrackingError):
+    """The server does not take what is left of a run; it stays on this disk."""
+
+    def __init__(self, left: Left, why: str) -> None:
+        super().__init__(
+            f"Of this run, {left} are on this disk alone: {why}",
+            "Nothing is lost: `trainer sync` brings them when the server answers.",
+        )
+        self.left = left
+
+
+class Notebook:
+    """The calls of a tracking client that a launch makes, written down for delivery instead of made.
+
+    Every method raises `DiskFull`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._spool = Spool(folder / FOLDER)
+
+    def begin(
+        self, run: Run, experiment: str, tags: Mapping[str, str], parameters: Mapping[str, str]
+    ) -> None:
+        """Make the spool of a run that the server knows, of the experiment of that name."""
+        with _failures():
+            self._spool.create(_as_json(run, experiment, tags, parameters))
+
+    def begin_offline(self, experiment: str, name: str | None, tags: Mapping[str, str]) -> None:
+        """Make the spool of a run that no server knows, and write down that it is to be made."""
+        local, experiment_id = uuid.uuid4().hex, uuid.uuid4().hex
+        uri = f"mlflow-artifacts:/offline/{local}/artifacts"
+        run = Run(local, experiment_id, name or f"offline-{local[:8]}", "RUNNING", uri)
+        said = _as_json(run, experiment, tags, {})
+        info = cast(dict[str, object], said["info"])
+        body = {
+            "experiment_id": run.experiment_id, "run_name": run.name, "user_id": info["user_id"],
+            "start_time": info["start_time"], "tags": _pairs({**tags, OFFLINE_TAG: run.id}),
+        }  # fmt: skip
+        made = {"name": experiment, "tags": [TRAINING_VIEW]}
+        with _failures():
+            self._spool.create(said)
+            self._spool.append({"create": "experiment", "local": run.experiment_id, "body": made})
+            self._spool.append({"create": "run", "local": run.id, "uri": uri, "body": body})
+
+    def log_parameters(self, run_id: str, parameters: Mapping[str, str]) -> None:
+        """As the client's: a value longer than the server takes is cut."""
+        self._batch(run_id, "params", _pairs({k: v[:LONGEST_VALUE] for k, v in parameters.items()}))
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """As the client's."""
+        self._batch(run_id, "tags", _pairs(tags))
+
+    def end_run(self, run_id: str, status: Status) -> None:
+        """As the client's; the end is now, whenever it is delivered."""
+        body = {"run_id": run_id, "status": status, "end_time": _now_ms()}
+        with _failures():
+            self._spool.append({"method": "POST", "path": f"{API}/runs/update", "body": body})
+
+    def upload(self, run: Run, path: Path, artifact_path: str) -> None:  # noqa: ARG002 (as the client's)
+        """As the client's, of the file as it is now."""
+        folder, _, name = artifact_path.rpartition("/")
+        uri = str(cast(Record, self._spool.run()["info"])["artifact_uri"])
+        with _failures():
+            self._spool.append({"file": self._spool.keep(path, name), "uri": uri, "path": folder})
+
+    def _batch(self, run_id: str, kind: str, pairs: Sequence[Mapping[str, str]]) -> None:
+        for start in range(0, len(pairs), _BATCH):
+            body = {"run_id": run_id, kind: pairs[start : start + _BATCH]}
+            with _failures():
+                self._spool.append({"method": "POST", "path": LOG_BATCH, "body": body})
+
+
+class HostTransport:
+    """A tracking client's session, as delivery uses it."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        file: Path | None = None,
+    ) -> Answer:
+        """One request; raises `Away` when no answer comes in time."""
+        try:
+            if file is None:
+                answer = self._client.exchange(method, path, body, query=query, timeout_s=_TIMEOUT_S)
+            else:
+                with file.open("rb") as content:
+                    answer = self._client.exchange(method, path, content=content, timeout_s=_STORING_S)
+        except TrackingError as problem:
+            raise Away(problem.message) from problem
+        return Answer(answer.status_code, answer.text)
+
+    def store(self, uri: str, folder: str, file: Path) -> Answer:
+        """By MLflow's own client; raises `Away` when that fails."""
+        try:
+            artifacts.upload_to(self._client.server, uri, file, folder)
+        except TrackingError as problem:
+            raise Away(problem.message) from problem
+        return Answer(200, "{}")
+
+
+def bring(client: Client, folder: Path, progress: Callable[[int, int], None] | None = None) -> None:
+    """Deliver what is left of the run in this folder; a second call finds nothing to do.
+
+    Raises `Undelivered` when the server does not take everything, and when somebody else is delivering.
+    """
+    spool = Spool(folder / FOLDER)
+    if not spool.folder.exists():
+        return
+    lock = _lock(spool)
+    if lock is None:
+        raise Undelivered(left(folder), "another process delivers them just now.")
+    try:
+        delivery = Delivery(spool, HostTransport(client))
+        while True:
+            try:
+                delivery.deliver(progress)
+                return
+            except Stuck:  # it says Away when it has tried often enough
+                time.sleep(_STUCK_PAUSE_S)
+    except Away as problem:
+        why = str(problem)
+        raise Undelivered(left(folder), why if why.endswith(".") else f"{why}.") from None
+    except OSError as problem:
+        raise DiskFull(f"The spool {spool.folder} cannot be used: {problem}", "Make space there.") from None
+    finally:
+        os.close(lock)
+
+
+def left(folder: Path) -> Left:
+    """What of the run in this folder the server does not have."""
+    spool = Spool(folder / FOLDER)
+    records = [record for record in spool.pending() if "known" not in record]
+    points = sum(len(cast(list[object], _body(record).get("metrics") or [])) for record in records)
+    files = sum("file" in record for record in records)
+    others = sum("file" not in record and not _body(record).get("metrics") for record in records)
+    refused = spool.folder / "refused"
+    return Left(points, files, others, len(refused.read_text().splitlines()) if refused.exists() else 0)
+
+
+def known_run(server: Server, folder: Path) -> Run:
+    """The run as its spool knows it, by the id that the server has for it, if any."""
+    spool = Spool(folder / FOLDER)
+    names = spool.names()
+    made_up = str(cast(Record, spool.run()["info"])["run_id"])
+    said = View(spool).run(made_up)
+    if said is None:
+        raise RuntimeError("a spool knows its own run")
+    info, data = cast(Mapping[str, str], said["info"]), cast(Mapping[str, list[Record]], said["data"])
+    experiment_id = names.get(info["experiment_id"], info["experiment_id"])
+    run_id = names.get(made_up, made_up)
+    is_there = made_up in names or not info["artifact_uri"].startswith("mlflow-artifacts:/offline/")
+    return Run(
+        id=run_id,
+        experiment_id=experiment_id,
+        name=info.get("run_name", ""),
+        status=info["status"],
+        artifact_uri=names.get(info["artifact_uri"], info["artifact_uri"]),
+        metrics={str(metric["key"]): float(str(metric["value"])) for metric in data["metrics"]},
+        url=page(server, experiment_id, run_id) if is_there else "",
+    )
+
+
+def _lock(spool: Spool) -> int | None:
+    """Wait a moment for the sender of a job that has just ended."""
+    give_up = time.monotonic() + _PATIENCE_S
+    while (lock := spool.sending()) is None and time.monotonic() < give_up:
+        time.sleep(0.05)
+    return lock
+
+
+def _body(record: Record) -> Record:
+    return cast(Record, record.get("body") or {})
+
+
+def _as_json(
+    run: Run, experiment: str, tags: Mapping[str, str], parameters: Mapping[str, str]
+) -> dict[str, object]:
+    """What a spool says of its run to begin with, in the form of MLflow's REST API."""
+    info = {
+        "run_id": run.id, "run_uuid": run.id, "experiment_id": run.experiment_id, "run_name": run.name,
+        "user_id": tags.get("mlflow.user", ""), "status": "RUNNING", "start_time": _now_ms(),
+        "artifact_uri": run.artifact_uri, "lifecycle_stage": "active",
+    }  # fmt: skip
+    return {
+        "info": info,
+        "data": {"tags": _pairs(tags), "params": _pairs(parameters)},
+        "experiment": {
+            "experiment_id": run.experiment_id, "name": experiment, "lifecycle_stage": "active",
+        },
+    }  # fmt: skip
+
+
+def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in values.items()]
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+@contextlib.contextmanager
+def _failures() -> Iterator[None]:
+    try:
+        yield
+    except (SpoolError, OSError) as problem:
+        raise DiskFull(
+            str(problem), "Make space on the disk that holds the workspace, then try again."
+        ) from None

@@ -1,0 +1,83 @@
+"""Bringing to the tracking server what runs left on this disk: `trainer sync`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from trainer import delivery, reconcile, records
+from trainer.delivery import Left
+from trainer.errors import BadInput, TrackingError, TrainerError
+from trainer.records import Record
+from trainer.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Synced:
+    """A run, what of it was on this disk alone, its status, and the error that kept it there, if any."""
+
+    record: Record
+    left: Left
+    status: str
+    error: TrainerError | None = None
+
+
+def sync(
+    workspace: Workspace,
+    wanted: Sequence[str] = (),
+    progress: Callable[[str, int, int], None] | None = None,
+    *,
+    dry_run: bool = False,
+) -> Iterator[Synced]:
+    """Deliver the runs that nobody looks after, or those whose ids begin like the `wanted` ones.
+
+    Raises `BadInput` for one that is not here. A server that failed for one run is not asked for the next.
+    """
+    found = list(records.unattended(workspace))
+    try:
+        _check(workspace, wanted, [record.run_id for record, _ in found])
+        failed: dict[str, TrackingError] = {}
+        for record, _ in found:
+            if not wanted or record.run_id.startswith(tuple(wanted)):
+                yield _one(workspace, record, failed, progress, dry_run=dry_run)
+    finally:
+        for _, lock in found:
+            os.close(lock)
+
+
+def _one(
+    workspace: Workspace,
+    record: Record,
+    failed: dict[str, TrackingError],
+    progress: Callable[[str, int, int], None] | None,
+    *,
+    dry_run: bool,
+) -> Synced:
+    folder = records.folder(workspace, record.run_id)
+    left = delivery.left(folder)
+    status = records.ended(folder) or "RUNNING"
+    if dry_run:
+        return Synced(record, left, status)
+    if record.tracking_uri in failed:
+        return Synced(record, left, status, failed[record.tracking_uri])
+    try:
+        show = (lambda done, total: progress(record.run_id, done, total)) if progress else None
+        return Synced(record, left, reconcile.settle(workspace, record, wait=False, progress=show))
+    except TrainerError as problem:
+        if isinstance(problem, TrackingError):
+            failed[record.tracking_uri] = problem
+        return Synced(record, delivery.left(folder), records.ended(folder) or "UNKNOWN", problem)
+
+
+def _check(workspace: Workspace, wanted: Sequence[str], free: Sequence[str]) -> None:
+    for said in wanted:
+        if any(run_id.startswith(said) for run_id in free):
+            continue
+        if any(record.run_id.startswith(said) for record in records.live(workspace)):
+            raise BadInput(
+                f"The run {said} is still going.", "It is delivered while it runs, and when it ends."
+            )
+        raise BadInput(
+            f"Nothing of a run {said} is on this disk.", "`trainer sync --dry-run` shows what there is."
+        )

@@ -1,0 +1,84 @@
+"""A run's artifacts over its spool: files are copied to the outbox, and read from it while they wait."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from mlflow import get_tracking_uri
+from mlflow.entities import FileInfo
+from mlflow.store.artifact.artifact_repo import ArtifactRepository, verify_artifact_path
+from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
+from mlflow.tracking._tracking_service.utils import _get_store
+
+from trainkit.spool_delivery import replaced
+
+if TYPE_CHECKING:
+    from trainkit.spool_store import SpoolStore
+
+_PATIENCE_S = 60.0  # a model may be on its way
+
+
+class SpoolArtifacts(ArtifactRepository):  # type: ignore[misc]  # mlflow is not typed
+    """Artifacts at `mlflow-artifacts:…` of a server that is reached by `spool+http://…`."""
+
+    def __init__(
+        self, artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None
+    ) -> None:
+        super().__init__(artifact_uri, tracking_uri, registry_uri)
+        self._store: SpoolStore = _get_store(tracking_uri or get_tracking_uri())
+
+    def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
+        """Keep the file as it is now."""
+        verify_artifact_path(artifact_path)
+        self._store.keep(Path(local_file), self.artifact_uri, artifact_path or "")
+
+    def log_artifacts(self, local_dir: str, artifact_path: str | None = None) -> None:
+        """Keep all files of the folder as they are now."""
+        verify_artifact_path(artifact_path)
+        for file in sorted(Path(local_dir).rglob("*")):
+            if file.is_file():
+                folder = PurePosixPath(artifact_path or "", file.parent.relative_to(local_dir).as_posix())
+                place = "" if folder == PurePosixPath() else str(folder)
+                self._store.keep(file, self.artifact_uri, place)
+
+    def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
+        """What the server has; where it is away, what was logged from here."""
+        if repository := self._server():
+            return list(repository.list_artifacts(path))
+        above = PurePosixPath(path or "")
+        found: dict[str, FileInfo] = {}
+        for name, file in self._store.view.files(self.artifact_uri).items():
+            place = PurePosixPath(name)
+            if above not in place.parents:
+                continue
+            child = above / place.relative_to(above).parts[0]
+            is_file = child == place
+            kept = self._store.spool.folder / file
+            size = kept.stat().st_size if is_file and kept.exists() else None
+            found[str(child)] = FileInfo(str(child), not is_file, size)
+        return [found[name] for name in sorted(found)]
+
+    def _download_file(self, remote_file_path: str, local_path: str) -> None:
+        if repository := self._server():
+            repository._download_file(remote_file_path, local_path)
+            return
+        file = self._store.view.files(self.artifact_uri).get(remote_file_path)
+        if file is None or not (self._store.spool.folder / file).exists():
+            raise FileNotFoundError(f"{remote_file_path} is not here, and the tracking server is away")
+        shutil.copyfile(self._store.spool.folder / file, local_path)
+
+    def delete_artifacts(self, artifact_path: str | None = None) -> None:
+        """Delete on the server; it cannot be deferred."""
+        repository = self._server()
+        if repository is None:
+            raise OSError("Artifacts can only be deleted while the tracking server is there")
+        repository.delete_artifacts(artifact_path)
+
+    def _server(self) -> MlflowArtifactsRepository | None:
+        """The server's own, if it has everything that was logged."""
+        if not self._store.sender.drain(_PATIENCE_S):
+            return None
+        uri = replaced(self.artifact_uri, self._store.spool.names())
+        return MlflowArtifactsRepository(uri, self._store.address)

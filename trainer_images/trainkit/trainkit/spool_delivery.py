@@ -1,0 +1,392 @@
+"""Bringing a spool to the tracking server: in order, once, whoever was killed when.
+
+What a record says is sent as it is, so a repetition is harmless where MLflow's server takes it so: a point
+equal in key, step, timestamp and value is stored once, tags and parameters are set. What the server would
+take twice (a new run, a model of a run's outputs) is looked for first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple, Protocol, cast
+from urllib.parse import quote, urlsplit
+
+from trainkit.spool_journal import Record, Spool
+
+API = "/api/2.0/mlflow"
+OFFLINE_TAG = "trainer.offline_id"
+UNDELIVERED_TAG = "trainer.undelivered"
+REFUSED_TAG = "trainer.refused"
+LOG_BATCH = f"{API}/runs/log-batch"
+# The API's limits of one log-batch call.
+_MOST = {"metrics": 1000, "params": 100, "tags": 100}
+_MOST_IN_ALL = 1000
+# MLflow's own client sends larger files in parts, where the server can do that.
+_LARGE = 500 * 1024 * 1024
+_TRIES = 5
+# What the server will never take. BAD_REQUEST is not here: it is how a busy database shows, too.
+_REFUSALS = {
+    "INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE",
+    "MALFORMED_REQUEST", "RESOURCE_CONFLICT", "FEATURE_DISABLED",
+}  # fmt: skip
+
+
+class Away(Exception):
+    """The server cannot be reached, or does not do now what it will do later. The text says which."""
+
+
+class Stuck(Away):
+    """The server fails at one record alone."""
+
+
+class Answer(NamedTuple):
+    """What the server said."""
+
+    status: int
+    text: str
+
+    def json(self) -> Record:
+        """The answer's object; raises `Away` for what is no answer of MLflow's."""
+        with contextlib.suppress(ValueError):
+            said = json.loads(self.text or "{}")
+            if isinstance(said, dict):
+                return said
+        raise Away("what answers there is not an MLflow tracking server")
+
+
+class Transport(Protocol):
+    """The way to one server."""
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        file: Path | None = None,
+    ) -> Answer:
+        """One request without repetitions. Raises `Away` when no answer comes in time."""
+
+    def store(self, uri: str, folder: str, file: Path) -> Answer:
+        """Store an artifact that is large, or not behind the server. Raises `Away` when that fails."""
+
+
+class Delivery:
+    """What brings one spool to one server. The caller holds `Spool.sending`."""
+
+    def __init__(self, spool: Spool, transport: Transport) -> None:
+        self._spool = spool
+        self._transport = transport
+        self._names = spool.names()
+        self._stuck = (0, 0)
+        self._refused: list[object] = []
+
+    def deliver(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Send all there is. Raises `Away` when the server takes no more now; what it took stays taken."""
+        try:
+            total = self._spool.journal.stat().st_size
+        except FileNotFoundError:
+            return
+        mark = self._spool.folder / "marked"
+        is_marked = False
+        try:
+            for records, end in _batches(self._spool):
+                if mark.exists() and not is_marked:
+                    is_marked = self._tag(UNDELIVERED_TAG, "some of this run is still on the disk it ran on")
+                self._send_all(records, end)
+                if end > self._spool.delivered():
+                    self._spool.acknowledge(end)
+                for record in records:
+                    self._forget(record)
+                if progress:
+                    progress(end, total)
+            if mark.exists():
+                self._untag(UNDELIVERED_TAG)
+                mark.unlink(missing_ok=True)
+        except Away:
+            mark.touch()
+            raise
+
+    def _send_all(self, records: list[Record], end: int) -> None:
+        if len(records) > 1:
+            answer = self._post(LOG_BATCH, _translated(_merged(records), self._names))
+            if answer.status == 200:
+                return
+            # One of them may be what it does not take: then the others are not to suffer.
+        for record in records:
+            self._send(record, end)
+
+    def _send(self, record: Record, end: int) -> None:
+        if "known" in record:
+            return
+        translated = _translated(record, self._names)
+        if "create" in translated:
+            self._create(translated, str(record["local"]))
+            return
+        if "file" in translated:
+            answer = self._upload(translated)
+        else:
+            body = self._without_what_is_there(translated)
+            if body is None:
+                return
+            answer = self._transport.send(str(translated["method"]), str(translated["path"]), body)
+        self._judge(record, answer, end)
+
+    def _judge(self, record: Record, answer: Answer, end: int) -> None:
+        if answer.status in (200, 204):
+            return
+        code = _error_code(answer)
+        deletes = record.get("method") == "DELETE" or str(record.get("path")).endswith("/delete-tag")
+        if deletes and code == "RESOURCE_DOES_NOT_EXIST":
+            return
+        if code in _REFUSALS and answer.status not in (401, 403):
+            self._set_aside(record, answer)
+            return
+        if code is None or answer.status in (401, 403, 429, 503, 504):
+            raise Away(_why(answer))
+        at, tries = self._stuck
+        self._stuck = (end, tries + 1 if at == end else 1)
+        if self._stuck[1] < _TRIES:
+            raise Stuck(_why(answer))
+        if not self._is_well():
+            raise Away(_why(answer))
+        self._set_aside(record, answer)
+
+    def _set_aside(self, record: Record, answer: Answer) -> None:
+        """Keep what the server will not take, on this disk, and go on."""
+        self._refused.append(record.get("file"))
+        with (self._spool.folder / "refused").open("a") as file:
+            file.write(
+                json.dumps({"record": record, "status": answer.status, "answer": answer.text[:2000]}) + "\n"
+            )
+        with contextlib.suppress(Away):
+            self._tag(REFUSED_TAG, _error_text(answer)[:500])
+
+    def _is_well(self) -> bool:
+        with contextlib.suppress(Away):
+            return self._transport.send("GET", f"{API}/runs/get", query={"run_id": self.run_id}).status == 200
+        return False
+
+    def _create(self, record: Record, local: str) -> None:
+        """Make what was made up while the server was away, unless an earlier try has made it."""
+        if local in self._names:
+            return
+        body = cast(dict[str, object], record["body"])
+        match record["create"]:
+            case "experiment":
+                names = {local: self._experiment(body)}
+            case "run":
+                where = {"experiment_ids": [body["experiment_id"]], "run_view_type": "ALL", "max_results": 1}
+                found = self._found(f"{API}/runs/search", {**where, "filter": _by_tag(local)}, "runs")
+                run = found or self._made(f"{API}/runs/create", body)["run"]
+                info = cast(Mapping[str, Mapping[str, str]], run)["info"]
+                names = {local: info["run_id"], str(record["uri"]): info["artifact_uri"]}
+            case _:
+                where = {"experiment_ids": [body["experiment_id"]], "max_results": 1}
+                found = self._found(
+                    f"{API}/logged-models/search", {**where, "filter": _by_tag(local)}, "models"
+                )
+                model = found or self._made(f"{API}/logged-models", body)["model"]
+                info = cast(Mapping[str, Mapping[str, str]], model)["info"]
+                names = {local: info["model_id"], str(record["uri"]): info["artifact_uri"]}
+        self._spool.name(names)
+        self._names |= names
+
+    def _experiment(self, body: Mapping[str, object]) -> str:
+        query = {"experiment_name": str(body["name"])}
+        for _ in range(2):  # between the two questions somebody else may have made it
+            found = self._transport.send("GET", f"{API}/experiments/get-by-name", query=query)
+            if found.status == 200:
+                return str(cast(Mapping[str, object], found.json()["experiment"])["experiment_id"])
+            if _error_code(found) != "RESOURCE_DOES_NOT_EXIST":
+                break
+            made = self._post(f"{API}/experiments/create", body)
+            if made.status == 200:
+                return str(made.json()["experiment_id"])
+        raise Away(_why(found))
+
+    def _found(self, path: str, body: object, key: str) -> object:
+        answer = self._post(path, body)
+        if answer.status != 200:
+            raise Away(_why(answer))
+        found = cast(list[object], answer.json().get(key) or [None])
+        return found[0]
+
+    def _made(self, path: str, body: object) -> Record:
+        answer = self._post(path, body)
+        if answer.status != 200:
+            raise Away(_why(answer))
+        return answer.json()
+
+    def _without_what_is_there(self, record: Record) -> object:
+        """The body to send, without what the server has and would take again; None if nothing is left."""
+        body = cast(dict[str, object], record.get("body") or {})
+        if str(record["path"]).endswith("/runs/outputs"):
+            models = cast(list[dict[str, object]], body["models"])
+            there = cast(dict[str, object], self._run_of(body).get("outputs") or {})
+            has = {str(model["model_id"]) for model in cast(list[Record], there.get("model_outputs") or [])}
+            left = [model for model in models if str(model["model_id"]) not in has]
+            return {**body, "models": left} if left else None
+        if str(record["path"]).endswith("/runs/log-model"):
+            said = json.loads(str(body["model_json"]))
+            data = cast(dict[str, object], self._run_of(body).get("data") or {})
+            tags = {str(t["key"]): str(t["value"]) for t in cast(list[Record], data.get("tags") or [])}
+            history = json.loads(tags.get("mlflow.log-model.history", "[]"))
+            return None if any(m.get("model_uuid") == said.get("model_uuid") for m in history) else body
+        return record.get("body")
+
+    def _run_of(self, body: Mapping[str, object]) -> Record:
+        answer = self._transport.send("GET", f"{API}/runs/get", query={"run_id": str(body["run_id"])})
+        if answer.status != 200:
+            if _error_code(answer) in _REFUSALS:
+                return {}  # the request itself will say what is wrong
+            raise Away(_why(answer))
+        return cast(Record, answer.json()["run"])
+
+    def _upload(self, record: Record) -> Answer:
+        file = self._spool.folder / str(record["file"])
+        if file.name == "MLmodel" and self._names:  # which says by itself what model it is
+            named = file.parent / "translated" / file.name
+            named.parent.mkdir(exist_ok=True)
+            named.write_text(replaced(file.read_text(), self._names))
+            file = named
+        parts = urlsplit(str(record["uri"]))
+        folder = str(record["path"])
+        if parts.scheme != "mlflow-artifacts" or parts.netloc or file.stat().st_size >= _LARGE:
+            return self._transport.store(str(record["uri"]), folder, file)
+        place = "/".join(filter(None, [parts.path.strip("/"), folder, file.name]))
+        return self._transport.send("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{quote(place)}", file=file)
+
+    def _forget(self, record: Record) -> None:
+        if "file" in record and record["file"] not in self._refused:
+            place = self._spool.folder / str(record["file"])
+            for file in (place, place.parent / "translated" / place.name):
+                file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                (place.parent / "translated").rmdir()
+            with contextlib.suppress(OSError):
+                place.parent.rmdir()
+
+    @property
+    def run_id(self) -> str:
+        """The run as the server calls it; its made-up id as long as the server has not heard of it."""
+        info = cast(Mapping[str, str], self._spool.run()["info"])
+        return self._names.get(info["run_id"], info["run_id"])
+
+    def _tag(self, key: str, value: str) -> bool:
+        answer = self._post(f"{API}/runs/set-tag", {"run_id": self.run_id, "key": key, "value": value})
+        return answer.status == 200  # a run that is not made yet is marked after its creation
+
+    def _untag(self, key: str) -> None:
+        answer = self._post(f"{API}/runs/delete-tag", {"run_id": self.run_id, "key": key})
+        if answer.status != 200 and _error_code(answer) not in _REFUSALS:
+            raise Away(_why(answer))
+
+    def _post(self, path: str, body: object) -> Answer:
+        return self._transport.send("POST", path, body)
+
+
+def _batches(spool: Spool) -> Iterator[tuple[list[Record], int]]:
+    """The records that wait, those of `log-batch` for one run together, each list with the byte after it."""
+    batch, last = _Batch(), spool.delivered()
+    for entry in spool.entries(last):
+        record = entry.record
+        if batch.records and record is not None and not batch.takes(record):
+            yield batch.records, last
+            batch = _Batch()
+        if record is not None:
+            batch.add(record)
+        last = entry.end
+    # Without records too: torn lines at the end are done with.
+    yield batch.records, last
+
+
+class _Batch:
+    """Records that one log-batch call can say. A parameter or tag is in it once: the order counts."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self._sizes = dict.fromkeys(_MOST, 0)
+        self._keys: set[tuple[str, object]] = set()
+
+    def takes(self, record: Record) -> bool:
+        first = self.records[0]
+        if not first.get("path") == record.get("path") == LOG_BATCH:
+            return False
+        if cast(Record, first["body"])["run_id"] != cast(Record, record["body"])["run_id"]:
+            return False
+        sizes = {kind: size + len(_items(record, kind)) for kind, size in self._sizes.items()}
+        fits = sum(sizes.values()) <= _MOST_IN_ALL and all(sizes[kind] <= _MOST[kind] for kind in _MOST)
+        return fits and not self._keys & _keys(record)
+
+    def add(self, record: Record) -> None:
+        self.records.append(record)
+        if record.get("path") == LOG_BATCH:
+            self._keys |= _keys(record)
+            for kind in _MOST:
+                self._sizes[kind] += len(_items(record, kind))
+
+
+def _keys(record: Record) -> set[tuple[str, object]]:
+    return {(kind, item["key"]) for kind in ("params", "tags") for item in _items(record, kind)}
+
+
+def _items(record: Record, kind: str) -> list[Record]:
+    return cast(list[Record], cast(Record, record["body"]).get(kind) or [])
+
+
+def _merged(records: list[Record]) -> Record:
+    run_id = cast(Record, records[0]["body"])["run_id"]
+    return {"run_id": run_id, **{kind: [i for r in records for i in _items(r, kind)] for kind in _MOST}}
+
+
+def _translated(record: Record, names: Mapping[str, str]) -> Record:
+    return cast(Record, json.loads(replaced(json.dumps(record), names))) if names else record
+
+
+def replaced(text: str, names: Mapping[str, str]) -> str:
+    """The text with what was made up as the server calls it."""
+    # Longest first: an address has an id in it. Made-up names are random, so nothing else reads like them.
+    for local in sorted(names, key=len, reverse=True):
+        text = text.replace(local, names[local])
+    return text
+
+
+def _by_tag(local: str) -> str:
+    return f"tags.`{OFFLINE_TAG}` = '{local}'"
+
+
+def _error_code(answer: Answer) -> str | None:
+    """MLflow's own word for what is wrong; None where the answer is not of an MLflow server."""
+    try:
+        said = json.loads(answer.text)
+        return str(said["error_code"])
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def _error_text(answer: Answer) -> str:
+    with contextlib.suppress(ValueError, LookupError, TypeError):
+        return str(json.loads(answer.text)["message"])
+    return answer.text
+
+
+def _why(answer: Answer) -> str:
+    if answer.status in (401, 403):
+        return f"the server refuses our user name and password ({answer.status})"
+    return f"the server answered {answer.status}: {_error_text(answer)[:200].strip()}"
+
+
+def store_directly(address: str, uri: str, folder: str, file: Path) -> Answer:
+    """By MLflow's own client, which knows every store and sends large files in parts. Raises `Away`."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    try:
+        get_artifact_repository(uri, tracking_uri=address).log_artifact(str(file), folder or None)
+    except Exception as problem:
+        raise Away(f"{file.name} could not be stored at {uri}: {type(problem).__name__}") from problem
+    return Answer(200, "{}")

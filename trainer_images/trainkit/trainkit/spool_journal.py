@@ -1,0 +1,170 @@
+"""The write-ahead journal of a run: what was logged lies on this disk before the log call returns.
+
+A spool is a folder. `journal` holds one record a line, `CRC32 JSON`; `outbox/N/NAME` holds files that wait;
+`delivered` says up to which byte of the journal the server has everything; `run.json` is the run as it was
+when it began. Nothing here needs MLflow: the launcher on the host uses the same code as a run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import uuid
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+Record = dict[str, object]
+VARIABLE = "TRAINER_SPOOL"
+
+
+class SpoolError(Exception):
+    """What was to be logged could not be put on this disk."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A record, or None where the line is torn; `end` is the byte after it."""
+
+    record: Record | None
+    end: int
+
+
+class Spool:
+    """One run's spool. Any number of processes may append; one at a time delivers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._journal: int | None = None
+
+    @property
+    def journal(self) -> Path:
+        """The file of records."""
+        return self.folder / "journal"
+
+    def create(self, run: Mapping[str, object]) -> None:
+        """Make the folder, and write down the run as the server (or nobody yet) knows it."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._replace("run.json", json.dumps(run))
+
+    def run(self) -> Record:
+        """What `create` wrote down: the `run` of MLflow's REST API."""
+        said = json.loads((self.folder / "run.json").read_text())
+        return dict(said)
+
+    def append(self, record: Record) -> None:
+        """Write a record down; raises `SpoolError` when the disk does not take it.
+
+        One write to a file that is only appended to: processes and threads do not mix their lines, and the
+        page cache survives the death of any of them. The line feed in front ends what a killed one left.
+        """
+        line = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+        framed = b"\n%08x %s\n" % (zlib.crc32(line), line)
+        try:
+            if self._journal is None:
+                self._journal = os.open(self.journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            written = os.write(self._journal, framed)
+        except OSError as problem:
+            raise self._full(problem) from problem
+        if written != len(framed):  # the rest did not fit; what is there reads as torn
+            raise self._full(OSError(28, "No space left on device"))
+
+    def keep(self, file: Path, name: str) -> str:
+        """Copy a file into the outbox, on the disk for good; returns its place in the spool's folder."""
+        place = self.folder / "outbox" / uuid.uuid4().hex
+        try:
+            place.mkdir(parents=True)
+            with file.open("rb") as source, (place / name).open("wb") as copy:
+                shutil.copyfileobj(source, copy, 1 << 20)
+                copy.flush()
+                os.fsync(copy.fileno())
+        except OSError as problem:
+            shutil.rmtree(place, ignore_errors=True)
+            raise self._full(problem) from problem
+        return str((place / name).relative_to(self.folder))
+
+    def entries(self, start: int = 0) -> Iterator[Entry]:
+        """The records from a byte on; a last line without its end is none yet."""
+        try:
+            journal = self.journal.open("rb")
+        except FileNotFoundError:
+            return
+        with journal:
+            journal.seek(start)
+            end = start
+            for line in journal:
+                if not line.endswith(b"\n"):
+                    return
+                end += len(line)
+                if line != b"\n":
+                    yield Entry(_parsed(line), end)
+
+    def delivered(self) -> int:
+        """Up to which byte the server has everything."""
+        try:
+            return int((self.folder / "delivered").read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def acknowledge(self, end: int) -> None:
+        """The server has everything up to that byte. Raises `OSError` on a full disk."""
+        self._replace("delivered", str(end))
+
+    def pending(self) -> list[Record]:
+        """The records that the server does not have yet."""
+        return [entry.record for entry in self.entries(self.delivered()) if entry.record is not None]
+
+    def flush(self) -> None:
+        """Have the kernel write the journal to the disk itself, for the case of a power cut."""
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(self.journal, os.O_RDONLY)
+            try:
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def names(self) -> dict[str, str]:
+        """What was made up while the server was away, and what the server calls it."""
+        try:
+            return dict(json.loads((self.folder / "names.json").read_text()))
+        except FileNotFoundError:
+            return {}
+
+    def name(self, names: Mapping[str, str]) -> None:
+        """Remember how the server calls what had made-up names."""
+        self._replace("names.json", json.dumps({**self.names(), **names}))
+
+    def sending(self) -> int | None:
+        """The lock of the one who delivers, or None where somebody else does."""
+        descriptor = os.open(self.folder / "sending.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        return descriptor
+
+    def _replace(self, name: str, text: str) -> None:
+        temporary = self.folder / f".{name}.{os.getpid()}"
+        temporary.write_text(text)
+        temporary.replace(self.folder / name)
+
+    def _full(self, problem: OSError) -> SpoolError:
+        return SpoolError(
+            f"What was logged could not be written to {self.folder}: {problem.strerror}. "
+            "Nothing logged before is lost; make space on the disk that holds the run's folder."
+        )
+
+
+def _parsed(line: bytes) -> Record | None:
+    check, _, text = line[:-1].partition(b" ")
+    try:
+        if int(check, 16) != zlib.crc32(text):
+            return None
+        return dict(json.loads(text.decode("utf-8", "surrogatepass")))
+    except ValueError:
+        return None

@@ -1,0 +1,42 @@
+"""The model registry of a run that logs over a spool. It answers at once or says why not."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+from mlflow.store.model_registry.rest_store import RestStore
+from mlflow.tracking._tracking_service.utils import _get_store
+from mlflow.utils.credentials import get_default_host_creds
+
+from trainkit.spool_delivery import replaced
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from trainkit.spool_store import SpoolStore
+
+_PATIENCE_S = 60.0
+
+
+class DirectRegistry(RestStore):  # type: ignore[misc]  # mlflow is not typed
+    """The server's registry. A version's number is the server's to give, so nothing here can be deferred."""
+
+    def __init__(self, store_uri: str) -> None:
+        super().__init__(partial(get_default_host_creds, store_uri.removeprefix("spool+")))
+        self._tracking: SpoolStore = _get_store(store_uri)
+
+    def _call_endpoint(
+        self, api: type[Message], json_body: str | None, *rest: object, **named: object
+    ) -> Message:
+        if not self._tracking.sender.drain(_PATIENCE_S):
+            raise MlflowException(
+                "The model registry cannot wait for the tracking server, which is away or has not received "
+                "this run's files yet. The model itself is safe on disk: register it when `trainer sync` has "
+                "brought it.",
+                TEMPORARILY_UNAVAILABLE,
+            )
+        json_body = replaced(json_body, self._tracking.spool.names()) if json_body else json_body
+        return super()._call_endpoint(api, json_body, *rest, **named)
