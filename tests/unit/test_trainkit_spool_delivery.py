@@ -236,8 +236,7 @@ def test_a_record_that_the_server_fails_at_alone_is_set_aside_after_some_tries(s
     server = FakeServer()
     delivery = Delivery(spool, server)
     for is_marked in (False, True, True, True):
-        marks = [Answer(0, "")] if is_marked else []
-        server.failures = [*marks, refusal("INTERNAL_ERROR", "a bug", 500)]
+        server.failures = [*[Answer(0, "")] * is_marked, refusal("INTERNAL_ERROR", "a bug", 500)]
         with pytest.raises(Stuck, match="a bug"):
             delivery.deliver()
     server.failures = [Answer(0, ""), refusal("INTERNAL_ERROR", "a bug", 500)]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from trainkit import image_folder
 
-from trainer import backends, images, plan, projects, reconcile, secrets
+from trainer import backends, images, plan, projects, reconcile, records, secrets
 from trainer.errors import BadInput
 from trainer.launch import Earlier, Result, Screen, launch
 from trainer.plan import RunPlan, RunRequest

@@ -38,6 +38,11 @@ class View:
         self._refresh()
         return self._models.get(model_id)
 
+    def models(self, name: str) -> list[Record]:
+        """The models of that name."""
+        self._refresh()
+        return [model for model in self._models.values() if cast(Record, model["info"]).get("name") == name]
+
     def experiment(self, experiment_id: str) -> Record | None:
         """The run's own experiment."""
         self._refresh()

@@ -1,0 +1,282 @@
+"""A tracking server that is away costs no point, no file and no training."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import pytest
+import requests
+from mlflow import MlflowClient
+from trainer import engine
+from trainer.errors import EngineError
+
+from faults.away import PORTS, AwaySite, check_complete, gate
+
+LEFT = "are on this disk alone: "
+HINT = "Nothing is lost: `trainer sync` brings them when the server answers."
+
+
+@pytest.fixture(scope="session")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], AwaySite]]:
+    """One workspace a backend, made when it is first needed."""
+    made: dict[str, AwaySite] = {}
+
+    def of(backend: str) -> AwaySite:
+        if backend not in made:
+            made[backend] = AwaySite(tmp_path_factory.mktemp(backend), PORTS[backend], backend)
+        return made[backend]
+
+    yield of
+    for site in made.values():
+        site.trainer("server", "down", "--force")
+
+
+@pytest.fixture(params=["docker", "local"])
+def site(request: pytest.FixtureRequest, sites: Callable[[str], AwaySite]) -> AwaySite:
+    """Each backend's. Without an engine docker's is skipped, or fails where TRAINER_REQUIRE_DOCKER=1."""
+    if request.param == "docker":
+        try:
+            engine.connect()
+        except EngineError as problem:
+            if os.environ.get("TRAINER_REQUIRE_DOCKER") == "1":
+                pytest.fail(f"TRAINER_REQUIRE_DOCKER=1, but: {problem.message}")
+            pytest.skip(problem.message)
+    return sites(str(request.param))
+
+
+@pytest.fixture
+def local_site(sites: Callable[[str], AwaySite]) -> AwaySite:
+    """For what does not differ between backends."""
+    return sites("local")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test ends with everything on the server and nothing on this disk."""
+    used = [request.getfixturevalue(name) for name in ("site", "local_site") if name in request.fixturenames]
+    yield
+    assert [site.leftovers() for site in used] == [[]] * len(used)
+
+
+def test_a_server_that_is_killed_and_stays_away(site: AwaySite) -> None:
+    run = site.begin()
+    site.server(signal.SIGKILL)
+    run.go()
+    done = run.end()
+    assert done.code == 0, done.err
+    assert "all logged" in done.out
+    said = done.err.splitlines()[-2:]
+    assert LEFT in said[0]
+    assert said[0].endswith("refuses connections.")
+    assert said[1] == HINT
+    waiting = site.sync("--dry-run")
+    assert run.id in waiting.out
+    assert "delivered" not in waiting.out
+    synced = site.sync()
+    assert (synced.code, "delivered" in synced.out) == (0, True), synced.err
+    check_complete(site.client, run.id)
+    again = site.sync()
+    assert (again.code, again.out) == (0, "Nothing to do: everything is on the tracking server.\n")
+    check_complete(site.client, run.id)
+
+
+def test_a_server_that_hangs(site: AwaySite) -> None:
+    run = site.begin()
+    site.server(signal.SIGSTOP)
+    start = time.monotonic()
+    run.go()
+    try:
+        done = run.end()
+    finally:
+        site.server(signal.SIGCONT)
+    assert done.code == 0, done.err
+    assert "all logged" in done.out
+    assert time.monotonic() - start < 45  # MLflow's own client tries for minutes
+    assert LEFT in done.err
+    assert "gave no answer in 15 s." in done.err
+    assert site.sync(run.id[:8]).code == 0
+    check_complete(site.client, run.id)
+
+
+def test_a_server_that_comes_back_while_the_run_goes_on(site: AwaySite) -> None:
+    run = site.begin()
+    site.server(signal.SIGSTOP)
+    time.sleep(1)
+    site.server(signal.SIGCONT)
+    run.go()
+    done = run.end()
+    assert (done.code, LEFT in done.err) == (0, False), done.err
+    check_complete(site.client, run.id)
+
+
+def test_a_run_whose_launcher_was_killed_too(site: AwaySite) -> None:
+    run = site.begin()
+    site.server(signal.SIGKILL)
+    run.process.kill()
+    run.process.wait()
+    run.go()
+    give_up = time.monotonic() + 60
+    while "FINISHED" not in (synced := site.sync()).out:
+        assert time.monotonic() < give_up, synced
+        time.sleep(0.5)
+    check_complete(site.client, run.id)
+
+
+def test_a_training_that_is_killed_loses_nothing_that_was_logged(site: AwaySite) -> None:
+    run = site.begin()
+    site.server(signal.SIGKILL)
+    if site.backend == "docker":
+        docker.from_env().containers.get(f"trainer-{run.id}").kill("SIGKILL")
+    else:
+        os.killpg(int((run.folder / "pid").read_text()), signal.SIGKILL)
+    done = run.end()
+    assert done.code != 0
+    assert LEFT in done.err
+    assert site.sync().code == 0
+    ended = site.run(run.id)
+    assert ended.info.status in ("FAILED", "KILLED")
+    assert len(site.client.get_metric_history(run.id, "loss")) == 20
+
+
+def test_offline_on_purpose(site: AwaySite) -> None:
+    site.trainer("server", "down", "--force")
+    run = site.begin("--offline")
+    run.go()
+    done = run.end()
+    assert done.code == 0, done.err
+    assert "no tracking server was asked (--offline)." in done.err
+    assert not (site.root / ".trainer" / "server.alive").exists() or not _answers(site)
+    ended = int(time.time() * 1000)
+    synced = site.sync()
+    assert synced.code == 0, synced.err
+    found = [r for r in site.runs() if r.data.tags.get("trainer.offline_id") == run.id]
+    assert [r.info.run_name for r in found] == [f"offline-{run.id[:8]}"]
+    assert found[0].info.end_time <= ended
+    check_complete(site.client, found[0].info.run_id)
+    model = found[0].outputs.model_outputs[0].model_id
+    text = Path(site.client._tracking_client._get_artifact_repo(model, resource="logged_model")
+                .download_artifacts("MLmodel")).read_text()  # fmt: skip
+    assert f"model_id: {model}" in text
+    assert f"run_id: {found[0].info.run_id}" in text
+
+
+def _answers(site: AwaySite) -> bool:
+    try:
+        return requests.get(site.client.tracking_uri + "/health", timeout=2).ok
+    except requests.ConnectionError:
+        return False
+
+
+def test_a_server_that_answers_500(local_site: AwaySite) -> None:
+    site = local_site
+    with gate(site.client.tracking_uri) as front:
+        run = site.begin("--tracking-uri", front.uri)
+        front.status = 500
+        run.go()
+        done = run.end()
+        assert done.code == 0, done.err
+        assert "the server answered 500: not now" in done.err
+        assert site.sync().code == 84
+        front.status = 0
+        assert site.sync().code == 0
+    check_complete(site.client, run.id)
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A server with passwords."""
+
+    uri: str
+    password: str = "before-it-was-changed"
+
+    def environment(self, password: str) -> dict[str, str]:
+        """What makes `trainer` use it."""
+        return {"MLFLOW_TRACKING_USERNAME": "teamlead", "MLFLOW_TRACKING_PASSWORD": password}
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Guarded]:
+    ini = tmp_path / "auth.ini"
+    ini.write_text(
+        f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{tmp_path}/auth.db\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+        "admin_username = teamlead\nadmin_password = not-used-here-at-all\n"
+    )
+    server = Guarded(f"http://127.0.0.1:{PORTS['guarded']}")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth", "--workers", "1",
+         "--host", "127.0.0.1", "--port", str(PORTS["guarded"]),
+         "--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db", "--artifacts-destination", str(tmp_path)],
+        cwd=tmp_path, start_new_session=True, stdout=(tmp_path / "log").open("wb"), stderr=subprocess.STDOUT,
+        env={**os.environ, "MLFLOW_AUTH_CONFIG_PATH": str(ini), "MLFLOW_AUTH_ADMIN_USERNAME": "teamlead",
+             "MLFLOW_AUTH_ADMIN_PASSWORD": server.password,
+             "MLFLOW_FLASK_SERVER_SECRET_KEY": "for-tests-alone",
+             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+    )  # fmt: skip
+    try:
+        give_up = time.monotonic() + 120
+        while True:
+            assert time.monotonic() < give_up, (tmp_path / "log").read_text()[-2000:]
+            try:
+                if requests.get(f"{server.uri}/version", auth=("teamlead", server.password), timeout=5).ok:
+                    break
+            except requests.ConnectionError:
+                time.sleep(0.3)
+        yield server
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_password_that_is_changed_in_mid_run(
+    local_site: AwaySite, guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, new = local_site, "after-it-was-changed"
+    run = site.begin("--tracking-uri", guarded.uri, env=guarded.environment(guarded.password))
+    changed = requests.patch(
+        f"{guarded.uri}/api/2.0/mlflow/users/update-password", auth=("teamlead", guarded.password),
+        json={"username": "teamlead", "password": new, "current_password": guarded.password}, timeout=30,
+    )  # fmt: skip
+    assert changed.ok, changed.text
+    run.go()
+    done = run.end()
+    assert done.code == 0, done.err
+    assert "the server refuses our user name and password (401)" in done.err
+    assert new not in done.out + done.err
+    for name, value in guarded.environment(new).items():
+        monkeypatch.setenv(name, value)
+    assert site.sync().code == 0
+    check_complete(MlflowClient(guarded.uri), run.id)
+
+
+def test_a_sync_that_is_killed_is_finished_by_the_next(local_site: AwaySite) -> None:
+    site = local_site
+    run = site.begin("--offline")
+    run.go()
+    assert run.end().code == 0
+    site.trainer("server", "up")
+    randomly = random.Random(2)
+    kills = 0
+    while site.leftovers() and kills < 12:
+        killed = site.start("sync")
+        acknowledged = run.folder / "spool" / "delivered"
+        before = acknowledged.read_text() if acknowledged.exists() else ""
+        while killed.poll() is None and acknowledged.exists() and acknowledged.read_text() == before:
+            time.sleep(0.005)
+        time.sleep(randomly.random() * 0.05)
+        kills += killed.poll() is None
+        killed.kill()
+        killed.communicate()
+    assert kills > 2
+    if site.leftovers():
+        assert site.sync().code == 0
+    [found] = [r for r in site.runs() if r.data.tags.get("trainer.offline_id") == run.id]
+    check_complete(site.client, found.info.run_id)

@@ -1,0 +1,126 @@
+"""MLflow over a spool whose server is not there."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact import artifact_repository_registry as artifacts
+from mlflow.tracking._model_registry import utils as registries
+from mlflow.tracking._tracking_service import utils as trackings
+from trainkit import spool_plugin
+from trainkit.spool_journal import Spool
+
+ADDRESS = "http://127.0.0.1:9"  # nobody listens there
+RUN_ID = "0123456789abcdef0123456789abcdef"
+RUN = {
+    "info": {
+        "run_id": RUN_ID, "run_uuid": RUN_ID, "experiment_id": "7", "run_name": "hen", "status": "RUNNING",
+        "start_time": 1, "artifact_uri": f"mlflow-artifacts:/7/{RUN_ID}/artifacts",
+        "lifecycle_stage": "active",
+    },
+    "data": {"params": [{"key": "epochs", "value": "3"}]},
+    "experiment": {"experiment_id": "7", "name": "demo", "lifecycle_stage": "active"},
+}  # fmt: skip
+
+
+@pytest.fixture
+def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Spool]:
+    """A run whose MLflow logs to a spool, as the entry points make it in an image."""
+    spool = Spool(tmp_path / "spool")
+    spool.create(RUN)
+    monkeypatch.setenv("TRAINER_SPOOL", str(spool.folder))
+    monkeypatch.setenv("TRAINER_OFFLINE", "1")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    trackings._register("spool+http", spool_plugin.tracking_store)
+    registries._get_store_registry().register("spool+http", spool_plugin.registry_store)
+    repositories = artifacts._artifact_repository_registry
+    monkeypatch.setitem(repositories._registry, "mlflow-artifacts", spool_plugin.artifact_repository)
+    trackings._artifact_repos_cache.clear()
+    uri = f"spool+{ADDRESS}/{tmp_path.name}"  # MLflow keeps one store an address
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    yield spool
+    mlflow.set_tracking_uri(before)
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    trackings._artifact_repos_cache.clear()
+
+
+def test_what_was_logged_is_on_the_disk_and_can_be_asked_for(spool: Spool) -> None:
+    client = MlflowClient()
+    for step in range(3):
+        client.log_metric(RUN_ID, "loss", 1 / (step + 1), step=step)
+    client.log_metric(RUN_ID, "later", 1.0, synchronous=False).wait()
+    client.set_tag(RUN_ID, "a", "b")
+    client.delete_tag(RUN_ID, "a")
+    run = client.get_run(RUN_ID)
+    assert (run.info.run_name, run.data.params) == ("hen", {"epochs": "3"})
+    assert (run.data.metrics, run.data.tags) == ({"loss": 1 / 3, "later": 1.0}, {})
+    assert [p.value for p in client.get_metric_history(RUN_ID, "loss")] == [1, 1 / 2, 1 / 3]
+    assert len(spool.pending()) == 6
+
+
+def test_files_wait_and_can_be_read(spool: Spool, tmp_path: Path) -> None:
+    client = MlflowClient()
+    client.log_text(RUN_ID, "hello", "notes/hello.txt")
+    assert [(f.path, f.is_dir) for f in client.list_artifacts(RUN_ID)] == [("notes", True)]
+    assert [(f.path, f.file_size) for f in client.list_artifacts(RUN_ID, "notes")] == [("notes/hello.txt", 5)]
+    assert Path(client.download_artifacts(RUN_ID, "notes/hello.txt", str(tmp_path))).read_text() == "hello"
+    [waiting] = spool.pending()
+    assert waiting["path"] == "notes"
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        (lambda client: client.log_metric(RUN_ID, "no:colon?", 1.0), "Invalid value"),
+        (lambda client: client.log_metric(RUN_ID, "loss", "text"), "Invalid value \"text\""),
+        (lambda client: client.log_param(RUN_ID, "epochs", 4), "Changing param values is not allowed"),
+        (lambda client: client.search_runs(["7"]), "asked of the tracking server"),
+        (lambda client: client.create_registered_model("m"), "The model registry cannot wait"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_an_error_at_once(spool: Spool, log: object, said: str) -> None:
+    assert callable(log)
+    with pytest.raises(MlflowException, match=said):
+        log(MlflowClient())
+    assert spool.pending() == []
+
+
+def test_a_child_and_a_model_get_made_up_ids(spool: Spool) -> None:
+    client = MlflowClient()
+    child = client.create_run("7", run_name="child")
+    model = client.create_logged_model("7", name="model", source_run_id=RUN_ID)
+    assert client.get_run(child.info.run_id).info.run_name == "child"
+    assert client.get_logged_model(model.model_id).name == "model"
+    assert client.get_experiment("7").name == "demo"
+    assert [record["create"] for record in spool.pending()] == ["run", "model"]
+
+
+def test_a_full_disk_is_an_error_of_the_log_call(spool: Spool) -> None:
+    client = MlflowClient()
+    client.log_metric(RUN_ID, "loss", 1.0, step=1)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (spool.journal.stat().st_size + 20, limits[1]))
+        with pytest.raises(MlflowException, match=r"could not be written to .* make space"):
+            client.log_metric(RUN_ID, "loss", 0.5, step=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    client.log_metric(RUN_ID, "loss", 0.25, step=3)
+    assert [p.step for p in client.get_metric_history(RUN_ID, "loss")] == [1, 3]
+
+
+def test_without_a_spool_the_address_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAINER_SPOOL", str(tmp_path))
+    with pytest.raises(MlflowException, match="which `trainer run` makes"):
+        spool_plugin.tracking_store("spool+http://h:1")
