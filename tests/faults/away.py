@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import urllib.error
@@ -18,7 +19,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from support import Done, Site
 
-PORTS = {"docker": 5605, "local": 5610, "gate": 5620, "guarded": 5621}
+PORTS = {"docker": 5605, "local": 5610, "gate": 5620, "guarded": 5621, "engine": 5622}
 STEPS = 40
 
 
@@ -160,3 +161,27 @@ class Gate:
     status: int = 0
 
     uri = f"http://127.0.0.1:{PORTS['gate']}"
+
+
+@contextlib.contextmanager
+def engine_over_tcp(behind: str) -> Iterator[str]:
+    """Within: the engine at the socket `behind` as one on another machine, by the address that is yielded."""
+
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while piece := source.recv(1 << 16):
+                sink.sendall(piece)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, engine = listening.accept()[0], socket.socket(socket.AF_UNIX)
+                engine.connect(behind)
+                for pair in ((client, engine), (engine, client)):
+                    threading.Thread(target=pump, args=pair, daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", PORTS["engine"])) as listening:
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"tcp://127.0.0.1:{PORTS['engine']}"

@@ -19,7 +19,7 @@ from mlflow import MlflowClient
 from trainer import engine
 from trainer.errors import EngineError
 
-from faults.away import PORTS, AwaySite, check_complete, gate
+from faults.away import PORTS, AwaySite, check_complete, engine_over_tcp, gate
 
 LEFT = "are on this disk alone: "
 HINT = "Nothing is lost: `trainer sync` brings them when the server answers."
@@ -174,6 +174,23 @@ def _answers(site: AwaySite) -> bool:
         return requests.get(site.client.tracking_uri + "/health", timeout=2).ok
     except requests.ConnectionError:
         return False
+
+
+@pytest.mark.parametrize("site", ["docker"], indirect=True)
+def test_an_engine_that_cannot_mount_the_journal_gives_it_back(site: AwaySite) -> None:
+    socket = engine.endpoint().removeprefix("unix://")
+    (site.root / "data").rename(site.root / "no-data")  # which could not be mounted either
+    try:
+        with engine_over_tcp(socket) as address:
+            done = site.trainer("run", "probe", "--offline", env={"DOCKER_HOST": address})
+    finally:
+        (site.root / "no-data").rename(site.root / "data")
+    assert done.code == 0, done.err
+    assert "1 points, 2 files" in done.err
+    [run_id] = site.leftovers()
+    assert site.sync().code == 0
+    [found] = [r for r in site.runs() if r.data.tags.get("trainer.offline_id") == run_id]
+    assert (found.info.status, found.data.metrics) == ("FINISHED", {"answer": 42})
 
 
 def test_a_server_that_answers_500(local_site: AwaySite) -> None:

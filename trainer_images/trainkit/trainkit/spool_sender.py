@@ -70,6 +70,7 @@ class Sender:
         self._work = threading.Event()
         self._urgent = threading.Event()
         self._process = 0
+        self._told = False  # once an outage
         self.away = bool(os.environ.get(OFFLINE_VARIABLE))
         atexit.register(spool.flush)
 
@@ -113,7 +114,7 @@ class Sender:
                 pause = min(max(1.0, pause * 2), _LONGEST_PAUSE_S)
                 time.sleep(pause)
                 self._attempt(self._spool.flush)
-            self.away, pause = False, _PAUSE_S
+            self.away, self._told, pause = False, False, _PAUSE_S
             self._urgent.wait(pause)
             self._urgent.clear()
 
@@ -122,7 +123,8 @@ class Sender:
         try:
             action()
         except Exception as problem:  # noqa: BLE001
-            if not isinstance(problem, Away) or not self.away:
+            if not isinstance(problem, Away) or not self._told:
+                self._told = True
                 said = f"Tracking: {problem or type(problem).__name__}; what is logged waits on disk.\n"
                 os.write(2, said.encode())  # past Python's own buffer, whose lock an ending process may hold
             return str(problem) or type(problem).__name__

@@ -183,9 +183,13 @@ class SpoolStore(RestStore):  # type: ignore[misc]  # mlflow is not typed
     def _send(self, request: Record) -> Answer:
         request = json.loads(replaced(json.dumps(request), self.spool.names()))
         method, path, body = str(request["method"]), str(request["path"]), request.get("body")
-        if method == "GET":
-            return self.transport.send(method, path, query=cast(dict[str, str], body))
-        return self.transport.send(method, path, body)
+        try:
+            if method == "GET":
+                return self.transport.send(method, path, query=cast(dict[str, str], body))
+            return self.transport.send(method, path, body)
+        except Away:
+            self.sender.away = True  # until something is delivered again: the next question need not wait
+            raise
 
     def _refuse(self, answer: Answer) -> NoReturn:
         said = answer.json()
