@@ -106,7 +106,9 @@ def _outages(place: Path, outages: int, seconds: int) -> dict[str, float]:
                     [sys.executable, __file__, "--train", str(seconds)],
                     stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                 )  # fmt: skip
-                time.sleep(4)
+                if training.stdout is None or training.stdout.readline() != "begun\n":
+                    raise RuntimeError("the training did not begin")
+                time.sleep(1)
                 if kind == "killed":
                     os.killpg(server.pid, signal.SIGKILL)
                 times.append(float(training.communicate()[0].split()[-1]))
@@ -125,11 +127,12 @@ def _train(seconds: int) -> None:
         mlflow.set_tracking_uri(f"spool+{SERVER}")
         start = time.perf_counter()
         with mlflow.start_run(run.info.run_id):
+            click.echo("begun")
             for step in range(int(seconds / STEP_S)):
                 time.sleep(STEP_S)
                 mlflow.log_metric("loss", 1 / (step + 1), step=step)
             mlflow.log_text("done", "note.txt")
-        click.echo(f"\n{time.perf_counter() - start}")
+        click.echo(time.perf_counter() - start)
 
 
 def _register() -> None:
