@@ -76,7 +76,8 @@ def test_only_this_machine_and_its_containers_get_an_answer(site: Site, client: 
     )
     assert foreign.status_code == 403
     ask = f"import urllib.request as r; print(r.urlopen('http://host.docker.internal:{port}/version').read())"
-    image = json.loads(site.trainer("images", "--json").out)[0]["tag"]
+    rows = json.loads(site.trainer("images", "--json").out)
+    image = next(row["tag"] for row in rows if row["status"] == "up to date")
     told = client.containers.run(
         image, ["python", "-c", ask], remove=True, extra_hosts={"host.docker.internal": "host-gateway"}
     )
