@@ -119,8 +119,9 @@ def test_a_read_only_container_can_write_to_its_own_folder_and_to_tmp(
     host = cast(dict[str, object], config(client, run_plan(tmp_path, read_only=True), launch)["HostConfig"])
     assert host["ReadonlyRootfs"] is True
     assert host["Tmpfs"] == {"/tmp": "exec,mode=1777"}
-    (own,) = cast(list[dict[str, object]], host["Mounts"])
+    own, spool = cast(list[dict[str, object]], host["Mounts"])
     assert (own["Target"], own["Source"], own["Type"]) == ("/trainer", None, "volume")
+    assert (spool["Target"], spool["Type"], spool["ReadOnly"]) == ("/trainer/spool", "bind", False)
 
 
 def test_no_secret_is_in_the_containers_configuration(

@@ -264,7 +264,7 @@ def test_an_interruption_between_start_and_output_stops_the_job(
         Masker([]),
         {},
     )
-    monkeypatch.setattr(launch, "_prepare", lambda *_: ready)
+    monkeypatch.setattr(launch, "_prepare", lambda *_, **__: ready)
     monkeypatch.setattr(launch, "_make_run", lambda *_: launch._Made(RUN, folder, lock))
     monkeypatch.setattr(launch, "_start", lambda *_: job)
     screen = InterruptedScreen()

@@ -161,6 +161,11 @@ class HostTransport:
         return Answer(200, "{}")
 
 
+def exists(folder: Path) -> bool:
+    """Whether the run in this folder has a spool."""
+    return (folder / FOLDER / "run.json").exists()
+
+
 def bring(client: Client, folder: Path, progress: Callable[[int, int], None] | None = None) -> None:
     """Deliver what is left of the run in this folder; a second call finds nothing to do.
 

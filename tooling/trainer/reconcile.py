@@ -189,6 +189,9 @@ def _close(workspace: Workspace, record: Record, *, wait: bool) -> str | None:
     end = job.end()
     if end is None:
         return None
+    if not delivery.exists(folder):  # its record was lost, and made anew from the container's labels
+        seen = client_of(workspace, record).get_run(record.run_id)
+        Notebook(folder).begin(seen, record.project, seen.tags, seen.parameters)
     verdict = ending.judge(end, by=records.stopped_by(workspace, record.run_id))
     run = delivery.known_run(Server(record.tracking_uri), folder)
     masker = Masker(secrets.load(workspace).masked(record.secret_names))
