@@ -279,7 +279,7 @@ def test_a_sync_that_is_killed_is_finished_by_the_next(local_site: AwaySite) -> 
     run = site.begin("--offline")
     run.go()
     assert run.end().code == 0
-    site.trainer("server", "up")
+    site.trainer("server", "up", "--process")
     randomly = random.Random(2)
     kills = 0
     while site.leftovers() and kills < 12:

@@ -216,13 +216,16 @@ def _adopt(workspace: Workspace) -> None:
         is_known = records.folder(workspace, run.run_id).exists()
         if is_known or container.workspace != ours or not run.is_here:
             continue
-        if job_of(workspace, run).end() == End(None):
-            continue  # ended in between, or never started
         prepared = records.new_folder(workspace)
+        # The engine gives nothing out of a container whose mounted folder is gone.
+        (prepared / delivery.FOLDER).mkdir()
         try:
             os.close(records.write(workspace, prepared, run)[1])
         except OSError:  # another process has just done so
             shutil.rmtree(prepared, ignore_errors=True)
+            continue
+        if job_of(workspace, run).end() == End(None):  # ended in between, or never started
+            records.remove(workspace, run.run_id)
 
 
 def _sweep(workspace: Workspace) -> None:
