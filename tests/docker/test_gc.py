@@ -11,7 +11,8 @@ from pathlib import Path
 
 import docker
 from docker.errors import NotFound
-from trainer import server, workspace
+from trainer import server, server_image, workspace
+from trainer.images import DIGEST_LABEL
 
 
 def gc(root: Path, *arguments: str) -> list[str]:
@@ -51,3 +52,30 @@ def test_images_of_earlier_inputs_go_but_not_todays_nor_one_that_a_container_has
     assert gc(small, "--yes") == [f"image {before}"]
     assert before not in [tag for image in client.images.list() for tag in image.tags]
     assert gc(small, "--yes") == []
+
+
+def test_of_the_servers_images_goes_what_is_neither_todays_nor_that_of_a_container(
+    small: Path, client: docker.DockerClient, tmp_path: Path
+) -> None:
+    (small / "mlflow_tracking_server").mkdir()
+    (small / "mlflow_tracking_server" / "Dockerfile").write_text("FROM scratch\n")
+    place = workspace.find(small)
+    todays, old = server_image.plan(place).tag, "trainer/tracking-server:000000000000"
+    for tag in (todays, old):
+        (tmp_path / "content").write_text(tag)
+        subprocess.run(
+            ["docker", "build", "--quiet", "--tag", tag, f"--label={DIGEST_LABEL}={tag}", "-f-", tmp_path],
+            input="FROM scratch\nCOPY content /\n", text=True, capture_output=True, check=True,
+        )  # fmt: skip
+    try:
+        # Those of other workspaces of this engine are listed too: nothing tells that somebody wants them.
+        made = client.containers.create(old, ["none"])
+        listed = gc(small, "--dry-run")
+        made.remove()
+        assert not {f"image {todays}", f"image {old}"} & set(listed)
+        listed = gc(small, "--dry-run")
+        assert f"image {old}" in listed
+        assert f"image {todays}" not in listed
+    finally:
+        for tag in (todays, old):
+            client.images.remove(tag, force=True)

@@ -102,7 +102,7 @@ def test_the_password_is_in_a_file_that_the_containers_user_alone_reads(
     assert ask(said, monkeypatch)
     assert CANARY not in repr(said.calls)
     with tarfile.open(fileobj=io.BytesIO(said.files)) as tar:
-        assert {(entry.mode, entry.uid) for entry in tar} == {(0o400, os.getuid())}
+        assert {(entry.mode, entry.uid) for entry in tar} == {(0o600, os.getuid())}
 
 
 def test_an_image_without_a_client_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:

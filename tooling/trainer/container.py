@@ -104,12 +104,13 @@ def _content(archive: bytes) -> bytes | None:
 def private_tar(files: Mapping[str, bytes], uid: int, gid: int) -> bytes:
     """A tar of the files, and of the folders they are in, that nobody but this user may read.
 
-    A name that ends in a slash is an empty folder.
+    A name that ends in a slash is a folder; "./" is the one that the tar is unpacked in.
     """
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
-        folders = {str(parent) for name in files for parent in PurePosixPath(name, "_").parents}
-        for name in sorted(folders - {".", *files}):
+        paths = [PurePosixPath(f"{name}_" if name.endswith("/") else name) for name in files]
+        folders = {str(parent) for path in paths for parent in path.parents}
+        for name in sorted(folders if "./" in files else folders - {"."}):
             tar.addfile(_owned(name, tarfile.DIRTYPE, 0o700, uid, gid))
         for name, content in files.items():
             if not name.endswith("/"):

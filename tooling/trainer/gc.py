@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from trainer import cache, containers, engine, images, locks, reconcile, records, server
+from trainer import cache, containers, engine, images, locks, reconcile, records, server, server_image
 from trainer.errors import TrainerError
 from trainer.images import DIGEST_LABEL, PREFIX
 from trainer.tracking_failures import NotThere
@@ -156,6 +156,7 @@ def _images(workspace: Workspace, client: docker.DockerClient) -> Iterator[Lefto
     """Builds of this workspace's images from other inputs than today's, that no container has."""
     current = _current(workspace, client)
     names = {f"{PREFIX}{name}" for name in images.discover(workspace)}
+    names |= {f"{PREFIX}{server_image.NAME}"} if server_image.is_declared(workspace) else set()
     used = {container.attrs["Image"] for container in client.containers.list(all=True, ignore_removed=True)}
     live = {record.image for record in records.live(workspace)}
     for image in client.images.list(filters={"label": DIGEST_LABEL}):
@@ -170,12 +171,15 @@ def _current(workspace: Workspace, client: docker.DockerClient) -> set[str]:
     """The tags of today's inputs, on every base image that was built on."""
     found = client.images.list(filters={"label": DIGEST_LABEL})
     bases = {image.labels.get("trainer.base_image") for image in found} | {None}
-    return {
+    bases = {base for base in bases if base is None or not base.startswith(PREFIX)}
+    runs = {
         images.plan(workspace, spec, base).tag
         for spec in images.discover(workspace).values()
         for base in bases
-        if base is None or not base.startswith(PREFIX)
     }
+    if not server_image.is_declared(workspace):
+        return runs
+    return runs | {server_image.plan(workspace, base).tag for base in bases}
 
 
 def _environments(workspace: Workspace, current: set[str]) -> Iterator[Leftover]:

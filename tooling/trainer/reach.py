@@ -7,9 +7,7 @@ so that the host reaches a server proves little. Asking takes most of a second; 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import tarfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -114,20 +112,11 @@ def from_container(
 
 def _files(server: Server) -> bytes:
     """The script and what it asks, for /tmp, as a tar: readable by the container's user alone."""
-    uid, gid = host_ids() or (1000, 1000)
     asked = {
         "url": server.uri + PROBE,
         "username": server.username,
         "password": server.password,
         "token": server.token,
     }
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name, content in (
-            ("ask_server.py", _SCRIPT.read_bytes()),
-            ("server.json", json.dumps(asked).encode()),
-        ):
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode, entry.uid, entry.gid = len(content), 0o400, uid, gid
-            tar.addfile(entry, io.BytesIO(content))
-    return packed.getvalue()
+    files = {"ask_server.py": _SCRIPT.read_bytes(), "server.json": json.dumps(asked).encode()}
+    return container.private_tar(files, *(host_ids() or (1000, 1000)))

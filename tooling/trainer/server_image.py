@@ -10,6 +10,8 @@ from trainer import images, server_files
 from trainer.images import DIGEST_LABEL, PREFIX
 from trainer.workspace import Workspace
 
+NAME = "tracking-server"
+
 
 @dataclass(frozen=True)
 class ServerImage:
@@ -18,7 +20,7 @@ class ServerImage:
     folder: Path
     base_image: str
     digest: str
-    name: str = "tracking-server"
+    name: str = NAME
     parent: None = None
 
     @property
@@ -39,9 +41,14 @@ class ServerImage:
         ]  # fmt: skip
 
 
-def plan(workspace: Workspace) -> ServerImage:
+def is_declared(workspace: Workspace) -> bool:
+    """Whether the workspace has what the image is built from."""
+    return (workspace.root / server_files.FOLDER / "Dockerfile").is_file()
+
+
+def plan(workspace: Workspace, base_image: str | None = None) -> ServerImage:
     """What building it comes to; raises `BadInput` where the workspace has no mlflow_tracking_server/."""
     packed = server_files.pack(workspace)
-    base = images.chosen_base(workspace)
+    base = images.chosen_base(workspace, base_image)
     digest = hashlib.sha256(f"{packed.version}\0{base}".encode()).hexdigest()
     return ServerImage(packed.folder, base, digest)

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from trainer import build, disk, engine, gpu, process, reach
 from trainer.backends import CHECKPOINTS, End, Job, Launch, image_gone, read_result, shell_variables
-from trainer.container import device_requests, run, start_failure
+from trainer.container import device_requests, private_tar, run, start_failure
 from trainer.endpoint import CONTAINER_HOST, Network, Server
 from trainer.errors import BadInput, EngineError, GpuError, TrackingError
 from trainer.images import ImagePlan
@@ -337,23 +337,12 @@ def container_config(client: docker.DockerClient, plan: RunPlan, launch: Launch)
 
 def _private_files(launch: Launch) -> bytes:
     """/trainer with the start script, the secret variables and MLflow's credentials file, as a tar."""
-    uid, gid = host_ids() or (1000, 1000)
-    start = Path(__file__).with_name("start.sh").read_text()
-    files = {"start.sh": start, "environment": shell_variables(launch.secret_environment)}
+    start = Path(__file__).with_name("start.sh").read_bytes()
+    secret = shell_variables(launch.secret_environment).encode()
+    files = {"./": b"", "home/.mlflow/": b"", "start.sh": start, "environment": secret}
     if launch.credentials:
-        files["home/.mlflow/credentials"] = credentials_file(launch.credentials)
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for folder in (".", "home", "home/.mlflow"):
-            entry = tarfile.TarInfo(folder)
-            entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, 0o700, uid, gid
-            tar.addfile(entry)
-        for name, text in files.items():
-            entry = tarfile.TarInfo(name)
-            content = text.encode()
-            entry.size, entry.mode, entry.uid, entry.gid = len(content), 0o600, uid, gid
-            tar.addfile(entry, io.BytesIO(content))
-    return packed.getvalue()
+        files["home/.mlflow/credentials"] = credentials_file(launch.credentials).encode()
+    return private_tar(files, *(host_ids() or (1000, 1000)))
 
 
 def _spool_files(launch: Launch) -> bytes:
