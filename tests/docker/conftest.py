@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import docker
 import pytest
+from sites import client, site  # noqa: F401 (fixtures)
 from support import REPOSITORY, Site
-from trainer import engine, server, workspace
-from trainer.errors import EngineError
-
-
-@pytest.fixture(scope="session")
-def client() -> docker.DockerClient:
-    """The engine; without one the test is skipped, or fails where TRAINER_REQUIRE_DOCKER=1."""
-    try:
-        return engine.connect()
-    except EngineError as problem:
-        if os.environ.get("TRAINER_REQUIRE_DOCKER") == "1":
-            pytest.fail(f"TRAINER_REQUIRE_DOCKER=1, but: {problem.message}")
-        pytest.skip(problem.message)
-
-
-@pytest.fixture(scope="session")
-def site(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:  # noqa: ARG001
-    """One workspace with one server for all tests; its image is built once."""
-    site = Site(tmp_path_factory.mktemp("site"), port=5300)
-    built = site.trainer("build-image", "sklearn")
-    assert built.code == 0, built.err
-    yield site
-    site.trainer("server", "down")
+from trainer import server, workspace
 
 
 @pytest.fixture(autouse=True)
