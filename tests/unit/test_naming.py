@@ -74,9 +74,9 @@ def test_a_run_of_somebody_else_is_found_on_the_server(
 @pytest.mark.usefixtures("three")
 def test_completion_offers_names_first_and_ids_to_who_types_one(workspace: Workspace) -> None:
     offered = naming.candidates(workspace, "")
-    assert [name for name, _ in offered] == ["brave-owl", "hen", "@last"]
+    assert [name for name, _ in offered] == ["brave-owl", "hen", "@last", "@best:"]
     assert [name for name, _ in naming.candidates(workspace, "a")] == ["ab34", "ab12"]
-    assert [name for name, _ in naming.candidates(workspace, "@")] == ["@last"]
+    assert [name for name, _ in naming.candidates(workspace, "@")] == ["@last", "@best:"]
     assert [name for name, _ in naming.candidates(workspace, "", live=True)] == ["brave-owl", "@last"]
 
 

@@ -1,20 +1,23 @@
-"""What a user calls a run: the beginning of its id, its name, or @last."""
+"""What a user calls a run: the beginning of its id, its name, @last, or @best:METRIC."""
 
 from __future__ import annotations
 
-from trainer import records, secrets, server, server_container
-from trainer.endpoint import configured
+from trainer import history, records
 from trainer.errors import BadInput
 from trainer.records import Record
-from trainer.tracking import Client, Run
+from trainer.tracking import Run
 from trainer.workspace import Workspace
 
 LAST = "@last"
+BEST = "@best:"
 _SHOWN = 5
 
 
 def resolve(workspace: Workspace, said: str) -> Record:
     """The one run that is meant: of those that this workspace started, else of the chosen server.
+
+    `@best:METRIC` is the finished run on the chosen server with the highest final value of the metric,
+    `@best:-METRIC` the one with the lowest.
 
     Raises `BadInput` where there is none, or more than one; `TrackingError` where the server has to be asked
     and does not answer.
@@ -24,6 +27,8 @@ def resolve(workspace: Workspace, said: str) -> Record:
         if not known:
             raise BadInput("This workspace has started no run yet.", "trainer run PROJECT")
         return max(known.values(), key=lambda record: record.started)
+    if said.startswith(BEST):
+        return _best(workspace, said.removeprefix(BEST))
     found = [record for record in known.values() if _means(said, record)]
     if not found and said:
         found = _on_server(workspace, said)
@@ -34,7 +39,7 @@ def resolve(workspace: Workspace, said: str) -> Record:
         raise BadInput(f"{said} could be {len(found)} runs: {several}.", "Give more of the id.")
     raise BadInput(
         f"There is no run {said}.",
-        "Give the beginning of its id, its name, or @last; `trainer ps` lists live runs.",
+        "Give the beginning of its id, its name, @last or @best:METRIC; `trainer runs` lists the runs.",
     )
 
 
@@ -45,6 +50,8 @@ def candidates(workspace: Workspace, beginning: str, *, live: bool = False) -> l
     if beginning and not any(name.startswith(beginning) for name, _ in said):
         said = [(record.run_id, record) for _, record in said]
     texts = [(name, record.project) for name, record in said] + [(LAST, "the newest run")]
+    if not live:
+        texts.append((BEST, "METRIC: the run with its highest value; -METRIC: the lowest"))
     return [(name, text) for name, text in dict(reversed(texts)).items() if name.startswith(beginning)][::-1]
 
 
@@ -53,17 +60,22 @@ def _means(said: str, record: Record) -> bool:
 
 
 def _on_server(workspace: Workspace, said: str) -> list[Record]:
-    container = server_container.recorded(workspace)
-    chosen = configured(secrets.load(workspace), None, workspace.settings.tracking_uri or container)
-    own = chosen is None
-    if chosen is None:
-        chosen = server.begin(workspace)
-        server.wait(workspace, chosen)
-    client, quoted = Client(server_container.revive(workspace, chosen)), said.replace("'", "")
+    client, own = history.connect(workspace)
+    quoted = said.replace("'", "")
     by_id = client.search_runs(f"attributes.run_id LIKE '{quoted}%'")
     by_name = client.search_runs(f"attributes.run_name = '{quoted}'")
     found = {run.id: run for run in [*by_id, *by_name]}
-    return [_record(run, chosen.uri, own=own) for run in found.values()]
+    return [_record(run, client.server.uri, own=own) for run in found.values()]
+
+
+def _best(workspace: Workspace, said: str) -> Record:
+    if not said.removeprefix("-"):
+        raise BadInput(
+            f"{BEST}{said} names no metric.", f"{BEST}METRIC for the highest, {BEST}-METRIC for the lowest"
+        )
+    client, own = history.connect(workspace)
+    best = history.best(client, said.removeprefix("-"), lowest=said.startswith("-"))
+    return _record(best, client.server.uri, own=own)
 
 
 def _record(run: Run, uri: str, *, own: bool) -> Record:

@@ -44,6 +44,10 @@ class Run:
     tags: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
     """The digests of its data sets by their names; the splits of one have the same name."""
+    started: float | None = None
+    """In seconds since 1970."""
+    ended: float | None = None
+    """In seconds since 1970; None while it runs."""
 
 
 class _KeyValue(TypedDict):
@@ -68,6 +72,8 @@ class _Info(TypedDict):
     run_name: str
     status: str
     artifact_uri: str
+    start_time: NotRequired[int]
+    end_time: NotRequired[int]
 
 
 class _Data(TypedDict, total=False):
@@ -89,7 +95,9 @@ class _Inputs(TypedDict, total=False):
     dataset_inputs: list[_Input]
 
 
-class _Run(TypedDict):
+class RunAnswer(TypedDict):
+    """A run as the API writes it."""
+
     info: _Info
     data: _Data
     inputs: NotRequired[_Inputs]
@@ -201,7 +209,7 @@ class Client:
         ids = [experiment["experiment_id"] for experiment in said.get("experiments", [])]
         body = {"experiment_ids": ids, "filter": condition, "max_results": 20}
         answer = self.send("POST", f"{_API}/runs/search", body).json()
-        return [self._read(run) for run in answer.get("runs", [])]
+        return [self.read(run) for run in answer.get("runs", [])]
 
     def end_run(self, run_id: str, status: Status) -> None:
         """Set the final status and the end time, whatever the run's status was."""
@@ -240,9 +248,10 @@ class Client:
             raise unreachable(self.server, problem, timeout_s or TIMEOUT_S) from None
 
     def _run(self, response: requests.Response) -> Run:
-        return self._read(cast(_Run, self._said(response, "run")))
+        return self.read(cast(RunAnswer, self._said(response, "run")))
 
-    def _read(self, run: _Run) -> Run:
+    def read(self, run: RunAnswer) -> Run:
+        """A run of an answer of the API."""
         info, data = run["info"], run["data"]
         inputs = run.get("inputs", {}).get("dataset_inputs", [])
         return Run(
@@ -257,6 +266,8 @@ class Client:
             parameters={pair["key"]: pair["value"] for pair in data.get("params", [])},
             tags={pair["key"]: pair["value"] for pair in data.get("tags", [])},
             inputs={said["dataset"]["name"]: said["dataset"]["digest"] for said in inputs},
+            started=_seconds(info.get("start_time")),
+            ended=_seconds(info.get("end_time")),
         )
 
     def _said(self, response: requests.Response, key: str) -> object:
@@ -313,6 +324,10 @@ def page(server: Server, experiment_id: str, run_id: str) -> str:
 
 def _artifact(root: str, path: str) -> str:
     return "/api/2.0/mlflow-artifacts/artifacts/" + quote(f"{root.lstrip('/')}/{path}")
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return int(milliseconds) / 1000 if milliseconds else None
 
 
 def _now_ms() -> int:

@@ -20,7 +20,7 @@ from trainer.workspace import Workspace
 def attach(workspace: Workspace, said: str, as_json: bool) -> None:
     """Follow RUN to its end, with its metrics and exit code, as `trainer run` does. Ctrl-C leaves it running.
 
-    RUN is the beginning of a run's id, its name, or @last.
+    RUN is the beginning of a run's id, its name, @last or @best:METRIC.
     """
     from trainer import attach as use_case
     from trainer import naming

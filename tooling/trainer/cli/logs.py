@@ -18,8 +18,8 @@ from trainer.workspace import Workspace
 def logs(workspace: Workspace, said: str, follow: bool) -> None:
     """Print the output of RUN: of a live one what there is, of an ended one its train.log.
 
-    RUN is the beginning of a run's id, its name, or @last. Secrets are masked; bytes that are no text are
-    passed on.
+    RUN is the beginning of a run's id, its name, @last or @best:METRIC. Secrets are masked;
+    bytes that are no text are passed on.
     """
     from trainer import attach, naming
 

@@ -15,6 +15,7 @@ from trainkit.errors import InputError
 
 from trainer.cli import screen
 from trainer.cli.attach import attach
+from trainer.cli.compare import compare
 from trainer.cli.completion import completion
 from trainer.cli.context import choose_workspace
 from trainer.cli.data import data
@@ -27,7 +28,9 @@ from trainer.cli.ps import ps
 from trainer.cli.reconcile import reconcile
 from trainer.cli.resume import resume
 from trainer.cli.run import run
+from trainer.cli.runs import runs
 from trainer.cli.server import server, ui
+from trainer.cli.show import show
 from trainer.cli.stop import stop
 from trainer.cli.sync import sync
 from trainer.errors import BadInput, CheckFailed, Interrupted, TrainerError
@@ -52,7 +55,7 @@ def cli() -> None:
 
 for command in (run, build_image, images, data, layers, server, ui, doctor, reconcile, sync, completion):
     cli.add_command(command)
-for command in (ps, logs, attach, stop, resume, gc):  # runs that exist
+for command in (ps, runs, show, compare, logs, attach, stop, resume, gc):  # runs that exist
     cli.add_command(command)
 
 

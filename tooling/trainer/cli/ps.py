@@ -6,7 +6,7 @@ import time
 
 import click
 
-from trainer.cli import screen
+from trainer.cli import figures, screen
 from trainer.cli.context import pass_workspace
 from trainer.workspace import Workspace
 
@@ -47,7 +47,7 @@ def ps(workspace: Workspace, of_all: bool, as_json: bool) -> None:
         ("RUN", "ID", "PROJECT", "STATE", "SINCE", "IMAGE", "LOOKED AFTER BY", "MEMORY", "CPUS"),
         [
             (one.record.name, one.record.run_id[:8], one.record.project, one.state,
-             _ago(time.time() - one.record.started), one.record.image.removeprefix("trainer/"),
+             figures.ago(time.time() - one.record.started), one.record.image.removeprefix("trainer/"),
              one.looked_after,
              "" if one.memory is None else f"{one.memory / 1e6:.0f} MB",
              "" if one.cpus is None else f"{one.cpus:.1f}")
@@ -55,10 +55,3 @@ def ps(workspace: Workspace, of_all: bool, as_json: bool) -> None:
         ],
         numbers=2,
     )  # fmt: skip
-
-
-def _ago(seconds: float) -> str:
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"

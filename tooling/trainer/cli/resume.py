@@ -25,8 +25,8 @@ def resume(
 ) -> None:
     """Let RUN go on from its last checkpoint, after a kill, a lack of memory or a reboot, as the same run.
 
-    RUN is the beginning of a run's id, its name, or @last. It gets the code, the image and the parameters
-    that it had; what cannot be had is said before anything starts.
+    RUN is the beginning of a run's id, its name, @last or @best:METRIC. It gets the code, the image
+    and the parameters that it had; what cannot be had is said before anything starts.
     """
     from trainer import naming
     from trainer import resume as use_case

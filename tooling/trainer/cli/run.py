@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from trainer.launch import Result
 
 
-def _complete_project(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_project(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Completion of a project's name, or a folder."""
     try:
         names = sources.names(find())
     except TrainerError:
@@ -50,7 +51,7 @@ def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) 
     epilog="Examples: trainer run sklearn --n-estimators 200 --dry-run\n\n"
     "trainer run https://example.com/team/models.git#forest --version v2",
 )
-@click.argument("project", shell_complete=_complete_project, expose_value=False)
+@click.argument("project", shell_complete=complete_project, expose_value=False)
 @click.option("-e", "--entry-point", default="main", show_default=True, help="What to run of the project.")
 @click.option(
     "-P",

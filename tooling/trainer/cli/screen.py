@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import click
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
     from rich.status import Status
+    from rich.text import Text
 
+T = TypeVar("T")
 _LINE_EVERY_S = 5
 
 
@@ -153,7 +156,7 @@ def _escape(text: str) -> str:
     return escape(text)
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int = 0) -> None:
+def table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], *, numbers: int = 0) -> None:
     """Print a table: aligned columns with a heading, the same in a terminal and in a pipe.
 
     The last `numbers` columns are aligned at their right.
@@ -165,9 +168,31 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: in
     for left, heading in zip(range(len(headings), 0, -1), headings, strict=True):
         shown.add_column(heading, overflow="fold", justify="right" if left <= numbers else "left")
     for row in rows:
-        shown.add_row(*map(_escape, row))
+        shown.add_row(*(_escape(cell) if isinstance(cell, str) else cell for cell in row))
     # Without a terminal nothing is to be folded to a guessed width.
     Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(shown)
+
+
+def coloured(text: str, colour: str) -> Text:
+    """A cell of a table in a colour, where there is a terminal."""
+    from rich.text import Text
+
+    return Text(text, style=colour)
+
+
+def bold(text: str) -> Text:
+    """A cell that is a heading."""
+    return coloured(text, "bold")
+
+
+def faint(text: str) -> Text:
+    """A cell that is a remark."""
+    return coloured(text, "dim")
+
+
+def finite(value: T) -> T | str:
+    """The value as JSON can say it: what is no number, or too large to be one, as a word."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def as_json(value: object) -> None:

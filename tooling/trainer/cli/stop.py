@@ -18,7 +18,8 @@ from trainer.workspace import Workspace
 def stop(workspace: Workspace, said: tuple[str, ...], every: bool, dry_run: bool) -> None:
     """Stop runs: SIGINT, then SIGKILL after 5 s; they are KILLED on the server at once.
 
-    RUN is the beginning of a run's id, its name, or @last. A run that has ended already stays as it is.
+    RUN is the beginning of a run's id, its name, @last or @best:METRIC. A run that has ended
+    already stays as it is.
     """
     from trainer import naming, records
     from trainer import stop as use_case

@@ -1,0 +1,192 @@
+"""`trainer compare`: runs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trainer.cli import figures, screen
+from trainer.cli.context import pass_workspace
+from trainer.cli.run_argument import run_argument
+from trainer.errors import BadInput
+from trainer.workspace import Workspace
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from trainer.comparison import Comparison, MetricRow, Row
+    from trainer.tracking import Client, Run
+
+    Cells = Sequence[str | Text]
+
+
+@click.command(
+    epilog="Examples: trainer compare @last brave-hen-7\n\ntrainer compare @best:accuracy @last --code\n\n"
+    "trainer compare 3f4c ab12 cd56 --html comparison.html"
+)
+@run_argument(several=True)
+@click.option("--all", "everything", is_flag=True, help="Also what is equal.")
+@click.option(
+    "--code", "with_code", is_flag=True, help="Also how the stored code differs from the first run's."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.option(
+    "--html", "page", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Write a page with tables and curves that needs no network; nothing is overwritten.",
+)  # fmt: skip
+@pass_workspace
+def compare(
+    workspace: Workspace, said: tuple[str, ...], everything: bool, with_code: bool, as_json: bool,
+    page: Path | None,
+) -> None:  # fmt: skip
+    """Compare runs with the first one: parameters that differ, then metrics, then image, code and data.
+
+    RUN is the beginning of a run's id, its name, @last or @best:METRIC. Beside a metric stands its difference
+    to the first run; a star marks the best one, where the metric's name says which way is better.
+    """
+    from trainer import comparison, naming, reconcile
+
+    if page and page.exists():
+        raise BadInput(
+            f"{page} is there already.", "Nothing is overwritten: name another file, or remove it."
+        )
+    chosen = {record.run_id: record for record in (naming.resolve(workspace, one) for one in said)}
+    if len(chosen) < 2:
+        raise BadInput("It takes two different runs or more to compare.", "trainer compare RUN RUN…")
+    clients = [reconcile.client_of(workspace, record) for record in chosen.values()]
+    runs = [client.get_run(run_id) for client, run_id in zip(clients, chosen, strict=True)]
+    compared = comparison.compare(runs)
+    changes = dict(_code(clients, runs)) if with_code else {}
+    if page:
+        _write(page, compared, clients, changes)
+        click.echo(f"Written: {page}", err=as_json)
+    if as_json:
+        screen.as_json(_as_json(compared, changes))
+    elif not page:
+        _print(compared, everything=everything)
+        _print_code(compared, changes)
+
+
+def _write(
+    page: Path, compared: Comparison, clients: Sequence[Client], changes: dict[str, list[str]]
+) -> None:
+    from trainer import history
+    from trainer.cli import compare_page
+
+    curves: dict[str, dict[str, tuple[history.Point, ...]]] = {row.name: {} for row in compared.metrics}
+    for client in {one.server.uri: one for one in clients}.values():
+        ids = [
+            run.id
+            for run, one in zip(compared.runs, clients, strict=True)
+            if one.server.uri == client.server.uri
+        ]
+        for name, by_run in curves.items():
+            by_run |= history.curves(client, ids, name)
+    text = compare_page.render(compared, curves, changes)
+    try:
+        with page.open("x", encoding="utf-8") as written:  # made in between: not overwritten either
+            written.write(text)
+    except OSError as problem:
+        raise BadInput(f"{page} cannot be written: {problem.strerror}.", "Name another file.") from None
+
+
+def _code(clients: Sequence[Client], runs: Sequence[Run]) -> Iterator[tuple[str, list[str]]]:
+    """By run, the lines of the differences to the first run's code."""
+    from trainer import stored_code
+
+    first = stored_code.fetch(clients[0], runs[0])
+    for client, run in zip(clients[1:], runs[1:], strict=True):
+        yield run.id, list(stored_code.difference(first, stored_code.fetch(client, run)))
+
+
+def _print(compared: Comparison, *, everything: bool) -> None:
+    runs = compared.runs
+    rows: list[Cells] = [
+        ("id", *(run.id[:8] for run in runs)),
+        (
+            "status",
+            *(screen.coloured(run.status, figures.status_colour(run.status)) for run in runs),
+        ),
+    ]
+    sections: list[tuple[str, Sequence[Row | MetricRow]]] = [
+        ("Parameters", compared.parameters),
+        ("Metrics", compared.metrics),
+        *compared.origins.items(),
+    ]
+    equal: list[str] = []
+    for title, section in sections:
+        shown = [row for row in section if everything or row.differs]
+        if not shown and section:
+            equal.append(title.lower())
+        if shown:
+            left_out = len(section) - len(shown)
+            rows += [("",), (screen.bold(title), screen.faint(f"{left_out} more equal") if left_out else "")]
+            rows += [_cells(row) for row in shown]
+    screen.table(("", *(figures.plain(run.name) for run in runs)), _filled(rows, len(runs) + 1))
+    if equal:
+        click.echo(f"\nEqual: {', '.join(equal)}.")
+
+
+def _filled(rows: Sequence[Cells], width: int) -> Iterator[Cells]:
+    for row in rows:
+        yield (*row, *[""] * (width - len(row)))
+
+
+def _cells(row: Row | MetricRow) -> Cells:
+    from trainer.comparison import MetricRow
+
+    name = f"  {figures.plain(row.name)}"
+    if not isinstance(row, MetricRow):
+        return (
+            name,
+            *(figures.plain(figures.short(value)) if value is not None else "-" for value in row.values),
+        )
+    cells: list[str | Text] = [name]
+    for index, value in enumerate(row.values):
+        text = figures.metric(value) or "-"
+        if index and row.differs and (change := figures.difference(row.differences[index])):
+            text += f" ({change})"
+        cells.append(screen.coloured(f"{text} *", "green") if index in row.best else text)
+    return cells
+
+
+def _print_code(compared: Comparison, changes: dict[str, list[str]]) -> None:
+    first, names = compared.runs[0].name, {run.id: run.name for run in compared.runs}
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    for run_id, lines in changes.items():
+        title = figures.plain(f"Code of {first} → {names[run_id]}")
+        click.echo(f"\n{screen.style(title, bold=True)}")
+        for line in lines or ["No difference."]:
+            text = figures.plain(line.replace("\t", "    "))
+            click.echo(screen.style(text, fg=colours.get(line[:1])))
+
+
+def _as_json(compared: Comparison, changes: dict[str, list[str]]) -> dict[str, object]:
+    ids = [run.id for run in compared.runs]
+
+    def by_run(row: Row) -> dict[str, object]:
+        return {"differs": row.differs, "values": dict(zip(ids, row.values, strict=True))}
+
+    return {
+        "runs": [
+            {"run_id": run.id, "name": run.name, "status": run.status, "url": run.url}
+            for run in compared.runs
+        ],
+        "parameters": {row.name: by_run(row) for row in compared.parameters},
+        "metrics": {
+            row.name: {
+                "differs": row.differs,
+                "values": dict(zip(ids, map(screen.finite, row.values), strict=True)),
+                "differences": dict(zip(ids, map(screen.finite, row.differences), strict=True)),
+                "best": [ids[index] for index in sorted(row.best)],
+            }
+            for row in compared.metrics
+        },
+        **{
+            title.lower(): {row.name: by_run(row) for row in rows} for title, rows in compared.origins.items()
+        },
+        **({"code_diff": {run_id: "\n".join(lines) for run_id, lines in changes.items()}} if changes else {}),
+    }

@@ -1,0 +1,144 @@
+"""`trainer runs`: the runs on the tracking server."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from trainer.cli import figures, screen
+from trainer.cli.context import pass_workspace
+from trainer.cli.run import complete_project
+from trainer.errors import BadInput
+from trainer.workspace import Workspace
+
+if TYPE_CHECKING:
+    from trainer.cli.run_columns import Column
+    from trainer.history import Entry
+
+_SHOWN = 20
+
+
+@click.command(
+    epilog="Examples: trainer runs sklearn --sort -accuracy --limit 5\n\n"
+    "trainer runs --filter \"metrics.accuracy > 0.9 AND params.seed = '0'\" --columns accuracy,n_estimators"
+)
+@click.argument("project", required=False, shell_complete=complete_project)
+@click.option("--filter", "condition", default="", metavar="EXPR", help="A condition of MLflow's search.")
+@click.option(
+    "--sort", default="-start", show_default=True, metavar="METRIC",
+    help="A metric, `start` or `duration`; -METRIC puts the highest first.",
+)  # fmt: skip
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=_SHOWN, show_default=True, help="How many; 0 for all."
+)
+@click.option(
+    "--columns", default="", metavar="A,B", help="Metrics, parameters or tags to show, in place of the usual."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON, with everything of each run.")
+@click.option(
+    "--csv", "as_csv", is_flag=True, help="Print as CSV; without --columns every metric and parameter."
+)
+@pass_workspace
+def runs(
+    workspace: Workspace, project: str | None, condition: str, sort: str, limit: int, columns: str,
+    as_json: bool, as_csv: bool,
+) -> None:  # fmt: skip
+    """List the runs on the tracking server that runs report to, the newest first.
+
+    PROJECT is the name of a project or of an experiment. The usual columns are a few metrics that most of the
+    runs share; the machine's own (system/…) are not among them.
+    """
+    from trainer import history
+    from trainer.cli import run_columns
+
+    if as_json and as_csv:
+        raise BadInput("--json and --csv cannot both be printed.", "Choose one of them.")
+    client, _ = history.connect(workspace)
+    wanted = limit + 1 if limit else None
+    found = history.search(client, history.Query(project, condition, sort, wanted))
+    shown = found[:limit] if limit else found
+    names = [name for part in columns.split(",") if (name := part.strip())]
+    chosen = run_columns.chosen(shown, names)
+    now = time.time()
+    if as_json:
+        screen.as_json([_everything(entry, chosen, now) for entry in shown])
+    elif as_csv:
+        every = [
+            column for key, column in run_columns.available(shown).items() if not key.startswith("tags.")
+        ]
+        _print_csv(
+            shown, chosen or [column for column in every if not column.name.startswith("system/")], now
+        )
+    elif not shown:
+        click.echo("No runs.")
+    else:
+        by = sort.removeprefix("-")
+        _print_table(shown, chosen or run_columns.telling(shown, by), now)
+    if len(found) > len(shown):
+        click.echo(f"There are more than these {limit}: --limit 0 shows all.", err=True)
+
+
+def _print_table(entries: Sequence[Entry], columns: Sequence[Column], now: float) -> None:
+    from trainer import history
+
+    screen.table(
+        ("STATUS", "RUN", "ID", "PROJECT", "AGE", "TOOK", *(column.name for column in columns)),
+        [
+            (
+                screen.coloured(entry.run.status, figures.status_colour(entry.run.status)),
+                figures.plain(entry.run.name),
+                entry.run.id[:8],
+                figures.plain(entry.project),
+                "" if entry.run.started is None else figures.ago(now - entry.run.started),
+                figures.duration(history.duration(entry.run, now)),
+                *(column.text(entry) for column in columns),
+            )
+            for entry in entries
+        ],
+        numbers=len(columns) + 2,
+    )
+
+
+def _fixed(entry: Entry, now: float) -> dict[str, str | float | None]:
+    from trainer import history
+
+    run = entry.run
+    took = history.duration(run, now)
+    return {
+        "run_id": run.id,
+        "name": run.name,
+        "project": entry.project,
+        "experiment": entry.experiment,
+        "status": run.status,
+        "started": run.started,
+        "duration_seconds": None if took is None else round(took, 3),
+    }
+
+
+def _everything(entry: Entry, columns: Sequence[Column], now: float) -> dict[str, object]:
+    run = entry.run
+    if columns:
+        return {
+            **_fixed(entry, now),
+            **{column.name: screen.finite(column.value(entry)) for column in columns},
+        }
+    return {
+        **_fixed(entry, now),
+        "metrics": {name: screen.finite(value) for name, value in run.metrics.items()},
+        "parameters": dict(run.parameters),
+        "url": run.url,
+    }
+
+
+def _print_csv(entries: Sequence[Entry], columns: Sequence[Column], now: float) -> None:
+    if not entries:
+        return
+    written = csv.writer(sys.stdout, lineterminator="\n")
+    written.writerow([*_fixed(entries[0], now), *(column.name for column in columns)])
+    for entry in entries:
+        written.writerow([*_fixed(entry, now).values(), *(column.value(entry) for column in columns)])
