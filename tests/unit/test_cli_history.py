@@ -8,6 +8,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from trainer.cli import run_columns
+from trainer.cli.runs import print_table
+from trainer.history import Entry
+from trainer.tracking import Run
 from trainer.workspace import Workspace
 
 from unit.helpers import Done, HttpServer, Reply
@@ -208,3 +212,22 @@ def test_best_names_a_run_wherever_a_run_is_named(trainer: Trainer, http_server:
     trainer("show", "@best:accuracy")
     asked = [asked.path for asked in http_server.asked if "/runs/get?" in asked.path]
     assert asked == [f"{API}/runs/get?run_id=bb2"]
+
+
+def test_a_narrow_terminal_gets_fewer_of_the_usual_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = {"accuracy": 0.5, "f1": 0.5, "loss": 0.5}
+    entries = [Entry(Run("aa1", "7", "hen", "FINISHED", "", metrics), "demo", "demo")]
+    for room, shown in ((None, 3), (80, 3), (50, 1), (10, 1)):
+        print_table(entries, run_columns.telling(entries), 0.0, room=room)
+        assert capsys.readouterr().out.splitlines()[0].split()[6:] == ["accuracy", "f1", "loss"][:shown]
+
+
+def test_each_project_has_a_usual_column_before_any_has_two() -> None:
+    said = [
+        ("a", {"accuracy": 1.0, "f1": 1.0, "seconds_fit": 1.0}),
+        ("b", {"val_loss": 1.0, "system/cpu": 1.0}),
+    ]
+    entries = [Entry(Run(p, "7", p, "FINISHED", "", metrics), p, p) for p, metrics in said]
+    names = [column.name for column in run_columns.telling(entries)]
+    assert names == ["accuracy", "val_loss", "f1", "seconds_fit"]
+    assert run_columns.telling(entries, "seconds_fit")[0].name == "seconds_fit"

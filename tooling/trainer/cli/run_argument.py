@@ -28,5 +28,9 @@ def run_argument(*, live: bool = False, several: bool = False) -> Callable[[F], 
             return []
 
     return click.argument(
-        "said", metavar="RUN", nargs=-1 if several else 1, required=not several, shell_complete=complete
+        "said",
+        metavar="RUN…" if several else "RUN",
+        nargs=-1 if several else 1,
+        required=not several,
+        shell_complete=complete,
     )
