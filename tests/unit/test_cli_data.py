@@ -289,7 +289,9 @@ def offered(workspace: Workspace, words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "names"),
     [
-        ("trainer data s", ["plain,sample", "plain,split", "plain,stats", "plain,subset"]),
+        ("trainer data s", [
+            "plain,sample", "plain,show", "plain,snapshot", "plain,split", "plain,stats", "plain,subset",
+        ]),
         ("trainer data validate sk", ["plain,skins"]),
         ("trainer data stats ../", ["dir,../"]),
         ("trainer data subset skins small --classes A", [

@@ -75,7 +75,7 @@ class GpuError(TrainerError):
 
 
 class CheckFailed(TrainerError):
-    """A check found something that a run would fail on (`trainer doctor`, `trainer data validate`)."""
+    """A check found something that a run would fail on (`trainer doctor`, `trainer data …`)."""
 
     exit_code = 89
 

@@ -27,6 +27,7 @@ from trainer import (
     server_container,
 )  # fmt: skip
 from trainer.backends import Backend, End, Job, Launch
+from trainer.datasets import recorded
 from trainer.delivery import Notebook, Undelivered
 from trainer.endpoint import Server, configured
 from trainer.errors import Interrupted, TrackingError, TrainerError
@@ -94,6 +95,7 @@ class _Ready:
     masker: Masker
     secret_environment: Mapping[str, str] = field(repr=False)
     offline: bool = False
+    data_tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,8 @@ def _prepare(
     if not offline:
         screen.step("Asking the tracking server as the run will")
         backend.reach(plan, image_id, client.server)
+    # A run that goes on keeps what it recorded when it began.
+    data_tags = {} if earlier else recorded.tags(workspace, plan.datasets, screen.step)
     return _Ready(
         workspace,
         plan,
@@ -204,6 +208,7 @@ def _prepare(
         Masker(known.masked(plan.secret_names)),
         secret_environment,
         offline,
+        data_tags,
     )
 
 
@@ -215,7 +220,7 @@ def _make_run(ready: _Ready, experiment_id: str | None) -> _Made:
     try:
         uid, gid = host_ids() or (1000, 1000)
         digest = code.pack(plan.folder, prepared / "source.tar.gz", uid=uid, gid=gid)
-        tags = _masked(ready, run_tags(plan, digest, ready.image_id))
+        tags = _masked(ready, {**ready.data_tags, **run_tags(plan, digest, ready.image_id)})
         tags[reconcile.LAUNCH_TAG] = prepared.name
         experiment = None if ready.offline else experiment_id or client.experiment_id(plan.experiment)
         book = Notebook(prepared)

@@ -16,6 +16,9 @@ from trainer.parameters import Parameter, nearest
 from trainer.projects import Project
 from trainer.workspace import SIZE, Workspace
 
+# data/NAME.manifest.json, which `trainer data snapshot` writes, is no data set.
+MANIFEST = ".manifest.json"
+
 
 @dataclass(frozen=True)
 class RunRequest:
@@ -72,6 +75,8 @@ class RunPlan:
     pids_limit: int
     read_only: bool
     tags: Mapping[str, str]
+    datasets: tuple[str, ...] = ()
+    """Names in data/ of what the run is given to learn from."""
 
     def as_json(self) -> dict[str, object]:
         """The plan in JSON's types, the image by its tag and digests."""
@@ -133,6 +138,13 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         pids_limit=workspace.settings.pids_limit,
         read_only=workspace.settings.read_only if request.read_only is None else request.read_only,
         tags=dict(request.tags),
+        datasets=tuple(
+            dict.fromkeys(
+                values[parameter.name]
+                for parameter in entry_point.parameters
+                if parameter.dataset and "://" not in values[parameter.name]
+            )
+        ),
     )
 
 
@@ -192,7 +204,8 @@ def datasets(workspace: Workspace) -> list[str]:
     if not workspace.data.is_dir():
         return []
     ours = ("README.md",)
-    return sorted(p.name for p in workspace.data.iterdir() if p.name not in ours and p.name[0] != ".")
+    names = (place.name for place in workspace.data.iterdir() if place.name not in ours)
+    return sorted(name for name in names if name[0] != "." and not name.endswith(MANIFEST))
 
 
 def _linked_data(place: Path) -> list[Mount]:

@@ -10,6 +10,7 @@ import click
 from trainer.cli import screen
 from trainer.cli.data_arguments import complete_dataset, dry_run_option, json_option, next_steps
 from trainer.cli.data_make import sample, split, subset
+from trainer.cli.data_versions import diff, list_, show, snapshot, verify
 from trainer.errors import BadInput, CheckFailed, TrainerError
 
 if TYPE_CHECKING:
@@ -179,5 +180,5 @@ def _here(root: Path) -> Path:
     return workspace.root if here.is_relative_to(workspace.data.resolve()) else here
 
 
-for command in (subset, split, sample):
+for command in (diff, list_, sample, show, snapshot, split, subset, verify):
     data.add_command(command)

@@ -6,7 +6,7 @@ Used inside of runs and by `trainer data`, so that both see the same images, dig
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -144,11 +144,19 @@ def content_digests(folder: ImageFolder) -> dict[PurePosixPath, str]:
 
 
 def folder_digest(folder: ImageFolder, digests: Mapping[PurePosixPath, str]) -> str:
-    """The first 8 hex digits of a SHA-256 of all paths and contents: the same on any machine."""
+    """The first 8 hex digits of the `manifest_digest` of all images."""
+    return manifest_digest((str(image.path), digests[image.path]) for image in folder.images)[:8]
+
+
+def manifest_digest(contents: Iterable[tuple[str, str]]) -> str:
+    """SHA-256 (64 hex digits) of pairs of a file's path and its SHA-256: the same on any machine.
+
+    `trainer data snapshot` computes it of every file of a data set, which in most are the images alone.
+    """
     sha = hashlib.sha256()
-    for image in folder.images:
-        sha.update(f"{image.path}\0{digests[image.path]}\n".encode())
-    return sha.hexdigest()[:8]
+    for path, digest in sorted(contents, key=lambda pair: pair[0].split("/")):
+        sha.update(f"{path}\0{digest}\n".encode())
+    return sha.hexdigest()
 
 
 def split(

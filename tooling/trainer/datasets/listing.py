@@ -1,0 +1,126 @@
+"""Every file of a data set with what tells that it was changed, and what is in it.
+
+Hidden files and folders are no part of a data set, as for trainkit. A link counts as what it leads to. What
+has no content to speak of (a broken link, a pipe, a file that may not be read) is an error: a digest without
+it would say that all is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+from trainer.errors import BadInput
+
+# The path of the one file of a data set that is no folder: nothing in a folder can have that name.
+ITSELF = "."
+_TRIES = 3
+
+
+class Stamp(NamedTuple):
+    """What the file system says of a file. One that has the same was not changed, as git has it too."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+class Read(NamedTuple):
+    """A file that was read, with its stamp when it was."""
+
+    path: str
+    stamp: Stamp
+    sha256: str
+
+
+def files(root: Path) -> dict[str, Stamp]:
+    """Path relative to `root` ("/" between its parts) → stamp. No file is opened. Raises `BadInput`."""
+    try:
+        seen = root.stat()
+        if not stat.S_ISDIR(seen.st_mode):
+            return {ITSELF: _stamp(seen)}
+        found: dict[str, Stamp] = {}
+        _list(str(root), "", ((seen.st_dev, seen.st_ino),), found)
+    except FileNotFoundError as problem:
+        raise BadInput(
+            f"{_shown(problem.filename)} is not there, or is a link that leads nowhere.",
+            "Remove the link, or call again when nothing is moved in the data set any more.",
+        ) from None
+    except OSError as problem:
+        raise _unreadable(problem) from None
+    return found
+
+
+def read(root: Path, path: str) -> Read:
+    """The SHA-256 of a file's content. One that is written to meanwhile is read again.
+
+    Raises `BadInput` for one that changes all the time, went away or cannot be read.
+    """
+    place = root if path == ITSELF else root / path
+    try:
+        for _ in range(_TRIES):
+            with place.open("rb") as file:
+                before = _stamp(os.fstat(file.fileno()))
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                if _stamp(os.fstat(file.fileno())) == before:
+                    return Read(path, before, digest)
+    except FileNotFoundError:
+        raise BadInput(
+            f"{place} went away while the data set was read.",
+            "Call again when nothing changes the data set any more.",
+        ) from None
+    except OSError as problem:
+        raise _unreadable(problem) from None
+    raise BadInput(
+        f"{place} is being written to: it changed each time while it was read.",
+        "Call again when nothing changes the data set any more.",
+    )
+
+
+def _list(root: str, folder: str, above: tuple[tuple[int, int], ...], found: dict[str, Stamp]) -> None:
+    with os.scandir(f"{root}/{folder}") as entries:
+        for entry in entries:
+            if entry.name[0] == ".":
+                continue
+            path = folder + entry.name
+            if not _is_text(entry.name):
+                raise BadInput(
+                    f"The name of {_shown(entry.path)} is no text in UTF-8.",
+                    "Rename it: other machines and programs would read the name in another way.",
+                )
+            seen = entry.stat()
+            if stat.S_ISREG(seen.st_mode):
+                found[path] = _stamp(seen)
+            elif stat.S_ISDIR(seen.st_mode):
+                here = (seen.st_dev, seen.st_ino)
+                if here not in above:  # else a link to a folder that it lies in, where all is listed already
+                    _list(root, f"{path}/", (*above, here), found)
+            else:
+                raise BadInput(
+                    f"{entry.path} is no file or folder, but a pipe, a socket or a device.",
+                    "Take it out of the data set: it has no content that a digest could be taken of.",
+                )
+
+
+def _stamp(seen: os.stat_result) -> Stamp:
+    return Stamp(seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino)
+
+
+def _is_text(name: str) -> bool:
+    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def _shown(path: object) -> str:
+    """A path with what is no text in it replaced: a terminal could not print it."""
+    return str(path).encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _unreadable(problem: OSError) -> BadInput:
+    return BadInput(
+        f"{_shown(problem.filename)} cannot be read: {problem.strerror}.",
+        "Let the user that runs trainer read it: chmod -R u+rX",
+    )

@@ -1,0 +1,200 @@
+"""The versions of the workspace's data sets: taken, listed, compared, verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from trainkit import image_folder
+from trainkit.errors import InputError
+
+from trainer import locks, plan
+from trainer.datasets import Report, changes, contents, index, listing, manifest, recorded, silent
+from trainer.datasets.changes import Changes
+from trainer.datasets.contents import Contents, Files
+from trainer.datasets.manifest import Manifest, Version
+from trainer.errors import BadInput, TrainerError
+from trainer.parameters import nearest
+from trainer.process import capture
+from trainer.workspace import Workspace
+
+NOW = "now"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set of the workspace: its folder or file (which may be gone), and what is known of it."""
+
+    name: str
+    root: Path
+    path: Path
+    """Of its manifest."""
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a snapshot came to. `ignored`: git would not track the manifest."""
+
+    version: Version
+    is_new: bool
+    path: Path
+    reads: int
+    ignored: bool
+
+
+@dataclass(frozen=True)
+class State:
+    """How a data set is: its size, its classes with their images, what changed since its last version.
+
+    `changes` is None where there is no version, or where `problem` says why nothing can be said.
+    """
+
+    dataset: Dataset
+    files: int | None
+    bytes: int | None
+    classes: dict[str, int]
+    changes: Changes | None
+    problem: TrainerError | None = None
+
+    @property
+    def since(self) -> str:
+        """What happened since the last version, in a few words."""
+        if self.problem:
+            return self.problem.message
+        return "-" if self.changes is None else str(self.changes or "unchanged")
+
+    def as_json(self) -> dict[str, object]:
+        """For `--json`."""
+        last = self.dataset.manifest.last
+        return {
+            "name": self.dataset.name,
+            "path": str(self.dataset.root),
+            "files": self.files,
+            "bytes": self.bytes,
+            "classes": self.classes,
+            "version": last.number if last else None,
+            "digest": last.digest if last else None,
+            "changes": None if self.changes is None else self.changes.as_json(),
+            "problem": self.problem.message if self.problem else None,
+        }
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What changed from one state to another; `old` and `new` are their names."""
+
+    old: str
+    new: str
+    changes: Changes
+
+
+def names(workspace: Workspace) -> list[str]:
+    """The data sets in data/, and those of which a manifest is there alone; sorted."""
+    found = set(plan.datasets(workspace))
+    if workspace.data.is_dir():
+        found |= {
+            path.name.removesuffix(plan.MANIFEST)
+            for path in workspace.data.glob(f"*{plan.MANIFEST}")
+            if not path.name.startswith(".")
+        }
+    return sorted(found)
+
+
+def named(workspace: Workspace, name: str) -> Dataset:
+    """A data set by its name in data/. Raises `BadInput`."""
+    name = name.rstrip("/")
+    if name not in names(workspace):
+        known = names(workspace)
+        raise BadInput(
+            f"There is no data set {name} in {workspace.data}.",
+            "Versions are kept of what lies in data/: move it there, or link it: ln -s FOLDER data/"
+            if "/" in name
+            else nearest(name, known, "There are")
+            if known
+            else f"Make one to try with: trainer data sample {name}",
+        )
+    path = workspace.data / f"{name}{plan.MANIFEST}"
+    return Dataset(name, workspace.data / name, path, manifest.read(path, name))
+
+
+def now(workspace: Workspace, dataset: Dataset, report: Report = silent, *, full: bool = False) -> Contents:
+    """What the data set holds. Raises `BadInput` where it is gone or cannot be read."""
+    if not dataset.root.exists():
+        raise BadInput(
+            f"{dataset.root} is gone; its manifest is all there is.",
+            "Put the data set back, or name two versions to compare.",
+        )
+    return contents.take(dataset.root, index.place(workspace, dataset.root), report, full=full)
+
+
+def snapshot(
+    workspace: Workspace, name: str, report: Report = silent, *, dry_run: bool = False, full: bool = False
+) -> Snapshot:
+    """Make a version of the data set as it is; where the last version is the same, nothing is written."""
+    with locks.exclusive(workspace.state / "datasets" / "snapshot.lock"):
+        dataset = named(workspace, name)
+        taken = now(workspace, dataset, report, full=full)
+        if not taken.files:
+            raise BadInput(f"{dataset.root} has no files.", "Put the data set there.")
+        moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        made = dataset.manifest.with_version(taken, moment)
+        is_new = made is not dataset.manifest
+        if is_new and not dry_run:
+            manifest.write(dataset.path, made)
+    if made.last is None:
+        raise RuntimeError("a manifest with a version has a last one")
+    ignored = capture(["git", "check-ignore", "--quiet", dataset.path.name], cwd=workspace.data) is not None
+    return Snapshot(made.last, is_new, dataset.path, taken.reads, ignored)
+
+
+def state(workspace: Workspace, dataset: Dataset, report: Report = silent) -> State:
+    """How the data set is now. Files are read only where there is a version to compare with."""
+    try:
+        classes = image_folder.scan(dataset.root).counts()
+    except (InputError, OSError):  # a table, or what is no image data set
+        classes = {}
+    try:
+        if dataset.manifest.files is None:
+            stamps = listing.files(dataset.root)
+            return State(dataset, len(stamps), sum(stamp.size for stamp in stamps.values()), classes, None)
+        taken = now(workspace, dataset, report)
+    except TrainerError as problem:
+        return State(dataset, None, None, classes, None, problem)
+    made = changes.between(dataset.manifest.files, taken.files)
+    return State(dataset, len(taken.files), taken.bytes, classes, made)
+
+
+def diff(
+    workspace: Workspace, name: str, old: str | None, new: str | None, report: Report = silent
+) -> Difference:
+    """From the version `old` (or the last) to `new` (or the data set as it is)."""
+    dataset = named(workspace, name)
+    before = _version(workspace, dataset, old)
+    after = _version(workspace, dataset, new) if new else (NOW, now(workspace, dataset, report).files)
+    return Difference(before[0], after[0], changes.between(before[1], after[1]))
+
+
+def verify(
+    workspace: Workspace, name: str, version: str | None, report: Report = silent, *, full: bool = False
+) -> Difference:
+    """What makes the data set differ from the version (or from the last). With `full`, every file is read."""
+    dataset = named(workspace, name)
+    said, files = _version(workspace, dataset, version)
+    return Difference(said, NOW, changes.between(files, now(workspace, dataset, report, full=full).files))
+
+
+def _version(workspace: Workspace, dataset: Dataset, text: str | None) -> tuple[str, Files]:
+    """The name and the files of a version; also of what a run had and no snapshot was taken of."""
+    last = dataset.manifest.last
+    runs = recorded.digests(workspace, text.lower()) if text and len(text) >= manifest.LEAST_PREFIX else []
+    is_of_run = text and len(runs) == 1 and not dataset.manifest.with_digest(text.lower())
+    if is_of_run and (files := recorded.files(workspace, runs[0])):
+        return f"{runs[0][:8]} (of a run)", files
+    if last is None:
+        raise BadInput(
+            f"{dataset.name} has no versions yet.", f"Take one: trainer data snapshot {dataset.name}"
+        )
+    version = dataset.manifest.version(text) if text else last
+    return f"version {version.number} ({version.digest[:8]})", dataset.manifest.files_of(version)
