@@ -166,21 +166,22 @@ path = place.data / "skins.manifest.json"
 old = path.read_bytes()
 lines, new = run(0), path.read_bytes()
 assert old != new
-seen = set()
+seen, killed = set(), 0
 for stop in range(1, lines + 1, max(1, lines // 60)):
     path.write_bytes(old)
     child = os.fork()
     if not child:
         run(stop)
         os._exit(0)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == 9
+    ended = os.waitpid(child, 0)[1]
+    killed += os.WIFSIGNALED(ended)  # the last few may come to their end: the index needs no writing then
     now = path.read_text()
     seen.add(2 if '"version": 2' in now else 1)
     if now.encode() != old:
         versions.manifest.read(path, "skins")
     versions.snapshot(place, "skins")
     assert len(versions.manifest.read(path, "skins").versions) == 2
-assert seen == {1, 2}, seen
+assert seen == {1, 2} and killed > 30, (seen, killed)
 """
 
 

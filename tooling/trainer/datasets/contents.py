@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from trainkit import image_folder
 
-from trainer.datasets import Report, in_threads, index, listing, silent
+from trainer.datasets import Report, in_threads, index, listing, many_objects, silent
 from trainer.datasets.listing import ITSELF, Read
 
 _AT_ONCE = 32  # files that a thread reads before it reports
@@ -51,6 +51,7 @@ class Contents:
         return sum(file.size for file in self.files.values())
 
 
+@many_objects()
 def take(root: Path, known: Path, report: Report = silent, *, full: bool = False) -> Contents:
     """Look at every file, and read those that the index `known` does not vouch for; with `full`, all.
 
@@ -59,21 +60,16 @@ def take(root: Path, known: Path, report: Report = silent, *, full: bool = False
     begun = time.time_ns()
     stamps = listing.files(root)
     before = index.Index() if full else index.load(known)
-    found: dict[str, Read] = {}
-    unknown: list[str] = []
-    for path, stamp in stamps.items():
-        if sha256 := before.sha256(path, stamp):
-            found[path] = Read(path, stamp, sha256)
-        else:
-            unknown.append(path)
+    hashes = {path: before.sha256(path, stamp) for path, stamp in stamps.items()}
+    unknown = [path for path, sha256 in hashes.items() if sha256 is None]
     for done, one in enumerate(_read_all(root, unknown), start=1):
-        found[one.path] = one
+        stamps[one.path], hashes[one.path] = one.stamp, one.sha256
         if done % _AT_ONCE == 0 or done == len(unknown):
             report("Reading", done, len(unknown))
-    if unknown or before.entries.keys() != found.keys():
-        index.save(known, begun, found.values())
-    files = {path: File(found[path].stamp.size, found[path].sha256) for path in stamps}
-    return Contents(files, len(unknown))
+    known_now = {path: sha256 for path, sha256 in hashes.items() if sha256}
+    if unknown or len(before.entries) != len(stamps):
+        index.save(known, begun, stamps, known_now)
+    return Contents({path: File(stamps[path][0], known_now[path]) for path in stamps}, len(unknown))
 
 
 def _read_all(root: Path, paths: Sequence[str]) -> Iterator[Read]:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
 from trainer import locks
 from trainer.datasets import atomic
-from trainer.datasets.listing import Read, Stamp
+from trainer.datasets.listing import Stamp
 from trainer.workspace import Workspace
 
 _SCHEMA = 1
@@ -60,8 +60,9 @@ def load(path: Path) -> Index:
     return Index()
 
 
-def save(path: Path, begun: int, files: Iterable[Read]) -> None:
+def save(path: Path, begun: int, stamps: Mapping[str, Stamp], hashes: Mapping[str, str]) -> None:
     """Write the index. It is a help and no more: a disk that is full costs the next call time."""
-    said = {"schema": _SCHEMA, "begun": begun, "files": {f.path: (*f.stamp, f.sha256) for f in files}}
+    entries = {path: (*stamp, hashes[path]) for path, stamp in stamps.items()}
+    said = {"schema": _SCHEMA, "begun": begun, "files": entries}
     with contextlib.suppress(OSError), locks.exclusive(path.with_suffix(".lock")):
         atomic.write(path, json.dumps(said, separators=(",", ":")).encode())

@@ -87,7 +87,7 @@ def _list(root: str, folder: str, above: tuple[tuple[int, int], ...], found: dic
             if entry.name[0] == ".":
                 continue
             path = folder + entry.name
-            if not _is_text(entry.name):
+            if not entry.name.isascii() and not _is_text(entry.name):
                 raise BadInput(
                     f"The name of {_shown(entry.path)} is no text in UTF-8.",
                     "Rename it: other machines and programs would read the name in another way.",
@@ -111,7 +111,7 @@ def _stamp(seen: os.stat_result) -> Stamp:
 
 
 def _is_text(name: str) -> bool:
-    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _shown(path: object) -> str:

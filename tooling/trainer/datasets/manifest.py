@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from trainer.datasets import atomic, changes
+from trainer.datasets import atomic, changes, many_objects
 from trainer.datasets.changes import Changes
 from trainer.datasets.contents import Contents, File, Files
 from trainer.errors import BadInput
@@ -75,8 +75,8 @@ class Manifest:
         return self.versions[-1] if self.versions else None
 
     def with_version(self, contents: Contents, created: str) -> Manifest:
-        """The manifest with one version more; itself where the last one has the same digest."""
-        if self.last and self.last.digest == contents.digest:
+        """The manifest with one version more; itself where the last one has the same files."""
+        if self.last and self.files == contents.files:
             return self
         made = Changes() if self.files is None else changes.between(self.files, contents.files)
         number = len(self.versions) + 1
@@ -116,6 +116,7 @@ class Manifest:
         return files
 
 
+@many_objects()
 def read(path: Path, name: str) -> Manifest:
     """The manifest, without versions where there is no file. Raises `BadInput`."""
     try:
