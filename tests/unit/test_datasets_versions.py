@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from trainer import launch, plan, projects
+from trainer import pins, plan, projects
 from trainer.datasets import changes, contents, index, manifest, recorded, versions
 from trainer.datasets.changes import Changes
 from trainer.datasets.contents import Contents, File
@@ -223,7 +223,7 @@ def test_a_run_records_the_digest_that_its_own_input_begins_with(workspace: Work
     assert tags["trainer.dataset.skins"][:8] == in_run
     assert len(tags["trainer.dataset.skins"]) == 64
     assert said == ["Looking at the data set skins", "Reading the data set skins: 5 of 5 files"]
-    assert launch.run_tags(made, "c0de", "id").keys().isdisjoint(tags)
+    assert pins.tags(made, "c0de", "id").keys().isdisjoint(tags)
 
 
 def test_an_address_is_no_data_set_of_the_workspace(workspace: Workspace, skins: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from trainer import launch, records
+from trainer import launch, pins, preparing, records
 from trainer.backends import Backend, End, Job, Launch
 from trainer.delivery import Notebook
 from trainer.endpoint import Server
@@ -30,7 +30,7 @@ CANARY = "canary-7f3a"
 def test_the_tags_of_a_run_pin_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(getpass, "getuser", lambda: "somebody")
     plan = run_plan(tmp_path, tags={"team": "a"}, gpus="all", memory="8g")
-    tags = launch.run_tags(plan, "c0de", "sha256:1234")
+    tags = pins.tags(plan, "c0de", "sha256:1234")
     assert tags == {
         "mlflow.user": "somebody",
         "mlflow.source.type": "PROJECT",
@@ -57,12 +57,12 @@ def test_in_git_the_tags_name_the_commit(tmp_path: Path) -> None:
     put(tmp_path / "a")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "--quiet", "-m", "one")
-    tags = launch.run_tags(run_plan(tmp_path), "c0de", "id")
+    tags = pins.tags(run_plan(tmp_path), "c0de", "id")
     assert tags["mlflow.source.git.commit"] == git(tmp_path, "rev-parse", "HEAD").strip()
     assert (tags["mlflow.source.git.branch"], tags["trainer.git_dirty"]) == ("main", "false")
     put(tmp_path / "b")
-    assert launch.run_tags(run_plan(tmp_path), "c0de", "id")["trainer.git_dirty"] == "true"
-    assert launch.run_tags(run_plan(tmp_path), "c0de", "id")["trainer.memory"] == "unlimited"
+    assert pins.tags(run_plan(tmp_path), "c0de", "id")["trainer.git_dirty"] == "true"
+    assert pins.tags(run_plan(tmp_path), "c0de", "id")["trainer.memory"] == "unlimited"
 
 
 def test_a_user_without_a_name_can_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +73,7 @@ def test_a_user_without_a_name_can_run(tmp_path: Path, monkeypatch: pytest.Monke
         raise KeyError("uid not found")
 
     monkeypatch.setattr(pwd, "getpwuid", unknown)
-    assert launch.run_tags(run_plan(tmp_path), "c0de", "id")["mlflow.user"]
+    assert pins.tags(run_plan(tmp_path), "c0de", "id")["mlflow.user"]
 
 
 class FakeClient:
@@ -152,7 +152,7 @@ def start(workspace: Workspace, client: FakeClient, backend: FakeBackend) -> Job
     plan = run_plan(workspace.root, parameters={"text": f"x {CANARY}"})
     record = Record("r1", "demo", "docker", "http://127.0.0.1:5000", True)
     folder, lock = records.write(workspace, records.new_folder(workspace), record)
-    ready = launch._Ready(
+    ready = preparing.Ready(
         workspace,
         plan,
         cast(Backend, backend),
@@ -190,7 +190,7 @@ def test_a_job_is_handed_what_it_needs_and_secrets_apart(workspace: Workspace) -
 
 def test_printing_what_a_launch_has_shows_no_secret(workspace: Workspace) -> None:
     client, backend = cast(Client, FakeClient()), cast(Backend, FakeBackend())
-    ready = launch._Ready(
+    ready = preparing.Ready(
         workspace,
         run_plan(workspace.root),
         backend,
@@ -254,7 +254,7 @@ def test_an_interruption_between_start_and_output_stops_the_job(
     lock = os.open(os.devnull, os.O_RDONLY)
     folder = records.new_folder(workspace)
     Notebook(folder).begin(RUN, "demo", {}, {})
-    ready = launch._Ready(
+    ready = preparing.Ready(
         workspace,
         run_plan(workspace.root),
         cast(Backend, FakeBackend()),
@@ -264,7 +264,7 @@ def test_an_interruption_between_start_and_output_stops_the_job(
         Masker([]),
         {},
     )
-    monkeypatch.setattr(launch, "_prepare", lambda *_, **__: ready)
+    monkeypatch.setattr(preparing, "prepare", lambda *_, **__: ready)
     monkeypatch.setattr(launch, "_make_run", lambda *_: launch._Made(RUN, folder, lock))
     monkeypatch.setattr(launch, "_start", lambda *_: job)
     screen = InterruptedScreen()

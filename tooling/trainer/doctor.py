@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
-from trainer import build, disk, engine, images, launch, process, reach, secrets, server
+from trainer import build, disk, engine, images, preparing, process, reach, secrets, server
 from trainer.backends import named
 from trainer.backends.docker import network
 from trainer.endpoint import Server
@@ -108,7 +108,7 @@ def _tracking(
 ) -> Iterator[Check]:
     try:
         backend = named("docker" if engine_client else "local", workspace)
-        client, own = launch.connect(workspace, backend, secrets.load(workspace), None)
+        client, own = preparing.connect(workspace, backend, secrets.load(workspace), None)
         if own:
             server.wait(workspace, client.server)
         told = reach.from_host(client)

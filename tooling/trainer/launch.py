@@ -1,52 +1,30 @@
-"""Running a plan, from the first check to the last line of the log."""
+"""Running a plan: the run is made, started, followed, and ended truthfully."""
 
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
-import shlex
 import shutil
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from trainer import (
-    backends,
-    code,
-    delivery,
-    ending,
-    reach,
-    reconcile,
-    records,
-    secrets,
-    server,
-    server_container,
-)  # fmt: skip
-from trainer.backends import Backend, End, Job, Launch
-from trainer.datasets import recorded
+from trainer import code, delivery, ending, pins, preparing, reconcile, records, server
+from trainer.backends import End, Job, Launch
 from trainer.delivery import Notebook, Undelivered
-from trainer.endpoint import Server, configured
 from trainer.errors import Interrupted, TrackingError, TrainerError
-from trainer.plan import RunPlan, host_ids, secret_values
+from trainer.plan import RunPlan, host_ids
+from trainer.preparing import Ready, Steps
 from trainer.process import deferred_signals, interruptible
 from trainer.records import Record
-from trainer.secrets import Masker, Secrets
-from trainer.tracking import Client, Run
+from trainer.tracking import Run
 from trainer.workspace import Workspace
 
 
-class Screen(Protocol):
+class Screen(Steps, Protocol):
     """Where a launch shows what it does."""
-
-    def step(self, text: str) -> None:
-        """What is being done now; it may take a while."""
-
-    def detail(self, line: str) -> None:
-        """A line of the output of the present step."""
 
     def started(self, run: Run) -> None:
         """The run exists; its output follows."""
@@ -83,22 +61,6 @@ class Earlier:
 
 
 @dataclass(frozen=True)
-class _Ready:
-    """Everything is there for the run to be made."""
-
-    workspace: Workspace
-    plan: RunPlan
-    backend: Backend
-    client: Client
-    own_server: bool
-    image_id: str
-    masker: Masker
-    secret_environment: Mapping[str, str] = field(repr=False)
-    offline: bool = False
-    data_tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class _Made:
     """The run exists on the server, and this process looks after it."""
 
@@ -126,7 +88,10 @@ def launch(
     when the job is stopped and the run is KILLED. How the script itself ended is in the result.
     """
     with interruptible():
-        ready = _prepare(workspace, plan, screen, tracking_uri, earlier, offline=offline)
+        earlier_image = earlier.image_id if earlier else None
+        ready = preparing.prepare(
+            workspace, plan, screen, tracking_uri, earlier_image=earlier_image, offline=offline
+        )
         screen.step("Starting the run")
         made = _take_up(ready, earlier) if earlier else _make_run(ready, experiment_id)
         try:
@@ -140,79 +105,7 @@ def launch(
         return Result(made.run, None)
 
 
-def connect(workspace: Workspace, backend: Backend, known: Secrets, uri: str | None) -> tuple[Client, bool]:
-    """A client of the tracking server that was chosen, and whether it is the workspace's own process.
-
-    That one may still be on its way (`server.wait`); another one has answered already.
-    """
-    chosen = configured(known, uri, workspace.settings.tracking_uri or server_container.recorded(workspace))
-    state = server.running(workspace)
-    if chosen is None or (state and chosen.uri == state.server.uri):
-        own = server.begin(workspace, backend.bridge())
-        backend.reachable_uri(own)
-        return Client(own), True
-    backend.reachable_uri(chosen)
-    client = Client(server_container.revive(workspace, chosen))
-    reach.from_host(client)
-    return client, False
-
-
-def _unasked(workspace: Workspace, known: Secrets, uri: str | None) -> tuple[Client, bool]:
-    """As `connect`, for a server that nobody is to ask yet."""
-    chosen = configured(known, uri, workspace.settings.tracking_uri or server_container.recorded(workspace))
-    if chosen is None:
-        return Client(Server(f"http://127.0.0.1:{workspace.settings.server_port}")), True
-    return Client(chosen), False
-
-
-def _prepare(
-    workspace: Workspace,
-    plan: RunPlan,
-    screen: Screen,
-    tracking_uri: str | None,
-    earlier: Earlier | None,
-    *,
-    offline: bool,
-) -> _Ready:
-    known = secrets.load(workspace)
-    secret_environment = secret_values(plan, {name: known.get(name) for name in plan.secret_names})
-    backend = backends.named(plan.backend, workspace)
-    screen.step(f"Connecting to the {plan.backend} backend")
-    backend.connect()
-    backend.check(plan)
-    if offline:
-        client, own = _unasked(workspace, known, tracking_uri)
-    else:
-        screen.step("Connecting to the tracking server")
-        client, own = connect(workspace, backend, known, tracking_uri)
-    screen.step(f"Preparing the image {plan.image.tag}")
-    image_id = earlier.image_id if earlier else backend.prepare(plan.image, screen.detail)
-    if plan.gpus != "none":
-        screen.step("Looking at the GPUs")
-    backend.preflight(plan)
-    if own and not offline:
-        screen.step("Waiting for the tracking server")
-        server.wait(workspace, client.server)
-    if not offline:
-        screen.step("Asking the tracking server as the run will")
-        backend.reach(plan, image_id, client.server)
-    # A run that goes on keeps what it recorded when it began.
-    data_tags = {} if earlier else recorded.tags(workspace, plan.datasets, screen.step)
-    return _Ready(
-        workspace,
-        plan,
-        backend,
-        client,
-        own,
-        image_id,
-        Masker(known.masked(plan.secret_names)),
-        secret_environment,
-        offline,
-        data_tags,
-    )
-
-
-def _make_run(ready: _Ready, experiment_id: str | None) -> _Made:
+def _make_run(ready: Ready, experiment_id: str | None) -> _Made:
     plan, client = ready.plan, ready.client
     prepared = records.new_folder(ready.workspace)
     made: _Made | None = None
@@ -220,7 +113,7 @@ def _make_run(ready: _Ready, experiment_id: str | None) -> _Made:
     try:
         uid, gid = host_ids() or (1000, 1000)
         digest = code.pack(plan.folder, prepared / "source.tar.gz", uid=uid, gid=gid)
-        tags = _masked(ready, {**ready.data_tags, **run_tags(plan, digest, ready.image_id)})
+        tags = _masked(ready, {**ready.data_tags, **pins.tags(plan, digest, ready.image_id)})
         tags[reconcile.LAUNCH_TAG] = prepared.name
         experiment = None if ready.offline else experiment_id or client.experiment_id(plan.experiment)
         book = Notebook(prepared)
@@ -245,7 +138,7 @@ def _make_run(ready: _Ready, experiment_id: str | None) -> _Made:
     return made
 
 
-def _take_up(ready: _Ready, earlier: Earlier) -> _Made:
+def _take_up(ready: Ready, earlier: Earlier) -> _Made:
     prepared = records.new_folder(ready.workspace)
     earlier.archive.rename(prepared / "source.tar.gz")
     earlier.log.rename(prepared / ending.EARLIER_LOG)
@@ -263,7 +156,7 @@ def _take_up(ready: _Ready, earlier: Earlier) -> _Made:
     return made
 
 
-def _record(ready: _Ready, run: Run | None = None) -> Record:
+def _record(ready: Ready, run: Run | None = None) -> Record:
     return Record(
         run_id=run.id if run else "",
         project=ready.plan.project,
@@ -276,7 +169,7 @@ def _record(ready: _Ready, run: Run | None = None) -> Record:
     )
 
 
-def _start(ready: _Ready, made: _Made, earlier: Earlier | None = None) -> Job:
+def _start(ready: Ready, made: _Made, earlier: Earlier | None = None) -> Job:
     client, server_used = ready.client, ready.client.server
     token = {"MLFLOW_TRACKING_TOKEN": server_used.token} if server_used.token else {}
     job_launch = Launch(
@@ -324,7 +217,7 @@ def _start(ready: _Ready, made: _Made, earlier: Earlier | None = None) -> Job:
     return job
 
 
-def _never_started(ready: _Ready, made: _Made, problem: BaseException) -> None:
+def _never_started(ready: Ready, made: _Made, problem: BaseException) -> None:
     """The script never ran. A server that cannot be told so now is told later: the record stays."""
     stopped = isinstance(problem, Interrupted)
     why = "stopped before it started" if stopped else "could not be started"
@@ -337,7 +230,7 @@ def _never_started(ready: _Ready, made: _Made, problem: BaseException) -> None:
         records.remove(ready.workspace, made.run.id)
 
 
-def _see_it_through(ready: _Ready, made: _Made, job: Job, screen: Screen) -> Result:
+def _see_it_through(ready: Ready, made: _Made, job: Job, screen: Screen) -> Result:
     interrupted: Interrupted | None = None
     try:
         screen.started(made.run)
@@ -364,7 +257,7 @@ def _see_it_through(ready: _Ready, made: _Made, job: Job, screen: Screen) -> Res
     return Result(run, verdict.exit_code, verdict.error, undelivered)
 
 
-def _deliver(ready: _Ready, made: _Made, screen: Screen) -> Undelivered | None:
+def _deliver(ready: Ready, made: _Made, screen: Screen) -> Undelivered | None:
     if ready.offline:
         return Undelivered(delivery.left(made.folder), "no tracking server was asked (--offline).")
     try:
@@ -380,46 +273,11 @@ def _deliver(ready: _Ready, made: _Made, screen: Screen) -> Undelivered | None:
     return None
 
 
-def _seen_uri(ready: _Ready) -> str:
+def _seen_uri(ready: Ready) -> str:
     """The server's address as a run writes it; offline it need not be one that can be reached from there."""
     tracking = ready.client.server
     return tracking.uri if ready.offline else ready.backend.reachable_uri(tracking)
 
 
-def _masked(ready: _Ready, values: Mapping[str, str]) -> dict[str, str]:
+def _masked(ready: Ready, values: Mapping[str, str]) -> dict[str, str]:
     return {name: ready.masker.text(value) for name, value in values.items()}
-
-
-def run_tags(plan: RunPlan, code_digest: str, image_id: str) -> dict[str, str]:
-    """The tags of a new run: MLflow's own that its UI knows, and what pins the run."""
-    tags: dict[str, str] = {
-        "mlflow.user": _user(),
-        "mlflow.source.type": "PROJECT",
-        "mlflow.source.name": plan.source,
-        "mlflow.project.entryPoint": plan.entry_point,
-        "mlflow.project.backend": f"trainer-{plan.backend}",
-        "trainer.version": version("trainer"),
-        "trainer.backend": plan.backend,
-        "trainer.command": shlex.join(plan.command),
-        "trainer.image": plan.image.tag,
-        "trainer.image_digest": plan.image.digest,
-        "trainer.image_id": image_id,
-        "trainer.requirements_digest": plan.image.requirements_digest,
-        "trainer.code_digest": code_digest,
-        "trainer.gpus": plan.gpus,
-        "trainer.memory": plan.memory or "unlimited",
-    }
-    if at := code.commit(plan.folder):
-        tags |= {
-            "mlflow.source.git.commit": at.id,
-            "mlflow.source.git.branch": at.branch,
-            "trainer.git_dirty": str(at.dirty).lower(),
-        }
-    return tags | dict(plan.tags)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user that only has a number, as in many containers
-        return str(os.getuid())

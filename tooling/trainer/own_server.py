@@ -11,7 +11,7 @@ import os
 import secrets as random
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from trainer import (
@@ -27,6 +27,7 @@ from trainer import (
 )
 from trainer.endpoint import Server
 from trainer.errors import BadInput, TrackingDenied, TrackingError, TrainerError
+from trainer.preparing import Steps
 from trainer.process import deferred_signals
 from trainer.secrets import Secrets
 from trainer.server_container import Found, name
@@ -43,17 +44,7 @@ SECRET_KEY = "MLFLOW_FLASK_SERVER_SECRET_KEY"  # noqa: S105 (a name)
 _OLD = "-old"  # what the container is called while its successor proves itself
 
 
-class Reporter(Protocol):
-    """Where it is shown what is done."""
-
-    def step(self, text: str) -> None:
-        """What is being done now."""
-
-    def detail(self, line: str) -> None:
-        """A line of the output of the present step."""
-
-
-def up(workspace: Workspace, reporter: Reporter, *, force: bool = False) -> Server:
+def up(workspace: Workspace, reporter: Steps, *, force: bool = False) -> Server:
     """See to it that the container runs and lets us in; it is made if it is not there.
 
     What a server that ran as a process kept in mlruns/ is taken over; it stays there too. secrets.env gets
@@ -106,7 +97,7 @@ def refuse_live_runs(workspace: Workspace, what: str) -> None:
         )
 
 
-def rotate_secrets(workspace: Workspace, reporter: Reporter) -> Server:
+def rotate_secrets(workspace: Workspace, reporter: Steps) -> Server:
     """Give the server a new password and a new key, and start it anew with them.
 
     They are in secrets.env first: after an interruption `up` completes it.
@@ -129,7 +120,7 @@ def rotate_secrets(workspace: Workspace, reporter: Reporter) -> Server:
         return tracking
 
 
-def upgrade(workspace: Workspace, reporter: Reporter, backup: Path) -> tuple[str, str]:
+def upgrade(workspace: Workspace, reporter: Steps, backup: Path) -> tuple[str, str]:
     """Replace the container by one of the present image, which migrates the store; its tag before and after.
 
     The same tag twice: there was nothing to do. The store is saved in the file `backup` first. If the new
@@ -210,7 +201,7 @@ def _engine() -> docker.DockerClient:
     return client
 
 
-def _make(client: docker.DockerClient, workspace: Workspace, reporter: Reporter, *, force: bool) -> Found:
+def _make(client: docker.DockerClient, workspace: Workspace, reporter: Steps, *, force: bool) -> Found:
     own = server_container.recorded(workspace)
     named = secrets.load(workspace).values.get(URI, "").rstrip("/")
     if named and named != own and not force:
@@ -255,12 +246,12 @@ def _uri(port: int) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def _build(client: docker.DockerClient, workspace: Workspace, image: ServerImage, reporter: Reporter) -> None:
+def _build(client: docker.DockerClient, workspace: Workspace, image: ServerImage, reporter: Steps) -> None:
     reporter.step(f"Preparing the image {image.tag}")
     build.ensure(workspace, client, image, reporter.detail)
 
 
-def _take_over(workspace: Workspace, volume: Volume, reporter: Reporter) -> None:
+def _take_over(workspace: Workspace, volume: Volume, reporter: Steps) -> None:
     """Copy what the server kept as a process, unless the volume holds runs of its own."""
     if not store_archive.counts(workspace.store).get("runs") or volume.counts().get("runs"):
         return

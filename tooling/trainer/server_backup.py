@@ -14,7 +14,7 @@ from typing import BinaryIO, Protocol, cast
 
 from trainer import engine, own_server, server, server_container, store_archive
 from trainer.errors import BadInput, EngineError, TrackingError
-from trainer.own_server import Reporter
+from trainer.preparing import Steps
 from trainer.server_container import name
 from trainer.server_volume import Volume
 from trainer.store_archive import INCOMING, ArchiveError, Manifest
@@ -113,7 +113,7 @@ def check(file: Path, shown: Path | None = None) -> Manifest:
         raise BadInput(f"{shown or file}: {problem}.", "Use another backup; nothing was changed.") from None
 
 
-def restore(workspace: Workspace, file: Path, reporter: Reporter, *, force: bool = False) -> Restored:
+def restore(workspace: Workspace, file: Path, reporter: Steps, *, force: bool = False) -> Restored:
     """Put a backup in the place of the store, and leave the server running.
 
     What the store held is saved in .trainer/backups/ first. Raises `BadInput` for a file that is no whole

@@ -1,0 +1,118 @@
+"""All that is looked at and made ready before a run exists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from trainer import backends, reach, secrets, server, server_container
+from trainer.backends import Backend
+from trainer.datasets import recorded
+from trainer.endpoint import Server, configured
+from trainer.plan import RunPlan, secret_values
+from trainer.secrets import Masker, Secrets
+from trainer.tracking import Client
+from trainer.workspace import Workspace
+
+
+class Steps(Protocol):
+    """Where it is shown what is done."""
+
+    def step(self, text: str) -> None:
+        """What is being done now; it may take a while."""
+
+    def detail(self, line: str) -> None:
+        """A line of the output of the present step."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Everything is there for the run to be made."""
+
+    workspace: Workspace
+    plan: RunPlan
+    backend: Backend
+    client: Client
+    own_server: bool
+    image_id: str
+    masker: Masker
+    secret_environment: Mapping[str, str] = field(repr=False)
+    offline: bool = False
+    data_tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def connect(workspace: Workspace, backend: Backend, known: Secrets, uri: str | None) -> tuple[Client, bool]:
+    """A client of the tracking server that was chosen, and whether it is the workspace's own process.
+
+    That one may still be on its way (`server.wait`); another one has answered already.
+    """
+    chosen = configured(known, uri, workspace.settings.tracking_uri or server_container.recorded(workspace))
+    state = server.running(workspace)
+    if chosen is None or (state and chosen.uri == state.server.uri):
+        own = server.begin(workspace, backend.bridge())
+        backend.reachable_uri(own)
+        return Client(own), True
+    backend.reachable_uri(chosen)
+    client = Client(server_container.revive(workspace, chosen))
+    reach.from_host(client)
+    return client, False
+
+
+def _unasked(workspace: Workspace, known: Secrets, uri: str | None) -> tuple[Client, bool]:
+    """As `connect`, for a server that nobody is to ask yet."""
+    chosen = configured(known, uri, workspace.settings.tracking_uri or server_container.recorded(workspace))
+    if chosen is None:
+        return Client(Server(f"http://127.0.0.1:{workspace.settings.server_port}")), True
+    return Client(chosen), False
+
+
+def prepare(
+    workspace: Workspace,
+    plan: RunPlan,
+    screen: Steps,
+    tracking_uri: str | None,
+    *,
+    earlier_image: str | None = None,
+    offline: bool = False,
+) -> Ready:
+    """Check and make ready all that a run needs; `earlier_image` is the id of the image of one that goes on.
+
+    Raises `TrainerError` for the first thing that would spoil the run; nothing of it exists then.
+    """
+    known = secrets.load(workspace)
+    secret_environment = secret_values(plan, {name: known.get(name) for name in plan.secret_names})
+    backend = backends.named(plan.backend, workspace)
+    screen.step(f"Connecting to the {plan.backend} backend")
+    backend.connect()
+    backend.check(plan)
+    if offline:
+        client, own = _unasked(workspace, known, tracking_uri)
+    else:
+        screen.step("Connecting to the tracking server")
+        client, own = connect(workspace, backend, known, tracking_uri)
+    screen.step(f"Preparing the image {plan.image.tag}")
+    image_id = earlier_image or backend.prepare(plan.image, screen.detail)
+    if plan.gpus != "none":
+        screen.step("Looking at the GPUs")
+    backend.preflight(plan)
+    if own and not offline:
+        screen.step("Waiting for the tracking server")
+        server.wait(workspace, client.server)
+    if not offline:
+        screen.step("Asking the tracking server as the run will")
+        backend.reach(plan, image_id, client.server)
+    # A run that goes on keeps what it recorded when it began.
+    data_tags = {} if earlier_image else recorded.tags(workspace, plan.datasets, screen.step)
+    return Ready(
+        workspace,
+        plan,
+        backend,
+        client,
+        own,
+        image_id,
+        Masker(known.masked(plan.secret_names)),
+        secret_environment,
+        offline,
+        data_tags,
+    )
