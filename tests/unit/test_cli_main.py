@@ -2,7 +2,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -184,3 +184,28 @@ def test_help_pays_for_no_heavy_import(workspace: Workspace, arguments: list[str
 def test_a_dry_run_imports_neither_mlflow_nor_docker(workspace: Workspace) -> None:
     assert workspace.root == Path.cwd()
     assert not imported_by("run", "demo", "--dry-run") & {"mlflow", "docker"}
+
+
+def commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        yield f"{path} {name}", command
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path} {name}")
+
+
+def test_no_command_is_cut_short_where_its_group_lists_it() -> None:
+    cut = [
+        path
+        for path, command in commands(command_line.cli, "trainer")
+        if "..." in command.get_short_help_str(60)
+    ]
+    assert cut == []
+
+
+def test_every_command_shows_an_example() -> None:
+    lacking = [
+        path
+        for path, command in commands(command_line.cli, "trainer")
+        if not isinstance(command, click.Group) and "trainer" not in (command.epilog or "")
+    ]
+    assert lacking == []

@@ -13,7 +13,7 @@ from trainer.cli.run_argument import run_argument
 from trainer.workspace import Workspace
 
 
-@click.command(epilog="Example: trainer attach @last")
+@click.command(short_help="Follow a run to its end.", epilog="Example: trainer attach @last")
 @run_argument(live=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; all else goes to stderr.")
 @pass_workspace

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    short_help="What differs between runs.",
     epilog="Examples: trainer compare @last brave-hen-7\n\ntrainer compare @best:accuracy @last --code\n\n"
-    "trainer compare 3f4c ab12 cd56 --html comparison.html"
+    "trainer compare 3f4c ab12 cd56 --html comparison.html",
 )
 @run_argument(several=True)
 @click.option("--all", "everything", is_flag=True, help="Also what is equal.")

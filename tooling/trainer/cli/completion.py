@@ -8,7 +8,10 @@ from click.shell_completion import get_completion_class
 from trainer.errors import BadInput
 
 
-@click.command(epilog='Example: eval "$(trainer completion bash)"    in ~/.bashrc')
+@click.command(
+    short_help="Print the completion script for a shell.",
+    epilog='Example: eval "$(trainer completion bash)"    in ~/.bashrc',
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:

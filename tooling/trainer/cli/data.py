@@ -28,7 +28,11 @@ def data() -> None:
     """
 
 
-@data.command("rename-classes", epilog="Example: trainer data rename-classes data_24 --dry-run")
+@data.command(
+    "rename-classes",
+    short_help="Give the classes of a data set clean names.",
+    epilog="Example: trainer data rename-classes data_24 --dry-run",
+)
 @click.argument("dataset", metavar="DIR", shell_complete=complete_dataset)
 @click.option("--mapping", type=click.Path(path_type=Path), metavar="FILE",
               help="Names of your own: YAML `old name: new name`, or CSV `old,new`.")  # fmt: skip
@@ -72,7 +76,10 @@ def rename_classes(dataset: str, mapping: Path | None, undo: bool, dry_run: bool
         next_steps(root, "trainer data validate {}", *undoing, train=False)
 
 
-@data.command(epilog="Example: trainer data validate data_24 --all")
+@data.command(
+    short_help="Look for broken files, duplicates and leaks.",
+    epilog="Example: trainer data validate data_24 --all",
+)
 @click.argument("dataset", metavar="DIR", shell_complete=complete_dataset)
 @click.option("--near", type=click.IntRange(0, 16), default=4, show_default=True, metavar="BITS",
               help="How many of 64 bits may differ between near duplicates.")  # fmt: skip
@@ -128,7 +135,7 @@ def _print(verdict: Verdict, *, everything: bool) -> None:
     click.echo(f"{verdict.images:,} images in {verdict.classes} classes: {said}.")
 
 
-@data.command(epilog="Example: trainer data stats data_24")
+@data.command(short_help="Count the images, and draw them.", epilog="Example: trainer data stats data_24")
 @click.argument("dataset", metavar="DIR", shell_complete=complete_dataset)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FOLDER",
               help="Where the pictures go. [default: a new folder NAME-stats here]")  # fmt: skip

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from trainer.datasets.copying import Copies, Link
 
 
-@click.command(epilog="Example: trainer data sample demo --classes 4 --images 40")
+@click.command(
+    short_help="Make a data set of made-up skin images.",
+    epilog="Example: trainer data sample demo --classes 4 --images 40",
+)
 @click.argument("name")
 @click.option("--classes", type=click.IntRange(2, 24), default=4, show_default=True, help="How many classes.")
 @click.option("--images", type=click.IntRange(1), default=40, show_default=True, help="Images of each class.")
@@ -67,7 +70,10 @@ def sample(
         next_steps(target, *renaming, "trainer data stats {}")
 
 
-@click.command(epilog="Example: trainer data subset data_24 data_4 --classes first:3,healthy_skins")
+@click.command(
+    short_help="Make a data set from some classes of another.",
+    epilog="Example: trainer data subset data_24 data_4 --classes first:3,healthy_skins",
+)
 @click.argument("source", shell_complete=complete_dataset)
 @click.argument("target")
 @click.option(
@@ -111,7 +117,8 @@ def subset(
 
 
 @click.command(
-    epilog="Example: trainer data split data_24 data_24_split --train 0.8 --validation 0.1 --test 0.1"
+    short_help="Divide a data set into train, val and test.",
+    epilog="Example: trainer data split data_24 data_24_split --train 0.8 --validation 0.1 --test 0.1",
 )
 @click.argument("source", shell_complete=complete_dataset)
 @click.argument("target")

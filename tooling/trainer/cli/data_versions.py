@@ -50,7 +50,9 @@ full_option = click.option(
 )
 
 
-@click.command(epilog="Example: trainer data snapshot data_4")
+@click.command(
+    short_help="Note what is in a data set: a version.", epilog="Example: trainer data snapshot data_4"
+)
 @name_argument
 @full_option
 @dry_run_option
@@ -88,7 +90,9 @@ def snapshot(workspace: Workspace, name: str, full: bool, dry_run: bool, as_json
         click.echo(f"{screen.style('Next:', bold=True)} git add {made.path}")
 
 
-@click.command("list", epilog="Example: trainer data list")
+@click.command(
+    "list", short_help="List the data sets, and which changed.", epilog="Example: trainer data list"
+)
 @json_option
 @pass_workspace
 def list_(workspace: Workspace, as_json: bool) -> None:
@@ -127,7 +131,9 @@ def _sizes(one: State) -> tuple[str, str, str]:
     return classes, f"{one.files:,}", size(one.bytes)
 
 
-@click.command(epilog="Example: trainer data show data_4")
+@click.command(
+    short_help="The versions and classes of a data set.", epilog="Example: trainer data show data_4"
+)
 @name_argument
 @json_option
 @pass_workspace
@@ -167,7 +173,9 @@ def show(workspace: Workspace, name: str, as_json: bool) -> None:
         click.echo(f"{screen.style('Next:', bold=True)} trainer data diff {found.dataset.name}")
 
 
-@click.command(epilog="Example: trainer data diff data_4 1 2")
+@click.command(
+    short_help="What changed between versions of a data set.", epilog="Example: trainer data diff data_4 1 2"
+)
 @name_argument
 @click.argument("old", required=False, shell_complete=complete_version)
 @click.argument("new", required=False, shell_complete=complete_version)
@@ -193,7 +201,9 @@ def diff(
     click.echo(f"{name} from {found.old} to {found.new}: {found.changes}")
 
 
-@click.command(epilog="Example: trainer data verify data_4 --full")
+@click.command(
+    short_help="Check that a data set is what it was.", epilog="Example: trainer data verify data_4 --full"
+)
 @name_argument
 @click.argument("digest", required=False, metavar="[VERSION]", shell_complete=complete_version)
 @full_option

@@ -12,7 +12,9 @@ from trainer.workspace import Workspace
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗", "red")}
 
 
-@click.command(epilog="Example: trainer doctor")
+@click.command(
+    short_help="Check the machine and say how to mend what is wrong.", epilog="Example: trainer doctor"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace
 def doctor(workspace: Workspace, as_json: bool) -> None:

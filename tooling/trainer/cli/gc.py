@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from trainer.gc import Leftover
 
 
-@click.command(epilog="Examples: trainer gc --dry-run\n\ntrainer gc --cache --older-than 14 --yes")
+@click.command(
+    short_help="Remove what nobody needs any more.",
+    epilog="Examples: trainer gc --dry-run\n\ntrainer gc --cache --older-than 14 --yes",
+)
 @click.option("--cache", "of_cache", is_flag=True, help="Also what in the cache was not used for long.")
 @click.option(
     "--older-than",

@@ -25,7 +25,9 @@ def complete_image(ctx: click.Context, _: click.Parameter, incomplete: str) -> l
             if name.startswith(incomplete)]  # fmt: skip
 
 
-@click.command("build-image", epilog="Example: trainer build-image sklearn")
+@click.command(
+    "build-image", short_help="Build trainer images.", epilog="Example: trainer build-image sklearn"
+)
 @click.argument("names", nargs=-1, metavar="NAME…", shell_complete=complete_image)
 @click.option("--all", "everything", is_flag=True, help="Build every image of the workspace.")
 @click.option("--base-image", metavar="IMAGE", help="Build on this image. [$TRAINER_BASE_IMAGE]")
@@ -62,7 +64,9 @@ def build_image(
         click.echo(f"{result['tag']}  {'built' if result['built'] else 'up to date'}")
 
 
-@click.command(epilog="Example: trainer images --json")
+@click.command(
+    short_help="List the trainer images and whether they are built.", epilog="Example: trainer images --json"
+)
 @click.option(
     "--base-image", metavar="IMAGE", help="Compare with builds on this image. [$TRAINER_BASE_IMAGE]"
 )

@@ -42,10 +42,11 @@ def complete_block(ctx: click.Context, _: click.Parameter, incomplete: str) -> l
 
 
 @click.command(
+    short_help="Show the blocks of a network, to choose what to unfreeze.",
     epilog="""\b
 Examples: trainer layers inceptionv3
           trainer layers inceptionv3 --unfreeze-from mixed7 -o layers.png
-          trainer layers efficientnetb0 --full -o layers.svg"""
+          trainer layers efficientnetb0 --full -o layers.svg""",
 )
 @click.argument("backbone", metavar="NAME", shell_complete=complete_backbone)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",

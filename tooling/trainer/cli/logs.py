@@ -11,7 +11,10 @@ from trainer.cli.run_argument import run_argument
 from trainer.workspace import Workspace
 
 
-@click.command(epilog="Examples: trainer logs @last\n\ntrainer logs -f brave-hen-7 | grep epoch")
+@click.command(
+    short_help="Print the output of a run.",
+    epilog="Examples: trainer logs @last\n\ntrainer logs -f brave-hen-7 | grep epoch",
+)
 @run_argument()
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended.")
 @pass_workspace

@@ -11,7 +11,7 @@ from trainer.cli.context import pass_workspace
 from trainer.workspace import Workspace
 
 
-@click.command(epilog="Example: trainer ps --json")
+@click.command(short_help="List the live runs.", epilog="Example: trainer ps --json")
 @click.option("--all", "of_all", is_flag=True, help="Also runs of other workspaces that use the engine.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace

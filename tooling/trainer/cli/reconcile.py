@@ -9,7 +9,7 @@ from trainer.cli.context import pass_workspace
 from trainer.workspace import Workspace
 
 
-@click.command(epilog="Example: trainer reconcile")
+@click.command(short_help="End the runs whose launcher is gone.", epilog="Example: trainer reconcile")
 @click.option("--wait", "run_id", metavar="RUN", help="Look after this detached run until it ends.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace

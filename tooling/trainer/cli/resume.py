@@ -13,7 +13,7 @@ from trainer.cli.run_argument import run_argument
 from trainer.workspace import Workspace
 
 
-@click.command(epilog="Example: trainer resume @last")
+@click.command(short_help="Let a run go on from its last checkpoint.", epilog="Example: trainer resume @last")
 @run_argument()
 @click.option("--from-scratch", is_flag=True, help="Begin anew in the same run where it left no checkpoint.")
 @click.option("--detach", is_flag=True, help="Return when the run has started.")

@@ -45,6 +45,7 @@ def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) 
 
 
 @click.command(
+    short_help="Run a project.",
     cls=ProjectCommand,
     # `--n_estimators` is `--n-estimators`: in the MLproject it has the underscore.
     context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},

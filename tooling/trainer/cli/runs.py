@@ -25,8 +25,9 @@ _SHOWN = 20
 
 
 @click.command(
+    short_help="List the runs on the tracking server.",
     epilog="Examples: trainer runs sklearn --sort -accuracy --limit 5\n\n"
-    "trainer runs --filter \"metrics.accuracy > 0.9 AND params.seed = '0'\" --columns accuracy,n_estimators"
+    "trainer runs --filter \"metrics.accuracy > 0.9 AND params.seed = '0'\" --columns accuracy,n_estimators",
 )
 @click.argument("project", required=False, shell_complete=complete_project)
 @click.option("--filter", "condition", default="", metavar="EXPR", help="A condition of MLflow's search.")

@@ -18,7 +18,7 @@ from trainer.errors import BadInput, EngineError, TrackingError
 from trainer.workspace import Workspace
 
 
-@click.group()
+@click.group(short_help="Tracking servers: your own, and those on a platform.")
 def server() -> None:
     """Tracking servers: the workspace's own, and those on a platform."""
 
@@ -160,7 +160,7 @@ def logs(workspace: Workspace, follow: bool, lines: int) -> None:
         click.echo(line)
 
 
-@click.command(epilog="Example: trainer ui")
+@click.command(short_help="Browse the runs in the MLflow UI.", epilog="Example: trainer ui")
 @click.option("--browser/--no-browser", default=None, help="Open a browser. [default: where there is one]")
 @pass_workspace
 def ui(workspace: Workspace, browser: bool | None) -> None:

@@ -23,7 +23,7 @@ Examples:
 """
 
 
-@click.command(epilog=_EXAMPLES)
+@click.command(short_help="Bring the server to a platform.", epilog=_EXAMPLES)
 @click.option("--platform", type=click.Choice(["heroku", *WRITTEN]), required=True,
               help="heroku: it is brought there. Others: the files they want are written.")  # fmt: skip
 @click.option("--app", metavar="NAME", help="The name it has there.")

@@ -15,7 +15,9 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print the resul
 _SHOWN = ("runs", "experiments", "metrics", "registered_models", "users")
 
 
-@click.command(epilog="Example: trainer server backup monday.tar.gz")
+@click.command(
+    short_help="Save database and artifacts in a file.", epilog="Example: trainer server backup monday.tar.gz"
+)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @_as_json
 @pass_workspace
@@ -44,7 +46,10 @@ def backup(workspace: Workspace, file: Path, as_json: bool) -> None:
                    f"{len(manifest['files'])} files, read again and found equal")  # fmt: skip
 
 
-@click.command(epilog="Example: trainer server restore monday.tar.gz")
+@click.command(
+    short_help="Put a backup in the place of what is there.",
+    epilog="Example: trainer server restore monday.tar.gz",
+)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Check the file and print what is in it; change nothing.")
 @_force
@@ -75,7 +80,9 @@ def restore(workspace: Workspace, file: Path, dry_run: bool, force: bool, as_jso
         click.echo(f"What was there before is in {done.saved}", err=True)
 
 
-@click.command(epilog="Example: trainer server upgrade")
+@click.command(
+    short_help="Bring the server to the present version.", epilog="Example: trainer server upgrade"
+)
 @click.option("--dry-run", is_flag=True, help="Print which image it has and which it would get.")
 @_force
 @pass_workspace
@@ -106,7 +113,11 @@ def upgrade(workspace: Workspace, dry_run: bool, force: bool) -> None:
     click.echo(f"What it held before is in {saved}", err=True)
 
 
-@click.command("rotate-secrets", epilog="Example: trainer server rotate-secrets")
+@click.command(
+    "rotate-secrets",
+    short_help="Give the server a new password and key.",
+    epilog="Example: trainer server rotate-secrets",
+)
 @_force
 @pass_workspace
 def rotate_secrets(workspace: Workspace, force: bool) -> None:

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 _FILES = 200
 
 
-@click.command(epilog="Examples: trainer show @last\n\ntrainer show @best:accuracy --json")
+@click.command(
+    short_help="Show everything of one run.",
+    epilog="Examples: trainer show @last\n\ntrainer show @best:accuracy --json",
+)
 @run_argument()
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, with the points of every curve.")
 @pass_workspace

@@ -10,7 +10,9 @@ from trainer.errors import BadInput, TrainerError
 from trainer.workspace import Workspace
 
 
-@click.command(epilog="Examples: trainer stop brave-hen-7\n\ntrainer stop --all --dry-run")
+@click.command(
+    short_help="Stop live runs.", epilog="Examples: trainer stop brave-hen-7\n\ntrainer stop --all --dry-run"
+)
 @run_argument(live=True, several=True)
 @click.option("--all", "every", is_flag=True, help="Every live run of this workspace on this machine.")
 @click.option("--dry-run", is_flag=True, help="Say what would be stopped; stop nothing.")
