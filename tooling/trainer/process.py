@@ -81,8 +81,13 @@ def _on_signal(number: int, _frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Within: SIGINT, SIGTERM and SIGHUP raise `Interrupted` in the main thread."""
-    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    """Within: SIGINT, SIGTERM and SIGHUP raise `Interrupted` in the main thread.
+
+    After `nohup`, SIGHUP stays ignored.
+    """
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, _on_signal) for number in numbers}
     try:
         yield
