@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import docker
+import pytest
 from support import Site
-from trainer import images, workspace
+from trainer import build, images, workspace
+from trainer.errors import ImageError
 
 
 def _plan(site: Site) -> images.ImagePlan:
@@ -51,6 +53,28 @@ def test_a_child_image_is_built_on_its_parent(small: Path, site: Site, client: d
     assert child.parent
     layers = {tag: client.api.inspect_image(tag)["RootFS"]["Layers"] for tag in (child.tag, child.parent.tag)}
     assert layers[child.tag][: len(layers[child.parent.tag])] == layers[child.parent.tag]
+
+
+def test_an_image_knows_what_it_was_built_on(small: Path, site: Site, client: docker.DockerClient) -> None:
+    done = site.trainer("--workspace", str(small), "build-image", "test-child")
+    assert done.code == 0, done.err
+    here = workspace.find(small)
+    child = images.plan(here, images.spec(here, "test-child"))
+    assert child.parent
+    inherited = build.origin(client, child.tag)
+    assert inherited.base_image == child.parent.tag
+    own = build.origin(client, inherited.base_image_id)
+    assert own.base_image == child.parent.base_image
+    base = client.api.inspect_image(child.parent.base_image)
+    assert own.base_image_id == base["Id"]
+    assert own.base_image_digest == next(iter(base["RepoDigests"]), "")
+    assert own.id == client.api.inspect_image(child.parent.tag)["Id"]
+    assert (build.origin(client, base["Id"]).base_image_id, own.repo_digests) == ("", ())
+
+
+def test_an_image_that_is_gone_has_no_origin(client: docker.DockerClient) -> None:
+    with pytest.raises(ImageError, match="does not have the image trainer/none:1"):
+        build.origin(client, "trainer/none:1")
 
 
 def test_a_build_that_fails_says_why_and_where_the_log_is(small: Path, site: Site) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from trainer import engine, locks, process
 from trainer.errors import EngineError, ImageError
-from trainer.images import ImagePlan
+from trainer.images import BASE_DIGEST_LABEL, BASE_ID_LABEL, BASE_LABEL, ImagePlan
 from trainer.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -43,6 +43,42 @@ class Image(Protocol):
 
     def build_command(self, *, anew: bool = False) -> list[str]:
         """The call of BuildKit."""
+
+
+@dataclass(frozen=True)
+class ImageOrigin:
+    """What a built image is, and what it was built on. What is not known is empty."""
+
+    id: str
+    repo_digests: tuple[str, ...]
+    """`NAME@sha256:…` for each registry it was pushed to or pulled from; none where it was built here."""
+    base_image: str
+    """The base as it was named, or the tag of the trainer image that it inherits from."""
+    base_image_id: str
+    base_image_digest: str
+    """The base's first repo digest; empty where it was made on that engine too."""
+
+
+def origin(client: docker.DockerClient, image_id: str) -> ImageOrigin:
+    """What is to be recorded of an image, by its id or tag: one look-up; the base need not be there any more.
+
+    Raises `ImageError` when the engine does not have the image.
+    """
+    from docker.errors import ImageNotFound
+
+    with engine.failures():
+        try:
+            found = client.api.inspect_image(image_id)
+        except ImageNotFound:
+            raise ImageError(f"The engine does not have the image {image_id}.", "trainer images") from None
+    labels = found["Config"].get("Labels") or {}
+    return ImageOrigin(
+        id=found["Id"],
+        repo_digests=tuple(found.get("RepoDigests") or ()),
+        base_image=labels.get(BASE_LABEL, ""),
+        base_image_id=labels.get(BASE_ID_LABEL, ""),
+        base_image_digest=labels.get(BASE_DIGEST_LABEL, ""),
+    )
 
 
 def image_id(client: docker.DockerClient, tag: str) -> str | None:
@@ -83,7 +119,8 @@ def ensure(
         found = image_id(client, image.tag)
         if found and not anew:
             return found, False
-        _build(workspace, image, image.build_command(anew=anew), report)
+        command = [*image.build_command(anew=anew), *_base_labels(client, image, report)]
+        _build(workspace, image, command, report)
         built = image_id(client, image.tag)
     if built is None:
         raise ImageError(
@@ -91,6 +128,33 @@ def ensure(
             "docker buildx builds elsewhere: choose its builder with `docker buildx use default`.",
         )
     return built, True
+
+
+def _base_labels(client: docker.DockerClient, image: Image, report: Callable[[str], None]) -> list[str]:
+    """What the image is to know of its base, which is pulled if it is missing.
+
+    It is what the base is, not when or where: two builds on one base still come to the same image.
+    """
+    if image_id(client, image.base_image) is None:
+        _pull(image, report)
+    base = origin(client, image.base_image)
+    digests = [f"--label={BASE_DIGEST_LABEL}={base.repo_digests[0]}"] if base.repo_digests else []
+    return [f"--label={BASE_ID_LABEL}={base.id}", *digests]
+
+
+def _pull(image: Image, report: Callable[[str], None]) -> None:
+    try:
+        for line in process.lines(["docker", "pull", image.base_image]):
+            report(line)
+    except subprocess.CalledProcessError:
+        raise _no_base(image) from None
+
+
+def _no_base(image: Image) -> ImageError:
+    return ImageError(
+        f"The base image {image.base_image} is neither here nor can it be pulled.",
+        "Name one that is: --base-image IMAGE, TRAINER_BASE_IMAGE, or base_image in trainer.yaml.",
+    )
 
 
 def _lock(image: Image) -> Path:
@@ -145,11 +209,8 @@ def _build(workspace: Workspace, image: Image, command: list[str], report: Calla
                 last.append(line)
                 report(line)
     except subprocess.CalledProcessError:
-        # BuildKit names the image that it could not get; which step it blames for that depends on timing.
+        # A builder in a container of its own has none of the engine's images, and pulls by itself.
         if f"failed to solve: {image.base_image}: " in log.read_text():
-            raise ImageError(
-                f"The base image {image.base_image} is neither here nor can it be pulled.",
-                "Name one that is: --base-image IMAGE, TRAINER_BASE_IMAGE, or base_image in trainer.yaml.",
-            ) from None
+            raise _no_base(image) from None
         cause = next((line for line in reversed(last) if line.strip()), "no output")
         raise ImageError(f"The build of {image.name} failed: {cause.strip()}", f"See {log}") from None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from trainer import cache, containers, engine, images, locks, reconcile, records, server, server_image
 from trainer.errors import TrainerError
-from trainer.images import DIGEST_LABEL, PREFIX
+from trainer.images import BASE_LABEL, DIGEST_LABEL, PREFIX
 from trainer.tracking_failures import NotThere
 from trainer.workspace import Workspace
 
@@ -170,7 +170,7 @@ def _images(workspace: Workspace, client: docker.DockerClient) -> Iterator[Lefto
 def _current(workspace: Workspace, client: docker.DockerClient) -> set[str]:
     """The tags of today's inputs, on every base image that was built on."""
     found = client.images.list(filters={"label": DIGEST_LABEL})
-    bases = {image.labels.get("trainer.base_image") for image in found} | {None}
+    bases = {image.labels.get(BASE_LABEL) for image in found} | {None}
     bases = {base for base in bases if base is None or not base.startswith(PREFIX)}
     runs = {
         images.plan(workspace, spec, base).tag

@@ -22,6 +22,9 @@ from trainer.workspace import Workspace
 
 PREFIX = "trainer/"
 DIGEST_LABEL = "trainer.input_digest"
+BASE_LABEL = "trainer.base_image"
+BASE_ID_LABEL = "trainer.base_image_id"
+BASE_DIGEST_LABEL = "trainer.base_image_digest"
 IMAGE_FILE = "image.yaml"
 _KEYS = {
     "description": str,
@@ -108,7 +111,7 @@ class ImagePlan:
             f"--build-arg=APT={' '.join(self.spec.apt)}",
             f"--label={DIGEST_LABEL}={self.digest}",
             f"--label=trainer.requirements_digest={self.requirements_digest}",
-            f"--label=trainer.base_image={self.base_image}",
+            f"--label={BASE_LABEL}={self.base_image}",
             f"--tag={self.tag}",
             f"--tag={self.latest}",
             str(self.spec.folder.parent),

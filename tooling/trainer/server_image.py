@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer import images, server_files
-from trainer.images import DIGEST_LABEL, PREFIX
+from trainer.images import BASE_LABEL, DIGEST_LABEL, PREFIX
 from trainer.workspace import Workspace
 
 NAME = "tracking-server"
@@ -35,7 +35,7 @@ class ServerImage:
             *(["--no-cache"] if anew else []),
             f"--build-arg=BASE_IMAGE={self.base_image}",
             f"--label={DIGEST_LABEL}={self.digest}",
-            f"--label=trainer.base_image={self.base_image}",
+            f"--label={BASE_LABEL}={self.base_image}",
             f"--tag={self.tag}",
             str(self.folder),
         ]  # fmt: skip
