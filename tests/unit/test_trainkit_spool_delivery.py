@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from trainkit.spool_delivery import API, LOG_BATCH, Answer, Away, Delivery, Stuck
+from trainkit.spool_answers import API, LOG_BATCH, Answer, Away, Stuck
+from trainkit.spool_delivery import Delivery
 from trainkit.spool_journal import Record, Spool
 
 from unit.helpers import Reply, serving

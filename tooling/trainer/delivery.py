@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from trainkit.spool_delivery import API, LOG_BATCH, OFFLINE_TAG, Answer, Away, Delivery, Stuck
+from trainkit.spool_answers import API, LOG_BATCH, Answer, Away, Stuck
+from trainkit.spool_delivery import Delivery
 from trainkit.spool_journal import Record, Spool, SpoolError
+from trainkit.spool_names import OFFLINE_TAG
 from trainkit.spool_view import View
 
 from trainer import artifacts

@@ -12,7 +12,7 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository, verify_artif
 from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
 from mlflow.tracking._tracking_service.utils import _get_store
 
-from trainkit.spool_delivery import replaced
+from trainkit.spool_names import replaced
 
 if TYPE_CHECKING:
     from trainkit.spool_store import SpoolStore

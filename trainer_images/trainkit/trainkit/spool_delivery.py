@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import NamedTuple, Protocol, cast
+from collections.abc import Callable, Mapping
+from typing import cast
 from urllib.parse import quote, urlsplit
 
+from trainkit.spool_answers import API, LOG_BATCH, Answer, Away, Stuck, Transport, error_code, error_text, why
+from trainkit.spool_batches import batches, merged
 from trainkit.spool_journal import Record, Spool
+from trainkit.spool_names import by_tag, replaced, translated
 
-API = "/api/2.0/mlflow"
-OFFLINE_TAG = "trainer.offline_id"
 UNDELIVERED_TAG = "trainer.undelivered"
 REFUSED_TAG = "trainer.refused"
-LOG_BATCH = f"{API}/runs/log-batch"
-# The API's limits of one log-batch call.
-_MOST = {"metrics": 1000, "params": 100, "tags": 100}
-_MOST_IN_ALL = 1000
 # MLflow's own client sends larger files in parts, where the server can do that.
 _LARGE = 500 * 1024 * 1024
 _TRIES = 5
@@ -32,47 +28,6 @@ _REFUSALS = {
     "INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE",
     "MALFORMED_REQUEST", "RESOURCE_CONFLICT", "FEATURE_DISABLED",
 }  # fmt: skip
-
-
-class Away(Exception):
-    """The server cannot be reached, or does not do now what it will do later. The text says which."""
-
-
-class Stuck(Away):
-    """The server fails at one record alone."""
-
-
-class Answer(NamedTuple):
-    """What the server said."""
-
-    status: int
-    text: str
-
-    def json(self) -> Record:
-        """The answer's object; raises `Away` for what is no answer of MLflow's."""
-        with contextlib.suppress(ValueError):
-            said = json.loads(self.text or "{}")
-            if isinstance(said, dict):
-                return said
-        raise Away("what answers there is not an MLflow tracking server")
-
-
-class Transport(Protocol):
-    """The way to one server."""
-
-    def send(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        *,
-        query: Mapping[str, str] | None = None,
-        file: Path | None = None,
-    ) -> Answer:
-        """One request without repetitions. Raises `Away` when no answer comes in time."""
-
-    def store(self, uri: str, folder: str, file: Path) -> Answer:
-        """Store an artifact that is large, or not behind the server. Raises `Away` when that fails."""
 
 
 class Delivery:
@@ -94,7 +49,7 @@ class Delivery:
         mark = self._spool.folder / "marked"
         is_marked = False
         try:
-            for records, end in _batches(self._spool):
+            for records, end in batches(self._spool):
                 if mark.exists() and not is_marked:
                     is_marked = self._tag(UNDELIVERED_TAG, "some of this run is still on the disk it ran on")
                 self._send_all(records, end)
@@ -113,7 +68,7 @@ class Delivery:
 
     def _send_all(self, records: list[Record], end: int) -> None:
         if len(records) > 1:
-            answer = self._post(LOG_BATCH, _translated(_merged(records), self._names))
+            answer = self._post(LOG_BATCH, translated(merged(records), self._names))
             if answer.status == 200:
                 return
             # One of them may be what it does not take: then the others are not to suffer.
@@ -123,23 +78,23 @@ class Delivery:
     def _send(self, record: Record, end: int) -> None:
         if "known" in record:
             return
-        translated = _translated(record, self._names)
-        if "create" in translated:
-            self._create(translated, str(record["local"]))
+        said = translated(record, self._names)
+        if "create" in said:
+            self._create(said, str(record["local"]))
             return
-        if "file" in translated:
-            answer = self._upload(translated)
+        if "file" in said:
+            answer = self._upload(said)
         else:
-            body = self._without_what_is_there(translated)
+            body = self._without_what_is_there(said)
             if body is None:
                 return
-            answer = self._transport.send(str(translated["method"]), str(translated["path"]), body)
+            answer = self._transport.send(str(said["method"]), str(said["path"]), body)
         self._judge(record, answer, end)
 
     def _judge(self, record: Record, answer: Answer, end: int) -> None:
         if answer.status in (200, 204):
             return
-        code = _error_code(answer)
+        code = error_code(answer)
         deletes = record.get("method") == "DELETE" or str(record.get("path")).endswith("/delete-tag")
         if deletes and code == "RESOURCE_DOES_NOT_EXIST":
             return
@@ -147,13 +102,13 @@ class Delivery:
             self._set_aside(record, answer)
             return
         if code is None or answer.status in (401, 403, 429, 503, 504):
-            raise Away(_why(answer))
+            raise Away(why(answer))
         at, tries = self._stuck
         self._stuck = (end, tries + 1 if at == end else 1)
         if self._stuck[1] < _TRIES:
-            raise Stuck(_why(answer))
+            raise Stuck(why(answer))
         if not self._is_well():
-            raise Away(_why(answer))
+            raise Away(why(answer))
         self._set_aside(record, answer)
 
     def _set_aside(self, record: Record, answer: Answer) -> None:
@@ -164,7 +119,7 @@ class Delivery:
                 json.dumps({"record": record, "status": answer.status, "answer": answer.text[:2000]}) + "\n"
             )
         with contextlib.suppress(Away):
-            self._tag(REFUSED_TAG, _error_text(answer)[:500])
+            self._tag(REFUSED_TAG, error_text(answer)[:500])
 
     def _is_well(self) -> bool:
         with contextlib.suppress(Away):
@@ -181,14 +136,14 @@ class Delivery:
                 names = {local: self._experiment(body)}
             case "run":
                 where = {"experiment_ids": [body["experiment_id"]], "run_view_type": "ALL", "max_results": 1}
-                found = self._found(f"{API}/runs/search", {**where, "filter": _by_tag(local)}, "runs")
+                found = self._found(f"{API}/runs/search", {**where, "filter": by_tag(local)}, "runs")
                 run = found or self._made(f"{API}/runs/create", body)["run"]
                 info = cast(Mapping[str, Mapping[str, str]], run)["info"]
                 names = {local: info["run_id"], str(record["uri"]): info["artifact_uri"]}
             case _:
                 where = {"experiment_ids": [body["experiment_id"]], "max_results": 1}
                 found = self._found(
-                    f"{API}/logged-models/search", {**where, "filter": _by_tag(local)}, "models"
+                    f"{API}/logged-models/search", {**where, "filter": by_tag(local)}, "models"
                 )
                 model = found or self._made(f"{API}/logged-models", body)["model"]
                 info = cast(Mapping[str, Mapping[str, str]], model)["info"]
@@ -202,24 +157,24 @@ class Delivery:
             found = self._transport.send("GET", f"{API}/experiments/get-by-name", query=query)
             if found.status == 200:
                 return str(cast(Mapping[str, object], found.json()["experiment"])["experiment_id"])
-            if _error_code(found) != "RESOURCE_DOES_NOT_EXIST":
+            if error_code(found) != "RESOURCE_DOES_NOT_EXIST":
                 break
             made = self._post(f"{API}/experiments/create", body)
             if made.status == 200:
                 return str(made.json()["experiment_id"])
-        raise Away(_why(found))
+        raise Away(why(found))
 
     def _found(self, path: str, body: object, key: str) -> object:
         answer = self._post(path, body)
         if answer.status != 200:
-            raise Away(_why(answer))
+            raise Away(why(answer))
         found = cast(list[object], answer.json().get(key) or [None])
         return found[0]
 
     def _made(self, path: str, body: object) -> Record:
         answer = self._post(path, body)
         if answer.status != 200:
-            raise Away(_why(answer))
+            raise Away(why(answer))
         return answer.json()
 
     def _without_what_is_there(self, record: Record) -> object:
@@ -242,9 +197,9 @@ class Delivery:
     def _run_of(self, body: Mapping[str, object]) -> Record:
         answer = self._transport.send("GET", f"{API}/runs/get", query={"run_id": str(body["run_id"])})
         if answer.status != 200:
-            if _error_code(answer) in _REFUSALS:
+            if error_code(answer) in _REFUSALS:
                 return {}  # the request itself will say what is wrong
-            raise Away(_why(answer))
+            raise Away(why(answer))
         return cast(Record, answer.json()["run"])
 
     def _upload(self, record: Record) -> Answer:
@@ -283,110 +238,8 @@ class Delivery:
 
     def _untag(self, key: str) -> None:
         answer = self._post(f"{API}/runs/delete-tag", {"run_id": self.run_id, "key": key})
-        if answer.status != 200 and _error_code(answer) not in _REFUSALS:
-            raise Away(_why(answer))
+        if answer.status != 200 and error_code(answer) not in _REFUSALS:
+            raise Away(why(answer))
 
     def _post(self, path: str, body: object) -> Answer:
         return self._transport.send("POST", path, body)
-
-
-def _batches(spool: Spool) -> Iterator[tuple[list[Record], int]]:
-    """The records that wait, those of `log-batch` for one run together, each list with the byte after it."""
-    batch, last = _Batch(), spool.delivered()
-    for entry in spool.entries(last):
-        record = entry.record
-        if batch.records and record is not None and not batch.takes(record):
-            yield batch.records, last
-            batch = _Batch()
-        if record is not None:
-            batch.add(record)
-        last = entry.end
-    # Without records too: torn lines at the end are done with.
-    yield batch.records, last
-
-
-class _Batch:
-    """Records that one log-batch call can say. A parameter or tag is in it once: the order counts."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-        self._sizes = dict.fromkeys(_MOST, 0)
-        self._keys: set[tuple[str, object]] = set()
-
-    def takes(self, record: Record) -> bool:
-        first = self.records[0]
-        if not first.get("path") == record.get("path") == LOG_BATCH:
-            return False
-        if cast(Record, first["body"])["run_id"] != cast(Record, record["body"])["run_id"]:
-            return False
-        sizes = {kind: size + len(_items(record, kind)) for kind, size in self._sizes.items()}
-        fits = sum(sizes.values()) <= _MOST_IN_ALL and all(sizes[kind] <= _MOST[kind] for kind in _MOST)
-        return fits and not self._keys & _keys(record)
-
-    def add(self, record: Record) -> None:
-        self.records.append(record)
-        if record.get("path") == LOG_BATCH:
-            self._keys |= _keys(record)
-            for kind in _MOST:
-                self._sizes[kind] += len(_items(record, kind))
-
-
-def _keys(record: Record) -> set[tuple[str, object]]:
-    return {(kind, item["key"]) for kind in ("params", "tags") for item in _items(record, kind)}
-
-
-def _items(record: Record, kind: str) -> list[Record]:
-    return cast(list[Record], cast(Record, record["body"]).get(kind) or [])
-
-
-def _merged(records: list[Record]) -> Record:
-    run_id = cast(Record, records[0]["body"])["run_id"]
-    return {"run_id": run_id, **{kind: [i for r in records for i in _items(r, kind)] for kind in _MOST}}
-
-
-def _translated(record: Record, names: Mapping[str, str]) -> Record:
-    return cast(Record, json.loads(replaced(json.dumps(record), names))) if names else record
-
-
-def replaced(text: str, names: Mapping[str, str]) -> str:
-    """The text with what was made up as the server calls it."""
-    # Longest first: an address has an id in it. Made-up names are random, so nothing else reads like them.
-    for local in sorted(names, key=len, reverse=True):
-        text = text.replace(local, names[local])
-    return text
-
-
-def _by_tag(local: str) -> str:
-    return f"tags.`{OFFLINE_TAG}` = '{local}'"
-
-
-def _error_code(answer: Answer) -> str | None:
-    """MLflow's own word for what is wrong; None where the answer is not of an MLflow server."""
-    try:
-        said = json.loads(answer.text)
-        return str(said["error_code"])
-    except (ValueError, LookupError, TypeError):
-        return None
-
-
-def _error_text(answer: Answer) -> str:
-    with contextlib.suppress(ValueError, LookupError, TypeError):
-        return str(json.loads(answer.text)["message"])
-    return answer.text
-
-
-def _why(answer: Answer) -> str:
-    if answer.status in (401, 403):
-        return f"the server refuses our user name and password ({answer.status})"
-    return f"the server answered {answer.status}: {_error_text(answer)[:200].strip()}"
-
-
-def store_directly(address: str, uri: str, folder: str, file: Path) -> Answer:
-    """By MLflow's own client, which knows every store and sends large files in parts. Raises `Away`."""
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-    try:
-        get_artifact_repository(uri, tracking_uri=address).log_artifact(str(file), folder or None)
-    except Exception as problem:
-        raise Away(f"{file.name} could not be stored at {uri}: {type(problem).__name__}") from problem
-    return Answer(200, "{}")

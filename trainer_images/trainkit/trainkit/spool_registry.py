@@ -11,7 +11,7 @@ from mlflow.store.model_registry.rest_store import RestStore
 from mlflow.tracking._tracking_service.utils import _get_store
 from mlflow.utils.credentials import get_default_host_creds
 
-from trainkit.spool_delivery import replaced
+from trainkit.spool_names import replaced
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from trainkit.spool_delivery import Answer, Away, Delivery, store_directly
+from trainkit.spool_answers import Answer, Away, store_directly
+from trainkit.spool_delivery import Delivery
 from trainkit.spool_journal import Spool
 
 OFFLINE_VARIABLE = "TRAINER_OFFLINE"

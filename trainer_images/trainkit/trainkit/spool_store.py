@@ -21,8 +21,9 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.proto_json_utils import parse_dict
 from mlflow.utils.validation import _validate_batch_log_data, _validate_batch_log_limits
 
-from trainkit.spool_delivery import OFFLINE_TAG, Answer, Away, replaced
+from trainkit.spool_answers import Answer, Away
 from trainkit.spool_journal import VARIABLE, Record, Spool, SpoolError
+from trainkit.spool_names import OFFLINE_TAG, replaced
 from trainkit.spool_sender import MlflowTransport, Sender
 from trainkit.spool_view import View
 

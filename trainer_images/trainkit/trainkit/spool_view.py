@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import cast
 
-from trainkit.spool_delivery import API, LOG_BATCH
+from trainkit.spool_answers import API, LOG_BATCH
 from trainkit.spool_journal import Record, Spool
 
 
