@@ -12,13 +12,14 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 SCRIPTS := tooling/docker_engine.sh tooling/trainer/backends/start.sh \
 	tooling/trainer/deploy/templates/dokku.sh .ci/run
 
-.PHONY: help run test lint lock clean
+.PHONY: help run test lint lock schema clean
 
 help:
 	@echo "make run    set everything up and run the sklearn project, tracked"
 	@echo "make test   run the tests; those with containers need a Docker engine"
 	@echo "make lint   check code, types, layers, shell scripts and the Dockerfile"
 	@echo "make lock   compile the requirements locks anew"
+	@echo "make schema write the schema of trainer/run.json to docs/"
 	@echo "make clean  stop the tracking server and remove .venv; runs and data stay"
 
 # Without an engine `--backend auto` says so and runs in a virtual environment instead.
@@ -43,6 +44,11 @@ lock: $(VENV)/.uv
 	cp trainer_images/uv.txt mlflow_tracking_server/uv.txt
 	for image in trainer_images/*/requirements.in mlflow_tracking_server/requirements.in; do \
 		$(COMPILE) "$$image" -o "$${image%.in}.txt" || exit 1; done
+
+# What docs/run-record.md refers to, from the code.
+schema: $(VENV)/.dev
+	$(BIN)/python -c 'import json; from pydantic import TypeAdapter; from trainer.pins import Pins; \
+		print(json.dumps(TypeAdapter(Pins).json_schema(), indent=2))' > docs/run.schema.json
 
 clean:
 	@[ ! -x $(BIN)/trainer ] || $(BIN)/trainer server down

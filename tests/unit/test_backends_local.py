@@ -285,7 +285,7 @@ def image(workspace: Workspace) -> ImagePlan:
 
 
 def test_how_an_environment_is_made(workspace: Workspace, tmp_path: Path) -> None:
-    venv, locked, own = environment_commands(workspace, image(workspace), tmp_path / "env")
+    venv, locked, own = environment_commands(image(workspace), tmp_path / "env")
     python = str(tmp_path / "env" / "bin" / "python")
     assert Path(venv[0]).name == "uv"
     assert venv[1:] == ["venv", "--python", sys.executable, str(tmp_path / "env")]
@@ -302,7 +302,7 @@ def test_how_an_environment_is_made(workspace: Workspace, tmp_path: Path) -> Non
 def test_an_environment_is_made_once(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(
-        local, "environment_commands", lambda _w, _i, place: [["sh", "-c", f"echo making; mkdir {place}"]]
+        local, "environment_commands", lambda _, place: [["sh", "-c", f"echo making; mkdir {place}"]]
     )
     backend = LocalBackend(workspace)
     name = backend.prepare(image(workspace), said.append)

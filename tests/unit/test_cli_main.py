@@ -52,7 +52,7 @@ Breaks = Callable[[BaseException], None]
             "Nothing is left running; the same command starts it again.",
             130,
         ),
-        (ValueError("odd"), "Unexpected: ValueError: odd", BUG, 1),
+        (ValueError("odd"), "Unexpected: ValueError: odd", BUG, 80),
         (click.ClickException("no"), "no", "trainer --help", 1),
     ],
 )

@@ -2,10 +2,11 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from trainer import pins, plan, projects
+from trainer import plan, projects
 from trainer.datasets import changes, contents, index, manifest, recorded, versions
 from trainer.datasets.changes import Changes
 from trainer.datasets.contents import Contents, File
@@ -213,25 +214,25 @@ def _plan_of_a_run(workspace: Workspace, **parameters: str) -> plan.RunPlan:
 
 def test_a_run_records_the_digest_that_its_own_input_begins_with(workspace: Workspace, skins: Path) -> None:
     made = _plan_of_a_run(workspace)
-    assert made.datasets == ("skins",)
-    assert made.as_json()["datasets"] == ("skins",)
+    assert made.data == {"data": "skins", "more": "skins"}
     said: list[str] = []
-    tags = recorded.tags(workspace, made.datasets, said.append)
+    first, second = recorded.take(workspace, made.data, said.append)
     folder = image_folder.scan(skins)
     in_run = image_folder.folder_digest(folder, image_folder.content_digests(folder))
-    assert list(tags) == ["trainer.dataset.skins"]
-    assert tags["trainer.dataset.skins"][:8] == in_run
-    assert len(tags["trainer.dataset.skins"]) == 64
-    assert said == ["Looking at the data set skins", "Reading the data set skins: 5 of 5 files"]
-    assert pins.tags(made, "c0de", "id").keys().isdisjoint(tags)
+    assert (first.tag, first.name, first.files) == ("trainer.dataset.skins", "skins", 5)
+    assert first == replace(second, parameter="data")
+    assert first.digest[:8] == in_run
+    assert len(first.digest) == 64
+    assert said[:2] == ["Looking at skins", "Reading skins: 5 of 5 files"]
 
 
 def test_an_address_is_no_data_set_of_the_workspace(workspace: Workspace, skins: Path) -> None:
     put(workspace.data / "iris.csv", "a,b\n")
     made = _plan_of_a_run(workspace, data="https://example.com/iris.csv", more="iris.csv")
-    assert made.datasets == ("iris.csv",)
+    assert made.data == {"more": "iris.csv"}
     digest = contents.take(workspace.data / "iris.csv", index.place(workspace, skins)).digest
-    assert recorded.tags(workspace, made.datasets, print) == {"trainer.dataset.iris.csv": digest}
+    [taken] = recorded.take(workspace, made.data, print)
+    assert (taken.tag, taken.digest) == ("trainer.dataset.iris.csv", digest)
 
 
 def test_the_tag_of_an_odd_name_is_one_that_mlflow_takes() -> None:
@@ -239,7 +240,7 @@ def test_the_tag_of_an_odd_name_is_one_that_mlflow_takes() -> None:
 
 
 def test_what_a_run_had_can_be_compared_without_a_snapshot(workspace: Workspace, skins: Path) -> None:
-    digest = recorded.tags(workspace, ["skins"], print)["trainer.dataset.skins"]
+    digest = recorded.take(workspace, {"data": "skins"}, print)[0].digest
     put(skins / "b" / "0.png", "altered")
     found = versions.verify(workspace, "skins", digest[:12])
     assert found.old == f"{digest[:8]} (of a run)"

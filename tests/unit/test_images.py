@@ -196,7 +196,7 @@ def test_dockerignore_lets_through_what_the_digest_is_made_of_and_no_more() -> N
     digested = {
         path.relative_to(own.images).as_posix()
         for image in images.discover(own).values()
-        for path in images._inputs(own, image)
+        for path in images._inputs(own.images, image)
     } - {"Dockerfile"}  # BuildKit reads it whatever is ignored
     sent = {
         path.relative_to(own.images).as_posix()

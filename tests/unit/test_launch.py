@@ -1,16 +1,13 @@
-import getpass
 import os
-import pwd
-import shlex
 import signal
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
 import pytest
-from trainer import launch, pins, preparing, records
+from trainer import launch, preparing, records
 from trainer.backends import Backend, End, Job, Launch
+from trainer.datasets.recorded import Data
 from trainer.delivery import Notebook
 from trainer.endpoint import Server
 from trainer.errors import Interrupted, TrackingError
@@ -21,59 +18,10 @@ from trainer.secrets import Masker
 from trainer.tracking import Client, Run
 from trainer.workspace import Workspace
 
-from unit.helpers import git, put, run_plan
+from unit.helpers import run_plan
 
 RUN = Run("r1", "7", "brave-hen", "RUNNING", "mlflow-artifacts:/7/r1/artifacts")
 CANARY = "canary-7f3a"
-
-
-def test_the_tags_of_a_run_pin_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(getpass, "getuser", lambda: "somebody")
-    plan = run_plan(tmp_path, tags={"team": "a"}, gpus="all", memory="8g")
-    tags = pins.tags(plan, "c0de", "sha256:1234")
-    assert tags == {
-        "mlflow.user": "somebody",
-        "mlflow.source.type": "PROJECT",
-        "mlflow.source.name": "train_code/demo",
-        "mlflow.project.entryPoint": "main",
-        "mlflow.project.backend": "trainer-docker",
-        "trainer.version": version("trainer"),
-        "trainer.backend": "docker",
-        "trainer.command": "python train.py 'a b;$(c)'",
-        "trainer.image": "trainer/small:abababababab",
-        "trainer.image_digest": "ab" * 32,
-        "trainer.image_id": "sha256:1234",
-        "trainer.requirements_digest": "cd" * 32,
-        "trainer.code_digest": "c0de",
-        "trainer.gpus": "all",
-        "trainer.memory": "8g",
-        "team": "a",
-    }
-    assert tuple(shlex.split(tags["trainer.command"])) == plan.command
-
-
-def test_in_git_the_tags_name_the_commit(tmp_path: Path) -> None:
-    git(tmp_path, "init", "--quiet", "-b", "main")
-    put(tmp_path / "a")
-    git(tmp_path, "add", ".")
-    git(tmp_path, "commit", "--quiet", "-m", "one")
-    tags = pins.tags(run_plan(tmp_path), "c0de", "id")
-    assert tags["mlflow.source.git.commit"] == git(tmp_path, "rev-parse", "HEAD").strip()
-    assert (tags["mlflow.source.git.branch"], tags["trainer.git_dirty"]) == ("main", "false")
-    put(tmp_path / "b")
-    assert pins.tags(run_plan(tmp_path), "c0de", "id")["trainer.git_dirty"] == "true"
-    assert pins.tags(run_plan(tmp_path), "c0de", "id")["trainer.memory"] == "unlimited"
-
-
-def test_a_user_without_a_name_can_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
-        monkeypatch.delenv(name, raising=False)
-
-    def unknown(_: int) -> None:
-        raise KeyError("uid not found")
-
-    monkeypatch.setattr(pwd, "getpwuid", unknown)
-    assert pins.tags(run_plan(tmp_path), "c0de", "id")["mlflow.user"]
 
 
 class FakeClient:
@@ -94,6 +42,9 @@ class FakeClient:
 
     def upload(self, run: Run, path: Path, name: str) -> None:
         self._tell(run.id, "upload", path.name, name)
+
+    def log_inputs(self, run_id: str, data: tuple[Data, ...]) -> None:
+        self._tell(run_id, "inputs", [one.name for one in data])
 
     def set_tags(self, run_id: str, tags: dict[str, str]) -> None:
         self._tell(run_id, "tags", tags)
@@ -174,7 +125,9 @@ def test_a_job_is_handed_what_it_needs_and_secrets_apart(workspace: Workspace) -
     assert start(workspace, client, backend) is backend.job
     assert client.told == [
         ("r1", "parameters", {"text": "x ***"}),
+        ("r1", "inputs", []),
         ("r1", "upload", "source.tar.gz", "trainer/source.tar.gz"),
+        ("r1", "upload", "run.json", "trainer/run.json"),
     ]
     said = backend.launch
     assert said
@@ -207,7 +160,7 @@ def test_a_run_that_cannot_be_started_has_failed(workspace: Workspace) -> None:
     client = FakeClient()
     with pytest.raises(ZeroDivisionError):
         start(workspace, client, FakeBackend(ZeroDivisionError()))
-    assert client.told[2:] == [
+    assert client.told[4:] == [
         ("r1", "tags", {"trainer.end": "could not be started"}),
         ("r1", "end", "FAILED"),
     ]

@@ -55,7 +55,7 @@ def test_settings_are_read(tmp_path: Path) -> None:
             "zzz: 1\n",
             "{path} has an unknown setting: zzz",
             "The settings are base_image, tracking_uri, server_port, gpu_free_gb, disk_free_gb, shm_size, "
-            "pids_limit, read_only.",
+            "pids_limit, read_only, parameters.",
         ),
         (
             "server_port: many\n",
@@ -68,6 +68,11 @@ def test_settings_are_read(tmp_path: Path) -> None:
         ("shm_size: lots\n", "{path}: shm_size is lots.", "Say a number and k, m or g: 512m, 8g."),
         ("pids_limit: 0\n", "{path}: pids_limit is 0.", "Give a larger number."),
         ("disk_free_gb: -1\n", "{path}: disk_free_gb is -1.", "Give a larger number."),
+        (
+            "parameters: {demo: 3}\n",
+            "{path}: the parameters of demo are not understood.",
+            "Write `parameters: {PROJECT: {NAME: VALUE}}`.",
+        ),
     ],
 )
 def test_a_malformed_file_is_named(tmp_path: Path, text: str, message: str, hint: str | None) -> None:
@@ -81,3 +86,8 @@ def test_a_port_that_there_is_not_is_refused(tmp_path: Path, port: int) -> None:
     put(tmp_path / "trainer.yaml", f"server_port: {port}\n")
     with pytest.raises(BadInput):
         find(tmp_path)
+
+
+def test_parameters_are_read_as_text_by_project(tmp_path: Path) -> None:
+    put(tmp_path / "trainer.yaml", "parameters: {demo: {epochs: 3, rate: 0.1}}\n")
+    assert find(tmp_path).settings.parameters == {"demo": {"epochs": "3", "rate": "0.1"}}

@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from trainer.errors import BadInput
 from trainer.process import capture
@@ -20,11 +21,13 @@ _NEVER = {"secrets.env"}
 
 @dataclass(frozen=True)
 class Commit:
-    """Where the code stands in git: the commit, whether files differ from it, and the branch."""
+    """Where the code stands in git: the commit, whether files differ from it, the branch, and `origin`."""
 
     id: str
     dirty: bool
     branch: str
+    remote: str = ""
+    """Without a user name or password, and empty where there is none."""
 
 
 def files(folder: Path) -> list[Path]:
@@ -34,6 +37,12 @@ def files(folder: Path) -> list[Path]:
     found = (Path(name) for name in listed.split("\0") if name) if listed else _walk(folder)
     # A tracked file that was deleted is still listed; a submodule is listed as a folder.
     return sorted({path for path in found if path.name not in _NEVER and _is_content(folder / path)})
+
+
+def unpacked(folder: Path) -> list[Path]:
+    """Every file below `folder`, relative to it and in the order of `files`."""
+    found = (path.relative_to(folder) for path in folder.rglob("*") if _is_content(path))
+    return sorted(found)
 
 
 def _is_content(path: Path) -> bool:
@@ -47,11 +56,12 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from ((Path(current) / name).relative_to(folder) for name in names + links)
 
 
-def pack(folder: Path, archive: Path, *, uid: int = 0, gid: int = 0) -> str:
+def pack(folder: Path, archive: Path, *, uid: int = 0, gid: int = 0, everything: bool = False) -> str:
     """Write the project's files to `archive` (tar.gz, under `code/`) and return their digest.
 
     The digest (sha256, hex) is of names, modes and contents alone, so the same code has the same digest
     on every machine and at every time. `uid` and `gid` own the files where the archive is unpacked.
+    `everything` packs every file, as is right for a folder that was unpacked from such an archive.
     """
     digest = hashlib.sha256()
     with (
@@ -60,7 +70,7 @@ def pack(folder: Path, archive: Path, *, uid: int = 0, gid: int = 0) -> str:
         tarfile.open(fileobj=zipped, mode="w") as tar,
     ):
         tar.addfile(_owned(tarfile.TarInfo("code"), uid, gid, 0o755, tarfile.DIRTYPE))
-        for path in files(folder):
+        for path in unpacked(folder) if everything else files(folder):
             entry = tar.gettarinfo(folder / path, f"code/{path.as_posix()}")
             shared = entry.issym() and _is_shared(folder, path)
             if shared or entry.islnk():  # another name of a file is packed as a file of its own
@@ -114,4 +124,13 @@ def commit(folder: Path) -> Commit | None:
         return None
     changed = capture(["git", "status", "--porcelain", "--", "."], cwd=folder)
     branch = capture(["git", "rev-parse", "--abbrev-ref", "HEAD"], cwd=folder)
-    return Commit(head.strip(), bool(changed), (branch or "").strip())
+    remote = capture(["git", "config", "--get", "remote.origin.url"], cwd=folder)
+    return Commit(
+        head.strip(), bool(changed), (branch or "").strip(), without_credentials((remote or "").strip())
+    )
+
+
+def without_credentials(remote: str) -> str:
+    """An address of a git repository without the user name and password that a URL may hold."""
+    parts = urlsplit(remote)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if parts.netloc else remote

@@ -13,6 +13,7 @@ from trainer.tracking import Run
 _LOWER = {"error", "latency", "loss", "mae", "mape", "mse", "nll", "perplexity", "rmse", "seconds", "time"}
 _HIGHER = {"acc", "accuracy", "auc", "bleu", "dice", "f1", "iou", "kappa", "map", "mcc", "precision", "r2",
            "recall", "rouge", "score"}  # fmt: skip
+_TIMES = {"duration", "latency", "ms", "seconds", "throughput", "time"}
 ORIGINS = ("Image", "Code", "Data", "Where")
 _TAGS: Mapping[str, Mapping[str, str]] = {
     "Image": {
@@ -112,6 +113,12 @@ def direction(metric: str) -> int:
     if "per" in words and "second" in words:
         return 1
     return -1 if words & _LOWER else 1 if words & _HIGHER else 0
+
+
+def is_time(metric: str) -> bool:
+    """Whether the name says that it is a time or a speed: `fit_seconds`, `images_per_second`."""
+    words = re.split(r"[^a-z0-9]+", metric.lower())
+    return bool(_TIMES & set(words)) or ("per" in words and bool({"second", "sec", "s"} & set(words)))
 
 
 def _rows(said: Sequence[Mapping[str, str]]) -> tuple[Row, ...]:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -24,10 +24,12 @@ from trainkit.spool_view import View
 from trainer import artifacts
 from trainer.endpoint import Server
 from trainer.errors import DiskFull, TrackingError
-from trainer.tracking import LONGEST_VALUE, TRAINING_VIEW, Client, Run, Status, page
+from trainer.tracking import LONGEST_VALUE, TRAINING_VIEW, Client, Run, Status, dataset_inputs, page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from trainer.datasets.recorded import Data
 
 FOLDER = "spool"
 _BATCH = 100
@@ -103,6 +105,13 @@ class Notebook:
     def log_parameters(self, run_id: str, parameters: Mapping[str, str]) -> None:
         """As the client's: a value longer than the server takes is cut."""
         self._batch(run_id, "params", _pairs({k: v[:LONGEST_VALUE] for k, v in parameters.items()}))
+
+    def log_inputs(self, run_id: str, data: Iterable[Data]) -> None:
+        """As the client's."""
+        if inputs := dataset_inputs(data):
+            body = {"run_id": run_id, "datasets": inputs}
+            with _failures():
+                self._spool.append({"method": "POST", "path": f"{API}/runs/log-inputs", "body": body})
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """As the client's."""

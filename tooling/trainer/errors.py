@@ -12,12 +12,18 @@ import signal
 class TrainerError(Exception):
     """A failure with a remedy. `message` says what happened, `hint` what the user can do."""
 
-    exit_code = 1
+    exit_code = 80
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+class NotReproduced(TrainerError):
+    """The metrics of a run that was made again differ from the first run's more than they may."""
+
+    exit_code = 1
 
 
 class BadInput(TrainerError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ BASE_LABEL = "trainer.base_image"
 BASE_ID_LABEL = "trainer.base_image_id"
 BASE_DIGEST_LABEL = "trainer.base_image_digest"
 IMAGE_FILE = "image.yaml"
+# Of a run: what its image was built from.
+ARTIFACT = "trainer/image.tar.gz"
 _KEYS = {
     "description": str,
     "aliases": list,
@@ -164,7 +167,7 @@ def plan(
         parent = plan(workspace, spec(workspace, image.inherits), base_image, (*heirs, image.name))
     base = parent.tag if parent else chosen_base(workspace, base_image, image.base_image)
     identity = hashlib.sha256(repr((image.name, base, image.apt)).encode())
-    for path in _inputs(workspace, image):
+    for path in _inputs(workspace.images, image):
         identity.update(f"\0{path.relative_to(workspace.images)}\0".encode())
         identity.update(path.read_bytes())
     requirements = hashlib.sha256(image.lock.read_bytes()).hexdigest()
@@ -189,12 +192,29 @@ def locked_version(image: ImageSpec, package: str) -> str | None:
     return pinned.group(1) if pinned else None
 
 
-def trainkit(workspace: Workspace) -> Path:
-    """The source folder of the library that training scripts import."""
-    return workspace.images / "trainkit"
+def build_files(image: ImagePlan) -> list[Path]:
+    """Every file that the image is built from, with its parents': enough to build it anew elsewhere."""
+    root = image.spec.folder.parent
+    files = (
+        path for one in image.line() for path in (one.spec.folder / IMAGE_FILE, *_inputs(root, one.spec))
+    )
+    return sorted(set(files))
 
 
-def _inputs(workspace: Workspace, image: ImageSpec) -> Iterator[Path]:
+def packed(workspace: Workspace, image: ImagePlan) -> Path:
+    """An archive (tar.gz) of the build's files, as below trainer_images/; made once for each digest."""
+    place = workspace.state / "images" / f"{image.digest}.tar.gz"
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = place.with_name(f"{place.name}.{os.getpid()}")
+        with tarfile.open(unfinished, "w:gz") as tar:
+            for path in build_files(image):
+                tar.add(path, path.relative_to(image.spec.folder.parent), recursive=False)
+        unfinished.replace(place)
+    return place
+
+
+def _inputs(root: Path, image: ImageSpec) -> Iterator[Path]:
     """The files that the build can see: the same list as in trainer_images/.dockerignore."""
     if not image.lock.is_file():
         raise BadInput(
@@ -202,15 +222,11 @@ def _inputs(workspace: Workspace, image: ImageSpec) -> Iterator[Path]:
             f"uv pip compile --generate-hashes {image.folder}/requirements.in -o {image.lock}",
         )
     yield image.lock
-    for path in (
-        workspace.images / "Dockerfile",
-        workspace.images / "uv.txt",
-        trainkit(workspace) / "pyproject.toml",
-    ):
+    for path in (root / "Dockerfile", root / "uv.txt", root / "trainkit" / "pyproject.toml"):
         if not path.is_file():
             raise BadInput(f"{path} is missing; every image is built with it.", "Restore it.")
         yield path
-    package = trainkit(workspace) / "trainkit"
+    package = root / "trainkit" / "trainkit"
     yield from sorted([*package.glob("*.py"), *package.glob("py.typed")])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -11,15 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from trainer import code, delivery, ending, pins, preparing, reconcile, records, server
+from trainer import code, delivery, ending, images, pins, preparing, reconcile, records, server, stored_code
 from trainer.backends import End, Job, Launch
 from trainer.delivery import Notebook, Undelivered
 from trainer.errors import Interrupted, TrackingError, TrainerError
+from trainer.pins import Pins
 from trainer.plan import RunPlan, host_ids
 from trainer.preparing import Ready, Steps
 from trainer.process import deferred_signals, interruptible
 from trainer.records import Record
-from trainer.tracking import Run
+from trainer.tracking import Client, Run
 from trainer.workspace import Workspace
 
 
@@ -112,8 +114,12 @@ def _make_run(ready: Ready, experiment_id: str | None) -> _Made:
     is_asked = False
     try:
         uid, gid = host_ids() or (1000, 1000)
-        digest = code.pack(plan.folder, prepared / "source.tar.gz", uid=uid, gid=gid)
-        tags = _masked(ready, {**ready.data_tags, **pins.tags(plan, digest, ready.image_id)})
+        again = plan.again is not None
+        digest = code.pack(plan.folder, prepared / "source.tar.gz", uid=uid, gid=gid, everything=again)
+        pinned = _pin(ready, digest)
+        said = ready.masker.tree(pins.as_json(pinned))
+        (prepared / "run.json").write_text(json.dumps(said, indent=2))
+        tags = _masked(ready, {**pins.tags(pinned), **plan.tags})
         tags[reconcile.LAUNCH_TAG] = prepared.name
         experiment = None if ready.offline else experiment_id or client.experiment_id(plan.experiment)
         book = Notebook(prepared)
@@ -136,6 +142,12 @@ def _make_run(ready: Ready, experiment_id: str | None) -> _Made:
             os.close(made.lock)
         raise
     return made
+
+
+def _pin(ready: Ready, code_digest: str) -> Pins:
+    backend, plan = ready.backend, ready.plan
+    origin, host = backend.origin(ready.image_id), backend.hardware()
+    return pins.of(plan, origin, host, ready.data, code_digest)
 
 
 def _take_up(ready: Ready, earlier: Earlier) -> _Made:
@@ -204,7 +216,8 @@ def _start(ready: Ready, made: _Made, earlier: Earlier | None = None) -> Job:
     try:
         if not earlier:
             teller.log_parameters(made.run.id, _masked(ready, ready.plan.parameters))
-            teller.upload(made.run, job_launch.archive, "trainer/source.tar.gz")
+            teller.log_inputs(made.run.id, ready.data)
+            _store_recipe(ready, made, teller)
         with deferred_signals():
             job = ready.backend.start(ready.plan, job_launch)
     except BaseException as problem:
@@ -215,6 +228,14 @@ def _start(ready: Ready, made: _Made, earlier: Earlier | None = None) -> Job:
             _never_started(ready, made, problem)
         raise
     return job
+
+
+def _store_recipe(ready: Ready, made: _Made, teller: Client | Notebook) -> None:
+    """What it takes to make the run once more."""
+    teller.upload(made.run, made.folder / "source.tar.gz", stored_code.ARTIFACT)
+    if ready.plan.image.spec.lock.is_file():  # else it was not built here
+        teller.upload(made.run, images.packed(ready.workspace, ready.plan.image), images.ARTIFACT)
+    teller.upload(made.run, made.folder / "run.json", pins.ARTIFACT)
 
 
 def _never_started(ready: Ready, made: _Made, problem: BaseException) -> None:

@@ -7,17 +7,31 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from trainer import images, projects
+from trainer.code import Commit
 from trainer.errors import BadInput
 from trainer.images import ImagePlan
 from trainer.parameters import Parameter, nearest
-from trainer.projects import Project
+from trainer.projects import EntryPoint, Project
 from trainer.workspace import SIZE, Workspace
 
 # data/NAME.manifest.json, which `trainer data snapshot` writes, is no data set.
 MANIFEST = ".manifest.json"
+
+
+Origin: TypeAlias = Literal["command line", "settings", "default"]
+"""Where a parameter's value comes from."""
+
+
+@dataclass(frozen=True)
+class Again:
+    """An earlier run that is made once more, and what the new one has of it instead of finding it out."""
+
+    run_id: str
+    commit: Commit | None
+    origins: Mapping[str, Origin]
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,7 @@ class RunRequest:
     base_image: str | None = None
     recorded_image: ImagePlan | None = None
     """Of a run that is taken up again, instead of one of the workspace."""
+    again: Again | None = None
 
 
 @dataclass(frozen=True)
@@ -75,8 +90,13 @@ class RunPlan:
     pids_limit: int
     read_only: bool
     tags: Mapping[str, str]
-    datasets: tuple[str, ...] = ()
-    """Names in data/ of what the run is given to learn from."""
+    data: Mapping[str, str] = field(default_factory=dict)
+    """By parameter, the names in data/ and the paths on this machine that the run is given."""
+    declared: EntryPoint = field(default_factory=lambda: EntryPoint("main", ""))
+    """The entry point as the MLproject has it."""
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """Of the parameters."""
+    again: Again | None = None
 
     def as_json(self) -> dict[str, object]:
         """The plan in JSON's types, the image by its tag and digests."""
@@ -89,6 +109,9 @@ class RunPlan:
             "requirements_digest": self.image.requirements_digest,
             "base_image": self.image.base_image,
         }
+        said["reproduces"] = self.again.run_id if self.again else None
+        for name in ("declared", "again"):
+            del said[name]
         return said
 
 
@@ -96,7 +119,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     """Check the request and work out the run. Raises `BadInput`; creates nothing."""
     project = request.project
     entry_point = project.entry_point(request.entry_point)
-    values = projects.check(project, entry_point, request.parameters)
+    values, origins = _values(workspace, project, entry_point, request)
     for parameter in entry_point.parameters:
         if parameter.dataset:
             _check_dataset(workspace, parameter, values[parameter.name])
@@ -138,18 +161,40 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         pids_limit=workspace.settings.pids_limit,
         read_only=workspace.settings.read_only if request.read_only is None else request.read_only,
         tags=dict(request.tags),
-        datasets=tuple(
-            dict.fromkeys(
-                values[parameter.name]
-                for parameter in entry_point.parameters
-                if parameter.dataset and "://" not in values[parameter.name]
-            )
-        ),
+        data={
+            parameter.name: values[parameter.name]
+            for parameter in entry_point.parameters
+            if parameter.type == "path" or (parameter.dataset and "://" not in values[parameter.name])
+        },
+        declared=entry_point,
+        origins=origins,
+        again=request.again,
     )
 
 
+def _values(
+    workspace: Workspace, project: Project, entry_point: EntryPoint, request: RunRequest
+) -> tuple[dict[str, str], dict[str, Origin]]:
+    """The parameters' values and their origins: what is said, else trainer.yaml's, else the default."""
+    given = projects.named(project, entry_point, request.parameters)
+    # Those of the entry point: the project's others may have parameters that this one has not.
+    settings = {
+        name: str(workspace.root / value) if parameter.type == "path" else value
+        for name, value in workspace.settings.parameters.get(project.name, {}).items()
+        if (parameter := entry_point.parameter(name)) and not request.again
+    }
+    values = projects.check(project, entry_point, {**settings, **given})
+    if request.again:
+        return values, dict(request.again.origins)
+    origins: dict[str, Origin] = {
+        name: "command line" if name in given else "settings" if name in settings else "default"
+        for name in values
+    }
+    return values, origins
+
+
 def _places(
-    workspace: Workspace, backend: str, entry_point: projects.EntryPoint, values: Mapping[str, str]
+    workspace: Workspace, backend: str, entry_point: EntryPoint, values: Mapping[str, str]
 ) -> tuple[tuple[Mount, ...], dict[str, str], str, str]:
     """Mounts, parameter values as the run sees them, and its folders for data and caches."""
     if backend == "local":

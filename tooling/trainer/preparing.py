@@ -9,6 +9,7 @@ from typing import Protocol
 from trainer import backends, reach, secrets, server, server_container
 from trainer.backends import Backend
 from trainer.datasets import recorded
+from trainer.datasets.recorded import Data
 from trainer.endpoint import Server, configured
 from trainer.plan import RunPlan, secret_values
 from trainer.secrets import Masker, Secrets
@@ -39,7 +40,7 @@ class Ready:
     masker: Masker
     secret_environment: Mapping[str, str] = field(repr=False)
     offline: bool = False
-    data_tags: Mapping[str, str] = field(default_factory=dict)
+    data: tuple[Data, ...] = ()
 
 
 def connect(workspace: Workspace, backend: Backend, known: Secrets, uri: str | None) -> tuple[Client, bool]:
@@ -103,7 +104,7 @@ def prepare(
         screen.step("Asking the tracking server as the run will")
         backend.reach(plan, image_id, client.server)
     # A run that goes on keeps what it recorded when it began.
-    data_tags = {} if earlier_image else recorded.tags(workspace, plan.datasets, screen.step)
+    data = () if earlier_image else recorded.take(workspace, plan.data, screen.step)
     return Ready(
         workspace,
         plan,
@@ -114,5 +115,5 @@ def prepare(
         Masker(known.masked(plan.secret_names)),
         secret_environment,
         offline,
-        data_tags,
+        data,
     )

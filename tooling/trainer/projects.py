@@ -183,12 +183,7 @@ def check(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -
 
     Raises `BadInput` for an unknown name (with the nearest), a missing value, or a value of the wrong type.
     """
-    # `batch-size` is `batch_size`, as on the command line.
-    names = {parameter.option.removeprefix("--"): parameter.name for parameter in entry_point.parameters}
-    for name in given:
-        if name.replace("_", "-") not in names:
-            raise unknown_parameter(project, entry_point, name)
-    given = {names[name.replace("_", "-")]: value for name, value in given.items()}
+    given = named(project, entry_point, given)
     values: dict[str, str] = {}
     for parameter in entry_point.parameters:
         value = given.get(parameter.name, parameter.default)
@@ -203,6 +198,18 @@ def check(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -
         check_value(parameter, value)
         values[parameter.name] = value
     return values
+
+
+def named(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -> dict[str, str]:
+    """The values by the names that are declared: `batch-size` is `batch_size`, as on the command line.
+
+    Raises `BadInput` for a name that is none, with the nearest.
+    """
+    names = {parameter.option.removeprefix("--"): parameter.name for parameter in entry_point.parameters}
+    for name in given:
+        if name.replace("_", "-") not in names:
+            raise unknown_parameter(project, entry_point, name)
+    return {names[name.replace("_", "-")]: value for name, value in given.items()}
 
 
 def unknown_parameter(

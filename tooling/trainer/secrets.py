@@ -225,6 +225,17 @@ class Masker:
             return value
         return self._pattern.sub(MASK, _bytes(value)).decode(errors="surrogateescape")
 
+    def tree(self, value: object) -> object:
+        """Lists and mappings with every text in them masked; keys stay."""
+        match value:
+            case str():
+                return self.text(value)
+            case Mapping():
+                return {key: self.tree(one) for key, one in value.items()}
+            case list() | tuple():
+                return [self.tree(one) for one in value]
+        return value
+
     def _undecided(self, text: bytes, start: int) -> int:
         """The first place from `start` on from which all of the rest is the beginning of a secret."""
         longest = len(self._values[0]) - 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import yaml
@@ -35,6 +36,8 @@ class Settings:
     """How many processes and threads a run's container may have: far above what training needs."""
     read_only: bool = False
     """Whether runs can write nowhere but to /tmp, their own folder and the caches."""
+    parameters: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By project, values of its parameters in place of the defaults that its MLproject has."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def _read_settings(path: Path) -> Settings:
         raise BadInput(f"{path} is not valid YAML: {_where(problem)}", "Mend the line named above.") from None
     if not isinstance(said, dict):
         raise BadInput(f"{path} does not hold settings.", "Write one `name: value` a line.")
-    types: dict[str, type] = {"int": int, "bool": bool}
+    types: dict[str, type] = {"int": int, "bool": bool, "Mapping[str, Mapping[str, str]]": dict}
     expected = {field.name: types.get(str(field.type), str) for field in fields(Settings)}
     for name, value in said.items():
         if name not in expected:
@@ -111,6 +114,10 @@ def _read_settings(path: Path) -> Settings:
                 f"{path}: {name} is {value!r}, which is no {expected[name].__name__}.",
                 "Mend the value, or remove the line for the default.",
             )
+    parameters = {
+        str(project): _parameters(path, str(project), values)
+        for project, values in said.pop("parameters", {}).items()
+    }
     if not 0 < said.get("server_port", 1) < 65536:
         raise BadInput(f"{path}: server_port is {said['server_port']}.", "Give a number from 1 to 65535.")
     if not re.fullmatch(SIZE, said.get("shm_size", "2g")):
@@ -118,7 +125,16 @@ def _read_settings(path: Path) -> Settings:
     for name in ("disk_free_gb", "gpu_free_gb", "pids_limit"):
         if said.get(name, 1) < (name == "pids_limit"):
             raise BadInput(f"{path}: {name} is {said[name]}.", "Give a larger number.")
-    return Settings(**said)
+    return Settings(**said, parameters=parameters)
+
+
+def _parameters(path: Path, project: str, values: object) -> dict[str, str]:
+    if not isinstance(values, dict) or any(isinstance(value, dict | list) for value in values.values()):
+        raise BadInput(
+            f"{path}: the parameters of {project} are not understood.",
+            "Write `parameters: {PROJECT: {NAME: VALUE}}`.",
+        )
+    return {str(name): str(value) for name, value in values.items()}
 
 
 def _where(problem: Exception) -> str:

@@ -7,14 +7,16 @@ A started job does not depend on this process: it goes on when the launcher dies
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from trainer import delivery
+from trainer.build import ImageOrigin
 from trainer.endpoint import Network, Server
 from trainer.errors import BadInput, ImageError
+from trainer.hardware import Hardware
 from trainer.images import ImagePlan
 from trainer.parameters import nearest
 from trainer.plan import RunPlan
@@ -103,8 +105,17 @@ class Backend(Protocol):
     def prepare(self, image: ImagePlan, report: Callable[[str], None]) -> str:
         """See to it that the image is there and return its identity; `report` gets the build's lines."""
 
-    def recall(self, image: ImagePlan, image_id: str) -> None:
-        """Raise `ImageError` unless the image is here as `prepare` returned its identity once."""
+    def recall(self, image: ImagePlan, image_id: str, repo_digests: Sequence[str] = ()) -> None:
+        """Have the image as `prepare` returned its identity once, perhaps from a registry.
+
+        Raises `ImageError` where it is not to be had.
+        """
+
+    def origin(self, image_id: str) -> ImageOrigin:
+        """Where the image that `prepare` returned comes from."""
+
+    def hardware(self) -> Hardware:
+        """Of the machine that its jobs are executed on, with the GPUs that `preflight` found."""
 
     def has_checkpoints(self, plan: RunPlan, run_id: str) -> bool:
         """Whether a training of that run left something in checkpoints/RUN_ID of its cache."""

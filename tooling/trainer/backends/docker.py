@@ -11,17 +11,20 @@ import io
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 from urllib.parse import urlsplit
 
-from trainer import build, disk, engine, gpu, process, reach
+from trainer import build, disk, engine, gpu, hardware, process, reach
 from trainer.backends import CHECKPOINTS, End, Job, Launch, image_gone, read_result, shell_variables
+from trainer.build import ImageOrigin
 from trainer.container import device_requests, private_tar, run, start_failure
 from trainer.endpoint import CONTAINER_HOST, Network, Server
 from trainer.errors import BadInput, EngineError, GpuError, TrackingError
+from trainer.gpu import Card
+from trainer.hardware import Hardware
 from trainer.images import ImagePlan
 from trainer.plan import RunPlan, bytes_of, host_ids
 from trainer.server import Bridge
@@ -157,6 +160,7 @@ class DockerBackend:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._client: docker.DockerClient | None = None
+        self._cards: tuple[Card, ...] = ()
 
     @property
     def client(self) -> docker.DockerClient:
@@ -218,14 +222,34 @@ class DockerBackend:
         reach.check(self._workspace, self.client, image_id, seen,
                     network=network(server.network), environment=plan.environment)  # fmt: skip
 
-    def recall(self, image: ImagePlan, image_id: str) -> None:
+    def recall(self, image: ImagePlan, image_id: str, repo_digests: Sequence[str] = ()) -> None:
         """The image by its id; its tag is given back to it if it was lost or names another one now."""
         if build.image_id(self.client, image_id) is None:
-            raise image_gone(image)
+            for name in repo_digests:
+                process.capture(["docker", "pull", "--quiet", name])
+            if build.image_id(self.client, image_id) is None:
+                raise image_gone(image)
         if build.image_id(self.client, image.tag) != image_id:
             with engine.failures():
                 repository, _, tag = image.tag.partition(":")
                 self.client.api.tag(image_id, repository, tag)
+
+    def origin(self, image_id: str) -> ImageOrigin:
+        """As the engine knows it."""
+        return build.origin(self.client, image_id)
+
+    def hardware(self) -> Hardware:
+        """Of the engine's machine, which may be a virtual one."""
+        with engine.failures():
+            info = self.client.info()
+        here = hardware.this_machine(self._cards)
+        return replace(
+            here,
+            system=f"{str(info['OSType']).capitalize()}-{info['KernelVersion']}-{info['Architecture']}",
+            cpu="" if engine.is_remote(engine.endpoint()) else here.cpu,
+            cpus=info["NCPU"],
+            memory=info["MemTotal"],
+        )
 
     def has_checkpoints(self, plan: RunPlan, run_id: str) -> bool:
         """Looks into the cache's volume with a container of the run's image."""
@@ -247,7 +271,8 @@ class DockerBackend:
             )
         remembered = self._workspace.state / "gpu" / f"{plan.image.digest}.json"
         built = gpu.built_for(remembered, lambda: run(self.client, tag, gpu.BUILT_FOR).out)
-        gpu.check(tag, built, gpu.cards(seen.out), self._workspace.settings.gpu_free_gb)
+        self._cards = gpu.cards(seen.out)
+        gpu.check(tag, built, self._cards, self._workspace.settings.gpu_free_gb)
 
     def start(self, plan: RunPlan, launch: Launch) -> Job:
         """Create the container, put code and secrets into it, start it."""

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import shutil
 import signal
 import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from trainer import disk, gpu, images, locks, process
+from trainer import disk, gpu, hardware, locks, process
 from trainer.backends import CHECKPOINTS, End, Job, Launch, image_gone, read_result, shell_variables
+from trainer.build import ImageOrigin
 from trainer.endpoint import Server
 from trainer.errors import BadInput, ImageError
+from trainer.gpu import Card
+from trainer.hardware import Hardware
 from trainer.images import ImagePlan
 from trainer.plan import RunPlan
 from trainer.server import Bridge
@@ -94,6 +98,7 @@ class LocalBackend:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+        self._cards: tuple[Card, ...] = ()
 
     def connect(self) -> None:
         """This machine is always there."""
@@ -131,7 +136,7 @@ class LocalBackend:
         with locks.exclusive(place.with_suffix(".lock")):
             if not complete.exists():
                 shutil.rmtree(place, ignore_errors=True)
-                for command in environment_commands(self._workspace, image, place):
+                for command in environment_commands(image, place):
                     _install(command, report)
                 complete.touch()
         return place.name
@@ -139,11 +144,19 @@ class LocalBackend:
     def reach(self, plan: RunPlan, image_id: str, server: Server) -> None:
         """A process of this machine reaches what this one has reached."""
 
-    def recall(self, image: ImagePlan, image_id: str) -> None:
+    def recall(self, image: ImagePlan, image_id: str, repo_digests: Sequence[str] = ()) -> None:  # noqa: ARG002 (no registry has environments)
         """The environment by the name of its folder."""
         place = self._environment(image)
         if place.name != image_id or not (place / "trainer-complete").exists():
             raise image_gone(image)
+
+    def origin(self, image_id: str) -> ImageOrigin:
+        """The environment, on this Python."""
+        return ImageOrigin(image_id, (), f"Python {platform.python_version()}", "", "")
+
+    def hardware(self) -> Hardware:
+        """Of this machine."""
+        return hardware.this_machine(self._cards)
 
     def has_checkpoints(self, plan: RunPlan, run_id: str) -> bool:
         """Looks into the workspace's cache."""
@@ -161,12 +174,12 @@ class LocalBackend:
         asking = [str(place / "bin" / gpu.BUILT_FOR[0]), *gpu.BUILT_FOR[1:]]
         built = gpu.built_for(place.with_suffix(".gpu.json"), lambda: process.capture(asking) or "[]")
         chosen = _gpu_variables(plan.gpus).get("CUDA_VISIBLE_DEVICES")
-        found = [
+        self._cards = tuple(
             card
             for card in gpu.cards(process.capture(gpu.QUERY) or "")
             if chosen is None or card.index in chosen.split(",")
-        ]
-        gpu.check(plan.image.spec.name, built, found, self._workspace.settings.gpu_free_gb)
+        )
+        gpu.check(plan.image.spec.name, built, self._cards, self._workspace.settings.gpu_free_gb)
 
     def start(self, plan: RunPlan, launch: Launch) -> Job:
         """Unpack the code in the run's folder and start the command there."""
@@ -215,7 +228,7 @@ class LocalBackend:
         }
 
 
-def environment_commands(workspace: Workspace, image: ImagePlan, place: Path) -> list[list[str]]:
+def environment_commands(image: ImagePlan, place: Path) -> list[list[str]]:
     """How the environment is made: the image's own lock and trainkit, installed by uv."""
     from uv import find_uv_bin
 
@@ -224,7 +237,7 @@ def environment_commands(workspace: Workspace, image: ImagePlan, place: Path) ->
     return [
         [uv, "venv", "--python", sys.executable, str(place)],
         [*install, "--require-hashes", "-r", str(image.spec.lock)],
-        [*install, "--no-deps", str(images.trainkit(workspace))],
+        [*install, "--no-deps", str(image.spec.folder.parent / "trainkit")],
     ]
 
 

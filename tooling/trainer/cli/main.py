@@ -26,6 +26,7 @@ from trainer.cli.layers import layers
 from trainer.cli.logs import logs
 from trainer.cli.ps import ps
 from trainer.cli.reconcile import reconcile
+from trainer.cli.reproduce import reproduce
 from trainer.cli.resume import resume
 from trainer.cli.run import run
 from trainer.cli.runs import runs
@@ -55,7 +56,7 @@ def cli() -> None:
 
 for command in (run, build_image, images, data, layers, server, ui, doctor, reconcile, sync, completion):
     cli.add_command(command)
-for command in (ps, runs, show, compare, logs, attach, stop, resume, gc):  # runs that exist
+for command in (ps, runs, show, compare, reproduce, logs, attach, stop, resume, gc):  # runs that exist
     cli.add_command(command)
 
 
@@ -108,7 +109,7 @@ def explain(problem: BaseException) -> tuple[str, str, int]:
     return (
         f"Unexpected: {type(problem).__name__}: {problem}",
         "This is a bug in trainer. Please report it with the output of the same command with --debug.",
-        1,
+        TrainerError.exit_code,
     )
 
 

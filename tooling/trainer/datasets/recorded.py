@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.datasets import atomic, contents, index
@@ -18,23 +19,46 @@ from trainer.workspace import Workspace
 TAG = "trainer.dataset."
 
 
-def tags(workspace: Workspace, names: Iterable[str], step: Callable[[str], None]) -> dict[str, str]:
-    """`trainer.dataset.NAME` → the digest (64 hex digits) of each of them. Raises `BadInput`.
+@dataclass(frozen=True)
+class Data:
+    """What a run is given to learn from, or another file or folder that it is given."""
+
+    parameter: str
+    name: str
+    """In data/, or a path."""
+    digest: str
+    """64 hex digits, see `Contents.digest`."""
+    files: int
+    bytes: int
+
+    @property
+    def is_dataset(self) -> bool:
+        """Whether it is in data/."""
+        return not Path(self.name).is_absolute()
+
+    @property
+    def tag(self) -> str:
+        """The tag that has its digest."""
+        return tag(self.name)
+
+
+def take(workspace: Workspace, named: Mapping[str, str], step: Callable[[str], None]) -> tuple[Data, ...]:
+    """Look at what parameters name: names in data/, or absolute paths. Raises `BadInput`.
 
     `step` is told how far it is.
     """
-    made = {}
-    for name in names:
-        step(f"Looking at the data set {name}")
+    made = []
+    for parameter, name in named.items():
+        step(f"Looking at {name}")
         root = workspace.data / name
 
         def report(_: str, done: int, total: int, name: str = name) -> None:
-            step(f"Reading the data set {name}: {done:,} of {total:,} files")
+            step(f"Reading {name}: {done:,} of {total:,} files")
 
         taken = contents.take(root, index.place(workspace, root), report)
         keep(workspace, taken)
-        made[tag(name)] = taken.digest
-    return made
+        made.append(Data(parameter, name, taken.digest, len(taken.files), taken.bytes))
+    return tuple(made)
 
 
 def tag(name: str) -> str:

@@ -1,0 +1,183 @@
+"""`trainer reproduce`: make a run once more, and compare the metrics of both."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trainer.cli import figures, screen
+from trainer.cli.context import pass_workspace
+from trainer.cli.run_argument import run_argument
+from trainer.errors import NotReproduced
+from trainer.workspace import Workspace
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from trainer.agreement import Compared
+    from trainer.export import Export
+    from trainer.launch import Result
+    from trainer.reproduce import Reproduction
+
+_COLOURS = {"equal": "green", "within tolerance": "green", "differs": "red", "not compared": "dim"}
+
+
+@click.command(
+    short_help="Make a run once more and compare its metrics.",
+    epilog="Examples: trainer reproduce @last\n\ntrainer reproduce brave-hen-7 --tolerance 1% "
+    "--tolerance loss=0.05\n\ntrainer reproduce 3f4c --export brave-hen",
+)
+@run_argument()
+@click.option(
+    "--tolerance", "said_tolerances", multiple=True, metavar="[METRIC=]AMOUNT",
+    help="How much metrics may differ: 0.01, or 1% of the old value; for one metric or for all. [default: 0]",
+)  # fmt: skip
+@click.option(
+    "--export", "place", type=click.Path(path_type=Path), metavar="DIR",
+    help="Run nothing: write a folder with which anyone with Docker alone can make the run.",
+)  # fmt: skip
+@click.option("--with-data", is_flag=True, help="With --export: copy the run's data sets into it.")
+@click.option("--dry-run", is_flag=True, help="Say what would be run, and what is different; run nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; all else goes to stderr.")
+@pass_workspace
+def reproduce(
+    workspace: Workspace, said: str, said_tolerances: tuple[str, ...], place: Path | None, with_data: bool,
+    dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Make RUN once more, from what was recorded with it, and compare every final metric of both runs.
+
+    RUN is the beginning of a run's id, its name, @last or @best:METRIC. The new run gets the recorded code,
+    image, parameters and seed; its data must have the recorded digest. An image that is gone is built from
+    the recorded lock. What cannot be had is said before anything runs. The exit code is 0 where the metrics
+    agree and 1 where they do not; times and speeds are not compared.
+    """
+    from trainer import agreement, export, naming
+    from trainer import reproduce as use_case
+
+    record = naming.resolve(workspace, said)
+    with (
+        screen.Progress(sys.stderr.buffer if as_json else None) as progress,
+        use_case.fetched(workspace, record, progress.step) as stored,
+    ):
+        allowed = agreement.tolerances(said_tolerances, stored.run.metrics)
+        if place:
+            written = export.write(
+                workspace, stored, place, progress.step, with_data=with_data, dry_run=dry_run
+            )
+            progress.stop()
+            _print_export(written, as_json=as_json, dry_run=dry_run)
+            return
+        made = use_case.check(workspace, stored, progress.step)
+        if dry_run:
+            progress.stop()
+            _print_plan(made, as_json)
+            return
+        result = use_case.reproduce(workspace, made, progress)
+        compared = use_case.compare(stored, result, allowed)
+    _print_result(made, result, compared, as_json)
+    if result.error:
+        raise result.error
+    if not agreement.agree(compared):
+        names = ", ".join(one.row.name for one in compared if one.verdict == "differs")
+        raise NotReproduced(
+            f"The run {result.run.name} differs from {stored.run.name} in {names}.",
+            f"trainer compare {stored.run.id[:8]} {result.run.id[:8]} shows more; "
+            "--tolerance says how much is too much.",
+        )
+
+
+def _print_export(written: Export, *, as_json: bool, dry_run: bool) -> None:
+    if as_json:
+        screen.as_json({"path": written.place.absolute(), "missing": written.missing, "dry_run": dry_run})
+        return
+    click.echo(f"{'Would write' if dry_run else 'Written:'} {written.place}")
+    for one in written.missing:
+        click.echo(f"{screen.style('To be put there:', bold=True)} {written.place / one} (or --with-data)")
+    if not dry_run:
+        click.echo(f"{screen.style('Next:', bold=True)} {written.place / 'run.sh'}")
+
+
+def _print_plan(made: Reproduction, as_json: bool) -> None:
+    run, pinned = made.stored.run, made.stored.pins
+    said = {
+        "reproduces": run.id,
+        "run": run.name,
+        "project": pinned.project,
+        "command": " ".join(made.plan.command),
+        "image": made.plan.image.tag,
+        "image_is_here": made.has_image,
+        "data": {one.name: one.digest for one in pinned.data},
+        "code_digest": pinned.code_digest,
+        "remarks": list(made.remarks),
+    }
+    if as_json:
+        screen.as_json(said)
+        return
+    rows = [
+        ("run", f"{run.name} ({run.id[:8]}) of {pinned.project}"),
+        ("command", str(said["command"])),
+        (
+            "image",
+            f"{made.plan.image.tag}, {'here' if made.has_image else 'gone: to be built from its lock'}",
+        ),
+        ("code", figures.short(pinned.code_digest)),
+        *(("data", f"{one.name} {figures.short(one.digest)}, as it was") for one in pinned.data),
+        *(("remark", remark) for remark in made.remarks),
+    ]
+    screen.table(("What", "Would be made again"), [(what, figures.plain(text)) for what, text in rows])
+
+
+def _print_result(made: Reproduction, result: Result, compared: Sequence[Compared], as_json: bool) -> None:
+    from trainer import agreement
+
+    old = made.stored.run
+    agrees = result.error is None and agreement.agree(compared)
+    if as_json:
+        screen.as_json(
+            {
+                "run_id": result.run.id,
+                "name": result.run.name,
+                "reproduces": old.id,
+                "status": result.run.status,
+                "agrees": agrees,
+                "metrics": [
+                    {
+                        "name": one.row.name,
+                        "old": screen.finite(one.row.values[0]),
+                        "new": screen.finite(one.row.values[1]),
+                        "difference": screen.finite(one.row.differences[1]),
+                        "verdict": one.verdict,
+                    }
+                    for one in compared
+                ],
+                "url": result.run.url,
+                "remarks": list(made.remarks),
+                "error": result.error.message if result.error else None,
+            }
+        )
+        return
+    click.echo()
+    headings = ("Metric", figures.plain(old.name), figures.plain(result.run.name), "Difference", "")
+    screen.table(headings, [_row(one) for one in compared])
+    click.echo()
+    colour = "green" if agrees else "red"
+    word = "REPRODUCED" if agrees else "NOT REPRODUCED"
+    click.echo(f"{screen.style(word, fg=colour, bold=True)}  {result.run.name}")
+    if result.run.url:
+        click.echo(result.run.url)
+
+
+def _row(one: Compared) -> tuple[str | Text, ...]:
+    # Every digit: that is what is compared.
+    old, new = ("-" if value is None else repr(value) for value in one.row.values)
+    return (
+        figures.plain(one.row.name),
+        old,
+        new,
+        figures.difference(one.row.differences[1]) or "-",
+        screen.coloured(one.verdict, _COLOURS[one.verdict]),
+    )

@@ -1,0 +1,328 @@
+"""Making a run once more, from what was stored with it, and comparing the metrics of both.
+
+It gets the recorded code, image, parameters and data. What cannot be had is said, all of it at once, before
+anything runs; what is another machine or another trainer is a remark.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from trainer import (
+    agreement,
+    backends,
+    code,
+    images,
+    pins,
+    plan,
+    projects,
+    reconcile,
+    records,
+    secrets,
+    stored_code,
+)
+from trainer.agreement import Compared, Tolerances
+from trainer.backends import Backend
+from trainer.code import Commit
+from trainer.datasets import changes, contents, index, recorded
+from trainer.datasets.recorded import Data
+from trainer.errors import BadInput, CheckFailed, ImageError, TrackingError, TrainerError
+from trainer.images import ImagePlan
+from trainer.launch import Result, Screen, launch
+from trainer.pins import Pins
+from trainer.plan import Again, RunPlan, RunRequest
+from trainer.records import Record
+from trainer.secrets import MASK
+from trainer.tracking import Client, Run
+from trainer.tracking_failures import NotThere
+from trainer.workspace import Workspace
+
+VERDICT = "trainer.reproduced"
+_SHOWN = 3
+_UNEQUAL = "the last digits may differ."
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What was stored with a run, unpacked in a folder: `code/` and `trainer_images/`."""
+
+    client: Client
+    run: Run
+    pins: Pins
+    folder: Path
+
+    @property
+    def code(self) -> Path:
+        """The project's folder."""
+        return self.folder / "code"
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A run that can be made once more."""
+
+    stored: Stored
+    plan: RunPlan
+    has_image: bool
+    """Whether the recorded image is there; else it is built anew."""
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Findings:
+    """What cannot be had."""
+
+    obstacles: list[TrainerError] = field(default_factory=list)
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        try:
+            yield
+        except TrainerError as problem:
+            self.obstacles.append(problem)
+
+
+@contextmanager
+def fetched(workspace: Workspace, record: Record, step: Callable[[str], None]) -> Iterator[Stored]:
+    """Within: what was stored with the run lies in a folder. Raises `BadInput` where that is not enough."""
+    step("Looking at the run")
+    reconcile.settle_one(workspace, record.run_id)
+    if records.is_live(workspace, record.run_id):
+        raise BadInput(
+            f"The run {record.name or record.run_id} has not ended.",
+            f"Follow it to its end first: trainer attach {record.run_id[:8]}",
+        )
+    client = reconcile.client_of(workspace, record)
+    run = client.get_run(record.run_id)
+    if run.status in ("RUNNING", "SCHEDULED", "DELETED"):
+        raise BadInput(f"The run {run.name} is {run.status}.", "Only a run that has ended can be made again.")
+    try:
+        said = b"".join(client.download(run, pins.ARTIFACT))
+    except NotThere:
+        raise BadInput(
+            f"The run {run.name} has no artifact {pins.ARTIFACT}, which says what it was made of.",
+            "`trainer run` stores it, since version 0.2; other runs cannot be made again.",
+        ) from None
+    pinned = pins.read(said, run)
+    workspace.state.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="reproduce-", dir=workspace.state) as place:
+        stored = Stored(client, run, pinned, Path(place))
+        step("Fetching its code")
+        _unpack(stored, stored_code.ARTIFACT, stored.folder)
+        _unpack(stored, images.ARTIFACT, stored.folder / "trainer_images")
+        if code.pack(stored.code, Path(os.devnull), everything=True) != pinned.code_digest:
+            raise BadInput(
+                f"The code that is stored with the run {run.name} is not what it ran.",
+                f"Its artifact {stored_code.ARTIFACT} was replaced or damaged.",
+            )
+        yield stored
+
+
+def check(workspace: Workspace, stored: Stored, step: Callable[[str], None]) -> Reproduction:
+    """Look whether everything can be had. Raises the one obstacle, or `CheckFailed` with all of them."""
+    found, pinned = _Findings(), stored.pins
+    image = stored_image(workspace, stored)
+    for one in pinned.data:
+        step(f"Comparing {one.name} with what the run had")
+        with found.collected():
+            compare_data(workspace, one)
+    planned: RunPlan | None = None
+    with found.collected():
+        planned = _plan(workspace, stored, image)
+        known = secrets.load(workspace)
+        plan.secret_values(planned, {name: known.get(name) for name in planned.secret_names})
+    backend = backends.named(pinned.backend, workspace)
+    step(f"Connecting to the {pinned.backend} backend")
+    backend.connect()
+    has_image = False
+    with found.collected():
+        has_image = _recall(backend, image, pinned)
+        if planned and has_image:
+            backend.preflight(planned)
+    if found.obstacles or planned is None:
+        raise _refusal(stored.run, found.obstacles)
+    remarks = tuple(_differences(backend, pinned, has_image=has_image))
+    return Reproduction(stored, planned, has_image, remarks)
+
+
+def reproduce(workspace: Workspace, made: Reproduction, screen: Screen) -> Result:
+    """Run it, as a new run that points to the old one. Raises what `launch` raises."""
+    for remark in made.remarks:
+        screen.remark(remark)
+    stored = made.stored
+    if not made.has_image:
+        screen.remark(f"The image {stored.pins.image.tag} is gone; building it anew from the recorded lock.")
+        screen.step(f"Building the image {made.plan.image.tag}")
+        backend = backends.named(stored.pins.backend, workspace)
+        built = backend.prepare(made.plan.image, screen.detail)
+        if built != stored.pins.image.id:
+            screen.remark(_rebuilt(stored.pins, built, backend.origin(built).base_image_id))
+    uri, experiment = stored.client.server.uri, stored.run.experiment_id
+    return launch(workspace, made.plan, screen, tracking_uri=uri, experiment_id=experiment)
+
+
+def compare(stored: Stored, result: Result, allowed: Tolerances) -> tuple[Compared, ...]:
+    """The metrics of both runs; the new run gets the verdict as a tag."""
+    compared = agreement.judge(stored.run.metrics, result.run.metrics, allowed)
+    verdicts = {one.verdict for one in compared}
+    verdict = (
+        "no" if "differs" in verdicts else "within tolerance" if "within tolerance" in verdicts else "exactly"
+    )
+    with contextlib.suppress(TrackingError):
+        stored.client.set_tags(result.run.id, {VERDICT: verdict})
+    return compared
+
+
+def _unpack(stored: Stored, artifact: str, place: Path) -> None:
+    packed = stored.folder / "packed"
+    try:
+        with packed.open("wb") as written:
+            for piece in stored.client.download(stored.run, artifact):
+                written.write(piece)
+    except NotThere:
+        if artifact == images.ARTIFACT:  # an image that was not built from a lock of ours
+            return
+        raise BadInput(
+            f"The run {stored.run.name} has no artifact {artifact}.",
+            "It was removed, or the run never started.",
+        ) from None
+    try:
+        with tarfile.open(packed) as archive:
+            archive.extractall(place, filter="data")
+    except (tarfile.TarError, OSError, EOFError) as problem:
+        raise BadInput(
+            f"The artifact {artifact} of the run {stored.run.name} cannot be read: {problem}",
+            "It was damaged or replaced.",
+        ) from None
+
+
+def stored_image(workspace: Workspace, stored: Stored) -> ImagePlan:
+    """The image as its stored files describe it: it can be built from them."""
+    image = stored.pins.image
+    if not (stored.folder / "trainer_images" / image.name).is_dir():
+        return images.recorded(workspace, image.tag, image.digest, image.requirements_digest)
+    there = replace(workspace, root=stored.folder)
+    planned = images.plan(there, images.spec(there, image.name), image.base_image)
+    if planned.requirements_digest != image.requirements_digest:
+        raise BadInput(
+            f"The lock file that is stored with the run {stored.run.name} is not what its image had.",
+            f"Its artifact {images.ARTIFACT} was replaced or damaged.",
+        )
+    return planned
+
+
+def _plan(workspace: Workspace, stored: Stored, image: ImagePlan) -> RunPlan:
+    pinned = stored.pins
+    masked = [name for name, parameter in pinned.parameters.items() if MASK.decode() in parameter.value]
+    if masked:
+        raise BadInput(
+            f"The value of the parameter {masked[0]} held a secret, which was not recorded.",
+            "Start a new run with it: trainer run",
+        )
+    git = pinned.git
+    project = replace(projects.load(stored.code), name=pinned.project)
+    planned = plan.make(
+        workspace,
+        RunRequest(
+            project=project,
+            source=pinned.source,
+            entry_point=pinned.entry_point,
+            parameters={name: parameter.value for name, parameter in pinned.parameters.items()},
+            experiment=pinned.experiment,
+            run_name=f"{stored.run.name}-again",
+            backend=pinned.backend,
+            gpus=pinned.resources.gpus,
+            memory=pinned.resources.memory,
+            read_only=pinned.resources.read_only,
+            recorded_image=image,
+            again=Again(
+                stored.run.id,
+                Commit(git.commit, git.dirty, git.branch, git.remote) if git else None,
+                {name: parameter.origin for name, parameter in pinned.parameters.items()},
+            ),
+        ),
+    )
+    if planned.command != pinned.command.run:
+        raise BadInput(
+            f"The run's command cannot be made again from what it recorded: {' '.join(pinned.command.run)}",
+            "It was run by another trainer, or a secret was in it. Start a new run: trainer run",
+        )
+    resources = pinned.resources
+    return replace(planned, shared_memory=resources.shared_memory, pids_limit=resources.pids_limit)
+
+
+def compare_data(workspace: Workspace, had: Data) -> None:
+    """Raises `CheckFailed`, naming the files, where it is not what the run had."""
+    root = workspace.data / had.name
+    if not root.exists():
+        raise CheckFailed(
+            f"{had.name}, which the run had as --{had.parameter.replace('_', '-')}, is not there.",
+            f"Put it back as {root}.",
+        )
+    now = contents.take(root, index.place(workspace, root))
+    if now.digest == had.digest:
+        return
+    before = recorded.files(workspace, had.digest)
+    what = f"{had.files:,} files then, {len(now.files):,} now"
+    if before is not None:
+        lines = [f"{path} ({word})" for word, path in changes.between(before, now.files).lines()]
+        more = len(lines) - _SHOWN
+        what = ", ".join(lines[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+    raise CheckFailed(
+        f"{had.name} is not what the run had: {what}.",
+        f"Put it back as it was (digest {had.digest[:8]})"
+        + (f"; trainer data diff {had.name} {had.digest[:8]} lists all." if had.is_dataset else "."),
+    )
+
+
+def _recall(backend: Backend, image: ImagePlan, pinned: Pins) -> bool:
+    """Whether the image is here. Raises `ImageError` where it is not and cannot be built either."""
+    try:
+        backend.recall(image, pinned.image.id, pinned.image.repo_digests)
+    except ImageError:
+        if not image.spec.lock.is_file():
+            raise
+        return False
+    return True
+
+
+def _differences(backend: Backend, pinned: Pins, *, has_image: bool) -> Iterator[str]:
+    """What is not the same on this machine, and can change the last digits of a result."""
+    then, now = pinned.host, backend.hardware()
+    sides = [(then.processors, now.processors)]
+    if has_image:  # else nobody has asked for the GPUs yet
+        sides.append((", ".join(then.gpus), ", ".join(now.gpus)))
+    for before, after in sides:
+        if before != after:
+            yield f"The run had {before or 'no GPU'}, this machine has {after or 'no GPU'}: {_UNEQUAL}"
+    if pinned.trainer != version("trainer"):
+        yield f"The run was made by trainer {pinned.trainer}; this is {version('trainer')}."
+    for name, parameter in pinned.parameters.items():
+        if "://" in parameter.value:
+            yield f"What --{name.replace('_', '-')} names, {parameter.value}, cannot be verified."
+
+
+def _rebuilt(pinned: Pins, image_id: str, base_id: str) -> str:
+    why = (
+        f"its base {pinned.image.base_image} is another one now"
+        if base_id != pinned.image.base_image_id
+        else "its packages are the recorded ones, its files' times are not"
+    )
+    return f"Warning: the image was {pinned.image.id} and is {image_id} now: {why}."
+
+
+def _refusal(run: Run, obstacles: list[TrainerError]) -> TrainerError:
+    if len(obstacles) == 1:
+        return obstacles[0]
+    return CheckFailed(
+        f"The run {run.name} cannot be made again: " + " ".join(problem.message for problem in obstacles),
+        " ".join(problem.hint for problem in obstacles),
+    )
