@@ -53,6 +53,7 @@ def test_the_tags_of_a_run_pin_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "trainer.code_digest": "c0de",
         "trainer.gpus": "all",
         "trainer.memory": "8g",
+        "trainer.deterministic": "false",
         "trainer.dataset.skins": "ef" * 32,
     }
     assert tuple(shlex.split(tags["trainer.command"])) == plan.command

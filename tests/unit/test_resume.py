@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from trainer import code, images, plan, projects, records
-from trainer.workspace import Workspace
+from trainer import code, images, plan, projects, records, resume
+from trainer.tracking import Run
+from trainer.workspace import Workspace, find
 
 from unit.helpers import Done, HttpServer, Reply, put
 from unit.pictures import dataset
@@ -115,6 +116,40 @@ def test_without_a_checkpoint_it_begins_anew_only_if_told(
         "Hint:  Start it from the beginning, in the same run: --from-scratch\n",
     )
     assert "would go on from the beginning" in trainer("resume", "@last", "--dry-run", "--from-scratch").out
+
+
+@pytest.mark.parametrize(
+    ("tags", "seed", "deterministic"),
+    [({}, None, False), ({"trainer__seed": "5", "trainer__deterministic": "true"}, 5, True)],
+)
+def test_it_goes_on_with_the_seed_and_as_deterministic_as_it_began(
+    workspace: Workspace,
+    http_server: HttpServer,
+    offer: Offer,
+    tags: dict[str, str],
+    seed: int | None,
+    deterministic: bool,
+) -> None:
+    put(workspace.root / "trainer.yaml", f"deterministic: {str(not deterministic).lower()}\n")
+    offer(digest=_digest(workspace), **tags)
+    checkpoint(workspace)
+    with resume.prepared(find(workspace.root), record(http_server), Silent()) as ready:
+        assert (ready.plan.seed, ready.plan.deterministic) == (seed, deterministic)
+        assert ready.plan.environment.get("TRAINER_SEED") == ((tags and "5") or None)
+
+
+class Silent:
+    """A screen that shows nothing."""
+
+    def step(self, text: str) -> None: ...
+
+    def detail(self, line: str) -> None: ...
+
+    def started(self, run: Run) -> None: ...
+
+    def output(self, piece: bytes) -> None: ...
+
+    def remark(self, text: str) -> None: ...
 
 
 def _digest(workspace: Workspace) -> str:

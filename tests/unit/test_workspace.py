@@ -55,7 +55,7 @@ def test_settings_are_read(tmp_path: Path) -> None:
             "zzz: 1\n",
             "{path} has an unknown setting: zzz",
             "The settings are base_image, tracking_uri, server_port, gpu_free_gb, disk_free_gb, shm_size, "
-            "pids_limit, read_only, parameters.",
+            "pids_limit, read_only, deterministic, parameters.",
         ),
         (
             "server_port: many\n",

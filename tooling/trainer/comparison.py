@@ -32,6 +32,7 @@ _TAGS: Mapping[str, Mapping[str, str]] = {
         "backend": "trainer.backend",
         "gpus": "trainer.gpus",
         "memory": "trainer.memory",
+        "deterministic": "trainer.deterministic",
         "trainer": "trainer.version",
     },
 }

@@ -95,6 +95,8 @@ class Pins:
     experiment: str
     command: Command
     parameters: Mapping[str, Parameter]
+    seed: int | None
+    deterministic: bool
     environment: Mapping[str, str]
     secrets: tuple[str, ...]
     image: Image
@@ -125,6 +127,8 @@ def of(plan: RunPlan, origin: ImageOrigin, host: Hardware, data: tuple[Data, ...
             name: Parameter(value, types.get(name, "string"), plan.origins.get(name, "default"))
             for name, value in plan.parameters.items()
         },
+        seed=plan.seed,
+        deterministic=plan.deterministic,
         environment=plan.environment,
         secrets=plan.secret_names,
         image=Image(
@@ -166,7 +170,10 @@ def tags(pins: Pins) -> dict[str, str]:
         "trainer.code_digest": pins.code_digest,
         "trainer.gpus": pins.resources.gpus,
         "trainer.memory": pins.resources.memory or "unlimited",
+        "trainer.deterministic": str(pins.deterministic).lower(),
     }
+    if pins.seed is not None:
+        said["trainer.seed"] = str(pins.seed)
     if pins.git:
         said |= {
             "mlflow.source.git.commit": pins.git.commit,

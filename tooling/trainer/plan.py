@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from trainer import images, projects
+from trainer import determinism, images, projects
 from trainer.code import Commit
 from trainer.errors import BadInput
 from trainer.images import ImagePlan
@@ -52,6 +52,9 @@ class RunRequest:
     memory: str | None = None
     read_only: bool | None = None
     base_image: str | None = None
+    seed: int | None = None
+    """Of a project that declares a parameter `seed`: its value."""
+    deterministic: bool | None = None
     recorded_image: ImagePlan | None = None
     """Of a run that is taken up again, instead of one of the workspace."""
     again: Again | None = None
@@ -90,6 +93,8 @@ class RunPlan:
     pids_limit: int
     read_only: bool
     tags: Mapping[str, str]
+    seed: int | None = None
+    deterministic: bool = False
     data: Mapping[str, str] = field(default_factory=dict)
     """By parameter, the names in data/ and the paths on this machine that the run is given."""
     declared: EntryPoint = field(default_factory=lambda: EntryPoint("main", ""))
@@ -129,6 +134,9 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     gpus = _gpus(("all" if image.spec.gpu else "none") if request.gpus is None else request.gpus)
     mounts, seen, data, cache = _places(workspace, request.backend, entry_point, values)
     secret_names = tuple(name for name, value in project.environment if value is None)
+    settings = workspace.settings
+    deterministic = settings.deterministic if request.deterministic is None else request.deterministic
+    seed = determinism.seed_of(values, request.seed, deterministic=deterministic)
     return RunPlan(
         project=project.name,
         source=request.source,
@@ -141,6 +149,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         command=projects.command_line(entry_point, seen),
         parameters=values,
         environment={
+            **determinism.environment(seed, deterministic=deterministic),
             **{name: value for name, value in project.environment if value is not None},
             "TRAINER_DATA_DIR": data,
             "TRAINER_CACHE_DIR": cache,
@@ -157,10 +166,12 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         mounts=mounts,
         gpus=gpus,
         memory=_memory(request.memory),
-        shared_memory=workspace.settings.shm_size,
-        pids_limit=workspace.settings.pids_limit,
-        read_only=workspace.settings.read_only if request.read_only is None else request.read_only,
+        shared_memory=settings.shm_size,
+        pids_limit=settings.pids_limit,
+        read_only=settings.read_only if request.read_only is None else request.read_only,
         tags=dict(request.tags),
+        seed=seed,
+        deterministic=deterministic,
         data={
             parameter.name: values[parameter.name]
             for parameter in entry_point.parameters
@@ -176,7 +187,8 @@ def _values(
     workspace: Workspace, project: Project, entry_point: EntryPoint, request: RunRequest
 ) -> tuple[dict[str, str], dict[str, Origin]]:
     """The parameters' values and their origins: what is said, else trainer.yaml's, else the default."""
-    given = projects.named(project, entry_point, request.parameters)
+    seeded = determinism.with_seed(entry_point, request.parameters, request.seed)
+    given = projects.named(project, entry_point, seeded)
     # Those of the entry point: the project's others may have parameters that this one has not.
     settings = {
         name: str(workspace.root / value) if parameter.type == "path" else value

@@ -24,7 +24,7 @@ from trainer.launch import Result, launch
 from trainer.parameters import nearest
 
 # What --backend-config may say, and what MLflow itself puts beside it.
-OPTIONS = ("image", "gpus", "memory", "read_only", "base_image")
+OPTIONS = ("image", "gpus", "memory", "read_only", "base_image", "seed", "deterministic")
 _MLFLOWS_OWN = {
     utils.PROJECT_BUILD_IMAGE,
     utils.PROJECT_DOCKER_ARGS,
@@ -107,8 +107,10 @@ class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
                 image=options.get("image"),
                 gpus=options.get("gpus"),
                 memory=options.get("memory"),
-                read_only=_yes(options.get("read_only")),
+                read_only=_yes("read_only", options),
                 base_image=options.get("base_image"),
+                seed=_whole("seed", options),
+                deterministic=_yes("deterministic", options),
             )
             plan = plans.make(here, request)
             is_server = tracking_uri.startswith(("http://", "https://"))
@@ -140,10 +142,18 @@ class LocalProjectBackend(_Backend):
     name = "local"
 
 
-def _yes(said: str | None) -> bool | None:
+def _yes(name: str, options: Mapping[str, str]) -> bool | None:
+    said = options.get(name)
     if said not in (None, "True", "False"):
-        raise BadInput(f"--backend-config: read_only is {said}.", "Write true or false.")
+        raise BadInput(f"--backend-config: {name} is {said}.", "Write true or false.")
     return None if said is None else said == "True"
+
+
+def _whole(name: str, options: Mapping[str, str]) -> int | None:
+    said = options.get(name)
+    if said is not None and not said.isdecimal():
+        raise BadInput(f"--backend-config: {name} is {said}.", "Write a whole number.")
+    return None if said is None else int(said)
 
 
 def _options(said: Mapping[str, object] | str | None) -> dict[str, str]:

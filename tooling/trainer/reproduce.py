@@ -242,6 +242,8 @@ def _plan(workspace: Workspace, stored: Stored, image: ImagePlan) -> RunPlan:
             gpus=pinned.resources.gpus,
             memory=pinned.resources.memory,
             read_only=pinned.resources.read_only,
+            seed=pinned.seed,
+            deterministic=pinned.deterministic,
             recorded_image=image,
             again=Again(
                 stored.run.id,

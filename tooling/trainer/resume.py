@@ -142,6 +142,8 @@ def _request(workspace: Workspace, project: Project, run: Run) -> RunRequest:
         backend=tags["trainer.backend"],
         gpus=tags["trainer.gpus"],
         memory=None if tags["trainer.memory"] == "unlimited" else tags["trainer.memory"],
+        seed=int(tags["trainer.seed"]) if "trainer.seed" in tags else None,
+        deterministic=tags.get("trainer.deterministic") == "true",
         recorded_image=images.recorded(
             workspace,
             tags["trainer.image"],

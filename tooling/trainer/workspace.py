@@ -36,6 +36,8 @@ class Settings:
     """How many processes and threads a run's container may have: far above what training needs."""
     read_only: bool = False
     """Whether runs can write nowhere but to /tmp, their own folder and the caches."""
+    deterministic: bool = False
+    """Whether the frameworks take only what gives the same numbers twice, which can be slower."""
     parameters: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """By project, values of its parameters in place of the defaults that its MLproject has."""
 

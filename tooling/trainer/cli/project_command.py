@@ -7,7 +7,7 @@ import contextlib
 import click
 from click.shell_completion import CompletionItem
 
-from trainer import plan, projects, sources
+from trainer import determinism, plan, projects, sources
 from trainer.errors import BadInput, TrainerError
 from trainer.parameters import Parameter
 from trainer.projects import EntryPoint, Project
@@ -41,11 +41,16 @@ class ProjectCommand(click.Command):
             raise
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """The command's own options and the project's parameters."""
+        """The command's own options and the project's parameters.
+
+        An option of ours hides a parameter of that name; but a project's `seed` is what our --seed means.
+        """
         own = super().get_params(ctx)
-        taken = {name for parameter in own for name in parameter.opts}
         _, entry_point = ctx.meta.get(PROJECT, (None, None))
         parameters = entry_point.parameters if entry_point else ()
+        if entry_point and determinism.is_declared(entry_point):
+            own = [parameter for parameter in own if parameter.name != determinism.PARAMETER]
+        taken = {name for parameter in own for name in parameter.opts}
         return [*own, *(_option(parameter) for parameter in parameters if parameter.option not in taken)]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

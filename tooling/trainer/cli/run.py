@@ -80,6 +80,10 @@ def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) 
 @click.option("--memory", metavar="SIZE", help="Limit of the container's memory, such as 8g.")
 @click.option("--read-only/--no-read-only", default=None,
               help="Let the run write to /tmp, its folder and caches alone. [default: off]")  # fmt: skip
+@click.option("--seed", type=int, metavar="N",
+              help="Seed of the random numbers. [default: none; 0 with --deterministic]")  # fmt: skip
+@click.option("--deterministic/--no-deterministic", default=None,
+              help="Use only operations that give the same numbers twice. [default: off]")  # fmt: skip
 @click.option("--base-image", metavar="IMAGE", help="Base image, should the trainer image have to be built.")
 @click.option("--tracking-uri", metavar="URI", help="Tracking server. [default: the workspace's own]")
 @click.option("--offline", is_flag=True,
@@ -117,8 +121,10 @@ def run(
         image=_text(options["image"]),
         gpus=_text(options["gpus"]),
         memory=_text(options["memory"]),
-        read_only=options["read_only"] is True if options["read_only"] is not None else None,
+        read_only=_flag(options["read_only"]),
         base_image=_text(options["base_image"]),
+        seed=_number(options.get("seed")),  # not there where it is a parameter of the project
+        deterministic=_flag(options["deterministic"]),
     )
     plan = plans.make(workspace, request)
     if dry_run:
@@ -137,6 +143,14 @@ def run(
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def _flag(value: object) -> bool | None:
+    return None if value is None else value is True
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def _mapping(value: object) -> dict[str, str]:

@@ -86,6 +86,7 @@ def _origin(run: Run) -> dict[str, str]:
     commit = tags.get("mlflow.source.git.commit", "")
     limits = [f"gpus {tags['trainer.gpus']}"] if "trainer.gpus" in tags else []
     limits += [f"memory {tags['trainer.memory']}"] if "trainer.memory" in tags else []
+    limits += ["deterministic"] if tags.get("trainer.deterministic") == "true" else []
     said = {
         "image": tags.get("trainer.image", ""),
         "image id": figures.short(tags.get("trainer.image_id", "")),
