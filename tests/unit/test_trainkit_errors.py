@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -12,9 +13,13 @@ raise {}
 """
 
 
-def run(raised: str) -> subprocess.CompletedProcess[str]:
+def run(raised: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(raised)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", SCRIPT.format(raised)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **variables},
     )
 
 
@@ -28,6 +33,33 @@ def test_a_bug_keeps_its_traceback() -> None:
     done = run("ValueError('a bug')")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
+
+
+# As the frameworks say it; TensorFlow does so somewhere in its traceback of a graph.
+NOT_REPEATABLE = {
+    "put_ does not have a deterministic implementation, but you set 'torch.use_deterministic_algorithms(1)'. "
+    "You can turn off determinism just for this operation.":
+    "put_ does not have a deterministic implementation, but you set 'torch.use_deterministic_algorithms(1)'.",
+    "Graph execution error:\n\nDetected at node Sum\nA deterministic GPU implementation of Sum is not yet "
+    "available.\n\t [[{{node Sum}}]]":
+    "A deterministic GPU implementation of Sum is not yet available.",
+    "Random ops require a seed to be set when determinism is enabled. Please set a seed":
+    "Random ops require a seed to be set when determinism is enabled.",
+    "Determinism is not for this op": "Determinism is not for this op",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "shown"), NOT_REPEATABLE.items())
+def test_what_a_framework_cannot_repeat_is_two_lines_in_a_deterministic_run(said: str, shown: str) -> None:
+    raised = f"RuntimeError({said!r})"
+    done = run(raised, TRAINER_DETERMINISTIC="1")
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"Error: {shown}\nHint:  Do without that operation (another layer, loss or option), "
+        "or run it with --no-deterministic.\n"
+    )
+    assert "Traceback" in run(raised).stderr
+    assert "Traceback" in run("RuntimeError('a bug')", TRAINER_DETERMINISTIC="1").stderr
 
 
 @pytest.mark.parametrize(("asked", "seen"), [(None, 0), ("none", 0), ("all", 1), ("device=0", 1)])

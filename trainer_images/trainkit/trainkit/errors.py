@@ -1,5 +1,6 @@
 """What a user can mend: raised anywhere in trainkit, shown as two lines instead of a traceback."""
 
+import re
 import sys
 from types import TracebackType
 
@@ -14,13 +15,30 @@ class InputError(Exception):
 
 
 def show_input_errors() -> None:
-    """From now on an uncaught `InputError` ends the script with two lines on stderr and exit code 1."""
+    """From now on an uncaught `InputError` ends the script with two lines on stderr and exit code 1.
+
+    So does what a framework raises in a deterministic run at an operation that is not repeatable.
+    """
     previous = sys.excepthook
 
     def hook(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
-        if isinstance(problem, InputError):
-            print(f"Error: {problem.message}\nHint:  {problem.hint}", file=sys.stderr, flush=True)
+        known = problem if isinstance(problem, InputError) else _not_repeatable(problem)
+        if known:
+            print(f"Error: {known.message}\nHint:  {known.hint}", file=sys.stderr, flush=True)
         else:
             previous(kind, problem, trace)
 
     sys.excepthook = hook
+
+
+def _not_repeatable(problem: BaseException) -> InputError | None:
+    from trainkit.seeding import is_deterministic
+
+    # Each framework has words of its own, some in the midst of a graph's traceback; they share this one.
+    said = re.search(r"^.*?determinis.*?(?:\.(?=\s)|$)", str(problem), re.IGNORECASE | re.MULTILINE)
+    if not (said and is_deterministic()):
+        return None
+    return InputError(
+        said.group().strip(),
+        "Do without that operation (another layer, loss or option), or run it with --no-deterministic.",
+    )

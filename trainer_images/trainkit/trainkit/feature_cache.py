@@ -27,6 +27,7 @@ from trainkit import pixels
 from trainkit.architectures import BACKBONES, backbone
 from trainkit.image_data import ImageData, Part
 from trainkit.keras_training import Samples
+from trainkit.seeding import is_deterministic
 
 # Raise it when the same backbone would be given other numbers: it is part of the key.
 _PREPROCESSING = 1
@@ -92,6 +93,9 @@ def key(base: keras.Model, weights: str, data: ImageData) -> str:
         "keras": keras.__version__,
         "tensorflow": tf.__version__,
     }
+    if is_deterministic():
+        # What another run has left may have other last bits.
+        parts["deterministic"] = f"{len(os.sched_getaffinity(0))} threads"
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 

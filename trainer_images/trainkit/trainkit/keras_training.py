@@ -24,6 +24,7 @@ from trainkit.errors import InputError
 from trainkit.image_data import ImageData, Part
 from trainkit.image_folder import TRAIN
 from trainkit.keras_checkpoints import Epoch, History
+from trainkit.seeding import is_deterministic
 
 OPTIMIZERS = {
     "adam": keras.optimizers.Adam,
@@ -63,7 +64,8 @@ class Schedule:
 def setup(seed: int, mixed_precision: str = "no") -> None:
     """Seed everything, take the GPUs this run was given, set the precision; before any model is made.
 
-    What else decides the last bits of the results becomes tags of the active MLflow run. Raises `InputError`
+    In a deterministic run TensorFlow raises at an operation that does not give the same numbers twice. What
+    else decides the last bits of the results becomes tags of the active MLflow run. Raises `InputError`
     where TensorFlow does not see the GPUs that were asked for, and for mixed precision without a GPU.
     """
     gpus = tf.config.list_physical_devices("GPU")
@@ -80,6 +82,8 @@ def setup(seed: int, mixed_precision: str = "no") -> None:
         tf.config.experimental.set_memory_growth(gpu, True)
     keras.config.set_dtype_policy("mixed_float16" if mixed_precision == "yes" else "float32")
     keras.utils.set_random_seed(seed)
+    if is_deterministic():
+        tf.config.experimental.enable_op_determinism()
     mlflow.set_tags(
         {
             "tensorflow": tf.__version__,

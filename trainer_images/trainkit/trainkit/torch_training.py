@@ -15,7 +15,7 @@ from torch import Tensor
 
 from trainkit.accelerator import require_gpus
 from trainkit.errors import InputError
-from trainkit.seeding import seed_everything
+from trainkit.seeding import is_deterministic, seed_everything
 from trainkit.torch_data import Samples
 from trainkit.torch_model import CLASSIFICATION, Model
 
@@ -55,8 +55,9 @@ class Progress:
 def prepare(seed: int) -> torch.device:
     """Seed every generator, ask for repeatable algorithms, and say where to train.
 
-    That is the GPU where the run was given one ($TRAINER_GPUS), else the CPU. Raises `InputError` where
-    PyTorch does not see the GPU that the run was given.
+    That is the GPU where the run was given one ($TRAINER_GPUS), else the CPU. Of an operation that has no
+    repeatable algorithm PyTorch warns; in a deterministic run it raises. Raises `InputError` where PyTorch
+    does not see the GPU that the run was given.
     """
     require_gpus("PyTorch", torch.cuda.device_count())
     on_gpu = os.environ.get("TRAINER_GPUS", "none") != "none"
@@ -66,8 +67,8 @@ def prepare(seed: int) -> torch.device:
     torch.manual_seed(seed)
     # What cuBLAS needs to be repeatable; it is read when the first matrix is multiplied.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # The gradient of adaptive pooling has no repeatable form on GPUs: that is a warning, not an error.
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # The gradient of adaptive pooling has no repeatable form on GPUs, and most runs can do without.
+    torch.use_deterministic_algorithms(True, warn_only=not is_deterministic())
     torch.backends.cudnn.benchmark = False
     return torch.device("cuda" if on_gpu else "cpu")
 
