@@ -7,7 +7,12 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from trainer import locks, records
+from trainer import locks, pins, records
+from trainer.build import ImageOrigin
+from trainer.datasets.recorded import Data
+from trainer.hardware import Hardware
+from trainer.pins import Pins
+from trainer.plan import RunPlan
 from trainer.records import Record
 from trainer.workspace import Workspace
 
@@ -15,6 +20,15 @@ from unit.helpers import HttpServer, Reply, put
 
 API = "/api/2.0/mlflow"
 ID = "3f4c6bc04430469fb2cde66a128e00dd"
+
+
+ORIGIN = ImageOrigin("sha256:1234", ("x/small@sha256:56",), "debian:12", "sha256:78", "debian@sha256:9a")
+HOST = Hardware("Linux-6.1-x86_64", "AMD EPYC", 2, 1 << 34, ("H100, driver 580",))
+
+
+def pins_of(plan: RunPlan, *data: Data) -> Pins:
+    """What pins a run of the plan, on a machine and in an image that there are not."""
+    return pins.of(plan, ORIGIN, HOST, data, "c0de")
 
 
 def record(server: HttpServer, **changes: object) -> Record:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from trainer import pins, plan, projects
@@ -10,6 +11,7 @@ from trainer.plan import RunPlan, RunRequest
 from trainer.workspace import Workspace, find
 
 from unit.helpers import Done, fails, put
+from unit.run_helpers import pins_of
 
 Trainer = Callable[..., Done]
 HINTS = ("TRAINER_SEED", "PYTHONHASHSEED", "TRAINER_DETERMINISTIC", "CUBLAS_WORKSPACE_CONFIG")
@@ -54,7 +56,7 @@ def dry(trainer: Trainer, *arguments: str) -> dict[str, object]:
 def test_without_either_nothing_is_told_and_nothing_recorded_of_a_seed(workspace: Workspace) -> None:
     made = make(workspace, "demo")
     assert (made.seed, made.deterministic, told(made)) == (None, False, {})
-    tags = pins.tags(made, "c0de", "id")
+    tags = pins.tags(pins_of(made))
     assert "trainer.seed" not in tags
     assert tags["trainer.deterministic"] == "false"
 
@@ -69,7 +71,7 @@ def test_the_seed_that_a_project_declares_is_the_seed_of_the_run(
     assert (given["seed"], given["parameters"]) == (3, {"seed": "3"})
     assert given["command"] == ["python", "train.py", "3"]
     assert dry(trainer, "seeded", "-P", "seed=3") == given
-    tags = pins.tags(make(workspace, "seeded", seed=3), "c0de", "id")
+    tags = pins.tags(pins_of(make(workspace, "seeded", seed=3)))
     assert (tags["trainer.seed"], tags["trainer.deterministic"]) == ("3", "false")
 
 
@@ -116,7 +118,8 @@ def test_what_a_project_takes_for_a_seed_is_its_own_affair(
 ) -> None:
     seeded(kind, value)
     made = make(workspace, "seeded")
-    assert make(workspace, "seeded", seed=made.seed) == made  # as a run that is taken up again asks for it
+    again = make(workspace, "seeded", seed=made.seed)  # as a run that is taken up again asks for it
+    assert replace(again, origins=made.origins) == made
     assert (made.seed, made.environment.get("PYTHONHASHSEED")) == (seed, hash_seed)
 
 
@@ -137,7 +140,7 @@ def test_a_deterministic_run_is_told_so_and_always_has_a_seed(trainer: Trainer, 
         "TRAINER_DETERMINISTIC": "1",
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
     }
-    tags = pins.tags(made, "c0de", "id")
+    tags = pins.tags(pins_of(made))
     assert (tags["trainer.seed"], tags["trainer.deterministic"]) == ("4", "true")
 
 

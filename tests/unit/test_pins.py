@@ -10,11 +10,9 @@ import pytest
 from pydantic import TypeAdapter
 from support import REPOSITORY
 from trainer import pins
-from trainer.build import ImageOrigin
 from trainer.code import Commit
 from trainer.datasets.recorded import Data
 from trainer.errors import BadInput
-from trainer.hardware import Hardware
 from trainer.parameters import Parameter
 from trainer.pins import Pins
 from trainer.plan import Again, RunPlan
@@ -22,15 +20,14 @@ from trainer.projects import EntryPoint
 from trainer.tracking import Run
 
 from unit.helpers import fails, git, put, run_plan
+from unit.run_helpers import pins_of
 
 RUN = Run("r1", "7", "brave-hen", "FINISHED", "mlflow-artifacts:/7/r1/artifacts")
-ORIGIN = ImageOrigin("sha256:1234", ("x/small@sha256:56",), "debian:12", "sha256:78", "debian@sha256:9a")
-HOST = Hardware("Linux-6.1-x86_64", "AMD EPYC", 2, 1 << 34, ("H100, driver 580",))
 SKINS = Data("data", "skins", "ef" * 32, 5, 500)
 
 
 def of(plan: RunPlan) -> Pins:
-    return pins.of(plan, ORIGIN, HOST, (SKINS, Data("weights", "/w.h5", "01" * 32, 1, 9)), "c0de")
+    return pins_of(plan, SKINS, Data("weights", "/w.h5", "01" * 32, 1, 9))
 
 
 def test_the_tags_of_a_run_pin_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
