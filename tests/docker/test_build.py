@@ -109,3 +109,27 @@ def test_a_docker_without_buildx_says_how_to_get_it(small: Path, site: Site, tmp
     )
     assert done.code == 82
     assert done.err.splitlines()[-2] == "Error: docker has no buildx, which the images are built with."
+
+
+def test_an_image_of_ones_own_is_built_with_what_trainer_brings(
+    site: Site, client: docker.DockerClient, tmp_path: Path
+) -> None:
+    made = site.trainer("init", str(tmp_path / "lab"))
+    assert made.code == 0, made.err
+    own = tmp_path / "lab" / "trainer_images" / "test-own"
+    own.mkdir(parents=True)
+    (own / "image.yaml").write_text("{}")
+    (own / "requirements.txt").touch()
+    try:
+        built = site.trainer("--workspace", str(tmp_path / "lab"), "build-image", "test-own")
+        assert built.code == 0, built.err
+        tag = built.out.split()[0]
+        said = client.containers.run(
+            tag, ["python", "-c", "import trainkit; print('in', trainkit.__name__)"], remove=True
+        )
+        assert said == b"in trainkit\n"
+        assert list((tmp_path / "lab" / ".trainer").glob("context-*")) == []
+    finally:
+        for tag in [tag for image in client.images.list() for tag in image.tags]:
+            if tag.startswith("trainer/test-own:"):
+                client.images.remove(tag, force=True)

@@ -99,7 +99,7 @@ def test_outside_of_a_workspace(trainer: Trainer, tmp_path: Path, monkeypatch: p
     refused(
         trainer("run", "demo"),
         f"{tmp_path} is not in a workspace: neither it nor a folder above it has a trainer.yaml.",
-        "Go into your workspace, or name it: trainer --workspace DIR …",
+        "Go into your workspace, name it (trainer --workspace DIR …), or make one: trainer init",
     )
 
 

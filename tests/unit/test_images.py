@@ -75,6 +75,7 @@ def test_an_unknown_image(workspace: Workspace) -> None:
 
 def test_an_unknown_image_where_there_is_none(tmp_path: Path) -> None:
     put(tmp_path / "trainer.yaml")
+    put(tmp_path / "trainer_images" / "Dockerfile")
     folder = tmp_path / "trainer_images" / "x"
     with fails(
         BadInput,
@@ -193,11 +194,9 @@ def test_dockerignore_lets_through_what_the_digest_is_made_of_and_no_more() -> N
     lines = (own.images / ".dockerignore").read_text().splitlines()
     let_through = [line[1:] for line in lines if line.startswith("!")]
     assert [line for line in lines if not line.startswith(("#", "!"))] == ["*"]
-    digested = {
-        path.relative_to(own.images).as_posix()
-        for image in images.discover(own).values()
-        for path in images._inputs(own.images, image)
-    } - {"Dockerfile"}  # BuildKit reads it whatever is ignored
+    digested = {name for image in images.discover(own).values() for name, _ in images._inputs(own, image)} - {
+        "Dockerfile"
+    }  # BuildKit reads it whatever is ignored
     sent = {
         path.relative_to(own.images).as_posix()
         for pattern in let_through
@@ -291,3 +290,47 @@ def test_the_digest_is_the_specs_too(workspace: Workspace, change: Callable[[Ima
     spec = images.spec(workspace, "small")
     changed = change(spec)
     assert images.plan(workspace, changed).digest != images.plan(workspace, spec).digest
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Workspace:
+    """A workspace that has no images of its own yet."""
+    put(tmp_path / "trainer.yaml")
+    return find(tmp_path)
+
+
+def test_a_workspace_has_the_images_that_trainer_brings(bare: Workspace) -> None:
+    ours = find(REPOSITORY)
+    assert images.discover(bare).keys() == images.discover(ours).keys()
+    assert planned(bare, "tensorflow") == planned(ours, "tensorflow")
+
+
+def test_an_own_image_is_added_to_them_and_one_of_the_same_name_is_taken_instead(bare: Workspace) -> None:
+    declare(bare, "own", "inherits: sklearn")
+    declare(bare, "tensorflow", "description: Mine")
+    found = images.discover(bare)
+    assert list(found) == sorted(found)
+    assert {"own", "sklearn"} < found.keys()
+    assert found["tensorflow"].folder == bare.images / "tensorflow"
+    made = planned(bare, "own")
+    assert made.base_image == planned(find(REPOSITORY), "sklearn").tag
+    assert made.digest != planned(bare, "tensorflow").digest
+
+
+def test_what_an_own_image_is_built_from_is_gathered(bare: Workspace, tmp_path: Path) -> None:
+    declare(bare, "own")
+    made = planned(bare, "own")
+    assert made.build_command()[-1] == str(bare.state / f"context-own-{made.digest[:12]}")
+    images.gather(made, tmp_path / "context")
+    sent = {path for path in (tmp_path / "context").rglob("*") if path.is_file()}
+    names = {path.relative_to(tmp_path / "context").as_posix() for path in sent}
+    assert {"Dockerfile", "uv.txt", "own/requirements.txt", "trainkit/pyproject.toml"} < names
+    assert "trainkit/trainkit/py.typed" in names
+    assert not any("smoke" in name or "sklearn" in name for name in names)
+    put(bare.images / "own" / "requirements.txt", "mlflow==4\n")
+    assert planned(bare, "own").digest != made.digest
+
+
+def test_a_workspace_with_a_dockerfile_of_its_own_has_no_others(bare: Workspace) -> None:
+    put(bare.images / "Dockerfile", "FROM scratch\n")
+    assert images.discover(bare) == {}

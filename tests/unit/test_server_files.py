@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support import REPOSITORY
 from trainer import server_files
 from trainer.errors import BadInput
 from trainer.server_files import Bundle
@@ -72,11 +73,17 @@ def test_any_change_makes_another_version(place: Workspace, change: Callable[[Pa
     assert server_files.pack(place).version != before
 
 
-def test_a_workspace_without_the_folder_is_told_where_to_get_it(place: Workspace) -> None:
+def test_a_workspace_without_the_folder_has_the_server_that_trainer_brings(place: Workspace) -> None:
     shutil.rmtree(place.root / "mlflow_tracking_server")
+    assert server_files.pack(place) == server_files.pack(find(REPOSITORY))
+
+
+def test_a_folder_without_its_dockerfile_is_not_taken_for_ours(place: Workspace) -> None:
+    dockerfile = place.root / "mlflow_tracking_server" / "Dockerfile"
+    dockerfile.unlink()
     with fails(
         BadInput,
-        f"{place.root / 'mlflow_tracking_server' / 'Dockerfile'} is not there.",
-        "Copy the folder mlflow_tracking_server of the trainer repository into the workspace.",
+        f"{dockerfile} is not there.",
+        "Put it back, or remove mlflow_tracking_server/ to have the server that trainer brings.",
     ):
         server_files.pack(place)

@@ -29,7 +29,7 @@ def test_outside_of_one(tmp_path: Path) -> None:
     with fails(
         BadInput,
         f"{tmp_path} is not in a workspace: neither it nor a folder above it has a trainer.yaml.",
-        "Go into your workspace, or name it: trainer --workspace DIR …",
+        "Go into your workspace, name it (trainer --workspace DIR …), or make one: trainer init",
     ):
         find(tmp_path)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from trainer import engine, locks, process
+from trainer import engine, images, locks, process
 from trainer.errors import EngineError, ImageError
 from trainer.images import BASE_DIGEST_LABEL, BASE_ID_LABEL, BASE_LABEL, ImagePlan
 from trainer.workspace import Workspace
@@ -198,12 +199,25 @@ def buildx_version() -> str:
     return told.strip()
 
 
+@contextlib.contextmanager
+def _inputs(image: Image) -> Iterator[None]:
+    """Within: all that the build sees lies where its command looks."""
+    if not isinstance(image, ImagePlan) or image.context is None:
+        yield
+        return
+    try:
+        images.gather(image, image.context)
+        yield
+    finally:
+        shutil.rmtree(image.context, ignore_errors=True)
+
+
 def _build(workspace: Workspace, image: Image, command: list[str], report: Callable[[str], None]) -> None:
     log = workspace.state / f"build-{image.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     last: deque[str] = deque(maxlen=_LINES_SHOWN)
     try:
-        with log.open("w") as written:
+        with log.open("w") as written, _inputs(image):
             for line in process.lines(command):
                 written.write(line + "\n")
                 last.append(line)

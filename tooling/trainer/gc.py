@@ -155,8 +155,7 @@ def _containers(workspace: Workspace) -> Iterator[Leftover]:
 def _images(workspace: Workspace, client: docker.DockerClient) -> Iterator[Leftover]:
     """Builds of this workspace's images from other inputs than today's, that no container has."""
     current = _current(workspace, client)
-    names = {f"{PREFIX}{name}" for name in images.discover(workspace)}
-    names |= {f"{PREFIX}{server_image.NAME}"} if server_image.is_declared(workspace) else set()
+    names = {f"{PREFIX}{name}" for name in (*images.discover(workspace), server_image.NAME)}
     used = {container.attrs["Image"] for container in client.containers.list(all=True, ignore_removed=True)}
     live = {record.image for record in records.live(workspace)}
     for image in client.images.list(filters={"label": DIGEST_LABEL}):
@@ -177,8 +176,6 @@ def _current(workspace: Workspace, client: docker.DockerClient) -> set[str]:
         for spec in images.discover(workspace).values()
         for base in bases
     }
-    if not server_image.is_declared(workspace):
-        return runs
     return runs | {server_image.plan(workspace, base).tag for base in bases}
 
 

@@ -1,5 +1,7 @@
 """Trainer images: what is declared under trainer_images/, and what identifies each of them.
 
+A workspace has those that trainer brings, and its own; an own one of the same name is taken instead.
+
 An image is a pure function of the shared Dockerfile, its own lock file, its image.yaml, trainkit and the
 base image's name. The digest of these is its identity: it is the image's tag and a label of it, so
 "up to date" is one look-up of a tag.
@@ -10,13 +12,15 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import tarfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
+from trainer import shipped
 from trainer.errors import BadInput
 from trainer.parameters import nearest
 from trainer.workspace import Workspace
@@ -68,6 +72,10 @@ class ImagePlan:
     digest: str
     requirements_digest: str
     parent: ImagePlan | None = None
+    context: Path | None = None
+    """Where `gather` puts what the build sees; None where all of that lies beside the image's folder."""
+    inputs: Mapping[str, Path] = field(default_factory=dict)
+    """The files that the build sees, by the names that it knows them as; of an image that cannot be built, none."""
 
     @property
     def name(self) -> str:
@@ -117,14 +125,25 @@ class ImagePlan:
             f"--label={BASE_LABEL}={self.base_image}",
             f"--tag={self.tag}",
             f"--tag={self.latest}",
-            str(self.spec.folder.parent),
+            str(self.context or self.spec.folder.parent),
         ]
 
 
+def shared(workspace: Workspace) -> Path:
+    """The folder of what every image is built with: the workspace's own if it has any of that, else ours."""
+    own = workspace.images
+    is_own = any((own / name).exists() for name in ("Dockerfile", "uv.txt", "trainkit"))
+    return own if is_own else shipped.place("trainer_images")
+
+
 def discover(workspace: Workspace) -> dict[str, ImageSpec]:
-    """Name → image, for every trainer_images/*/image.yaml. Raises `BadInput` for one not understood."""
-    files = sorted(workspace.images.glob(f"*/{IMAGE_FILE}"))
-    found = {path.parent.name: _read(path) for path in files}
+    """Name → image, for every */image.yaml of `shared` and of the workspace, whose own come first.
+
+    Raises `BadInput` for one not understood.
+    """
+    places = (shared(workspace), workspace.images)
+    files = {path.parent.name: path for place in places for path in place.glob(f"*/{IMAGE_FILE}")}
+    found = {name: _read(path) for name, path in sorted(files.items())}
     taken = dict.fromkeys(found, "an image's name")
     for name, image in found.items():
         for alias in image.aliases:
@@ -167,11 +186,39 @@ def plan(
         parent = plan(workspace, spec(workspace, image.inherits), base_image, (*heirs, image.name))
     base = parent.tag if parent else chosen_base(workspace, base_image, image.base_image)
     identity = hashlib.sha256(repr((image.name, base, image.apt)).encode())
-    for path in _inputs(workspace.images, image):
-        identity.update(f"\0{path.relative_to(workspace.images)}\0".encode())
+    inputs = dict(_inputs(workspace, image))
+    for name, path in inputs.items():
+        identity.update(f"\0{name}\0".encode())
         identity.update(path.read_bytes())
+    digest = identity.hexdigest()
     requirements = hashlib.sha256(image.lock.read_bytes()).hexdigest()
-    return ImagePlan(image, base, identity.hexdigest(), requirements, parent)
+    is_together = image.folder.parent == shared(workspace)
+    context = None if is_together else workspace.state / f"context-{image.name}-{digest[:12]}"
+    return ImagePlan(image, base, digest, requirements, parent, context, inputs)
+
+
+def gather(image: ImagePlan, context: Path) -> None:
+    """Copy what the build sees to `context`: engines up to 20.10 know no named contexts."""
+    for name, path in image.inputs.items():
+        place = context / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
+
+
+def packed(workspace: Workspace, image: ImagePlan) -> Path:
+    """An archive (tar.gz) of a folder of images with all that this one is built from; made once a digest."""
+    place = workspace.state / "images" / f"{image.digest}.tar.gz"
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = place.with_name(f"{place.name}.{os.getpid()}")
+        files: dict[str, Path] = {}
+        for one in image.line():
+            files |= {**one.inputs, f"{one.name}/{IMAGE_FILE}": one.spec.folder / IMAGE_FILE}
+        with tarfile.open(unfinished, "w:gz") as tar:
+            for name, path in files.items():
+                tar.add(path, name)
+        unfinished.replace(place)
+    return place
 
 
 def chosen_base(workspace: Workspace, base_image: str | None = None, own: str | None = None) -> str:
@@ -192,42 +239,22 @@ def locked_version(image: ImageSpec, package: str) -> str | None:
     return pinned.group(1) if pinned else None
 
 
-def build_files(image: ImagePlan) -> list[Path]:
-    """Every file that the image is built from, with its parents': enough to build it anew elsewhere."""
-    root = image.spec.folder.parent
-    files = (
-        path for one in image.line() for path in (one.spec.folder / IMAGE_FILE, *_inputs(root, one.spec))
-    )
-    return sorted(set(files))
-
-
-def packed(workspace: Workspace, image: ImagePlan) -> Path:
-    """An archive (tar.gz) of the build's files, as below trainer_images/; made once for each digest."""
-    place = workspace.state / "images" / f"{image.digest}.tar.gz"
-    if not place.exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = place.with_name(f"{place.name}.{os.getpid()}")
-        with tarfile.open(unfinished, "w:gz") as tar:
-            for path in build_files(image):
-                tar.add(path, path.relative_to(image.spec.folder.parent), recursive=False)
-        unfinished.replace(place)
-    return place
-
-
-def _inputs(root: Path, image: ImageSpec) -> Iterator[Path]:
-    """The files that the build can see: the same list as in trainer_images/.dockerignore."""
+def _inputs(workspace: Workspace, image: ImageSpec) -> Iterator[tuple[str, Path]]:
+    """What the build knows each file as, and where it is: the same list as in trainer_images/.dockerignore."""
     if not image.lock.is_file():
         raise BadInput(
             f"The image {image.name} has no {image.lock.name}.",
             f"uv pip compile --generate-hashes {image.folder}/requirements.in -o {image.lock}",
         )
-    yield image.lock
+    yield f"{image.name}/{image.lock.name}", image.lock
+    root = shared(workspace)
     for path in (root / "Dockerfile", root / "uv.txt", root / "trainkit" / "pyproject.toml"):
         if not path.is_file():
             raise BadInput(f"{path} is missing; every image is built with it.", "Restore it.")
-        yield path
+        yield path.relative_to(root).as_posix(), path
     package = root / "trainkit" / "trainkit"
-    yield from sorted([*package.glob("*.py"), *package.glob("py.typed")])
+    for path in sorted([*package.glob("*.py"), *package.glob("py.typed")]):
+        yield path.relative_to(root).as_posix(), path
 
 
 def _read(path: Path) -> ImageSpec:

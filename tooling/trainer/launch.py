@@ -233,7 +233,7 @@ def _start(ready: Ready, made: _Made, earlier: Earlier | None = None) -> Job:
 def _store_recipe(ready: Ready, made: _Made, teller: Client | Notebook) -> None:
     """What it takes to make the run once more."""
     teller.upload(made.run, made.folder / "source.tar.gz", stored_code.ARTIFACT)
-    if ready.plan.image.spec.lock.is_file():  # else it was not built here
+    if ready.plan.image.inputs:  # else it was not built here
         teller.upload(made.run, images.packed(ready.workspace, ready.plan.image), images.ARTIFACT)
     teller.upload(made.run, made.folder / "run.json", pins.ARTIFACT)
 

@@ -290,7 +290,7 @@ def _recall(backend: Backend, image: ImagePlan, pinned: Pins) -> bool:
     try:
         backend.recall(image, pinned.image.id, pinned.image.repo_digests)
     except ImageError:
-        if not image.spec.lock.is_file():
+        if not image.inputs:
             raise
         return False
     return True

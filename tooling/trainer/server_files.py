@@ -9,7 +9,7 @@ import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trainer import code
+from trainer import code, shipped
 from trainer.errors import BadInput
 from trainer.workspace import Workspace
 
@@ -34,16 +34,17 @@ class Bundle:
 
 
 def pack(workspace: Workspace, *needed: str) -> Bundle:
-    """Pack the workspace's mlflow_tracking_server/; what git ignores stays behind.
+    """Pack the workspace's mlflow_tracking_server/, or trainer's own where it has none.
 
-    Raises `BadInput` where the folder, or one of the files `needed` of it, is missing.
+    What git ignores stays behind. Raises `BadInput` where one of the files `needed` of it is missing.
     """
-    folder = workspace.root / FOLDER
+    own = workspace.root / FOLDER
+    folder = own if own.is_dir() else shipped.place(FOLDER)
     for name in ("Dockerfile", *needed):
         if not (folder / name).is_file():
             raise BadInput(
                 f"{folder / name} is not there.",
-                f"Copy the folder {FOLDER} of the trainer repository into the workspace.",
+                f"Put it back, or remove {FOLDER}/ to have the server that trainer brings.",
             )
     files = tuple(code.files(folder))
     archive = io.BytesIO()

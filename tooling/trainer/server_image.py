@@ -1,4 +1,4 @@
-"""The image of the tracking server, built from the workspace's mlflow_tracking_server/."""
+"""The image of the tracking server, built from mlflow_tracking_server/."""
 
 from __future__ import annotations
 
@@ -41,13 +41,8 @@ class ServerImage:
         ]  # fmt: skip
 
 
-def is_declared(workspace: Workspace) -> bool:
-    """Whether the workspace has what the image is built from."""
-    return (workspace.root / server_files.FOLDER / "Dockerfile").is_file()
-
-
 def plan(workspace: Workspace, base_image: str | None = None) -> ServerImage:
-    """What building it comes to; raises `BadInput` where the workspace has no mlflow_tracking_server/."""
+    """What building it comes to; raises `BadInput` where the folder lacks its Dockerfile."""
     packed = server_files.pack(workspace)
     base = images.chosen_base(workspace, base_image)
     digest = hashlib.sha256(f"{packed.version}\0{base}".encode()).hexdigest()

@@ -24,8 +24,11 @@ class Settings:
     """What trainer.yaml may say. Nothing here is a secret: the file is committed."""
 
     base_image: str = DEFAULT_BASE_IMAGE
+    """What trainer images are built on, where neither image.yaml nor TRAINER_BASE_IMAGE says otherwise."""
     tracking_uri: str | None = None
+    """The tracking server that runs report to, such as https://mlflow.example.com, instead of the own one."""
     server_port: int = 5000
+    """Where the workspace's own tracking server listens; the next free port if it is taken."""
     gpu_free_gb: int = 2
     """A GPU with less memory free than this is in use by somebody else: a run on it is refused."""
     disk_free_gb: int = 2
@@ -56,7 +59,7 @@ class Workspace:
 
     @property
     def images(self) -> Path:
-        """One folder per trainer image, beside the shared Dockerfile."""
+        """The workspace's own images, besides those that trainer brings (`images.shared`)."""
         return self.root / "trainer_images"
 
     @property
@@ -91,7 +94,7 @@ def find(start: Path | None = None) -> Workspace:
             return Workspace(folder, _read_settings(folder / SETTINGS_FILE))
     raise BadInput(
         f"{start} is not in a workspace: neither it nor a folder above it has a {SETTINGS_FILE}.",
-        "Go into your workspace, or name it: trainer --workspace DIR …",
+        "Go into your workspace, name it (trainer --workspace DIR …), or make one: trainer init",
     )
 
 

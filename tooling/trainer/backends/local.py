@@ -237,7 +237,7 @@ def environment_commands(image: ImagePlan, place: Path) -> list[list[str]]:
     return [
         [uv, "venv", "--python", sys.executable, str(place)],
         [*install, "--require-hashes", "-r", str(image.spec.lock)],
-        [*install, "--no-deps", str(image.spec.folder.parent / "trainkit")],
+        [*install, "--no-deps", str(image.inputs["trainkit/pyproject.toml"].parent)],
     ]
 
 

@@ -76,5 +76,4 @@ def next_steps(target: Path, *commands: str, train: bool = True) -> None:
             steps.append(shlex.join(["ln", "-s", str(target.resolve()), f"{find().data}/"]))
     elif train:
         steps.append(f"trainer run tensorflow --data {shlex.quote(argument)}")
-    for number, step in enumerate(steps):
-        click.echo(f"{screen.style('Next:', bold=True) if number == 0 else '     '} {step}")
+    screen.next_steps(steps)

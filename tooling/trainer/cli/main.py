@@ -22,6 +22,7 @@ from trainer.cli.data import data
 from trainer.cli.doctor import doctor
 from trainer.cli.gc import gc
 from trainer.cli.images import build_image, images
+from trainer.cli.init import init
 from trainer.cli.layers import layers
 from trainer.cli.logs import logs
 from trainer.cli.ps import ps
@@ -54,7 +55,20 @@ def cli() -> None:
     """Run training projects in the right container, tracked and reproducible."""
 
 
-for command in (run, build_image, images, data, layers, server, ui, doctor, reconcile, sync, completion):
+for command in (
+    init,
+    run,
+    build_image,
+    images,
+    data,
+    layers,
+    server,
+    ui,
+    doctor,
+    reconcile,
+    sync,
+    completion,
+):
     cli.add_command(command)
 for command in (ps, runs, show, compare, reproduce, logs, attach, stop, resume, gc):  # runs that exist
     cli.add_command(command)

@@ -190,6 +190,12 @@ def faint(text: str) -> Text:
     return coloured(text, "dim")
 
 
+def next_steps(commands: Iterable[str]) -> None:
+    """Print commands that a user may want now."""
+    for number, command in enumerate(commands):
+        click.echo(f"{style('Next:', bold=True) if number == 0 else '     '} {command}")
+
+
 def finite(value: T) -> T | str:
     """The value as JSON can say it: what is no number, or too large to be one, as a word."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,50 @@
+"""`trainer init`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from pathlib import Path
+
+import click
+
+from trainer.cli import screen
+
+
+@click.command(short_help="Make a workspace.", epilog="Example: trainer init my_models")
+@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--dry-run", is_flag=True, help="Say what would be made; make nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def init(folder: Path, dry_run: bool, as_json: bool) -> None:
+    """Make a workspace in DIR, or here: settings, folders for projects and data, and git.
+
+    What is there already stays as it is. Images, templates and the tracking server are those that trainer
+    brings; an image of your own is a folder in trainer_images/.
+    """
+    from trainer.process import interruptible
+    from trainer.scaffold import workspaces
+
+    planned = workspaces.plan(folder)
+    if not dry_run:
+        with interruptible():
+            workspaces.make(planned)
+    if as_json:
+        screen.as_json({"path": planned.root, "made": sorted(planned.files), "there": planned.there,
+                        "ignored": planned.ignore, "git": planned.begin_git, "dry_run": dry_run})  # fmt: skip
+        return
+    made = "would be made" if dry_run else "made"
+    status = dict.fromkeys(planned.there, "there already") | dict.fromkeys(planned.files, made)
+    if planned.ignore:
+        added = "to be added" if dry_run else "added"
+        status[".gitignore"] = f"there already; {added}: {', '.join(planned.ignore)}"
+    if planned.begin_git:
+        status[".git/"] = made
+    screen.table(("FILE", "STATUS"), sorted(status.items()))
+    click.echo(f"{'Would be a' if dry_run else 'A'} workspace: {planned.root}")
+    if shutil.which("git") is None:
+        click.echo("git is not installed: runs will not record which commit they come from.", err=True)
+    if not dry_run:
+        is_here = planned.root == Path.cwd()
+        going = [] if is_here else [f"cd {shlex.quote(os.path.relpath(planned.root))}"]
+        screen.next_steps([*going, "trainer new mine --template tensorflow", "trainer run mine"])

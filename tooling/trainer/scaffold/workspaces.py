@@ -1,0 +1,91 @@
+"""A new workspace: its folders and files, planned first; what is there already stays as it is."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer import process, shipped
+from trainer.datasets import atomic
+from trainer.errors import BadInput
+from trainer.scaffold import settings_file
+from trainer.workspace import SETTINGS_FILE
+
+_SHIPPED = (".gitignore", "secrets.env.example", "data/.gitignore", "data/README.md")
+_FOLDERS = ("train_code", "data")
+# Without these lines in its .gitignore, git would commit secrets or what trainer keeps.
+IGNORED = ("secrets.env", ".trainer/", "mlruns/")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What making a workspace in `root` comes to."""
+
+    root: Path
+    files: Mapping[str, bytes]
+    """To be made: name → content."""
+    there: tuple[str, ...]
+    """Files that are there, and stay as they are."""
+    ignore: tuple[str, ...]
+    """Lines that are to be added to a .gitignore that is there."""
+    begin_git: bool
+
+
+def plan(root: Path) -> Plan:
+    """Look at what there is. Raises `BadInput` where a workspace cannot be made."""
+    root = root.resolve()
+    for place in (*reversed(root.parents), root, *(root / name for name in _FOLDERS)):
+        if place.exists() and not place.is_dir():
+            raise BadInput(
+                f"{place} is in the way: it is no folder.", "Move it away, or name another folder."
+            )
+    wanted = {SETTINGS_FILE: settings_file.text().encode()}
+    wanted |= {name: shipped.place(name).read_bytes() for name in _SHIPPED}
+    there = tuple(name for name in wanted if (root / name).exists() or (root / name).is_symlink())
+    return Plan(
+        root=root,
+        files={name: content for name, content in wanted.items() if name not in there},
+        there=there,
+        ignore=_not_ignored(root / ".gitignore"),
+        begin_git=shutil.which("git") is not None and not _is_in_git(root),
+    )
+
+
+def make(planned: Plan) -> None:
+    """Make what is planned; raises `BadInput` where the folder cannot be written to."""
+    try:
+        # First of all: no moment has a secrets file that git would commit.
+        for name in (*_FOLDERS, "."):
+            (planned.root / name).mkdir(parents=True, exist_ok=True)
+        for name, content in sorted(planned.files.items()):
+            path = planned.root / name
+            atomic.beside(path).write_bytes(content)
+            atomic.rename(atomic.beside(path), path)
+        if planned.ignore:
+            _ignore(planned.root / ".gitignore", planned.ignore)
+    except PermissionError as problem:
+        raise BadInput(
+            f"{problem.filename} cannot be written: {problem.strerror}.", "Name a folder of yours."
+        ) from None
+    if planned.begin_git:
+        process.capture(["git", "init", "--quiet"], cwd=planned.root)
+
+
+def _not_ignored(path: Path) -> tuple[str, ...]:
+    if not path.exists():
+        return ()
+    lines = {line.strip().strip("/") for line in path.read_text(errors="replace").splitlines()}
+    return tuple(name for name in IGNORED if name.strip("/") not in lines)
+
+
+def _ignore(path: Path, names: tuple[str, ...]) -> None:
+    before = path.read_bytes()
+    gap = b"" if before.endswith(b"\n") or not before else b"\n"
+    atomic.write(path.resolve(), before + gap + "\n".join((*names, "")).encode())
+
+
+def _is_in_git(root: Path) -> bool:
+    place = next(place for place in (root, *root.parents) if place.is_dir())
+    return process.capture(["git", "rev-parse", "--is-inside-work-tree"], cwd=place) is not None
