@@ -281,7 +281,8 @@ def test_which_gpus_a_process_sees(
 
 def image(workspace: Workspace) -> ImagePlan:
     plan = run_plan(workspace.images).image
-    return replace(plan, spec=replace(plan.spec, folder=workspace.images / "small"))
+    inputs = {"trainkit/pyproject.toml": workspace.images / "trainkit" / "pyproject.toml"}
+    return replace(plan, spec=replace(plan.spec, folder=workspace.images / "small"), inputs=inputs)
 
 
 def test_how_an_environment_is_made(workspace: Workspace, tmp_path: Path) -> None:

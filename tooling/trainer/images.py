@@ -75,7 +75,7 @@ class ImagePlan:
     context: Path | None = None
     """Where `gather` puts what the build sees; None where all of that lies beside the image's folder."""
     inputs: Mapping[str, Path] = field(default_factory=dict)
-    """The files that the build sees, by the names that it knows them as; of an image that cannot be built, none."""
+    """The files that the build sees, by the names that it knows them as; none where it cannot be built."""
 
     @property
     def name(self) -> str:
@@ -240,7 +240,7 @@ def locked_version(image: ImageSpec, package: str) -> str | None:
 
 
 def _inputs(workspace: Workspace, image: ImageSpec) -> Iterator[tuple[str, Path]]:
-    """What the build knows each file as, and where it is: the same list as in trainer_images/.dockerignore."""
+    """Every file that the build sees, and what it knows it as; also in trainer_images/.dockerignore."""
     if not image.lock.is_file():
         raise BadInput(
             f"The image {image.name} has no {image.lock.name}.",

@@ -42,7 +42,7 @@ class Settings:
     deterministic: bool = False
     """Whether the frameworks take only what gives the same numbers twice, which can be slower."""
     parameters: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """By project, values of its parameters in place of the defaults that its MLproject has."""
+    """By project, values for its parameters instead of its MLproject's defaults: {sklearn: {seed: 3}}."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ _WIDTH = 110
 
 def text() -> str:
     """Made of `Settings` and what is written there below each field, so it has every setting."""
-    meanings = _meanings()
+    meanings, defaults = _meanings(), Settings()
     parts = [_HEAD]
     for setting in fields(Settings):
         meaning = textwrap.fill(
@@ -30,7 +30,8 @@ def text() -> str:
             subsequent_indent="# ",
             break_on_hyphens=False,
         )
-        default = "" if setting.default is None else yaml.safe_dump(setting.default).splitlines()[0]
+        value = getattr(defaults, setting.name)
+        default = "" if value is None else yaml.safe_dump(value).splitlines()[0]
         parts.append(f"{meaning}\n# {setting.name}: {default}".rstrip() + "\n")
     return "\n".join(parts)
 
