@@ -13,7 +13,8 @@ from trainer.backends import Launch, shell_variables
 from trainer.backends import docker as backend
 from trainer.endpoint import Server
 from trainer.errors import BadInput, EngineError, GpuError, RunLost, TrackingError
-from trainer.plan import Mount, RunPlan
+from trainer.mounts import Mount
+from trainer.plan import RunPlan
 from trainer.workspace import Workspace
 
 from unit.helpers import DEAD_ENGINE, fails, put, run_plan
@@ -70,6 +71,7 @@ def test_the_container_as_the_engine_is_asked_for_it(
     ]
     assert given == {
         "Image": "sha256:1234",
+        "Entrypoint": [""],
         "Cmd": [
             *["sh", "/trainer/start.sh", "/trainer/result", "/trainer/environment"],
             *["python", "train.py", "a b;$(c)"],

@@ -281,6 +281,7 @@ def test_which_gpus_a_process_sees(
 
 def image(workspace: Workspace) -> ImagePlan:
     plan = run_plan(workspace.images).image
+    assert isinstance(plan, ImagePlan)
     inputs = {"trainkit/pyproject.toml": workspace.images / "trainkit" / "pyproject.toml"}
     return replace(plan, spec=replace(plan.spec, folder=workspace.images / "small"), inputs=inputs)
 

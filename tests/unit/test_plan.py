@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from trainer import plan, projects
 from trainer.errors import BadInput
-from trainer.plan import Mount, RunPlan, RunRequest
+from trainer.foreign import ForeignImage
+from trainer.mounts import Mount
+from trainer.plan import RunPlan, RunRequest
 from trainer.workspace import Workspace, find
 
 from unit.helpers import fails, put, run_plan
@@ -208,7 +210,83 @@ def test_another_image_can_be_chosen_by_name_or_alias(workspace: Workspace) -> N
     put(workspace.images / "big" / "image.yaml", "{aliases: [gpu], gpu: true}")
     put(workspace.images / "big" / "requirements.txt", "mlflow==3.17.2\n")
     made = make(workspace, image="gpu")
-    assert made.image.spec.name == "big"
+    assert made.image.name == "big"
     assert (made.gpus, made.environment["TRAINER_GPUS"]) == ("all", "all")
     with fails(BadInput, "There is no trainer image bog.", "Did you mean big?"):
         make(workspace, image="bog")
+
+
+def load(workspace: Workspace, text: str) -> projects.Project:
+    put(workspace.root / "theirs" / "MLproject", text + "entry_points: {main: {command: a}}\n")
+    return projects.load(workspace.root / "theirs")
+
+
+def test_an_image_that_is_not_ours_is_taken_as_it_is_and_gets_no_cache(workspace: Workspace) -> None:
+    project = load(workspace, "docker_env: {image: python}\n")
+    made = plan.make(workspace, RunRequest(project, "theirs"))
+    assert made.image == ForeignImage("python")
+    assert (made.mounts, made.gpus) == ((), "none")
+    assert "TRAINER_CACHE_DIR" not in made.environment
+    assert "MPLCONFIGDIR" not in made.environment
+
+
+@pytest.mark.parametrize("name", ["python:3.11", "somebody/small", "localhost:5000/small"])
+def test_another_image_may_be_anybodys(workspace: Workspace, name: str) -> None:
+    assert make(workspace, image=name).image == ForeignImage(name)
+
+
+@pytest.mark.parametrize("name", ["small", "trainer/small", "trainer/small:latest", "tiny"])
+def test_a_trainer_image_is_one_however_it_is_named(workspace: Workspace, name: str) -> None:
+    put(workspace.images / "small" / "image.yaml", "aliases: [tiny]")
+    project = load(workspace, f"docker_env: {{image: {name}}}\n")
+    assert plan.make(workspace, RunRequest(project, "theirs")).image.tag.startswith("trainer/small:")
+
+
+def test_a_project_that_says_nothing_of_its_environment(workspace: Workspace) -> None:
+    project = load(workspace, "")
+    with fails(
+        BadInput,
+        "theirs names no environment, and there is no image sklearn to run it in.",
+        "Name an image: --image NAME",
+    ):
+        plan.make(workspace, RunRequest(project, "theirs"))
+    put(workspace.images / "sklearn" / "image.yaml")
+    put(workspace.images / "sklearn" / "requirements.txt")
+    assert plan.make(workspace, RunRequest(project, "theirs")).image.tag.startswith("trainer/sklearn:")
+    assert plan.make(workspace, RunRequest(project, "theirs", image="small")).image.name == "small"
+
+
+def test_the_projects_volumes_are_mounted_after_ours(workspace: Workspace) -> None:
+    workspace.data.mkdir()
+    project = load(workspace, 'docker_env: {image: trainer/small, volumes: ["$(pwd):/work:ro"]}\n')
+    cache, data, own = plan.make(workspace, RunRequest(project, "theirs")).mounts
+    assert (cache.target, data.target) == ("/cache", "/data")
+    assert own == Mount(str(project.folder), "/work")
+    with fails(
+        BadInput,
+        "docker_env.volumes need a container: the local backend mounts nothing.",
+        "Use the docker backend, or take them out of the MLproject.",
+    ):
+        plan.make(workspace, RunRequest(project, "theirs", backend="local"))
+
+
+def test_a_volume_of_the_projects_own_goes_before_the_workspaces_data(workspace: Workspace) -> None:
+    put(workspace.data / "digits" / "x")
+    project = load(workspace, 'docker_env: {image: trainer/small, volumes: ["$(pwd):/data"]}\n')
+    assert [mount.source for mount in plan.make(workspace, RunRequest(project, "theirs")).mounts][1:] == [
+        str(project.folder)
+    ]
+    put(
+        workspace.root / "theirs" / "MLproject",
+        'docker_env: {image: trainer/small, volumes: ["$(pwd):/data/mine"]}\n'
+        "entry_points: {main: {parameters: {set: {dataset: true}}, command: a}}\n",
+    )
+    with fails(
+        BadInput,
+        "The volume at /data/mine hides the data set of --set.",
+        "Mount it elsewhere, or give its place in a parameter of type string.",
+    ):
+        plan.make(
+            workspace,
+            RunRequest(projects.load(workspace.root / "theirs"), "theirs", parameters={"set": "digits"}),
+        )

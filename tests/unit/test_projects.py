@@ -64,7 +64,7 @@ def test_without_a_name_it_is_the_folders(tmp_path: Path) -> None:
 
 def test_a_folder_without_the_file(tmp_path: Path) -> None:
     hint = "Name a folder that has one; `trainer run --help` lists the projects of this workspace."
-    with fails(BadInput, f"{tmp_path} is no MLflow project: it has no file MLproject.", hint):
+    with fails(BadInput, f"{tmp_path} is no MLflow project: it has no file MLproject, and no script.", hint):
         load(tmp_path)
 
 
@@ -77,22 +77,51 @@ def test_a_folder_without_the_file(tmp_path: Path) -> None:
         ("", "{path} is empty.", "It needs `name`, `docker_env` and `entry_points`."),
         ("- a\n", "{path} is empty.", "It needs `name`, `docker_env` and `entry_points`."),
         (
-            "name: x\n",
+            "docker_env: {volumes: []}\n",
             "{path} names no image.",
             "Add `docker_env: {{image: trainer/NAME}}`; `trainer images` lists them.",
         ),
         (
             "docker_env: trainer/small\n",
             "{path}: docker_env is no mapping.",
-            "Write `docker_env:` and `name: value` lines below it.",
+            "Write `docker_env:` and `image: NAME` below it.",
         ),
         ("docker_env: {image: 3}\n", "{path} names no image.", None),
         (
-            "docker_env: {image: a, volumes: [b]}\n",
-            "{path}: docker_env.volumes is not supported.",
-            "Data in the workspace's data/ folder is mounted at /data without being asked.",
+            "docker_env: {image: a, volumes: b}\n",
+            "{path}: docker_env.volumes is not understood.",
+            'Write ["/on/the/host:/in/the/container"].',
         ),
-        (HEAD, "{path} has no entry points.", "Add `entry_points: {{main: {{command: …}}}}`."),
+        (
+            "docker_env: {image: a, volume: [b]}\n",
+            "{path}: docker_env has the unknown key volume.",
+            "Did you mean volumes?",
+        ),
+        (
+            "docker_env: {image: a, environment: [[MLFLOW_TRACKING_URI, b]]}\n",
+            "{path}: docker_env.environment has MLFLOW_TRACKING_URI, which a run gets from trainer.",
+            "Leave it out. The tracking server is chosen with --tracking-uri.",
+        ),
+        (
+            "docker_env: {image: a, environment: [HOME]}\n",
+            "{path}: docker_env.environment has HOME, which a run gets from trainer.",
+            None,
+        ),
+        (
+            "docker_env: {image: a}\npython_env: p.yaml\n",
+            "{path} has both docker_env and python_env.",
+            "A project has one environment.",
+        ),
+        (
+            "databricks_spark_job: {python_file: a.py}\n",
+            "{path} is a Databricks job, which trainer cannot run.",
+            "Run it with mlflow run.",
+        ),
+        (
+            "conda_env: conda.yml\n",
+            "{path}: conda_env names conda.yml, which is not there.",
+            "Add it, or correct conda_env.",
+        ),
         (HEAD + "entry_points: [main]\n", "{path}: entry_points is no mapping.", None),
         (
             HEAD + "entry_points: {main: python a.py}\n",
@@ -336,3 +365,83 @@ def test_a_path_is_beside_the_user_and_its_default_beside_the_project(
     assert check(project, main, {"x": "table.csv"}) == {"x": str(elsewhere / "table.csv")}
     with fails(BadInput, f"--x names {elsewhere / 'gone'}, which is not there."):
         check(project, main, {"x": "gone"})
+
+
+@pytest.mark.parametrize(("said", "kind"), [("str", "string"), ("integer", "int"), ("bool", "string")])
+def test_usual_words_for_a_type_are_taken(tmp_path: Path, said: str, kind: str) -> None:
+    project = read(tmp_path, with_parameter(f"{{type: {said}}}"))
+    assert project.entry_points[0].parameters[0].type == kind
+
+
+def test_the_files_name_may_be_written_with_other_capitals(tmp_path: Path) -> None:
+    put(tmp_path / "mlproject", "name: forest\n" + MAIN)
+    assert load(tmp_path).name == "forest"
+
+
+@pytest.mark.parametrize(
+    ("script", "command"),
+    [
+        ("train.py", ("python", "train.py", "--alpha", "0.5 $x", "--n_jobs", "2")),
+        ("steps/prepare it.sh", ("bash", "steps/prepare it.sh", "--alpha", "0.5 $x", "--n_jobs", "2")),
+        (
+            "fit.R",
+            (
+                "Rscript",
+                "-e",
+                "mlflow::mlflow_source('fit.R')",
+                "--args",
+                "--alpha",
+                "0.5 $x",
+                "--n_jobs",
+                "2",
+            ),
+        ),
+        ("odd{x}.py", ("python", "odd{x}.py", "--alpha", "0.5 $x", "--n_jobs", "2")),
+    ],
+)
+def test_a_script_is_an_entry_point_that_takes_any_parameter(
+    tmp_path: Path, script: str, command: tuple[str, ...]
+) -> None:
+    put(tmp_path / "forest" / "a.py")
+    put(tmp_path / "forest" / script)
+    project = load(tmp_path / "forest")
+    entry_point = project.entry_point(script)
+    values = check(project, entry_point, {"alpha": "0.5 $x", "n_jobs": "2"})
+    assert values == {"alpha": "0.5 $x", "n_jobs": "2"}
+    assert command_line(entry_point, values) == command
+    assert (project.name, project.image, project.entry_points) == ("forest", None, ())
+
+
+def test_a_folder_of_scripts_asks_for_one(tmp_path: Path) -> None:
+    put(tmp_path / "forest" / "train.py")
+    put(tmp_path / "secret.py")
+    project = load(tmp_path / "forest")
+    with fails(BadInput, "forest has no entry point main.", "Name a script of it with -e: train.py."):
+        project.entry_point("main")
+    with fails(BadInput, "forest has no entry point ../secret.py."):
+        project.entry_point("../secret.py")
+
+
+@pytest.mark.parametrize(
+    ("head", "files", "found"),
+    [
+        ("", ["conda.yaml"], "conda.yaml"),
+        ("", ["conda.yaml", "python_env.yaml"], "python_env.yaml"),
+        ("conda_env: my.yml\n", ["my.yml", "python_env.yaml"], "my.yml"),
+        ("python_env: my.yml\n", ["my.yml"], "my.yml"),
+        (HEAD, ["conda.yaml"], None),
+        ("", [], None),
+    ],
+)
+def test_the_environment_file_is_the_named_one_else_the_one_that_is_there(
+    tmp_path: Path, head: str, files: list[str], found: str | None
+) -> None:
+    for name in files:
+        put(tmp_path / name)
+    project = read(tmp_path, head + "entry_points: {main: {command: a}}\n")
+    assert project.environment_file == (tmp_path / found if found else None)
+
+
+def test_what_a_run_has_of_its_own_is_not_copied_from_the_host(tmp_path: Path) -> None:
+    project = read(tmp_path, MAIN.replace("small}", "small, environment: [MLFLOW_TRACKING_URI, TOKEN]}"))
+    assert project.environment == (("TOKEN", None),)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from trainer import container, engine
 from trainer.errors import EngineError
-from trainer.plan import Mount, cache_volume
+from trainer.mounts import Mount
+from trainer.plan import cache_volume
 from trainer.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, TypedDict
 from trainer import engine
 from trainer.errors import GpuError, RunLost
 from trainer.gpu import ON_PURPOSE
-from trainer.plan import Mount, host_ids
+from trainer.mounts import Mount
+from trainer.plan import host_ids
 from trainer.process import deferred_signals
 
 if TYPE_CHECKING:
     import docker
 
 
+# An image's own would be put before the command; an empty list would mean the image's own.
+NO_ENTRYPOINT = [""]
 NO_NETWORK: Mapping[str, object] = MappingProxyType({"network_mode": "none"})
 
 
@@ -65,6 +68,7 @@ def run(
                 container = client.containers.create(
                     image,
                     list(command),
+                    entrypoint=NO_ENTRYPOINT,
                     working_dir="/tmp",  # noqa: S108 (the container's own)
                     environment={**environment, "HOME": "/tmp", "MPLCONFIGDIR": "/tmp"},  # noqa: S108
                     user=f"{ids[0]}:{ids[1]}" if ids else None,

@@ -77,6 +77,9 @@ class ImagePlan:
     inputs: Mapping[str, Path] = field(default_factory=dict)
     """The files that the build sees, by the names that it knows them as; none where it cannot be built."""
 
+    has_trainkit = True
+    has_cache = True
+
     @property
     def name(self) -> str:
         """The image's name, as in `trainer build-image NAME`."""
@@ -91,6 +94,11 @@ class ImagePlan:
     def latest(self) -> str:
         """The tag that a bare `trainer/NAME` means to Docker and to MLflow."""
         return f"{PREFIX}{self.spec.name}:latest"
+
+    @property
+    def root_base(self) -> str:
+        """The base of the first image of its line."""
+        return next(self.line()).base_image
 
     def line(self) -> Iterator[ImagePlan]:
         """The image after those it inherits from: the order of building."""

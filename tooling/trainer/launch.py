@@ -16,6 +16,7 @@ from trainer import code, delivery, ending, images, pins, preparing, reconcile, 
 from trainer.backends import End, Job, Launch
 from trainer.delivery import Notebook, Undelivered
 from trainer.errors import Interrupted, TrackingError, TrainerError
+from trainer.images import ImagePlan
 from trainer.pins import Pins
 from trainer.plan import RunPlan, host_ids
 from trainer.preparing import Ready, Steps
@@ -190,7 +191,8 @@ def _start(ready: Ready, made: _Made, earlier: Earlier | None = None) -> Job:
         folder=made.folder,
         archive=made.folder / "source.tar.gz",
         environment={
-            "MLFLOW_TRACKING_URI": "spool+" + _seen_uri(ready),
+            # A stock MLflow, as in images that are not trainer's, does not know the scheme of the spool.
+            "MLFLOW_TRACKING_URI": ("spool+" if ready.plan.image.has_trainkit else "") + _seen_uri(ready),
             "MLFLOW_RUN_ID": made.run.id,
             "MLFLOW_EXPERIMENT_ID": made.run.experiment_id,
             **({"TRAINER_RESTARTS": str(earlier.restarts)} if earlier else {}),
@@ -233,8 +235,9 @@ def _start(ready: Ready, made: _Made, earlier: Earlier | None = None) -> Job:
 def _store_recipe(ready: Ready, made: _Made, teller: Client | Notebook) -> None:
     """What it takes to make the run once more."""
     teller.upload(made.run, made.folder / "source.tar.gz", stored_code.ARTIFACT)
-    if ready.plan.image.inputs:  # else it was not built here
-        teller.upload(made.run, images.packed(ready.workspace, ready.plan.image), images.ARTIFACT)
+    image = ready.plan.image
+    if isinstance(image, ImagePlan) and image.inputs:  # else it was not built here
+        teller.upload(made.run, images.packed(ready.workspace, image), images.ARTIFACT)
     teller.upload(made.run, made.folder / "run.json", pins.ARTIFACT)
 
 

@@ -138,7 +138,7 @@ def of(plan: RunPlan, origin: ImageOrigin, host: Hardware, data: tuple[Data, ...
             repo_digests=origin.repo_digests,
             digest=plan.image.digest,
             requirements_digest=plan.image.requirements_digest,
-            base_image=next(plan.image.line()).base_image or origin.base_image,
+            base_image=plan.image.root_base or origin.base_image,
             base_image_id=origin.base_image_id,
             base_image_digest=origin.base_image_digest,
         ),
@@ -164,14 +164,15 @@ def tags(pins: Pins) -> dict[str, str]:
         "trainer.backend": pins.backend,
         "trainer.command": shlex.join(pins.command.run),
         "trainer.image": pins.image.tag,
-        "trainer.image_digest": pins.image.digest,
         "trainer.image_id": pins.image.id,
-        "trainer.requirements_digest": pins.image.requirements_digest,
         "trainer.code_digest": pins.code_digest,
         "trainer.gpus": pins.resources.gpus,
         "trainer.memory": pins.resources.memory or "unlimited",
         "trainer.deterministic": str(pins.deterministic).lower(),
     }
+    if pins.image.digest:  # of one that somebody else built only the id is known
+        said["trainer.image_digest"] = pins.image.digest
+        said["trainer.requirements_digest"] = pins.image.requirements_digest
     if pins.seed is not None:
         said["trainer.seed"] = str(pins.seed)
     if pins.git:

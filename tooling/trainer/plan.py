@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from trainer import determinism, images, projects
+from trainer import determinism, docker_env, projects, run_image
 from trainer.code import Commit
 from trainer.errors import BadInput
 from trainer.images import ImagePlan
+from trainer.mounts import Mount
 from trainer.parameters import Parameter, nearest
 from trainer.projects import EntryPoint, Project
+from trainer.run_image import RunImage
 from trainer.workspace import SIZE, Workspace
 
 # data/NAME.manifest.json, which `trainer data snapshot` writes, is no data set.
@@ -55,19 +57,9 @@ class RunRequest:
     seed: int | None = None
     """Of a project that declares a parameter `seed`: its value."""
     deterministic: bool | None = None
-    recorded_image: ImagePlan | None = None
+    recorded_image: RunImage | None = None
     """Of a run that is taken up again, instead of one of the workspace."""
     again: Again | None = None
-
-
-@dataclass(frozen=True)
-class Mount:
-    """A host folder or file (`bind`) or a named volume, as the run sees it."""
-
-    source: str
-    target: str
-    read_only: bool = True
-    kind: Literal["bind", "volume"] = "bind"
 
 
 @dataclass(frozen=True)
@@ -81,7 +73,7 @@ class RunPlan:
     experiment: str
     run_name: str | None
     backend: str
-    image: ImagePlan
+    image: RunImage
     command: tuple[str, ...]
     parameters: Mapping[str, str]
     environment: Mapping[str, str]
@@ -108,7 +100,7 @@ class RunPlan:
         said = asdict(self)
         said["folder"] = str(self.folder)
         said["image"] = {
-            "name": self.image.spec.name,
+            "name": self.image.name,
             "tag": self.image.tag,
             "digest": self.image.digest,
             "requirements_digest": self.image.requirements_digest,
@@ -128,11 +120,11 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     for parameter in entry_point.parameters:
         if parameter.dataset:
             _check_dataset(workspace, parameter, values[parameter.name])
-    image = request.recorded_image or images.plan(
-        workspace, images.spec(workspace, request.image or project.image), request.base_image
-    )
-    gpus = _gpus(("all" if image.spec.gpu else "none") if request.gpus is None else request.gpus)
-    mounts, seen, data, cache = _places(workspace, request.backend, entry_point, values)
+    image = request.recorded_image or run_image.choose(workspace, project, request.image, request.base_image)
+    wants_gpus = isinstance(image, ImagePlan) and image.spec.gpu
+    gpus = _gpus(("all" if wants_gpus else "none") if request.gpus is None else request.gpus)
+    volumes = docker_env.mounts(project.name, project.folder, project.volumes)
+    mounts, seen, places = _places(workspace, request.backend, entry_point, values, volumes, image.has_cache)
     secret_names = tuple(name for name, value in project.environment if value is None)
     settings = workspace.settings
     deterministic = settings.deterministic if request.deterministic is None else request.deterministic
@@ -151,11 +143,9 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         environment={
             **determinism.environment(seed, deterministic=deterministic),
             **{name: value for name, value in project.environment if value is not None},
-            "TRAINER_DATA_DIR": data,
-            "TRAINER_CACHE_DIR": cache,
+            **places,
             # A script that was given GPUs and finds none has to say so.
             "TRAINER_GPUS": gpus,
-            "MPLCONFIGDIR": f"{cache}/matplotlib",
             # Inside a run there is no git, and MLflow would complain about that at every start.
             "GIT_PYTHON_REFRESH": "quiet",
             "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -206,23 +196,47 @@ def _values(
 
 
 def _places(
-    workspace: Workspace, backend: str, entry_point: EntryPoint, values: Mapping[str, str]
-) -> tuple[tuple[Mount, ...], dict[str, str], str, str]:
-    """Mounts, parameter values as the run sees them, and its folders for data and caches."""
+    workspace: Workspace,
+    backend: str,
+    entry_point: EntryPoint,
+    values: Mapping[str, str],
+    volumes: tuple[Mount, ...],
+    has_cache: bool,
+) -> tuple[tuple[Mount, ...], dict[str, str], dict[str, str]]:
+    """Mounts, parameter values as the run sees them, and the variables that name its folders."""
     if backend == "local":
-        return (), dict(values), str(workspace.data), str(workspace.state / "cache")
-    mounts = [Mount(cache_volume(), "/cache", read_only=False, kind="volume")]
-    if workspace.data.is_dir():
+        if volumes:
+            raise BadInput(
+                "docker_env.volumes need a container: the local backend mounts nothing.",
+                "Use the docker backend, or take them out of the MLproject.",
+            )
+        return (), dict(values), _folders(str(workspace.data), str(workspace.state / "cache"))
+    # The cache of an image that is not ours would be a folder of root's.
+    mounts = [Mount(cache_volume(), "/cache", read_only=False, kind="volume")] if has_cache else []
+    own_data = [
+        volume for volume in volumes if volume.target == "/data" or volume.target.startswith("/data/")
+    ]
+    if workspace.data.is_dir() and not own_data:
         mounts.append(Mount(str(workspace.data), "/data"))
     seen = dict(values)
     for parameter in entry_point.parameters:
         if parameter.dataset:
+            if own_data:
+                raise BadInput(
+                    f"The volume at {own_data[0].target} hides the data set of {parameter.option}.",
+                    "Mount it elsewhere, or give its place in a parameter of type string.",
+                )
             mounts += _linked_data(workspace.data / values[parameter.name])
         if parameter.type == "path":
             source = Path(values[parameter.name])
             seen[parameter.name] = f"/inputs/{parameter.name}/{source.name}"
             mounts.append(Mount(str(source), seen[parameter.name]))
-    return tuple(mounts), seen, "/data", "/cache"
+    return (*mounts, *volumes), seen, _folders("/data", "/cache" if has_cache else None)
+
+
+def _folders(data: str, cache: str | None) -> dict[str, str]:
+    where = {"TRAINER_DATA_DIR": data}
+    return where | {"TRAINER_CACHE_DIR": cache, "MPLCONFIGDIR": f"{cache}/matplotlib"} if cache else where
 
 
 def _check_dataset(workspace: Workspace, parameter: Parameter, value: str) -> None:

@@ -11,6 +11,7 @@ from trainer.backends import Backend
 from trainer.datasets import recorded
 from trainer.datasets.recorded import Data
 from trainer.endpoint import Server, configured
+from trainer.errors import BadInput
 from trainer.plan import RunPlan, secret_values
 from trainer.secrets import Masker, Secrets
 from trainer.tracking import Client
@@ -81,6 +82,11 @@ def prepare(
 
     Raises `TrainerError` for the first thing that would spoil the run; nothing of it exists then.
     """
+    if offline and not plan.image.has_trainkit:
+        raise BadInput(
+            f"--offline: {plan.image.tag} has no trainkit, which keeps what a run logs.",
+            "Run with a tracking server, or in a trainer image: --image NAME",
+        )
     known = secrets.load(workspace)
     secret_environment = secret_values(plan, {name: known.get(name) for name in plan.secret_names})
     backend = backends.named(plan.backend, workspace)

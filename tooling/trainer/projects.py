@@ -1,7 +1,9 @@
 """MLproject files: entry points, typed parameters, and the command they make.
 
-The format is MLflow's (docs: "MLflow Projects"). A parameter may also say `help`, `choices`, `minimum`,
-`maximum` and `dataset`; MLflow itself ignores these keys, so the same file still runs with `mlflow run`.
+The format is MLflow's (docs: "MLflow Projects"; what of it is honoured: docs/projects.md). A parameter may
+also say `help`, `choices`, `minimum`, `maximum` and `dataset`; MLflow itself ignores these keys, so the same
+file still runs with `mlflow run`. As there, a folder without an MLproject is a project too: its scripts are
+its entry points.
 """
 
 from __future__ import annotations
@@ -16,10 +18,21 @@ from typing import cast
 
 import yaml
 
+from trainer import docker_env
 from trainer.errors import BadInput
 from trainer.parameters import TYPES, Parameter, check_value, nearest
 
 PROJECT_FILE = "MLproject"
+# What a project says that it runs in: one of these, at most.
+_ENVIRONMENTS = ("docker_env", "python_env", "conda_env", "databricks_spark_job")
+_ENVIRONMENT_FILES = ("python_env.yaml", "conda.yaml")  # without being named, in MLflow's order
+_SCRIPTS = {
+    ".py": "python {}",
+    ".sh": "bash {}",
+    ".R": "Rscript -e \"mlflow::mlflow_source('{}')\" --args",
+}
+# MLflow takes any word for a type, and these are usual.
+_TYPE_NAMES = {"str": "string", "bool": "string", "boolean": "string", "integer": "int", "number": "float"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +42,8 @@ class EntryPoint:
     name: str
     command: str
     parameters: tuple[Parameter, ...] = ()
+    takes_any: bool = False
+    """Whether it gets parameters that nobody declared, as `--name value`: a script, run by its name."""
 
     def parameter(self, name: str) -> Parameter | None:
         """The declared parameter of that name, or None."""
@@ -37,65 +52,110 @@ class EntryPoint:
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with an MLproject file."""
+    """A folder with an MLproject file, or with scripts alone."""
 
     name: str
     folder: Path
-    image: str
+    image: str | None
+    """`docker_env.image`."""
     entry_points: tuple[EntryPoint, ...]
     environment: tuple[tuple[str, str | None], ...] = ()
     """Variables of `docker_env.environment`: with a value, or None for "take it from the host"."""
+    volumes: tuple[str, ...] = ()
+    """`docker_env.volumes`, as they are written."""
+    environment_file: Path | None = None
+    """What its image is built from, where it names none: a python_env.yaml or conda.yaml."""
 
     def entry_point(self, name: str) -> EntryPoint:
-        """Raises `BadInput` with the nearest name where there is none of that name."""
+        """A declared one, or a script of the folder. Raises `BadInput` with the nearest name."""
         for entry_point in self.entry_points:
             if entry_point.name == name:
                 return entry_point
+        if script := _script(self.folder, name):
+            return script
         names = [entry_point.name for entry_point in self.entry_points]
+        otherwise = "Its entry points are" if names else "Name a script of it with -e:"
         raise BadInput(
-            f"{self.name} has no entry point {name}.", nearest(name, names, "Its entry points are")
+            f"{self.name} has no entry point {name}.",
+            nearest(name, names or _scripts(self.folder), otherwise),
         )
 
 
 def load(folder: Path) -> Project:
-    """Read `folder`/MLproject. Raises `BadInput`, naming the file, for anything not understood."""
-    path = folder / PROJECT_FILE
+    """Read the project in `folder`. Raises `BadInput`, naming the file, for anything not understood."""
+    path = project_file(folder)
+    if path is None and not _scripts(folder):
+        raise BadInput(
+            f"{folder} is no MLflow project: it has no file {PROJECT_FILE}, and no script.",
+            "Name a folder that has one; `trainer run --help` lists the projects of this workspace.",
+        )
+    said = _read(path) if path else {}
+    path = path or folder / PROJECT_FILE
+    named = [key for key in _ENVIRONMENTS if said.get(key)]
+    if "databricks_spark_job" in named:
+        raise BadInput(f"{path} is a Databricks job, which trainer cannot run.", "Run it with mlflow run.")
+    if len(named) > 1:
+        raise BadInput(f"{path} has both {named[0]} and {named[1]}.", "A project has one environment.")
+    environment = docker_env.read(path, said["docker_env"]) if "docker_env" in named else None
+    return Project(
+        name=str(said.get("name") or folder.name),
+        folder=folder,
+        image=environment.image if environment else None,
+        entry_points=tuple(
+            _entry_point(path, str(name), body) for name, body in _mapping(path, said, "entry_points").items()
+        ),
+        environment=environment.environment if environment else (),
+        volumes=environment.volumes if environment else (),
+        environment_file=None if environment else _environment_file(path, said),
+    )
+
+
+def project_file(folder: Path) -> Path | None:
+    """The folder's MLproject; like MLflow, whatever letters of its name are capitals."""
+    if not folder.is_dir():
+        return None
+    return next((place for place in sorted(folder.iterdir()) if place.name.lower() == "mlproject"), None)
+
+
+def _read(path: Path) -> Mapping[object, object]:
     try:
         said = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise BadInput(
-            f"{folder} is no MLflow project: it has no file {PROJECT_FILE}.",
-            "Name a folder that has one; `trainer run --help` lists the projects of this workspace.",
-        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as problem:
         mark = getattr(problem, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise BadInput(f"{path}{where}: this is not valid YAML.", "Mend the line.") from None
     if not isinstance(said, dict):
         raise BadInput(f"{path} is empty.", "It needs `name`, `docker_env` and `entry_points`.")
-    docker_env = _mapping(path, said, "docker_env")
-    image = docker_env.get("image")
-    if not isinstance(image, str):
-        raise BadInput(
-            f"{path} names no image.", "Add `docker_env: {image: trainer/NAME}`; `trainer images` lists them."
-        )
-    if "volumes" in docker_env:
-        raise BadInput(
-            f"{path}: docker_env.volumes is not supported.",
-            "Data in the workspace's data/ folder is mounted at /data without being asked.",
-        )
-    entry_points = tuple(
-        _entry_point(path, str(name), body) for name, body in _mapping(path, said, "entry_points").items()
+    return said
+
+
+def _environment_file(path: Path, said: Mapping[object, object]) -> Path | None:
+    for key in ("python_env", "conda_env"):
+        if not said.get(key):
+            continue
+        place = path.parent / str(said[key])
+        if not place.is_file():
+            raise BadInput(
+                f"{path}: {key} names {said[key]}, which is not there.", f"Add it, or correct {key}."
+            )
+        return place
+    found = (path.parent / name for name in _ENVIRONMENT_FILES)
+    return next((place for place in found if place.is_file()), None)
+
+
+def _script(folder: Path, name: str) -> EntryPoint | None:
+    place = (folder / name).resolve()
+    command = _SCRIPTS.get(place.suffix)
+    if command is None or not place.is_file() or not place.is_relative_to(folder.resolve()):
+        return None
+    return EntryPoint(
+        name, command.format(shlex.quote(name).replace("{", "{{").replace("}", "}}")), takes_any=True
     )
-    if not entry_points:
-        raise BadInput(f"{path} has no entry points.", "Add `entry_points: {main: {command: …}}`.")
-    return Project(
-        name=str(said.get("name") or folder.name),
-        folder=folder,
-        image=image,
-        entry_points=entry_points,
-        environment=_environment(path, docker_env.get("environment") or []),
-    )
+
+
+def _scripts(folder: Path) -> list[str]:
+    places = folder.iterdir() if folder.is_dir() else ()
+    return sorted(place.name for place in places if place.suffix in _SCRIPTS and place.is_file())
 
 
 def _mapping(path: Path, said: Mapping[object, object], key: str) -> Mapping[object, object]:
@@ -128,9 +188,10 @@ def _parameter(path: Path, name: str, body: object) -> Parameter:
             f"{path}: the choices or bounds of parameter {name} are not understood.",
             "Write `choices: [a, b]`, `minimum: 0`, `maximum: 1`.",
         )
+    kind = str(said.get("type") or "string")
     parameter = Parameter(
         name=name,
-        type=str(said.get("type", "string")),
+        type=_TYPE_NAMES.get(kind, kind),
         default=None if said.get("default") is None else str(said["default"]),
         help=str(said.get("help", "")),
         choices=tuple(map(str, choices)),
@@ -155,35 +216,13 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _environment(path: Path, items: object) -> tuple[tuple[str, str | None], ...]:
-    """MLflow's two forms: `NAME` is copied from the host, `[NAME, value]` is set."""
-    variables: list[tuple[str, str | None]] = []
-    for item in items if isinstance(items, list) else [None]:
-        match item:
-            case str():
-                variables.append((item, None))
-            case [str(name), value]:
-                variables.append((name, str(value)))
-            case _:
-                raise BadInput(
-                    f"{path}: docker_env.environment is not understood.",
-                    'Write [NAME_TO_COPY, ["NAME", "value"]].',
-                )
-    for name, _ in variables:
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise BadInput(
-                f"{path}: {name!r} cannot be a variable's name.",
-                "Use letters, digits and underscores, a letter first.",
-            )
-    return tuple(variables)
-
-
 def check(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -> dict[str, str]:
     """The value of every declared parameter, in declared order: the given one, else the default.
 
     Raises `BadInput` for an unknown name (with the nearest), a missing value, or a value of the wrong type.
     """
     given = named(project, entry_point, given)
+    extra = {name: value for name, value in given.items() if entry_point.parameter(name) is None}
     values: dict[str, str] = {}
     for parameter in entry_point.parameters:
         value = given.get(parameter.name, parameter.default)
@@ -197,19 +236,19 @@ def check(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -
             value = str(((Path.cwd() if parameter.name in given else project.folder) / value).resolve())
         check_value(parameter, value)
         values[parameter.name] = value
-    return values
+    return values | extra
 
 
 def named(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -> dict[str, str]:
     """The values by the names that are declared: `batch-size` is `batch_size`, as on the command line.
 
-    Raises `BadInput` for a name that is none, with the nearest.
+    Raises `BadInput` for a name that is none, with the nearest, unless the entry point takes any.
     """
     names = {parameter.option.removeprefix("--"): parameter.name for parameter in entry_point.parameters}
     for name in given:
-        if name.replace("_", "-") not in names:
+        if name.replace("_", "-") not in names and not entry_point.takes_any:
             raise unknown_parameter(project, entry_point, name)
-    return {names[name.replace("_", "-")]: value for name, value in given.items()}
+    return {names.get(name.replace("_", "-"), name): value for name, value in given.items()}
 
 
 def unknown_parameter(
@@ -218,6 +257,9 @@ def unknown_parameter(
     """The error for a parameter that the entry point does not have; `also` are names it may have meant."""
     options = [*(parameter.option for parameter in entry_point.parameters), *also]
     option = "--" + name.lstrip("-").replace("_", "-")
+    if entry_point.takes_any:
+        hint = f"The script {entry_point.name} gets what it declares nowhere with -P {name.lstrip('-')}=VALUE"
+        return BadInput(f"{project.name} declares no parameter {option}.", hint)
     return BadInput(
         f"{project.name} has no parameter {option}.",
         nearest(option, options, "Its parameters are") if options else "It takes no parameters.",
@@ -226,7 +268,12 @@ def unknown_parameter(
 
 def command_line(entry_point: EntryPoint, values: Mapping[str, str]) -> tuple[str, ...]:
     """The argument vector. A value stays one argument whatever characters it has: no shell reads it."""
-    return tuple(word.format(**values) for word in split_command(None, entry_point))
+    declared = {parameter.name for parameter in entry_point.parameters}
+    extra = [(f"--{name}", value) for name, value in values.items() if name not in declared]
+    return (
+        *(word.format(**values) for word in split_command(None, entry_point)),
+        *(word for pair in extra for word in pair),
+    )
 
 
 def split_command(path: Path | None, entry_point: EntryPoint) -> list[str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from trainer import container, deadline, engine
 from trainer.endpoint import Server
+from trainer.errors import ImageError
 from trainer.plan import host_ids
 from trainer.tracking import PROBE, Client
 from trainer.tracking_failures import Cause, cause, no_answer, refusal
@@ -27,7 +28,12 @@ if TYPE_CHECKING:
 ANSWER_S = 9
 PROOF_S = 3600
 _SCRIPT = Path(__file__).parent / "backends" / "ask_server.py"
-_NO_CLIENT, _ALARM = 3, 128 + 14  # exit codes of the script
+# Images that are not trainer's may have no Python: then a run cannot use MLflow's client either.
+_ASK = (
+    "for python in python python3; do command -v $python >/dev/null 2>&1"
+    " && exec $python /tmp/ask_server.py /tmp/server.json; done; exit 3"
+)
+_NO_CLIENT, _NO_SHELL, _ALARM = 3, 127, 128 + 14  # exit codes
 _LISTEN = "Let it listen where containers reach it (--host 0.0.0.0), and let the firewall pass them."
 _HINTS: Mapping[Cause, str] = {
     "plain": "Write its address with http://",
@@ -82,12 +88,13 @@ def from_container(
 ) -> bool:  # fmt: skip
     """Ask the server, at the address that containers have for it, from a container of the image.
 
-    False if the image has nothing to ask with. Raises `TrackingError` within 10 s, `EngineError`.
+    False if the image has nothing to ask with. Raises `TrackingError` within 10 s, `EngineError`, and
+    `ImageError` for an image in which no run can be started.
     """
     done = container.run(
         client,
         image,
-        ["python", "/tmp/ask_server.py", "/tmp/server.json"],  # noqa: S108 (the container's own)
+        ["sh", "-c", _ASK],
         network=network,
         environment=environment,
         files=_files(server),
@@ -96,6 +103,11 @@ def from_container(
         said = json.loads(done.out)
     except ValueError:
         said = {}
+    if done.code == _NO_SHELL:
+        raise ImageError(
+            "The image has no sh, which trainer starts a run's command with.",
+            "Add one (busybox is enough), or run in another image: --image NAME",
+        )
     if done.code == _ALARM:
         said = {"kinds": ["Timeout"], "text": ""}
     if "kinds" in said:

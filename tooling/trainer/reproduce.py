@@ -26,6 +26,7 @@ from trainer import (
     projects,
     reconcile,
     records,
+    run_image,
     secrets,
     stored_code,
 )
@@ -40,6 +41,7 @@ from trainer.launch import Result, Screen, launch
 from trainer.pins import Pins
 from trainer.plan import Again, RunPlan, RunRequest
 from trainer.records import Record
+from trainer.run_image import RunImage
 from trainer.secrets import MASK
 from trainer.tracking import Client, Run
 from trainer.tracking_failures import NotThere
@@ -204,11 +206,11 @@ def _unpack(stored: Stored, artifact: str, place: Path) -> None:
         ) from None
 
 
-def stored_image(workspace: Workspace, stored: Stored) -> ImagePlan:
-    """The image as its stored files describe it: it can be built from them."""
+def stored_image(workspace: Workspace, stored: Stored) -> RunImage:
+    """The image as its stored files describe it, so that it can be built, if the run has any."""
     image = stored.pins.image
     if not (stored.folder / "trainer_images" / image.name).is_dir():
-        return images.recorded(workspace, image.tag, image.digest, image.requirements_digest)
+        return run_image.recorded(workspace, image.tag, image.digest, image.requirements_digest)
     there = replace(workspace, root=stored.folder)
     planned = images.plan(there, images.spec(there, image.name), image.base_image)
     if planned.requirements_digest != image.requirements_digest:
@@ -219,7 +221,7 @@ def stored_image(workspace: Workspace, stored: Stored) -> ImagePlan:
     return planned
 
 
-def _plan(workspace: Workspace, stored: Stored, image: ImagePlan) -> RunPlan:
+def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
     pinned = stored.pins
     masked = [name for name, parameter in pinned.parameters.items() if MASK.decode() in parameter.value]
     if masked:
@@ -285,12 +287,12 @@ def compare_data(workspace: Workspace, had: Data) -> None:
     )
 
 
-def _recall(backend: Backend, image: ImagePlan, pinned: Pins) -> bool:
+def _recall(backend: Backend, image: RunImage, pinned: Pins) -> bool:
     """Whether the image is here. Raises `ImageError` where it is not and cannot be built either."""
     try:
         backend.recall(image, pinned.image.id, pinned.image.repo_digests)
     except ImageError:
-        if not image.inputs:
+        if not isinstance(image, ImagePlan) or not image.inputs:
             raise
         return False
     return True

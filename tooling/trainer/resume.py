@@ -17,7 +17,7 @@ from pathlib import Path
 
 from trainkit import image_folder
 
-from trainer import backends, images, plan, projects, reconcile, records, secrets
+from trainer import backends, docker_env, plan, projects, reconcile, records, run_image, secrets
 from trainer.errors import BadInput
 from trainer.launch import Earlier, Result, Screen, launch
 from trainer.plan import RunPlan, RunRequest
@@ -71,6 +71,7 @@ def prepared(
         with tarfile.open(folder / "source.tar.gz") as archive:
             archive.extractall(folder, filter="data")
         project = replace(projects.load(folder / "code"), name=record.project)
+        _refuse_own_volumes(project, run)
         planned = plan.make(workspace, _request(workspace, project, run))
         _compare_command(workspace, planned, run)
         screen.step("Comparing the data set with the one that the run had")
@@ -116,6 +117,16 @@ def _refuse(run: Run) -> None:
         )
 
 
+def _refuse_own_volumes(project: Project, run: Run) -> None:
+    """What was mounted of the project's folder is not with its stored code."""
+    for volume in project.volumes:
+        if docker_env.is_of_the_folder(volume):
+            raise BadInput(
+                f"The run {run.name} had the volume {volume}, which was in its project's folder at the time.",
+                "Such a run cannot be resumed. Start a new one: trainer run",
+            )
+
+
 def _download(client: Client, run: Run, artifact: str, place: Path) -> None:
     try:
         with place.open("wb") as written:
@@ -132,23 +143,29 @@ def _request(workspace: Workspace, project: Project, run: Run) -> RunRequest:
     tags = run.tags
     entry_point = project.entry_point(tags["mlflow.project.entryPoint"])
     declared = {parameter.name for parameter in entry_point.parameters}
+    # The script may have logged others of its own.
+    parameters = {name: value for name, value in run.parameters.items() if name in declared}
+    if entry_point.takes_any:
+        extra = shlex.split(tags["trainer.command"])[len(projects.command_line(entry_point, {})) :]
+        parameters |= {
+            name.removeprefix("--"): value for name, value in zip(extra[::2], extra[1::2], strict=True)
+        }
     return RunRequest(
         project=project,
         source=tags["mlflow.source.name"],
         entry_point=entry_point.name,
-        # The script may have logged others of its own.
-        parameters={name: value for name, value in run.parameters.items() if name in declared},
+        parameters=parameters,
         run_name=run.name,
         backend=tags["trainer.backend"],
         gpus=tags["trainer.gpus"],
         memory=None if tags["trainer.memory"] == "unlimited" else tags["trainer.memory"],
         seed=int(tags["trainer.seed"]) if "trainer.seed" in tags else None,
         deterministic=tags.get("trainer.deterministic") == "true",
-        recorded_image=images.recorded(
+        recorded_image=run_image.recorded(
             workspace,
             tags["trainer.image"],
-            tags["trainer.image_digest"],
-            tags["trainer.requirements_digest"],
+            tags.get("trainer.image_digest", ""),
+            tags.get("trainer.requirements_digest", ""),
         ),
     )
 

@@ -71,7 +71,8 @@ def _fetch(workspace: Workspace, url: str, revision: str | None) -> Source:
     repository, _, subfolder = url.partition("#")
     plain, environment = _without_credentials(repository)
     home, lock = _new_home(workspace)
-    place = home / "clone"
+    # A project without a name of its own is called like its folder.
+    place = home / (re.sub(r"\.git$", "", plain.rstrip("/").rpartition("/")[2]) or "clone")
 
     def close() -> None:
         shutil.rmtree(home, ignore_errors=True)

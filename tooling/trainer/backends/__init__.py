@@ -17,9 +17,9 @@ from trainer.build import ImageOrigin
 from trainer.endpoint import Network, Server
 from trainer.errors import BadInput, ImageError
 from trainer.hardware import Hardware
-from trainer.images import ImagePlan
 from trainer.parameters import nearest
 from trainer.plan import RunPlan
+from trainer.run_image import RunImage
 from trainer.server import Bridge
 from trainer.workspace import Workspace
 
@@ -102,10 +102,10 @@ class Backend(Protocol):
     def reachable_uri(self, tracking: Server) -> str:
         """The address of a tracking server as a job has to write it."""
 
-    def prepare(self, image: ImagePlan, report: Callable[[str], None]) -> str:
+    def prepare(self, image: RunImage, report: Callable[[str], None]) -> str:
         """See to it that the image is there and return its identity; `report` gets the build's lines."""
 
-    def recall(self, image: ImagePlan, image_id: str, repo_digests: Sequence[str] = ()) -> None:
+    def recall(self, image: RunImage, image_id: str, repo_digests: Sequence[str] = ()) -> None:
         """Have the image as `prepare` returned its identity once, perhaps from a registry.
 
         Raises `ImageError` where it is not to be had.
@@ -146,7 +146,7 @@ def shell_variables(variables: Mapping[str, str]) -> str:
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
 
 
-def image_gone(image: ImagePlan) -> ImageError:
+def image_gone(image: RunImage) -> ImageError:
     """The image that a run was made in is not here, or was built anew since."""
     return ImageError(
         f"The image of the run, {image.tag}, is not here any more as it was.",

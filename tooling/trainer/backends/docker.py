@@ -17,16 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 from urllib.parse import urlsplit
 
-from trainer import build, disk, engine, gpu, hardware, process, reach
+from trainer import build, disk, engine, foreign, gpu, hardware, process, reach
 from trainer.backends import CHECKPOINTS, End, Job, Launch, image_gone, read_result, shell_variables
 from trainer.build import ImageOrigin
-from trainer.container import device_requests, private_tar, run, start_failure
+from trainer.container import NO_ENTRYPOINT, device_requests, private_tar, run, start_failure
 from trainer.endpoint import CONTAINER_HOST, Network, Server
 from trainer.errors import BadInput, EngineError, GpuError, TrackingError
+from trainer.foreign import ForeignImage
 from trainer.gpu import Card
 from trainer.hardware import Hardware
-from trainer.images import ImagePlan
 from trainer.plan import RunPlan, bytes_of, host_ids
+from trainer.run_image import RunImage
 from trainer.server import Bridge
 from trainer.workspace import Workspace
 
@@ -212,8 +213,10 @@ class DockerBackend:
                 )
         return seen
 
-    def prepare(self, image: ImagePlan, report: Callable[[str], None]) -> str:
-        """Build the image if it is missing or stale; returns the engine's id of it."""
+    def prepare(self, image: RunImage, report: Callable[[str], None]) -> str:
+        """Build the image if it is missing or stale, or pull it; returns the engine's id of it."""
+        if isinstance(image, ForeignImage):
+            return foreign.ensure(self.client, image, report)
         return build.ensure(self._workspace, self.client, image, report)[0]
 
     def reach(self, plan: RunPlan, image_id: str, server: Server) -> None:
@@ -222,13 +225,15 @@ class DockerBackend:
         reach.check(self._workspace, self.client, image_id, seen,
                     network=network(server.network), environment=plan.environment)  # fmt: skip
 
-    def recall(self, image: ImagePlan, image_id: str, repo_digests: Sequence[str] = ()) -> None:
-        """The image by its id; its tag is given back to it if it was lost or names another one now."""
+    def recall(self, image: RunImage, image_id: str, repo_digests: Sequence[str] = ()) -> None:
+        """The image by its id; its tag, if it is ours, is given back to it if it names another one now."""
         if build.image_id(self.client, image_id) is None:
             for name in repo_digests:
                 process.capture(["docker", "pull", "--quiet", name])
             if build.image_id(self.client, image_id) is None:
                 raise image_gone(image)
+        if isinstance(image, ForeignImage):
+            return
         if build.image_id(self.client, image.tag) != image_id:
             with engine.failures():
                 repository, _, tag = image.tag.partition(":")
@@ -253,7 +258,9 @@ class DockerBackend:
 
     def has_checkpoints(self, plan: RunPlan, run_id: str) -> bool:
         """Looks into the cache's volume with a container of the run's image."""
-        cache = next(mount for mount in plan.mounts if mount.kind == "volume")
+        cache = next((mount for mount in plan.mounts if mount.target == "/cache"), None)
+        if cache is None:
+            return False
         place = f"{cache.target}/{CHECKPOINTS}/{run_id}"
         asking = ["find", place, "-type", "f", "!", "-name", "*.tmp", "!", "-name", "unfinished-*"]
         return bool(run(self.client, plan.image.tag, asking, mounts=[cache]).out.strip())
@@ -269,9 +276,11 @@ class DockerBackend:
                 f"nvidia-smi failed in a container with --gpus {plan.gpus}: {(seen.err or seen.out).strip()}",
                 f"Mend the driver or the container toolkit, {gpu.ON_PURPOSE}",
             )
+        self._cards = gpu.cards(seen.out)
+        if not plan.image.has_trainkit:  # nothing in it can be asked
+            return
         remembered = self._workspace.state / "gpu" / f"{plan.image.digest}.json"
         built = gpu.built_for(remembered, lambda: run(self.client, tag, gpu.BUILT_FOR).out)
-        self._cards = gpu.cards(seen.out)
         gpu.check(tag, built, self._cards, self._workspace.settings.gpu_free_gb)
 
     def start(self, plan: RunPlan, launch: Launch) -> Job:
@@ -282,7 +291,8 @@ class DockerBackend:
         try:
             with engine.failures():
                 container = self.client.api.create_container_from_config(
-                    container_config(self.client, plan, launch), container_name(launch.run_id)
+                    container_config(self.client, plan, launch, self._entrypoint(plan, launch)),
+                    container_name(launch.run_id),
                 )["Id"]
                 self.client.api.put_archive(container, PLACE, _private_files(launch))
                 if engine.is_remote(engine.endpoint()):
@@ -297,6 +307,10 @@ class DockerBackend:
             job.remove()
             raise
         return job
+
+    def _entrypoint(self, plan: RunPlan, launch: Launch) -> tuple[str, ...]:
+        is_foreign = isinstance(plan.image, ForeignImage)
+        return foreign.entrypoint(self.client, launch.image_id) if is_foreign else ()
 
     def attach(self, run_id: str, folder: Path) -> Job:  # noqa: ARG002 (a container is found by its name)
         """The container of that run."""
@@ -313,8 +327,13 @@ def container_name(run_id: str) -> str:
     return f"trainer-{run_id}"
 
 
-def container_config(client: docker.DockerClient, plan: RunPlan, launch: Launch) -> dict[str, object]:
-    """The body of the engine's "create a container" call. No secret value is in it."""
+def container_config(
+    client: docker.DockerClient, plan: RunPlan, launch: Launch, entrypoint: tuple[str, ...] = ()
+) -> dict[str, object]:
+    """The body of the engine's "create a container" call. No secret value is in it.
+
+    `entrypoint` is what the image has before every command: the start script comes before that.
+    """
     from docker.types import DeviceRequest, LogConfig, Mount
 
     mounts = [Mount(m.target, m.source, m.kind, read_only=m.read_only) for m in plan.mounts]
@@ -342,7 +361,8 @@ def container_config(client: docker.DockerClient, plan: RunPlan, launch: Launch)
     )
     return client.api.create_container_config(
         launch.image_id,
-        ["sh", "/trainer/start.sh", RESULT, "/trainer/environment", *plan.command],
+        ["sh", "/trainer/start.sh", RESULT, "/trainer/environment", *entrypoint, *plan.command],
+        entrypoint=NO_ENTRYPOINT,
         user=f"{ids[0]}:{ids[1]}" if ids else None,
         environment={
             **plan.environment,

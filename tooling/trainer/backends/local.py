@@ -23,6 +23,7 @@ from trainer.gpu import Card
 from trainer.hardware import Hardware
 from trainer.images import ImagePlan
 from trainer.plan import RunPlan
+from trainer.run_image import RunImage
 from trainer.server import Bridge
 from trainer.workspace import Workspace
 
@@ -106,6 +107,7 @@ class LocalBackend:
     def check(self, plan: RunPlan) -> None:
         """Raises `BadInput` for a limit that takes a container, `GpuError` for a GPU that is not there."""
         disk.check(self._workspace)
+        _ours(plan.image)
         if plan.memory:
             raise BadInput(
                 "--memory needs a container: the local backend cannot limit memory.",
@@ -117,7 +119,7 @@ class LocalBackend:
                 "Leave it out (--no-read-only, or read_only in trainer.yaml), or use the docker backend.",
             )
         if plan.gpus != "none" and not plan.image.has_cuda:
-            raise gpu.no_cuda(plan.image.spec.name)
+            raise gpu.no_cuda(plan.image.name)
         if plan.gpus != "none" and process.capture(["nvidia-smi", "-L"]) is None:
             raise gpu.no_driver(plan.gpus)
 
@@ -129,14 +131,14 @@ class LocalBackend:
         """The address itself."""
         return tracking.uri
 
-    def prepare(self, image: ImagePlan, report: Callable[[str], None]) -> str:
+    def prepare(self, image: RunImage, report: Callable[[str], None]) -> str:
         """Make the virtual environment if it is not there; returns its folder's name."""
         place = self._environment(image)
         complete = place / "trainer-complete"
         with locks.exclusive(place.with_suffix(".lock")):
             if not complete.exists():
                 shutil.rmtree(place, ignore_errors=True)
-                for command in environment_commands(image, place):
+                for command in environment_commands(_ours(image), place):
                     _install(command, report)
                 complete.touch()
         return place.name
@@ -144,7 +146,7 @@ class LocalBackend:
     def reach(self, plan: RunPlan, image_id: str, server: Server) -> None:
         """A process of this machine reaches what this one has reached."""
 
-    def recall(self, image: ImagePlan, image_id: str, repo_digests: Sequence[str] = ()) -> None:  # noqa: ARG002 (no registry has environments)
+    def recall(self, image: RunImage, image_id: str, repo_digests: Sequence[str] = ()) -> None:  # noqa: ARG002 (no registry has environments)
         """The environment by the name of its folder."""
         place = self._environment(image)
         if place.name != image_id or not (place / "trainer-complete").exists():
@@ -179,7 +181,7 @@ class LocalBackend:
             for card in gpu.cards(process.capture(gpu.QUERY) or "")
             if chosen is None or card.index in chosen.split(",")
         )
-        gpu.check(plan.image.spec.name, built, self._cards, self._workspace.settings.gpu_free_gb)
+        gpu.check(plan.image.name, built, self._cards, self._workspace.settings.gpu_free_gb)
 
     def start(self, plan: RunPlan, launch: Launch) -> Job:
         """Unpack the code in the run's folder and start the command there."""
@@ -209,9 +211,9 @@ class LocalBackend:
         """The process that was started in that folder."""
         return LocalJob(folder)
 
-    def _environment(self, image: ImagePlan) -> Path:
+    def _environment(self, image: RunImage) -> Path:
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        return self._workspace.state / "environments" / f"{image.spec.name}-{image.digest[:12]}-py{python}"
+        return self._workspace.state / "environments" / f"{image.name}-{image.digest[:12]}-py{python}"
 
     def _variables(self, plan: RunPlan, launch: Launch) -> dict[str, str]:
         environment = self._environment(plan.image)
@@ -226,6 +228,16 @@ class LocalBackend:
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
+
+
+def _ours(image: RunImage) -> ImagePlan:
+    """Raises `BadInput` for an image that has no lock to make an environment from."""
+    if isinstance(image, ImagePlan):
+        return image
+    raise BadInput(
+        f"The local backend cannot run in the image {image.tag}: it has no containers.",
+        "Use the docker backend, or name a trainer image: --image NAME",
+    )
 
 
 def environment_commands(image: ImagePlan, place: Path) -> list[list[str]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
 from trainer import plan as plans
-from trainer import sources
+from trainer import run_image, sources
 from trainer.cli import screen
 from trainer.cli.images import complete_image
 from trainer.cli.project_command import PROJECT, SOURCE, ProjectCommand, variable
@@ -127,6 +128,12 @@ def run(
         deterministic=_flag(options["deterministic"]),
     )
     plan = plans.make(workspace, request)
+    _check_detached(ctx.meta[SOURCE], plan, detach)
+    if run_image.says_nothing(loaded) and not request.image:
+        click.echo(
+            f"{loaded.name} names no environment: it runs in {plan.image.tag}. --image chooses another.",
+            err=True,
+        )
     if dry_run:
         _print_plan(plan, as_json)
         return
@@ -139,6 +146,16 @@ def run(
     print_result(result, as_json)
     if result.error:
         raise result.error
+
+
+def _check_detached(source: sources.Source, plan: plans.RunPlan, detach: bool) -> None:
+    """A clone is removed when this command ends, and what is mounted of it with it."""
+    mounted = [mount for mount in plan.mounts if Path(mount.source).is_relative_to(plan.folder)]
+    if detach and mounted and sources.is_remote(source.name):
+        raise BadInput(
+            f"--detach: {mounted[0].target} is a volume of the fetched project, which is removed on return.",
+            "Leave out --detach, or clone the project and run the folder.",
+        )
 
 
 def _text(value: object) -> str | None:

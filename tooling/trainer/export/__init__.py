@@ -61,7 +61,7 @@ def write(
     if not place.absolute().parent.is_dir():
         raise BadInput(f"{place.absolute().parent} is no folder.", "Make it first.")
     image = stored_image(workspace, stored)
-    if not image.inputs:
+    if not isinstance(image, ImagePlan) or not image.inputs:
         raise BadInput(
             f"The image {stored.pins.image.tag} of the run was not built by trainer.",
             "Export its image yourself (docker save), with the run's code: trainer show",

@@ -1,0 +1,16 @@
+import argparse
+import os
+
+import mlflow
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--alpha", type=float)
+parser.add_argument("--l1-ratio", type=float)
+args = parser.parse_args()
+
+with mlflow.start_run() as run:
+    mlflow.log_param("language", os.environ["LANGUAGE"])
+    for step in range(3):
+        mlflow.log_metric("rmse", args.alpha + args.l1_ratio - step, step=step)
+    mlflow.log_text("scheme " + mlflow.get_tracking_uri().partition(":")[0], "scheme.txt")
+    print("logged to", run.info.run_id)

@@ -1,0 +1,47 @@
+"""Which image a run has: one of trainer's, somebody else's, or one built from an environment file."""
+
+from __future__ import annotations
+
+from trainer import images
+from trainer.errors import BadInput
+from trainer.foreign import ForeignImage
+from trainer.images import PREFIX, ImagePlan
+from trainer.projects import Project
+from trainer.workspace import Workspace
+
+RunImage = ImagePlan | ForeignImage
+# For a project that says nothing of what it needs. MLflow would take the Python that it runs with.
+DEFAULT = "sklearn"
+
+
+def choose(workspace: Workspace, project: Project, asked: str | None, base_image: str | None) -> RunImage:
+    """The image that was `asked` for, else the project's own. Raises `BadInput` where there is none."""
+    if asked and not (_is_ours(workspace, asked) or "/" in asked or ":" in asked):
+        images.spec(workspace, asked)  # which says what it may have meant
+    wanted = asked or project.image or DEFAULT
+    if _is_ours(workspace, wanted):
+        return images.plan(workspace, images.spec(workspace, wanted), base_image)
+    if says_nothing(project) and not asked:
+        raise BadInput(
+            f"{project.name} names no environment, and there is no image {DEFAULT} to run it in.",
+            "Name an image: --image NAME",
+        )
+    return ForeignImage(wanted)
+
+
+def says_nothing(project: Project) -> bool:
+    """Whether the project leaves open what it runs in."""
+    return project.image is None and project.environment_file is None
+
+
+def recorded(workspace: Workspace, tag: str, digest: str, requirements_digest: str) -> RunImage:
+    """The image of an earlier run, which is not to be built or pulled."""
+    if not tag.startswith(PREFIX):
+        return ForeignImage(tag)
+    return images.recorded(workspace, tag, digest, requirements_digest)
+
+
+def _is_ours(workspace: Workspace, name: str) -> bool:
+    known = images.discover(workspace).values()
+    names = {name for image in known for name in (image.name, *image.aliases)}
+    return name.startswith(PREFIX) or name.removesuffix(":latest") in names
