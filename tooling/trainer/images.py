@@ -74,7 +74,7 @@ class ImagePlan:
     parent: ImagePlan | None = None
     context: Path | None = None
     """Where `gather` puts what the build sees; None where all of that lies beside the image's folder."""
-    inputs: Mapping[str, Path] = field(default_factory=dict)
+    inputs: Mapping[str, Path] = field(default_factory=dict, hash=False)
     """The files that the build sees, by the names that it knows them as; none where it cannot be built."""
 
     has_trainkit = True
