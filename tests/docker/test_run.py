@@ -164,7 +164,7 @@ def test_two_at_once_share_one_server_and_one_experiment(site: Site) -> None:
 
 def test_mlflow_run_takes_the_same_path(site: Site) -> None:
     done = subprocess.run(
-        [*MLFLOW_RUN, "mode=metric"],
+        [*MLFLOW_RUN, "mode=metric", "--backend-config", '{"seed": 3, "deterministic": true}'],
         cwd=site.root, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -172,6 +172,8 @@ def test_mlflow_run_takes_the_same_path(site: Site) -> None:
     assert run.info.status == "FINISHED"
     assert run.data.metrics == {"answer": 42}
     assert run.data.tags["mlflow.project.backend"] == "trainer-docker"
+    assert run.data.tags["trainer.seed"] == "3"
+    assert run.data.tags["trainer.deterministic"] == "true"
     failed = subprocess.run(
         [*MLFLOW_RUN, "mod=metric"],
         cwd=site.root, capture_output=True, text=True, check=False,

@@ -56,6 +56,12 @@ def epochs(lab: Site, run: Run) -> int:
     return len(lab.client.get_metric_history(run.info.run_id, "val_accuracy"))
 
 
+def losses(lab: Site, run: Run) -> list[tuple[int, str]]:
+    """Of both phases, to the last bit."""
+    points = lab.client.get_metric_history(run.info.run_id, "val_loss")
+    return sorted((point.step, point.value.hex()) for point in points)
+
+
 def test_the_small_network_learns_the_synthetic_classes(lab: Site, tmp_path: Path) -> None:
     run = finished(lab, "tensorflow")
     assert run.data.metrics["validation_accuracy"] >= 0.9
@@ -74,12 +80,14 @@ def test_transfer_learning_in_two_phases_and_a_second_run_that_finds_the_feature
     # The cache outlives the tests: random weights of a seed that no earlier run had are not in it.
     seed = str(secrets.randbelow(2**31))
     arguments = ("inceptionv3", "--epochs", "2", "--data", "data_4", "--weights", "none", "--seed", seed)
+    arguments = (*arguments, "--deterministic")
     first = finished(lab, *arguments)
     assert epochs(lab, first) >= 2
     assert first.data.metrics["features_from_cache"] == 0
     second = finished(lab, *arguments)
     assert second.data.metrics["features_from_cache"] == 1
     assert second.data.metrics["seconds_features"] < first.data.metrics["seconds_features"] / 5
+    assert losses(lab, second) == losses(lab, first)
 
 
 def test_another_backbone_is_the_same_code(lab: Site) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -263,3 +266,29 @@ def test_a_gpu_that_was_asked_for_and_is_not_there_is_an_error(monkeypatch: pyte
         torch_training.prepare(0)
     monkeypatch.setenv("TRAINER_GPUS", "none")
     assert torch_training.prepare(0) == torch.device("cpu")
+
+
+NOT_REPEATABLE = """
+import torch
+from trainkit.errors import show_input_errors
+from trainkit.torch_training import prepare
+
+show_input_errors()
+prepare(0)
+torch.zeros(4).put_(torch.tensor([1, 2]), torch.ones(2))
+print("done")
+"""
+
+
+def test_an_operation_that_is_not_repeatable_ends_a_deterministic_run_and_no_other() -> None:
+    def run(said: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-W", "ignore", "-c", NOT_REPEATABLE]
+        environment = {**os.environ, "TRAINER_DETERMINISTIC": said}
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+    ended = run("1")
+    error, hint = ended.stderr.splitlines()
+    assert ended.returncode == 1
+    assert error.startswith("Error: put_ does not have a deterministic implementation")
+    assert hint.endswith("or run it with --no-deterministic.")
+    assert run("").stdout == "done\n"

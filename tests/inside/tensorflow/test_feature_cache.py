@@ -60,6 +60,15 @@ def test_a_second_run_computes_nothing(
 
 
 @pytest.mark.usefixtures("run")
+def test_features_that_are_computed_again_are_the_same_to_the_last_bit(
+    base: keras.Model, data: ImageData, places: Path
+) -> None:
+    first, again = (load(base, data, places / name) for name in ("one", "two"))
+    assert (first.from_cache, again.from_cache) == (False, False)
+    np.testing.assert_array_equal(first.array, again.array)
+
+
+@pytest.mark.usefixtures("run")
 def test_a_head_learns_from_features_what_it_learns_through_the_backbone(
     base: keras.Model, data: ImageData, places: Path
 ) -> None:
@@ -115,10 +124,15 @@ def test_the_key_follows_what_the_features_depend_on(
     with monkeypatch.context() as patch:
         patch.setattr(feature_cache, "_PREPROCESSING", 99)
         keys.add(feature_cache.key(base, "imagenet", data))
+    with monkeypatch.context() as patch:
+        patch.setenv("TRAINER_DETERMINISTIC", "1")
+        keys.add(feature_cache.key(base, "imagenet", data))
+        patch.setattr("os.sched_getaffinity", lambda _: range(99))
+        keys.add(feature_cache.key(base, "imagenet", data))
     picture = next((folder / "red").iterdir())
     picture.write_bytes(next((folder / "blue").iterdir()).read_bytes())
     keys.add(feature_cache.key(base, "imagenet", image_data.load(folder, 32, 0.2, 0, cache)))
-    assert len(keys) == 7
+    assert len(keys) == 9
 
 
 def test_the_key_is_the_same_for_another_split_and_another_name(

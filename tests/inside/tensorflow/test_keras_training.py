@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -242,3 +245,34 @@ def test_what_decides_the_last_bits_is_recorded(run: Run) -> None:
     assert int(tags["threads"]) > 0
     assert tags["device"]
     assert tags["onednn"]
+
+
+NOT_REPEATABLE = """
+import mlflow
+from trainkit import keras_training
+from trainkit.errors import show_input_errors
+import tensorflow as tf
+
+show_input_errors()
+with mlflow.start_run():
+    keras_training.setup(0)
+    tf.random.set_seed(None)
+    tf.random.uniform([2])
+print("done")
+"""
+
+
+@pytest.mark.usefixtures("places")
+def test_an_operation_that_is_not_repeatable_ends_a_deterministic_run_and_no_other() -> None:
+    def run(said: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-W", "ignore", "-c", NOT_REPEATABLE]
+        environment = {**os.environ, "TRAINER_DETERMINISTIC": said}
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+    ended = run("1")
+    assert ended.returncode == 1
+    error, hint = ended.stderr.splitlines()[-2:]
+    assert error.startswith("Error: Random ops require a seed to be set when determinism is enabled.")
+    assert hint.endswith("or run it with --no-deterministic.")
+    assert "Traceback" not in ended.stderr
+    assert run("").stdout.splitlines()[-1] == "done"
