@@ -63,3 +63,19 @@ def test_a_malformed_image_is_named(trainer: Trainer, workspace: Workspace) -> N
     path = put(workspace.images / "small" / "image.yaml", "gpus: true\n")
     done = trainer("build-image", "--all")
     assert (done.code, done.err) == (2, f"Error: {path} has an unknown key: gpus\nHint:  Did you mean gpu?\n")
+
+
+def test_the_two_builds_of_a_check_are_alike_but_for_their_tags(trainer: Trainer) -> None:
+    done = trainer("build-image", "small", "--check-reproducible", "--dry-run")
+    one, other = (shlex.split(line) for line in done.out.splitlines())
+    assert "--no-cache" in one
+    differing = [words for words in zip(one, other, strict=True) if len(set(words)) > 1]
+    assert [word.partition(":")[0] for words in differing for word in words] == ["--tag=trainer/small"] * 2
+
+
+def test_a_base_is_not_pinned_in_the_same_call_that_checks(trainer: Trainer) -> None:
+    done = trainer("build-image", "small", "--check-reproducible", "--pin-base")
+    assert (done.code, done.err) == (
+        2,
+        "Error: --check-reproducible and --pin-base are two commands.\nHint:  Pin first, then check.\n",
+    )

@@ -266,6 +266,7 @@ def test_the_build_command(workspace: Workspace) -> None:
         "--build-arg=BASE_IMAGE=debian:12",
         "--build-arg=IMAGE=small",
         "--build-arg=APT=git tini",
+        "--build-arg=SOURCE_DATE_EPOCH=315532800",
         f"--label=trainer.input_digest={plan.digest}",
         f"--label=trainer.requirements_digest={plan.requirements_digest}",
         "--label=trainer.base_image=debian:12",

@@ -57,7 +57,14 @@ class ImageOrigin:
     """The base as it was named, or the tag of the trainer image that it inherits from."""
     base_image_id: str
     base_image_digest: str
-    """The base's first repo digest; empty where it was made on that engine too."""
+    """`NAME@sha256:…`, where the base came from a registry under that name; empty otherwise."""
+
+    def digest_as(self, name: str) -> str:
+        """The repo digest of the image in the registry that `name` stands for; empty where it has none."""
+        repository = name.partition("@")[0]
+        if ":" in repository.rpartition("/")[2]:
+            repository = repository.rpartition(":")[0]
+        return next((known for known in self.repo_digests if known.partition("@")[0] == repository), "")
 
 
 def origin(client: docker.DockerClient, image_id: str) -> ImageOrigin:
@@ -120,27 +127,35 @@ def ensure(
         found = image_id(client, image.tag)
         if found and not anew:
             return found, False
-        command = [*image.build_command(anew=anew), *_base_labels(client, image, report)]
-        _build(workspace, image, command, report)
-        built = image_id(client, image.tag)
-    if built is None:
+        command = [*image.build_command(anew=anew), *base_labels(client, image, report)]
+        run(image, command, workspace.state / f"build-{image.name}.log", report)
+        return built(client, image.tag), True
+
+
+def built(client: docker.DockerClient, tag: str) -> str:
+    """The id of what was built just now; raises `ImageError` where BuildKit has put it elsewhere."""
+    found = image_id(client, tag)
+    if found is None:
         raise ImageError(
-            f"The build of {image.tag} ended well, but the engine at {engine.endpoint()} does not have it.",
+            f"The build of {tag} ended well, but the engine at {engine.endpoint()} does not have it.",
             "docker buildx builds elsewhere: choose its builder with `docker buildx use default`.",
         )
-    return built, True
+    return found
 
 
-def _base_labels(client: docker.DockerClient, image: Image, report: Callable[[str], None]) -> list[str]:
-    """What the image is to know of its base, which is pulled if it is missing.
+def base_labels(client: docker.DockerClient, image: Image, report: Callable[[str], None]) -> list[str]:
+    """The options with which an image is told what its base is, which is pulled if it is missing.
 
-    It is what the base is, not when or where: two builds on one base still come to the same image.
+    Neither time nor place: two builds on one base still come to the same image. Raises `ImageError`.
     """
     if image_id(client, image.base_image) is None:
         _pull(image, report)
     base = origin(client, image.base_image)
-    digests = [f"--label={BASE_DIGEST_LABEL}={base.repo_digests[0]}"] if base.repo_digests else []
-    return [f"--label={BASE_ID_LABEL}={base.id}", *digests]
+    digest = base.digest_as(image.base_image)
+    return [
+        f"--label={BASE_ID_LABEL}={base.id}",
+        *([f"--label={BASE_DIGEST_LABEL}={digest}"] if digest else []),
+    ]
 
 
 def _pull(image: Image, report: Callable[[str], None]) -> None:
@@ -212,8 +227,8 @@ def _inputs(image: Image) -> Iterator[None]:
         shutil.rmtree(image.context, ignore_errors=True)
 
 
-def _build(workspace: Workspace, image: Image, command: list[str], report: Callable[[str], None]) -> None:
-    log = workspace.state / f"build-{image.name}.log"
+def run(image: Image, command: list[str], log: Path, report: Callable[[str], None]) -> None:
+    """Run one build; its output goes to the file `log` too. Raises `ImageError` with the end of it."""
     log.parent.mkdir(parents=True, exist_ok=True)
     last: deque[str] = deque(maxlen=_LINES_SHOWN)
     try:

@@ -33,6 +33,7 @@ BASE_DIGEST_LABEL = "trainer.base_image_digest"
 IMAGE_FILE = "image.yaml"
 # Of a run: what its image was built from.
 ARTIFACT = "trainer/image.tar.gz"
+_EPOCH = 315532800  # when an image says that it was made: always 1980, before which an archive has no times
 _KEYS = {
     "description": str,
     "aliases": list,
@@ -113,10 +114,11 @@ class ImagePlan:
             image.spec.gpu or "\nnvidia-cuda-runtime" in image.spec.lock.read_text() for image in self.line()
         )
 
-    def build_command(self, *, anew: bool = False) -> list[str]:
+    def build_command(self, *, anew: bool = False, tags: tuple[str, ...] = ()) -> list[str]:
         """The BuildKit build of this image, without its parents; `anew` without what is cached of it.
 
-        `--load`: with a builder that runs in a container the result would otherwise stay in its cache.
+        `tags` are given instead of the image's own. `--load`: with a builder that runs in a container the
+        result would otherwise stay in its cache.
         """
         return [
             "docker",
@@ -128,11 +130,11 @@ class ImagePlan:
             f"--build-arg=BASE_IMAGE={self.base_image}",
             f"--build-arg=IMAGE={self.spec.name}",
             f"--build-arg=APT={' '.join(self.spec.apt)}",
+            f"--build-arg=SOURCE_DATE_EPOCH={_EPOCH}",
             f"--label={DIGEST_LABEL}={self.digest}",
             f"--label=trainer.requirements_digest={self.requirements_digest}",
             f"--label={BASE_LABEL}={self.base_image}",
-            f"--tag={self.tag}",
-            f"--tag={self.latest}",
+            *(f"--tag={tag}" for tag in tags or (self.tag, self.latest)),
             str(self.context or self.spec.folder.parent),
         ]
 

@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from trainer import images as declared
-from trainer.cli import screen
+from trainer.cli import base_pin, rebuild, screen
 from trainer.cli.context import pass_workspace
 from trainer.errors import BadInput, TrainerError
 from trainer.workspace import Workspace, find
@@ -32,20 +32,43 @@ def complete_image(ctx: click.Context, _: click.Parameter, incomplete: str) -> l
 @click.option("--all", "everything", is_flag=True, help="Build every image of the workspace.")
 @click.option("--base-image", metavar="IMAGE", help="Build on this image. [$TRAINER_BASE_IMAGE]")
 @click.option("--no-cache", is_flag=True, help="Build anew, even what is up to date.")
+@click.option(
+    "--check-reproducible",
+    is_flag=True,
+    help="Build it twice from nothing, and compare the two file by file.",
+)
+@click.option(
+    "--pin-base", is_flag=True, help="Write the digest that the base has in its registry into image.yaml."
+)
 @click.option("--dry-run", is_flag=True, help="Print the commands; build nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @pass_workspace
 def build_image(
     workspace: Workspace, names: tuple[str, ...], everything: bool, base_image: str | None, no_cache: bool,
-    dry_run: bool, as_json: bool,
+    check_reproducible: bool, pin_base: bool, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Build trainer images; one that is up to date is left alone."""
+    """Build trainer images; one that is up to date is left alone.
+
+    --check-reproducible leaves the images that are there as they are, and ends with exit code 89 where the
+    two builds differ in more than when files were written. --pin-base builds nothing: what is built later is
+    built on that very base.
+    """
     from trainer import build, engine
 
     if bool(names) == everything:
         raise BadInput("Name the images to build, or say --all.", "`trainer images` lists them.")
     wanted = sorted(declared.discover(workspace)) if everything else names
+    if check_reproducible and pin_base:
+        raise BadInput("--check-reproducible and --pin-base are two commands.", "Pin first, then check.")
+    if pin_base:
+        of = [declared.spec(workspace, name) for name in wanted]
+        own = [image for image in of if not (everything and image.inherits)]
+        base_pin.pin(workspace, own, base_image, dry_run=dry_run, as_json=as_json)
+        return
     plans = [declared.plan(workspace, declared.spec(workspace, name), base_image) for name in wanted]
+    if check_reproducible:
+        rebuild.check(workspace, plans, dry_run=dry_run, as_json=as_json)
+        return
     if dry_run:
         for step in dict.fromkeys(step for plan in plans for step in plan.line()):
             click.echo(shlex.join(step.build_command(anew=no_cache)))

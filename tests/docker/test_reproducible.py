@@ -1,0 +1,121 @@
+"""Images that are built twice and compared, with the real BuildKit."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import docker
+from support import Done, Site
+from trainer import images, workspace
+
+
+def _check(site: Site, root: Path, *arguments: str) -> Done:
+    return site.trainer(
+        "--workspace", str(root), "build-image", "test-parent", "--check-reproducible", *arguments
+    )
+
+
+def _step(root: Path, command: str, image: str = "test-parent") -> None:
+    """Let the build of the images run a command of its own."""
+    dockerfile = root / "trainer_images" / "Dockerfile"
+    said = dockerfile.read_text()
+    assert "\nUSER 1000:1000\n" in said
+    dockerfile.write_text(
+        said.replace(
+            "\nUSER 1000:1000\n", f'\nRUN [ "$IMAGE" != {image} ] || {{ {command}; }}\nUSER 1000:1000\n'
+        )
+    )
+
+
+def _tags(client: docker.DockerClient) -> list[str]:
+    """Every tag, and the id of every image that has none."""
+    return sorted(tag for image in client.images.list() for tag in image.tags or [image.id or ""])
+
+
+def _state(root: Path) -> list[str]:
+    return sorted(path.name for path in (root / ".trainer").rglob("*"))
+
+
+def test_an_image_that_comes_out_the_same_says_so(
+    small: Path, site: Site, client: docker.DockerClient
+) -> None:
+    assert site.trainer("--workspace", str(small), "build-image", "test-parent").code == 0
+    here = workspace.find(small)
+    present = client.api.inspect_image(images.plan(here, images.spec(here, "test-parent")).tag)["Id"]
+    before = _tags(client), _state(small)
+    done = _check(site, small)
+    assert done.code == 0, done.err
+    assert done.out.splitlines() == [
+        f"test-parent: two builds are one image, bit for bit: {present.removeprefix('sha256:')[:12]}",
+        "The image that is there is the same",
+    ]
+    assert (_tags(client), _state(small)) == before
+
+
+def test_what_differs_is_named(small: Path, site: Site, client: docker.DockerClient) -> None:
+    _step(
+        small,
+        "date +%N > /etc/built; touch /etc/$(date +%N)-made; echo same > /etc/same; "
+        "ln -s $(date +%N) /etc/linked; touch /etc/owned /etc/mode; chown 1$(date +%N) /etc/owned; "
+        "chmod $(date +%N | tr 89 67 | cut -c 4-6) /etc/mode",
+    )
+    before = _tags(client)
+    done = _check(site, small)
+    assert done.code == 89
+    assert done.err.splitlines()[-2] == "Error: Built twice, test-parent did not come out the same."
+    assert _tags(client) == before
+    title, *differences = done.out.splitlines()
+    assert title == "test-parent: two builds differ in 6 places"
+    found = dict(line.strip().split("  ", 1) for line in differences)
+    made = [found.pop(path) for path in list(found) if path.endswith("-made")]
+    assert sorted(made) == ["only in the first build", "only in the second build"]
+    for path, what in (("built", "content"), ("linked", "link "), ("owned", "owner "), ("mode", "mode ")):
+        assert found.pop(f"/etc/{path}").startswith(what)
+    assert found == {}
+
+
+def test_when_files_were_written_is_no_difference(small: Path, site: Site) -> None:
+    dockerfile = small / "trainer_images" / "Dockerfile"
+    dockerfile.write_text(dockerfile.read_text() + 'SHELL ["/bin/sh", "-c"]\nRUN echo hello > /tmp/hello\n')
+    done = _check(site, small, "--json")
+    assert done.code == 0, done.err
+    (verdict,) = json.loads(done.out)
+    assert (verdict["equal"], verdict["identical"], verdict["differences"]) == (True, False, [])
+
+
+def test_a_child_is_compared_on_the_parent_that_is_there(
+    small: Path, site: Site, client: docker.DockerClient
+) -> None:
+    _step(small, "date +%N > /etc/built")  # of the parent alone, which is built once
+    done = site.trainer("--workspace", str(small), "build-image", "test-child", "--check-reproducible")
+    assert done.code == 0, done.err + done.out
+    assert [tag for tag in _tags(client) if "test-child" in tag] == []
+    assert len([tag for tag in _tags(client) if "test-parent" in tag]) == 2
+
+
+def test_the_builds_are_shown_and_not_made(small: Path, site: Site, client: docker.DockerClient) -> None:
+    before = _tags(client)
+    done = _check(site, small, "--dry-run")
+    assert done.code == 0
+    assert [line.count("--no-cache") for line in done.out.splitlines()] == [1, 1]
+    assert _tags(client) == before
+
+
+def test_ctrl_c_leaves_nothing(small: Path, site: Site, client: docker.DockerClient) -> None:
+    _step(small, "[ ! -e /dev/null ] || echo sleeping && sleep 60")
+    before = _tags(client)
+    process = site.start("--workspace", str(small), "build-image", "test-parent", "--check-reproducible")
+    assert process.stderr
+    assert any("sleeping" in line for line in process.stderr)
+    done, seconds = site.stop(process, signal.SIGINT)
+    assert (done.code, seconds < 30) == (130, True)
+    assert _tags(client) == before
+
+
+def test_the_sklearn_image_comes_out_the_same(site: Site) -> None:
+    done = site.trainer("build-image", "sklearn", "--check-reproducible")
+    assert done.code == 0, done.out + done.err
+    assert done.out.splitlines()[0].startswith("sklearn: two builds are one image, bit for bit: ")
+    assert done.out.splitlines()[1] == "The image that is there is the same"

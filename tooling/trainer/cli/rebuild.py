@@ -1,0 +1,71 @@
+"""`trainer build-image --check-reproducible`: the builds, the verdicts, and what they are called."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from trainer.cli import screen
+from trainer.errors import CheckFailed
+from trainer.images import ImagePlan
+from trainer.workspace import Workspace
+
+if TYPE_CHECKING:
+    from trainer.rebuild_check import Verdict
+
+_SHOWN = 20
+
+
+def check(workspace: Workspace, plans: Sequence[ImagePlan], *, dry_run: bool, as_json: bool) -> None:
+    """Check each image and print what came of it; raises `CheckFailed` where one differs."""
+    from trainer import engine, rebuild_check
+    from trainer.process import interruptible
+
+    if dry_run:
+        for plan in plans:
+            for trial in rebuild_check.trials(plan):
+                click.echo(shlex.join(trial.command))
+        return
+    client = engine.connect()
+    verdicts = []
+    with interruptible(), screen.Progress() as progress:
+        for plan in plans:
+            verdicts.append(rebuild_check.check(workspace, client, plan, progress.step, progress.detail))
+            progress.stop()
+            if not as_json:
+                _show(verdicts[-1])
+    if as_json:
+        screen.as_json([{**asdict(verdict), "identical": verdict.identical, "equal": verdict.equal}
+                        for verdict in verdicts])  # fmt: skip
+    differing = [verdict.image for verdict in verdicts if not verdict.equal]
+    if differing:
+        raise CheckFailed(
+            f"Built twice, {' and '.join(differing)} did not come out the same.",
+            "Let the step that wrote these files leave out the time and what else varies, or remove them.",
+        )
+
+
+def _show(verdict: Verdict) -> None:
+    if verdict.identical:
+        click.echo(f"{verdict.image}: two builds are one image, bit for bit: {_short(verdict.ids[0])}")
+    elif verdict.equal:
+        click.echo(f"{verdict.image}: two builds are equal file by file, except for when files were written")
+    else:
+        click.echo(f"{verdict.image}: two builds differ in {len(verdict.differences)} places")
+    for difference in verdict.differences[:_SHOWN]:
+        click.echo(f"  {difference.path}  {difference.what}")
+    if len(verdict.differences) > _SHOWN:
+        click.echo(f"  … and {len(verdict.differences) - _SHOWN} more; --json lists all")
+    if verdict.identical and verdict.present_id:
+        same = verdict.present_id == verdict.ids[0]
+        click.echo(
+            f"The image that is there is {'the same' if same else 'another: ' + _short(verdict.present_id)}"
+        )
+
+
+def _short(image_id: str) -> str:
+    return image_id.removeprefix("sha256:")[:12]
