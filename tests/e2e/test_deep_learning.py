@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import docker
 import pytest
 from mlflow.entities import Run
 from support import REPOSITORY, Site
@@ -76,16 +77,41 @@ def test_the_small_network_learns_the_synthetic_classes(lab: Site, tmp_path: Pat
     assert "Traceback" not in log
 
 
+def test_a_run_is_made_again_to_the_last_bit_and_not_with_an_altered_picture(
+    lab: Site, client: docker.DockerClient
+) -> None:
+    first = finished(lab, "tensorflow", "--epochs", "2", "--deterministic")
+    script = lab.root / "train_code" / "tensorflow" / "train.py"
+    written = script.read_text()
+    script.write_text("raise SystemExit('another script')\n")
+    client.api.remove_image(first.data.tags["trainer.image_id"], force=True)
+    picture = next((lab.root / "data" / "data_4").rglob("*.jpg"))
+    content = picture.read_bytes()
+    picture.write_bytes(content + b"\0")
+    refused = lab.trainer("reproduce", "@last")
+    assert refused.code == 89
+    assert f"{picture.relative_to(lab.root / 'data' / 'data_4')} (changed)" in refused.err
+    picture.write_bytes(content)
+    again = lab.trainer("reproduce", "@last", "--json", timeout_s=1500)
+    script.write_text(written)
+    assert again.code == 0, again.err + again.out
+    said = json.loads(again.out)
+    verdicts = {one["name"]: one["verdict"] for one in said["metrics"]}
+    assert {verdicts[name] for name in ("loss", "val_loss", "accuracy", "validation_log_loss")} == {"equal"}
+    assert set(verdicts.values()) == {"equal", "not compared"}
+    assert lab.run(said["run_id"]).data.tags["trainer.reproduces"] == first.info.run_id
+
+
 def test_transfer_learning_in_two_phases_and_a_second_run_that_finds_the_features(lab: Site) -> None:
     # The cache outlives the tests: random weights of a seed that no earlier run had are not in it.
     seed = str(secrets.randbelow(2**31))
-    arguments = ("inceptionv3", "--epochs", "2", "--data", "data_4", "--weights", "none", "--seed", seed)
-    arguments = (*arguments, "--deterministic")
+    arguments = ["inceptionv3", "--epochs", "2", "--data", "data_4", "--weights", "none", "--seed", seed]
+    arguments.append("--deterministic")
     first = finished(lab, *arguments)
     assert epochs(lab, first) >= 2
-    assert first.data.metrics["features_from_cache"] == 0
+    assert first.data.tags["features"] == "computed"
     second = finished(lab, *arguments)
-    assert second.data.metrics["features_from_cache"] == 1
+    assert second.data.tags["features"] == "from the cache"
     assert second.data.metrics["seconds_features"] < first.data.metrics["seconds_features"] / 5
     assert losses(lab, second) == losses(lab, first)
 

@@ -68,7 +68,9 @@ def test_a_tolerance_is_written_as_it_was_said() -> None:
     assert [str(Tolerance(0.01, True)), str(Tolerance(0.5))] == ["1%", "0.5"]
 
 
-@pytest.mark.parametrize("name", ["seconds_fit", "images_per_second", "train/time", "latency_ms", "duration"])
+@pytest.mark.parametrize(
+    "name", ["seconds_fit", "images_per_second", "train/time", "latency_ms", "input_busy"]
+)
 def test_times_and_speeds_are_known_by_their_names(name: str) -> None:
     assert comparison.is_time(name)
 

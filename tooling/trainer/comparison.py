@@ -13,7 +13,7 @@ from trainer.tracking import Run
 _LOWER = {"error", "latency", "loss", "mae", "mape", "mse", "nll", "perplexity", "rmse", "seconds", "time"}
 _HIGHER = {"acc", "accuracy", "auc", "bleu", "dice", "f1", "iou", "kappa", "map", "mcc", "precision", "r2",
            "recall", "rouge", "score"}  # fmt: skip
-_TIMES = {"duration", "latency", "ms", "seconds", "throughput", "time"}
+_TIMES = {"busy", "duration", "latency", "ms", "seconds", "throughput", "time"}
 ORIGINS = ("Image", "Code", "Data", "Where")
 _TAGS: Mapping[str, Mapping[str, str]] = {
     "Image": {

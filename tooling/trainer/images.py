@@ -15,7 +15,7 @@ import re
 import shutil
 import tarfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -77,6 +77,8 @@ class ImagePlan:
     """Where `gather` puts what the build sees; None where all of that lies beside the image's folder."""
     inputs: Mapping[str, Path] = field(default_factory=dict, hash=False)
     """The files that the build sees, by the names that it knows them as; none where it cannot be built."""
+    is_recorded: bool = False
+    """Of an earlier run: when it is built anew, it does not become the `latest`."""
 
     has_trainkit = True
     has_cache = True
@@ -95,6 +97,10 @@ class ImagePlan:
     def latest(self) -> str:
         """The tag that a bare `trainer/NAME` means to Docker and to MLflow."""
         return f"{PREFIX}{self.spec.name}:latest"
+
+    def as_recorded(self) -> ImagePlan:
+        """The same image and its parents, as those of an earlier run."""
+        return replace(self, is_recorded=True, parent=self.parent and self.parent.as_recorded())
 
     @property
     def root_base(self) -> str:
@@ -134,7 +140,10 @@ class ImagePlan:
             f"--label={DIGEST_LABEL}={self.digest}",
             f"--label=trainer.requirements_digest={self.requirements_digest}",
             f"--label={BASE_LABEL}={self.base_image}",
-            *(f"--tag={tag}" for tag in tags or (self.tag, self.latest)),
+            *(
+                f"--tag={tag}"
+                for tag in tags or ((self.tag,) if self.is_recorded else (self.tag, self.latest))
+            ),
             str(self.context or self.spec.folder.parent),
         ]
 

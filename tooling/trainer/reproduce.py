@@ -218,7 +218,7 @@ def stored_image(workspace: Workspace, stored: Stored) -> RunImage:
             f"The lock file that is stored with the run {stored.run.name} is not what its image had.",
             f"Its artifact {images.ARTIFACT} was replaced or damaged.",
         )
-    return planned
+    return planned.as_recorded()
 
 
 def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:

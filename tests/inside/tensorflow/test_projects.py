@@ -163,10 +163,10 @@ def test_two_phases_are_one_history_and_a_second_run_computes_no_features(
         "block7a_expand_conv", "block7a_dwconv", "block7a_se_reduce", "block7a_se_expand",
         "block7a_project_conv", "top_conv", "dense",
     }  # fmt: skip
-    assert first.metrics["features_from_cache"] == 0
+    assert first.run.data.tags["features"] == "computed"
     monkeypatch.setattr(feature_cache, "_compute", lambda *_: pytest.fail("computed again"))
     second = start("efficientnetb0", **said, fine_tune_epochs=0)
-    assert second.metrics["features_from_cache"] == 1
+    assert second.run.data.tags["features"] == "from the cache"
     assert list(second.history("val_loss").values()) == list(first.history("val_loss").values())[:2]
 
 
@@ -208,7 +208,7 @@ def test_with_augmentation_no_features_are_kept_and_that_is_said(
 ) -> None:
     done = start("inceptionv3", weights="none", augment="yes", epochs=1, fine_tune_epochs=0)
     assert "none are taken from the cache" in capsys.readouterr().out
-    assert "features_from_cache" not in done.metrics
+    assert "features" not in done.run.data.tags
     assert not (places / "cache" / "features").exists()
 
 

@@ -172,7 +172,6 @@ def _build(image: ImagePlan) -> Iterator[str]:
         options = " ".join(
             '--build-arg=BASE_IMAGE="$base"' if word == base and one.parent is None else shlex.quote(word)
             for word in one.build_command()[3:-1]
-            if word != f"--tag={one.latest}"
         )
         yield f'  docker buildx build {options} "$here/trainer_images"'
 

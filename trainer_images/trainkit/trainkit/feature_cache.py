@@ -54,8 +54,8 @@ class Features:
 def load(base: keras.Model, weights: str, data: ImageData, cache: Path) -> Features:
     """The features of all images of `data` by `base` (made by `backbones.build`), from the cache if it can.
 
-    `weights` says which weights `base` has, see `weights_key`. The active MLflow run gets the metrics
-    `seconds_features` and `features_from_cache` (0 or 1).
+    `weights` says which weights `base` has, see `weights_key`. The active MLflow run gets the metric
+    `seconds_features` and the tag `features`: "computed" or "from the cache".
     """
     start = time.perf_counter()
     folder = cache / "features"
@@ -76,7 +76,8 @@ def load(base: keras.Model, weights: str, data: ImageData, cache: Path) -> Featu
     seconds = time.perf_counter() - start
     where = "from the cache" if from_cache else "computed"
     print(f"features   {seconds:7.2f} s  {where}", flush=True)
-    mlflow.log_metrics({"seconds_features": seconds, "features_from_cache": float(from_cache)})
+    mlflow.log_metric("seconds_features", seconds)
+    mlflow.set_tag("features", where)
     return Features(array, from_cache)
 
 
