@@ -39,6 +39,12 @@ class Done:
         return found.group(1)
 
 
+def surroundings() -> dict[str, str]:
+    """The environment of somebody who types a command: not that of a `make test` around it."""
+    ours = ("MLFLOW_", "MAKE", "MFLAGS")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
 class Site:
     """A workspace in a folder of its own, with the repository's images and the tests' projects."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from support import DEAD_ENGINE, REPOSITORY
+from support import DEAD_ENGINE, REPOSITORY, surroundings
 from trainer import engine
 from trainer.errors import EngineError
 
@@ -69,10 +69,7 @@ def journey(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def _surroundings(backend: str) -> dict[str, str]:
-    """The environment of somebody who types the command: not that of a `make test` around it."""
-    ours = ("MLFLOW_", "MAKE", "MFLAGS")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return environment | ({"DOCKER_HOST": DEAD_ENGINE} if backend == "local" else {})
+    return surroundings() | ({"DOCKER_HOST": DEAD_ENGINE} if backend == "local" else {})
 
 
 def _copy(folder: Path) -> None:

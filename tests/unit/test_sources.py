@@ -48,7 +48,7 @@ def test_an_unknown_project(workspace: Workspace) -> None:
 
 def test_an_unknown_project_where_there_is_none(tmp_path: Path) -> None:
     put(tmp_path / "trainer.yaml")
-    hint = f"Make the folder {tmp_path / 'train_code' / 'x'} with a file MLproject."
+    hint = "Make one: trainer new x --template minimal"
     with fails(BadInput, "There is no project x.", hint):
         sources.resolve(find(tmp_path), "x")
 

@@ -63,7 +63,7 @@ def resolve(workspace: Workspace, name: str, revision: str | None = None, *, fet
         f"There is no project {name}.",
         nearest(name, names(workspace), "The projects are")
         if names(workspace)
-        else f"Make the folder {workspace.projects / name} with a file {PROJECT_FILE}.",
+        else f"Make one: trainer new {name} --template minimal",
     )
 
 

@@ -25,6 +25,7 @@ from trainkit.system_metrics import system_metrics
 from trainkit.timing import timed
 
 
+# CHANGE: parameters. A field for each one that the MLproject declares and hands over.
 @dataclass(frozen=True)
 class Arguments:
     data: str
@@ -54,6 +55,7 @@ with mlflow.start_run(), system_metrics():
     keras_training.setup(args.seed, args.mixed_precision)
 
     # Load
+    # CHANGE: the data. --data names an image folder; for anything else, load it here.
 
     with timed("load"):
         data = image_data.load(
@@ -68,6 +70,7 @@ with mlflow.start_run(), system_metrics():
     )
 
     # Build
+    # CHANGE: the head. Any Keras model from the backbone's features to a probability a class.
 
     with timed("build"):
         weights = keras_models.weights_place(args.weights)
@@ -90,6 +93,7 @@ with mlflow.start_run(), system_metrics():
         history = keras_training.train(learner, *learnt_from, schedule)
 
     # Train the last blocks with it, carefully
+    # CHANGE: the fine-tuning. What is unfrozen, and how much slower it learns.
 
     phases = {"head": history.first}
     if args.unfreeze_from != "none" and args.fine_tune_epochs:
@@ -111,6 +115,7 @@ with mlflow.start_run(), system_metrics():
     mlflow.log_figure(figures.curves(history.epochs, phases, history.best), "curves.png")
 
     # Evaluate, with the weights of the best epoch
+    # CHANGE: the scores. What mlflow.log_metric is given can be compared between runs.
 
     with timed("evaluate"):
         results = keras_training.evaluate(model, data, args.batch_size)

@@ -34,6 +34,7 @@ from trainkit.timing import timed
 from trainkit.torch_model import CLASSIFICATION, Model, outputs_needed
 
 
+# CHANGE: parameters. A field for each one that the MLproject declares and hands over.
 @dataclass(frozen=True)
 class Arguments:
     data: str
@@ -59,6 +60,7 @@ with mlflow.start_run() as run, system_metrics():
     mlflow.set_tags({"torch.device": str(device), "torch.threads": str(torch.get_num_threads())})
 
     # Load
+    # CHANGE: the data. --data names an image folder or a table; for anything else, load it here.
 
     with timed("load"):
         place = downloads.find(args.data, places.cache())
@@ -109,6 +111,7 @@ with mlflow.start_run() as run, system_metrics():
     mlflow.log_metric("best_epoch", progress.best)
 
     # Evaluate; a folder of pictures may have a test split as well
+    # CHANGE: the scores. What mlflow.log_metric is given can be compared between runs.
 
     with timed("evaluate"):
         for split in [name for name in data.splits if name != TRAIN]:

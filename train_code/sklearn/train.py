@@ -23,6 +23,7 @@ from trainkit.seeding import seed_everything
 from trainkit.timing import timed
 
 
+# CHANGE: parameters. A field for each one that the MLproject declares and hands over.
 @dataclass(frozen=True)
 class Arguments:
     dataset: str
@@ -38,6 +39,7 @@ seed_everything(args.seed)
 
 with mlflow.start_run():
     # Load
+    # CHANGE: the data. Any table: features, one row a sample, and the class of each row.
 
     with timed("load"):
         table = load_bundled(args.dataset)
@@ -56,6 +58,7 @@ with mlflow.start_run():
         )
 
     # Build
+    # CHANGE: the model. Any estimator or pipeline of scikit-learn.
 
     max_depth = args.max_depth or None
     match args.estimator:
@@ -78,6 +81,7 @@ with mlflow.start_run():
         model.fit(train_x, train_y)
 
     # Evaluate; "macro" is the plain mean over the classes
+    # CHANGE: the scores. What mlflow.log_metric is given can be compared between runs.
 
     with timed("evaluate"):
         predicted, probabilities = model.predict(test_x), model.predict_proba(test_x)

@@ -15,6 +15,7 @@ from trainkit.system_metrics import system_metrics
 from trainkit.timing import timed
 
 
+# CHANGE: parameters. A field for each one that the MLproject declares and hands over.
 @dataclass(frozen=True)
 class Arguments:
     data: str
@@ -38,6 +39,7 @@ with mlflow.start_run(), system_metrics():
     keras_training.setup(args.seed, args.mixed_precision)
 
     # Load
+    # CHANGE: the data. --data names an image folder; for anything else, load it here.
 
     with timed("load"):
         data = image_data.load(
@@ -48,6 +50,7 @@ with mlflow.start_run(), system_metrics():
     weights = keras_training.class_weights(data, args.class_weights)
 
     # Build
+    # CHANGE: the network. Any Keras model from pixels of 0 … 255 to a probability a class.
 
     model = keras_models.small_cnn(args.image_size, len(data.class_names), augment=args.augment == "yes")
     keras_training.compile_model(model, args.optimizer, args.learning_rate)
@@ -65,6 +68,7 @@ with mlflow.start_run(), system_metrics():
         mlflow.log_figure(figures.curves(history.epochs, best=history.best), "curves.png")
 
     # Evaluate, with the weights of the best epoch
+    # CHANGE: the scores. What mlflow.log_metric is given can be compared between runs.
 
     with timed("evaluate"):
         results = keras_training.evaluate(model, data, args.batch_size)

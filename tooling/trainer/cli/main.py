@@ -25,6 +25,7 @@ from trainer.cli.images import build_image, images
 from trainer.cli.init import init
 from trainer.cli.layers import layers
 from trainer.cli.logs import logs
+from trainer.cli.new import new
 from trainer.cli.ps import ps
 from trainer.cli.reconcile import reconcile
 from trainer.cli.reproduce import reproduce
@@ -55,20 +56,9 @@ def cli() -> None:
     """Run training projects in the right container, tracked and reproducible."""
 
 
-for command in (
-    init,
-    run,
-    build_image,
-    images,
-    data,
-    layers,
-    server,
-    ui,
-    doctor,
-    reconcile,
-    sync,
-    completion,
-):
+for command in (init, new):  # what a user starts from
+    cli.add_command(command)
+for command in (run, build_image, images, data, layers, server, ui, doctor, reconcile, sync, completion):
     cli.add_command(command)
 for command in (ps, runs, show, compare, reproduce, logs, attach, stop, resume, gc):  # runs that exist
     cli.add_command(command)

@@ -1,0 +1,10 @@
+"""The project trains to its end. `pytest` needs the environment that trainer is installed in."""
+
+from pathlib import Path
+
+from trainer import testing
+
+
+def test_one_epoch_of_each_phase_gives_a_model_with_a_score() -> None:
+    run = testing.run(Path(__file__).parent, weights="none", epochs=1, fine_tune_epochs=1, image_size=75)
+    assert 0 <= run.metrics["validation_accuracy"] <= 1

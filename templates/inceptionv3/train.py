@@ -1,0 +1,1 @@
+../../train_code/inceptionv3/train.py

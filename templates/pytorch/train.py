@@ -1,0 +1,1 @@
+../../train_code/pytorch_layers/train.py

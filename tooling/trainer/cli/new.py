@@ -1,0 +1,69 @@
+"""`trainer new`."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import CompletionItem
+
+from trainer import sources
+from trainer.cli import screen
+from trainer.cli.context import pass_workspace
+from trainer.cli.run import complete_project
+from trainer.errors import BadInput
+from trainer.scaffold import projects
+from trainer.workspace import Workspace
+
+
+def _complete_template(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in projects.templates() if name.startswith(incomplete)]
+
+
+@click.command(
+    short_help="Make a project from a template or another project.",
+    epilog="Examples: trainer new mine --template tensorflow\n\ntrainer new better --from mine",
+)
+@click.argument("name")
+@click.option("--template", metavar="NAME", shell_complete=_complete_template,
+              help=f"What to start from: {', '.join(projects.templates())}.")  # fmt: skip
+@click.option("--from", "origin", metavar="PROJECT", shell_complete=complete_project,
+              help="A project to copy: a name, a folder, or a git URL.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Say what would be made; make nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@pass_workspace
+def new(
+    workspace: Workspace, name: str, template: str | None, origin: str | None, dry_run: bool, as_json: bool
+) -> None:
+    """Make the project train_code/NAME. It runs as it is; `# CHANGE` marks the places to make it yours.
+
+    Where a template's default data set is not in data/, one of made-up images is made.
+    """
+    from trainer.process import interruptible
+
+    if (template is None) == (origin is None):
+        raise BadInput(
+            "Say what to start from: a template or another project.",
+            f"--template {'|'.join(projects.templates())}, or --from PROJECT",
+        )
+    source = None
+    try:
+        with interruptible(), screen.Bar() as bar:
+            source = sources.resolve(workspace, origin) if origin else None
+            folder = source.folder if source else projects.template(template or "")
+            planned = projects.plan(workspace, name, folder)
+            if not dry_run:
+                projects.make(planned, bar)
+    finally:
+        if source:
+            source.close()
+    if as_json:
+        screen.as_json({"path": planned.target, "files": planned.files, "data": planned.samples,
+                        "dry_run": dry_run})  # fmt: skip
+        return
+    made = "Would make" if dry_run else "Made"
+    for sample in planned.samples:
+        click.echo(f"{made} {sample}: made-up images to try with (another one: --data NAME)")
+    click.echo(f"{made} {planned.target}: {', '.join(planned.files)}")
+    if not dry_run:
+        readme = planned.target / "README.md"
+        reading = [f"{readme.relative_to(workspace.root)} says what to change, step by step"]
+        screen.next_steps([f"trainer run {name}", *(reading if readme.exists() else [])])

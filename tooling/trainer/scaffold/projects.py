@@ -1,0 +1,150 @@
+"""A new project: a template or another project, copied under a name of its own."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer import code, images, projects, shipped
+from trainer.datasets import Report, atomic, building, silent
+from trainer.datasets.names import folded
+from trainer.datasets.sample import Sample
+from trainer.errors import BadInput
+from trainer.parameters import nearest
+from trainer.projects import PROJECT_FILE
+from trainer.workspace import Workspace
+
+# What a template's README.md, and the name of its test, say where the project's name belongs.
+_PLACEHOLDER = "PROJECT"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What making a project comes to."""
+
+    target: Path
+    origin: Path
+    files: tuple[str, ...]
+    """As they are called in the new project."""
+    is_template: bool
+    samples: tuple[Path, ...] = ()
+    """Data sets that are to be made up, because the project's defaults name them and they are not there."""
+
+    @property
+    def name(self) -> str:
+        """The new project's."""
+        return self.target.name
+
+
+def templates() -> list[str]:
+    """The names of what can be started from."""
+    return sorted(path.parent.name for path in shipped.place("templates").glob(f"*/{PROJECT_FILE}"))
+
+
+def template(name: str) -> Path:
+    """The folder of that template; raises `BadInput` with the nearest name."""
+    if name not in templates():
+        raise BadInput(f"There is no template {name}.", nearest(name, templates(), "The templates are"))
+    return shipped.place("templates") / name
+
+
+def plan(workspace: Workspace, name: str, origin: Path) -> Plan:
+    """Check the name and what is copied. Raises `BadInput`; makes nothing."""
+    target = workspace.projects / name
+    _check_name(workspace, name, target)
+    project = projects.load(origin)
+    is_template = origin.parent == shipped.place("templates")
+    test, own_test = _tests(origin, is_template, name)
+    names = (path.as_posix() for path in code.files(origin))
+    return Plan(
+        target=target,
+        origin=origin,
+        files=tuple(sorted(own_test if name == test else name for name in names)),
+        is_template=is_template,
+        samples=tuple(_missing_data(workspace, project)) if is_template else (),
+    )
+
+
+def make(planned: Plan, report: Report = silent) -> None:
+    """Make the project, wholly or not at all; raises `BadInput` where that cannot be.
+
+    The data sets come first: if that is stopped, the same call goes on with it.
+    """
+    for sample in planned.samples:
+        Sample().make(sample, report)
+    planned.target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=planned.target.parent) as place:
+        folder = _copy(planned.origin, Path(place))
+        _rename(folder, planned)
+        try:
+            atomic.rename(folder, planned.target)
+        except FileExistsError:
+            raise _in_the_way(planned.target) from None
+
+
+def _check_name(workspace: Workspace, name: str, target: Path) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise BadInput(
+            f"{name!r} cannot be a project's name.",
+            "Use letters, digits, _ and -, a letter or digit first.",
+        )
+    for image in images.discover(workspace).values():
+        if name in (image.name, *image.aliases):
+            raise BadInput(
+                f"{name} is the name of a trainer image.",
+                f"Choose another one, such as my_{name}.",
+            )
+    for neighbour in target.parent.iterdir() if target.parent.is_dir() else ():
+        if folded(neighbour.name) == folded(name):
+            raise _in_the_way(neighbour)
+
+
+def _in_the_way(place: Path) -> BadInput:
+    return BadInput(f"{place} exists already.", "Choose another name; nothing is overwritten.")
+
+
+def _tests(origin: Path, is_template: bool, name: str) -> tuple[str, str]:
+    """The test's file as it is called in the original and in the copy: pytest wants all names different."""
+    return f"test_{_PLACEHOLDER if is_template else origin.name}.py", f"test_{name}.py"
+
+
+def _missing_data(workspace: Workspace, project: projects.Project) -> Iterator[Path]:
+    for parameter in (each for entry in project.entry_points for each in entry.parameters):
+        place = workspace.data / (parameter.default or "")
+        if parameter.dataset and parameter.default and not place.exists():
+            building.check(place, Sample().plan())
+            yield place
+
+
+def _copy(origin: Path, place: Path) -> Path:
+    """What a run would get of the project: without what git ignores, with what it shares with others."""
+    code.pack(origin, place / "code.tar.gz")
+    now = int(time.time())  # the archive has no times
+    with tarfile.open(place / "code.tar.gz") as archive:
+        for member in archive:
+            member.mtime = now
+            archive.extract(member, place, filter="data")
+    return place / "code"
+
+
+def _rename(folder: Path, planned: Plan) -> None:
+    mlproject, readme = folder / PROJECT_FILE, folder / "README.md"
+    if mlproject.exists():
+        line = f"name: {planned.name}"
+        text, found = re.subn(r"^name\s*:.*$", line, mlproject.read_text(), count=1, flags=re.MULTILINE)
+        mlproject.write_text(text if found else f"{line}\n{text}")
+        if projects.load(folder).name != planned.name:
+            raise BadInput(
+                f"{planned.origin / PROJECT_FILE} has its name in a form that cannot be changed.",
+                "Write `name: …` on a line of its own.",
+            )
+    test, own_test = _tests(planned.origin, planned.is_template, planned.name)
+    if (folder / test).exists() and not (folder / own_test).exists():
+        (folder / test).rename(folder / own_test)
+    if planned.is_template and readme.exists():
+        readme.write_text(readme.read_text().replace(_PLACEHOLDER, planned.name))
