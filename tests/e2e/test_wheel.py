@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support import REPOSITORY, surroundings
-from trainer.scaffold.projects import templates
+from trainer.scaffold import templates
 
 UV = Path(sys.executable).parent / "uv"
 PORT = 5380
@@ -113,7 +113,7 @@ def test_four_commands_lead_from_an_empty_folder_to_a_run_in_the_browser(place: 
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", templates())
+@pytest.mark.parametrize("name", templates.names())
 def test_a_project_of_each_template_passes_its_own_test(place: Place, name: str) -> None:
     begin(place)
     place.install("--constraint", str(REPOSITORY / "requirements-dev.txt"), "pytest")

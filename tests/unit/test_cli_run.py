@@ -229,7 +229,7 @@ def test_a_secret_that_the_project_needs_is_asked_for_before_anything_else(
     refused(
         trainer("run", "demo"),
         "demo needs the variable API_KEY, which is not set.",
-        "Add a line API_KEY=… to secrets.env, or set it in the environment.",
+        "trainer secrets set API_KEY, or set it in the environment.",
     )
 
 

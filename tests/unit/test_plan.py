@@ -137,7 +137,7 @@ def test_a_declared_variable_that_is_not_set(tmp_path: Path, known: Mapping[str,
     with fails(
         BadInput,
         "demo needs the variable API_KEY, which is not set.",
-        "Add a line API_KEY=… to secrets.env, or set it in the environment.",
+        "trainer secrets set API_KEY, or set it in the environment.",
     ):
         plan.secret_values(run_plan(tmp_path), known)
 

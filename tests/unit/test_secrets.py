@@ -222,6 +222,15 @@ def test_of_several_lines_of_one_name_the_one_that_counts_is_set(site: Workspace
     assert secrets.load(site).values == {"A": "3"}
 
 
+def test_every_line_of_a_name_is_removed_and_no_other(site: Workspace) -> None:
+    put(site.secrets_file, "# mine\r\nA=1\n\nexport B='two\nlines' # why\n# after\nA=2\nC=3")
+    secrets.store(site, {"B": None, "NEVER": None})
+    assert site.secrets_file.read_bytes() == b"# mine\r\nA=1\n\n# after\nA=2\nC=3"
+    secrets.store(site, {"A": None, "C": "4"})
+    assert site.secrets_file.read_bytes() == b"# mine\r\n\n# after\nC='4'\n"
+    assert secrets.load(site).values == {"C": "4"}
+
+
 def test_storing_what_is_there_touches_nothing(site: Workspace) -> None:
     before = site.secrets_file.stat()
     secrets.store(site, {"API_KEY": CANARY})

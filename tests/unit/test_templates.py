@@ -7,16 +7,16 @@ import re
 import pytest
 from support import REPOSITORY
 from trainer import projects
-from trainer.scaffold.projects import templates
+from trainer.scaffold import templates
 
 FOLDER = REPOSITORY / "templates"
 
 
 def test_there_is_one_for_each_kind_of_project() -> None:
-    assert templates() == ["inceptionv3", "minimal", "pytorch", "sklearn", "tensorflow"]
+    assert templates.names() == ["inceptionv3", "minimal", "pytorch", "sklearn", "tensorflow"]
 
 
-@pytest.mark.parametrize("name", templates())
+@pytest.mark.parametrize("name", templates.names())
 def test_the_readme_walks_through_every_place_to_change(name: str) -> None:
     readme = (FOLDER / name / "README.md").read_text()
     steps = [step.lower() for step in re.findall(r"^\d\. \*\*([^*]+)\*\*", readme, re.MULTILINE)]
@@ -28,7 +28,7 @@ def test_the_readme_walks_through_every_place_to_change(name: str) -> None:
     assert f"Make it yours in {numbers[len(steps)]} steps." in readme
 
 
-@pytest.mark.parametrize("name", templates())
+@pytest.mark.parametrize("name", templates.names())
 def test_the_commands_of_the_readme_are_understood(name: str) -> None:
     project = projects.load(FOLDER / name)
     readme = (FOLDER / name / "README.md").read_text()
@@ -41,7 +41,7 @@ def test_the_commands_of_the_readme_are_understood(name: str) -> None:
         projects.check(project, project.entry_point("main"), given)
 
 
-@pytest.mark.parametrize("name", templates())
+@pytest.mark.parametrize("name", templates.names())
 def test_it_has_no_code_of_its_own_where_a_project_has_it(name: str) -> None:
     shared = {path.name for path in (FOLDER / name).iterdir() if path.is_symlink()}
     assert shared == (set() if name == "minimal" else {"MLproject", "train.py"})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
-from trainer import build, disk, engine, images, preparing, process, reach, secrets, server
+from trainer import build, disk, engine, images, preparing, process, projects, reach, secrets, server, sources
 from trainer.backends import named
 from trainer.backends.docker import network
 from trainer.endpoint import Server
@@ -94,6 +95,40 @@ def _gpu(client: docker.DockerClient | None) -> Check:
             "Install the NVIDIA container toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker",
         )
     return Check("gpu", "ok", found)
+
+
+def secret_checks(workspace: Workspace) -> Iterator[Check]:
+    """Whether secrets.env is kept to oneself, is understood, and has what the projects need."""
+    path = workspace.secrets_file
+    leaks = list(secrets.leaks(path))
+    for leak in leaks:
+        yield Check(path.name, "failure", leak.message, leak.hint)
+    try:
+        known = secrets.read(workspace)
+    except TrainerError as problem:
+        yield Check(path.name, "failure", problem.message, problem.hint)
+        return
+    if not leaks:
+        there = f"{len(known.values)} secrets, for you alone" if path.exists() else "not there yet"
+        yield Check(path.name, "ok", f"{there}; git does not commit it")
+    for name, users in needed_secrets(workspace).items():
+        by = f"needed by {', '.join(users)}"
+        if known.get(name):
+            where = path.name if name in known.values else "the environment"
+            yield Check(name, "ok", f"in {where}, {by}")
+        else:
+            yield Check(name, "failure", f"not set, {by}", f"trainer secrets set {name}")
+
+
+def needed_secrets(workspace: Workspace) -> dict[str, list[str]]:
+    """Variable → the projects that take it from the host; one that is not understood is passed over."""
+    needed: dict[str, list[str]] = {}
+    for project in sources.names(workspace):
+        with contextlib.suppress(TrainerError):
+            for name, value in projects.load(workspace.projects / project).environment:
+                if value is None:
+                    needed.setdefault(name, []).append(project)
+    return dict(sorted(needed.items()))
 
 
 def _secrets(workspace: Workspace) -> str:

@@ -311,7 +311,7 @@ def secret_values(plan: RunPlan, get: Mapping[str, str | None]) -> dict[str, str
     if missing:
         raise BadInput(
             f"{plan.project} needs the variable {missing[0]}, which is not set.",
-            f"Add a line {missing[0]}=… to secrets.env, or set it in the environment.",
+            f"trainer secrets set {missing[0]}, or set it in the environment.",
         )
     return {name: value for name in plan.secret_names if (value := get.get(name))}
 

@@ -63,7 +63,7 @@ def load(workspace: Workspace) -> Secrets:
 
 def check(workspace: Workspace) -> None:
     """Raise `SecretsError` if secrets.env leaks, or would once it is there."""
-    for trouble in _leaks(workspace.secrets_file):
+    for trouble in leaks(workspace.secrets_file):
         raise trouble
 
 
@@ -73,7 +73,8 @@ def read(workspace: Workspace) -> Secrets:
     return Secrets(_values(path, _bindings(path, path.read_bytes()))) if path.exists() else Secrets()
 
 
-def _leaks(path: Path) -> Iterator[SecretsError]:
+def leaks(path: Path) -> Iterator[SecretsError]:
+    """All the ways in which the file leaks, or would once it is there."""
     folder = path.parent
     if capture(["git", "rev-parse", "--is-inside-work-tree"], cwd=folder) is not None:
         if capture(["git", "ls-files", "--error-unmatch", path.name], cwd=folder) is not None:
@@ -91,8 +92,8 @@ def _leaks(path: Path) -> Iterator[SecretsError]:
         yield SecretsError(f"Other users of this machine can read {path}.", f"chmod 600 {path}")
 
 
-def store(workspace: Workspace, values: Mapping[str, str]) -> None:
-    """Set these lines of secrets.env, or add them; every other line stays as it is.
+def store(workspace: Workspace, values: Mapping[str, str | None]) -> None:
+    """Set these lines of secrets.env, add them, or remove them (None); every other line stays as it is.
 
     A file that is not there is made, for its owner alone (mode 600). The new content replaces the old in one
     step, so an interruption leaves either. Raises `SecretsError`, with nothing written, where git would
@@ -108,34 +109,43 @@ def store(workspace: Workspace, values: Mapping[str, str]) -> None:
             _replace(path, content, workspace.state)
 
 
-def _changed(path: Path, old: bytes, values: Mapping[str, str]) -> bytes:
+def _changed(path: Path, old: bytes, values: Mapping[str, str | None]) -> bytes:
     """The content with these values, proven to be read back with them and with all others as before."""
     before = _values(path, _bindings(path, old))
     bindings = _bindings(path, old, newline="")
     pieces = [binding.original.string for binding in bindings]
     for name, value in values.items():
-        # Of several lines of one name the last is the one that counts.
-        place = max((at for at, binding in enumerate(bindings) if binding.key == name), default=None)
+        places = [at for at, binding in enumerate(bindings) if binding.key == name]
+        if value is None:
+            for place in places:
+                pieces[place] = _gap(pieces[place])
+            continue
         line = f"{name}={_quoted(value)}\n"
-        if place is None:
+        if not places:
             if pieces and not pieces[-1].endswith(("\n", "\r")):
                 pieces[-1] += "\n"
             pieces.append(line)
         elif before.get(name) != value:
-            blank = len(pieces[place]) - len(pieces[place].lstrip())
-            pieces[place] = pieces[place][:blank] + line
+            # Of several lines of one name the last is the one that counts.
+            pieces[places[-1]] = _gap(pieces[places[-1]]) + line
     try:
         mark = "\ufeff" if old.startswith("\ufeff".encode()) else ""
         content = (mark + "".join(pieces)).encode()
         after = _values(path, _bindings(path, content))
     except (UnicodeEncodeError, SecretsError):
         after = {}
-    if after != {**before, **values}:
+    wanted = {**before, **values}
+    if after != {name: value for name, value in wanted.items() if value is not None}:
         raise SecretsError(
             f"{path} cannot hold this value of {' or '.join(values)}.",
             "A value must be text and not empty. Nothing was written.",
         )
     return content
+
+
+def _gap(piece: str) -> str:
+    """The blank lines before what is said."""
+    return piece[: len(piece) - len(piece.lstrip())]
 
 
 def _quoted(value: str) -> str:

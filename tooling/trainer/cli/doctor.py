@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import click
 
 from trainer.cli import screen
 from trainer.cli.context import pass_workspace
 from trainer.errors import CheckFailed
 from trainer.workspace import Workspace
+
+if TYPE_CHECKING:
+    from trainer.doctor import Check
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗", "red")}
 
@@ -21,8 +27,13 @@ def doctor(workspace: Workspace, as_json: bool) -> None:
     """Check engine, disk, GPU, secrets and tracking server, and say how to mend what is wrong."""
     from trainer import doctor as use_case
 
+    show(use_case.checks(workspace), as_json=as_json)
+
+
+def show(found: Iterable[Check], *, as_json: bool) -> None:
+    """Print each check as soon as it is done; raises `CheckFailed` at the end if one of them failed."""
     checks = []
-    for check in use_case.checks(workspace):
+    for check in found:
         checks.append(check)
         if not as_json:
             mark, colour = _MARKS[check.status]

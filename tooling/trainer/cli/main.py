@@ -32,6 +32,7 @@ from trainer.cli.reproduce import reproduce
 from trainer.cli.resume import resume
 from trainer.cli.run import run
 from trainer.cli.runs import runs
+from trainer.cli.secrets import secrets
 from trainer.cli.server import server, ui
 from trainer.cli.show import show
 from trainer.cli.stop import stop
@@ -56,7 +57,7 @@ def cli() -> None:
     """Run training projects in the right container, tracked and reproducible."""
 
 
-for command in (init, new):  # what a user starts from
+for command in (init, new, secrets):  # what a user starts from
     cli.add_command(command)
 for command in (run, build_image, images, data, layers, server, ui, doctor, reconcile, sync, completion):
     cli.add_command(command)

@@ -10,12 +10,12 @@ from trainer.cli import screen
 from trainer.cli.context import pass_workspace
 from trainer.cli.run import complete_project
 from trainer.errors import BadInput
-from trainer.scaffold import projects
+from trainer.scaffold import templates
 from trainer.workspace import Workspace
 
 
 def _complete_template(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    return [CompletionItem(name) for name in projects.templates() if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in templates.names() if name.startswith(incomplete)]
 
 
 @click.command(
@@ -24,7 +24,7 @@ def _complete_template(ctx: click.Context, _: click.Parameter, incomplete: str) 
 )
 @click.argument("name")
 @click.option("--template", metavar="NAME", shell_complete=_complete_template,
-              help=f"What to start from: {', '.join(projects.templates())}.")  # fmt: skip
+              help=f"What to start from: {', '.join(templates.names())}.")  # fmt: skip
 @click.option("--from", "origin", metavar="PROJECT", shell_complete=complete_project,
               help="A project to copy: a name, a folder, or a git URL.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would be made; make nothing.")
@@ -38,17 +38,18 @@ def new(
     Where a template's default data set is not in data/, one of made-up images is made.
     """
     from trainer.process import interruptible
+    from trainer.scaffold import projects
 
     if (template is None) == (origin is None):
         raise BadInput(
             "Say what to start from: a template or another project.",
-            f"--template {'|'.join(projects.templates())}, or --from PROJECT",
+            f"--template {'|'.join(templates.names())}, or --from PROJECT",
         )
     source = None
     try:
         with interruptible(), screen.Bar() as bar:
             source = sources.resolve(workspace, origin) if origin else None
-            folder = source.folder if source else projects.template(template or "")
+            folder = source.folder if source else templates.place(template or "")
             planned = projects.plan(workspace, name, folder)
             if not dry_run:
                 projects.make(planned, bar)

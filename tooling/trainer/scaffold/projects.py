@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer import code, images, projects, shipped
+from trainer import code, images, projects
 from trainer.datasets import Report, atomic, building, silent
 from trainer.datasets.names import folded
 from trainer.datasets.sample import Sample
 from trainer.errors import BadInput
-from trainer.parameters import nearest
 from trainer.projects import PROJECT_FILE
+from trainer.scaffold import templates
 from trainer.workspace import Workspace
 
 # What a template's README.md, and the name of its test, say where the project's name belongs.
@@ -41,24 +41,12 @@ class Plan:
         return self.target.name
 
 
-def templates() -> list[str]:
-    """The names of what can be started from."""
-    return sorted(path.parent.name for path in shipped.place("templates").glob(f"*/{PROJECT_FILE}"))
-
-
-def template(name: str) -> Path:
-    """The folder of that template; raises `BadInput` with the nearest name."""
-    if name not in templates():
-        raise BadInput(f"There is no template {name}.", nearest(name, templates(), "The templates are"))
-    return shipped.place("templates") / name
-
-
 def plan(workspace: Workspace, name: str, origin: Path) -> Plan:
     """Check the name and what is copied. Raises `BadInput`; makes nothing."""
     target = workspace.projects / name
     _check_name(workspace, name, target)
     project = projects.load(origin)
-    is_template = origin.parent == shipped.place("templates")
+    is_template = origin.parent == templates.FOLDER
     test, own_test = _tests(origin, is_template, name)
     names = (path.as_posix() for path in code.files(origin))
     return Plan(

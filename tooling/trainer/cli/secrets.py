@@ -1,0 +1,145 @@
+"""`trainer secrets`: what is in secrets.env, without ever showing a value."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import click
+from click.shell_completion import CompletionItem
+
+from trainer.cli import screen
+from trainer.cli.context import pass_workspace
+from trainer.errors import BadInput, TrainerError
+from trainer.workspace import Workspace, find
+
+
+@click.group(short_help="The secrets of the workspace: set them, check them.")
+def secrets() -> None:
+    """The secrets in the workspace's secrets.env. No command shows a value, or takes one as an argument."""
+
+
+def _complete_known(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from trainer import secrets as domain
+
+    try:
+        names = domain.read(find()).values
+    except TrainerError:
+        return []
+    return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
+
+
+def _complete_needed(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from trainer.doctor import needed_secrets
+
+    known = _complete_known(ctx, parameter, incomplete)
+    try:
+        needed = needed_secrets(find())
+    except TrainerError:
+        return known
+    missing = [name for name in needed if name not in {item.value for item in known}]
+    return [*(CompletionItem(name) for name in missing if name.startswith(incomplete)), *known]
+
+
+_dry_run = click.option("--dry-run", is_flag=True, help="Say what would change; change nothing.")
+
+
+@secrets.command(
+    "set",
+    short_help="Set a secret, asked for without echo.",
+    epilog="Examples: trainer secrets set API_KEY\n\ntrainer secrets set API_KEY < key.txt",
+)
+@click.argument("name", shell_complete=_complete_needed)
+@_dry_run
+@pass_workspace
+def set_(workspace: Workspace, name: str, dry_run: bool) -> None:
+    """Set NAME in secrets.env, which is made for you alone to read (mode 600) if it is not there.
+
+    The value is asked for without echo, or read from standard input, without its last line break. All other
+    lines stay as they are.
+    """
+    from trainer import secrets as domain
+
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise BadInput(
+            # Not repeated: it may be the value, given in the name's place.
+            "What stands in the place of the name cannot be a variable's name.",
+            "trainer secrets set NAME, of letters, digits and underscores; the value is asked for.",
+        )
+    domain.check(workspace)  # before anything is asked
+    known = domain.read(workspace).values
+    done, would = ("Replaced", "replace") if name in known else ("Set", "set")
+    if dry_run:
+        click.echo(f"Would {would} {name} in {workspace.secrets_file}")
+        return
+    value = _value(name)
+    domain.store(workspace, {name: value})
+    click.echo(f"{done} {name} in {workspace.secrets_file}")
+    if len(value) < domain.SHORTEST_MASKED and name not in domain.NOT_SECRET:
+        _note(f"It is shorter than {domain.SHORTEST_MASKED} characters: output that shows it is not masked.")
+
+
+def _value(name: str) -> str:
+    if sys.stdin.isatty():
+        return str(click.prompt(f"Value of {name}", hide_input=True, err=True))
+    try:
+        value = sys.stdin.buffer.read().decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        value = ""
+    if not value:
+        raise BadInput(
+            "Standard input has no value: it is empty, or no text.", f"trainer secrets set {name} < FILE"
+        )
+    return value
+
+
+@secrets.command(short_help="Remove a secret.", epilog="Example: trainer secrets unset API_KEY")
+@click.argument("name", shell_complete=_complete_known)
+@_dry_run
+@pass_workspace
+def unset(workspace: Workspace, name: str, dry_run: bool) -> None:
+    """Remove NAME from secrets.env; all other lines stay as they are."""
+    from trainer import secrets as domain
+
+    known = domain.load(workspace).values
+    if name not in known:
+        _note(f"{workspace.secrets_file.name} has no such name: there is nothing to remove.")
+        return
+    if not dry_run:
+        domain.store(workspace, {name: None})
+    click.echo(f"{'Would remove' if dry_run else 'Removed'} {name} from {workspace.secrets_file}")
+
+
+@secrets.command("list", short_help="List the names.", epilog="Example: trainer secrets list --json")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@pass_workspace
+def list_(workspace: Workspace, as_json: bool) -> None:
+    """List the names in secrets.env, and the projects that need them; no value is shown."""
+    from trainer import secrets as domain
+    from trainer.doctor import needed_secrets
+
+    needed = needed_secrets(workspace)
+    rows = [(name, needed.get(name, [])) for name in sorted(domain.load(workspace).values)]
+    if as_json:
+        screen.as_json([{"name": name, "needed_by": users} for name, users in rows])
+        return
+    screen.table(("NAME", "NEEDED BY"), [(name, ", ".join(users)) for name, users in rows])
+
+
+@secrets.command(short_help="Check that nothing leaks and nothing is missing.",
+                 epilog="Example: trainer secrets check")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@pass_workspace
+def check(workspace: Workspace, as_json: bool) -> None:
+    """Check that git does not commit secrets.env, that nobody else reads it, and that no project lacks one.
+
+    Exit code 89 if something is wrong. No value is shown.
+    """
+    from trainer import doctor
+    from trainer.cli.doctor import show
+
+    show(doctor.secret_checks(workspace), as_json=as_json)
+
+
+def _note(text: str) -> None:
+    click.echo(text, err=True)

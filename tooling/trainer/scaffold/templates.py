@@ -1,0 +1,24 @@
+"""What a new project can be started from. Cheap to import: the command line lists the names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trainer import shipped
+from trainer.errors import BadInput
+from trainer.parameters import nearest
+from trainer.projects import PROJECT_FILE
+
+FOLDER = shipped.place("templates")
+
+
+def names() -> list[str]:
+    """The names of the templates."""
+    return sorted(path.parent.name for path in FOLDER.glob(f"*/{PROJECT_FILE}"))
+
+
+def place(name: str) -> Path:
+    """The folder of that template; raises `BadInput` with the nearest name."""
+    if name not in names():
+        raise BadInput(f"There is no template {name}.", nearest(name, names(), "The templates are"))
+    return FOLDER / name
