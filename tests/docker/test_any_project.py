@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -131,3 +132,110 @@ def test_a_local_run_has_no_foreign_image(site: Site) -> None:
     done = site.trainer("run", "probe", "--backend", "local", "--image", "python:3.11")
     assert done.code == 2
     assert "Error: The local backend cannot run in the image python:3.11" in done.err
+
+
+def gc(site: Site, *arguments: str) -> list[str]:
+    """The kinds and names of what would go."""
+    done = site.trainer("gc", "--dry-run", "--json", *arguments)
+    return [f"{one['kind']} {one['name']}" for one in json.loads(done.out)]
+
+
+def environments(client: docker.DockerClient) -> set[str]:
+    """The images that were built from environment files."""
+    found = client.images.list(filters={"label": "trainer.environment"})
+    return {tag for image in found for tag in image.tags}
+
+
+@pytest.fixture
+def built(client: docker.DockerClient) -> Iterator[None]:
+    """What a test builds from environment files is gone afterwards."""
+    before = environments(client)
+    yield
+    for tag in environments(client) - before:
+        client.images.remove(tag, force=True)
+
+
+@pytest.mark.parametrize("project", ["wine"], indirect=True)
+@pytest.mark.usefixtures("built")
+def test_an_environment_file_becomes_an_image_once(
+    site: Site, project: Path, client: docker.DockerClient, tmp_path: Path
+) -> None:
+    first = site.trainer("run", "wine", "-P", "l1_ratio=0.4")
+    assert first.code == 0, first.err
+    run = site.run(first.run_id)
+    assert run.data.metrics["penalty"] == pytest.approx(0.2)
+    assert run.data.tags["trainer.image"].startswith("trainer/env-wine-elastic-net:")
+    assert site.log(first.run_id, tmp_path) == "python (3, 11) in /opt/environment\n"
+    log = site.root / ".trainer" / "build-env-wine-elastic-net.log"
+    log.unlink()
+    (project / "train.py").write_text("print('changed')\n")
+    again = site.trainer("run", "wine")
+    assert again.code == 0, again.err
+    assert not log.exists()
+    assert site.run(again.run_id).data.tags["trainer.image_id"] == run.data.tags["trainer.image_id"]
+    (tag,) = environments(client)
+    assert f"image {tag}" not in gc(site, "--cache")
+    assert f"image {tag}" not in gc(site, "--older-than", "0")
+    assert f"image {tag}" in gc(site, "--cache", "--older-than", "0")
+    # Another content of a file that the environment's file only names is another image.
+    (project / "constraints" / "versions.txt").write_text("mlflow-skinny==3.17.2\nnumpy<2.4\n")
+    planned = site.trainer("run", "wine", "--dry-run", "--json")
+    assert run.data.tags["trainer.image"] not in planned.out
+    # The same as MLflow writes it for conda.
+    text = (project / "MLproject").read_text()
+    (project / "MLproject").write_text(text.replace("python_env: python_env", "conda_env: conda"))
+    conda = site.trainer("run", "wine", "-e", "evaluate", "--source", "s3://bucket/key")
+    assert conda.code == 0, conda.err
+    assert site.log(conda.run_id, tmp_path) == "from s3://bucket/key\n"
+    assert len(environments(client)) == 2
+
+
+@pytest.mark.parametrize("project", ["wine"], indirect=True)
+def test_an_environment_that_cannot_be_had_is_named(site: Site, project: Path) -> None:
+    environment = project / "python_env.yaml"
+    said = environment.read_text()
+    environment.write_text(said.replace("3.11", "3.7.99"))
+    done = site.trainer("run", "wine")
+    assert done.code == 83
+    assert "Error: The environment needs Python 3.7.99, which " in done.err
+    environment.write_text(said + "  - no-such-package-anywhere==1\n")
+    done = site.trainer("run", "wine")
+    assert done.code == 83
+    assert "Error: The build of env-wine-elastic-net failed: " in done.err
+
+
+@pytest.mark.parametrize("project", ["multistep"], indirect=True)
+@pytest.mark.usefixtures("project")
+def test_a_run_that_starts_others(site: Site) -> None:
+    done = site.trainer("run", "multistep", "--max-iter", "20")
+    assert done.code == 0, done.err
+    assert "multistep names no environment: it runs in trainer/sklearn:" in done.err
+    main = site.run(done.run_id)
+    assert main.data.metrics == {"loss": 5}
+    found = site.client.search_runs(
+        [main.info.experiment_id], filter_string=f"tags.mlflow.parentRunId = '{done.run_id}'"
+    )
+    assert sorted(run.data.tags["mlflow.project.entryPoint"] for run in found) == ["load_raw_data", "train"]
+    assert {run.info.status for run in found} == {"FINISHED"}
+
+
+def test_a_folder_of_scripts_in_a_repository(site: Site, tmp_path: Path) -> None:
+    shutil.copytree(PROJECTS / "scripts", tmp_path / "models" / "simple")
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "First"], ["tag", "v1"]):
+        who = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"]
+        subprocess.run(["git", *who, *command], cwd=tmp_path / "models", check=True)
+    (tmp_path / "models" / "simple" / "train.py").write_text("broken")
+    address = f"file://{tmp_path}/models#simple"
+    done = site.trainer("run", address, "--version", "v1", "-e", "train.py", "-P", "lr=1 e", "-P", "n_jobs=2")
+    assert done.code == 0, done.err
+    assert "given ['--lr', '1 e', '--n_jobs', '2']\n" in done.out
+    run = site.run(done.run_id)
+    assert run.data.metrics == {"answer": 42}
+    assert run.data.params == {"lr": "1 e", "n_jobs": "2"}
+    assert run.data.tags["mlflow.source.name"] == address
+    script = site.trainer("run", str(tmp_path / "models" / "simple"), "-e", "steps/prepare.sh", "-P", "x=$y")
+    assert "prepared with --x $y\n" in script.out
+    which = site.trainer("run", str(tmp_path / "models" / "simple"))
+    assert which.err.endswith(
+        "Error: simple has no entry point main.\nHint:  Name a script of it with -e: train.py.\n"
+    )

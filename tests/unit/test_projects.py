@@ -439,7 +439,9 @@ def test_the_environment_file_is_the_named_one_else_the_one_that_is_there(
     for name in files:
         put(tmp_path / name)
     project = read(tmp_path, head + "entry_points: {main: {command: a}}\n")
-    assert project.environment_file == (tmp_path / found if found else None)
+    file = project.python_env if found and "python" in found + head else project.conda_env
+    assert file == (tmp_path / found if found else None)
+    assert None in (project.python_env, project.conda_env)
 
 
 def test_what_a_run_has_of_its_own_is_not_copied_from_the_host(tmp_path: Path) -> None:

@@ -7,10 +7,22 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from trainer import cache, containers, engine, images, locks, reconcile, records, server, server_image
+from trainer import (
+    cache,
+    containers,
+    engine,
+    environment_image,
+    images,
+    locks,
+    reconcile,
+    records,
+    server,
+    server_image,
+)
 from trainer.errors import TrainerError
 from trainer.images import BASE_LABEL, DIGEST_LABEL, PREFIX
 from trainer.tracking_failures import NotThere
@@ -59,6 +71,7 @@ def find(workspace: Workspace, *, of_cache: bool, days: float) -> tuple[list[Lef
             found += [*_containers(workspace), *_images(workspace, client)]
         found += _environments(workspace, _current(workspace, client))
         if of_cache:
+            found += _environment_images(workspace, client, days)
             found += _volume(workspace, client, days, notes)
     except TrainerError as problem:
         notes.append(f"{problem.message} Its containers, images and cache were not looked at.")
@@ -112,7 +125,9 @@ def _remove(workspace: Workspace, leftover: Leftover) -> bool:
 
 def _folders(workspace: Workspace) -> Iterator[Leftover]:
     """What launches, clones and resumptions that were killed had begun."""
-    half_made = [path for pattern in ("source-*", "resume-*") for path in workspace.state.glob(pattern)]
+    half_made = [
+        path for pattern in ("source-*", "resume-*", "building-*") for path in workspace.state.glob(pattern)
+    ]
     known = {record.run_id for record in records.live(workspace)}
     known |= {path.name for _, path in records.unfinished(workspace)}
     half_made += [path for path in (workspace.state / "runs").glob("*") if path.name not in known]
@@ -164,6 +179,17 @@ def _images(workspace: Workspace, client: docker.DockerClient) -> Iterator[Lefto
             is_old = name in names and version != "latest" and tag not in current
             if is_old and image.id not in used and tag not in live:
                 yield Leftover("image", tag, image.attrs["Size"], "its inputs have changed since")
+
+
+def _environment_images(workspace: Workspace, client: docker.DockerClient, days: float) -> Iterator[Leftover]:
+    """What was built from projects' environment files; it is built again when it is needed."""
+    used = {container.attrs["Image"] for container in client.containers.list(all=True, ignore_removed=True)}
+    live = {record.image for record in records.live(workspace)}
+    for image in client.images.list(filters={"label": environment_image.LABEL}):
+        age = (time.time() - datetime.fromisoformat(image.attrs["Created"]).timestamp()) / 86400
+        for tag in image.tags:
+            if age > days and image.id not in used and tag not in live:
+                yield Leftover("image", tag, image.attrs["Size"], f"built {age:.0f} days ago for a project")
 
 
 def _current(workspace: Workspace, client: docker.DockerClient) -> set[str]:

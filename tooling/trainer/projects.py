@@ -25,7 +25,7 @@ from trainer.parameters import TYPES, Parameter, check_value, nearest
 PROJECT_FILE = "MLproject"
 # What a project says that it runs in: one of these, at most.
 _ENVIRONMENTS = ("docker_env", "python_env", "conda_env", "databricks_spark_job")
-_ENVIRONMENT_FILES = ("python_env.yaml", "conda.yaml")  # without being named, in MLflow's order
+_ENVIRONMENT_FILES = {"python_env": "python_env.yaml", "conda_env": "conda.yaml"}
 _SCRIPTS = {
     ".py": "python {}",
     ".sh": "bash {}",
@@ -63,8 +63,9 @@ class Project:
     """Variables of `docker_env.environment`: with a value, or None for "take it from the host"."""
     volumes: tuple[str, ...] = ()
     """`docker_env.volumes`, as they are written."""
-    environment_file: Path | None = None
-    """What its image is built from, where it names none: a python_env.yaml or conda.yaml."""
+    python_env: Path | None = None
+    """The file that its image is built from, where it names none; or `conda_env`."""
+    conda_env: Path | None = None
 
     def entry_point(self, name: str) -> EntryPoint:
         """A declared one, or a script of the folder. Raises `BadInput` with the nearest name."""
@@ -106,7 +107,7 @@ def load(folder: Path) -> Project:
         ),
         environment=environment.environment if environment else (),
         volumes=environment.volumes if environment else (),
-        environment_file=None if environment else _environment_file(path, said),
+        **({} if environment else _environment_file(path, said)),
     )
 
 
@@ -129,8 +130,9 @@ def _read(path: Path) -> Mapping[object, object]:
     return said
 
 
-def _environment_file(path: Path, said: Mapping[object, object]) -> Path | None:
-    for key in ("python_env", "conda_env"):
+def _environment_file(path: Path, said: Mapping[object, object]) -> dict[str, Path]:
+    """The file that the MLproject names, else one of the usual name; MLflow's order."""
+    for key in _ENVIRONMENT_FILES:
         if not said.get(key):
             continue
         place = path.parent / str(said[key])
@@ -138,9 +140,11 @@ def _environment_file(path: Path, said: Mapping[object, object]) -> Path | None:
             raise BadInput(
                 f"{path}: {key} names {said[key]}, which is not there.", f"Add it, or correct {key}."
             )
-        return place
-    found = (path.parent / name for name in _ENVIRONMENT_FILES)
-    return next((place for place in found if place.is_file()), None)
+        return {key: place}
+    for key, name in _ENVIRONMENT_FILES.items():
+        if (path.parent / name).is_file():
+            return {key: path.parent / name}
+    return {}
 
 
 def _script(folder: Path, name: str) -> EntryPoint | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from trainer import images
+from trainer import environment_image, images
+from trainer.environment_image import EnvironmentImage
 from trainer.errors import BadInput
 from trainer.foreign import ForeignImage
 from trainer.images import PREFIX, ImagePlan
 from trainer.projects import Project
 from trainer.workspace import Workspace
 
-RunImage = ImagePlan | ForeignImage
+RunImage = ImagePlan | ForeignImage | EnvironmentImage
 # For a project that says nothing of what it needs. MLflow would take the Python that it runs with.
 DEFAULT = "sklearn"
 
@@ -18,6 +19,10 @@ def choose(workspace: Workspace, project: Project, asked: str | None, base_image
     """The image that was `asked` for, else the project's own. Raises `BadInput` where there is none."""
     if asked and not (_is_ours(workspace, asked) or "/" in asked or ":" in asked):
         images.spec(workspace, asked)  # which says what it may have meant
+    file = project.python_env or project.conda_env
+    if file and not asked:
+        is_conda = project.python_env is None
+        return environment_image.plan(workspace, project, file, base_image, is_conda=is_conda)
     wanted = asked or project.image or DEFAULT
     if _is_ours(workspace, wanted):
         return images.plan(workspace, images.spec(workspace, wanted), base_image)
@@ -31,13 +36,15 @@ def choose(workspace: Workspace, project: Project, asked: str | None, base_image
 
 def says_nothing(project: Project) -> bool:
     """Whether the project leaves open what it runs in."""
-    return project.image is None and project.environment_file is None
+    return project.image is None and project.python_env is None and project.conda_env is None
 
 
 def recorded(workspace: Workspace, tag: str, digest: str, requirements_digest: str) -> RunImage:
     """The image of an earlier run, which is not to be built or pulled."""
     if not tag.startswith(PREFIX):
         return ForeignImage(tag)
+    if tag.startswith(PREFIX + environment_image.NAME_PREFIX):
+        return environment_image.recorded(tag, digest, requirements_digest)
     return images.recorded(workspace, tag, digest, requirements_digest)
 
 

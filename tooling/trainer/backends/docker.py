@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 from urllib.parse import urlsplit
 
-from trainer import build, disk, engine, foreign, gpu, hardware, process, reach
+from trainer import build, disk, engine, environment_image, foreign, gpu, hardware, process, reach
 from trainer.backends import CHECKPOINTS, End, Job, Launch, image_gone, read_result, shell_variables
 from trainer.build import ImageOrigin
 from trainer.container import NO_ENTRYPOINT, device_requests, private_tar, run, start_failure
 from trainer.endpoint import CONTAINER_HOST, Network, Server
+from trainer.environment_image import EnvironmentImage
 from trainer.errors import BadInput, EngineError, GpuError, TrackingError
 from trainer.foreign import ForeignImage
 from trainer.gpu import Card
@@ -217,6 +218,8 @@ class DockerBackend:
         """Build the image if it is missing or stale, or pull it; returns the engine's id of it."""
         if isinstance(image, ForeignImage):
             return foreign.ensure(self.client, image, report)
+        if isinstance(image, EnvironmentImage):
+            return environment_image.ensure(self._workspace, self.client, image, report)
         return build.ensure(self._workspace, self.client, image, report)[0]
 
     def reach(self, plan: RunPlan, image_id: str, server: Server) -> None:

@@ -1,0 +1,125 @@
+"""An image that is built from a project's own environment file, once for each content of it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer import build, environment_file, images
+from trainer.environment_file import Environment
+from trainer.errors import BadInput, ImageError
+from trainer.images import DIGEST_LABEL, PREFIX
+from trainer.projects import Project
+from trainer.workspace import Workspace
+
+if TYPE_CHECKING:
+    import docker
+
+NAME_PREFIX = "env-"
+LABEL = "trainer.environment"
+_DOCKERFILE = Path(__file__).parent / "environment" / "Dockerfile"
+
+
+@dataclass(frozen=True)
+class EnvironmentImage:
+    """The image as it is to be; trainkit is not in it, since its own requirements are not the project's."""
+
+    name: str
+    base_image: str
+    digest: str
+    requirements_digest: str
+    python: str = ""
+    context: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """What it is built from, by name."""
+    place: Path = Path()
+    """Where that is written, while it is built."""
+    parent: None = None
+    has_trainkit: bool = False
+    has_cache: bool = True
+    # What is in it is known to nobody before it is built.
+    has_cuda: bool = True
+
+    @property
+    def tag(self) -> str:
+        """`trainer/env-wine:0123456789ab`."""
+        return f"{PREFIX}{self.name}:{self.digest[:12]}"
+
+    def build_command(self, *, anew: bool = False) -> list[str]:
+        """The BuildKit build; `anew` without what is cached of it."""
+        return [
+            "docker", "buildx", "build", "--progress=plain", "--load",
+            *(["--no-cache"] if anew else []),
+            f"--build-arg=BASE_IMAGE={self.base_image}",
+            f"--build-arg=PYTHON={self.python}",
+            f"--label={DIGEST_LABEL}={self.digest}",
+            f"--label={LABEL}={self.name}",
+            f"--label=trainer.requirements_digest={self.requirements_digest}",
+            f"--label=trainer.base_image={self.base_image}",
+            f"--tag={self.tag}",
+            str(self.place),
+        ]  # fmt: skip
+
+
+def plan(
+    workspace: Workspace, project: Project, path: Path, base_image: str | None, *, is_conda: bool
+) -> EnvironmentImage:
+    """What building it comes to, for the environment file `path`. Raises `BadInput`; creates nothing."""
+    said = environment_file.read(path, project.folder, is_conda=is_conda)
+    uv = workspace.images / "uv.txt"
+    if not uv.is_file():
+        raise BadInput(f"{uv} is missing; every image is built with it.", "Restore it.")
+    base = images.chosen_base(workspace, base_image)
+    wanted = {f"project/{name}": content for name, content in _files(said).items()}
+    context = {**wanted, "Dockerfile": _DOCKERFILE.read_bytes(), "uv.txt": uv.read_bytes()}
+    name = NAME_PREFIX + (re.sub(r"[^a-z0-9]+", "-", project.name.lower()).strip("-") or "project")
+    return EnvironmentImage(
+        name, base, _digest(base, said.python, context), _digest(said.python, wanted), said.python, context
+    )
+
+
+def recorded(tag: str, digest: str, requirements_digest: str) -> EnvironmentImage:
+    """The image of an earlier run, which is not to be built."""
+    return EnvironmentImage(tag.removeprefix(PREFIX).partition(":")[0], "", digest, requirements_digest)
+
+
+def ensure(
+    workspace: Workspace, client: docker.DockerClient, image: EnvironmentImage, report: Callable[[str], None]
+) -> str:
+    """Have the image, and return its id. Raises `ImageError`, with the end of the build's output."""
+    found = build.image_id(client, image.tag)
+    if found:
+        return found
+    workspace.state.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="building-", dir=workspace.state) as folder:
+        place = Path(folder)
+        for name, content in image.context.items():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_bytes(content)
+        try:
+            return build.ensure(workspace, client, replace(image, place=place), report)[0]
+        except ImageError as problem:
+            if image.python and "uv venv" in problem.message:
+                raise ImageError(
+                    f"The environment needs Python {image.python}, which {image.base_image} is not, and none "
+                    "could be fetched.",
+                    "Name a base image that has it: --base-image python:VERSION",
+                ) from None
+            raise
+
+
+def _files(said: Environment) -> dict[str, bytes]:
+    # Beside what they name; a project may have files of the plainer names.
+    lines = {"trainer-build.txt": said.build_dependencies, "trainer-dependencies.txt": said.dependencies}
+    return {**said.files, **{name: "".join(f"{line}\n" for line in lines[name]).encode() for name in lines}}
+
+
+def _digest(*parts: str | Mapping[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(repr(sorted(part.items()) if not isinstance(part, str) else part).encode())
+    return digest.hexdigest()
