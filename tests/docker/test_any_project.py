@@ -12,6 +12,7 @@ import docker
 import pytest
 from support import CANARY, PROJECTS, REPOSITORY, Site
 from trainer import images, workspace
+from unit.helpers import HttpServer, Reply, serving
 
 BARE, STOCK = "trainer-test-bare", "mlflow-docker-example"
 
@@ -36,6 +37,13 @@ def bare(client: docker.DockerClient) -> Iterator[str]:
     build("bare", BARE, images.chosen_base(workspace.find(REPOSITORY)))
     yield BARE
     client.images.remove(BARE, force=True)
+
+
+@pytest.fixture
+def http() -> Iterator[HttpServer]:
+    """A server that is not on this host, as far as the project knows."""
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture
@@ -239,3 +247,21 @@ def test_a_folder_of_scripts_in_a_repository(site: Site, tmp_path: Path) -> None
     assert which.err.endswith(
         "Error: simple has no entry point main.\nHint:  Name a script of it with -e: train.py.\n"
     )
+
+
+@pytest.mark.parametrize("project", ["fetching"], indirect=True)
+@pytest.mark.usefixtures("project")
+def test_a_path_that_is_elsewhere_is_fetched_for_the_run(site: Site, http: HttpServer) -> None:
+    http.replies = {"/sets/my.csv": [Reply(200, "one,two")], "/gone.csv": [Reply(404, "no such page")]}
+    earlier = site.client.create_run(site.client.create_experiment("of-inputs")).info.run_id
+    site.client.log_text(earlier, "from a run", "model/words.txt")
+    uri = http.uri.replace("//", "//me:hunter2@") + "/sets/my.csv"
+    done = site.trainer("run", "fetching", "--table", uri, "--model", f"runs:/{earlier}/model")
+    assert done.code == 0, done.err
+    assert "one,two from a run\n" in done.out
+    assert "hunter2" not in done.err
+    before = len(site.runs())
+    gone = site.trainer("run", "fetching", "--table", f"{http.uri}/gone.csv", "--model", ".")
+    assert gone.code == 2
+    assert f"Error: --table names {http.uri}/gone.csv, which cannot be fetched: " in gone.err
+    assert len(site.runs()) == before

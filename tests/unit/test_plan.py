@@ -290,3 +290,28 @@ def test_a_volume_of_the_projects_own_goes_before_the_workspaces_data(workspace:
             workspace,
             RunRequest(projects.load(workspace.root / "theirs"), "theirs", parameters={"set": "digits"}),
         )
+
+
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [
+        ("https://me:pw@example.com/sets/my%20table.csv?v=1", "/inputs/table/my%20table.csv"),
+        ("s3://bucket/sets/", "/inputs/table/sets"),
+        ("runs:/0123/model", "/inputs/table/model"),
+        ("s3://bucket", "/inputs/table/data"),
+    ],
+)
+def test_a_path_elsewhere_is_fetched_later(workspace: Workspace, value: str, seen: str) -> None:
+    values = {"name": "n", "source": "s3://b/k", "table": value}
+    made = make(workspace, entry_point="strict", parameters=values)
+    assert made.downloads == {"table": value}
+    assert made.command[-1] == seen
+    assert made.parameters["table"] == value
+    assert [mount.target for mount in made.mounts] == ["/cache"]
+
+
+def test_a_file_uri_is_a_path(workspace: Workspace) -> None:
+    table = put(workspace.root / "table.csv")
+    values = {"name": "n", "source": "s3://b/k", "table": f"file://{table}"}
+    made = make(workspace, entry_point="strict", parameters=values)
+    assert (made.downloads, made.mounts[-1].source) == ({}, str(table))

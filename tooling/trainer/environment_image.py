@@ -49,6 +49,11 @@ class EnvironmentImage:
         """`trainer/env-wine:0123456789ab`."""
         return f"{PREFIX}{self.name}:{self.digest[:12]}"
 
+    @property
+    def root_base(self) -> str:
+        """What it is built on."""
+        return self.base_image
+
     def build_command(self, *, anew: bool = False) -> list[str]:
         """The BuildKit build; `anew` without what is cached of it."""
         return [
@@ -70,7 +75,7 @@ def plan(
 ) -> EnvironmentImage:
     """What building it comes to, for the environment file `path`. Raises `BadInput`; creates nothing."""
     said = environment_file.read(path, project.folder, is_conda=is_conda)
-    uv = workspace.images / "uv.txt"
+    uv = images.shared(workspace) / "uv.txt"
     if not uv.is_file():
         raise BadInput(f"{uv} is missing; every image is built with it.", "Restore it.")
     base = images.chosen_base(workspace, base_image)

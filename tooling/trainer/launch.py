@@ -12,7 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from trainer import code, delivery, ending, images, pins, preparing, reconcile, records, server, stored_code
+from trainer import (
+    code,
+    delivery,
+    ending,
+    images,
+    inputs,
+    pins,
+    preparing,
+    reconcile,
+    records,
+    server,
+    stored_code,
+)
 from trainer.backends import End, Job, Launch
 from trainer.delivery import Notebook, Undelivered
 from trainer.errors import Interrupted, TrackingError, TrainerError
@@ -96,7 +108,7 @@ def launch(
             workspace, plan, screen, tracking_uri, earlier_image=earlier_image, offline=offline
         )
         screen.step("Starting the run")
-        made = _take_up(ready, earlier) if earlier else _make_run(ready, experiment_id)
+        made = _take_up(ready, earlier, screen) if earlier else _make_run(ready, experiment_id, screen)
         try:
             job = _start(ready, made, earlier)
             if not detach:
@@ -108,7 +120,7 @@ def launch(
         return Result(made.run, None)
 
 
-def _make_run(ready: Ready, experiment_id: str | None) -> _Made:
+def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
     plan, client = ready.plan, ready.client
     prepared = records.new_folder(ready.workspace)
     made: _Made | None = None
@@ -117,6 +129,7 @@ def _make_run(ready: Ready, experiment_id: str | None) -> _Made:
         uid, gid = host_ids() or (1000, 1000)
         again = plan.again is not None
         digest = code.pack(plan.folder, prepared / "source.tar.gz", uid=uid, gid=gid, everything=again)
+        inputs.fetch(plan.downloads, prepared, client.server, screen.step)
         pinned = _pin(ready, digest)
         said = ready.masker.tree(pins.as_json(pinned))
         (prepared / "run.json").write_text(json.dumps(said, indent=2))
@@ -151,8 +164,13 @@ def _pin(ready: Ready, code_digest: str) -> Pins:
     return pins.of(plan, origin, host, ready.data, code_digest)
 
 
-def _take_up(ready: Ready, earlier: Earlier) -> _Made:
+def _take_up(ready: Ready, earlier: Earlier, screen: Screen) -> _Made:
     prepared = records.new_folder(ready.workspace)
+    try:
+        inputs.fetch(ready.plan.downloads, prepared, ready.client.server, screen.step)
+    except BaseException:
+        shutil.rmtree(prepared, ignore_errors=True)
+        raise
     earlier.archive.rename(prepared / "source.tar.gz")
     earlier.log.rename(prepared / ending.EARLIER_LOG)
     tags = {key: value for key, value in earlier.run.tags.items() if key not in ending.TAGS}

@@ -33,6 +33,11 @@ class Parameter:
         return "--" + self.name.replace("_", "-")
 
 
+def is_elsewhere(path: str) -> bool:
+    """Whether the value of a path is a URI, and not of a file of this host."""
+    return re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+:/", path) is not None
+
+
 def check_value(parameter: Parameter, value: str) -> None:
     """Raises `BadInput` naming parameter, value and type when the value is not of the declared kind."""
     wrong = BadInput(
@@ -51,7 +56,7 @@ def check_value(parameter: Parameter, value: str) -> None:
             raise BadInput(f"{parameter.option} is {value}, which is out of range.", _expectation(parameter))
     if parameter.type == "uri" and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", value):
         raise wrong
-    if parameter.type == "path" and not Path(value).exists():
+    if parameter.type == "path" and not is_elsewhere(value) and not Path(value).exists():
         raise BadInput(f"{parameter.option} names {value}, which is not there.", "Name a file or folder.")
     if parameter.choices and value not in parameter.choices:
         raise BadInput(

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from trainer import determinism, docker_env, projects, run_image
+from trainer import determinism, docker_env, inputs, projects, run_image
 from trainer.code import Commit
 from trainer.errors import BadInput
 from trainer.images import ImagePlan
 from trainer.mounts import Mount
-from trainer.parameters import Parameter, nearest
+from trainer.parameters import Parameter, is_elsewhere, nearest
 from trainer.projects import EntryPoint, Project
 from trainer.run_image import RunImage
 from trainer.workspace import SIZE, Workspace
@@ -94,6 +94,8 @@ class RunPlan:
     origins: Mapping[str, Origin] = field(default_factory=dict)
     """Of the parameters."""
     again: Again | None = None
+    downloads: Mapping[str, str] = field(default_factory=dict)
+    """Parameters of type path that name a URI: it is fetched when the run starts."""
 
     def as_json(self) -> dict[str, object]:
         """The plan in JSON's types, the image by its tag and digests."""
@@ -165,11 +167,16 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         data={
             parameter.name: values[parameter.name]
             for parameter in entry_point.parameters
-            if parameter.type == "path" or (parameter.dataset and "://" not in values[parameter.name])
+            if (parameter.type == "path" or parameter.dataset) and not is_elsewhere(values[parameter.name])
         },
         declared=entry_point,
         origins=origins,
         again=request.again,
+        downloads={
+            parameter.name: values[parameter.name]
+            for parameter in entry_point.parameters
+            if parameter.type == "path" and is_elsewhere(values[parameter.name])
+        },
     )
 
 
@@ -181,7 +188,7 @@ def _values(
     given = projects.named(project, entry_point, seeded)
     # Those of the entry point: the project's others may have parameters that this one has not.
     settings = {
-        name: str(workspace.root / value) if parameter.type == "path" else value
+        name: str(workspace.root / value) if parameter.type == "path" and not is_elsewhere(value) else value
         for name, value in workspace.settings.parameters.get(project.name, {}).items()
         if (parameter := entry_point.parameter(name)) and not request.again
     }
@@ -227,7 +234,11 @@ def _places(
                     "Mount it elsewhere, or give its place in a parameter of type string.",
                 )
             mounts += _linked_data(workspace.data / values[parameter.name])
-        if parameter.type == "path":
+        if parameter.type != "path":
+            continue
+        if is_elsewhere(values[parameter.name]):
+            seen[parameter.name] = f"/inputs/{parameter.name}/{inputs.name(values[parameter.name])}"
+        else:
             source = Path(values[parameter.name])
             seen[parameter.name] = f"/inputs/{parameter.name}/{source.name}"
             mounts.append(Mount(str(source), seen[parameter.name]))

@@ -20,7 +20,7 @@ import yaml
 
 from trainer import docker_env
 from trainer.errors import BadInput
-from trainer.parameters import TYPES, Parameter, check_value, nearest
+from trainer.parameters import TYPES, Parameter, check_value, is_elsewhere, nearest
 
 PROJECT_FILE = "MLproject"
 # What a project says that it runs in: one of these, at most.
@@ -235,7 +235,8 @@ def check(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -
                 f"{project.name} needs {parameter.option}: it has no default.",
                 f"Add {parameter.option} and a value of type {parameter.type}.",
             )
-        if parameter.type == "path":
+        if parameter.type == "path" and not is_elsewhere(value):
+            value = value.removeprefix("file://")
             # As given: beside the user; as a default: beside the MLproject that declares it.
             value = str(((Path.cwd() if parameter.name in given else project.folder) / value).resolve())
         check_value(parameter, value)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 from urllib.parse import urlsplit
 
-from trainer import build, disk, engine, environment_image, foreign, gpu, hardware, process, reach
+from trainer import build, disk, engine, environment_image, foreign, gpu, hardware, inputs, process, reach
 from trainer.backends import CHECKPOINTS, End, Job, Launch, image_gone, read_result, shell_variables
 from trainer.build import ImageOrigin
 from trainer.container import NO_ENTRYPOINT, device_requests, private_tar, run, start_failure
@@ -179,6 +179,7 @@ class DockerBackend:
         """Raises `BadInput` for files that the engine cannot mount, `CheckFailed` on a full disk."""
         address = engine.endpoint()
         files = [mount.source for mount in plan.mounts if mount.kind == "bind"]
+        files += [inputs.without_password(uri) for uri in plan.downloads.values()]
         if files and engine.is_remote(address):
             raise BadInput(
                 f"{files[0]} is on this machine; the engine at {address} cannot mount it.",
@@ -346,9 +347,13 @@ def container_config(
     ids = host_ids()
     # Another machine cannot mount this one's folder: there the spool is put in, and fetched at the end.
     is_remote = engine.is_remote(engine.endpoint())
+    fetched = [
+        Mount(f"/inputs/{name}", str(launch.folder / inputs.FOLDER / name), "bind", read_only=True)
+        for name in plan.downloads
+    ]
     spool = [] if is_remote else [Mount(SPOOL, str(launch.spool), "bind")]
     host = client.api.create_host_config(
-        mounts=[*mounts, *own, *spool],
+        mounts=[*mounts, *fetched, *own, *spool],
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
         init=True,

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from trainer import disk, gpu, hardware, locks, process
+from trainer import disk, gpu, hardware, inputs, locks, process
 from trainer.backends import CHECKPOINTS, End, Job, Launch, image_gone, read_result, shell_variables
 from trainer.build import ImageOrigin
 from trainer.endpoint import Server
@@ -108,6 +108,12 @@ class LocalBackend:
         """Raises `BadInput` for a limit that takes a container, `GpuError` for a GPU that is not there."""
         disk.check(self._workspace)
         _ours(plan.image)
+        if plan.downloads:
+            parameter, uri = next(iter(plan.downloads.items()))
+            raise BadInput(
+                f"--{parameter} is {inputs.without_password(uri)}: the local backend fetches nothing.",
+                "Fetch it and name the file, or use the docker backend.",
+            )
         if plan.memory:
             raise BadInput(
                 "--memory needs a container: the local backend cannot limit memory.",
