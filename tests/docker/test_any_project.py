@@ -10,8 +10,10 @@ from pathlib import Path
 
 import docker
 import pytest
+import registry
 from support import CANARY, PROJECTS, REPOSITORY, Site
-from trainer import images, workspace
+from trainer import foreign, images, workspace
+from trainer.foreign import ForeignImage
 from unit.helpers import HttpServer, Reply, serving
 
 BARE, STOCK = "trainer-test-bare", "mlflow-docker-example"
@@ -119,6 +121,26 @@ def test_an_image_that_cannot_be_had_is_named_before_a_run_exists(site: Site) ->
     )
     assert hint.startswith("Hint:  Check its name, build it, or `docker login`")
     assert len(site.runs()) == before
+
+
+def test_an_image_that_is_not_here_is_pulled_and_its_progress_told(
+    client: docker.DockerClient, bare: str
+) -> None:
+    lines: list[str] = []
+    with registry.serving(client, bare) as address:
+        known = client.images.get(bare).id
+        client.images.remove(bare, force=True)
+        try:
+            pulled = foreign.ensure(client, ForeignImage(address), lines.append)
+            client.images.get(address).tag(bare)
+            assert pulled == known
+            assert lines[0] == f"Pulling {address}"
+            assert any("Pull complete" in line or "Already exists" in line for line in lines), lines
+            lines.clear()
+            assert foreign.ensure(client, ForeignImage(address), lines.append) == pulled
+            assert lines == []
+        finally:
+            client.images.remove(address)
 
 
 def test_an_image_without_a_shell_is_refused_before_a_run_exists(

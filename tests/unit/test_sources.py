@@ -39,6 +39,20 @@ def test_a_folder(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.Monk
     assert (source.name, source.folder) == (str(tmp_path / "mine"), tmp_path / "mine")
 
 
+def test_a_folder_of_a_folder(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine" / "steps").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert sources.resolve(workspace, "mine#steps").folder == tmp_path / "mine" / "steps"
+    with fails(BadInput, "There is no project mine#gone.", "The projects are demo."):
+        sources.resolve(workspace, "mine#gone")
+
+
+def test_a_packed_project_is_to_be_unpacked(workspace: Workspace, tmp_path: Path) -> None:
+    packed = put(tmp_path / "mine.zip")
+    with fails(BadInput, f"{packed} is packed.", "Unpack it and name the folder."):
+        sources.resolve(workspace, str(packed))
+
+
 def test_an_unknown_project(workspace: Workspace) -> None:
     with fails(BadInput, "There is no project dmeo.", "Did you mean demo?"):
         sources.resolve(workspace, "dmeo")

@@ -25,6 +25,12 @@ from trainer.parameters import nearest
 
 # What --backend-config may say, and what MLflow itself puts beside it.
 OPTIONS = ("image", "gpus", "memory", "read_only", "base_image", "seed", "deterministic")
+# What this backend would leave out without a word.
+_NOT_HONOURED = (
+    (utils.PROJECT_DOCKER_ARGS, "--docker-args", f"--backend-config takes {', '.join(OPTIONS)}."),
+    (utils.PROJECT_DOCKER_AUTH, "docker_auth", "Images are pulled with the credentials of `docker login`."),
+    (utils.PROJECT_ENV_MANAGER, "--env-manager", "A python_env or conda_env becomes an image, made by uv."),
+)
 _MLFLOWS_OWN = {
     utils.PROJECT_BUILD_IMAGE,
     utils.PROJECT_DOCKER_ARGS,
@@ -161,10 +167,9 @@ def _options(said: Mapping[str, object] | str | None) -> dict[str, str]:
         config = json.loads(Path(said).read_text()) if isinstance(said, str) else dict(said or {})
     except (OSError, ValueError):
         raise BadInput(f"{said} is not a JSON file.", '--backend-config \'{"memory": "8g"}\'') from None
-    if config.get(utils.PROJECT_DOCKER_ARGS):
-        raise BadInput(
-            "--docker-args is not honoured by this backend.", f"--backend-config takes {', '.join(OPTIONS)}."
-        )
+    for key, option, remedy in _NOT_HONOURED:
+        if config.get(key):
+            raise BadInput(f"{option} is not honoured by this backend.", remedy)
     options = {str(name): str(value) for name, value in config.items() if name not in _MLFLOWS_OWN}
     for name in options:
         if name not in OPTIONS:

@@ -55,10 +55,14 @@ def resolve(workspace: Workspace, name: str, revision: str | None = None, *, fet
     if name in names(workspace):
         return Source(f"train_code/{name}", workspace.projects / name)
     folder = Path(name)
+    if not folder.is_dir() and "#" in name:  # FOLDER#SUBFOLDER, as of a git URL
+        folder = Path(*name.split("#", 1))
     if folder.is_dir():
         place = folder.resolve()
         inside = place.is_relative_to(workspace.root)
         return Source(str(place.relative_to(workspace.root) if inside else place), place)
+    if name.endswith(".zip") and folder.is_file():
+        raise BadInput(f"{name} is packed.", "Unpack it and name the folder.")
     raise BadInput(
         f"There is no project {name}.",
         nearest(name, names(workspace), "The projects are")

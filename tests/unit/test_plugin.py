@@ -1,0 +1,33 @@
+"""What `mlflow run --backend trainer-docker` is told and cannot do is named."""
+
+import pytest
+from mlflow.projects import utils
+from trainer import plugin
+from trainer.errors import BadInput
+
+from unit.helpers import fails
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "option", "hint"),
+    [
+        (utils.PROJECT_DOCKER_AUTH, {"username": "me"}, "docker_auth", "`docker login`."),
+        (utils.PROJECT_ENV_MANAGER, "conda", "--env-manager", "made by uv."),
+        (utils.PROJECT_DOCKER_ARGS, {"gpus": "all"}, "--docker-args", "base_image."),
+    ],
+)
+def test_an_option_of_mlflows_that_is_not_honoured(key: str, value: object, option: str, hint: str) -> None:
+    with fails(BadInput, f"{option} is not honoured by this backend."):
+        plugin._options({key: value})
+    with pytest.raises(BadInput) as caught:
+        plugin._options({key: value})
+    assert caught.value.hint.endswith(hint)
+
+
+def test_what_mlflow_puts_there_unasked_is_no_option() -> None:
+    unasked: dict[str, object] = {
+        utils.PROJECT_DOCKER_ARGS: {},
+        utils.PROJECT_DOCKER_AUTH: None,
+        utils.PROJECT_ENV_MANAGER: None,
+    }
+    assert plugin._options({**unasked, utils.PROJECT_STORAGE_DIR: None, "memory": "8g"}) == {"memory": "8g"}
