@@ -106,6 +106,15 @@ def test_a_stock_mlflow_logs_over_plain_http(site: Site, tmp_path: Path) -> None
     assert len(site.client.get_metric_history(done.run_id, "rmse")) == 3
     assert site.artifact(done.run_id, "scheme.txt", tmp_path).read_text() == "scheme http"
     assert site.log(done.run_id, tmp_path).startswith(f"logged to {done.run_id}\n")
+    # The end is the launcher's to judge, whatever MLflow's client said in the container.
+    failed = site.trainer("run", "docker_example", "--alpha", "0.5", "--l1-ratio", "2")
+    assert failed.code == 4
+    assert site.run(failed.run_id).info.status == "FAILED"
+    no_checkpoint = site.trainer("resume", failed.run_id)
+    assert (no_checkpoint.code, "left no checkpoint" in no_checkpoint.err) == (2, True)
+    again = site.trainer("resume", failed.run_id, "--from-scratch")
+    assert again.code == 4, again.err
+    assert site.run(failed.run_id).data.tags["trainer.restarts"] == "1"
     offline = site.trainer("run", "docker_example", "--alpha", "0.5", "--offline")
     assert offline.code == 2
     assert "mlflow-docker-example has no trainkit" in offline.err
