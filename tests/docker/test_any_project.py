@@ -216,6 +216,13 @@ def test_an_environment_file_becomes_an_image_once(
     assert f"image {tag}" not in gc(site, "--cache")
     assert f"image {tag}" not in gc(site, "--older-than", "0")
     assert f"image {tag}" in gc(site, "--cache", "--older-than", "0")
+    # Without a container it is a virtual environment.
+    local = site.trainer("run", "wine", "--backend", "local", "-e", "evaluate", "--source", "s3://bucket/key")
+    assert local.code == 0, local.err
+    assert site.log(local.run_id, tmp_path) == "from s3://bucket/key\n"
+    (made,) = (site.root / ".trainer" / "environments").glob("env-wine-*/")
+    assert f"environment {made}" not in gc(site)
+    assert f"environment {made}" in gc(site, "--cache", "--older-than", "0")
     # Another content of a file that the environment's file only names is another image.
     (project / "constraints" / "versions.txt").write_text("mlflow-skinny==3.17.2\nnumpy<2.4\n")
     planned = site.trainer("run", "wine", "--dry-run", "--json")

@@ -287,7 +287,7 @@ def image(workspace: Workspace) -> ImagePlan:
 
 
 def test_how_an_environment_is_made(workspace: Workspace, tmp_path: Path) -> None:
-    venv, locked, own = environment_commands(image(workspace), tmp_path / "env")
+    venv, locked, own = environment_commands(image(workspace), tmp_path / "env", tmp_path)
     python = str(tmp_path / "env" / "bin" / "python")
     assert Path(venv[0]).name == "uv"
     assert venv[1:] == ["venv", "--python", sys.executable, str(tmp_path / "env")]
@@ -304,7 +304,7 @@ def test_how_an_environment_is_made(workspace: Workspace, tmp_path: Path) -> Non
 def test_an_environment_is_made_once(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(
-        local, "environment_commands", lambda _, place: [["sh", "-c", f"echo making; mkdir {place}"]]
+        local, "environment_commands", lambda _i, place, _s: [["sh", "-c", f"echo making; mkdir {place}"]]
     )
     backend = LocalBackend(workspace)
     name = backend.prepare(image(workspace), said.append)

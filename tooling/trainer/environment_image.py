@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 NAME_PREFIX = "env-"
 LABEL = "trainer.environment"
+STEPS = ("trainer-build.txt", "trainer-dependencies.txt")
+"""The files of requirements in the context's project/, beside what they name; in the order of installing."""
 _DOCKERFILE = Path(__file__).parent / "environment" / "Dockerfile"
 
 
@@ -102,9 +104,7 @@ def ensure(
     workspace.state.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="building-", dir=workspace.state) as folder:
         place = Path(folder)
-        for name, content in image.context.items():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            (place / name).write_bytes(content)
+        write(image, place)
         try:
             return build.ensure(workspace, client, replace(image, place=place), report)[0]
         except ImageError as problem:
@@ -117,9 +117,15 @@ def ensure(
             raise
 
 
+def write(image: EnvironmentImage, place: Path) -> None:
+    """Write what the image is built from."""
+    for name, content in image.context.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(content)
+
+
 def _files(said: Environment) -> dict[str, bytes]:
-    # Beside what they name; a project may have files of the plainer names.
-    lines = {"trainer-build.txt": said.build_dependencies, "trainer-dependencies.txt": said.dependencies}
+    lines = dict(zip(STEPS, (said.build_dependencies, said.dependencies), strict=True))
     return {**said.files, **{name: "".join(f"{line}\n" for line in lines[name]).encode() for name in lines}}
 
 

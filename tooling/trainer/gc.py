@@ -69,7 +69,7 @@ def find(workspace: Workspace, *, of_cache: bool, days: float) -> tuple[list[Lef
         client = engine.connect()
         with engine.failures():
             found += [*_containers(workspace), *_images(workspace, client)]
-        found += _environments(workspace, _current(workspace, client))
+        found += _environments(workspace, _current(workspace, client), days if of_cache else None)
         if of_cache:
             found += _environment_images(workspace, client, days)
             found += _volume(workspace, client, days, notes)
@@ -205,12 +205,19 @@ def _current(workspace: Workspace, client: docker.DockerClient) -> set[str]:
     return runs | {server_image.plan(workspace, base).tag for base in bases}
 
 
-def _environments(workspace: Workspace, current: set[str]) -> Iterator[Leftover]:
+def _environments(workspace: Workspace, current: set[str], days: float | None) -> Iterator[Leftover]:
+    """Of trainer images the ones of earlier inputs; with `days` also those of projects, as old as that."""
     live = {record.image for record in records.live(workspace)}
     for path in sorted((workspace.state / "environments").glob("*-py*/")):
         name, digest, _ = path.name.rsplit("-", 2)
         tag = f"{PREFIX}{name}:{digest}"
-        if tag not in current and tag not in live:
+        if name.startswith(environment_image.NAME_PREFIX):
+            age = (time.time() - path.stat().st_mtime) / 86400
+            if days is not None and age > days and tag not in live:
+                yield Leftover(
+                    "environment", str(path), _size(path), f"made {age:.0f} days ago for a project"
+                )
+        elif tag not in current and tag not in live:
             yield Leftover("environment", str(path), _size(path), "its inputs have changed since")
 
 

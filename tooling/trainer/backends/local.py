@@ -10,18 +10,20 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from trainer import disk, gpu, hardware, inputs, locks, process
+from trainer import disk, environment_image, gpu, hardware, inputs, locks, process
 from trainer.backends import CHECKPOINTS, End, Job, Launch, image_gone, read_result, shell_variables
 from trainer.build import ImageOrigin
 from trainer.endpoint import Server
+from trainer.environment_image import EnvironmentImage
 from trainer.errors import BadInput, ImageError
+from trainer.foreign import ForeignImage
 from trainer.gpu import Card
 from trainer.hardware import Hardware
-from trainer.images import ImagePlan
 from trainer.plan import RunPlan
 from trainer.run_image import RunImage
 from trainer.server import Bridge
@@ -107,7 +109,11 @@ class LocalBackend:
     def check(self, plan: RunPlan) -> None:
         """Raises `BadInput` for a limit that takes a container, `GpuError` for a GPU that is not there."""
         disk.check(self._workspace)
-        _ours(plan.image)
+        if isinstance(plan.image, ForeignImage):
+            raise BadInput(
+                f"The local backend cannot run in the image {plan.image.tag}: it has no containers.",
+                "Use the docker backend, or name a trainer image: --image NAME",
+            )
         if plan.downloads:
             parameter, uri = next(iter(plan.downloads.items()))
             raise BadInput(
@@ -144,8 +150,11 @@ class LocalBackend:
         with locks.exclusive(place.with_suffix(".lock")):
             if not complete.exists():
                 shutil.rmtree(place, ignore_errors=True)
-                for command in environment_commands(_ours(image), place):
-                    _install(command, report)
+                with tempfile.TemporaryDirectory(prefix="building-", dir=self._workspace.state) as source:
+                    if isinstance(image, EnvironmentImage):
+                        environment_image.write(image, Path(source))
+                    for command in environment_commands(image, place, Path(source)):
+                        _install(command, report)
                 complete.touch()
         return place.name
 
@@ -177,6 +186,8 @@ class LocalBackend:
     def preflight(self, plan: RunPlan) -> None:
         """Compare this machine's GPUs with what the environment's frameworks were built for."""
         if plan.gpus == "none":
+            return
+        if not plan.image.has_trainkit:  # nothing in it can be asked
             return
         place = self._environment(plan.image)
         asking = [str(place / "bin" / gpu.BUILT_FOR[0]), *gpu.BUILT_FOR[1:]]
@@ -236,22 +247,18 @@ class LocalBackend:
         }
 
 
-def _ours(image: RunImage) -> ImagePlan:
-    """Raises `BadInput` for an image that has no lock to make an environment from."""
-    if isinstance(image, ImagePlan):
-        return image
-    raise BadInput(
-        f"The local backend cannot run in the image {image.tag}: it has no containers.",
-        "Use the docker backend, or name a trainer image: --image NAME",
-    )
-
-
-def environment_commands(image: ImagePlan, place: Path) -> list[list[str]]:
-    """How the environment is made: the image's own lock and trainkit, installed by uv."""
+def environment_commands(image: RunImage, place: Path, source: Path) -> list[list[str]]:
+    """How uv makes the environment: of a trainer image from its lock and trainkit, else from `source`."""
     from uv import find_uv_bin
 
     uv, python = find_uv_bin(), str(place / "bin" / "python")
     install = [uv, "pip", "install", "--python", python, "--compile-bytecode"]
+    if isinstance(image, EnvironmentImage):
+        steps = [str(source / "project" / step) for step in environment_image.STEPS]
+        wanted = image.python or sys.executable
+        return [[uv, "venv", "--python", wanted, str(place)], *([*install, "-r", step] for step in steps)]
+    if isinstance(image, ForeignImage):
+        raise TypeError(f"check() lets no run in {image.tag} come this far")
     return [
         [uv, "venv", "--python", sys.executable, str(place)],
         [*install, "--require-hashes", "-r", str(image.spec.lock)],

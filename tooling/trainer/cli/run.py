@@ -76,7 +76,7 @@ def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) 
     help="Where to run; auto is docker where an engine answers, else local.",
 )
 @click.option("--image", metavar="NAME", shell_complete=complete_image,
-              help="Trainer image to run in. [default: the project's]")  # fmt: skip
+              help="Trainer image to run in, or any with / or : in it. [default: the project's]")  # fmt: skip
 @click.option("--gpus", metavar="GPUS", help="none, all, a number, or device=0,1. [default: as the image]")
 @click.option("--memory", metavar="SIZE", help="Limit of the container's memory, such as 8g.")
 @click.option("--read-only/--no-read-only", default=None,
@@ -97,7 +97,9 @@ def run(
     ctx: click.Context, /, given: Mapping[str, str], backend: str, tracking_uri: str | None,
     offline: bool, detach: bool, dry_run: bool, as_json: bool, **options: object,
 ) -> None:  # fmt: skip
-    """Run PROJECT: a name under train_code/, a folder with an MLproject file, or a git URL.
+    """Run PROJECT: a name under train_code/, a folder, or a git URL (URL#FOLDER for a folder of it).
+
+    Any MLproject will do; of a folder without one, -e names the script to run.
 
     The parameters that the project declares are options too; see trainer run PROJECT --help.
     """
