@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from trainer import code, images, plan, projects, records, resume
+from trainer.datasets import recorded
 from trainer.tracking import Run
 from trainer.workspace import Workspace, find
 
@@ -53,6 +54,8 @@ def offer(workspace: Workspace, http_server: HttpServer) -> Callable[..., None]:
             "trainer.gpus": "none",
             "trainer.memory": "unlimited",
         } | {key.replace("__", "."): value for key, value in tags.items()}
+        if digest:
+            said["trainer.dataset.skin"] = digest
         said.pop(without, None)
         run = {
             "info": {
@@ -65,11 +68,6 @@ def offer(workspace: Workspace, http_server: HttpServer) -> Callable[..., None]:
             "data": {
                 "tags": [{"key": key, "value": value} for key, value in said.items()],
                 "params": [{"key": "epochs", "value": "7"}, {"key": "of_the_script", "value": "1"}],
-            },
-            "inputs": {
-                "dataset_inputs": [{"dataset": {"name": "skin", "digest": f"{digest}-train"}}]
-                if digest
-                else []
             },
         }
         http_server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": run}))]
@@ -153,10 +151,8 @@ class Silent:
 
 
 def _digest(workspace: Workspace) -> str:
-    from trainkit import image_folder
-
-    folder = image_folder.scan(workspace.data / "skin")
-    return image_folder.folder_digest(folder, image_folder.content_digests(folder))
+    [taken] = recorded.take(workspace, {"data": "skin"}, lambda _: None)
+    return taken.digest
 
 
 def test_data_that_changed_is_said(workspace: Workspace, trainer: Trainer, offer: Offer) -> None:
@@ -166,11 +162,9 @@ def test_data_that_changed_is_said(workspace: Workspace, trainer: Trainer, offer
     picture = next(path for path in sorted((workspace.data / "skin").rglob("*")) if path.is_file())
     picture.write_bytes(picture.read_bytes() + b"x")
     refused = trainer("resume", "@last")
-    assert refused.code == 2
-    assert refused.err.splitlines()[0] == (
-        "Error: The data set skin has changed since the run began: "
-        f"its digest was {before} and is {_digest(workspace)}."
-    )
+    assert refused.code == 89
+    name = picture.relative_to(workspace.data / "skin")
+    assert refused.err.splitlines()[0] == f"Error: skin is not what the run had: {name} (changed)."
 
 
 def test_data_that_is_gone_is_said(workspace: Workspace, trainer: Trainer, offer: Offer) -> None:

@@ -33,13 +33,14 @@ from trainer import (
 from trainer.agreement import Compared, Tolerances
 from trainer.backends import Backend
 from trainer.code import Commit
-from trainer.datasets import changes, contents, index, recorded
-from trainer.datasets.recorded import Data
+from trainer.datasets import recorded
+from trainer.environment_image import EnvironmentImage
 from trainer.errors import BadInput, CheckFailed, ImageError, TrackingError, TrainerError
 from trainer.images import ImagePlan
 from trainer.launch import Result, Screen, launch
 from trainer.pins import Pins
 from trainer.plan import Again, RunPlan, RunRequest
+from trainer.projects import Project
 from trainer.records import Record
 from trainer.run_image import RunImage
 from trainer.secrets import MASK
@@ -48,7 +49,6 @@ from trainer.tracking_failures import NotThere
 from trainer.workspace import Workspace
 
 VERDICT = "trainer.reproduced"
-_SHOWN = 3
 _UNEQUAL = "the last digits may differ."
 
 
@@ -65,6 +65,11 @@ class Stored:
     def code(self) -> Path:
         """The project's folder."""
         return self.folder / "code"
+
+    @property
+    def project(self) -> Project:
+        """As it was; raises `BadInput` where its MLproject is not understood any more."""
+        return replace(projects.load(self.code), name=self.pins.project)
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,7 @@ def check(workspace: Workspace, stored: Stored, step: Callable[[str], None]) -> 
     for one in pinned.data:
         step(f"Comparing {one.name} with what the run had")
         with found.collected():
-            compare_data(workspace, one)
+            recorded.verify(workspace, one.parameter, one.name, one.digest)
     planned: RunPlan | None = None
     with found.collected():
         planned = _plan(workspace, stored, image)
@@ -151,7 +156,7 @@ def check(workspace: Workspace, stored: Stored, step: Callable[[str], None]) -> 
             backend.preflight(planned)
     if found.obstacles or planned is None:
         raise _refusal(stored.run, found.obstacles)
-    remarks = tuple(_differences(backend, pinned, has_image=has_image))
+    remarks = tuple(_differences(backend, stored.project, pinned, has_image=has_image))
     return Reproduction(stored, planned, has_image, remarks)
 
 
@@ -210,7 +215,11 @@ def stored_image(workspace: Workspace, stored: Stored) -> RunImage:
     """The image as its stored files describe it, so that it can be built, if the run has any."""
     image = stored.pins.image
     if not (stored.folder / "trainer_images" / image.name).is_dir():
-        return run_image.recorded(workspace, image.tag, image.digest, image.requirements_digest)
+        known = run_image.recorded(workspace, image.tag, image.digest, image.requirements_digest)
+        if not isinstance(known, EnvironmentImage):
+            return known
+        # What it is built from is in the project's own folder.
+        return run_image.choose(workspace, stored.project, None, image.base_image)
     there = replace(workspace, root=stored.folder)
     planned = images.plan(there, images.spec(there, image.name), image.base_image)
     if planned.requirements_digest != image.requirements_digest:
@@ -230,11 +239,10 @@ def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
             "Start a new run with it: trainer run",
         )
     git = pinned.git
-    project = replace(projects.load(stored.code), name=pinned.project)
     planned = plan.make(
         workspace,
         RunRequest(
-            project=project,
+            project=stored.project,
             source=pinned.source,
             entry_point=pinned.entry_point,
             parameters={name: parameter.value for name, parameter in pinned.parameters.items()},
@@ -263,42 +271,21 @@ def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
     return replace(planned, shared_memory=resources.shared_memory, pids_limit=resources.pids_limit)
 
 
-def compare_data(workspace: Workspace, had: Data) -> None:
-    """Raises `CheckFailed`, naming the files, where it is not what the run had."""
-    root = workspace.data / had.name
-    if not root.exists():
-        raise CheckFailed(
-            f"{had.name}, which the run had as --{had.parameter.replace('_', '-')}, is not there.",
-            f"Put it back as {root}.",
-        )
-    now = contents.take(root, index.place(workspace, root))
-    if now.digest == had.digest:
-        return
-    before = recorded.files(workspace, had.digest)
-    what = f"{had.files:,} files then, {len(now.files):,} now"
-    if before is not None:
-        lines = [f"{path} ({word})" for word, path in changes.between(before, now.files).lines()]
-        more = len(lines) - _SHOWN
-        what = ", ".join(lines[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
-    raise CheckFailed(
-        f"{had.name} is not what the run had: {what}.",
-        f"Put it back as it was (digest {had.digest[:8]})"
-        + (f"; trainer data diff {had.name} {had.digest[:8]} lists all." if had.is_dataset else "."),
-    )
-
-
 def _recall(backend: Backend, image: RunImage, pinned: Pins) -> bool:
     """Whether the image is here. Raises `ImageError` where it is not and cannot be built either."""
+    can_be_built = isinstance(image, EnvironmentImage) or (
+        isinstance(image, ImagePlan) and bool(image.inputs)
+    )
     try:
         backend.recall(image, pinned.image.id, pinned.image.repo_digests)
     except ImageError:
-        if not isinstance(image, ImagePlan) or not image.inputs:
+        if not can_be_built:
             raise
         return False
     return True
 
 
-def _differences(backend: Backend, pinned: Pins, *, has_image: bool) -> Iterator[str]:
+def _differences(backend: Backend, project: Project, pinned: Pins, *, has_image: bool) -> Iterator[str]:
     """What is not the same on this machine, and can change the last digits of a result."""
     then, now = pinned.host, backend.hardware()
     sides = [(then.processors, now.processors)]
@@ -309,6 +296,8 @@ def _differences(backend: Backend, pinned: Pins, *, has_image: bool) -> Iterator
             yield f"The run had {before or 'no GPU'}, this machine has {after or 'no GPU'}: {_UNEQUAL}"
     if pinned.trainer != version("trainer"):
         yield f"The run was made by trainer {pinned.trainer}; this is {version('trainer')}."
+    for volume in project.volumes:
+        yield f"What the volume {volume} holds cannot be verified."
     for name, parameter in pinned.parameters.items():
         if "://" in parameter.value:
             yield f"What --{name.replace('_', '-')} names, {parameter.value}, cannot be verified."

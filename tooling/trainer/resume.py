@@ -6,7 +6,6 @@ that cannot be had is an error before anything runs.
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 import tarfile
 import tempfile
@@ -15,9 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainkit import image_folder
-
 from trainer import backends, docker_env, plan, projects, reconcile, records, run_image, secrets
+from trainer.datasets import recorded
 from trainer.errors import BadInput
 from trainer.launch import Earlier, Result, Screen, launch
 from trainer.plan import RunPlan, RunRequest
@@ -75,7 +73,7 @@ def prepared(
         planned = plan.make(workspace, _request(workspace, project, run))
         _compare_command(workspace, planned, run)
         screen.step("Comparing the data set with the one that the run had")
-        _compare_data(workspace, project, planned, run)
+        _compare_data(workspace, planned, run)
         screen.step("Looking for the image and for checkpoints")
         backend = backends.named(planned.backend, workspace)
         backend.connect()
@@ -181,25 +179,8 @@ def _compare_command(workspace: Workspace, planned: RunPlan, run: Run) -> None:
         )
 
 
-def _compare_data(workspace: Workspace, project: Project, planned: RunPlan, run: Run) -> None:
-    """A run that was cut off before it had read its data recorded none: any will do."""
-    for parameter in project.entry_point(planned.entry_point).parameters:
-        name = planned.parameters.get(parameter.name, "")
-        recorded = run.inputs.get(Path(name).name)
-        if not parameter.dataset or "://" in name or recorded is None:
-            continue
-        before, now = recorded.partition("-")[0], _digest(workspace.data / name)
-        if before != now:
-            raise BadInput(
-                f"The data set {name} has changed since the run began: its digest was {before} and is {now}.",
-                "Put it back as it was, or start a new run: trainer run",
-            )
-
-
-def _digest(place: Path) -> str:
-    """As trainkit computes and records it."""
-    if place.is_dir():
-        folder = image_folder.scan(place)
-        return image_folder.folder_digest(folder, image_folder.content_digests(folder))
-    with place.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:8]
+def _compare_data(workspace: Workspace, planned: RunPlan, run: Run) -> None:
+    """What the run began with, it goes on with. Raises `CheckFailed`."""
+    for parameter, name in planned.data.items():
+        if digest := run.tags.get(recorded.tag(name)):
+            recorded.verify(workspace, parameter, name, digest)

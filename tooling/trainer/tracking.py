@@ -29,6 +29,8 @@ Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 TIMEOUT_S = (5, 60)
 PROBE = "/api/2.0/mlflow/experiments/search?max_results=1"
 _BATCH = 100  # parameters or tags in one log-batch call: the API's limit
+# Of a run, and the data set's name: the digest of what it was given.
+DATASET_TAG = "trainer.dataset."
 LONGEST_VALUE = 6000  # of a parameter; the server refuses longer ones
 
 
@@ -262,6 +264,9 @@ class Client:
         """A run of an answer of the API."""
         info, data = run["info"], run["data"]
         inputs = run.get("inputs", {}).get("dataset_inputs", [])
+        tags = {pair["key"]: pair["value"] for pair in data.get("tags", [])}
+        # A script may log parts of a data set under its name; the launcher has the digest of the whole.
+        digests = {key.removeprefix(DATASET_TAG): tags[key] for key in tags if key.startswith(DATASET_TAG)}
         return Run(
             id=info["run_id"],
             experiment_id=info["experiment_id"],
@@ -272,8 +277,8 @@ class Client:
             metrics={metric["key"]: float(metric["value"]) for metric in data.get("metrics", [])},
             url=page(self.server, info["experiment_id"], info["run_id"]),
             parameters={pair["key"]: pair["value"] for pair in data.get("params", [])},
-            tags={pair["key"]: pair["value"] for pair in data.get("tags", [])},
-            inputs={said["dataset"]["name"]: said["dataset"]["digest"] for said in inputs},
+            tags=tags,
+            inputs={**{said["dataset"]["name"]: said["dataset"]["digest"] for said in inputs}, **digests},
             started=_seconds(info.get("start_time")),
             ended=_seconds(info.get("end_time")),
         )

@@ -98,6 +98,11 @@ def _origin(run: Run) -> dict[str, str]:
         "command": _command(tags.get("trainer.command", "")),
         "backend": ", ".join(filter(None, (tags.get("trainer.backend", ""), *limits))),
         "trainer": tags.get("trainer.version", ""),
+        "reproduces": ", ".join(
+            filter(
+                None, (figures.short(tags.get("trainer.reproduces", "")), tags.get("trainer.reproduced", ""))
+            )
+        ),
     }
     return {name: text for name, text in said.items() if text}
 

@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.datasets import atomic, contents, index
+from trainer.datasets import atomic, changes, contents, index
 from trainer.datasets.contents import Contents, File, Files
+from trainer.errors import CheckFailed
+from trainer.tracking import DATASET_TAG
 from trainer.workspace import Workspace
 
-TAG = "trainer.dataset."
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,33 @@ def take(workspace: Workspace, named: Mapping[str, str], step: Callable[[str], N
     return tuple(made)
 
 
+def verify(workspace: Workspace, parameter: str, name: str, digest: str) -> None:
+    """Raises `CheckFailed`, naming the files, where data is not what it was with that digest."""
+    root = workspace.data / name
+    if not root.exists():
+        raise CheckFailed(
+            f"{name}, which the run had as --{parameter.replace('_', '-')}, is not there.",
+            f"Put it back as {root}.",
+        )
+    now = contents.take(root, index.place(workspace, root))
+    if now.digest == digest:
+        return
+    before = files(workspace, digest)
+    what = f"its digest was {digest[:8]} and is {now.digest[:8]}"
+    if before is not None:
+        lines = [f"{path} ({word})" for word, path in changes.between(before, now.files).lines()]
+        more = len(lines) - _SHOWN
+        what = ", ".join(lines[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+    raise CheckFailed(
+        f"{name} is not what the run had: {what}.",
+        f"Put it back as it was (digest {digest[:8]})"
+        + ("." if Path(name).is_absolute() else f"; trainer data diff {name} {digest[:8]} lists all."),
+    )
+
+
 def tag(name: str) -> str:
     """The tag of a data set: MLflow takes letters, digits, blanks and `_ - . /` in a tag's name."""
-    return TAG + re.sub(r"[^\w\-. /]", "_", name)[:200]
+    return DATASET_TAG + re.sub(r"[^\w\-. /]", "_", name)[:200]
 
 
 def keep(workspace: Workspace, taken: Contents) -> None:

@@ -19,7 +19,7 @@ from trainer.datasets.recorded import Data
 from trainer.errors import BadInput
 from trainer.images import ImagePlan
 from trainer.pins import Pins
-from trainer.reproduce import Stored, compare_data, stored_image
+from trainer.reproduce import Stored, stored_image
 from trainer.workspace import Workspace
 
 _CHECKSUMS = "data.sha256"
@@ -70,7 +70,7 @@ def write(
     if with_data:
         for one in stored.pins.data:
             step(f"Comparing {one.name} with what the run had")
-            compare_data(workspace, one)
+            recorded.verify(workspace, one.parameter, one.name, one.digest)
     if dry_run:
         return export
     unfinished = atomic.beside(place.absolute())
