@@ -112,6 +112,19 @@ def test_four_commands_lead_from_an_empty_folder_to_a_run_in_the_browser(place: 
     assert place.call("trainer", "runs", "mine").count("FINISHED") == 1
 
 
+def test_images_and_server_are_those_of_the_repository(place: Place) -> None:
+    """The same inputs wherever they lie: nothing is built anew for another way of installing."""
+    begin(place)
+    asking = "from trainer import server_files, workspace; print(server_files.pack(workspace.find()).version)"
+    ours = subprocess.run(
+        [sys.executable, "-c", asking], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert place.call("python", "-c", asking) == ours.stdout
+    listed = [sys.executable, "-m", "trainer", "images"]
+    images = subprocess.run(listed, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert place.call("trainer", "images") == images.stdout
+
+
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", templates.names())
 def test_a_project_of_each_template_passes_its_own_test(place: Place, name: str) -> None:

@@ -31,9 +31,22 @@ def test_a_sample_is_made_and_what_to_do_next_is_said(trainer: Trainer, workspac
     assert lines(done) == [
         f"Made {workspace.data / 'demo'}: 3 classes of 2 images, 16x16 pixels",
         "Next: trainer data stats demo",
-        "      trainer run tensorflow --data demo",
+        "      trainer run PROJECT --data demo",
     ]
     assert len(tree(workspace.data / "demo")) == 6
+
+
+def test_the_project_to_train_with_is_one_that_takes_a_data_set(
+    trainer: Trainer, workspace: Workspace
+) -> None:
+    for name in ("mine", "tensorflow"):
+        mlproject = (workspace.projects / "demo" / "MLproject").read_text()
+        put(
+            workspace.projects / name / "MLproject",
+            mlproject.replace("source: uri", "source: {type: string, dataset: true}"),
+        )
+        done = trainer("data", "sample", f"for_{name}", "--classes", "2", "--images", "1", "--size", "16")
+        assert lines(done)[-1] == f"      trainer run {name} --data for_{name}"
 
 
 def test_a_sample_as_downloaded_is_renamed_next(trainer: Trainer, workspace: Workspace) -> None:
@@ -162,7 +175,7 @@ def test_a_subset_is_made_from_names_as_they_will_be(
     made = f"{workspace.data / 'small'}: 24 images copied, "
     assert lines(would)[3].startswith(f"Would make {made}")
     assert lines(done)[3].startswith(f"Made {made}")
-    assert lines(done)[4:] == ["Next: trainer data stats small", "      trainer run tensorflow --data small"]
+    assert lines(done)[4:] == ["Next: trainer data stats small", "      trainer run PROJECT --data small"]
     assert tree(workspace.data / "small").items() <= tree(skins).items()
     assert len(tree(workspace.data / "small")) == 24
 

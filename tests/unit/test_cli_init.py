@@ -144,3 +144,12 @@ def test_a_file_in_the_way_is_named_before_anything_is_made(init: Init, tmp_path
         "Hint:  Move it away, or name another folder.",
     ]
     assert files(tmp_path) == {name: b"mine"}
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_in_two_lines(init: Init) -> None:
+    done = init("/proc/site")
+    assert done.code == 2
+    assert done.err.splitlines() == [
+        "Error: /proc/site cannot be made: No such file or directory.",
+        "Hint:  Mend that, or name another folder; the same command makes what is missing.",
+    ]

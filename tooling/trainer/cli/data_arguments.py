@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
+from trainer import projects, sources
 from trainer.cli import screen
 from trainer.datasets import place
 from trainer.datasets.names import tidy
@@ -64,6 +65,19 @@ def warn_of_links(link: str) -> None:
         )
 
 
+def _learner() -> str:
+    """A project that takes a data set: the small network where there is that, else the first one."""
+    found = []
+    with contextlib.suppress(TrainerError):
+        workspace = find()
+        for name in sources.names(workspace):
+            with contextlib.suppress(TrainerError):
+                entry_points = projects.load(workspace.projects / name).entry_points
+                if any(parameter.dataset for entry in entry_points for parameter in entry.parameters):
+                    found.append(name)
+    return "tensorflow" if "tensorflow" in found else [*found, "PROJECT"][0]
+
+
 def next_steps(target: Path, *commands: str, train: bool = True) -> None:
     """Print commands that a user may want now; {} stands for the data set.
 
@@ -75,5 +89,5 @@ def next_steps(target: Path, *commands: str, train: bool = True) -> None:
         with contextlib.suppress(TrainerError):
             steps.append(shlex.join(["ln", "-s", str(target.resolve()), f"{find().data}/"]))
     elif train:
-        steps.append(f"trainer run tensorflow --data {shlex.quote(argument)}")
+        steps.append(f"trainer run {_learner()} --data {shlex.quote(argument)}")
     screen.next_steps(steps)

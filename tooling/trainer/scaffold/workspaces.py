@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,18 +57,20 @@ def plan(root: Path) -> Plan:
 def make(planned: Plan) -> None:
     """Make what is planned; raises `BadInput` where the folder cannot be written to."""
     try:
-        # First of all: no moment has a secrets file that git would commit.
         for name in (*_FOLDERS, "."):
             (planned.root / name).mkdir(parents=True, exist_ok=True)
-        for name, content in sorted(planned.files.items()):
+        if planned.ignore:
+            _ignore(planned.root / ".gitignore", planned.ignore)
+        for name, content in sorted(planned.files.items()):  # .gitignore is the first of them
             path = planned.root / name
             atomic.beside(path).write_bytes(content)
             atomic.rename(atomic.beside(path), path)
-        if planned.ignore:
-            _ignore(planned.root / ".gitignore", planned.ignore)
-    except PermissionError as problem:
+    except OSError as problem:
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
         raise BadInput(
-            f"{problem.filename} cannot be written: {problem.strerror}.", "Name a folder of yours."
+            f"{problem.filename} cannot be made: {problem.strerror}.",
+            "Mend that, or name another folder; the same command makes what is missing.",
         ) from None
     if planned.begin_git:
         process.capture(["git", "init", "--quiet"], cwd=planned.root)
