@@ -14,7 +14,10 @@ from trainer.errors import BadInput, TrainerError
 from trainer.workspace import Workspace, find
 
 
-@click.group(short_help="The secrets of the workspace: set them, check them.")
+@click.group(
+    short_help="The secrets of the workspace: set them, check them.",
+    epilog="Example: trainer secrets set API_KEY",
+)
 def secrets() -> None:
     """The secrets in the workspace's secrets.env. No command shows a value, or takes one as an argument."""
 
