@@ -64,6 +64,7 @@ def test_the_data_set_that_its_default_names_is_made_up(trainer: Trainer, worksp
 def test_a_data_set_of_that_name_stays_as_it_is(trainer: Trainer, workspace: Workspace) -> None:
     put(workspace.data / "data_4" / "a" / "1.jpg", "mine")
     done = trainer("new", "mine", "--template", "tensorflow")
+    assert done.code == 0
     assert files(workspace.data / "data_4") == {"a/1.jpg": b"mine"}
     assert "data_4" not in done.out
 
