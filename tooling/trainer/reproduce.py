@@ -10,6 +10,7 @@ import contextlib
 import os
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -204,9 +205,10 @@ def _unpack(stored: Stored, artifact: str, place: Path) -> None:
     try:
         with tarfile.open(packed) as archive:
             archive.extractall(place, filter="data")
-    except (tarfile.TarError, OSError, EOFError) as problem:
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as problem:
+        why = str(problem).partition("\n")[0]
         raise BadInput(
-            f"The artifact {artifact} of the run {stored.run.name} cannot be read: {problem}",
+            f"The artifact {artifact} of the run {stored.run.name} cannot be unpacked: {why}",
             "It was damaged or replaced.",
         ) from None
 

@@ -1,0 +1,271 @@
+"""What can be made again, and what is said where it cannot; the journey itself is in tests/docker."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from trainer import code, hardware, images, pins, plan, projects, records
+from trainer.build import ImageOrigin
+from trainer.datasets import recorded
+from trainer.plan import RunRequest
+from trainer.workspace import Workspace
+
+from unit.helpers import Done, HttpServer, Reply, put
+from unit.pictures import dataset
+from unit.run_helpers import API, ID, artifact, live, not_there, record, told
+
+Trainer = Callable[..., Done]
+MLPROJECT = """\
+name: demo
+docker_env: {image: trainer/small, environment: [DEMO_KEY]}
+entry_points:
+  main:
+    parameters:
+      data: {type: string, default: skin, dataset: true}
+      weights: {type: path, default: weights.txt}
+      epochs: {type: int, default: 3}
+    command: python train.py {data} {weights} {epochs}
+"""
+
+
+class Offer:
+    """A finished run on the server, with what was stored of it."""
+
+    def __init__(self, workspace: Workspace, server: HttpServer) -> None:
+        self.server, self.workspace = server, workspace
+        self.run = record(server)
+        put(workspace.projects / "demo" / "MLproject", MLPROJECT)
+        put(workspace.projects / "demo" / "weights.txt", "heavy")
+        put(workspace.root / "secrets.env", "DEMO_KEY=s3cret-value\n").chmod(0o600)
+        put(workspace.root / ".gitignore", "secrets.env\n")
+        dataset(workspace.data / "skin", {"a": 2, "b": 2})
+        project = projects.load(workspace.projects / "demo")
+        weights = str(put(workspace.root / "weights.txt", "heavy"))
+        self.plan = plan.make(
+            workspace,
+            RunRequest(project, "train_code/demo", parameters={"weights": weights}, backend="local"),
+        )
+        image = self.plan.image
+        assert isinstance(image, images.ImagePlan)
+        self.place = f"small-{image.digest[:12]}-py{sys.version_info.major}.{sys.version_info.minor}"
+        put(workspace.state / "environments" / self.place / "trainer-complete")
+        archive = workspace.state / "source.tar.gz"
+        digest = code.pack(workspace.projects / "demo", archive)
+        data = recorded.take(workspace, self.plan.data, lambda _: None)
+        origin = ImageOrigin(self.place, (), "Python", "", "")
+        self.pins = pins.as_json(pins.of(self.plan, origin, hardware.this_machine(), data, digest))
+        self.store("trainer/source.tar.gz", archive.read_bytes())
+        self.store("trainer/image.tar.gz", images.packed(workspace, image).read_bytes())
+        live(workspace, self.run)
+        records.remove(workspace, ID)
+        self.tell()
+
+    def store(self, path: str, content: bytes | None) -> None:
+        self.server.replies[artifact(self.run, path)] = [
+            not_there() if content is None else Reply(content=content)
+        ]
+
+    def tell(self, status: str = "FINISHED", **changes: object) -> None:
+        """The run's status, and what its run.json has otherwise."""
+        self.store("trainer/run.json", json.dumps({**self.pins, **changes}).encode())
+        info = {"run_id": ID, "experiment_id": "7", "run_name": "brave-hen", "status": status,
+                "artifact_uri": f"mlflow-artifacts:/7/{ID}/artifacts"}  # fmt: skip
+        said = {"info": info, "data": {"metrics": [{"key": "accuracy", "value": 0.9}]}}
+        self.server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": said}))]
+
+
+@pytest.fixture
+def offer(workspace: Workspace, http_server: HttpServer) -> Offer:
+    return Offer(workspace, http_server)
+
+
+def refused(trainer: Trainer, offer: Offer, *arguments: str) -> tuple[int, str]:
+    """The exit code and the message of `trainer reproduce @last`, which has told the server nothing."""
+    done = trainer("reproduce", "@last", *arguments)
+    assert done.out == ""
+    assert told(offer.server) == []
+    assert list(offer.workspace.state.glob("reproduce-*")) == []
+    error, hint = done.err.splitlines()[-2:]
+    assert hint.startswith("Hint:  ")
+    return done.code, error.removeprefix("Error: ")
+
+
+def changed(archive: bytes, name: str, content: bytes) -> bytes:
+    """The archive with another content of one file."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(archive)) as old, tarfile.open(fileobj=made, mode="w:gz") as new:
+        for entry in old:
+            file = old.extractfile(entry)
+            kept = file.read() if file else b""
+            entry.size = len(content if entry.name == name else kept)
+            new.addfile(entry, io.BytesIO(content if entry.name == name else kept))
+    return made.getvalue()
+
+
+def test_what_would_be_made_again_is_shown_and_nothing_is_done(trainer: Trainer, offer: Offer) -> None:
+    (offer.workspace.projects / "demo" / "MLproject").write_text("name: other\n")
+    shutil.rmtree(offer.workspace.images / "small")
+    shown = trainer("reproduce", "@last", "--dry-run", "--json")
+    assert (shown.code, shown.err) == (0, "")
+    said = json.loads(shown.out)
+    assert said["command"].startswith("python train.py skin ")
+    assert said["image_is_here"] is True
+    assert said["data"]["skin"] == recorded.take(offer.workspace, {"data": "skin"}, print)[0].digest
+    assert said["remarks"] == []
+    table = trainer("reproduce", "@last", "--dry-run")
+    assert f"brave-hen ({ID[:8]}) of demo" in table.out
+    assert told(offer.server) == []
+
+
+def test_an_environment_that_is_gone_would_be_built_from_what_was_stored(
+    trainer: Trainer, offer: Offer
+) -> None:
+    shutil.rmtree(offer.workspace.state / "environments")
+    shutil.rmtree(offer.workspace.images)
+    shown = trainer("reproduce", "@last", "--dry-run")
+    assert (shown.code, shown.err) == (0, "")
+    assert "gone: to be built from its lock" in shown.out
+
+
+def test_another_machine_and_another_trainer_are_remarks(trainer: Trainer, offer: Offer) -> None:
+    host = {"system": "x", "cpu": "Z80", "cpus": 1, "memory": 65536, "gpus": ["H100, driver 580"]}
+    offer.tell(host=host, trainer="0.0.1")
+    remarks = json.loads(trainer("reproduce", "@last", "--dry-run", "--json").out)["remarks"]
+    assert remarks[0].startswith("The run had 1 x Z80, this machine has ")
+    assert remarks[1] == "The run had H100, driver 580, this machine has no GPU: the last digits may differ."
+    assert remarks[2].startswith("The run was made by trainer 0.0.1; this is ")
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "DELETED"])
+def test_only_a_run_that_has_ended_is_made_again(trainer: Trainer, offer: Offer, status: str) -> None:
+    offer.tell(status)
+    assert refused(trainer, offer) == (2, f"The run brave-hen is {status}.")
+
+
+def test_a_live_run_is_not_made_again(trainer: Trainer, offer: Offer) -> None:
+    live(offer.workspace, offer.run)
+    assert refused(trainer, offer) == (2, "The run brave-hen has not ended.")
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("trainer/run.json", "which says what it was made of."),
+        ("trainer/source.tar.gz", "The run brave-hen has no artifact trainer/source.tar.gz."),
+    ],
+)
+def test_what_was_not_stored_is_named(trainer: Trainer, offer: Offer, path: str, message: str) -> None:
+    offer.store(path, None)
+    code_, said = refused(trainer, offer)
+    assert (code_, said.endswith(message)) == (2, True)
+
+
+@pytest.mark.parametrize("path", ["trainer/source.tar.gz", "trainer/image.tar.gz"])
+def test_an_archive_that_is_none_is_named(trainer: Trainer, offer: Offer, path: str) -> None:
+    offer.store(path, b"no archive")
+    code_, said = refused(trainer, offer)
+    assert (code_, said.startswith(f"The artifact {path} of the run brave-hen cannot be unpacked: ")) == (
+        2,
+        True,
+    )
+
+
+def test_code_that_is_not_what_ran_is_refused(trainer: Trainer, offer: Offer) -> None:
+    archive = (offer.workspace.state / "source.tar.gz").read_bytes()
+    offer.store("trainer/source.tar.gz", changed(archive, "code/weights.txt", b"light"))
+    assert refused(trainer, offer) == (
+        2,
+        "The code that is stored with the run brave-hen is not what it ran.",
+    )
+
+
+def test_a_lock_that_is_not_the_images_is_refused(trainer: Trainer, offer: Offer) -> None:
+    image = offer.plan.image
+    assert isinstance(image, images.ImagePlan)
+    archive = images.packed(offer.workspace, image).read_bytes()
+    offer.store("trainer/image.tar.gz", changed(archive, "small/requirements.txt", b"mlflow==1\n"))
+    message = "The lock file that is stored with the run brave-hen is not what its image had."
+    assert refused(trainer, offer) == (2, message)
+
+
+def test_an_archive_that_leads_elsewhere_writes_nothing_there(trainer: Trainer, offer: Offer) -> None:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as tar:
+        entry = tarfile.TarInfo("../../escaped")
+        entry.size = 1
+        tar.addfile(entry, io.BytesIO(b"x"))
+    offer.store("trainer/source.tar.gz", made.getvalue())
+    assert refused(trainer, offer)[0] == 2
+    assert not list(offer.workspace.root.rglob("escaped"))
+
+
+def test_a_parameter_that_held_a_secret_cannot_be_given_again(trainer: Trainer, offer: Offer) -> None:
+    parameters = offer.pins["parameters"]
+    assert isinstance(parameters, Mapping)
+    masked = {**parameters, "epochs": {"value": "a***b", "type": "string", "origin": "command line"}}
+    offer.tell(parameters=masked)
+    message = "The value of the parameter epochs held a secret, which was not recorded."
+    assert refused(trainer, offer) == (2, message)
+
+
+def test_all_that_cannot_be_had_is_said_at_once(trainer: Trainer, offer: Offer) -> None:
+    picture = next(path for path in sorted((offer.workspace.data / "skin").rglob("*")) if path.is_file())
+    picture.write_bytes(b"altered")
+    (offer.workspace.root / "weights.txt").write_text("light")
+    (offer.workspace.root / "secrets.env").write_text("")
+    code_, said = refused(trainer, offer)
+    assert code_ == 89
+    assert said.startswith("The run brave-hen cannot be made again: skin is not what the run had: ")
+    assert f"{picture.relative_to(offer.workspace.data / 'skin')} (changed)." in said
+    assert f"{offer.workspace.root / 'weights.txt'} is not what the run had" in said
+    assert "demo needs the variable DEMO_KEY, which is not set." in said
+
+
+def test_data_that_is_gone_is_named(trainer: Trainer, offer: Offer) -> None:
+    shutil.rmtree(offer.workspace.data / "skin")
+    code_, said = refused(trainer, offer)
+    assert (code_, "skin, which the run had as --data, is not there." in said) == (89, True)
+
+
+def test_a_tolerance_is_checked_before_anything_runs(trainer: Trainer, offer: Offer) -> None:
+    assert refused(trainer, offer, "--tolerance", "lots") == (2, "--tolerance lots is not understood.")
+    assert refused(trainer, offer, "--tolerance", "acuracy=1") == (2, "The run has no metric acuracy.")
+
+
+@pytest.mark.usefixtures("offer")
+def test_an_export_says_what_belongs_into_it_and_overwrites_nothing(trainer: Trainer, tmp_path: Path) -> None:
+    place = tmp_path / "out"
+    dry = trainer("reproduce", "@last", "--export", str(place), "--dry-run", "--json")
+    assert json.loads(dry.out)["missing"] == ["data/skin", "inputs/weights/weights.txt"]
+    assert not place.exists()
+    made = trainer("reproduce", "@last", "--export", str(place))
+    assert (made.code, made.err) == (0, "")
+    assert f"{place}/data/skin (or --with-data)" in made.out
+    assert subprocess.run(["sh", "-n", str(place / "run.sh")], check=True).returncode == 0
+    assert os.access(place / "run.sh", os.X_OK)
+    assert "--env DEMO_KEY \\" in (place / "run.sh").read_text()
+    # Of the local backend too: the command is that of a container.
+    assert "python train.py skin /inputs/weights/weights.txt 3" in (place / "run.sh").read_text()
+    assert json.loads((place / "metrics.json").read_text())["metrics"] == {"accuracy": "0.9"}
+    assert not any(b"s3cret-value" in path.read_bytes() for path in place.rglob("*") if path.is_file())
+    sums = [line.split() for line in (place / "data.sha256").read_text().splitlines()]
+    assert len(sums) == 5
+    assert {path.split("/")[1] for _, path in sums} == {"skin", "weights"}
+    before = sorted(tmp_path.rglob("*"))
+    assert trainer("reproduce", "@last", "--export", str(place)).code == 2
+    assert trainer("reproduce", "@last", "--export", str(tmp_path / "no" / "folder")).code == 2
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_altered_data_is_not_exported(trainer: Trainer, offer: Offer, tmp_path: Path) -> None:
+    put(offer.workspace.data / "skin" / "new.png", "new")
+    code_, said = refused(trainer, offer, "--export", str(tmp_path / "out"), "--with-data")
+    assert (code_, said) == (89, "skin is not what the run had: new.png (added).")
+    assert not (tmp_path / "out").exists()
