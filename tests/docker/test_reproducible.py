@@ -30,8 +30,10 @@ def _step(root: Path, command: str, image: str = "test-parent") -> None:
 
 
 def _tags(client: docker.DockerClient) -> list[str]:
-    """Every tag, and the id of every image that has none."""
-    return sorted(tag for image in client.images.list() for tag in image.tags or [image.id or ""])
+    """The tags of these tests' images, and the ids of trainer images without any. Others may be at work."""
+    found = client.images.list(filters={"label": images.DIGEST_LABEL})
+    named = [tag for image in found for tag in image.tags or [str(image.id)]]
+    return sorted(tag for tag in named if tag.startswith(("trainer/test-", "sha256:")))
 
 
 def _state(root: Path) -> list[str]:
