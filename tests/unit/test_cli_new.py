@@ -96,6 +96,19 @@ def test_a_project_of_a_folder_elsewhere_is_copied(
     assert projects.load(workspace.projects / "mine").name == "mine"
 
 
+def test_a_folder_that_is_no_project_is_refused(
+    trainer: Trainer, workspace: Workspace, tmp_path: Path
+) -> None:
+    put(tmp_path / "other" / "main.py")
+    done = trainer("new", "mine", "--from", str(tmp_path / "other"))
+    assert done.code == 2
+    assert done.err.splitlines() == [
+        f"Error: {tmp_path / 'other'} has no file MLproject, or git ignores it.",
+        "Hint:  `trainer run` runs such a folder as it is. Or start from --template minimal.",
+    ]
+    assert [path.name for path in workspace.projects.iterdir()] == ["demo"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
@@ -133,6 +146,7 @@ def test_a_name_that_cannot_be_changed_leaves_nothing(trainer: Trainer, workspac
     put(path, "{name: demo, docker_env: {image: trainer/small}, entry_points: {main: {command: python x}}}")
     done = trainer("new", "mine", "--from", "demo")
     assert done.code == 2
+    assert done.err.startswith(f"Error: {path} has its name in a form that cannot be changed.")
     assert [place.name for place in workspace.projects.iterdir()] == ["demo"]
 
 

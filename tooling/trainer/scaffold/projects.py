@@ -45,14 +45,19 @@ def plan(workspace: Workspace, name: str, origin: Path) -> Plan:
     """Check the name and what is copied. Raises `BadInput`; makes nothing."""
     target = workspace.projects / name
     _check_name(workspace, name, target)
+    names = [path.as_posix() for path in code.files(origin)]
+    if PROJECT_FILE not in names:
+        raise BadInput(
+            f"{origin} has no file {PROJECT_FILE}, or git ignores it.",
+            "`trainer run` runs such a folder as it is. Or start from --template minimal.",
+        )
     project = projects.load(origin)
     is_template = origin.parent == templates.FOLDER
     test, own_test = _tests(origin, is_template, name)
-    names = (path.as_posix() for path in code.files(origin))
     return Plan(
         target=target,
         origin=origin,
-        files=tuple(sorted(own_test if name == test else name for name in names)),
+        files=tuple(sorted(own_test if path == test else path for path in names)),
         is_template=is_template,
         samples=tuple(_missing_data(workspace, project)) if is_template else (),
     )
@@ -122,15 +127,18 @@ def _copy(origin: Path, place: Path) -> Path:
 
 def _rename(folder: Path, planned: Plan) -> None:
     mlproject, readme = folder / PROJECT_FILE, folder / "README.md"
-    if mlproject.exists():
-        line = f"name: {planned.name}"
-        text, found = re.subn(r"^name\s*:.*$", line, mlproject.read_text(), count=1, flags=re.MULTILINE)
-        mlproject.write_text(text if found else f"{line}\n{text}")
-        if projects.load(folder).name != planned.name:
-            raise BadInput(
-                f"{planned.origin / PROJECT_FILE} has its name in a form that cannot be changed.",
-                "Write `name: …` on a line of its own.",
-            )
+    line = f"name: {planned.name}"
+    text, found = re.subn(r"^name\s*:.*$", line, mlproject.read_text(), count=1, flags=re.MULTILINE)
+    mlproject.write_text(text if found else f"{line}\n{text}")
+    try:
+        is_named = projects.load(folder).name == planned.name
+    except BadInput:
+        is_named = False
+    if not is_named:
+        raise BadInput(
+            f"{planned.origin / PROJECT_FILE} has its name in a form that cannot be changed.",
+            "Write `name: …` on a line of its own.",
+        )
     test, own_test = _tests(planned.origin, planned.is_template, planned.name)
     if (folder / test).exists() and not (folder / own_test).exists():
         (folder / test).rename(folder / own_test)
