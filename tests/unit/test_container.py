@@ -82,11 +82,13 @@ def test_the_command_has_no_network_no_capabilities_and_no_other_user(
     monkeypatch.setattr(container, "host_ids", lambda: (1234, 5678))
     engine = Engine()
     run(engine)
-    asked = {key: engine.asked[key] for key in ("image", "command", "network_mode", "user", "cap_drop",
-                                                "security_opt", "device_requests")}  # fmt: skip
+    keys = ("image", "command", "entrypoint", "network_mode", "user", "cap_drop", "security_opt",
+            "device_requests")  # fmt: skip
+    asked = {key: engine.asked[key] for key in keys}
     assert asked == {
         "image": "trainer/small:1",
         "command": ["a", "b c"],
+        "entrypoint": [""],
         "network_mode": "none",
         "user": "1234:5678",
         "cap_drop": ["ALL"],

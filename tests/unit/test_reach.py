@@ -16,7 +16,7 @@ import pytest
 from trainer import container, reach
 from trainer.container import Output
 from trainer.endpoint import Server
-from trainer.errors import TrackingDenied, TrackingError
+from trainer.errors import ImageError, TrackingDenied, TrackingError
 from trainer.workspace import Workspace
 
 from unit.helpers import HttpServer, Reply, fails
@@ -154,3 +154,12 @@ def test_the_script_tells_why_there_was_no_answer(tmp_path: Path) -> None:
     assert "ConnectionError" in cast(list[str], said["kinds"])
     assert "refused" in str(said["text"])
     assert CANARY not in str(said)
+
+
+def test_an_image_in_which_no_run_could_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    with fails(
+        ImageError,
+        "The image has no sh, which trainer starts a run's command with.",
+        "Add one (busybox is enough), or run in another image: --image NAME",
+    ):
+        ask(Asked(Output(127, "", "[FATAL tini (7)] exec sh failed: No such file or directory")), monkeypatch)

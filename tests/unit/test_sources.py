@@ -25,7 +25,8 @@ def repository(tmp_path: Path) -> Path:
 
 def test_a_name_is_a_project_of_the_workspace(workspace: Workspace) -> None:
     put(workspace.projects / "no-project" / "train.py")
-    assert sources.names(workspace) == ["demo"]
+    put(workspace.projects / "theirs" / "MLProject")
+    assert sources.names(workspace) == ["demo", "theirs"]
     source = sources.resolve(workspace, "demo")
     assert (source.name, source.folder) == ("train_code/demo", workspace.projects / "demo")
     source.close()

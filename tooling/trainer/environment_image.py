@@ -112,7 +112,7 @@ def ensure(
                 raise ImageError(
                     f"The environment needs Python {image.python}, which {image.base_image} is not, and none "
                     "could be fetched.",
-                    "Name a base image that has it: --base-image python:VERSION",
+                    f"Name a base image that has it: --base-image python:{image.python.lstrip('<>=~')}",
                 ) from None
             raise
 

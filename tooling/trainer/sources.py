@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from trainer import locks
+from trainer import locks, projects
 from trainer.errors import BadInput
 from trainer.parameters import nearest
 from trainer.projects import PROJECT_FILE
@@ -33,7 +33,7 @@ class Source:
 
 def names(workspace: Workspace) -> list[str]:
     """The projects of the workspace."""
-    return sorted(path.parent.name for path in workspace.projects.glob(f"*/{PROJECT_FILE}"))
+    return sorted(path.name for path in workspace.projects.glob("*") if projects.project_file(path))
 
 
 def is_remote(name: str) -> bool:
