@@ -92,6 +92,9 @@ def test_an_image_with_nothing_but_a_shell(
     again = site.trainer("resume", done.run_id, "--from-scratch")
     assert again.code == 2
     assert "had the volume $(pwd)/host data:/data" in again.err
+    made_again = site.trainer("reproduce", done.run_id)
+    assert made_again.code == 2
+    assert "had the volume $(pwd)/host data:/data" in made_again.err
 
 
 @pytest.mark.parametrize("project", ["docker_example"], indirect=True)
@@ -99,6 +102,7 @@ def test_an_image_with_nothing_but_a_shell(
 def test_a_stock_mlflow_logs_over_plain_http(site: Site, tmp_path: Path) -> None:
     done = site.trainer("run", "docker_example", "--alpha", "0.5", env={"MLFLOW_TRACKING_URI": ""})
     assert done.code == 0, done.err
+    assert "rmse    -1.4" in done.out
     run = site.run(done.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.params == {"alpha": "0.5", "l1_ratio": "0.1", "language": "en"}
@@ -115,6 +119,8 @@ def test_a_stock_mlflow_logs_over_plain_http(site: Site, tmp_path: Path) -> None
     again = site.trainer("resume", failed.run_id, "--from-scratch")
     assert again.code == 4, again.err
     assert site.run(failed.run_id).data.tags["trainer.restarts"] == "1"
+    same = site.trainer("reproduce", done.run_id)
+    assert same.code == 0, same.err
     offline = site.trainer("run", "docker_example", "--alpha", "0.5", "--offline")
     assert offline.code == 2
     assert "mlflow-docker-example has no trainkit" in offline.err
@@ -205,6 +211,8 @@ def test_an_environment_file_becomes_an_image_once(
     assert run.data.metrics["penalty"] == pytest.approx(0.2)
     assert run.data.tags["trainer.image"].startswith("trainer/env-wine-elastic-net:")
     assert site.log(first.run_id, tmp_path) == "python (3, 11) in /opt/environment\n"
+    same = site.trainer("reproduce", first.run_id)
+    assert same.code == 0, same.err
     log = site.root / ".trainer" / "build-env-wine-elastic-net.log"
     log.unlink()
     (project / "train.py").write_text("print('changed')\n")
@@ -278,6 +286,8 @@ def test_a_folder_of_scripts_in_a_repository(site: Site, tmp_path: Path) -> None
     run = site.run(done.run_id)
     assert run.data.metrics == {"answer": 42}
     assert run.data.params == {"lr": "1 e", "n_jobs": "2"}
+    same = site.trainer("reproduce", done.run_id)
+    assert same.code == 0, same.err
     assert run.data.tags["mlflow.source.name"] == address
     script = site.trainer("run", str(tmp_path / "models" / "simple"), "-e", "steps/prepare.sh", "-P", "x=$y")
     assert "prepared with --x $y\n" in script.out
@@ -298,6 +308,8 @@ def test_a_path_that_is_elsewhere_is_fetched_for_the_run(site: Site, http: HttpS
     assert done.code == 0, done.err
     assert "one,two from a run\n" in done.out
     assert "hunter2" not in done.err
+    same = site.trainer("reproduce", done.run_id)
+    assert same.code == 0, same.err
     before = len(site.runs())
     gone = site.trainer("run", "fetching", "--table", f"{http.uri}/gone.csv", "--model", ".")
     assert gone.code == 2

@@ -255,3 +255,39 @@ def test_help_of_a_project_shows_its_parameters(trainer: Trainer) -> None:
     assert "--batch-size INT [default: 8]" in said
     assert "-e, --entry-point" in said
     assert "--name STRING [required]" in " ".join(trainer("run", "demo", "-e", "strict", "-h").out.split())
+
+
+def test_what_is_mounted_of_a_fetched_project_is_gone_when_a_detached_run_needs_it(
+    trainer: Trainer, tmp_path: Path
+) -> None:
+    repository = tmp_path / "models"
+    put(repository / "MLproject", 'docker_env: {image: trainer/small, volumes: ["$(pwd):/work"]}\n'
+        "entry_points: {main: {command: a}}\n")  # fmt: skip
+    git(repository, "init", "--quiet")
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "-m", "First")
+    address = f"file://{repository}"
+    refused(
+        trainer("run", address, "--detach"),
+        "--detach: /work is a volume of the fetched project, which is removed on return.",
+        "Leave out --detach, or clone the project and run the folder.",
+    )
+    said = planned(trainer("run", address, "--dry-run", "--json"))
+    assert (said["project"], said["experiment"]) == ("models", "models")
+
+
+def test_a_project_that_names_no_environment_says_what_it_runs_in(
+    trainer: Trainer, workspace: Workspace
+) -> None:
+    put(workspace.projects / "bare" / "train.py")
+    put(workspace.images / "sklearn" / "image.yaml")
+    put(workspace.images / "sklearn" / "requirements.txt")
+    done = trainer("run", "train_code/bare", "-e", "train.py", "-P", "lr=0.1", "--dry-run")
+    assert "python train.py --lr 0.1" in done.out
+    assert done.err.startswith("bare names no environment: it runs in trainer/sklearn:")
+    assert done.err.endswith(". --image chooses another.\n")
+    refused(
+        trainer("run", "train_code/bare", "-e", "train.py", "--lr", "0.1"),
+        "bare declares no parameter --lr.",
+        "The script train.py gets what it declares nowhere with -P lr=VALUE",
+    )

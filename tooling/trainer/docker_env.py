@@ -100,9 +100,14 @@ def mounts(project: str, folder: Path, volumes: tuple[str, ...]) -> tuple[Mount,
     return found
 
 
-def is_of_the_folder(volume: str) -> bool:
-    """Whether the volume is in the project's own folder, wherever that is."""
-    return re.match(r"\$\(pwd\)|`pwd`|\$\{?PWD\b|%cd%", volume, re.IGNORECASE) is not None
+def check_again(volumes: tuple[str, ...], run: str) -> None:
+    """Raises `BadInput` where the run had what is in its project's folder: it is not with the code."""
+    for volume in volumes:
+        if re.match(r"\$\(pwd\)|`pwd`|\$\{?PWD\b|%cd%", volume, re.IGNORECASE):
+            raise BadInput(
+                f"The run {run} had the volume {volume}, which was in its project's folder at the time.",
+                "Start a new run from that folder: trainer run",
+            )
 
 
 def _mount(project: str, folder: Path, volume: str) -> Mount:

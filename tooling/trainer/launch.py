@@ -294,6 +294,9 @@ def _see_it_through(ready: Ready, made: _Made, job: Job, screen: Screen) -> Resu
     undelivered = _deliver(ready, made, screen)
     if undelivered:
         screen.remark(f"{undelivered.message}\n{undelivered.hint}")
+    elif not ready.plan.image.has_trainkit:
+        with contextlib.suppress(TrackingError):
+            run = ready.client.get_run(run.id)  # its metrics went past the spool
     if interrupted:
         raise interrupted
     return Result(run, verdict.exit_code, verdict.error, undelivered)

@@ -21,6 +21,7 @@ from trainer import (
     agreement,
     backends,
     code,
+    docker_env,
     images,
     pins,
     plan,
@@ -241,6 +242,7 @@ def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
             "Start a new run with it: trainer run",
         )
     git = pinned.git
+    docker_env.check_again(stored.project.volumes, stored.run.name)
     planned = plan.make(
         workspace,
         RunRequest(

@@ -69,7 +69,7 @@ def prepared(
         with tarfile.open(folder / "source.tar.gz") as archive:
             archive.extractall(folder, filter="data")
         project = replace(projects.load(folder / "code"), name=record.project)
-        _refuse_own_volumes(project, run)
+        docker_env.check_again(project.volumes, run.name)
         planned = plan.make(workspace, _request(workspace, project, run))
         _compare_command(workspace, planned, run)
         screen.step("Comparing the data set with the one that the run had")
@@ -113,16 +113,6 @@ def _refuse(run: Run) -> None:
             f"The run {run.name} was not made by trainer: nothing says what it was made of.",
             "Only runs of trainer can be resumed.",
         )
-
-
-def _refuse_own_volumes(project: Project, run: Run) -> None:
-    """What was mounted of the project's folder is not with its stored code."""
-    for volume in project.volumes:
-        if docker_env.is_of_the_folder(volume):
-            raise BadInput(
-                f"The run {run.name} had the volume {volume}, which was in its project's folder at the time.",
-                "Such a run cannot be resumed. Start a new one: trainer run",
-            )
 
 
 def _download(client: Client, run: Run, artifact: str, place: Path) -> None:

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit, urlunsplit
 from trainer import locks, projects
 from trainer.errors import BadInput
 from trainer.parameters import nearest
-from trainer.projects import PROJECT_FILE
 from trainer.workspace import Workspace
 
 _GIT = re.compile(r"(git@|ssh://|https?://|git://|file://)")
