@@ -36,6 +36,8 @@ def bash(script: str, bin_folder: Path, **variables: str) -> str:
         ("trainer run demo --kind ''", ["plain,tree", "plain,line"]),
         ("trainer run demo --kind l", ["plain,line"]),
         ("trainer run demo -e strict --tab", ["plain,--table"]),
+        ("trainer run demo -e s", ["plain,strict"]),
+        ("trainer run train_code/demo/more -e ''", ["plain,a.py", "plain,b.sh"]),
         ("trainer run demo -e strict --table x", ["file,x"]),
         ("trainer run demo --backend l", ["plain,local"]),
         ("trainer run zzz", ["dir,zzz"]),
@@ -46,6 +48,8 @@ def bash(script: str, bin_folder: Path, **variables: str) -> str:
 )
 def test_what_is_offered(workspace: Workspace, bin_folder: Path, words: str, offered: list[str]) -> None:
     assert workspace.root == Path.cwd()
+    for name in ("a.py", "b.sh", "notes.txt"):
+        put(workspace.projects / "demo" / "more" / name)
     count = len(words.split()) - 1
     said = bash(
         "trainer", bin_folder, _TRAINER_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(count)

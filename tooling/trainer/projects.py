@@ -74,12 +74,15 @@ class Project:
                 return entry_point
         if script := _script(self.folder, name):
             return script
-        names = [entry_point.name for entry_point in self.entry_points]
-        otherwise = "Its entry points are" if names else "Name a script of it with -e:"
+        otherwise = "Its entry points are" if self.entry_points else "Name a script of it with -e:"
         raise BadInput(
-            f"{self.name} has no entry point {name}.",
-            nearest(name, names or _scripts(self.folder), otherwise),
+            f"{self.name} has no entry point {name}.", nearest(name, self.entry_point_names, otherwise)
         )
+
+    @property
+    def entry_point_names(self) -> list[str]:
+        """The declared ones; where there are none, the scripts at the top of the folder."""
+        return [entry_point.name for entry_point in self.entry_points] or _scripts(self.folder)
 
 
 def load(folder: Path) -> Project:

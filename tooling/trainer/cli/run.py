@@ -33,6 +33,13 @@ def complete_project(ctx: click.Context, _: click.Parameter, incomplete: str) ->
     return found or [CompletionItem(incomplete, type="dir")]
 
 
+def complete_entry_point(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Completion of the entry points of the project that is named before."""
+    project, _entry_point = ctx.meta.get(PROJECT, (None, None))
+    names = project.entry_point_names if project else []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
 def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for value in values:
@@ -54,7 +61,8 @@ def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) 
     "trainer run https://example.com/team/models.git#forest --version v2",
 )
 @click.argument("project", shell_complete=complete_project, expose_value=False)
-@click.option("-e", "--entry-point", default="main", show_default=True, help="What to run of the project.")
+@click.option("-e", "--entry-point", default="main", show_default=True, shell_complete=complete_entry_point,
+              help="What to run of the project: an entry point, or a script of it.")  # fmt: skip
 @click.option(
     "-P",
     "--param",
