@@ -35,18 +35,19 @@ def gone(trainer: Trainer, *arguments: str) -> list[str]:
 def folders(workspace: Workspace) -> Path:
     """Beginnings of launches, clones and resumptions, old and new ones."""
     state = workspace.state
-    for name in ("runs/torn-old", "runs/new-young", "resume-old", "source-old", "source-young"):
+    begun = ("runs/torn-old", "runs/new-young", "resume-old", "reproduce-old", "source-old", "source-young")
+    for name in begun:
         put(state / name / "file", "12345")
         old(state / name, 0 if name.endswith("young") else 1)
     return state
 
 
 def test_what_killed_launches_left_goes_and_what_is_being_made_stays(folders: Path, trainer: Trainer) -> None:
-    names = ["resume-old", "torn-old", "source-old"]
+    names = ["reproduce-old", "resume-old", "torn-old", "source-old"]
     assert gone(trainer, "--dry-run") == names
     assert (folders / "runs" / "torn-old").exists()
     done = trainer("gc", "--yes")
-    assert done.out.endswith("Removed 3 of 3, 0.0 MB.\n")
+    assert done.out.endswith("Removed 4 of 4, 0.0 MB.\n")
     assert sorted(path.name for path in folders.glob("*-*")) == ["source-young"]
     assert [path.name for path in (folders / "runs").iterdir()] == ["new-young"]
     again = trainer("gc", "--yes")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import docker
 
 Kind = Literal["run", "folder", "container", "image", "environment", "build log", "cache", "local cache"]
+_HALF_MADE = ("source-*", "resume-*", "reproduce-*", "building-*", "context-*")
 _HALF_MADE_S = 3600  # a launch, a clone or a resumption takes less
 
 
@@ -125,9 +126,8 @@ def _remove(workspace: Workspace, leftover: Leftover) -> bool:
 
 def _folders(workspace: Workspace) -> Iterator[Leftover]:
     """What launches, clones and resumptions that were killed had begun."""
-    half_made = [
-        path for pattern in ("source-*", "resume-*", "building-*") for path in workspace.state.glob(pattern)
-    ]
+    half_made = [path for pattern in _HALF_MADE for path in workspace.state.glob(pattern)]
+    half_made += workspace.projects.glob(".new-*")
     known = {record.run_id for record in records.live(workspace)}
     known |= {path.name for _, path in records.unfinished(workspace)}
     half_made += [path for path in (workspace.state / "runs").glob("*") if path.name not in known]

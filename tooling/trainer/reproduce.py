@@ -7,30 +7,18 @@ anything runs; what is another machine or another trainer is a remark.
 from __future__ import annotations
 
 import contextlib
-import os
-import tarfile
-import tempfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from pathlib import Path
 
 from trainer import (
     agreement,
     backends,
-    code,
     docker_env,
-    images,
-    pins,
     plan,
-    projects,
-    reconcile,
-    records,
-    run_image,
     secrets,
-    stored_code,
+    stored_run,
 )
 from trainer.agreement import Compared, Tolerances
 from trainer.backends import Backend
@@ -43,35 +31,14 @@ from trainer.launch import Result, Screen, launch
 from trainer.pins import Pins
 from trainer.plan import Again, RunPlan, RunRequest
 from trainer.projects import Project
-from trainer.records import Record
 from trainer.run_image import RunImage
 from trainer.secrets import MASK
-from trainer.tracking import Client, Run
-from trainer.tracking_failures import NotThere
+from trainer.stored_run import Stored
+from trainer.tracking import Run
 from trainer.workspace import Workspace
 
 VERDICT = "trainer.reproduced"
 _UNEQUAL = "the last digits may differ."
-
-
-@dataclass(frozen=True)
-class Stored:
-    """What was stored with a run, unpacked in a folder: `code/` and `trainer_images/`."""
-
-    client: Client
-    run: Run
-    pins: Pins
-    folder: Path
-
-    @property
-    def code(self) -> Path:
-        """The project's folder."""
-        return self.folder / "code"
-
-    @property
-    def project(self) -> Project:
-        """As it was; raises `BadInput` where its MLproject is not understood any more."""
-        return replace(projects.load(self.code), name=self.pins.project)
 
 
 @dataclass(frozen=True)
@@ -99,46 +66,10 @@ class _Findings:
             self.obstacles.append(problem)
 
 
-@contextmanager
-def fetched(workspace: Workspace, record: Record, step: Callable[[str], None]) -> Iterator[Stored]:
-    """Within: what was stored with the run lies in a folder. Raises `BadInput` where that is not enough."""
-    step("Looking at the run")
-    reconcile.settle_one(workspace, record.run_id)
-    if records.is_live(workspace, record.run_id):
-        raise BadInput(
-            f"The run {record.name or record.run_id} has not ended.",
-            f"Follow it to its end first: trainer attach {record.run_id[:8]}",
-        )
-    client = reconcile.client_of(workspace, record)
-    run = client.get_run(record.run_id)
-    if run.status in ("RUNNING", "SCHEDULED", "DELETED"):
-        raise BadInput(f"The run {run.name} is {run.status}.", "Only a run that has ended can be made again.")
-    try:
-        said = b"".join(client.download(run, pins.ARTIFACT))
-    except NotThere:
-        raise BadInput(
-            f"The run {run.name} has no artifact {pins.ARTIFACT}, which says what it was made of.",
-            "`trainer run` stores it, since version 0.2; other runs cannot be made again.",
-        ) from None
-    pinned = pins.read(said, run)
-    workspace.state.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="reproduce-", dir=workspace.state) as place:
-        stored = Stored(client, run, pinned, Path(place))
-        step("Fetching its code")
-        _unpack(stored, stored_code.ARTIFACT, stored.folder)
-        _unpack(stored, images.ARTIFACT, stored.folder / "trainer_images")
-        if code.pack(stored.code, Path(os.devnull), everything=True) != pinned.code_digest:
-            raise BadInput(
-                f"The code that is stored with the run {run.name} is not what it ran.",
-                f"Its artifact {stored_code.ARTIFACT} was replaced or damaged.",
-            )
-        yield stored
-
-
 def check(workspace: Workspace, stored: Stored, step: Callable[[str], None]) -> Reproduction:
     """Look whether everything can be had. Raises the one obstacle, or `CheckFailed` with all of them."""
     found, pinned = _Findings(), stored.pins
-    image = stored_image(workspace, stored)
+    image = stored_run.image_of(workspace, stored)
     for one in pinned.data:
         step(f"Comparing {one.name} with what the run had")
         with found.collected():
@@ -188,49 +119,6 @@ def compare(stored: Stored, result: Result, allowed: Tolerances) -> tuple[Compar
     with contextlib.suppress(TrackingError):
         stored.client.set_tags(result.run.id, {VERDICT: verdict})
     return compared
-
-
-def _unpack(stored: Stored, artifact: str, place: Path) -> None:
-    packed = stored.folder / "packed"
-    try:
-        with packed.open("wb") as written:
-            for piece in stored.client.download(stored.run, artifact):
-                written.write(piece)
-    except NotThere:
-        if artifact == images.ARTIFACT:  # an image that was not built from a lock of ours
-            return
-        raise BadInput(
-            f"The run {stored.run.name} has no artifact {artifact}.",
-            "It was removed, or the run never started.",
-        ) from None
-    try:
-        with tarfile.open(packed) as archive:
-            archive.extractall(place, filter="data")
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as problem:
-        why = str(problem).partition("\n")[0]
-        raise BadInput(
-            f"The artifact {artifact} of the run {stored.run.name} cannot be unpacked: {why}",
-            "It was damaged or replaced.",
-        ) from None
-
-
-def stored_image(workspace: Workspace, stored: Stored) -> RunImage:
-    """The image as its stored files describe it, so that it can be built, if the run has any."""
-    image = stored.pins.image
-    if not (stored.folder / "trainer_images" / image.name).is_dir():
-        known = run_image.recorded(workspace, image.tag, image.digest, image.requirements_digest)
-        if not isinstance(known, EnvironmentImage):
-            return known
-        # What it is built from is in the project's own folder.
-        return run_image.choose(workspace, stored.project, None, image.base_image)
-    there = replace(workspace, root=stored.folder)
-    planned = images.plan(there, images.spec(there, image.name), image.base_image)
-    if planned.requirements_digest != image.requirements_digest:
-        raise BadInput(
-            f"The lock file that is stored with the run {stored.run.name} is not what its image had.",
-            f"Its artifact {images.ARTIFACT} was replaced or damaged.",
-        )
-    return planned.as_recorded()
 
 
 def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:

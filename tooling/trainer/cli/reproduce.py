@@ -55,13 +55,13 @@ def reproduce(
     the recorded lock. What cannot be had is said before anything runs. The exit code is 0 where the metrics
     agree and 1 where they do not; times and speeds are not compared.
     """
-    from trainer import agreement, export, naming
+    from trainer import agreement, export, naming, stored_run
     from trainer import reproduce as use_case
 
     record = naming.resolve(workspace, said)
     with (
         screen.Progress(sys.stderr.buffer if as_json else None) as progress,
-        use_case.fetched(workspace, record, progress.step) as stored,
+        stored_run.fetched(workspace, record, progress.step) as stored,
     ):
         allowed = agreement.tolerances(said_tolerances, stored.run.metrics)
         if place:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
-from trainer import pins, projects
+from trainer import pins, projects, stored_run
 from trainer.comparison import is_time
 from trainer.datasets import atomic, recorded
 from trainer.datasets.contents import Files
@@ -19,7 +19,7 @@ from trainer.datasets.recorded import Data
 from trainer.errors import BadInput
 from trainer.images import ImagePlan
 from trainer.pins import Pins
-from trainer.reproduce import Stored, stored_image
+from trainer.stored_run import Stored
 from trainer.workspace import Workspace
 
 _CHECKSUMS = "data.sha256"
@@ -60,7 +60,7 @@ def write(
         raise BadInput(f"{place} is there already.", "Nothing is overwritten: name another folder.")
     if not place.absolute().parent.is_dir():
         raise BadInput(f"{place.absolute().parent} is no folder.", "Make it first.")
-    image = stored_image(workspace, stored)
+    image = stored_run.image_of(workspace, stored)
     if not isinstance(image, ImagePlan) or not image.inputs:
         raise BadInput(
             f"The image {stored.pins.image.tag} of the run was not built by trainer.",

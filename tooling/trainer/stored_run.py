@@ -1,0 +1,122 @@
+"""What was stored with a run, fetched so that the run can be made once more."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from trainer import code, images, pins, projects, reconcile, records, run_image, stored_code
+from trainer.environment_image import EnvironmentImage
+from trainer.errors import BadInput
+from trainer.pins import Pins
+from trainer.projects import Project
+from trainer.records import Record
+from trainer.run_image import RunImage
+from trainer.tracking import Client, Run
+from trainer.tracking_failures import NotThere
+from trainer.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What was stored with a run, unpacked in a folder: `code/` and `trainer_images/`."""
+
+    client: Client
+    run: Run
+    pins: Pins
+    folder: Path
+
+    @property
+    def code(self) -> Path:
+        """The project's folder."""
+        return self.folder / "code"
+
+    @property
+    def project(self) -> Project:
+        """As it was; raises `BadInput` where its MLproject is not understood any more."""
+        return replace(projects.load(self.code), name=self.pins.project)
+
+
+@contextmanager
+def fetched(workspace: Workspace, record: Record, step: Callable[[str], None]) -> Iterator[Stored]:
+    """Within: what was stored with the run lies in a folder. Raises `BadInput` where that is not enough."""
+    step("Looking at the run")
+    reconcile.settle_one(workspace, record.run_id)
+    if records.is_live(workspace, record.run_id):
+        raise BadInput(
+            f"The run {record.name or record.run_id} has not ended.",
+            f"Follow it to its end first: trainer attach {record.run_id[:8]}",
+        )
+    client = reconcile.client_of(workspace, record)
+    run = client.get_run(record.run_id)
+    if run.status in ("RUNNING", "SCHEDULED", "DELETED"):
+        raise BadInput(f"The run {run.name} is {run.status}.", "Only a run that has ended can be made again.")
+    try:
+        said = b"".join(client.download(run, pins.ARTIFACT))
+    except NotThere:
+        raise BadInput(
+            f"The run {run.name} has no artifact {pins.ARTIFACT}, which says what it was made of.",
+            "`trainer run` stores it. Runs of an older trainer, or of something else, cannot be made again.",
+        ) from None
+    pinned = pins.read(said, run)
+    workspace.state.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="reproduce-", dir=workspace.state) as place:
+        stored = Stored(client, run, pinned, Path(place))
+        step("Fetching its code")
+        _unpack(stored, stored_code.ARTIFACT, stored.folder)
+        _unpack(stored, images.ARTIFACT, stored.folder / "trainer_images")
+        if code.pack(stored.code, Path(os.devnull), everything=True) != pinned.code_digest:
+            raise BadInput(
+                f"The code that is stored with the run {run.name} is not what it ran.",
+                f"Its artifact {stored_code.ARTIFACT} was replaced or damaged.",
+            )
+        yield stored
+
+
+def image_of(workspace: Workspace, stored: Stored) -> RunImage:
+    """The image as its stored files describe it, so that it can be built, if the run has any."""
+    image = stored.pins.image
+    if not (stored.folder / "trainer_images" / image.name).is_dir():
+        known = run_image.recorded(workspace, image.tag, image.digest, image.requirements_digest)
+        if not isinstance(known, EnvironmentImage):
+            return known
+        # What it is built from is in the project's own folder.
+        return run_image.choose(workspace, stored.project, None, image.base_image)
+    there = replace(workspace, root=stored.folder)
+    planned = images.plan(there, images.spec(there, image.name), image.base_image)
+    if planned.requirements_digest != image.requirements_digest:
+        raise BadInput(
+            f"The lock file that is stored with the run {stored.run.name} is not what its image had.",
+            f"Its artifact {images.ARTIFACT} was replaced or damaged.",
+        )
+    return planned.as_recorded()
+
+
+def _unpack(stored: Stored, artifact: str, place: Path) -> None:
+    packed = stored.folder / "packed"
+    try:
+        with packed.open("wb") as written:
+            for piece in stored.client.download(stored.run, artifact):
+                written.write(piece)
+    except NotThere:
+        if artifact == images.ARTIFACT:  # an image that was not built from a lock of ours
+            return
+        raise BadInput(
+            f"The run {stored.run.name} has no artifact {artifact}.",
+            "It was removed, or the run never started.",
+        ) from None
+    try:
+        with tarfile.open(packed) as archive:
+            archive.extractall(place, filter="data")
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as problem:
+        why = str(problem).partition("\n")[0]
+        raise BadInput(
+            f"The artifact {artifact} of the run {stored.run.name} cannot be unpacked: {why}",
+            "It was damaged or replaced.",
+        ) from None
