@@ -6,12 +6,12 @@ import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
 
-from trainer import workspace
-from trainer.workspace import Workspace
+if TYPE_CHECKING:
+    from trainer.workspace import Workspace
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -20,6 +20,8 @@ R = TypeVar("R")
 def choose_workspace(_: click.Context, __: click.Parameter, chosen: Path | None) -> None:
     """Callback of --workspace: from now on `workspace.find` starts there, in child processes too."""
     if chosen:
+        from trainer import workspace
+
         os.environ[workspace.VARIABLE] = str(chosen)
 
 
@@ -28,6 +30,8 @@ def pass_workspace(command: Callable[Concatenate[Workspace, P], R]) -> Callable[
 
     @functools.wraps(command)
     def with_workspace(*args: P.args, **kwargs: P.kwargs) -> R:
+        from trainer import workspace
+
         return command(workspace.find(), *args, **kwargs)
 
     return with_workspace

@@ -6,41 +6,20 @@ import contextlib
 import errno
 import signal
 import sys
-import traceback
 from pathlib import Path
 
 import click
 from click.exceptions import NoArgsIsHelpError
 from trainkit.errors import InputError
 
-from trainer.cli import screen
-from trainer.cli.attach import attach
-from trainer.cli.compare import compare
-from trainer.cli.completion import completion
+from trainer.cli.commands import ALL, Commands
 from trainer.cli.context import choose_workspace
-from trainer.cli.data import data
-from trainer.cli.doctor import doctor
-from trainer.cli.gc import gc
-from trainer.cli.images import build_image, images
-from trainer.cli.init import init
-from trainer.cli.layers import layers
-from trainer.cli.logs import logs
-from trainer.cli.new import new
-from trainer.cli.ps import ps
-from trainer.cli.reconcile import reconcile
-from trainer.cli.reproduce import reproduce
-from trainer.cli.resume import resume
-from trainer.cli.run import run
-from trainer.cli.runs import runs
-from trainer.cli.secrets import secrets
-from trainer.cli.server import server, ui
-from trainer.cli.show import show
-from trainer.cli.stop import stop
-from trainer.cli.sync import sync
 from trainer.errors import BadInput, CheckFailed, Interrupted, TrainerError
 
 
 @click.group(
+    cls=Commands,
+    commands=ALL,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Example: trainer run sklearn --n-estimators 200",
 )
@@ -55,14 +34,6 @@ from trainer.errors import BadInput, CheckFailed, Interrupted, TrainerError
 @click.version_option(package_name="trainer", prog_name="trainer")
 def cli() -> None:
     """Run training projects in the right container, tracked and reproducible."""
-
-
-for command in (init, new, secrets):  # what a user starts from
-    cli.add_command(command)
-for command in (run, build_image, images, data, layers, server, ui, doctor, reconcile, sync, completion):
-    cli.add_command(command)
-for command in (ps, runs, show, compare, reproduce, logs, attach, stop, resume, gc):  # runs that exist
-    cli.add_command(command)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -84,6 +55,8 @@ def main(arguments: list[str] | None = None) -> None:
         message, hint, code = explain(problem)
         _show(message, hint)
         if "--debug" in arguments:
+            import traceback
+
             click.echo(_masked(traceback.format_exc()), err=True)
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -119,6 +92,8 @@ def explain(problem: BaseException) -> tuple[str, str, int]:
 
 
 def _show(message: str, hint: str) -> None:
+    from trainer.cli import screen
+
     click.echo(f"{screen.style('Error:', fg='red', bold=True)} {_masked(message)}", err=True)
     click.echo(f"{screen.style('Hint:', fg='cyan', bold=True)}  {_masked(hint)}", err=True)
 

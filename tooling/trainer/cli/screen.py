@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 import click
 
 from trainer.cli.outflow import Outflow, mute
-from trainer.tracking import Run
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
     from rich.status import Status
     from rich.text import Text
+
+    from trainer.tracking import Run
 
 T = TypeVar("T")
 _LINE_EVERY_S = 5

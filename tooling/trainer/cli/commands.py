@@ -1,0 +1,64 @@
+"""The commands that there are, each imported when it is called: help and completion pay for none."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+
+class Later(click.Command):
+    """A command as it is listed. Its module is named like it, unless `module` says otherwise."""
+
+    def __init__(self, name: str, short_help: str, module: str = "") -> None:
+        super().__init__(name, short_help=short_help)
+        self._variable = name.replace("-", "_")
+        self._module = f"trainer.cli.{module or self._variable}"
+
+    def load(self) -> click.Command:
+        """The command itself."""
+        command = getattr(import_module(self._module), self._variable)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{self._module}.{self._variable} is no command")
+        return command
+
+
+class Commands(click.Group):
+    """A group that knows its commands by name and short help until one is called."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments name, imported."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command.load() if isinstance(command, Later) else command, rest
+
+
+ALL = (
+    # What a user starts from.
+    Later("init", "Make a workspace."),
+    Later("new", "Make a project from a template or another project."),
+    Later("secrets", "The secrets of the workspace: set them, check them."),
+    Later("run", "Run a project."),
+    Later("build-image", "Build trainer images.", "images"),
+    Later("images", "List the trainer images and whether they are built."),
+    Later("data", "Data sets: folders with one folder of images a class."),
+    Later("layers", "Show the blocks of a network, to choose what to unfreeze."),
+    Later("server", "Tracking servers: your own, and those on a platform."),
+    Later("ui", "Browse the runs in the MLflow UI.", "server"),
+    Later("doctor", "Check the machine and say how to mend what is wrong."),
+    Later("reconcile", "End the runs whose launcher is gone."),
+    Later("sync", "Bring to the tracking server what is on this disk alone."),
+    Later("completion", "Print the completion script for a shell."),
+    # Runs that exist.
+    Later("ps", "List the live runs."),
+    Later("runs", "List the runs on the tracking server."),
+    Later("show", "Show everything of one run."),
+    Later("compare", "What differs between runs."),
+    Later("reproduce", "Make a run once more and compare its metrics."),
+    Later("logs", "Print the output of a run."),
+    Later("attach", "Follow a run to its end."),
+    Later("stop", "Stop live runs."),
+    Later("resume", "Let a run go on from its last checkpoint."),
+    Later("gc", "Remove what nobody needs any more."),
+)
