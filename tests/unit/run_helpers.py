@@ -9,7 +9,7 @@ from pathlib import Path
 
 from trainer import locks, pins, records
 from trainer.build import ImageOrigin
-from trainer.datasets.recorded import Data
+from trainer.given import Data
 from trainer.hardware import Hardware
 from trainer.pins import Pins
 from trainer.plan import RunPlan

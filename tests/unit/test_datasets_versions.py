@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from trainer import plan, projects
+from trainer import given, plan, projects
 from trainer.datasets import changes, contents, index, manifest, recorded, versions
 from trainer.datasets.changes import Changes
 from trainer.datasets.contents import Contents, File
@@ -236,7 +236,7 @@ def test_an_address_is_no_data_set_of_the_workspace(workspace: Workspace, skins:
 
 
 def test_the_tag_of_an_odd_name_is_one_that_mlflow_takes() -> None:
-    assert recorded.tag("skins (2)+ü/x") == "trainer.dataset.skins _2__ü/x"
+    assert given.tag("skins (2)+ü/x") == "trainer.dataset.skins _2__ü/x"
 
 
 def test_what_a_run_had_can_be_compared_without_a_snapshot(workspace: Workspace, skins: Path) -> None:

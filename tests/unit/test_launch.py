@@ -7,10 +7,10 @@ from typing import cast
 import pytest
 from trainer import launch, preparing, records
 from trainer.backends import Backend, End, Job, Launch
-from trainer.datasets.recorded import Data
 from trainer.delivery import Notebook
 from trainer.endpoint import Server
 from trainer.errors import Interrupted, TrackingError
+from trainer.given import Data
 from trainer.plan import RunPlan
 from trainer.process import interruptible
 from trainer.records import Record

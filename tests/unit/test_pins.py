@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 from support import REPOSITORY
 from trainer import pins
 from trainer.code import Commit
-from trainer.datasets.recorded import Data
 from trainer.errors import BadInput
+from trainer.given import Data
 from trainer.parameters import Parameter
 from trainer.pins import Pins
 from trainer.plan import Again, RunPlan

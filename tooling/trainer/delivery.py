@@ -29,7 +29,7 @@ from trainer.tracking import LONGEST_VALUE, TRAINING_VIEW, Client, Run, Status, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trainer.datasets.recorded import Data
+    from trainer.given import Data
 
 FOLDER = "spool"
 _BATCH = 100

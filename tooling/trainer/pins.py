@@ -16,8 +16,8 @@ from importlib.metadata import version
 
 from trainer import code
 from trainer.build import ImageOrigin
-from trainer.datasets.recorded import Data
 from trainer.errors import BadInput
+from trainer.given import Data
 from trainer.hardware import Hardware
 from trainer.plan import Origin, RunPlan
 from trainer.tracking import Run

@@ -8,10 +8,9 @@ from typing import Protocol
 
 from trainer import backends, reach, secrets, server, server_container
 from trainer.backends import Backend
-from trainer.datasets import recorded
-from trainer.datasets.recorded import Data
 from trainer.endpoint import Server, configured
 from trainer.errors import BadInput
+from trainer.given import Data
 from trainer.plan import RunPlan, secret_values
 from trainer.secrets import Masker, Secrets
 from trainer.tracking import Client
@@ -110,7 +109,7 @@ def prepare(
         screen.step("Asking the tracking server as the run will")
         backend.reach(plan, image_id, client.server)
     # A run that goes on keeps what it recorded when it began.
-    data = () if earlier_image else recorded.take(workspace, plan.data, screen.step)
+    data = () if earlier_image else _data(workspace, plan, screen)
     return Ready(
         workspace,
         plan,
@@ -123,3 +122,11 @@ def prepare(
         offline,
         data,
     )
+
+
+def _data(workspace: Workspace, plan: RunPlan, screen: Steps) -> tuple[Data, ...]:
+    if not plan.data:
+        return ()
+    from trainer.datasets import recorded
+
+    return recorded.take(workspace, plan.data, screen.step)

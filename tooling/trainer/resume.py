@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainer import backends, docker_env, plan, projects, reconcile, records, run_image, secrets
+from trainer import backends, docker_env, given, plan, projects, reconcile, records, run_image, secrets
 from trainer.datasets import recorded
 from trainer.errors import BadInput
 from trainer.launch import Earlier, Result, Screen, launch
@@ -172,5 +172,5 @@ def _compare_command(workspace: Workspace, planned: RunPlan, run: Run) -> None:
 def _compare_data(workspace: Workspace, planned: RunPlan, run: Run) -> None:
     """What the run began with, it goes on with. Raises `CheckFailed`."""
     for parameter, name in planned.data.items():
-        if digest := run.tags.get(recorded.tag(name)):
+        if digest := run.tags.get(given.tag(name)):
             recorded.verify(workspace, parameter, name, digest)

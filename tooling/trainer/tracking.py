@@ -23,7 +23,7 @@ from trainer.tracking_failures import refusal, unreachable
 if TYPE_CHECKING:
     import requests
 
-    from trainer.datasets.recorded import Data
+    from trainer.given import Data
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 TIMEOUT_S = (5, 60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -38,6 +39,8 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code. Errors are two lines on stderr: what, and what to do."""
+    # Python looks for garbage every 700 new objects: a fifth of the time that importing takes.
+    gc.set_threshold(50_000)
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         code = cli.main(arguments, prog_name="trainer", standalone_mode=False)

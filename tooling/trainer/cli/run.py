@@ -14,7 +14,6 @@ from click.shell_completion import CompletionItem
 from trainer import plan as plans
 from trainer import run_image, sources
 from trainer.cli import screen
-from trainer.cli.images import complete_image
 from trainer.cli.project_command import PROJECT, SOURCE, ProjectCommand, variable
 from trainer.errors import BadInput, TrainerError
 from trainer.workspace import find
@@ -38,6 +37,13 @@ def complete_entry_point(ctx: click.Context, _: click.Parameter, incomplete: str
     project, _entry_point = ctx.meta.get(PROJECT, (None, None))
     names = project.entry_point_names if project else []
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def complete_image(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Completion of an image's name."""
+    from trainer.cli import images
+
+    return images.complete_image(ctx, parameter, incomplete)
 
 
 def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) -> dict[str, str]:

@@ -7,41 +7,16 @@ data set that nobody took a snapshot of.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.datasets import atomic, changes, contents, index
 from trainer.datasets.contents import Contents, File, Files
 from trainer.errors import CheckFailed
-from trainer.tracking import DATASET_TAG
+from trainer.given import Data
 from trainer.workspace import Workspace
 
 _SHOWN = 3
-
-
-@dataclass(frozen=True)
-class Data:
-    """What a run is given to learn from, or another file or folder that it is given."""
-
-    parameter: str
-    name: str
-    """In data/, or a path."""
-    digest: str
-    """64 hex digits, see `Contents.digest`."""
-    files: int
-    bytes: int
-
-    @property
-    def is_dataset(self) -> bool:
-        """Whether it is in data/."""
-        return not Path(self.name).is_absolute()
-
-    @property
-    def tag(self) -> str:
-        """The tag that has its digest."""
-        return tag(self.name)
 
 
 def take(workspace: Workspace, named: Mapping[str, str], step: Callable[[str], None]) -> tuple[Data, ...]:
@@ -85,11 +60,6 @@ def verify(workspace: Workspace, parameter: str, name: str, digest: str) -> None
         f"Put it back as it was (digest {digest[:8]})"
         + ("." if Path(name).is_absolute() else f"; trainer data diff {name} {digest[:8]} lists all."),
     )
-
-
-def tag(name: str) -> str:
-    """The tag of a data set: MLflow takes letters, digits, blanks and `_ - . /` in a tag's name."""
-    return DATASET_TAG + re.sub(r"[^\w\-. /]", "_", name)[:200]
 
 
 def keep(workspace: Workspace, taken: Contents) -> None:

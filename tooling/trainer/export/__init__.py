@@ -15,8 +15,8 @@ from trainer.comparison import is_time
 from trainer.datasets import atomic, recorded
 from trainer.datasets.contents import Files
 from trainer.datasets.listing import ITSELF
-from trainer.datasets.recorded import Data
 from trainer.errors import BadInput
+from trainer.given import Data
 from trainer.images import ImagePlan
 from trainer.pins import Pins
 from trainer.stored_run import Stored
