@@ -5,14 +5,9 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from trainer import engine
 from trainer.errors import CheckFailed
 from trainer.workspace import Workspace
-
-if TYPE_CHECKING:
-    import docker
 
 
 @dataclass(frozen=True)
@@ -27,21 +22,18 @@ class Space:
         return f"{self.free_gb:.3g} GB free at {self.folder}"
 
 
-def look(workspace: Workspace, client: docker.DockerClient | None = None) -> list[Space]:
-    """One for each disk. The engine's is among them where the engine is on this machine."""
+def look(workspace: Workspace, root: Path | None = None) -> list[Space]:
+    """One for each disk: the workspace's, and the one where an engine of this machine has its `root`."""
     folders = [workspace.root]
-    if client and not engine.is_remote(engine.endpoint()):
-        with engine.failures():
-            root = Path(client.info()["DockerRootDir"])
-        # Not there: the engine runs in a virtual machine of this one.
-        if root.is_dir() and root.stat().st_dev != workspace.root.stat().st_dev:
-            folders.append(root)
+    # Not there: the engine runs in a virtual machine of this one.
+    if root and root.is_dir() and root.stat().st_dev != workspace.root.stat().st_dev:
+        folders.append(root)
     return [Space(folder, shutil.disk_usage(folder).free / 1e9) for folder in folders]
 
 
-def check(workspace: Workspace, client: docker.DockerClient | None = None) -> None:
+def check(workspace: Workspace, root: Path | None = None) -> None:
     """Raises `CheckFailed` where less is free than the workspace's settings want for a run."""
-    for space in look(workspace, client):
+    for space in look(workspace, root):
         if space.free_gb < workspace.settings.disk_free_gb:
             raise CheckFailed(
                 f"Only {space}; a run wants {workspace.settings.disk_free_gb} GB at least.",

@@ -72,8 +72,9 @@ def _buildx() -> str:
 
 def _disk(workspace: Workspace, client: docker.DockerClient | None) -> Check:
     try:
-        spaces = disk.look(workspace, client)
-        disk.check(workspace, client)
+        root = engine.root(engine.info(client)) if client else None
+        spaces = disk.look(workspace, root)
+        disk.check(workspace, root)
     except TrainerError as problem:
         return Check("disk", "failure", problem.message, problem.hint)
     found = ", ".join(map(str, spaces))

@@ -110,3 +110,9 @@ def deferred_signals(*, drop: bool = False) -> Iterator[None]:
         waiting, _deferred = _deferred, None
     if waiting and not drop:
         raise Interrupted(waiting[0])
+
+
+def heed_deferred() -> None:
+    """Raises `Interrupted` for a signal that waits within `deferred_signals`, where that cannot go on."""
+    if _deferred:
+        raise Interrupted(_deferred[0])

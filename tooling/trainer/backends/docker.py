@@ -27,6 +27,7 @@ from trainer.errors import BadInput, EngineError, GpuError, TrackingError
 from trainer.foreign import ForeignImage
 from trainer.gpu import Card
 from trainer.hardware import Hardware
+from trainer.meanwhile import Meanwhile
 from trainer.plan import RunPlan, bytes_of, host_ids
 from trainer.run_image import RunImage
 from trainer.server import Bridge
@@ -34,7 +35,6 @@ from trainer.workspace import Workspace
 
 if TYPE_CHECKING:
     import docker
-    from docker.models.containers import Container
 
 PLACE, HOME, RESULT, SPOOL = "/trainer", "/trainer/home", "/trainer/result", "/trainer/spool"
 PATIENCE_S = 60
@@ -57,6 +57,7 @@ class DockerJob:
     def __init__(self, client: docker.DockerClient, name: str) -> None:
         self._client = client
         self._name = name
+        self._ended: End | None = None
 
     def follow(self) -> Iterator[bytes]:
         """The container's output, live. A closed stream is no end: look again until the container stopped."""
@@ -80,32 +81,37 @@ class DockerJob:
         return self._logs(follow=False)
 
     def _logs(self, *, follow: bool, since: float | None = None) -> Iterator[bytes]:
-        with engine.failures():
-            container = self._container()
-            if container is not None:
-                yield from container.logs(stream=True, follow=follow, since=since)
+        from docker.errors import NotFound
+
+        with engine.failures(), contextlib.suppress(NotFound):
+            yield from self._client.api.logs(self._name, stream=True, follow=follow, since=since)
 
     def end(self) -> End | None:
         """How the container ended; an end nobody saw if it is gone."""
+        from docker.errors import NotFound
+
+        if self._ended:
+            return self._ended
         with engine.failures():
-            container = self._container()
-            if container is None:
+            try:
+                state = cast(_State, self._client.api.inspect_container(self._name)["State"])
+            except NotFound:
                 return End(None)
-            state = cast(_State, container.attrs["State"])
             if state["Status"] == "created":
                 return End(None)  # its launcher died before it started it
             if state["Status"] not in ("exited", "dead"):
                 return None
-            result = self._result(container)
+            result = self._result()
             code, stopped_by = result or (state["ExitCode"], None)
-            return End(code, state["OOMKilled"], stopped_by, recorded=result is not None)
+            self._ended = End(code, state["OOMKilled"], stopped_by, recorded=result is not None)
+            return self._ended
 
-    def _result(self, container: Container) -> tuple[int, int | None] | None:
+    def _result(self) -> tuple[int, int | None] | None:
         """What start.sh wrote when the command had ended, if it came to that."""
         from docker.errors import NotFound
 
         try:
-            packed = b"".join(container.get_archive(RESULT)[0])
+            packed = b"".join(self._client.api.get_archive(self._name, RESULT)[0])
         except NotFound:
             return None
         with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
@@ -114,44 +120,30 @@ class DockerJob:
 
     def fetch(self, folder: Path) -> None:
         """Bring the spool from the engine's machine; on this one it is mounted."""
+        from docker.errors import NotFound
+
         if not engine.is_remote(engine.endpoint()):
             return
-        with engine.failures():
-            container = self._container()
-            if container is None:
-                return
-            with tempfile.TemporaryFile() as packed:
-                for piece in container.get_archive(SPOOL)[0]:
-                    packed.write(piece)
-                packed.seek(0)
-                with tarfile.open(fileobj=packed) as tar:
-                    tar.extractall(folder, filter="data")
+        with engine.failures(), contextlib.suppress(NotFound), tempfile.TemporaryFile() as packed:
+            for piece in self._client.api.get_archive(self._name, SPOOL)[0]:
+                packed.write(piece)
+            packed.seek(0)
+            with tarfile.open(fileobj=packed) as tar:
+                tar.extractall(folder, filter="data")
 
     def stop(self) -> None:
         """SIGINT (a Python script runs its `finally`), SIGKILL after the grace period."""
         from docker.errors import APIError
 
         with engine.failures(), contextlib.suppress(APIError):
-            container = self._container()
-            if container is not None:
-                container.stop(timeout=GRACE_S)
+            self._client.api.stop(self._name, timeout=GRACE_S)
 
     def remove(self) -> None:
         """Remove the container with its anonymous volumes, killing it if it still runs."""
         from docker.errors import APIError
 
         with engine.failures(), contextlib.suppress(APIError):
-            container = self._container()
-            if container is not None:
-                container.remove(force=True, v=True)
-
-    def _container(self) -> Container | None:
-        from docker.errors import NotFound
-
-        try:
-            return self._client.containers.get(self._name)
-        except NotFound:
-            return None
+            self._client.api.remove_container(self._name, force=True, v=True)
 
 
 class DockerBackend:
@@ -163,12 +155,14 @@ class DockerBackend:
         self._workspace = workspace
         self._client: docker.DockerClient | None = None
         self._cards: tuple[Card, ...] = ()
+        self._info: Meanwhile[engine.Info] | None = None
 
     @property
     def client(self) -> docker.DockerClient:
         """The connection to the engine, made when it is first needed."""
         if self._client is None:
-            self._client = engine.connect()
+            self._client = client = engine.connect()
+            self._info = Meanwhile(lambda: engine.info(client))
         return self._client
 
     def connect(self) -> None:
@@ -176,7 +170,7 @@ class DockerBackend:
         _ = self.client
 
     def check(self, plan: RunPlan) -> None:
-        """Raises `BadInput` for files that the engine cannot mount, `CheckFailed` on a full disk."""
+        """Raises `BadInput` for files that the engine cannot mount, `CheckFailed` on a full disk here."""
         address = engine.endpoint()
         files = [mount.source for mount in plan.mounts if mount.kind == "bind"]
         files += [inputs.without_password(uri) for uri in plan.downloads.values()]
@@ -187,7 +181,7 @@ class DockerBackend:
             )
         if plan.gpus != "none":
             self._check_gpu(plan)
-        disk.check(self._workspace, self.client)
+        disk.check(self._workspace)
 
     def _check_gpu(self, plan: RunPlan) -> None:
         address = engine.endpoint()
@@ -216,7 +210,11 @@ class DockerBackend:
         return seen
 
     def prepare(self, image: RunImage, report: Callable[[str], None]) -> str:
-        """Build the image if it is missing or stale, or pull it; returns the engine's id of it."""
+        """Build the image if it is missing or stale, or pull it; returns the engine's id of it.
+
+        Raises `CheckFailed` where the engine's disk is full.
+        """
+        disk.check(self._workspace, engine.root(self._said()))
         if isinstance(image, ForeignImage):
             return foreign.ensure(self.client, image, report)
         if isinstance(image, EnvironmentImage):
@@ -249,8 +247,7 @@ class DockerBackend:
 
     def hardware(self) -> Hardware:
         """Of the engine's machine, which may be a virtual one."""
-        with engine.failures():
-            info = self.client.info()
+        info = self._said()
         here = hardware.this_machine(self._cards)
         return replace(
             here,
@@ -259,6 +256,11 @@ class DockerBackend:
             cpus=info["NCPU"],
             memory=info["MemTotal"],
         )
+
+    def _said(self) -> engine.Info:
+        """What the engine says of itself and its machine."""
+        client = self.client
+        return self._info.result() if self._info else engine.info(client)
 
     def has_checkpoints(self, plan: RunPlan, run_id: str) -> bool:
         """Looks into the cache's volume with a container of the run's image."""
