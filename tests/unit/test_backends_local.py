@@ -49,7 +49,7 @@ def start(workspace: Workspace, project: Path) -> Start:
         )
         backend, plan = LocalBackend(workspace), run_plan(project, command=command, **changes)
         backend.check(plan)
-        return backend.start(plan, launch)
+        return backend.start(plan, launch, lambda: None)
 
     return begin
 

@@ -222,6 +222,13 @@ def test_a_change_beside_the_project_is_none_of_it(tracked: Path) -> None:
     assert not at.dirty
 
 
+def test_a_commit_on_no_branch(tracked: Path) -> None:
+    git(tracked, "checkout", "--quiet", "--detach")
+    at = code.commit(tracked)
+    assert at
+    assert at.branch == "HEAD"
+
+
 def test_no_commit_without_git_or_before_the_first(project: Path) -> None:
     assert code.commit(project) is None
     git(project, "init", "--quiet")

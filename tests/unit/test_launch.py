@@ -1,6 +1,6 @@
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -90,8 +90,9 @@ class FakeBackend:
     def reachable_uri(self, tracking: Server) -> str:
         return tracking.uri.replace("127.0.0.1", "host.docker.internal")
 
-    def start(self, plan: RunPlan, job_launch: Launch) -> Job:  # noqa: ARG002
+    def start(self, plan: RunPlan, job_launch: Launch, before: Callable[[], object]) -> Job:  # noqa: ARG002
         self.launch = job_launch
+        before()
         if isinstance(self._happening, Exception):
             raise self._happening
         if self._happening:

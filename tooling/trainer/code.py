@@ -119,14 +119,21 @@ def _owned(entry: tarfile.TarInfo, uid: int, gid: int, mode: int, kind: bytes) -
 
 def commit(folder: Path) -> Commit | None:
     """The commit that the folder's code comes from, or None outside of git or before a first commit."""
-    head = capture(["git", "rev-parse", "HEAD"], cwd=folder)
-    if head is None:
+    # Not how far it is ahead of its upstream, which can take long to count.
+    asking = ["git", "status", "--porcelain=v2", "--branch", "--no-ahead-behind", "--", "."]
+    said = capture(asking, cwd=folder)
+    if said is None:
         return None
-    changed = capture(["git", "status", "--porcelain", "--", "."], cwd=folder)
-    branch = capture(["git", "rev-parse", "--abbrev-ref", "HEAD"], cwd=folder)
-    remote = capture(["git", "config", "--get", "remote.origin.url"], cwd=folder)
+    lines = said.splitlines()
+    facts = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
+    if facts["branch.oid"] == "(initial)":
+        return None
+    remote = capture(["git", "config", "--get", "remote.origin.url"], cwd=folder) or ""
     return Commit(
-        head.strip(), bool(changed), (branch or "").strip(), without_credentials((remote or "").strip())
+        id=facts["branch.oid"],
+        dirty=any(not line.startswith("# ") for line in lines),
+        branch="HEAD" if facts["branch.head"] == "(detached)" else facts["branch.head"],
+        remote=without_credentials(remote.strip()),
     )
 
 

@@ -122,10 +122,10 @@ def _is_signal(code: int) -> bool:
 
 
 def close(book: Notebook, run: Run, job: Job, folder: Path, masker: Masker, verdict: Verdict) -> None:
-    """Write down how the run ended, its output included, then leave nothing of the job behind.
+    """Write down how the run ended, its output included.
 
-    From then on all of the run lies in its folder, to be delivered. Raises `DiskFull` when it cannot: the
-    job's remains are kept for the next try.
+    From then on all of the run lies in its folder, to be delivered, and its job can be removed. Raises
+    `DiskFull` when it cannot: the job's remains are kept for the next try.
     """
     job.fetch(folder)
     masker.flush()  # of the live output, which may have stopped in the middle of a word
@@ -140,4 +140,3 @@ def close(book: Notebook, run: Run, job: Job, folder: Path, masker: Masker, verd
     book.set_tags(run.id, verdict.tags)
     book.end_run(run.id, verdict.status)
     records.end(folder, verdict.status)
-    job.remove()

@@ -29,6 +29,7 @@ from trainer.backends import End, Job, Launch
 from trainer.delivery import Notebook, Undelivered
 from trainer.errors import Interrupted, TrackingError, TrainerError
 from trainer.images import ImagePlan
+from trainer.meanwhile import Meanwhile
 from trainer.pins import Pins
 from trainer.plan import RunPlan, host_ids
 from trainer.preparing import Ready, Steps
@@ -128,6 +129,7 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
     try:
         uid, gid = host_ids() or (1000, 1000)
         again = plan.again is not None
+        known = Meanwhile(lambda: None if ready.offline else client.find_experiment(plan.experiment))
         digest = code.pack(plan.folder, prepared / "source.tar.gz", uid=uid, gid=gid, everything=again)
         inputs.fetch(plan.downloads, prepared, client.server, screen.step)
         pinned = _pin(ready, digest)
@@ -135,7 +137,9 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
         (prepared / "run.json").write_text(json.dumps(said, indent=2))
         tags = _masked(ready, {**pins.tags(pinned), **plan.tags})
         tags[reconcile.LAUNCH_TAG] = prepared.name
-        experiment = None if ready.offline else experiment_id or client.experiment_id(plan.experiment)
+        experiment: str | None = None
+        if not ready.offline:
+            experiment = experiment_id or known.result() or client.make_experiment(plan.experiment)
         book = Notebook(prepared)
         with deferred_signals(), records.launching(prepared, _record(ready)):
             if experiment is None:
@@ -231,15 +235,17 @@ def _start(ready: Ready, made: _Made, earlier: Earlier | None = None) -> Job:
         credentials=(server_used.username, server_used.password or "") if server_used.username else None,
         network=server_used.network,
     )
-    teller = Notebook(made.folder) if ready.offline else client
     job: Job | None = None
     try:
-        if not earlier:
-            teller.log_parameters(made.run.id, _masked(ready, ready.plan.parameters))
-            teller.log_inputs(made.run.id, ready.data)
-            _store_recipe(ready, made, teller)
+        if earlier:
+            told = Meanwhile(lambda: None)
+        elif ready.offline:
+            _tell(ready, made, Notebook(made.folder))
+            told = Meanwhile(lambda: None)
+        else:
+            told = Meanwhile(lambda: _tell(ready, made, client))
         with deferred_signals():
-            job = ready.backend.start(ready.plan, job_launch)
+            job = ready.backend.start(ready.plan, job_launch, lambda: told.result(heed_signals=True))
     except BaseException as problem:
         with deferred_signals(drop=True):
             if job:  # the signal came while it was started
@@ -250,8 +256,10 @@ def _start(ready: Ready, made: _Made, earlier: Earlier | None = None) -> Job:
     return job
 
 
-def _store_recipe(ready: Ready, made: _Made, teller: Client | Notebook) -> None:
-    """What it takes to make the run once more."""
+def _tell(ready: Ready, made: _Made, teller: Client | Notebook) -> None:
+    """What the run is given, and what it takes to make it once more."""
+    teller.log_parameters(made.run.id, _masked(ready, ready.plan.parameters))
+    teller.log_inputs(made.run.id, ready.data)
     teller.upload(made.run, made.folder / "source.tar.gz", stored_code.ARTIFACT)
     image = ready.plan.image
     if isinstance(image, ImagePlan) and image.inputs:  # else it was not built here
@@ -289,9 +297,14 @@ def _see_it_through(ready: Ready, made: _Made, job: Job, screen: Screen) -> Resu
         by = records.stopped_by(ready.workspace, made.run.id)
         verdict = ending.judge(seen, interrupted.number if interrupted else None, by)
         ending.close(Notebook(made.folder), made.run, job, made.folder, ready.masker, verdict)
+        removal = Meanwhile(job.remove)
     run = delivery.known_run(ready.client.server, made.folder)
     # All of it is on this disk: a signal may come now.
-    undelivered = _deliver(ready, made, screen)
+    try:
+        undelivered = _deliver(ready, made, removal, screen)
+    finally:
+        with deferred_signals(drop=True):
+            removal.result()
     if undelivered:
         screen.remark(f"{undelivered.message}\n{undelivered.hint}")
     elif not ready.plan.image.has_trainkit:
@@ -302,7 +315,7 @@ def _see_it_through(ready: Ready, made: _Made, job: Job, screen: Screen) -> Resu
     return Result(run, verdict.exit_code, verdict.error, undelivered)
 
 
-def _deliver(ready: Ready, made: _Made, screen: Screen) -> Undelivered | None:
+def _deliver(ready: Ready, made: _Made, removal: Meanwhile[None], screen: Screen) -> Undelivered | None:
     if ready.offline:
         return Undelivered(delivery.left(made.folder), "no tracking server was asked (--offline).")
     try:
@@ -314,6 +327,7 @@ def _deliver(ready: Ready, made: _Made, screen: Screen) -> Undelivered | None:
             f"The tracking server refused {refused} records of this run for good.\n"
             f"They are in {ready.workspace.state / 'refused' / made.run.id}."
         )
+    removal.result()
     records.remove(ready.workspace, made.run.id)
     return None
 

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from trainer import process
 
 T = TypeVar("T")
+_LOOK_S = 0.1  # for a signal
 
 
 class Meanwhile(Generic[T]):
@@ -21,14 +22,15 @@ class Meanwhile(Generic[T]):
         self._thread = threading.Thread(target=self._call, daemon=True)
         self._thread.start()
 
-    def result(self) -> T:
+    def result(self, *, heed_signals: bool = False) -> T:
         """What the function returns or raises, as soon as it has; any number of times.
 
-        A signal ends the wait, even one that is deferred: `Interrupted`.
+        With `heed_signals`, a signal that is deferred ends the wait all the same: `Interrupted`.
         """
         while self._thread.is_alive():
-            self._thread.join(0.1)
-            process.heed_deferred()
+            self._thread.join(_LOOK_S)
+            if heed_signals:
+                process.heed_deferred()
         if self._problem is not None:
             raise self._problem
         return self._results[0]

@@ -196,6 +196,7 @@ def _close(workspace: Workspace, record: Record, *, wait: bool) -> str | None:
     run = delivery.known_run(Server(record.tracking_uri), folder)
     masker = Masker(secrets.load(workspace).masked(record.secret_names))
     ending.close(Notebook(folder), run, job, folder, masker, verdict)
+    job.remove()
     return verdict.status
 
 

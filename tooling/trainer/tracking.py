@@ -154,16 +154,14 @@ class Client:
 
     def experiment_id(self, name: str) -> str:
         """The id of the experiment, which is made if it is not there. Safe for several callers at once."""
-        found = self.send(
-            "GET", f"{_API}/experiments/get-by-name", query={"experiment_name": name}, ok=(404,)
-        )
+        return self.find_experiment(name) or self.make_experiment(name)
+
+    def find_experiment(self, name: str) -> str | None:
+        """The id of the experiment, None if it is not there."""
+        query = {"experiment_name": name}
+        found = self.send("GET", f"{_API}/experiments/get-by-name", query=query, ok=(404,))
         if found.status_code == 404:
-            body = {"name": name, "tags": [TRAINING_VIEW]}
-            made = self.send("POST", f"{_API}/experiments/create", body, ok=(400,))
-            if made.ok:
-                return str(self._said(made, "experiment_id"))
-            # Somebody else made it in between; any other cause of the 400 shows again here.
-            found = self.send("GET", f"{_API}/experiments/get-by-name", query={"experiment_name": name})
+            return None
         experiment = cast(_Experiment, self._said(found, "experiment"))
         if experiment["lifecycle_stage"] == "deleted":
             raise TrackingError(
@@ -172,6 +170,18 @@ class Client:
                 "--experiment NAME",
             )
         return str(experiment["experiment_id"])
+
+    def make_experiment(self, name: str) -> str:
+        """Make an experiment that was not there; its id."""
+        body = {"name": name, "tags": [TRAINING_VIEW]}
+        made = self.send("POST", f"{_API}/experiments/create", body, ok=(400,))
+        if made.ok:
+            return str(self._said(made, "experiment_id"))
+        # Somebody else made it in between; any other cause of the 400 has to show.
+        found = self.find_experiment(name)
+        if found is None:
+            raise refusal(self.server, made)
+        return found
 
     def create_run(self, experiment_id: str, name: str | None, tags: Mapping[str, str]) -> Run:
         """A new run in the state RUNNING."""

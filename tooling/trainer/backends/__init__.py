@@ -126,8 +126,11 @@ class Backend(Protocol):
     def reach(self, plan: RunPlan, image_id: str, server: Server) -> None:
         """Raise `TrackingError`, before the run exists, where its job could not reach the server."""
 
-    def start(self, plan: RunPlan, launch: Launch) -> Job:
-        """Start the job. On failure nothing of it is left behind."""
+    def start(self, plan: RunPlan, launch: Launch, before: Callable[[], object]) -> Job:
+        """Start the job; `before` is called when all is ready for that.
+
+        On failure, which may be what `before` raises, nothing of it is left behind.
+        """
 
     def attach(self, run_id: str, folder: Path) -> Job:
         """The job that was started for that run, perhaps by a process that is gone."""

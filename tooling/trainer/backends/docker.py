@@ -289,7 +289,7 @@ class DockerBackend:
         built = gpu.built_for(remembered, lambda: run(self.client, tag, gpu.BUILT_FOR).out)
         gpu.check(tag, built, self._cards, self._workspace.settings.gpu_free_gb)
 
-    def start(self, plan: RunPlan, launch: Launch) -> Job:
+    def start(self, plan: RunPlan, launch: Launch, before: Callable[[], object]) -> Job:
         """Create the container, put code and secrets into it, start it."""
         from docker.errors import APIError
 
@@ -305,6 +305,7 @@ class DockerBackend:
                     self.client.api.put_archive(container, PLACE, _spool_files(launch))
                 with launch.archive.open("rb") as archive:
                     self.client.api.put_archive(container, PLACE, archive)
+                before()
                 try:
                     self.client.api.start(container)
                 except APIError as problem:

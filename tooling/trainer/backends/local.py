@@ -200,7 +200,7 @@ class LocalBackend:
         )
         gpu.check(plan.image.name, built, self._cards, self._workspace.settings.gpu_free_gb)
 
-    def start(self, plan: RunPlan, launch: Launch) -> Job:
+    def start(self, plan: RunPlan, launch: Launch, before: Callable[[], object]) -> Job:
         """Unpack the code in the run's folder and start the command there."""
         folder = launch.folder
         Path(plan.environment["TRAINER_CACHE_DIR"]).mkdir(parents=True, exist_ok=True)
@@ -210,6 +210,7 @@ class LocalBackend:
         if launch.credentials:
             secret["MLFLOW_TRACKING_USERNAME"], secret["MLFLOW_TRACKING_PASSWORD"] = launch.credentials
         _write_private(folder / "environment", shell_variables(secret))
+        before()
         alive = locks.acquire(folder / "job.alive")
         if alive is None:
             raise RuntimeError("a run's folder is used by one job alone")
