@@ -187,6 +187,17 @@ def test_numbers_that_differ_end_with_exit_code_1_unless_they_may(lab: Site) -> 
     assert _metrics(within.out)["total"] == "within tolerance"
 
 
+def test_a_secret_in_a_parameter_is_not_recorded_and_so_not_given_again(lab: Site, tmp_path: Path) -> None:
+    first = lab.trainer("run", "reader", "--kind", "key-5c1f", "--weights", "weights.txt")
+    assert first.code == 0, first.err
+    said = lab.artifact(first.run_id, "trainer/run.json", tmp_path).read_text()
+    assert "key-5c1f" not in said
+    assert json.loads(said)["parameters"]["kind"]["value"] == "***"
+    refused = lab.trainer("reproduce", first.run_id)
+    assert refused.code == 2
+    assert "The value of the parameter kind held a secret, which was not recorded." in refused.err
+
+
 def test_a_run_that_fails_again_fails_as_it_does(lab: Site) -> None:
     lab.secret("PROBE_TOKEN", "x1")
     first = lab.trainer("run", "probe", "--mode", "exit")

@@ -316,3 +316,10 @@ def test_a_linked_secrets_file_stays_a_link(site: Workspace, tmp_path: Path) -> 
     secrets.store(site, {"B": "2"})
     assert site.secrets_file.is_symlink()
     assert secrets.load(site).values == {"A": "1", "B": "2"}
+
+
+def test_every_text_in_lists_and_mappings_is_masked() -> None:
+    said = {"run": ("python", f"--key={CANARY}"), "data": [{"name": CANARY, "files": 3}], "seed": None}
+    masked = {"run": ["python", "--key=***"], "data": [{"name": "***", "files": 3}], "seed": None}
+    assert Masker([CANARY]).tree(said) == masked
+    assert Masker([]).tree(said) == {**said, "run": ["python", f"--key={CANARY}"]}
