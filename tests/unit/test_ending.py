@@ -147,7 +147,7 @@ def test_the_book_gets_the_masked_output_then_the_tags_then_the_status(tmp_path:
         ("tags", "r1", {"trainer.end": "done", "trainer.exit_code": "0"}),
         ("end", "r1", "FINISHED"),
     ]
-    assert job.removed == 1
+    assert job.removed == 0  # that is for who has closed the book
     assert records.ended(tmp_path) == "FINISHED"
 
 
