@@ -17,13 +17,14 @@ from bench.ratios import REPOSITORY, process
 IMAGE = "sklearn"
 NAME = "bench-idle"
 BIN = Path(sys.executable).parent
-_MLPROJECT = f"""\
-name: {NAME}
+_MLPROJECT = """\
+name: {name}
 docker_env:
-  image: {{image}}
+  image: {image}
 entry_points:
   main:
-    command: "{{command}}"
+{parameters}\
+    command: "{command}"
 """
 
 
@@ -35,10 +36,22 @@ class Place:
     image: str
     server: str
 
-    @property
-    def project(self) -> Path:
-        """The folder of the project that does nothing."""
-        return self.root / "train_code" / NAME
+    def project(self, name: str = NAME, command: str = "true", *, dataset: str | None = None) -> Path:
+        """The folder of a project that does nothing, made new; with the data set as a parameter."""
+        folder = self.root / "train_code" / name
+        folder.mkdir(parents=True)
+        parameters = (
+            f"    parameters:\n      data: {{default: {dataset}, dataset: true}}\n" if dataset else ""
+        )
+        (folder / "MLproject").write_text(
+            _MLPROJECT.format(name=name, image=f"trainer/{IMAGE}", command=command, parameters=parameters)
+        )
+        return folder
+
+    def commit(self) -> None:
+        """Everything to git, as one does."""
+        for words in (["add", "."], ["commit", "--quiet", "-m", "Work"]):
+            subprocess.run(["git", "-C", self.root, *_AUTHOR, *words], check=True)
 
     @property
     def stock(self) -> Path:
@@ -47,11 +60,11 @@ class Place:
 
     def trainer(self, *arguments: str) -> float:
         """Seconds of `trainer ARGUMENTS`."""
-        return process([BIN / "trainer", *arguments], cwd=self.root, environment=_environment())
+        return process([BIN / "trainer", *arguments], cwd=self.root, environment=environment())
 
-    def launch(self, *arguments: str) -> float:
-        """Seconds of `trainer run` of the project."""
-        return self.trainer("run", NAME, *arguments)
+    def launch(self, project: str = NAME) -> float:
+        """Seconds of `trainer run` of a project."""
+        return self.trainer("run", project)
 
     def docker_run(self, command: str) -> float:
         """Seconds of `docker run` of the command, which is split at its spaces."""
@@ -59,17 +72,17 @@ class Place:
 
     def mlflow_run(self, *arguments: str) -> float:
         """Seconds of stock `mlflow run` of the same project in the same image, told to the same server."""
-        environment = {**_environment(), "MLFLOW_TRACKING_URI": self.server, "TMPDIR": str(self.root / "tmp")}
+        said = {**environment(), "MLFLOW_TRACKING_URI": self.server, "TMPDIR": str(self.root / "tmp")}
         command: list[str | Path] = [BIN / "mlflow", "run", self.stock, "--experiment-name", "mlflow"]
-        return process([*command, *arguments], cwd=self.root, environment=environment)
+        return process([*command, *arguments], cwd=self.root, environment=said)
 
     def mlflow(self, *arguments: str) -> float:
         """Seconds of `mlflow ARGUMENTS`."""
-        environment = {**_environment(), "MLFLOW_TRACKING_URI": self.server}
-        return process([BIN / "mlflow", *arguments], cwd=self.root, environment=environment)
+        said = {**environment(), "MLFLOW_TRACKING_URI": self.server}
+        return process([BIN / "mlflow", *arguments], cwd=self.root, environment=said)
 
 
-def _environment() -> Mapping[str, str]:
+def environment() -> Mapping[str, str]:
     """As a user has it: byte code is kept, nothing is told to MLflow's makers."""
     return {"PYTHONDONTWRITEBYTECODE": "", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 
@@ -81,21 +94,20 @@ def place(port: int, command: str = "true") -> Iterator[Place]:
         root = Path(folder)
         (root / "tmp").mkdir()
         (root / "data").mkdir()
-        (root / "train_code" / NAME).mkdir(parents=True)
         (root / "trainer_images").symlink_to(REPOSITORY / "trainer_images")
         (root / "trainer.yaml").write_text(f"server_port: {port}\n")
         (root / ".gitignore").write_text("secrets.env\n.trainer/\nmlruns/\ndata/\ntmp/\n*.ignored\n")
-        mlproject = root / "train_code" / NAME / "MLproject"
-        mlproject.write_text(_MLPROJECT.format(image=f"trainer/{IMAGE}", command=command))
-        for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "A project"]):
-            subprocess.run(["git", "-C", root, *_AUTHOR, *words], check=True)
+        subprocess.run(["git", "init", "--quiet", root], check=True)
         made = Place(root, "", "")
+        made.project(NAME, command)
+        made.commit()
         try:
             made.trainer("build-image", IMAGE)
             made.launch()  # the server is started, and what is kept from the first run on is there
             made = Place(root, _image(root), _server(root))
             made.stock.mkdir()
-            (made.stock / "MLproject").write_text(_MLPROJECT.format(image=made.image, command=command))
+            ours = (root / "train_code" / NAME / "MLproject").read_text()
+            (made.stock / "MLproject").write_text(ours.replace(f"trainer/{IMAGE}", made.image))
             yield made
         finally:
             subprocess.run([BIN / "trainer", "server", "down"], cwd=root, check=True, capture_output=True)

@@ -1,0 +1,70 @@
+"""What the command line costs: help and completion beside bare imports, listing runs beside MLflow's own.
+
+    python tooling/bench/cli.py [--json] [--record]
+
+All are whole processes. It takes an engine (TRAINER_BASE_IMAGE is respected) and a minute.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from bench.ratios import Figures, Goal, finish, median, options, process, take_turns
+from bench.workspaces import BIN, NAME, environment, place
+
+WAYS = {
+    "imports": "python -c 'import click, yaml'",
+    "help": "trainer --help",
+    "run-help": "trainer run PROJECT --help",
+    "complete": "completion of a command",
+    "complete-project": "completion of a project",
+    "runs": "trainer runs",
+    "mlflow": "mlflow runs list",
+}
+MOST = {"help": 2.0, "complete": 2.0}
+RUNS = 5
+
+
+@click.command(help=__doc__)
+@options
+@click.option("--port", default=5652, show_default=True, help="Of the tracking server.")
+def main(rounds: int, port: int, *, as_json: bool, record: bool) -> None:
+    """Print the table or JSON; exit with 1 if the command line costs more than is promised."""
+    with place(port) as here:
+        for _ in range(RUNS):
+            here.launch()
+
+        def complete(words: str, count: int) -> float:
+            said = {"_TRAINER_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(count)}
+            return process([BIN / "trainer"], cwd=here.root, environment={**environment(), **said})
+
+        taken = take_turns(
+            {
+                "imports": lambda: process(
+                    [sys.executable, "-c", "import click, yaml"], environment=environment()
+                ),
+                "help": lambda: here.trainer("--help"),
+                "run-help": lambda: here.trainer("run", NAME, "--help"),
+                "complete": lambda: complete("trainer bu", 1),
+                "complete-project": lambda: complete("trainer run be", 2),
+                "runs": lambda: here.trainer("runs"),
+                "mlflow": lambda: here.mlflow("runs", "list", "--experiment-id", "1"),
+            },
+            rounds,
+        )
+    imports = median(taken["imports"])
+    goals = [
+        Goal(
+            f"{WAYS[way]} / bare imports of click and yaml", median(taken[way]) / imports, most=MOST.get(way)
+        )
+        for way in ("help", "complete", "run-help", "complete-project")
+    ]
+    goals.append(
+        Goal("trainer runs / mlflow runs list", median(taken["runs"]) / median(taken["mlflow"]), most=1)
+    )
+    finish(Figures("cli", WAYS, taken, goals), as_json=as_json, record=record)
+
+
+if __name__ == "__main__":
+    main()
