@@ -9,14 +9,16 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock"
+BENCHMARKS := launch independence cli
 SCRIPTS := tooling/docker_engine.sh tooling/trainer/backends/start.sh \
 	tooling/trainer/deploy/templates/dokku.sh .ci/run
 
-.PHONY: help run test lint lock schema clean
+.PHONY: help run test bench lint lock schema clean
 
 help:
 	@echo "make run    set everything up and run the sklearn project, tracked"
 	@echo "make test   run the tests; those with containers need a Docker engine"
+	@echo "make bench  measure, in turns with what else could be used, and write docs/benchmarks.json and .md"
 	@echo "make lint   check code, types, layers, shell scripts and the Dockerfile"
 	@echo "make lock   compile the requirements locks anew"
 	@echo "make schema write the schema of trainer/run.json to docs/"
@@ -28,6 +30,12 @@ run: $(VENV)/.run
 
 test: $(VENV)/.dev
 	@$(BIN)/pytest
+
+# All of them, even when one misses its goal; then it fails.
+bench: $(VENV)/.dev
+	@failed=; for name in $(BENCHMARKS); do \
+		$(BIN)/python tooling/bench/$$name.py --record || failed="$$failed $$name"; done; \
+	[ -z "$$failed" ] || { echo "Missed a goal:$$failed"; exit 1; }
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
