@@ -129,7 +129,8 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
     try:
         uid, gid = host_ids() or (1000, 1000)
         again = plan.again is not None
-        known = Meanwhile(lambda: None if ready.offline else client.find_experiment(plan.experiment))
+        is_known = ready.offline or experiment_id is not None
+        found = Meanwhile(lambda: None if is_known else client.find_experiment(plan.experiment))
         digest = code.pack(plan.folder, prepared / "source.tar.gz", uid=uid, gid=gid, everything=again)
         inputs.fetch(plan.downloads, prepared, client.server, screen.step)
         pinned = _pin(ready, digest)
@@ -139,7 +140,7 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
         tags[reconcile.LAUNCH_TAG] = prepared.name
         experiment: str | None = None
         if not ready.offline:
-            experiment = experiment_id or known.result() or client.make_experiment(plan.experiment)
+            experiment = experiment_id or found.result() or client.make_experiment(plan.experiment)
         book = Notebook(prepared)
         with deferred_signals(), records.launching(prepared, _record(ready)):
             if experiment is None:
