@@ -13,16 +13,17 @@ BENCHMARKS := launch independence cli
 SCRIPTS := tooling/docker_engine.sh tooling/trainer/backends/start.sh \
 	tooling/trainer/deploy/templates/dokku.sh .ci/run
 
-.PHONY: help run test bench lint lock schema clean
+.PHONY: help run test bench lint lock schema commands clean
 
 help:
-	@echo "make run    set everything up and run the sklearn project, tracked"
-	@echo "make test   run the tests; those with containers need a Docker engine"
-	@echo "make bench  measure, in turns with what else could be used, and write docs/benchmarks.json and .md"
-	@echo "make lint   check code, types, layers, shell scripts and the Dockerfile"
-	@echo "make lock   compile the requirements locks anew"
-	@echo "make schema write the schema of trainer/run.json to docs/"
-	@echo "make clean  stop the tracking server and remove .venv; runs and data stay"
+	@echo "make run       set everything up and run the sklearn project, tracked"
+	@echo "make test      run the tests; those with containers need a Docker engine"
+	@echo "make bench     measure, in turns with what else could be used; write docs/benchmarks.json and .md"
+	@echo "make lint      check code, types, layers, shell scripts and the Dockerfile"
+	@echo "make lock      compile the requirements locks anew"
+	@echo "make schema    write the schema of trainer/run.json to docs/"
+	@echo "make commands  write docs/commands.md from the command line"
+	@echo "make clean     stop the tracking server and remove .venv; runs and data stay"
 
 # Without an engine `--backend auto` says so and runs in a virtual environment instead.
 run: $(VENV)/.run
@@ -57,6 +58,11 @@ lock: $(VENV)/.uv
 schema: $(VENV)/.dev
 	$(BIN)/python -c 'import json; from pydantic import TypeAdapter; from trainer.pins import Pins; \
 		print(json.dumps(TypeAdapter(Pins).json_schema(), indent=2))' > docs/run.schema.json
+
+# To a file of its own first: a command line that does not start leaves the page as it is.
+commands: $(VENV)/.dev
+	$(BIN)/python tooling/command_reference.py > docs/commands.md.new
+	mv docs/commands.md.new docs/commands.md
 
 clean:
 	@[ ! -x $(BIN)/trainer ] || $(BIN)/trainer server down

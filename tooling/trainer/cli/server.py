@@ -18,7 +18,9 @@ from trainer.errors import BadInput, EngineError, TrackingError
 from trainer.workspace import Workspace
 
 
-@click.group(short_help="Tracking servers: your own, and those on a platform.")
+@click.group(
+    short_help="Tracking servers: your own, and those on a platform.", epilog="Example: trainer server up"
+)
 def server() -> None:
     """Tracking servers: the workspace's own, and those on a platform."""
 

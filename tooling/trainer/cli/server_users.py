@@ -18,7 +18,7 @@ _from_stdin = click.option("--password-stdin", is_flag=True, help="Read the pass
 _generate = click.option("--generate", is_flag=True, help="Make a password, and print it, this once.")
 
 
-@click.group()
+@click.group(epilog="Example: trainer server users add ada --generate")
 def users() -> None:
     """Accounts of the tracking server that runs report to. You need to be an administrator."""
 

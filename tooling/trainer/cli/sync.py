@@ -26,7 +26,7 @@ def _complete_run(_: click.Context, __: click.Parameter, incomplete: str) -> lis
     short_help="Bring to the tracking server what is on this disk alone.",
     epilog="Examples: trainer sync\n\ntrainer sync --dry-run",
 )
-@click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=_complete_run)
+@click.argument("runs", nargs=-1, metavar="[RUN…]", shell_complete=_complete_run)
 @click.option("--dry-run", is_flag=True, help="Show what is on this disk; deliver nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace
