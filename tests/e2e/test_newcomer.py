@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from support import DEAD_ENGINE, REPOSITORY, surroundings
+from support import DEAD_ENGINE, copy_repository, surroundings
 from trainer import engine
 from trainer.errors import EngineError
 
@@ -56,7 +56,7 @@ def journey(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             pytest.fail("TRAINER_REQUIRE_DOCKER=1, but no Docker engine answers.")
         pytest.skip("no Docker engine answers")
     folder = tmp_path_factory.mktemp(backend) / "trainer"
-    _copy(folder)
+    copy_repository(folder)
     environment = _surroundings(backend)
     done = subprocess.run(["make", "run"], cwd=folder, env=environment, capture_output=True, text=True)
     try:
@@ -70,21 +70,6 @@ def journey(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def _surroundings(backend: str) -> dict[str, str]:
     return surroundings() | ({"DOCKER_HOST": DEAD_ENGINE} if backend == "local" else {})
-
-
-def _copy(folder: Path) -> None:
-    """The repository as a commit of the present state would have it."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=REPOSITORY, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    for name in filter(None, listed.split("\0")):
-        if (REPOSITORY / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPOSITORY / name, folder / name)
-    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@example.com"]
-    for step in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "all"]):
-        subprocess.run([*git, *step], check=True)
 
 
 def test_the_run_is_finished_with_metrics_model_figures_and_log(journey: Journey, tmp_path: Path) -> None:
