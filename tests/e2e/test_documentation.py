@@ -59,13 +59,9 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     shell = Shell(home / "trainer")
     yield shell
     shell.close()
-    for workspace in (home / "trainer", home / "lab"):
-        subprocess.run(
-            [sys.executable, "-m", "trainer", "server", "down"],
-            cwd=workspace,
-            check=False,
-            capture_output=True,
-        )
+    down = [sys.executable, "-m", "trainer", "server", "down"]
+    for workspace in filter(Path.exists, (home / "trainer", home / "lab")):
+        subprocess.run(down, cwd=workspace, check=False, capture_output=True)
 
 
 @pytest.mark.timeout(900)

@@ -39,6 +39,8 @@ def bash(script: str, bin_folder: Path, **variables: str) -> str:
         ("trainer run demo -e s", ["plain,strict"]),
         ("trainer run train_code/demo/more -e ''", ["plain,a.py", "plain,b.sh"]),
         ("trainer run demo -e strict --table x", ["file,x"]),
+        ("trainer run demo -e ''", ["plain,main", "plain,strict"]),
+        ("trainer run demo -e s", ["plain,strict"]),
         ("trainer run demo --backend l", ["plain,local"]),
         ("trainer run zzz", ["dir,zzz"]),
         ("trainer run no-such-project --dry", ["plain,--dry-run"]),

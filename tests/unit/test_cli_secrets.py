@@ -124,11 +124,18 @@ def test_the_list_has_names_and_who_needs_them_and_no_value(trainer: Trainer, si
     assert [line.split() for line in done.out.splitlines()] == [
         ["NAME", "NEEDED", "BY"], ["API_KEY", "keyed"], ["UNUSED"],
     ]  # fmt: skip
+    assert [line for line in done.out.splitlines() if line.endswith(" ")] == []
     said = trainer("secrets", "list", "--json")
     assert json.loads(said.out) == [
         {"name": "API_KEY", "needed_by": ["keyed"]}, {"name": "UNUSED", "needed_by": []},
     ]  # fmt: skip
     assert "canary" not in done.out + said.out
+
+
+def test_without_secrets_the_list_says_who_would_need_some(trainer: Trainer, site: Workspace) -> None:
+    assert not site.secrets_file.exists()
+    assert trainer("secrets", "list").out == "No secrets are set; needed by projects: API_KEY.\n"
+    assert trainer("secrets", "list", "--json").out == "[]\n"
 
 
 def test_the_check_names_what_a_project_lacks(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:

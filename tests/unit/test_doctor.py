@@ -86,6 +86,15 @@ def test_an_older_server_is_a_warning(trainer: Trainer, http_server: HttpServer)
     assert check["found"] == f"server 3.1.0, but trainer {version('mlflow')}, image small 3.17.2"
 
 
+def test_an_image_has_the_mlflow_that_it_inherits(
+    trainer: Trainer, workspace: Workspace, http_server: HttpServer
+) -> None:
+    http_server.replies["/version"] = [Reply(body="3.1.0")]
+    put(workspace.images / "heir" / "image.yaml", "inherits: small\n")
+    put(workspace.images / "heir" / "requirements.txt", "tabulate==0.10.0\n")
+    assert "image heir 3.17.2, image small 3.17.2" in checks(trainer)["MLflow versions"]["found"]
+
+
 def test_secrets_that_could_leak(trainer: Trainer, workspace: Workspace) -> None:
     assert checks(trainer)["secrets"]["found"] == "no secrets.env, and nothing that needs it"
     put(workspace.secrets_file, "API_KEY=canary-7f3a\n").chmod(0o600)

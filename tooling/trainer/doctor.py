@@ -178,9 +178,10 @@ def _from_container(plans: list[images.ImagePlan], engine_client: docker.DockerC
 def _versions(plans: list[images.ImagePlan], of_server: str) -> Check:
     """The server must not be older than its clients; the same version is what is tested."""
     found = {"trainer": version("mlflow")}
-    for image in (plan.spec for plan in plans):
-        pinned = images.locked_version(image, "mlflow-skinny") or images.locked_version(image, "mlflow")
-        found[f"image {image.name}"] = pinned or "none"
+    for plan in plans:
+        pins = [images.locked_version(image.spec, package) for image in reversed([*plan.line()])
+                for package in ("mlflow-skinny", "mlflow")]  # fmt: skip
+        found[f"image {plan.spec.name}"] = next(filter(None, pins), "none")
     other = {name: number for name, number in found.items() if number != of_server}
     if not other:
         return Check("MLflow versions", "ok", f"{of_server} on the server, in trainer and in every image")

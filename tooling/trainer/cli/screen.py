@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -170,8 +171,15 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], *, numb
         shown.add_column(heading, overflow="fold", justify="right" if left <= numbers else "left")
     for row in rows:
         shown.add_row(*(_escape(cell) if isinstance(cell, str) else cell for cell in row))
-    # Without a terminal nothing is to be folded to a guessed width.
-    Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(shown)
+    if sys.stdout.isatty():
+        Console(highlight=False).print(shown)
+        return
+    # Without a terminal nothing is folded to a guessed width, and no line ends in blanks.
+    console = Console(width=200, highlight=False, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(shown)
+    for line in capture.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def coloured(text: str, colour: str) -> Text:

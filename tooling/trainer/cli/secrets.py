@@ -126,6 +126,9 @@ def list_(workspace: Workspace, as_json: bool) -> None:
     if as_json:
         screen.as_json([{"name": name, "needed_by": users} for name, users in rows])
         return
+    if not rows:
+        click.echo(f"No secrets are set; needed by projects: {', '.join(needed) or 'none'}.")
+        return
     screen.table(("NAME", "NEEDED BY"), [(name, ", ".join(users)) for name, users in rows])
 
 
