@@ -13,10 +13,8 @@ outage takes more than 1.05 times as long.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,6 +25,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import click
+from bench.ratios import Figures, Goal, finish, median, options
 
 PORT, RELAY_PORT = 5640, 5641
 SERVER, RELAY = f"http://127.0.0.1:{PORT}", f"http://127.0.0.1:{RELAY_PORT}"
@@ -36,18 +35,18 @@ WAYS = {
     "relay": "HTTP to a server that only writes a file",
     "spool": "the spool",
 }
-MOST_OF_HTTP, MOST_OF_HEALTHY = 1 / 3, 1.05
 STEP_S = 0.1
 
 
 @click.command(help=__doc__)
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-@click.option("--rounds", default=7, show_default=True)
+@options
 @click.option("--calls", default=200, show_default=True, help="Calls a round and way.")
 @click.option("--outages", default=3, show_default=True, help="Trainings with, and without, a server.")
 @click.option("--seconds", default=20, show_default=True, help="Length of such a training.")
 @click.option("--train", hidden=True, type=int)
-def main(as_json: bool, rounds: int, calls: int, outages: int, seconds: int, train: int | None) -> None:
+def main(
+    rounds: int, calls: int, outages: int, seconds: int, train: int | None, *, as_json: bool, record: bool
+) -> None:
     """Print the table or JSON; exit with 1 where the figures are not what is promised."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     if train:
@@ -55,22 +54,22 @@ def main(as_json: bool, rounds: int, calls: int, outages: int, seconds: int, tra
         return
     with tempfile.TemporaryDirectory() as place:
         with _serving(Path(place)), _relaying(Path(place)):
-            cost = _costs(Path(place), rounds, calls)
+            taken = _costs(Path(place), rounds, calls)
         times = _outages(Path(place), outages, seconds)
-    ratio = times["killed"] / times["healthy"]
-    if as_json:
-        click.echo(json.dumps({"milliseconds": cost, "training_seconds": times, "ratio": ratio}, indent=2))
-    else:
-        for way, said in WAYS.items():
-            click.echo(f"{said:45} {cost[way]:6.2f} ms a call")
-        click.echo(
-            f"training: healthy {times['healthy']:.2f} s, killed {times['killed']:.2f} s, {ratio:.3f} times"
-        )
-    sys.exit(cost["spool"] > cost["http"] * MOST_OF_HTTP or ratio > MOST_OF_HEALTHY)
+    cost = {way: median(figures) for way, figures in taken.items()}
+    goals = [
+        Goal("a call over the spool / over HTTP", cost["spool"] / cost["http"], most=1 / 3),
+        Goal("a call over the spool / over HTTP, asynchronous", cost["spool"] / cost["async"]),
+        Goal(
+            "a training whose server is killed / with a server", times["killed"] / times["healthy"], most=1.05
+        ),
+    ]
+    figures = Figures("log_calls", WAYS, taken, goals, unit="ms a call")
+    finish(figures, as_json=as_json, record=record)
 
 
-def _costs(place: Path, rounds: int, calls: int) -> dict[str, float]:
-    """The median over the rounds of a call's mean milliseconds, by way."""
+def _costs(place: Path, rounds: int, calls: int) -> dict[str, list[float]]:
+    """A call's mean milliseconds in each round, by way."""
     from mlflow import MlflowClient
 
     plain, clients = MlflowClient(SERVER), {}
@@ -93,7 +92,7 @@ def _costs(place: Path, rounds: int, calls: int) -> dict[str, float]:
                 operation.wait()
             if number:  # the first round warms up
                 found[way].append(taken)
-    return {way: statistics.median(values) for way, values in found.items()}
+    return found
 
 
 def _outages(place: Path, outages: int, seconds: int) -> dict[str, float]:
@@ -112,7 +111,7 @@ def _outages(place: Path, outages: int, seconds: int) -> dict[str, float]:
                 if kind == "killed":
                     os.killpg(server.pid, signal.SIGKILL)
                 times.append(float(training.communicate()[0].split()[-1]))
-    return {kind: statistics.median(times) for kind, times in found.items()}
+    return {kind: median(times) for kind, times in found.items()}
 
 
 def _train(seconds: int) -> None:

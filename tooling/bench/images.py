@@ -1,0 +1,87 @@
+"""What building an image costs: from nothing, with one requirement added, and when there is nothing to do.
+
+    python tooling/bench/images.py [--json] [--record] [--image NAME]
+
+The naive image is `pip install -r requirements.txt` of the same direct requirements with the whole of MLflow;
+one more requirement costs it a build from nothing. Builds from nothing download everything, and use no cache
+of other builds. It takes an engine (TRAINER_BASE_IMAGE is respected), the package registry and some minutes a
+round.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+from bench import naive
+from bench.ratios import Figures, Goal, finish, median, options, process, take_turns
+
+WAYS = {
+    "inspect": "docker image inspect",
+    "nothing": "trainer build-image, up to date",
+    "cold": "trainer's image, from nothing",
+    "added": "trainer's image, one requirement added",
+    "naive": "naive image, from nothing",
+}
+OURS = "trainer-bench:ours"
+USUAL = {"PYTHONDONTWRITEBYTECODE": ""}  # byte code is kept
+ADDED = """\
+tabulate==0.10.0 \\
+    --hash=sha256:e2cfde8f79420f6deeffdeda9aaec3b6bc5abce947655d17ac662b126e48a60d \\
+    --hash=sha256:f0b0622e567335c8fabaaa659f1b33bcb6ddfe2e496071b743aa113f8774f2d3
+"""
+
+
+@click.command(help=__doc__)
+@options
+@click.option("--image", "name", default="sklearn", show_default=True)
+def main(rounds: int, name: str, *, as_json: bool, record: bool) -> None:
+    """Print the table or JSON; exit with 1 where a build costs more than is promised."""
+    plan = naive.plan_of(name)
+    with tempfile.TemporaryDirectory() as folder, naive.tags_removed(OURS, naive.TAG):
+        context = Path(folder, "trainer_images")
+        shutil.copytree(plan.spec.folder.parent, context, ignore=shutil.ignore_patterns("__pycache__"))
+        command = plan.build_command(tags=(OURS,))
+        command[-1:] = [naive.OWN_DOWNLOADS, str(context)]
+        lock = context / name / "requirements.txt"
+        said = lock.read_text()
+
+        def cold() -> float:
+            naive.remove(OURS)
+            lock.write_text(said)
+            return process([*command, "--no-cache"])
+
+        def added() -> float:
+            naive.remove(OURS)  # or it would stay without a name
+            # What is added is another text each time: the last round's layer is not found.
+            lock.write_text(f"{said}# {secrets.token_hex(4)}\n{ADDED}")
+            return process(command)
+
+        program = Path(sys.executable).with_name("trainer")
+        process([program, "build-image", name], environment=USUAL)
+        quick = take_turns(
+            {
+                "inspect": lambda: process(["docker", "image", "inspect", plan.tag]),
+                "nothing": lambda: process([program, "build-image", name], environment=USUAL),
+            },
+            max(rounds, 7),
+        )
+        slow = take_turns({"cold": cold, "added": added, "naive": lambda: naive.build(plan)}, rounds, warm=0)
+    taken = {**quick, **slow}
+    cost = {way: median(figures) for way, figures in taken.items()}
+    goals = [
+        Goal("build-image with nothing to do, seconds", cost["nothing"], most=0.4),
+        Goal("the same / docker image inspect", cost["nothing"] / cost["inspect"]),
+        Goal("one requirement added / from nothing", cost["added"] / cost["cold"], most=0.2),
+        Goal("one requirement added / the naive image's", cost["added"] / cost["naive"]),
+        Goal("from nothing / the naive image from nothing", cost["cold"] / cost["naive"]),
+    ]
+    finish(Figures("images", WAYS, taken, goals), as_json=as_json, record=record)
+
+
+if __name__ == "__main__":
+    main()

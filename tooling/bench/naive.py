@@ -1,0 +1,56 @@
+"""The image that one writes in a minute, for comparison: `pip install -r requirements.txt`."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.ratios import process
+from trainer import images, workspace
+from trainer.images import ImagePlan
+
+TAG = "trainer-bench:naive"
+# A name of its own for the caches of downloads: a build without cache empties those that it mounts.
+OWN_DOWNLOADS = "--build-arg=BUILDKIT_CACHE_MOUNT_NS=trainer-bench"
+_DOCKERFILE = """\
+FROM {base}
+ENV PIP_BREAK_SYSTEM_PACKAGES=1
+COPY requirements.txt .
+RUN pip install -r requirements.txt
+"""
+
+
+def plan_of(name: str) -> ImagePlan:
+    """What building the repository's image `name` comes to."""
+    here = workspace.find(Path(__file__).parent)
+    return images.plan(here, images.spec(here, name))
+
+
+def build(plan: ImagePlan, *, anew: bool = True) -> float:
+    """Seconds that the naive image takes: the same direct requirements, the whole of MLflow, by pip."""
+    remove(TAG)
+    said = (plan.spec.folder / "requirements.in").read_text()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "requirements.txt").write_text(re.sub("^mlflow-skinny", "mlflow", said, flags=re.M))
+        Path(folder, "Dockerfile").write_text(_DOCKERFILE.format(base=plan.root_base))
+        command = ["docker", "buildx", "build", "--load", f"--tag={TAG}", folder]
+        return process([*command, *(["--no-cache"] if anew else [])])
+
+
+def remove(tag: str) -> None:
+    """The tag, if it is there, and its image where no other tag has it."""
+    subprocess.run(["docker", "rmi", tag], capture_output=True, check=False)
+
+
+@contextlib.contextmanager
+def tags_removed(*tags: str) -> Iterator[None]:
+    """Afterwards: the tags are gone."""
+    try:
+        yield
+    finally:
+        for tag in tags:
+            remove(tag)

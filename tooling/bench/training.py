@@ -1,0 +1,90 @@
+"""What the parts of a training cost beside doing without: the feature cache, the input, and on a GPU speed.
+
+    python tooling/bench/training.py [--json] [--record] [--image NAME]
+
+It runs feature_cache.py and training_step.py in the image. With `--image gpu`, on a machine with a GPU, mixed
+precision and XLA are compared with plain Keras; otherwise it says so and leaves those figures out. It takes
+the image, and some minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+from bench import naive
+from bench.ratios import Figures, Goal, finish, median, options
+
+WAYS = {
+    "without": "frozen backbone, 10 epochs, computed in each",
+    "cold": "the same with the feature cache",
+    "again": "the same in a second run",
+    "input_projects": "an epoch as the projects read their pixels",
+    "input_held": "an epoch of one batch that is held in memory",
+    "gpu_fast": "the same in mixed precision, with XLA",
+}
+
+
+@click.command(help=__doc__)
+@options
+@click.option("--image", "name", default="tensorflow", show_default=True)
+@click.option("--tag", help="The image as it is, where it was built from something else.")
+def main(rounds: int, name: str, tag: str | None, *, as_json: bool, record: bool) -> None:
+    """Print the table or JSON; exit with 1 where something saves less than is promised."""
+    plan = naive.plan_of(name)
+    image = tag or plan.tag
+    gpus = ["--gpus=all"] if plan.spec.gpu else []
+    if not gpus:
+        click.echo("no GPU here: the figures of mixed precision and XLA are left out (--image gpu)", err=True)
+    cache = _in_image(image, gpus, "feature_cache.py")
+    step = _in_image(image, gpus, "training_step.py", f"--rounds={rounds}", *(_LARGE if gpus else ()))
+    taken = {
+        **{way: [seconds] for way, seconds in _numbers(cache["seconds"]).items()},
+        **_lists(step["seconds"]),
+    }
+    cost = {way: median(figures) for way, figures in taken.items()}
+    goals = [
+        Goal("feature cache: times faster over 10 epochs", cost["without"] / cost["cold"], least=5),
+        Goal("feature cache: times faster in a second run", cost["without"] / cost["again"], least=30),
+        Goal("share of a step that waits for data", 1 - cost["input_held"] / cost["input_projects"]),
+    ]
+    if "gpu_fast" in cost:
+        goals.append(Goal("mixed precision and XLA: times faster", cost["input_held"] / cost["gpu_fast"]))
+        for way, at_peak in _numbers(step["seconds_at_peak"]).items():
+            goals.append(Goal(f"share of the card's peak: {WAYS[way]}", at_peak / cost[way]))
+    finish(Figures("training", WAYS, taken, goals), as_json=as_json, record=record)
+
+
+_LARGE = ("--images=4096", "--size=299", "--batch-size=64")
+
+
+def _in_image(image: str, gpus: Sequence[str], script: str, *arguments: str) -> Mapping[str, object]:
+    """What a script of this folder prints in its last line."""
+    folder = Path(__file__).parent
+    done = subprocess.run(
+        ["docker", "run", "--rm", "--init", "--network=none", "--shm-size=1g", *gpus,
+         f"--volume={folder}:/bench:ro",
+         "--env=TRAINER_CACHE_DIR=/tmp/cache", "--env=GIT_PYTHON_REFRESH=quiet", image,
+         "python", f"/bench/{script}", *arguments, *(["--json"] if script == "feature_cache.py" else [])],
+        stdout=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    try:
+        said = json.loads(done.stdout.strip().splitlines()[-1])
+    except (IndexError, ValueError):
+        raise click.ClickException(f"{script} ended with {done.returncode} in {image}") from None
+    return said if isinstance(said, dict) else {}
+
+
+def _numbers(said: object) -> dict[str, float]:
+    return {str(way): float(figure) for way, figure in said.items()} if isinstance(said, dict) else {}
+
+
+def _lists(said: object) -> dict[str, list[float]]:
+    return {str(way): list(figures) for way, figures in said.items()} if isinstance(said, dict) else {}
+
+
+if __name__ == "__main__":
+    main()
