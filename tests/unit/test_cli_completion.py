@@ -40,7 +40,6 @@ def bash(script: str, bin_folder: Path, **variables: str) -> str:
         ("trainer run train_code/demo/more -e ''", ["plain,a.py", "plain,b.sh"]),
         ("trainer run demo -e strict --table x", ["file,x"]),
         ("trainer run demo -e ''", ["plain,main", "plain,strict"]),
-        ("trainer run demo -e s", ["plain,strict"]),
         ("trainer run demo --backend l", ["plain,local"]),
         ("trainer run zzz", ["dir,zzz"]),
         ("trainer run no-such-project --dry", ["plain,--dry-run"]),

@@ -92,7 +92,9 @@ def test_an_image_has_the_mlflow_that_it_inherits(
     http_server.replies["/version"] = [Reply(body="3.1.0")]
     put(workspace.images / "heir" / "image.yaml", "inherits: small\n")
     put(workspace.images / "heir" / "requirements.txt", "tabulate==0.10.0\n")
-    assert "image heir 3.17.2, image small 3.17.2" in checks(trainer)["MLflow versions"]["found"]
+    found = checks(trainer)["MLflow versions"]["found"]
+    assert found
+    assert "image heir 3.17.2, image small 3.17.2" in found
 
 
 def test_secrets_that_could_leak(trainer: Trainer, workspace: Workspace) -> None:
