@@ -1,7 +1,10 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -99,3 +102,29 @@ def test_after_nohup_a_closed_terminal_stops_nothing() -> None:
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_that_came_just_before_a_wait_ends_it() -> None:
+    """The same as one that another thread got: the main thread's wait is not interrupted by it."""
+    ours, theirs = socket.socketpair()
+
+    woken, came = threading.Event(), list[str]()
+
+    def another() -> None:
+        time.sleep(0.2)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        if not woken.wait(20):
+            theirs.send(b"what it waits for")
+            came.append("too late")
+
+    def wait() -> None:
+        with interruptible():
+            thread.start()
+            ours.recv(1)
+
+    thread = threading.Thread(target=another)
+    with ours, theirs, pytest.raises(Interrupted):
+        wait()
+    woken.set()
+    thread.join()
+    assert came == []
