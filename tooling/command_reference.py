@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 import click
+from trainer.cli.commands import loaded
 from trainer.cli.main import cli
 
 _HEAD = """\
@@ -33,7 +34,7 @@ def _commands(ctx: click.Context) -> Iterator[click.Context]:
         for name in ctx.command.list_commands(ctx):
             command = ctx.command.get_command(ctx, name)
             if command and not command.hidden:
-                child = click.Context(command, info_name=name, parent=ctx)
+                child = click.Context(loaded(command), info_name=name, parent=ctx)
                 yield child
                 yield from _commands(child)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 from trainer.cli import main as command_line
-from trainer.cli.commands import ALL, Later
+from trainer.cli.commands import ALL, Later, loaded
 from trainer.errors import Interrupted, TrackingError
 from trainer.workspace import Workspace
 
@@ -209,7 +209,7 @@ def test_a_dry_run_imports_neither_mlflow_nor_docker(workspace: Workspace) -> No
 
 def commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
     for name, command in group.commands.items():
-        command = command.load() if isinstance(command, Later) else command
+        command = loaded(command)
         yield f"{path} {name}", command
         if isinstance(command, click.Group):
             yield from commands(command, f"{path} {name}")

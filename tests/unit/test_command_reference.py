@@ -6,10 +6,12 @@ import click
 import command_reference
 import pytest
 from support import REPOSITORY
+from trainer.cli.commands import loaded
 from trainer.cli.main import cli
 
 
 def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    command = loaded(command)
     yield path, command
     if isinstance(command, click.Group):
         for name, child in command.commands.items():

@@ -3,8 +3,8 @@
     python tooling/bench/image_start.py [--json] [--record]
 
 Taken is the time from `docker run` to the line after the imports of the sklearn project's train.py, of which
-both images get those that both have; and the CPU time of the same, which depends less on what else runs. It takes
-an engine (TRAINER_BASE_IMAGE is respected) and the package registry.
+both images get those that both have; and the CPU time of the same, which depends less on what else runs.
+It takes an engine (TRAINER_BASE_IMAGE is respected) and the package registry.
 """
 
 from __future__ import annotations

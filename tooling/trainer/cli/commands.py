@@ -31,7 +31,12 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that the arguments name, imported."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, command.load() if isinstance(command, Later) else command, rest
+        return name, loaded(command) if command else None, rest
+
+
+def loaded(command: click.Command) -> click.Command:
+    """The command itself, where it is one that is only listed yet."""
+    return command.load() if isinstance(command, Later) else command
 
 
 ALL = (
