@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import docker
 import pytest
-from support import Site
+from support import REPOSITORY, Site
 from trainer import build, images, workspace
 from trainer.errors import ImageError
 
@@ -75,6 +76,53 @@ def test_an_image_knows_what_it_was_built_on(small: Path, site: Site, client: do
 def test_an_image_that_is_gone_has_no_origin(client: docker.DockerClient) -> None:
     with pytest.raises(ImageError, match="does not have the image trainer/none:1"):
         build.origin(client, "trainer/none:1")
+
+
+def test_a_requirement_that_is_added_leaves_what_is_big_as_it_was(
+    small: Path, site: Site, client: docker.DockerClient
+) -> None:
+    here = workspace.find(small)
+    lock = small / "trainer_images" / "test-parent" / "requirements.txt"
+    bulky, added = _locked("wcwidth", "click")
+    layers = []
+    for said in (bulky, bulky + added):
+        lock.write_text(said)
+        done = site.trainer("--workspace", str(small), "build-image", "test-parent")
+        assert done.code == 0, done.err
+        tag = images.plan(here, images.spec(here, "test-parent")).tag
+        layers.append(client.api.inspect_image(tag)["RootFS"]["Layers"])
+    assert client.containers.run(tag, ["python", "-c", "import wcwidth, click"], remove=True) == b""
+    # The small ones, trainkit and the home are what comes after.
+    assert layers[0][:-3] == layers[1][:-3]
+    assert layers[0][-3] != layers[1][-3]
+
+
+def test_what_a_lock_says_of_all_packages_is_meant_for_the_big_ones_too(small: Path, site: Site) -> None:
+    (entry,) = _locked("wcwidth")
+    (small / "trainer_images" / "test-parent" / "requirements.txt").write_text(f"--no-index\n{entry}")
+    done = site.trainer("--workspace", str(small), "build-image", "test-parent")
+    assert done.code == 83
+    assert "wcwidth" in (small / ".trainer" / "build-test-parent.log").read_text()
+
+
+def test_an_image_has_byte_code_and_no_tests_of_libraries(site: Site, client: docker.DockerClient) -> None:
+    look = (
+        "import pathlib, sklearn\n"
+        "site = pathlib.Path(sklearn.__file__).parents[1]\n"
+        "code = list(site.rglob('*.py'))\n"
+        "compiled = {f.parents[1] / f.name.split('.')[0] for f in site.rglob('*.pyc')}\n"
+        "print(len(code) > 1000, [f for f in code if f.with_name(f.name.split('.')[0]) not in compiled])\n"
+        "print([f for f in site.rglob('tests') if f.is_dir()])\n"
+    )
+    said = client.containers.run(_plan(site).tag, ["python", "-c", look], remove=True)
+    assert said == b"True []\n[]\n"
+
+
+def _locked(*names: str) -> list[str]:
+    """What the lock of the sklearn image says of these packages."""
+    lock = (REPOSITORY / "trainer_images" / "sklearn" / "requirements.txt").read_text()
+    found = [re.search(rf"^{name}==(?:.*\\\n)+.*\n", lock, re.MULTILINE) for name in names]
+    return [entry[0] for entry in found if entry]
 
 
 def test_a_build_that_fails_says_why_and_where_the_log_is(small: Path, site: Site) -> None:

@@ -12,15 +12,17 @@ import subprocess
 
 import click
 
-# Of each distribution the bytes of its files, of its byte code, and of its own tests.
+# Of each distribution the bytes of its files, of its byte code, and of its own tests. A file that several have,
+# as MLflow's three, counts for the first.
 _READ = """
 import json
 from importlib.metadata import distributions
 def size(path):
     return path.stat().st_size if path.exists() else 0
-found = {}
-for distribution in distributions():
-    files = {distribution.locate_file(file) for file in distribution.files or ()}
+found, seen = {}, set()
+for distribution in sorted(distributions(), key=lambda one: one.name.lower()):
+    files = {distribution.locate_file(file) for file in distribution.files or ()} - seen
+    seen |= files
     code = {path for path in files if path.suffix == ".py"}
     compiled = {path.with_name("__pycache__") / f"{path.stem}.cpython-311.pyc" for path in code}
     compiled |= {path for path in files if path.suffix == ".pyc"}
