@@ -12,8 +12,8 @@ import subprocess
 
 import click
 
-# Of each distribution the bytes of its files, of its byte code, and of its own tests. A file that several have,
-# as MLflow's three, counts for the first.
+# Of each distribution the bytes of its files, of its byte code, and of its own tests. A file that several
+# have, as MLflow's three, counts for the first.
 _READ = """
 import json
 from importlib.metadata import distributions
