@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit, urlunsplit
 
 from trainer.errors import BadInput
@@ -84,12 +85,26 @@ def pack(folder: Path, archive: Path, *, uid: int = 0, gid: int = 0, everything:
             )
             if entry.isreg():
                 with (folder / path).open("rb") as content:
-                    tar.addfile(entry, content)
-                with (folder / path).open("rb") as content:
-                    digest.update(hashlib.file_digest(content, "sha256").digest())
+                    packed = _Hashed(content)
+                    tar.addfile(entry, packed)
+                digest.update(packed.sha256.digest())
             else:
                 tar.addfile(entry)
     return digest.hexdigest()
+
+
+class _Hashed:
+    """A file that is read once, for the archive and for the digest: so they are of the same bytes."""
+
+    def __init__(self, content: BinaryIO) -> None:
+        self._content = content
+        self.sha256 = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes."""
+        piece = self._content.read(size)
+        self.sha256.update(piece)
+        return piece
 
 
 def _is_shared(folder: Path, path: Path) -> bool:
