@@ -85,16 +85,18 @@ def test_a_requirement_that_is_added_leaves_what_is_big_as_it_was(
     lock = small / "trainer_images" / "test-parent" / "requirements.txt"
     bulky, added = _locked("wcwidth", "click")
     layers = []
-    for said in (bulky, bulky + added):
+    for said in ("", bulky, bulky + added):
         lock.write_text(said)
         done = site.trainer("--workspace", str(small), "build-image", "test-parent")
         assert done.code == 0, done.err
         tag = images.plan(here, images.spec(here, "test-parent")).tag
         layers.append(client.api.inspect_image(tag)["RootFS"]["Layers"])
     assert client.containers.run(tag, ["python", "-c", "import wcwidth, click"], remove=True) == b""
-    # The small ones, trainkit and the home are what comes after.
-    assert layers[0][:-3] == layers[1][:-3]
-    assert layers[0][-3] != layers[1][-3]
+    nothing, before, after = layers
+    # What comes last: the big ones, the others, trainkit, the home.
+    assert nothing[:-4] == before[:-4]
+    assert nothing[-4] != before[-4] == after[-4]
+    assert before[-3] != after[-3]
 
 
 def test_what_a_lock_says_of_all_packages_is_meant_for_the_big_ones_too(small: Path, site: Site) -> None:
