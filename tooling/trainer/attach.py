@@ -66,12 +66,21 @@ def result(workspace: Workspace, record: Record) -> tuple[Run, int | None, Train
     give_up = time.monotonic() + _TOLD_WITHIN_S
     while records.is_live(workspace, record.run_id):
         if time.monotonic() > give_up:
-            raise TrackingError(
-                f"The run {record.name} has ended, but the tracking server could not be told yet.",
-                "Nothing is lost: when the server answers again, `trainer reconcile` ends the run there.",
-            )
+            raise _untold(record)
         reconcile.settle_one(workspace, record.run_id)
         time.sleep(0.1)
-    run = reconcile.client_of(workspace, record).get_run(record.run_id)
+    client = reconcile.client_of(workspace, record)
+    # It has ended; who looks after it may still be telling the server, its status last.
+    while (run := client.get_run(record.run_id)).status == "RUNNING":
+        if time.monotonic() > give_up:
+            raise _untold(record)
+        time.sleep(0.1)
     code = run.tags.get("trainer.exit_code", "")
     return run, int(code) if code.isdecimal() else None, ending.recall(run.status, run.tags)
+
+
+def _untold(record: Record) -> TrackingError:
+    return TrackingError(
+        f"The run {record.name} has ended, but the tracking server could not be told yet.",
+        "Nothing is lost: when the server answers again, `trainer reconcile` ends the run there.",
+    )
