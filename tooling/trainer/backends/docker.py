@@ -228,7 +228,11 @@ class DockerBackend:
                     network=network(server.network), environment=plan.environment)  # fmt: skip
 
     def recall(self, image: RunImage, image_id: str, repo_digests: Sequence[str] = ()) -> None:
-        """The image by its id; its tag, if it is ours, is given back to it if it names another one now."""
+        """The image by its id; its tag, if it is ours, is given back to it if it names another one now.
+
+        Raises `CheckFailed` where the engine's disk is full, as `prepare` does.
+        """
+        disk.check(self._workspace, engine.root(self._said()))
         if build.image_id(self.client, image_id) is None:
             for name in repo_digests:
                 process.capture(["docker", "pull", "--quiet", name])
