@@ -22,7 +22,7 @@ import pytest
 from mlflow.entities import Run
 from support import DEAD_ENGINE, Site
 from trainer import locks, server, workspace
-from trainer.backends.docker import container_name
+from trainer.backends.docker_container import container_name
 
 INT, TERM, KILL = signal.SIGINT, signal.SIGTERM, signal.SIGKILL
 Ending = tuple[str, str, str | None, str | None, str | None]

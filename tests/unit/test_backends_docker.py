@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 from trainer import backends, build, container, disk, gpu, images, process
-from trainer.backends import Launch, shell_variables
+from trainer.backends import Launch, docker_container, shell_variables
 from trainer.backends import docker as backend
 from trainer.endpoint import Server
 from trainer.errors import BadInput, EngineError, GpuError, RunLost, TrackingError
@@ -48,13 +48,13 @@ def launch(tmp_path: Path) -> Launch:
 
 
 def config(client: "docker.DockerClient", plan: RunPlan, launch: Launch) -> dict[str, object]:
-    return backend.container_config(client, plan, launch)
+    return docker_container.container_config(client, plan, launch)
 
 
 def test_the_container_as_the_engine_is_asked_for_it(
     client: "docker.DockerClient", tmp_path: Path, launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend, "host_ids", lambda: (1234, 5678))
+    monkeypatch.setattr(docker_container, "host_ids", lambda: (1234, 5678))
     mounts = (Mount("trainer-cache", "/cache", read_only=False, kind="volume"), Mount("/site/data", "/data"))
     plan = run_plan(tmp_path, mounts=mounts, memory="512m", gpus="2", environment={"MODE": "x", "A": "b c"})
     said = config(client, plan, launch)
@@ -168,13 +168,13 @@ def test_gpus_as_docker_run_asks_for_them(gpus: str, requests: object) -> None:
 def test_mlflow_reads_the_credentials_back(username: str, password: str) -> None:
     from mlflow.utils.credentials import read_mlflow_creds
 
-    put(Path.home() / ".mlflow" / "credentials", backend.credentials_file((username, password)))
+    put(Path.home() / ".mlflow" / "credentials", docker_container.credentials_file((username, password)))
     assert read_mlflow_creds() == (username, password)
 
 
 def test_the_private_files_are_the_users_alone(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backend, "host_ids", lambda: (1234, 5678))
-    with tarfile.open(fileobj=io.BytesIO(backend._private_files(launch))) as tar:
+    monkeypatch.setattr(docker_container, "host_ids", lambda: (1234, 5678))
+    with tarfile.open(fileobj=io.BytesIO(docker_container.private_files(launch))) as tar:
         modes = {entry.name: entry.mode for entry in tar}
         assert {(entry.uid, entry.gid) for entry in tar} == {(1234, 5678)}
     assert modes == {
@@ -188,7 +188,7 @@ def test_the_private_files_are_the_users_alone(launch: Launch, monkeypatch: pyte
 
 
 def test_without_credentials_there_is_no_file_of_them(launch: Launch) -> None:
-    packed = backend._private_files(replace(launch, credentials=None))
+    packed = docker_container.private_files(replace(launch, credentials=None))
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         assert "home/.mlflow/credentials" not in tar.getnames()
 
@@ -354,7 +354,7 @@ def test_gigabytes_are_not_built_for_a_gpu_that_is_not_there(
 
 
 def test_a_runs_container_is_found_by_its_name() -> None:
-    assert backend.container_name("r1") == "trainer-r1"
+    assert docker_container.container_name("r1") == "trainer-r1"
 
 
 def test_an_unknown_backend(workspace: Workspace) -> None:

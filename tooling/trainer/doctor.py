@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from trainer import build, disk, engine, images, preparing, process, projects, reach, secrets, server, sources
 from trainer.backends import named
-from trainer.backends.docker import network
+from trainer.backends.docker_container import network
 from trainer.endpoint import Server
 from trainer.errors import TrainerError
 from trainer.workspace import Workspace

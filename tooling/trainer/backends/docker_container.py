@@ -1,0 +1,121 @@
+"""What a run's container is made of: its configuration, and the files that are put into it."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer import engine, inputs
+from trainer.backends import Launch, shell_variables
+from trainer.container import NO_ENTRYPOINT, device_requests, private_tar
+from trainer.endpoint import CONTAINER_HOST, Network
+from trainer.plan import RunPlan, bytes_of, host_ids
+
+if TYPE_CHECKING:
+    import docker
+
+PLACE, HOME, RESULT, SPOOL = "/trainer", "/trainer/home", "/trainer/result", "/trainer/spool"
+GRACE_S = 5  # and telling engine and server takes a moment, on a busy machine too: 10 s is the promise
+# The engine's init hands a signal on to the command too, not to the start script alone.
+_TO_ALL = {"TINI_KILL_PROCESS_GROUP": "1"}
+_TMPFS = {"/tmp": "exec,mode=1777"}  # noqa: S108 (the container's own; compilers of kernels run what they write)
+_LOG = {"max-size": "1000t"}  # rotation would lose the beginning of train.log
+
+
+def network(own: Network | None) -> dict[str, object]:
+    """The network that runs reach the server by, as options of docker-py: its own, else the default one."""
+    return {"extra_hosts": {CONTAINER_HOST: "host-gateway"}, "network_mode": own.name if own else None}
+
+
+def container_name(run_id: str) -> str:
+    """`trainer-` and the run's id: so a run's container is found without looking it up."""
+    return f"trainer-{run_id}"
+
+
+def container_config(
+    client: docker.DockerClient, plan: RunPlan, launch: Launch, entrypoint: tuple[str, ...] = ()
+) -> dict[str, object]:
+    """The body of the engine's "create a container" call. No secret value is in it.
+
+    `entrypoint` is what the image has before every command: the start script comes before that.
+    """
+    from docker.types import DeviceRequest, LogConfig, Mount
+
+    mounts = [Mount(m.target, m.source, m.kind, read_only=m.read_only) for m in plan.mounts]
+    # The run's own folder: a volume without a name, since nothing can be put into a read-only container.
+    own = [Mount(PLACE, None)] if plan.read_only else []
+    memory = bytes_of(plan.memory) if plan.memory else None
+    ids = host_ids()
+    # Another machine cannot mount this one's folder: there the spool is put in, and fetched at the end.
+    is_remote = engine.is_remote(engine.endpoint())
+    fetched = [
+        Mount(f"/inputs/{name}", str(launch.folder / inputs.FOLDER / name), "bind", read_only=True)
+        for name in plan.downloads
+    ]
+    spool = [] if is_remote else [Mount(SPOOL, str(launch.spool), "bind")]
+    host = client.api.create_host_config(
+        mounts=[*mounts, *fetched, *own, *spool],
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        init=True,
+        pids_limit=plan.pids_limit,
+        read_only=plan.read_only,
+        tmpfs=_TMPFS if plan.read_only else None,
+        **network(launch.network),  # type: ignore[arg-type]  # docker-py's own options
+        shm_size=bytes_of(plan.shared_memory),
+        mem_limit=memory,
+        memswap_limit=memory,  # equal to the limit: no swap on top of it
+        device_requests=[DeviceRequest(**request) for request in device_requests(plan.gpus)],
+        log_config=LogConfig(type="json-file", config=_LOG),
+    )
+    return client.api.create_container_config(
+        launch.image_id,
+        ["sh", "/trainer/start.sh", RESULT, "/trainer/environment", *entrypoint, *plan.command],
+        entrypoint=NO_ENTRYPOINT,
+        user=f"{ids[0]}:{ids[1]}" if ids else None,
+        environment={
+            **plan.environment,
+            **launch.environment,
+            "HOME": HOME,
+            "USER": "trainer",
+            "TRAINER_SPOOL": SPOOL,
+            **_TO_ALL,
+        },
+        working_dir="/trainer/code",
+        labels=dict(launch.labels),
+        stop_signal="SIGINT",
+        stop_timeout=GRACE_S,  # for a `docker stop`, too
+        host_config=host,
+    )
+
+
+def private_files(launch: Launch) -> bytes:
+    """/trainer with the start script, the secret variables and MLflow's credentials file, as a tar."""
+    start = Path(__file__).with_name("start.sh").read_bytes()
+    secret = shell_variables(launch.secret_environment).encode()
+    files = {"./": b"", "home/.mlflow/": b"", "start.sh": start, "environment": secret}
+    if launch.credentials:
+        files["home/.mlflow/credentials"] = credentials_file(launch.credentials).encode()
+    return private_tar(files, *(host_ids() or (1000, 1000)))
+
+
+def spool_files(launch: Launch) -> bytes:
+    """The run's spool as a tar, for an engine that cannot mount it from here."""
+    uid, gid = host_ids() or (1000, 1000)
+
+    def owned(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+        entry.uid, entry.gid = uid, gid
+        return entry
+
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.add(launch.spool, "spool", filter=owned)
+    return packed.getvalue()
+
+
+def credentials_file(credentials: tuple[str, str]) -> str:
+    """The file ~/.mlflow/credentials, which MLflow's client reads by itself; its parser doubles `%`."""
+    username, password = (text.replace("%", "%%") for text in credentials)
+    return f"[mlflow]\nmlflow_tracking_username = {username}\nmlflow_tracking_password = {password}\n"

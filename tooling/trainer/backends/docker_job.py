@@ -1,0 +1,123 @@
+"""A run's container: followed, asked how it ended, stopped, removed."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, cast
+
+from trainer import engine
+from trainer.backends import End, read_result
+from trainer.backends.docker_container import GRACE_S, RESULT, SPOOL
+from trainer.errors import EngineError
+
+if TYPE_CHECKING:
+    import docker
+
+PATIENCE_S = 60
+
+
+class _State(TypedDict):
+    Status: str
+    ExitCode: int
+    OOMKilled: bool
+
+
+class DockerJob:
+    """One container."""
+
+    def __init__(self, client: docker.DockerClient, name: str) -> None:
+        self._client = client
+        self._name = name
+        self._ended: End | None = None
+
+    def follow(self) -> Iterator[bytes]:
+        """The container's output, live. A closed stream is no end: look again until the container stopped."""
+        since: float | None = None
+        give_up: float | None = None
+        while True:
+            try:
+                yield from self._logs(follow=True, since=since)
+                since, give_up = time.time(), None
+                if self.end() is not None:
+                    return
+            except EngineError:
+                # The engine may be restarting; its containers are looked at again when it is back.
+                since, give_up = since or time.time(), give_up or time.monotonic() + PATIENCE_S
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(1)
+
+    def output(self) -> Iterator[bytes]:
+        """All of the container's output so far."""
+        return self._logs(follow=False)
+
+    def _logs(self, *, follow: bool, since: float | None = None) -> Iterator[bytes]:
+        from docker.errors import NotFound
+
+        with engine.failures(), contextlib.suppress(NotFound):
+            yield from self._client.api.logs(self._name, stream=True, follow=follow, since=since)
+
+    def end(self) -> End | None:
+        """How the container ended; an end nobody saw if it is gone."""
+        from docker.errors import NotFound
+
+        if self._ended:
+            return self._ended
+        with engine.failures():
+            try:
+                state = cast(_State, self._client.api.inspect_container(self._name)["State"])
+            except NotFound:
+                return End(None)
+            if state["Status"] == "created":
+                return End(None)  # its launcher died before it started it
+            if state["Status"] not in ("exited", "dead"):
+                return None
+            result = self._result()
+            code, stopped_by = result or (state["ExitCode"], None)
+            self._ended = End(code, state["OOMKilled"], stopped_by, recorded=result is not None)
+            return self._ended
+
+    def _result(self) -> tuple[int, int | None] | None:
+        """What start.sh wrote when the command had ended, if it came to that."""
+        from docker.errors import NotFound
+
+        try:
+            packed = b"".join(self._client.api.get_archive(self._name, RESULT)[0])
+        except NotFound:
+            return None
+        with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+            file = tar.extractfile(tar.getmembers()[0])
+            return read_result(file.read().decode(errors="replace")) if file else None
+
+    def fetch(self, folder: Path) -> None:
+        """Bring the spool from the engine's machine; on this one it is mounted."""
+        from docker.errors import NotFound
+
+        if not engine.is_remote(engine.endpoint()):
+            return
+        with engine.failures(), contextlib.suppress(NotFound), tempfile.TemporaryFile() as packed:
+            for piece in self._client.api.get_archive(self._name, SPOOL)[0]:
+                packed.write(piece)
+            packed.seek(0)
+            with tarfile.open(fileobj=packed) as tar:
+                tar.extractall(folder, filter="data")
+
+    def stop(self) -> None:
+        """SIGINT (a Python script runs its `finally`), SIGKILL after the grace period."""
+        from docker.errors import APIError
+
+        with engine.failures(), contextlib.suppress(APIError):
+            self._client.api.stop(self._name, timeout=GRACE_S)
+
+    def remove(self) -> None:
+        """Remove the container with its anonymous volumes, killing it if it still runs."""
+        from docker.errors import APIError
+
+        with engine.failures(), contextlib.suppress(APIError):
+            self._client.api.remove_container(self._name, force=True, v=True)
