@@ -121,7 +121,9 @@ def test_a_run_of_a_dirty_tree_is_made_again_after_tree_and_image_are_gone(
     assert tags["mlflow.source.git.repoURL"] == "https://git.example.com/models.git"
     pinned = json.loads(lab.artifact(old.info.run_id, "trainer/run.json", tmp_path).read_text())
     assert set(pinned) == set(Pins.__dataclass_fields__)
-    assert pinned["parameters"]["n_estimators"] == {"value": "20", "type": "int", "origin": "command line"}
+    assert pinned["parameters"]["n_estimators"] == {
+        "value": "20", "type": "int", "origin": "command line", "in_code": None,
+    }  # fmt: skip
     assert pinned["parameters"]["seed"]["origin"] == "default"
     assert pinned["git"]["dirty"] is True
 

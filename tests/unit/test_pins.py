@@ -85,7 +85,9 @@ def test_the_document_says_where_each_parameter_comes_from_and_is_read_again(tmp
     plan = run_plan(tmp_path, declared=declared, origins={"text": "command line"})
     made = of(plan)
     said = json.loads(json.dumps(pins.as_json(made)))
-    assert said["parameters"] == {"text": {"value": "a b;$(c)", "type": "path", "origin": "command line"}}
+    assert said["parameters"] == {
+        "text": {"value": "a b;$(c)", "type": "path", "origin": "command line", "in_code": None}
+    }
     assert said["command"] == {"declared": "python {text}", "run": ["python", "train.py", "a b;$(c)"]}
     assert said["secrets"] == ["API_KEY"]
     assert said["image"]["base_image_digest"] == "debian@sha256:9a"

@@ -17,7 +17,7 @@ from trainer.datasets import recorded
 from trainer.plan import RunRequest
 from trainer.workspace import Workspace
 
-from unit.helpers import Done, HttpServer, Reply, put
+from unit.helpers import Done, HttpServer, Reply, git, put
 from unit.pictures import dataset
 from unit.run_helpers import API, ID, artifact, live, not_there, record, told
 
@@ -38,7 +38,7 @@ entry_points:
 class Offer:
     """A finished run on the server, with what was stored of it."""
 
-    def __init__(self, workspace: Workspace, server: HttpServer) -> None:
+    def __init__(self, workspace: Workspace, server: HttpServer, **parameters: str) -> None:
         self.server, self.workspace = server, workspace
         self.run = record(server)
         put(workspace.projects / "demo" / "MLproject", MLPROJECT)
@@ -47,10 +47,8 @@ class Offer:
         put(workspace.root / ".gitignore", "secrets.env\n")
         dataset(workspace.data / "skin", {"a": 2, "b": 2})
         project = projects.load(workspace.projects / "demo")
-        weights = str(put(workspace.root / "weights.txt", "heavy"))
         self.plan = plan.make(
-            workspace,
-            RunRequest(project, "train_code/demo", parameters={"weights": weights}, backend="local"),
+            workspace, RunRequest(project, "train_code/demo", parameters=parameters, backend="local")
         )
         image = self.plan.image
         assert isinstance(image, images.ImagePlan)
@@ -83,7 +81,8 @@ class Offer:
 
 @pytest.fixture
 def offer(workspace: Workspace, http_server: HttpServer) -> Offer:
-    return Offer(workspace, http_server)
+    weights = str(put(workspace.root / "weights.txt", "heavy"))
+    return Offer(workspace, http_server, weights=weights)
 
 
 def refused(trainer: Trainer, offer: Offer, *arguments: str) -> tuple[int, str]:
@@ -122,6 +121,33 @@ def test_what_would_be_made_again_is_shown_and_nothing_is_done(trainer: Trainer,
     table = trainer("reproduce", "@last", "--dry-run")
     assert f"brave-hen ({ID[:8]}) of demo" in table.out
     assert told(offer.server) == []
+
+
+def test_a_file_of_the_code_comes_from_the_stored_code_and_is_no_data(
+    trainer: Trainer, workspace: Workspace, http_server: HttpServer, tmp_path: Path
+) -> None:
+    offer = Offer(workspace, http_server)
+    assert list(offer.plan.data) == ["data"]
+    original = str(workspace.projects / "demo" / "weights.txt")
+    parameters = offer.pins["parameters"]
+    assert isinstance(parameters, Mapping)
+    assert (parameters["weights"]["value"], parameters["weights"]["in_code"]) == (original, "weights.txt")
+    shutil.rmtree(workspace.projects / "demo")
+    shown = trainer("reproduce", "@last", "--dry-run", "--json")
+    assert (shown.code, shown.err) == (0, "")
+    assert original not in json.loads(shown.out)["command"]
+    assert trainer("reproduce", "@last", "--export", str(tmp_path / "out")).code == 0
+    assert "python train.py skin weights.txt 3" in (tmp_path / "out" / "run.sh").read_text()
+
+
+def test_what_git_ignores_in_the_projects_folder_is_data(
+    workspace: Workspace, http_server: HttpServer
+) -> None:
+    git(workspace.root, "init", "--quiet")
+    put(workspace.projects / "demo" / ".gitignore", "*.h5\n")
+    ignored = put(workspace.projects / "demo" / "big.h5", "weights")
+    offer = Offer(workspace, http_server, weights=str(ignored))
+    assert offer.plan.data == {"data": "skin", "weights": str(ignored)}
 
 
 def test_an_environment_that_is_gone_would_be_built_from_what_was_stored(

@@ -34,6 +34,8 @@ class Parameter:
     value: str
     type: str
     origin: Origin
+    in_code: str | None = None
+    """Of a path to a file of the code: where it is there."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,9 @@ def of(plan: RunPlan, origin: ImageOrigin, host: Hardware, data: tuple[Data, ...
         experiment=plan.experiment,
         command=Command(plan.declared.command, plan.command),
         parameters={
-            name: Parameter(value, types.get(name, "string"), plan.origins.get(name, "default"))
+            name: Parameter(
+                value, types.get(name, "string"), plan.origins.get(name, "default"), plan.in_code.get(name)
+            )
             for name, value in plan.parameters.items()
         },
         seed=plan.seed,

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from trainer import determinism, docker_env, inputs, projects, run_image
+from trainer import code, determinism, docker_env, inputs, projects, run_image
 from trainer.code import Commit
 from trainer.errors import BadInput
 from trainer.images import ImagePlan
@@ -34,6 +34,8 @@ class Again:
     run_id: str
     commit: Commit | None
     origins: Mapping[str, Origin]
+    in_code: Mapping[str, str] = field(default_factory=dict)
+    """By parameter, what was a file of the project: its path there."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ class RunPlan:
     """The entry point as the MLproject has it."""
     origins: Mapping[str, Origin] = field(default_factory=dict)
     """Of the parameters."""
+    in_code: Mapping[str, str] = field(default_factory=dict)
+    """By parameter, files of the code: their paths in it."""
     again: Again | None = None
     downloads: Mapping[str, str] = field(default_factory=dict)
     """Parameters of type path that name a URI: it is fetched when the run starts."""
@@ -130,6 +134,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     secret_names = tuple(name for name, value in project.environment if value is None)
     settings = workspace.settings
     deterministic = settings.deterministic if request.deterministic is None else request.deterministic
+    in_code = request.again.in_code if request.again else _in_code(project, entry_point, values)
     seed = determinism.seed_of(values, request.seed, deterministic=deterministic)
     return RunPlan(
         project=project.name,
@@ -167,10 +172,13 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         data={
             parameter.name: values[parameter.name]
             for parameter in entry_point.parameters
-            if (parameter.type == "path" or parameter.dataset) and not is_elsewhere(values[parameter.name])
+            if (parameter.type == "path" or parameter.dataset)
+            and not is_elsewhere(values[parameter.name])
+            and parameter.name not in in_code
         },
         declared=entry_point,
         origins=origins,
+        in_code=in_code,
         again=request.again,
         downloads={
             parameter.name: values[parameter.name]
@@ -200,6 +208,19 @@ def _values(
         for name in values
     }
     return values, origins
+
+
+def _in_code(project: Project, entry_point: EntryPoint, values: Mapping[str, str]) -> dict[str, str]:
+    """What travels with the code anyway, and is pinned with it. What git ignores does not."""
+    paths = {
+        parameter.name: Path(values[parameter.name])
+        for parameter in entry_point.parameters
+        if parameter.type == "path" and not is_elsewhere(values[parameter.name])
+    }
+    folder = project.folder.resolve()
+    inside = {name: path.relative_to(folder) for name, path in paths.items() if path.is_relative_to(folder)}
+    files = set(code.files(folder)) if inside else set()
+    return {name: path.as_posix() for name, path in inside.items() if path in files}
 
 
 def _places(

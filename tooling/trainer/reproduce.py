@@ -130,6 +130,7 @@ def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
             "Start a new run with it: trainer run",
         )
     git = pinned.git
+    in_code = {name: one.in_code for name, one in pinned.parameters.items() if one.in_code}
     docker_env.check_again(stored.project.volumes, stored.run.name)
     planned = plan.make(
         workspace,
@@ -137,7 +138,10 @@ def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
             project=stored.project,
             source=pinned.source,
             entry_point=pinned.entry_point,
-            parameters={name: parameter.value for name, parameter in pinned.parameters.items()},
+            parameters={
+                name: str(stored.code / parameter.in_code) if parameter.in_code else parameter.value
+                for name, parameter in pinned.parameters.items()
+            },
             experiment=pinned.experiment,
             run_name=f"{stored.run.name}-again",
             backend=pinned.backend,
@@ -151,16 +155,26 @@ def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
                 stored.run.id,
                 Commit(git.commit, git.dirty, git.branch, git.remote) if git else None,
                 {name: parameter.origin for name, parameter in pinned.parameters.items()},
+                in_code,
             ),
         ),
     )
-    if planned.command != pinned.command.run:
+    values = {name: parameter.value for name, parameter in pinned.parameters.items()}
+    command = planned.command
+    for name, path in in_code.items():  # without a container it has the folder's name
+        command = tuple(word.replace(str(stored.code / path), values[name]) for word in command)
+    if command != pinned.command.run:
         raise BadInput(
             f"The run's command cannot be made again from what it recorded: {' '.join(pinned.command.run)}",
             "It was run by another trainer, or a secret was in it. Start a new run: trainer run",
         )
     resources = pinned.resources
-    return replace(planned, shared_memory=resources.shared_memory, pids_limit=resources.pids_limit)
+    return replace(
+        planned,
+        parameters=values,
+        shared_memory=resources.shared_memory,
+        pids_limit=resources.pids_limit,
+    )
 
 
 def _recall(backend: Backend, image: RunImage, pinned: Pins) -> bool:

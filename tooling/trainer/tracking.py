@@ -341,7 +341,7 @@ TRAINING_VIEW = {"key": "mlflow.experimentKind", "value": "custom_model_developm
 
 
 def dataset_inputs(data: Iterable[Data]) -> list[dict[str, object]]:
-    """As the API's "log inputs" takes them. MLflow's limit for a digest is 36 characters."""
+    """The data sets as the API's "log inputs" takes them. MLflow's limit for a digest is 36 characters."""
     return [
         {
             "tags": [{"key": "mlflow.data.context", "value": "data"}],
@@ -354,6 +354,7 @@ def dataset_inputs(data: Iterable[Data]) -> list[dict[str, object]]:
             },
         }
         for one in data
+        if one.is_dataset
     ]
 
 

@@ -198,7 +198,9 @@ def _command(stored: Stored) -> tuple[str, ...]:
     entry_point = projects.load(stored.code).entry_point(pinned.entry_point)
     seen = {name: parameter.value for name, parameter in pinned.parameters.items()}
     for name, parameter in pinned.parameters.items():
-        if parameter.type == "path":
+        if parameter.in_code:
+            seen[name] = parameter.in_code
+        elif parameter.type == "path":
             seen[name] = f"/inputs/{name}/{PurePosixPath(parameter.value).name}"
     return projects.command_line(entry_point, seen)
 
