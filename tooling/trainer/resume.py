@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainer import backends, docker_env, given, plan, projects, reconcile, records, run_image, secrets
+from trainer import backends, docker_env, given, plan, projects, run_image, secrets, stored_run
 from trainer.datasets import recorded
 from trainer.errors import BadInput
 from trainer.launch import Earlier, Result, Screen, launch
@@ -49,14 +49,7 @@ def prepared(
     a checkpoint unless `from_scratch` is said; `ImageError` where its image is gone.
     """
     screen.step("Looking at the run")
-    reconcile.settle_one(workspace, record.run_id)
-    if records.is_live(workspace, record.run_id):
-        raise BadInput(
-            f"The run {record.name or record.run_id} has not ended.",
-            f"Follow it, or stop it first: trainer attach {record.run_id[:8]}; trainer stop …",
-        )
-    client = reconcile.client_of(workspace, record)
-    run = client.get_run(record.run_id)
+    client, run = stored_run.ended(workspace, record)
     _refuse(run)
     workspace.state.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="resume-", dir=workspace.state) as place:

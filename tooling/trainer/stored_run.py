@@ -43,18 +43,23 @@ class Stored:
         return replace(projects.load(self.code), name=self.pins.project)
 
 
-@contextmanager
-def fetched(workspace: Workspace, record: Record, step: Callable[[str], None]) -> Iterator[Stored]:
-    """Within: what was stored with the run lies in a folder. Raises `BadInput` where that is not enough."""
-    step("Looking at the run")
+def ended(workspace: Workspace, record: Record) -> tuple[Client, Run]:
+    """The run as its server has it, and the server. Raises `BadInput` where it goes on on this machine."""
     reconcile.settle_one(workspace, record.run_id)
     if records.is_live(workspace, record.run_id):
         raise BadInput(
             f"The run {record.name or record.run_id} has not ended.",
-            f"Follow it to its end first: trainer attach {record.run_id[:8]}",
+            f"Follow it, or stop it first: trainer attach {record.run_id[:8]}; trainer stop …",
         )
     client = reconcile.client_of(workspace, record)
-    run = client.get_run(record.run_id)
+    return client, client.get_run(record.run_id)
+
+
+@contextmanager
+def fetched(workspace: Workspace, record: Record, step: Callable[[str], None]) -> Iterator[Stored]:
+    """Within: what was stored with the run lies in a folder. Raises `BadInput` where that is not enough."""
+    step("Looking at the run")
+    client, run = ended(workspace, record)
     if run.status in ("RUNNING", "SCHEDULED", "DELETED"):
         raise BadInput(f"The run {run.name} is {run.status}.", "Only a run that has ended can be made again.")
     try:
