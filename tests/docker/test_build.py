@@ -46,6 +46,22 @@ def test_images_lists_what_is_there(site: Site) -> None:
     assert {row["status"] for row in others if row["name"] == "sklearn"} == {"stale"}
 
 
+def test_what_is_up_to_date_is_the_latest_again(small: Path, site: Site, client: docker.DockerClient) -> None:
+    lock = small / "trainer_images" / "test-parent" / "requirements.txt"
+    build_it = ("--workspace", str(small), "build-image", "test-parent")
+    ids = []
+    for said in ("", "".join(_locked("click")), ""):
+        lock.write_text(said)
+        done = site.trainer(*build_it)
+        assert done.code == 0, done.err
+        ids.append(build.image_id(client, "trainer/test-parent:latest"))
+    assert "up to date" in done.out
+    assert ids[0] == ids[2] != ids[1]
+    client.images.remove("trainer/test-parent:latest")
+    assert "up to date" in site.trainer(*build_it).out
+    assert build.image_id(client, "trainer/test-parent:latest") == ids[0]
+
+
 def test_a_child_image_is_built_on_its_parent(small: Path, site: Site, client: docker.DockerClient) -> None:
     done = site.trainer("--workspace", str(small), "build-image", "test-child")
     assert done.code == 0, done.err

@@ -35,6 +35,10 @@ class Image(Protocol):
         """One for each content."""
 
     @property
+    def tags(self) -> tuple[str, ...]:
+        """All that it bears."""
+
+    @property
     def base_image(self) -> str:
         """What it is built on."""
 
@@ -114,8 +118,8 @@ def ensure(
     when BuildKit is missing. `anew` builds even what is up to date, from an empty layer cache. Of several
     callers at once one builds, and the others wait and find its image.
     """
-    found = image_id(client, image.tag)
-    if found and not anew:
+    found = None if anew else _found(client, image)
+    if found:
         return found, False
     if image.parent:
         ensure(workspace, client, image.parent, report, anew=anew)
@@ -124,12 +128,29 @@ def ensure(
     if locks.held(lock):
         report(f"Waiting for another trainer that builds {image.tag}")
     with locks.exclusive(lock):
-        found = image_id(client, image.tag)
-        if found and not anew:
+        found = None if anew else _found(client, image)
+        if found:
             return found, False
         command = [*image.build_command(anew=anew), *base_labels(client, image, report)]
         run(image, command, workspace.state / f"build-{image.name}.log", report)
         return built(client, image.tag), True
+
+
+def _found(client: docker.DockerClient, image: Image) -> str | None:
+    """The engine's id of the image, which bears all its tags from now on; None when it is not there.
+
+    Its inputs may be those of an earlier day again, and another image the latest since then.
+    """
+    from docker.errors import ImageNotFound
+
+    with engine.failures():
+        try:
+            found = client.api.inspect_image(image.tag)
+        except ImageNotFound:
+            return None
+        for tag in set(image.tags) - set(found["RepoTags"]):
+            client.api.tag(found["Id"], tag.rpartition(":")[0], tag.rpartition(":")[2])
+        return str(found["Id"])
 
 
 def built(client: docker.DockerClient, tag: str) -> str:

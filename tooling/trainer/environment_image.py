@@ -52,6 +52,11 @@ class EnvironmentImage:
         return f"{PREFIX}{self.name}:{self.digest[:12]}"
 
     @property
+    def tags(self) -> tuple[str, ...]:
+        """All that it bears."""
+        return (self.tag,)
+
+    @property
     def root_base(self) -> str:
         """What it is built on."""
         return self.base_image

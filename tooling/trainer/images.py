@@ -98,6 +98,11 @@ class ImagePlan:
         """The tag that a bare `trainer/NAME` means to Docker and to MLflow."""
         return f"{PREFIX}{self.spec.name}:latest"
 
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """All that it bears when it is built."""
+        return (self.tag,) if self.is_recorded else (self.tag, self.latest)
+
     def as_recorded(self) -> ImagePlan:
         """The same image and its parents, as those of an earlier run."""
         return replace(self, is_recorded=True, parent=self.parent and self.parent.as_recorded())
@@ -140,10 +145,7 @@ class ImagePlan:
             f"--label={DIGEST_LABEL}={self.digest}",
             f"--label=trainer.requirements_digest={self.requirements_digest}",
             f"--label={BASE_LABEL}={self.base_image}",
-            *(
-                f"--tag={tag}"
-                for tag in tags or ((self.tag,) if self.is_recorded else (self.tag, self.latest))
-            ),
+            *(f"--tag={tag}" for tag in tags or self.tags),
             str(self.context or self.spec.folder.parent),
         ]
 

@@ -28,6 +28,11 @@ class ServerImage:
         """`trainer/tracking-server:0123456789ab`."""
         return f"{PREFIX}{self.name}:{self.digest[:12]}"
 
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """All that it bears."""
+        return (self.tag,)
+
     def build_command(self, *, anew: bool = False) -> list[str]:
         """The BuildKit build; `anew` without what is cached of it."""
         return [
