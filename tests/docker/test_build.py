@@ -136,6 +136,11 @@ def test_an_image_has_byte_code_and_no_tests_of_libraries(site: Site, client: do
     assert said == b"True []\n[]\n"
 
 
+def test_imports_are_not_searched_for_garbage(site: Site, client: docker.DockerClient) -> None:
+    look = "import gc, sklearn.ensemble; print(gc.get_stats()[2]['collections'], len(gc.callbacks))"
+    assert client.containers.run(_plan(site).tag, ["python", "-c", look], remove=True) == b"0 1\n"
+
+
 def _locked(*names: str) -> list[str]:
     """What the lock of the sklearn image says of these packages."""
     lock = (REPOSITORY / "trainer_images" / "sklearn" / "requirements.txt").read_text()

@@ -135,6 +135,7 @@ def test_a_workspace_without_a_shared_file_says_which(workspace: Workspace, name
         "trainkit/trainkit/__init__.py",
         "trainkit/trainkit/new.py",
         "trainkit/trainkit/py.typed",
+        "trainkit/site/trainkit.pth",
     ],
 )
 def test_the_digest_follows_every_file_of_the_image(workspace: Workspace, name: str) -> None:
@@ -326,7 +327,7 @@ def test_what_an_own_image_is_built_from_is_gathered(bare: Workspace, tmp_path: 
     sent = {path for path in (tmp_path / "context").rglob("*") if path.is_file()}
     names = {path.relative_to(tmp_path / "context").as_posix() for path in sent}
     assert {"Dockerfile", "uv.txt", "own/requirements.txt", "trainkit/pyproject.toml"} < names
-    assert "trainkit/trainkit/py.typed" in names
+    assert {"trainkit/trainkit/py.typed", "trainkit/site/trainkit.pth"} < names
     assert not any("smoke" in name or "sklearn" in name for name in names)
     put(bare.images / "own" / "requirements.txt", "mlflow==4\n")
     assert planned(bare, "own").digest != made.digest

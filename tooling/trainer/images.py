@@ -33,6 +33,7 @@ BASE_DIGEST_LABEL = "trainer.base_image_digest"
 IMAGE_FILE = "image.yaml"
 # Of a run: what its image was built from.
 ARTIFACT = "trainer/image.tar.gz"
+_OF_TRAINKIT = ("trainkit/*.py", "trainkit/py.typed", "site/*.pth")
 _EPOCH = 315532800  # when an image says that it was made: always 1980, before which an archive has no times
 _KEYS = {
     "description": str,
@@ -273,8 +274,8 @@ def _inputs(workspace: Workspace, image: ImageSpec) -> Iterator[tuple[str, Path]
         if not path.is_file():
             raise BadInput(f"{path} is missing; every image is built with it.", "Restore it.")
         yield path.relative_to(root).as_posix(), path
-    package = root / "trainkit" / "trainkit"
-    for path in sorted([*package.glob("*.py"), *package.glob("py.typed")]):
+    trainkit = root / "trainkit"
+    for path in sorted(path for kind in _OF_TRAINKIT for path in trainkit.glob(kind)):
         yield path.relative_to(root).as_posix(), path
 
 
