@@ -99,9 +99,9 @@ class Site:
         out, err = process.communicate(timeout=timeout_s)
         return Done(process.returncode, out, err)
 
-    def until_ready(self, *arguments: str) -> subprocess.Popen[str]:
+    def until_ready(self, *arguments: str, project: str = "probe") -> subprocess.Popen[str]:
         """Start `trainer run …` and return when the script has printed "ready"."""
-        process = self.start("run", "probe", *arguments)
+        process = self.start("run", project, *arguments)
         assert process.stdout
         for line in process.stdout:
             if line.strip() == "ready":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,6 +96,57 @@ def test_an_image_with_nothing_but_a_shell(
     made_again = site.trainer("reproduce", done.run_id)
     assert made_again.code == 2
     assert "had the volume $(pwd)/host data:/data" in made_again.err
+
+
+@pytest.mark.parametrize("project", ["shell"], indirect=True)
+@pytest.mark.usefixtures("project")
+def test_a_command_that_needs_a_shell(site: Site, tmp_path: Path) -> None:
+    name = """a 'b' "c"; touch hit $(touch hit) `touch hit` && $HOME"""
+    done = site.trainer("run", "shell", "--name", name)
+    assert done.code == 0, done.err
+    log = site.log(done.run_id, tmp_path)
+    words = ["--alpha", "0.5", f"--name={name}", name]
+    assert log == f"prepared {words}\nwhole\nat /trainer/home\n"
+    assert site.run(done.run_id).data.params == {"alpha": "0.5", "name": name}
+    same = site.trainer("reproduce", done.run_id)
+    assert same.code == 0, same.err
+    assert site.log(same.run_id, tmp_path) == log
+    exported = site.trainer("reproduce", done.run_id, "--export", str(tmp_path / "out"))
+    assert exported.code == 0, exported.err
+    by_hand = subprocess.run(["sh", str(tmp_path / "out" / "run.sh")], capture_output=True, text=True)
+    assert f"prepared {words}\nwhole\n" in by_hand.stdout, by_hand.stderr
+    dry = site.trainer("run", "shell", "--dry-run")
+    assert """python train.py --alpha "${parameters[0]}" "--name=${parameters[1]}" """ in dry.out
+    ended = site.trainer("run", "shell", "-e", "ends")
+    assert ended.code == 3
+    assert site.run(ended.run_id).data.tags["trainer.end"] == "exit code 3"
+
+
+@pytest.mark.parametrize("project", ["shell"], indirect=True)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("project")
+def test_a_signal_ends_all_that_a_shell_has_started(
+    site: Site, number: signal.Signals, tmp_path: Path
+) -> None:
+    process = site.until_ready("-e", "waits", project="shell")
+    done, seconds = site.stop(process, number)
+    assert (done.code, seconds < 10) == (128 + number, True)
+    run = site.runs()[0]
+    assert (run.info.status, run.data.tags["trainer.end"]) == ("KILLED", f"stopped by {number.name}")
+    assert "went on" not in site.log(run.info.run_id, tmp_path)
+
+
+@pytest.mark.parametrize("project", ["shell"], indirect=True)
+@pytest.mark.usefixtures("project")
+def test_an_image_without_bash_is_refused_where_the_command_needs_it(site: Site, bare: str) -> None:
+    before = len(site.runs())
+    done = site.trainer("run", "shell", "--image", f"{bare}:latest")
+    assert done.code == 83
+    assert done.err.endswith(
+        "Error: The image has no bash, which the run's command needs.\n"
+        "Hint:  Add it, or run in another image: --image NAME\n"
+    )
+    assert len(site.runs()) == before
 
 
 @pytest.mark.parametrize("project", ["docker_example"], indirect=True)

@@ -1,5 +1,6 @@
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import time
@@ -205,6 +206,16 @@ def test_memory_cannot_be_limited_here(start: Start) -> None:
         "Leave it out, or use the docker backend.",
     ):
         start("true", memory="8g")
+
+
+def test_a_machine_without_bash(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with fails(
+        BadInput,
+        "This machine has no bash, which the run's command needs.",
+        "Install it, or use the docker backend.",
+    ):
+        start("bash", "-c", "true && true")
 
 
 @pytest.mark.parametrize("target", ["/etc/hostname", "../../elsewhere"])

@@ -156,6 +156,19 @@ def test_the_script_tells_why_there_was_no_answer(tmp_path: Path) -> None:
     assert CANARY not in str(said)
 
 
+def test_an_image_without_bash_is_refused_where_the_command_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = Asked(Output(4, "", ""))
+    monkeypatch.setattr(container, "run", said)
+    client = cast("docker.DockerClient", None)
+    with fails(
+        ImageError,
+        "The image has no bash, which the run's command needs.",
+        "Add it, or run in another image: --image NAME",
+    ):
+        reach.from_container(client, "sha256:1", SERVER, network={}, environment={}, needs_bash=True)
+    assert "command -v bash" in str(said.calls)
+
+
 def test_an_image_in_which_no_run_could_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     with fails(
         ImageError,

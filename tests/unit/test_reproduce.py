@@ -140,6 +140,19 @@ def test_a_file_of_the_code_comes_from_the_stored_code_and_is_no_data(
     assert "python train.py skin weights.txt 3" in (tmp_path / "out" / "run.sh").read_text()
 
 
+def test_a_command_for_a_shell_is_made_again_whatever_the_files_are_called(
+    trainer: Trainer, workspace: Workspace, http_server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = MLPROJECT.replace("command: ", "command: true && ").replace("weights.txt", "it's.txt")
+    monkeypatch.setitem(globals(), "MLPROJECT", text)
+    put(workspace.projects / "demo" / "it's.txt", "heavy")
+    offer = Offer(workspace, http_server)
+    assert offer.plan.command[:2] == ("bash", "-c")
+    shown = trainer("reproduce", "@last", "--dry-run", "--json")
+    assert (shown.code, shown.err) == (0, "")
+    assert " && python train.py " in json.loads(shown.out)["command"]
+
+
 def test_what_git_ignores_in_the_projects_folder_is_data(
     workspace: Workspace, http_server: HttpServer
 ) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from trainer import code, determinism, docker_env, inputs, projects, run_image
+from trainer import code, command, determinism, docker_env, inputs, projects, run_image
 from trainer.code import Commit
 from trainer.errors import BadInput
 from trainer.images import ImagePlan
@@ -100,6 +100,11 @@ class RunPlan:
     again: Again | None = None
     downloads: Mapping[str, str] = field(default_factory=dict)
     """Parameters of type path that name a URI: it is fetched when the run starts."""
+
+    @property
+    def needs_bash(self) -> bool:
+        """Whether its command is for bash."""
+        return self.command[:2] == command.BASH
 
     def as_json(self) -> dict[str, object]:
         """The plan in JSON's types, the image by its tag and digests."""

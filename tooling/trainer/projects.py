@@ -8,9 +8,7 @@ its entry points.
 
 from __future__ import annotations
 
-import re
 import shlex
-import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import cast
 
 import yaml
 
-from trainer import docker_env
+from trainer import command, docker_env
 from trainer.errors import BadInput
 from trainer.parameters import TYPES, Parameter, check_value, is_elsewhere, nearest
 
@@ -27,9 +25,9 @@ PROJECT_FILE = "MLproject"
 _ENVIRONMENTS = ("docker_env", "python_env", "conda_env", "databricks_spark_job")
 _ENVIRONMENT_FILES = {"python_env": "python_env.yaml", "conda_env": "conda.yaml"}
 _SCRIPTS = {
-    ".py": "python {}",
-    ".sh": "bash {}",
-    ".R": "Rscript -e \"mlflow::mlflow_source('{}')\" --args",
+    ".py": lambda name: f"python {shlex.quote(name)}",
+    ".sh": lambda name: f"bash {shlex.quote(name)}",
+    ".R": lambda name: f"Rscript -e {shlex.quote(f'mlflow::mlflow_source({_in_r(name)})')} --args",
 }
 # MLflow takes any word for a type, and these are usual.
 _TYPE_NAMES = {"str": "string", "bool": "string", "boolean": "string", "integer": "int", "number": "float"}
@@ -152,12 +150,14 @@ def _environment_file(path: Path, said: Mapping[object, object]) -> dict[str, Pa
 
 def _script(folder: Path, name: str) -> EntryPoint | None:
     place = (folder / name).resolve()
-    command = _SCRIPTS.get(place.suffix)
-    if command is None or not place.is_file() or not place.is_relative_to(folder.resolve()):
+    start = _SCRIPTS.get(place.suffix)
+    if start is None or not place.is_file() or not place.is_relative_to(folder.resolve()):
         return None
-    return EntryPoint(
-        name, command.format(shlex.quote(name).replace("{", "{{").replace("}", "}}")), takes_any=True
-    )
+    return EntryPoint(name, start(name).replace("{", "{{").replace("}", "}}"), takes_any=True)
+
+
+def _in_r(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _scripts(folder: Path) -> list[str]:
@@ -173,15 +173,14 @@ def _mapping(path: Path, said: Mapping[object, object], key: str) -> Mapping[obj
 
 
 def _entry_point(path: Path, name: str, body: object) -> EntryPoint:
-    command = body.get("command") if isinstance(body, dict) else None
-    if not isinstance(body, dict) or not isinstance(command, str) or not command.strip():
+    line = body.get("command") if isinstance(body, dict) else None
+    if not isinstance(body, dict) or not isinstance(line, str) or not line.strip():
         raise BadInput(f"{path}: entry point {name} has no command.", "Add `command: python train.py …`.")
     parameters = tuple(
         _parameter(path, str(key), value) for key, value in _mapping(path, body, "parameters").items()
     )
-    entry_point = EntryPoint(name, command, parameters)
-    split_command(path, entry_point)
-    return entry_point
+    command.arguments(line, {one.name: "" for one in parameters}, f"{path}: the command of {name}")
+    return EntryPoint(name, line, parameters)
 
 
 def _parameter(path: Path, name: str, body: object) -> Parameter:
@@ -275,47 +274,12 @@ def unknown_parameter(
 
 
 def command_line(entry_point: EntryPoint, values: Mapping[str, str]) -> tuple[str, ...]:
-    """The argument vector. A value stays one argument whatever characters it has: no shell reads it."""
-    declared = {parameter.name for parameter in entry_point.parameters}
+    """The argument vector; a value stays what it is, whatever characters it has (`command.arguments`)."""
+    where = f"The command of {entry_point.name}"
+    declared = {parameter.name: values[parameter.name] for parameter in entry_point.parameters}
     extra = [(f"--{name}", value) for name, value in values.items() if name not in declared]
+    # Only scripts get others than the declared ones, and their commands are words.
     return (
-        *(word.format(**values) for word in split_command(None, entry_point)),
+        *command.arguments(entry_point.command, declared, where),
         *(word for pair in extra for word in pair),
     )
-
-
-def split_command(path: Path | None, entry_point: EntryPoint) -> list[str]:
-    """The command's words with their `{parameter}` fields unfilled.
-
-    Raises `BadInput` where the command needs a shell, or has a field that is no parameter.
-    """
-    where = f"{path}: the command of {entry_point.name}" if path else f"The command of {entry_point.name}"
-    command = entry_point.command.replace("\\\n", " ").strip()
-    try:
-        words = shlex.split(command)
-        parsed = [field for word in words for field in string.Formatter().parse(word)]
-    except ValueError as problem:
-        raise BadInput(f"{where} is not understood: {problem}.", "Balance its quotes and braces.") from None
-    # What quotes hide from a shell is no operator; only single ones hide a variable.
-    if operator := re.search(r"[<>|&;()]+|\n", re.sub(_SINGLE + "|" + _DOUBLE + "|" + _ESCAPED, "", command)):
-        raise BadInput(
-            f"{where} needs a shell for {operator.group()!r}; commands are run without one.",
-            "Put the steps into a script and run that, or write bash -c '…'.",
-        )
-    if re.search(r"[$`]", re.sub(_SINGLE + "|" + _ESCAPED, "", command)):
-        raise BadInput(
-            f"{where} needs a shell for its $ or `; commands are run without one.",
-            "Declare a parameter for the value, or write bash -c '…'.",
-        )
-    known = sorted(parameter.name for parameter in entry_point.parameters)
-    for _, name, form, conversion in parsed:
-        if name is not None and (name not in known or form or conversion):
-            field = name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
-            raise BadInput(
-                f"{where} uses {{{field}}}, which is no parameter of it.",
-                nearest(name, known, "Its parameters are") if known else "Declare it.",
-            )
-    return words
-
-
-_SINGLE, _DOUBLE, _ESCAPED = r"'[^']*'", r'"(?:\\.|[^"\\])*"', r"\\."

@@ -33,7 +33,8 @@ _ASK = (
     "for python in python python3; do command -v $python >/dev/null 2>&1"
     " && exec $python /tmp/ask_server.py /tmp/server.json; done; exit 3"
 )
-_NO_CLIENT, _NO_SHELL, _ALARM = 3, 127, 128 + 14  # exit codes
+_ASK_FOR_BASH = "command -v bash >/dev/null 2>&1 || exit 4; "
+_NO_BASH, _NO_SHELL, _ALARM = 4, 127, 128 + 14  # exit codes
 _LISTEN = "Let it listen where containers reach it (--host 0.0.0.0), and let the firewall pass them."
 _HINTS: Mapping[Cause, str] = {
     "plain": "Write its address with http://",
@@ -68,14 +69,14 @@ def from_host(client: Client) -> str:
 
 def check(
     workspace: Workspace, client: docker.DockerClient, image: str, server: Server, *,
-    network: Mapping[str, object], environment: Mapping[str, str],
+    network: Mapping[str, object], environment: Mapping[str, str], needs_bash: bool = False,
 ) -> None:  # fmt: skip
     """`from_container`, unless that went well within the last hour. Raises `TrackingError`."""
-    known = (engine.endpoint(), image, server.uri, server.username, sorted(environment.items()))
+    known = (engine.endpoint(), image, server.uri, server.username, sorted(environment.items()), needs_bash)
     proof = workspace.state / "reached" / hashlib.sha256(repr(known).encode()).hexdigest()[:32]
     if proof.exists() and 0 <= time.time() - proof.stat().st_mtime < PROOF_S:
         return
-    from_container(client, image, server, network=network, environment=environment)
+    from_container(client, image, server, network=network, environment=environment, needs_bash=needs_bash)
     proof.parent.mkdir(parents=True, exist_ok=True)
     for older in proof.parent.iterdir():
         older.unlink(missing_ok=True)
@@ -84,17 +85,17 @@ def check(
 
 def from_container(
     client: docker.DockerClient, image: str, server: Server, *,
-    network: Mapping[str, object], environment: Mapping[str, str],
+    network: Mapping[str, object], environment: Mapping[str, str], needs_bash: bool = False,
 ) -> bool:  # fmt: skip
     """Ask the server, at the address that containers have for it, from a container of the image.
 
     False if the image has nothing to ask with. Raises `TrackingError` within 10 s, `EngineError`, and
-    `ImageError` for an image in which no run can be started.
+    `ImageError` for an image in which no run can be started; with `needs_bash`, none that takes a shell.
     """
     done = container.run(
         client,
         image,
-        ["sh", "-c", _ASK],
+        ["sh", "-c", (_ASK_FOR_BASH if needs_bash else "") + _ASK],
         network=network,
         environment=environment,
         files=_files(server),
@@ -107,6 +108,11 @@ def from_container(
         raise ImageError(
             "The image has no sh, which trainer starts a run's command with.",
             "Add one (busybox is enough), or run in another image: --image NAME",
+        )
+    if done.code == _NO_BASH:
+        raise ImageError(
+            "The image has no bash, which the run's command needs.",
+            "Add it, or run in another image: --image NAME",
         )
     if done.code == _ALARM:
         said = {"kinds": ["Timeout"], "text": ""}

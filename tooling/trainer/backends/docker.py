@@ -120,7 +120,8 @@ class DockerBackend:
         """Ask the server from a container of the image, on the network that runs have."""
         seen = replace(server, uri=self.reachable_uri(server))
         reach.check(self._workspace, self.client, image_id, seen,
-                    network=network(server.network), environment=plan.environment)  # fmt: skip
+                    network=network(server.network), environment=plan.environment,
+                    needs_bash=plan.needs_bash)  # fmt: skip
 
     def recall(self, image: RunImage, image_id: str, repo_digests: Sequence[str] = ()) -> None:
         """The image by its id; its tag, if it is ours, is given back to it if it names another one now.

@@ -120,6 +120,11 @@ class LocalBackend:
                 f"--{parameter} is {inputs.without_password(uri)}: the local backend fetches nothing.",
                 "Fetch it and name the file, or use the docker backend.",
             )
+        if plan.needs_bash and shutil.which("bash") is None:
+            raise BadInput(
+                "This machine has no bash, which the run's command needs.",
+                "Install it, or use the docker backend.",
+            )
         if plan.memory:
             raise BadInput(
                 "--memory needs a container: the local backend cannot limit memory.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -107,7 +108,7 @@ def _print_plan(made: Reproduction, as_json: bool) -> None:
         "reproduces": run.id,
         "run": run.name,
         "project": pinned.project,
-        "command": " ".join(made.plan.command),
+        "command": shlex.join(made.plan.command),
         "image": made.plan.image.tag,
         "image_is_here": made.has_image,
         "data": {one.name: one.digest for one in pinned.data},

@@ -1,0 +1,3 @@
+from pathlib import Path
+
+Path("prepared.txt").write_text("prepared")
