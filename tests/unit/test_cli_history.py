@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -214,12 +215,20 @@ def test_best_names_a_run_wherever_a_run_is_named(trainer: Trainer, http_server:
     assert asked == [f"{API}/runs/get?run_id=bb2"]
 
 
-def test_a_narrow_terminal_gets_fewer_of_the_usual_columns(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_narrow_terminal_gets_fewer_of_the_usual_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     metrics = {"accuracy": 0.5, "f1": 0.5, "loss": 0.5}
     entries = [Entry(Run("aa1", "7", "hen", "FINISHED", "", metrics), "demo", "demo")]
-    for room, shown in ((None, 3), (80, 3), (50, 1), (10, 1)):
-        print_table(entries, run_columns.telling(entries), 0.0, room=room)
-        assert capsys.readouterr().out.splitlines()[0].split()[6:] == ["accuracy", "f1", "loss"][:shown]
+    usual = run_columns.telling(entries)
+    print_table(entries, usual, 0.0, least=1)
+    assert capsys.readouterr().out.split()[6:9] == ["accuracy", "f1", "loss"]  # no terminal at all
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    for room, least, shown in ((80, 1, 3), (50, 1, 1), (50, None, 3)):
+        monkeypatch.setenv("COLUMNS", str(room))
+        print_table(entries, usual, 0.0, least=least)
+        said = "".join(capsys.readouterr().out.split())
+        assert ["0.5" in said, said.count("0.5")] == [True, shown]
 
 
 def test_each_project_has_a_usual_column_before_any_has_two() -> None:

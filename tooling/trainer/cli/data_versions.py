@@ -114,7 +114,7 @@ def list_(workspace: Workspace, as_json: bool) -> None:
     else:
         rows = [(one.dataset.name, one.since, _last(one), *_sizes(one)) for one in found]
         headings = ("DATA SET", "SINCE THE VERSION", "VERSION", "CLASSES", "FILES", "BYTES")
-        screen.table(headings, rows, numbers=3)
+        screen.table(headings, rows, numbers=3, least=3)
 
 
 def _last(one: State) -> str:
@@ -166,6 +166,7 @@ def show(workspace: Workspace, name: str, as_json: bool) -> None:
             for v in history
         ],
         numbers=2,
+        least=4,
     )  # fmt: skip
     click.echo()
     click.echo(f"Since version {history[-1].number}: {found.since}")

@@ -114,4 +114,5 @@ def images(workspace: Workspace, base_image: str | None, as_json: bool) -> None:
         [(", ".join([plan.spec.name, *plan.spec.aliases]), seen.status,
           f"{seen.size_mb} MB" if seen.size_mb else "", plan.tag, plan.spec.description)
          for plan, seen in found],
+        least=4,
     )  # fmt: skip

@@ -54,4 +54,5 @@ def ps(workspace: Workspace, of_all: bool, as_json: bool) -> None:
             for one in found
         ],
         numbers=2,
+        least=5,
     )  # fmt: skip

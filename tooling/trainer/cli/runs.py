@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +17,8 @@ from trainer.errors import BadInput
 from trainer.workspace import Workspace
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from trainer.cli.run_columns import Column
     from trainer.history import Entry
 
@@ -80,39 +81,32 @@ def runs(
         click.echo("No runs.")
     else:
         by = sort.removeprefix("-")
-        room = None if chosen or not sys.stdout.isatty() else shutil.get_terminal_size().columns
-        print_table(shown, chosen or run_columns.telling(shown, by), now, room=room)
+        print_table(shown, chosen or run_columns.telling(shown, by), now, least=None if chosen else 1)
     if len(found) > len(shown):
         click.echo(f"There are more than these {limit}: --limit 0 shows all.", err=True)
 
 
-def print_table(entries: Sequence[Entry], columns: Sequence[Column], now: float, *, room: int | None) -> None:
-    """`room` is how wide the table may be: the last of `columns` are left out, down to one, if it is not."""
+def print_table(
+    entries: Sequence[Entry], columns: Sequence[Column], now: float, *, least: int | None
+) -> None:
+    """`least`: so many of `columns` are shown, however narrow the terminal is; None for all."""
     from trainer import history
 
-    rows = [
-        [
-            entry.run.status,
+    headings = ["STATUS", "RUN", "ID", "PROJECT", "AGE", "TOOK", *(column.name for column in columns)]
+    rows: list[Sequence[str | Text]] = [
+        (
+            screen.coloured(entry.run.status, figures.status_colour(entry.run.status)),
             figures.plain(entry.run.name),
             entry.run.id[:8],
             figures.plain(entry.project),
             "" if entry.run.started is None else figures.ago(now - entry.run.started),
             figures.duration(history.duration(entry.run, now)),
             *(column.text(entry) for column in columns),
-        ]
+        )
         for entry in entries
     ]
-    headings = ["STATUS", "RUN", "ID", "PROJECT", "AGE", "TOOK", *(column.name for column in columns)]
     fixed = len(headings) - len(columns)
-    widths = [max(map(len, texts)) + 2 for texts in zip(headings, *rows, strict=True)]
-    shown = len(headings)
-    while room is not None and shown > fixed + 1 and sum(widths[:shown]) - 2 > room:
-        shown -= 1
-    screen.table(
-        headings[:shown],
-        [[screen.coloured(row[0], figures.status_colour(row[0])), *row[1:shown]] for row in rows],
-        numbers=shown - fixed + 2,
-    )
+    screen.table(headings, rows, numbers=len(columns) + 2, least=None if least is None else fixed + least)
 
 
 def _fixed(entry: Entry, now: float) -> dict[str, str | float | None]:

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
     from rich.status import Status
+    from rich.table import Table
     from rich.text import Text
 
     from trainer.tracking import Run
 
 T = TypeVar("T")
 _LINE_EVERY_S = 5
+_GAP = 2  # between two columns
 
 
 class Progress:
@@ -158,28 +160,58 @@ def _escape(text: str) -> str:
     return escape(text)
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], *, numbers: int = 0) -> None:
+def table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    *,
+    numbers: int = 0,
+    least: int | None = None,
+) -> None:
     """Print a table: aligned columns with a heading, the same in a terminal and in a pipe.
 
-    The last `numbers` columns are aligned at their right.
+    The last `numbers` columns are aligned at their right. In a terminal that is too narrow columns are
+    folded; before that, those after the first `least` are left out from the end.
     """
     from rich.console import Console
+
+    rows = list(rows)
+    if sys.stdout.isatty():
+        console = Console(highlight=False)
+        shown = len(headings) if least is None else fitting(headings, rows, least, console.width)
+        console.print(_table(headings[:shown], rows, numbers - len(headings) + shown))
+        return
+    # Without a terminal nothing is folded to a guessed width, and no line ends in blanks.
+    console = Console(width=200, highlight=False, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(_table(headings, rows, numbers))
+    for line in capture.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def fitting(headings: Sequence[str], rows: Sequence[Sequence[str | Text]], least: int, room: int) -> int:
+    """How many of the columns are not wider than `room` together, `least` at least."""
+    from rich.cells import cell_len
+
+    widths = [
+        max(cell_len(cell if isinstance(cell, str) else cell.plain) for cell in column) + _GAP
+        for column in zip(headings, *rows, strict=True)
+    ]
+    shown = len(headings)
+    while shown > least and sum(widths[:shown]) - _GAP > room:
+        shown -= 1
+    return shown
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], numbers: int) -> Table:
     from rich.table import Table
 
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for left, heading in zip(range(len(headings), 0, -1), headings, strict=True):
         shown.add_column(heading, overflow="fold", justify="right" if left <= numbers else "left")
     for row in rows:
-        shown.add_row(*(_escape(cell) if isinstance(cell, str) else cell for cell in row))
-    if sys.stdout.isatty():
-        Console(highlight=False).print(shown)
-        return
-    # Without a terminal nothing is folded to a guessed width, and no line ends in blanks.
-    console = Console(width=200, highlight=False, file=io.StringIO())
-    with console.capture() as capture:
-        console.print(shown)
-    for line in capture.get().splitlines():
-        click.echo(line.rstrip())
+        cells = row[: len(headings)]
+        shown.add_row(*(_escape(cell) if isinstance(cell, str) else cell for cell in cells))
+    return shown
 
 
 def coloured(text: str, colour: str) -> Text:
