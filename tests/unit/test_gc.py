@@ -1,7 +1,11 @@
 """What goes without an engine; containers, images and the volume are in tests/docker/test_gc.py."""
 
+import contextlib
 import json
 import os
+import pty
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +66,32 @@ def test_nothing_goes_unasked(workspace: Workspace, trainer: Trainer) -> None:
         ["Error: Nothing was removed: nobody can be asked here.", "Hint:  trainer gc --yes"],
     )
     assert (workspace.state / "runs" / "torn-old").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "said", "is_gone"),
+    [
+        ("maybe\nYes\n", ["Answer y or n.", "Removed 4 of 4, 0.0 MB."], True),
+        ("n\n", ["Nothing was removed."], False),
+        ("\n", ["Nothing was removed."], False),
+    ],
+)
+def test_what_is_answered_is_done(folders: Path, typed: str, said: list[str], is_gone: bool) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trainer", "gc"], stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    os.write(ours, typed.encode())
+    shown = b""
+    with contextlib.suppress(OSError):  # which is how a terminal ends
+        while piece := os.read(ours, 1000):
+            shown += piece
+    os.close(ours)
+    assert process.wait() == 0
+    assert [line for line in said if line not in shown.decode()] == []
+    assert b"Error" not in shown
+    assert (folders / "runs" / "torn-old").exists() is not is_gone
 
 
 def test_old_logs_of_builds_go(workspace: Workspace, trainer: Trainer) -> None:

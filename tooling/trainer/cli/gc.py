@@ -56,19 +56,22 @@ def gc(workspace: Workspace, of_cache: bool, days: float, dry_run: bool, yes: bo
         _show(found)
     removed = []
     if found and not dry_run:
-        if not yes:
-            _ask()
-        removed = list(use_case.remove(workspace, found))
+        if yes or _is_wanted():
+            removed = list(use_case.remove(workspace, found))
         size = _megabytes(sum(one.size for one in removed))
-        click.echo(f"Removed {len(removed)} of {len(found)}, {size}.", err=as_json)
+        said = f"Removed {len(removed)} of {len(found)}, {size}." if removed else "Nothing was removed."
+        click.echo(said, err=as_json)
     if as_json:
         screen.as_json([{**asdict(one), "removed": one in removed} for one in found])
 
 
-def _ask() -> None:
+def _is_wanted() -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise BadInput("Nothing was removed: nobody can be asked here.", "trainer gc --yes")
-    click.confirm("Remove them?", abort=True, err=True)
+    question, answers = "Remove them? [y/N]", {"y": True, "yes": True, "n": False, "no": False, "": False}
+    while (said := click.prompt(question, "", show_default=False, err=True).strip().lower()) not in answers:
+        click.echo("Answer y or n.", err=True)
+    return answers[said]
 
 
 def _show(leftovers: Sequence[Leftover]) -> None:
