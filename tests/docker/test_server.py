@@ -53,6 +53,13 @@ def test_a_taken_port_and_a_server_of_another_workspace(fresh: Site, site: Site)
     assert fresh.trainer("server", "up", "--process").out == "http://127.0.0.1:5401\n"
 
 
+def test_its_log_has_no_complaint_that_is_not_the_users(fresh: Site) -> None:
+    fresh.trainer("server", "up", "--process")
+    log = fresh.trainer("server", "logs").out
+    assert "Creating initial MLflow database tables" in log
+    assert "Warning" not in log
+
+
 def test_a_server_that_was_killed_is_started_again(fresh: Site) -> None:
     fresh.trainer("server", "up", "--process")
     os.kill(int(str(_status(fresh)["pid"])), signal.SIGKILL)

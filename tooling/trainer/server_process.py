@@ -11,6 +11,7 @@ import ipaddress
 import os
 import socket
 import sys
+import warnings
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,8 @@ def main(store: Path, identity: str, descriptors: list[int], hosts: str, network
         MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
         MLFLOW_DISABLE_TELEMETRY="true",
     )
+    # MLflow's import of it, of which no user can do anything; said at every start.
+    warnings.filterwarnings("ignore", message=r"starlette\.middleware\.wsgi is deprecated")
     import uvicorn
     from mlflow.server import constants, handlers
 
