@@ -1,12 +1,16 @@
 import os
 import subprocess
 import sys
+import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from trainer.workspace import Workspace
 
-from unit.helpers import put
+from unit.helpers import HttpServer, Reply, put
+from unit.history_helpers import has, run
+from unit.run_helpers import API
 
 
 @pytest.fixture
@@ -56,6 +60,38 @@ def test_what_is_offered(workspace: Workspace, bin_folder: Path, words: str, off
         "trainer", bin_folder, _TRAINER_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(count)
     )
     assert said.split() == offered
+
+
+def offered(bin_folder: Path, uri: str, words: str) -> list[str]:
+    """What is offered for the last of the words where the tracking server has that address."""
+    count = str(len(words.split()) - 1)
+    variables = {"COMP_WORDS": words, "COMP_CWORD": count, "MLFLOW_TRACKING_URI": uri}
+    said = bash("trainer", bin_folder, _TRAINER_COMPLETE="bash_complete", **variables)
+    return [line.removeprefix("plain,") for line in said.split()]
+
+
+@pytest.mark.usefixtures("workspace")
+def test_metrics_and_parameters_of_the_runs_are_offered(bin_folder: Path, http_server: HttpServer) -> None:
+    metrics = {"accuracy": 0.9, "two words": 1.0, "system/cpu": 1.0}
+    has(http_server, [run("aa1", "hen", metrics=metrics, params={"alpha": "1", "kind": "tree"})])
+    of = partial(offered, bin_folder, http_server.uri)
+    assert of("trainer runs demo --sort ''") == ["start", "duration", "accuracy"]
+    assert of("trainer runs --sort=a") == ["accuracy"]
+    assert of("trainer runs --columns ''") == ["accuracy", "alpha", "kind"]
+    assert of("trainer runs demo --columns alpha,a") == ["alpha,accuracy"]
+    assert of("trainer runs --columns system") == ["system/cpu"]
+    assert of("trainer runs no-such --columns ''") == ["accuracy", "alpha", "kind"]
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_server_that_says_nothing_delays_no_completion(bin_folder: Path, http_server: HttpServer) -> None:
+    assert offered(bin_folder, "http://127.0.0.1:1", "trainer runs --columns ''") == []
+    assert offered(bin_folder, "", "trainer runs --columns ''") == []  # and none is started
+    assert not (Path.cwd() / "mlruns").exists()
+    http_server.replies[f"{API}/experiments/search"] = [Reply(delay_s=20)]
+    start = time.monotonic()
+    assert offered(bin_folder, http_server.uri, "trainer runs --sort s") == ["start"]
+    assert time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize(

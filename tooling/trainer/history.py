@@ -97,6 +97,20 @@ def connect(workspace: Workspace) -> tuple[Client, bool]:
     return Client(server_container.revive(workspace, chosen)), own
 
 
+def figure_names(workspace: Workspace, project: str | None) -> tuple[list[str], list[str]]:
+    """The metrics and the parameters that the newest runs have, for completion: no server is started."""
+    container = server_container.recorded(workspace)
+    chosen = configured(secrets.load(workspace), None, workspace.settings.tracking_uri or container)
+    if chosen is None:
+        state = server.running(workspace)
+        if state is None:
+            return [], []
+        chosen = state.server
+    runs = [entry.run for entry in search(Client(chosen), Query(project, limit=_LOOKED_AT))]
+    metrics = {name for run in runs for name in run.metrics}
+    return sorted(metrics), sorted({name for run in runs for name in run.parameters})
+
+
 def search(client: Client, query: Query) -> list[Entry]:
     """The runs that are asked for. Only as much is read as the limit needs, except to sort by duration.
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import csv
+import re
 import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
 from trainer.cli import figures, screen
 from trainer.cli.context import pass_workspace
 from trainer.cli.run import complete_project
-from trainer.errors import BadInput
-from trainer.workspace import Workspace
+from trainer.errors import BadInput, TrainerError
+from trainer.workspace import Workspace, find
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -23,6 +25,48 @@ if TYPE_CHECKING:
     from trainer.history import Entry
 
 _SHOWN = 20
+_PATIENCE_S = 1.5  # of somebody who has pressed Tab
+
+
+def _figure_names(ctx: click.Context, beginning: str) -> tuple[list[str], list[str]]:
+    """Metrics and parameters of the project that was named before; those of the machine only where meant."""
+    from trainer import deadline, history
+
+    # While the option lacks its value, click leaves the arguments before it where they were.
+    project = next((str(name) for name in (ctx.params.get("project"), *ctx.args) if name), None)
+    try:
+        found = deadline.within(_PATIENCE_S, lambda: history.figure_names(find(), project))
+    except (TrainerError, TimeoutError, OSError):
+        return [], []
+    metrics, parameters = (
+        [name for name in names if beginning.startswith("system") or not name.startswith("system/")]
+        for names in found
+    )
+    return metrics, parameters
+
+
+def complete_sort(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The metrics of the newest runs, and what every run has."""
+    metrics, _parameters = _figure_names(ctx, incomplete)
+    return _items(["start", "duration", *metrics], "", incomplete)
+
+
+def complete_columns(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The metrics and parameters of the newest runs, after what stands before the last comma."""
+    before, comma, last = incomplete.rpartition(",")
+    metrics, parameters = _figure_names(ctx, last)
+    chosen = before.split(",")
+    names = [name for name in dict.fromkeys([*metrics, *parameters]) if name not in chosen]
+    return _items(names, before + comma, last)
+
+
+def _items(names: Sequence[str], before: str, beginning: str) -> list[CompletionItem]:
+    """Names that no shell would have to quote."""
+    return [
+        CompletionItem(before + name)
+        for name in names
+        if name.startswith(beginning) and re.fullmatch(r"[\w./@%+-]+", name)
+    ]
 
 
 @click.command(
@@ -33,14 +77,18 @@ _SHOWN = 20
 @click.argument("project", required=False, shell_complete=complete_project)
 @click.option("--filter", "condition", default="", metavar="EXPR", help="A condition of MLflow's search.")
 @click.option(
-    "--sort", default="-start", show_default=True, metavar="METRIC",
+    "--sort", default="-start", show_default=True, metavar="METRIC", shell_complete=complete_sort,
     help="A metric, `start` or `duration`; -METRIC puts the highest first.",
 )  # fmt: skip
 @click.option(
     "--limit", type=click.IntRange(min=0), default=_SHOWN, show_default=True, help="How many; 0 for all."
 )
 @click.option(
-    "--columns", default="", metavar="A,B", help="Metrics, parameters or tags to show, in place of the usual."
+    "--columns",
+    default="",
+    metavar="A,B",
+    shell_complete=complete_columns,
+    help="Metrics, parameters or tags to show, in place of the usual.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, with everything of each run.")
 @click.option(
