@@ -222,12 +222,3 @@ def test_no_command_is_cut_short_where_its_group_lists_it() -> None:
         if "..." in command.get_short_help_str(60)
     ]
     assert cut == []
-
-
-def test_every_command_shows_an_example() -> None:
-    lacking = [
-        path
-        for path, command in commands(command_line.cli, "trainer")
-        if not isinstance(command, click.Group) and "trainer" not in (command.epilog or "")
-    ]
-    assert lacking == []
