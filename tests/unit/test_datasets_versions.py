@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from trainer import given, plan, projects
+from trainer import data_names, given, plan, projects
 from trainer.datasets import changes, contents, index, manifest, recorded, versions
 from trainer.datasets.changes import Changes
 from trainer.datasets.contents import Contents, File
@@ -117,7 +117,7 @@ def test_a_snapshot_of_what_did_not_change_changes_nothing(workspace: Workspace,
     assert (again.is_new, again.version) == (False, made.version)
     assert (made.path.read_bytes(), made.path.stat().st_ino) == written
     assert tree(skins) == before
-    assert plan.datasets(workspace) == ["skins"]  # the manifest is none
+    assert data_names.datasets(workspace) == ["skins"]  # the manifest is none
 
 
 def test_verify_names_the_file_that_was_altered(workspace: Workspace, skins: Path) -> None:

@@ -9,19 +9,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from trainer import code, command, determinism, docker_env, inputs, projects, run_image
+from trainer import code, command, data_names, determinism, docker_env, places, projects, run_image
 from trainer.code import Commit
 from trainer.errors import BadInput
 from trainer.images import ImagePlan
 from trainer.mounts import Mount
-from trainer.parameters import Parameter, is_elsewhere, nearest
+from trainer.parameters import is_elsewhere
 from trainer.projects import EntryPoint, Project
 from trainer.run_image import RunImage
 from trainer.workspace import SIZE, Workspace
-
-# data/NAME.manifest.json, which `trainer data snapshot` writes, is no data set.
-MANIFEST = ".manifest.json"
-
 
 Origin: TypeAlias = Literal["command line", "settings", "default"]
 """Where a parameter's value comes from."""
@@ -130,12 +126,14 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     values, origins = _values(workspace, project, entry_point, request)
     for parameter in entry_point.parameters:
         if parameter.dataset:
-            _check_dataset(workspace, parameter, values[parameter.name])
+            data_names.check(workspace, parameter, values[parameter.name])
     image = request.recorded_image or run_image.choose(workspace, project, request.image, request.base_image)
     wants_gpus = isinstance(image, ImagePlan) and image.spec.gpu
     gpus = _gpus(("all" if wants_gpus else "none") if request.gpus is None else request.gpus)
     volumes = docker_env.mounts(project.name, project.folder, project.volumes)
-    mounts, seen, places = _places(workspace, request.backend, entry_point, values, volumes, image.has_cache)
+    # The cache of an image that is not ours would be a folder of root's.
+    cache = Mount(cache_volume(), "/cache", read_only=False, kind="volume") if image.has_cache else None
+    mounts, seen, folders = places.of(workspace, request.backend, entry_point, values, volumes, cache)
     secret_names = tuple(name for name, value in project.environment if value is None)
     settings = workspace.settings
     deterministic = settings.deterministic if request.deterministic is None else request.deterministic
@@ -155,7 +153,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         environment={
             **determinism.environment(seed, deterministic=deterministic),
             **{name: value for name, value in project.environment if value is not None},
-            **places,
+            **folders,
             # A script that was given GPUs and finds none has to say so.
             "TRAINER_GPUS": gpus,
             # Inside a run there is no git, and MLflow would complain about that at every start.
@@ -226,102 +224,6 @@ def _in_code(project: Project, entry_point: EntryPoint, values: Mapping[str, str
     inside = {name: path.relative_to(folder) for name, path in paths.items() if path.is_relative_to(folder)}
     files = set(code.files(folder)) if inside else set()
     return {name: path.as_posix() for name, path in inside.items() if path in files}
-
-
-def _places(
-    workspace: Workspace,
-    backend: str,
-    entry_point: EntryPoint,
-    values: Mapping[str, str],
-    volumes: tuple[Mount, ...],
-    has_cache: bool,
-) -> tuple[tuple[Mount, ...], dict[str, str], dict[str, str]]:
-    """Mounts, parameter values as the run sees them, and the variables that name its folders."""
-    if backend == "local":
-        if volumes:
-            raise BadInput(
-                "docker_env.volumes need a container: the local backend mounts nothing.",
-                "Use the docker backend, or take them out of the MLproject.",
-            )
-        return (), dict(values), _folders(str(workspace.data), str(workspace.state / "cache"))
-    # The cache of an image that is not ours would be a folder of root's.
-    mounts = [Mount(cache_volume(), "/cache", read_only=False, kind="volume")] if has_cache else []
-    own_data = [
-        volume for volume in volumes if volume.target == "/data" or volume.target.startswith("/data/")
-    ]
-    if workspace.data.is_dir() and not own_data:
-        mounts.append(Mount(str(workspace.data), "/data"))
-    seen = dict(values)
-    for parameter in entry_point.parameters:
-        if parameter.dataset:
-            if own_data:
-                raise BadInput(
-                    f"The volume at {own_data[0].target} hides the data set of {parameter.option}.",
-                    "Mount it elsewhere, or give its place in a parameter of type string.",
-                )
-            mounts += _linked_data(workspace.data / values[parameter.name])
-        if parameter.type != "path":
-            continue
-        if is_elsewhere(values[parameter.name]):
-            seen[parameter.name] = f"/inputs/{parameter.name}/{inputs.name(values[parameter.name])}"
-        else:
-            source = Path(values[parameter.name])
-            seen[parameter.name] = f"/inputs/{parameter.name}/{source.name}"
-            mounts.append(Mount(str(source), seen[parameter.name]))
-    return (*mounts, *volumes), seen, _folders("/data", "/cache" if has_cache else None)
-
-
-def _folders(data: str, cache: str | None) -> dict[str, str]:
-    where = {"TRAINER_DATA_DIR": data}
-    return where | {"TRAINER_CACHE_DIR": cache, "MPLCONFIGDIR": f"{cache}/matplotlib"} if cache else where
-
-
-def _check_dataset(workspace: Workspace, parameter: Parameter, value: str) -> None:
-    """Raises `BadInput` for a name that data/ does not have."""
-    if "://" in value:
-        return
-    found = datasets(workspace)
-    if not value or Path(value).is_absolute() or ".." in Path(value).parts:
-        raise BadInput(
-            f"{parameter.option} is {value!r}, which is no name of a data set.",
-            f"Name a file or folder in {workspace.data}.",
-        )
-    if not (workspace.data / value).exists():
-        raise BadInput(
-            f"{parameter.option} names {value}, which is not in {workspace.data}.",
-            nearest(value, found, "There are")
-            if found
-            else f"Make one to try with: trainer data sample {value}",
-        )
-    try:
-        place = workspace.data / value
-        is_empty = place.is_dir() and next(os.scandir(place), None) is None
-        if place.is_file():
-            place.open("rb").close()
-    except OSError as problem:
-        raise BadInput(
-            f"{parameter.option} names {place}, which cannot be read: {problem.strerror}.",
-            "Let the user that runs trainer read it: chmod -R u+rX",
-        ) from None
-    if is_empty:
-        raise BadInput(f"{parameter.option} names {place}, which is empty.", "Put the data set there.")
-
-
-def datasets(workspace: Workspace) -> list[str]:
-    """The names in data/ that a data set may have, sorted."""
-    if not workspace.data.is_dir():
-        return []
-    ours = ("README.md",)
-    names = (place.name for place in workspace.data.iterdir() if place.name not in ours)
-    return sorted(name for name in names if name[0] != "." and not name.endswith(MANIFEST))
-
-
-def _linked_data(place: Path) -> list[Mount]:
-    """What a link in data/ leads to has to be where the link, seen from inside, leads."""
-    if not place.is_symlink():
-        return []
-    inside = os.path.normpath(Path("/data") / place.readlink())
-    return [] if Path(inside).is_relative_to("/data") else [Mount(str(place.resolve()), inside)]
 
 
 def _gpus(asked: str) -> str:

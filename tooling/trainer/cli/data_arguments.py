@@ -11,10 +11,10 @@ from click.shell_completion import CompletionItem
 
 from trainer import projects, sources
 from trainer.cli import screen
+from trainer.data_names import datasets
 from trainer.datasets import place
 from trainer.datasets.names import tidy
 from trainer.errors import TrainerError
-from trainer.plan import datasets
 from trainer.workspace import find
 
 link_option = click.option(

@@ -7,7 +7,7 @@ import contextlib
 import click
 from click.shell_completion import CompletionItem
 
-from trainer import determinism, plan, projects, sources
+from trainer import data_names, determinism, projects, sources
 from trainer.errors import BadInput, TrainerError
 from trainer.parameters import Parameter
 from trainer.projects import EntryPoint, Project
@@ -151,6 +151,6 @@ class _Value(click.ParamType[str]):
             return [CompletionItem(incomplete, type="file")]
         if self._parameter.dataset:
             with contextlib.suppress(TrainerError):
-                names = plan.datasets(find())
+                names = data_names.datasets(find())
                 return [CompletionItem(name) for name in names if name.startswith(incomplete)]
         return [CompletionItem(choice) for choice in self._parameter.choices if choice.startswith(incomplete)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from trainer.data_names import datasets
 from trainer.errors import BadInput, TrainerError
 from trainer.parameters import nearest
-from trainer.plan import datasets
 from trainer.workspace import Workspace, find
 
 

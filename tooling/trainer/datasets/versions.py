@@ -9,7 +9,7 @@ from pathlib import Path
 from trainkit import image_folder
 from trainkit.errors import InputError
 
-from trainer import locks, plan
+from trainer import data_names, locks
 from trainer.datasets import Report, changes, contents, index, listing, manifest, recorded, silent
 from trainer.datasets.changes import Changes
 from trainer.datasets.contents import Contents, Files
@@ -92,11 +92,11 @@ class Difference:
 
 def names(workspace: Workspace) -> list[str]:
     """The data sets in data/, and those of which a manifest is there alone; sorted."""
-    found = set(plan.datasets(workspace))
+    found = set(data_names.datasets(workspace))
     if workspace.data.is_dir():
         found |= {
-            path.name.removesuffix(plan.MANIFEST)
-            for path in workspace.data.glob(f"*{plan.MANIFEST}")
+            path.name.removesuffix(data_names.MANIFEST)
+            for path in workspace.data.glob(f"*{data_names.MANIFEST}")
             if not path.name.startswith(".")
         }
     return sorted(found)
@@ -115,7 +115,7 @@ def named(workspace: Workspace, name: str) -> Dataset:
             if known
             else f"Make one to try with: trainer data sample {name}",
         )
-    path = workspace.data / f"{name}{plan.MANIFEST}"
+    path = workspace.data / f"{name}{data_names.MANIFEST}"
     return Dataset(name, workspace.data / name, path, manifest.read(path, name))
 
 

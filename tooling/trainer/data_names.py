@@ -1,0 +1,53 @@
+"""What is in data/ by name, and the check that a parameter names something of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from trainer.errors import BadInput
+from trainer.parameters import Parameter, nearest
+from trainer.workspace import Workspace
+
+# data/NAME.manifest.json, which `trainer data snapshot` writes, is no data set.
+MANIFEST = ".manifest.json"
+
+
+def check(workspace: Workspace, parameter: Parameter, value: str) -> None:
+    """Raises `BadInput` for a name that data/ does not have."""
+    if "://" in value:
+        return
+    found = datasets(workspace)
+    if not value or Path(value).is_absolute() or ".." in Path(value).parts:
+        raise BadInput(
+            f"{parameter.option} is {value!r}, which is no name of a data set.",
+            f"Name a file or folder in {workspace.data}.",
+        )
+    if not (workspace.data / value).exists():
+        raise BadInput(
+            f"{parameter.option} names {value}, which is not in {workspace.data}.",
+            nearest(value, found, "There are")
+            if found
+            else f"Make one to try with: trainer data sample {value}",
+        )
+    try:
+        place = workspace.data / value
+        is_empty = place.is_dir() and next(os.scandir(place), None) is None
+        if place.is_file():
+            place.open("rb").close()
+    except OSError as problem:
+        raise BadInput(
+            f"{parameter.option} names {place}, which cannot be read: {problem.strerror}.",
+            "Let the user that runs trainer read it: chmod -R u+rX",
+        ) from None
+    if is_empty:
+        raise BadInput(f"{parameter.option} names {place}, which is empty.", "Put the data set there.")
+
+
+def datasets(workspace: Workspace) -> list[str]:
+    """The names in data/ that a data set may have, sorted."""
+    if not workspace.data.is_dir():
+        return []
+    ours = ("README.md",)
+    names = (place.name for place in workspace.data.iterdir() if place.name not in ours)
+    return sorted(name for name in names if name[0] != "." and not name.endswith(MANIFEST))
