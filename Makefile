@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock"
-BENCHMARKS := launch independence cli
+BENCHMARKS := launch independence cli log_calls data_digest images image_start training
 SCRIPTS := tooling/docker_engine.sh tooling/trainer/backends/start.sh \
 	tooling/trainer/deploy/templates/dokku.sh .ci/run
 
@@ -18,7 +18,8 @@ SCRIPTS := tooling/docker_engine.sh tooling/trainer/backends/start.sh \
 help:
 	@echo "make run       set everything up and run the sklearn project, tracked"
 	@echo "make test      run the tests; those with containers need a Docker engine"
-	@echo "make bench     measure, in turns with what else could be used; write docs/benchmarks.json and .md"
+	@echo "make bench     measure, in turns with what else could be used; write docs/benchmarks.json and .md:"
+	@echo "               half an hour, with a Docker engine, the package registry and 10 GB of disk"
 	@echo "make lint      check code, types, layers, shell scripts and the Dockerfile"
 	@echo "make lock      compile the requirements locks anew"
 	@echo "make schema    write the schema of trainer/run.json to docs/"

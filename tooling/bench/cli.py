@@ -27,7 +27,7 @@ RUNS = 5
 
 
 @click.command(help=__doc__)
-@options
+@options()
 @click.option("--port", default=5652, show_default=True, help="Of the tracking server.")
 def main(rounds: int, port: int, *, as_json: bool, record: bool) -> None:
     """Print the table or JSON; exit with 1 if the command line costs more than is promised."""

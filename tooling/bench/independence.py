@@ -31,7 +31,7 @@ DATASET = "many"
 
 
 @click.command(help=__doc__)
-@options
+@options()
 @click.option("--port", default=5651, show_default=True, help="Of the tracking server.")
 @click.option("--way", "chosen", multiple=True, type=click.Choice(list(WAYS)), help="Only these, and empty.")
 def main(rounds: int, port: int, chosen: tuple[str, ...], *, as_json: bool, record: bool) -> None:

@@ -21,7 +21,7 @@ WAYS = {
 
 
 @click.command(help=__doc__)
-@options
+@options()
 @click.option("--port", default=5650, show_default=True, help="Of the tracking server.")
 @click.option("--command", default="true", show_default=True, help="What the project runs.")
 def main(rounds: int, port: int, command: str, *, as_json: bool, record: bool) -> None:

@@ -1,18 +1,17 @@
 """What one `mlflow.log_metric` costs a training: over the spool, and over plain HTTP.
 
-    .venv/bin/python tooling/bench/log_calls.py
+    python tooling/bench/log_calls.py [--json] [--record]
 
-It starts a tracking server (SQLite) on the loopback and takes some minutes. The ways take turns in every
-round, so that other work on the machine meets all of them. `relay` is an HTTP server that does nothing but
-append the request to a file: the least that a journal on the other side of a connection can cost. Then a
-training of some seconds runs with a healthy server, and with one that is killed soon and never comes back. It
-exits with 1 when a call over the spool costs more than a third of one over HTTP, or when the training of the
-outage takes more than 1.05 times as long.
+It starts a tracking server (SQLite) on the loopback. `relay` is an HTTP server that does nothing but append
+the request to a file: the least that a journal on the other side of a connection can cost. Then a training of
+some seconds runs with a healthy server, and with one that is killed soon and never comes back. It takes some
+minutes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -21,14 +20,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import click
-from bench.ratios import Figures, Goal, finish, median, options
+from bench.ratios import Figures, Goal, finish, median, options, take_turns
 
-PORT, RELAY_PORT = 5640, 5641
-SERVER, RELAY = f"http://127.0.0.1:{PORT}", f"http://127.0.0.1:{RELAY_PORT}"
 WAYS = {
     "http": "plain MLflow over HTTP",
     "async": "the same, asynchronous",
@@ -39,91 +37,108 @@ STEP_S = 0.1
 
 
 @click.command(help=__doc__)
-@options
+@options()
+@click.option("--port", default=5640, show_default=True, help="Of the server; the relay has the next.")
 @click.option("--calls", default=200, show_default=True, help="Calls a round and way.")
-@click.option("--outages", default=3, show_default=True, help="Trainings with, and without, a server.")
+@click.option(
+    "--outages",
+    default=5,
+    show_default=True,
+    help="Trainings of either kind.",
+)
 @click.option("--seconds", default=20, show_default=True, help="Length of such a training.")
 @click.option("--train", hidden=True, type=int)
 def main(
-    rounds: int, calls: int, outages: int, seconds: int, train: int | None, *, as_json: bool, record: bool
+    rounds: int,
+    port: int,
+    calls: int,
+    outages: int,
+    seconds: int,
+    train: int | None,
+    *,
+    as_json: bool,
+    record: bool,
 ) -> None:
     """Print the table or JSON; exit with 1 where the figures are not what is promised."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     if train:
-        _train(train)
+        _train(_at(port), train)
         return
     with tempfile.TemporaryDirectory() as place:
-        with _serving(Path(place)), _relaying(Path(place)):
-            taken = _costs(Path(place), rounds, calls)
-        times = _outages(Path(place), outages, seconds)
+        with _serving(Path(place), port), _relaying(Path(place), port + 1):
+            taken = _costs(Path(place), port, rounds, calls)
+        trainings = {
+            "healthy": lambda: _training(Path(place), port, seconds, killed=False),
+            "killed": lambda: _training(Path(place), port, seconds, killed=True),
+        }
+        times = {kind: median(took) for kind, took in take_turns(trainings, outages, warm=0).items()}
     cost = {way: median(figures) for way, figures in taken.items()}
     goals = [
         Goal("a call over the spool / over HTTP", cost["spool"] / cost["http"], most=1 / 3),
         Goal("a call over the spool / over HTTP, asynchronous", cost["spool"] / cost["async"]),
         Goal(
-            "a training whose server is killed / with a server", times["killed"] / times["healthy"], most=1.05
+            f"a training of {seconds} s whose server is killed / with a server",
+            times["killed"] / times["healthy"],
+            most=1.05,
         ),
     ]
     figures = Figures("log_calls", WAYS, taken, goals, unit="ms a call")
     finish(figures, as_json=as_json, record=record)
 
 
-def _costs(place: Path, rounds: int, calls: int) -> dict[str, list[float]]:
+def _at(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def _costs(place: Path, port: int, rounds: int, calls: int) -> dict[str, list[float]]:
     """A call's mean milliseconds in each round, by way."""
     from mlflow import MlflowClient
 
-    plain, clients = MlflowClient(SERVER), {}
-    run = plain.create_run("0")
+    server, relay = _at(port), _at(port + 1)
+    run = MlflowClient(server).create_run("0")
     _register()
     _spool(place / "spool", run.to_dictionary())
-    for way, uri in {"http": SERVER, "async": SERVER, "relay": RELAY, "spool": f"spool+{SERVER}"}.items():
-        clients[way] = MlflowClient(uri)
-    found: dict[str, list[float]] = {way: [] for way in WAYS}
-    for number in range(rounds + 1):
-        for way, client in clients.items():
-            start = time.perf_counter()
-            waiting = [
-                client.log_metric(run.info.run_id, f"{way}", step / 7, step=number * calls + step,
-                                  synchronous=way != "async")
-                for step in range(calls)
-            ]  # fmt: skip
-            taken = (time.perf_counter() - start) / calls * 1000
-            for operation in filter(None, waiting):
-                operation.wait()
-            if number:  # the first round warms up
-                found[way].append(taken)
-    return found
+    steps = itertools.count()
+
+    def cost(way: str, client: MlflowClient) -> float:
+        start = time.perf_counter()
+        waiting = [
+            client.log_metric(run.info.run_id, way, step / 7, step=step, synchronous=way != "async")
+            for step in itertools.islice(steps, calls)
+        ]
+        took = (time.perf_counter() - start) / calls * 1000
+        for operation in filter(None, waiting):
+            operation.wait()
+        return took
+
+    places = {"http": server, "async": server, "relay": relay, "spool": f"spool+{server}"}
+    return take_turns({way: partial(cost, way, MlflowClient(uri)) for way, uri in places.items()}, rounds)
 
 
-def _outages(place: Path, outages: int, seconds: int) -> dict[str, float]:
-    """The median seconds of a training with a server, and with one that is killed."""
-    found: dict[str, list[float]] = {"healthy": [], "killed": []}
-    for _ in range(outages):
-        for kind, times in found.items():
-            with _serving(place) as server:
-                training = subprocess.Popen(
-                    [sys.executable, __file__, "--train", str(seconds)],
-                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                )  # fmt: skip
-                if training.stdout is None or training.stdout.readline() != "begun\n":
-                    raise RuntimeError("the training did not begin")
-                time.sleep(1)
-                if kind == "killed":
-                    os.killpg(server.pid, signal.SIGKILL)
-                times.append(float(training.communicate()[0].split()[-1]))
-    return {kind: median(times) for kind, times in found.items()}
+def _training(place: Path, port: int, seconds: int, *, killed: bool) -> float:
+    """The seconds of a training, whose server is killed soon after it has begun."""
+    with _serving(place, port) as server:
+        training = subprocess.Popen(
+            [sys.executable, __file__, "--port", str(port), "--train", str(seconds)],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        if training.stdout is None or training.stdout.readline() != "begun\n":
+            raise RuntimeError("the training did not begin")
+        time.sleep(1)
+        if killed:
+            os.killpg(server.pid, signal.SIGKILL)
+        return float(training.communicate()[0].split()[-1])
 
 
-def _train(seconds: int) -> None:
+def _train(server: str, seconds: int) -> None:
     """Steps of a fixed length that log a metric each, then a file; prints the seconds."""
     import mlflow
 
-    plain = mlflow.MlflowClient(SERVER)
-    run = plain.create_run("0")
+    run = mlflow.MlflowClient(server).create_run("0")
     _register()
     with tempfile.TemporaryDirectory() as place:
         _spool(Path(place), run.to_dictionary())
-        mlflow.set_tracking_uri(f"spool+{SERVER}")
+        mlflow.set_tracking_uri(f"spool+{server}")
         start = time.perf_counter()
         with mlflow.start_run(run.info.run_id):
             click.echo("begun")
@@ -153,12 +168,12 @@ def _spool(folder: Path, run: dict[str, dict[str, object]]) -> None:
 
 
 @contextlib.contextmanager
-def _serving(place: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _serving(place: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Within: MLflow's server answers."""
     import requests
 
     server = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(PORT),
+        [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
          "--workers", "1", "--backend-store-uri", f"sqlite:///{place}/mlflow.db",
          "--artifacts-destination", str(place)],
         env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}, start_new_session=True,
@@ -167,7 +182,7 @@ def _serving(place: Path) -> Iterator[subprocess.Popen[bytes]]:
     try:
         while True:
             with contextlib.suppress(requests.ConnectionError):
-                if requests.get(f"{SERVER}/health", timeout=5).ok:
+                if requests.get(f"{_at(port)}/health", timeout=5).ok:
                     break
             time.sleep(0.2)
         yield server
@@ -178,7 +193,7 @@ def _serving(place: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextlib.contextmanager
-def _relaying(place: Path) -> Iterator[None]:
+def _relaying(place: Path, port: int) -> Iterator[None]:
     """Within: a server appends what it is sent to a file and answers at once."""
     journal = (place / "relay").open("ab", buffering=0)
 
@@ -197,7 +212,7 @@ def _relaying(place: Path) -> Iterator[None]:
         def log_message(self, *_: object) -> None:
             pass
 
-    relay = ThreadingHTTPServer(("127.0.0.1", RELAY_PORT), Handler)
+    relay = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     relay.daemon_threads = True
     threading.Thread(target=relay.serve_forever, daemon=True).start()
     try:

@@ -1,4 +1,4 @@
-"""The image that one writes in a minute, for comparison: `pip install -r requirements.txt`."""
+"""The repository's images, and the one that one writes in a minute: `pip install -r requirements.txt`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.ratios import process
+from bench.ratios import REPOSITORY, process
+from bench.workspaces import BIN, environment
 from trainer import images, workspace
 from trainer.images import ImagePlan
 
@@ -28,6 +29,11 @@ def plan_of(name: str) -> ImagePlan:
     """What building the repository's image `name` comes to."""
     here = workspace.find(Path(__file__).parent)
     return images.plan(here, images.spec(here, name))
+
+
+def build_image(name: str) -> float:
+    """Seconds of `trainer build-image NAME` in the repository; afterwards the image is there."""
+    return process([BIN / "trainer", "build-image", name], cwd=REPOSITORY, environment=environment())
 
 
 def build(plan: ImagePlan, *, anew: bool = True) -> float:

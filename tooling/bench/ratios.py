@@ -47,7 +47,7 @@ class Goal:
     def limit(self) -> str:
         """The limit in words."""
         said = [("at most", self.most), ("at least", self.least)]
-        return ", ".join(f"{word} {value:g}" for word, value in said if value is not None)
+        return ", ".join(f"{word} {value:.3g}" for word, value in said if value is not None)
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,13 @@ def process(
     command: Sequence[str | Path], *, cwd: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> float:
     """Wall seconds of a process, from its start to its end. One that fails ends the benchmark."""
+    return process_and_log(command, cwd=cwd, environment=environment)[0]
+
+
+def process_and_log(
+    command: Sequence[str | Path], *, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> tuple[float, str]:
+    """The same, and what the process said on stderr."""
     start = time.perf_counter()
     done = subprocess.run(
         [str(word) for word in command], cwd=cwd, env={**os.environ, **(environment or {})},
@@ -115,7 +122,7 @@ def process(
     took = time.perf_counter() - start
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return took
+    return took, done.stderr
 
 
 def machine() -> dict[str, str]:
@@ -149,17 +156,23 @@ def _output(command: list[str]) -> str:
         return ""
 
 
-def options(command: C) -> C:
-    """Decorator: the options that every benchmark has; `finish` takes the last two."""
-    for option in (
-        click.option(
-            "--record", is_flag=True, help="Write the figures to docs/benchmarks.json and docs/benchmarks.md."
-        ),
-        click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON."),
-        click.option("--rounds", default=7, show_default=True, type=click.IntRange(1)),
-    ):
-        command = option(command)
-    return command
+def options(rounds: int = 7) -> Callable[[C], C]:
+    """Decorator: the options that every benchmark has; `finish` takes `--json` and `--record`."""
+
+    def decorated(command: C) -> C:
+        for option in (
+            click.option(
+                "--record",
+                is_flag=True,
+                help="Write the figures to docs/benchmarks.json and docs/benchmarks.md.",
+            ),
+            click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON."),
+            click.option("--rounds", default=rounds, show_default=True, type=click.IntRange(1)),
+        ):
+            command = option(command)
+        return command
+
+    return decorated
 
 
 def finish(figures: Figures, *, as_json: bool, record: bool) -> None:
