@@ -123,6 +123,17 @@ def test_what_a_lock_says_of_all_packages_is_meant_for_the_big_ones_too(small: P
     assert "wcwidth" in (small / ".trainer" / "build-test-parent.log").read_text()
 
 
+def test_a_lock_that_lacks_a_package_is_named(small: Path, site: Site) -> None:
+    (entry,) = _locked("python-dateutil")
+    (small / "trainer_images" / "test-parent" / "requirements.txt").write_text(entry)
+    done = site.trainer("--workspace", str(small), "build-image", "test-parent")
+    assert done.code == 83
+    assert (
+        "The package `python-dateutil` requires `tzdata`"
+        in (small / ".trainer" / "build-test-parent.log").read_text()
+    )
+
+
 def test_an_image_has_byte_code_and_no_tests_of_libraries(site: Site, client: docker.DockerClient) -> None:
     look = (
         "import pathlib, sklearn\n"
