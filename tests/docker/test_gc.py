@@ -10,8 +10,11 @@ import sys
 from pathlib import Path
 
 import docker
+import pytest
 from docker.errors import NotFound
+from trainer import gc as use_case
 from trainer import server, server_image, workspace
+from trainer.backends import docker_code
 from trainer.images import DIGEST_LABEL
 
 
@@ -57,6 +60,30 @@ def test_images_of_earlier_inputs_go_but_not_todays_nor_one_that_a_container_has
     assert gc_of_runs(small, "--yes") == [f"image {before}"]
     assert before not in [tag for image in client.images.list() for tag in image.tags]
     assert gc_of_runs(small, "--yes") == []
+
+
+def test_what_a_killed_launch_left_of_keeping_code_goes_when_it_is_old(
+    small: Path, client: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(small, "test-parent")
+    place = workspace.find(small)
+    labels = {
+        docker_code.DIGEST_LABEL: "1234",
+        docker_code.KEY_LABEL: "large",
+        docker_code.WORKSPACE_LABEL: server.identity(place),
+    }
+    made = client.containers.create("trainer/test-parent:latest", ["true"], labels=labels)
+
+    def found() -> list[str]:
+        leftovers, _ = use_case.find(place, of_cache=False, days=30)
+        return [leftover.name for leftover in leftovers if leftover.kind == "container"]
+
+    try:
+        assert found() == []  # a launch may be at it
+        monkeypatch.setattr(use_case, "_HALF_MADE_S", 0)
+        assert found() == [made.name]
+    finally:
+        made.remove()
 
 
 def test_of_the_servers_images_goes_what_is_neither_todays_nor_that_of_a_container(

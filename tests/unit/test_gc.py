@@ -101,6 +101,13 @@ def test_old_logs_of_builds_go(workspace: Workspace, trainer: Trainer) -> None:
     assert gone(trainer, "--dry-run", "--older-than", "50") == []
 
 
+def test_packed_code_that_was_not_launched_for_long_goes(workspace: Workspace, trainer: Trainer) -> None:
+    old(put(workspace.state / "code" / "a" / "kept.json").parent, 40)
+    put(workspace.state / "code" / "b" / "kept.json")
+    assert gone(trainer, "--yes") == ["a"]
+    assert [path.name for path in (workspace.state / "code").iterdir()] == ["b"]
+
+
 def test_of_the_cache_goes_what_was_not_used_for_long_and_only_if_asked(
     workspace: Workspace, trainer: Trainer
 ) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import stat
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -35,9 +36,12 @@ def files(folder: Path) -> list[Path]:
     """The project's files, relative to `folder`: tracked and untracked ones, ignored ones left out."""
     listed = capture(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=folder)
     # Nothing listed: the repository around it ignores the whole folder.
-    found = (Path(name) for name in listed.split("\0") if name) if listed else _walk(folder)
+    found = (name for name in listed.split("\0") if name) if listed else _walk(folder)
     # A tracked file that was deleted is still listed; a submodule is listed as a folder.
-    return sorted({path for path in found if path.name not in _NEVER and _is_content(folder / path)})
+    kept = {
+        name for name in found if name.rpartition("/")[2] not in _NEVER and _is_content(f"{folder}/{name}")
+    }
+    return [Path(name) for name in sorted(kept, key=lambda name: name.split("/"))]
 
 
 def unpacked(folder: Path) -> list[Path]:
@@ -46,23 +50,29 @@ def unpacked(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def _is_content(path: Path) -> bool:
-    return path.is_symlink() or path.is_file()
+def _is_content(path: str | Path) -> bool:
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path) -> Iterator[str]:
     for current, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in _LEFT_OUT]
         links = [name for name in folders if (Path(current) / name).is_symlink()]
-        yield from ((Path(current) / name).relative_to(folder) for name in names + links)
+        yield from ((Path(current) / name).relative_to(folder).as_posix() for name in names + links)
 
 
-def pack(folder: Path, archive: Path, *, uid: int = 0, gid: int = 0, everything: bool = False) -> str:
+def pack(
+    folder: Path, archive: Path, *, uid: int = 0, gid: int = 0, paths: Sequence[Path] | None = None
+) -> str:
     """Write the project's files to `archive` (tar.gz, under `code/`) and return their digest.
 
     The digest (sha256, hex) is of names, modes and contents alone, so the same code has the same digest
     on every machine and at every time. `uid` and `gid` own the files where the archive is unpacked.
-    `everything` packs every file, as is right for a folder that was unpacked from such an archive.
+    `paths` are what `files` found, or `unpacked` in a folder that was unpacked from such an archive.
     """
     digest = hashlib.sha256()
     with (
@@ -71,7 +81,7 @@ def pack(folder: Path, archive: Path, *, uid: int = 0, gid: int = 0, everything:
         tarfile.open(fileobj=zipped, mode="w") as tar,
     ):
         tar.addfile(_owned(tarfile.TarInfo("code"), uid, gid, 0o755, tarfile.DIRTYPE))
-        for path in unpacked(folder) if everything else files(folder):
+        for path in files(folder) if paths is None else paths:
             entry = tar.gettarinfo(folder / path, f"code/{path.as_posix()}")
             shared = entry.issym() and _is_shared(folder, path)
             if shared or entry.islnk():  # another name of a file is packed as a file of its own

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from trainer import (
     cache,
+    code_cache,
     containers,
     engine,
     environment_image,
@@ -23,6 +24,7 @@ from trainer import (
     server,
     server_image,
 )
+from trainer.backends import docker_code
 from trainer.errors import TrainerError
 from trainer.images import BASE_LABEL, DIGEST_LABEL, PREFIX
 from trainer.tracking_failures import NotThere
@@ -53,7 +55,7 @@ def find(workspace: Workspace, *, of_cache: bool, days: float) -> tuple[list[Lef
     Nothing that a live run uses is among it. `days` is how old a build's log has to be, and, with `of_cache`,
     how long a part of the cache has not been used.
     """
-    found = [*_folders(workspace), *_build_logs(workspace, days)]
+    found = [*_folders(workspace), *_build_logs(workspace, days), *_packed_code(workspace, days)]
     notes: list[str] = []
     try:
         found += _runs(workspace)
@@ -70,6 +72,7 @@ def find(workspace: Workspace, *, of_cache: bool, days: float) -> tuple[list[Lef
         client = engine.connect()
         with engine.failures():
             found += [*_containers(workspace), *_images(workspace, client)]
+            found += _layered_code(workspace, client, {Path(one.name).name for one in found})
         found += _environments(workspace, _current(workspace, client), days if of_cache else None)
         if of_cache:
             found += _environment_images(workspace, client, days)
@@ -144,6 +147,32 @@ def _build_logs(workspace: Workspace, days: float) -> Iterator[Leftover]:
             yield Leftover("build log", str(path), path.stat().st_size, f"{age:.0f} days old")
 
 
+def _packed_code(workspace: Workspace, days: float) -> Iterator[Leftover]:
+    for path in code_cache.folders(workspace):
+        age = (time.time() - path.stat().st_mtime) / 86400
+        if age > days:
+            yield Leftover("folder", str(path), _size(path), f"code that was not launched for {age:.0f} days")
+
+
+def _layered_code(
+    workspace: Workspace, client: docker.DockerClient, forgotten: Container[str]
+) -> Iterator[Leftover]:
+    """Code that the engine keeps and that no project has any more, and what killed launches left of it."""
+    launched = {key: one for key, one in code_cache.digests(workspace).items() if key not in forgotten}
+    labels = [docker_code.DIGEST_LABEL, f"{docker_code.WORKSPACE_LABEL}={server.identity(workspace)}"]
+    found = client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
+    for container in found:
+        age = time.time() - datetime.fromisoformat(container.attrs["Created"]).timestamp()
+        if container.status == "created" and "trainer.run_id" not in container.labels and age > _HALF_MADE_S:
+            yield Leftover("container", str(container.name), 0, "what made it was killed")
+    used = {container.attrs["Image"] for container in found}
+    for image in client.images.list(filters={"label": labels}):
+        key, digest = image.labels[docker_code.KEY_LABEL], image.labels[docker_code.DIGEST_LABEL]
+        if launched.get(key) != digest and image.id not in used:
+            for tag in docker_code.tags(image):
+                yield Leftover("image", tag, image.attrs["Size"], "its code was not launched last")
+
+
 def _runs(workspace: Workspace) -> Iterator[Leftover]:
     """Runs that have ended, and that their server does not know any more."""
     for record in records.live(workspace):
@@ -187,6 +216,8 @@ def _environment_images(workspace: Workspace, client: docker.DockerClient, days:
     live = {record.image for record in records.live(workspace)}
     for image in client.images.list(filters={"label": environment_image.LABEL}):
         age = (time.time() - datetime.fromisoformat(image.attrs["Created"]).timestamp()) / 86400
+        if docker_code.DIGEST_LABEL in image.labels:  # what it is a layer on has all the labels too
+            continue
         for tag in image.tags:
             if age > days and image.id not in used and tag not in live:
                 yield Leftover("image", tag, image.attrs["Size"], f"built {age:.0f} days ago for a project")

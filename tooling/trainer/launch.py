@@ -14,6 +14,7 @@ from typing import Protocol
 
 from trainer import (
     code,
+    code_cache,
     delivery,
     ending,
     images,
@@ -26,6 +27,7 @@ from trainer import (
     stored_code,
 )
 from trainer.backends import End, Job, Launch
+from trainer.code_cache import Packed
 from trainer.delivery import Notebook, Undelivered
 from trainer.errors import Interrupted, TrackingError, TrainerError
 from trainer.images import ImagePlan
@@ -83,6 +85,7 @@ class _Made:
     run: Run
     folder: Path
     lock: int
+    repeated_code: str = ""
 
 
 def launch(
@@ -127,13 +130,11 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
     made: _Made | None = None
     is_asked = False
     try:
-        uid, gid = host_ids() or (1000, 1000)
-        again = plan.again is not None
         is_known = ready.offline or experiment_id is not None
         found = Meanwhile(lambda: None if is_known else client.find_experiment(plan.experiment))
-        digest = code.pack(plan.folder, prepared / "source.tar.gz", uid=uid, gid=gid, everything=again)
+        packed = _pack(ready, prepared / "source.tar.gz")
         inputs.fetch(plan.downloads, prepared, client.server, screen.step)
-        pinned = _pin(ready, digest)
+        pinned = _pin(ready, packed.digest)
         said = ready.masker.tree(pins.as_json(pinned))
         (prepared / "run.json").write_text(json.dumps(said, indent=2))
         tags = _masked(ready, {**pins.tags(pinned), **plan.tags})
@@ -150,7 +151,8 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
                 is_asked = True
                 run = client.create_run(experiment, plan.run_name, tags)
                 book.begin(run, plan.experiment, tags, _masked(ready, plan.parameters))
-            made = _Made(run, *records.write(ready.workspace, prepared, _record(ready, run)))
+            repeated = packed.digest if packed.is_repeated else ""
+            made = _Made(run, *records.write(ready.workspace, prepared, _record(ready, run)), repeated)
     except BaseException as problem:
         if (
             not is_asked
@@ -161,6 +163,14 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
             os.close(made.lock)
         raise
     return made
+
+
+def _pack(ready: Ready, archive: Path) -> Packed:
+    plan = ready.plan
+    uid, gid = host_ids() or (1000, 1000)
+    if plan.again is None:
+        return code_cache.pack(ready.workspace, plan.folder, archive, uid=uid, gid=gid)
+    return Packed(code.pack(plan.folder, archive, uid=uid, gid=gid, paths=code.unpacked(plan.folder)))
 
 
 def _pin(ready: Ready, code_digest: str) -> Pins:
@@ -235,6 +245,7 @@ def _start(ready: Ready, made: _Made, earlier: Earlier | None = None) -> Job:
         },
         credentials=(server_used.username, server_used.password or "") if server_used.username else None,
         network=server_used.network,
+        repeated_code=made.repeated_code,
     )
     job: Job | None = None
     try:

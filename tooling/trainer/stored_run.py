@@ -76,7 +76,8 @@ def fetched(workspace: Workspace, record: Record, step: Callable[[str], None]) -
         step("Fetching its code")
         _unpack(stored, stored_code.ARTIFACT, stored.folder)
         _unpack(stored, images.ARTIFACT, stored.folder / "trainer_images")
-        if code.pack(stored.code, Path(os.devnull), everything=True) != pinned.code_digest:
+        digest = code.pack(stored.code, Path(os.devnull), paths=code.unpacked(stored.code))
+        if digest != pinned.code_digest:
             raise BadInput(
                 f"The code that is stored with the run {run.name} is not what it ran.",
                 f"Its artifact {stored_code.ARTIFACT} was replaced or damaged.",

@@ -43,6 +43,8 @@ class Launch:
     credentials: tuple[str, str] | None = field(default=None, repr=False)
     network: Network | None = None
     """What a container joins to reach the tracking server; None for the engine's default one."""
+    repeated_code: str = ""
+    """The digest of code that is large and was launched before as it is: it may be kept where it runs."""
 
     @property
     def spool(self) -> Path:

@@ -7,13 +7,14 @@ well as a local one and nothing secret is in the container's configuration.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from trainer import build, disk, engine, environment_image, foreign, gpu, hardware, inputs, process, reach
-from trainer.backends import CHECKPOINTS, Job, Launch, image_gone
+from trainer.backends import CHECKPOINTS, Job, Launch, docker_code, image_gone
 from trainer.backends.docker_container import (
     PLACE,
     container_config,
@@ -196,15 +197,19 @@ class DockerBackend:
         job = DockerJob(self.client, container_name(launch.run_id))
         try:
             with engine.failures():
-                container = self.client.api.create_container_from_config(
-                    container_config(self.client, plan, launch, self._entrypoint(plan, launch)),
-                    container_name(launch.run_id),
-                )["Id"]
+                entrypoint = self._entrypoint(plan, launch)
+                with self._layered(plan, launch) as layered:
+                    image = layered or launch.image_id
+                    container = self.client.api.create_container_from_config(
+                        container_config(self.client, plan, replace(launch, image_id=image), entrypoint),
+                        container_name(launch.run_id),
+                    )["Id"]
                 self.client.api.put_archive(container, PLACE, private_files(launch))
                 if engine.is_remote(engine.endpoint()):
                     self.client.api.put_archive(container, PLACE, spool_files(launch))
-                with launch.archive.open("rb") as archive:
-                    self.client.api.put_archive(container, PLACE, archive)
+                if not layered:
+                    with launch.archive.open("rb") as archive:
+                        self.client.api.put_archive(container, PLACE, archive)
                 before()
                 try:
                     self.client.api.start(container)
@@ -214,6 +219,12 @@ class DockerBackend:
             job.remove()
             raise
         return job
+
+    def _layered(self, plan: RunPlan, launch: Launch) -> AbstractContextManager[str | None]:
+        # In a read-only container the code is in a volume, which the engine would fill file by file too.
+        if plan.read_only or not launch.repeated_code:
+            return nullcontext()
+        return docker_code.layered(self.client, self._workspace, plan.folder, launch)
 
     def _entrypoint(self, plan: RunPlan, launch: Launch) -> tuple[str, ...]:
         is_foreign = isinstance(plan.image, ForeignImage)

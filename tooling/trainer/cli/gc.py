@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     default=30,
     show_default=True,
     metavar="DAYS",
-    help="Age from which logs of builds and parts of the cache go.",
+    help="Age from which logs of builds, packed code and parts of the cache go.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace
 def gc(workspace: Workspace, of_cache: bool, days: float, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Remove leftovers of killed launches, containers of ended runs, and images of earlier inputs.
+    """Remove leftovers of killed launches, containers of ended runs, and images of earlier inputs or code.
 
     With --cache also pixels, features, downloads and checkpoints that were not used for long, and images that
     were built long ago from projects' environment files; a run whose checkpoints or whose image are gone
