@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -27,9 +28,11 @@ WAYS = {
     "data-files": "a data set of 100,000 files, unchanged",
     "data-1gb": "a data set of 1 GB in 8 files, unchanged",
     "tracked-files": "20,000 files in the folder that are code, unchanged",
+    "mlflow-files": "mlflow run --build-image with the same 20,000 files",
 }
 MOST = {"ignored-100mb": 1.1, "ignored-1gb": 1.1, "ignored-files": 1.1, "history": 1.1, "data-1gb": 1.1}
 DATASETS = {"data-files": "many", "data-1gb": "large"}
+PEERS = {"mlflow-files": "tracked-files"}
 
 
 @click.command(help=__doc__)
@@ -38,22 +41,38 @@ DATASETS = {"data-files": "many", "data-1gb": "large"}
 @click.option("--way", "chosen", multiple=True, type=click.Choice(list(WAYS)), help="Only these, and empty.")
 def main(rounds: int, port: int, chosen: tuple[str, ...], *, as_json: bool, record: bool) -> None:
     """Print the table or JSON; exit with 1 if launching depends on what it should not."""
-    ways = [way for way in WAYS if way == "empty" or way in chosen or not chosen]
+    wanted = {"empty", *chosen, *(PEERS[way] for way in chosen if way in PEERS)}
+    ways = [way for way in WAYS if way in wanted or not chosen]
     with place(port) as here:
         for way in ways:
-            _make(here, way)
+            if way not in PEERS:
+                _make(here, way)
         here.commit()
         if "history" in ways:
             here.launch("history")
             _lengthen(here, 10_000)
         time.sleep(3)  # so that the index trusts what is in data/
-        taken = take_turns({way: partial(here.launch, way) for way in ways}, rounds)
+        if "tracked-files" in ways:
+            here.launch("tracked-files")  # the next launch finds it unchanged, and the one after that kept
+        taken = take_turns({way: _launch(here, way) for way in ways}, rounds)
     empty = median(taken["empty"])
     goals = [
         Goal(f"launch with {WAYS[way]} / {WAYS['empty']}", median(taken[way]) / empty, most=MOST.get(way))
         for way in ways[1:]
+        if way not in PEERS
+    ]
+    goals += [
+        Goal(f"launch with {WAYS[way]} / {WAYS[peer]}", median(taken[way]) / median(taken[peer]), most=1)
+        for peer, way in PEERS.items()
+        if peer in ways
     ]
     finish(Figures("independence", WAYS, taken, goals), as_json=as_json, record=record)
+
+
+def _launch(here: Place, way: str) -> Callable[[], float]:
+    if way in PEERS:
+        return partial(here.mlflow_run, "--build-image", project=PEERS[way])
+    return partial(here.launch, way)
 
 
 def _make(here: Place, way: str) -> None:

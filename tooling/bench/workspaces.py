@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.ratios import REPOSITORY, process
+from trainer import server, workspace
+from trainer.backends.docker_code import WORKSPACE_LABEL
 
 IMAGE = "sklearn"
 NAME = "bench-idle"
@@ -53,10 +56,14 @@ class Place:
         for words in (["add", "."], ["commit", "--quiet", "-m", "Work"]):
             subprocess.run(["git", "-C", self.root, *_AUTHOR, *words], check=True)
 
-    @property
-    def stock(self) -> Path:
+    def stock(self, project: str = NAME) -> Path:
         """The same project for stock MLflow, which takes `latest` of an image that has no tag."""
-        return self.root / "stock"
+        folder = self.root / "stock" / project
+        if not folder.exists():
+            shutil.copytree(self.root / "train_code" / project, folder)
+            file = folder / "MLproject"
+            file.write_text(file.read_text().replace(f"trainer/{IMAGE}", self.image))
+        return folder
 
     def trainer(self, *arguments: str) -> float:
         """Seconds of `trainer ARGUMENTS`."""
@@ -70,10 +77,11 @@ class Place:
         """Seconds of `docker run` of the command, which is split at its spaces."""
         return process(["docker", "run", "--rm", "--init", self.image, *command.split()])
 
-    def mlflow_run(self, *arguments: str) -> float:
+    def mlflow_run(self, *arguments: str, project: str = NAME) -> float:
         """Seconds of stock `mlflow run` of the same project in the same image, told to the same server."""
+        folder = self.stock(project)
         said = {**environment(), "MLFLOW_TRACKING_URI": self.server, "TMPDIR": str(self.root / "tmp")}
-        command: list[str | Path] = [BIN / "mlflow", "run", self.stock, "--experiment-name", "mlflow"]
+        command: list[str | Path] = [BIN / "mlflow", "run", folder, "--experiment-name", "mlflow"]
         return process([*command, *arguments], cwd=self.root, environment=said)
 
     def mlflow(self, *arguments: str) -> float:
@@ -105,18 +113,18 @@ def place(port: int, command: str = "true") -> Iterator[Place]:
             made.trainer("build-image", IMAGE)
             made.launch()  # the server is started, and what is kept from the first run on is there
             made = Place(root, _image(root), _server(root))
-            made.stock.mkdir()
-            ours = (root / "train_code" / NAME / "MLproject").read_text()
-            (made.stock / "MLproject").write_text(ours.replace(f"trainer/{IMAGE}", made.image))
             yield made
         finally:
             subprocess.run([BIN / "trainer", "server", "down"], cwd=root, check=True, capture_output=True)
-            _remove_images()
+            for project in (root / "stock").glob("*"):
+                _remove_images("--filter", f"reference={project.name}")
+            _remove_images("--filter", f"label={WORKSPACE_LABEL}={server.identity(workspace.find(root))}")
 
 
-def _remove_images() -> None:
-    """Those that `mlflow run --build-image` left behind."""
-    listed = subprocess.run(["docker", "images", "--quiet", NAME], capture_output=True, text=True, check=True)
+def _remove_images(*which: str) -> None:
+    """Those that `mlflow run --build-image` left behind, and the code of large projects."""
+    command = ["docker", "images", "--quiet", *which]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
     for image in set(listed.stdout.split()):
         subprocess.run(["docker", "rmi", "--force", image], capture_output=True, check=False)
 
