@@ -11,7 +11,7 @@ from pathlib import Path
 
 import docker
 import pytest
-from docker.errors import NotFound
+from docker.errors import ImageNotFound, NotFound
 from trainer import gc as use_case
 from trainer import server, server_image, workspace
 from trainer.backends import docker_code
@@ -60,6 +60,31 @@ def test_images_of_earlier_inputs_go_but_not_todays_nor_one_that_a_container_has
     assert gc_of_runs(small, "--yes") == [f"image {before}"]
     assert before not in [tag for image in client.images.list() for tag in image.tags]
     assert gc_of_runs(small, "--yes") == []
+
+
+def test_code_on_an_image_of_earlier_inputs_goes_with_it(small: Path, client: docker.DockerClient) -> None:
+    build(small, "test-parent")
+    image, place = client.images.get("trainer/test-parent:latest"), workspace.find(small)
+    (before,) = [tag for tag in image.tags if "latest" not in tag]
+    kept = place.state / "code" / "large" / "kept.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text(json.dumps({"stamps": "", "begun": 0, "digest": "1234"}))
+    labels = {
+        docker_code.DIGEST_LABEL: "1234",
+        docker_code.KEY_LABEL: "large",
+        docker_code.IMAGE_LABEL: str(image.id),
+        docker_code.WORKSPACE_LABEL: server.identity(place),
+    }
+    made = client.containers.create(before, ["true"], labels=labels)
+    made.commit("trainer-code", "test-parent")
+    made.remove()
+    assert gc_of_runs(small, "--dry-run") == []
+    lock = small / "trainer_images" / "test-parent" / "requirements.txt"
+    lock.write_text(lock.read_text() + "\n# changed\n")
+    build(small, "test-parent")
+    assert gc_of_runs(small, "--yes") == [f"image {before}", "image trainer-code:test-parent"]
+    with pytest.raises(ImageNotFound):
+        client.images.get(str(image.id))
 
 
 def test_what_a_killed_launch_left_of_keeping_code_goes_when_it_is_old(

@@ -67,9 +67,9 @@ def pack(workspace: Workspace, folder: Path, archive: Path, *, uid: int, gid: in
                 shutil.copyfile(place / "source.tar.gz", archive)
                 os.utime(place)  # `trainer gc` goes by it
                 return Packed(before.digest, is_repeated=True)
-        digest = code.pack(folder, archive, uid=uid, gid=gid, paths=paths)
-        _keep(place, archive, _Kept(seen.stamps, begun, digest))
-    return Packed(digest, is_repeated=before is not None and before.digest == digest)
+        packed = code.pack(folder, archive, uid=uid, gid=gid, paths=paths)
+        _keep(place, archive, _Kept(seen.stamps, begun, packed))
+    return Packed(packed, is_repeated=before is not None and before.digest == packed)
 
 
 def key(folder: Path) -> str:
@@ -77,14 +77,14 @@ def key(folder: Path) -> str:
     return hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
 
 
-def digests(workspace: Workspace) -> dict[str, str]:
-    """By key, what was launched last."""
-    found = {place.name: _load(place) for place in folders(workspace)}
-    return {name: kept.digest for name, kept in found.items() if kept}
+def digest(place: Path) -> str | None:
+    """Of the code that is kept in one of `folders`."""
+    kept = _load(place)
+    return kept.digest if kept else None
 
 
 def folders(workspace: Workspace) -> list[Path]:
-    """Where archives are kept, each in a folder that was last used when it was changed."""
+    """Where archives are kept, each named by its project's key, and last used when it was changed."""
     return sorted(path.parent for path in _place(workspace, "").glob("*/kept.json"))
 
 

@@ -72,7 +72,7 @@ def find(workspace: Workspace, *, of_cache: bool, days: float) -> tuple[list[Lef
         client = engine.connect()
         with engine.failures():
             found += [*_containers(workspace), *_images(workspace, client)]
-            found += _layered_code(workspace, client, {Path(one.name).name for one in found})
+            found += _layered_code(workspace, client, {one.name for one in found})
         found += _environments(workspace, _current(workspace, client), days if of_cache else None)
         if of_cache:
             found += _environment_images(workspace, client, days)
@@ -155,10 +155,17 @@ def _packed_code(workspace: Workspace, days: float) -> Iterator[Leftover]:
 
 
 def _layered_code(
-    workspace: Workspace, client: docker.DockerClient, forgotten: Container[str]
+    workspace: Workspace, client: docker.DockerClient, going: Container[str]
 ) -> Iterator[Leftover]:
-    """Code that the engine keeps and that no project has any more, and what killed launches left of it."""
-    launched = {key: one for key, one in code_cache.digests(workspace).items() if key not in forgotten}
+    """Code that the engine keeps and that no launch would take, and what killed launches left of it.
+
+    `going` are the names of what goes already: an image is not freed before the code on it is.
+    """
+    launched = {
+        place.name: code_cache.digest(place)
+        for place in code_cache.folders(workspace)
+        if str(place) not in going
+    }
     labels = [docker_code.DIGEST_LABEL, f"{docker_code.WORKSPACE_LABEL}={server.identity(workspace)}"]
     found = client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
     for container in found:
@@ -167,10 +174,26 @@ def _layered_code(
             yield Leftover("container", str(container.name), 0, "what made it was killed")
     used = {container.attrs["Image"] for container in found}
     for image in client.images.list(filters={"label": labels}):
-        key, digest = image.labels[docker_code.KEY_LABEL], image.labels[docker_code.DIGEST_LABEL]
-        if launched.get(key) != digest and image.id not in used:
+        is_current = (
+            launched.get(image.labels[docker_code.KEY_LABEL]) == image.labels[docker_code.DIGEST_LABEL]
+        )
+        stays = any(name not in going for name in _names(client, image.labels[docker_code.IMAGE_LABEL]))
+        if image.id not in used and not (is_current and stays):
+            why = (
+                "the image below it is not used any more" if is_current else "its code was not launched last"
+            )
             for tag in docker_code.tags(image):
-                yield Leftover("image", tag, image.attrs["Size"], "its code was not launched last")
+                yield Leftover("image", tag, image.attrs["Size"], why)
+
+
+def _names(client: docker.DockerClient, image_id: str) -> list[str]:
+    from docker.errors import ImageNotFound
+
+    try:
+        said = client.api.inspect_image(image_id)
+    except ImageNotFound:
+        return []
+    return [*said["RepoTags"], *said["RepoDigests"]]
 
 
 def _runs(workspace: Workspace) -> Iterator[Leftover]:

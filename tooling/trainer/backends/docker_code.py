@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from docker.models.images import Image
 
 REPOSITORY = "trainer-code"
-DIGEST_LABEL, KEY_LABEL, WORKSPACE_LABEL = "trainer.code", "trainer.code_of", "trainer.workspace"
+DIGEST_LABEL, KEY_LABEL, IMAGE_LABEL = "trainer.code", "trainer.code_of", "trainer.code_on"
+WORKSPACE_LABEL = "trainer.workspace"
 
 
 @contextlib.contextmanager
@@ -38,7 +39,12 @@ def layered(
     None where the engine cannot keep it.
     """
     key, identity = code_cache.key(folder), server.identity(workspace)
-    labels = {DIGEST_LABEL: launch.repeated_code, KEY_LABEL: key, WORKSPACE_LABEL: identity}
+    labels = {
+        DIGEST_LABEL: launch.repeated_code,
+        KEY_LABEL: key,
+        IMAGE_LABEL: launch.image_id,
+        WORKSPACE_LABEL: identity,
+    }
     said = repr((identity, key, launch.image_id, launch.repeated_code, host_ids()))
     tag = f"{REPOSITORY}:{hashlib.sha256(said.encode()).hexdigest()[:12]}"
     with locks.exclusive(workspace.state / "code" / f"{key}.layer.lock"):
