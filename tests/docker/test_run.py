@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
 
+import docker
 import pytest
 from support import Site
+from trainer import code
 
 MLFLOW_RUN = [sys.executable, "-m", "mlflow", "run", "train_code/probe", "--backend=trainer-docker", "-P"]
 
@@ -180,3 +183,21 @@ def test_mlflow_run_takes_the_same_path(site: Site) -> None:
     )  # fmt: skip
     assert failed.returncode == 1
     assert "Did you mean --mode?" in failed.stderr
+
+
+def test_a_run_of_a_user_can_write_in_every_folder_of_its_code(
+    client: docker.DockerClient, tmp_path: Path
+) -> None:
+    (tmp_path / "project" / "lib" / "deep").mkdir(parents=True)
+    (tmp_path / "project" / "lib" / "deep" / "a.py").touch()
+    code.pack(tmp_path / "project", tmp_path / "packed.tar.gz", uid=1234, gid=1234)
+    made = client.containers.create(
+        os.environ["TRAINER_BASE_IMAGE"], ["touch", "/trainer/code/lib/new", "/trainer/code/lib/deep/new"],
+        user="1234:1234", working_dir="/trainer/code",
+    )  # fmt: skip
+    try:
+        made.put_archive("/trainer", (tmp_path / "packed.tar.gz").read_bytes())
+        made.start()
+        assert made.wait()["StatusCode"] == 0, made.logs()
+    finally:
+        made.remove(force=True)

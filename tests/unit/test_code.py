@@ -89,7 +89,9 @@ def test_the_archive(project: Path) -> None:
         train = tar.extractfile("code/train.py")
         assert train
         assert train.read() == b"print()\n"
-    assert list(entries) == ["code", "code/MLproject", "code/lib/a b ž.py", "code/link", "code/train.py"]
+    assert list(entries) == [
+        "code", "code/MLproject", "code/lib", "code/lib/a b ž.py", "code/link", "code/train.py",
+    ]  # fmt: skip
     assert {(e.uid, e.gid, e.uname, e.gname, e.mtime) for e in entries.values()} == {(1234, 5678, "", "", 0)}
     assert [entries[name].mode for name in ("code", "code/MLproject", "code/train.py")] == [
         0o755,

@@ -80,8 +80,13 @@ def pack(
         gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=1, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w") as tar,
     ):
-        tar.addfile(_owned(tarfile.TarInfo("code"), uid, gid, 0o755, tarfile.DIRTYPE))
+        _add_folder(tar, Path("code"), uid, gid)
+        folders = {Path("code")}
         for path in files(folder) if paths is None else paths:
+            for parent in reversed(Path("code", path).parents):
+                if parent != Path() and parent not in folders:
+                    _add_folder(tar, parent, uid, gid)
+                    folders.add(parent)
             entry = tar.gettarinfo(folder / path, f"code/{path.as_posix()}")
             shared = entry.issym() and _is_shared(folder, path)
             if shared or entry.islnk():  # another name of a file is packed as a file of its own
@@ -101,6 +106,11 @@ def pack(
             else:
                 tar.addfile(entry)
     return digest.hexdigest()
+
+
+def _add_folder(tar: tarfile.TarFile, name: Path, uid: int, gid: int) -> None:
+    """A folder that the archive does not name would be root's where it is unpacked."""
+    tar.addfile(_owned(tarfile.TarInfo(name.as_posix()), uid, gid, 0o755, tarfile.DIRTYPE))
 
 
 class _Hashed:
