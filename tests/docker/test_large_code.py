@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -122,6 +123,15 @@ def test_code_that_was_kept_may_be_gone(
     (image,) = kept(site, client)
     client.images.remove(image.tags[0])
     assert run(site, client, tmp_path)[1] == "other\n"
+
+
+def test_what_is_hardly_code_is_remarked_on(site: Site, large: Path) -> None:
+    assert "stored with each run" not in site.trainer("run", "large").err
+    (large / "weights.bin").write_bytes(os.urandom(51_000_000))
+    done = site.trainer("run", "large")
+    assert done.code == 0, done.err
+    assert f"The code in {large} is 51 MB packed: all of it is stored with each run.\n" in done.err
+    assert "Name in .gitignore what is no code, or keep it in data/.\n" in done.err
 
 
 def test_a_read_only_run_gets_its_code_as_ever(

@@ -40,6 +40,8 @@ from trainer.records import Record
 from trainer.tracking import Client, Run
 from trainer.workspace import Workspace
 
+_MUCH_CODE = 50_000_000  # bytes
+
 
 class Screen(Steps, Protocol):
     """Where a launch shows what it does."""
@@ -132,7 +134,7 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
     try:
         is_known = ready.offline or experiment_id is not None
         found = Meanwhile(lambda: None if is_known else client.find_experiment(plan.experiment))
-        packed = _pack(ready, prepared / "source.tar.gz")
+        packed = _pack(ready, prepared / "source.tar.gz", screen)
         inputs.fetch(plan.downloads, prepared, client.server, screen.step)
         pinned = _pin(ready, packed.digest)
         said = ready.masker.tree(pins.as_json(pinned))
@@ -165,12 +167,18 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
     return made
 
 
-def _pack(ready: Ready, archive: Path) -> Packed:
+def _pack(ready: Ready, archive: Path, screen: Screen) -> Packed:
     plan = ready.plan
     uid, gid = host_ids() or (1000, 1000)
-    if plan.again is None:
-        return code_cache.pack(ready.workspace, plan.folder, archive, uid=uid, gid=gid)
-    return Packed(code.pack(plan.folder, archive, uid=uid, gid=gid, paths=code.unpacked(plan.folder)))
+    if plan.again is not None:
+        return Packed(code.pack(plan.folder, archive, uid=uid, gid=gid, paths=code.unpacked(plan.folder)))
+    packed = code_cache.pack(ready.workspace, plan.folder, archive, uid=uid, gid=gid)
+    if (size := archive.stat().st_size) > _MUCH_CODE:
+        screen.remark(
+            f"The code in {plan.folder} is {size / 1e6:.0f} MB packed: all of it is stored with each run.\n"
+            "Name in .gitignore what is no code, or keep it in data/."
+        )
+    return packed
 
 
 def _pin(ready: Ready, code_digest: str) -> Pins:
