@@ -19,7 +19,7 @@ help:
 	@echo "make run       set everything up and run the sklearn project, tracked"
 	@echo "make test      run the tests; those with containers need a Docker engine"
 	@echo "make bench     measure, in turns with what else could be used; write docs/benchmarks.json and .md:"
-	@echo "               half an hour, with a Docker engine, the package registry and 10 GB of disk"
+	@echo "               25 minutes, with a Docker engine, the package registry and 10 GB of disk"
 	@echo "make lint      check code, types, layers, shell scripts and the Dockerfile"
 	@echo "make lock      compile the requirements locks anew"
 	@echo "make schema    write the schema of trainer/run.json to docs/"
