@@ -127,6 +127,7 @@ def test_code_that_was_kept_may_be_gone(
 
 def test_what_is_hardly_code_is_remarked_on(site: Site, large: Path) -> None:
     assert "stored with each run" not in site.trainer("run", "large").err
+    (large / "main.py").write_text("print('no reader of weights')\n")
     (large / "weights.bin").write_bytes(os.urandom(51_000_000))
     done = site.trainer("run", "large")
     assert done.code == 0, done.err
