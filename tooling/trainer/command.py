@@ -85,7 +85,7 @@ def _quoted(template: str, names: Iterable[str], where: str) -> Iterator[str]:
         found = (_CHARACTER if takes_backslash else _TOKEN).match(template, place)
         assert found  # noqa: S101 (any character matches)
         text, place = found[0], found.end()
-        if found[0][-1] == _FIELD:
+        if text[-1] == _FIELD:
             number, name = next(fields)
             if _NOT_WITHIN & set(within) or (before == "$" and not takes_backslash):
                 raise BadInput(

@@ -193,7 +193,7 @@ def _names(client: docker.DockerClient, image_id: str) -> list[str]:
         said = client.api.inspect_image(image_id)
     except ImageNotFound:
         return []
-    return [*said["RepoTags"], *said["RepoDigests"]]
+    return [*(said.get("RepoTags") or ()), *(said.get("RepoDigests") or ())]
 
 
 def _runs(workspace: Workspace) -> Iterator[Leftover]:
