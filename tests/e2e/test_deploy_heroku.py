@@ -25,6 +25,7 @@ import pytest
 import requests
 from heroku_stub import CONTRACT, TOKEN, Heroku, HerokuApp, heroku_on
 from support import CANARY, DEAD_ENGINE, REPOSITORY, Done, Site
+from trainer import archives
 
 VERSION = "11.10.0"
 API_PORT, WEB_PORT, SITE_PORT = 5701, 5702, 5750
@@ -72,7 +73,7 @@ class Server:
         source = self.place / "source"
         shutil.rmtree(source, ignore_errors=True)
         with tarfile.open(fileobj=io.BytesIO(app.source)) as tar:
-            tar.extractall(source, filter="data")
+            archives.unpack(tar, source)
         self.variables = {name: value for name, value in app.config.items() if "BUCKETEER" not in name}
         # There is neither PostgreSQL nor a bucket here.
         self.variables["DATABASE_URL"] = f"sqlite:///{self.place}/mlflow.db"

@@ -73,7 +73,7 @@ def test_the_container_as_the_engine_is_asked_for_it(
         "Image": "sha256:1234",
         "Entrypoint": [""],
         "Cmd": [
-            *["sh", "/trainer/start.sh", "/trainer/result", "/trainer/environment"],
+            *["sh", "/trainer/run/start.sh", "/trainer/run/result", "/trainer/run/environment"],
             *["python", "train.py", "a b;$(c)"],
         ],
         "User": "1234:5678",
@@ -178,12 +178,12 @@ def test_the_private_files_are_the_users_alone(launch: Launch, monkeypatch: pyte
         modes = {entry.name: entry.mode for entry in tar}
         assert {(entry.uid, entry.gid) for entry in tar} == {(1234, 5678)}
     assert modes == {
-        ".": 0o700,
         "home": 0o700,
         "home/.mlflow": 0o700,
-        "start.sh": 0o600,
-        "environment": 0o600,
         "home/.mlflow/credentials": 0o600,
+        "run": 0o700,
+        "run/start.sh": 0o600,
+        "run/environment": 0o600,
     }
 
 

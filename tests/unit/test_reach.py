@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from trainer import container, reach
+from trainer import archives, container, reach
 from trainer.container import Output
 from trainer.endpoint import Server
 from trainer.errors import ImageError, TrackingDenied, TrackingError
@@ -132,7 +132,7 @@ def test_a_success_is_remembered_for_an_hour_and_a_failure_is_not(
 
 def script(server: Server, tmp_path: Path) -> dict[str, object]:
     with tarfile.open(fileobj=io.BytesIO(reach._files(server))) as tar:
-        tar.extractall(tmp_path, filter="data")
+        archives.unpack(tar, tmp_path)
     done = subprocess.run(
         [sys.executable, tmp_path / "ask_server.py", tmp_path / "server.json"],
         capture_output=True, text=True, check=True,

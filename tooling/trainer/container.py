@@ -108,13 +108,14 @@ def _content(archive: bytes) -> bytes | None:
 def private_tar(files: Mapping[str, bytes], uid: int, gid: int) -> bytes:
     """A tar of the files, and of the folders they are in, that nobody but this user may read.
 
-    A name that ends in a slash is a folder; "./" is the one that the tar is unpacked in.
+    A name that ends in a slash is a folder. The folder that the tar is unpacked in keeps its owner: the
+    engine changes neither that nor its mode.
     """
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         paths = [PurePosixPath(f"{name}_" if name.endswith("/") else name) for name in files]
         folders = {str(parent) for path in paths for parent in path.parents}
-        for name in sorted(folders if "./" in files else folders - {"."}):
+        for name in sorted(folders - {"."}):
             tar.addfile(_owned(name, tarfile.DIRTYPE, 0o700, uid, gid))
         for name, content in files.items():
             if not name.endswith("/"):

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainer import backends, docker_env, given, plan, projects, run_image, secrets, stored_run
+from trainer import archives, backends, docker_env, given, plan, projects, run_image, secrets, stored_run
 from trainer.datasets import recorded
 from trainer.errors import BadInput
 from trainer.launch import Earlier, Result, Screen, launch
@@ -60,7 +60,7 @@ def prepared(
         except BadInput:
             (folder / "train.log").touch()  # it was cut off before it had one
         with tarfile.open(folder / "source.tar.gz") as archive:
-            archive.extractall(folder, filter="data")
+            archives.unpack(archive, folder)
         project = replace(projects.load(folder / "code"), name=record.project)
         docker_env.check_again(project.volumes, run.name)
         planned = plan.make(workspace, _request(workspace, project, run))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainer import code, images, pins, projects, reconcile, records, run_image, stored_code
+from trainer import archives, code, images, pins, projects, reconcile, records, run_image, stored_code
 from trainer.environment_image import EnvironmentImage
 from trainer.errors import BadInput
 from trainer.pins import Pins
@@ -119,7 +119,7 @@ def _unpack(stored: Stored, artifact: str, place: Path) -> None:
         ) from None
     try:
         with tarfile.open(packed) as archive:
-            archive.extractall(place, filter="data")
+            archives.unpack(archive, place)
     except (tarfile.TarError, OSError, EOFError, zlib.error) as problem:
         why = str(problem).partition("\n")[0]
         raise BadInput(

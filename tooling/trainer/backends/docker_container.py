@@ -16,7 +16,10 @@ from trainer.plan import RunPlan, bytes_of, host_ids
 if TYPE_CHECKING:
     import docker
 
-PLACE, HOME, RESULT, SPOOL = "/trainer", "/trainer/home", "/trainer/result", "/trainer/spool"
+PLACE, HOME, SPOOL = "/trainer", "/trainer/home", "/trainer/spool"
+# The engine makes PLACE, as root. What the run's own user writes and removes is in a folder of that user.
+_OWN = f"{PLACE}/run"
+RESULT = f"{_OWN}/result"
 GRACE_S = 5  # and telling engine and server takes a moment, on a busy machine too: 10 s is the promise
 # The engine's init hands a signal on to the command too, not to the start script alone.
 _TO_ALL = {"TINI_KILL_PROCESS_GROUP": "1"}
@@ -72,7 +75,7 @@ def container_config(
     )
     return client.api.create_container_config(
         launch.image_id,
-        ["sh", "/trainer/start.sh", RESULT, "/trainer/environment", *entrypoint, *plan.command],
+        ["sh", f"{_OWN}/start.sh", RESULT, f"{_OWN}/environment", *entrypoint, *plan.command],
         entrypoint=NO_ENTRYPOINT,
         user=f"{ids[0]}:{ids[1]}" if ids else None,
         environment={
@@ -95,7 +98,7 @@ def private_files(launch: Launch) -> bytes:
     """/trainer with the start script, the secret variables and MLflow's credentials file, as a tar."""
     start = Path(__file__).with_name("start.sh").read_bytes()
     secret = shell_variables(launch.secret_environment).encode()
-    files = {"./": b"", "home/.mlflow/": b"", "start.sh": start, "environment": secret}
+    files = {"home/.mlflow/": b"", "run/start.sh": start, "run/environment": secret}
     if launch.credentials:
         files["home/.mlflow/credentials"] = credentials_file(launch.credentials).encode()
     return private_tar(files, *(host_ids() or (1000, 1000)))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 
-from trainer import engine
+from trainer import archives, engine
 from trainer.backends import End, read_result
 from trainer.backends.docker_container import GRACE_S, RESULT, SPOOL
 from trainer.errors import EngineError
@@ -106,7 +106,7 @@ class DockerJob:
                 packed.write(piece)
             packed.seek(0)
             with tarfile.open(fileobj=packed) as tar:
-                tar.extractall(folder, filter="data")
+                archives.unpack(tar, folder)
 
     def stop(self) -> None:
         """SIGINT (a Python script runs its `finally`), SIGKILL after the grace period."""

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from trainer import disk, environment_image, gpu, hardware, inputs, locks, process
+from trainer import archives, disk, environment_image, gpu, hardware, inputs, locks, process
 from trainer.backends import CHECKPOINTS, End, Job, Launch, image_gone, read_result, shell_variables
 from trainer.build import ImageOrigin
 from trainer.endpoint import Server
@@ -210,7 +210,7 @@ class LocalBackend:
         folder = launch.folder
         Path(plan.environment["TRAINER_CACHE_DIR"]).mkdir(parents=True, exist_ok=True)
         with tarfile.open(launch.archive) as code:
-            code.extractall(folder, filter="data")
+            archives.unpack(code, folder)
         secret = dict(launch.secret_environment)
         if launch.credentials:
             secret["MLFLOW_TRACKING_USERNAME"], secret["MLFLOW_TRACKING_PASSWORD"] = launch.credentials

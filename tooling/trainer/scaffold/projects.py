@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer import code, images, projects
+from trainer import archives, code, images, projects
 from trainer.datasets import Report, atomic, building, silent
 from trainer.datasets.names import folded
 from trainer.datasets.sample import Sample
@@ -119,9 +119,9 @@ def _copy(origin: Path, place: Path) -> Path:
     code.pack(origin, place / "code.tar.gz")
     now = int(time.time())  # the archive has no times
     with tarfile.open(place / "code.tar.gz") as archive:
-        for member in archive:
+        for member in archive.getmembers():
             member.mtime = now
-            archive.extract(member, place, filter="data")
+        archives.unpack(archive, place)
     return place / "code"
 
 
