@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import subprocess
@@ -55,6 +56,30 @@ Breaks = Callable[[BaseException], None]
         ),
         (ValueError("odd"), "Unexpected: ValueError: odd", BUG, 80),
         (click.ClickException("no"), "no", "trainer --help", 1),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/x"),
+            "/x: Permission denied.",
+            "Give yourself the right to it (ls -ld shows who has it), or use another folder.",
+            92,
+        ),
+        (
+            OSError(errno.EROFS, "Read-only file system", "a", None, b"b"),
+            "a → b: Read-only file system.",
+            "It is on a file system that is mounted read-only. Use another folder.",
+            92,
+        ),
+        (
+            OSError(errno.EIO, "Input/output error"),
+            "Input/output error.",
+            "The operating system says so. --debug shows what trainer was doing.",
+            92,
+        ),
+        (
+            RuntimeError("Symlink loop from '/x'"),
+            "/x: Too many levels of symbolic links.",
+            "The link leads to itself. Remove it.",
+            92,
+        ),
     ],
 )
 def test_a_failure_is_two_lines_and_an_exit_code(
@@ -170,12 +195,12 @@ def imported_by(*arguments: str) -> set[str]:
 def test_help_of_all_imports_no_command(workspace: Workspace, arguments: list[str]) -> None:
     assert workspace.root == Path.cwd()
     ours = {name for name in imported_by(*arguments) if name.startswith("trainer.")}
-    assert ours - {"trainer.cli.completion"} == {
+    assert ours - {"trainer.cli.completion", "trainer.errors"} == {
         "trainer.cli",
         "trainer.cli.commands",
         "trainer.cli.context",
         "trainer.cli.main",
-        "trainer.errors",
+        "trainer.cli.streams",
     }
 
 

@@ -30,6 +30,8 @@ def planned(done: Done) -> dict[str, object]:
     ("arguments", "message", "hint"),
     [
         ("", "Missing argument 'PROJECT'.", "trainer run --help"),
+        ("''", "The project's name is empty.", "Name a project, a folder, or a git URL."),
+        ("-e", "Option '-e' requires an argument.", "trainer --help"),
         ("dmeo", "There is no project dmeo.", "Did you mean demo?"),
         ("demo --epoch 5", "demo has no parameter --epoch.", "Did you mean --epochs?"),
         ("demo --batch-sise 5", "demo has no parameter --batch-sise.", "Did you mean --batch-size?"),
@@ -105,7 +107,7 @@ def test_outside_of_a_workspace(trainer: Trainer, tmp_path: Path, monkeypatch: p
 
 def test_a_malformed_project_is_named(trainer: Trainer, workspace: Workspace) -> None:
     path = put(workspace.projects / "demo" / "MLproject", "a: b: c\n")
-    refused(trainer("run", "demo"), f"{path}, line 1: this is not valid YAML.", "Mend the line.")
+    refused(trainer("run", "demo"), f"{path}, line 1: this is not valid YAML.", "Correct the line.")
 
 
 AWKWARD = [
@@ -148,6 +150,13 @@ def test_a_value_is_one_argument_as_it_was_given(trainer: Trainer, form: str, va
         "text": value,
         "json": "no",
     }
+
+
+@pytest.mark.parametrize("value", [value for value in AWKWARD if value.startswith("-")])
+def test_a_value_that_looks_like_an_option_may_be_the_last(trainer: Trainer, value: str) -> None:
+    said = planned(trainer("run", "--dry-run", "--json", "demo", "--text", value))
+    assert isinstance(said["parameters"], dict)
+    assert said["parameters"]["text"] == value
 
 
 @pytest.mark.parametrize("form", ["--batch-size 9", "--batch_size=9", "-P batch_size=9", "-P batch-size=9"])

@@ -90,8 +90,8 @@ def test_an_unknown_image_where_there_is_none(tmp_path: Path) -> None:
     [
         (
             "apt: [a\nb: c",
-            "{path} is not valid YAML.",
-            "Mend it; the other images show the form.",
+            "{path}, line 2: this is not valid YAML.",
+            "Correct the line.",
         ),
         ("- a", "{path} does not describe an image.", "Write one `name: value` a line."),
         ("base_imag: a", "{path} has an unknown key: base_imag", "Did you mean base_image?"),

@@ -71,9 +71,9 @@ def test_a_folder_without_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("name: [1,\nb: 2", "{path}, line 2: this is not valid YAML.", "Mend the line."),
-        ("a: b: c", "{path}, line 1: this is not valid YAML.", "Mend the line."),
-        (b"name: \xff\n", "{path}: this is not valid YAML.", "Mend the line."),
+        ("name: [1,\nb: 2", "{path}, line 2: this is not valid YAML.", "Correct the line."),
+        ("a: b: c", "{path}, line 1: this is not valid YAML.", "Correct the line."),
+        (b"name: \xff\n", "{path}: this is not valid YAML.", "Write it in UTF-8 as YAML: `name: value`."),
         ("", "{path} is empty.", "It needs `name`, `docker_env` and `entry_points`."),
         ("- a\n", "{path} is empty.", "It needs `name`, `docker_env` and `entry_points`."),
         (
@@ -432,3 +432,36 @@ def test_the_environment_file_is_the_named_one_else_the_one_that_is_there(
 def test_what_a_run_has_of_its_own_is_not_copied_from_the_host(tmp_path: Path) -> None:
     project = read(tmp_path, MAIN.replace("small}", "small, environment: [MLFLOW_TRACKING_URI, TOKEN]}"))
     assert project.environment == (("TOKEN", None),)
+
+
+@pytest.mark.parametrize("target", ["nowhere", "../nowhere", "MLproject", "folder"])
+def test_an_mlproject_that_is_no_file_is_refused(tmp_path: Path, target: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "MLproject").symlink_to(target)
+    with fails(BadInput, f"{tmp_path / 'MLproject'} is no file.", f"It is a link to {target}."):
+        load(tmp_path)
+
+
+def test_an_mlproject_that_is_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "MLproject").mkdir()
+    with fails(BadInput, f"{tmp_path / 'MLproject'} is no file.", "Make it a text file."):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("target", ["../outside", "/etc/passwd", "/dev/zero"])
+def test_an_mlproject_that_leads_out_of_the_project_is_not_read(tmp_path: Path, target: str) -> None:
+    put(tmp_path / "outside", MLPROJECT)
+    place = tmp_path / "demo" / "MLproject"
+    place.parent.mkdir()
+    place.symlink_to(target)
+    with fails(
+        BadInput, f"{place} is a link to {target}, outside of the project: it leads nowhere in a run."
+    ):
+        load(tmp_path / "demo")
+
+
+def test_an_mlproject_may_be_another_projects(tmp_path: Path) -> None:
+    put(tmp_path / "demo" / "MLproject", MLPROJECT)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "MLproject").symlink_to("../demo/MLproject")
+    assert load(tmp_path / "other").name == "demo"

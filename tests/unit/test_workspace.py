@@ -48,7 +48,7 @@ def test_settings_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("a: [1\nb: 2\n", "{path} is not valid YAML: line 2", "Mend the line named above."),
+        ("a: [1\nb: 2\n", "{path}, line 2: this is not valid YAML.", "Correct the line."),
         ("- a\n", "{path} does not hold settings.", "Write one `name: value` a line."),
         ("server_prot: 1\n", "{path} has an unknown setting: server_prot", "Did you mean server_port?"),
         (

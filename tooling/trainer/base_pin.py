@@ -35,7 +35,7 @@ class Pin:
     @property
     def changes(self) -> bool:
         """Whether there is anything to write."""
-        return self.text != self.file.read_text()
+        return self.text != self.file.read_text(encoding="utf-8")
 
 
 def plan(workspace: Workspace, client: docker.DockerClient, image: ImageSpec, base: str | None) -> Pin:
@@ -65,7 +65,7 @@ def write(pin: Pin) -> None:
 
 def with_base(file: Path, base: str) -> str:
     """The text of an image.yaml with that base, and all else, comments too, as it was. Raises `BadInput`."""
-    text = file.read_text()
+    text = file.read_text(encoding="utf-8")
     wanted = {**(yaml.safe_load(text) or {}), _KEY: base}
     changed = _changed(text, base)
     with contextlib.suppress(yaml.YAMLError):

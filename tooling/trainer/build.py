@@ -253,14 +253,14 @@ def run(image: Image, command: list[str], log: Path, report: Callable[[str], Non
     log.parent.mkdir(parents=True, exist_ok=True)
     last: deque[str] = deque(maxlen=_LINES_SHOWN)
     try:
-        with log.open("w") as written, _inputs(image):
+        with log.open("w", encoding="utf-8") as written, _inputs(image):
             for line in process.lines(command):
                 written.write(line + "\n")
                 last.append(line)
                 report(line)
     except subprocess.CalledProcessError:
         # A builder in a container of its own has none of the engine's images, and pulls by itself.
-        if f"failed to solve: {image.base_image}: " in log.read_text():
+        if f"failed to solve: {image.base_image}: " in log.read_text(encoding="utf-8"):
             raise _no_base(image) from None
         cause = next((line for line in reversed(last) if line.strip()), "no output")
         raise ImageError(f"The build of {image.name} failed: {cause.strip()}", f"See {log}") from None

@@ -88,7 +88,7 @@ def pack(
                     _add_folder(tar, parent, uid, gid)
                     folders.add(parent)
             entry = tar.gettarinfo(folder / path, f"code/{path.as_posix()}")
-            shared = entry.issym() and _is_shared(folder, path)
+            shared = entry.issym() and is_shared(folder, path)
             if shared or entry.islnk():  # another name of a file is packed as a file of its own
                 entry.type, entry.linkname = tarfile.REGTYPE, ""
                 entry.size = (folder / path).stat().st_size
@@ -127,7 +127,7 @@ class _Hashed:
         return piece
 
 
-def _is_shared(folder: Path, path: Path) -> bool:
+def is_shared(folder: Path, path: Path) -> bool:
     """Whether a link leads to a file of another project, which then travels under the link's name.
 
     Raises `BadInput` where it leads elsewhere outside of the project, or to what is never to travel.

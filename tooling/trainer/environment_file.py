@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-import yaml
-
+from trainer import yaml_file
 from trainer.errors import BadInput
 from trainer.parameters import nearest
 
@@ -33,10 +32,7 @@ class Environment:
 
 def read(path: Path, folder: Path, *, is_conda: bool) -> Environment:
     """Read the file of the project in `folder`. Raises `BadInput`, naming it, for what is not possible."""
-    try:
-        said = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise BadInput(f"{path} is not valid YAML.", "Mend it.") from None
+    said = yaml_file.read(path)
     if not isinstance(said, dict):
         raise BadInput(f"{path} describes no environment.", "It needs `dependencies`.")
     python, build, dependencies = _conda_env(path, said) if is_conda else _python_env(path, said)

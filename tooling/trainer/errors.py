@@ -98,6 +98,12 @@ class DiskFull(TrainerError):
     exit_code = 91
 
 
+class FileError(TrainerError):
+    """A file or folder of this machine cannot be read or written: its permissions, its kind, its name."""
+
+    exit_code = 92
+
+
 class ScriptFailed(TrainerError):
     """The training script ended by itself with a code other than 0; that code is passed on."""
 

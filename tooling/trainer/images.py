@@ -18,9 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import yaml
-
-from trainer import shipped
+from trainer import shipped, yaml_file
 from trainer.errors import BadInput
 from trainer.parameters import nearest
 from trainer.workspace import Workspace
@@ -123,7 +121,8 @@ class ImagePlan:
     def has_cuda(self) -> bool:
         """Whether a lock of it pins the CUDA runtime, or its image.yaml says that it is for GPUs."""
         return any(
-            image.spec.gpu or "\nnvidia-cuda-runtime" in image.spec.lock.read_text() for image in self.line()
+            image.spec.gpu or "\nnvidia-cuda-runtime" in image.spec.lock.read_text(encoding="utf-8")
+            for image in self.line()
         )
 
     def build_command(self, *, anew: bool = False, tags: tuple[str, ...] = ()) -> list[str]:
@@ -257,7 +256,7 @@ def recorded(workspace: Workspace, tag: str, digest: str, requirements_digest: s
 
 def locked_version(image: ImageSpec, package: str) -> str | None:
     """The version of `package` that the image's lock file pins, or None."""
-    pinned = re.search(rf"^{re.escape(package)}==(\S+)", image.lock.read_text(), re.MULTILINE)
+    pinned = re.search(rf"^{re.escape(package)}==(\S+)", image.lock.read_text(encoding="utf-8"), re.MULTILINE)
     return pinned.group(1) if pinned else None
 
 
@@ -280,10 +279,7 @@ def _inputs(workspace: Workspace, image: ImageSpec) -> Iterator[tuple[str, Path]
 
 
 def _read(path: Path) -> ImageSpec:
-    try:
-        said = yaml.safe_load(path.read_text()) or {}
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise BadInput(f"{path} is not valid YAML.", "Mend it; the other images show the form.") from None
+    said = yaml_file.read(path) or {}
     if not isinstance(said, dict):
         raise BadInput(f"{path} does not describe an image.", "Write one `name: value` a line.")
     for key, value in said.items():

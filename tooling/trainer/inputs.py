@@ -70,7 +70,7 @@ def _from_a_store(uri: str, place: Path, server: Server) -> str | None:
         [sys.executable, "-c", _FETCH],
         env={**os.environ, **_credentials(server), "TRAINER_INPUT": uri, "TRAINER_PLACE": str(place)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     if done.returncode != 0:

@@ -39,7 +39,7 @@ def write(workspace: Workspace, server: Server) -> Path | None:
     )
     workspace.state.mkdir(parents=True, exist_ok=True)
     descriptor, page = tempfile.mkstemp(prefix="login-", suffix=".html", dir=workspace.state)  # mode 600
-    with os.fdopen(descriptor, "w") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(f'<!doctype html><meta http-equiv="refresh" content="0; url={html.escape(login)}">\n')
     subprocess.Popen(
         ["sh", "-c", f'sleep {_REMOVED_AFTER_S}; rm -f "$1"', "sh", page],

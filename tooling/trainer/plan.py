@@ -9,7 +9,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from trainer import code, command, data_names, determinism, docker_env, places, projects, run_image
+from trainer import (
+    code,
+    command,
+    data_names,
+    determinism,
+    docker_env,
+    places,
+    projects,
+    run_image,
+    tracked_names,
+)
 from trainer.code import Commit
 from trainer.errors import BadInput
 from trainer.images import ImagePlan
@@ -124,6 +134,8 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     project = request.project
     entry_point = project.entry_point(request.entry_point)
     values, origins = _values(workspace, project, entry_point, request)
+    experiment = request.experiment or project.name
+    tracked_names.check(experiment, request.run_name, request.tags, values)
     for parameter in entry_point.parameters:
         if parameter.dataset:
             data_names.check(workspace, parameter, values[parameter.name])
@@ -144,7 +156,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         source=request.source,
         folder=project.folder,
         entry_point=entry_point.name,
-        experiment=request.experiment or project.name,
+        experiment=experiment,
         run_name=request.run_name,
         backend=request.backend,
         image=image,

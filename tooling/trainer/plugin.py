@@ -164,7 +164,9 @@ def _whole(name: str, options: Mapping[str, str]) -> int | None:
 
 def _options(said: Mapping[str, object] | str | None) -> dict[str, str]:
     try:
-        config = json.loads(Path(said).read_text()) if isinstance(said, str) else dict(said or {})
+        config = (
+            json.loads(Path(said).read_text(encoding="utf-8")) if isinstance(said, str) else dict(said or {})
+        )
     except (OSError, ValueError):
         raise BadInput(f"{said} is not a JSON file.", '--backend-config \'{"memory": "8g"}\'') from None
     for key, option, remedy in _NOT_HONOURED:

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import yaml
-
-from trainer import command, docker_env
+from trainer import code, command, docker_env, yaml_file
 from trainer.errors import BadInput
 from trainer.parameters import TYPES, Parameter, check_value, is_elsewhere, nearest
 
@@ -120,12 +118,11 @@ def project_file(folder: Path) -> Path | None:
 
 
 def _read(path: Path) -> Mapping[object, object]:
-    try:
-        said = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as problem:
-        mark = getattr(problem, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise BadInput(f"{path}{where}: this is not valid YAML.", "Mend the line.") from None
+    if path.is_symlink() and path.exists():
+        code.is_shared(
+            path.parent, Path(path.name)
+        )  # a stranger's project has us read nothing of this machine
+    said = yaml_file.read(path)
     if not isinstance(said, dict):
         raise BadInput(f"{path} is empty.", "It needs `name`, `docker_env` and `entry_points`.")
     return said

@@ -97,7 +97,14 @@ def wait(workspace: Workspace, server: Server) -> None:
             break
         time.sleep(0.1)
     log = log_file(workspace)
-    last = next((line for line in reversed(log.read_text(errors="replace").splitlines()) if line.strip()), "")
+    last = next(
+        (
+            line
+            for line in reversed(log.read_text(encoding="utf-8", errors="replace").splitlines())
+            if line.strip()
+        ),
+        "",
+    )
     raise TrackingError(f"The workspace's tracking server did not start: {last.strip()}", f"See {log}")
 
 
@@ -117,7 +124,7 @@ def output(workspace: Workspace, lines: int, follow: bool = False) -> Iterator[s
     log = log_file(workspace)
     if not log.exists():
         return
-    with log.open(errors="replace") as file:
+    with log.open(encoding="utf-8", errors="replace") as file:
         yield from (line.rstrip("\n") for line in deque(file, maxlen=lines))
         while follow and locks.held(_alive(workspace)):
             if line := file.readline():

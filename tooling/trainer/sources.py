@@ -45,6 +45,8 @@ def resolve(workspace: Workspace, name: str, revision: str | None = None, *, fet
 
     A git URL (`URL#subfolder`, as in MLflow) is fetched into a temporary folder unless `fetch` is false.
     """
+    if not name:  # as a path, it would be the current folder
+        raise BadInput("The project's name is empty.", "Name a project, a folder, or a git URL.")
     if is_remote(name):
         if not fetch:
             raise BadInput(f"{name} is not here.", "Fetch it first.")

@@ -29,7 +29,7 @@ def run(project: Path, **parameters: str | int | float) -> FinishedRun:
     command += ["--experiment", "tests", "--json"]
     for name, value in parameters.items():
         command += ["-P", f"{name}={value}"]
-    done = subprocess.run(command, cwd=project, stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(command, cwd=project, stdout=subprocess.PIPE, encoding="utf-8", check=False)
     if done.returncode != 0:
         raise AssertionError(f"trainer run {project.name} ended with exit code {done.returncode}.")
     said = json.loads(done.stdout)

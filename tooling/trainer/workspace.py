@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-import yaml
-
+from trainer import yaml_file
 from trainer.errors import BadInput
 
 SETTINGS_FILE = "trainer.yaml"
@@ -99,10 +98,7 @@ def find(start: Path | None = None) -> Workspace:
 
 
 def _read_settings(path: Path) -> Settings:
-    try:
-        said = yaml.safe_load(path.read_text()) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as problem:
-        raise BadInput(f"{path} is not valid YAML: {_where(problem)}", "Mend the line named above.") from None
+    said = yaml_file.read(path) or {}
     if not isinstance(said, dict):
         raise BadInput(f"{path} does not hold settings.", "Write one `name: value` a line.")
     types: dict[str, type] = {"int": int, "bool": bool, "Mapping[str, Mapping[str, str]]": dict}
@@ -140,8 +136,3 @@ def _parameters(path: Path, project: str, values: object) -> dict[str, str]:
             "Write `parameters: {PROJECT: {NAME: VALUE}}`.",
         )
     return {str(name): str(value) for name, value in values.items()}
-
-
-def _where(problem: Exception) -> str:
-    mark = getattr(problem, "problem_mark", None)
-    return f"line {mark.line + 1}" if mark else str(problem)

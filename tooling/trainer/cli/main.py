@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import gc
 import signal
 import sys
@@ -11,11 +10,10 @@ from pathlib import Path
 
 import click
 from click.exceptions import NoArgsIsHelpError
-from trainkit.errors import InputError
 
+from trainer.cli import streams
 from trainer.cli.commands import ALL, Commands
 from trainer.cli.context import choose_workspace
-from trainer.errors import BadInput, CheckFailed, Interrupted, TrainerError
 
 
 @click.group(
@@ -41,57 +39,35 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code. Errors are two lines on stderr: what, and what to do."""
     # Python looks for garbage every 700 new objects: a fifth of the time that importing takes.
     gc.set_threshold(50_000)
+    streams.prepare()
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        code = cli.main(arguments, prog_name="trainer", standalone_mode=False)
+        with streams.written():
+            code = _call(arguments)
     except BrokenPipeError:
-        # The reader of our output has gone (`trainer images | head`); say no more, not even at exit.
-        with contextlib.suppress(OSError):
-            sys.stdout.close()
+        # The reader of our output has gone (`trainer images | head`): there is nothing more to say.
         code = 128 + signal.SIGPIPE
     except SystemExit:  # how click ends a completion
         raise
-    except NoArgsIsHelpError as problem:
-        click.echo(problem.format_message())
-        code = 0
     except BaseException as problem:  # noqa: BLE001 (the last resort: a message instead of a traceback)
-        message, hint, code = explain(problem)
-        _show(message, hint)
-        if "--debug" in arguments:
-            import traceback
+        from trainer.cli.failures import explain
 
-            click.echo(_masked(traceback.format_exc()), err=True)
+        message, hint, code = explain(problem)
+        with streams.last_words():
+            _show(message, hint)
+            if "--debug" in arguments:
+                import traceback
+
+                click.echo(_masked(traceback.format_exc()), err=True)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def explain(problem: BaseException) -> tuple[str, str, int]:
-    """What to say of a failure: the message, the hint, and the exit code."""
-    match problem:
-        case TrainerError():
-            return problem.message, problem.hint, problem.exit_code
-        case InputError():
-            return problem.message, problem.hint, BadInput.exit_code
-        case click.UsageError(ctx=click.Context() as context):
-            return problem.format_message(), f"{context.command_path} --help", problem.exit_code
-        case click.ClickException():
-            return problem.format_message(), "trainer --help", problem.exit_code
-        case Interrupted() | click.Abort() | KeyboardInterrupt():
-            by, code = (
-                (f" by {problem}", problem.exit_code) if isinstance(problem, Interrupted) else ("", 130)
-            )
-            return f"Stopped{by}.", "Nothing is left running; the same command starts it again.", code
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            where = f": {problem.filename}" if problem.filename else "."
-            return (
-                f"The disk is full{where}",
-                "Make room. A run that was live has its record: `trainer reconcile` ends it.",
-                CheckFailed.exit_code,
-            )
-    return (
-        f"Unexpected: {type(problem).__name__}: {problem}",
-        "This is a bug in trainer. Please report it with the output of the same command with --debug.",
-        TrainerError.exit_code,
-    )
+def _call(arguments: list[str]) -> object:
+    try:
+        return cli.main(arguments, prog_name="trainer", standalone_mode=False)
+    except NoArgsIsHelpError as problem:
+        click.echo(problem.format_message())
+        return 0
 
 
 def _show(message: str, hint: str) -> None:
@@ -105,6 +81,6 @@ def _masked(text: str) -> str:
     """Without the values of secrets.env, as far as they can be known at this point."""
     from trainer import secrets, workspace
 
-    with contextlib.suppress(TrainerError, OSError):
+    with contextlib.suppress(Exception):  # whatever is wrong with the workspace, the failure is to be told
         return secrets.Masker(secrets.read(workspace.find()).masked()).text(text)
     return text

@@ -6,12 +6,13 @@ its end then, and ended on the server.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import tempfile
 import threading
 from typing import BinaryIO
+
+from trainer.cli.streams import mute
 
 _IN_MEMORY = 64 << 20  # what is more waits in a temporary file
 _PIECE = 1 << 16
@@ -19,13 +20,18 @@ _PATIENCE_S = 2
 
 
 class Outflow:
-    """Writes to a stream in a thread of its own. A reader that goes away is as good as one that reads."""
+    """Writes to a stream in a thread of its own.
+
+    A reader that goes away, and a disk that is full, are as good as one that reads.
+    """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._waiting = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 (as long as we live)
         self._read = self._written = 0
         self._closed = False
+        self.trouble: OSError | None = None
+        """What kept the latest piece from being written, other than a reader that has gone."""
         self._ready = threading.Condition()
         self._thread = threading.Thread(target=self._flow, daemon=True)
 
@@ -51,7 +57,8 @@ class Outflow:
         while piece := self._next():
             try:
                 _write(self._stream, piece)
-            except BrokenPipeError:
+            except OSError as trouble:
+                self.trouble = None if isinstance(trouble, BrokenPipeError) else trouble
                 mute(self._stream)
 
     def _next(self) -> bytes:
@@ -65,14 +72,6 @@ class Outflow:
                 self._waiting.truncate()
                 self._read = self._written = 0
             return piece
-
-
-def mute(stream: BinaryIO) -> None:
-    """Its reader has gone: let whatever is still written to it go nowhere, and be no error."""
-    with contextlib.suppress(io.UnsupportedOperation):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
 
 
 def _write(stream: BinaryIO, piece: bytes) -> None:

@@ -77,7 +77,7 @@ class ProjectCommand(click.Command):
         """
         try:
             name, version, _ = self._look_for(ctx, args)
-            if name is None:
+            if name is None or (not name and "" not in args):
                 return None
             if name.startswith("-"):
                 raise BadInput(
@@ -105,7 +105,8 @@ class ProjectCommand(click.Command):
         parser = self.make_parser(ctx)
         parser.ignore_unknown_options = True
         try:
-            said, _, _ = parser.parse_args(list(args))
+            # The last may be the value of a parameter that is not yet known: the `-e` of `--text -e`.
+            said, _, _ = parser.parse_args([*args, ""])
         except click.UsageError:
             return None, None, None  # the parser proper will say what is wrong
         project, version, entry_point = said.get("project"), said.get("version"), said.get("entry_point")

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import click
 
-from trainer.cli.outflow import Outflow, mute
+from trainer.cli.outflow import Outflow
+from trainer.cli.streams import mute
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -48,6 +49,8 @@ class Progress:
         if not self._at_line_start:
             self._write(b"\n")
         self._output.close(wait=kind is None or issubclass(kind, Exception))
+        if self._output.trouble:
+            _tell(f"Not all output could be written to stdout: {self._output.trouble.strerror}.")
 
     def step(self, text: str) -> None:
         """What is being done now."""
@@ -142,10 +145,10 @@ class Bar:
 
 
 def _tell(line: str) -> None:
-    """A line on stderr, if anybody still reads that."""
+    """A line on stderr, if that can still be written."""
     try:
         click.echo(line, err=True)
-    except BrokenPipeError:
+    except OSError:
         mute(sys.stderr.buffer)
 
 

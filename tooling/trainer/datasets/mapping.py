@@ -36,7 +36,7 @@ def _yaml(path: Path, text: str) -> Iterable[tuple[str, str]]:
     try:
         # The nodes, because a loaded mapping hides names that are there twice, and makes a boolean of `no`.
         document = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as problem:
+    except (yaml.YAMLError, RecursionError) as problem:
         mark = getattr(problem, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark else str(problem)
         raise BadInput(f"{path} is not valid YAML: {where}", "Put names with a colon into quotes.") from None

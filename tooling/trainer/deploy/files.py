@@ -117,7 +117,7 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
 
 
 def _ignores(path: Path, names: Iterable[str]) -> str:
-    lines = {line.strip().lstrip("/") for line in path.read_text().splitlines()}
+    lines = {line.strip().lstrip("/") for line in path.read_text(encoding="utf-8").splitlines()}
     for name in names:
         if name not in lines:
             raise BadInput(
@@ -129,7 +129,7 @@ def _ignores(path: Path, names: Iterable[str]) -> str:
 def _kept(path: Path, values: Mapping[str, str]) -> str:
     if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise SecretsError(f"Other users of this machine can read {path}.", f"chmod 600 {path}")
-    names = {line.partition("=")[0] for line in path.read_text().splitlines()}
+    names = {line.partition("=")[0] for line in path.read_text(encoding="utf-8").splitlines()}
     missing = [name for name in values if name not in names]
     if missing:
         raise BadInput(f"{path} is there, but does not set {missing[0]}.", "Move it away, or add that line.")
@@ -148,7 +148,9 @@ def _validate(folder: Path) -> None:
         str(folder / COMPOSE),
         "config",
     ]
-    done = subprocess.run([*argv, "--quiet"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*argv, "--quiet"], capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     if done.returncode != 0:
         said = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it said nothing.")
         raise DeployError(
@@ -165,7 +167,7 @@ def _accounts() -> dict[str, str]:
 
 
 def _template(name: str, app: str) -> bytes:
-    text = (TEMPLATES / name).read_text().replace("@APP@", app)
+    text = (TEMPLATES / name).read_text(encoding="utf-8").replace("@APP@", app)
     return text.replace("@ADMIN@", f"{app}-admin").encode()
 
 

@@ -23,7 +23,8 @@ def token(command: Command) -> str:
             command.argv,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
             timeout=TOKEN_S,
         )

@@ -116,13 +116,13 @@ def _fill(workspace: Workspace, stored: Stored, image: ImagePlan, folder: Path) 
     (folder / "metrics.json").write_text(json.dumps(expected, indent=2))
     checksums = list(_checksums(workspace, stored))
     if checksums:
-        (folder / _CHECKSUMS).write_text("".join(f"{line}\n" for line in checksums))
+        (folder / _CHECKSUMS).write_text("".join(f"{line}\n" for line in checksums), encoding="utf-8")
     fields = _fields(stored, image, has_checksums=bool(checksums))
     for name in ("run.sh", "README.md", "compare.py"):
-        text = resources.files(__package__).joinpath("files", name).read_text()
+        text = resources.files(__package__).joinpath("files", name).read_text(encoding="utf-8")
         for field, value in fields.items():
             text = text.replace(f"@{field}@", value)
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
     (folder / "run.sh").chmod(0o755)
 
 

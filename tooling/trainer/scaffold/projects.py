@@ -128,8 +128,10 @@ def _copy(origin: Path, place: Path) -> Path:
 def _rename(folder: Path, planned: Plan) -> None:
     mlproject, readme = folder / PROJECT_FILE, folder / "README.md"
     line = f"name: {planned.name}"
-    text, found = re.subn(r"^name\s*:.*$", line, mlproject.read_text(), count=1, flags=re.MULTILINE)
-    mlproject.write_text(text if found else f"{line}\n{text}")
+    text, found = re.subn(
+        r"^name\s*:.*$", line, mlproject.read_text(encoding="utf-8"), count=1, flags=re.MULTILINE
+    )
+    mlproject.write_text(text if found else f"{line}\n{text}", encoding="utf-8")
     try:
         is_named = projects.load(folder).name == planned.name
     except BadInput:
@@ -143,4 +145,6 @@ def _rename(folder: Path, planned: Plan) -> None:
     if (folder / test).exists() and not (folder / own_test).exists():
         (folder / test).rename(folder / own_test)
     if planned.is_template and readme.exists():
-        readme.write_text(readme.read_text().replace(_PLACEHOLDER, planned.name))
+        readme.write_text(
+            readme.read_text(encoding="utf-8").replace(_PLACEHOLDER, planned.name), encoding="utf-8"
+        )

@@ -79,7 +79,9 @@ def make(planned: Plan) -> None:
 def _not_ignored(path: Path) -> tuple[str, ...]:
     if not path.exists():
         return ()
-    lines = {line.strip().strip("/") for line in path.read_text(errors="replace").splitlines()}
+    lines = {
+        line.strip().strip("/") for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
+    }
     return tuple(name for name in IGNORED if name.strip("/") not in lines)
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 def final(path: Path) -> float:
     """The latest value of a metric's file, which has lines of time, value and step; as MLflow chooses it."""
-    points = [line.split() for line in path.read_text().splitlines()]
+    points = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
     return max((int(point[2]), int(point[0]), float(point[1])) for point in points)[2]
 
 
-store, expected = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
+store, expected = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
 found = {path.name: final(path) for path in store.glob("*/*/metrics/*") if path.is_file()}
 differ = []
 print(f"\n{'Metric':<28}{'recorded':<26}{'now':<26}")

@@ -1,0 +1,58 @@
+import os
+from pathlib import Path
+
+import pytest
+from trainer import yaml_file
+from trainer.errors import BadInput
+
+from unit.helpers import fails, put
+
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]\n" for n in range(1, 9))
+
+
+def test_it_is_read_in_utf_8_whatever_the_locale(tmp_path: Path) -> None:
+    assert yaml_file.read(put(tmp_path / "file", "name: Ž漢\n")) == {"name": "Ž漢"}
+    assert yaml_file.read(put(tmp_path / "file", "\ufeffname: Ž\n")) == {"name": "Ž"}
+
+
+def test_an_alias_is_what_it_stands_for(tmp_path: Path) -> None:
+    assert yaml_file.read(put(tmp_path / "file", "a: &a {x: 1}\nb: {<<: *a}\n")) == {
+        "a": {"x": 1},
+        "b": {"x": 1},
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: b: c\n",
+        b"\xff",
+        "\x00",
+        "a: !!timestamp x",
+        "a: 2024-99-99",
+        "a: !!bool x",
+        "a: !!int x",
+        "a: " + "1" * 5000,
+        "{[a]: b}",
+        "!!python/object/apply:os.system [true]",
+        "[" * 2000,
+        BOMB,
+        "&a [*a]",
+        r'a: "\ud800"',
+    ],
+)
+def test_what_is_no_yaml_is_refused(tmp_path: Path, text: str | bytes) -> None:
+    path = put(tmp_path / "file", text)
+    with pytest.raises(BadInput) as caught:
+        yaml_file.read(path)
+    assert str(path) in caught.value.message
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_or_a_device_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "file")
+    with fails(BadInput, f"{tmp_path / 'file'} is no file.", "Make it a text file."):
+        yaml_file.read(tmp_path / "file")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    with fails(BadInput, f"{tmp_path / 'link'} is no file.", "It is a link to /dev/zero."):
+        yaml_file.read(tmp_path / "link")

@@ -1,0 +1,77 @@
+"""What is said of a failure: the message, the hint, and the exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+
+import click
+from trainkit.errors import InputError
+
+from trainer.errors import BadInput, CheckFailed, FileError, Interrupted, TrainerError
+
+_IN_THE_WAY = "Something else is in its place. Move that away, and call the same command again."
+_FORBIDDEN = "Give yourself the right to it (ls -ld shows who has it), or use another folder."
+# By what the operating system says of a file. No more than this is known where a call to it has failed.
+_HINTS = {
+    errno.EACCES: _FORBIDDEN,
+    errno.EPERM: _FORBIDDEN,
+    errno.EROFS: "It is on a file system that is mounted read-only. Use another folder.",
+    errno.ENOENT: "Something has removed it, or a link leads nowhere. See what is there with ls -l.",
+    errno.EEXIST: _IN_THE_WAY,
+    errno.ENOTEMPTY: _IN_THE_WAY,
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.EISDIR: _IN_THE_WAY,
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.ELOOP: "The link leads to itself. Remove it.",
+    errno.EMFILE: "Too many files are open. `ulimit -n` shows the limit, and raises it.",
+    errno.ENFILE: "Too many files are open on this machine.",
+}
+_LOOP = re.compile("Symlink loop from '(.*)'")  # what pathlib makes of it, before Python 3.13
+_OTHERWISE = "The operating system says so. --debug shows what trainer was doing."
+
+
+def explain(problem: BaseException) -> tuple[str, str, int]:
+    """The message, the hint, and the exit code of a failure."""
+    match problem:
+        case TrainerError():
+            return problem.message, problem.hint, problem.exit_code
+        case InputError():
+            return problem.message, problem.hint, BadInput.exit_code
+        case click.UsageError(ctx=click.Context() as context):
+            return problem.format_message(), f"{context.command_path} --help", problem.exit_code
+        case click.ClickException():
+            return problem.format_message(), "trainer --help", problem.exit_code
+        case Interrupted() | click.Abort() | KeyboardInterrupt():
+            by, code = (
+                (f" by {problem}", problem.exit_code) if isinstance(problem, Interrupted) else ("", 130)
+            )
+            return f"Stopped{by}.", "Nothing is left running; the same command starts it again.", code
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            where = f": {_name(problem.filename)}" if problem.filename else "."
+            return (
+                f"The disk is full{where}",
+                "Make room. A run that was live has its record: `trainer reconcile` ends it.",
+                CheckFailed.exit_code,
+            )
+        case OSError(errno=int(), strerror=str()):
+            return *_of_the_system(problem), FileError.exit_code
+        case RuntimeError() if found := _LOOP.fullmatch(str(problem)):
+            return explain(OSError(errno.ELOOP, os.strerror(errno.ELOOP), found[1]))
+    return (
+        f"Unexpected: {type(problem).__name__}: {problem}",
+        "This is a bug in trainer. Please report it with the output of the same command with --debug.",
+        TrainerError.exit_code,
+    )
+
+
+def _of_the_system(problem: OSError) -> tuple[str, str]:
+    """A file that cannot be used is nobody's bug: what the operating system says, and which file it is."""
+    names = [_name(name) for name in (problem.filename, problem.filename2) if name]
+    where = f"{' → '.join(names)}: " if names else ""
+    return f"{where}{problem.strerror}.", _HINTS.get(problem.errno or 0, _OTHERWISE)
+
+
+def _name(file: object) -> str:
+    return os.fsdecode(file) if isinstance(file, str | bytes) else str(file)

@@ -1,0 +1,88 @@
+"""The standard streams, whatever they are: closed, full, or of an encoding that lacks most letters."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO, TextIO
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+class _Named(io.FileIO):
+    """A stream whose errors say which it is: by themselves they could be those of any file."""
+
+    def write(self, piece: Buffer) -> int:
+        try:
+            return super().write(piece)
+        except BrokenPipeError:
+            # Without its number: click would end the process with code 1, which means something here.
+            raise BrokenPipeError("the reader of standard output has gone") from None
+        except OSError as trouble:
+            trouble.filename = "standard output"
+            raise
+
+
+def prepare() -> None:
+    """Have all three streams open, and able to take any text.
+
+    The number of a stream that the shell closed (`>&-`) would be given to the next file that is opened, and
+    what is printed would land in that file.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or _opened(io.FileIO(2, "w", closefd=False), "utf-8", "backslashreplace")
+    if sys.stdout is None or sys.stdout is sys.__stdout__:
+        encoding, errors = (sys.stdout.encoding, sys.stdout.errors) if sys.stdout else ("utf-8", None)
+        # What Latin-1 has no letter for is printed as an escape, as Python does on stderr.
+        replaced = errors if errors and errors != "strict" else "backslashreplace"
+        sys.stdout = _opened(_Named(1, "w", closefd=False), encoding, replaced)
+
+
+def _opened(stream: io.FileIO, encoding: str, errors: str) -> TextIO:
+    return io.TextIOWrapper(io.BufferedWriter(stream), encoding, errors, line_buffering=stream.isatty())
+
+
+@contextlib.contextmanager
+def written() -> Iterator[None]:
+    """Within: what is printed has been written when the block ends. Raises `OSError` where that cannot be.
+
+    After that nothing more is written to stdout, not even at exit.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    finally:
+        _settle(sys.stdout)
+
+
+@contextlib.contextmanager
+def last_words() -> Iterator[None]:
+    """Within: what is said on stderr is lost where that cannot be written; there is nobody left to tell."""
+    try:
+        with contextlib.suppress(OSError):
+            yield
+    finally:
+        _settle(sys.stderr)
+
+
+def _settle(stream: TextIO) -> None:
+    """Leave nothing in the stream that Python would write, and complain about, as it ends."""
+    try:
+        stream.flush()
+    except OSError:
+        mute(stream.buffer)
+
+
+def mute(stream: BinaryIO) -> None:
+    """Nobody takes what is written to it: let that go nowhere from now on, and be no error."""
+    with contextlib.suppress(io.UnsupportedOperation):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -1,0 +1,50 @@
+"""What a tracking server can store of a run's names: the others are refused before anything is made."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping
+
+from trainer.errors import BadInput
+
+# The columns of MLflow's database. Its own check lets an experiment have 500, which PostgreSQL then refuses.
+_LONGEST = {"--experiment": 256, "--run-name": 250, "--tag": 250, "--param": 250}
+
+
+def check(
+    experiment: str, run_name: str | None, tags: Mapping[str, str], parameters: Mapping[str, str]
+) -> None:
+    """Raises `BadInput` for the first name or value that MLflow does not take."""
+    _length("--experiment", experiment)
+    _length("--run-name", run_name or "")
+    for option, pairs in (("--tag", tags), ("--param", parameters)):
+        for name, value in pairs.items():
+            _length(option, name)
+            _text(f"{option} {name}", value)
+            # MLflow uses them as paths, too.
+            if not re.fullmatch(r"[/\w.\- :]+", name) or not _is_path(name):
+                raise BadInput(
+                    f"{option} {name}: MLflow takes no such name.",
+                    "Use letters, digits, blanks and _ - . : / (not first, last or twice in a row).",
+                )
+
+
+def _length(option: str, name: str) -> None:
+    _text(option, name)
+    if len(name) > _LONGEST[option]:
+        raise BadInput(
+            f"{option} {name[:30]}… is {len(name)} characters long; MLflow stores {_LONGEST[option]}.",
+            "Choose a shorter name.",
+        )
+
+
+def _text(what: str, value: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise BadInput(f"{what} is {value!r}, which is no text.", "Write it in UTF-8.") from None
+
+
+def _is_path(name: str) -> bool:
+    return posixpath.normpath(name) == name and name != "." and not name.startswith(("..", "/"))

@@ -1,0 +1,52 @@
+"""YAML that people write: trainer.yaml, MLproject, image.yaml, python_env.yaml, conda.yaml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from trainer.errors import BadInput
+
+_MOST = 100_000  # values, with what aliases stand for
+
+
+def read(path: Path) -> object:
+    """What the file says. Raises `BadInput`, naming file and line, where that is no YAML in UTF-8."""
+    if not path.is_file():  # a device or a pipe would be read for ever
+        hint = f"It is a link to {path.readlink()}." if path.is_symlink() else "Make it a text file."
+        raise BadInput(f"{path} is no file.", hint)
+    try:
+        said: object = yaml.safe_load(path.read_bytes())
+    # The parser passes on what its makers of numbers, dates and so on raise.
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as problem:
+        mark = getattr(problem, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        hint = "Correct the line." if mark else "Write it in UTF-8 as YAML: `name: value`."
+        raise BadInput(f"{path}{where}: this is not valid YAML.", hint) from None
+    _check(path, said)
+    return said
+
+
+def _check(path: Path, said: object) -> None:
+    """A few lines of aliases can stand for more than a machine can hold, and an escape for no letter."""
+    waiting, left = [said], _MOST
+    while waiting:
+        match waiting.pop():
+            case dict() as pairs:
+                waiting += [*pairs, *pairs.values()]
+            case list() | tuple() | set() as items:
+                waiting += items
+            case str() as text if not _is_text(text):
+                raise BadInput(f"{path} holds {text!r}, which is no text.", "Remove the escape.")
+        left -= 1
+        if left < 0:
+            raise BadInput(f"{path} holds more than {_MOST} values.", "Shorten it, or use fewer aliases.")
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
