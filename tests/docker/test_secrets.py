@@ -74,9 +74,74 @@ def _unpacked(archive: Path) -> bytes:
         return b"".join(file.read() for file in files if isinstance(file, io.BufferedReader))
 
 
-def test_a_secret_that_somebody_writes_into_a_tag_is_masked(site: Site) -> None:
-    done = site.trainer("run", "probe", "-e", "quick", "--tag", f"leak=<{CANARY}>")
-    assert site.run(done.run_id).data.tags["leak"] == "<***>"
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("The parameter mode", ["--mode", CANARY]),
+        ("--run-name", ["--run-name", f"try {CANARY}"]),
+        ("--experiment", ["--experiment", CANARY]),
+        ("--tag", ["--tag", f"leak={base64.b64encode(CANARY.encode()).decode()}"]),
+    ],
+)
+def test_a_secret_in_the_words_of_the_command_goes_nowhere(site: Site, place: str, words: list[str]) -> None:
+    before = len(site.runs())
+    done = site.trainer("run", "probe", *words)
+    assert done.code == 2
+    assert done.err.splitlines() == [
+        f"Error: {place} holds the value of the secret PROBE_TOKEN, and is stored with the run.",
+        "Hint:  A script reads a secret with os.environ['PROBE_TOKEN'], if the MLproject has PROBE_TOKEN "
+        "under docker_env.environment. What is no secret is no line of secrets.env, but [NAME, value] there.",
+    ]
+    assert len(site.runs()) == before
+    assert b"canary" not in _contents(site.root / ".trainer") + _contents(site.root / "mlruns")
+
+
+PRINTING = """
+name: printing
+docker_env: {image: trainer/sklearn, environment: [SSH_KEY, ACCOUNT]}
+entry_points:
+  main:
+    parameters: {note: {default: "it's \\"bWFkZS11cC\\"-%s"}}
+    command: python show.py {note}
+"""
+SHOW = """
+import base64, json, os, urllib.parse
+key, account = os.environ["SSH_KEY"], os.environ["ACCOUNT"]
+print("whole:", key)
+print("repr:", repr(key), repr({"key": key}), key.encode())
+print("one line:", key.splitlines()[1])
+print("json:", json.dumps({"key": key, "account": account}))
+print("base64:", base64.b64encode(b"user:" + key.encode()).decode())
+print(base64.encodebytes(key.encode()).decode())
+print("url:", urllib.parse.urlencode({"key": key}))
+print("a text of it:", json.loads(account)["private_key"])
+"""
+
+
+def test_no_form_of_a_secret_of_several_lines_is_seen(site: Site, tmp_path: Path) -> None:
+    """As in credentials-binding-plugin#92 of Jenkins: the lines, the notations, and what a default holds."""
+    lines = [f"bWFkZS11cC1saW5l+{number}/1vZi1hLWtleQ==" for number in range(3)]
+    key = "\n".join(["-----BEGIN KEY-----", *lines, "-----END KEY-----", ""])
+    note = 'it\'s "bWFkZS11cC"-%s'
+    project = site.root / "train_code" / "printing"
+    project.mkdir()
+    (project / "MLproject").write_text(PRINTING)
+    (project / "show.py").write_text(SHOW)
+    account = json.dumps({"type": "service_account", "private_key": key, "note": note}, indent=1)
+    done = site.trainer("run", "printing", env={"SSH_KEY": key, "ACCOUNT": account})
+    assert done.code == 0, done.err
+    run = site.run(done.run_id)
+    assert run.data.tags["trainer.command"] == "python show.py '***'"
+    log = site.log(done.run_id, tmp_path)
+    assert [line for line in log.splitlines() if line.startswith("one line:")] == ["one line: ***"]
+    pieces = [
+        needle
+        for line in (lines[1], note)
+        for needle in (line[:12], base64.b64encode(line.encode())[:16].decode())
+    ]
+    said = site.artifact(done.run_id, "trainer/run.json", tmp_path).read_text()
+    for place in (done.out, done.err, log, json.dumps(run.to_dictionary()), said.partition('"command"')[2]):
+        assert [needle for needle in pieces if needle in place] == []
 
 
 def test_debug_output_shows_no_secret(site: Site) -> None:

@@ -215,6 +215,40 @@ def test_a_dry_run_creates_nothing_and_shows_no_secret(trainer: Trainer, workspa
     assert not workspace.store.exists()
 
 
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("The parameter text", ["--text", "a canary-7f3a"]),
+        ("The parameter text", ["-P", "text=Y2FuYXJ5LTdmM2E="]),
+        ("--tag", ["--tag", "canary-7f3a=1"]),
+        ("--run-name", ["--run-name", "canary-7f3a"]),
+        ("--experiment", ["--experiment", "canary-7f3a"]),
+        ("--image", ["--image", "example.com/canary-7f3a/x"]),
+    ],
+)
+def test_a_secret_in_the_words_of_the_command_is_refused(
+    trainer: Trainer, workspace: Workspace, place: str, words: list[str]
+) -> None:
+    put(workspace.secrets_file, "API_KEY=canary-7f3a\n").chmod(0o600)
+    done = trainer("run", "demo", "--dry-run", *words)
+    assert done.code == 2
+    message, hint = done.err.splitlines()
+    assert message == f"Error: {place} holds the value of the secret API_KEY, and is stored with the run."
+    assert "os.environ['API_KEY']" in hint
+    assert "canary" not in done.out + done.err
+
+
+def test_a_secret_of_trainer_yaml_is_refused_and_a_default_of_the_project_is_not(
+    trainer: Trainer, workspace: Workspace
+) -> None:
+    put(workspace.secrets_file, "KIND=tree-\nWORD=train\n").chmod(0o600)  # WORD is in the command
+    assert trainer("run", "demo", "--dry-run").code == 0
+    put(workspace.root / "trainer.yaml", "parameters: {demo: {text: tree-house}}\n")
+    done = trainer("run", "demo", "--dry-run")
+    assert done.code == 2
+    assert done.err.startswith("Error: The parameter text holds the value of the secret KIND,")
+
+
 def test_without_an_engine(trainer: Trainer, workspace: Workspace) -> None:
     refused(
         trainer("run", "demo"),

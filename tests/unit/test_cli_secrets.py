@@ -70,9 +70,21 @@ def test_every_other_line_stays(site: Workspace) -> None:
 
 def test_a_short_value_is_set_with_a_warning(site: Workspace) -> None:
     done = set_piped(b"abc", "PIN")
-    said = "It is shorter than 5 characters: output that shows it is not masked.\n"
-    assert (done.returncode, done.stderr.decode()) == (0, said)
+    said = (
+        "Its value cannot be masked in output: it has fewer than 5 characters, as many ordinary words have."
+    )
+    assert (done.returncode, done.stderr.decode()) == (0, f"{said}\n")
     assert secrets.load(site).values == {"PIN": "abc"}
+
+
+def test_the_check_warns_of_a_short_value(trainer: Trainer, site: Workspace) -> None:
+    put(site.secrets_file, f"API_KEY={CANARY}\nPIN=abc\nMLFLOW_TRACKING_USERNAME=me\n").chmod(0o600)
+    done = trainer("secrets", "check")
+    assert done.code == 0
+    assert [line for line in done.out.splitlines() if "PIN" in line or "USERNAME" in line] == [
+        "! PIN: its value cannot be masked in output: "
+        "it has fewer than 5 characters, as many ordinary words have."
+    ]
 
 
 @pytest.mark.parametrize("value", [b"", b"\n", b"\xff\n"])

@@ -9,7 +9,7 @@ from trainer.backends import End
 from trainer.delivery import Notebook
 from trainer.ending import Verdict, close, judge
 from trainer.errors import DiskFull, OutOfMemory, RunLost, ScriptFailed, ScriptKilled
-from trainer.secrets import Masker
+from trainer.masking import Masker
 from trainer.tracking import Run
 
 from unit.helpers import fails

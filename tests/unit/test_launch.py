@@ -11,10 +11,10 @@ from trainer.delivery import Notebook
 from trainer.endpoint import Server
 from trainer.errors import Interrupted, TrackingError
 from trainer.given import Data
+from trainer.masking import Masker
 from trainer.plan import RunPlan
 from trainer.process import interruptible
 from trainer.records import Record
-from trainer.secrets import Masker
 from trainer.tracking import Client, Run
 from trainer.workspace import Workspace
 

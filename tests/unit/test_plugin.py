@@ -1,11 +1,13 @@
 """What `mlflow run --backend trainer-docker` is told and cannot do is named."""
 
 import pytest
+from mlflow.exceptions import ExecutionException
 from mlflow.projects import utils
 from trainer import plugin
 from trainer.errors import BadInput
+from trainer.workspace import Workspace
 
-from unit.helpers import fails
+from unit.helpers import fails, put
 
 
 @pytest.mark.parametrize(
@@ -31,3 +33,11 @@ def test_what_mlflow_puts_there_unasked_is_no_option() -> None:
         utils.PROJECT_ENV_MANAGER: None,
     }
     assert plugin._options({**unasked, utils.PROJECT_STORAGE_DIR: None, "memory": "8g"}) == {"memory": "8g"}
+
+
+def test_an_error_shows_mlflow_no_secret(workspace: Workspace) -> None:
+    put(workspace.secrets_file, "API_KEY=canary-7f3a\n").chmod(0o600)
+    with pytest.raises(ExecutionException, match=r"^--memory \*\*\* is not understood"):
+        plugin.DockerProjectBackend().run(
+            str(workspace.projects / "demo"), "main", {}, None, {"memory": "canary-7f3a"}, "", ""
+        )

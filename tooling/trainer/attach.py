@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from trainer import ending, reconcile, records, secrets
 from trainer.errors import BadInput, TrackingError, TrainerError
+from trainer.masking import Masker
 from trainer.records import Record
-from trainer.secrets import Masker
 from trainer.tracking import Run
 from trainer.tracking_failures import NotThere
 from trainer.workspace import Workspace

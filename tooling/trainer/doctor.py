@@ -13,6 +13,7 @@ from trainer.backends import named
 from trainer.backends.docker_container import network
 from trainer.endpoint import Server
 from trainer.errors import TrainerError
+from trainer.masking import SHORTEST_MASKED
 from trainer.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -112,6 +113,10 @@ def secret_checks(workspace: Workspace) -> Iterator[Check]:
     if not leaks:
         there = f"{len(known.values)} secrets, for you alone" if path.exists() else "not there yet"
         yield Check(path.name, "ok", f"{there}; git does not commit it")
+    for name in sorted(known.values.keys() - secrets.NOT_SECRET):
+        if len(known.values[name]) < SHORTEST_MASKED:
+            yield Check(name, "warning", f"its value cannot be masked in output: {secrets.TOO_SHORT}",
+                        "Take a longer one where you can choose.")  # fmt: skip
     for name, users in needed_secrets(workspace).items():
         by = f"needed by {', '.join(users)}"
         if known.get(name):

@@ -13,7 +13,7 @@ from trainer import records
 from trainer.backends import End, Job
 from trainer.delivery import Notebook
 from trainer.errors import OutOfMemory, RunLost, ScriptFailed, ScriptKilled, TrainerError, signal_name
-from trainer.secrets import Masker
+from trainer.masking import Masker
 from trainer.tracking import Run, Status
 
 # In the run's folder: what it printed before it was resumed.

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -136,10 +135,10 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
         found = Meanwhile(lambda: None if is_known else client.find_experiment(plan.experiment))
         packed = _pack(ready, prepared / "source.tar.gz", screen)
         inputs.fetch(plan.downloads, prepared, client.server, screen.step)
-        pinned = _pin(ready, packed.digest)
-        said = ready.masker.tree(pins.as_json(pinned))
-        (prepared / "run.json").write_text(json.dumps(said, indent=2))
-        tags = _masked(ready, {**pins.tags(pinned), **plan.tags})
+        # Masked before the command's words are joined: quoted, a secret is another text.
+        pinned = ready.masker.tree(_pin(ready, packed.digest))
+        (prepared / "run.json").write_text(json.dumps(pins.as_json(pinned), indent=2))
+        tags = {**pins.tags(pinned), **ready.masker.tree(dict(plan.tags))}
         tags[reconcile.LAUNCH_TAG] = prepared.name
         experiment: str | None = None
         if not ready.offline:
@@ -152,7 +151,7 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
             else:
                 is_asked = True
                 run = client.create_run(experiment, plan.run_name, tags)
-                book.begin(run, plan.experiment, tags, _masked(ready, plan.parameters))
+                book.begin(run, plan.experiment, tags, ready.masker.tree(dict(plan.parameters)))
             repeated = packed.digest if packed.is_repeated else ""
             made = _Made(run, *records.write(ready.workspace, prepared, _record(ready, run)), repeated)
     except BaseException as problem:
@@ -278,7 +277,7 @@ def _start(ready: Ready, made: _Made, earlier: Earlier | None = None) -> Job:
 
 def _tell(ready: Ready, made: _Made, teller: Client | Notebook) -> None:
     """What the run is given, and what it takes to make it once more."""
-    teller.log_parameters(made.run.id, _masked(ready, ready.plan.parameters))
+    teller.log_parameters(made.run.id, ready.masker.tree(dict(ready.plan.parameters)))
     teller.log_inputs(made.run.id, ready.data)
     teller.upload(made.run, made.folder / "source.tar.gz", stored_code.ARTIFACT)
     image = ready.plan.image
@@ -356,7 +355,3 @@ def _seen_uri(ready: Ready) -> str:
     """The server's address as a run writes it; offline it need not be one that can be reached from there."""
     tracking = ready.client.server
     return tracking.uri if ready.offline else ready.backend.reachable_uri(tracking)
-
-
-def _masked(ready: Ready, values: Mapping[str, str]) -> dict[str, str]:
-    return {name: ready.masker.text(value) for name, value in values.items()}

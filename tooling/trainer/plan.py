@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -17,7 +17,9 @@ from trainer import (
     docker_env,
     places,
     projects,
+    revealed,
     run_image,
+    secrets,
     tracked_names,
 )
 from trainer.code import Commit
@@ -68,6 +70,18 @@ class RunRequest:
     recorded_image: RunImage | None = None
     """Of a run that is taken up again, instead of one of the workspace."""
     again: Again | None = None
+
+    @property
+    def options(self) -> Iterator[tuple[str, str]]:
+        """The options with a text of the user's own that is stored with the run, and that text."""
+        said = {
+            "--experiment": self.experiment,
+            "--run-name": self.run_name,
+            "--image": self.image,
+            "--base-image": self.base_image,
+        }
+        yield from ((option, text) for option, text in said.items() if text)
+        yield from (("--tag", f"{key}={value}") for key, value in self.tags.items())
 
 
 @dataclass(frozen=True)
@@ -147,6 +161,8 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     cache = Mount(cache_volume(), "/cache", read_only=False, kind="volume") if image.has_cache else None
     mounts, seen, folders = places.of(workspace, request.backend, entry_point, values, volumes, cache)
     secret_names = tuple(name for name, value in project.environment if value is None)
+    said = {name: value for name, value in values.items() if origins.get(name) != "default"}
+    revealed.check(secrets.read(workspace), secret_names, said, request.options)
     settings = workspace.settings
     deterministic = settings.deterministic if request.deterministic is None else request.deterministic
     in_code = request.again.in_code if request.again else _in_code(project, entry_point, values)

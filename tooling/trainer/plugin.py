@@ -17,7 +17,7 @@ from mlflow.projects.backend.abstract_backend import AbstractBackend
 from mlflow.projects.submitted_run import SubmittedRun
 
 from trainer import plan as plans
-from trainer import projects, sources, workspace
+from trainer import projects, secrets, sources, workspace
 from trainer.cli.screen import Progress
 from trainer.errors import BadInput, Interrupted, TrainerError
 from trainer.launch import Result, launch
@@ -92,7 +92,7 @@ class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
             if result.error:
                 raise result.error
         except TrainerError as problem:
-            raise ExecutionException(f"{problem.message}\n{problem.hint}") from None
+            raise ExecutionException(secrets.hide(f"{problem.message}\n{problem.hint}")) from None
         except Interrupted:
             raise KeyboardInterrupt from None
         return EndedRun(result.run.id)

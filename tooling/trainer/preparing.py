@@ -11,8 +11,9 @@ from trainer.backends import Backend
 from trainer.endpoint import Server, configured
 from trainer.errors import BadInput
 from trainer.given import Data
+from trainer.masking import Masker
 from trainer.plan import RunPlan, secret_values
-from trainer.secrets import Masker, Secrets
+from trainer.secrets import Secrets
 from trainer.tracking import Client
 from trainer.workspace import Workspace
 

@@ -19,8 +19,8 @@ from trainer.backends import End, Job
 from trainer.delivery import Notebook
 from trainer.endpoint import Server, configured
 from trainer.errors import BadInput, TrainerError
+from trainer.masking import Masker
 from trainer.records import Record
-from trainer.secrets import Masker
 from trainer.tracking import Client
 from trainer.workspace import Workspace
 

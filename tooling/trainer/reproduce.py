@@ -28,11 +28,11 @@ from trainer.environment_image import EnvironmentImage
 from trainer.errors import BadInput, CheckFailed, ImageError, TrackingError, TrainerError
 from trainer.images import ImagePlan
 from trainer.launch import Result, Screen, launch
+from trainer.masking import MASK
 from trainer.pins import Pins
 from trainer.plan import Again, RunPlan, RunRequest
 from trainer.projects import Project
 from trainer.run_image import RunImage
-from trainer.secrets import MASK
 from trainer.stored_run import Stored
 from trainer.tracking import Run
 from trainer.workspace import Workspace

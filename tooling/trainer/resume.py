@@ -18,10 +18,10 @@ from trainer import archives, backends, docker_env, given, plan, projects, run_i
 from trainer.datasets import recorded
 from trainer.errors import BadInput
 from trainer.launch import Earlier, Result, Screen, launch
+from trainer.masking import Masker
 from trainer.plan import RunPlan, RunRequest
 from trainer.projects import Project
 from trainer.records import Record
-from trainer.secrets import Masker
 from trainer.tracking import Client, Run
 from trainer.tracking_failures import NotThere
 from trainer.workspace import Workspace
@@ -155,7 +155,7 @@ def _compare_command(workspace: Workspace, planned: RunPlan, run: Run) -> None:
     """A parameter that was masked or cut where it is stored shows here."""
     masker = Masker(secrets.load(workspace).masked(planned.secret_names))
     recorded = run.tags["trainer.command"]
-    if masker.text(shlex.join(planned.command)) != recorded or _MASKED in recorded:
+    if shlex.join(masker.tree(planned.command)) != recorded or _MASKED in recorded:
         raise BadInput(
             f"The command of the run {run.name} cannot be made again from what it recorded: {recorded}",
             "A secret or a very long text was one of its parameters. Start a new run: trainer run",

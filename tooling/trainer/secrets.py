@@ -1,11 +1,10 @@
-"""secrets.env: read once, checked against leaking, and masked wherever output passes by."""
+"""secrets.env: read once, and checked against leaking."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,17 +14,16 @@ from urllib.parse import unquote, urlsplit
 
 from trainer import locks
 from trainer.errors import SecretsError
+from trainer.masking import SHORTEST_MASKED, Masker
 from trainer.process import capture
-from trainer.workspace import Workspace
+from trainer.workspace import Workspace, find
 
 if TYPE_CHECKING:
     from dotenv.parser import Binding
 
-MASK = b"***"
 # Names in secrets.env that are settings rather than secrets: masking them would garble every log.
 NOT_SECRET = {"MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME"}
-# A shorter value stands in ordinary output by chance (`true`, `8080`); masking it says more than it hides.
-SHORTEST_MASKED = 5
+TOO_SHORT = f"it has fewer than {SHORTEST_MASKED} characters, as many ordinary words have."
 
 
 @dataclass(frozen=True)
@@ -40,14 +38,23 @@ class Secrets:
 
     def masked(self, declared: Iterable[str] = ()) -> list[str]:
         """The values that must not be seen in any output: the file's, and those of the `declared` names."""
-        values = [value for name, value in self.values.items() if name not in NOT_SECRET]
+        return sorted({value for _, value in self._hidden(declared)} - {""})
+
+    def named_in(self, text: str, declared: Iterable[str] = ()) -> str | None:
+        """The name of a secret whose value is in the text, in whatever form; None where there is none."""
+        found = (name for name, value in self._hidden(declared) if Masker([value]).text(text) != text)
+        return next(found, None)
+
+    def _hidden(self, declared: Iterable[str]) -> Iterator[tuple[str, str]]:
+        found = [(name, value) for name, value in self.values.items() if name not in NOT_SECRET]
         elsewhere = {*declared, "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"} - NOT_SECRET
-        values += [os.environ.get(name, "") for name in elsewhere]
-        # A tracking URI may carry a password of its own.
-        with contextlib.suppress(ValueError):
-            password = urlsplit(self.get("MLFLOW_TRACKING_URI") or "").password or ""
-            values += [password, unquote(password)]
-        return sorted({value for value in values if len(value) >= SHORTEST_MASKED})
+        found += [(name, os.environ.get(name, "")) for name in sorted(elsewhere)]
+        yield from found
+        # A URI, that of the tracking server too, may carry a password of its own.
+        for name, uri in (*found, ("MLFLOW_TRACKING_URI", self.get("MLFLOW_TRACKING_URI") or "")):
+            with contextlib.suppress(ValueError):
+                password = urlsplit(uri).password or ""
+                yield from ((name, password), (name, unquote(password)))
 
 
 def load(workspace: Workspace) -> Secrets:
@@ -71,6 +78,13 @@ def read(workspace: Workspace) -> Secrets:
     """Read secrets.env without asking whether it could leak: enough to mask what it holds."""
     path = workspace.secrets_file
     return Secrets(_values(path, _bindings(path, path.read_bytes()))) if path.exists() else Secrets()
+
+
+def hide(text: str) -> str:
+    """A message without the values of the present workspace's secrets.env, as far as they can be known."""
+    with contextlib.suppress(Exception):  # whatever is wrong with the workspace, the failure is to be told
+        return Masker(read(find()).masked()).text(text)
+    return text
 
 
 def leaks(path: Path) -> Iterator[SecretsError]:
@@ -200,61 +214,3 @@ def _values(path: Path, bindings: Iterable[Binding]) -> dict[str, str]:
         if binding.key is not None and binding.value:
             values[binding.key] = binding.value
     return values
-
-
-class Masker:
-    """Replaces secret values in a stream of bytes that arrives in arbitrary pieces."""
-
-    def __init__(self, values: Iterable[str]) -> None:
-        # Longest first: of two secrets that begin alike, the whole longer one is replaced.
-        self._values = sorted((_bytes(value) for value in values), key=len, reverse=True)
-        self._pattern = re.compile(b"|".join(map(re.escape, self._values))) if self._values else None
-        self._held = b""
-
-    def feed(self, piece: bytes) -> bytes:
-        """Mask `piece`; what could be the beginning of a secret is held back until the next call."""
-        if self._pattern is None:
-            return piece
-        text, done, masked = self._held + piece, 0, b""
-        undecided = self._undecided(text, done)
-        while (found := self._pattern.search(text, done)) and found.start() < undecided:
-            masked += text[done : found.start()] + MASK
-            done = found.end()
-            undecided = self._undecided(text, done)
-        self._held = text[undecided:]
-        return masked + text[done:undecided]
-
-    def flush(self) -> bytes:
-        """What is still held back: the stream has ended, so nothing longer comes of it."""
-        held, self._held = self._held, b""
-        return self._pattern.sub(MASK, held) if self._pattern else held
-
-    def text(self, value: str) -> str:
-        """A whole text, masked at once."""
-        if self._pattern is None:
-            return value
-        return self._pattern.sub(MASK, _bytes(value)).decode(errors="surrogateescape")
-
-    def tree(self, value: object) -> object:
-        """Lists and mappings with every text in them masked; keys stay."""
-        match value:
-            case str():
-                return self.text(value)
-            case Mapping():
-                return {key: self.tree(one) for key, one in value.items()}
-            case list() | tuple():
-                return [self.tree(one) for one in value]
-        return value
-
-    def _undecided(self, text: bytes, start: int) -> int:
-        """The first place from `start` on from which all of the rest is the beginning of a secret."""
-        longest = len(self._values[0]) - 1
-        places = range(max(start, len(text) - longest), len(text))
-        return next((place for place in places if self._begins(text[place:])), len(text))
-
-    def _begins(self, end: bytes) -> bool:
-        return any(value.startswith(end) and value != end for value in self._values)
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode(errors="surrogateescape")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import signal
 import sys
@@ -58,7 +57,9 @@ def main(arguments: list[str] | None = None) -> None:
             if "--debug" in arguments:
                 import traceback
 
-                click.echo(_masked(traceback.format_exc()), err=True)
+                from trainer import secrets
+
+                click.echo(secrets.hide(traceback.format_exc()), err=True)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -71,16 +72,8 @@ def _call(arguments: list[str]) -> object:
 
 
 def _show(message: str, hint: str) -> None:
+    from trainer import secrets
     from trainer.cli import screen
 
-    click.echo(f"{screen.style('Error:', fg='red', bold=True)} {_masked(message)}", err=True)
-    click.echo(f"{screen.style('Hint:', fg='cyan', bold=True)}  {_masked(hint)}", err=True)
-
-
-def _masked(text: str) -> str:
-    """Without the values of secrets.env, as far as they can be known at this point."""
-    from trainer import secrets, workspace
-
-    with contextlib.suppress(Exception):  # whatever is wrong with the workspace, the failure is to be told
-        return secrets.Masker(secrets.read(workspace.find()).masked()).text(text)
-    return text
+    click.echo(f"{screen.style('Error:', fg='red', bold=True)} {secrets.hide(message)}", err=True)
+    click.echo(f"{screen.style('Hint:', fg='cyan', bold=True)}  {secrets.hide(hint)}", err=True)

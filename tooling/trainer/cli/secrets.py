@@ -62,6 +62,7 @@ def set_(workspace: Workspace, name: str, dry_run: bool) -> None:
     lines stay as they are.
     """
     from trainer import secrets as domain
+    from trainer.masking import SHORTEST_MASKED
 
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise BadInput(
@@ -78,8 +79,8 @@ def set_(workspace: Workspace, name: str, dry_run: bool) -> None:
     value = _value(name)
     domain.store(workspace, {name: value})
     click.echo(f"{done} {name} in {workspace.secrets_file}")
-    if len(value) < domain.SHORTEST_MASKED and name not in domain.NOT_SECRET:
-        _note(f"It is shorter than {domain.SHORTEST_MASKED} characters: output that shows it is not masked.")
+    if len(value) < SHORTEST_MASKED and name not in domain.NOT_SECRET:
+        _note(f"Its value cannot be masked in output: {domain.TOO_SHORT}")
 
 
 def _value(name: str) -> str:

@@ -31,7 +31,7 @@ from trainer.deploy.heroku_plan import (
 from trainer.deploy.plan import Plan, Request
 from trainer.endpoint import Server
 from trainer.errors import DeployError, SecretsError, TrainerError
-from trainer.secrets import SHORTEST_MASKED, Masker
+from trainer.masking import Masker
 from trainer.workspace import Workspace
 
 _SECRET_NAME = re.compile(r"PASS|SECRET|KEY|TOKEN|URL|CREDENTIAL|DSN")
@@ -248,7 +248,7 @@ class _Deployment:
         heroku_cli.run(self.plan.command(key), lambda line: self.reporter.detail(masker.text(line)))
 
     def masker(self) -> Masker:
-        return Masker({value for value in self.hidden if len(value) >= SHORTEST_MASKED})
+        return Masker(self.hidden)
 
 
 def _taken(name: str) -> DeployError:

@@ -11,7 +11,7 @@ from typing import cast
 from trainer.deploy.heroku_api import Api, Build, Release, Source
 from trainer.deploy.plan import Plan, Request
 from trainer.errors import DeployError
-from trainer.secrets import Masker
+from trainer.masking import Masker
 from trainer.server_files import Bundle
 
 POLL_S = 3.0
