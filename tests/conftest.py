@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
+
+import pytest
 
 # Tests send them. `nohup`, or a shell that starts the tests in the background, would have every process of
 # theirs ignore them.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test that mounts a disk, or starts an engine, takes root; all others run as who they are for."""
+    if os.geteuid() and item.get_closest_marker("root"):
+        pytest.skip("takes root: run `pytest -m root` as root")

@@ -201,7 +201,7 @@ def test_a_hostile_backup_of_a_store_is_refused(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """An empty file system of 6 MB. Mounting takes root, which CI has."""
+    """An empty file system of 6 MB. Mounting takes root."""
     image, place = tmp_path / "disk.img", tmp_path / "disk"
     with image.open("wb") as file:
         file.truncate(8 << 20)
@@ -220,6 +220,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", place], check=True)
 
 
+@pytest.mark.root
 def test_a_backup_that_unpacks_to_more_than_fits_is_refused_before_it_is_written(small_disk: Path) -> None:
     bomb = io.BytesIO(gzip.compress(tarred(("bomb", tarfile.REGTYPE, bytes(30 << 20))).getvalue()))
     assert len(bomb.getvalue()) < 100_000
@@ -252,6 +253,7 @@ def fill(disk: Path, *, leave: int = 0) -> Path:
     return ballast
 
 
+@pytest.mark.root
 def test_a_data_set_that_does_not_fit_is_gone_on_with_when_there_is_room(small_disk: Path) -> None:
     (small_disk / "trainer.yaml").touch()
     (small_disk / "data").mkdir()
@@ -271,6 +273,7 @@ def test_a_data_set_that_does_not_fit_is_gone_on_with_when_there_is_room(small_d
     assert all(content.endswith(b"\xff\xd9") for content in full.values())  # whole JPEGs
 
 
+@pytest.mark.root
 def test_classes_are_renamed_wholly_or_not_at_all_on_a_full_disk(small_disk: Path) -> None:
     root = dataset(small_disk / "set", {"A Photos": 1, "B Photos": 1})
     before = tree(root)
@@ -287,6 +290,7 @@ def test_classes_are_renamed_wholly_or_not_at_all_on_a_full_disk(small_disk: Pat
     assert sorted(tree(root)) == ["A/0.png", "B/0.png"]
 
 
+@pytest.mark.root
 def test_a_secret_that_cannot_be_stored_leaves_the_file_as_it_was(small_disk: Path) -> None:
     put(small_disk / "trainer.yaml")
     site = workspace.find(small_disk)
@@ -315,6 +319,7 @@ def full_site(small_disk: Path, site: Site) -> Site:
     return there
 
 
+@pytest.mark.root
 def test_a_full_workspace_starts_no_run(small_disk: Path, full_site: Site, site: Site) -> None:
     assert full_site.trainer("run", "loud").code == 0
     before = len(site.runs())
@@ -327,6 +332,7 @@ def test_a_full_workspace_starts_no_run(small_disk: Path, full_site: Site, site:
     assert full_site.trainer("run", "loud").code == 0
 
 
+@pytest.mark.root
 def test_a_run_that_ends_on_a_full_disk_is_ended_when_there_is_room(
     small_disk: Path, full_site: Site, site: Site, tmp_path: Path
 ) -> None:
