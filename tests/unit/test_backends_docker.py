@@ -245,6 +245,22 @@ def test_a_remote_engine_cannot_mount_this_machines_files(
         backends.named("docker", workspace).check(plan)
 
 
+def test_what_a_run_can_do_without_is_not_mounted_by_a_remote_engine(
+    workspace: Workspace, client: "docker.DockerClient", launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = run_plan(workspace.root, mounts=(Mount("/site/data", "/data", optional=True),))
+
+    def targets() -> list[object]:
+        host = cast(dict[str, object], config(client, plan, launch)["HostConfig"])
+        return [mount["Target"] for mount in cast(list[dict[str, object]], host["Mounts"])]
+
+    assert targets() == ["/data", "/trainer/spool"]
+    monkeypatch.setenv("DOCKER_HOST", "tcp://far:2375")
+    monkeypatch.setattr(disk, "check", lambda *_: None)
+    backends.named("docker", workspace).check(plan)
+    assert targets() == []
+
+
 def test_without_an_engine(workspace: Workspace) -> None:
     with fails(EngineError, f"No Docker engine answers at {DEAD_ENGINE}."):
         backends.named("docker", workspace).connect()

@@ -52,7 +52,7 @@ def test_data_and_paths_are_mounted_read_only(workspace: Workspace) -> None:
     values = {"name": "n", "source": "s3://b/k", "table": "my table.csv"}
     made = make(workspace, entry_point="strict", parameters=values)
     assert made.mounts[1:] == (
-        Mount(str(workspace.data), "/data"),
+        Mount(str(workspace.data), "/data", optional=True),
         Mount(str(table), "/inputs/table/my table.csv"),
     )
     assert made.command == ("python", "strict.py", "n", "s3://b/k", "/inputs/table/my table.csv")
@@ -167,6 +167,13 @@ def test_a_data_set_is_a_name_in_data(workspace: Workspace, value: str) -> None:
 
 def test_a_uri_is_a_data_set_too(workspace: Workspace) -> None:
     assert on_data(workspace, "https://example.com/t.csv").command[-1] == "https://example.com/t.csv"
+
+
+def test_a_run_needs_the_folder_data_where_it_is_given_something_of_it(workspace: Workspace) -> None:
+    put(workspace.data / "data_4" / "a" / "1.jpg")
+    assert on_data(workspace, "data_4").mounts[1] == Mount(str(workspace.data), "/data")
+    elsewhere = on_data(workspace, "https://example.com/t.csv")
+    assert elsewhere.mounts[1] == Mount(str(workspace.data), "/data", optional=True)
 
 
 @pytest.mark.parametrize("value", ["", "/etc", "../data/data_4", "a/../../b"])

@@ -14,3 +14,5 @@ class Mount:
     target: str
     read_only: bool = True
     kind: Literal["bind", "volume"] = "bind"
+    optional: bool = False
+    """Whether a run can do without it, where the engine is on another machine."""

@@ -35,7 +35,8 @@ def of(
         volume for volume in volumes if volume.target == "/data" or volume.target.startswith("/data/")
     ]
     if workspace.data.is_dir() and not own_data:
-        mounts.append(Mount(str(workspace.data), "/data"))
+        read = (p.name for p in entry_point.parameters if p.dataset and not is_elsewhere(values[p.name]))
+        mounts.append(Mount(str(workspace.data), "/data", optional=not any(read)))
     seen = dict(values)
     for parameter in entry_point.parameters:
         if parameter.dataset:

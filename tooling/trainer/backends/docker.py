@@ -68,7 +68,7 @@ class DockerBackend:
     def check(self, plan: RunPlan) -> None:
         """Raises `BadInput` for files that the engine cannot mount, `CheckFailed` on a full disk here."""
         address = engine.endpoint()
-        files = [mount.source for mount in plan.mounts if mount.kind == "bind"]
+        files = [mount.source for mount in plan.mounts if mount.kind == "bind" and not mount.optional]
         files += [inputs.without_password(uri) for uri in plan.downloads.values()]
         if files and engine.is_remote(address):
             raise BadInput(

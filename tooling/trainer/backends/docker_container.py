@@ -46,13 +46,17 @@ def container_config(
     """
     from docker.types import DeviceRequest, LogConfig, Mount
 
-    mounts = [Mount(m.target, m.source, m.kind, read_only=m.read_only) for m in plan.mounts]
+    # Another machine cannot mount this one's folders: there the spool is put in, and fetched at the end.
+    is_remote = engine.is_remote(engine.endpoint())
+    mounts = [
+        Mount(m.target, m.source, m.kind, read_only=m.read_only)
+        for m in plan.mounts
+        if not (is_remote and m.optional)
+    ]
     # The run's own folder: a volume without a name, since nothing can be put into a read-only container.
     own = [Mount(PLACE, None)] if plan.read_only else []
     memory = bytes_of(plan.memory) if plan.memory else None
     ids = host_ids()
-    # Another machine cannot mount this one's folder: there the spool is put in, and fetched at the end.
-    is_remote = engine.is_remote(engine.endpoint())
     fetched = [
         Mount(f"/inputs/{name}", str(launch.folder / inputs.FOLDER / name), "bind", read_only=True)
         for name in plan.downloads
