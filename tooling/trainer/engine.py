@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 
-from trainer import deadline
+from trainer import deadline, docker_context
+from trainer.docker_context import Endpoint, Tls
 from trainer.errors import EngineError
 from trainer.server import Bridge
 
 if TYPE_CHECKING:
     import docker
+    from docker.tls import TLSConfig
 
 TIMEOUT_S = 60
 ANSWER_S = 9
@@ -41,39 +43,82 @@ def connect() -> docker.DockerClient:
     """
     from docker.errors import DockerException
 
-    address = endpoint()
+    place = docker_context.current()
     try:
-        return deadline.within(ANSWER_S, lambda: _client(address))
+        return deadline.within(ANSWER_S, lambda: _client(place))
     except TimeoutError:
         raise EngineError(
-            f"The Docker engine at {address} gave no answer in {ANSWER_S} s.",
+            f"The Docker engine at {place.address} gave no answer in {ANSWER_S} s.",
             "Restart it, or run without one: --backend local",
         ) from None
     except (DockerException, OSError) as problem:
-        if "ermission denied" in str(problem):
-            raise EngineError(
-                f"This user may not use the Docker engine at {address}.",
-                "sudo usermod -aG docker $USER, then log in again; or run without it: --backend local",
-            ) from None
-        raise EngineError(f"No Docker engine answers at {address}.", _START_HINT) from None
+        raise _no_answer(place, str(problem)) from None
 
 
-def _client(address: str) -> docker.DockerClient:
+def _no_answer(place: Endpoint, said: str) -> EngineError:
+    if "ermission denied" in said:
+        return EngineError(
+            f"This user may not use the Docker engine at {place.address}.",
+            "sudo usermod -aG docker $USER, then log in again; or run without it: --backend local",
+        )
+    if "to an HTTPS server" in said:
+        return EngineError(
+            f"The Docker engine at {place.address} speaks TLS alone.",
+            "Set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or use a context that has its certificates.",
+        )
+    if found := re.search(r"\[SSL[^]]*\] ?([^()]*)", said):
+        return EngineError(
+            f"TLS with the Docker engine at {place.address} fails: {found.group(1).strip()}.",
+            "Compare what `docker version` says; ca.pem, cert.pem and key.pem have to be that engine's.",
+        )
+    return EngineError(f"No Docker engine answers at {place.address}.", _START_HINT)
+
+
+def _client(place: Endpoint) -> docker.DockerClient:
     import docker
 
     # Either way the engine is asked, which is the proof that one answers.
-    version = "auto" if is_remote(address) else _api_version(address)
-    return docker.DockerClient(base_url=address, timeout=TIMEOUT_S, version=version,
-                               use_ssh_client=address.startswith("ssh://"))  # fmt: skip
+    is_pinged = place.tls or not is_remote(place.address)
+    client = docker.DockerClient(
+        base_url=place.address, timeout=TIMEOUT_S, version=_api_version(place) if is_pinged else "auto",
+        tls=_tls(place.tls), use_ssh_client=place.address.startswith("ssh://"),
+    )  # fmt: skip
+    _trust(client.api, place.tls)
+    return client
 
 
-def _api_version(address: str) -> str:
+def _tls(tls: Tls | None) -> TLSConfig | bool:
+    from docker.tls import TLSConfig
+
+    if tls is None:
+        return False
+    cert = (str(tls.cert), str(tls.key)) if tls.cert and tls.key else None
+    return TLSConfig(cert, str(tls.ca) if tls.ca else None, verify=tls.verify)
+
+
+def _trust(api: docker.APIClient, tls: Tls | None) -> None:
+    """The engine's own authority, in whose place requests would take $REQUESTS_CA_BUNDLE."""
+    import requests.utils
+    import urllib3
+
+    if tls is None:
+        return
+    api.proxies.update(requests.utils.get_environ_proxies(api.base_url))
+    api.trust_env = False
+    if not tls.verify:  # which the user has said; `docker` does not warn either
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+
+
+def _api_version(place: Endpoint) -> str:
     """By a ping, as the docker command does it: the engine's own account of its version takes it 10 ms."""
     import docker
     import requests
     from docker.errors import DockerException
 
-    with docker.APIClient(base_url=address, timeout=TIMEOUT_S, version=_ANY_VERSION) as asking:
+    with docker.APIClient(
+        base_url=place.address, timeout=TIMEOUT_S, version=_ANY_VERSION, tls=_tls(place.tls)
+    ) as asking:
+        _trust(asking, place.tls)
         try:
             answer = asking.get(f"{asking.base_url}/_ping", timeout=TIMEOUT_S)
         except requests.RequestException as problem:
@@ -82,17 +127,8 @@ def _api_version(address: str) -> str:
 
 
 def endpoint() -> str:
-    """The engine's address, e.g. unix:///var/run/docker.sock."""
-    import docker
-    from docker.errors import DockerException
-
-    if host := os.environ.get("DOCKER_HOST"):
-        return host
-    with contextlib.suppress(DockerException, OSError):
-        context = docker.context.ContextAPI.get_current_context()
-        if context is not None and context.Host:
-            return str(context.Host)
-    return "unix:///var/run/docker.sock"
+    """The engine's address, e.g. unix:///var/run/docker.sock. Raises `EngineError` for a missing context."""
+    return docker_context.current().address
 
 
 def is_remote(address: str) -> bool:

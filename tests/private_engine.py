@@ -1,0 +1,129 @@
+"""Docker engines of the tests' own, which can break nothing that another one has. To start one takes root."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import docker
+import pytest
+from support import REPOSITORY, Site
+from trainer import images, workspace
+
+# No network but the loopback: no other engine's bridge or firewall is touched.
+_ALONE = ("--bridge", "none", "--iptables=false", "--ip6tables=false", "--host-gateway-ip", "127.0.0.1")
+_PROGRAMS = ("sh", "sleep", "rm", "mv", "cat", "id", "ls")
+
+
+class Engine:
+    """A dockerd of its own data and sockets, started by `within` (a program that runs its arguments)."""
+
+    def __init__(
+        self, place: Path, *, within: Sequence[str] = ("unshare", "--net"), options: Sequence[str] = ()
+    ) -> None:
+        self.place = place
+        self.address = f"unix://{place}/sock"
+        self._command = [
+            *within, "dockerd", "--data-root", f"{place}/data", "--exec-root", f"{place}/exec",
+            "--pidfile", f"{place}/pid", "--host", self.address, *_ALONE, *options,
+        ]  # fmt: skip
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        (self.place / "pid").unlink(missing_ok=True)
+        with (self.place / "log").open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, start_new_session=True)
+        give_up = time.monotonic() + 60
+        while not self._answers():
+            assert time.monotonic() < give_up, (self.place / "log").read_text()
+            time.sleep(0.1)
+
+    def _answers(self) -> bool:
+        asked = ["docker", "--host", self.address, "version"]
+        return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+
+    def kill(self) -> None:
+        assert self._process
+        self._process.kill()
+        self._process.wait()
+        (self.place / "sock").unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """End it and its containerd, which has the containers."""
+        for container in self.client().containers.list(all=True):
+            container.remove(force=True)
+        assert self._process
+        self._process.terminate()
+        self._process.wait(timeout=60)
+        # What it mounted before it was killed.
+        mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for path in sorted((path for path in mounted if path.startswith(f"{self.place}/")), reverse=True):
+            subprocess.run(["umount", path], check=True)
+
+    def client(self) -> docker.DockerClient:
+        return docker.DockerClient(base_url=self.address)
+
+
+def needs(*programs: str) -> None:
+    """Skipped where an engine cannot be started, or fails where TRAINER_REQUIRE_DOCKER=1."""
+    if os.geteuid() or not all(map(shutil.which, programs)):
+        told = f"an engine of one's own takes root and {', '.join(programs)}"
+        if os.environ.get("TRAINER_REQUIRE_DOCKER") == "1":
+            pytest.fail(f"TRAINER_REQUIRE_DOCKER=1, but {told}")
+        pytest.skip(told)
+
+
+@contextmanager
+def place_for_one() -> Iterator[Path]:
+    """A folder that is gone afterwards. The path of a socket has to be short."""
+    place = Path(subprocess.check_output(["mktemp", "-d", "-p", "/tmp"], text=True).strip())
+    yield place
+    shutil.rmtree(place)
+
+
+def tiny_site(root: Path, port: int, projects: dict[str, str]) -> Site:
+    """A workspace whose one image is `tiny`: a shell and some programs. `projects`: name → MLproject."""
+    site = Site(root, port)
+    ours = root / "trainer_images"
+    ours.unlink()
+    shutil.copytree(
+        REPOSITORY / "trainer_images", ours,
+        ignore=lambda folder, names: [n for n in names if (Path(folder) / n / "image.yaml").exists()],
+    )  # fmt: skip
+    (ours / "tiny").mkdir()
+    (ours / "tiny" / "image.yaml").touch()
+    (ours / "tiny" / "requirements.txt").touch()
+    for name, said in projects.items():
+        (root / "train_code" / name).mkdir()
+        (root / "train_code" / name / "MLproject").write_text(said)
+    return site
+
+
+def import_tiny(engine: Engine, site: Site, place: Path) -> None:
+    """Give the engine the image `tiny` as it is up to date, made of this machine's own programs."""
+    programs = [Path(found).resolve() for name in _PROGRAMS if (found := shutil.which(name))]
+    told = subprocess.check_output(["ldd", *programs], text=True)
+    libraries = {Path(found) for found in re.findall(r"(/\S+)(?= \()", told)}
+    # Whoever asks the tracking server with it is told that there is no client.
+    python = place / "python"
+    python.write_text("#!/bin/sh\nexit 3\n")
+    python.chmod(0o755)
+    cache = tarfile.TarInfo("cache")
+    cache.type, cache.mode = tarfile.DIRTYPE, 0o1777
+    with tarfile.open(place / "image.tar", "w") as tar:
+        tar.addfile(cache)
+        for program, name in zip(programs, _PROGRAMS, strict=True):
+            tar.add(program, f"bin/{name}")
+        tar.add(python, "bin/python")
+        for library in libraries:
+            tar.add(library.resolve(), str(library).lstrip("/"))
+    here = workspace.find(site.root)
+    repository, _, version = images.plan(here, images.spec(here, "tiny")).tag.partition(":")
+    engine.client().api.import_image_from_file(str(place / "image.tar"), repository, version)
