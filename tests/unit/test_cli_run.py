@@ -1,6 +1,7 @@
 import json
 import os
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -298,6 +299,27 @@ def test_help_of_a_project_shows_its_parameters(trainer: Trainer) -> None:
     assert "--batch-size INT [default: 8]" in said
     assert "-e, --entry-point" in said
     assert "--name STRING [required]" in " ".join(trainer("run", "demo", "-e", "strict", "-h").out.split())
+
+
+def test_help_where_there_is_nothing_to_list(trainer: Trainer, workspace: Workspace) -> None:
+    put(
+        workspace.projects / "demo" / "MLproject",
+        """\
+entry_points:
+  main: {command: python train.py}
+  other: {command: "python train.py {memory}", parameters: {memory: {type: int, default: 1, help: Slots}}}
+""",
+    )
+    put(workspace.projects / "demo" / "train.py")
+    for entry_point, said in (("main", "None."), ("train.py", "Any: -P NAME=VALUE"),
+                              ("other", "-P memory=VALUE  Slots")):  # fmt: skip
+        done = trainer("run", "demo", "-e", entry_point, "--help")
+        assert done.code == 0, done.err
+        assert f"Parameters of demo, entry point {entry_point}:\n  {said}\n" in done.out
+    shutil.rmtree(workspace.projects)
+    done = trainer("run", "--help")
+    assert done.code == 0, done.err
+    assert "Projects of this workspace:\n  None. Make one: trainer new NAME --template minimal\n" in done.out
 
 
 def test_what_is_mounted_of_a_fetched_project_is_gone_when_a_detached_run_needs_it(

@@ -54,19 +54,30 @@ class ProjectCommand(click.Command):
         return [*own, *(_option(parameter) for parameter in parameters if parameter.option not in taken)]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The project's parameters in a section of their own, above the options of `trainer run`."""
+        """The project's parameters, or the workspace's projects, above the options of `trainer run`."""
         groups: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record and isinstance(parameter, click.Option):
                 groups[(parameter.name or "").startswith(_PREFIX)].append(record)
-        if groups[True]:
+        if PROJECT in ctx.meta:
             project, entry_point = ctx.meta[PROJECT]
-            with formatter.section(f"Parameters of {project.name}, entry point {entry_point.name}"):
-                formatter.write_dl(groups[True])
+            shown = {parameter.name for parameter in self.get_params(ctx)}
+            hidden = [parameter for parameter in entry_point.parameters if variable(parameter) not in shown]
+            _section(
+                formatter,
+                f"Parameters of {project.name}, entry point {entry_point.name}",
+                [*groups[True], *((f"-P {parameter.name}=VALUE", parameter.help) for parameter in hidden)],
+                "Any: -P NAME=VALUE" if entry_point.takes_any else "None.",
+            )
         else:
-            with contextlib.suppress(TrainerError), formatter.section("Projects of this workspace"):
-                formatter.write_dl([(name, "") for name in sources.names(find())])
+            with contextlib.suppress(TrainerError):
+                _section(
+                    formatter,
+                    "Projects of this workspace",
+                    [(name, "") for name in sources.names(find())],
+                    "None. Make one: trainer new NAME --template minimal",
+                )
         with formatter.section("Options"):
             formatter.write_dl(groups[False])
 
@@ -117,6 +128,14 @@ class ProjectCommand(click.Command):
             version if isinstance(version, str) else None,
             entry_point if isinstance(entry_point, str) else None,
         )
+
+
+def _section(formatter: click.HelpFormatter, title: str, rows: list[tuple[str, str]], otherwise: str) -> None:
+    with formatter.section(title):
+        if rows:  # click refuses to write an empty list
+            formatter.write_dl(rows)
+        else:
+            formatter.write_text(otherwise)
 
 
 def _option(parameter: Parameter) -> click.Option:
