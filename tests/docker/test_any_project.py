@@ -367,3 +367,47 @@ def test_a_path_that_is_elsewhere_is_fetched_for_the_run(site: Site, http: HttpS
     assert gone.code == 2
     assert f"Error: --table names {http.uri}/gone.csv, which cannot be fetched: " in gone.err
     assert len(site.runs()) == before
+
+
+def steps_of(site: Site, run_id: str) -> list[tuple[str, str, dict[str, float]]]:
+    """Entry point, status and metrics of the child runs, the first one first."""
+    found = site.client.search_runs(
+        [site.run(run_id).info.experiment_id],
+        f"tags.mlflow.parentRunId = '{run_id}'",
+        order_by=["attributes.start_time"],
+    )
+    return [(run.data.tags["mlflow.project.entryPoint"], run.info.status, run.data.metrics) for run in found]
+
+
+@pytest.mark.parametrize(
+    "environment", ["docker_env: {image: trainer/sklearn}", "python_env: python_env.yaml"]
+)
+@pytest.mark.parametrize("project", ["steps"], indirect=True)
+@pytest.mark.usefixtures("built")
+def test_steps_run_beside_the_script_that_starts_them(
+    site: Site, project: Path, environment: str, tmp_path: Path
+) -> None:
+    text = (project / "MLproject").read_text()
+    (project / "MLproject").write_text(text.replace("docker_env:\n  image: trainer/sklearn", environment))
+    before = {experiment.name for experiment in site.client.search_experiments()}
+    done = site.trainer("run", "steps")
+    assert done.code == 0, done.err
+    main = site.run(done.run_id)
+    assert main.info.status == "FINISHED"
+    assert steps_of(site, done.run_id) == [
+        *(("prepare", "FINISHED", {"rows": number}) for number in range(4)),
+        ("breaks", "FAILED", {}),
+        ("main", "FINISHED", {"clean": 1}),
+        ("prepare", "FINISHED", {"rows": 9}),
+    ]
+    log = site.log(done.run_id, tmp_path)
+    for number, manager in enumerate((None, "virtualenv", "conda", "uv")):
+        assert f"step {manager} FINISHED {{'rows': {number}.0}}\n" in log
+    assert "cleaned True FINISHED\n" in log
+    # What the scripts choose is not used, and that is said once for each of them.
+    assert log.count("Warning: The tracking URI http://127.0.0.1:5000 is not used: ") == 1
+    assert log.count("Warning: set_experiment('somewhere else') is not used: this run is in 'steps'.") == 1
+    assert log.count("Warning: The environment of the project clean is not used: ") == 1
+    assert "hunter2" not in log
+    after = {experiment.name for experiment in site.client.search_experiments()}
+    assert after - before <= {"steps"}

@@ -135,6 +135,7 @@ def test_a_job_is_handed_what_it_needs_and_secrets_apart(workspace: Workspace) -
     assert said.environment == {
         "MLFLOW_TRACKING_URI": "spool+http://host.docker.internal:5000",
         "MLFLOW_RUN_ID": "r1",
+        "TRAINER_RUN_ID": "r1",
         "MLFLOW_EXPERIMENT_ID": "7",
     }
     assert said.secret_environment == {"API_KEY": CANARY, "MLFLOW_TRACKING_TOKEN": CANARY}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer import build, environment_file, images
+from trainer import build, environment_file, images, shipped
 from trainer.environment_file import Environment
 from trainer.errors import BadInput, ImageError
 from trainer.images import DIGEST_LABEL, PREFIX
@@ -25,6 +26,14 @@ LABEL = "trainer.environment"
 STEPS = ("trainer-build.txt", "trainer-dependencies.txt")
 """The files of requirements in the context's project/, beside what they name; in the order of installing."""
 _DOCKERFILE = Path(__file__).parent / "environment" / "Dockerfile"
+# What Python reads of ours at every start; it needs nothing else of trainkit.
+_IN_RUN = "trainer_images/trainkit/trainkit/mlflow_in_run.py"
+_START = b"import trainer_mlflow_in_run; trainer_mlflow_in_run.watch()\n"
+_COPY = """
+import glob, shutil, sys, sysconfig
+for file in glob.glob(sys.argv[1] + "/*"):
+    shutil.copy(file, sysconfig.get_path("purelib"))
+"""
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,13 @@ def plan(
         raise BadInput(f"{uv} is missing; every image is built with it.", "Restore it.")
     base = images.chosen_base(workspace, base_image)
     wanted = {f"project/{name}": content for name, content in _files(said).items()}
-    context = {**wanted, "Dockerfile": _DOCKERFILE.read_bytes(), "uv.txt": uv.read_bytes()}
+    context = {
+        **wanted,
+        "Dockerfile": _DOCKERFILE.read_bytes(),
+        "uv.txt": uv.read_bytes(),
+        "site/trainer_mlflow_in_run.py": shipped.place(_IN_RUN).read_bytes(),
+        "site/trainer.pth": _START,
+    }
     name = NAME_PREFIX + (re.sub(r"[^a-z0-9]+", "-", project.name.lower()).strip("-") or "project")
     return EnvironmentImage(
         name, base, _digest(base, said.python, context), _digest(said.python, wanted), said.python, context
@@ -120,6 +135,17 @@ def ensure(
                     f"Name a base image that has it: --base-image python:{image.python.lstrip('<>=~')}",
                 ) from None
             raise
+
+
+def commands(image: EnvironmentImage, place: Path, source: Path, uv: str) -> list[list[str]]:
+    """How `uv` makes a virtual environment instead, from what `write` wrote to `source`."""
+    python = str(place / "bin" / "python")
+    install = [uv, "pip", "install", "--python", python, "--compile-bytecode", "-r"]
+    return [
+        [uv, "venv", "--python", image.python or sys.executable, str(place)],
+        *([*install, str(source / "project" / step)] for step in STEPS),
+        [python, "-c", _COPY, str(source / "site")],
+    ]
 
 
 def write(image: EnvironmentImage, place: Path) -> None:

@@ -234,6 +234,7 @@ def _start(ready: Ready, made: _Made, earlier: Earlier | None = None) -> Job:
             # A stock MLflow, as in images that are not trainer's, does not know the scheme of the spool.
             "MLFLOW_TRACKING_URI": ("spool+" if ready.plan.image.has_trainkit else "") + _seen_uri(ready),
             "MLFLOW_RUN_ID": made.run.id,
+            "TRAINER_RUN_ID": made.run.id,
             "MLFLOW_EXPERIMENT_ID": made.run.experiment_id,
             **({"TRAINER_RESTARTS": str(earlier.restarts)} if earlier else {}),
             **({"TRAINER_OFFLINE": "1"} if ready.offline else {}),

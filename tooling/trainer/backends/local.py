@@ -260,9 +260,7 @@ def environment_commands(image: RunImage, place: Path, source: Path) -> list[lis
     uv, python = find_uv_bin(), str(place / "bin" / "python")
     install = [uv, "pip", "install", "--python", python, "--compile-bytecode"]
     if isinstance(image, EnvironmentImage):
-        steps = [str(source / "project" / step) for step in environment_image.STEPS]
-        wanted = image.python or sys.executable
-        return [[uv, "venv", "--python", wanted, str(place)], *([*install, "-r", step] for step in steps)]
+        return environment_image.commands(image, place, source, uv)
     if isinstance(image, ForeignImage):
         raise TypeError(f"check() lets no run in {image.tag} come this far")
     return [
