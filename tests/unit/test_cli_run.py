@@ -322,6 +322,49 @@ entry_points:
     assert "Projects of this workspace:\n  None. Make one: trainer new NAME --template minimal\n" in done.out
 
 
+def test_a_name_with_a_dot_is_an_option_too(trainer: Trainer, workspace: Workspace) -> None:
+    put(
+        workspace.projects / "demo" / "MLproject",
+        """\
+docker_env: {image: trainer/small}
+entry_points: {main: {command: "python a.py {model.lr} {c d}",
+  parameters: {model.lr: {type: float, default: 1}, c d: {default: e}, model_lr: {default: 2}}}}
+""",
+    )
+    said = planned(trainer("run", "demo", "--model.lr", "3", "-P", "c d=4", "--dry-run", "--json"))
+    assert said["parameters"] == {"model.lr": "3", "c d": "4", "model_lr": "2"}
+    assert said["command"] == ["python", "a.py", "3", "4"]
+    refused(trainer("run", "demo", "--model.lr", "x"), "--model.lr is 'x', which is no float.",
+            "Give a number; the default is 1.")  # fmt: skip
+
+
+def test_text_that_names_a_file_outside_of_the_project_is_remarked_on(
+    trainer: Trainer, workspace: Workspace
+) -> None:
+    put(workspace.root / "tables" / "x.csv")
+    put(workspace.projects / "demo" / "beside.csv")
+    outside = str(workspace.root / "tables")
+
+    def remarks(default: str, *arguments: str, kind: str = "string") -> str:
+        put(workspace.projects / "demo" / "MLproject",
+            "docker_env: {image: trainer/small}\nentry_points: {main: {command: python a.py, parameters: "
+            f"{{table: {{type: {kind}, default: '{default}'}}}}}}}}\n")  # fmt: skip
+        done = trainer("run", "demo", "--dry-run", *arguments)
+        assert done.code == 0, done.err
+        return done.err
+
+    assert remarks("../../tables/x.csv") == (
+        "--table is ../../tables/x.csv, which is outside of the project: the run cannot see it.\n"
+        "Declare it in the MLproject to have it mounted: table: {type: path, default: ../../tables/x.csv}\n"
+    )
+    assert f"--table is {outside}, which" in remarks("none", "--table", outside)
+    assert remarks("../../tables/x.csv", kind="path") == ""
+    for inside in ("beside.csv", "./beside.csv", "../demo/beside.csv", "../../tables/gone.csv", "..", "/",
+                   "/tmp", "/dev/null", "a/b", "s3://bucket/../../x"):  # fmt: skip
+        assert remarks(inside) == "", inside
+    assert remarks(outside, "--backend", "local") == ""
+
+
 def test_what_is_mounted_of_a_fetched_project_is_gone_when_a_detached_run_needs_it(
     trainer: Trainer, tmp_path: Path
 ) -> None:

@@ -14,6 +14,8 @@ from unit.helpers import fails
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project in `project/` with a folder of data, and a home."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PLACE", str(tmp_path / "home"))
+    monkeypatch.setenv("SET", "sets")
     for place in ("project/raw data", "home/sets"):
         (tmp_path / place).mkdir(parents=True)
     return tmp_path
@@ -35,6 +37,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("~/sets:/sets", Mount("{home}/home/sets", "/sets", read_only=False)),
         ("$HOME/sets:/sets", Mount("{home}/home/sets", "/sets", read_only=False)),
         ("weights:/weights:ro", Mount("weights", "/weights", kind="volume")),
+        ("${{PLACE}}/$SET:/sets", Mount("{home}/home/sets", "/sets", read_only=False)),
     ],
 )
 def test_the_forms_of_a_volume(home: Path, volume: str, mount: Mount) -> None:
@@ -53,8 +56,13 @@ def test_the_forms_of_a_volume(home: Path, volume: str, mount: Mount) -> None:
         ("/no/such/place:/data", "is of /no/such/place, which is not there.", None),
         ("$(pwd)/gone:/data", "is of {home}/project/gone, which is not there.", None),
         ("$(git rev-parse HEAD):/a", "needs a shell for $(git; it is read without one.", None),
-        ("$PWDX:/a", "needs a shell for $PWDX; it is read without one.", None),
-        ("$DATA:/a", "needs a shell for $DATA; it is read without one.", None),
+        ("$PWDX:/a", "needs the variable PWDX, which is not set.", None),
+        (
+            "${{UNSET}}/a:/a",
+            "needs the variable UNSET, which is not set.",
+            "export UNSET=/a/folder, or write the path.",
+        ),
+        ("/a${{UNSET:-b}}:/a", "needs a shell for ${{UNSET; it is read without one.", None),
         ("%DATA%:/a", "needs a shell for %DATA; it is read without one.", None),
         ("~:/a:z", "has the option z, which is not supported.", "Leave it out, or say ro."),
         ("~:/trainer/code", "is to be at /trainer/code, where trainer has something of its own.", None),
@@ -64,6 +72,7 @@ def test_the_forms_of_a_volume(home: Path, volume: str, mount: Mount) -> None:
     ],
 )
 def test_what_cannot_be_mounted_is_named(home: Path, volume: str, problem: str, hint: str | None) -> None:
+    volume = volume.replace("{{", "{").replace("}}", "}")
     with fails(BadInput, f"demo: the volume {volume} {problem.format(home=home)}", hint):
         mounts("demo", home / "project", (volume,))
 

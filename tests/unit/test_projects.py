@@ -142,14 +142,9 @@ def test_a_folder_without_the_file(tmp_path: Path) -> None:
             "Write `{{type: float, default: 0.1}}`.",
         ),
         (
-            with_parameter("strin"),
-            "{path}: parameter x has the unknown type strin.",
-            "Did you mean string?",
-        ),
-        (
-            with_parameter("{type: zzz}"),
-            "{path}: parameter x has the unknown type zzz.",
-            "The types are string, int, float, path, uri.",
+            HEAD + "entry_points: {main: {command: a, parameters: {a_b: int, c: int, a-b: int}}}\n",
+            "{path}: the parameters a_b and a-b of main are one option, --a-b.",
+            "Rename one of them.",
         ),
         (
             MAIN.replace("small}", "small, environment: {A: b}}"),
@@ -195,9 +190,6 @@ def test_a_malformed_file_is_named_and_exits_with_2(
 @pytest.mark.parametrize(
     "text",
     [
-        with_parameter("{type: int, default: many}"),
-        with_parameter("{default: a, choices: [b]}"),
-        with_parameter("{type: int, default: 1, minimum: 2}"),
         with_parameter("{type: int, default: 1, minimum: low}"),
         with_parameter("{type: int, default: 1, choices: 5}"),
         with_parameter("{choices: tree}"),
@@ -210,6 +202,33 @@ def test_what_could_never_run_is_refused_when_it_is_read_naming_the_file(tmp_pat
     with pytest.raises(BadInput) as caught:
         read(tmp_path, text)
     assert str(tmp_path / "MLproject") in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "hint"),
+    [
+        ("{type: int, default: many}", "--x is 'many', which is no int.", "Give a whole number."),
+        ("{default: a, choices: [b]}", "--x is 'a', which is not one of its choices.", "They are b."),
+        (
+            "{type: int, default: 1, minimum: 2}",
+            "--x is 1, which is out of range.",
+            "Give a whole number, 2 at least.",
+        ),
+    ],
+)
+def test_a_default_is_checked_where_it_is_used(tmp_path: Path, body: str, message: str, hint: str) -> None:
+    project = read(tmp_path, with_parameter(body))
+    main = project.entry_points[0]
+    with fails(BadInput, f"{tmp_path / 'MLproject'}: the default of {message}", hint):
+        check(project, main, {})
+    value = "b" if "choices" in body else "5"
+    assert check(project, main, {"x": value}) == {"x": value}
+
+
+@pytest.mark.parametrize("kind", ["epochs", "strin", "list", "[1, 2]"])
+def test_a_type_that_nobody_knows_is_text(tmp_path: Path, kind: str) -> None:
+    project = read(tmp_path, with_parameter(f"{{type: {kind}, default: any text}}"))
+    assert check(project, project.entry_points[0], {}) == {"x": "any text"}
 
 
 @pytest.mark.parametrize("name", ["MY-KEY", "A B", "X;ls", "3D", "", "A=b"])
@@ -236,6 +255,33 @@ def test_the_lines_of_a_command_are_one_script(tmp_path: Path) -> None:
 def test_a_continued_line_is_one_command(tmp_path: Path) -> None:
     project = read(tmp_path, with_command("|\n      python a.py \\\n        --x {x}"))
     assert command_line(project.entry_points[0], {"x": "1"}) == ("python", "a.py", "--x", "1")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("|\n      python a.py \\\n        --x {x} \\\n", ("python", "a.py", "--x", "1")),
+        ("python a.py \\", ("python", "a.py")),
+        ("python a.py \\\\", ("python", "a.py", "\\")),
+        ("|\n      true && python a.py \\\n", ("bash", "-c", "true && python a.py")),
+    ],
+)
+def test_a_continuation_at_the_end_continues_with_nothing(
+    tmp_path: Path, command: str, words: tuple[str, ...]
+) -> None:
+    project = read(tmp_path, with_command(command))
+    assert command_line(project.entry_points[0], {"x": "1"}) == words
+
+
+def test_a_name_may_have_dots_and_the_like(tmp_path: Path) -> None:
+    project = read(
+        tmp_path,
+        HEAD + "entry_points: {main: {parameters: {a.b: {default: 1}, 'c[0]': {default: 2}, 'd:e': {}}, "
+        "command: 'python a.py --a.b={a.b} {c[0]} {d:e}; true'}}\n",
+    )
+    main = project.entry_points[0]
+    values = check(project, main, {"a.b": "x", "d:e": "y"})
+    assert command_line(main, values)[-4:] == ("bash", "x", "2", "y")
 
 
 @pytest.mark.parametrize(

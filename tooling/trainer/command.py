@@ -42,30 +42,44 @@ def arguments(command: str, values: Mapping[str, str], where: str) -> tuple[str,
     Raises `BadInput`, beginning with `where`, for a command that is not understood, has a field that is not
     in `values`, or has one where bash could take its value for code.
     """
-    command = command.strip()
+    command = _without_end(command.strip())
     joined = command.replace("\\\n", " ")
     needs_bash = _needs_bash(joined)
     try:
-        if "\0" in command:
+        if _FIELD in command:
             raise ValueError("it has a null character")
-        words = [command] if needs_bash else shlex.split(joined)
-        fields = [field for word in words for field in string.Formatter().parse(word)]
+        fields = list(_fields(command if needs_bash else joined))
+        template = "".join(text + (_FIELD if name is not None else "") for text, name in fields)
+        words = () if needs_bash else shlex.split(template)
     except ValueError as problem:
         raise BadInput(f"{where} is not understood: {problem}.", "Balance its quotes and braces.") from None
-    known = sorted(values)
-    for _, name, form, conversion in fields:
-        if name is not None and (name not in known or form or conversion):
-            field = name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
-            hint = nearest(name, known, "Its parameters are") if known else "Declare it."
-            if f"${{{field}}}" in command:
-                hint = f"Write ${{{{{field}}}}} for a variable of the shell."
-            raise BadInput(f"{where} uses {{{field}}}, which is no parameter of it.", hint)
+    names = [name for _, name in fields if name is not None]
+    for name in names:
+        if name not in values:
+            hint = nearest(name, sorted(values), "Its parameters are") if values else "Declare it."
+            if f"${{{name}}}" in command:
+                hint = f"Write ${{{{{name}}}}} for a variable of the shell."
+            raise BadInput(f"{where} uses {{{name}}}, which is no parameter of it.", hint)
     if not needs_bash:
-        return tuple(word.format(**values) for word in words)
-    template = "".join(literal + (_FIELD if name is not None else "") for literal, name, _, _ in fields)
-    names = [name for _, name, _, _ in fields if name is not None]
+        left = iter(names)
+        return tuple(re.sub(_FIELD, lambda _: values[next(left)], word) for word in words)
     line = "".join(_quoted(template, names, where))
     return (*BASH, _TAKE_VALUES + line, "bash", *(values[name] for name in names)) if names else (*BASH, line)
+
+
+def _fields(text: str) -> Iterator[tuple[str, str | None]]:
+    """Each literal text, and the name in braces after it: all that is in them, dots and colons too."""
+    for literal, name, form, conversion in string.Formatter().parse(text):
+        if name is None:
+            yield literal, None
+        else:
+            yield literal, name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
+
+
+def _without_end(command: str) -> str:
+    """Without a backslash at the end, which goes on with nothing."""
+    text = command.rstrip("\\")
+    return text.rstrip() if (len(command) - len(text)) % 2 else command
 
 
 def _needs_bash(command: str) -> bool:

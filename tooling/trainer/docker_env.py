@@ -16,7 +16,7 @@ from trainer.parameters import nearest
 _KEYS = ("image", "volumes", "environment")
 # A run has its own values of these; a project that copies them from the host gets the run's.
 _OF_THE_RUN = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID")
-_RESERVED = (*_OF_THE_RUN, "HOME", "USER", "TRAINER_SPOOL")
+_RESERVED = (*_OF_THE_RUN, "HOME", "USER", "TRAINER_SPOOL", "TRAINER_RUN_ID")
 # What is in a container by trainer's own doing. /data is not among them: there a project's volume goes first.
 _TAKEN = ("/trainer", "/cache", "/inputs")
 # Docker's engine takes these on Linux and does nothing with them.
@@ -140,18 +140,32 @@ def _mount(project: str, folder: Path, volume: str) -> Mount:
 
 
 def _expanded(where: str, folder: Path, volume: str) -> str:
-    """What a shell in the project's folder makes of it, and that of Windows, for the words that are usual."""
+    """What a shell in the project's folder makes of it, and that of Windows, for the words that are usual.
+
+    Other variables are those of this process, which `docker run` of MLflow has too.
+    """
     known: Mapping[str, str] = {
         **{word: str(folder) for word in ("$(pwd)", "`pwd`", "${PWD}", "$PWD", "%cd%")},
         **dict.fromkeys(("${HOME}", "$HOME", "%USERPROFILE%"), str(Path.home())),
     }
+    lower = {word.lower(): value for word, value in known.items()}
+
+    def value(found: re.Match[str]) -> str:
+        if (place := lower.get(found[0].lower())) is not None:
+            return place
+        name = found[1] or found[2]
+        if not name:
+            raise BadInput(
+                f"{where} needs a shell for {found[0]}; it is read without one.",
+                "Write the path, or $(pwd), %cd%, $HOME or ~ at its beginning.",
+            )
+        if not os.environ.get(name):
+            raise BadInput(
+                f"{where} needs the variable {name}, which is not set.",
+                f"export {name}=/a/folder, or write the path.",
+            )
+        return os.environ[name]
+
     text = re.sub(r"^~(?=/|:)", lambda _: str(Path.home()), volume)
     words = "|".join(re.escape(word) + (r"(?!\w)" if word[-1].isalpha() else "") for word in known)
-    lower = {word.lower(): value for word, value in known.items()}
-    text = re.sub(words, lambda found: lower[found[0].lower()], text, flags=re.IGNORECASE)
-    if odd := re.search(r"[$`%][\w{(]*", text):
-        raise BadInput(
-            f"{where} needs a shell for {odd[0]}; it is read without one.",
-            "Write the path, or $(pwd), %cd%, $HOME or ~ at its beginning.",
-        )
-    return text
+    return re.sub(rf"{words}|\$\{{(\w+)\}}|\$(\w+)|[$`%][\w{{(]*", value, text, flags=re.IGNORECASE)

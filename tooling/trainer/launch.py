@@ -108,6 +108,8 @@ def launch(
     when the job is stopped and the run is KILLED. How the script itself ended is in the result.
     """
     with interruptible():
+        for remark in plan.remarks:
+            screen.remark(remark)
         earlier_image = earlier.image_id if earlier else None
         ready = preparing.prepare(
             workspace, plan, screen, tracking_uri, earlier_image=earlier_image, offline=offline

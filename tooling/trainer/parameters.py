@@ -10,8 +10,6 @@ from pathlib import Path
 
 from trainer.errors import BadInput
 
-TYPES = ("string", "int", "float", "path", "uri")
-
 
 @dataclass(frozen=True)
 class Parameter:

@@ -17,6 +17,7 @@ from trainer import (
     docker_env,
     places,
     projects,
+    remarks,
     revealed,
     run_image,
     secrets,
@@ -120,6 +121,8 @@ class RunPlan:
     again: Again | None = None
     downloads: Mapping[str, str] = field(default_factory=dict)
     """Parameters of type path that name a URI: it is fetched when the run starts."""
+    remarks: tuple[str, ...] = ()
+    """What the user should know before it runs."""
 
     @property
     def needs_bash(self) -> bool:
@@ -154,6 +157,8 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         if parameter.dataset:
             data_names.check(workspace, parameter, values[parameter.name])
     image = request.recorded_image or run_image.choose(workspace, project, request.image, request.base_image)
+    is_asked_for = request.image or request.recorded_image or not run_image.says_nothing(project)
+    fallback = None if is_asked_for else image.tag
     wants_gpus = isinstance(image, ImagePlan) and image.spec.gpu
     gpus = _gpus(("all" if wants_gpus else "none") if request.gpus is None else request.gpus)
     volumes = docker_env.mounts(project.name, project.folder, project.volumes)
@@ -216,6 +221,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
             for parameter in entry_point.parameters
             if parameter.type == "path" and is_elsewhere(values[parameter.name])
         },
+        remarks=remarks.of(project, entry_point, values, mounts, request.backend, fallback),
     )
 
 

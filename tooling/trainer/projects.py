@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 from trainer import code, command, docker_env, yaml_file
 from trainer.errors import BadInput
-from trainer.parameters import TYPES, Parameter, check_value, is_elsewhere, nearest
+from trainer.parameters import Parameter, check_value, is_elsewhere, nearest
 
 PROJECT_FILE = "MLproject"
 # What a project says that it runs in: one of these, at most.
@@ -27,7 +27,7 @@ _SCRIPTS = {
     ".sh": lambda name: f"bash {shlex.quote(name)}",
     ".R": lambda name: f"Rscript -e {shlex.quote(f'mlflow::mlflow_source({_in_r(name)})')} --args",
 }
-# MLflow takes any word for a type, and these are usual.
+# MLflow takes any word for a type, and what it does not know is text. These are usual.
 _TYPE_NAMES = {"str": "string", "bool": "string", "boolean": "string", "integer": "int", "number": "float"}
 
 
@@ -176,6 +176,15 @@ def _entry_point(path: Path, name: str, body: object) -> EntryPoint:
     parameters = tuple(
         _parameter(path, str(key), value) for key, value in _mapping(path, body, "parameters").items()
     )
+    options: dict[str, Parameter] = {}
+    for parameter in parameters:
+        other = options.setdefault(parameter.option, parameter)
+        if other is not parameter:
+            raise BadInput(
+                f"{path}: the parameters {other.name} and {parameter.name} of {name} are one option, "
+                f"{parameter.option}.",
+                "Rename one of them.",
+            )
     command.arguments(line, {one.name: "" for one in parameters}, f"{path}: the command of {name}")
     return EntryPoint(name, line, parameters)
 
@@ -192,7 +201,7 @@ def _parameter(path: Path, name: str, body: object) -> Parameter:
             "Write `choices: [a, b]`, `minimum: 0`, `maximum: 1`.",
         )
     kind = str(said.get("type") or "string")
-    parameter = Parameter(
+    return Parameter(
         name=name,
         type=_TYPE_NAMES.get(kind, kind),
         default=None if said.get("default") is None else str(said["default"]),
@@ -202,17 +211,6 @@ def _parameter(path: Path, name: str, body: object) -> Parameter:
         maximum=bounds[1],
         dataset=said.get("dataset") is True,
     )
-    if parameter.type not in TYPES:
-        raise BadInput(
-            f"{path}: parameter {name} has the unknown type {parameter.type}.",
-            nearest(parameter.type, TYPES, "The types are"),
-        )
-    if parameter.default is not None and parameter.type != "path":
-        try:
-            check_value(parameter, parameter.default)
-        except BadInput as problem:
-            raise BadInput(f"{path}: the default of {problem.message}", problem.hint) from None
-    return parameter
 
 
 def _is_number(value: object) -> bool:
@@ -238,9 +236,20 @@ def check(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -
             value = value.removeprefix("file://")
             # As given: beside the user; as a default: beside the MLproject that declares it.
             value = str(((Path.cwd() if parameter.name in given else project.folder) / value).resolve())
-        check_value(parameter, value)
+        _check_value(project, parameter, value, is_given=parameter.name in given)
         values[parameter.name] = value
     return values | extra
+
+
+def _check_value(project: Project, parameter: Parameter, value: str, *, is_given: bool) -> None:
+    """A default is checked when it is used: a run that is given another value needs none."""
+    try:
+        check_value(parameter if is_given else replace(parameter, default=None), value)
+    except BadInput as problem:
+        if is_given or parameter.type == "path":
+            raise
+        where = project_file(project.folder)
+        raise BadInput(f"{where}: the default of {problem.message}", problem.hint) from None
 
 
 def named(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -> dict[str, str]:

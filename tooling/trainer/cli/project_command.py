@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 
 import click
 from click.shell_completion import CompletionItem
@@ -152,7 +153,7 @@ def _option(parameter: Parameter) -> click.Option:
 
 def variable(parameter: Parameter) -> str:
     """The name under which click hands the parameter's value over."""
-    return _PREFIX + parameter.name.replace("-", "_")
+    return _PREFIX + re.sub(r"[^\w-]", lambda found: f"_{ord(found[0])}_", parameter.name).replace("-", "_")
 
 
 class _Value(click.ParamType[str]):

@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from trainer import plan as plans
-from trainer import run_image, sources
+from trainer import sources
 from trainer.cli import screen
 from trainer.cli.project_command import PROJECT, SOURCE, ProjectCommand, variable
 from trainer.errors import BadInput, TrainerError
@@ -145,12 +145,9 @@ def run(
     )
     plan = plans.make(workspace, request)
     _check_detached(ctx.meta[SOURCE], plan, detach)
-    if run_image.says_nothing(loaded) and not request.image:
-        click.echo(
-            f"{loaded.name} names no environment: it runs in {plan.image.tag}. --image chooses another.",
-            err=True,
-        )
     if dry_run:
+        for remark in plan.remarks:
+            click.echo(remark, err=True)
         _print_plan(plan, as_json)
         return
     for line in () if offline else reconcile.quickly(workspace):
@@ -214,6 +211,7 @@ def _print_plan(plan: plans.RunPlan, as_json: bool) -> None:
     said["mounts"] = "\n".join(
         f"{mount.source} → {mount.target}{' (read-only)' if mount.read_only else ''}" for mount in plan.mounts
     )
+    del said["remarks"]
     rows = []
     for name, value in said.items():
         if isinstance(value, Mapping):
