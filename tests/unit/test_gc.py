@@ -11,8 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from trainer import images, locks, records
+from trainer import delivery, images, locks, records
 from trainer.workspace import Workspace
+from trainkit.spool_answers import LOG_BATCH
+from trainkit.spool_journal import Spool
 
 from unit.helpers import Done, HttpServer, put
 from unit.run_helpers import API, ID, knows, live, not_there, record
@@ -41,8 +43,9 @@ def folders(workspace: Workspace) -> Path:
     state = workspace.state
     begun = ("runs/torn-old", "runs/new-young", "resume-old", "reproduce-old", "source-old", "source-young")
     for name in begun:
-        put(state / name / "file", "12345")
-        old(state / name, 0 if name.endswith("young") else 1)
+        days = 0 if name.endswith("young") else 1
+        old(put(state / name / "file", "12345"), days)
+        old(state / name, days)
     return state
 
 
@@ -56,6 +59,67 @@ def test_what_killed_launches_left_goes_and_what_is_being_made_stays(folders: Pa
     assert [path.name for path in (folders / "runs").iterdir()] == ["new-young"]
     again = trainer("gc", "--yes")
     assert (again.code, again.out) == (0, "Nothing to remove.\n")
+
+
+def test_what_a_process_that_lives_is_at_work_in_stays(workspace: Workspace, trainer: Trainer) -> None:
+    with locks.temporary_folder(workspace.state, "resume-") as used:
+        old(used / "used", 1)
+        old(used, 1)
+        # A launch that fetches its inputs for hours.
+        download = put(records.new_folder(workspace) / "inputs" / "part")
+        old(download.parent, 1)
+        old(download.parents[1], 1)
+        done = trainer("gc", "--yes")
+        assert done.out == "Nothing to remove.\n"
+        assert used.exists()
+        assert download.exists()
+    assert not used.exists()
+
+
+def old_tree(folder: Path) -> Path:
+    for path in (*folder.rglob("*"), folder):
+        old(path, 1)
+    return folder
+
+
+def test_what_is_on_this_disk_alone_stays_and_is_named(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    run = record(http_server, tracking_uri="http://127.0.0.1:1")
+    folder = live(workspace, run, result="0 \n")
+    spool = Spool(folder / delivery.FOLDER)
+    spool.create({"info": {"run_id": ID}})  # torn: that is said, and no more than that
+    spool.append({"method": "POST", "path": LOG_BATCH, "body": {"metrics": [{"key": "a", "value": 1}]}})
+    records.end(folder, "FINISHED")
+    orphan = records.new_folder(workspace)  # its record is lost
+    Spool(orphan / delivery.FOLDER).create({})
+    Spool(orphan / delivery.FOLDER).append({"body": {}})
+    for place in (folder, orphan):
+        old_tree(place)
+    done = trainer("gc", "--yes")
+    assert "1 run(s) have data that is on this disk alone. They were left alone: trainer sync\n" in done.err
+    assert done.out == "Nothing to remove.\n"
+    assert orphan.exists()
+    (kept,) = json.loads(trainer("sync", "--dry-run", "--json").out)
+    assert (kept["run_id"], kept["points"]) == (ID, 1)
+
+
+def test_a_run_that_this_version_cannot_read_stays_and_every_command_names_it(
+    workspace: Workspace, trainer: Trainer
+) -> None:
+    torn, other = workspace.state / "runs" / "torn", workspace.state / "runs" / "other"
+    put(torn / "record.json", '{"run_id": "r1", "proj')
+    put(other / "launch.json", '{"version": 9, "run": {"id": "r2"}}')
+    put(workspace.state / "environments" / "small-abc-py3.11" / "bin" / "python")
+    for place in (torn, other):
+        old_tree(place)
+    for command in (("gc", "--yes"), ("reconcile",), ("sync",), ("ps",)):
+        done = trainer(*command)
+        assert done.code == 0
+        for place in (torn, other):
+            assert f"The run in {place} cannot be read: another version of trainer wrote it" in done.err
+            assert any(place.iterdir())
+    assert (workspace.state / "environments" / "small-abc-py3.11").exists()
 
 
 @pytest.mark.usefixtures("folders")
@@ -133,7 +197,7 @@ def test_nothing_that_a_live_run_uses_goes(
     old(folder, 40)
     lock = locks.acquire(folder / "looked-after")
     done = trainer("gc", "--cache", "--yes")
-    assert "A live run uses the local cache: nothing of it is removed." in done.err
+    assert "A live run may use the local cache: nothing of it is removed." in done.err
     assert done.out == "Nothing to remove.\n"
     assert folder.exists()
     assert lock

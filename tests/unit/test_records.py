@@ -1,5 +1,6 @@
+import json
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from trainer import locks, records
 from trainer.records import Record
@@ -62,6 +63,18 @@ def test_a_folder_without_a_record_or_with_a_broken_one_is_passed_over(workspace
     for content in ("", "{", "[]", '{"run_id": "r2"}', '{"other": 1}'):
         (records.new_folder(workspace) / "record.json").write_text(content)
     assert unattended(workspace) == []
+
+
+def test_what_another_version_wrote_is_read_as_far_as_it_is_known(workspace: Workspace) -> None:
+    for run_id, change in (("newer", {"priority": 3}), ("older", {})):
+        said = {**asdict(RECORD), "run_id": run_id, **change}
+        if run_id == "older":
+            del said["secret_names"], said["image"], said["host"]
+        (workspace.state / "runs" / run_id).mkdir(parents=True)
+        (workspace.state / "runs" / run_id / "record.json").write_text(json.dumps(said))
+    assert unattended(workspace) == ["newer", "older"]
+    assert {record.project for record in records.live(workspace)} == {"demo"}
+    assert records.unreadable(workspace) == []
 
 
 def test_a_launcher_that_died_before_it_renamed_the_folder(workspace: Workspace) -> None:

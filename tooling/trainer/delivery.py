@@ -23,7 +23,7 @@ from trainkit.spool_view import View
 
 from trainer import artifacts
 from trainer.endpoint import Server
-from trainer.errors import DiskFull, TrackingError
+from trainer.errors import BadInput, DiskFull, TrackingError
 from trainer.tracking import LONGEST_VALUE, TRAINING_VIEW, Client, Run, Status, dataset_inputs, page
 
 if TYPE_CHECKING:
@@ -217,8 +217,17 @@ def left(folder: Path) -> Left:
 
 
 def known_run(server: Server, folder: Path) -> Run:
-    """The run as its spool knows it, by the id that the server has for it, if any."""
-    spool = Spool(folder / FOLDER)
+    """The run as its spool knows it, by the id that the server has for it, if any; `BadInput` if torn."""
+    try:
+        return _known_run(server, Spool(folder / FOLDER))
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise BadInput(
+            f"What {folder} holds of its run cannot be read: {type(problem).__name__}: {problem}",
+            "Another version of trainer wrote it, or it is torn. It is left as it is.",
+        ) from None
+
+
+def _known_run(server: Server, spool: Spool) -> Run:
     names = spool.names()
     made_up = str(cast(Record, spool.run()["info"])["run_id"])
     said = View(spool).run(made_up)

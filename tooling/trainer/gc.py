@@ -17,8 +17,8 @@ from trainer import (
     containers,
     engine,
     environment_image,
+    half_made,
     images,
-    locks,
     reconcile,
     records,
     server,
@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     import docker
 
 Kind = Literal["run", "folder", "container", "image", "environment", "build log", "cache", "local cache"]
-_HALF_MADE = ("source-*", "resume-*", "reproduce-*", "building-*", "context-*")
-_HALF_MADE_S = 3600  # a launch, a clone or a resumption takes less
+_KILLED = "what made it was killed"
 
 
 @dataclass(frozen=True)
@@ -52,18 +51,24 @@ class Leftover:
 def find(workspace: Workspace, *, of_cache: bool, days: float) -> tuple[list[Leftover], list[str]]:
     """What can go, and a line for whatever could not be looked at.
 
-    Nothing that a live run uses is among it. `days` is how old a build's log has to be, and, with `of_cache`,
-    how long a part of the cache has not been used.
+    Nothing that a live run uses is among it, nor what is on this disk alone. `days` is how old a build's log
+    has to be, and, with `of_cache`, how long a part of the cache has not been used.
     """
-    found = [*_folders(workspace), *_build_logs(workspace, days), *_packed_code(workspace, days)]
-    notes: list[str] = []
+    found = [Leftover("folder", str(path), _size(path), _KILLED) for path in half_made.folders(workspace)]
+    found += [*_build_logs(workspace, days), *_packed_code(workspace, days)]
+    strange = records.unreadable(workspace)
+    notes = [records.said_of_unreadable(place) for place in strange]
+    if waiting := records.undelivered(workspace):
+        notes.append(
+            f"{len(waiting)} run(s) have data that is on this disk alone. They were left alone: trainer sync"
+        )
     try:
         found += _runs(workspace)
     except TrainerError as problem:
         notes.append(f"Runs whose end is not told yet were left alone: {problem.message}")
-    local = any(record.backend == "local" for record in records.live(workspace))
+    local = bool(strange) or any(record.backend == "local" for record in records.live(workspace))
     if of_cache and local:
-        notes.append("A live run uses the local cache: nothing of it is removed.")
+        notes.append("A live run may use the local cache: nothing of it is removed.")
     elif of_cache:
         found += [
             _unused("local cache", entry) for entry in cache.in_folder(workspace) if cache.days(entry) > days
@@ -73,7 +78,8 @@ def find(workspace: Workspace, *, of_cache: bool, days: float) -> tuple[list[Lef
         with engine.failures():
             found += [*_containers(workspace), *_images(workspace, client)]
             found += _layered_code(workspace, client, {one.name for one in found})
-        found += _environments(workspace, _current(workspace, client), days if of_cache else None)
+        if not strange:
+            found += _environments(workspace, _current(workspace, client), days if of_cache else None)
         if of_cache:
             found += _environment_images(workspace, client, days)
             found += _volume(workspace, client, days, notes)
@@ -127,19 +133,6 @@ def _remove(workspace: Workspace, leftover: Leftover) -> bool:
     return True
 
 
-def _folders(workspace: Workspace) -> Iterator[Leftover]:
-    """What launches, clones and resumptions that were killed had begun."""
-    half_made = [path for pattern in _HALF_MADE for path in workspace.state.glob(pattern)]
-    half_made += workspace.projects.glob(".new-*")
-    known = {record.run_id for record in records.live(workspace)}
-    known |= {path.name for _, path in records.unfinished(workspace)}
-    half_made += [path for path in (workspace.state / "runs").glob("*") if path.name not in known]
-    for path in sorted(half_made):
-        is_old = time.time() - path.stat().st_mtime > _HALF_MADE_S
-        if is_old and path.is_dir() and not any(locks.held(lock) for lock in path.glob("looked-after")):
-            yield Leftover("folder", str(path), _size(path), "what made it was killed")
-
-
 def _build_logs(workspace: Workspace, days: float) -> Iterator[Leftover]:
     for path in sorted(workspace.state.glob("build-*.log")):
         age = (time.time() - path.stat().st_mtime) / 86400
@@ -170,8 +163,9 @@ def _layered_code(
     found = client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
     for container in found:
         age = time.time() - datetime.fromisoformat(container.attrs["Created"]).timestamp()
-        if container.status == "created" and "trainer.run_id" not in container.labels and age > _HALF_MADE_S:
-            yield Leftover("container", str(container.name), 0, "what made it was killed")
+        is_half_made = container.status == "created" and "trainer.run_id" not in container.labels
+        if is_half_made and age > half_made.AGE_S:
+            yield Leftover("container", str(container.name), 0, _KILLED)
     used = {container.attrs["Image"] for container in found}
     for image in client.images.list(filters={"label": labels}):
         is_current = (
@@ -199,23 +193,24 @@ def _names(client: docker.DockerClient, image_id: str) -> list[str]:
 def _runs(workspace: Workspace) -> Iterator[Leftover]:
     """Runs that have ended, and that their server does not know any more."""
     for record in records.live(workspace):
-        if not record.is_here or records.is_looked_after(workspace, record.run_id):
+        folder = records.folder(workspace, record.run_id)
+        is_ours = record.is_here and not records.is_looked_after(workspace, record.run_id)
+        if not is_ours or not half_made.is_delivered(folder):
             continue
         if reconcile.job_of(workspace, record).end() is None:
             continue
         try:
             reconcile.client_of(workspace, record).get_run(record.run_id)
         except NotThere:
-            size = _size(records.folder(workspace, record.run_id))
-            yield Leftover("run", record.run_id, size, f"{record.tracking_uri} does not have it any more")
+            yield Leftover("run", record.run_id, _size(folder), f"{record.tracking_uri} has it no more")
 
 
 def _containers(workspace: Workspace) -> Iterator[Leftover]:
-    known = {record.run_id for record in records.live(workspace)}
     ours = server.identity(workspace)
     for container in containers.of_runs(usage=False):
         is_ours = container.workspace == ours and container.record.is_here
-        if is_ours and not container.running and container.run_id not in known:
+        is_known = records.folder(workspace, container.run_id).exists()
+        if is_ours and not container.running and not is_known:
             yield Leftover("container", f"trainer-{container.run_id}", 0, "its run has ended or never began")
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 _TRIES, _PAUSE_S = 5, 0.01
+_USED = "used"
 
 
 def acquire(path: Path) -> int | None:
@@ -47,6 +49,24 @@ def _lock(descriptor: int, kind: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """Within: a new folder that nobody takes for a killed process's. It is removed at the end."""
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as place:
+        lock = acquire(Path(place) / _USED)
+        try:
+            yield Path(place)
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+
+def is_used(folder: Path) -> bool:
+    """Whether the process that made this temporary folder lives."""
+    return held(folder / _USED)
 
 
 @contextlib.contextmanager

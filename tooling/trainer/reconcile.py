@@ -14,7 +14,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainer import backends, containers, delivery, ending, records, secrets, server, server_container
+from trainer import (
+    backends,
+    containers,
+    delivery,
+    ending,
+    half_made,
+    records,
+    secrets,
+    server,
+    server_container,
+)
 from trainer.backends import End, Job
 from trainer.delivery import Notebook
 from trainer.endpoint import Server, configured
@@ -24,7 +34,6 @@ from trainer.records import Record
 from trainer.tracking import Client
 from trainer.workspace import Workspace
 
-_NEW_FOLDER_AGE_S = 3600
 LAUNCH_TAG = "trainer.launch"
 
 
@@ -46,7 +55,8 @@ def reconcile(workspace: Workspace) -> Iterator[Finding]:
 
     A second call changes nothing, and neither does an engine or a server that cannot be reached.
     """
-    _sweep(workspace)
+    for place in half_made.launches(workspace, records.UNNAMED):
+        shutil.rmtree(place, ignore_errors=True)
     with contextlib.suppress(TrainerError):
         _adopt(workspace)
     for record in records.live(workspace):
@@ -72,8 +82,9 @@ def quickly(workspace: Workspace, patience_s: float = 2) -> list[str]:
     What takes longer goes on by itself, so that nothing here delays or fails the caller. Costs nothing
     where every run is looked after.
     """
+    unreadable = [records.said_of_unreadable(place) for place in records.unreadable(workspace)]
     if not _has_unattended(workspace):
-        return []
+        return unreadable
     with tempfile.TemporaryFile() as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "trainer", "--workspace", str(workspace.root), "reconcile", "--json"],
@@ -82,13 +93,13 @@ def quickly(workspace: Workspace, patience_s: float = 2) -> list[str]:
         try:
             process.wait(patience_s)
         except subprocess.TimeoutExpired:
-            return ["Earlier runs are still being settled in the background: trainer ps"]
+            return [*unreadable, "Earlier runs are still being settled in the background: trainer ps"]
         out.seek(0)
         try:
             findings = json.load(out)
         except ValueError:
-            return ["Earlier runs could not be settled: trainer reconcile"]
-    return [
+            return [*unreadable, "Earlier runs could not be settled: trainer reconcile"]
+    return unreadable + [
         f"Earlier run {found['name'] or found['run_id']}: {found['error'] or found['status']}"
         for found in findings
         if found["status"] not in ("RUNNING", "ELSEWHERE")
@@ -227,11 +238,3 @@ def _adopt(workspace: Workspace) -> None:
             continue
         if job_of(workspace, run).end() == End(None):  # ended in between, or never started
             records.remove(workspace, run.run_id)
-
-
-def _sweep(workspace: Workspace) -> None:
-    """Remove folders of launches that died before they had a run."""
-    for place in (workspace.state / "runs").glob("new-*"):
-        is_old = time.time() - place.stat().st_mtime > _NEW_FOLDER_AGE_S
-        if is_old and not any(place.glob("*.json")):
-            shutil.rmtree(place, ignore_errors=True)

@@ -15,12 +15,13 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from trainer import locks
 from trainer.workspace import Workspace
 
+UNNAMED = "new-*"  # the folders of launches that have no run yet
 _FILE = "record.json"
 _LOCK = "looked-after"
 _STOPPED, _ENDED = "stopped-by", "ended"
@@ -61,7 +62,7 @@ def new_folder(workspace: Workspace) -> Path:
     """A folder for a run that has no id yet."""
     runs = workspace.state / "runs"
     runs.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix="new-", dir=runs))
+    return Path(tempfile.mkdtemp(prefix=UNNAMED.rstrip("*"), dir=runs))
 
 
 @contextlib.contextmanager
@@ -148,6 +149,33 @@ def undelivered(workspace: Workspace) -> list[Record]:
     return sorted(found, key=lambda record: record.started)
 
 
+def unreadable(workspace: Workspace) -> list[Path]:
+    """The folders of runs whose record says nothing to this version of trainer, or is torn.
+
+    Nobody can tell what became of such a run: it is left as it is, and so is whatever it may use.
+    """
+    found = []
+    for path in sorted((workspace.state / "runs").glob("*/")):
+        written = [path / name for name in (_FILE, _INTENT) if (path / name).exists()]
+        with contextlib.suppress(OSError):  # ended in between
+            if written and _read(written[0].read_bytes()) is None:
+                found.append(path)
+    return found
+
+
+def said_of_unreadable(place: Path) -> str:
+    """A line for the user."""
+    return (
+        f"The run in {place} cannot be read: another version of trainer wrote it, or it is torn. "
+        "It is left as it is."
+    )
+
+
+def has_run(folder: Path) -> bool:
+    """Whether the folder is a run's, or of a launch that may have made one, readable or not."""
+    return (folder / _FILE).exists() or (folder / _INTENT).exists()
+
+
 def is_live(workspace: Workspace, run_id: str) -> bool:
     """Whether the run has not been ended yet."""
     place = folder(workspace, run_id)
@@ -175,11 +203,12 @@ def _all(workspace: Workspace) -> Iterator[tuple[Record, Path]]:
 
 
 def _read(text: bytes) -> Record | None:
-    """None for what is torn, or was written by another version."""
+    """What another version wrote is read as far as it is known; None for what is torn, or says too little."""
     try:
         said = json.loads(text)
-        return Record(**{**said, "secret_names": tuple(said["secret_names"])})
-    except (ValueError, TypeError, KeyError):
+        known = {one.name: said[one.name] for one in fields(Record) if one.name in said}
+        return Record(**{**known, "secret_names": tuple(known.get("secret_names", ()))})
+    except (ValueError, TypeError):
         return None
 
 

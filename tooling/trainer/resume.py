@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import shlex
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainer import archives, backends, docker_env, given, plan, projects, run_image, secrets, stored_run
+from trainer import (
+    archives,
+    backends,
+    docker_env,
+    given,
+    locks,
+    plan,
+    projects,
+    run_image,
+    secrets,
+    stored_run,
+)
 from trainer.datasets import recorded
 from trainer.errors import BadInput
 from trainer.launch import Earlier, Result, Screen, launch
@@ -51,9 +61,7 @@ def prepared(
     screen.step("Looking at the run")
     client, run = stored_run.ended(workspace, record)
     _refuse(run)
-    workspace.state.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="resume-", dir=workspace.state) as place:
-        folder = Path(place)
+    with locks.temporary_folder(workspace.state, "resume-") as folder:
         _download(client, run, "trainer/source.tar.gz", folder / "source.tar.gz")
         try:
             _download(client, run, "train.log", folder / "train.log")

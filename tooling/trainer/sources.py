@@ -6,8 +6,8 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -75,13 +75,10 @@ def resolve(workspace: Workspace, name: str, revision: str | None = None, *, fet
 def _fetch(workspace: Workspace, url: str, revision: str | None) -> Source:
     repository, _, subfolder = url.partition("#")
     plain, environment = _without_credentials(repository)
-    home, lock = _new_home(workspace)
+    stack = ExitStack()
+    home = _new_home(workspace, stack)
     # A project without a name of its own is called like its folder.
     place = home / (re.sub(r"\.git$", "", plain.rstrip("/").rpartition("/")[2]) or "clone")
-
-    def close() -> None:
-        shutil.rmtree(home, ignore_errors=True)
-        os.close(lock)
 
     try:
         _git(["clone", "--quiet", plain, str(place)], environment, f"{plain} cannot be cloned")
@@ -91,24 +88,20 @@ def _fetch(workspace: Workspace, url: str, revision: str | None) -> Source:
         if not folder.is_relative_to(place.resolve()) or not folder.is_dir():
             raise BadInput(f"{plain} has no folder {subfolder}.", "Name a folder of it: URL#FOLDER")
     except BaseException:
-        close()
+        stack.close()
         raise
     name = f"{plain}#{subfolder}" if subfolder else plain
-    return Source(name, folder, close)
+    return Source(name, folder, stack.close)
 
 
-def _new_home(workspace: Workspace) -> tuple[Path, int]:
-    """A folder for a clone, and the lock of who uses it. Those of processes that were killed are removed."""
+def _new_home(workspace: Workspace, stack: ExitStack) -> Path:
+    """A folder for a clone, until the stack is closed. Those of processes that were killed are removed."""
     workspace.state.mkdir(parents=True, exist_ok=True)
     with locks.exclusive(workspace.state / "sources.lock"):
         for old in workspace.state.glob("source-*"):
-            if not locks.held(old / "used"):
+            if not locks.is_used(old):
                 shutil.rmtree(old, ignore_errors=True)
-        home = Path(tempfile.mkdtemp(prefix="source-", dir=workspace.state))
-        lock = locks.acquire(home / "used")
-    if lock is None:
-        raise RuntimeError("nobody else knows of a folder that was just made")
-    return home, lock
+        return stack.enter_context(locks.temporary_folder(workspace.state, "source-"))
 
 
 def _without_credentials(url: str) -> tuple[str, dict[str, str]]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainer import archives, code, images, pins, projects, reconcile, records, run_image, stored_code
+from trainer import archives, code, images, locks, pins, projects, reconcile, records, run_image, stored_code
 from trainer.environment_image import EnvironmentImage
 from trainer.errors import BadInput
 from trainer.pins import Pins
@@ -70,9 +69,8 @@ def fetched(workspace: Workspace, record: Record, step: Callable[[str], None]) -
             "`trainer run` stores it. Runs of an older trainer, or of something else, cannot be made again.",
         ) from None
     pinned = pins.read(said, run)
-    workspace.state.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="reproduce-", dir=workspace.state) as place:
-        stored = Stored(client, run, pinned, Path(place))
+    with locks.temporary_folder(workspace.state, "reproduce-") as place:
+        stored = Stored(client, run, pinned, place)
         step("Fetching its code")
         _unpack(stored, stored_code.ARTIFACT, stored.folder)
         _unpack(stored, images.ARTIFACT, stored.folder / "trainer_images")

@@ -20,7 +20,10 @@ def reconcile(workspace: Workspace, run_id: str | None, as_json: bool) -> None:
     run` and `trainer ps` do this by themselves.
     """
     from trainer import reconcile as use_case
+    from trainer import records
 
+    for place in records.unreadable(workspace):
+        click.echo(records.said_of_unreadable(place), err=True)
     findings = [use_case.wait_for(workspace, run_id)] if run_id else list(use_case.reconcile(workspace))
     rows = [
         {"run_id": finding.record.run_id, "name": finding.record.name, "project": finding.record.project,

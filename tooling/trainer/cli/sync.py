@@ -35,8 +35,11 @@ def sync(workspace: Workspace, runs: tuple[str, ...], dry_run: bool, as_json: bo
 
     RUN is a run's id or the beginning of it; without one all are brought. Nothing is sent twice.
     """
+    from trainer import records
     from trainer import sync as use_case
 
+    for place in records.unreadable(workspace):
+        click.echo(records.said_of_unreadable(place), err=True)
     with screen.Bar() as bar:
         done = list(use_case.sync(workspace, runs, bar, dry_run=dry_run))
     rows = [
