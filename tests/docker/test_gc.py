@@ -13,7 +13,7 @@ import docker
 import pytest
 from docker.errors import ImageNotFound, NotFound
 from trainer import gc as use_case
-from trainer import server, server_image, workspace
+from trainer import half_made, server, server_image, workspace
 from trainer.backends import docker_code
 from trainer.images import DIGEST_LABEL
 
@@ -105,7 +105,7 @@ def test_what_a_killed_launch_left_of_keeping_code_goes_when_it_is_old(
 
     try:
         assert found() == []  # a launch may be at it
-        monkeypatch.setattr(use_case, "_HALF_MADE_S", 0)
+        monkeypatch.setattr(half_made, "AGE_S", 0)
         assert found() == [made.name]
     finally:
         made.remove()

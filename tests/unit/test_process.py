@@ -72,6 +72,40 @@ def test_a_dropped_signal_is_forgotten() -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
 
+def test_signals_wait_for_the_outermost_block_and_come_once() -> None:
+    done = []
+
+    def block() -> None:
+        with interruptible(), deferred_signals():
+            with deferred_signals():
+                os.kill(os.getpid(), signal.SIGTERM)
+                done.append("inner")
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("outer")
+
+    with pytest.raises(Interrupted) as raised:
+        block()
+    assert (raised.value.number, done) == (signal.SIGTERM, ["inner", "outer"])
+    with interruptible():
+        done.append("and no more")
+
+
+def test_what_a_block_drops_is_what_came_within_it() -> None:
+    def block() -> None:
+        with interruptible(), deferred_signals():
+            os.kill(os.getpid(), signal.SIGTERM)
+            with deferred_signals(drop=True):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted) as raised:
+        block()
+    assert raised.value.number == signal.SIGTERM
+    with interruptible(), deferred_signals(drop=True):
+        with deferred_signals():
+            os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
 def test_no_handler_of_failures_swallows_an_interruption() -> None:
     assert not issubclass(Interrupted, Exception)
 

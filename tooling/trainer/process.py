@@ -106,14 +106,22 @@ def interruptible() -> Iterator[None]:
 def deferred_signals(*, drop: bool = False) -> Iterator[None]:
     """Within: a signal waits until the block is done, so that what it creates is also written down.
 
-    With `drop` it is forgotten: the block is short, and there is nothing left to stop.
+    With `drop` it is forgotten: the block is short, and there is nothing left to stop. Within another such
+    block it waits until the outermost one is done.
     """
     global _deferred
-    _deferred = []
+    waiting: list[int] = []
+    outer = _deferred
+    before = len(outer or ())
+    if outer is None:
+        _deferred = []
     try:
         yield
     finally:
-        waiting, _deferred = _deferred, None
+        if outer is None:
+            waiting, _deferred = _deferred or [], None
+        elif drop:
+            del outer[before:]
     if waiting and not drop:
         raise Interrupted(waiting[0])
 
