@@ -1,11 +1,12 @@
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import pytest
-from trainer import launch, preparing, records
+from trainer import launch, preparing, reconcile, records
 from trainer.backends import Backend, End, Job, Launch
 from trainer.delivery import Notebook
 from trainer.endpoint import Server
@@ -18,7 +19,7 @@ from trainer.records import Record
 from trainer.tracking import Client, Run
 from trainer.workspace import Workspace
 
-from unit.helpers import run_plan
+from unit.helpers import put, run_plan
 
 RUN = Run("r1", "7", "brave-hen", "RUNNING", "mlflow-artifacts:/7/r1/artifacts")
 CANARY = "canary-7f3a"
@@ -228,3 +229,41 @@ def test_an_interruption_between_start_and_output_stops_the_job(
     assert not job.running
     assert records.ended(folder) == "KILLED"
     assert screen.remarks.startswith("Of this run, 1 files, 2 other records are on this disk alone: ")
+
+
+def test_a_run_that_goes_on_detached_is_running_not_what_it_was(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Server(FakeClient):
+        def resume_run(self, run_id: str, tags: Sequence[str]) -> None:
+            self._tell(run_id, "resumed", tags)
+
+    class Screen(InterruptedScreen):
+        def started(self, run: Run) -> None: ...
+
+    ready = preparing.Ready(
+        workspace,
+        run_plan(workspace.root),
+        cast(Backend, FakeBackend()),
+        cast(Client, Server()),
+        True,
+        "id",
+        Masker([]),
+        {},
+    )
+    monkeypatch.setattr(preparing, "prepare", lambda *_, **__: ready)
+    monkeypatch.setattr(reconcile, "in_background", lambda *_: None)
+    killed = replace(RUN, status="KILLED")
+    earlier = launch.Earlier(killed, put(tmp_path / "source.tar.gz"), put(tmp_path / "log"), "id", 1)
+    result = launch.launch(workspace, ready.plan, Screen(), detach=True, earlier=earlier)
+    assert (result.run.status, result.run.name) == ("RUNNING", "brave-hen")
+
+
+def test_a_parameter_that_the_server_cuts_is_named(workspace: Workspace) -> None:
+    screen = InterruptedScreen()
+    plan = run_plan(workspace.root, parameters={"short": "x" * 6000, "prompt": "x" * 6001})
+    launch._remark_on_long(plan, screen)
+    assert screen.remarks == (
+        "The parameter prompt has 6,001 characters: the tracking server stores the first 6,000.\n"
+        "All of it is in the run's artifact trainer/run.json."
+    )

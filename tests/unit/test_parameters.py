@@ -1,8 +1,9 @@
+import os
 from pathlib import Path
 
 import pytest
 from trainer.errors import BadInput
-from trainer.parameters import Parameter, check_value, nearest
+from trainer.parameters import Parameter, check_text, check_value, nearest
 
 from unit.helpers import fails
 
@@ -92,3 +93,13 @@ def test_a_path_must_be_there(tmp_path: Path) -> None:
 def test_the_nearest_name_or_all_of_them() -> None:
     assert nearest("epoch", ["epochs", "rate"], "They are") == "Did you mean epochs?"
     assert nearest("zzz", ["epochs", "rate"], "They are") == "They are epochs, rate."
+
+
+def test_bytes_that_are_no_utf8_are_refused_and_not_changed() -> None:
+    check_text("note", "café \U0001f414")
+    with fails(
+        BadInput,
+        "The value of note is not UTF-8: b'caf\\xe9'",
+        "Give it in UTF-8; rename a file whose name is not.",
+    ):
+        check_text("note", os.fsdecode(b"caf\xe9"))

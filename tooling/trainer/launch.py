@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -36,7 +36,7 @@ from trainer.plan import RunPlan, host_ids
 from trainer.preparing import Ready, Steps
 from trainer.process import deferred_signals, interruptible
 from trainer.records import Record
-from trainer.tracking import Client, Run
+from trainer.tracking import LONGEST_VALUE, Client, Run
 from trainer.workspace import Workspace
 
 _MUCH_CODE = 50_000_000  # bytes
@@ -137,6 +137,7 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
         found = Meanwhile(lambda: None if is_known else client.find_experiment(plan.experiment))
         packed = _pack(ready, prepared / "source.tar.gz", screen)
         inputs.fetch(plan.downloads, prepared, client.server, screen.step)
+        _remark_on_long(plan, screen)
         # Masked before the command's words are joined: quoted, a secret is another text.
         pinned = ready.masker.tree(_pin(ready, packed.digest))
         (prepared / "run.json").write_text(json.dumps(pins.as_json(pinned), indent=2))
@@ -166,6 +167,15 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
             os.close(made.lock)
         raise
     return made
+
+
+def _remark_on_long(plan: RunPlan, screen: Screen) -> None:
+    for name, value in plan.parameters.items():
+        if len(value) > LONGEST_VALUE:
+            screen.remark(
+                f"The parameter {name} has {len(value):,} characters: the tracking server stores the first "
+                f"{LONGEST_VALUE:,}.\nAll of it is in the run's artifact {pins.ARTIFACT}."
+            )
 
 
 def _pack(ready: Ready, archive: Path, screen: Screen) -> Packed:
@@ -199,8 +209,9 @@ def _take_up(ready: Ready, earlier: Earlier, screen: Screen) -> _Made:
     earlier.log.rename(prepared / ending.EARLIER_LOG)
     tags = {key: value for key, value in earlier.run.tags.items() if key not in ending.TAGS}
     Notebook(prepared).begin(earlier.run, ready.plan.experiment, tags, earlier.run.parameters)
+    going_on = replace(earlier.run, status="RUNNING")
     with deferred_signals():
-        made = _Made(earlier.run, *records.write(ready.workspace, prepared, _record(ready, earlier.run)))
+        made = _Made(going_on, *records.write(ready.workspace, prepared, _record(ready, earlier.run)))
         try:
             ready.client.resume_run(earlier.run.id, ending.TAGS)
             ready.client.set_tags(earlier.run.id, {"trainer.restarts": str(earlier.restarts)})

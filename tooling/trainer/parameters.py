@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -61,6 +62,17 @@ def check_value(parameter: Parameter, value: str) -> None:
             f"{parameter.option} is {value!r}, which is not one of its choices.",
             nearest(value, parameter.choices, "They are"),
         )
+
+
+def check_text(name: str, value: str) -> None:
+    """Raises `BadInput` for bytes of the command line that are no UTF-8: a server would store others."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise BadInput(
+            f"The value of {name} is not UTF-8: {os.fsencode(value)!r}",
+            "Give it in UTF-8; rename a file whose name is not.",
+        ) from None
 
 
 def _expectation(parameter: Parameter) -> str:

@@ -16,7 +16,7 @@ from typing import cast
 
 from trainer import code, command, docker_env, yaml_file
 from trainer.errors import BadInput
-from trainer.parameters import Parameter, check_value, is_elsewhere, nearest
+from trainer.parameters import Parameter, check_text, check_value, is_elsewhere, nearest
 
 PROJECT_FILE = "MLproject"
 # What a project says that it runs in: one of these, at most.
@@ -238,6 +238,8 @@ def check(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -
             value = str(((Path.cwd() if parameter.name in given else project.folder) / value).resolve())
         _check_value(project, parameter, value, is_given=parameter.name in given)
         values[parameter.name] = value
+    for name, value in (values | extra).items():
+        check_text(name, value)
     return values | extra
 
 
