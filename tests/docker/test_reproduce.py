@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -191,12 +192,14 @@ def test_numbers_that_differ_end_with_exit_code_1_unless_they_may(lab: Site) -> 
 
 
 def test_a_secret_in_a_parameter_is_not_recorded_and_so_not_given_again(lab: Site, tmp_path: Path) -> None:
-    first = lab.trainer("run", "reader", "--kind", "key-5c1f", "--weights", "weights.txt")
+    lab.secret("READER_KEY", "exact")  # the parameter's default; one that is typed is refused
+    first = lab.trainer("run", "reader", "--weights", "weights.txt")
     assert first.code == 0, first.err
     said = lab.artifact(first.run_id, "trainer/run.json", tmp_path).read_text()
-    assert "key-5c1f" not in said
+    assert "exact" not in said
     assert json.loads(said)["parameters"]["kind"]["value"] == "***"
     refused = lab.trainer("reproduce", first.run_id)
+    lab.secret("READER_KEY", "key-5c1f")
     assert refused.code == 2
     assert "The value of the parameter kind held a secret, which was not recorded." in refused.err
 
@@ -205,6 +208,19 @@ def test_a_run_that_fails_again_fails_as_it_does(lab: Site) -> None:
     lab.secret("PROBE_TOKEN", "x1")
     first = lab.trainer("run", "probe", "--mode", "exit")
     assert first.code == 3
+    assert lab.trainer("reproduce", first.run_id).code == 3
+
+
+def test_what_a_run_of_somebody_elses_asks_for_is_asked_of_the_user(lab: Site) -> None:
+    lab.secret("PROBE_TOKEN", "x1")
+    first = lab.trainer("run", "probe", "--mode", "exit")
+    shutil.rmtree(lab.root / ".trainer" / "allowed")  # as in another workspace
+    refused = lab.trainer("reproduce", first.run_id)
+    assert refused.code == 93
+    assert "train_code/probe asks to have the value of the secret PROBE_TOKEN." in refused.err
+    planned = lab.trainer("reproduce", first.run_id, "--dry-run")
+    assert "have the value of the secret PROBE_TOKEN" in planned.out
+    assert lab.trainer("reproduce", first.run_id, "--yes").code == 3
     assert lab.trainer("reproduce", first.run_id).code == 3
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from trainer import plan, projects
+from trainer import limits, plan, projects
 from trainer.errors import BadInput
 from trainer.foreign import ForeignImage
 from trainer.mounts import Mount
@@ -79,7 +79,7 @@ def test_the_request_is_followed(workspace: Workspace) -> None:
 def test_every_size_that_is_taken_has_a_number_of_bytes(workspace: Workspace, memory: str) -> None:
     made = make(workspace, memory=memory)
     assert made.memory
-    assert plan.bytes_of(made.memory) == plan.bytes_of(memory)
+    assert limits.bytes_of(made.memory) == limits.bytes_of(memory)
 
 
 def test_what_trainer_yaml_says_of_containers_holds_unless_the_request_says_else(
@@ -93,7 +93,7 @@ def test_what_trainer_yaml_says_of_containers_holds_unless_the_request_says_else
 
 
 def test_sizes_in_bytes() -> None:
-    assert [plan.bytes_of(size) for size in ("3k", "3m", "3g")] == [3 << 10, 3 << 20, 3 << 30]
+    assert [limits.bytes_of(size) for size in ("3k", "3m", "3g")] == [3 << 10, 3 << 20, 3 << 30]
 
 
 @pytest.mark.parametrize("memory", ["", "8", "g", "0g", "8gb", "-8g", "8 g", "8t", "1.5g", "8g\n"])

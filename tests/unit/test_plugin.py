@@ -15,7 +15,7 @@ from unit.helpers import fails, put
     [
         (utils.PROJECT_DOCKER_AUTH, {"username": "me"}, "docker_auth", "`docker login`."),
         (utils.PROJECT_ENV_MANAGER, "conda", "--env-manager", "made by uv."),
-        (utils.PROJECT_DOCKER_ARGS, {"gpus": "all"}, "--docker-args", "deterministic."),
+        (utils.PROJECT_DOCKER_ARGS, {"gpus": "all"}, "--docker-args", "yes."),
     ],
 )
 def test_an_option_of_mlflows_that_is_not_honoured(key: str, value: object, option: str, hint: str) -> None:

@@ -104,6 +104,12 @@ class FileError(TrainerError):
     exit_code = 92
 
 
+class NotAllowed(TrainerError):
+    """A project asks for something of its user's, and nobody has allowed it."""
+
+    exit_code = 93
+
+
 class ScriptFailed(TrainerError):
     """The training script ended by itself with a code other than 0; that code is passed on."""
 

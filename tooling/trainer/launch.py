@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +15,7 @@ from typing import Protocol
 from trainer import (
     code,
     code_cache,
+    consent,
     delivery,
     ending,
     images,
@@ -27,6 +29,7 @@ from trainer import (
 )
 from trainer.backends import End, Job, Launch
 from trainer.code_cache import Packed
+from trainer.consent import Ask
 from trainer.delivery import Notebook, Undelivered
 from trainer.errors import Interrupted, TrackingError, TrainerError
 from trainer.images import ImagePlan
@@ -99,15 +102,17 @@ def launch(
     detach: bool = False,
     earlier: Earlier | None = None,
     offline: bool = False,
+    allowed: Collection[Ask] = (),
 ) -> Result:
     """Run the plan and end its MLflow run truthfully; with `earlier`, as the same run once more.
 
-    `offline` asks no tracking server before or meanwhile.
+    `offline` asks no tracking server before or meanwhile. `allowed` is what the user was asked for now.
 
     Raises `TrainerError` for what goes wrong before the script starts, and `Interrupted` after a signal,
     when the job is stopped and the run is KILLED. How the script itself ended is in the result.
     """
     with interruptible():
+        consent.check(workspace, plan.asked, allowed)
         for remark in plan.remarks:
             screen.remark(remark)
         earlier_image = earlier.image_id if earlier else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,9 +11,11 @@ from typing import Literal, TypeAlias
 from trainer import (
     code,
     command,
+    consent,
     data_names,
     determinism,
     docker_env,
+    limits,
     places,
     projects,
     remarks,
@@ -24,13 +25,14 @@ from trainer import (
     tracked_names,
 )
 from trainer.code import Commit
+from trainer.consent import Asked
 from trainer.errors import BadInput
 from trainer.images import ImagePlan
 from trainer.mounts import Mount
 from trainer.parameters import is_elsewhere
 from trainer.projects import EntryPoint, Project
 from trainer.run_image import RunImage
-from trainer.workspace import SIZE, Workspace
+from trainer.workspace import Workspace
 
 Origin: TypeAlias = Literal["command line", "settings", "default"]
 """Where a parameter's value comes from."""
@@ -53,6 +55,8 @@ class RunRequest:
 
     project: Project
     source: str
+    commit: str = ""
+    """Of a git URL."""
     entry_point: str = "main"
     parameters: Mapping[str, str] = field(default_factory=dict)
     experiment: str | None = None
@@ -123,6 +127,8 @@ class RunPlan:
     """Parameters of type path that name a URI: it is fetched when the run starts."""
     remarks: tuple[str, ...] = ()
     """What the user should know before it runs."""
+    asked: Asked = field(default_factory=Asked)
+    """What the user has to allow, if the project is not their own."""
 
     @property
     def needs_bash(self) -> bool:
@@ -141,7 +147,8 @@ class RunPlan:
             "base_image": self.image.base_image,
         }
         said["reproduces"] = self.again.run_id if self.again else None
-        for name in ("declared", "again"):
+        said["asks_to"] = [ask.what for ask in self.asked.asks]
+        for name in ("declared", "again", "asked"):
             del said[name]
         return said
 
@@ -160,7 +167,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     is_asked_for = request.image or request.recorded_image or not run_image.says_nothing(project)
     fallback = None if is_asked_for else image.tag
     wants_gpus = isinstance(image, ImagePlan) and image.spec.gpu
-    gpus = _gpus(("all" if wants_gpus else "none") if request.gpus is None else request.gpus)
+    gpus = limits.gpus(("all" if wants_gpus else "none") if request.gpus is None else request.gpus)
     volumes = docker_env.mounts(project.name, project.folder, project.volumes)
     # The cache of an image that is not ours would be a folder of root's.
     cache = Mount(cache_volume(), "/cache", read_only=False, kind="volume") if image.has_cache else None
@@ -172,6 +179,13 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     deterministic = settings.deterministic if request.deterministic is None else request.deterministic
     in_code = request.again.in_code if request.again else _in_code(project, entry_point, values)
     seed = determinism.seed_of(values, request.seed, deterministic=deterministic)
+    paths = {one.name: values[one.name] for one in entry_point.parameters if one.type == "path"}
+    # What a run was given once, its server says now.
+    named = {} if request.recorded_image else said
+    asks = (
+        *consent.of_environment(workspace, project.folder, request.backend, volumes, secret_names),
+        *consent.of_paths(workspace, project.folder, request.backend, paths, named),
+    )
     return RunPlan(
         project=project.name,
         source=request.source,
@@ -198,7 +212,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         secret_names=secret_names,
         mounts=mounts,
         gpus=gpus,
-        memory=_memory(request.memory),
+        memory=limits.memory(request.memory),
         shared_memory=settings.shm_size,
         pids_limit=settings.pids_limit,
         read_only=settings.read_only if request.read_only is None else request.read_only,
@@ -216,11 +230,8 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         origins=origins,
         in_code=in_code,
         again=request.again,
-        downloads={
-            parameter.name: values[parameter.name]
-            for parameter in entry_point.parameters
-            if parameter.type == "path" and is_elsewhere(values[parameter.name])
-        },
+        downloads={name: value for name, value in paths.items() if is_elsewhere(value)},
+        asked=Asked(request.source, request.commit, project.folder, asks),
         remarks=remarks.of(project, entry_point, values, mounts, request.backend, fallback),
     )
 
@@ -258,24 +269,6 @@ def _in_code(project: Project, entry_point: EntryPoint, values: Mapping[str, str
     inside = {name: path.relative_to(folder) for name, path in paths.items() if path.is_relative_to(folder)}
     files = set(code.files(folder)) if inside else set()
     return {name: path.as_posix() for name, path in inside.items() if path in files}
-
-
-def _gpus(asked: str) -> str:
-    """Docker's own words for it: none, all, a number, or device=0,1."""
-    if not re.fullmatch(r"none|all|[1-9][0-9]*|device=[\w,-]+", asked):
-        raise BadInput(f"--gpus {asked} is not understood.", "Say none, all, a number, or device=0,1.")
-    return asked
-
-
-def _memory(asked: str | None) -> str | None:
-    if asked is not None and not re.fullmatch(SIZE, asked):
-        raise BadInput(f"--memory {asked} is not understood.", "Say a number and k, m or g: 512m, 8g.")
-    return asked.lower() if asked else None
-
-
-def bytes_of(size: str) -> int:
-    """`512m` in bytes."""
-    return int(size[:-1]) * {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}[size[-1].lower()]
 
 
 def secret_values(plan: RunPlan, get: Mapping[str, str | None]) -> dict[str, str]:

@@ -24,7 +24,7 @@ from trainer.launch import Result, launch
 from trainer.parameters import nearest
 
 # What --backend-config may say, and what MLflow itself puts beside it.
-OPTIONS = ("image", "gpus", "memory", "read_only", "base_image", "seed", "deterministic")
+OPTIONS = ("image", "gpus", "memory", "read_only", "base_image", "seed", "deterministic", "yes")
 # What this backend would leave out without a word.
 _NOT_HONOURED = (
     (utils.PROJECT_DOCKER_ARGS, "--docker-args", f"--backend-config takes {', '.join(OPTIONS)}."),
@@ -107,6 +107,7 @@ class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
             request = plans.RunRequest(
                 project=projects.load(source.folder),
                 source=source.name,
+                commit=source.commit,
                 entry_point=entry_point,
                 parameters={name: str(value) for name, value in params.items()},
                 backend=self.name,
@@ -127,6 +128,7 @@ class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
                     progress,
                     tracking_uri=tracking_uri if is_server else None,
                     experiment_id=experiment_id if is_server else None,
+                    allowed=plan.asked.asks if _yes("yes", options) else (),
                 )
         finally:
             source.close()

@@ -7,7 +7,7 @@ anything runs; what is another machine or another trainer is a remark.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -15,6 +15,7 @@ from importlib.metadata import version
 from trainer import (
     agreement,
     backends,
+    consent,
     docker_env,
     plan,
     secrets,
@@ -23,6 +24,7 @@ from trainer import (
 from trainer.agreement import Compared, Tolerances
 from trainer.backends import Backend
 from trainer.code import Commit
+from trainer.consent import Ask
 from trainer.datasets import recorded
 from trainer.environment_image import EnvironmentImage
 from trainer.errors import BadInput, CheckFailed, ImageError, TrackingError, TrainerError
@@ -93,8 +95,11 @@ def check(workspace: Workspace, stored: Stored, step: Callable[[str], None]) -> 
     return Reproduction(stored, planned, has_image, remarks)
 
 
-def reproduce(workspace: Workspace, made: Reproduction, screen: Screen) -> Result:
+def reproduce(
+    workspace: Workspace, made: Reproduction, screen: Screen, allowed: Collection[Ask] = ()
+) -> Result:
     """Run it, as a new run that points to the old one. Raises what `launch` raises."""
+    consent.check(workspace, made.plan.asked, allowed)  # before an image is built
     for remark in made.remarks:
         screen.remark(remark)
     stored = made.stored
@@ -106,7 +111,7 @@ def reproduce(workspace: Workspace, made: Reproduction, screen: Screen) -> Resul
         if built != stored.pins.image.id:
             screen.remark(_rebuilt(stored.pins, built, backend.origin(built).base_image_id))
     uri, experiment = stored.client.server.uri, stored.run.experiment_id
-    return launch(workspace, made.plan, screen, tracking_uri=uri, experiment_id=experiment)
+    return launch(workspace, made.plan, screen, tracking_uri=uri, experiment_id=experiment, allowed=allowed)
 
 
 def compare(stored: Stored, result: Result, allowed: Tolerances) -> tuple[Compared, ...]:
@@ -137,6 +142,7 @@ def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
         RunRequest(
             project=stored.project,
             source=pinned.source,
+            commit=git.commit if git else "",
             entry_point=pinned.entry_point,
             parameters={
                 name: str(stored.code / parameter.in_code) if parameter.in_code else parameter.value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from trainer import (
     secrets,
     stored_run,
 )
+from trainer.consent import Ask
 from trainer.datasets import recorded
 from trainer.errors import BadInput
 from trainer.launch import Earlier, Result, Screen, launch
@@ -92,10 +93,19 @@ def prepared(
         yield Resumption(client.server.uri, planned, earlier, kept)
 
 
-def resume(workspace: Workspace, ready: Resumption, screen: Screen, *, detach: bool = False) -> Result:
+def resume(
+    workspace: Workspace,
+    ready: Resumption,
+    screen: Screen,
+    *,
+    detach: bool = False,
+    allowed: Collection[Ask] = (),
+) -> Result:
     """Let the run go on, and end it truthfully. Raises what `launch` raises."""
     uri = ready.tracking_uri
-    return launch(workspace, ready.plan, screen, tracking_uri=uri, detach=detach, earlier=ready.earlier)
+    return launch(
+        workspace, ready.plan, screen, tracking_uri=uri, detach=detach, earlier=ready.earlier, allowed=allowed
+    )
 
 
 def _refuse(run: Run) -> None:
@@ -142,6 +152,7 @@ def _request(workspace: Workspace, project: Project, run: Run) -> RunRequest:
     return RunRequest(
         project=project,
         source=tags["mlflow.source.name"],
+        commit=tags.get("mlflow.source.git.commit", ""),
         entry_point=entry_point.name,
         parameters=parameters,
         run_name=run.name,

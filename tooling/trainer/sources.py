@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 from trainer import locks, projects
 from trainer.errors import BadInput
 from trainer.parameters import nearest
+from trainer.process import capture
 from trainer.workspace import Workspace
 
 _GIT = re.compile(r"(git@|ssh://|https?://|git://|file://)")
@@ -28,6 +29,8 @@ class Source:
     folder: Path
     close: Callable[[], None] = lambda: None
     """Removes what was fetched."""
+    commit: str = ""
+    """Of what was fetched."""
 
 
 def names(workspace: Workspace) -> list[str]:
@@ -87,11 +90,12 @@ def _fetch(workspace: Workspace, url: str, revision: str | None) -> Source:
         folder = (place / subfolder).resolve()
         if not folder.is_relative_to(place.resolve()) or not folder.is_dir():
             raise BadInput(f"{plain} has no folder {subfolder}.", "Name a folder of it: URL#FOLDER")
+        commit = (capture(["git", "rev-parse", "HEAD"], cwd=place) or "").strip()
     except BaseException:
         stack.close()
         raise
     name = f"{plain}#{subfolder}" if subfolder else plain
-    return Source(name, folder, stack.close)
+    return Source(name, folder, stack.close, commit)
 
 
 def _new_home(workspace: Workspace, stack: ExitStack) -> Path:

@@ -11,7 +11,8 @@ from trainer import engine, inputs
 from trainer.backends import Launch, shell_variables
 from trainer.container import NO_ENTRYPOINT, device_requests, private_tar
 from trainer.endpoint import CONTAINER_HOST, Network
-from trainer.plan import RunPlan, bytes_of, host_ids
+from trainer.limits import bytes_of
+from trainer.plan import RunPlan, host_ids
 
 if TYPE_CHECKING:
     import docker

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trainer.cli import figures, screen
+from trainer.cli import consent, figures, screen
 from trainer.cli.context import pass_workspace
 from trainer.cli.run_argument import run_argument
 from trainer.errors import NotReproduced
@@ -42,12 +42,13 @@ _COLOURS = {"equal": "green", "within tolerance": "green", "differs": "red", "no
     help="Run nothing: write a folder with which anyone with Docker alone can make the run.",
 )  # fmt: skip
 @click.option("--with-data", is_flag=True, help="With --export: copy the run's data sets into it.")
+@click.option("--yes", is_flag=True, help=consent.YES)
 @click.option("--dry-run", is_flag=True, help="Say what would be run, and what is different; run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; all else goes to stderr.")
 @pass_workspace
 def reproduce(
     workspace: Workspace, said: str, said_tolerances: tuple[str, ...], place: Path | None, with_data: bool,
-    dry_run: bool, as_json: bool,
+    yes: bool, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Make RUN once more, from what was recorded with it, and compare every final metric of both runs.
 
@@ -64,7 +65,7 @@ def reproduce(
         screen.Progress(sys.stderr.buffer if as_json else None) as progress,
         stored_run.fetched(workspace, record, progress.step) as stored,
     ):
-        allowed = agreement.tolerances(said_tolerances, stored.run.metrics)
+        tolerances = agreement.tolerances(said_tolerances, stored.run.metrics)
         if place:
             written = export.write(
                 workspace, stored, place, progress.step, with_data=with_data, dry_run=dry_run
@@ -77,8 +78,10 @@ def reproduce(
             progress.stop()
             _print_plan(made, as_json)
             return
-        result = use_case.reproduce(workspace, made, progress)
-        compared = use_case.compare(stored, result, allowed)
+        progress.stop()
+        allowed = consent.allowed(workspace, made.plan, yes=yes)
+        result = use_case.reproduce(workspace, made, progress, allowed)
+        compared = use_case.compare(stored, result, tolerances)
     _print_result(made, result, compared, as_json)
     if result.error:
         raise result.error
@@ -113,6 +116,7 @@ def _print_plan(made: Reproduction, as_json: bool) -> None:
         "image_is_here": made.has_image,
         "data": {one.name: one.digest for one in pinned.data},
         "code_digest": pinned.code_digest,
+        "asks_to": [ask.what for ask in made.plan.asked.asks],
         "remarks": list(made.remarks),
     }
     if as_json:
@@ -127,6 +131,7 @@ def _print_plan(made: Reproduction, as_json: bool) -> None:
         ),
         ("code", figures.short(pinned.code_digest)),
         *(("data", f"{one.name} {figures.short(one.digest)}, as it was") for one in pinned.data),
+        *(("asks to", ask.what) for ask in made.plan.asked.asks),
         *(("remark", remark) for remark in made.remarks),
     ]
     screen.table(("What", "Would be made again"), [(what, figures.plain(text)) for what, text in rows])

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from trainer.cli import screen
+from trainer.cli import consent, screen
 from trainer.cli.context import pass_workspace
 from trainer.cli.run import print_result
 from trainer.cli.run_argument import run_argument
@@ -17,11 +17,12 @@ from trainer.workspace import Workspace
 @run_argument()
 @click.option("--from-scratch", is_flag=True, help="Begin anew in the same run where it left no checkpoint.")
 @click.option("--detach", is_flag=True, help="Return when the run has started.")
+@click.option("--yes", is_flag=True, help=consent.YES)
 @click.option("--dry-run", is_flag=True, help="Say what it would go on from; start nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; all else goes to stderr.")
 @pass_workspace
 def resume(
-    workspace: Workspace, said: str, from_scratch: bool, detach: bool, dry_run: bool, as_json: bool
+    workspace: Workspace, said: str, from_scratch: bool, detach: bool, yes: bool, dry_run: bool, as_json: bool
 ) -> None:
     """Let RUN go on from its last checkpoint, after a kill, a lack of memory or a reboot, as the same run.
 
@@ -41,7 +42,9 @@ def resume(
             progress.stop()
             click.echo(f"{ready.earlier.run.name} would go on from {start}, in {ready.plan.image.tag}.")
             return
-        result = use_case.resume(workspace, ready, progress, detach=detach)
+        progress.stop()
+        allowed = consent.allowed(workspace, ready.plan, yes=yes)
+        result = use_case.resume(workspace, ready, progress, detach=detach, allowed=allowed)
     print_result(result, as_json)
     if result.error:
         raise result.error

@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 
 from trainer import plan as plans
 from trainer import sources
-from trainer.cli import screen
+from trainer.cli import consent, screen
 from trainer.cli.project_command import PROJECT, SOURCE, ProjectCommand, variable
 from trainer.errors import BadInput, TrainerError
 from trainer.workspace import find
@@ -104,12 +104,13 @@ def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) 
 @click.option("--offline", is_flag=True,
               help="Ask no tracking server; `trainer sync` brings the run to one later.")  # fmt: skip
 @click.option("--detach", is_flag=True, help="Return when the run has started.")
+@click.option("--yes", is_flag=True, help=consent.YES)
 @click.option("--dry-run", is_flag=True, help="Print the plan; create nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; all else goes to stderr.")
 @click.pass_context
 def run(
     ctx: click.Context, /, given: Mapping[str, str], backend: str, tracking_uri: str | None,
-    offline: bool, detach: bool, dry_run: bool, as_json: bool, **options: object,
+    offline: bool, detach: bool, yes: bool, dry_run: bool, as_json: bool, **options: object,
 ) -> None:  # fmt: skip
     """Run PROJECT: a name under train_code/, a folder, or a git URL (URL#FOLDER for a folder of it).
 
@@ -129,6 +130,7 @@ def run(
     request = plans.RunRequest(
         project=loaded,
         source=ctx.meta[SOURCE].name,
+        commit=ctx.meta[SOURCE].commit,
         entry_point=entry_point.name,
         parameters=values,
         experiment=_text(options["experiment"]),
@@ -150,12 +152,14 @@ def run(
             click.echo(remark, err=True)
         _print_plan(plan, as_json)
         return
+    allowed = consent.allowed(workspace, plan, yes=yes)
     for line in () if offline else reconcile.quickly(workspace):
         click.echo(line, err=True)
     with screen.Progress(sys.stderr.buffer if as_json else None) as progress:
         result = launch.launch(
-            workspace, plan, progress, tracking_uri=tracking_uri, detach=detach, offline=offline
-        )
+            workspace, plan, progress, tracking_uri=tracking_uri, detach=detach, offline=offline,
+            allowed=allowed,
+        )  # fmt: skip
     print_result(result, as_json)
     if result.error:
         raise result.error
@@ -208,6 +212,7 @@ def _print_plan(plan: plans.RunPlan, as_json: bool) -> None:
         return
     said["image"] = plan.image.tag
     said["command"] = shlex.join(plan.command)
+    said["asks_to"] = "\n".join(ask.what for ask in plan.asked.asks)
     said["mounts"] = "\n".join(
         f"{mount.source} → {mount.target}{' (read-only)' if mount.read_only else ''}" for mount in plan.mounts
     )

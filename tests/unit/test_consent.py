@@ -1,0 +1,245 @@
+"""What a stranger's project asks for is asked of the user first, and what was allowed is remembered.
+
+There is no engine here: a run that was allowed ends with exit code 82.
+"""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow.exceptions import ExecutionException
+from trainer import consent, plugin
+from trainer.consent import Asked
+from trainer.mounts import Mount
+from trainer.workspace import Workspace
+
+from unit.helpers import Done, git, put
+
+Trainer = Callable[..., Done]
+ALLOWED, REFUSED = 82, 93
+HINT = """Hint:  If you trust it, allow it with --yes; with mlflow run: --backend-config '{"yes": true}'"""
+
+
+class Stranger:
+    """A project in a git repository of somebody else's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.address = f"file://{folder}"
+        git(put(folder / "train.py").parent, "init", "--quiet")
+
+    def says(self, docker_env: str = "", parameters: str = "") -> str:
+        """Commit an MLproject; its git URL."""
+        said = f"docker_env: {{image: trainer/small{docker_env}}}\nentry_points:\n"
+        main = f"  main: {{parameters: {{{parameters}}}, command: python train.py}}\n"
+        put(self.folder / "MLproject", said + main)
+        git(self.folder, "add", ".")
+        git(self.folder, "commit", "--quiet", "--allow-empty", "-m", "Change")
+        return self.address
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> Stranger:
+    return Stranger(tmp_path / "elsewhere" / "theirs")
+
+
+def asked(trainer: Trainer, *arguments: str) -> list[str]:
+    """What the plan says that the project asks to do."""
+    done = trainer("run", *arguments, "--dry-run", "--json")
+    assert done.code == 0, done.err
+    return list(json.loads(done.out)["asks_to"])
+
+
+def test_a_project_that_asks_for_nothing_runs(trainer: Trainer, stranger: Stranger) -> None:
+    own = stranger.says(
+        ', volumes: ["$(pwd):/work", "$(pwd)/../theirs:/again"]', "code: {type: path, default: .}"
+    )
+    assert asked(trainer, own) == []
+    assert trainer("run", own).code == ALLOWED
+
+
+def test_without_a_terminal_the_run_is_refused_with_the_way_out(
+    trainer: Trainer, workspace: Workspace, stranger: Stranger, tmp_path: Path
+) -> None:
+    keys = put(tmp_path / "keys" / "id").parent
+    url = stranger.says(f', volumes: ["{keys}:/keys:ro"], environment: [API_KEY]')
+    done = trainer("run", url)
+    assert done.code == REFUSED
+    wants = ["have the value of the secret API_KEY", f"read {keys}, at /keys"]
+    assert done.err.splitlines() == [f"Error: {url} asks to {'; to '.join(wants)}.", HINT]
+    assert not (workspace.state / "allowed").exists()
+    assert asked(trainer, url) == wants
+    assert all(want in trainer("run", url, "--dry-run").out.replace("\n", "") for want in wants[:1])
+
+
+def test_what_was_allowed_is_remembered_for_that_commit(
+    trainer: Trainer, stranger: Stranger, tmp_path: Path
+) -> None:
+    url = stranger.says(f', volumes: ["{tmp_path}/elsewhere:/theirs"]')
+    assert trainer("run", url, "--yes").code == ALLOWED
+    assert trainer("run", url).code == ALLOWED
+    stranger.says(f', volumes: ["{tmp_path}/elsewhere:/theirs"]')
+    assert trainer("run", url).code == REFUSED
+    assert trainer("run", url, "--version", "HEAD~1").code == ALLOWED
+    assert trainer("run", url, "--yes", "-e", "train.py").code == ALLOWED
+    assert trainer("run", url).code == ALLOWED
+    stranger.says(", environment: [API_KEY]")
+    assert trainer("run", url).code == REFUSED
+
+
+@pytest.mark.parametrize("answer", ["y", "n", ""])
+def test_in_a_terminal_the_user_is_asked_once(
+    trainer: Trainer, workspace: Workspace, stranger: Stranger, answer: str
+) -> None:
+    url = stranger.says(", environment: [API_KEY]")
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trainer", "run", url], stdin=theirs, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    os.close(theirs)
+    os.write(ours, f"{answer}\n".encode())
+    said, _ = process.communicate()
+    os.close(ours)
+    commit = git(stranger.folder, "rev-parse", "HEAD").strip()
+    assert said.startswith(
+        f"{url} (commit {commit[:12]}) asks to\n  - have the value of the secret API_KEY\nAllow it? [y/N]: "
+    )
+    assert process.returncode == (2 if answer == "y" else REFUSED)  # 2: the secret is not set
+    assert trainer("run", url).code == (2 if answer == "y" else REFUSED)
+    assert (workspace.state / "allowed").exists() is (answer == "y")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "want"),
+    [
+        ("conf: {type: path, default: /etc/passwd}", "read /etc/passwd, as its parameter conf"),
+        ("conf: {type: path, default: link}", "read /etc/hosts, as its parameter conf"),
+        (
+            "conf: {type: path, default: 's3://me:secret@bucket/all'}",
+            "have s3://bucket/all fetched by you, as its parameter conf",
+        ),
+    ],
+)
+def test_a_default_that_leads_out_of_the_project(
+    trainer: Trainer, stranger: Stranger, parameter: str, want: str
+) -> None:
+    (stranger.folder / "link").symlink_to("/etc/hosts")
+    url = stranger.says("", parameter)
+    assert want in asked(trainer, url)
+    assert trainer("run", url).code == REFUSED
+    # What the user names, the user means.
+    (stranger.folder / "link").unlink()
+    url = stranger.says("", parameter.replace("link", "MLproject"))
+    assert trainer("run", url, "--conf", "/etc/hostname").code == ALLOWED
+
+
+def test_a_link_to_a_file_of_another_project(
+    trainer: Trainer, workspace: Workspace, stranger: Stranger
+) -> None:
+    (stranger.folder / "borrowed.py").symlink_to("../../../train_code/demo/train.py")
+    url = stranger.says()
+    assert asked(trainer, url) == [f"read {workspace.projects}/demo/train.py, as its file borrowed.py"]
+    assert trainer("run", url).code == REFUSED
+
+
+def test_without_a_container_a_stranger_has_all(
+    trainer: Trainer, workspace: Workspace, stranger: Stranger
+) -> None:
+    done = trainer("run", stranger.says(), "--backend", "local")
+    assert done.code == REFUSED
+    assert "asks to run on this machine without a container, with all your rights." in done.err
+    asks = tuple(consent.of_environment(workspace, workspace.projects / "demo", "local", (), ()))
+    own = Asked("train_code/demo", "", workspace.projects / "demo", asks)
+    assert (len(asks), consent.open_asks(workspace, own)) == (1, ())
+
+
+def test_a_folder_elsewhere_is_a_strangers_too(trainer: Trainer, stranger: Stranger) -> None:
+    stranger.says(", environment: [API_KEY], volumes: [pgdata:/db]")
+    done = trainer("run", str(stranger.folder))
+    assert done.code == REFUSED
+    assert "; to read and write Docker's volume pgdata, at /db." in done.err
+
+
+def test_a_project_of_the_workspace_has_what_it_names(
+    trainer: Trainer, workspace: Workspace, tmp_path: Path
+) -> None:
+    put(workspace.secrets_file, "API_KEY=canary-7f3a\n").chmod(0o600)
+    put(workspace.projects / "own" / "MLproject",
+        f'docker_env: {{image: trainer/small, environment: [API_KEY], volumes: ["{tmp_path}/x:/x"]}}\n'
+        "entry_points: {main: {command: a}}\n")  # fmt: skip
+    put(tmp_path / "x" / "file")
+    assert asked(trainer, "own") == [
+        "have the value of the secret API_KEY",
+        f"read and write {tmp_path}/x, at /x",
+    ]
+    assert trainer("run", "own").code == ALLOWED
+    # It is known then: what was stored with a run of it asks for nothing more.
+    stored = Asked("train_code/own", "", workspace.state / "reproduce-1" / "code", ())
+    volumes = [Mount(f"{tmp_path}/x", "/x", read_only=False)]
+    for name, missing in (("API_KEY", 0), ("OTHER_KEY", 1)):
+        asks = tuple(consent.of_environment(workspace, stored.folder, "docker", volumes, [name]))
+        now = Asked(stored.source, stored.commit, stored.folder, asks)
+        assert len(consent.open_asks(workspace, now)) == missing
+
+
+def volumes_of(workspace: Workspace, volume: str) -> str:
+    put(workspace.projects / "own" / "MLproject",
+        f'docker_env: {{image: trainer/small, volumes: ["{volume}"]}}\n'
+        "entry_points: {main: {command: a}}\n")  # fmt: skip
+    return "own"
+
+
+@pytest.mark.parametrize(
+    "place", ["/", "{root}", "{root}/secrets.env", "{root}/..", "{root}/to-all", "{root}/to-secrets",
+              "{sockets}", "{sockets}/docker.sock", "{root}/train_code/own/../.."],
+)  # fmt: skip
+def test_the_machine_and_all_secrets_are_always_asked_for(
+    trainer: Trainer, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    put(workspace.secrets_file, "A=1\n").chmod(0o600)
+    put(workspace.projects / "own" / "train.py")
+    sockets = put(tmp_path / "run" / "docker.sock").parent
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{sockets}/docker.sock")
+    (workspace.root / "to-all").symlink_to("/")
+    (workspace.root / "to-secrets").symlink_to("secrets.env")
+    own = volumes_of(workspace, f"{place.format(root=workspace.root, sockets=sockets)}:/it:ro")
+    for _ in range(2):
+        done = trainer("run", own)
+        assert done.code == REFUSED, done.err
+        assert done.err.startswith("Error: train_code/own asks to read /")
+        assert trainer("run", own, "--yes").code == ALLOWED
+    assert not (workspace.state / "allowed").exists()
+
+
+def test_other_folders_and_the_data_are_the_users_own(trainer: Trainer, workspace: Workspace) -> None:
+    put(workspace.data / "pets" / "a.txt")
+    assert trainer("run", volumes_of(workspace, "/etc:/etc-of-host:ro")).code == ALLOWED
+    assert asked(trainer, volumes_of(workspace, f"{workspace.data}/pets:/pets:ro")) == []
+    assert asked(trainer, volumes_of(workspace, f"{workspace.data}/pets:/pets")) == [
+        f"read and write {workspace.data}/pets, at /pets"
+    ]
+
+
+def test_what_a_stranger_wrote_steers_no_terminal(trainer: Trainer, stranger: Stranger) -> None:
+    done = trainer("run", stranger.says(', volumes: ["pgdata:/a\\e[2K\\rfine"]'))
+    assert done.code == REFUSED
+    assert r"at /a\x1b[2K\rfine" in done.err
+    assert "\x1b[2K" not in done.err
+
+
+def test_mlflow_run_is_refused_unless_its_configuration_allows_it(
+    workspace: Workspace, stranger: Stranger
+) -> None:
+    url = stranger.says(", environment: [API_KEY]")
+    backend = plugin.DockerProjectBackend()
+    with pytest.raises(ExecutionException, match=r"asks to have the value of the secret API_KEY"):
+        backend.run(url, "main", {}, None, {}, "", "")
+    assert not (workspace.state / "allowed").exists()
+    with pytest.raises(ExecutionException, match=r"needs the variable API_KEY, which is not set"):
+        backend.run(url, "main", {}, None, {"yes": True}, "", "")

@@ -1,0 +1,35 @@
+"""Asking the user for what a project wants to have."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from trainer import consent
+from trainer.consent import Ask
+from trainer.errors import NotAllowed
+from trainer.plan import RunPlan
+from trainer.workspace import Workspace
+
+YES = "Allow what the project asks for; --dry-run shows it."
+
+
+def allowed(workspace: Workspace, plan: RunPlan, *, yes: bool) -> tuple[Ask, ...]:
+    """What the user allows now, asked at most once; nothing without a terminal, where --yes has to be said.
+
+    Raises `NotAllowed` when the user says no.
+    """
+    asked = plan.asked
+    asks = consent.open_asks(workspace, asked)
+    if yes or not asks:
+        return asks
+    if not sys.stdin.isatty():
+        return ()
+    of = f" (commit {asked.commit[:12]})" if asked.commit else ""
+    click.echo(f"{asked.source}{of} asks to", err=True)
+    for ask in asks:
+        click.echo(f"  - {ask.what}", err=True)
+    if not click.confirm("Allow it?", err=True):
+        raise NotAllowed(f"{asked.source} was not allowed what it asks for.", "Nothing was run.")
+    return asks

@@ -1,0 +1,150 @@
+"""What a project asks for of its user's, which a stranger's gets only when its user says so.
+
+A project in the workspace is its user's own: it has what it names, except for what would hand over the
+machine or all secrets, which is asked for each time. Any other is a stranger's: of a git URL, of a folder
+elsewhere, or stored with a run. What was allowed is remembered by source, commit and the thing that was asked
+for, as files in .trainer/allowed/.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from trainer import code, engine, inputs, sources
+from trainer.errors import NotAllowed
+from trainer.mounts import Mount
+from trainer.parameters import is_elsewhere
+from trainer.workspace import Workspace
+
+_DOCKER = "/var/run/docker.sock"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One thing that a project asks for."""
+
+    what: str
+    """As in "the project asks to …"."""
+    always: bool = False
+    """Whether it is never remembered, and asked for even if the project is the user's own."""
+    is_given: bool = False
+    """Whether the user named it, on the command line or in trainer.yaml."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """All that a project asks for; `source` and `commit` are where it comes from, `folder` where it is."""
+
+    source: str = ""
+    commit: str = ""
+    folder: Path = Path()
+    asks: tuple[Ask, ...] = ()
+
+
+def of_environment(
+    workspace: Workspace, folder: Path, backend: str, volumes: Iterable[Mount], secret_names: Iterable[str]
+) -> Iterator[Ask]:
+    """What the MLproject in `folder` and the code beside it ask for, whatever the run's parameters are."""
+    for name in secret_names:
+        yield Ask(f"have the value of the secret {name}")
+    if backend == "local":
+        yield Ask("run on this machine without a container, with all your rights")
+        return
+    for mount in volumes:
+        do, where = ("read" if mount.read_only else "read and write"), f"at {mount.target}"
+        if mount.kind == "volume":
+            yield Ask(_plain(f"{do} Docker's volume {mount.source}, {where}"))
+        else:
+            yield from _of_path(workspace, folder, do, Path(mount.source), where)
+    if not _is_own(workspace, folder):
+        for path in code.files(folder):
+            if (folder / path).is_symlink():
+                yield from _of_path(workspace, folder, "read", folder / path, f"as its file {path}")
+
+
+def of_paths(
+    workspace: Workspace, folder: Path, backend: str, paths: Mapping[str, str], given: Container[str]
+) -> Iterator[Ask]:
+    """What the values of its parameters of type path ask for; those that are `given` the user named."""
+    for name, value in paths.items() if backend != "local" else ():
+        why, is_given = f"as its parameter {name}", name in given
+        if is_elsewhere(value):
+            found = [Ask(_plain(f"have {inputs.without_password(value)} fetched by you, {why}"))]
+        else:
+            found = list(_of_path(workspace, folder, "read", Path(value), why))
+        yield from (replace(ask, is_given=is_given) for ask in found)
+
+
+def open_asks(workspace: Workspace, asked: Asked) -> tuple[Ask, ...]:
+    """Those that the user has to be asked for now."""
+    is_own = _is_own(workspace, asked.folder)
+
+    def is_open(ask: Ask) -> bool:
+        known = is_own or _place(workspace, asked, ask).exists()
+        return not ask.is_given and (ask.always or not known)
+
+    return tuple(filter(is_open, asked.asks))
+
+
+def check(workspace: Workspace, asked: Asked, allowed: Collection[Ask]) -> None:
+    """Raises `NotAllowed` for what was allowed neither before nor now; remembers what was."""
+    missing = [ask.what for ask in open_asks(workspace, asked) if ask not in allowed]
+    if missing:
+        raise NotAllowed(
+            f"{asked.source} asks to {'; to '.join(missing)}.",
+            "If you trust it, allow it with --yes; with mlflow run: --backend-config '{\"yes\": true}'",
+        )
+    for ask in asked.asks:
+        place = _place(workspace, asked, ask)
+        if not ask.always and not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(f"{asked.source} {asked.commit}\n{ask.what}\n")
+
+
+def _place(workspace: Workspace, asked: Asked, ask: Ask) -> Path:
+    # Code in the user's own folders changes all the time; of a repository a commit is looked at.
+    commit = asked.commit if sources.is_remote(asked.source) else ""
+    said = json.dumps([asked.source, commit, ask.what])
+    return workspace.state / "allowed" / hashlib.sha256(said.encode()).hexdigest()
+
+
+def _is_own(workspace: Workspace, folder: Path) -> bool:
+    """What is fetched lies in .trainer/."""
+    return folder.is_relative_to(workspace.root) and not folder.is_relative_to(workspace.state)
+
+
+def _home(workspace: Workspace, folder: Path) -> Path:
+    """The folder whose files are the project's: for one that was fetched, all that was fetched with it."""
+    if folder.is_relative_to(workspace.state):
+        return workspace.state / folder.relative_to(workspace.state).parts[0]
+    return folder.resolve()
+
+
+def _of_path(workspace: Workspace, folder: Path, do: str, path: Path, why: str) -> Iterator[Ask]:
+    end = path.resolve()
+    for precious in _precious(workspace):
+        if precious.is_relative_to(end):
+            has = "" if precious == end else f", which has {precious}"
+            yield Ask(_plain(f"{do} {end}{has}, {why}"), always=True)
+            return
+    is_data = do == "read" and end.is_relative_to(workspace.data.resolve())
+    if not is_data and not end.is_relative_to(_home(workspace, folder)):
+        yield Ask(_plain(f"{do} {end}, {why}"))
+
+
+def _precious(workspace: Workspace) -> Iterator[Path]:
+    """What hands over the machine, or all secrets; so does each folder that it lies in, up to `/`."""
+    for address in (_DOCKER, engine.endpoint().partition("unix://")[2]):
+        if address:
+            yield Path(address).resolve()
+    yield workspace.secrets_file
+    yield workspace.secrets_file.resolve()
+
+
+def _plain(text: str) -> str:
+    """What a stranger wrote cannot steer a terminal."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
