@@ -148,3 +148,40 @@ def test_of_two_builds_at_once_one_builds_and_the_other_finds_it(
     assert sorted([one["built"], two["built"]]) == [False, True]
     waited = ends[0 if two["built"] else 1][1]
     assert f"Waiting for another trainer that builds {one['tag']}" in waited
+
+
+ESCAPE = """
+import json, os, pathlib, sys
+from trainkit.spool_journal import Spool
+spool = Spool(pathlib.Path(os.environ["TRAINER_SPOOL"]))
+host = os.environ["HOST_FOLDER"]
+uri = spool.run()["info"]["artifact_uri"]
+place = spool.folder / "outbox" / ("a" * 32)
+place.mkdir(parents=True)
+(place / "stolen").symlink_to(f"{host}/secrets.env")
+(place / "planted").write_text("planted")
+(spool.folder / "refused").symlink_to(f"{host}/planted-log")
+spool.append({"file": str((place / "stolen").relative_to(spool.folder)), "uri": uri, "path": ""})
+spool.append({"file": f"{host}/secrets.env", "uri": uri, "path": ""})
+spool.append({"file": f"{host}/secrets.env", "uri": uri, "path": "", "known": 1})
+planted = str((place / "planted").relative_to(spool.folder))
+spool.append({"file": planted, "uri": f"file://{host}", "path": ""})
+"""
+
+
+def test_a_run_does_not_get_out_by_what_it_leaves_in_its_spool(site: Site) -> None:
+    _project(site, "escaping", ESCAPE)
+    file = site.root / "train_code" / "escaping" / "MLproject"
+    file.write_text(
+        file.read_text().replace("sklearn}", f'sklearn, environment: [[HOST_FOLDER, "{site.root}"]]}}')
+    )
+    before = (site.root / "secrets.env").read_text()
+    done = site.trainer("run", "escaping")
+    assert done.code == 0, done.err
+    assert "The tracking server refused 4 records of this run for good." in done.err
+    assert (site.root / "secrets.env").read_text() == before
+    assert not (site.root / "planted").exists()
+    assert not (site.root / "planted-log").exists()
+    names = {artifact.path for artifact in site.client.list_artifacts(done.run_id)}
+    assert "train.log" in names
+    assert not names & {"stolen", "secrets.env", "planted"}

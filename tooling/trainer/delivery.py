@@ -15,15 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from trainkit.spool_answers import API, LOG_BATCH, Answer, Away, Stuck
+from trainkit.spool_answers import API, LOG_BATCH, Away, Stuck
 from trainkit.spool_delivery import Delivery
 from trainkit.spool_journal import Record, Spool, SpoolError
 from trainkit.spool_names import OFFLINE_TAG
 from trainkit.spool_view import View
 
-from trainer import artifacts
+from trainer import spool_guard
 from trainer.endpoint import Server
 from trainer.errors import BadInput, DiskFull, TrackingError
+from trainer.host_transport import HostTransport
+from trainer.spool_guard import GuardedSpool
 from trainer.tracking import LONGEST_VALUE, TRAINING_VIEW, Client, Run, Status, dataset_inputs, page
 
 if TYPE_CHECKING:
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
 
 FOLDER = "spool"
 _BATCH = 100
-_TIMEOUT_S = (5, 15)  # of a call; to store a file takes the server longer
-_STORING_S = (5, 600)
 _STUCK_PAUSE_S = 0.5
 _PATIENCE_S = 10
 
@@ -137,41 +137,6 @@ class Notebook:
                 self._spool.append({"method": "POST", "path": LOG_BATCH, "body": body})
 
 
-class HostTransport:
-    """A tracking client's session, as delivery uses it."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def send(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        *,
-        query: Mapping[str, str] | None = None,
-        file: Path | None = None,
-    ) -> Answer:
-        """One request; raises `Away` when no answer comes in time."""
-        try:
-            if file is None:
-                answer = self._client.exchange(method, path, body, query=query, timeout_s=_TIMEOUT_S)
-            else:
-                with file.open("rb") as content:
-                    answer = self._client.exchange(method, path, content=content, timeout_s=_STORING_S)
-        except TrackingError as problem:
-            raise Away(problem.message) from problem
-        return Answer(answer.status_code, answer.text)
-
-    def store(self, uri: str, folder: str, file: Path) -> Answer:
-        """By MLflow's own client; raises `Away` when that fails."""
-        try:
-            artifacts.upload_to(self._client.server, uri, file, folder)
-        except TrackingError as problem:
-            raise Away(problem.message) from problem
-        return Answer(200, "{}")
-
-
 def exists(folder: Path) -> bool:
     """Whether the run in this folder has a spool."""
     return (folder / FOLDER / "run.json").exists()
@@ -182,14 +147,16 @@ def bring(client: Client, folder: Path, progress: Callable[[int, int], None] | N
 
     Raises `Undelivered` when the server does not take everything, and when somebody else is delivering.
     """
-    spool = Spool(folder / FOLDER)
+    spool = GuardedSpool(folder / FOLDER)
     if not spool.folder.exists():
         return
+    spool_guard.clean(spool.folder)
     lock = _lock(spool)
     if lock is None:
         raise Undelivered(left(folder), "another process delivers them just now.")
     try:
-        delivery = Delivery(spool, HostTransport(client))
+        spool.set_aside()
+        delivery = Delivery(spool, HostTransport(client, spool))
         while True:
             try:
                 delivery.deliver(progress)

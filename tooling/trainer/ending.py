@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer import records
+from trainer import records, spool_guard
 from trainer.backends import End, Job
-from trainer.delivery import Notebook
+from trainer.delivery import FOLDER, Notebook
 from trainer.errors import OutOfMemory, RunLost, ScriptFailed, ScriptKilled, TrainerError, signal_name
 from trainer.masking import Masker
 from trainer.tracking import Run, Status
@@ -128,6 +128,7 @@ def close(book: Notebook, run: Run, job: Job, folder: Path, masker: Masker, verd
     `DiskFull` when it cannot: the job's remains are kept for the next try.
     """
     job.fetch(folder)
+    spool_guard.clean(folder / FOLDER)
     masker.flush()  # of the live output, which may have stopped in the middle of a word
     log = folder / "train.log"
     with log.open("wb") as written:

@@ -1,0 +1,153 @@
+"""What a run leaves in its spool leads nowhere on the machine that delivers it."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from trainer import delivery, spool_guard
+from trainer.endpoint import Server
+from trainer.tracking import Client
+from trainkit.spool_journal import Record, Spool
+
+from unit.helpers import HttpServer, Reply
+
+ID = "0" * 32
+URI = f"mlflow-artifacts:/1/{ID}/artifacts"
+RUN = {
+    "info": {"run_id": ID, "run_name": "x", "experiment_id": "1", "status": "RUNNING", "artifact_uri": URI},
+    "data": {"tags": [], "params": []},
+    "experiment": {"experiment_id": "1", "name": "e"},
+}
+SECRET = "canary-of-the-host"
+API = "/api/2.0/mlflow"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A user's files, one of them secret."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "secret").write_text(SECRET)
+    return home
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    spool = Spool(tmp_path / "runs" / ID / "spool")
+    spool.create(RUN)
+    return spool
+
+
+def bring(http_server: HttpServer, spool: Spool) -> None:
+    http_server.replies["*"] = [Reply()]
+    delivery.bring(Client(Server(http_server.uri)), spool.folder.parent)
+
+
+def file_record(place: str, uri: str = URI, path: str = "") -> Record:
+    return {"file": place, "uri": uri, "path": path}
+
+
+def refused(spool: Spool) -> list[Record]:
+    file = spool.folder / "refused"
+    return [json.loads(line)["record"] for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def outbox(spool: Spool) -> Path:
+    place = spool.folder / "outbox" / ("a" * 32)
+    place.mkdir(parents=True)
+    return place
+
+
+def test_a_link_in_the_outbox_is_not_sent(http_server: HttpServer, spool: Spool, home: Path) -> None:
+    (outbox(spool) / "x").symlink_to(home / "secret")
+    spool.append(file_record(f"outbox/{'a' * 32}/x"))
+    bring(http_server, spool)
+    assert not any(SECRET in str(asked) for asked in http_server.asked)
+    assert (home / "secret").read_text() == SECRET
+    assert len(refused(spool)) == delivery.left(spool.folder.parent).refused == 1
+
+
+@pytest.mark.parametrize("known", [{}, {"known": 1}])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "../../../home/secret",
+        "{home}/secret",
+        "outbox/../../../../home/secret",
+        "outbox/{a}/../x",
+        "run.json",
+    ],
+)
+def test_a_file_elsewhere_is_neither_sent_nor_removed(
+    http_server: HttpServer, spool: Spool, home: Path, place: str, known: Record
+) -> None:
+    outbox(spool)
+    named = place.format(home=home, a="a" * 32)
+    spool.append({**file_record(named), **known})
+    bring(http_server, spool)
+    bring(http_server, spool)
+    assert not any(SECRET in str(asked) for asked in http_server.asked)
+    assert (home / "secret").read_text() == SECRET
+    assert (spool.folder / "run.json").exists()
+    assert [record["file"] for record in refused(spool)] == [named]
+
+
+def test_names_that_the_run_made_up_lead_nowhere_either(
+    http_server: HttpServer, spool: Spool, home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "good").write_text("good")
+    kept = spool.keep(tmp_path / "good", "good")
+    spool.append(file_record(kept))
+    spool.name({kept: "../../../home/secret", URI: home.as_uri()})
+    bring(http_server, spool)
+    assert not any(SECRET in str(asked) for asked in http_server.asked)
+    assert [path.name for path in home.iterdir()] == ["secret"]
+
+
+@pytest.mark.parametrize(
+    "uri", ["{home}", "file://{home}", "s3://somebody/x", "mlflow-artifacts://127.0.0.1:1/x"]
+)
+def test_a_file_is_not_stored_where_a_run_says(
+    http_server: HttpServer, spool: Spool, home: Path, tmp_path: Path, uri: str
+) -> None:
+    (tmp_path / "planted").write_text("planted")
+    http_server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": RUN}))] * 3
+    spool.append(file_record(spool.keep(tmp_path / "planted", "planted"), uri.format(home=home)))
+    bring(http_server, spool)
+    assert [path.name for path in home.iterdir()] == ["secret"]
+    assert len(refused(spool)) == 1
+
+
+def test_a_file_is_stored_where_the_server_has_the_run(
+    http_server: HttpServer, spool: Spool, tmp_path: Path
+) -> None:
+    root = tmp_path / "store"
+    run = {**RUN, "info": {**RUN["info"], "artifact_uri": f"{root}/1/{ID}/artifacts"}}  # type: ignore[dict-item]
+    http_server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": run}))] * 2
+    (tmp_path / "f").write_text("content")
+    spool.append(file_record(spool.keep(tmp_path / "f", "f"), f"{root}/1/{ID}/artifacts"))
+    bring(http_server, spool)
+    assert (root / "1" / ID / "artifacts" / "f").read_text() == "content"
+    assert not spool_guard.is_below(str(root), f"{root}/../x", "")
+    assert not spool_guard.is_below(str(root), f"{root}/x", "../../y")
+    assert not spool_guard.is_below(str(root), f"{root}2/x", "")
+
+
+def test_a_request_goes_to_no_other_host(http_server: HttpServer, spool: Spool) -> None:
+    spool.append({"method": "POST", "path": f"@127.0.0.1:{http_server.port}/stolen", "body": {}})
+    bring(http_server, spool)
+    # That something was refused.
+    assert [asked.path for asked in http_server.asked] == [f"{API}/runs/set-tag"]
+    assert len(refused(spool)) == 1
+
+
+def test_what_delivery_writes_goes_through_no_link(http_server: HttpServer, spool: Spool, home: Path) -> None:
+    for name in ("refused", "delivered", "marked", "sending.lock", "names.json"):
+        (spool.folder / name).symlink_to(home / name)
+    (spool.folder / "outbox").symlink_to(home)
+    os.mkfifo(spool.folder / "pipe")
+    spool.append({"method": "POST", "path": "@x/y", "body": {}})
+    bring(http_server, spool)
+    assert [path.name for path in home.iterdir()] == ["secret"]
+    assert not any(path.is_symlink() for path in spool.folder.rglob("*"))

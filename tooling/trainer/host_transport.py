@@ -1,0 +1,70 @@
+"""The way of what is in a spool from this machine to the tracking server, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from trainkit.spool_answers import Answer, Away
+
+from trainer import artifacts, spool_guard
+from trainer.errors import TrackingError
+from trainer.spool_guard import GuardedSpool
+from trainer.tracking import Client
+from trainer.tracking_failures import NotThere
+
+_TIMEOUT_S = (5, 15)  # of a call; to store a file takes the server longer
+_STORING_S = (5, 600)
+
+
+class HostTransport:
+    """A tracking client's session, as delivery uses it for a spool that a stranger may have written in."""
+
+    def __init__(self, client: Client, spool: GuardedSpool) -> None:
+        self._client = client
+        self._spool = spool
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        file: Path | None = None,
+    ) -> Answer:
+        """One request; raises `Away` when no answer comes in time."""
+        if not spool_guard.is_path(path) or (file and not self._spool.is_own(file)):
+            return spool_guard.refusal()
+        try:
+            if file is None:
+                answer = self._client.exchange(method, path, body, query=query, timeout_s=_TIMEOUT_S)
+            else:
+                with file.open("rb") as content:
+                    answer = self._client.exchange(method, path, content=content, timeout_s=_STORING_S)
+        except TrackingError as problem:
+            raise Away(problem.message) from problem
+        return Answer(answer.status_code, answer.text)
+
+    def store(self, uri: str, folder: str, file: Path) -> Answer:
+        """By MLflow's own client; raises `Away` when that fails."""
+        if not self._spool.is_own(file) or not spool_guard.is_below(self._root(uri), uri, folder):
+            return spool_guard.refusal()
+        try:
+            artifacts.upload_to(self._client.server, uri, file, folder)
+        except TrackingError as problem:
+            raise Away(problem.message) from problem
+        return Answer(200, "{}")
+
+    def _root(self, uri: str) -> str | None:
+        """Where the server has the artifacts of the run's experiment, if it does not pass them on itself."""
+        if urlsplit(uri).scheme == "mlflow-artifacts":
+            return None
+        run_id = self._spool.folder.parent.name
+        try:
+            return self._client.get_run(run_id).artifact_uri.removesuffix(f"/{run_id}/artifacts")
+        except NotThere:
+            return None
+        except TrackingError as problem:
+            raise Away(problem.message) from problem
