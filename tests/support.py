@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -116,9 +117,30 @@ class Site:
         return Done(process.returncode, out, err), time.monotonic() - start
 
     @cached_property
+    def access(self) -> dict[str, str]:
+        """What `trainer env` prints; the server keeps address and password when it is started again."""
+        said: dict[str, str] = json.loads(self.trainer("env", "--json").out)
+        return said
+
+    @property
+    def uri(self) -> str:
+        """The address of the workspace's server."""
+        return self.access["MLFLOW_TRACKING_URI"]
+
+    @property
+    def account(self) -> tuple[str, str]:
+        """User name and password for it."""
+        return self.access["MLFLOW_TRACKING_USERNAME"], self.access["MLFLOW_TRACKING_PASSWORD"]
+
+    @property
+    def entry(self) -> str:
+        """The address with user name and password in it."""
+        return self.uri.replace("://", "://{}:{}@".format(*self.account))
+
+    @cached_property
     def client(self) -> MlflowClient:
-        """MLflow's own client of the workspace's server, which keeps its address when it is started again."""
-        return MlflowClient(self.trainer("server", "up", "--process").out.strip())
+        """MLflow's own client of the workspace's server."""
+        return MlflowClient(self.entry)  # the variables would be those of all sites
 
     def run(self, run_id: str) -> Run:
         """The run as the server has it."""

@@ -15,6 +15,7 @@ COMMANDS = ("web", "release", "up")
 
 def main(arguments: list[str]) -> None:
     """Run one command; a `Refusal` ends it with exit code 1 and its one line."""
+    os.umask(0o077)  # another user of the volume has no business in the store
     # As process 1, which a container's is, nothing happens at SIGTERM unless it is asked for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")

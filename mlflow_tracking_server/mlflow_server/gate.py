@@ -1,7 +1,9 @@
-"""What every request passes before MLflow sees it: the right name, HTTPS, and a password.
+"""What every request passes before MLflow sees it: the right name, page and password, HTTPS, a route that is
+offered, and a body of a length that can be read.
 
 MLflow checks the password itself, but only after it has read the whole body into memory, and for some routes
-not at all. Here nothing is open that is not named as such.
+not at all. Here nothing is open that is not named as such. The workspace's own server, a process without
+containers, has the same gate.
 """
 
 from __future__ import annotations
@@ -9,36 +11,41 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TypeAlias
 
 import anyio.to_thread
 
+from mlflow_server import locations, routes
 from mlflow_server.addresses import Addresses
-
-Scope = MutableMapping[str, Any]  # Any: ASGI's own definition of a scope and of a message
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Headers = dict[bytes, bytes]
+from mlflow_server.asgi import App, Headers, Receive, Scope, Send, answer, refuse, with_header
+from mlflow_server.bodies import LONGEST, Bodies, Gone, TooLong, TooMany, replay
+from mlflow_server.brake import Brake
 
 HEALTH = "/health"
 LOGIN = "/login"
 STATIC = "/static-files/"
+SAFE = ("GET", "HEAD", "OPTIONS")
 CHECKS_AT_ONCE = 2  # each takes 32 MB
 HSTS = (b"strict-transport-security", b"max-age=31536000")
+BASIC = (b"www-authenticate", b'Basic realm="mlflow", charset="UTF-8"')
+
+IsRight: TypeAlias = Callable[[str, str], bool]
+"""Whether an account of that name has that password."""
 
 
 class Gate:
     """Lets through to `app` what may pass, and at most `requests_at_once` of its blocking calls."""
 
-    def __init__(self, app: App, addresses: Addresses, requests_at_once: int) -> None:
+    def __init__(self, app: App, addresses: Addresses, requests_at_once: int, is_right: IsRight) -> None:
         self._app = app
         self._addresses = addresses
         self._requests_at_once = requests_at_once
+        self._is_right = is_right
         self._checks: anyio.CapacityLimiter | None = None
+        self._brake = Brake()
+        self._bodies = Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as ASGI 3 says."""
@@ -55,20 +62,63 @@ class Gate:
         if scope["path"] == HEALTH:  # asked by platforms from inside, under any name and without HTTPS
             await self._app(scope, receive, send)
         elif not self._is_called(headers):
-            await _answer(send, 403, "This server does not answer to that name. See ALLOWED_HOSTS.")
-        elif self._addresses.behind_router and not _is_secure(headers):
+            await answer(send, 403, "This server does not answer to that name. See ALLOWED_HOSTS.")
+        elif not self._addresses.behind_router:
+            await self._serve_called(scope, headers, receive, send)
+        elif _is_secure(headers):
+            scope["scheme"] = "https"
+            await self._serve_called(scope, headers, receive, with_header(send, HSTS))
+        else:
             await _to_https(scope, headers, send)
-        elif self._addresses.behind_router and not self._is_own_page(headers):
-            await _answer(send, 403, "Pages of other origins may not use this server. See ALLOWED_HOSTS.")
-        elif not scope["path"].startswith(STATIC) and not await self._is_known(headers):
-            await _answer(send, 401, "User name or password is missing or wrong.", BASIC)
+
+    async def _serve_called(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        if not self._is_own_page(scope["method"], headers):
+            await answer(send, 403, "Pages of other origins may not use this server. See ALLOWED_HOSTS.")
+        elif scope["path"].startswith(STATIC):
+            await self._app(scope, receive, send)
+        elif not await self._is_let_in(headers, send):
+            pass
         elif scope["path"] == LOGIN:
             await _to_start(self._addresses.behind_router, headers, send)
-        elif self._addresses.behind_router:
-            scope["scheme"] = "https"
-            await self._app(scope, receive, _with_header(send, HSTS))
         else:
+            await self._pass_on(scope, receive, send)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method, path = scope["method"], scope["path"]
+        route = routes.find(method, path)
+        if route is None:
+            await refuse(send, 404, "ENDPOINT_NOT_FOUND", f"This server does not offer {method} {path}.")
+        elif route.check == "upload":
             await self._app(scope, receive, send)
+        elif any(name == b"content-encoding" and value != b"identity" for name, value in scope["headers"]):
+            # What it comes to would be known only when it is in memory.
+            await refuse(send, 415, "INVALID_PARAMETER_VALUE", "Compressed bodies are not read.")
+        else:
+            await self._pass_body_on(route.check, scope, receive, send)
+
+    async def _pass_body_on(self, check: routes.Check, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            body = await self._bodies.read(dict(scope["headers"]), receive)
+        except TooLong:
+            text = f"The body of this request is longer than {LONGEST >> 20} MiB. Log files as artifacts."
+            await refuse(send, 413, "INVALID_PARAMETER_VALUE", text)
+            return
+        except TooMany:
+            wait = (b"retry-after", b"1")
+            await refuse(send, 503, "TEMPORARILY_UNAVAILABLE", "Too many long requests at a time.", wait)
+            return
+        except Gone:
+            return
+        try:
+            reason = None
+            if check:
+                reason = await anyio.to_thread.run_sync(locations.refusal, check, body, limiter=self._checks)
+            if reason:
+                await refuse(send, 400, "INVALID_PARAMETER_VALUE", reason)
+            else:
+                await self._app(scope, replay(body, receive), send)
+        finally:
+            self._bodies.release(body)
 
     def _is_called(self, headers: Headers) -> bool:
         from mlflow.server.security_utils import is_allowed_host_header
@@ -76,32 +126,36 @@ class Gate:
         host = headers.get(b"host", b"").decode("latin-1")
         return bool(is_allowed_host_header(list(self._addresses.hosts), host))
 
-    def _is_own_page(self, headers: Headers) -> bool:
+    def _is_own_page(self, method: str, headers: Headers) -> bool:
         # MLflow lets pages on the visitor's own machine pass, whose browser may know the password.
         origin = headers.get(b"origin")
-        return origin is None or origin.decode("latin-1") in self._addresses.origins
+        if origin is None:  # no page, or a browser that says only this much
+            return method in SAFE or headers.get(b"sec-fetch-site", b"none") in (b"none", b"same-origin")
+        own = set(self._addresses.origins)
+        if not self._addresses.behind_router:
+            own.add(f"http://{headers.get(b'host', b'').decode('latin-1')}")
+        return origin.decode("latin-1") in own
 
-    async def _is_known(self, headers: Headers) -> bool:
+    async def _is_let_in(self, headers: Headers, send: Send) -> bool:
+        """Whether the password is right; else that is answered."""
         found = _credentials(headers.get(b"authorization", b""))
-        if found is None:
-            return False
-        return await anyio.to_thread.run_sync(_authenticate, *found, limiter=self._checks)
+        if found is not None:
+            if wait := self._brake.wait_s(*found):
+                text = f"Too many wrong passwords. Try again in {wait} s."
+                await answer(send, 429, text, (b"retry-after", str(wait).encode()))
+                return False
+            right = await anyio.to_thread.run_sync(self._is_right, *found, limiter=self._checks)
+            self._brake.tell(*found, right=right)
+            if right:
+                return True
+        await answer(send, 401, "User name or password is missing or wrong.", BASIC)
+        return False
 
     def _limit_threads(self) -> None:
         # MLflow's own routes share anyio's limiter, artifacts on their way to a bucket asyncio's executor.
         anyio.to_thread.current_default_thread_limiter().total_tokens = self._requests_at_once
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(self._requests_at_once))
         self._checks = anyio.CapacityLimiter(CHECKS_AT_ONCE)
-
-
-BASIC = (b"www-authenticate", b'Basic realm="mlflow", charset="UTF-8"')
-
-
-def _authenticate(user: str, password: str) -> bool:
-    # The very check that MLflow's routes make next: one cache, which MLflow empties with every change.
-    from mlflow.server import auth
-
-    return auth._authenticate_cached(user, password) is not None
 
 
 def _credentials(header: bytes) -> tuple[str, str] | None:
@@ -122,11 +176,11 @@ def _is_secure(headers: Headers) -> bool:
 
 async def _to_https(scope: Scope, headers: Headers, send: Send) -> None:
     if scope["method"] not in ("GET", "HEAD"):
-        await _answer(send, 403, "This server is reached by https:// alone.")
+        await answer(send, 403, "This server is reached by https:// alone.")
         return
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
     place = b"https://" + headers[b"host"] + scope["raw_path"] + query
-    await _answer(send, 301, "This server is reached by https:// alone.", (b"location", place))
+    await answer(send, 301, "This server is reached by https:// alone.", (b"location", place))
 
 
 async def _to_start(https: bool, headers: Headers, send: Send) -> None:
@@ -135,19 +189,4 @@ async def _to_start(https: bool, headers: Headers, send: Send) -> None:
     Browsers forbid that to a page whose address holds a password; they remember the password all the same.
     """
     place = (b"https://" if https else b"http://") + headers[b"host"] + b"/"
-    await _answer(send, 302, "", (b"location", place))
-
-
-async def _answer(send: Send, status: int, text: str, *headers: tuple[bytes, bytes]) -> None:
-    kind = (b"content-type", b"text/plain; charset=utf-8")
-    await send({"type": "http.response.start", "status": status, "headers": [kind, *headers]})
-    await send({"type": "http.response.body", "body": text.encode()})
-
-
-def _with_header(send: Send, header: tuple[bytes, bytes]) -> Send:
-    async def send_named(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", []), header]
-        await send(message)
-
-    return send_named
+    await answer(send, 302, "", (b"location", place))

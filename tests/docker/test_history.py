@@ -94,10 +94,7 @@ def test_the_best_run_is_shown_with_its_curve(three: tuple[Site, dict[str, str]]
     shown = _words(site.trainer("show", "@best:accuracy").out)
     assert shown[0] == f"FINISHED steady {ids['steady']}"
     assert "ended: done" in shown
-    assert (
-        f"{site.client.tracking_uri}/#/experiments/1/runs/{ids['steady']}?workflowType=machine_learning"
-        in shown
-    )
+    assert f"{site.uri}/#/experiments/1/runs/{ids['steady']}?workflowType=machine_learning" in shown
     assert "data feathers digest0" in shown
     assert "accuracy 0.9 ▁▂▃▃▄▅▆▆▇█ steps 0 to 9" in shown
     assert shown[-2:][0] == "trainer/"

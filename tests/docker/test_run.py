@@ -21,7 +21,7 @@ def test_a_run_is_finished_pinned_and_leaves_its_log(site: Site, tmp_path: Path)
     done = site.trainer("run", "probe", "--tag", "team=vision", "--run-name", "first")
     assert done.code == 0, done.err
     assert "answer  42" in done.out
-    assert f"FINISHED  first\n{site.client.tracking_uri}/#/experiments/" in done.out
+    assert f"FINISHED  first\n{site.uri}/#/experiments/" in done.out
     run = site.run(done.run_id)
     assert (run.info.status, run.info.run_name) == ("FINISHED", "first")
     assert run.data.params == {"mode": "metric"}

@@ -6,13 +6,15 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import docker
 import pytest
 import requests
-from support import Site
+from support import Site, surroundings
 
 
 @pytest.fixture
@@ -82,13 +84,18 @@ def test_only_this_machine_and_its_containers_get_an_answer(site: Site, client: 
         f"{uri}/api/2.0/mlflow/experiments/search", headers={"Host": "evil.example"}, timeout=10
     )
     assert foreign.status_code == 403
-    ask = f"import urllib.request as r; print(r.urlopen('http://host.docker.internal:{port}/version').read())"
+    ask = (
+        f"import urllib.request as r, urllib.error as e; at = 'http://host.docker.internal:{port}'\n"
+        "print(r.urlopen(at + '/health').read())\n"
+        "try: r.urlopen(at + '/api/2.0/mlflow/experiments/get?experiment_id=0')\n"
+        "except e.HTTPError as problem: print(problem.code)"
+    )
     rows = json.loads(site.trainer("images", "--json").out)
     image = next(row["tag"] for row in rows if row["status"] == "up to date")
     told = client.containers.run(
         image, ["python", "-c", ask], remove=True, extra_hosts={"host.docker.internal": "host-gateway"}
     )
-    assert told == b"b'3.17.2'\n"
+    assert told == b"b'OK'\n401\n"
 
 
 def test_doctor_finds_everything_in_order(site: Site) -> None:
@@ -104,3 +111,34 @@ def test_ui_prints_the_address_of_the_server(site: Site) -> None:
     uri = site.trainer("server", "up", "--process").out.strip()
     shown = site.trainer("ui", "--no-browser")
     assert shown.out == f"{uri}/#/experiments?workflowType=machine_learning\n"
+    assert shown.err.endswith("Log in as trainer; `trainer env` prints the password.\n")
+
+
+def test_mlflows_own_commands_get_in_with_what_env_prints(site: Site, tmp_path: Path) -> None:
+    mlflow = Path(sys.executable).with_name("mlflow")
+    script = (
+        f"source <({sys.executable} -m trainer --workspace {site.root} env) && {mlflow} experiments search"
+    )
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=surroundings(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Default" in done.stdout
+    # The workspace's own commands know the server by these variables too, and start it when it is down.
+    site.trainer("server", "down")
+    assert site.trainer("runs", env=site.access).code == 0
+    assert site.trainer("server", "up", "--process").out.strip() == site.uri
+
+
+def test_the_servers_password_is_masked_in_a_runs_output(site: Site, tmp_path: Path) -> None:
+    command = "import os, pathlib; print(pathlib.Path('~/.mlflow/credentials').expanduser().read_text())"
+    (site.root / "train_code" / "curious").mkdir(exist_ok=True)
+    (site.root / "train_code" / "curious" / "MLproject").write_text(
+        "name: curious\ndocker_env: {image: trainer/sklearn}\n"
+        f'entry_points: {{main: {{command: "python -c \\"{command}\\""}}}}\n'
+    )
+    done = site.trainer("run", "curious")
+    assert done.code == 0, done.err
+    assert "mlflow_tracking_username = trainer" in done.out
+    assert "mlflow_tracking_password = ***" in done.out
+    assert site.account[1] not in done.out + done.err + site.log(done.run_id, tmp_path)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Iterator
@@ -107,7 +109,15 @@ def test_four_commands_lead_from_an_empty_folder_to_a_run_in_the_browser(place: 
     address = re.search(r"http://127\.0\.0\.1:\d+", shown)
     assert address
     assert address.group() in ran
-    with urllib.request.urlopen(address.group()) as page:
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(address.group())
+    account = json.loads(place.call("trainer", "env", "--json"))
+    password = urllib.request.HTTPPasswordMgrWithDefaultRealm()
+    password.add_password(
+        None, address.group(), account["MLFLOW_TRACKING_USERNAME"], account["MLFLOW_TRACKING_PASSWORD"]
+    )
+    opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(password))
+    with opener.open(address.group()) as page:
         assert "MLflow" in page.read().decode()
     assert place.call("trainer", "runs", "mine").count("FINISHED") == 1
 

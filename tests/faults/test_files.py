@@ -310,7 +310,7 @@ def test_a_secret_that_cannot_be_stored_leaves_the_file_as_it_was(small_disk: Pa
 def full_site(small_disk: Path, site: Site) -> Site:
     """A workspace on the small disk; it reports to the other workspace's server and shares its image."""
     there = Site(small_disk / "site", port=5745)
-    (there.root / "trainer.yaml").write_text(f"disk_free_gb: 0\ntracking_uri: {site.client.tracking_uri}\n")
+    (there.root / "trainer.yaml").write_text(f"disk_free_gb: 0\ntracking_uri: {site.entry}\n")
     (there.root / "train_code" / "loud").mkdir()
     (there.root / "train_code" / "loud" / "MLproject").write_text(
         "name: loud\ndocker_env: {image: trainer/sklearn}\n"

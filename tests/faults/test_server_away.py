@@ -171,7 +171,7 @@ def test_offline_on_purpose(site: AwaySite) -> None:
 
 def _answers(site: AwaySite) -> bool:
     try:
-        return requests.get(site.client.tracking_uri + "/health", timeout=2).ok
+        return requests.get(site.uri + "/health", timeout=2).ok
     except requests.ConnectionError:
         return False
 
@@ -195,7 +195,7 @@ def test_an_engine_that_cannot_mount_the_journal_gives_it_back(site: AwaySite) -
 
 def test_a_server_that_answers_500(local_site: AwaySite) -> None:
     site = local_site
-    with gate(site.client.tracking_uri) as front:
+    with gate(site.uri) as front:
         run = site.begin("--tracking-uri", front.uri)
         front.status = 500
         run.go()

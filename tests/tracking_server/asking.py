@@ -60,3 +60,15 @@ def _read(status: int, answer: HTTPResponse | urllib.error.HTTPError) -> Answer:
 def authorization(user: str, password: str) -> str:
     """The header's value for basic authentication."""
     return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
+@dataclass(frozen=True)
+class Either:
+    """One of the two forms of the server."""
+
+    url: str
+    account: tuple[str, str]
+
+    def ask(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
+        """One request with the right password."""
+        return ask(self.url + path, method, headers, self.account, body)

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import Site
 
 from tracking_server import containers, services
+from tracking_server.asking import ADMIN, PASSWORD, Either
 from tracking_server.containers import FOLDER, IMAGE, RELEASE, Server, docker
 from tracking_server.services import Bucket, Postgres
+
+CANARY = "canary-of-the-workspace"  # in secrets.env
 
 
 def _cannot(reason: str) -> None:
@@ -89,3 +93,22 @@ def bucket(host: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buck
             yield made
     except containers.CannotRun as problem:
         _cannot(str(problem))
+
+
+@pytest.fixture(scope="session")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A workspace whose server is a process."""
+    site = Site(tmp_path_factory.mktemp("own"), port=5470)
+    site.secret("API_KEY", CANARY)
+    yield site
+    site.trainer("server", "down")
+
+
+@pytest.fixture(params=["process", "container"])
+def either(request: pytest.FixtureRequest) -> Either:
+    """Each of the servers."""
+    if request.param == "process":
+        site: Site = request.getfixturevalue("process")
+        return Either(site.uri, site.account)
+    server: Server = request.getfixturevalue("server")
+    return Either(server.url, (ADMIN, PASSWORD))

@@ -6,7 +6,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import pytest
-from trainer import locks, server
+from trainer import locks, records, server, server_password
+from trainer.endpoint import Server
 from trainer.errors import TrackingError
 from trainer.server import Bridge, State
 from trainer.workspace import Workspace
@@ -81,7 +82,7 @@ def write_state(workspace: Workspace, text: str) -> None:
     (workspace.state / "server.json").write_text(text)
 
 
-STATE = {"pid": os.getpid(), "port": 5000, "bridge": None}
+STATE = {"pid": os.getpid(), "port": 5000, "bridge": None, "form": 1}
 
 
 def test_a_state_file_whose_server_is_dead_is_not_running(workspace: Workspace) -> None:
@@ -98,10 +99,12 @@ def test_a_living_server_is_running(workspace: Workspace) -> None:
     )
     lock = locks.acquire(workspace.state / "server.alive")
     assert lock is not None
+    password = server_password.make(workspace)
     state = server.running(workspace)
     os.close(lock)
-    assert state == State(os.getpid(), 5000, Bridge("172.17.0.1", "172.17.0.0/16"))
-    assert state.server.uri == "http://127.0.0.1:5000"
+    assert state == State(os.getpid(), 5000, Bridge("172.17.0.1", "172.17.0.0/16"), password=password)
+    assert state.server == Server("http://127.0.0.1:5000", "trainer", password)
+    assert password not in repr(state) + state.written()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"pid": 1, "port": 2, "bridge": 3}'])
@@ -121,7 +124,7 @@ def test_a_server_without_its_state_file_says_what_to_do(workspace: Workspace, t
 
 def test_a_living_server_is_left_running(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     bridge = Bridge("127.0.0.2", "127.0.0.0/24")
-    monkeypatch.setattr(server, "running", lambda _: State(1, 5000, bridge))
+    monkeypatch.setattr(server, "running", lambda _: State(1, 5000, bridge, password="p"))
     assert server.begin(workspace).uri == "http://127.0.0.1:5000"
     assert server.begin(workspace, bridge).uri == "http://127.0.0.1:5000"
 
@@ -129,9 +132,41 @@ def test_a_living_server_is_left_running(workspace: Workspace, monkeypatch: pyte
 def test_it_is_not_started_anew_for_a_bridge_that_is_not_this_machines(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "running", lambda _: State(1, 5000, None))
+    monkeypatch.setattr(server, "running", lambda _: State(1, 5000, None, password="p"))
     monkeypatch.setattr(server, "_stop", lambda *_: pytest.fail("it was stopped"))
     assert server.begin(workspace, NOT_HERE).uri == "http://127.0.0.1:5000"
+
+
+@pytest.mark.parametrize("state", [{}, {"form": 0}, {"form": 1}])
+def test_one_that_asks_for_no_password_is_started_anew_once_no_run_reports_to_it(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, state: dict[str, object]
+) -> None:
+    write_state(workspace, json.dumps({"pid": 1, "port": 5000, "bridge": None, **state}))
+    monkeypatch.setattr(server, "_start", lambda *_: State(2, 5000, None, password="p"))
+    stopped: list[State] = []
+    monkeypatch.setattr(server, "_stop", lambda _, found: stopped.append(found))
+    lock = locks.acquire(workspace.state / "server.alive")
+    assert lock is not None
+    live = [object()]
+    monkeypatch.setattr(records, "live", lambda _: live)
+    assert server.begin(workspace) == Server("http://127.0.0.1:5000")
+    assert stopped == []
+    live.clear()
+    assert server.begin(workspace) == Server("http://127.0.0.1:5000", "trainer", "p")
+    assert [found.pid for found in stopped] == [1]
+    os.close(lock)
+
+
+def test_the_own_server_is_known_by_its_address_or_its_password(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    password = server_password.make(workspace)
+    assert server_password.make(workspace) == password
+    assert server.is_own(workspace, Server("http://127.0.0.1:5000", "trainer", password))
+    assert not server.is_own(workspace, Server("http://127.0.0.1:5000"))
+    monkeypatch.setattr(server, "running", lambda _: State(1, 5000, None, password=password))
+    assert server.is_own(workspace, Server("http://127.0.0.1:5000"))
+    assert not server.is_own(workspace, Server("http://127.0.0.1:5001", "me", "another"))
 
 
 def test_every_workspace_has_an_identity_of_its_own(workspace: Workspace) -> None:

@@ -2,7 +2,8 @@ import asyncio
 import ipaddress
 
 import pytest
-from trainer.server_process import Message, OnlyFrom, Receive, Scope, Send
+from mlflow_server.asgi import Message, Receive, Scope, Send
+from trainer.server_process import OnlyFrom
 
 NETWORKS = [ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("172.17.0.0/16")]
 HEADER = (b"x-trainer-workspace", b"0123")

@@ -37,7 +37,8 @@ class Place:
 
     root: Path
     image: str
-    server: str
+    access: Mapping[str, str]
+    """What MLflow's own commands need to use the server."""
 
     def project(self, name: str = NAME, command: str = "true", *, dataset: str | None = None) -> Path:
         """The folder of a project that does nothing, made new; with the data set as a parameter."""
@@ -80,13 +81,13 @@ class Place:
     def mlflow_run(self, *arguments: str, project: str = NAME) -> float:
         """Seconds of stock `mlflow run` of the same project in the same image, told to the same server."""
         folder = self.stock(project)
-        said = {**environment(), "MLFLOW_TRACKING_URI": self.server, "TMPDIR": str(self.root / "tmp")}
+        said = {**environment(), **self.access, "TMPDIR": str(self.root / "tmp")}
         command: list[str | Path] = [BIN / "mlflow", "run", folder, "--experiment-name", "mlflow"]
         return process([*command, *arguments], cwd=self.root, environment=said)
 
     def mlflow(self, *arguments: str) -> float:
         """Seconds of `mlflow ARGUMENTS`."""
-        said = {**environment(), "MLFLOW_TRACKING_URI": self.server}
+        said = {**environment(), **self.access}
         return process([BIN / "mlflow", *arguments], cwd=self.root, environment=said)
 
 
@@ -106,13 +107,13 @@ def place(port: int, command: str = "true") -> Iterator[Place]:
         (root / "trainer.yaml").write_text(f"server_port: {port}\n")
         (root / ".gitignore").write_text("secrets.env\n.trainer/\nmlruns/\ndata/\ntmp/\n*.ignored\n")
         subprocess.run(["git", "init", "--quiet", root], check=True)
-        made = Place(root, "", "")
+        made = Place(root, "", {})
         made.project(NAME, command)
         made.commit()
         try:
             made.trainer("build-image", IMAGE)
             made.launch()  # the server is started, and what is kept from the first run on is there
-            made = Place(root, _image(root), _server(root))
+            made = Place(root, _image(root), _access(root))
             yield made
         finally:
             subprocess.run([BIN / "trainer", "server", "down"], cwd=root, check=True, capture_output=True)
@@ -138,8 +139,8 @@ def _image(root: Path) -> str:
     return str(image["tag"]) if isinstance(image, dict) else ""
 
 
-def _server(root: Path) -> str:
-    return f"http://127.0.0.1:{json.loads((root / '.trainer' / 'server.json').read_text())['port']}"
+def _access(root: Path) -> dict[str, str]:
+    return {name: str(value) for name, value in _trainer_json(root, "env", "--json").items()}
 
 
 def _trainer_json(root: Path, *arguments: str) -> dict[str, object]:

@@ -15,6 +15,8 @@ from trainer.errors import TrackingError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_ADDRESS = "MLFLOW_TRACKING_URI"
+
 
 def upload(server: Server, run_id: str, path: Path, artifact_path: str) -> None:
     """Store a file as the artifact of the run. Raises `TrackingError`."""
@@ -48,13 +50,7 @@ def _client(server: Server, artifact_path: str) -> Iterator[MlflowClient]:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    for name, value in (
-        ("USERNAME", server.username),
-        ("PASSWORD", server.password),
-        ("TOKEN", server.token),
-    ):
-        if value:
-            os.environ[f"MLFLOW_TRACKING_{name}"] = value
+    os.environ.update({name: value for name, value in server.variables.items() if name != _ADDRESS})
     try:
         yield MlflowClient(server.uri)
     except (MlflowException, OSError, ImportError) as problem:

@@ -34,6 +34,17 @@ class Server:
     network: Network | None = None
 
     @property
+    def variables(self) -> dict[str, str]:
+        """What MLflow's own client reads of the environment to use it."""
+        said = {
+            "MLFLOW_TRACKING_URI": self.uri,
+            "MLFLOW_TRACKING_USERNAME": self.username,
+            "MLFLOW_TRACKING_PASSWORD": self.password,
+            "MLFLOW_TRACKING_TOKEN": self.token,
+        }
+        return {name: value for name, value in said.items() if value}
+
+    @property
     def container_uri(self) -> str:
         """The address of the server as a container sees it, whose localhost is not the host's."""
         if self.network:

@@ -90,8 +90,8 @@ def connect(workspace: Workspace) -> tuple[Client, bool]:
     """The server that runs report to, started if it is the workspace's own, and whether it is that."""
     container = server_container.recorded(workspace)
     chosen = configured(secrets.load(workspace), None, workspace.settings.tracking_uri or container)
-    own = chosen is None
-    if chosen is None:
+    own = chosen is None or server.is_own(workspace, chosen)
+    if chosen is None or own:
         chosen = server.begin(workspace)
         server.wait(workspace, chosen)
     return Client(server_container.revive(workspace, chosen)), own
@@ -101,7 +101,7 @@ def figure_names(workspace: Workspace, project: str | None) -> tuple[list[str], 
     """The metrics and the parameters that the newest runs have, for completion: no server is started."""
     container = server_container.recorded(workspace)
     chosen = configured(secrets.load(workspace), None, workspace.settings.tracking_uri or container)
-    if chosen is None:
+    if chosen is None or server.is_own(workspace, chosen):
         state = server.running(workspace)
         if state is None:
             return [], []

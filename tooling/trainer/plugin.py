@@ -6,6 +6,7 @@ MLflow neither waits for a plug-in's run nor ends it, so this returns when the r
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from mlflow.projects import utils
 from mlflow.projects.backend.abstract_backend import AbstractBackend
 from mlflow.projects.submitted_run import SubmittedRun
 
+from trainer import history, projects, secrets, sources, workspace
 from trainer import plan as plans
-from trainer import projects, secrets, sources, workspace
 from trainer.cli.screen import Progress
 from trainer.errors import BadInput, Interrupted, TrainerError
 from trainer.launch import Result, launch
@@ -134,7 +135,9 @@ class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
             source.close()
         if not is_server:
             # MLflow goes on to tag the run; it would look in its local default store otherwise.
-            mlflow.set_tracking_uri(result.run.url.partition("/#/")[0])
+            server = history.connect(here)[0].server
+            os.environ.update(server.variables)
+            mlflow.set_tracking_uri(server.uri)
         return result
 
 

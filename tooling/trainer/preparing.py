@@ -50,8 +50,7 @@ def connect(workspace: Workspace, backend: Backend, known: Secrets, uri: str | N
     That one may still be on its way (`server.wait`); another one has answered already.
     """
     chosen = configured(known, uri, workspace.settings.tracking_uri or server_container.recorded(workspace))
-    state = server.running(workspace)
-    if chosen is None or (state and chosen.uri == state.server.uri):
+    if chosen is None or server.is_own(workspace, chosen):
         own = server.begin(workspace, backend.bridge())
         backend.reachable_uri(own)
         return Client(own), True
@@ -118,7 +117,8 @@ def prepare(
         client,
         own,
         image_id,
-        Masker(known.masked(plan.secret_names)),
+        # Read again: the own server's password may have been made meanwhile.
+        Masker(secrets.read(workspace).masked(plan.secret_names)),
         secret_environment,
         offline,
         data,

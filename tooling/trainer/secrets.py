@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from trainer import locks
+from trainer import locks, server_password
 from trainer.errors import SecretsError
 from trainer.masking import SHORTEST_MASKED, Masker
 from trainer.process import capture
@@ -31,6 +31,8 @@ class Secrets:
     """Name → value. Printing it shows the names only."""
 
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    own: tuple[str, ...] = field(default=(), repr=False)
+    """What trainer itself made and keeps elsewhere: the password of the workspace's own server."""
 
     def get(self, name: str) -> str | None:
         """The value from the environment, else from secrets.env, else None."""
@@ -47,6 +49,7 @@ class Secrets:
 
     def _hidden(self, declared: Iterable[str]) -> Iterator[tuple[str, str]]:
         found = [(name, value) for name, value in self.values.items() if name not in NOT_SECRET]
+        found += [("MLFLOW_TRACKING_PASSWORD", password) for password in self.own]
         elsewhere = {*declared, "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"} - NOT_SECRET
         found += [(name, os.environ.get(name, "")) for name in sorted(elsewhere)]
         yield from found
@@ -77,7 +80,8 @@ def check(workspace: Workspace) -> None:
 def read(workspace: Workspace) -> Secrets:
     """Read secrets.env without asking whether it could leak: enough to mask what it holds."""
     path = workspace.secrets_file
-    return Secrets(_values(path, _bindings(path, path.read_bytes()))) if path.exists() else Secrets()
+    values = _values(path, _bindings(path, path.read_bytes())) if path.exists() else {}
+    return Secrets(values, tuple(filter(None, [server_password.known(workspace)])))
 
 
 def hide(text: str) -> str:

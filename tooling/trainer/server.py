@@ -1,7 +1,7 @@
 """The workspace's own tracking server: one process, started on demand and left running.
 
 It listens on 127.0.0.1 and, where containers need it, on the address that the host has on Docker's bridge;
-it answers nobody else. Database and artifacts are in the workspace's mlruns/ folder.
+it answers nobody else, and asks for a password. Database and artifacts are in the workspace's mlruns/ folder.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from trainer import locks, store_archive
+from trainer import locks, records, server_password, store_archive
 from trainer.endpoint import CONTAINER_HOST, Server
 from trainer.errors import TrackingError
 from trainer.workspace import Workspace
@@ -29,6 +29,7 @@ IDENTITY_HEADER = "x-trainer-workspace"
 START_S = 90
 STOP_S = 10
 PORTS_TRIED = 50
+_FORM = 1  # of the process; 0 is one of an earlier trainer, which asked for no password
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,20 @@ class State:
     pid: int
     port: int
     bridge: Bridge | None
+    form: int = _FORM
+    password: str | None = field(default=None, repr=False)
 
     @property
     def server(self) -> Server:
         """The server as a client sees it."""
-        return Server(f"http://127.0.0.1:{self.port}")
+        username = server_password.USERNAME if self.password else None
+        return Server(f"http://127.0.0.1:{self.port}", username, self.password)
+
+    def written(self) -> str:
+        """All but the password, as JSON."""
+        said = asdict(self)
+        del said["password"]
+        return json.dumps(said)
 
 
 def identity(workspace: Workspace) -> str:
@@ -74,17 +84,29 @@ def begin(workspace: Workspace, bridge: Bridge | None = None) -> Server:
     """See to it that the server runs or is on its way; `wait` says when it answers.
 
     A server that does not listen on `bridge` yet is started anew on the same port; clients retry meanwhile.
+    So is one of an earlier trainer, unless runs report to it that were told no password.
     Any number of callers at once start one server.
     """
     if bridge and not _is_own_address(bridge.gateway):
         bridge = None  # the engine runs in a virtual machine, which brings containers to our loopback
     with locks.exclusive(workspace.state / "server.lock"):
         state = running(workspace)
-        if state and (bridge is None or state.bridge == bridge):
+        if state and (bridge is None or state.bridge == bridge) and _may_stay(workspace, state):
             return state.server
         if state:
             _stop(workspace, state)
         return _start(workspace, bridge).server
+
+
+def is_own(workspace: Workspace, chosen: Server) -> bool:
+    """Whether that is this workspace's own server: by its address, or by its password if it is down."""
+    state = running(workspace)
+    known = server_password.known(workspace)
+    return (state is not None and state.server.uri == chosen.uri) or (known or "") == chosen.password
+
+
+def _may_stay(workspace: Workspace, state: State) -> bool:
+    return (state.form == _FORM and state.password is not None) or bool(records.live(workspace))
 
 
 def wait(workspace: Workspace, server: Server) -> None:
@@ -154,14 +176,13 @@ def _read_state(workspace: Workspace) -> State | None:
     try:
         said = json.loads(_state_file(workspace).read_text())
         bridge = Bridge(**said["bridge"]) if said["bridge"] else None
-        return State(said["pid"], said["port"], bridge)
+        return State(said["pid"], said["port"], bridge, said.get("form", 0), server_password.known(workspace))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _start(workspace: Workspace, bridge: Bridge | None) -> State:
-    workspace.state.mkdir(parents=True, exist_ok=True)
-    (workspace.store / "artifacts").mkdir(parents=True, exist_ok=True)
+    _make_private(workspace)
     store_archive.finish(workspace.store)
     before = _read_state(workspace)
     sockets, port = _listen(before.port if before else workspace.settings.server_port, bridge)
@@ -171,12 +192,14 @@ def _start(workspace: Workspace, bridge: Bridge | None) -> State:
             "This workspace's tracking server runs, but its state file is gone.",
             f"End the process that holds {_alive(workspace)}, then try again: fuser -k {_alive(workspace)}",
         )
+    password = server_password.make(workspace)
     descriptors = [sock.fileno() for sock in sockets]
     # Nothing of this process's tracking settings or secrets is the server's business.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     with log_file(workspace).open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "trainer.server_process", str(workspace.store), identity(workspace),
+             str(server_password.file(workspace)),
              ",".join(map(str, descriptors)), ",".join(_hosts(port, bridge)),
              ",".join(["127.0.0.0/8"] + ([bridge.subnet] if bridge else []))],
             pass_fds=[*descriptors, alive], start_new_session=True, env=environment, cwd=workspace.store,
@@ -185,9 +208,19 @@ def _start(workspace: Workspace, bridge: Bridge | None) -> State:
     os.close(alive)
     for sock in sockets:
         sock.close()
-    state = State(process.pid, port, bridge)
-    _state_file(workspace).write_text(json.dumps(asdict(state)))
+    state = State(process.pid, port, bridge, password=password)
+    _state_file(workspace).write_text(state.written())
     return state
+
+
+def _make_private(workspace: Workspace) -> None:
+    """Folders that nobody else may look into; what an earlier trainer made could be read by everybody."""
+    (workspace.store / "artifacts").mkdir(parents=True, exist_ok=True)
+    for folder in (workspace.state, workspace.store):
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    for file in workspace.store.glob("mlflow.db*"):
+        file.chmod(0o600)
 
 
 def _hosts(port: int, bridge: Bridge | None) -> list[str]:

@@ -51,6 +51,7 @@ ALL = (
     Later("layers", "Show the blocks of a network, to choose what to unfreeze."),
     Later("server", "Tracking servers: your own, and those on a platform."),
     Later("ui", "Browse the runs in the MLflow UI.", "server"),
+    Later("env", "Print the variables for MLflow's own commands."),
     Later("doctor", "Check the machine and say how to mend what is wrong."),
     Later("reconcile", "End the runs whose launcher is gone."),
     Later("sync", "Bring to the tracking server what is on this disk alone."),

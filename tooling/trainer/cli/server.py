@@ -30,14 +30,15 @@ for _command in (backup, deploy, restore, rotate_secrets, upgrade, users):
 
 
 @server.command(epilog="Example: trainer server up")
-@click.option("--process", is_flag=True, help="As a process without passwords, not as a container.")
+@click.option("--process", is_flag=True, help="As a process of this machine, not as a container.")
 @click.option("--force", is_flag=True, help="Let secrets.env name this server in the place of another one.")
 @pass_workspace
 def up(workspace: Workspace, process: bool, force: bool) -> None:
     """Start the server, if it does not run yet.
 
-    It is a container with a password, which is made and put into secrets.env the first time, where runs find
-    it. Where there is no Docker engine it is a process of this machine, without one.
+    It is a container, whose account is made and put into secrets.env the first time, where runs find it.
+    Where there is no Docker engine it is a process of this machine. `trainer env` prints what MLflow's own
+    commands need.
     """
     from trainer import server_container
     from trainer.process import interruptible
@@ -60,7 +61,7 @@ def up(workspace: Workspace, process: bool, force: bool) -> None:
             _note("mlflow_tracking_server/ has a newer version of it: trainer server upgrade")
         return
     if not process:
-        _note("No Docker engine answers: the server is a process of this machine, without a password.")
+        _note("No Docker engine answers: the server is a process of this machine.")
     click.echo(_start_process(workspace).uri)
 
 
@@ -132,6 +133,7 @@ def _process_status(workspace: Workspace) -> dict[str, object]:
         "status": "up" if answers else "starting or stuck" if state else "down",
         "form": "process",
         "uri": state.server.uri if state else None,
+        "user": state.server.username if state else None,
         "pid": state.pid if state else None,
         "containers reach it on": state.bridge.gateway if state and state.bridge else None,
         "store": str(workspace.store),
@@ -168,11 +170,15 @@ def logs(workspace: Workspace, follow: bool, lines: int) -> None:
 def ui(workspace: Workspace, browser: bool | None) -> None:
     """Browse the runs in the MLflow UI, logged in where the server lets us."""
     from trainer import login_page, secrets, server_container
+    from trainer import server as process
     from trainer.endpoint import configured
 
     own = server_container.recorded(workspace)
     chosen = configured(secrets.load(workspace), None, workspace.settings.tracking_uri or own)
-    found = server_container.revive(workspace, chosen) if chosen else _start_process(workspace)
+    if chosen is None or process.is_own(workspace, chosen):
+        found = _start_process(workspace)
+    else:
+        found = server_container.revive(workspace, chosen)
     click.echo(login_page.address(found))
     has_screen = sys.platform == "darwin" or bool(
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
@@ -180,7 +186,7 @@ def ui(workspace: Workspace, browser: bool | None) -> None:
     opens = browser or (browser is None and has_screen)
     page = login_page.write(workspace, found) if opens else None
     if found.username and not page:
-        _note(f"Log in as {found.username}; the password is in {workspace.secrets_file.name}.")
+        _note(f"Log in as {found.username}; `trainer env` prints the password.")
     if opens:
         click.launch(page.as_uri() if page else login_page.address(found))
 

@@ -1,0 +1,75 @@
+"""Bodies of requests in memory: of a limited length each, and limited all together.
+
+MLflow reads a body whole, and several times over, before it looks at it. Artifacts do not come this way.
+"""
+
+from __future__ import annotations
+
+from mlflow_server.asgi import Headers, Message, Receive
+
+# Of one body. MLflow's own limits are 10 MiB for a file in a body (upload-artifact) and 1 MB for a batch of
+# metrics; nothing else that a training logs comes near.
+LONGEST = 10 * 1024 * 1024
+# Of all bodies at a time: a small dyno has 512 MB, of which MLflow takes 200.
+ALL_TOGETHER = 4 * LONGEST
+
+
+class TooLong(Exception):
+    """The body is longer than any that is read."""
+
+
+class TooMany(Exception):
+    """There is no room for it just now."""
+
+
+class Gone(Exception):
+    """The client went away before it had sent all."""
+
+
+class Bodies:
+    """What is held of bodies just now."""
+
+    def __init__(self) -> None:
+        self._held = 0
+
+    async def read(self, headers: Headers, receive: Receive) -> bytes:
+        """The whole body, which stays counted until `release`. Raises `TooLong`, `TooMany` and `Gone`."""
+        said = headers.get(b"content-length", b"")
+        if said.isdigit() and int(said) > LONGEST:
+            raise TooLong
+        body = bytearray()
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Gone
+                piece: bytes = message.get("body", b"")
+                if len(body) + len(piece) > LONGEST:
+                    raise TooLong
+                if self._held + len(piece) > ALL_TOGETHER:
+                    raise TooMany
+                self._held += len(piece)
+                body += piece
+                if not message.get("more_body"):
+                    return bytes(body)
+        except BaseException:
+            self._held -= len(body)
+            raise
+
+    def release(self, body: bytes) -> None:
+        """The body was dealt with."""
+        self._held -= len(body)
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body, and then what the real one gives."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

@@ -1,0 +1,96 @@
+"""Where a request may say that artifacts are: in the server's own store, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from urllib.parse import unquote, urlsplit
+
+from mlflow_server.routes import Check
+
+# An experiment's place is in a field, of which protobuf takes two spellings; a trace's is in a tag.
+LOCATION_FIELDS = ("artifact_location", "artifactLocation")
+LOCATION_TAGS = ("mlflow.artifactLocation", "mlflow.trace.archiveLocation")
+SOURCE_FIELDS = ("source",)
+# A prompt is a model version without files.
+_NO_FILES = ("dummy-source", "prompt-template")
+
+
+def refusal(check: Check, body: bytes) -> str | None:
+    """Why a request with this body is refused; None for one that may pass."""
+    look = _LOOKS.get(check)
+    if look is None:
+        return None
+    try:
+        said = json.loads(body or b"null")
+        if isinstance(said, str):  # MLflow reads what was encoded twice
+            said = json.loads(said)
+        found = list(look(said))
+    except (ValueError, RecursionError):
+        return "The body is not JSON."
+    for name, value in found:
+        fits = _is_source if check == "source" else _is_location
+        if value and not fits(value):
+            return (
+                f"{name} has to be in this server's own store. Leave it out, or give mlflow-artifacts:/FOLDER"
+                f"{', runs:/ or models:/' if check == 'source' else ''}."
+            )
+    return None
+
+
+def _is_location(value: object) -> bool:
+    """Without a host: a client would send its password there."""
+    if not isinstance(value, str) or any(mark in value for mark in "?#\\") or not value.isprintable():
+        return False
+    parts = urlsplit(value)
+    path = _unquoted(parts.path)
+    return (
+        parts.scheme == "mlflow-artifacts"
+        and not parts.netloc
+        and path.startswith("/")
+        and _is_straight(path)
+    )
+
+
+def _is_source(value: object) -> bool:
+    if value in _NO_FILES or _is_location(value):
+        return True
+    is_name = isinstance(value, str) and re.match(r"(runs|models):/(?!/)", value) and value.isprintable()
+    return bool(is_name) and _is_straight(_unquoted(str(value)))
+
+
+def _is_straight(path: str) -> bool:
+    return ".." not in re.split(r"[/\\]", path)
+
+
+def _unquoted(text: str) -> str:
+    while (less := unquote(text)) != text:
+        text = less
+    return text
+
+
+def _fields(*names: str) -> Callable[[object], Iterator[tuple[str, object]]]:
+    def look(said: object) -> Iterator[tuple[str, object]]:
+        if isinstance(said, Mapping):
+            yield from ((name, said[name]) for name in names if name in said)
+
+    return look
+
+
+def _tags(said: object) -> Iterator[tuple[str, object]]:
+    """Tags anywhere: as an object, or as objects with key and value."""
+    if isinstance(said, Mapping):
+        yield from ((name, said[name]) for name in LOCATION_TAGS if name in said)
+        if said.get("key") in LOCATION_TAGS:
+            yield str(said["key"]), said.get("value")
+    if isinstance(said, (Mapping, list)):
+        for inner in said.values() if isinstance(said, Mapping) else said:
+            yield from _tags(inner)
+
+
+_LOOKS: Mapping[Check, Callable[[object], Iterator[tuple[str, object]]]] = {
+    "location": _fields(*LOCATION_FIELDS),
+    "source": _fields(*SOURCE_FIELDS),
+    "tags": _tags,
+}

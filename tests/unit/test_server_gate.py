@@ -1,0 +1,192 @@
+"""The brake on guesses and the limits of bodies, of the gate that both forms of the tracking server have."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+
+import pytest
+from mlflow_server import bodies, brake, locations, routes
+from mlflow_server.asgi import Message
+from mlflow_server.bodies import ALL_TOGETHER, LONGEST, Bodies, Gone, TooLong, TooMany
+from mlflow_server.brake import OF_ALL, OF_ONE, Brake
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def guess(brake: Brake, user: str, password: str, right: bool = False) -> int:
+    wait = brake.wait_s(user, password)
+    if not wait:
+        brake.tell(user, password, right=right)
+    return wait
+
+
+def test_wrong_passwords_of_an_account_are_tried_slowly_after_some() -> None:
+    clock = Clock()
+    slowed = Brake(clock)
+    assert [guess(slowed, "ada", str(n)) for n in range(OF_ONE.at_once)] == [0] * OF_ONE.at_once
+    assert guess(slowed, "ada", "next") == OF_ONE.seconds
+    clock.now += OF_ONE.seconds / 2
+    assert 0 < guess(slowed, "ada", "next") <= OF_ONE.seconds / 2 + 1
+    clock.now += OF_ONE.seconds / 2
+    assert guess(slowed, "ada", "next") == 0
+    assert guess(slowed, "ada", "next") > 0
+    assert guess(slowed, "bob", "wrong") == 0  # another account is not concerned
+
+
+def test_who_was_let_in_once_is_not_locked_out_by_a_stranger() -> None:
+    slowed = Brake(Clock())
+    assert guess(slowed, "ada", "right", right=True) == 0
+    for n in range(2 * OF_ALL.at_once):
+        guess(slowed, "ada", str(n))
+        guess(slowed, str(n), "x")
+    assert guess(slowed, "ada", "wrong") > 0
+    assert [guess(slowed, "ada", "right", right=True) for _ in range(1000)] == [0] * 1000
+
+
+def test_who_was_not_yet_let_in_waits_no_longer_than_for_one_guess() -> None:
+    clock = Clock()
+    slowed = Brake(clock)
+    for n in range(2 * OF_ONE.at_once):
+        guess(slowed, "ada", str(n))
+    clock.now += guess(slowed, "ada", "right")
+    assert guess(slowed, "ada", "right", right=True) == 0
+
+
+def test_right_passwords_are_no_guesses() -> None:
+    slowed = Brake(Clock())
+    assert [guess(slowed, f"u{n}", "p", right=True) for n in range(900)] == [0] * 900
+    assert guess(slowed, "new", "wrong") == 0
+
+
+def test_a_password_that_was_right_once_is_a_guess_after_it_was_changed() -> None:
+    slowed = Brake(Clock())
+    guess(slowed, "ada", "old", right=True)
+    assert [guess(slowed, "ada", "old") for _ in range(OF_ONE.at_once + 1)] == [0] * (OF_ONE.at_once + 1)
+    assert guess(slowed, "ada", "old") > 0
+
+
+def test_all_accounts_together_are_braked_and_memory_stays_the_same() -> None:
+    clock = Clock()
+    slowed = Brake(clock)
+    waits = [guess(slowed, f"user{n}" * 1000, "x" * 10_000) for n in range(OF_ALL.at_once + 1)]
+    assert waits[-1] > 0
+    assert set(waits[:-1]) == {0}
+    for n in range(3 * brake.MOST):
+        clock.now += OF_ALL.seconds
+        guess(slowed, f"more{n}", "x", right=True)
+    assert len(slowed._accounts) == len(slowed._right) == brake.MOST
+    assert all(len(digest) == 16 for digest in (*slowed._accounts, *slowed._right))
+
+
+def test_to_push_an_account_out_of_memory_takes_longer_than_it_is_braked() -> None:
+    assert brake.MOST * OF_ALL.seconds - OF_ALL.at_once * OF_ALL.seconds >= OF_ONE.at_once * OF_ONE.seconds
+
+
+async def read(held: Bodies, *pieces: bytes, length: bytes = b"", ends: bool = True) -> bytes:
+    messages: Iterator[Message] = iter(
+        [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
+        + [{"type": "http.request"} if ends else {"type": "http.disconnect"}]
+    )
+
+    async def receive() -> Message:
+        return next(messages)
+
+    return await held.read({b"content-length": length} if length else {}, receive)
+
+
+def test_a_body_is_read_up_to_its_limit() -> None:
+    held, piece = Bodies(), bytes(LONGEST // 4)
+    assert asyncio.run(read(held, *[piece] * 4)) == bytes(LONGEST)
+    held.release(bytes(LONGEST))
+    with pytest.raises(TooLong):
+        asyncio.run(read(held, *[piece] * 4, b"x"))
+    with pytest.raises(TooLong):
+        asyncio.run(read(held, length=str(LONGEST + 1).encode()))
+    with pytest.raises(Gone):
+        asyncio.run(read(held, piece, ends=False))
+    assert held._held == 0
+
+
+def test_bodies_together_have_a_limit_too() -> None:
+    held = Bodies()
+    whole = [asyncio.run(read(held, bytes(LONGEST))) for _ in range(ALL_TOGETHER // LONGEST)]
+    with pytest.raises(TooMany):
+        asyncio.run(read(held, b"x"))
+    for body in whole:
+        held.release(body)
+    assert asyncio.run(read(held, b"x")) == b"x"
+
+
+def test_a_body_that_is_handed_on_is_followed_by_what_comes_next() -> None:
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def both() -> list[Message]:
+        again = bodies.replay(b"abc", receive)
+        return [await again(), await again()]
+
+    given, then = asyncio.run(both())
+    assert given == {"type": "http.request", "body": b"abc", "more_body": False}
+    assert then == {"type": "http.disconnect"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"artifact_location": "/etc"}',
+        b'{"\\u0061rtifact_location": "/etc"}',
+        '{"artifact_location": "/etc"}'.encode("utf-16"),
+        b'"{\\"artifact_location\\": \\"/etc\\"}"',
+        b'{"artifact_location": "mlflow-artifacts:/a", "artifactLocation": "/etc"}',
+        b'{"artifact_location": ["/etc"]}',
+        b"[" * 100_000,
+        b"{",
+    ],
+)
+def test_a_location_is_found_however_it_is_written(body: bytes) -> None:
+    assert locations.refusal("location", body)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"artifact_location": ""}', b'{"name": "/etc"}', b"[]"])
+def test_a_body_without_a_location_passes(body: bytes) -> None:
+    assert locations.refusal("location", body) is None
+
+
+def test_a_tag_is_found_at_any_depth_and_none_is_too_deep() -> None:
+    deep = b'{"a":' * 200 + b'{"key": "mlflow.artifactLocation", "value": "/etc"}' + b"}" * 200
+    assert locations.refusal("tags", deep)
+    deeper = b"[" * (sys.getrecursionlimit() - 100) + b"]" * (sys.getrecursionlimit() - 100)
+    assert locations.refusal("tags", deeper) in (None, "The body is not JSON.")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "check"),
+    [
+        ("POST", "/api/2.0/mlflow/experiments/create", "location"),
+        ("POST", "/ajax-api/2.0/mlflow/experiments/create", "location"),
+        ("PUT", "/api/2.0/mlflow-artifacts/artifacts/0/a b/\nc", "upload"),
+        ("HEAD", "/version", ""),
+    ],
+)
+def test_a_route_is_found_in_both_of_its_spellings(method: str, path: str, check: str) -> None:
+    route = routes.find(method, path)
+    assert route is not None
+    assert route.check == check
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/gateway/x"), ("POST", "//api/2.0/mlflow/experiments/create"), ("TRACE", "/"),
+        ("POST", "/api/2.0/mlflow/experiments/create/"), ("POST", "/x/api/2.0/mlflow/experiments/create"),
+        ("POST", "/API/2.0/mlflow/experiments/create"), ("GET", "/api/2.0/mlflow/logged-models/a/b"),
+    ],
+)  # fmt: skip
+def test_what_is_not_in_the_table_is_not_found(method: str, path: str) -> None:
+    assert routes.find(method, path) is None
