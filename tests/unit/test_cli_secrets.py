@@ -183,6 +183,32 @@ def test_the_check_names_every_leak(trainer: Trainer, site: Workspace) -> None:
     assert "canary" not in done.out + done.err
 
 
+def test_the_check_says_when_an_earlier_commit_has_the_file(trainer: Trainer, site: Workspace) -> None:
+    put(site.secrets_file, f'API_KEY="{CANARY}"\n').chmod(0o600)
+    git(site.root, "add", "--force", "secrets.env")
+    git(site.root, "commit", "--quiet", "-m", "All of it")
+    commit = git(site.root, "log", "-1", "--format=%h of %as").strip()
+    git(site.root, "rm", "--quiet", "--cached", "secrets.env")
+    git(site.root, "commit", "--quiet", "-m", "Not that")
+    done = trainer("secrets", "check")
+    assert done.code == 0
+    assert f"! secrets.env: an earlier commit has it: {commit}\n" in done.out
+    assert "git filter-repo --invert-paths --path secrets.env" in done.out
+    assert "✓ secrets.env: 1 secrets, for you alone; git does not commit it" in done.out
+
+
+@pytest.mark.parametrize("command", [["secrets", "check"], ["secrets", "list"], ["run", "keyed"], ["runs"]])
+def test_a_pipe_in_the_place_of_the_file_keeps_no_command_waiting(
+    trainer: Trainer, site: Workspace, command: list[str]
+) -> None:
+    site.secrets_file.unlink(missing_ok=True)
+    os.mkfifo(site.secrets_file, 0o600)
+    done = trainer(*command)
+    assert done.code == (89 if command[-1] == "check" else 81)
+    assert f"{site.secrets_file} is a named pipe, and has to be a file." in done.out + done.err
+    assert "bug" not in done.err
+
+
 def test_a_project_in_disorder_keeps_nothing_from_being_checked(trainer: Trainer, site: Workspace) -> None:
     put(site.projects / "broken" / "MLproject", "- what\n")
     assert "✗ API_KEY: not set, needed by keyed" in trainer("secrets", "check").out

@@ -1,3 +1,4 @@
+import os
 import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -95,6 +96,54 @@ def test_a_line_that_is_not_understood_is_numbered_and_never_shown(site: Workspa
         f"{site.secrets_file}, line 2: this is not NAME=value.",
         "Write NAME=value; quote a value with blanks or # in it: NAME='a value'.",
     ):
+        secrets.load(site)
+
+
+@pytest.mark.parametrize(
+    "line", [f'$env:API_KEY = "{CANARY}"', f"my-key={CANARY}", f"1ST={CANARY}", f"{CANARY}="]
+)
+def test_a_name_that_no_variable_can_have(site: Workspace, line: str) -> None:
+    put(site.secrets_file, f"GOOD=1\n\n  # a comment\n\n{line}\nALSO=2\n")
+    message = f"{site.secrets_file}, line 5: what stands before = is not the name of a variable."
+    hint = "Write NAME=value, without `$env:`: letters, digits and underscores, no digit first."
+    with fails(SecretsError, message, hint):
+        secrets.load(site)
+    with fails(SecretsError, message, hint):
+        secrets.store(site, {"NEW": "1"})
+
+
+def make(path: Path, kind: str) -> None:
+    """Something that is no file."""
+    path.unlink()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "named pipe":
+        os.mkfifo(path, 0o600)
+    else:
+        path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("kind", ["folder", "named pipe", "device or a socket"])
+def test_what_is_no_file_is_not_waited_for(site: Workspace, kind: str) -> None:
+    make(site.secrets_file, kind)
+    message, hint = (
+        f"{site.secrets_file} is a {kind}, and has to be a file.",
+        "Move it away; `trainer secrets set NAME` makes the file.",
+    )
+    for use in (secrets.load, secrets.read, lambda workspace: secrets.store(workspace, {"NEW": "1"})):
+        with fails(SecretsError, message, hint):
+            use(site)
+    assert secrets.hide(CANARY) == CANARY
+
+
+def test_a_link_that_leads_nowhere_is_no_workspace_without_secrets(site: Workspace) -> None:
+    site.secrets_file.unlink()
+    site.secrets_file.symlink_to("kept/elsewhere.env")
+    with fails(SecretsError, f"{site.secrets_file} is a link to kept/elsewhere.env, which is not there."):
+        secrets.load(site)
+    site.secrets_file.unlink()
+    site.secrets_file.symlink_to("secrets.env")
+    with fails(SecretsError, f"{site.secrets_file} cannot be read: Too many levels of symbolic links."):
         secrets.load(site)
 
 

@@ -105,6 +105,10 @@ def secret_checks(workspace: Workspace) -> Iterator[Check]:
     leaks = list(secrets.leaks(path))
     for leak in leaks:
         yield Check(path.name, "failure", leak.message, leak.hint)
+    if commit := secrets.in_history(path):
+        yield Check(path.name, "warning", f"an earlier commit has it: {commit}",
+                    "Change every secret that was in it, where it was pushed or shared. To take it out of "
+                    f"the history: git filter-repo --invert-paths --path {path.name}")  # fmt: skip
     try:
         known = secrets.read(workspace)
     except TrainerError as problem:

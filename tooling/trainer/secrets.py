@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 # Names in secrets.env that are settings rather than secrets: masking them would garble every log.
 NOT_SECRET = {"MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME"}
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 TOO_SHORT = f"it has fewer than {SHORTEST_MASKED} characters, as many ordinary words have."
 
 
@@ -63,12 +65,13 @@ class Secrets:
 def load(workspace: Workspace) -> Secrets:
     """Read the workspace's secrets.env; a workspace without one has no secrets.
 
-    Raises `SecretsError` when git tracks the file or would, when other users can read it, or when a line
-    is not understood. The line itself is never shown.
+    Raises `SecretsError` when it is no file, when git tracks it or would, when other users can read it, or
+    when a line is not understood. The line itself is never shown.
     """
+    known = read(workspace)
     if workspace.secrets_file.exists():
         check(workspace)
-    return read(workspace)
+    return known
 
 
 def check(workspace: Workspace) -> None:
@@ -80,7 +83,7 @@ def check(workspace: Workspace) -> None:
 def read(workspace: Workspace) -> Secrets:
     """Read secrets.env without asking whether it could leak: enough to mask what it holds."""
     path = workspace.secrets_file
-    values = _values(path, _bindings(path, path.read_bytes())) if path.exists() else {}
+    values = _values(path, _bindings(path, _content(path)))
     return Secrets(values, tuple(filter(None, [server_password.known(workspace)])))
 
 
@@ -110,6 +113,12 @@ def leaks(path: Path) -> Iterator[SecretsError]:
         yield SecretsError(f"Other users of this machine can read {path}.", f"chmod 600 {path}")
 
 
+def in_history(path: Path) -> str | None:
+    """The latest commit of any branch that has the file, with its date, or None. It may take git a while."""
+    asking = ["git", "log", "--all", "--max-count=1", "--diff-filter=AM", "--format=%h of %as", "--"]
+    return (capture([*asking, path.name], cwd=path.parent) or "").strip() or None
+
+
 def store(workspace: Workspace, values: Mapping[str, str | None]) -> None:
     """Set these lines of secrets.env, add them, or remove them (None); every other line stays as it is.
 
@@ -120,8 +129,8 @@ def store(workspace: Workspace, values: Mapping[str, str | None]) -> None:
     """
     path = workspace.secrets_file
     with locks.exclusive(workspace.state / "secrets.lock"):
+        old = _content(path)
         check(workspace)
-        old = path.read_bytes() if path.exists() else b""
         content = _changed(path, old, values)
         if content != old:
             _replace(path, content, workspace.state)
@@ -197,6 +206,28 @@ def _replace(path: Path, content: bytes, beside: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def _content(path: Path) -> bytes:
+    """Nothing where there is no file. What is none is not opened: reading a pipe could take for ever."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):
+            return path.read_bytes()
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise SecretsError(
+                f"{path} is a link to {path.readlink()}, which is not there.",
+                "Make that file, for you alone to read, or remove the link.",
+            ) from None
+        return b""
+    except OSError as problem:
+        raise SecretsError(f"{path} cannot be read: {problem.strerror}.", f"ls -ld {path}") from None
+    kind = "folder" if stat.S_ISDIR(mode) else "named pipe" if stat.S_ISFIFO(mode) else "device or a socket"
+    raise SecretsError(
+        f"{path} is a {kind}, and has to be a file.",
+        "Move it away; `trainer secrets set NAME` makes the file.",
+    )
+
+
 def _bindings(path: Path, content: bytes, newline: str | None = None) -> list[Binding]:
     from dotenv.parser import parse_stream
 
@@ -210,10 +241,16 @@ def _bindings(path: Path, content: bytes, newline: str | None = None) -> list[Bi
 def _values(path: Path, bindings: Iterable[Binding]) -> dict[str, str]:
     values: dict[str, str] = {}
     for binding in bindings:
+        line = binding.original.line + _gap(binding.original.string).count("\n")
         if binding.error or (binding.key is not None and binding.value is None):
             raise SecretsError(
-                f"{path}, line {binding.original.line}: this is not NAME=value.",
+                f"{path}, line {line}: this is not NAME=value.",
                 "Write NAME=value; quote a value with blanks or # in it: NAME='a value'.",
+            )
+        if binding.key is not None and not NAME.fullmatch(binding.key):
+            raise SecretsError(
+                f"{path}, line {line}: what stands before = is not the name of a variable.",
+                "Write NAME=value, without `$env:`: letters, digits and underscores, no digit first.",
             )
         if binding.key is not None and binding.value:
             values[binding.key] = binding.value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 
 import click
@@ -64,14 +63,14 @@ def set_(workspace: Workspace, name: str, dry_run: bool) -> None:
     from trainer import secrets as domain
     from trainer.masking import SHORTEST_MASKED
 
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+    if not domain.NAME.fullmatch(name):
         raise BadInput(
             # Not repeated: it may be the value, given in the name's place.
             "What stands in the place of the name cannot be a variable's name.",
             "trainer secrets set NAME, of letters, digits and underscores; the value is asked for.",
         )
-    domain.check(workspace)  # before anything is asked
     known = domain.read(workspace).values
+    domain.check(workspace)  # before anything is asked
     done, would = ("Replaced", "replace") if name in known else ("Set", "set")
     if dry_run:
         click.echo(f"Would {would} {name} in {workspace.secrets_file}")
