@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import re
 import shutil
+import signal
+import stat
 import subprocess
 import tarfile
 import time
@@ -50,31 +54,93 @@ class Engine:
         return subprocess.run(asked, capture_output=True, check=False).returncode == 0
 
     def kill(self) -> None:
-        assert self._process
-        self._process.kill()
-        self._process.wait()
+        self._end(signal.SIGKILL)
         (self.place / "sock").unlink(missing_ok=True)
 
     def close(self) -> None:
         """End it and its containerd, which has the containers."""
         for container in self.client().containers.list(all=True):
             container.remove(force=True)
-        assert self._process
-        self._process.terminate()
-        self._process.wait(timeout=60)
+        self._end(signal.SIGTERM)
         # What it mounted before it was killed.
         mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
         for path in sorted((path for path in mounted if path.startswith(f"{self.place}/")), reverse=True):
             subprocess.run(["umount", path], check=True)
 
+    def _end(self, number: signal.Signals) -> None:
+        assert self._process
+        os.kill(int((self.place / "pid").read_text()), number)
+        self._process.wait(timeout=60)
+
     def client(self) -> docker.DockerClient:
         return docker.DockerClient(base_url=self.address)
 
 
+def remapped(place: Path) -> Engine:
+    """With `userns-remap`: its containers' user 0 is 200000 outside. The map of ids is its own, too."""
+    options = ["--userns-remap", "nobody:nogroup"]
+    return Engine(place, within=_namespaces(place), options=options)
+
+
+def rootless(place: Path, user: str) -> Engine:
+    """Of an ordinary user, and in namespaces as `dockerd-rootless.sh` makes them."""
+    run, home = place / "run", place / "home"
+    for folder in (place, run, home):
+        folder.mkdir(exist_ok=True)
+        shutil.chown(folder, user)
+    within = [
+        *_namespaces(place),
+        *["setpriv", "--reuid", user, "--regid", str(pwd.getpwnam(user).pw_gid), "--clear-groups"],
+        *["env", f"HOME={home}", f"XDG_RUNTIME_DIR={run}"],
+        *["rootlesskit", f"--state-dir={run}/kit", "--net=slirp4netns", "--disable-host-loopback"],
+        *["--copy-up=/etc", "--copy-up=/run"],
+        *["sh", "-c", 'rm -f /run/docker /run/containerd /run/xtables.lock; exec "$@"', "sh"],
+    ]
+    return Engine(place, within=within)
+
+
+def _namespaces(place: Path) -> list[str]:
+    """Of its own: the network, the ids that are given to users (from 200000 on), a tun device for all."""
+    names = {entry.pw_name for entry in pwd.getpwall()} | {entry.gr_name for entry in grp.getgrall()}
+    (place / "ids").write_text("".join(f"{name}:200000:65536\n" for name in names))
+    os.mknod(place / "tun", stat.S_IFCHR, os.makedev(10, 200))
+    (place / "tun").chmod(0o666)
+    prepare = (
+        "touch /etc/subuid /etc/subgid; mkdir -p /dev/net; touch /dev/net/tun; "
+        f"for file in /etc/subuid /etc/subgid; do mount --bind {place}/ids $file; done; "
+        f'mount --bind {place}/tun /dev/net/tun; exec "$@"'
+    )
+    return ["unshare", "--net", "--mount", "sh", "-ec", prepare, "sh"]
+
+
+def as_user(user: str, home: Path) -> tuple[str, ...]:
+    """A program that runs its arguments as that user, wherever the repository is: it may read all files."""
+    told = pwd.getpwnam(user)
+    reads = "+dac_read_search"
+    return (
+        *("setpriv", "--reuid", user, "--regid", str(told.pw_gid), "--clear-groups"),
+        *("--inh-caps", reads, "--ambient-caps", reads),
+        *("env", f"HOME={home}", f"TMPDIR={home}", "sh", "-c", 'umask 077; exec "$@"', "sh"),
+    )
+
+
+def give(folder: Path, user: str) -> None:
+    """All of it is that user's from now on, and nobody else's to read."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            shutil.chown(path, user)
+            path.chmod(path.stat().st_mode & 0o700)
+
+
+def let_others_read(folder: Path) -> None:
+    """What `chmod -R o+rX` does."""
+    subprocess.run(["chmod", "-R", "o+rX", folder], check=True)
+
+
 def needs(*programs: str) -> None:
     """Skipped where an engine cannot be started, or fails where TRAINER_REQUIRE_DOCKER=1."""
-    if os.geteuid() or not all(map(shutil.which, programs)):
-        told = f"an engine of one's own takes root and {', '.join(programs)}"
+    if not all(map(shutil.which, programs)):
+        told = f"an engine of one's own takes {', '.join(programs)}"
         if os.environ.get("TRAINER_REQUIRE_DOCKER") == "1":
             pytest.fail(f"TRAINER_REQUIRE_DOCKER=1, but {told}")
         pytest.skip(told)
@@ -84,6 +150,7 @@ def needs(*programs: str) -> None:
 def place_for_one() -> Iterator[Path]:
     """A folder that is gone afterwards. The path of a socket has to be short."""
     place = Path(subprocess.check_output(["mktemp", "-d", "-p", "/tmp"], text=True).strip())
+    place.chmod(0o711)
     yield place
     shutil.rmtree(place)
 

@@ -66,6 +66,8 @@ class Site:
 
     def __init__(self, root: Path, port: int) -> None:
         self.root = root
+        self.within: tuple[str, ...] = ()
+        """A program that runs its arguments: commands are given to it."""
         (root / "train_code").mkdir(parents=True)
         (root / "data").mkdir()
         (root / "trainer_images").symlink_to(REPOSITORY / "trainer_images")
@@ -86,7 +88,7 @@ class Site:
     def start(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Start `trainer ARGUMENTS` in the workspace."""
         return subprocess.Popen(
-            [sys.executable, "-m", "trainer", *arguments],
+            [*self.within, sys.executable, "-m", "trainer", *arguments],
             cwd=self.root,
             env={**os.environ, **(env or {})},
             stdout=subprocess.PIPE,

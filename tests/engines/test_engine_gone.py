@@ -11,6 +11,7 @@ import pytest
 from private_engine import Engine
 from support import Site
 
+pytestmark = pytest.mark.root
 PROJECT = """
 name: waiting
 docker_env: {image: trainer/tiny}

@@ -16,6 +16,7 @@ import pytest
 from private_engine import Engine
 from support import Done, Site
 
+pytestmark = pytest.mark.root
 PROJECT = """
 name: hello
 docker_env: {image: trainer/tiny}

@@ -1,6 +1,5 @@
 import io
 import json
-import os
 import subprocess
 import tarfile
 from dataclasses import replace
@@ -15,6 +14,7 @@ from trainer.endpoint import Server
 from trainer.errors import BadInput, EngineError, GpuError, RunLost, TrackingError
 from trainer.mounts import Mount
 from trainer.plan import RunPlan
+from trainer.run_user import RunUser
 from trainer.workspace import Workspace
 
 from unit.helpers import DEAD_ENGINE, fails, put, run_plan
@@ -22,6 +22,7 @@ from unit.helpers import DEAD_ENGINE, fails, put, run_plan
 if TYPE_CHECKING:
     import docker
 
+USER = RunUser(1234, 5678)
 CANARY = "canary-7f3a-%s-'quoted\"-$HOME-`id`-\\-\n-ž-end"
 
 
@@ -47,14 +48,15 @@ def launch(tmp_path: Path) -> Launch:
     )
 
 
-def config(client: "docker.DockerClient", plan: RunPlan, launch: Launch) -> dict[str, object]:
-    return docker_container.container_config(client, plan, launch)
+def config(
+    client: "docker.DockerClient", plan: RunPlan, launch: Launch, user: RunUser = USER
+) -> dict[str, object]:
+    return docker_container.container_config(client, plan, launch, user)
 
 
 def test_the_container_as_the_engine_is_asked_for_it(
-    client: "docker.DockerClient", tmp_path: Path, launch: Launch, monkeypatch: pytest.MonkeyPatch
+    client: "docker.DockerClient", tmp_path: Path, launch: Launch
 ) -> None:
-    monkeypatch.setattr(docker_container, "host_ids", lambda: (1234, 5678))
     mounts = (Mount("trainer-cache", "/cache", read_only=False, kind="volume"), Mount("/site/data", "/data"))
     plan = run_plan(tmp_path, mounts=mounts, memory="512m", gpus="2", environment={"MODE": "x", "A": "b c"})
     said = config(client, plan, launch)
@@ -172,9 +174,8 @@ def test_mlflow_reads_the_credentials_back(username: str, password: str) -> None
     assert read_mlflow_creds() == (username, password)
 
 
-def test_the_private_files_are_the_users_alone(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docker_container, "host_ids", lambda: (1234, 5678))
-    with tarfile.open(fileobj=io.BytesIO(docker_container.private_files(launch))) as tar:
+def test_the_private_files_are_the_users_alone(launch: Launch) -> None:
+    with tarfile.open(fileobj=io.BytesIO(docker_container.private_files(launch, USER))) as tar:
         modes = {entry.name: entry.mode for entry in tar}
         assert {(entry.uid, entry.gid) for entry in tar} == {(1234, 5678)}
     assert modes == {
@@ -188,7 +189,7 @@ def test_the_private_files_are_the_users_alone(launch: Launch, monkeypatch: pyte
 
 
 def test_without_credentials_there_is_no_file_of_them(launch: Launch) -> None:
-    packed = docker_container.private_files(replace(launch, credentials=None))
+    packed = docker_container.private_files(replace(launch, credentials=None), USER)
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         assert "home/.mlflow/credentials" not in tar.getnames()
 
@@ -250,15 +251,15 @@ def test_what_a_run_can_do_without_is_not_mounted_by_a_remote_engine(
 ) -> None:
     plan = run_plan(workspace.root, mounts=(Mount("/site/data", "/data", optional=True),))
 
-    def targets() -> list[object]:
-        host = cast(dict[str, object], config(client, plan, launch)["HostConfig"])
+    def targets(user: RunUser) -> list[object]:
+        host = cast(dict[str, object], config(client, plan, launch, user)["HostConfig"])
         return [mount["Target"] for mount in cast(list[dict[str, object]], host["Mounts"])]
 
-    assert targets() == ["/data", "/trainer/spool"]
+    assert targets(USER) == ["/data", "/trainer/spool"]
     monkeypatch.setenv("DOCKER_HOST", "tcp://far:2375")
     monkeypatch.setattr(disk, "check", lambda *_: None)
     backends.named("docker", workspace).check(plan)
-    assert targets() == []
+    assert targets(RunUser(1234, 5678, "the engine is on another machine")) == []
 
 
 def test_without_an_engine(workspace: Workspace) -> None:
@@ -378,7 +379,9 @@ def test_an_unknown_backend(workspace: Workspace) -> None:
         backends.named("dokcer", workspace)
 
 
-def test_the_machines_ids_are_handed_on(
+def test_a_stranger_gets_the_spool_put_in(
     client: "docker.DockerClient", tmp_path: Path, launch: Launch
 ) -> None:
-    assert config(client, run_plan(tmp_path), launch)["User"] == f"{os.getuid()}:{os.getgid()}"
+    said = config(client, run_plan(tmp_path), launch, RunUser(1000, 1000, "the engine remaps user ids"))
+    assert said["User"] == "1000:1000"
+    assert not cast(dict[str, object], said["HostConfig"]).get("Mounts")

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 from docker.errors import NotFound
-from trainer import container
+from trainer import container, run_user
 from trainer.errors import EngineError, Interrupted
 from trainer.process import interruptible
+from trainer.run_user import RunUser
 
 if TYPE_CHECKING:
     import docker
@@ -76,10 +77,12 @@ def run(engine: Engine, fetch: str | None = None) -> container.Output:
     return container.run(cast("docker.DockerClient", engine), "trainer/small:1", ["a", "b c"], fetch=fetch)
 
 
-def test_the_command_has_no_network_no_capabilities_and_no_other_user(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(container, "host_ids", lambda: (1234, 5678))
+@pytest.fixture(autouse=True)
+def user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_user, "of", lambda _: RunUser(1234, 5678))
+
+
+def test_the_command_has_no_network_no_capabilities_and_no_other_user() -> None:
     engine = Engine()
     run(engine)
     keys = ("image", "command", "entrypoint", "network_mode", "user", "cap_drop", "security_opt",

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from trainer import archives, container, reach
+from trainer import archives, container, engine, reach, run_user
 from trainer.container import Output
 from trainer.endpoint import Server
 from trainer.errors import ImageError, TrackingDenied, TrackingError
+from trainer.run_user import RunUser
 from trainer.workspace import Workspace
 
 from unit.helpers import HttpServer, Reply, fails
@@ -26,6 +27,16 @@ if TYPE_CHECKING:
 
 CANARY = "canary-7f3a"
 SERVER = Server("http://host.docker.internal:5000", "me", CANARY)
+USER = RunUser(os.getuid(), os.getgid())
+
+
+@pytest.fixture(autouse=True)
+def kinds(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """What the engine says of itself."""
+    said = {"seccomp"}
+    monkeypatch.setattr(run_user, "of", lambda _: USER)
+    monkeypatch.setattr(engine, "kinds", lambda _: said)
+    return said
 
 
 class Asked:
@@ -131,7 +142,7 @@ def test_a_success_is_remembered_for_an_hour_and_a_failure_is_not(
 
 
 def script(server: Server, tmp_path: Path) -> dict[str, object]:
-    with tarfile.open(fileobj=io.BytesIO(reach._files(server))) as tar:
+    with tarfile.open(fileobj=io.BytesIO(reach._files(server, USER))) as tar:
         archives.unpack(tar, tmp_path)
     done = subprocess.run(
         [sys.executable, tmp_path / "ask_server.py", tmp_path / "server.json"],
@@ -176,3 +187,15 @@ def test_an_image_in_which_no_run_could_be_started(monkeypatch: pytest.MonkeyPat
         "Add one (busybox is enough), or run in another image: --image NAME",
     ):
         ask(Asked(Output(127, "", "[FATAL tini (7)] exec sh failed: No such file or directory")), monkeypatch)
+
+
+def test_why_a_rootless_engine_does_not_reach_this_machine(
+    kinds: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds.add("rootless")
+    with fails(
+        TrackingError,
+        "From inside a container: The tracking server http://host.docker.internal:5000 refuses connections.",
+        "A rootless engine's containers do not reach this machine. Have the server in one: trainer server up",
+    ):
+        ask(Asked(answer(kinds=["ConnectionError"], text="[Errno 111] Connection refused")), monkeypatch)

@@ -11,11 +11,10 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypedDict
 
-from trainer import engine
+from trainer import engine, run_user
 from trainer.errors import GpuError, RunLost
 from trainer.gpu import ON_PURPOSE
 from trainer.mounts import Mount
-from trainer.plan import host_ids
 from trainer.process import deferred_signals
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def run(
     environment: Mapping[str, str] = MappingProxyType({}),
     mounts: Sequence[Mount] = (),
 ) -> Output:
-    """Run the command in a container of the image, as this user, in /tmp; by default without a network.
+    """Run the command in a container of the image, as a run's user, in /tmp; by default without a network.
 
     `files` is a tar of what is put into /tmp first, `network` the options of docker-py that say which one;
     `fetch` is the absolute path of a file to bring back. The container is removed whatever happens. Raises
@@ -59,7 +58,7 @@ def run(
     from docker.types import DeviceRequest
     from docker.types import Mount as EngineMount
 
-    ids = host_ids()
+    user = run_user.of(client)
     container = None
     with engine.failures():
         try:
@@ -71,7 +70,7 @@ def run(
                     entrypoint=NO_ENTRYPOINT,
                     working_dir="/tmp",  # noqa: S108 (the container's own)
                     environment={**environment, "HOME": "/tmp", "MPLCONFIGDIR": "/tmp"},  # noqa: S108
-                    user=f"{ids[0]}:{ids[1]}" if ids else None,
+                    user=f"{user.uid}:{user.gid}",
                     mounts=[EngineMount(m.target, m.source, m.kind, read_only=m.read_only) for m in mounts],
                     init=True,
                     cap_drop=["ALL"],

@@ -8,7 +8,20 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
-from trainer import build, disk, engine, images, preparing, process, projects, reach, secrets, server, sources
+from trainer import (
+    build,
+    disk,
+    engine,
+    images,
+    preparing,
+    process,
+    projects,
+    reach,
+    run_user,
+    secrets,
+    server,
+    sources,
+)
 from trainer.backends import named
 from trainer.backends.docker_container import network
 from trainer.endpoint import Server
@@ -42,9 +55,7 @@ def checks(workspace: Workspace) -> Iterator[Check]:
     client: docker.DockerClient | None = None
     try:
         client = engine.connect()
-        with engine.failures():
-            told = client.version()["Version"]
-        yield Check("engine", "ok", f"Docker {told} at {engine.endpoint()}")
+        yield _engine(client)
     except TrainerError as problem:
         yield Check("engine", "failure", problem.message, problem.hint)
     yield _attempt("buildx", _buildx)
@@ -65,6 +76,20 @@ def _attempt(name: str, look: Callable[[], str]) -> Check:
         return Check(name, "ok", look())
     except TrainerError as problem:
         return Check(name, "failure", problem.message, problem.hint)
+
+
+def _engine(client: docker.DockerClient) -> Check:
+    run_user.of(client)  # which it may not have
+    kinds = sorted(engine.kinds(client) & {"rootless", "userns"})
+    found = ", ".join([f"{engine.product(client)} at {engine.endpoint()}", *kinds])
+    if not engine.info(client)["MemoryLimit"]:
+        return Check(
+            "engine",
+            "warning",
+            f"{found}; it cannot limit the memory of a run (--memory)",
+            "Use cgroup v2; to a rootless engine, delegate the memory controller.",
+        )
+    return Check("engine", "ok", found)
 
 
 def _buildx() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,11 @@ _START_HINT = (
 )
 
 
+class _Part(TypedDict):
+    Name: str
+    Version: str
+
+
 class Info(TypedDict):
     """What an engine says of itself and its machine, as much of it as is used here."""
 
@@ -34,6 +40,8 @@ class Info(TypedDict):
     Architecture: str
     NCPU: int
     MemTotal: int
+    SecurityOptions: list[str]
+    MemoryLimit: bool
 
 
 def connect() -> docker.DockerClient:
@@ -136,10 +144,26 @@ def is_remote(address: str) -> bool:
     return not address.startswith(("unix://", "npipe://", "http+unix://"))
 
 
+@functools.cache
 def info(client: docker.DockerClient) -> Info:
-    """Ask the engine, which takes it some 10 ms."""
+    """Ask the engine, once: it takes it some 10 ms."""
     with failures():
         return cast(Info, client.info())
+
+
+def product(client: docker.DockerClient) -> str:
+    """What answers, by name and version: Docker's API is also that of others, as Podman."""
+    with failures():
+        said = client.version()
+    parts = cast(list[_Part], said.get("Components") or [{"Name": "Engine", "Version": said["Version"]}])
+    name = parts[0]["Name"].removesuffix(" Engine").replace("Engine", "Docker")
+    return f"{name} {parts[0]['Version']}"
+
+
+def kinds(client: docker.DockerClient) -> frozenset[str]:
+    """What it says of its security: `rootless`, `userns` (it remaps user ids), `seccomp`, …"""
+    options = info(client)["SecurityOptions"]
+    return frozenset(option.removeprefix("name=").partition(",")[0] for option in options)
 
 
 def root(said: Info) -> Path | None:
@@ -148,9 +172,14 @@ def root(said: Info) -> Path | None:
 
 
 def bridge(client: docker.DockerClient) -> Bridge | None:
-    """This host's place on the engine's default network; None where the engine runs in a virtual machine."""
+    """This host's place on the engine's default network.
+
+    None where the engine runs in a virtual machine, or has a network of its own (rootless).
+    """
     from docker.errors import NotFound
 
+    if "rootless" in kinds(client):
+        return None
     try:
         network = client.networks.get("bridge")
     except NotFound:

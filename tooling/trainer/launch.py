@@ -35,7 +35,7 @@ from trainer.errors import Interrupted, TrackingError, TrainerError
 from trainer.images import ImagePlan
 from trainer.meanwhile import Meanwhile
 from trainer.pins import Pins
-from trainer.plan import RunPlan, host_ids
+from trainer.plan import RunPlan
 from trainer.preparing import Ready, Steps
 from trainer.process import deferred_signals, interruptible
 from trainer.records import Record
@@ -185,7 +185,7 @@ def _remark_on_long(plan: RunPlan, screen: Screen) -> None:
 
 def _pack(ready: Ready, archive: Path, screen: Screen) -> Packed:
     plan = ready.plan
-    uid, gid = host_ids() or (1000, 1000)
+    uid, gid = ready.backend.owner()
     if plan.again is not None:
         return Packed(code.pack(plan.folder, archive, uid=uid, gid=gid, paths=code.unpacked(plan.folder)))
     packed = code_cache.pack(ready.workspace, plan.folder, archive, uid=uid, gid=gid)

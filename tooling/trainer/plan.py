@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,6 +31,7 @@ from trainer.mounts import Mount
 from trainer.parameters import is_elsewhere
 from trainer.projects import EntryPoint, Project
 from trainer.run_image import RunImage
+from trainer.run_user import host_ids
 from trainer.workspace import Workspace
 
 Origin: TypeAlias = Literal["command line", "settings", "default"]
@@ -284,10 +284,4 @@ def secret_values(plan: RunPlan, get: Mapping[str, str | None]) -> dict[str, str
 
 def cache_volume() -> str:
     """The name of the volume for caches: one a user, since another one could not write what this one made."""
-    ids = host_ids()
-    return f"trainer-cache-{ids[0]}" if ids else "trainer-cache"
-
-
-def host_ids() -> tuple[int, int] | None:
-    """The user and group that a run has; None where the host has no such numbers (Windows)."""
-    return (os.getuid(), os.getgid()) if hasattr(os, "getuid") else None
+    return f"trainer-cache-{host_ids()[0]}"

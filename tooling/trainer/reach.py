@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from trainer import container, deadline, engine
-from trainer.endpoint import Server
+from trainer import container, deadline, engine, run_user
+from trainer.endpoint import CONTAINER_HOST, Server
 from trainer.errors import ImageError
-from trainer.plan import host_ids
+from trainer.run_user import RunUser
 from trainer.tracking import PROBE, Client
 from trainer.tracking_failures import Cause, cause, no_answer, refusal
 from trainer.workspace import Workspace
@@ -36,6 +37,9 @@ _ASK = (
 _ASK_FOR_BASH = "command -v bash >/dev/null 2>&1 || exit 4; "
 _NO_BASH, _NO_SHELL, _ALARM = 4, 127, 128 + 14  # exit codes
 _LISTEN = "Let it listen where containers reach it (--host 0.0.0.0), and let the firewall pass them."
+_ROOTLESS = (
+    "A rootless engine's containers do not reach this machine. Have the server in one: trainer server up"
+)
 _HINTS: Mapping[Cause, str] = {
     "plain": "Write its address with http://",
     "certificate": "Build its certificate authority into the image, and name the file in REQUESTS_CA_BUNDLE.",
@@ -98,7 +102,7 @@ def from_container(
         ["sh", "-c", (_ASK_FOR_BASH if needs_bash else "") + _ASK],
         network=network,
         environment=environment,
-        files=_files(server),
+        files=_files(server, run_user.of(client)),
     )
     try:
         said = json.loads(done.out)
@@ -117,7 +121,10 @@ def from_container(
     if done.code == _ALARM:
         said = {"kinds": ["Timeout"], "text": ""}
     if "kinds" in said:
-        error = no_answer(server, cause(said["kinds"], said["text"]), said["text"], 8, _HINTS)
+        hints = _HINTS
+        if urlsplit(server.uri).hostname == CONTAINER_HOST and "rootless" in engine.kinds(client):
+            hints = dict.fromkeys(_HINTS, _ROOTLESS)
+        error = no_answer(server, cause(said["kinds"], said["text"]), said["text"], 8, hints)
     elif "status_code" in said:
         answer = _Answer(said["status_code"], said["reason"], said["text"])
         if answer.status_code < 300:
@@ -128,7 +135,7 @@ def from_container(
     raise type(error)(f"From inside a container: {error.message}", error.hint)
 
 
-def _files(server: Server) -> bytes:
+def _files(server: Server, user: RunUser) -> bytes:
     """The script and what it asks, for /tmp, as a tar: readable by the container's user alone."""
     asked = {
         "url": server.uri + PROBE,
@@ -137,4 +144,4 @@ def _files(server: Server) -> bytes:
         "token": server.token,
     }
     files = {"ask_server.py": _SCRIPT.read_bytes(), "server.json": json.dumps(asked).encode()}
-    return container.private_tar(files, *(host_ids() or (1000, 1000)))
+    return container.private_tar(files, user.uid, user.gid)

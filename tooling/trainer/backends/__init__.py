@@ -107,6 +107,9 @@ class Backend(Protocol):
     def prepare(self, image: RunImage, report: Callable[[str], None]) -> str:
         """See to it that the image is there and return its identity; `report` gets the build's lines."""
 
+    def owner(self) -> tuple[int, int]:
+        """The ids that own the code where a job unpacks it."""
+
     def recall(self, image: RunImage, image_id: str, repo_digests: Sequence[str] = ()) -> None:
         """Have the image as `prepare` returned its identity once, perhaps from a registry.
 

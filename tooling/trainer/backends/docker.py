@@ -13,7 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from trainer import build, disk, engine, environment_image, foreign, gpu, hardware, inputs, process, reach
+from trainer import (
+    build,
+    disk,
+    engine,
+    environment_image,
+    foreign,
+    gpu,
+    hardware,
+    inputs,
+    process,
+    reach,
+    run_user,
+)
 from trainer.backends import CHECKPOINTS, Job, Launch, docker_code, image_gone
 from trainer.backends.docker_container import (
     PLACE,
@@ -35,6 +47,7 @@ from trainer.hardware import Hardware
 from trainer.meanwhile import Meanwhile
 from trainer.plan import RunPlan
 from trainer.run_image import RunImage
+from trainer.run_user import RunUser
 from trainer.server import Bridge
 from trainer.workspace import Workspace
 
@@ -74,6 +87,13 @@ class DockerBackend:
             raise BadInput(
                 f"{files[0]} is on this machine; the engine at {address} cannot mount it.",
                 "Run on a local engine, or let the script read the data from a URI.",
+            )
+        if files and (user := run_user.of(self.client)).stranger:
+            _check_readable(self._workspace, plan, user)
+        if plan.memory and not self._said()["MemoryLimit"]:
+            raise BadInput(
+                f"--memory {plan.memory}: the engine at {address} cannot limit memory; it would be ignored.",
+                "Leave it out; a rootless engine needs cgroup v2, and a memory controller delegated to it.",
             )
         if plan.gpus != "none":
             self._check_gpu(plan)
@@ -123,6 +143,11 @@ class DockerBackend:
         reach.check(self._workspace, self.client, image_id, seen,
                     network=network(server.network), environment=plan.environment,
                     needs_bash=plan.needs_bash)  # fmt: skip
+
+    def owner(self) -> tuple[int, int]:
+        """The run's user, in its container."""
+        user = run_user.of(self.client)
+        return user.uid, user.gid
 
     def recall(self, image: RunImage, image_id: str, repo_digests: Sequence[str] = ()) -> None:
         """The image by its id; its tag, if it is ours, is given back to it if it names another one now.
@@ -194,19 +219,23 @@ class DockerBackend:
         """Create the container, put code and secrets into it, start it."""
         from docker.errors import APIError
 
-        job = DockerJob(self.client, container_name(launch.run_id))
+        job, user = DockerJob(self.client, container_name(launch.run_id)), run_user.of(self.client)
+        if user.stranger and plan.downloads:
+            run_user.open_to_others(launch.folder / inputs.FOLDER)
         try:
             with engine.failures():
                 entrypoint = self._entrypoint(plan, launch)
                 with self._layered(plan, launch) as layered:
                     image = layered or launch.image_id
                     container = self.client.api.create_container_from_config(
-                        container_config(self.client, plan, replace(launch, image_id=image), entrypoint),
+                        container_config(
+                            self.client, plan, replace(launch, image_id=image), user, entrypoint
+                        ),
                         container_name(launch.run_id),
                     )["Id"]
-                self.client.api.put_archive(container, PLACE, private_files(launch))
-                if engine.is_remote(engine.endpoint()):
-                    self.client.api.put_archive(container, PLACE, spool_files(launch))
+                self.client.api.put_archive(container, PLACE, private_files(launch, user))
+                if user.stranger:
+                    self.client.api.put_archive(container, PLACE, spool_files(launch, user))
                 if not layered:
                     with launch.archive.open("rb") as archive:
                         self.client.api.put_archive(container, PLACE, archive)
@@ -233,3 +262,16 @@ class DockerBackend:
     def attach(self, run_id: str, folder: Path) -> Job:  # noqa: ARG002 (a container is found by its name)
         """The container of that run."""
         return DockerJob(self.client, container_name(run_id))
+
+
+def _check_readable(workspace: Workspace, plan: RunPlan, user: RunUser) -> None:
+    """Raises `BadInput` for what is mounted and cannot be read, or written, by another user than you."""
+    binds = [mount for mount in plan.mounts if mount.kind == "bind" and not mount.optional]
+    looked_at = [(Path(mount.source), not mount.read_only) for mount in binds]
+    looked_at += [(workspace.data / name, False) for name in plan.data.values()]
+    for path, writes in looked_at:
+        if closed := run_user.closed_to_others(path, writes=writes):
+            raise BadInput(
+                f"{closed} is closed to the run, which is another user here: {user.stranger}.",
+                f"chmod -R o+{'rwX' if writes else 'rX'} {path}, or use another engine.",
+            )

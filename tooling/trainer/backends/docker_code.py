@@ -14,11 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer import build, code_cache, locks, process, server
+from trainer import build, code_cache, locks, process, run_user, server
 from trainer.backends import Launch
 from trainer.backends.docker_container import PLACE
 from trainer.container import NO_ENTRYPOINT
-from trainer.plan import host_ids
 from trainer.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def layered(
         IMAGE_LABEL: launch.image_id,
         WORKSPACE_LABEL: identity,
     }
-    said = repr((identity, key, launch.image_id, launch.repeated_code, host_ids()))
+    said = repr((identity, key, launch.image_id, launch.repeated_code, run_user.of(client)))
     tag = f"{REPOSITORY}:{hashlib.sha256(said.encode()).hexdigest()[:12]}"
     with locks.exclusive(workspace.state / "code" / f"{key}.layer.lock"):
         yield build.image_id(client, tag) or _make(client, launch, tag, labels)

@@ -12,7 +12,8 @@ from trainer.backends import Launch, shell_variables
 from trainer.container import NO_ENTRYPOINT, device_requests, private_tar
 from trainer.endpoint import CONTAINER_HOST, Network
 from trainer.limits import bytes_of
-from trainer.plan import RunPlan, host_ids
+from trainer.plan import RunPlan
+from trainer.run_user import RunUser
 
 if TYPE_CHECKING:
     import docker
@@ -39,7 +40,11 @@ def container_name(run_id: str) -> str:
 
 
 def container_config(
-    client: docker.DockerClient, plan: RunPlan, launch: Launch, entrypoint: tuple[str, ...] = ()
+    client: docker.DockerClient,
+    plan: RunPlan,
+    launch: Launch,
+    user: RunUser,
+    entrypoint: tuple[str, ...] = (),
 ) -> dict[str, object]:
     """The body of the engine's "create a container" call. No secret value is in it.
 
@@ -47,7 +52,7 @@ def container_config(
     """
     from docker.types import DeviceRequest, LogConfig, Mount
 
-    # Another machine cannot mount this one's folders: there the spool is put in, and fetched at the end.
+    # Another machine cannot mount this one's folders.
     is_remote = engine.is_remote(engine.endpoint())
     mounts = [
         Mount(m.target, m.source, m.kind, read_only=m.read_only)
@@ -57,12 +62,12 @@ def container_config(
     # The run's own folder: a volume without a name, since nothing can be put into a read-only container.
     own = [Mount(PLACE, None)] if plan.read_only else []
     memory = bytes_of(plan.memory) if plan.memory else None
-    ids = host_ids()
     fetched = [
         Mount(f"/inputs/{name}", str(launch.folder / inputs.FOLDER / name), "bind", read_only=True)
         for name in plan.downloads
     ]
-    spool = [] if is_remote else [Mount(SPOOL, str(launch.spool), "bind")]
+    # A stranger could not write to it: there the spool is put in, and fetched at the end.
+    spool = [] if user.stranger else [Mount(SPOOL, str(launch.spool), "bind")]
     host = client.api.create_host_config(
         mounts=[*mounts, *fetched, *own, *spool],
         cap_drop=["ALL"],
@@ -82,7 +87,7 @@ def container_config(
         launch.image_id,
         ["sh", f"{_OWN}/start.sh", RESULT, f"{_OWN}/environment", *entrypoint, *plan.command],
         entrypoint=NO_ENTRYPOINT,
-        user=f"{ids[0]}:{ids[1]}" if ids else None,
+        user=f"{user.uid}:{user.gid}",
         environment={
             **plan.environment,
             **launch.environment,
@@ -99,22 +104,21 @@ def container_config(
     )
 
 
-def private_files(launch: Launch) -> bytes:
+def private_files(launch: Launch, user: RunUser) -> bytes:
     """/trainer with the start script, the secret variables and MLflow's credentials file, as a tar."""
     start = Path(__file__).with_name("start.sh").read_bytes()
     secret = shell_variables(launch.secret_environment).encode()
     files = {"home/.mlflow/": b"", "run/start.sh": start, "run/environment": secret}
     if launch.credentials:
         files["home/.mlflow/credentials"] = credentials_file(launch.credentials).encode()
-    return private_tar(files, *(host_ids() or (1000, 1000)))
+    return private_tar(files, user.uid, user.gid)
 
 
-def spool_files(launch: Launch) -> bytes:
+def spool_files(launch: Launch, user: RunUser) -> bytes:
     """The run's spool as a tar, for an engine that cannot mount it from here."""
-    uid, gid = host_ids() or (1000, 1000)
 
     def owned(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-        entry.uid, entry.gid = uid, gid
+        entry.uid, entry.gid = user.uid, user.gid
         return entry
 
     packed = io.BytesIO()

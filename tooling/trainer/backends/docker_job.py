@@ -28,6 +28,10 @@ class _State(TypedDict):
     OOMKilled: bool
 
 
+class _Mounted(TypedDict):
+    Destination: str
+
+
 class DockerJob:
     """One container."""
 
@@ -96,10 +100,10 @@ class DockerJob:
             return read_result(file.read().decode(errors="replace")) if file else None
 
     def fetch(self, folder: Path) -> None:
-        """Bring the spool from the engine's machine; on this one it is mounted."""
+        """Bring the spool from the container, where it is not mounted."""
         from docker.errors import NotFound
 
-        if not engine.is_remote(engine.endpoint()):
+        if self._has_mounted_spool():
             return
         with engine.failures(), contextlib.suppress(NotFound), tempfile.TemporaryFile() as packed:
             for piece in self._client.api.get_archive(self._name, SPOOL)[0]:
@@ -107,6 +111,16 @@ class DockerJob:
             packed.seek(0)
             with tarfile.open(fileobj=packed) as tar:
                 archives.unpack(tar, folder)
+
+    def _has_mounted_spool(self) -> bool:
+        from docker.errors import NotFound
+
+        with engine.failures():
+            try:
+                mounts = cast(list[_Mounted], self._client.api.inspect_container(self._name)["Mounts"])
+            except NotFound:
+                return True
+        return any(mount["Destination"] == SPOOL for mount in mounts)
 
     def stop(self) -> None:
         """SIGINT (a Python script runs its `finally`), SIGKILL after the grace period."""

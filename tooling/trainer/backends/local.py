@@ -26,6 +26,7 @@ from trainer.gpu import Card
 from trainer.hardware import Hardware
 from trainer.plan import RunPlan
 from trainer.run_image import RunImage
+from trainer.run_user import host_ids
 from trainer.server import Bridge
 from trainer.workspace import Workspace
 
@@ -165,6 +166,10 @@ class LocalBackend:
 
     def reach(self, plan: RunPlan, image_id: str, server: Server) -> None:
         """A process of this machine reaches what this one has reached."""
+
+    def owner(self) -> tuple[int, int]:
+        """The caller's: a job is a process of its own."""
+        return host_ids()
 
     def recall(self, image: RunImage, image_id: str, repo_digests: Sequence[str] = ()) -> None:  # noqa: ARG002 (no registry has environments)
         """The environment by the name of its folder."""
