@@ -271,6 +271,41 @@ def test_up_heals_a_rotation_that_was_interrupted(team: Site) -> None:
     assert login(team, known(team)["MLFLOW_TRACKING_USERNAME"], "written-but-not-told-yet") == 200
 
 
+def test_a_port_that_another_program_took_locks_nobody_out(team: Site, client: docker.DockerClient) -> None:
+    before, account = runs(team), known(team)["MLFLOW_TRACKING_PASSWORD"]
+    assert team.trainer("run", "--offline", "probe").code == 0  # its record has the address of now
+    team.trainer("server", "down", "--force")
+    with socket.create_server(("127.0.0.1", 5440)):
+        listed = ok(team.trainer("runs", "--json"))
+        assert listed.err == "Port 5440 is taken: the tracking server is on port 5441.\n"
+        assert sorted(run["run_id"] for run in json.loads(listed.out)) == before
+        assert known(team)["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5441"
+        assert known(team)["MLFLOW_TRACKING_PASSWORD"] == account
+        ok(team.trainer("sync"))
+        ok(team.trainer("run", "probe"))  # whose container calls the server by its name
+        assert len(runs(team)) == len(before) + 2
+        asked = ok(team.trainer("server", "up", "--port", "5440"))
+        assert asked.out == "http://127.0.0.1:5441\n"
+        assert "Port 5440 is taken: the tracking server is on port 5441.\n" in asked.err
+    assert ok(team.trainer("server", "up", "--port", "5440")).out == "http://127.0.0.1:5440\n"
+    assert known(team)["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5440"
+    assert len(runs(team)) == len(before) + 2
+    assert len(client.containers.list(all=True, filters={"name": called(team)})) == 1
+
+
+@pytest.mark.parametrize("left", ["-next", "-old"])
+def test_a_move_that_was_interrupted_is_settled(team: Site, client: docker.DockerClient, left: str) -> None:
+    team.trainer("server", "down", "--force")
+    client.containers.get(called(team)).rename(called(team) + left)
+    for network in client.networks.list(names=[called(team)]):
+        network.remove()  # the container cannot be started as it was made any more
+    ok(team.trainer("runs"))
+    assert [
+        container.name for container in client.containers.list(all=True, filters={"name": called(team)})
+    ] == [called(team)]
+    ok(team.trainer("run", "probe"))
+
+
 def test_a_server_that_was_killed_comes_back(team: Site, client: docker.DockerClient) -> None:
     container = client.containers.get(called(team))
     pid = container.attrs["State"]["Pid"]

@@ -191,3 +191,26 @@ def test_a_server_that_does_not_start_shows_the_end_of_its_log(workspace: Worksp
         TrackingError, "The workspace's tracking server did not start: OSError: no room", f"See {log}"
     ):
         server.wait(workspace, State(1, 1, None).server)
+
+
+def test_a_server_that_was_killed_before_it_said_anything_is_called_that(workspace: Workspace) -> None:
+    workspace.state.mkdir()
+    log = server.log_file(workspace)
+    for said in (None, "", "\n"):
+        if said is not None:
+            log.write_text(said)
+        with fails(
+            TrackingError, "The workspace's tracking server did not start: it was killed.", f"See {log}"
+        ):
+            server.wait(workspace, State(1, 1, None).server)
+
+
+def test_a_port_that_is_asked_for_is_kept_and_a_taken_one_is_said(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        found = server.free_port(workspace, port)
+        assert port < found < port + server.PORTS_TRIED
+        assert caplog.messages == [f"Port {port} is taken: the tracking server is on port {found}."]
+    assert server.free_port(workspace, port) == port

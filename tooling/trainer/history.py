@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 from urllib.parse import urlencode
 
-from trainer import secrets, server, server_container
+from trainer import secrets, server, server_container, server_start
 from trainer.endpoint import configured
 from trainer.errors import BadInput
 from trainer.parameters import nearest
@@ -94,7 +94,7 @@ def connect(workspace: Workspace) -> tuple[Client, bool]:
     if chosen is None or own:
         chosen = server.begin(workspace)
         server.wait(workspace, chosen)
-    return Client(server_container.revive(workspace, chosen)), own
+    return Client(server_start.revive(workspace, chosen)), own
 
 
 def figure_names(workspace: Workspace, project: str | None) -> tuple[list[str], list[str]]:

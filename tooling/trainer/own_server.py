@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 from trainer import (
     build,
     engine,
-    locks,
     records,
     secrets,
     server,
     server_container,
     server_image,
+    server_start,
     store_archive,
 )
 from trainer.endpoint import Server
@@ -32,6 +32,7 @@ from trainer.process import deferred_signals
 from trainer.secrets import Secrets
 from trainer.server_container import Found, name
 from trainer.server_image import ServerImage
+from trainer.server_start import OLD, URI
 from trainer.server_volume import Volume
 from trainer.tracking import Client
 from trainer.workspace import Workspace
@@ -39,33 +40,36 @@ from trainer.workspace import Workspace
 if TYPE_CHECKING:
     import docker
 
-URI, USERNAME, PASSWORD = "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+USERNAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 SECRET_KEY = "MLFLOW_FLASK_SERVER_SECRET_KEY"  # noqa: S105 (a name)
-_OLD = "-old"  # what the container is called while its successor proves itself
 
 
-def up(workspace: Workspace, reporter: Steps, *, force: bool = False) -> Server:
+def up(workspace: Workspace, reporter: Steps, *, force: bool = False, port: int | None = None) -> Server:
     """See to it that the container runs and lets us in; it is made if it is not there.
 
     What a server that ran as a process kept in mlruns/ is taken over; it stays there too. secrets.env gets
     the address, a name, a password and a key, as far as they are missing. Raises `BadInput` where secrets.env
     names another server, unless `force` says to replace it, and `TrainerError` for what else goes wrong.
+
+    Published on `port`, if that is given, else where it was; where that is taken, on the next free one.
     """
     client = _engine()
     secrets.check(workspace)
-    with locks.exclusive(workspace.state / "server-container.lock"):
+    with server_container.changing(workspace):
         _settle(client, workspace)
         found = server_container.find(client, name(workspace))
         if found is None:
-            found = _make(client, workspace, reporter, force=force)
-        server_container.record(workspace, _uri(found.port))
+            found = _make(client, workspace, reporter, force=force, port=port)
+        elif found.status == "running" and port not in (None, found.port) and not force:
+            refuse_live_runs(workspace, "move the server")
+        server_start.follow(workspace, found)
         reporter.step("Waiting for the tracking server")
-        return _let_in(client, workspace, found)
+        return _let_in(client, workspace, found, port)
 
 
 def down(workspace: Workspace) -> bool:
     """Stop the container; False if it did not run. Its store stays."""
-    with locks.exclusive(workspace.state / "server-container.lock"):
+    with server_container.changing(workspace):
         return server_container.stop(_engine(), name(workspace))
 
 
@@ -103,19 +107,18 @@ def rotate_secrets(workspace: Workspace, reporter: Steps) -> Server:
     They are in secrets.env first: after an interruption `up` completes it.
     """
     client = _engine()
-    with locks.exclusive(workspace.state / "server-container.lock"):
+    with server_container.changing(workspace):
         _settle(client, workspace)
         found = server_container.find(client, name(workspace))
         if found is None:
             raise none_here()
         known = secrets.load(workspace)
-        old = Server(_uri(found.port), known.get(USERNAME), known.get(PASSWORD))
         new = _account()
         secrets.store(workspace, {PASSWORD: new[PASSWORD], SECRET_KEY: new[SECRET_KEY]})
         reporter.step("Starting the tracking server anew")
         server_container.stop(client, name(workspace))
         tracking = _let_in(client, workspace, found)
-        if not _is_refused(old):
+        if not _is_refused(Server(tracking.uri, known.get(USERNAME), known.get(PASSWORD))):
             raise TrackingError("The old password still works.", "See the server's log: trainer server logs")
         return tracking
 
@@ -128,7 +131,7 @@ def upgrade(workspace: Workspace, reporter: Steps, backup: Path) -> tuple[str, s
     and `TrackingError` says why.
     """
     client = _engine()
-    with locks.exclusive(workspace.state / "server-container.lock"):
+    with server_container.changing(workspace):
         _settle(client, workspace)
         before = server_container.find(client, name(workspace))
         if before is None:
@@ -144,14 +147,14 @@ def upgrade(workspace: Workspace, reporter: Steps, backup: Path) -> tuple[str, s
             volume.backup(file)
         counts = volume.counts()
         reporter.step("Upgrading the tracking server")
-        server_container.rename(client, name(workspace), name(workspace) + _OLD)
+        server_container.rename(client, name(workspace), name(workspace) + OLD)
         try:
             server_container.create(client, workspace, image.tag, before.port)
             _let_in(client, workspace, before)
             _no_fewer(counts, Volume(client, workspace, image.tag).counts())
         except BaseException as problem:
-            reporter.step("Going back")
             with deferred_signals(drop=True):
+                reporter.step("Going back")
                 _roll_back(client, workspace, before, backup)
             if isinstance(problem, TrainerError):
                 raise TrackingError(
@@ -159,7 +162,7 @@ def upgrade(workspace: Workspace, reporter: Steps, backup: Path) -> tuple[str, s
                     f"The server runs as before. What it held is also in {backup}",
                 ) from None
             raise
-        server_container.remove(client, name(workspace) + _OLD)
+        server_container.remove(client, name(workspace) + OLD)
         return before.image, image.tag
 
 
@@ -181,12 +184,7 @@ def _no_fewer(before: dict[str, int], after: dict[str, int]) -> None:
 
 def _settle(client: docker.DockerClient, workspace: Workspace) -> None:
     """Complete or take back what was interrupted: an upgrade, a restore."""
-    old = name(workspace) + _OLD
-    if server_container.find(client, old):
-        if server_container.find(client, name(workspace)):
-            server_container.remove(client, old)
-        else:
-            server_container.rename(client, old, name(workspace))
+    server_start.settle(client, workspace)
     if found := server_container.find(client, name(workspace)):
         Volume(client, workspace, found.image).settle()
 
@@ -201,7 +199,9 @@ def _engine() -> docker.DockerClient:
     return client
 
 
-def _make(client: docker.DockerClient, workspace: Workspace, reporter: Steps, *, force: bool) -> Found:
+def _make(
+    client: docker.DockerClient, workspace: Workspace, reporter: Steps, *, force: bool, port: int | None
+) -> Found:
     own = server_container.recorded(workspace)
     named = secrets.load(workspace).values.get(URI, "").rstrip("/")
     if named and named != own and not force:
@@ -212,8 +212,8 @@ def _make(client: docker.DockerClient, workspace: Workspace, reporter: Steps, *,
         )
     image = server_image.plan(workspace)
     _build(client, workspace, image, reporter)
-    port = server.free_port(workspace, urlsplit(own).port if own else None)
-    _complete_secrets(workspace, _uri(port), anew=bool(named) and named != own)
+    port = server.free_port(workspace, port or (urlsplit(own).port if own else None))
+    _complete_secrets(workspace, server_start.address(port), anew=bool(named) and named != own)
     reporter.step("Making the tracking server")
     server_container.create(client, workspace, image.tag, port)
     try:
@@ -242,10 +242,6 @@ def _account() -> dict[str, str]:
     }
 
 
-def _uri(port: int) -> str:
-    return f"http://127.0.0.1:{port}"
-
-
 def _build(client: docker.DockerClient, workspace: Workspace, image: ServerImage, reporter: Steps) -> None:
     reporter.step(f"Preparing the image {image.tag}")
     build.ensure(workspace, client, image, reporter.detail)
@@ -264,16 +260,19 @@ def _take_over(workspace: Workspace, volume: Volume, reporter: Steps) -> None:
         volume.restore(copy)
 
 
-def _let_in(client: docker.DockerClient, workspace: Workspace, found: Found) -> Server:
-    """Start it if it does not run, and log in, with the account of secrets.env."""
-    known = _complete_secrets(workspace, _uri(found.port)).values
-    tracking = Server(_uri(found.port), known[USERNAME], known[PASSWORD])
+def _let_in(
+    client: docker.DockerClient, workspace: Workspace, found: Found, port: int | None = None
+) -> Server:
+    """Start it if it does not run, or not on that port, and log in, with the account of secrets.env."""
+    known = _complete_secrets(workspace, server_start.address(found.port)).values
     running = server_container.find(client, name(workspace))
     if running and running.status == "running":
-        server_container.wait(client, name(workspace))
-        with contextlib.suppress(TrackingDenied):
-            Client(tracking).version()
-            return tracking
+        if port in (None, running.port):
+            server_container.wait(client, name(workspace))
+            tracking = Server(server_start.address(running.port), known[USERNAME], known[PASSWORD])
+            with contextlib.suppress(TrackingDenied):
+                Client(tracking).version()
+                return tracking
         server_container.stop(client, name(workspace))
     server_container.give_secrets(
         client,
@@ -285,7 +284,8 @@ def _let_in(client: docker.DockerClient, workspace: Workspace, found: Found) -> 
             "RESET_ADMIN_PASSWORD": "1",
         },
     )
-    server_container.start(client, workspace)
+    uri = server_start.follow(workspace, server_start.start(client, workspace, port))
+    tracking = Server(uri, known[USERNAME], known[PASSWORD])
     Client(tracking).version()
     return tracking
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from trainer import backends, reach, secrets, server, server_container
+from trainer import backends, reach, secrets, server, server_container, server_start
 from trainer.backends import Backend
 from trainer.endpoint import Server, configured
 from trainer.errors import BadInput
@@ -55,7 +55,7 @@ def connect(workspace: Workspace, backend: Backend, known: Secrets, uri: str | N
         backend.reachable_uri(own)
         return Client(own), True
     backend.reachable_uri(chosen)
-    client = Client(server_container.revive(workspace, chosen))
+    client = Client(server_start.revive(workspace, chosen))
     reach.from_host(client)
     return client, False
 

@@ -24,6 +24,7 @@ from trainer import (
     secrets,
     server,
     server_container,
+    server_start,
 )
 from trainer.backends import End, Job
 from trainer.delivery import Notebook
@@ -149,10 +150,12 @@ def client_of(workspace: Workspace, record: Record) -> Client:
         own = server.begin(workspace, bridge)
         server.wait(workspace, own)
         return Client(own)
-    chosen = configured(secrets.load(workspace), record.tracking_uri)
+    chosen = configured(
+        secrets.load(workspace), server_container.present(workspace, record.tracking_uri, record.started)
+    )
     if chosen is None:
         raise RuntimeError("a server that was named is not the workspace's own")
-    return Client(server_container.revive(workspace, chosen))
+    return Client(server_start.revive(workspace, chosen))
 
 
 def job_of(workspace: Workspace, record: Record) -> Job:

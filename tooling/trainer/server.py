@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -30,6 +31,7 @@ START_S = 90
 STOP_S = 10
 PORTS_TRIED = 50
 _FORM = 1  # of the process; 0 is one of an earlier trainer, which asked for no password
+_log = logging.getLogger(__name__)  # nobody configures it: what is said goes to stderr as it is
 
 
 @dataclass(frozen=True)
@@ -80,22 +82,24 @@ def running(workspace: Workspace) -> State | None:
     return _read_state(workspace)
 
 
-def begin(workspace: Workspace, bridge: Bridge | None = None) -> Server:
+def begin(workspace: Workspace, bridge: Bridge | None = None, port: int | None = None) -> Server:
     """See to it that the server runs or is on its way; `wait` says when it answers.
 
-    A server that does not listen on `bridge` yet is started anew on the same port; clients retry meanwhile.
-    So is one of an earlier trainer, unless runs report to it that were told no password.
+    A server that does not listen on `bridge` yet is started anew on the same port, or on `port` or the next
+    free one if that is given; clients retry meanwhile. So is one of an earlier trainer, unless runs report to
+    it that were told no password.
     Any number of callers at once start one server.
     """
     if bridge and not _is_own_address(bridge.gateway):
         bridge = None  # the engine runs in a virtual machine, which brings containers to our loopback
     with locks.exclusive(workspace.state / "server.lock"):
         state = running(workspace)
-        if state and (bridge is None or state.bridge == bridge) and _may_stay(workspace, state):
+        is_there = state and (bridge is None or state.bridge == bridge) and port in (None, state.port)
+        if state and is_there and _may_stay(workspace, state):
             return state.server
         if state:
             _stop(workspace, state)
-        return _start(workspace, bridge).server
+        return _start(workspace, bridge, port).server
 
 
 def is_own(workspace: Workspace, chosen: Server) -> bool:
@@ -119,15 +123,10 @@ def wait(workspace: Workspace, server: Server) -> None:
             break
         time.sleep(0.1)
     log = log_file(workspace)
-    last = next(
-        (
-            line
-            for line in reversed(log.read_text(encoding="utf-8", errors="replace").splitlines())
-            if line.strip()
-        ),
-        "",
-    )
-    raise TrackingError(f"The workspace's tracking server did not start: {last.strip()}", f"See {log}")
+    said = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    silence = f"it gives no answer for {START_S} s." if locks.held(_alive(workspace)) else "it was killed."
+    last = next((line.strip() for line in reversed(said) if line.strip()), silence)
+    raise TrackingError(f"The workspace's tracking server did not start: {last}", f"See {log}")
 
 
 def answers(workspace: Workspace, server: Server) -> bool:
@@ -181,11 +180,12 @@ def _read_state(workspace: Workspace) -> State | None:
         return None
 
 
-def _start(workspace: Workspace, bridge: Bridge | None) -> State:
+def _start(workspace: Workspace, bridge: Bridge | None, wanted: int | None) -> State:
     _make_private(workspace)
     store_archive.finish(workspace.store)
     before = _read_state(workspace)
-    sockets, port = _listen(before.port if before else workspace.settings.server_port, bridge)
+    known = before.port if before else workspace.settings.server_port
+    sockets, port = _listen(wanted or known, bridge)
     alive = locks.acquire(_alive(workspace))
     if alive is None:  # a server that lost its state file: it cannot be told from a stranger's
         raise TrackingError(
@@ -239,6 +239,8 @@ def _listen(port: int, bridge: Bridge | None) -> tuple[list[socket.socket], int]
             for sock in sockets:
                 sock.close()
         else:
+            if candidate != port:
+                _log.warning("Port %d is taken: the tracking server is on port %d.", port, candidate)
             return sockets, candidate
     raise TrackingError(
         f"No free port between {port} and {port + PORTS_TRIED - 1} for the workspace's tracking server.",

@@ -11,15 +11,15 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 
-from trainer import engine
+from trainer import engine, locks
 from trainer.backends import shell_variables
 from trainer.container import private_tar
-from trainer.endpoint import LOOPBACK, Network, Server
+from trainer.endpoint import Network
 from trainer.errors import TrackingError
 from trainer.process import deferred_signals
 from trainer.server import identity
@@ -40,8 +40,18 @@ _SECRETS = ".secrets"
 _COMMAND = f"set -a; . {DATA}/{_SECRETS}/environment; set +a; exec python -m mlflow_server up"
 
 
+class _Earlier(TypedDict):
+    uri: str
+    until: float
+
+
 class _Record(TypedDict):
     uri: str
+    earlier: NotRequired[list[_Earlier]]
+
+
+class Outdated(TrackingError):
+    """The container cannot be started as it was made: its port is taken, or its network removed."""
 
 
 @dataclass(frozen=True)
@@ -66,16 +76,33 @@ def network(workspace: Workspace) -> Network:
 
 def recorded(workspace: Workspace) -> str | None:
     """The address of the workspace's container, known without asking the engine; None if it has none."""
-    try:
-        return cast(_Record, json.loads(_record(workspace).read_text()))["uri"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    said = _read_record(workspace)
+    return said["uri"] if said else None
 
 
 def record(workspace: Workspace, uri: str) -> None:
     """Write down that the workspace's server is a container, published at that address."""
     workspace.state.mkdir(parents=True, exist_ok=True)
-    _record(workspace).write_text(json.dumps(_Record(uri=uri)))
+    before = _read_record(workspace)
+    earlier = before.get("earlier", []) if before else []
+    if before and before["uri"] != uri:
+        earlier = [*earlier, _Earlier(uri=before["uri"], until=time.time())]
+    temporary = _record(workspace).with_suffix(".new")
+    temporary.write_text(json.dumps(_Record(uri=uri, earlier=earlier)))
+    temporary.replace(_record(workspace))
+
+
+def present(workspace: Workspace, uri: str, since: float) -> str:
+    """The address of now of the server that was at `uri` at a time, in seconds since 1970."""
+    said = _read_record(workspace)
+    earlier = said.get("earlier", []) if said else []
+    moved = any(one["uri"] == uri and 0 < since < one["until"] for one in earlier)
+    return said["uri"] if said and moved else uri
+
+
+def changing(workspace: Workspace) -> AbstractContextManager[None]:
+    """Within: nobody else makes, starts, replaces or removes the container. Waits for its turn."""
+    return locks.exclusive(workspace.state / "server-container.lock")
 
 
 def restoring(workspace: Workspace) -> Path:
@@ -85,6 +112,14 @@ def restoring(workspace: Workspace) -> Path:
 
 def _record(workspace: Workspace) -> Path:
     return workspace.state / "server-container.json"
+
+
+def _read_record(workspace: Workspace) -> _Record | None:
+    try:
+        said = json.loads(_record(workspace).read_text())
+    except (OSError, ValueError):
+        return None
+    return cast(_Record, said) if isinstance(said, dict) and isinstance(said.get("uri"), str) else None
 
 
 def find(client: docker.DockerClient, called: str) -> Found | None:
@@ -97,8 +132,13 @@ def find(client: docker.DockerClient, called: str) -> Found | None:
     return Found(container.status, str(container.attrs["Config"]["Image"]), int(binding["HostPort"]))
 
 
-def create(client: docker.DockerClient, workspace: Workspace, image: str, port: int) -> None:
-    """Make container, network and volume, as far as they are not there; nothing is started."""
+def create(
+    client: docker.DockerClient, workspace: Workspace, image: str, port: int, temporary: str | None = None
+) -> None:
+    """Make container, network and volume, as far as they are not there; nothing is started.
+
+    `temporary` is a name for the container until it is renamed.
+    """
     from docker.errors import NotFound
 
     called, labels = name(workspace), {LABEL: identity(workspace)}
@@ -111,7 +151,7 @@ def create(client: docker.DockerClient, workspace: Workspace, image: str, port: 
         client.containers.create(
             image,
             ["sh", "-c", _COMMAND],
-            name=called,
+            name=temporary or called,
             labels={**labels, "trainer.workspace_folder": str(workspace.root)},
             # The name that runs call it by; without it they would get 403.
             environment={"PORT": str(PORT), "ALLOWED_HOSTS": called},
@@ -158,15 +198,9 @@ def start(client: docker.DockerClient, workspace: Workspace) -> None:
 
 def _start_failure(called: str, said: str) -> TrackingError:
     if "port is already allocated" in said or "address already in use" in said:
-        return TrackingError(
-            "The port of the workspace's tracking server is in use by another program.",
-            f"End that program; `docker inspect {called}` shows the port.",
-        )
+        return Outdated("The port of the workspace's tracking server is taken.", "Try again.")
     if "network" in said and "not found" in said:
-        return TrackingError(
-            f"The network of the container {called} was removed.",
-            f"docker rm {called} && trainer server up   (its data is in a volume and stays)",
-        )
+        return Outdated(f"The network of the container {called} was removed.", "Try again.")
     return TrackingError(f"The container {called} cannot be started: {said}", f"docker inspect {called}")
 
 
@@ -238,29 +272,3 @@ def _get(client: docker.DockerClient, called: str) -> Container | None:
             return client.containers.get(called)
         except NotFound:
             return None
-
-
-def revive(workspace: Workspace, server: Server) -> Server:
-    """The same server; if it is the workspace's container, it runs from now on and its network is told.
-
-    Raises `EngineError` or `TrackingError` where it cannot be started.
-    """
-    own = recorded(workspace)
-    if own is None or _port(server.uri) != _port(own):
-        return server
-    client = engine.connect()
-    found = find(client, name(workspace))
-    if found is None or found.status != "running":
-        if restoring(workspace).exists():
-            raise TrackingError(
-                "The tracking server's store is being restored, or that was interrupted.",
-                "Wait for it; if nothing is at work, `trainer server up` settles it.",
-            )
-        start(client, workspace)
-    return replace(server, network=network(workspace))
-
-
-def _port(uri: str) -> int | None:
-    """The port, if the address is one of this machine's own."""
-    parts = urlsplit(uri)
-    return parts.port if parts.hostname in LOOPBACK else None

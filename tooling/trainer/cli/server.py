@@ -29,11 +29,20 @@ for _command in (backup, deploy, restore, rotate_secrets, upgrade, users):
     server.add_command(_command)
 
 
-@server.command(epilog="Example: trainer server up")
+@server.command(epilog="Examples: trainer server up\n\ntrainer server up --port 5001")
 @click.option("--process", is_flag=True, help="As a process of this machine, not as a container.")
-@click.option("--force", is_flag=True, help="Let secrets.env name this server in the place of another one.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Where it listens from now on; the next free port if that is taken.",
+)
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Let secrets.env name this server in the place of another one; move it while runs report to it.",
+)
 @pass_workspace
-def up(workspace: Workspace, process: bool, force: bool) -> None:
+def up(workspace: Workspace, process: bool, port: int | None, force: bool) -> None:
     """Start the server, if it does not run yet.
 
     It is a container, whose account is made and put into secrets.env the first time, where runs find it.
@@ -52,7 +61,7 @@ def up(workspace: Workspace, process: bool, force: bool) -> None:
         from trainer import own_server, server_image
 
         with interruptible(), screen.Progress() as progress:
-            started = own_server.up(workspace, progress, force=force)
+            started = own_server.up(workspace, progress, force=force, port=port)
         click.echo(started.uri)
         _note(f"Log in as {started.username}; the password is in {workspace.secrets_file.name}.")
         _warn_of_environment(started)
@@ -62,7 +71,7 @@ def up(workspace: Workspace, process: bool, force: bool) -> None:
         return
     if not process:
         _note("No Docker engine answers: the server is a process of this machine.")
-    click.echo(_start_process(workspace).uri)
+    click.echo(_start_process(workspace, port).uri)
 
 
 @server.command(epilog="Example: trainer server down")
@@ -169,7 +178,7 @@ def logs(workspace: Workspace, follow: bool, lines: int) -> None:
 @pass_workspace
 def ui(workspace: Workspace, browser: bool | None) -> None:
     """Browse the runs in the MLflow UI, logged in where the server lets us."""
-    from trainer import login_page, secrets, server_container
+    from trainer import login_page, secrets, server_container, server_start
     from trainer import server as process
     from trainer.endpoint import configured
 
@@ -178,7 +187,7 @@ def ui(workspace: Workspace, browser: bool | None) -> None:
     if chosen is None or process.is_own(workspace, chosen):
         found = _start_process(workspace)
     else:
-        found = server_container.revive(workspace, chosen)
+        found = server_start.revive(workspace, chosen)
     click.echo(login_page.address(found))
     has_screen = sys.platform == "darwin" or bool(
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
@@ -203,7 +212,7 @@ def _has_engine(workspace: Workspace) -> bool:
     return True
 
 
-def _start_process(workspace: Workspace) -> Server:
+def _start_process(workspace: Workspace, port: int | None = None) -> Server:
     from trainer import engine
     from trainer import server as own
 
@@ -213,7 +222,7 @@ def _start_process(workspace: Workspace) -> Server:
         bridge = None  # without an engine there are no containers to be reached from
     with screen.Progress() as progress:
         progress.step("Starting the tracking server")
-        started = own.begin(workspace, bridge)
+        started = own.begin(workspace, bridge, port)
         own.wait(workspace, started)
     return started
 

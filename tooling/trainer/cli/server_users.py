@@ -92,7 +92,7 @@ def password(workspace: Workspace, name: str, password_stdin: bool, generate: bo
 
 
 def _client(workspace: Workspace) -> Client:
-    from trainer import secrets, server, server_container
+    from trainer import secrets, server, server_container, server_start
     from trainer.endpoint import configured
 
     own = server_container.recorded(workspace)
@@ -102,7 +102,7 @@ def _client(workspace: Workspace) -> Client:
             "This workspace's tracking server is a process without accounts.",
             "Make one with accounts: trainer server up, or trainer server deploy",
         )
-    return Client(server_container.revive(workspace, chosen))
+    return Client(server_start.revive(workspace, chosen))
 
 
 def _password(from_stdin: bool, generate: bool) -> str:
