@@ -69,18 +69,19 @@ def main(
     import uvicorn
     from mlflow.server import constants, handlers
 
-    database = f"sqlite:///{store / 'mlflow.db'}"
+    os.chdir(store)  # paths begin here: in a URI, characters such as the % of a folder above mean others
+    database = "sqlite:///mlflow.db"
     os.environ.update(
         {
             constants.BACKEND_STORE_URI_ENV_VAR: database,
             constants.ARTIFACT_ROOT_ENV_VAR: "mlflow-artifacts:/",
             constants.SERVE_ARTIFACTS_ENV_VAR: "true",
-            constants.ARTIFACTS_DESTINATION_ENV_VAR: str(store / "artifacts"),
+            constants.ARTIFACTS_DESTINATION_ENV_VAR: "artifacts",
             "_MLFLOW_SGI_NAME": "uvicorn",
         }
     )
     handlers.initialize_backend_stores(database, database, "mlflow-artifacts:/")
-    confine(str(store / "artifacts"))
+    confine("artifacts")
     from mlflow.server.fastapi_app import app
 
     gate = Gate(app, Addresses(tuple(hosts.split(",")), (), behind_router=False), REQUESTS_AT_ONCE, is_right)
