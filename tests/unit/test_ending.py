@@ -6,11 +6,12 @@ from typing import cast
 import pytest
 from trainer import records
 from trainer.backends import End
-from trainer.delivery import Notebook
+from trainer.delivery import FOLDER, Notebook
 from trainer.ending import Verdict, close, judge
 from trainer.errors import DiskFull, OutOfMemory, RunLost, ScriptFailed, ScriptKilled
 from trainer.masking import Masker
 from trainer.tracking import Run
+from trainkit.spool_journal import Spool
 
 from unit.helpers import fails
 
@@ -165,3 +166,15 @@ def test_an_end_that_cannot_be_written_down_keeps_the_job(tmp_path: Path, works:
         close(cast(Notebook, book), RUN, job, tmp_path, Masker([]), DONE)
     assert job.removed == 0
     assert records.ended(tmp_path) is None
+
+
+def test_children_that_were_left_running_end_with_their_run(tmp_path: Path) -> None:
+    Notebook(tmp_path).begin(RUN, "demo", {}, {})
+    spool = Spool(tmp_path / FOLDER)
+    for child, status in (("open", "RUNNING"), ("closed", "FINISHED")):
+        data = {"tags": [{"key": "mlflow.parentRunId", "value": "r1"}]}
+        spool.append({"known": "run", "run": {"info": {"run_id": child, "status": status}, "data": data}})
+    failed = Verdict("FAILED", "exit code 1", None, 1)
+    book = FakeBook()
+    close(cast(Notebook, book), RUN, FakeJob(), tmp_path, Masker([]), failed)
+    assert book.told[2:] == [("end", "open", "FAILED"), ("end", "r1", "FAILED")]

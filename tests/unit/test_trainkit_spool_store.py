@@ -17,6 +17,7 @@ from mlflow.tracking._model_registry import utils as registries
 from mlflow.tracking._tracking_service import utils as trackings
 from trainkit import spool_plugin
 from trainkit.spool_journal import Spool
+from trainkit.spool_view import View
 
 ADDRESS = "http://127.0.0.1:9"  # nobody listens there
 RUN_ID = "0123456789abcdef0123456789abcdef"
@@ -36,6 +37,7 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Spool]:
     """A run whose MLflow logs to a spool, as the entry points make it in an image."""
     spool = Spool(tmp_path / "spool")
     spool.create(RUN)
+    spool.sending()  # for good: the threads that the test starts outlive it, and are to say nothing then
     monkeypatch.setenv("TRAINER_SPOOL", str(spool.folder))
     monkeypatch.setenv("TRAINER_OFFLINE", "1")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -102,6 +104,42 @@ def test_a_child_and_a_model_get_made_up_ids(spool: Spool) -> None:
     assert client.get_logged_model(model.model_id).name == "model"
     assert client.get_experiment("7").name == "demo"
     assert [record["create"] for record in spool.pending()] == ["run", "model"]
+
+
+def test_a_file_that_is_not_there_is_the_error_that_mlflow_has_for_it(spool: Spool, tmp_path: Path) -> None:
+    missing = tmp_path / "confusion_matrix.png"
+    with pytest.raises(FileNotFoundError) as raised:
+        MlflowClient().log_artifact(RUN_ID, str(missing))
+    assert raised.value.filename == str(missing)
+    assert not (spool.folder / "outbox").exists()
+
+
+def test_names_that_the_server_cannot_store_are_told_apart_and_said(
+    spool: Spool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    client = MlflowClient()
+    for name in ("a b.txt", "a%20b.txt", "val#2.txt", "val", "100%.txt"):
+        (tmp_path / name).write_text(name)
+        client.log_artifact(RUN_ID, str(tmp_path / name), "odd")
+    stored = ["odd/100%.txt", "odd/a b.txt", "odd/a~2520b.txt", "odd/val", "odd/val~232.txt"]
+    assert [file.path for file in client.list_artifacts(RUN_ID, "odd")] == stored
+    place = client.download_artifacts(RUN_ID, "odd/val~232.txt", str(tmp_path))
+    assert Path(place).read_text() == "val#2.txt"
+    assert [record["path"] for record in spool.pending()] == ["odd"] * 5
+    assert capfd.readouterr().err == (
+        "Tracking: the server cannot store the name odd/a%20b.txt: it is odd/a~2520b.txt there.\n"
+        "Tracking: the server cannot store the name odd/val#2.txt: it is odd/val~232.txt there.\n"
+    )
+
+
+def test_children_that_were_left_running_are_known(spool: Spool) -> None:
+    ids: dict[str, str] = {}
+    for name, parent in (("inner", None), ("ended", None), ("innermost", "inner"), ("other", "")):
+        above = RUN_ID if parent is None else ids.get(parent, "")
+        tags = {"mlflow.parentRunId": above} if above else {}
+        ids[name] = MlflowClient().create_run("7", tags=tags).info.run_id
+    MlflowClient().set_terminated(ids["ended"])
+    assert View(spool).running_below(RUN_ID) == [ids["inner"], ids["innermost"]]
 
 
 def test_a_full_disk_is_an_error_of_the_log_call(spool: Spool) -> None:

@@ -8,8 +8,12 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
-from trainer import records, spool_guard
+from trainkit.spool_journal import Spool
+from trainkit.spool_view import View
+
+from trainer import delivery, records, spool_guard
 from trainer.backends import End, Job
 from trainer.delivery import FOLDER, Notebook
 from trainer.errors import OutOfMemory, RunLost, ScriptFailed, ScriptKilled, TrainerError, signal_name
@@ -139,5 +143,15 @@ def close(book: Notebook, run: Run, job: Job, folder: Path, masker: Masker, verd
         written.write(masker.flush())
     book.upload(run, log, "train.log")
     book.set_tags(run.id, verdict.tags)
+    for child in _left_running(folder):
+        book.end_run(child, verdict.status)
     book.end_run(run.id, verdict.status)
     records.end(folder, verdict.status)
+
+
+def _left_running(folder: Path) -> list[str]:
+    """The runs that the script began within its own and did not end: nobody goes on with them."""
+    if not delivery.exists(folder):
+        return []
+    spool = Spool(folder / FOLDER)
+    return View(spool).running_below(str(cast(Mapping[str, str], spool.run()["info"])["run_id"]))

@@ -74,17 +74,21 @@ class Spool:
             raise self._full(OSError(28, "No space left on device"))
 
     def keep(self, file: Path, name: str) -> str:
-        """Copy a file into the outbox, on the disk for good; returns its place in the spool's folder."""
+        """Copy a file into the outbox, on the disk for good; returns its place in the spool's folder.
+
+        Raises `SpoolError` when the disk does not take it, and what `open` raises of a missing file.
+        """
         place = self.folder / "outbox" / uuid.uuid4().hex
-        try:
-            place.mkdir(parents=True)
-            with file.open("rb") as source, (place / name).open("wb") as copy:
-                shutil.copyfileobj(source, copy, 1 << 20)
-                copy.flush()
-                os.fsync(copy.fileno())
-        except OSError as problem:
-            shutil.rmtree(place, ignore_errors=True)
-            raise self._full(problem) from problem
+        with file.open("rb") as source:
+            try:
+                place.mkdir(parents=True)
+                with (place / name).open("wb") as copy:
+                    shutil.copyfileobj(source, copy, 1 << 20)
+                    copy.flush()
+                    os.fsync(copy.fileno())
+            except OSError as problem:
+                shutil.rmtree(place, ignore_errors=True)
+                raise self._full(problem) from problem
         return str((place / name).relative_to(self.folder))
 
     def entries(self, start: int = 0) -> Iterator[Entry]:

@@ -1,14 +1,21 @@
-"""What was made up while the server was away, and how the server calls it."""
+"""Names that the server has others for: those made up while it was away, and those it cannot store."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import cast
 
 from trainkit.spool_journal import Record
 
 OFFLINE_TAG = "trainer.offline_id"
+_NOT_STORED = re.compile("#|%(?=[0-9A-Fa-f]{2})")
+
+
+def stored(path: str) -> str:
+    """The path of an artifact as MLflow's server can store it: it refuses `#`, and takes `%41` for `A`."""
+    return _NOT_STORED.sub(lambda found: f"~{ord(found[0]):X}", path)
 
 
 def translated(record: Record, names: Mapping[str, str]) -> Record:

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NoReturn, cast
 
 from mlflow.entities import Metric, Param, RunTag
@@ -23,7 +23,7 @@ from mlflow.utils.validation import _validate_batch_log_data, _validate_batch_lo
 
 from trainkit.spool_answers import Answer, Away
 from trainkit.spool_journal import VARIABLE, Record, Spool, SpoolError
-from trainkit.spool_names import OFFLINE_TAG, replaced
+from trainkit.spool_names import OFFLINE_TAG, replaced, stored
 from trainkit.spool_sender import MlflowTransport, Sender
 from trainkit.spool_view import View
 
@@ -68,9 +68,18 @@ class SpoolStore(RestStore):  # type: ignore[misc]  # mlflow is not typed
         self.sender.wake()
 
     def keep(self, file: Path, uri: str, folder: str) -> None:
-        """Put a file into the outbox; it goes into `folder` of the artifacts at `uri`."""
+        """Put a file into the outbox; it goes into `folder` of the artifacts at `uri`.
+
+        Raises `MlflowException` when the disk is full, and `FileNotFoundError`, as MLflow does.
+        """
+        name = stored(file.name)
+        if (name, stored(folder)) != (file.name, folder):
+            asked, told = (
+                str(PurePosixPath(*path)) for path in ((folder, file.name), (stored(folder), name))
+            )
+            os.write(2, f"Tracking: the server cannot store the name {asked}: it is {told} there.\n".encode())
         try:
-            self.append({"file": self.spool.keep(file, file.name), "uri": uri, "path": folder})
+            self.append({"file": self.spool.keep(file, name), "uri": uri, "path": stored(folder)})
         except SpoolError as problem:
             raise MlflowException(str(problem)) from problem
 

@@ -33,6 +33,16 @@ class View:
         run = self._runs.get(run_id)
         return run.as_json() if run else None
 
+    def running_below(self, run_id: str) -> list[str]:
+        """The runs within that one, and within those, whose end was not logged."""
+        self._refresh()
+        below, seen = [run_id], {run_id}
+        for parent in below:
+            found = [child for child, run in self._runs.items() if run.parent == parent]
+            below += [child for child in found if child not in seen]
+            seen.update(found)
+        return [child for child in below[1:] if self._runs[child].is_running]
+
     def model(self, model_id: str) -> Record | None:
         """A model that was made through this spool."""
         self._refresh()
@@ -105,6 +115,14 @@ class _Run:
         self._metrics = {m["key"]: m for m in cast(list[Record], data.get("metrics") or [])}
         self._params = {p["key"]: p for p in cast(list[Record], data.get("params") or [])}
         self._tags = {t["key"]: t for t in cast(list[Record], data.get("tags") or [])}
+
+    @property
+    def parent(self) -> object:
+        return self._tags.get("mlflow.parentRunId", {}).get("value")
+
+    @property
+    def is_running(self) -> bool:
+        return self._info.get("status") == "RUNNING"
 
     def take(self, path: str, body: Record) -> None:
         match path.removeprefix(f"{API}/runs/"):
