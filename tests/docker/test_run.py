@@ -39,6 +39,38 @@ def test_a_run_is_finished_pinned_and_leaves_its_log(site: Site, tmp_path: Path)
         assert sorted(source.getnames()) == ["code", "code/MLproject", "code/probe.py"]
 
 
+def test_what_a_script_leaves_in_its_folder_is_named_and_kept_if_wanted(site: Site, tmp_path: Path) -> None:
+    project = site.root / "train_code" / "leaves"
+    project.mkdir()
+    (project / "MLproject").write_text(
+        "name: leaves\n"
+        "docker_env: {image: trainer/sklearn}\n"
+        "entry_points: {main: {command: python leave.py}}\n"
+    )
+    (project / "leave.py").write_text(
+        "from pathlib import Path\n"
+        "import mlflow\n"
+        "Path('plot.txt').write_text('logged')\n"
+        "mlflow.log_artifact('plot.txt')\n"
+        "Path('models').mkdir()\n"
+        "Path('models/my model.bin').write_bytes(b'x' * 300_000)\n"
+        "Path('notes.txt').write_text('hello')\n"
+        "try:\n"
+        "    mlflow.log_artifact('missing.png')\n"
+        "except FileNotFoundError:\n"
+        "    pass\n"
+    )
+    named = site.trainer("run", "leaves", "--read-only")
+    assert named.code == 0, named.err
+    said = "did not log them (0.3 MB; the largest is models/my model.bin)."
+    assert f"The run wrote 2 files in its folder and {said}" in named.err
+    assert site.run(named.run_id).data.tags["trainer.left_files"].startswith("2 files (0.3 MB; ")
+    kept = site.trainer("run", "leaves", "--keep-files")
+    assert "Stored as artifacts in files/." in kept.err
+    assert site.artifact(kept.run_id, "files/notes.txt", tmp_path).read_text() == "hello"
+    assert site.artifact(kept.run_id, "files/models/my model.bin", tmp_path).stat().st_size == 300_000
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message", "end"),
     [

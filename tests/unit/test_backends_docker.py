@@ -185,6 +185,7 @@ def test_the_private_files_are_the_users_alone(launch: Launch) -> None:
         "run": 0o700,
         "run/start.sh": 0o600,
         "run/environment": 0o600,
+        "run/result.files": 0o600,
     }
 
 

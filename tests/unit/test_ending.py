@@ -130,6 +130,11 @@ class FakeJob:
 
     def fetch(self, folder: Path) -> None: ...
 
+    def written(self) -> dict[str, int]:
+        return {}
+
+    def bring(self, path: str, place: Path) -> Path | None: ...
+
     def stop(self) -> None: ...
 
     def remove(self) -> None:

@@ -73,6 +73,11 @@ class FakeJob:
 
     def fetch(self, folder: Path) -> None: ...
 
+    def written(self) -> dict[str, int]:
+        return {}
+
+    def bring(self, path: str, place: Path) -> Path | None: ...
+
     def stop(self) -> None:
         self.running = False
 

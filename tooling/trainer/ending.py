@@ -13,10 +13,11 @@ from typing import cast
 from trainkit.spool_journal import Spool
 from trainkit.spool_view import View
 
-from trainer import delivery, records, spool_guard
+from trainer import delivery, left_files, records, spool_guard
 from trainer.backends import End, Job
 from trainer.delivery import FOLDER, Notebook
 from trainer.errors import OutOfMemory, RunLost, ScriptFailed, ScriptKilled, TrainerError, signal_name
+from trainer.left_files import LeftFiles
 from trainer.masking import Masker
 from trainer.tracking import Run, Status
 
@@ -125,11 +126,21 @@ def _is_signal(code: int) -> bool:
     return 128 < code <= 128 + max(signal.Signals)
 
 
-def close(book: Notebook, run: Run, job: Job, folder: Path, masker: Masker, verdict: Verdict) -> None:
+def close(
+    book: Notebook,
+    run: Run,
+    job: Job,
+    folder: Path,
+    masker: Masker,
+    verdict: Verdict,
+    *,
+    keep_files: bool = False,
+) -> LeftFiles | None:
     """Write down how the run ended, its output included.
 
     From then on all of the run lies in its folder, to be delivered, and its job can be removed. Raises
-    `DiskFull` when it cannot: the job's remains are kept for the next try.
+    `DiskFull` when it cannot: the job's remains are kept for the next try. Returns what files it left that
+    were not logged; with `keep_files` they are artifacts.
     """
     job.fetch(folder)
     spool_guard.clean(folder / FOLDER)
@@ -142,11 +153,13 @@ def close(book: Notebook, run: Run, job: Job, folder: Path, masker: Masker, verd
             written.write(masker.feed(piece))
         written.write(masker.flush())
     book.upload(run, log, "train.log")
+    left = left_files.settle(book, run, job, folder, keep=keep_files)
     book.set_tags(run.id, verdict.tags)
     for child in _left_running(folder):
         book.end_run(child, verdict.status)
     book.end_run(run.id, verdict.status)
     records.end(folder, verdict.status)
+    return left
 
 
 def _left_running(folder: Path) -> list[str]:

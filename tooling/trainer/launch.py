@@ -103,10 +103,12 @@ def launch(
     earlier: Earlier | None = None,
     offline: bool = False,
     allowed: Collection[Ask] = (),
+    keep_files: bool = False,
 ) -> Result:
     """Run the plan and end its MLflow run truthfully; with `earlier`, as the same run once more.
 
     `offline` asks no tracking server before or meanwhile. `allowed` is what the user was asked for now.
+    `keep_files` stores files that the run leaves in its folder and does not log.
 
     Raises `TrainerError` for what goes wrong before the script starts, and `Interrupted` after a signal,
     when the job is stopped and the run is KILLED. How the script itself ended is in the result.
@@ -119,6 +121,7 @@ def launch(
         ready = preparing.prepare(
             workspace, plan, screen, tracking_uri, earlier_image=earlier_image, offline=offline
         )
+        ready = replace(ready, keep_files=keep_files)
         screen.step("Starting the run")
         made = _take_up(ready, earlier, screen) if earlier else _make_run(ready, experiment_id, screen)
         try:
@@ -237,6 +240,7 @@ def _record(ready: Ready, run: Run | None = None) -> Record:
         secret_names=ready.plan.secret_names,
         name=run.name if run else "",
         image=ready.plan.image.tag,
+        keep_files=ready.keep_files,
     )
 
 
@@ -334,9 +338,12 @@ def _see_it_through(ready: Ready, made: _Made, job: Job, screen: Screen) -> Resu
         seen = job.end() or End(None)
         by = records.stopped_by(ready.workspace, made.run.id)
         verdict = ending.judge(seen, interrupted.number if interrupted else None, by)
-        ending.close(Notebook(made.folder), made.run, job, made.folder, ready.masker, verdict)
+        book, keep = Notebook(made.folder), ready.keep_files
+        left = ending.close(book, made.run, job, made.folder, ready.masker, verdict, keep_files=keep)
         removal = Meanwhile(job.remove)
     run = delivery.known_run(ready.client.server, made.folder)
+    if left:
+        screen.remark(left.remark)
     # All of it is on this disk: a signal may come now.
     try:
         undelivered = _deliver(ready, made, removal, screen)

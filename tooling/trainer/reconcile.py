@@ -209,7 +209,7 @@ def _close(workspace: Workspace, record: Record, *, wait: bool) -> str | None:
     verdict = ending.judge(end, by=records.stopped_by(workspace, record.run_id))
     run = delivery.known_run(Server(record.tracking_uri), folder)
     masker = Masker(secrets.load(workspace).masked(record.secret_names))
-    ending.close(Notebook(folder), run, job, folder, masker, verdict)
+    ending.close(Notebook(folder), run, job, folder, masker, verdict, keep_files=record.keep_files)
     job.remove()
     return verdict.status
 

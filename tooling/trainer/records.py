@@ -42,6 +42,7 @@ class Record:
     secret_names: tuple[str, ...] = ()
     name: str = ""
     image: str = ""
+    keep_files: bool = False
     host: str = field(default_factory=socket.gethostname)
     """The machine that started the run and has its container or process."""
     started: float = field(default_factory=time.time)

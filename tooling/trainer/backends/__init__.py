@@ -80,6 +80,12 @@ class Job(Protocol):
     def fetch(self, folder: Path) -> None:
         """Bring what it wrote into its spool to the run's folder, if it is elsewhere."""
 
+    def written(self) -> Mapping[str, int]:
+        """Of a job that has ended, the files that it wrote in its code's folder: path there → bytes."""
+
+    def bring(self, path: str, place: Path) -> Path | None:
+        """One of these files on this machine, perhaps in the folder `place`; None if it is gone."""
+
     def stop(self) -> None:
         """End it within 10 s, politely first: SIGINT, then SIGKILL."""
 

@@ -22,6 +22,8 @@ PLACE, HOME, SPOOL = "/trainer", "/trainer/home", "/trainer/spool"
 # The engine makes PLACE, as root. What the run's own user writes and removes is in a folder of that user.
 _OWN = f"{PLACE}/run"
 RESULT = f"{_OWN}/result"
+WRITTEN = f"{RESULT}.files"
+CODE = f"{PLACE}/code"
 GRACE_S = 5  # and telling engine and server takes a moment, on a busy machine too: 10 s is the promise
 # The engine's init hands a signal on to the command too, not to the start script alone.
 _TO_ALL = {"TINI_KILL_PROCESS_GROUP": "1"}
@@ -96,7 +98,7 @@ def container_config(
             "TRAINER_SPOOL": SPOOL,
             **_TO_ALL,
         },
-        working_dir="/trainer/code",
+        working_dir=CODE,
         labels=dict(launch.labels),
         stop_signal="SIGINT",
         stop_timeout=GRACE_S,  # for a `docker stop`, too
@@ -108,7 +110,12 @@ def private_files(launch: Launch, user: RunUser) -> bytes:
     """/trainer with the start script, the secret variables and MLflow's credentials file, as a tar."""
     start = Path(__file__).with_name("start.sh").read_bytes()
     secret = shell_variables(launch.secret_environment).encode()
-    files = {"home/.mlflow/": b"", "run/start.sh": start, "run/environment": secret}
+    files = {
+        "home/.mlflow/": b"",
+        "run/start.sh": start,
+        "run/environment": secret,
+        f"run/{Path(WRITTEN).name}": b"",
+    }
     if launch.credentials:
         files["home/.mlflow/credentials"] = credentials_file(launch.credentials).encode()
     return private_tar(files, user.uid, user.gid)

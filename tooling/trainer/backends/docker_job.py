@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypedDict, cast
 
 from trainer import archives, engine
 from trainer.backends import End, read_result
-from trainer.backends.docker_container import GRACE_S, RESULT, SPOOL
+from trainer.backends.docker_container import CODE, GRACE_S, RESULT, SPOOL, WRITTEN
 from trainer.errors import EngineError
 
 if TYPE_CHECKING:
@@ -89,15 +89,42 @@ class DockerJob:
 
     def _result(self) -> tuple[int, int | None] | None:
         """What start.sh wrote when the command had ended, if it came to that."""
+        said = self._read(RESULT)
+        return None if said is None else read_result(said)
+
+    def _read(self, path: str) -> str | None:
         from docker.errors import NotFound
 
         try:
-            packed = b"".join(self._client.api.get_archive(self._name, RESULT)[0])
+            packed = b"".join(self._client.api.get_archive(self._name, path)[0])
         except NotFound:
             return None
         with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
             file = tar.extractfile(tar.getmembers()[0])
-            return read_result(file.read().decode(errors="replace")) if file else None
+            return file.read().decode(errors="replace") if file else None
+
+    def written(self) -> dict[str, int]:
+        """What start.sh found; nothing where the container was cut off, or its image has no `find`."""
+        with engine.failures():
+            said = self._read(WRITTEN) or ""
+        lines = (line.partition(" ./") for line in said.splitlines())
+        found = {path: int(size) for size, _, path in lines if size.isdecimal() and path}
+        return {path: size for path, size in found.items() if ".." not in path.split("/")}
+
+    def bring(self, path: str, place: Path) -> Path | None:
+        """The file, copied out of the container."""
+        from docker.errors import NotFound
+
+        with engine.failures(), tempfile.TemporaryFile() as packed:
+            try:
+                for piece in self._client.api.get_archive(self._name, f"{CODE}/{path}")[0]:
+                    packed.write(piece)
+            except NotFound:
+                return None
+            packed.seek(0)
+            with tarfile.open(fileobj=packed) as tar:
+                archives.unpack(tar, place)
+        return place / Path(path).name
 
     def fetch(self, folder: Path) -> None:
         """Bring the spool from the container, where it is not mounted."""

@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tarfile
@@ -32,6 +33,7 @@ from trainer.workspace import Workspace
 
 GRACE_S = 5  # as in a container
 _POLL_S = 0.05
+_CODE_S = 86400  # no file of the code is newer: its archive says no times
 _HERE = Path(__file__).parent
 # What a process needs of its surroundings; everything else is passed only if the project declares it.
 _INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE",
@@ -73,6 +75,23 @@ class LocalJob:
 
     def fetch(self, folder: Path) -> None:
         """It wrote there itself."""
+
+    def written(self) -> dict[str, int]:
+        """What is newer in its folder than the code, which is of 1970."""
+        found = {}
+        for current, folders, names in os.walk(code := self._folder / "code"):
+            folders[:] = [name for name in folders if name != "__pycache__"]
+            for path in (Path(current) / name for name in names):
+                with contextlib.suppress(OSError):
+                    seen = path.lstat()
+                    if stat.S_ISREG(seen.st_mode) and seen.st_mtime > _CODE_S:
+                        found[str(path.relative_to(code))] = seen.st_size
+        return found
+
+    def bring(self, path: str, place: Path) -> Path | None:  # noqa: ARG002 (it is on this machine)
+        """The file itself."""
+        file = self._folder / "code" / path
+        return file if file.exists() else None
 
     def stop(self) -> None:
         """SIGINT to the whole group, SIGKILL after the grace period."""

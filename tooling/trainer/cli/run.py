@@ -105,12 +105,15 @@ def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) 
               help="Ask no tracking server; `trainer sync` brings the run to one later.")  # fmt: skip
 @click.option("--detach", is_flag=True, help="Return when the run has started.")
 @click.option("--yes", is_flag=True, help=consent.YES)
+@click.option("--keep-files", is_flag=True,
+              help="Store files that it leaves in its folder and does not log as artifacts.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print the plan; create nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; all else goes to stderr.")
 @click.pass_context
 def run(
     ctx: click.Context, /, given: Mapping[str, str], backend: str, tracking_uri: str | None,
-    offline: bool, detach: bool, yes: bool, dry_run: bool, as_json: bool, **options: object,
+    offline: bool, detach: bool, yes: bool, keep_files: bool, dry_run: bool, as_json: bool,
+    **options: object,
 ) -> None:  # fmt: skip
     """Run PROJECT: a name under train_code/, a folder, or a git URL (URL#FOLDER for a folder of it).
 
@@ -158,7 +161,7 @@ def run(
     with screen.Progress(sys.stderr.buffer if as_json else None) as progress:
         result = launch.launch(
             workspace, plan, progress, tracking_uri=tracking_uri, detach=detach, offline=offline,
-            allowed=allowed,
+            allowed=allowed, keep_files=keep_files,
         )  # fmt: skip
     print_result(result, as_json)
     if result.error:
