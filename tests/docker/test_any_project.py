@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import signal
@@ -96,6 +97,29 @@ def test_an_image_with_nothing_but_a_shell(
     made_again = site.trainer("reproduce", done.run_id)
     assert made_again.code == 2
     assert "had the volume $(pwd)/host data:/data" in made_again.err
+
+
+def test_a_project_that_mounts_its_folder_at_the_images_workdir_is_run_there(
+    site: Site, bare: str, client: docker.DockerClient
+) -> None:
+    recipe = io.BytesIO(f"FROM {bare}\nWORKDIR /app\n".encode())
+    client.images.build(fileobj=recipe, tag="trainer-test/workdir:1")
+    project = site.root / "train_code" / "beside"
+    project.mkdir()
+    (project / "MLproject").write_text(
+        "name: beside\n"
+        "docker_env: {image: 'trainer-test/workdir:1', volumes: ['$PWD:/app']}\n"
+        "entry_points: {main: {command: sh say.sh}}\n"
+    )
+    (project / "say.sh").write_text("pwd > place.txt\n")
+    try:
+        done = site.trainer("run", "beside", "--yes")
+        assert done.code == 0, done.err
+        assert (project / "place.txt").read_text() == "/app\n"
+        assert "did not log" not in done.err
+    finally:
+        client.images.remove("trainer-test/workdir:1", force=True)
+        shutil.rmtree(project)
 
 
 @pytest.mark.parametrize("project", ["shell"], indirect=True)

@@ -52,11 +52,11 @@ def ensure(client: docker.DockerClient, image: ForeignImage, report: Callable[[s
     return found
 
 
-def entrypoint(client: docker.DockerClient, image_id: str) -> tuple[str, ...]:
-    """What the image puts before every command, as `docker run` does."""
+def entrypoint(client: docker.DockerClient, image_id: str) -> tuple[tuple[str, ...], str]:
+    """What the image puts before every command, as `docker run` does, and its WORKDIR."""
     with engine.failures():
         config = client.api.inspect_image(image_id).get("Config") or {}
-    return tuple(config.get("Entrypoint") or ())
+    return tuple(config.get("Entrypoint") or ()), str(config.get("WorkingDir") or "/")
 
 
 def _pull(client: docker.DockerClient, reference: str, report: Callable[[str], None]) -> None:

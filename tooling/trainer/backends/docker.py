@@ -28,6 +28,7 @@ from trainer import (
 )
 from trainer.backends import CHECKPOINTS, Job, Launch, docker_code, image_gone
 from trainer.backends.docker_container import (
+    CODE,
     PLACE,
     container_config,
     container_name,
@@ -224,16 +225,16 @@ class DockerBackend:
             run_user.open_to_others(launch.folder / inputs.FOLDER)
         try:
             with engine.failures():
-                entrypoint = self._entrypoint(plan, launch)
+                entrypoint, folder = self._entrypoint(plan, launch)
                 with self._layered(plan, launch) as layered:
                     image = layered or launch.image_id
                     container = self.client.api.create_container_from_config(
                         container_config(
-                            self.client, plan, replace(launch, image_id=image), user, entrypoint
+                            self.client, plan, replace(launch, image_id=image), user, entrypoint, folder
                         ),
                         container_name(launch.run_id),
                     )["Id"]
-                self.client.api.put_archive(container, PLACE, private_files(launch, user))
+                self.client.api.put_archive(container, PLACE, private_files(launch, user, folder))
                 if user.stranger:
                     self.client.api.put_archive(container, PLACE, spool_files(launch, user))
                 if not layered:
@@ -255,9 +256,18 @@ class DockerBackend:
             return nullcontext()
         return docker_code.layered(self.client, self._workspace, plan.folder, launch)
 
-    def _entrypoint(self, plan: RunPlan, launch: Launch) -> tuple[str, ...]:
-        is_foreign = isinstance(plan.image, ForeignImage)
-        return foreign.entrypoint(self.client, launch.image_id) if is_foreign else ()
+    def _entrypoint(self, plan: RunPlan, launch: Launch) -> tuple[tuple[str, ...], str]:
+        """What comes before the command, and the folder that it is run in.
+
+        MLflow runs it in the image's WORKDIR. So do we where a volume has the project there: what
+        the script writes is to be found where `mlflow run` leaves it.
+        """
+        if not isinstance(plan.image, ForeignImage):
+            return (), CODE
+        before, working = foreign.entrypoint(self.client, launch.image_id)
+        here = plan.folder.resolve()
+        own = {mount.target for mount in plan.mounts if Path(mount.source).resolve() == here}
+        return before, working if working in own else CODE
 
     def attach(self, run_id: str, folder: Path) -> Job:  # noqa: ARG002 (a container is found by its name)
         """The container of that run."""

@@ -47,10 +47,12 @@ def container_config(
     launch: Launch,
     user: RunUser,
     entrypoint: tuple[str, ...] = (),
+    folder: str = CODE,
 ) -> dict[str, object]:
     """The body of the engine's "create a container" call. No secret value is in it.
 
-    `entrypoint` is what the image has before every command: the start script comes before that.
+    `entrypoint` is what the image has before every command: the start script comes before that. `folder` is
+    where the command is run.
     """
     from docker.types import DeviceRequest, LogConfig, Mount
 
@@ -98,7 +100,7 @@ def container_config(
             "TRAINER_SPOOL": SPOOL,
             **_TO_ALL,
         },
-        working_dir=CODE,
+        working_dir=folder,
         labels=dict(launch.labels),
         stop_signal="SIGINT",
         stop_timeout=GRACE_S,  # for a `docker stop`, too
@@ -106,15 +108,18 @@ def container_config(
     )
 
 
-def private_files(launch: Launch, user: RunUser) -> bytes:
-    """/trainer with the start script, the secret variables and MLflow's credentials file, as a tar."""
+def private_files(launch: Launch, user: RunUser, folder: str = CODE) -> bytes:
+    """/trainer with the start script, the secret variables and MLflow's credentials file, as a tar.
+
+    What is left in the `folder` that the command is run in is listed where that goes with the container.
+    """
     start = Path(__file__).with_name("start.sh").read_bytes()
     secret = shell_variables(launch.secret_environment).encode()
     files = {
         "home/.mlflow/": b"",
         "run/start.sh": start,
         "run/environment": secret,
-        f"run/{Path(WRITTEN).name}": b"",
+        **({f"run/{Path(WRITTEN).name}": b""} if folder == CODE else {}),
     }
     if launch.credentials:
         files["home/.mlflow/credentials"] = credentials_file(launch.credentials).encode()
