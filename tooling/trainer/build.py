@@ -6,21 +6,18 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from trainer import engine, images, locks, process
+from trainer import build_failure, engine, images, locks, process
 from trainer.errors import EngineError, ImageError
 from trainer.images import BASE_DIGEST_LABEL, BASE_ID_LABEL, BASE_LABEL, ImagePlan
 from trainer.workspace import Workspace
 
 if TYPE_CHECKING:
     import docker
-
-_LINES_SHOWN = 15
 
 
 class Image(Protocol):
@@ -114,7 +111,7 @@ def ensure(
 ) -> tuple[str, bool]:
     """Have the image: its id, and whether anything was built. Parents are built first.
 
-    `report` gets the build's output line by line. Raises `ImageError` with the end of it, `EngineError`
+    `report` gets the build's output line by line. Raises `ImageError` with the cause, `EngineError`
     when BuildKit is missing. `anew` builds even what is up to date, from an empty layer cache. Of several
     callers at once one builds, and the others wait and find its image.
     """
@@ -249,18 +246,18 @@ def _inputs(image: Image) -> Iterator[None]:
 
 
 def run(image: Image, command: list[str], log: Path, report: Callable[[str], None]) -> None:
-    """Run one build; its output goes to the file `log` too. Raises `ImageError` with the end of it."""
+    """Run one build; its output goes to the file `log` too. Raises `ImageError` with the cause."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    last: deque[str] = deque(maxlen=_LINES_SHOWN)
     try:
         with log.open("w", encoding="utf-8") as written, _inputs(image):
             for line in process.lines(command):
                 written.write(line + "\n")
-                last.append(line)
                 report(line)
     except subprocess.CalledProcessError:
         # A builder in a container of its own has none of the engine's images, and pulls by itself.
-        if f"failed to solve: {image.base_image}: " in log.read_text(encoding="utf-8"):
+        said = log.read_text(encoding="utf-8")
+        if f"failed to solve: {image.base_image}: " in said:
             raise _no_base(image) from None
-        cause = next((line for line in reversed(last) if line.strip()), "no output")
-        raise ImageError(f"The build of {image.name} failed: {cause.strip()}", f"See {log}") from None
+        why = build_failure.cause(said.splitlines())
+        room = "Make room: trainer gc, docker system df. " if build_failure.is_full(why) else ""
+        raise ImageError(f"The build of {image.name} failed: {why}", f"{room}See {log}") from None

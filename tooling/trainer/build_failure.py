@@ -1,0 +1,35 @@
+"""Why a build failed, in one line: what the step that failed said at its end, and not the step."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_ENDED = re.compile(r"#(\d+) ERROR: ")
+_FAILED = re.compile(r'(?:ERROR: )?failed to solve: (?:process ".*" did not complete successfully: )?(.+)')
+_FULL = "no space left on device"
+# What uv and pip draw in front of a line, and what they add behind the cause.
+_DRAWN = re.compile(r"^[\s×╰├│─▶]+")  # noqa: RUF001 (uv's own sign)
+_ADVICE = re.compile(r"^(hint:|\[?notice\]?|WARNING:|warning:)")
+
+
+def cause(lines: Sequence[str]) -> str:
+    """Of the output of `docker buildx build --progress=plain`. A full disk comes before all else."""
+    said = [_DRAWN.sub("", line).strip() for line in _step(lines)]
+    solved = [found.group(1).strip() for line in lines if (found := _FAILED.match(line))]
+    full = next((line for line in [*said, *solved] if _FULL in line.lower()), None)
+    told = [line for line in said if line and not _ADVICE.match(line)]
+    other = [line.strip() for line in lines if line.strip()]
+    return full or next(reversed(told or solved or other), "no output")
+
+
+def is_full(why: str) -> bool:
+    """Whether the cause is a full disk."""
+    return _FULL in why.lower()
+
+
+def _step(lines: Sequence[str]) -> list[str]:
+    """What the step that failed said; nothing where BuildKit does not tell."""
+    ended = [found.group(1) for line in lines if (found := _ENDED.match(line))]
+    said = re.compile(rf"#{ended[-1]} \d+\.\d+ (.*)") if ended else None
+    return [found.group(1) for line in lines if (found := said.match(line))] if said else []
