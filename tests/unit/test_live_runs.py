@@ -12,7 +12,7 @@ import pytest
 from trainer import locks, records
 from trainer.workspace import Workspace
 
-from unit.helpers import Done, HttpServer, Reply
+from unit.helpers import DEAD_ENGINE, Done, HttpServer, Reply
 from unit.run_helpers import API, ID, artifact, knows, live, not_there, record, told
 
 Trainer = Callable[..., Done]
@@ -65,11 +65,17 @@ def test_an_engine_that_is_gone_changes_nothing(
     workspace: Workspace, trainer: Trainer, http_server: HttpServer
 ) -> None:
     folder = live(workspace, record(http_server, backend="docker"))
+    live(workspace, record(http_server, name="local-hen", run_id="b" * 32))
     shown = trainer("ps")
-    assert shown.code == 0
-    assert "Earlier run brave-hen: No Docker engine answers" in shown.err
-    assert "The state of its runs is unknown." in shown.err
-    assert "unknown" in shown.out
+    assert shown.code == 82
+    earlier, error, hint = shown.err.splitlines()
+    assert earlier.startswith("Earlier run brave-hen: No Docker engine answers")
+    assert error == f"Error: No Docker engine answers at {DEAD_ENGINE}. The state of its runs is unknown."
+    assert hint.startswith("Hint:  Start it")
+    states = {line.split()[0]: line.split()[3] for line in shown.out.splitlines()[1:]}
+    assert states == {"brave-hen": "unknown", "local-hen": "running"}
+    as_json = trainer("ps", "--json")
+    assert (as_json.code, len(json.loads(as_json.out))) == (82, 2)
     assert trainer("reconcile").code == 82
     assert http_server.asked == []
     assert folder.exists()

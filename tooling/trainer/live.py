@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from trainer import containers, reconcile, records, server
 from trainer.containers import RunContainer
-from trainer.errors import TrainerError
+from trainer.errors import EngineError, TrainerError
 from trainer.process import within
 from trainer.records import Record
 from trainer.workspace import Workspace
@@ -30,22 +30,22 @@ class Live:
     """Mean since its start; 1.0 is one core."""
 
 
-def runs(workspace: Workspace, *, of_all: bool = False) -> tuple[list[Live], str | None]:
-    """The live runs of the workspace, the oldest first, and what could not be found out within 2 s, or None.
+def runs(workspace: Workspace, *, of_all: bool = False) -> tuple[list[Live], TrainerError | None]:
+    """The live runs of the workspace, the oldest first, and why those of the engine are unknown (within 2 s).
 
     With `of_all`, those of every workspace that uses the engine.
     """
-    live, problem = records.live(workspace), None
+    live = records.live(workspace)
+    problem: TrainerError | None = None
     seen: Mapping[str, RunContainer] = {}
     if of_all or any(record.backend == "docker" and record.is_here for record in live):
         try:
             found = within(_PATIENCE_S, containers.of_runs)
             seen = {container.run_id: container for container in found or ()}
-            problem = (
-                None if found is not None else f"The Docker engine gave no answer in {_PATIENCE_S:.0f} s."
-            )
+            if found is None:
+                raise EngineError(f"The Docker engine gave no answer in {_PATIENCE_S:.0f} s.", "Restart it.")
         except TrainerError as refused:
-            problem = refused.message
+            problem = type(refused)(f"{refused.message} The state of its runs is unknown.", refused.hint)
     shown = [_look(workspace, record, seen, engine_known=problem is None) for record in live]
     if of_all:
         ours = server.identity(workspace)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from trainer.cli import figures, screen
 from trainer.cli.context import pass_workspace
 from trainer.workspace import Workspace
+
+if TYPE_CHECKING:
+    from trainer.live import Live
 
 
 @click.command(short_help="List the live runs.", epilog="Example: trainer ps --json")
@@ -19,15 +24,20 @@ def ps(workspace: Workspace, of_all: bool, as_json: bool) -> None:
     """List the live runs: those that go on, and those whose end the server has not been told.
 
     CPUS is the mean since the start of the run: 1.0 is one core. Neither an engine nor a server that does not
-    answer keeps this command waiting for long.
+    answer keeps this command waiting for long. Where the engine of a run does not answer, the run's state is
+    unknown, and that is the command's error after the list.
     """
     from trainer import live, reconcile
 
     for line in reconcile.quickly(workspace):
         click.echo(line, err=True)
     found, problem = live.runs(workspace, of_all=of_all)
+    _show(found, as_json)
     if problem:
-        click.echo(f"{problem} The state of its runs is unknown.", err=True)
+        raise problem
+
+
+def _show(found: Sequence[Live], as_json: bool) -> None:
     if as_json:
         screen.as_json(
             [
