@@ -4,15 +4,19 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 import pytest
-from trainer import locks, records, server, server_password
+from trainer import locks, records, server, server_container, server_password
 from trainer.endpoint import Server
 from trainer.errors import TrackingError
 from trainer.server import Bridge, State
 from trainer.workspace import Workspace
 
 from unit.helpers import HttpServer, Reply, fails
+
+if TYPE_CHECKING:
+    import docker
 
 NOT_HERE = Bridge("203.0.113.1", "203.0.113.0/24")
 
@@ -203,6 +207,24 @@ def test_a_server_that_was_killed_before_it_said_anything_is_called_that(workspa
             TrackingError, "The workspace's tracking server did not start: it was killed.", f"See {log}"
         ):
             server.wait(workspace, State(1, 1, None).server)
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "why"),
+    [
+        ("running", b"Serving\n", "it gives no answer for 0.1 s."),
+        ("exited", b"a\nno room\n", "no room"),
+        ("exited", b"", "it was killed."),
+    ],
+)
+def test_why_a_container_does_not_start(
+    monkeypatch: pytest.MonkeyPatch, status: str, said: bytes, why: str
+) -> None:
+    monkeypatch.setattr(server_container, "START_S", 0.1)
+    monkeypatch.setattr(server_container, "find", lambda *_: server_container.Found(status, "image", 1))
+    monkeypatch.setattr(server_container, "output", lambda *_: iter([said]))
+    with fails(TrackingError, f"The workspace's tracking server did not start: {why}"):
+        server_container.wait(cast("docker.DockerClient", None), "server")
 
 
 def test_a_port_that_is_asked_for_is_kept_and_a_taken_one_is_said(

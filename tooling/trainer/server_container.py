@@ -214,11 +214,15 @@ def wait(client: docker.DockerClient, called: str) -> None:
         if _is_healthy(found.port):
             return
         time.sleep(0.2)
-    said = b"".join(output(client, called, 20)).decode(errors="replace").strip().splitlines() or ["no output"]
-    raise TrackingError(
-        f"The workspace's tracking server did not start: {said[-1].strip()}",
-        "See all it said: trainer server logs",
-    )
+    else:
+        raise _not_started(f"it gives no answer for {START_S} s.")
+    said = b"".join(output(client, called, 20)).decode(errors="replace").strip().splitlines()
+    raise _not_started(said[-1].strip() if said else "it was killed.")
+
+
+def _not_started(why: str) -> TrackingError:
+    hint = "See all it said: trainer server logs"
+    return TrackingError(f"The workspace's tracking server did not start: {why}", hint)
 
 
 def _is_healthy(port: int) -> bool:
