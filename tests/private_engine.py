@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import docker
 import pytest
@@ -173,7 +174,13 @@ def tiny_site(root: Path, port: int, projects: dict[str, str]) -> Site:
     return site
 
 
-def import_tiny(engine: Engine, site: Site, place: Path) -> None:
+class HasClient(Protocol):
+    """An engine of any kind."""
+
+    def client(self) -> docker.DockerClient: ...
+
+
+def import_tiny(engine: HasClient, site: Site, place: Path) -> None:
     """Give the engine the image `tiny` as it is up to date, made of this machine's own programs."""
     programs = [Path(found).resolve() for name in _PROGRAMS if (found := shutil.which(name))]
     told = subprocess.check_output(["ldd", *programs], text=True)
@@ -193,4 +200,6 @@ def import_tiny(engine: Engine, site: Site, place: Path) -> None:
             tar.add(library.resolve(), str(library).lstrip("/"))
     here = workspace.find(site.root)
     repository, _, version = images.plan(here, images.spec(here, "tiny")).tag.partition(":")
-    engine.client().api.import_image_from_file(str(place / "image.tar"), repository, version)
+    api = engine.client().api
+    api.import_image_from_file(str(place / "image.tar"), repository)
+    api.tag(f"{repository}:latest", repository, version)  # which Podman does not do with it

@@ -58,7 +58,7 @@ def checks(workspace: Workspace) -> Iterator[Check]:
         yield _engine(client)
     except TrainerError as problem:
         yield Check("engine", "failure", problem.message, problem.hint)
-    yield _attempt("buildx", _buildx)
+    yield _buildx(client)
     yield _disk(workspace, client)
     yield _gpu(client)
     yield _attempt("secrets", lambda: _secrets(workspace))
@@ -92,8 +92,21 @@ def _engine(client: docker.DockerClient) -> Check:
     return Check("engine", "ok", found)
 
 
-def _buildx() -> str:
-    return build.buildx_version()
+def _buildx(client: docker.DockerClient | None) -> Check:
+    try:
+        found = build.buildx_version()
+        is_built_in = client is None or engine.has_buildkit(client)
+    except TrainerError as problem:
+        return Check("buildx", "failure", problem.message, problem.hint)
+    if client and not is_built_in:
+        return Check(
+            "buildx",
+            "warning",
+            f"{found}, but {engine.product(client)} has no BuildKit: buildx starts one in a container of "
+            "moby/buildkit, which sees no image that the engine has",
+            "Build images on a Docker engine, and bring them: docker save IMAGE, then podman load",
+        )
+    return Check("buildx", "ok", found)
 
 
 def _disk(workspace: Workspace, client: docker.DockerClient | None) -> Check:

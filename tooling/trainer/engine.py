@@ -160,6 +160,12 @@ def product(client: docker.DockerClient) -> str:
     return f"{name} {parts[0]['Version']}"
 
 
+def has_buildkit(client: docker.DockerClient) -> bool:
+    """Whether the engine builds images itself; for another one buildx starts BuildKit in a container."""
+    with failures():
+        return client.api.get(f"{client.api.base_url}/_ping").headers.get("Builder-Version") == "2"
+
+
 def kinds(client: docker.DockerClient) -> frozenset[str]:
     """What it says of its security: `rootless`, `userns` (it remaps user ids), `seccomp`, …"""
     options = info(client)["SecurityOptions"]
