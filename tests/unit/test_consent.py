@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from mlflow.exceptions import ExecutionException
 from trainer import consent, plugin
-from trainer.consent import Asked
+from trainer.consent import Asked, Place
 from trainer.mounts import Mount
 from trainer.workspace import Workspace
 
@@ -154,7 +154,7 @@ def test_without_a_container_a_stranger_has_all(
     done = trainer("run", stranger.says(), "--backend", "local")
     assert done.code == REFUSED
     assert "asks to run on this machine without a container, with all your rights." in done.err
-    asks = tuple(consent.of_environment(workspace, workspace.projects / "demo", "local", (), ()))
+    asks = tuple(consent.of_environment(Place(workspace, workspace.projects / "demo", ""), "local", (), ()))
     own = Asked("train_code/demo", "", workspace.projects / "demo", asks)
     assert (len(asks), consent.open_asks(workspace, own)) == (1, ())
 
@@ -183,9 +183,20 @@ def test_a_project_of_the_workspace_has_what_it_names(
     stored = Asked("train_code/own", "", workspace.state / "reproduce-1" / "code", ())
     volumes = [Mount(f"{tmp_path}/x", "/x", read_only=False)]
     for name, missing in (("API_KEY", 0), ("OTHER_KEY", 1)):
-        asks = tuple(consent.of_environment(workspace, stored.folder, "docker", volumes, [name]))
+        place = Place(workspace, stored.folder, stored.source)
+        asks = tuple(consent.of_environment(place, "docker", volumes, [name]))
         now = Asked(stored.source, stored.commit, stored.folder, asks)
         assert len(consent.open_asks(workspace, now)) == missing
+
+
+def test_a_run_that_is_taken_up_again_had_the_files_of_its_project(workspace: Workspace) -> None:
+    own = put(workspace.projects / "demo" / "weights.txt")
+    other = put(workspace.root / "elsewhere.txt")
+    place = Place(workspace, workspace.state / "resume-1" / "code", "train_code/demo")
+    paths = {"weights": str(own), "table": str(other)}
+    assert [ask.what for ask in consent.of_paths(place, "docker", paths, ())] == [
+        f"read {other}, as its parameter table"
+    ]
 
 
 def volumes_of(workspace: Workspace, volume: str) -> str:

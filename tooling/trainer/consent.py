@@ -45,10 +45,36 @@ class Asked:
     asks: tuple[Ask, ...] = ()
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a project lies now, and where it comes from: a run that is taken up again had its files there."""
+
+    workspace: Workspace
+    folder: Path
+    source: str
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is the user's own; what is fetched lies in .trainer/."""
+        return _is_own(self.workspace, self.folder)
+
+    def has(self, path: Path) -> bool:
+        """Whether the path is of the project itself, or was."""
+        return any(path.is_relative_to(home) for home in self._homes())
+
+    def _homes(self) -> Iterator[Path]:
+        state = self.workspace.state
+        if self.folder.is_relative_to(state):  # all that was fetched with it
+            yield state / self.folder.relative_to(state).parts[0]
+        yield self.folder.resolve()
+        if not sources.is_remote(self.source):
+            yield (self.workspace.root / self.source).resolve()
+
+
 def of_environment(
-    workspace: Workspace, folder: Path, backend: str, volumes: Iterable[Mount], secret_names: Iterable[str]
+    place: Place, backend: str, volumes: Iterable[Mount], secret_names: Iterable[str]
 ) -> Iterator[Ask]:
-    """What the MLproject in `folder` and the code beside it ask for, whatever the run's parameters are."""
+    """What its MLproject and the code beside it ask for, whatever the run's parameters are."""
     for name in secret_names:
         yield Ask(f"have the value of the secret {name}")
     if backend == "local":
@@ -59,23 +85,21 @@ def of_environment(
         if mount.kind == "volume":
             yield Ask(_plain(f"{do} Docker's volume {mount.source}, {where}"))
         else:
-            yield from _of_path(workspace, folder, do, Path(mount.source), where)
-    if not _is_own(workspace, folder):
-        for path in code.files(folder):
-            if (folder / path).is_symlink():
-                yield from _of_path(workspace, folder, "read", folder / path, f"as its file {path}")
+            yield from _of_path(place, do, Path(mount.source), where)
+    if not place.is_own:
+        for path in code.files(place.folder):
+            if (place.folder / path).is_symlink():
+                yield from _of_path(place, "read", place.folder / path, f"as its file {path}")
 
 
-def of_paths(
-    workspace: Workspace, folder: Path, backend: str, paths: Mapping[str, str], given: Container[str]
-) -> Iterator[Ask]:
+def of_paths(place: Place, backend: str, paths: Mapping[str, str], given: Container[str]) -> Iterator[Ask]:
     """What the values of its parameters of type path ask for; those that are `given` the user named."""
     for name, value in paths.items() if backend != "local" else ():
         why, is_given = f"as its parameter {name}", name in given
         if is_elsewhere(value):
             found = [Ask(_plain(f"have {inputs.without_password(value)} fetched by you, {why}"))]
         else:
-            found = list(_of_path(workspace, folder, "read", Path(value), why))
+            found = list(_of_path(place, "read", Path(value), why))
         yield from (replace(ask, is_given=is_given) for ask in found)
 
 
@@ -113,26 +137,18 @@ def _place(workspace: Workspace, asked: Asked, ask: Ask) -> Path:
 
 
 def _is_own(workspace: Workspace, folder: Path) -> bool:
-    """What is fetched lies in .trainer/."""
     return folder.is_relative_to(workspace.root) and not folder.is_relative_to(workspace.state)
 
 
-def _home(workspace: Workspace, folder: Path) -> Path:
-    """The folder whose files are the project's: for one that was fetched, all that was fetched with it."""
-    if folder.is_relative_to(workspace.state):
-        return workspace.state / folder.relative_to(workspace.state).parts[0]
-    return folder.resolve()
-
-
-def _of_path(workspace: Workspace, folder: Path, do: str, path: Path, why: str) -> Iterator[Ask]:
+def _of_path(place: Place, do: str, path: Path, why: str) -> Iterator[Ask]:
     end = path.resolve()
-    for precious in _precious(workspace):
+    for precious in _precious(place.workspace):
         if precious.is_relative_to(end):
             has = "" if precious == end else f", which has {precious}"
             yield Ask(_plain(f"{do} {end}{has}, {why}"), always=True)
             return
-    is_data = do == "read" and end.is_relative_to(workspace.data.resolve())
-    if not is_data and not end.is_relative_to(_home(workspace, folder)):
+    is_data = do == "read" and end.is_relative_to(place.workspace.data.resolve())
+    if not is_data and not place.has(end):
         yield Ask(_plain(f"{do} {end}, {why}"))
 
 

@@ -182,9 +182,10 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     paths = {one.name: values[one.name] for one in entry_point.parameters if one.type == "path"}
     # What a run was given once, its server says now.
     named = {} if request.recorded_image else said
+    place = consent.Place(workspace, project.folder, request.source)
     asks = (
-        *consent.of_environment(workspace, project.folder, request.backend, volumes, secret_names),
-        *consent.of_paths(workspace, project.folder, request.backend, paths, named),
+        *consent.of_environment(place, request.backend, volumes, secret_names),
+        *consent.of_paths(place, request.backend, paths, named),
     )
     return RunPlan(
         project=project.name,
