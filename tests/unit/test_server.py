@@ -1,6 +1,7 @@
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -236,3 +237,15 @@ def test_a_port_that_is_asked_for_is_kept_and_a_taken_one_is_said(
         assert port < found < port + server.PORTS_TRIED
         assert caplog.messages == [f"Port {port} is taken: the tracking server is on port {found}."]
     assert server.free_port(workspace, port) == port
+
+
+def test_a_run_of_before_a_move_is_told_to_the_server_where_it_is_now(workspace: Workspace) -> None:
+    before, now, elsewhere = (f"http://127.0.0.1:{port}" for port in (5000, 5001, 5002))
+    server_container.record(workspace, before)
+    server_container.record(workspace, before)
+    server_container.record(workspace, now)
+    assert server_container.recorded(workspace) == now
+    assert server_container.present(workspace, before, since=1.0) == now
+    assert server_container.present(workspace, elsewhere, since=1.0) == elsewhere
+    # What has the port now is another server: runs that begin there are told to it.
+    assert server_container.present(workspace, before, since=time.time() + 1) == before
