@@ -54,12 +54,14 @@ class Brake:
         self._clock = clock
         self._key = os.urandom(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
+        self._asked: set[bytes] = set()  # no more than there are guesses
         self._accounts: OrderedDict[bytes, _Bucket] = OrderedDict()
         self._all = _Bucket(OF_ALL, clock())
 
     def wait_s(self, user: str, password: str) -> int:
         """The seconds to wait; 0 where the password may be checked now, as a guess that `tell` takes back."""
-        if self._digest(user, password) in self._right:
+        digest = self._digest(user, password)
+        if digest in self._right or digest in self._asked:  # many at a time that say the same are one guess
             return 0
         now, bucket = self._clock(), self._bucket(user)
         wait = max(bucket.wait_s(now), self._all.wait_s(now))
@@ -67,6 +69,7 @@ class Brake:
             return math.ceil(wait)
         bucket.take()
         self._all.take()
+        self._asked.add(digest)
         return 0
 
     def tell(self, user: str, password: str, *, right: bool) -> None:
@@ -74,10 +77,12 @@ class Brake:
         digest = self._digest(user, password)
         if not right:
             self._right.pop(digest, None)  # it was once, and from now on counts as a guess
-        elif digest not in self._right:
-            self._bucket(user).take(-1)
-            self._all.take(-1)
+        else:
+            if digest in self._asked:
+                self._bucket(user).take(-1)
+                self._all.take(-1)
             _remember(self._right, digest, None)
+        self._asked.discard(digest)
 
     def _bucket(self, user: str) -> _Bucket:
         digest = self._digest(user)

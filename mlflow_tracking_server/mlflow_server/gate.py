@@ -144,8 +144,11 @@ class Gate:
                 text = f"Too many wrong passwords. Try again in {wait} s."
                 await answer(send, 429, text, (b"retry-after", str(wait).encode()))
                 return False
-            right = await anyio.to_thread.run_sync(self._is_right, *found, limiter=self._checks)
-            self._brake.tell(*found, right=right)
+            right = False
+            try:
+                right = await anyio.to_thread.run_sync(self._is_right, *found, limiter=self._checks)
+            finally:  # a database that is away, too
+                self._brake.tell(*found, right=right)
             if right:
                 return True
         await answer(send, 401, "User name or password is missing or wrong.", BASIC)

@@ -193,8 +193,11 @@ def test_an_engine_that_cannot_mount_the_journal_gives_it_back(site: AwaySite) -
     assert (found.info.status, found.data.metrics) == ("FINISHED", {"answer": 42})
 
 
-def test_a_server_that_answers_500(local_site: AwaySite) -> None:
+def test_a_server_that_answers_500(local_site: AwaySite, monkeypatch: pytest.MonkeyPatch) -> None:
     site = local_site
+    for name, value in site.access.items():
+        if name != "MLFLOW_TRACKING_URI":
+            monkeypatch.setenv(name, value)
     with gate(site.uri) as front:
         run = site.begin("--tracking-uri", front.uri)
         front.status = 500

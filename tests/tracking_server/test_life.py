@@ -162,7 +162,7 @@ def test_no_secret_is_in_a_command_line_or_in_the_log(server: Server, postgres: 
     # What makes a server talk: strangers, a database that goes away, a table that is not there.
     ask(f"{server.url}/version", headers={"Host": "evil.example"})
     ask(f"{server.url}/version", account=(ADMIN, "canary-of-a-typo"))
-    assert ask(f"{server.url}/graphql").status == 500
+    assert ask(f"{server.url}/graphql", "POST", body="no object").status == 500
     postgres.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
     assert ask(f"{server.url}/api/2.0/mlflow/experiments/get?experiment_id=0").status == 200
     postgres.sql("ALTER TABLE metrics RENAME TO gone", name)

@@ -167,8 +167,12 @@ def test_the_own_server_is_known_by_its_address_or_its_password(
 ) -> None:
     password = server_password.make(workspace)
     assert server_password.make(workspace) == password
-    assert server.is_own(workspace, Server("http://127.0.0.1:5000", "trainer", password))
+    ours = Server("http://127.0.0.1:5000", "trainer", password)
+    assert not server.is_own(workspace, ours)  # none was ever started
+    write_state(workspace, json.dumps(STATE))
+    assert server.is_own(workspace, ours)
     assert not server.is_own(workspace, Server("http://127.0.0.1:5000"))
+    assert not server.is_own(workspace, replace(ours, uri="http://127.0.0.1:5001"))
     monkeypatch.setattr(server, "running", lambda _: State(1, 5000, None, password=password))
     assert server.is_own(workspace, Server("http://127.0.0.1:5000"))
     assert not server.is_own(workspace, Server("http://127.0.0.1:5001", "me", "another"))

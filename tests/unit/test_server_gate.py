@@ -64,6 +64,17 @@ def test_right_passwords_are_no_guesses() -> None:
     assert guess(slowed, "new", "wrong") == 0
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_many_requests_at_a_time_with_one_password_are_one_guess(right: bool) -> None:
+    slowed = Brake(Clock())
+    assert [slowed.wait_s("ada", "p") for _ in range(1000)] == [0] * 1000
+    for _ in range(1000):
+        slowed.tell("ada", "p", right=right)
+    left = OF_ONE.at_once - (0 if right else 1)
+    assert [guess(slowed, "ada", str(n)) for n in range(left + 1)] == [0] * left + [OF_ONE.seconds]
+    assert slowed._asked == set()
+
+
 def test_a_password_that_was_right_once_is_a_guess_after_it_was_changed() -> None:
     slowed = Brake(Clock())
     guess(slowed, "ada", "old", right=True)

@@ -103,10 +103,11 @@ def begin(workspace: Workspace, bridge: Bridge | None = None, port: int | None =
 
 
 def is_own(workspace: Workspace, chosen: Server) -> bool:
-    """Whether that is this workspace's own server: by its address, or by its password if it is down."""
-    state = running(workspace)
-    known = server_password.known(workspace)
-    return (state is not None and state.server.uri == chosen.uri) or (known or "") == chosen.password
+    """Whether that is this workspace's own server: by its address, and by its password too if it is down."""
+    state = _read_state(workspace)
+    if state is None or state.server.uri != chosen.uri:
+        return False
+    return running(workspace) is not None or (state.password or "") == chosen.password
 
 
 def _may_stay(workspace: Workspace, state: State) -> bool:
