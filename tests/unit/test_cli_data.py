@@ -209,7 +209,7 @@ def test_a_split_shows_class_by_split(trainer: Trainer, workspace: Workspace, sk
     assert lines(done)[0].split() == ["CLASS", "TRAIN", "VALIDATION", "TEST", "ALL"]
     assert lines(done)[4].split() == ["healthy_skins", "6", "3", "3", "12"]
     assert lines(done)[5].split() == ["all", "24", "12", "12", "48"]
-    assert lines(done)[6] == "1 files are no images, and left out."
+    assert lines(done)[6] == "Files that are no images, and left out: 1"
     assert len(tree(workspace.data / "divided" / "train")) == 24
     again = trainer("data", "split", "skins", "two", "--json", "--dry-run")
     assert json.loads(again.out)["splits"]["test"]["healthy_skins"] in (1, 2)

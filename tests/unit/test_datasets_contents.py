@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from trainer.datasets import atomic, contents, index, listing
 from trainer.datasets.contents import Contents
+from trainer.datasets.inside import Sight
 from trainer.datasets.listing import Stamp
 from trainer.errors import BadInput
 from trainkit import image_folder
@@ -227,8 +228,8 @@ def test_a_file_that_goes_away_meanwhile_is_named(
 ) -> None:
     real = listing.files
 
-    def then_gone(folder: Path) -> dict[str, Stamp]:
-        found = real(folder)
+    def then_gone(folder: Path, sight: Sight | None) -> dict[str, Stamp]:
+        found = real(folder, sight)
         (root / "a.csv").unlink()
         return found
 

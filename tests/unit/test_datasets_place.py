@@ -21,7 +21,7 @@ def test_a_name_is_that_of_a_data_set_and_a_path_is_a_path(
 
 
 def test_an_unknown_name_suggests_the_nearest_one(workspace: Workspace) -> None:
-    hint = "Make one to try with: trainer data sample demo"
+    hint = "Put it there; or make up one to try with: trainer data sample demo"
     with fails(BadInput, f"There is no data set skin in {workspace.data} or here.", hint):
         place.existing("skin")
     (workspace.data / "skins").mkdir(parents=True)

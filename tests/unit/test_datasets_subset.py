@@ -41,8 +41,8 @@ def test_names_as_downloaded_find_renamed_classes() -> None:
     [
         ("Exzema Photos", "There is no class Exzema Photos.", "Did you mean Eczema Photos?"),
         ("zz*", "There is no class zz*.", f"The classes are {', '.join(CLASSES)}."),
-        ("first:6", "first:6: there are 5 classes.", "Ask for first:1 to first:5."),
-        ("first:0", "first:0: there are 5 classes.", "Ask for first:1 to first:5."),
+        ("first:6", "first:6: the data set has 5 classes.", "Ask for first:1 to first:5."),
+        ("first:0", "first:0: the data set has 5 classes.", "Ask for first:1 to first:5."),
         (" , ", "No class is asked for.", "For instance --classes first:3,healthy_skins"),
     ],
 )

@@ -1,9 +1,11 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from trainer.datasets.findings import Finding, Kind, Severity
 from trainer.datasets.validate import Verdict, validate
+from trainkit import image_data
 from trainkit.errors import InputError
 
 from unit.helpers import put
@@ -156,16 +158,83 @@ def test_what_is_converted_is_noted_by_what_it_is(site: Path) -> None:
         glass = one.copy()
         glass.putalpha(128)
         glass.save(site / "b" / "transparent.webp", lossless=True)
-        Image.new("I;16", (9, 9), 999).save(site / "b" / "deep.png")
     kinds = validate(site, distance=0, min_images=1).by_kind()
     assert [(finding.paths[0], finding.what) for finding in kinds[Kind.PECULIAR]] == [
         ("a/cmyk.jpg", "CMYK"),
         ("b/animated.gif", "animated (its first frame is used)"),
-        ("b/deep.png", "16-bit"),
         ("b/transparent.webp", "transparent (put on white)"),
     ]
     assert Kind.PECULIAR.severity is Severity.NOTE
-    assert [finding.paths for finding in kinds[Kind.TOO_PLAIN]] == [("b/deep.png",)]
+
+
+def test_images_of_more_than_8_bits_are_a_warning_that_says_what_is_white_in_all(site: Path) -> None:
+    ramp = np.tile(np.linspace(0, 1, 40), (40, 1))
+    for name, top in (("a/bright.png", 4000), ("b/dark.png", 100)):
+        Image.fromarray((ramp * top).astype(np.uint16)).save(site / name)
+    Image.fromarray(ramp.astype(np.float32)).save(site / "b" / "float.tif")
+    findings = validate(site, distance=0, min_images=1).by_kind()[Kind.MANY_BITS]
+    assert [(finding.paths[0], finding.what) for finding in findings] == [
+        ("a/bright.png", "0 … 4000, white is 4095 (--white says another value)"),
+        ("b/dark.png", "0 … 100, white is 4095 (--white says another value)"),
+        ("b/float.tif", "0 … 1, white is 1 (--white says another value)"),
+    ]
+    assert Kind.MANY_BITS.severity is Severity.WARNING
+
+
+@pytest.mark.parametrize("value", [np.nan, -1.0, 300.0])
+def test_values_that_cannot_be_scaled_are_an_error(site: Path, value: float) -> None:
+    Image.fromarray(np.full((20, 20), value, np.float32)).save(site / "a" / "x.tif")
+    kinds = validate(site, min_images=1).by_kind()
+    assert [finding.paths for finding in kinds[Kind.UNSCALABLE]] == [("a/x.tif",)]
+    with pytest.raises(InputError) as caught:
+        image_data.load(site, 16, 0.2, 0, site.parent / "cache")
+    assert kinds[Kind.UNSCALABLE][0].what in caught.value.message
+    assert Kind.UNSCALABLE.severity is Severity.ERROR
+
+
+def test_what_is_told_to_be_white_is_checked_with(site: Path) -> None:
+    Image.fromarray(np.full((20, 20), 300, np.float32)).save(site / "a" / "x.tif")
+    kinds = validate(site, min_images=1, white=400).by_kind()
+    assert Kind.UNSCALABLE not in kinds
+    assert kinds[Kind.MANY_BITS][0].what == "300 … 300, white is 400 (--white says another value)"
+
+
+def test_dark_pictures_of_many_bits_are_compared_by_what_they_show(site: Path) -> None:
+    coarse = np.kron(np.random.default_rng(5).integers(0, 4000, (12, 12)), np.ones((3, 3))).astype(np.uint16)
+    for name, values in (("a/one.png", coarse), ("b/same.png", coarse // 100)):
+        Image.fromarray(values).save(site / name)
+    (finding,) = validate(site, min_images=1).by_kind()[Kind.NEAR_TWO_CLASSES]
+    assert finding.paths == ("a/one.png", "b/same.png")
+
+
+def test_a_folder_beside_the_splits_is_found(tmp_path: Path) -> None:
+    root = dataset(tmp_path / "set", {f"{part}/{label}": 3 for part in ("train", "test") for label in "ab"})
+    for path in (root / "test").rglob("*.png"):
+        picture(path, 100 + len(str(path)) + int(path.stem) * 7 + ord(path.parent.name))
+    picture(root / "unlabelled" / "1.png", 99)
+    (finding,) = validate(root, distance=0, min_images=1).by_kind()[Kind.BESIDE_SPLITS]
+    assert (finding.paths, finding.kind.severity) == (("unlabelled",), Severity.WARNING)
+
+
+def test_a_data_set_one_folder_deeper_is_found(tmp_path: Path) -> None:
+    dataset(tmp_path / "set" / "derm", {"a": 2, "b": 2})
+    assert found(tmp_path / "set", Kind.DEEPER) == [
+        Finding(Kind.DEEPER, "name that folder instead", ("derm",))
+    ]
+
+
+def test_links_that_a_run_cannot_follow_are_found(site: Path, tmp_path: Path) -> None:
+    picture(tmp_path / "out.png", 77)
+    (site / "a" / "out.png").symlink_to(tmp_path / "out.png")
+    (site / "a" / "more").symlink_to("../../elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    (site / "b" / "fine.png").symlink_to("0.png")
+    findings = validate(site, min_images=1).by_kind()[Kind.LEADS_OUT]
+    assert [(finding.paths[0], finding.what) for finding in findings] == [
+        ("a/more", "to ../../elsewhere"),
+        ("a/out.png", f"to {tmp_path}/out.png"),
+    ]
+    assert Kind.LEADS_OUT.severity is Severity.ERROR
 
 
 def test_a_line_names_a_file_of_each_folder_first_and_all_if_asked() -> None:

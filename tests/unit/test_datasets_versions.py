@@ -226,6 +226,26 @@ def test_a_run_records_the_digest_that_its_own_input_begins_with(workspace: Work
     assert said[:2] == ["Looking at skins", "Reading skins: 5 of 5 files"]
 
 
+def test_a_link_that_the_container_of_a_run_cannot_follow_is_refused(
+    workspace: Workspace, skins: Path, tmp_path: Path
+) -> None:
+    put(tmp_path / "out.png", "out")
+    made = _plan_of_a_run(workspace)
+    (skins / "b" / "in.png").symlink_to("0.png")
+    recorded.take(workspace, made.data, print, made.mounts)
+    (skins / "b" / "out.png").symlink_to(tmp_path / "out.png")
+    with fails(
+        BadInput,
+        f"{skins}/b/out.png is a link to {tmp_path}/out.png, which the container of a run does not have.",
+        f"Put what it leads to in its place, or make a copy that has no links: cp -rL {skins} {skins}-copy",
+    ):
+        recorded.take(workspace, made.data, print, made.mounts)
+    # The hint leads on; and a run that is in no container follows the link.
+    subprocess.run(["cp", "-rL", skins, f"{skins}-copy"], check=True)
+    recorded.take(workspace, {"data": "skins-copy"}, print, made.mounts)
+    recorded.take(workspace, made.data, print)
+
+
 def test_an_address_is_no_data_set_of_the_workspace(workspace: Workspace, skins: Path) -> None:
     put(workspace.data / "iris.csv", "a,b\n")
     made = _plan_of_a_run(workspace, data="https://example.com/iris.csv", more="iris.csv")

@@ -185,7 +185,7 @@ def test_what_is_no_name_in_data_is_refused(workspace: Workspace, value: str) ->
 
 def test_a_data_set_that_is_missing_is_told_with_the_nearest_or_how_to_make_one(workspace: Workspace) -> None:
     missing = f"--data names data_4, which is not in {workspace.data}."
-    with fails(BadInput, missing, "Make one to try with: trainer data sample data_4"):
+    with fails(BadInput, missing, "Put it there; or make up one to try with: trainer data sample demo"):
         on_data(workspace, "data_4")
     put(workspace.data / "README.md")
     put(workspace.data / ".gitignore")
@@ -207,6 +207,14 @@ def test_a_linked_data_set_is_mounted_where_its_link_leads(
     assert on_data(workspace, "data_4", backend="local").mounts == ()
 
 
+def test_a_folder_in_a_linked_data_set_is_seen_too(workspace: Workspace, tmp_path: Path) -> None:
+    put(tmp_path / "disk" / "derm" / "inner" / "a" / "1.jpg")
+    workspace.data.mkdir()
+    (workspace.data / "data_4").symlink_to(tmp_path / "disk" / "derm")
+    elsewhere = str(tmp_path / "disk" / "derm")
+    assert on_data(workspace, "data_4/inner").mounts[2:] == (Mount(elsewhere, elsewhere),)
+
+
 def test_a_link_within_data_needs_no_mount_of_its_own(workspace: Workspace) -> None:
     put(workspace.data / "data_24" / "a" / "1.jpg")
     (workspace.data / "data_4").symlink_to("data_24")
@@ -215,7 +223,7 @@ def test_a_link_within_data_needs_no_mount_of_its_own(workspace: Workspace) -> N
 
 def test_another_image_can_be_chosen_by_name_or_alias(workspace: Workspace) -> None:
     put(workspace.images / "big" / "image.yaml", "{aliases: [gpu], gpu: true}")
-    put(workspace.images / "big" / "requirements.txt", "mlflow==3.17.2\n")
+    put(workspace.images / "big" / "requirements.txt", "mlflow==3.17.2 --hash=sha256:00\n")
     made = make(workspace, image="gpu")
     assert made.image.name == "big"
     assert (made.gpus, made.environment["TRAINER_GPUS"]) == ("all", "all")

@@ -11,6 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
+from sklearn import metrics
 from trainkit import classification, figures, image_folder
 from trainkit.errors import InputError
 from trainkit.image_data import Part
@@ -69,6 +70,20 @@ def test_metrics_are_those_worked_out_by_hand(logged: Logged) -> None:
     assert found["validation_log_loss"] == pytest.approx(-np.log(right).mean())
     assert "validation_top3_accuracy" not in found
     assert logged.metrics() == pytest.approx(found)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_means_over_the_classes_are_those_of_scikit_learn(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    # Of the seven classes some have no samples and are predicted, some have none and are not.
+    truth, shares = random.integers(0, 4, 12), random.dirichlet(np.ones(7), 12)
+    found = classification.scores(truth, shares)
+    predicted = shares.argmax(axis=1)
+    assert set(predicted) - set(truth)
+    assert found["f1"] == pytest.approx(metrics.f1_score(truth, predicted, average="macro"))
+    with pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):
+        expected = metrics.balanced_accuracy_score(truth, predicted)
+    assert found["balanced_accuracy"] == pytest.approx(expected)
 
 
 def test_with_many_classes_the_first_three_guesses_count_too(logged: Logged) -> None:
@@ -142,7 +157,8 @@ def test_a_class_without_samples_breaks_nothing_and_is_told(
     shares = PROBABILITIES[: len(truth)]
     found = classification.log_results(truth, shares, NAMES, split="validation", part=part(np.array(truth)))
     present = sorted(set(truth))
-    assert f"Warning: {3 - len(present)} classes have no samples in validation" in capsys.readouterr().out
+    have = "1 class has" if len(present) == 2 else "2 classes have"
+    assert f"Warning: {have} no samples in validation" in capsys.readouterr().out
     right = shares.argmax(axis=1) == truth
     recalls = [right[np.array(truth) == label].mean() for label in present]
     assert found["validation_balanced_accuracy"] == pytest.approx(np.mean(recalls))

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
 from PIL import Image
@@ -74,6 +75,34 @@ def test_the_same_seed_makes_the_same_split_and_another_one_another(tmp_path: Pa
     assert chosen[0] == chosen[1] != chosen[2]
 
 
+def test_what_a_run_has_to_know_of_its_splits_is_said(tmp_path: Path) -> None:
+    for split, count in (("train", 6), ("test", 2)):
+        draw(tmp_path / "cut" / split, count)
+    (tmp_path / "cut" / "docs").mkdir()
+    lines = str(load(tmp_path / "cut")).splitlines()
+    assert lines[1:] == [
+        "Warning: not used, because it lies beside the splits: docs",
+        "Warning: images that are in more than one split: 4, the first is test/blue/0.png = train/blue/0.png",
+    ]
+
+
+def test_what_is_white_is_said_and_becomes_tags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw(tmp_path / "data_2")
+    assert load(tmp_path / "data_2").white is None
+    Image.fromarray(np.full((12, 12), 4000, np.uint16)).save(tmp_path / "data_2" / "red" / "x.png")
+    data = load(tmp_path / "data_2")
+    assert str(data).splitlines()[1:] == [
+        "Warning: images converted to 8-bit RGB: 1 16-bit",
+        "Warning: white is 4095 in images of integers, 1 in images of floats; --white says another value",
+    ]
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", str(tmp_path / "mlruns"))
+    with mlflow.start_run() as run:
+        image_data.log_inputs(data)
+    tags = mlflow.get_run(run.info.run_id).data.tags
+    assert (tags["white.integers"], tags["white.floats"]) == ("4095", "1")
+
+
 def test_warnings_are_counted_in_the_log(tmp_path: Path) -> None:
     draw(tmp_path / "data_2", mode="CMYK")
     (tmp_path / "data_2" / "red" / "notes.txt").touch()
@@ -81,7 +110,7 @@ def test_warnings_are_counted_in_the_log(tmp_path: Path) -> None:
     assert lines[0].startswith("data_2: 2 classes, 16 train, 4 validation, digest ")
     assert lines[0].endswith("decoded")
     assert lines[1:] == [
-        "Warning: 1 files are no images: red/notes.txt, …",
+        "Warning: files that are no images of a class: 1, the first is red/notes.txt",
         "Warning: images converted to 8-bit RGB: 20 CMYK",
     ]
     assert "pixels from the cache" in str(load(tmp_path / "data_2"))

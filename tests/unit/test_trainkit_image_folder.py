@@ -77,6 +77,82 @@ def test_a_class_may_be_called_test(tmp_path: Path) -> None:
     assert not fill(tmp_path / "x", {"train": 1, "bus": 1}).is_split
 
 
+@pytest.mark.parametrize("beside", ["unlabelled/1.jpg", "docs/readme.txt", "__MACOSX/._x", "extra/a/1.jpg"])
+def test_a_folder_beside_the_splits_is_no_class_and_is_named(tmp_path: Path, beside: str) -> None:
+    for split in ("train", "test"):
+        fill(tmp_path / split, {"a": 2, "b": 1})
+    put(tmp_path / beside)
+    folder = image_folder.scan(tmp_path)
+    assert (folder.classes, folder.is_split, len(folder.images)) == (("a", "b"), True, 6)
+    assert folder.beside == (beside.partition("/")[0],)
+
+
+def test_splits_without_training_images_are_splits_all_the_same(tmp_path: Path) -> None:
+    for split in ("val", "test"):
+        fill(tmp_path / split, {"a": 1, "b": 1})
+    assert told(tmp_path)[0] == f"The class a is in {tmp_path}/validation but not in train."
+
+
+def test_images_of_a_split_that_are_in_no_class_are_named(tmp_path: Path) -> None:
+    fill(tmp_path / "train", {"a": 1, "b": 1})
+    put(tmp_path / "test" / "1.jpg")
+    assert image_folder.scan(tmp_path).passed_over == (PurePosixPath("test/1.jpg"),)
+
+
+def test_train_alone_with_images_beside_it_could_be_a_class_and_is_refused(tmp_path: Path) -> None:
+    fill(tmp_path / "train", {"a": 2, "b": 1})
+    put(tmp_path / "docs" / "readme.txt")
+    assert image_folder.scan(tmp_path).beside == ("docs",)
+    put(tmp_path / "unlabelled" / "1.jpg")
+    with pytest.raises(InputError, match="train could be a split or a class") as caught:
+        image_folder.scan(tmp_path)
+    assert f"move unlabelled/ out of {tmp_path}" in caught.value.hint
+    # The hint leads on, both ways.
+    for path in sorted((tmp_path / "train").rglob("*.JPG")):
+        path.rename(tmp_path / "train" / f"{path.parent.name} {path.name}")
+    assert image_folder.scan(tmp_path).classes == ("docs", "train", "unlabelled")
+    (tmp_path / "unlabelled").rename(tmp_path.parent / "moved")
+    fill(tmp_path / "train", {"a": 2, "b": 1})
+    assert image_folder.scan(tmp_path).classes == ("a", "b")
+
+
+@pytest.mark.parametrize("inner", ["Derm", "archive/Derm", "Derm/train", "Derm/two words"])
+def test_a_data_set_one_folder_deeper_is_said(tmp_path: Path, inner: str) -> None:
+    fill(tmp_path / "set" / inner, {"a": 1, "b": 1})
+    put(tmp_path / "set" / "__MACOSX" / "._x")
+    with pytest.raises(InputError, match=f"has one folder with images, {inner}, and the classes") as caught:
+        image_folder.check(image_folder.scan(tmp_path / "set"))
+    assert caught.value.hint == f"Name that folder instead: set/{inner}"
+    image_folder.check(image_folder.scan(tmp_path / "set" / inner))
+
+
+def test_splits_one_folder_deeper_are_said_too(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        fill(tmp_path / "set" / "Derm" / split, {"a": 1, "b": 1})
+    assert told(tmp_path / "set")[0].startswith(f"{tmp_path}/set has one folder with images, Derm,")
+
+
+@pytest.mark.parametrize("place", ["a/{}.jpg", "{}/1.jpg", "a/{}/1.jpg"])
+def test_a_name_that_is_not_utf_8_is_an_error_that_names_it(tmp_path: Path, place: str) -> None:
+    fill(tmp_path, {"a": 1, "b": 1})
+    put(tmp_path / place.format(os.fsdecode(b"x\xff")))
+    with pytest.raises(InputError, match=r"The name of .*x\ufffd.* is not UTF-8"):
+        image_folder.scan(tmp_path)
+
+
+def test_the_same_content_in_two_splits_is_found(tmp_path: Path) -> None:
+    put(tmp_path / "train" / "a" / "1.jpg", "x")
+    put(tmp_path / "train" / "a" / "2.jpg", "x")
+    put(tmp_path / "train" / "b" / "1.jpg", "y")
+    folder = image_folder.scan(tmp_path)
+    assert image_folder.shared(folder, image_folder.content_digests(folder)) == []
+    put(tmp_path / "test" / "a" / "9.jpg", "x")
+    folder = image_folder.scan(tmp_path)
+    assert image_folder.shared(folder, image_folder.content_digests(folder)) == [
+        tuple(map(PurePosixPath, ("test/a/9.jpg", "train/a/1.jpg", "train/a/2.jpg")))
+    ]
+
+
 def test_what_is_no_folder_of_classes_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="There is no folder"):
         image_folder.scan(tmp_path / "none")

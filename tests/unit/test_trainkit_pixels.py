@@ -1,10 +1,14 @@
 import os
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageSequence
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageSequence
 from trainkit import pixels
+from trainkit.brightness import White
 from trainkit.errors import InputError
 from trainkit.pixels import Pixels
 
@@ -73,6 +77,132 @@ def test_sixteen_bits_keep_their_shades(tmp_path: Path) -> None:
     assert notes == ["16-bit"]
     assert (array[0, 0, 0], array[0, -1, 0]) == (0, 255)
     assert abs(int(array[0, 32, 0]) - 129) <= 2
+
+
+def deep(path: Path, values: NDArray[np.generic]) -> Path:
+    Image.fromarray(values).save(path)
+    return path
+
+
+def ramp(top: int, kind: type[np.generic] = np.uint16) -> NDArray[np.generic]:
+    return np.tile(np.linspace(0, top, 16), (16, 1)).astype(kind)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32])
+@pytest.mark.parametrize(
+    ("top", "white"), [(200, 255), (1000, 1023), (4000, 4095), (9000, 16383), (65535, 65535)]
+)
+def test_integers_are_scaled_by_the_bits_that_all_of_them_take(
+    tmp_path: Path, top: int, white: int, kind: type[np.generic]
+) -> None:
+    bright, dark = ramp(top, kind), ramp(top // 4, kind)
+    paths = [
+        deep(tmp_path / "bright.tif", bright),
+        deep(tmp_path / "dark.tif", dark),
+        picture(tmp_path / "a.png"),
+    ]
+    made = load(paths, tmp_path / "cache")
+    assert made.white == White(white)
+    for row, values in enumerate((bright, dark)):
+        # numpy's own arithmetic, in whole numbers
+        expected = (values.astype(np.int64) * 510 + white) // (2 * white)
+        assert np.abs(made.array[row, :, :, 0].astype(int) - expected).max() <= 1
+
+
+def test_one_pixel_more_changes_no_scale_257_fold(tmp_path: Path) -> None:
+    calm, lively = ramp(255), ramp(255)
+    lively[3, 3] = 256
+    paths = [deep(tmp_path / "calm.png", calm), deep(tmp_path / "lively.png", lively)]
+    one, other = load(paths, tmp_path / "cache").array[..., 0]
+    assert np.argwhere(one != other).tolist() == [[3, 3]]
+
+
+def test_what_is_white_can_be_told_and_is_part_of_the_cache(tmp_path: Path) -> None:
+    paths = [deep(tmp_path / "a.png", ramp(4000))]
+    found = load(paths, tmp_path / "cache")
+    told = pixels.load(paths, ["x"], 16, tmp_path / "cache", 2000)
+    again = load(paths, tmp_path / "cache")
+    assert (found.white, told.white, again.white) == (White(4095), White(2000, 2000), White(4095))
+    assert (told.from_cache, again.from_cache) == (False, True)
+    assert (told.array[0, 0, 8:, 0] == 255).all()
+    assert np.array_equal(found.array, again.array)
+
+
+def test_floats_from_0_to_1_are_scaled_and_others_only_when_told(tmp_path: Path) -> None:
+    fine = deep(tmp_path / "a.tif", np.tile(np.linspace(0, 1, 16, dtype=np.float32), (16, 1)))
+    assert load([fine], tmp_path / "cache").array[0, 0, :, 0].tolist() == [17 * step for step in range(16)]
+    large = deep(tmp_path / "b.tif", np.full((16, 16), 30, np.float32))
+    with pytest.raises(InputError, match=r"b.tif has floats up to 30, not between 0 and 1") as caught:
+        load([fine, large], tmp_path / "cache")
+    assert "--white" in caught.value.hint
+    told = pixels.load([large], ["x"], 16, tmp_path / "cache", 60)
+    assert np.unique(told.array).tolist() == [128]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (np.full((4, 4), np.nan, np.float32), "has values that are not finite numbers"),
+        (np.full((4, 4), np.inf, np.float32), "has values that are not finite numbers"),
+        (np.full((4, 4), -1000, np.int32), "has negative values, down to -1000"),
+        (np.full((4, 4), 70_000, np.int32), "has integers up to 70000, of more than 16 bits"),
+    ],
+)
+def test_what_cannot_be_scaled_is_refused_and_leaves_no_cache(
+    tmp_path: Path, values: NDArray[np.generic], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        load([picture(tmp_path / "fine.png"), deep(tmp_path / "a.tif", values)], tmp_path / "cache")
+    assert list((tmp_path / "cache" / "pixels").iterdir()) == []
+
+
+def deep_colour(path: Path, top: int) -> Path:
+    """A PNG of 16 bits for each colour, which Pillow cannot write."""
+    values = np.linspace(0, top, 16 * 16 * 3).reshape(16, 16, 3).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in values)
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        )
+
+    header = struct.pack(">IIBBBBB", 16, 16, 16, 2, 0, 0, 0)
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
+    return path
+
+
+def test_sixteen_bits_of_each_colour_are_said_and_refused_where_nearly_all_would_be_black(
+    tmp_path: Path,
+) -> None:
+    full, few = deep_colour(tmp_path / "full.png", 65535), deep_colour(tmp_path / "few.png", 4095)
+    made = load([full, few], tmp_path / "cache")
+    assert made.converted == {"16-bit colour (the upper 8 bits are used)": 2}
+    assert made.array[0].max() == 255
+    with pytest.raises(InputError, match=r"they would be nearly black. The first is .*few.png"):
+        load([few], tmp_path / "cache")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"])
+def test_every_mode_of_8_bits_is_as_pillow_converts_it(mode: str) -> None:
+    colours = Image.fromarray(RNG.integers(0, 256, (24, 24, 3), dtype=np.uint8))
+    if mode == "LAB":
+        srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+        image = ImageCms.buildTransform(srgb, lab, "RGB", "LAB").apply(colours)
+    else:
+        image = colours.convert(mode)
+    opaque = image.convert("RGB")
+    assert np.array_equal(np.asarray(pixels.rgb(image)), np.asarray(opaque))
+
+
+def test_black_and_white_pictures_are_black_and_white(tmp_path: Path) -> None:
+    half = np.zeros((16, 16), dtype=bool)
+    half[:, 8:] = True
+    for name in ("a.png", "a.tif", "a.bmp"):
+        Image.fromarray(half).save(tmp_path / name)
+        array, notes = pixels.read(tmp_path / name, 16)
+        assert (array[..., 0] == half * 255).all()
+        assert notes == []
 
 
 def test_an_animation_is_its_first_frame(tmp_path: Path) -> None:

@@ -72,9 +72,31 @@ def test_a_quantity_is_learnt_as_it_is(tmp_path: Path) -> None:
     ]
 
 
-def test_numbered_classes_are_named_as_they_are_written(tmp_path: Path) -> None:
+def test_classes_are_named_as_they_are_written(tmp_path: Path) -> None:
     assert load(tmp_path, "a,b\n" + "1,10\n2,9\n" * 4).class_names == ("9", "10")
-    assert load(tmp_path, "a,b\n" + "1,1.0\n2,2.0\n" * 4).class_names == ("1", "2")
+    assert load(tmp_path, "a,b\n" + "1,1.0\n2,2.0\n" * 4).class_names == ("1.0", "2.0")
+    assert load(tmp_path, "a,b\n" + "1,001\n2,01\n3,1\n" * 4).class_names == ("001", "01", "1")
+    assert load(tmp_path, "a,b\n" + "1,True\n2,false\n" * 4).class_names == ("True", "false")
+
+
+def test_every_word_can_be_a_class(tmp_path: Path) -> None:
+    words = ("NA", "None", "nan", "null", "N/A")
+    text = "a,b\n" + "".join(f"{number},{word}\n" for number, word in enumerate(words)) * 4
+    table = load(tmp_path, text)
+    assert table.class_names == tuple(sorted(words))
+    rows = table.splits["train"]
+    assert [table.class_names[int(t)] for t in rows.target] == [words[int(f[0])] for f in rows.features]
+
+
+def test_blanks_around_a_class_are_not_part_of_it(tmp_path: Path) -> None:
+    assert load(tmp_path, "a,b\n" + "1, cat\n2,cat \n3,dog\n4,dog\n" * 2).class_names == ("cat", "dog")
+    assert refused(tmp_path, "a,b\n1,x\n2, \n").message == (
+        "flowers.csv lacks 1 value, the first of column 'b' in row 2."
+    )
+
+
+def test_columns_without_a_name_are_learnt_from(tmp_path: Path) -> None:
+    assert load(tmp_path, ",a,b\n" + "0,1,x\n1,2,y\n" * 4).columns == ("Unnamed: 0", "a")
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])
@@ -114,7 +136,8 @@ def test_the_digest_is_that_of_the_content(tmp_path: Path) -> None:
         ("a,b,c\n1,inf,x\n2,3,y\n", "flowers.csv: column 'b' has 'inf' in row 1, which is no number."),
         ("a,b\n1,x\n2,x\n", "Column 'b' has the same value everywhere."),
         ("a,b\n1,x\n2,x\n3,y\n", "Class y of column 'b' has one row."),
-        ("a,b\n1,x\n2,x\n3,y\n4,z\n5,z\n6,y\n".replace("4", "nan"), "flowers.csv lacks 1 values"),
+        ("a,b\n1,x\nNA,x\n", "flowers.csv: column 'a' has 'NA' in row 2, which is no number."),
+        ("a,b\n1,x\n,x\n", "flowers.csv lacks 1 value, the first of column 'a' in row 2."),
     ],
 )
 def test_a_file_that_cannot_be_learnt_from_is_refused_with_the_reason(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 from trainer.errors import BadInput
@@ -17,7 +18,6 @@ def check(workspace: Workspace, parameter: Parameter, value: str) -> None:
     """Raises `BadInput` for a name that data/ does not have."""
     if "://" in value:
         return
-    found = datasets(workspace)
     if not value or Path(value).is_absolute() or ".." in Path(value).parts:
         raise BadInput(
             f"{parameter.option} is {value!r}, which is no name of a data set.",
@@ -26,9 +26,7 @@ def check(workspace: Workspace, parameter: Parameter, value: str) -> None:
     if not (workspace.data / value).exists():
         raise BadInput(
             f"{parameter.option} names {value}, which is not in {workspace.data}.",
-            nearest(value, found, "There are")
-            if found
-            else f"Make one to try with: trainer data sample {value}",
+            missing(workspace, value),
         )
     try:
         place = workspace.data / value
@@ -38,10 +36,20 @@ def check(workspace: Workspace, parameter: Parameter, value: str) -> None:
     except OSError as problem:
         raise BadInput(
             f"{parameter.option} names {place}, which cannot be read: {problem.strerror}.",
-            "Let the user that runs trainer read it: chmod -R u+rX",
+            f"Let the user that runs trainer read it: chmod -R u+rX {shlex.quote(str(place))}",
         ) from None
     if is_empty:
         raise BadInput(f"{parameter.option} names {place}, which is empty.", "Put the data set there.")
+
+
+def missing(workspace: Workspace, name: str) -> str:
+    """What to do where data/ has no `name`. Never to make it up: it may be the name of real data."""
+    if (workspace.data / f"{name}{MANIFEST}").is_file():
+        return f"Its manifest is here. Put the data there; `trainer data verify {name}` compares them."
+    found = datasets(workspace)
+    if found:
+        return nearest(name, found, "There are")
+    return "Put it there; or make up one to try with: trainer data sample demo"
 
 
 def datasets(workspace: Workspace) -> list[str]:

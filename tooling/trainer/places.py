@@ -13,6 +13,9 @@ from trainer.parameters import is_elsewhere
 from trainer.projects import EntryPoint
 from trainer.workspace import Workspace
 
+DATA = "/data"
+"""Where a run has the data sets of the workspace."""
+
 
 def of(
     workspace: Workspace,
@@ -36,7 +39,7 @@ def of(
     ]
     if workspace.data.is_dir() and not own_data:
         read = (p.name for p in entry_point.parameters if p.dataset and not is_elsewhere(values[p.name]))
-        mounts.append(Mount(str(workspace.data), "/data", optional=not any(read)))
+        mounts.append(Mount(str(workspace.data), DATA, optional=not any(read)))
     seen = dict(values)
     for parameter in entry_point.parameters:
         if parameter.dataset:
@@ -45,7 +48,7 @@ def of(
                     f"The volume at {own_data[0].target} hides the data set of {parameter.option}.",
                     "Mount it elsewhere, or give its place in a parameter of type string.",
                 )
-            mounts += _linked_data(workspace.data / values[parameter.name])
+            mounts += _linked_data(workspace.data, values[parameter.name])
         if parameter.type != "path":
             continue
         if is_elsewhere(values[parameter.name]):
@@ -62,9 +65,18 @@ def _folders(data: str, cache: str | None) -> dict[str, str]:
     return where | {"TRAINER_CACHE_DIR": cache, "MPLCONFIGDIR": f"{cache}/matplotlib"} if cache else where
 
 
-def _linked_data(place: Path) -> list[Mount]:
+def of_dataset(workspace: Workspace, name: str) -> tuple[Mount, ...]:
+    """What a run in a container sees of a data set in data/."""
+    return (Mount(str(workspace.data), DATA), *_linked_data(workspace.data, name))
+
+
+def _linked_data(data: Path, name: str) -> list[Mount]:
     """What a link in data/ leads to has to be where the link, seen from inside, leads."""
-    if not place.is_symlink():
-        return []
-    inside = os.path.normpath(Path("/data") / place.readlink())
-    return [] if Path(inside).is_relative_to("/data") else [Mount(str(place.resolve()), inside)]
+    parts = Path(name).parts
+    for depth in range(1, len(parts) + 1):
+        relative = Path(*parts[:depth])
+        place = data / relative
+        if place.is_symlink():
+            target = os.path.normpath(Path(DATA) / relative.parent / place.readlink())
+            return [] if Path(target).is_relative_to(DATA) else [Mount(str(place.resolve()), target)]
+    return []

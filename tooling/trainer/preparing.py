@@ -131,4 +131,4 @@ def _data(workspace: Workspace, plan: RunPlan, screen: Steps) -> tuple[Data, ...
         return ()
     from trainer.datasets import recorded
 
-    return recorded.take(workspace, plan.data, screen.step)
+    return recorded.take(workspace, plan.data, screen.step, plan.mounts)

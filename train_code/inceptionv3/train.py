@@ -32,6 +32,7 @@ class Arguments:
     backbone: str
     weights: str
     image_size: int
+    white: float
     epochs: int
     fine_tune_epochs: int
     unfreeze_from: str
@@ -59,7 +60,12 @@ with mlflow.start_run(), system_metrics():
 
     with timed("load"):
         data = image_data.load(
-            places.dataset(args.data), args.image_size, args.validation_split, args.seed, places.cache()
+            places.dataset(args.data),
+            args.image_size,
+            args.validation_split,
+            args.seed,
+            places.cache(),
+            args.white,
         )
         print(data)
         image_data.log_inputs(data)

@@ -40,6 +40,7 @@ class Arguments:
     data: str
     layers: Path
     image_size: int
+    white: float
     target: str
     loss: str
     optimizer: str
@@ -65,7 +66,9 @@ with mlflow.start_run() as run, system_metrics():
     with timed("load"):
         place = downloads.find(args.data, places.cache())
         if place.is_dir():
-            source = image_data.load(place, args.image_size, args.validation_split, args.seed, places.cache())
+            source = image_data.load(
+                place, args.image_size, args.validation_split, args.seed, places.cache(), args.white
+            )
         else:
             source = tables.load(
                 place,

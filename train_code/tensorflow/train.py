@@ -23,6 +23,7 @@ class Arguments:
     batch_size: int
     learning_rate: float
     image_size: int
+    white: float
     optimizer: str
     augment: str
     class_weights: str
@@ -43,7 +44,12 @@ with mlflow.start_run(), system_metrics():
 
     with timed("load"):
         data = image_data.load(
-            places.dataset(args.data), args.image_size, args.validation_split, args.seed, places.cache()
+            places.dataset(args.data),
+            args.image_size,
+            args.validation_split,
+            args.seed,
+            places.cache(),
+            args.white,
         )
         print(data)
         image_data.log_inputs(data)

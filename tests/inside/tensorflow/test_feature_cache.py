@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from trainkit import architectures, feature_cache, image_data, keras_models, keras_training
+from trainkit import architectures, feature_cache, image_data, keras_models, keras_training, pixels
+from trainkit.brightness import White
 from trainkit.image_data import ImageData
 from trainkit.keras_training import Schedule
 
@@ -118,6 +120,10 @@ def test_the_key_follows_what_the_features_depend_on(
     keys = {feature_cache.key(base, "imagenet", data), feature_cache.key(base, "none 0", data)}
     keys.add(feature_cache.key(base, "imagenet", image_data.load(folder, 48, 0.2, 0, cache)))
     keys.add(feature_cache.key(backbone("efficientnetb0"), "imagenet", data))
+    keys.add(feature_cache.key(base, "imagenet", replace(data, white=White(4095))))
+    with monkeypatch.context() as patch:
+        patch.setattr(pixels, "RECIPE", 99)
+        keys.add(feature_cache.key(base, "imagenet", data))
     with monkeypatch.context() as patch:
         patch.setattr(keras, "__version__", "99")
         keys.add(feature_cache.key(base, "imagenet", data))
@@ -132,7 +138,7 @@ def test_the_key_follows_what_the_features_depend_on(
     picture = next((folder / "red").iterdir())
     picture.write_bytes(next((folder / "blue").iterdir()).read_bytes())
     keys.add(feature_cache.key(base, "imagenet", image_data.load(folder, 32, 0.2, 0, cache)))
-    assert len(keys) == 9
+    assert len(keys) == 11
 
 
 def test_the_key_is_the_same_for_another_split_and_another_name(

@@ -85,9 +85,13 @@ def rename_classes(dataset: str, mapping: Path | None, undo: bool, dry_run: bool
               help="How many of 64 bits may differ between near duplicates.")  # fmt: skip
 @click.option("--min-images", type=click.IntRange(1), default=10, show_default=True,
               help="Warn of classes with fewer images.")  # fmt: skip
+@click.option("--white", type=click.FloatRange(0, min_open=True), metavar="VALUE",
+              help="Value that is white in images of more than 8 bits. [default: found in them]")  # fmt: skip
 @click.option("--all", "everything", is_flag=True, help="Print all findings, not the first few of each kind.")
 @json_option
-def validate(dataset: str, near: int, min_images: int, everything: bool, as_json: bool) -> None:
+def validate(
+    dataset: str, near: int, min_images: int, white: float | None, everything: bool, as_json: bool
+) -> None:
     """Check a data set for broken files, duplicates and leaks between splits.
 
     Also for wrong suffixes, small and empty classes, and files that are no images. Nothing is changed. Exit
@@ -99,7 +103,7 @@ def validate(dataset: str, near: int, min_images: int, everything: bool, as_json
 
     root = place.existing(dataset)
     with screen.Bar() as bar:
-        verdict = check(root, near, min_images, bar)
+        verdict = check(root, near, min_images, bar, place.mounts(root), white)
     if as_json:
         screen.as_json(verdict.as_json())
     else:
@@ -132,7 +136,8 @@ def _print(verdict: Verdict, *, everything: bool) -> None:
         )
         click.echo()
     said = "nothing found" if not verdict.findings else "checked"
-    click.echo(f"{verdict.images:,} images in {verdict.classes} classes: {said}.")
+    classes = "1 class" if verdict.classes == 1 else f"{verdict.classes} classes"
+    click.echo(f"{verdict.images:,} images in {classes}: {said}.")
 
 
 @data.command(short_help="Count the images, and draw them.", epilog="Example: trainer data stats data_24")
@@ -167,8 +172,10 @@ def stats(dataset: str, output: Path | None, as_json: bool) -> None:
         rows,
         numbers=4 + len(found.splits),
     )
+    if found.beside:
+        click.echo(f"Beside the splits, and no part of it: {', '.join(found.beside)}")
     if found.unreadable:
-        click.echo(f"{len(found.unreadable)} images cannot be read: {found.unreadable[0]}, …")
+        click.echo(f"Images that cannot be read: {len(found.unreadable)}, the first is {found.unreadable[0]}")
     click.echo()
     for picture in pictures:
         click.echo(f"Drew {picture}")

@@ -187,7 +187,7 @@ def _say(copies: Copies, target: Path, left_out: int, dry_run: bool, step: str) 
     from trainer.datasets.copying import size
 
     if left_out:
-        click.echo(f"{left_out:,} files are no images, and left out.")
+        click.echo(f"Files that are no images, and left out: {left_out:,}")
     done = {"copy": "copied", "reflink": "cloned", "hard": "hard-linked"}[copies.link]
     made = "Would make" if dry_run else "Made"
     click.echo(f"{made} {target}: {len(copies.files):,} images {done}, {size(copies.bytes)}")

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeAlias
 from trainkit import image_folder
 
 from trainer.datasets import Report, in_threads, index, listing, many_objects, silent
+from trainer.datasets.inside import Sight
 from trainer.datasets.listing import ITSELF, Read
 
 _AT_ONCE = 32  # files that a thread reads before it reports
@@ -52,13 +53,15 @@ class Contents:
 
 
 @many_objects()
-def take(root: Path, known: Path, report: Report = silent, *, full: bool = False) -> Contents:
+def take(
+    root: Path, known: Path, report: Report = silent, *, full: bool = False, sight: Sight | None = None
+) -> Contents:
     """Look at every file, and read those that the index `known` does not vouch for; with `full`, all.
 
     Nothing but the index is written. Raises `BadInput` (see `listing`).
     """
     begun = time.time_ns()
-    stamps = listing.files(root)
+    stamps = listing.files(root, sight)
     before = index.Index() if full else index.load(known)
     hashes = {path: before.sha256(path, stamp) for path, stamp in stamps.items()}
     unknown = [path for path, sha256 in hashes.items() if sha256 is None]

@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 
+from trainkit import brightness
+from trainkit.brightness import Values
+
 
 class Severity(StrEnum):
     """Errors make a training fail or its figures wrong; warnings may; notes are to be known."""
@@ -20,6 +23,9 @@ class Kind(StrEnum):
     """What was found; the value is how it is called in tables and in JSON."""
 
     UNREADABLE = "unreadable image"
+    UNSCALABLE = "values that 8 bits cannot show"
+    DEEPER = "data set one folder deeper"
+    LEADS_OUT = "link that a run cannot follow"
     EMPTY_CLASS = "class without images"
     ONE_CLASS = "one class only"
     NOT_TRAINED = "class without training images"
@@ -30,6 +36,8 @@ class Kind(StrEnum):
     NEAR_LEAK = "near duplicate in two splits"
     NEAR_COPY = "near duplicate in a class"
     FEW_IMAGES = "class with few images"
+    BESIDE_SPLITS = "folder beside the splits"
+    MANY_BITS = "image of more than 8 bits"
     WRONG_SUFFIX = "suffix of another format"
     NO_IMAGE = "file that is no image"
     PECULIAR = "converted when it is read"
@@ -43,6 +51,9 @@ class Kind(StrEnum):
 
 _SEVERITIES = {
     Kind.UNREADABLE: Severity.ERROR,
+    Kind.UNSCALABLE: Severity.ERROR,
+    Kind.DEEPER: Severity.ERROR,
+    Kind.LEADS_OUT: Severity.ERROR,
     Kind.EMPTY_CLASS: Severity.ERROR,
     Kind.ONE_CLASS: Severity.ERROR,
     Kind.NOT_TRAINED: Severity.ERROR,
@@ -53,6 +64,8 @@ _SEVERITIES = {
     Kind.NEAR_LEAK: Severity.WARNING,
     Kind.NEAR_COPY: Severity.NOTE,
     Kind.FEW_IMAGES: Severity.WARNING,
+    Kind.BESIDE_SPLITS: Severity.WARNING,
+    Kind.MANY_BITS: Severity.WARNING,
     Kind.WRONG_SUFFIX: Severity.WARNING,
     Kind.NO_IMAGE: Severity.WARNING,
     Kind.PECULIAR: Severity.NOTE,
@@ -92,6 +105,8 @@ class Seen:
     format: str = ""
     peculiarities: tuple[str, ...] = ()
     hash: int | None = None
+    values: Values | None = None
+    """Of an image of more than 8 bits."""
 
 
 def of_files(seen: Iterable[Seen], suffixes: dict[str, str]) -> Iterator[Finding]:
@@ -107,6 +122,34 @@ def of_files(seen: Iterable[Seen], suffixes: dict[str, str]) -> Iterator[Finding
             yield Finding(Kind.PECULIAR, peculiarity, (str(file.path),))
         if file.hash is None:
             yield Finding(Kind.TOO_PLAIN, "", (str(file.path),))
+
+
+def of_brightness(seen: Iterable[Seen], told: float | None) -> Iterator[Finding]:
+    """What a training does with images of more than 8 bits: one value is white in all of them.
+
+    It is `told`, or found from them.
+    """
+    deep = {file.path: file.values for file in seen if file.values}
+    dark = brightness.dark_colours(deep)
+    reasons = {path: brightness.problem(values, told) for path, values in deep.items()}
+    reasons |= dict.fromkeys(
+        dark, "has 16 bits for each colour and uses few of them: it would be nearly black"
+    )
+    for path, reason in reasons.items():
+        if reason:
+            yield Finding(Kind.UNSCALABLE, reason, (str(path),))
+    if not any(reasons.values()) and deep:
+        white = brightness.find(deep, told)
+        for path, values in deep.items():
+            what = f"{values.low:g} … {values.high:g}"
+            match values.kind:
+                case "integers":
+                    what += f", white is {white.integers:g} (--white says another value)"
+                case "floats":
+                    what += f", white is {white.floats:g} (--white says another value)"
+                case "colour":
+                    what += " in each colour, of which the upper 8 bits are used"
+            yield Finding(Kind.MANY_BITS, what, (str(path),))
 
 
 def of_copies(group: Iterable[Seen], *, near: bool) -> Iterator[Finding]:

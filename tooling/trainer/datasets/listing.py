@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import stat
 from pathlib import Path
 from typing import NamedTuple
 
+from trainer.datasets.inside import Sight
 from trainer.errors import BadInput
 
 # The path of the one file of a data set that is no folder: nothing in a folder can have that name.
@@ -37,14 +39,17 @@ class Read(NamedTuple):
     sha256: str
 
 
-def files(root: Path) -> dict[str, Stamp]:
-    """Path relative to `root` ("/" between its parts) → stamp. No file is opened. Raises `BadInput`."""
+def files(root: Path, sight: Sight | None = None) -> dict[str, Stamp]:
+    """Path relative to `root` ("/" between its parts) → stamp. No file is opened.
+
+    Raises `BadInput`, also for a link that a run with this `sight` of the folder cannot follow.
+    """
     try:
         seen = root.stat()
         if not stat.S_ISDIR(seen.st_mode):
             return {ITSELF: _stamp(seen)}
         found: dict[str, Stamp] = {}
-        _list(str(root), "", ((seen.st_dev, seen.st_ino),), found)
+        _list(str(root), "", ((seen.st_dev, seen.st_ino),), found, sight)
     except FileNotFoundError as problem:
         raise BadInput(
             f"{_shown(problem.filename)} is not there, or is a link that leads nowhere.",
@@ -81,7 +86,9 @@ def read(root: Path, path: str) -> Read:
     )
 
 
-def _list(root: str, folder: str, above: tuple[tuple[int, int], ...], found: dict[str, Stamp]) -> None:
+def _list(
+    root: str, folder: str, above: tuple[tuple[int, int], ...], found: dict[str, Stamp], sight: Sight | None
+) -> None:
     with os.scandir(f"{root}/{folder}") as entries:
         for entry in entries:
             if entry.name[0] == ".":
@@ -93,12 +100,14 @@ def _list(root: str, folder: str, above: tuple[tuple[int, int], ...], found: dic
                     "Rename it: other machines and programs would read the name in another way.",
                 )
             seen = entry.stat()
+            if sight and entry.is_symlink():
+                sight.check(entry.path)
             if stat.S_ISREG(seen.st_mode):
                 found[path] = _stamp(seen)
             elif stat.S_ISDIR(seen.st_mode):
                 here = (seen.st_dev, seen.st_ino)
                 if here not in above:  # else a link to a folder that it lies in, where all is listed already
-                    _list(root, f"{path}/", (*above, here), found)
+                    _list(root, f"{path}/", (*above, here), found, sight)
             else:
                 raise BadInput(
                     f"{entry.path} is no file or folder, but a pipe, a socket or a device.",
@@ -122,5 +131,5 @@ def _shown(path: object) -> str:
 def _unreadable(problem: OSError) -> BadInput:
     return BadInput(
         f"{_shown(problem.filename)} cannot be read: {problem.strerror}.",
-        "Let the user that runs trainer read it: chmod -R u+rX",
+        f"Let the user that runs trainer read it: chmod -R u+rX {shlex.quote(_shown(problem.filename))}",
     )

@@ -111,7 +111,7 @@ class Manifest:
         if Contents(files).digest != version.digest:
             raise BadInput(
                 f"The manifest of {self.name} does not add up to version {version.number}: it was edited.",
-                f"Get it back as it was: git checkout -- {self.name}.manifest.json",
+                f"Get it back as it was: git checkout -- data/{self.name}.manifest.json",
             )
         return files
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainer.data_names import datasets
+from trainer import places
+from trainer.data_names import missing
 from trainer.errors import BadInput, TrainerError
-from trainer.parameters import nearest
+from trainer.mounts import Mount
 from trainer.workspace import Workspace, find
 
 
@@ -18,17 +19,18 @@ def existing(text: str) -> Path:
     path = Path(text).expanduser()
     if path.is_dir():
         return path
+    if workspace and (workspace.data / text).is_dir():  # a folder in a data set of data/
+        return workspace.data / text
     if path.exists():
         raise BadInput(
             f"{text} is a file, not a folder.", "Name the folder that has the classes' folders in it."
         )
     if not _is_name(text):
         raise BadInput(f"There is no folder {text}.", "Name a data set in data/, or a folder.")
-    names = datasets(workspace) if workspace else []
     where = f"in {workspace.data} or here" if workspace else "here, and this is no workspace"
     raise BadInput(
         f"There is no data set {text} {where}.",
-        nearest(text, names, "There are") if names else "Make one to try with: trainer data sample demo",
+        missing(workspace, text) if workspace else "Make a workspace (trainer init), or name a folder.",
     )
 
 
@@ -51,6 +53,14 @@ def argument(path: Path) -> str:
     if workspace and path.resolve().parent == workspace.data.resolve():
         return path.name
     return str(path)
+
+
+def mounts(path: Path) -> tuple[Mount, ...]:
+    """What a run in a container sees of the folder, if it is a data set of the workspace."""
+    workspace = _workspace()
+    if workspace and path.absolute().is_relative_to(workspace.data):
+        return places.of_dataset(workspace, str(path.absolute().relative_to(workspace.data)))
+    return ()
 
 
 def _is_name(text: str) -> bool:

@@ -7,22 +7,29 @@ data set that nobody took a snapshot of.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from trainer.datasets import atomic, changes, contents, index
+from trainer.datasets import atomic, changes, contents, index, inside
 from trainer.datasets.contents import Contents, File, Files
 from trainer.errors import CheckFailed
 from trainer.given import Data
+from trainer.mounts import Mount
 from trainer.workspace import Workspace
 
 _SHOWN = 3
 
 
-def take(workspace: Workspace, named: Mapping[str, str], step: Callable[[str], None]) -> tuple[Data, ...]:
+def take(
+    workspace: Workspace,
+    named: Mapping[str, str],
+    step: Callable[[str], None],
+    mounts: Sequence[Mount] = (),
+) -> tuple[Data, ...]:
     """Look at what parameters name: names in data/, or absolute paths. Raises `BadInput`.
 
-    `step` is told how far it is.
+    `mounts` are what a run in a container sees of the host: a link in a data set has to lead to something in
+    them. `step` is told how far it is.
     """
     made = []
     for parameter, name in named.items():
@@ -32,7 +39,7 @@ def take(workspace: Workspace, named: Mapping[str, str], step: Callable[[str], N
         def report(_: str, done: int, total: int, name: str = name) -> None:
             step(f"Reading {name}: {done:,} of {total:,} files")
 
-        taken = contents.take(root, index.place(workspace, root), report)
+        taken = contents.take(root, index.place(workspace, root), report, sight=inside.sight(root, mounts))
         keep(workspace, taken)
         made.append(Data(parameter, name, taken.digest, len(taken.files), taken.bytes))
     return tuple(made)
@@ -58,7 +65,7 @@ def verify(workspace: Workspace, parameter: str, name: str, digest: str) -> None
     raise CheckFailed(
         f"{name} is not what the run had: {what}.",
         f"Put it back as it was (digest {digest[:8]})"
-        + ("." if Path(name).is_absolute() else f"; trainer data diff {name} {digest[:8]} lists all."),
+        + ("." if Path(name).is_absolute() else f"; `trainer data diff {name} {digest[:8]}` lists all."),
     )
 
 

@@ -35,7 +35,7 @@ def plan(
     folder = image_folder.scan(root)
     if folder.is_split:
         raise BadInput(
-            f"{root} is split already.", "Use it as it is: trainer run finds its train/ by itself."
+            f"{root} is split already.", "Use it as it is: `trainer run` finds its train/ by itself."
         )
     divided = image_folder.split(folder, digests(folder, report), shares, seed)
     places = ((image.path, PurePosixPath(image.split or "") / image.path) for image in divided.images)

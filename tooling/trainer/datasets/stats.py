@@ -7,10 +7,11 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from trainkit import image_folder
+from trainkit import brightness, image_folder
+from trainkit.brightness import FULL, Values, White
 from trainkit.errors import InputError
 from trainkit.image_folder import SPLITS, Image, ImageFolder
 
@@ -46,6 +47,10 @@ class Stats:
     splits: tuple[str, ...]
     classes: tuple[ClassStats, ...]
     unreadable: tuple[str, ...]
+    beside: tuple[str, ...] = ()
+    """Folders beside the splits."""
+    white: White = FULL
+    """What is white in images of more than 8 bits."""
 
     def as_json(self) -> dict[str, object]:
         """For `--json`."""
@@ -60,22 +65,29 @@ class Stats:
                 for c in self.classes
             ],
             "unreadable": list(self.unreadable),
+            "beside_splits": list(self.beside),
         }  # fmt: skip
 
 
 def measure(root: Path, report: Report = silent) -> Stats:
-    """Count images, bytes and sizes; only heads of files are read. Raises `InputError` as `scan` does."""
+    """Count images, bytes and sizes. Of images of 8 bits only heads are read. Raises as `scan` does."""
     folder = image_folder.scan(root)
     sizes: dict[Image, tuple[int, int] | None] = {}
+    deep: dict[PurePosixPath, Values] = {}
     with warnings.catch_warnings(action="ignore"):
-        found = in_threads(lambda image: _size(root, image), folder.images)
-        for image, size in zip(folder.images, found, strict=True):
+        found = in_threads(lambda image: _look(root, image), folder.images)
+        for image, (size, values) in zip(folder.images, found, strict=True):
             sizes[image] = size
+            if values:
+                deep[image.path] = values
             report("Measuring", len(sizes), len(folder.images))
     splits = tuple(split for split in SPLITS if folder.of(split))
     classes = tuple(_of_class(folder, label, splits, sizes) for label in folder.classes)
     unreadable = tuple(str(image.path) for image, size in sizes.items() if size is None)
-    return Stats(root, len(folder.images), sum(c.bytes for c in classes), splits, classes, unreadable)
+    bytes_of_all = sum(c.bytes for c in classes)
+    return Stats(
+        root, len(folder.images), bytes_of_all, splits, classes, unreadable, folder.beside, _white(deep)
+    )
 
 
 def draw(stats: Stats, place: Path, report: Report = silent) -> tuple[Path, Path]:
@@ -88,7 +100,7 @@ def draw(stats: Stats, place: Path, report: Report = silent) -> tuple[Path, Path
     _save(stats_figures.class_balance(stats), place / CLASSES)
     report("Drawing", 1, 2)
     examples = _examples(image_folder.scan(stats.root))
-    _save(stats_figures.contact_sheet(stats.root, examples), place / SHEET)
+    _save(stats_figures.contact_sheet(stats.root, examples, stats.white), place / SHEET)
     return place / CLASSES, place / SHEET
 
 
@@ -130,14 +142,22 @@ def _save(figure: Figure, path: Path) -> None:
         raise _exists(path) from None
 
 
-def _size(root: Path, image: Image) -> tuple[int, int] | None:
+def _look(root: Path, image: Image) -> tuple[tuple[int, int] | None, Values | None]:
+    """The image's size, and its values where it has more than 8 bits."""
     from trainkit import pixels
 
     try:
         with pixels.opened(root / image.path) as picture:
-            return picture.size
+            return picture.size, brightness.values(picture)
     except InputError:
-        return None
+        return None, None
+
+
+def _white(deep: Mapping[PurePosixPath, Values]) -> White:
+    try:
+        return brightness.find(deep)
+    except InputError:  # `validate` says it
+        return FULL
 
 
 def _of_class(

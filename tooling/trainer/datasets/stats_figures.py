@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from trainkit import pixels
+from trainkit.brightness import FULL, White
 from trainkit.errors import InputError
 
 from trainer.datasets.stats import Stats
@@ -52,8 +53,9 @@ def class_balance(stats: Stats) -> Figure:
     axes.set_xlim(0, max(1, start.max()) * 1.08)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.set_xlabel("images", color=INK)
+    among = "1 class" if len(classes) == 1 else f"{len(classes)} classes"
     axes.set_title(
-        f"{stats.root.resolve().name}: {stats.images:,} images in {len(classes)} classes",
+        f"{stats.root.resolve().name}: {stats.images:,} images in {among}",
         color=INK,
         parse_math=False,
     )
@@ -66,7 +68,7 @@ def class_balance(stats: Stats) -> Figure:
     return figure
 
 
-def contact_sheet(root: Path, examples: Mapping[str, Sequence[Path]]) -> Figure:
+def contact_sheet(root: Path, examples: Mapping[str, Sequence[Path]], white: White = FULL) -> Figure:
     """A row of images of each class under its name, in two columns where there are many classes.
 
     Images are cut to squares; one that cannot be read is left blank.
@@ -82,7 +84,7 @@ def contact_sheet(root: Path, examples: Mapping[str, Sequence[Path]]) -> Figure:
         axes.set_axis_off()
     # Read down the first column, then down the second.
     for axes, (name, paths) in zip(grid.T.flat, examples.items(), strict=False):
-        _draw_row(axes, name, paths, width)
+        _draw_row(axes, name, [_tile(path, white) for path in paths], width)
     return figure
 
 
@@ -104,20 +106,20 @@ def wrapped(name: str) -> str:
     return "\n".join(name[start:end].rstrip(" ") for start, end in zip(starts, ends, strict=True))
 
 
-def _draw_row(axes: Axes, name: str, paths: Sequence[Path], width: int) -> None:
+def _draw_row(axes: Axes, name: str, tiles: Sequence[NDArray[np.uint8]], width: int) -> None:
     strip = np.full((_TILE, width * (_TILE + _GAP) - _GAP, 3), 255, dtype=np.uint8)
-    for position, path in enumerate(paths):
+    for position, tile in enumerate(tiles):
         left = position * (_TILE + _GAP)
-        strip[:, left : left + _TILE] = _tile(path)
+        strip[:, left : left + _TILE] = tile
     axes.imshow(strip, interpolation="antialiased")
     axes.set_title(name, loc="left", fontsize=8 if len(name) <= 56 else 7, color=INK, pad=3, parse_math=False)
 
 
-def _tile(path: Path) -> NDArray[np.uint8]:
+def _tile(path: Path, white: White) -> NDArray[np.uint8]:
     try:
         with pixels.opened(path) as picture:
             picture.draft("RGB", (_TILE, _TILE))
-            square = ImageOps.fit(pixels.rgb(picture), (_TILE, _TILE), Image.Resampling.LANCZOS)
+            square = ImageOps.fit(pixels.rgb(picture, white), (_TILE, _TILE), Image.Resampling.LANCZOS)
     except InputError:
         return np.full((_TILE, _TILE, 3), 235, dtype=np.uint8)
     return np.asarray(square)

@@ -79,7 +79,8 @@ def _find(classes: Sequence[str], item: str) -> list[str]:
         count = int(first[1])
         if not 0 < count <= len(classes):
             raise BadInput(
-                f"{item}: there are {len(classes)} classes.", f"Ask for first:1 to first:{len(classes)}."
+                f"{item}: the data set has {len(classes)} class{'es' if len(classes) > 1 else ''}.",
+                f"Ask for first:1 to first:{len(classes)}.",
             )
         return list(classes[:count])
     if item in classes:

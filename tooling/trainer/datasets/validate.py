@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from trainkit import image_folder
+from trainkit.brightness import FULL, Values, White
 from trainkit.errors import InputError
 from trainkit.image_folder import TEST, TRAIN, VALIDATION, Image, ImageFolder
 
-from trainer.datasets import Report, findings, in_threads, near, silent
+from trainer.datasets import Report, findings, in_threads, inside, near, silent
 from trainer.datasets.findings import Finding, Kind, Seen, Severity
+from trainer.datasets.inside import Sight
+from trainer.mounts import Mount
 
 NEAR, MIN_IMAGES = 4, 10
 _SIDE = 36  # pixels that a picture is made small to before it is hashed
@@ -52,18 +56,26 @@ class Verdict:
 
 
 def validate(
-    root: Path, distance: int = NEAR, min_images: int = MIN_IMAGES, report: Report = silent
+    root: Path,
+    distance: int = NEAR,
+    min_images: int = MIN_IMAGES,
+    report: Report = silent,
+    mounts: Sequence[Mount] = (),
+    white: float | None = None,
 ) -> Verdict:
     """Check structure, files, copies and near copies (up to `distance` differing bits of 64).
 
-    Raises `InputError` where there is no data set at all.
+    `mounts` are what a run in a container sees, by default the data set alone. `white` is what a run is to be
+    told of images of more than 8 bits. Raises `InputError` where there is no data set at all.
     """
     folder = image_folder.scan(root)
     seen = list(_read_all(folder, report))
     good = [file for file in seen if not file.problem]
     found = [
         *_of_structure(folder, min_images),
+        *_of_links(root, inside.sight(root, mounts or [Mount(str(root), f"/data/{root.name}")])),
         *findings.of_files(seen, formats()),
+        *findings.of_brightness(seen, white),
         *_of_copies(good),
         *_of_near_copies(good, distance),
     ]
@@ -80,6 +92,11 @@ def formats() -> dict[str, str]:
 
 
 def _of_structure(folder: ImageFolder, min_images: int) -> Iterator[Finding]:
+    for name in folder.beside:
+        yield Finding(Kind.BESIDE_SPLITS, "a training does not use it", (name,))
+    if inner := image_folder.deeper(folder):
+        yield Finding(Kind.DEEPER, "name that folder instead", (str(inner),))
+        return
     for path in folder.empty:
         yield Finding(Kind.EMPTY_CLASS, "", (path,))
     if len(folder.classes) < 2:
@@ -95,6 +112,17 @@ def _of_structure(folder: ImageFolder, min_images: int) -> Iterator[Finding]:
             yield Finding(Kind.FEW_IMAGES, f"{label} has {count}{training}; {min_images} were asked for")
     for passed in folder.passed_over:
         yield Finding(Kind.NO_IMAGE, "", (str(passed),))
+
+
+def _of_links(root: Path, sight: Sight | None) -> Iterator[Finding]:
+    for folder, folders, files in os.walk(root) if sight else ():
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in sorted(folders + files):
+            path = os.path.join(folder, name)  # noqa: PTH118
+            # One that leads nowhere at all is an image that cannot be read.
+            is_link = os.path.islink(path) and os.path.exists(path)  # noqa: PTH110, PTH114
+            if is_link and sight and (said := sight.lost(path)):
+                yield Finding(Kind.LEADS_OUT, f"to {said}", (os.path.relpath(path, root),))
 
 
 def _of_copies(seen: Iterable[Seen]) -> Iterator[Finding]:
@@ -126,7 +154,7 @@ def _read_all(folder: ImageFolder, report: Report) -> Iterator[Seen]:
 
 
 def _read(root: Path, image: Image) -> Seen:
-    from trainkit import pixels
+    from trainkit import brightness, pixels
 
     path = root / image.path
     try:
@@ -139,12 +167,20 @@ def _read(root: Path, image: Image) -> Seen:
             peculiar, kind = tuple(pixels.peculiarities(picture)), picture.format or ""
             # A JPEG with a second picture in it, as many cameras write them.
             kind = "JPEG" if kind == "MPO" else kind
+            values = brightness.values(picture)
             picture.draft("RGB", (_SIDE, _SIDE))  # decodes no more pixels than needed
-            small = pixels.rgb(picture).resize((_SIDE, _SIDE), reducing_gap=2.0)
+            # By itself, because what is white in all of them is not known yet, and makes no difference here.
+            small = pixels.rgb(picture, _own_white(values)).resize((_SIDE, _SIDE), reducing_gap=2.0)
             return Seen(image.path, image.label, image.split, digest, "", kind, peculiar,
-                        near.difference_hash(small))  # fmt: skip
+                        near.difference_hash(small), values)  # fmt: skip
     except InputError as problem:
         return Seen(image.path, image.label, image.split, problem=problem.message.removeprefix(f"{path}: "))
     except Exception as problem:  # noqa: BLE001 (decoders raise what they like; no file may end the check)
         reason = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
         return Seen(image.path, image.label, image.split, problem=reason)
+
+
+def _own_white(values: Values | None) -> White:
+    if values is None or not values.high > 0:
+        return FULL
+    return White(values.high, values.high)

@@ -113,7 +113,7 @@ def named(workspace: Workspace, name: str) -> Dataset:
             if "/" in name
             else nearest(name, known, "There are")
             if known
-            else f"Make one to try with: trainer data sample {name}",
+            else data_names.missing(workspace, name),
         )
     path = workspace.data / f"{name}{data_names.MANIFEST}"
     return Dataset(name, workspace.data / name, path, manifest.read(path, name))

@@ -63,27 +63,26 @@ def log_results(
         mlflow.log_text(_predictions_table(labels, shares, class_names, part), f"predictions_{split}.csv")
     absent = [name for name, values in per_class.items() if not values.support]
     if absent:
-        print(
-            f"Warning: {len(absent)} classes have no samples in {split}: {', '.join(absent[:3])}", flush=True
-        )
+        have = "class has" if len(absent) == 1 else "classes have"
+        print(f"Warning: {len(absent)} {have} no samples in {split}: {', '.join(absent[:3])}", flush=True)
     return found
 
 
 def scores(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dict[str, float]:
     """Accuracy, balanced accuracy, macro F1 and log loss; with more than four classes also top-3 accuracy.
 
-    Macro means are over the classes that have samples: what is not there can be neither right nor wrong.
+    As scikit-learn has them: macro F1 is over the classes that have samples or are predicted, balanced
+    accuracy over those that have samples.
     """
     predicted = probabilities.argmax(axis=1)
-    present = np.unique(labels)
     classes = np.arange(probabilities.shape[1])
-    _, recall, f1, _ = metrics.precision_recall_fscore_support(
-        labels, predicted, labels=present, zero_division=0
+    recall = metrics.recall_score(
+        labels, predicted, labels=np.unique(labels), average="macro", zero_division=0
     )
     found = {
         "accuracy": float((predicted == labels).mean()),
-        "balanced_accuracy": float(recall.mean()),
-        "f1": float(f1.mean()),
+        "balanced_accuracy": float(recall),
+        "f1": float(metrics.f1_score(labels, predicted, average="macro", zero_division=0)),
         "log_loss": float(metrics.log_loss(labels, probabilities, labels=classes)),
     }
     if len(classes) > 4:

@@ -86,6 +86,8 @@ def key(base: keras.Model, weights: str, data: ImageData) -> str:
     parts = {
         "images": [data.digests[image.path] for image in data.folder.images],
         "size": data.size,
+        "pixels": pixels.RECIPE,
+        "white": str(data.white),
         "backbone": base.name,
         "weights": weights,
         "preprocessing": _PREPROCESSING,

@@ -1,8 +1,8 @@
 """An image folder as training, validation and test pixels, and as an input of an MLflow run."""
 
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +14,7 @@ from mlflow.data.pandas_dataset import PandasDataset
 from numpy.typing import NDArray
 
 from trainkit import image_folder, pixels
+from trainkit.brightness import White
 from trainkit.image_folder import SPLITS, TRAIN, VALIDATION, Image, ImageFolder
 
 
@@ -49,6 +50,10 @@ class ImageData:
     parts: Mapping[str, Part]
     converted: Mapping[str, int]
     from_cache: bool
+    white: White | None = None
+    """What became 255 in images of more than 8 bits; None where there are none."""
+    shared: Sequence[tuple[PurePosixPath, ...]] = ()
+    """Groups of images with the same bytes in more than one split."""
 
     @property
     def name(self) -> str:
@@ -71,22 +76,36 @@ class ImageData:
         return self.parts[VALIDATION]
 
     def __str__(self) -> str:
-        """Two lines at most for the log: name, sizes, digest; and the warnings."""
+        """For the log: a line with name, sizes and digest, then a line for each warning."""
         sizes = ", ".join(f"{len(part)} {split}" for split, part in self.parts.items())
         where = "pixels from the cache" if self.from_cache else "decoded"
         text = f"{self.name}: {len(self.class_names)} classes, {sizes}, digest {self.digest}, {where}"
-        if self.folder.passed_over:
-            others = len(self.folder.passed_over)
-            text += f"\nWarning: {others} files are no images: {self.folder.passed_over[0]}, …"
+        return "\nWarning: ".join([text, *self._warnings()])
+
+    def _warnings(self) -> Iterator[str]:
+        if self.folder.beside:
+            yield f"not used, because it lies beside the splits: {', '.join(self.folder.beside)}"
+        if others := self.folder.passed_over:
+            yield f"files that are no images of a class: {len(others)}, the first is {others[0]}"
+        if self.shared:
+            first = " = ".join(map(str, self.shared[0][:3]))
+            yield f"images that are in more than one split: {len(self.shared)}, the first is {first}"
         if self.converted:
             counts = ", ".join(f"{count} {what}" for what, count in sorted(self.converted.items()))
-            text += f"\nWarning: images converted to 8-bit RGB: {counts}"
-        return text
+            yield f"images converted to 8-bit RGB: {counts}"
+        if self.white:
+            yield (
+                f"white is {self.white.integers:g} in images of integers, {self.white.floats:g} in images of "
+                "floats; --white says another value"
+            )
 
 
-def load(root: Path, size: int, validation_share: float, seed: int, cache: Path) -> ImageData:
+def load(
+    root: Path, size: int, validation_share: float, seed: int, cache: Path, white: float = 0
+) -> ImageData:
     """Read the folder: with its own splits where it has them, else with `validation_share` split off.
 
+    `white` is the value that becomes 255 in images of more than 8 bits; 0 has it found from all of them.
     Raises `InputError` for what a training would fail on: see `image_folder.problems` and `pixels.load`.
     """
     folder = image_folder.check(image_folder.scan(root))
@@ -103,6 +122,7 @@ def load(root: Path, size: int, validation_share: float, seed: int, cache: Path)
         [digests[image.path] for image in divided.images],
         size,
         cache,
+        white or None,
     )
     parts = {split: _part(divided, decoded.array, split) for split in SPLITS if divided.of(split)}
     return ImageData(
@@ -113,6 +133,8 @@ def load(root: Path, size: int, validation_share: float, seed: int, cache: Path)
         parts=parts,
         converted=decoded.converted,
         from_cache=decoded.from_cache,
+        white=decoded.white,
+        shared=image_folder.shared(divided, digests),
     )
 
 
@@ -149,7 +171,12 @@ def mlflow_input(data: ImageData, split: str) -> PandasDataset:
 
 
 def log_inputs(data: ImageData) -> None:
-    """Log every split as an input of the active MLflow run."""
+    """Log every split as an input of the active MLflow run.
+
+    What is white in images of more than 8 bits becomes the tags `white.integers` and `white.floats`.
+    """
+    if data.white:
+        mlflow.set_tags({f"white.{kind}": f"{value:g}" for kind, value in asdict(data.white).items()})
     # MLflow warns of integers that could be missing in a table, and of a folder being a folder in two ways.
     with warnings.catch_warnings(action="ignore", category=UserWarning):
         for split in data.parts:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from trainkit import folder_listing
 from trainkit.errors import InputError
 
 TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
@@ -49,6 +50,8 @@ class ImageFolder:
     empty: tuple[str, ...] = ()
     """Class folders without an image, as paths relative to the root."""
     passed_over: tuple[PurePosixPath, ...] = ()
+    beside: tuple[str, ...] = ()
+    """Folders beside the splits, which are no part of the data set."""
 
     @property
     def name(self) -> str:
@@ -73,27 +76,26 @@ class ImageFolder:
 def scan(root: Path) -> ImageFolder:
     """List the folder without opening a file. Hidden files and folders are no part of it.
 
-    Images may lie deeper inside of their class's folder. Raises `InputError` where there is no such folder
-    or no class in it; what else is wrong is said by `problems`.
+    Images may lie deeper inside of their class's folder. Folders are splits where two different ones are
+    there, or `train` alone with nothing else that has images. Raises `InputError` where there is no such
+    folder or no class in it, where `train` could be a split or a class, and for a name that is not UTF-8;
+    what else is wrong is said by `problems`.
     """
     if not root.is_dir():
         raise InputError(f"There is no folder {root}.", "Name a folder with one folder of images a class.")
-    parts = _folders(root)
+    parts = folder_listing.folders(root)
     splits = {name: _SPLIT_NAMES[name.lower()] for name in parts if name.lower() in _SPLIT_NAMES}
-    # A class may be called "test"; that training images exist makes it a split.
-    is_split = TRAIN in splits.values() and len(splits) == len(parts)
+    is_split = _are_splits(root, parts, splits)
     images: list[Image] = []
-    passed_over = [PurePosixPath(name) for name in _visible(root) if (root / name).is_file()]
+    passed_over = folder_listing.loose(root, PurePosixPath())
     empty: list[str] = []
     classes: set[str] = set()
-    for part in parts if is_split else [""]:
+    for part in splits if is_split else [""]:
         if part:
-            passed_over += [
-                PurePosixPath(part, n) for n in _visible(root / part) if (root / part / n).is_file()
-            ]
-        for label in _folders(root / part):
+            passed_over += folder_listing.loose(root, PurePosixPath(part))
+        for label in folder_listing.folders(root / part):
             classes.add(label)
-            files = list(_files(root, PurePosixPath(part, label)))
+            files = list(folder_listing.files(root, PurePosixPath(part, label)))
             found = [path for path, is_file in files if is_file and path.suffix.lower() in SUFFIXES]
             images += [Image(path, label, splits.get(part)) for path in found]
             passed_over += {path for path, _ in files} - set(found)
@@ -104,12 +106,23 @@ def scan(root: Path) -> ImageFolder:
             f"{root} has no folders of images.", "Put the images of each class into a folder of its own."
         )
     return ImageFolder(
-        root, tuple(sorted(classes)), tuple(sorted(images)), tuple(empty), tuple(sorted(passed_over))
+        root,
+        tuple(sorted(classes)),
+        tuple(sorted(images)),
+        tuple(empty),
+        tuple(sorted(passed_over)),
+        tuple(name for name in parts if name not in splits) if is_split else (),
     )
 
 
 def problems(folder: ImageFolder) -> Iterator[InputError]:
     """What makes the folder unfit for training a classifier, the most basic things first."""
+    if inner := deeper(folder):
+        yield InputError(
+            f"{folder.root} has one folder with images, {inner}, and the classes are in that.",
+            f"Name that folder instead: {folder.name}/{inner}",
+        )
+        return
     for path in folder.empty:
         yield InputError(f"The class folder {folder.root / path} has no images.", "Fill it or remove it.")
     if len(folder.classes) < 2:
@@ -130,6 +143,23 @@ def check(folder: ImageFolder) -> ImageFolder:
     for problem in problems(folder):
         raise problem
     return folder
+
+
+def deeper(folder: ImageFolder) -> PurePosixPath | None:
+    """The folder further down that is the data set itself, as after unpacking an archive of one folder."""
+    parents = {image.path.parent for image in folder.images}
+    if folder.is_split or not parents:
+        return None
+    inner = PurePosixPath(os.path.commonpath(parents))
+    return inner if inner.parts and inner not in parents else None
+
+
+def shared(folder: ImageFolder, digests: Mapping[PurePosixPath, str]) -> list[tuple[PurePosixPath, ...]]:
+    """Groups of images with the same bytes that lie in more than one split."""
+    same: defaultdict[str, list[Image]] = defaultdict(list)
+    for image in folder.images:
+        same[digests[image.path]].append(image)
+    return [tuple(i.path for i in group) for group in same.values() if len({i.split for i in group}) > 1]
 
 
 def content_digests(folder: ImageFolder) -> dict[PurePosixPath, str]:
@@ -210,27 +240,28 @@ def _shuffled(seed: int, digest: str) -> str:
     return hashlib.sha256(f"{seed}:{digest}".encode()).hexdigest()
 
 
-def _visible(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
+def _are_splits(root: Path, parts: Sequence[str], splits: Mapping[str, str]) -> bool:
+    """Whether the folders with the names of splits are splits. A class may be called "test", or "train"."""
+    found = set(splits.values())
+    if found != {TRAIN}:
+        return len(found) > 1
+    others = [name for name in parts if name not in splits and any(_images(root, PurePosixPath(name)))]
+    if not others:
+        return True
+    depths = {len(path.parts) for name in splits for path in _images(root, PurePosixPath(name))}
+    if not depths or 2 in depths:
+        return False
+    name = next(iter(splits))
+    raise InputError(
+        f"{root} has images in folders of {name}/, and images in {others[0]}/ beside it: {name} could be a "
+        "split or a class.",
+        f"If it is a split, move {others[0]}/ out of {root}. If it is a class, put its images into {name}/.",
+    )
 
 
-def _folders(folder: Path) -> list[str]:
-    return [name for name in _visible(folder) if (folder / name).is_dir()]
-
-
-def _files(root: Path, folder: PurePosixPath) -> Iterator[tuple[PurePosixPath, bool]]:
-    """What lies in the folder and its folders, and whether it is a file, or a broken link to one."""
-    with os.scandir(root / folder) as listed:
-        entries = sorted((e for e in listed if not e.name.startswith(".")), key=lambda entry: entry.name)
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files(root, folder / entry.name)
-        else:
-            yield folder / entry.name, entry.is_file(follow_symlinks=False) or _is_link_to_file(entry)
-
-
-def _is_link_to_file(entry: os.DirEntry[str]) -> bool:
-    """Also one that is broken: whoever opens it is told."""
-    place = entry.path
-    # pathlib raises where links go in circles.
-    return entry.is_symlink() and (os.path.isfile(place) or not os.path.exists(place))  # noqa: PTH110, PTH113
+def _images(root: Path, folder: PurePosixPath) -> Iterator[PurePosixPath]:
+    return (
+        path
+        for path, is_file in folder_listing.files(root, folder)
+        if is_file and path.suffix.lower() in SUFFIXES
+    )

@@ -7,9 +7,9 @@ import time
 import uuid
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,12 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from trainkit import brightness
+from trainkit.brightness import FULL, Values, White
 from trainkit.errors import InputError
 
-# Raise it when the same file would come out as other pixels: it is part of the cache's key.
-_RECIPE = 1
+# Raise it when the same file would come out as other pixels: it is part of the keys of what is cached.
+RECIPE = 2
 _STALE_S = 24 * 3600
 
 
@@ -28,73 +30,102 @@ _STALE_S = 24 * 3600
 class Pixels:
     """Images of one size: `array` is (n, size, size, 3), uint8, RGB, and may be mapped from a file.
 
-    `converted` counts the images that were no plain 8-bit RGB or grey, by what they were.
+    `converted` counts the images that were no plain 8-bit RGB or grey, by what they were. `white` is None
+    where all images are of 8 bits.
     """
 
     array: NDArray[np.uint8]
     converted: dict[str, int]
+    white: White | None = None
     from_cache: bool = False
 
 
-def load(paths: Sequence[Path], digests: Sequence[str], size: int, cache: Path) -> Pixels:
+def load(
+    paths: Sequence[Path], digests: Sequence[str], size: int, cache: Path, white: float | None = None
+) -> Pixels:
     """Decode all files, in order, or read what an earlier run decoded of the same contents.
 
-    `digests` are of the files' bytes. Raises `InputError`, naming the first of them, if any cannot be read.
+    `digests` are of the files' bytes. `white` is the value that becomes 255 in images of more than 8 bits;
+    without it, it is found from all of them. Raises `InputError`, naming the first of them, if any cannot be
+    read, or cannot be shown in 8 bits (see `brightness.find`).
     """
     folder = cache / "pixels"
     folder.mkdir(parents=True, exist_ok=True)
-    recipe = f"{_RECIPE}\n{PIL.__version__}\n{size}\n"
+    recipe = f"{RECIPE}\n{PIL.__version__}\n{size}\n{white}\n"
     key = hashlib.sha256((recipe + "\n".join(digests)).encode()).hexdigest()[:32]
     array_file, notes_file = folder / f"{key}.npy", folder / f"{key}.json"
     if array_file.exists():
         os.utime(array_file)  # so that what is used is not the oldest
-        return Pixels(np.load(array_file, mmap_mode="r"), json.loads(notes_file.read_text()), from_cache=True)
+        notes = json.loads(notes_file.read_text())
+        found = White(**notes["white"]) if notes["white"] else None
+        return Pixels(np.load(array_file, mmap_mode="r"), notes["converted"], found, from_cache=True)
     remove_stale(folder)
     unfinished = folder / f"{key}.{uuid.uuid4().hex}.tmp"
     try:
-        converted = _decode(paths, size, unfinished)
+        converted, found = _decode(paths, size, unfinished, white)
         # The array comes last: where it is, its notes are too.
-        _replace_text(notes_file, json.dumps(converted))
+        said = {"converted": converted, "white": asdict(found) if found else None}
+        _replace_text(notes_file, json.dumps(said))
         unfinished.replace(array_file)
     finally:
         unfinished.unlink(missing_ok=True)
-    return Pixels(np.load(array_file, mmap_mode="r"), converted)
+    return Pixels(np.load(array_file, mmap_mode="r"), converted, found)
 
 
-def _decode(paths: Sequence[Path], size: int, place: Path) -> dict[str, int]:
+def _decode(
+    paths: Sequence[Path], size: int, place: Path, told: float | None
+) -> tuple[dict[str, int], White | None]:
+    """Images of more than 8 bits are decoded twice: all have to be seen before one can be scaled."""
     shape = (len(paths), size, size, 3)
     array = np.lib.format.open_memmap(place, mode="w+", dtype=np.uint8, shape=shape)
 
-    def one(position: int) -> list[str] | InputError:
+    def first(position: int) -> list[str] | Values | InputError:
         try:
-            array[position], notes = read(paths[position], size)
+            with opened(paths[position]) as image:
+                if found := brightness.values(image):
+                    return found
+                array[position], notes = _square(image, size)
         except InputError as problem:
             return problem
         return notes
 
     with ThreadPoolExecutor() as pool:
-        results = list(pool.map(one, range(len(paths))))
-    failures = [result for result in results if isinstance(result, InputError)]
-    if failures:
-        raise InputError(
-            f"{len(failures)} of {len(paths)} images cannot be read: {failures[0].message}",
-            "`trainer data validate` lists them all; mend or remove them.",
-        )
+        results = list(pool.map(first, range(len(paths))))
+        failures = [result for result in results if isinstance(result, InputError)]
+        if failures:
+            raise InputError(
+                f"{len(failures)} of {len(paths)} images cannot be read: {failures[0].message}",
+                "`trainer data validate` lists them all; mend or remove them.",
+            )
+        deep = {position: result for position, result in enumerate(results) if isinstance(result, Values)}
+        white = brightness.find({paths[position]: v for position, v in deep.items()}, told) if deep else None
+
+        def second(position: int) -> list[str]:
+            array[position], notes = read(paths[position], size, white or FULL)
+            return notes
+
+        notes: Iterable[list[str]] = [result for result in results if isinstance(result, list)]
+        notes = [*notes, *pool.map(second, deep)]
     array.flush()
-    return dict(Counter(note for result in results if isinstance(result, list) for note in result))
+    return dict(Counter(note for said in notes for note in said)), white
 
 
-def read(path: Path, size: int) -> tuple[NDArray[np.uint8], list[str]]:
+def read(path: Path, size: int, white: White = FULL) -> tuple[NDArray[np.uint8], list[str]]:
     """One file as (size, size, 3), uint8, RGB, stretched to a square; and what had to be converted.
 
     Raises `InputError` for a file that is no image, or not all of one.
     """
     with opened(path) as image:
-        notes = peculiarities(image)
-        if image.format == "JPEG":
-            image.draft("RGB", (size, size))  # decodes no more pixels than needed
-        square = rgb(image).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
-        return np.asarray(square), notes
+        return _square(image, size, white)
+
+
+def _square(image: Image.Image, size: int, white: White = FULL) -> tuple[NDArray[np.uint8], list[str]]:
+    depth = brightness.depth(image)
+    notes = [*([depth] if depth else []), *peculiarities(image)]
+    if image.format == "JPEG":
+        image.draft("RGB", (size, size))  # decodes no more pixels than needed
+    square = rgb(image, white).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return np.asarray(square), notes
 
 
 class opened:  # noqa: N801 (used like a function)
@@ -126,28 +157,30 @@ class opened:  # noqa: N801 (used like a function)
 
 
 def peculiarities(image: Image.Image) -> list[str]:
-    """What `rgb` has to convert, in words that a count can stand before: "CMYK", "16-bit", "animated", …."""
+    """What `rgb` has to convert, in words that a count can stand before: "CMYK", "animated", ….
+
+    That there are more than 8 bits is said by `brightness.depth`.
+    """
     found = []
     # An MPO is a camera's JPEG with a preview or a second view after it.
     if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
         found.append("animated (its first frame is used)")
-    if image.mode.startswith("I") or image.mode == "F":
-        found.append("16-bit")
-    elif image.mode not in ("RGB", "L", "P", "1", "RGBA", "LA", "PA"):
+    is_deep = brightness.is_deep(image)
+    if image.mode not in ("RGB", "L", "P", "1", "RGBA", "LA", "PA") and not is_deep:
         found.append(image.mode)
-    if image.has_transparency_data:
+    if image.has_transparency_data and not is_deep:
         found.append("transparent (put on white)")
     return found
 
 
-def rgb(image: Image.Image) -> Image.Image:
-    """The picture as 8-bit RGB, upright as its EXIF data says, its first frame, transparency on white."""
+def rgb(image: Image.Image, white: White = FULL) -> Image.Image:
+    """The picture as 8-bit RGB, upright as its EXIF data says, its first frame, transparency on white.
+
+    `white` is of images of more than 8 bits.
+    """
     upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I") or upright.mode == "F":
-        values = np.asarray(upright, dtype=np.float64)
-        # 16-bit files come as I;16 or as 32-bit I; either way 65535 is white.
-        scale = 257 if values.max(initial=0) > 255 else 1
-        upright = Image.fromarray((values / scale).clip(0, 255).astype(np.uint8))
+    if brightness.is_deep(upright):
+        upright = white.bytes_of(upright)
     if upright.has_transparency_data:
         layer = upright.convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)

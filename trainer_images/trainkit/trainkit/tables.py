@@ -5,8 +5,9 @@ import difflib
 import hashlib
 import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf, isfinite
 from pathlib import Path
 
 import mlflow
@@ -64,11 +65,9 @@ class Table:
     def __str__(self) -> str:
         """One line for the log: name, what is learnt from what, sizes, digest."""
         kind = f"{len(self.class_names)} classes" if self.class_names else "a quantity"
+        columns = "1 column" if len(self.columns) == 1 else f"{len(self.columns)} columns"
         sizes = ", ".join(f"{len(rows)} {split}" for split, rows in self.splits.items())
-        return (
-            f"{self.name}: {self.target} ({kind}) from {len(self.columns)} columns, "
-            f"{sizes}, digest {self.digest}"
-        )
+        return f"{self.name}: {self.target} ({kind}) from {columns}, {sizes}, digest {self.digest}"
 
 
 def load(
@@ -79,8 +78,7 @@ def load(
     `target` is the column to learn, `last` the last one. The other columns have to be numbers. Raises
     `InputError` for what cannot be learnt from, naming columns and lines.
     """
-    raw, frame = _read(path)
-    column = _target_column(path, frame, target)
+    raw, frame, column = _read(path, target, labels=classes)
     features, said = frame.drop(columns=column), frame[column]
     _refuse_missing(path, frame)
     if features.empty:
@@ -157,11 +155,17 @@ def _words(table: Table, target: NDArray[np.generic]) -> NDArray[np.generic]:
     return np.array(table.class_names)[target.astype(np.int64)] if table.class_names else target
 
 
-def _read(path: Path) -> tuple[bytes, pd.DataFrame]:
-    """The bytes and the table of the file."""
+def _read(path: Path, target: str, *, labels: bool) -> tuple[bytes, pd.DataFrame, str]:
+    """The bytes and the table of the file, and its column to learn: text as it is written, with `labels`."""
     raw = path.read_bytes()
     try:
-        names, frame = _parse(raw.decode("utf-8-sig"))
+        text = raw.decode("utf-8-sig")
+        header = text.splitlines()[:1]
+        separator = max(",;\t", key="".join(header).count)
+        names = [name.strip() for row in csv.reader(header, delimiter=separator) for name in row]
+        # Of the columns as pandas names them.
+        column = _target_column(path, list(_parse(text, separator, rows=0).columns), target)
+        frame = _parse(text, separator, labels=column if labels else None)
     except _NO_CSV as problem:
         reason = str(problem).splitlines()[0].rstrip(".")
         raise InputError(
@@ -173,22 +177,30 @@ def _read(path: Path) -> tuple[bytes, pd.DataFrame]:
         raise InputError(f"{path.name} has two columns {twice[0]!r}.", "Rename one of them.")
     if len(frame) < 2:
         raise InputError(f"{path.name} has {len(frame)} rows below its header.", "Give it more samples.")
-    return raw, frame
+    return raw, frame, column
 
 
-def _parse(text: str) -> tuple[list[str], pd.DataFrame]:
-    """The column names as they are written, and the table, where pandas makes them unique."""
-    header = text.splitlines()[:1]
-    separator = max(",;\t", key="".join(header).count)
-    names = [name.strip() for row in csv.reader(header, delimiter=separator) for name in row]
+def _parse(text: str, separator: str, *, labels: str | None = None, rows: int | None = None) -> pd.DataFrame:
+    """The table, or some rows of it. Empty cells alone are missing; the column `labels` is text."""
     with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-        # Without it, pandas takes the first column away as an index where rows are longer than the header.
-        frame = pd.read_csv(io.StringIO(text), sep=separator, skipinitialspace=True, index_col=False)
-    return names, frame
+        frame = pd.read_csv(
+            io.StringIO(text),
+            sep=separator,
+            skipinitialspace=True,
+            # Else pandas takes the first column away as an index where rows are longer than the header.
+            index_col=False,
+            # NA, None and null may be names of classes, and 001 is another one than 1.
+            keep_default_na=False,
+            na_values=[""],
+            dtype={labels: str} if labels else None,
+            nrows=rows,
+        )
+    if labels:
+        frame[labels] = frame[labels].str.strip().replace("", None)
+    return frame
 
 
-def _target_column(path: Path, frame: pd.DataFrame, target: str) -> str:
-    columns = [str(column) for column in frame.columns]
+def _target_column(path: Path, columns: Sequence[str], target: str) -> str:
     if target in columns:
         return target
     if target == LAST:
@@ -207,7 +219,8 @@ def _refuse_missing(path: Path, frame: pd.DataFrame) -> None:
         column = str(missing.any().idxmax())
         line = int(missing[column].idxmax()) + 1
         raise InputError(
-            f"{path.name} lacks {found} values, the first of column {column!r} in row {line}.",
+            f"{path.name} lacks {found} value{'s' if found > 1 else ''}, the first of column {column!r} "
+            f"in row {line}.",
             "Fill them in, or leave their rows out.",
         )
 
@@ -231,8 +244,10 @@ def _numbers(path: Path, frame: pd.DataFrame, hint: str) -> NDArray[np.float64]:
 
 
 def _classes(column: str, said: pd.Series) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    words, numbers = np.unique(said.to_numpy(), return_inverse=True)
-    if len(words) > _MOST_CLASSES and len(words) > len(said) / 2 and pd.api.types.is_numeric_dtype(said):
+    words = sorted(set(said), key=_as_number_or_word)
+    numbers = said.map({word: number for number, word in enumerate(words)}).to_numpy()
+    are_numbers = all(_as_number_or_word(word)[0] != inf for word in words)
+    if len(words) > _MOST_CLASSES and len(words) > len(said) / 2 and are_numbers:
         raise InputError(
             f"Column {column!r} has {len(words)} different numbers: a quantity, not classes.",
             "For a quantity use --loss MSELoss; or name another --target.",
@@ -247,9 +262,16 @@ def _classes(column: str, said: pd.Series) -> tuple[tuple[str, ...], NDArray[np.
         raise InputError(
             f"Class {rare!s} of column {column!r} has one row.", "It takes two at least: train, validation."
         )
-    # 1.0 and 2.0 are 1 and 2 to whoever wrote them.
-    whole = [int(w) if isinstance(w, float) and w.is_integer() else w for w in words.tolist()]
-    return tuple(map(str, whole)), numbers.astype(np.float64)
+    return tuple(words), numbers.astype(np.float64)
+
+
+def _as_number_or_word(word: str) -> tuple[float, str]:
+    """What sorts 9 before 10, and both before words."""
+    try:
+        number = float(word)
+    except ValueError:
+        return inf, word
+    return (number if isfinite(number) else inf), word
 
 
 def _split(
