@@ -161,7 +161,7 @@ def _locked(*names: str) -> list[str]:
 
 def test_a_build_that_fails_says_why_and_where_the_log_is(small: Path, site: Site) -> None:
     (small / "trainer_images" / "test-parent" / "requirements.txt").write_text(
-        "no-such-package-anywhere==1\n"
+        f"no-such-package-anywhere==1 --hash=sha256:{'0' * 64}\n"
     )
     done = site.trainer("--workspace", str(small), "build-image", "test-parent")
     assert done.code == 83

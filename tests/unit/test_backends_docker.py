@@ -287,7 +287,8 @@ BUILT = '[{"framework": "TensorFlow 2.21.0", "cuda": "12.5", "architectures": ["
 @pytest.fixture
 def cuda(workspace: Workspace, client: "docker.DockerClient") -> tuple[backend.DockerBackend, RunPlan]:
     """A backend that has not been asked anything, and a plan with a GPU in an image that has CUDA."""
-    put(workspace.images / "small" / "requirements.txt", "mlflow==3\nnvidia-cuda-runtime-cu12==12.9.79\n")
+    lock = "mlflow==3 --hash=sha256:00\nnvidia-cuda-runtime-cu12==12.9.79 --hash=sha256:00\n"
+    put(workspace.images / "small" / "requirements.txt", lock)
     image = images.plan(workspace, images.spec(workspace, "small"))
     docker_backend = backend.DockerBackend(workspace)
     docker_backend._client = client

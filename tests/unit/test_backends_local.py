@@ -230,7 +230,8 @@ def test_a_link_out_of_the_project_is_an_error_of_the_project(
 @pytest.fixture
 def cuda(workspace: Workspace) -> RunPlan:
     """A plan with a GPU, and its environment with a Python that says what it was built for."""
-    put(workspace.images / "small" / "requirements.txt", "mlflow==3\nnvidia-cuda-runtime==13.0.1\n")
+    lock = "mlflow==3 --hash=sha256:00\nnvidia-cuda-runtime==13.0.1 --hash=sha256:00\n"
+    put(workspace.images / "small" / "requirements.txt", lock)
     image = images.plan(workspace, images.spec(workspace, "small"))
     plan = run_plan(workspace.root, image=image, gpus="device=1")
     python = put(

@@ -91,7 +91,7 @@ def test_an_image_has_the_mlflow_that_it_inherits(
 ) -> None:
     http_server.replies["/version"] = [Reply(body="3.1.0")]
     put(workspace.images / "heir" / "image.yaml", "inherits: small\n")
-    put(workspace.images / "heir" / "requirements.txt", "tabulate==0.10.0\n")
+    put(workspace.images / "heir" / "requirements.txt", "tabulate==0.10.0 --hash=sha256:00\n")
     found = checks(trainer)["MLflow versions"]["found"]
     assert found
     assert "image heir 3.17.2, image small 3.17.2" in found

@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 from support import REPOSITORY
-from trainer import images, workspace
+from trainer import image_lock, images, workspace
 from trainer.images import ImageSpec
 
 IMAGES = images.discover(workspace.find(REPOSITORY))
@@ -38,7 +38,7 @@ def test_the_tensorflow_images_differ_by_their_first_requirement_alone() -> None
 def test_every_image_has_the_mlflow_of_trainer_itself(image: ImageSpec) -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     [own] = [line for line in project["dependencies"] if line.startswith("mlflow==")]
-    assert images.locked_version(image, "mlflow-skinny") == own.removeprefix("mlflow==")
+    assert image_lock.locked_version(image.lock, "mlflow-skinny") == own.removeprefix("mlflow==")
 
 
 @pytest.mark.parametrize("image", IMAGES.values(), ids=lambda image: image.name)

@@ -63,7 +63,7 @@ def test_an_unknown_project(workspace: Workspace) -> None:
 
 def test_an_unknown_project_where_there_is_none(tmp_path: Path) -> None:
     put(tmp_path / "trainer.yaml")
-    hint = "Make one: trainer new x --template minimal"
+    hint = "Make one: trainer new NAME --template minimal (`trainer new --help` names the other templates)"
     with fails(BadInput, "There is no project x.", hint):
         sources.resolve(find(tmp_path), "x")
 

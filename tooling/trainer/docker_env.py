@@ -106,7 +106,7 @@ def check_again(volumes: tuple[str, ...], run: str) -> None:
         if re.match(r"\$\(pwd\)|`pwd`|\$\{?PWD\b|%cd%", volume, re.IGNORECASE):
             raise BadInput(
                 f"The run {run} had the volume {volume}, which was in its project's folder at the time.",
-                "Start a new run from that folder: trainer run",
+                "Start a new run from that folder: trainer run FOLDER",
             )
 
 

@@ -12,6 +12,7 @@ from trainer import (
     build,
     disk,
     engine,
+    image_lock,
     images,
     preparing,
     process,
@@ -226,7 +227,7 @@ def _versions(plans: list[images.ImagePlan], of_server: str) -> Check:
     """The server must not be older than its clients; the same version is what is tested."""
     found = {"trainer": version("mlflow")}
     for plan in plans:
-        pins = [images.locked_version(image.spec, package) for image in reversed([*plan.line()])
+        pins = [image_lock.locked_version(image.spec.lock, package) for image in reversed([*plan.line()])
                 for package in ("mlflow-skinny", "mlflow")]  # fmt: skip
         found[f"image {plan.spec.name}"] = next(filter(None, pins), "none")
     other = {name: number for name, number in found.items() if number != of_server}

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
+import shlex
 import shutil
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from trainer import shipped, yaml_file
+from trainer import image_lock, shipped, yaml_file
 from trainer.errors import BadInput
 from trainer.parameters import nearest
 from trainer.workspace import Workspace
@@ -183,6 +183,12 @@ def spec(workspace: Workspace, name: str) -> ImageSpec:
     wanted = name.removeprefix(PREFIX).removesuffix(":latest")
     named = found | {alias: image for image in found.values() for alias in image.aliases}
     if wanted not in named:
+        file = workspace.images / wanted / IMAGE_FILE
+        if wanted and file.parent.is_dir():
+            raise BadInput(
+                f"{file.parent} has no {IMAGE_FILE}: it is no image yet.",
+                f"Write one, which may be empty: touch {shlex.quote(str(file))}",
+            )
         raise BadInput(
             f"There is no trainer image {name}.",
             nearest(wanted, named, "The images are")
@@ -254,19 +260,9 @@ def recorded(workspace: Workspace, tag: str, digest: str, requirements_digest: s
     return ImagePlan(known, "", digest, requirements_digest)
 
 
-def locked_version(image: ImageSpec, package: str) -> str | None:
-    """The version of `package` that the image's lock file pins, or None."""
-    pinned = re.search(rf"^{re.escape(package)}==(\S+)", image.lock.read_text(encoding="utf-8"), re.MULTILINE)
-    return pinned.group(1) if pinned else None
-
-
 def _inputs(workspace: Workspace, image: ImageSpec) -> Iterator[tuple[str, Path]]:
     """Every file that the build sees, and what it knows it as; also in trainer_images/.dockerignore."""
-    if not image.lock.is_file():
-        raise BadInput(
-            f"The image {image.name} has no {image.lock.name}.",
-            f"uv pip compile --generate-hashes {image.folder}/requirements.in -o {image.lock}",
-        )
+    image_lock.check(image.name, image.lock)
     yield f"{image.name}/{image.lock.name}", image.lock
     root = shared(workspace)
     for path in (root / "Dockerfile", root / "uv.txt", root / "trainkit" / "pyproject.toml"):

@@ -132,7 +132,7 @@ def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
     if masked:
         raise BadInput(
             f"The value of the parameter {masked[0]} held a secret, which was not recorded.",
-            "Start a new run with it: trainer run",
+            "Start a new run with it: trainer run PROJECT",
         )
     git = pinned.git
     in_code = {name: one.in_code for name, one in pinned.parameters.items() if one.in_code}
@@ -172,7 +172,7 @@ def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
     if command != pinned.command.run:
         raise BadInput(
             f"The run's command cannot be made again from what it recorded: {' '.join(pinned.command.run)}",
-            "It was run by another trainer, or a secret was in it. Start a new run: trainer run",
+            "It was run by another trainer, or a secret was in it. Start a new run: trainer run PROJECT",
         )
     resources = pinned.resources
     return replace(

@@ -134,7 +134,7 @@ def _download(client: Client, run: Run, artifact: str, place: Path) -> None:
     except NotThere:
         raise BadInput(
             f"The run {run.name} has no artifact {artifact}.",
-            "It never started; start a new one: trainer run",
+            "It never started; start a new one: trainer run PROJECT",
         ) from None
 
 
@@ -177,7 +177,7 @@ def _compare_command(workspace: Workspace, planned: RunPlan, run: Run) -> None:
     if shlex.join(masker.tree(planned.command)) != recorded or _MASKED in recorded:
         raise BadInput(
             f"The command of the run {run.name} cannot be made again from what it recorded: {recorded}",
-            "A secret or a very long text was one of its parameters. Start a new run: trainer run",
+            "A secret or a very long text was one of its parameters. Start a new run: trainer run PROJECT",
         )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from trainer import locks, projects
+from trainer import locks, projects, shipped
 from trainer.errors import BadInput
 from trainer.parameters import nearest
 from trainer.process import capture
@@ -69,10 +69,16 @@ def resolve(workspace: Workspace, name: str, revision: str | None = None, *, fet
         raise BadInput(f"{name} is packed.", "Unpack it and name the folder.")
     raise BadInput(
         f"There is no project {name}.",
-        nearest(name, names(workspace), "The projects are")
-        if names(workspace)
-        else f"Make one: trainer new {name} --template minimal",
+        nearest(name, names(workspace), "The projects are") if names(workspace) else _make_one(name),
     )
+
+
+def _make_one(name: str) -> str:
+    template = shipped.place("templates") / name
+    if (template / projects.PROJECT_FILE).is_file():
+        # The template's own name may be an image's too, which no project can have.
+        return f"Make one from the template {name}: trainer new my_{name} --template {name}"
+    return "Make one: trainer new NAME --template minimal (`trainer new --help` names the other templates)"
 
 
 def _fetch(workspace: Workspace, url: str, revision: str | None) -> Source:

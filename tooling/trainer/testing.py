@@ -31,6 +31,6 @@ def run(project: Path, **parameters: str | int | float) -> FinishedRun:
         command += ["-P", f"{name}={value}"]
     done = subprocess.run(command, cwd=project, stdout=subprocess.PIPE, encoding="utf-8", check=False)
     if done.returncode != 0:
-        raise AssertionError(f"trainer run {project.name} ended with exit code {done.returncode}.")
+        raise AssertionError(f"`trainer run {project.name}` ended with exit code {done.returncode}.")
     said = json.loads(done.stdout)
     return FinishedRun(said["run_id"], said["metrics"])

@@ -89,7 +89,7 @@ def reproduce(
         names = ", ".join(one.row.name for one in compared if one.verdict == "differs")
         raise NotReproduced(
             f"The run {result.run.name} differs from {stored.run.name} in {names}.",
-            f"trainer compare {stored.run.id[:8]} {result.run.id[:8]} shows more; "
+            f"`trainer compare {stored.run.id[:8]} {result.run.id[:8]}` shows more; "
             "--tolerance says how much is too much.",
         )
 
