@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import docker
 import pytest
 import registry
+import yaml
 from support import CANARY, PROJECTS, REPOSITORY, Site
 from trainer import foreign, images, workspace
 from trainer.foreign import ForeignImage
@@ -262,9 +264,10 @@ def gc(site: Site, *arguments: str) -> list[str]:
 
 
 def environments(client: docker.DockerClient) -> set[str]:
-    """The images that were built from environment files."""
+    """The images that were built from environment files of the test projects."""
+    ours = ("trainer/env-wine-elastic-net:", "trainer/env-steps:")
     found = client.images.list(filters={"label": "trainer.environment"})
-    return {tag for image in found for tag in image.tags}
+    return {tag for image in found for tag in image.tags if tag.startswith(ours)}
 
 
 @pytest.fixture
@@ -331,7 +334,13 @@ def test_an_environment_that_cannot_be_had_is_named(site: Site, project: Path) -
     environment.write_text(said + "  - no-such-package-anywhere==1\n")
     done = site.trainer("run", "wine")
     assert done.code == 83
-    assert "Error: The build of env-wine-elastic-net failed: " in done.err
+    assert (
+        "Error: The package registry has no no-such-package-anywhere, which the environment names.\n"
+    ) in done.err
+    environment.write_text(said + "  - numpy==0.0.1\n")
+    done = site.trainer("run", "wine")
+    assert done.code == 83
+    assert "Error: The packages of the environment cannot be installed: Because " in done.err
 
 
 @pytest.mark.parametrize("project", ["multistep"], indirect=True)
@@ -403,9 +412,7 @@ def steps_of(site: Site, run_id: str) -> list[tuple[str, str, dict[str, float]]]
     return [(run.data.tags["mlflow.project.entryPoint"], run.info.status, run.data.metrics) for run in found]
 
 
-@pytest.mark.parametrize(
-    "environment", ["docker_env: {image: trainer/sklearn}", "python_env: python_env.yaml"]
-)
+@pytest.mark.parametrize("environment", ["docker_env: {image: trainer/sklearn}", "conda_env: conda.yaml"])
 @pytest.mark.parametrize("project", ["steps"], indirect=True)
 @pytest.mark.usefixtures("built")
 def test_steps_run_beside_the_script_that_starts_them(
@@ -413,6 +420,8 @@ def test_steps_run_beside_the_script_that_starts_them(
 ) -> None:
     text = (project / "MLproject").read_text()
     (project / "MLproject").write_text(text.replace("docker_env:\n  image: trainer/sklearn", environment))
+    content = (project / "conda.yaml").read_text()
+    (project / "conda.yaml").write_bytes(content.encode("utf-16"))  # as PowerShell's > does
     before = {experiment.name for experiment in site.client.search_experiments()}
     done = site.trainer("run", "steps")
     assert done.code == 0, done.err
@@ -435,3 +444,43 @@ def test_steps_run_beside_the_script_that_starts_them(
     assert "hunter2" not in log
     after = {experiment.name for experiment in site.client.search_experiments()}
     assert after - before <= {"steps"}
+    if environment.startswith("conda"):
+        assert (
+            "conda.yaml: installed from PyPI: numpy, pyyaml; "
+            "left out, as only conda has it: _libgcc_mutex, cudatoolkit.\n"
+        ) in done.err
+        assert "conda.yaml: the newest version of attrs is installed, " in done.err
+    else:
+        assert "conda.yaml: " not in done.err
+
+
+@pytest.mark.parametrize("project", ["steps"], indirect=True)
+@pytest.mark.usefixtures("built")
+def test_micromamba_makes_all_of_a_conda_yaml(site: Site, project: Path, tmp_path: Path) -> None:
+    (project / "MLproject").write_text("""\
+conda_env: conda.yaml
+entry_points: {main: {command: "python -c 'import sys; print(open(sys.prefix + \\"/made-from\\").read())'"}}
+""")
+    # In the place of the real one, for no channel can be reached: it is asked for what it is asked for.
+    fake = tmp_path / "bin" / "micromamba"
+    fake.parent.mkdir()
+    fake.write_text("""\
+#!/bin/sh -eu
+test "$1 $2" = "create --yes"
+while [ "$1" != --prefix ]; do shift; done
+python3 -m venv --without-pip "$2"
+test "$3" = --file
+cp "$4" "$2/made-from"
+""")
+    fake.chmod(0o755)
+    surroundings = {"PATH": f"{fake.parent}:{os.environ['PATH']}"}
+    done = site.trainer("run", "steps", env=surroundings)
+    assert done.code == 0, done.err
+    assert "PyPI" not in done.err
+    said = yaml.safe_load(site.log(done.run_id, tmp_path))
+    assert said["channels"] == ["conda-forge", "defaults"]
+    assert said["dependencies"][2:4] == ["cudatoolkit=11.3", "numpy>=2"]
+    assert said["dependencies"][-1] == {"pip": ["attrs", "mlflow-skinny==3.17.2"]}
+    local = site.trainer("run", "steps", "--backend", "local", env=surroundings)
+    assert local.code == 0, local.err
+    assert yaml.safe_load(site.log(local.run_id, tmp_path)) == said

@@ -1,21 +1,21 @@
-"""A project's python_env or conda_env file: what of it pip's packages can be, and nothing else."""
+"""A project's python_env or conda_env file: what of it pip's packages can be."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
-from trainer import yaml_file
+import yaml
+
+from trainer import conda_packages, requirement_lines, yaml_file
 from trainer.errors import BadInput
 from trainer.parameters import nearest
 
 _KEYS = ("python", "build_dependencies", "dependencies")
 _BUILD_TOOLS = ("pip", "setuptools", "wheel")
-_INCLUDE = re.compile(r"\s*(?:-r|--requirement|-c|--constraint)(?:\s+|=)?(\S+)")
-_LOCAL = re.compile(r"\s*(?:-e\b|--editable\b|\.{0,2}/|\.\s*$|~/|\S+\s*@\s*(?:file:|\.{0,2}/)|file:)")
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,21 @@ class Environment:
     dependencies: tuple[str, ...] = ()
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """What the dependencies name (`-r requirements.txt`), by their paths in the project."""
+    from_conda: tuple[str, ...] = ()
+    """What conda would install, and pip does; under the names that the file has."""
+    left_out: tuple[str, ...] = ()
+    """What only conda can install."""
+    unpinned: tuple[str, ...] = ()
+    """What the file names as a file of another machine: its newest version is installed."""
+
+    conda: bytes = field(default=b"", repr=False)
+    """All of a conda.yaml, as it can be installed anywhere."""
+
+    @property
+    def needs_git(self) -> bool:
+        """Whether something is installed from a git repository."""
+        lines = [*self.build_dependencies, *self.dependencies]
+        return any("git+" in line for line in (*lines, *(text.decode() for text in self.files.values())))
 
 
 def read(path: Path, folder: Path, *, is_conda: bool) -> Environment:
@@ -35,15 +50,26 @@ def read(path: Path, folder: Path, *, is_conda: bool) -> Environment:
     said = yaml_file.read(path)
     if not isinstance(said, dict):
         raise BadInput(f"{path} describes no environment.", "It needs `dependencies`.")
-    python, build, dependencies = _conda_env(path, said) if is_conda else _python_env(path, said)
-    files = dict(_included(path, folder.resolve(), Path(), (*build, *dependencies)))
-    return Environment(python, build, dependencies, files)
+    made = _conda_env(path, said) if is_conda else _python_env(path, said)
+    lines = requirement_lines.read(path, folder, (*made.build_dependencies, *made.dependencies))
+    first = len(made.build_dependencies)
+    return replace(
+        made,
+        build_dependencies=lines.lines[:first],
+        dependencies=lines.lines[first:],
+        files=lines.files,
+        unpinned=tuple(lines.unpinned),
+        conda=_whole(said, lines.lines[first + len(made.from_conda) :]) if is_conda else b"",
+    )
 
 
-_Read = tuple[str, tuple[str, ...], tuple[str, ...]]
+def _whole(said: Mapping[object, object], pip: tuple[str, ...]) -> bytes:
+    items = [item for item in cast(list[object], said.get("dependencies") or []) if isinstance(item, str)]
+    whole = {"channels": said.get("channels") or ["conda-forge"], "dependencies": items}
+    return yaml.safe_dump({**whole, "dependencies": [*items, {"pip": [*pip]}] if pip else items}).encode()
 
 
-def _python_env(path: Path, said: Mapping[object, object]) -> _Read:
+def _python_env(path: Path, said: Mapping[object, object]) -> Environment:
     for key in said:
         if key not in _KEYS:
             raise BadInput(f"{path} has the unknown key {key}.", nearest(str(key), _KEYS, "The keys are"))
@@ -51,44 +77,39 @@ def _python_env(path: Path, said: Mapping[object, object]) -> _Read:
     if not isinstance(python, str):  # 3.10 would be 3.1
         raise BadInput(f"{path}: python is {python!r}, a number.", 'Write it as a text: python: "3.11"')
     build, dependencies = (_texts(path, key, said.get(key) or []) for key in _KEYS[1:])
-    return python, build, dependencies
+    return Environment(python, build, dependencies)
 
 
-def _conda_env(path: Path, said: Mapping[object, object]) -> _Read:
-    """A conda.yaml as MLflow writes them itself: Python, the tools of building, and what pip installs."""
-    python, build, others = "", [], []
+def _conda_env(path: Path, said: Mapping[object, object]) -> Environment:
+    """Python, the tools of building, what pip installs, and what PyPI has of the rest."""
+    python, build, requirements, left_out = "", [], {}, []
     dependencies: tuple[str, ...] = ()
     items = said.get("dependencies") or []
     for item in items if isinstance(items, list) else [None]:
         match item:
-            case str():
-                name, version = _conda_package(item)
-                if name == "python":
-                    python = version.removeprefix("==").removesuffix(".*")
-                elif name in _BUILD_TOOLS:
-                    build.append(name + version)
+            case str() if package := conda_packages.parse(item):
+                if package.name == "python":
+                    python = package.version.removeprefix("==").removesuffix(".*")
+                elif package.name in _BUILD_TOOLS:
+                    build.append(package.name + package.version)
+                elif package.requirement:
+                    requirements[package.name] = package.requirement
                 else:
-                    others.append(item)
+                    left_out.append(package.name)
             case {"pip": lines}:
                 dependencies = _texts(path, "pip", lines)
             case _:
                 raise BadInput(f"{path}: {item!r} is not understood.", "Write name=version, or pip: [...].")
-    if others:
-        raise BadInput(
-            f"{path} has packages that only conda installs: {', '.join(others)}.",
-            "Have them from pip (below `pip:`), or run in an image that has them: --image IMAGE",
-        )
-    return python, tuple(build), dependencies
-
-
-def _conda_package(text: str) -> tuple[str, str]:
-    """Name and version in pip's words: a channel (`conda-forge::`) and a build (`=h1234`) are left out."""
-    text = re.sub(r"^.*::|\s", "", re.sub(r"^([\w.-]+)\s+(?=\d)", r"\1==", text.strip()))
-    name = re.split(r"[^\w.-]", text)[0]
-    version = text.removeprefix(name)
-    if exact := re.fullmatch(r"==?([\w.*]+)(?:=.*)?", version):
-        version = f"=={exact[1]}"
-    return name, version
+    for line in dependencies:  # what pip installs after conda replaces it
+        if named := re.match(r"\s*([\w.-]+)", line):
+            requirements.pop(named[1].lower().replace("_", "-"), None)
+    return Environment(
+        python,
+        tuple(build),
+        (*requirements.values(), *dependencies),
+        from_conda=tuple(requirements),
+        left_out=tuple(left_out),
+    )
 
 
 def _texts(path: Path, key: str, items: object) -> tuple[str, ...]:
@@ -96,26 +117,3 @@ def _texts(path: Path, key: str, items: object) -> tuple[str, ...]:
         hint = 'Write ["numpy==2.1", "-r requirements.txt"].'
         raise BadInput(f"{path}: {key} is no list of requirements.", hint)
     return tuple(cast(list[str], items))
-
-
-def _included(path: Path, folder: Path, beside: Path, lines: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
-    """The files that the lines name, and those that these name; `beside` is where their own file is."""
-    for line in lines:
-        if _LOCAL.match(line):
-            raise BadInput(
-                f"{path}: {line.strip()} is of the project, which is not there when its image is built.",
-                "Leave it out, and import it from the folder: a run's working folder is the project.",
-            )
-        named = _INCLUDE.match(line)
-        if not named or "://" in named[1]:
-            continue
-        place = (folder / beside / named[1]).resolve()
-        if not place.is_relative_to(folder) or not place.is_file():
-            raise BadInput(
-                f"{path} names {named[1]}, which the project has not.", "Add it, or correct the line."
-            )
-        content = place.read_bytes()
-        inside = place.relative_to(folder)
-        yield str(inside), content
-        nested = tuple(content.decode(errors="replace").splitlines())
-        yield from _included(place, folder, inside.parent, nested)

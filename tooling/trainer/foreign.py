@@ -25,6 +25,7 @@ class ForeignImage:
     has_cache: bool = False
     # Nobody knows before a container of it runs.
     has_cuda: bool = True
+    remarks: tuple[str, ...] = ()
 
     @property
     def root_base(self) -> str:

@@ -81,6 +81,7 @@ class ImagePlan:
 
     has_trainkit = True
     has_cache = True
+    remarks = ()
 
     @property
     def name(self) -> str:

@@ -233,7 +233,10 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         again=request.again,
         downloads={name: value for name, value in paths.items() if is_elsewhere(value)},
         asked=Asked(request.source, request.commit, project.folder, asks),
-        remarks=remarks.of(project, entry_point, values, mounts, request.backend, fallback),
+        remarks=(
+            *image.remarks,
+            *remarks.of(project, entry_point, values, mounts, request.backend, fallback),
+        ),
     )
 
 
