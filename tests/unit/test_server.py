@@ -1,6 +1,7 @@
 import json
 import os
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -160,6 +161,20 @@ def test_one_that_asks_for_no_password_is_started_anew_once_no_run_reports_to_it
     assert server.begin(workspace) == Server("http://127.0.0.1:5000", "trainer", "p")
     assert [found.pid for found in stopped] == [1]
     os.close(lock)
+
+
+def test_the_password_is_for_its_owner_alone_and_not_for_git(workspace: Workspace) -> None:
+    password = server_password.make(workspace)
+    file = server_password.file(workspace)
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert len(password) > 40
+    subprocess.run(["git", "init", "--quiet", workspace.root], check=True)
+    (workspace.root / ".gitignore").write_text("")
+    listed = subprocess.run(
+        ["git", "-C", workspace.root, "status", "--porcelain", "--untracked-files=all"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert "server/" not in listed
 
 
 def test_the_own_server_is_known_by_its_address_or_its_password(

@@ -36,6 +36,7 @@ def make(workspace: Workspace) -> str:
     path, password = file(workspace), random.token_urlsafe(32)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.parent.chmod(0o700)
+    (path.parent / ".gitignore").write_text("*\n")  # where no other one names .trainer/
     unfinished = path.with_name("unfinished")
     unfinished.unlink(missing_ok=True)
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
