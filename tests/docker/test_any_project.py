@@ -484,3 +484,17 @@ cp "$4" "$2/made-from"
     local = site.trainer("run", "steps", "--backend", "local", env=surroundings)
     assert local.code == 0, local.err
     assert yaml.safe_load(site.log(local.run_id, tmp_path)) == said
+
+
+@pytest.mark.parametrize("project", ["shapes"], indirect=True)
+@pytest.mark.usefixtures("project")
+def test_what_mlflow_takes_of_an_mlproject_runs(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "x.csv").write_text("1\n2\n3\n")
+    place = {"SHAPES_PLACE": str(tmp_path)}
+    done = site.trainer("run", "shapes", "--epochs", "five", "--model.lr", "0.1", env=place)
+    assert done.code == 0, done.err
+    run = site.run(done.run_id)
+    assert (run.info.status, run.data.metrics) == ("FINISHED", {"rows": 3})
+    assert run.data.params == {"model.lr": "0.1", "epochs": "five", "flag": "True"}
+    assert "given ['--model.lr=0.1', '--epochs', 'five']\n" in site.log(done.run_id, tmp_path)
