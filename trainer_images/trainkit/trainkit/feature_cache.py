@@ -23,7 +23,7 @@ import tensorflow as tf
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from trainkit import pixels
+from trainkit import pixels, threads
 from trainkit.architectures import BACKBONES, backbone
 from trainkit.image_data import ImageData, Part
 from trainkit.keras_training import Samples
@@ -98,7 +98,7 @@ def key(base: keras.Model, weights: str, data: ImageData) -> str:
     }
     if is_deterministic():
         # What another run has left may have other last bits.
-        parts["deterministic"] = f"{len(os.sched_getaffinity(0))} threads"
+        parts["deterministic"] = f"{threads.of_tensorflow()} threads"
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -18,7 +18,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 from numpy.typing import NDArray
 
-from trainkit import accelerator, image_data, keras_checkpoints
+from trainkit import accelerator, image_data, keras_checkpoints, threads
 from trainkit.classification import log_results
 from trainkit.errors import InputError
 from trainkit.image_data import ImageData, Part
@@ -90,7 +90,7 @@ def setup(seed: int, mixed_precision: str = "no") -> None:
             "keras": keras.__version__,
             "device": ", ".join(tf.config.experimental.get_device_details(gpu)["device_name"] for gpu in gpus)
             or "CPU",
-            "threads": len(os.sched_getaffinity(0)),
+            "threads": threads.of_tensorflow(),
             "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
         }
     )
