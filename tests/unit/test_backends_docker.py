@@ -268,6 +268,13 @@ def test_without_an_engine(workspace: Workspace) -> None:
         backends.named("docker", workspace).connect()
 
 
+@pytest.mark.parametrize("address", ["http://[", "npipe://x", "tcp://a:b:c"])
+def test_an_address_that_is_none(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("DOCKER_HOST", address)
+    with fails(EngineError, f"{address} is no address of a Docker engine."):
+        backends.named("docker", workspace).connect()
+
+
 @pytest.mark.parametrize(
     ("text", "kind"),
     [

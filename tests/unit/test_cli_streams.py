@@ -66,3 +66,9 @@ def test_an_encoding_that_lacks_letters_gets_escapes(workspace: Workspace, varia
         done = shell(f"trainer {command}", **variables)
         assert (done.code, done.err) == (0, "")
     assert r"\u017d\u6f22" in done.out
+
+
+def test_a_current_folder_that_is_gone_is_named() -> None:
+    done = shell("mkdir gone && cd gone && rmdir ../gone && trainer data list")
+    said = ["Error: The current folder has been removed.", "Hint:  Go to another one: cd FOLDER"]
+    assert (done.code, done.err.splitlines()[-2:]) == (92, said)

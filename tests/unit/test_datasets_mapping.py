@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,13 @@ def test_a_wrong_file_is_named_with_the_line(tmp_path: Path, name: str, text: st
     path = put(tmp_path / name, text)
     with fails(BadInput, message.format(path)):
         mapping.read(path)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "names.yaml")
+    with fails(BadInput, f"{tmp_path / 'names.yaml'} is no file."):
+        mapping.read(tmp_path / "names.yaml")
 
 
 def test_a_file_that_is_not_there_or_no_text_is_said_so(tmp_path: Path) -> None:

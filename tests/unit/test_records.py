@@ -9,6 +9,20 @@ from trainer.workspace import Workspace
 RECORD = Record("r1", "demo", "docker", "http://127.0.0.1:5000", True, ("API_KEY",))
 
 
+WRONG = [
+    json.dumps({**asdict(RECORD), **change})
+    for change in (
+        {"run_id": 3},
+        {"run_id": "../r1"},
+        {"name": None},
+        {"host": 3},
+        {"started": "x"},
+        {"own_server": "no"},
+        {"secret_names": [3]},
+    )
+]
+
+
 def unattended(workspace: Workspace) -> list[str]:
     found = []
     for record, lock in records.unattended(workspace):
@@ -60,9 +74,10 @@ def test_a_run_of_another_machine_is_nobodys_here(workspace: Workspace) -> None:
 
 def test_a_folder_without_a_record_or_with_a_broken_one_is_passed_over(workspace: Workspace) -> None:
     records.new_folder(workspace)
-    for content in ("", "{", "[]", '{"run_id": "r2"}', '{"other": 1}'):
+    for content in ("", "{", "[]", '{"run_id": "r2"}', '{"other": 1}', *WRONG):
         (records.new_folder(workspace) / "record.json").write_text(content)
     assert unattended(workspace) == []
+    assert records.live(workspace) == []
 
 
 def test_what_another_version_wrote_is_read_as_far_as_it_is_known(workspace: Workspace) -> None:

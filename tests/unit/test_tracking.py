@@ -124,6 +124,13 @@ def test_a_token_is_not_shown() -> None:
     assert "hunter2" not in repr(server)
 
 
+@pytest.mark.parametrize("token", ["a b", "a\n", "漢", "\udcff"])
+def test_what_is_no_token_is_refused_and_not_shown(token: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        configured(Secrets({"MLFLOW_TRACKING_TOKEN": token}), "http://x")
+    assert token not in caught.value.message.partition("is no token")[0]
+
+
 def test_where_credentials_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
     put(
         Path.home() / ".mlflow" / "credentials",
@@ -252,6 +259,7 @@ def basic(user: str, password: str) -> str:
     [
         (Server(""), None),
         (Server("", "me", "hunter2"), basic("me", "hunter2")),
+        (Server("", "já", "漢字"), basic("já", "漢字")),
         (Server("", token="hunter2"), "Bearer hunter2"),
         # As MLflow's own client in the run does, which is handed both.
         (Server("", "me", "hunter2", "token"), basic("me", "hunter2")),

@@ -72,12 +72,18 @@ def configured(secrets: Secrets, uri: str | None, default: str | None = None) ->
             f"The tracking URI {_without_credentials(uri)} is not an http(s) address.",
             "Name a tracking server, or none for the workspace's own: http://HOST:PORT",
         )
+    token = secrets.get("MLFLOW_TRACKING_TOKEN")
+    if token and not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise BadInput(
+            "MLFLOW_TRACKING_TOKEN is no token: it has blanks, line ends, or letters that are not of ASCII.",
+            "Copy it again, without anything around it.",
+        )
     username, password = _credentials_file()
     return Server(
         uri=_without_credentials(uri).rstrip("/"),
         username=unquote(parts.username or "") or secrets.get("MLFLOW_TRACKING_USERNAME") or username,
         password=unquote(parts.password or "") or secrets.get("MLFLOW_TRACKING_PASSWORD") or password,
-        token=secrets.get("MLFLOW_TRACKING_TOKEN"),
+        token=token,
     )
 
 

@@ -61,6 +61,11 @@ def connect() -> docker.DockerClient:
         ) from None
     except (DockerException, OSError) as problem:
         raise _no_answer(place, str(problem)) from None
+    except (AttributeError, TypeError, ValueError):  # what docker-py makes of an address that is none
+        raise EngineError(
+            f"{place.address} is no address of a Docker engine.",
+            "Set DOCKER_HOST to unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST, or unset it.",
+        ) from None
 
 
 def _no_answer(place: Endpoint, said: str) -> EngineError:

@@ -208,9 +208,17 @@ def _read(text: bytes) -> Record | None:
     try:
         said = json.loads(text)
         known = {one.name: said[one.name] for one in fields(Record) if one.name in said}
-        return Record(**{**known, "secret_names": tuple(known.get("secret_names", ()))})
-    except (ValueError, TypeError):
+        record = Record(**{**known, "secret_names": tuple(known.get("secret_names", ()))})
+    except (ValueError, TypeError, RecursionError):
         return None
+    texts = (record.run_id, record.project, record.backend, record.tracking_uri, record.name, record.image)
+    is_sound = (
+        all(isinstance(text, str) for text in (*texts, record.host, *record.secret_names))
+        and isinstance(record.own_server, bool)
+        and isinstance(record.started, int | float)
+        and "/" not in record.run_id  # it names a folder
+    )
+    return record if is_sound else None
 
 
 def end(place: Path, status: str) -> None:

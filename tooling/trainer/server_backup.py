@@ -102,6 +102,8 @@ def backup(workspace: Workspace, file: Path) -> Manifest:
 
 def check(file: Path, shown: Path | None = None) -> Manifest:
     """Read the whole backup and compare it with its manifest; raises `BadInput` if it is no good one."""
+    if file.exists() and not file.is_file():  # a pipe would be waited for, and can be read only once
+        raise BadInput(f"{file} is no file.", "Name a file of `trainer server backup`.")
     try:
         with file.open("rb") as archive:
             return store_archive.check(archive)

@@ -22,6 +22,7 @@ from trainer.tracking_failures import refusal, unreachable
 
 if TYPE_CHECKING:
     import requests
+    from requests.auth import HTTPBasicAuth
 
     from trainer.given import Data
 
@@ -138,11 +139,11 @@ class Client:
         # As MLflow's client does: a password before a token. An object of our own, because requests would
         # put what ~/.netrc says in the place of a header.
         if server.username and server.password:
-            self._session.auth = (server.username, server.password)
+            self._session.auth = _basic(server.username, server.password)
         elif server.token:
             self._session.auth = _Bearer(server.token)
         elif server.username:
-            self._session.auth = (server.username, "")
+            self._session.auth = _basic(server.username, "")
 
     def version(self) -> str:
         """The server's MLflow version; the cheapest call that needs the credentials."""
@@ -323,6 +324,13 @@ class Client:
         if response.ok or response.status_code in ok:
             return response
         raise refusal(self.server, response)
+
+
+def _basic(username: str, password: str) -> HTTPBasicAuth:
+    """In UTF-8; requests would take Latin-1, which lacks most letters."""
+    from requests.auth import HTTPBasicAuth
+
+    return HTTPBasicAuth(*(text.encode(errors="surrogateescape") for text in (username, password)))
 
 
 class _Bearer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from pathlib import Path
 
 import click
 from trainkit.errors import InputError
@@ -55,6 +56,8 @@ def explain(problem: BaseException) -> tuple[str, str, int]:
                 "Make room. A run that was live has its record: `trainer reconcile` ends it.",
                 CheckFailed.exit_code,
             )
+        case FileNotFoundError(filename=None) if not _has_current_folder():
+            return "The current folder has been removed.", "Go to another one: cd FOLDER", FileError.exit_code
         case OSError(errno=int(), strerror=str()):
             return *_of_the_system(problem), FileError.exit_code
         case RuntimeError() if found := _LOOP.fullmatch(str(problem)):
@@ -71,6 +74,13 @@ def _of_the_system(problem: OSError) -> tuple[str, str]:
     names = [_name(name) for name in (problem.filename, problem.filename2) if name]
     where = f"{' → '.join(names)}: " if names else ""
     return f"{where}{problem.strerror}.", _HINTS.get(problem.errno or 0, _OTHERWISE)
+
+
+def _has_current_folder() -> bool:
+    try:
+        return bool(Path.cwd())
+    except OSError:
+        return False
 
 
 def _name(file: object) -> str:

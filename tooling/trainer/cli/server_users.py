@@ -111,7 +111,12 @@ def _password(from_stdin: bool, generate: bool) -> str:
     if generate:
         return random.token_urlsafe(15)
     if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
+        try:
+            return sys.stdin.readline().rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise BadInput(
+                "The password on standard input is no text.", "Write it in UTF-8, in one line."
+            ) from None
     if not sys.stdin.isatty():
         raise BadInput(
             "There is no terminal to ask for the password.", "Give --generate, or --password-stdin."

@@ -13,6 +13,8 @@ from trainer.errors import BadInput
 
 def read(path: Path) -> dict[str, str]:
     """Old name → new name. Raises `BadInput`, also for a name that is given twice."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise BadInput(f"{path} is no file.", "Write one `old name: new name` a line, into a file.")
     try:
         text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark in front
     except FileNotFoundError:
