@@ -25,6 +25,7 @@ import pytest
 from trainer import engine, server
 from trainer.backends import local
 from trainer.cli.main import main
+from trainer.docker_context import Endpoint
 from trainer.errors import BadInput, ImageError, TrackingError
 from trainer.workspace import find
 
@@ -89,9 +90,9 @@ def wrong(words: list[str], ended: Ended) -> str | None:
     return None
 
 
-def _no_real_engine(connect: Callable[[str], object], address: str) -> None:
-    connect(address)
-    raise AssertionError(f"a real engine answers at {address}")
+def _no_real_engine(connect: Callable[[Endpoint], object], place: Endpoint) -> None:
+    connect(place)
+    raise AssertionError(f"a real engine answers at {place.address}")
 
 
 def _refuse_server(*_: object) -> None:

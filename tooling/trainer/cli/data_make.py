@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 )
 @click.argument("name")
 @click.option("--classes", type=click.IntRange(2, 24), default=4, show_default=True, help="How many classes.")
-@click.option("--images", type=click.IntRange(1), default=40, show_default=True, help="Images of each class.")
+@click.option("--images", type=click.IntRange(1, 100_000), default=40, show_default=True,
+              help="Images of each class.")  # fmt: skip
 @click.option(
     "--size", type=click.IntRange(16, 2048), default=96, show_default=True, help="Width and height."
 )
