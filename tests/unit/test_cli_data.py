@@ -61,7 +61,7 @@ def test_a_sample_as_downloaded_is_renamed_next(trainer: Trainer, workspace: Wor
     ("arguments", "message"),
     [
         ("sample demo --classes 25", "Invalid value for '--classes': 25 is not in the range 2<=x<=24."),
-        ("sample demo --images 0", "Invalid value for '--images': 0 is not in the range x>=1."),
+        ("sample demo --images 0", "Invalid value for '--images': 0 is not in the range 1<=x<=100000."),
         ("sample .demo", "'.demo' cannot be a data set's name."),
         ("sample skins", "{data}/skins exists already."),
         ("subset skins small --classes Acme", "There is no class Acme."),

@@ -65,6 +65,14 @@ def current() -> Endpoint:
     return _of_variables() if name == _DEFAULT else _of_context(name, said_by)
 
 
+def no_address(address: str) -> EngineError:
+    """The error for an address that cannot be one."""
+    return EngineError(
+        f"{address} is no address of a Docker engine.",
+        "Set DOCKER_HOST to unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST, or unset it.",
+    )
+
+
 def _name() -> tuple[str, str]:
     """The context, and what names it."""
     if os.environ.get("DOCKER_HOST"):
@@ -103,11 +111,15 @@ def _of_variables() -> Endpoint:
 def _complete(host: str, port: int) -> str:
     """What may be left out of $DOCKER_HOST: `tcp://`, the host's name, the port."""
     address = host if "://" in host else f"tcp://{host}"
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+        named = parts.port
+    except ValueError:
+        raise no_address(host) from None
     if parts.scheme != "tcp":
         return address
     netloc = parts.netloc if parts.hostname else f"localhost{parts.netloc}"
-    return parts._replace(netloc=netloc if parts.port else f"{netloc}:{port}").geturl()
+    return parts._replace(netloc=netloc if named else f"{netloc}:{port}").geturl()
 
 
 def _of_context(name: str, said_by: str) -> Endpoint:

@@ -62,10 +62,7 @@ def connect() -> docker.DockerClient:
     except (DockerException, OSError) as problem:
         raise _no_answer(place, str(problem)) from None
     except (AttributeError, TypeError, ValueError):  # what docker-py makes of an address that is none
-        raise EngineError(
-            f"{place.address} is no address of a Docker engine.",
-            "Set DOCKER_HOST to unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST, or unset it.",
-        ) from None
+        raise docker_context.no_address(place.address) from None
 
 
 def _no_answer(place: Endpoint, said: str) -> EngineError:
