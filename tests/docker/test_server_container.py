@@ -110,6 +110,8 @@ def test_it_is_shut_to_strangers_and_its_secrets_are_in_one_file(
     assert stat.S_IMODE((team.root / "secrets.env").stat().st_mode) == 0o600
     assert requests.get(f"{values['MLFLOW_TRACKING_URI']}/version", timeout=10).status_code == 401
     assert login(team, values["MLFLOW_TRACKING_USERNAME"], values["MLFLOW_TRACKING_PASSWORD"]) == 200
+    told = json.loads(ok(team.trainer("env", "--json")).out)
+    assert told == {name: value for name, value in values.items() if name.startswith("MLFLOW_TRACKING_")}
     seen = [
         json.dumps(container.attrs),
         ok(team.trainer("server", "logs", "-n", "1000")).out,
