@@ -121,6 +121,7 @@ class Site:
     @cached_property
     def access(self) -> dict[str, str]:
         """What `trainer env` prints; the server keeps address and password when it is started again."""
+        self.trainer("server", "up", "--process")  # where containers of other workspaces reach it, too
         said: dict[str, str] = json.loads(self.trainer("env", "--json").out)
         return said
 
