@@ -15,8 +15,8 @@ FETCHING = """\
     ("problem", "log", "message", "hint"),
     [
         (
-            "The build failed: uv venv ended with 2",
-            "",
+            "The build failed: No interpreter found for Python 3.8",
+            'ERROR: failed to solve: process "/bin/sh -c uv venv --python 3.8" did not complete',
             "The environment needs Python 3.8, which debian is not, and none could be fetched.",
             "Name a base image that has it: --base-image python:3.8",
         ),
@@ -28,6 +28,12 @@ FETCHING = """\
             "Check its address, or name a version of a package registry instead. See log",
         ),
         ("The build failed", "exit code 1", "The build failed", "See log"),
+        (
+            "The build failed: No space left on device",
+            FETCHING,
+            "The build failed: No space left on device",
+            "See log",
+        ),
     ],
 )
 def test_a_failed_build_says_why(problem: str, log: str, message: str, hint: str) -> None:

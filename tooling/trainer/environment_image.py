@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer import build, environment_file, images, shipped
+from trainer import build, build_failure, environment_file, images, shipped
 from trainer.environment_file import Environment
 from trainer.errors import BadInput, ImageError
 from trainer.images import DIGEST_LABEL, PREFIX
@@ -166,7 +166,9 @@ def ensure(
 
 def explained(image: EnvironmentImage, problem: ImageError, log: str) -> ImageError:
     """The failure of a build in the words of uv or git, with the way out; as it is where they say nothing."""
-    if image.python and "uv venv" in problem.message:
+    if build_failure.is_full(problem.message):
+        return problem
+    if image.python and re.search("failed to solve: process .*uv venv", log):
         return ImageError(
             f"The environment needs Python {image.python}, which {image.base_image} is not, and none "
             "could be fetched.",
