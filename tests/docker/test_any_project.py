@@ -396,7 +396,7 @@ def test_a_path_that_is_elsewhere_is_fetched_for_the_run(site: Site, http: HttpS
     same = site.trainer("reproduce", done.run_id)
     assert same.code == 0, same.err
     before = len(site.runs())
-    gone = site.trainer("run", "fetching", "--table", f"{http.uri}/gone.csv", "--model", ".")
+    gone = site.trainer("run", "fetching", "--table", f"{http.uri}/gone.csv", "--model", "train_code")
     assert gone.code == 2
     assert f"Error: --table names {http.uri}/gone.csv, which cannot be fetched: " in gone.err
     assert len(site.runs()) == before
