@@ -24,7 +24,7 @@ RUN --mount=type=bind,source=micromamba,target=/tmp/micromamba \
 # An environment of R alone has no Python.
 RUN --mount=type=bind,source=site,target=/tmp/site \
     if [ -x /opt/environment/bin/python ]; then \
-      cp /tmp/site/* "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"; \
+      install -m 644 /tmp/site/* "$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"; \
     fi
 
 USER 1000:1000
