@@ -30,6 +30,7 @@ _PROGRAMS = ("sh", "sleep", "rm", "mv", "cat", "id", "ls")
 class Engine:
     """A dockerd of its own data and sockets, started by `within` (a program that runs its arguments)."""
 
+    # In a network of its own: a dockerd that starts with `--bridge none` removes the docker0 of another one.
     def __init__(
         self, place: Path, *, within: Sequence[str] = ("unshare", "--net"), options: Sequence[str] = ()
     ) -> None:
@@ -70,8 +71,12 @@ class Engine:
 
     def _end(self, number: signal.Signals) -> None:
         assert self._process
-        os.kill(int((self.place / "pid").read_text()), number)
+        os.kill(self.pid, number)
         self._process.wait(timeout=60)
+
+    @property
+    def pid(self) -> int:
+        return int((self.place / "pid").read_text())
 
     def client(self) -> docker.DockerClient:
         return docker.DockerClient(base_url=self.address)

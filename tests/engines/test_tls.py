@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,17 +35,15 @@ class TlsEngine:
 
 @pytest.fixture(scope="module")
 def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsEngine]:
-    """An engine on a port of the loopback, which wants to see a certificate."""
-    private_engine.needs("dockerd", "openssl")
+    """An engine on a port of a loopback of its own, which wants to see a certificate."""
+    private_engine.needs("dockerd", "openssl", "unshare", "nsenter", "ip")
     certificates = tmp_path_factory.mktemp("certificates")
     _certify(certificates)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    address = f"tcp://127.0.0.1:{port}"
+    address = "tcp://127.0.0.1:2376"
     with private_engine.place_for_one() as place:
         engine = Engine(
             place,
-            within=(),
+            within=("unshare", "--net", "sh", "-ec", 'ip link set lo up; exec "$@"', "sh"),
             options=[
                 *["--host", address, "--tlsverify", f"--tlscacert={certificates}/ca.pem"],
                 *[f"--tlscert={certificates}/cert.pem", f"--tlskey={certificates}/key.pem"],
@@ -80,6 +77,7 @@ def there(tmp_path_factory: pytest.TempPathFactory, far: TlsEngine) -> Iterator[
     (site.root / "data" / "numbers").mkdir()
     (site.root / "data" / "numbers" / "one.csv").write_text("1\n")
     private_engine.import_tiny(far.engine, site, place)
+    site.within = ("nsenter", f"--net=/proc/{far.engine.pid}/ns/net")
     yield site
     site.trainer("server", "down", "--force")
 
