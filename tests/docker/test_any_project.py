@@ -470,7 +470,7 @@ test "$1 $2" = "create --yes"
 while [ "$1" != --prefix ]; do shift; done
 python3 -m venv --without-pip "$2"
 test "$3" = --file
-cp "$4" "$2/made-from"
+cat "$4" >"$2/made-from"
 """)
     fake.chmod(0o755)
     surroundings = {"PATH": f"{fake.parent}:{os.environ['PATH']}"}
