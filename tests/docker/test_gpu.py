@@ -31,8 +31,7 @@ def _run(site: Site, small: Path, *options: str) -> Done:
     project = small / "train_code" / "on-gpu"
     project.mkdir(parents=True)
     (project / "MLproject").write_text(PROJECT)
-    address = site.trainer("server", "up", "--process").out.strip()
-    return site.trainer("--workspace", str(small), "run", str(project), "--tracking-uri", address, *options)
+    return site.trainer("--workspace", str(small), "run", str(project), *options, env=site.access)
 
 
 def test_an_image_for_gpus_is_not_even_built_without_one(
