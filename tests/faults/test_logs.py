@@ -67,7 +67,7 @@ def test_a_reader_that_goes_away_costs_nothing(loud: Site, tmp_path: Path) -> No
     run = run_id(process)
     process.stdout.read(10)
     process.stdout.close()  # `| head -c 10`
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=180) == 0
     assert loud.run(run).info.status == "FINISHED"
     assert loud.artifact(run, "train.log", tmp_path).read_bytes().endswith(b"x\nthe end\n")
 
@@ -81,7 +81,7 @@ def test_a_run_that_fails_says_so_by_its_exit_code_though_nobody_reads(site: Sit
         )  # fmt: skip
         assert gone.stdin
         gone.stdin.close()
-    assert process.wait(timeout=60) == 3
+    assert process.wait(timeout=180) == 3
     assert site.runs()[0].info.status == "FAILED"
 
 
