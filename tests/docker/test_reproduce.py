@@ -147,7 +147,7 @@ def test_altered_data_is_refused_by_the_names_of_its_files_and_nothing_runs(lab:
     digest = run.data.tags["trainer.dataset.skins"][:8]
     assert refused.err.splitlines()[-2:] == [
         "Error: skins is not what the run had: b/1.png (changed).",
-        f"Hint:  Put it back as it was (digest {digest}); trainer data diff skins {digest} lists all.",
+        f"Hint:  Put it back as it was (digest {digest}); `trainer data diff skins {digest}` lists all.",
     ]
     # Everything that cannot be had is said at once.
     (picture.parent / "new.png").write_bytes(b"new")

@@ -432,7 +432,7 @@ def test_a_fetched_repository_of_a_command_that_was_killed_is_removed_by_the_nex
     site: Workspace = workspace.find(tmp_path / "site")
     fetch = (
         "import os, sys; from pathlib import Path; from trainer import sources, workspace; "
-        "sources.resolve(workspace.find(Path(sys.argv[1])), sys.argv[2]); os.kill(os.getpid(), 9)"
+        "kept = sources.resolve(workspace.find(Path(sys.argv[1])), sys.argv[2]); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", fetch, site.root, f"file://{repository}"], check=False)
     (left,) = site.state.glob("source-*")

@@ -161,7 +161,8 @@ def _notes(pinned: Pins) -> Iterator[str]:
 
 _CHECK = f"""
 # The data is compared file by file, by the image's own sha256sum.
-docker run --rm -v "$here:/export:ro" --workdir /export @image@ sha256sum --check --quiet {_CHECKSUMS}
+docker run --rm --user "$(id -u):$(id -g)" -v "$here:/export:ro" --workdir /export @image@ \\
+  sha256sum --check --quiet {_CHECKSUMS}
 """
 
 
