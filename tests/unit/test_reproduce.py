@@ -229,7 +229,9 @@ def test_a_lock_that_is_not_the_images_is_refused(trainer: Trainer, offer: Offer
     image = offer.plan.image
     assert isinstance(image, images.ImagePlan)
     archive = images.packed(offer.workspace, image).read_bytes()
-    offer.store("trainer/image.tar.gz", changed(archive, "small/requirements.txt", b"mlflow==1\n"))
+    offer.store(
+        "trainer/image.tar.gz", changed(archive, "small/requirements.txt", b"mlflow==1 --hash=sha256:00\n")
+    )
     message = "The lock file that is stored with the run brave-hen is not what its image had."
     assert refused(trainer, offer) == (2, message)
 
