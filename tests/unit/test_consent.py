@@ -166,6 +166,35 @@ def test_a_folder_elsewhere_is_a_strangers_too(trainer: Trainer, stranger: Stran
     assert "; to read and write Docker's volume pgdata, at /db." in done.err
 
 
+def test_a_variable_in_a_volume_is_asked_for_and_no_secret_is_taken(
+    trainer: Trainer,
+    workspace: Workspace,
+    stranger: Stranger,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put(workspace.secrets_file, "API_KEY=canary-7f3a\n").chmod(0o600)
+    put(workspace.root / ".gitignore", "secrets.env\n")
+    monkeypatch.setenv("VERSION", "v-2024")
+    url = stranger.says(', volumes: ["$VERSION:/x"]')
+    assert asked(trainer, url) == [
+        "have the value of your variable VERSION",
+        "read and write Docker's volume v-2024, at /x",
+    ]
+    assert trainer("run", url).code == REFUSED
+    for volume in ("$(pwd):/x/$VERSION", "$(pwd):/x-${VERSION}:ro"):
+        done = trainer("run", stranger.says(f', volumes: ["{volume}"]'), "--yes")
+        assert (done.code, "has a variable in its place in the container." in done.err) == (2, True)
+        assert "v-2024" not in done.err
+    monkeypatch.setenv("OTHER", "canary-7f3a")
+    done = trainer("run", stranger.says(', volumes: ["$OTHER:/x"]'), "--yes")
+    message = "docker_env.volumes has OTHER, which is the value of the secret API_KEY."
+    assert (done.code, done.err.splitlines()[0]) == (2, f"Error: {message}")
+    monkeypatch.setenv("OTHER", f"{tmp_path}/canary-7f3a")
+    done = trainer("run", stranger.says(', volumes: ["$OTHER/x:/x"]'), "--yes")
+    assert (done.code, "canary" in done.err) == (2, False)
+
+
 def test_a_project_of_the_workspace_has_what_it_names(
     trainer: Trainer, workspace: Workspace, tmp_path: Path
 ) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from trainer.docker_env import mounts
+from trainer.docker_env import mounts, variables
 from trainer.errors import BadInput
 from trainer.mounts import Mount
 
@@ -16,6 +16,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PLACE", str(tmp_path / "home"))
     monkeypatch.setenv("SET", "sets")
+    monkeypatch.setenv("COLON", f"{tmp_path}/home:/elsewhere")
     for place in ("project/raw data", "home/sets"):
         (tmp_path / place).mkdir(parents=True)
     return tmp_path
@@ -68,6 +69,13 @@ def test_the_forms_of_a_volume(home: Path, volume: str, mount: Mount) -> None:
         ("~:/trainer/code", "is to be at /trainer/code, where trainer has something of its own.", None),
         ("~:/x/../cache", "is to be at /cache, where trainer has something of its own.", None),
         ("~:/inputs/x", "is to be at /inputs/x, where trainer has something of its own.", None),
+        ("~:/x/$SET", "has a variable in its place in the container.", None),
+        ("~:/x-${{SET}}:ro", "has a variable in its place in the container.", None),
+        ("~:/x/${{UNSET}}", "has a variable in its place in the container.", None),
+        ("$(pwd):$(pwd)", "has a variable in its place in the container.", None),
+        ("~:/x/%SET%", "has a variable in its place in the container.", None),
+        ("$COLON:/a", "is not understood.", None),
+        ("$PLACE/gone:/a", "is of $PLACE/gone, which is not there.", None),
         ("~:/", "is to be at /, where trainer has something of its own.", None),
     ],
 )
@@ -80,3 +88,17 @@ def test_what_cannot_be_mounted_is_named(home: Path, volume: str, problem: str, 
 def test_two_volumes_at_one_place(home: Path) -> None:
     with fails(BadInput, "demo mounts two volumes at /a.", "Keep one of docker_env.volumes."):
         mounts("demo", home / "project", ("~:/a", "~/sets:/a/"))
+
+
+def test_the_variables_of_volumes() -> None:
+    said = (
+        "$(pwd):/a",
+        "$PWD/x:/b:ro",
+        "~/x:/c",
+        "${HOME}:/d",
+        "%cd%:/e",
+        "$PLACE/${SET}:/f",
+        "$SET:/g",
+        "x",
+    )
+    assert variables(said) == ("PLACE", "SET")

@@ -72,11 +72,20 @@ class Place:
 
 
 def of_environment(
-    place: Place, backend: str, volumes: Iterable[Mount], secret_names: Iterable[str]
+    place: Place,
+    backend: str,
+    volumes: Iterable[Mount],
+    secret_names: Iterable[str],
+    variables: Iterable[str] = (),
 ) -> Iterator[Ask]:
-    """What its MLproject and the code beside it ask for, whatever the run's parameters are."""
+    """What its MLproject and the code beside it ask for, whatever the run's parameters are.
+
+    `variables` are those in the sources of its volumes, which a run can read in its list of mounts.
+    """
     for name in secret_names:
         yield Ask(f"have the value of the secret {name}")
+    for name in variables:
+        yield Ask(f"have the value of your variable {name}")
     if backend == "local":
         yield Ask("run on this machine without a container, with all your rights")
         return

@@ -21,6 +21,18 @@ _RESERVED = (*_OF_THE_RUN, "HOME", "USER", "TRAINER_SPOOL", "TRAINER_RUN_ID")
 _TAKEN = ("/trainer", "/cache", "/inputs")
 # Docker's engine takes these on Linux and does nothing with them.
 _HINTS = ("cached", "delegated", "consistent")
+# A volume: its source, its target, its options. A variable in the target is found, and refused.
+_FORM = re.compile(r"((?:[A-Za-z]:[\\/])?.+?):([/$`%][^:]*)(?::([^:]*))?")
+_OF_THE_FOLDER = ("$(pwd)", "`pwd`", "${PWD}", "$PWD", "%cd%")
+_OF_THE_HOME = ("${HOME}", "$HOME", "%USERPROFILE%")
+_WORDS = re.compile(
+    "|".join(
+        re.escape(word) + (r"(?!\w)" if word[-1].isalpha() else "")
+        for word in (*_OF_THE_FOLDER, *_OF_THE_HOME)
+    )
+    + r"|\$\{(\w+)\}|\$(\w+)|[$`%][\w{(]*",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -110,15 +122,28 @@ def check_again(volumes: tuple[str, ...], run: str) -> None:
             )
 
 
+def variables(volumes: tuple[str, ...]) -> tuple[str, ...]:
+    """The variables of this process whose values are in the volumes; the home and the folder are none."""
+    sources = (parts[1] for volume in volumes if (parts := _FORM.fullmatch(volume)))
+    found = (name for source in sources for name in _names(source))
+    return tuple(dict.fromkeys(found))
+
+
 def _mount(project: str, folder: Path, volume: str) -> Mount:
     where = f"{project}: the volume {volume}"
-    # A drive's letter, as on Windows, is no name of a volume.
-    parts = re.fullmatch(
-        r"([A-Za-z]:[\\/][^:]*|[^:]+):(/[^:]*)(?::([^:]*))?", _expanded(where, folder, volume)
-    )
+    # Only the source is expanded: a run sees the target, and with it the value.
+    parts = _FORM.fullmatch(volume)
     if not parts:
         raise BadInput(f"{where} is not understood.", "Write /on/the/host:/in/the/container, or …:ro.")
-    source, target = parts[1], os.path.normpath(parts[2])
+    if re.search(r"[$`%]", parts[2]):
+        raise BadInput(
+            f"{where} has a variable in its place in the container.",
+            "Write that place as a path: variables are expanded before the colon only.",
+        )
+    source, target = _expanded(where, folder, parts[1]), os.path.normpath(parts[2])
+    # A drive's letter, as on Windows, is no name of a volume.
+    if ":" in re.sub(r"^[A-Za-z]:(?=[\\/])", "", source):
+        raise BadInput(f"{where} is not understood.", "Write /on/the/host:/in/the/container, or …:ro.")
     options = set(filter(None, (parts[3] or "").split(","))) - set(_HINTS)
     if unknown := sorted(options - {"ro", "rw"}):
         raise BadInput(
@@ -132,26 +157,36 @@ def _mount(project: str, folder: Path, volume: str) -> Mount:
     is_named = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]+", source) is not None
     if is_named:
         return Mount(source, target, read_only="ro" in options, kind="volume")
+    # The value of a variable may be a secret, which no message shows.
+    shown = parts[1] if _names(parts[1]) else source
     if not Path(source).is_absolute():
-        raise BadInput(f"{where} is a relative path.", f"Write $(pwd)/{source.removeprefix('./')}:{parts[2]}")
+        raise BadInput(f"{where} is a relative path.", f"Write $(pwd)/{shown.removeprefix('./')}:{parts[2]}")
     if not Path(source).exists():
-        raise BadInput(f"{where} is of {source}, which is not there.", "Make it, or correct the MLproject.")
+        raise BadInput(f"{where} is of {shown}, which is not there.", "Make it, or correct the MLproject.")
     return Mount(os.path.normpath(source), target, read_only="ro" in options)
 
 
-def _expanded(where: str, folder: Path, volume: str) -> str:
+def _names(source: str) -> list[str]:
+    found = _WORDS.finditer(source)
+    return [name for word in found if not _is_known(word[0]) and (name := word[1] or word[2])]
+
+
+def _is_known(word: str) -> bool:
+    return word.lower() in (known.lower() for known in (*_OF_THE_FOLDER, *_OF_THE_HOME))
+
+
+def _expanded(where: str, folder: Path, source: str) -> str:
     """What a shell in the project's folder makes of it, and that of Windows, for the words that are usual.
 
     Other variables are those of this process, which `docker run` of MLflow has too.
     """
     known: Mapping[str, str] = {
-        **{word: str(folder) for word in ("$(pwd)", "`pwd`", "${PWD}", "$PWD", "%cd%")},
-        **dict.fromkeys(("${HOME}", "$HOME", "%USERPROFILE%"), str(Path.home())),
+        **dict.fromkeys((word.lower() for word in _OF_THE_FOLDER), str(folder)),
+        **dict.fromkeys((word.lower() for word in _OF_THE_HOME), str(Path.home())),
     }
-    lower = {word.lower(): value for word, value in known.items()}
 
     def value(found: re.Match[str]) -> str:
-        if (place := lower.get(found[0].lower())) is not None:
+        if (place := known.get(found[0].lower())) is not None:
             return place
         name = found[1] or found[2]
         if not name:
@@ -166,6 +201,4 @@ def _expanded(where: str, folder: Path, volume: str) -> str:
             )
         return os.environ[name]
 
-    text = re.sub(r"^~(?=/|:)", lambda _: str(Path.home()), volume)
-    words = "|".join(re.escape(word) + (r"(?!\w)" if word[-1].isalpha() else "") for word in known)
-    return re.sub(rf"{words}|\$\{{(\w+)\}}|\$(\w+)|[$`%][\w{{(]*", value, text, flags=re.IGNORECASE)
+    return _WORDS.sub(value, re.sub(r"^~(?=/|$)", lambda _: str(Path.home()), source))

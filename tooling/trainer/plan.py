@@ -174,7 +174,10 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     mounts, seen, folders = places.of(workspace, request.backend, entry_point, values, volumes, cache)
     secret_names = tuple(name for name, value in project.environment if value is None)
     said = {name: value for name, value in values.items() if origins.get(name) != "default"}
-    revealed.check(secrets.read(workspace), secret_names, said, request.options)
+    known = secrets.read(workspace)
+    revealed.check(known, secret_names, said, request.options)
+    variables = docker_env.variables(project.volumes)
+    revealed.check_variables(known, secret_names, variables)
     settings = workspace.settings
     deterministic = settings.deterministic if request.deterministic is None else request.deterministic
     in_code = request.again.in_code if request.again else _in_code(project, entry_point, values)
@@ -184,7 +187,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     named = {} if request.recorded_image else said
     place = consent.Place(workspace, project.folder, request.source)
     asks = (
-        *consent.of_environment(place, request.backend, volumes, secret_names),
+        *consent.of_environment(place, request.backend, volumes, secret_names, variables),
         *consent.of_paths(place, request.backend, paths, named),
     )
     return RunPlan(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 
 from trainer.errors import BadInput
@@ -31,3 +32,13 @@ def check(
             f"A script reads a secret with os.environ[{name!r}], if the MLproject has {name} under "
             "docker_env.environment. What is no secret is no line of secrets.env, but [NAME, value] there.",
         )
+
+
+def check_variables(known: Secrets, declared: tuple[str, ...], variables: Iterable[str]) -> None:
+    """Raises `BadInput` for a variable in a volume's source whose value is a secret: the engine shows it."""
+    for variable in variables:
+        if name := known.named_in(os.environ.get(variable, ""), declared):
+            raise BadInput(
+                f"docker_env.volumes has {variable}, which is the value of the secret {name}.",
+                "Every user of the engine could read it. Take it out of the MLproject.",
+            )
