@@ -237,7 +237,8 @@ def volumes_of(workspace: Workspace, volume: str) -> str:
 
 @pytest.mark.parametrize(
     "place", ["/", "{root}", "{root}/secrets.env", "{root}/..", "{root}/to-all", "{root}/to-secrets",
-              "{sockets}", "{sockets}/docker.sock", "{root}/train_code/own/../.."],
+              "{sockets}", "{sockets}/docker.sock", "{root}/train_code/own/../..",
+              "/proc", "/proc/self", "/sys", "/sys/kernel", "/dev", "/dev/null", "/run", "{root}/to-proc"],
 )  # fmt: skip
 def test_the_machine_and_all_secrets_are_always_asked_for(
     trainer: Trainer, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
@@ -248,6 +249,7 @@ def test_the_machine_and_all_secrets_are_always_asked_for(
     monkeypatch.setenv("DOCKER_HOST", f"unix://{sockets}/docker.sock")
     (workspace.root / "to-all").symlink_to("/")
     (workspace.root / "to-secrets").symlink_to("secrets.env")
+    (workspace.root / "to-proc").symlink_to("/proc/self/root")
     own = volumes_of(workspace, f"{place.format(root=workspace.root, sockets=sockets)}:/it:ro")
     for _ in range(2):
         done = trainer("run", own)
@@ -255,6 +257,35 @@ def test_the_machine_and_all_secrets_are_always_asked_for(
         assert done.err.startswith("Error: train_code/own asks to read /")
         assert trainer("run", own, "--yes").code == ALLOWED
     assert not (workspace.state / "allowed").exists()
+
+
+def test_another_name_of_all_secrets_is_always_asked_for(
+    trainer: Trainer, workspace: Workspace, tmp_path: Path
+) -> None:
+    put(workspace.secrets_file, "A=1\n").chmod(0o600)
+    (tmp_path / "alias").hardlink_to(workspace.secrets_file)
+    own = volumes_of(workspace, f"{tmp_path}/alias:/it:ro")
+    for _ in range(2):
+        assert trainer("run", own).code == REFUSED
+        assert trainer("run", own, "--yes").code == ALLOWED
+
+
+@pytest.mark.root
+def test_a_bind_mount_of_the_workspace_is_always_asked_for(workspace: Workspace, tmp_path: Path) -> None:
+    alias = tmp_path / "alias"
+    alias.mkdir()
+    subprocess.run(["mount", "--bind", str(workspace.root.parent), str(alias)], check=True)
+    try:
+        place = Place(workspace, workspace.projects / "demo", "train_code/demo")
+        for end in (alias, alias / workspace.root.name):
+            [ask] = consent.of_environment(place, "docker", [Mount(str(end), "/it")], ())
+            assert ask.always
+    finally:
+        subprocess.run(["umount", str(alias)], check=True)
+
+
+def test_shared_memory_is_a_folder_like_others(trainer: Trainer, workspace: Workspace) -> None:
+    assert trainer("run", volumes_of(workspace, "/dev/shm:/dev/shm")).code == ALLOWED
 
 
 def test_other_folders_and_the_data_are_the_users_own(trainer: Trainer, workspace: Workspace) -> None:

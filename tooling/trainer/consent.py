@@ -21,6 +21,8 @@ from trainer.parameters import is_elsewhere
 from trainer.workspace import Workspace
 
 _DOCKER = "/var/run/docker.sock"
+_MACHINE = ("/proc", "/sys", "/dev", "/var/lib/docker", "/var/lib/containerd", "/run/containerd")
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of files, in spite of its place
 
 
 @dataclass(frozen=True)
@@ -152,10 +154,13 @@ def _is_own(workspace: Workspace, folder: Path) -> bool:
 def _of_path(place: Place, do: str, path: Path, why: str) -> Iterator[Ask]:
     end = path.resolve()
     for precious in _precious(place.workspace):
-        if precious.is_relative_to(end):
+        if _has(end, precious):
             has = "" if precious == end else f", which has {precious}"
             yield Ask(_plain(f"{do} {end}{has}, {why}"), always=True)
             return
+    if any(_has(machine, end) for machine in _of_the_machine()) and not _has(_MEMORY, end):
+        yield Ask(_plain(f"{do} {end}, {why}"), always=True)
+        return
     is_data = do == "read" and end.is_relative_to(place.workspace.data.resolve())
     if not is_data and not place.has(end):
         yield Ask(_plain(f"{do} {end}, {why}"))
@@ -168,6 +173,32 @@ def _precious(workspace: Workspace) -> Iterator[Path]:
             yield Path(address).resolve()
     yield workspace.secrets_file
     yield workspace.secrets_file.resolve()
+    yield from _of_the_machine()
+
+
+def _of_the_machine() -> Iterator[Path]:
+    """Where the machine itself, the engine and every process are: so is what lies in them.
+
+    /proc has the root of each process (`PID/root`), /dev the disks, the engine all containers' files.
+    """
+    for place in (*map(Path, _MACHINE), *Path("/run").glob("docker*")):
+        yield place.resolve()
+
+
+def _has(folder: Path, path: Path) -> bool:
+    """Whether the path is the folder or lies in it; a bind mount gives a folder another name."""
+    if path.is_relative_to(folder):
+        return True
+    known = _identity(folder)
+    return known is not None and any(_identity(place) == known for place in (path, *path.parents))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _plain(text: str) -> str:
