@@ -166,6 +166,10 @@ spool.append({"file": f"{host}/secrets.env", "uri": uri, "path": ""})
 spool.append({"file": f"{host}/secrets.env", "uri": uri, "path": "", "known": 1})
 planted = str((place / "planted").relative_to(spool.folder))
 spool.append({"file": planted, "uri": f"file://{host}", "path": ""})
+(spool.folder / "outbox" / ("b" * 32)).symlink_to(host)
+spool.append({"file": f"outbox/{'b' * 32}/secrets.env", "uri": uri, "path": ""})
+(spool.folder / "outbox").chmod(0o300)
+spool.folder.chmod(0o300)
 """
 
 
@@ -178,7 +182,7 @@ def test_a_run_does_not_get_out_by_what_it_leaves_in_its_spool(site: Site) -> No
     before = (site.root / "secrets.env").read_text()
     done = site.trainer("run", "escaping")
     assert done.code == 0, done.err
-    assert "The tracking server refused 4 records of this run for good." in done.err
+    assert "The tracking server refused 5 records of this run for good." in done.err
     assert (site.root / "secrets.env").read_text() == before
     assert not (site.root / "planted").exists()
     assert not (site.root / "planted-log").exists()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from trainer import delivery, spool_guard
 from trainer.endpoint import Server
+from trainer.errors import FileError
 from trainer.tracking import Client
 from trainkit.spool_journal import Record, Spool
 
@@ -151,3 +152,99 @@ def test_what_delivery_writes_goes_through_no_link(http_server: HttpServer, spoo
     bring(http_server, spool)
     assert [path.name for path in home.iterdir()] == ["secret"]
     assert not any(path.is_symlink() for path in spool.folder.rglob("*"))
+
+
+LINKED = f"outbox/{'a' * 32}/id"
+
+
+@pytest.fixture
+def linked(spool: Spool, home: Path) -> Spool:
+    """A spool with a file of the user's in a folder of the outbox that is a link."""
+    (home / "id").write_text(SECRET)
+    (spool.folder / "outbox").mkdir()
+    (spool.folder / "outbox" / ("a" * 32)).symlink_to(home)
+    spool.append(file_record(LINKED))
+    return spool
+
+
+@pytest.mark.parametrize("mode", [0o300, 0o100, 0])
+@pytest.mark.parametrize("closed", ["outbox", "."])
+def test_a_folder_that_cannot_be_listed_is_cleaned_like_any(
+    http_server: HttpServer, linked: Spool, home: Path, closed: str, mode: int
+) -> None:
+    (linked.folder / "outbox" / ("b" * 32)).mkdir(mode=0)
+    (linked.folder / closed).chmod(mode)
+    bring(http_server, linked)
+    assert not any(SECRET in str(asked) for asked in http_server.asked)
+    assert (home / "id").read_text() == SECRET
+    assert [record["file"] for record in refused(linked)] == [LINKED]
+
+
+def test_a_file_below_a_linked_folder_is_not_the_spools(linked: Spool, home: Path) -> None:
+    guarded = spool_guard.GuardedSpool(linked.folder)
+    assert not guarded.is_own(linked.folder / LINKED)
+    with pytest.raises(NotADirectoryError), guarded.opened(linked.folder / LINKED):
+        pass
+    (linked.folder / "outbox").rename(home / "moved")
+    (home / "moved" / ("a" * 32)).unlink()
+    (home / "moved" / ("a" * 32)).mkdir()
+    (home / "moved" / ("a" * 32) / "id").write_text(SECRET)
+    (linked.folder / "outbox").symlink_to(home / "moved")
+    assert not guarded.is_own(linked.folder / LINKED)
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_the_journal_that_the_host_writes_to_is_the_spools_own_file(
+    http_server: HttpServer, spool: Spool, home: Path, kind: str
+) -> None:
+    journal = spool.journal
+    if kind == "link":
+        journal.symlink_to(home / "secret")
+    elif kind == "pipe":
+        os.mkfifo(journal)
+    else:
+        journal.mkdir()
+    spool.folder.chmod(0o300)
+    spool_guard.clean(spool.folder)
+    spool.append({"method": "POST", "path": f"{API}/runs/update", "body": {"run_id": ID}})
+    bring(http_server, spool)
+    assert [asked.path for asked in http_server.asked] == [f"{API}/runs/update"]
+    assert [path.read_text() for path in home.iterdir()] == [SECRET]
+
+
+def test_a_file_that_the_run_made_unreadable_is_delivered(
+    http_server: HttpServer, spool: Spool, tmp_path: Path
+) -> None:
+    (tmp_path / "f").write_text("content")
+    kept = spool.keep(tmp_path / "f", "f")
+    spool.append(file_record(kept))
+    for path in (spool.journal, spool.folder / kept, spool.folder / "run.json"):
+        path.chmod(0)
+    bring(http_server, spool)
+    assert [asked.body for asked in http_server.asked] == [b"content"]
+    assert delivery.left(spool.folder.parent).refused == 0
+
+
+def test_folders_that_no_spool_has_are_removed_however_deep(spool: Spool) -> None:
+    at = os.open(spool.folder, os.O_RDONLY)
+    for _ in range(1100):
+        os.mkdir("d", dir_fd=at)
+        inner = os.open("d", os.O_RDONLY, dir_fd=at)
+        os.close(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=inner))
+        os.chmod("d", 0o300, dir_fd=at)
+        os.close(at)
+        at = inner
+    os.close(at)
+    spool_guard.clean(spool.folder)
+    assert [path.name for path in spool.folder.iterdir()] == ["run.json"]
+
+
+def test_nothing_is_delivered_from_a_spool_that_cannot_be_cleaned(
+    http_server: HttpServer, linked: Spool, home: Path
+) -> None:
+    linked.folder.rename(home / "spool")
+    linked.folder.symlink_to(home / "spool")
+    with pytest.raises(FileError, match="Nothing is delivered"):
+        bring(http_server, linked)
+    assert http_server.asked == []
+    assert (home / "id").read_text() == SECRET

@@ -41,7 +41,7 @@ class HostTransport:
             if file is None:
                 answer = self._client.exchange(method, path, body, query=query, timeout_s=_TIMEOUT_S)
             else:
-                with file.open("rb") as content:
+                with self._spool.opened(file) as content:
                     answer = self._client.exchange(method, path, content=content, timeout_s=_STORING_S)
         except TrackingError as problem:
             raise Away(problem.message) from problem

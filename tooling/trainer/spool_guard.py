@@ -7,27 +7,96 @@ store one where the run says, or ask another host.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from trainkit.spool_answers import Answer
 from trainkit.spool_journal import Entry, Record, Spool
 
+from trainer.errors import FileError
+
 _FILE = re.compile(r"outbox/[0-9a-f]{32}/[^/\0]+")
+_FOLDERS = ("outbox", "[0-9a-f]{32}", "translated")  # each within the one before
+_A_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_A_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
 _WHY = "It leads out of the run's own folder."
 
 
 def clean(folder: Path) -> None:
-    """Remove links, pipes and the like from the spool of a job that has ended; they hold nothing of it."""
-    for place, folders, files in os.walk(folder):  # which follows no links
-        for path in (Path(place, name) for name in (*folders, *files)):
-            if not stat.S_ISDIR(mode := path.lstat().st_mode) and not stat.S_ISREG(mode):
-                path.unlink()
+    """Leave in the spool of a job that has ended what a spool consists of: files, in its own folders.
+
+    All of that can be read and removed then. Links, pipes, other folders and the like, which hold nothing of
+    the run, are removed. Raises `FileError` where that fails: nothing may be delivered from such a spool.
+    """
+    if not os.path.lexists(folder):
+        return
+    try:
+        with _opened(folder.parent) as parent, _entered(parent, folder.name) as place:
+            _clean(place, _FOLDERS)
+    except OSError as problem:
+        raise FileError(
+            f"What the run left in {folder} cannot be cleaned: {problem.strerror}. Nothing is delivered.",
+            "ls -lR shows what is there. Remove what does not belong to you, then: trainer sync",
+        ) from None
+
+
+def _clean(place: int, folders: Sequence[str]) -> None:
+    for name in os.listdir(place):
+        mode = os.lstat(name, dir_fd=place).st_mode
+        if stat.S_ISDIR(mode):
+            if folders and re.fullmatch(folders[0], name):
+                with _entered(place, name) as inner:
+                    _clean(inner, folders[1:])
+            else:
+                _remove(place, name)
+        elif not stat.S_ISREG(mode) or name in folders:
+            os.unlink(name, dir_fd=place)
+        elif mode & 0o600 != 0o600:
+            os.chmod(name, stat.S_IMODE(mode) | 0o600, dir_fd=place)
+
+
+def _remove(place: int, name: str) -> None:
+    """Remove a folder, however deep it is: what is in it comes to the top first."""
+    waiting = [name]
+    while waiting:
+        folder = waiting.pop()
+        with _entered(place, folder) as inner:
+            for found in os.listdir(inner):  # noqa: PTH208 (of a descriptor)
+                if stat.S_ISDIR(os.lstat(found, dir_fd=inner).st_mode):
+                    with _entered(inner, found):  # to move a folder takes the right to write in it
+                        waiting.append(f"{uuid.uuid4().hex}.removed")
+                    os.rename(found, waiting[-1], src_dir_fd=inner, dst_dir_fd=place)
+                else:
+                    os.unlink(found, dir_fd=inner)
+        os.rmdir(folder, dir_fd=place)
+
+
+@contextlib.contextmanager
+def _entered(place: int, name: str) -> Iterator[int]:
+    """A folder in the opened one, whatever its mode was; raises `OSError` for a link."""
+    mode = os.lstat(name, dir_fd=place).st_mode
+    if stat.S_ISDIR(mode) and mode & 0o700 != 0o700:
+        os.chmod(name, stat.S_IMODE(mode) | 0o700, dir_fd=place)
+    with _opened(name, _A_FOLDER, place) as inner:
+        yield inner
+
+
+@contextlib.contextmanager
+def _opened(name: str | Path, flags: int = os.O_RDONLY, place: int | None = None) -> Iterator[int]:
+    descriptor = os.open(name, flags | os.O_CLOEXEC, dir_fd=place)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 class GuardedSpool(Spool):
@@ -54,11 +123,26 @@ class GuardedSpool(Spool):
 
     def is_own(self, file: Path) -> bool:
         """Whether that is a file of the outbox."""
-        if file.parent.name == "translated":  # what delivery itself made of the file beside it
-            file = file.parent.parent / file.name
-        place = os.path.relpath(file, self.folder)
-        is_there = os.path.lexists(file) and stat.S_ISREG(file.lstat().st_mode)
-        return is_there and _FILE.fullmatch(place) is not None and file.name not in (".", "..")
+        with contextlib.suppress(OSError, ValueError), self.opened(file):
+            return True
+        return False
+
+    @contextlib.contextmanager
+    def opened(self, file: Path) -> Iterator[BinaryIO]:
+        """A file of the outbox, to be read; raises `OSError` for any other, and where a link leads to it."""
+        place = Path(os.path.relpath(file, self.folder))
+        named = place.parent.parent / place.name if place.parent.name == "translated" else place
+        # Within translated/ is what delivery itself made of the file beside it.
+        if _FILE.fullmatch(str(named)) is None or ".." in place.parts:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
+        with contextlib.ExitStack() as stack:
+            at = stack.enter_context(_opened(self.folder, _A_FOLDER))
+            for name in place.parts[:-1]:
+                at = stack.enter_context(_opened(name, _A_FOLDER, at))
+            found = stack.enter_context(_opened(place.name, _A_FILE, at))
+            if not stat.S_ISREG(os.fstat(found).st_mode):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
+            yield stack.enter_context(open(found, "rb", closefd=False))
 
     def _may_pass(self, record: Record) -> bool:
         return "file" not in record or self.is_own(self.folder / str(record["file"]))
