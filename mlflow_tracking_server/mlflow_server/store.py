@@ -7,8 +7,8 @@ own store and nothing else, so that what an older server let into the database l
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 
 Repository = Any  # MLflow's, which has no types
@@ -39,16 +39,33 @@ def _refuse(uri: str, **_: object) -> Repository:
     )
 
 
-def _below(destination: str, original: Callable[..., Repository]) -> Callable[..., Repository]:
-    def opened(uri: str, **more: object) -> Repository:
-        if uri != destination and not uri.startswith(f"{destination.rstrip('/')}/"):
-            return _refuse(uri)
-        return original(uri, **more)
+def _keep(destination: str) -> None:
+    from mlflow.exceptions import MlflowException
 
-    return opened
+    raise MlflowException.invalid_parameter_value(
+        f"{destination} is this server's whole store of artifacts, and is not deleted."
+    )
 
 
-def _folder(destination: str) -> Callable[..., Repository]:
+def _below(destination: str, original: type[Repository]) -> type[Repository]:
+    class Below(original):  # type: ignore[misc]  # MLflow's has no types
+        """A part of the bucket."""
+
+        def __init__(self, artifact_uri: str, *arguments: object, **more: object) -> None:
+            if artifact_uri != destination and not artifact_uri.startswith(f"{destination.rstrip('/')}/"):
+                _refuse(artifact_uri)
+            super().__init__(artifact_uri, *arguments, **more)
+
+        def delete_artifacts(self, artifact_path: str | None = None) -> None:
+            """As MLflow's, but never all of the store."""
+            if normpath(f"{self.artifact_uri}/{artifact_path or ''}") == normpath(destination):
+                _keep(destination)
+            super().delete_artifacts(artifact_path)
+
+    return Below
+
+
+def _folder(destination: str) -> type[Repository]:
     from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
     from mlflow.utils.file_utils import local_file_uri_to_path
 
@@ -66,8 +83,11 @@ def _folder(destination: str) -> Callable[..., Repository]:
             super().__init__(artifact_uri, *arguments, **more)
 
         def delete_artifacts(self, artifact_path: str | None = None) -> None:
-            """As MLflow's, in the store alone."""
-            check(str(Path(self.artifact_dir, artifact_path or "")), self.artifact_uri)
+            """As MLflow's, in the store alone, and never all of it."""
+            path = Path(os.path.realpath(Path(self.artifact_dir, artifact_path or "")))
+            if path == root:
+                _keep(destination)
+            check(str(path), self.artifact_uri)
             super().delete_artifacts(artifact_path)
 
         def download_trace_data(self) -> dict[str, object]:

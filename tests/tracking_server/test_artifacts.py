@@ -92,6 +92,16 @@ def test_500_mb_go_to_the_bucket_and_come_back(with_bucket: Server, bucket: Buck
     assert bucket.variables["AWS_SECRET_ACCESS_KEY"] not in log
 
 
+def test_the_bucket_as_a_whole_is_not_deleted(with_bucket: Server, bucket: Bucket) -> None:
+    assert ask(f"{with_bucket.url}{ARTIFACTS}/kept/a", "PUT", body="x").status == 200
+    for path in (".", "./", "%2e", "file:."):
+        refused = ask(f"{with_bucket.url}{ARTIFACTS}/{path}", "DELETE")
+        assert (refused.status, b"INVALID_PARAMETER_VALUE" in refused.body) == (400, True), path
+    assert (bucket.folder / "kept/a").exists()
+    assert ask(f"{with_bucket.url}{ARTIFACTS}/kept", "DELETE").status == 200
+    assert not (bucket.folder / "kept/a").exists()
+
+
 def test_a_client_without_keys_sends_parts_straight_to_the_bucket(
     with_bucket: Server, bucket: Bucket, tmp_path: Path
 ) -> None:
