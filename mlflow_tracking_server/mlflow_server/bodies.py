@@ -5,13 +5,14 @@ MLflow reads a body whole, and several times over, before it looks at it. Artifa
 
 from __future__ import annotations
 
-from mlflow_server.asgi import Headers, Message, Receive
+from mlflow_server.asgi import Headers, Message, Receive, Send, with_header
 
 # Of one body. MLflow's own limits are 10 MiB for a file in a body (upload-artifact) and 1 MB for a batch of
 # metrics; nothing else that a training logs comes near.
 LONGEST = 10 * 1024 * 1024
 # Of all bodies at a time: a small dyno has 512 MB, of which MLflow takes 200.
 ALL_TOGETHER = 4 * LONGEST
+CLOSE = (b"connection", b"close")
 
 
 class TooLong(Exception):
@@ -34,8 +35,7 @@ class Bodies:
 
     async def read(self, headers: Headers, receive: Receive) -> bytes:
         """The whole body, which stays counted until `release`. Raises `TooLong`, `TooMany` and `Gone`."""
-        said = headers.get(b"content-length", b"")
-        if said.isdigit() and int(said) > LONGEST:
+        if _length(headers) > LONGEST:
             raise TooLong
         body = bytearray()
         try:
@@ -62,14 +62,34 @@ class Bodies:
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body, and then what the real one gives."""
+    """A `receive` that gives the body, and then waits for the end of the connection as the real one does.
+
+    What the client sends besides is dropped.
+    """
     given = False
 
     async def again() -> Message:
         nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        if not given:
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+        while (message := await receive())["type"] != "http.disconnect":
+            pass
+        return message
 
     return again
+
+
+def closing(headers: Headers, send: Send) -> Send:
+    """A `send` whose answer ends the connection if a long body is still to come, or one of unknown length.
+
+    uvicorn would take in and drop the rest, whatever comes. It may do so with a short one: to hang up on its
+    sender could lose the answer.
+    """
+    is_long = b"transfer-encoding" in headers or _length(headers) > LONGEST
+    return with_header(send, CLOSE) if is_long else send
+
+
+def _length(headers: Headers) -> int:
+    said = headers.get(b"content-length", b"")
+    return int(said) if said.isdigit() else 0

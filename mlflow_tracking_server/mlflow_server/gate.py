@@ -20,15 +20,16 @@ import anyio.to_thread
 from mlflow_server import locations, routes
 from mlflow_server.addresses import Addresses
 from mlflow_server.asgi import App, Headers, Receive, Scope, Send, answer, refuse, with_header
-from mlflow_server.bodies import LONGEST, Bodies, Gone, TooLong, TooMany, replay
+from mlflow_server.bodies import LONGEST, Bodies, Gone, TooLong, TooMany, closing, replay
 from mlflow_server.brake import Brake
 
 HEALTH = "/health"
 LOGIN = "/login"
 STATIC = "/static-files/"
-SAFE = ("GET", "HEAD", "OPTIONS")
+OPEN_METHODS = ("GET", "HEAD")  # of what is open without a password
 CHECKS_AT_ONCE = 2  # each takes 32 MB
 HSTS = (b"strict-transport-security", b"max-age=31536000")
+OWN_PAGES = (b"cross-origin-resource-policy", b"same-origin")
 BASIC = (b"www-authenticate", b'Basic realm="mlflow", charset="UTF-8"')
 
 IsRight: TypeAlias = Callable[[str, str], bool]
@@ -53,35 +54,46 @@ class Gate:
             self._limit_threads()
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await self._serve(scope, receive, send)
+            await self._serve(scope, receive, with_header(send, OWN_PAGES))
         else:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: Headers = dict(scope["headers"])
+        to_anybody = closing(headers, send)
         if scope["path"] == HEALTH:  # asked by platforms from inside, under any name and without HTTPS
-            await self._app(scope, receive, send)
+            await self._serve_open(scope, receive, to_anybody)
         elif not self._is_called(headers):
-            await answer(send, 403, "This server does not answer to that name. See ALLOWED_HOSTS.")
+            await answer(to_anybody, 403, "This server does not answer to that name. See ALLOWED_HOSTS.")
         elif not self._addresses.behind_router:
             await self._serve_called(scope, headers, receive, send)
         elif _is_secure(headers):
             scope["scheme"] = "https"
             await self._serve_called(scope, headers, receive, with_header(send, HSTS))
         else:
-            await _to_https(scope, headers, send)
+            await _to_https(scope, headers, to_anybody)
 
     async def _serve_called(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        to_anybody = closing(headers, send)
         if not self._is_own_page(scope["method"], headers):
-            await answer(send, 403, "Pages of other origins may not use this server. See ALLOWED_HOSTS.")
+            text = "Pages of other origins may not use this server. See ALLOWED_HOSTS."
+            await answer(to_anybody, 403, text)
         elif scope["path"].startswith(STATIC):
-            await self._app(scope, receive, send)
-        elif not await self._is_let_in(headers, send):
+            await self._serve_open(scope, receive, to_anybody)
+        elif not await self._is_let_in(headers, to_anybody):
             pass
         elif scope["path"] == LOGIN:
             await _to_start(self._addresses.behind_router, headers, send)
         else:
             await self._pass_on(scope, receive, send)
+
+    async def _serve_open(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What anybody may ask for: MLflow would read the whole body into memory, so it is given none."""
+        if scope["method"] in OPEN_METHODS:
+            await self._app(scope, replay(b"", receive), send)
+        else:
+            allow = (b"allow", ", ".join(OPEN_METHODS).encode())
+            await answer(send, 405, "Without a password, this can only be read.", allow)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
@@ -130,7 +142,8 @@ class Gate:
         # MLflow lets pages on the visitor's own machine pass, whose browser may know the password.
         origin = headers.get(b"origin")
         if origin is None:  # no page, or a browser that says only this much
-            return method in SAFE or headers.get(b"sec-fetch-site", b"none") in (b"none", b"same-origin")
+            a_link = method == "GET" and headers.get(b"sec-fetch-mode") == b"navigate"
+            return a_link or headers.get(b"sec-fetch-site", b"none") in (b"none", b"same-origin")
         own = set(self._addresses.origins)
         if not self._addresses.behind_router:
             own.add(f"http://{headers.get(b'host', b'').decode('latin-1')}")

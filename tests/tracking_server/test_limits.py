@@ -46,6 +46,45 @@ def test_a_body_of_gigabytes_is_refused_before_it_is_read(either: Either) -> Non
     assert ask(f"{either.url}/health", account=None).status == 200
 
 
+def _pour(either: Either, method: str, path: str, *, chunked: bool) -> tuple[int, int]:
+    """The answer to 300 MiB, 0 where the server hung up, and how many of the MiB it took."""
+    parts = urlsplit(either.url)
+    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=60)
+    headers = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(300 << 20)}
+    taken = 0
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal taken
+        for taken in range(300):  # noqa: B007
+            yield bytes(1 << 20)
+
+    try:
+        connection.request(method, path, pieces(), headers, encode_chunked=chunked)
+        return connection.getresponse().status, taken
+    except OSError:
+        return 0, taken
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/health", 200), ("POST", "/health", 405),
+        ("GET", "/static-files/x", 404), ("POST", "/static-files/x", 405),
+        ("POST", "/login", 401), ("POST", SEARCH, 401), ("PUT", "/api/2.0/mlflow-artifacts/artifacts/x", 401),
+    ],
+)  # fmt: skip
+def test_nobody_without_a_password_is_listened_to_for_long(
+    either: Either, method: str, path: str, status: int, chunked: bool
+) -> None:
+    said, taken = _pour(either, method, path, chunked=chunked)
+    assert said in (status, 0)
+    assert taken < 32  # what is on its way when the server hangs up
+    assert ask(f"{either.url}/health", account=None).body == b"OK"
+
+
 def test_a_file_that_the_page_uploads_may_be_as_large_as_mlflow_lets_it(either: Either) -> None:
     run = json.loads(either.ask("POST", "/api/2.0/mlflow/runs/create", {"experiment_id": "0"}).body)
     path = f"/ajax-api/2.0/mlflow/upload-artifact?run_uuid={run['run']['info']['run_id']}&path=large"
@@ -109,6 +148,12 @@ def test_a_page_of_another_local_port_gets_nothing_though_the_browser_knows_the_
 def test_a_browser_that_says_only_where_a_request_comes_from_is_heard(either: Either) -> None:
     for site in ("cross-site", "same-site"):
         assert either.ask("POST", SEARCH, {}, **{"Sec-Fetch-Site": site}).status == 403
-        assert either.ask("GET", "/", **{"Sec-Fetch-Site": site}).status == 200  # a link
+        for path in ("/", "/static-files/index.html", "/version", f"{SEARCH}?max_results=1"):
+            loaded = either.ask("GET", path, **{"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"})
+            assert loaded.status == 403, path
+            assert loaded.headers["cross-origin-resource-policy"] == "same-origin"
+        link = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"}
+        assert either.ask("GET", "/", **link).status == 200
+        assert either.ask("POST", SEARCH, {}, **link).status == 403
     for site in ("same-origin", "none"):
         assert either.ask("POST", SEARCH, {"max_results": 1}, **{"Sec-Fetch-Site": site}).status == 200

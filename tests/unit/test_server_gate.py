@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 from mlflow_server import bodies, brake, locations, routes
-from mlflow_server.asgi import Message
+from mlflow_server.addresses import Addresses
+from mlflow_server.asgi import Message, Receive, Scope, Send, answer
 from mlflow_server.bodies import ALL_TOGETHER, LONGEST, Bodies, Gone, TooLong, TooMany
 from mlflow_server.brake import OF_ALL, OF_ONE, Brake
+from mlflow_server.gate import Gate
 
 
 class Clock:
@@ -134,9 +136,11 @@ def test_bodies_together_have_a_limit_too() -> None:
     assert asyncio.run(read(held, b"x")) == b"x"
 
 
-def test_a_body_that_is_handed_on_is_followed_by_what_comes_next() -> None:
+def test_a_body_that_is_handed_on_is_followed_by_the_end_of_the_connection() -> None:
+    said: Iterator[Message] = iter([{"type": "http.request", "body": b"d"}, {"type": "http.disconnect"}])
+
     async def receive() -> Message:
-        return {"type": "http.disconnect"}
+        return next(said)
 
     async def both() -> list[Message]:
         again = bodies.replay(b"abc", receive)
@@ -145,6 +149,79 @@ def test_a_body_that_is_handed_on_is_followed_by_what_comes_next() -> None:
     given, then = asyncio.run(both())
     assert given == {"type": "http.request", "body": b"abc", "more_body": False}
     assert then == {"type": "http.disconnect"}
+
+
+async def gate_answers(
+    method: str, path: str, headers: dict[bytes, bytes], *, routed: bool = False
+) -> tuple[int, dict[bytes, bytes], Message]:
+    """The answer to a stranger's request, and what the application was given to read."""
+    given: Message = {}
+    sent: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            given.update(await receive())
+            await answer(send, 200, "OK")
+
+    async def receive() -> Message:
+        raise AssertionError("it was read")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    gate = Gate(app, Addresses(("here",), (), behind_router=routed), 1, lambda *_: False)
+    await gate({"type": "lifespan"}, receive, send)
+    scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
+             "headers": list({b"host": b"here", **headers}.items())}  # fmt: skip
+    await gate(scope, receive, send)
+    return sent[0]["status"], dict(sent[0]["headers"]), given
+
+
+TOO_LONG = {b"content-length": str(LONGEST + 1).encode()}
+CHUNKED = {b"transfer-encoding": b"chunked"}
+WRONG = {b"authorization": b"Basic YTpi"}
+HTTP = {b"x-forwarded-proto": b"http"}
+
+
+@pytest.mark.parametrize("body", [TOO_LONG, CHUNKED])
+@pytest.mark.parametrize(
+    ("method", "path", "more", "status"),
+    [
+        ("GET", "/health", {}, 200), ("HEAD", "/static-files/x", {}, 200),
+        ("POST", "/health", {}, 405), ("POST", "/static-files/x", {}, 405),
+        ("PUT", "/static-files/x", {}, 405),
+        ("POST", "/graphql", {}, 401), ("POST", "/graphql", WRONG, 401), ("POST", "/login", {}, 401),
+        ("POST", "/no/such/page", {}, 401), ("GET", "/", {}, 401),
+        ("POST", "/", {b"host": b"elsewhere"}, 403), ("POST", "/", {b"origin": b"http://elsewhere"}, 403),
+        ("POST", "/", {b"sec-fetch-site": b"cross-site"}, 403),
+        ("GET", "/", HTTP, 301), ("POST", "/", HTTP, 403),
+    ],
+)  # fmt: skip
+def test_no_body_is_read_without_a_password_and_the_rest_of_a_long_one_is_not_taken(
+    method: str, path: str, more: dict[bytes, bytes], status: int, body: dict[bytes, bytes]
+) -> None:
+    said, headers, given = asyncio.run(gate_answers(method, path, {**more, **body}, routed=more == HTTP))
+    assert (said, headers.get(b"connection")) == (status, b"close")
+    assert given.get("body", b"") == b""
+    assert not given.get("more_body")
+
+
+@pytest.mark.parametrize("length", [{}, {b"content-length": b"0"}, {b"content-length": b"2000"}])
+def test_who_sends_little_keeps_the_connection(length: dict[bytes, bytes]) -> None:
+    said, headers, _ = asyncio.run(gate_answers("POST", "/graphql", length))
+    assert said == 401
+    assert b"connection" not in headers
+
+
+@pytest.mark.parametrize("site", [b"cross-site", b"same-site"])
+def test_a_page_elsewhere_may_link_here_and_load_nothing(site: bytes) -> None:
+    for method, mode, status in (
+        ("GET", b"navigate", 200), ("GET", b"no-cors", 403), ("GET", b"cors", 403), ("HEAD", b"no-cors", 403),
+        ("GET", b"", 403), ("POST", b"navigate", 403), ("OPTIONS", b"cors", 403),
+    ):  # fmt: skip
+        asked = {b"sec-fetch-site": site, b"sec-fetch-mode": mode}
+        said, headers, _ = asyncio.run(gate_answers(method, "/static-files/x", asked))
+        assert (said, headers[b"cross-origin-resource-policy"]) == (status, b"same-origin"), (method, mode)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ def test_own_peers_are_served_and_told_whose_server_it_is(peer: str) -> None:
 def test_others_are_refused_without_asking_the_application(peer: str) -> None:
     start, body = serve("http", peer)
     assert (start["type"], start["status"]) == ("http.response.start", 403)
+    assert (b"connection", b"close") in start["headers"]  # whatever else they send
     assert body == {"type": "http.response.body", "body": b"This server is for its own machine alone."}
 
 

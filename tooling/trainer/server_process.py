@@ -17,6 +17,7 @@ import warnings
 from pathlib import Path
 
 from mlflow_server.asgi import App, Header, Receive, Scope, Send, answer, with_header
+from mlflow_server.bodies import CLOSE
 
 REQUESTS_AT_ONCE = 40
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -36,7 +37,7 @@ class OnlyFrom:
         if scope["type"] == "lifespan" or self._is_allowed(scope["client"][0]):
             await self._app(scope, receive, send_named)
         elif scope["type"] == "http":
-            await answer(send_named, 403, "This server is for its own machine alone.")
+            await answer(send_named, 403, "This server is for its own machine alone.", CLOSE)
         else:
             await send({"type": "websocket.close", "code": 1008})
 
