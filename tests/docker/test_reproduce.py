@@ -217,7 +217,10 @@ def test_what_a_run_of_somebody_elses_asks_for_is_asked_of_the_user(lab: Site) -
     shutil.rmtree(lab.root / ".trainer" / "allowed")  # as in another workspace
     refused = lab.trainer("reproduce", first.run_id)
     assert refused.code == 93
-    assert "train_code/probe asks to have the value of the secret PROBE_TOKEN." in refused.err
+    assert (
+        f"The code stored with the run {first.run_id[:8]} asks to have the value of the secret PROBE_TOKEN."
+        in refused.err
+    )
     planned = lab.trainer("reproduce", first.run_id, "--dry-run")
     assert "have the value of the secret PROBE_TOKEN" in planned.out
     assert lab.trainer("reproduce", first.run_id, "--yes").code == 3

@@ -9,12 +9,14 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from mlflow.exceptions import ExecutionException
 from trainer import consent, plugin
-from trainer.consent import Asked, Place
+from trainer.consent import Asked, Place, StoredRun
+from trainer.errors import NotAllowed
 from trainer.mounts import Mount
 from trainer.workspace import Workspace
 
@@ -154,7 +156,7 @@ def test_without_a_container_a_stranger_has_all(
     done = trainer("run", stranger.says(), "--backend", "local")
     assert done.code == REFUSED
     assert "asks to run on this machine without a container, with all your rights." in done.err
-    asks = tuple(consent.of_environment(Place(workspace, workspace.projects / "demo", ""), "local", (), ()))
+    asks = tuple(consent.of_environment(Place(workspace, workspace.projects / "demo"), "local", (), ()))
     own = Asked("train_code/demo", "", workspace.projects / "demo", asks)
     assert (len(asks), consent.open_asks(workspace, own)) == (1, ())
 
@@ -208,24 +210,38 @@ def test_a_project_of_the_workspace_has_what_it_names(
         f"read and write {tmp_path}/x, at /x",
     ]
     assert trainer("run", "own").code == ALLOWED
-    # It is known then: what was stored with a run of it asks for nothing more.
-    stored = Asked("train_code/own", "", workspace.state / "reproduce-1" / "code", ())
-    volumes = [Mount(f"{tmp_path}/x", "/x", read_only=False)]
-    for name, missing in (("API_KEY", 0), ("OTHER_KEY", 1)):
-        place = Place(workspace, stored.folder, stored.source)
-        asks = tuple(consent.of_environment(place, "docker", volumes, [name]))
-        now = Asked(stored.source, stored.commit, stored.folder, asks)
-        assert len(consent.open_asks(workspace, now)) == missing
+    # What it had is no answer for what is stored elsewhere and says that it comes from there.
+    stored = StoredRun("run-1", "digest")
+    claims = Asked("train_code/own", "", workspace.state / "reproduce-1" / "code", (), stored)
+    place = Place(workspace, claims.folder)
+    asks = tuple(consent.of_environment(place, "local", (), ["API_KEY"]))
+    assert len(consent.open_asks(workspace, replace(claims, asks=asks))) == 2
 
 
-def test_a_run_that_is_taken_up_again_had_the_files_of_its_project(workspace: Workspace) -> None:
-    own = put(workspace.projects / "demo" / "weights.txt")
-    other = put(workspace.root / "elsewhere.txt")
-    place = Place(workspace, workspace.state / "resume-1" / "code", "train_code/demo")
+def test_a_run_that_is_made_again_has_what_it_had_and_no_other_has(workspace: Workspace) -> None:
+    own, other = put(workspace.projects / "demo" / "weights.txt"), put(workspace.root / "elsewhere.txt")
     paths = {"weights": str(own), "table": str(other)}
-    assert [ask.what for ask in consent.of_paths(place, "docker", paths, ())] == [
-        f"read {other}, as its parameter table"
-    ]
+
+    def asked(folder: Path, run: StoredRun | None = None) -> Asked:
+        place = Place(workspace, folder)
+        asks = (
+            *consent.of_environment(place, "docker", (), ["API_KEY"]),
+            *consent.of_paths(place, "docker", paths, ()),
+        )
+        return Asked("train_code/demo", "", folder, asks, run)
+
+    had, stored = StoredRun("run-1", "digest"), workspace.state / "resume-1" / "code"
+    assert len(consent.open_asks(workspace, asked(stored, had))) == 3
+    first = asked(workspace.projects / "demo")
+    consent.check(workspace, first, ())
+    consent.of_run(workspace, first, had)
+    assert consent.open_asks(workspace, asked(stored, had)) == ()
+    for run in (StoredRun("run-1", "other code"), StoredRun("run-2", "digest")):
+        assert len(consent.open_asks(workspace, asked(stored, run))) == 3
+    with pytest.raises(NotAllowed, match=r"^The code stored with the run run-2 asks to have the value"):
+        consent.check(workspace, asked(stored, StoredRun("run-2", "digest")), ())
+    consent.check(workspace, again := asked(stored, run), again.asks)
+    assert consent.open_asks(workspace, again) == ()
 
 
 def volumes_of(workspace: Workspace, volume: str) -> str:
@@ -276,7 +292,7 @@ def test_a_bind_mount_of_the_workspace_is_always_asked_for(workspace: Workspace,
     alias.mkdir()
     subprocess.run(["mount", "--bind", str(workspace.root.parent), str(alias)], check=True)
     try:
-        place = Place(workspace, workspace.projects / "demo", "train_code/demo")
+        place = Place(workspace, workspace.projects / "demo")
         for end in (alias, alias / workspace.root.name):
             [ask] = consent.of_environment(place, "docker", [Mount(str(end), "/it")], ())
             assert ask.always

@@ -8,10 +8,11 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from trainer import code, hardware, images, pins, plan, projects, records
+from trainer import code, consent, hardware, images, pins, plan, projects, records
 from trainer.build import ImageOrigin
 from trainer.datasets import recorded
 from trainer.plan import RunRequest
@@ -254,6 +255,25 @@ def test_a_parameter_that_held_a_secret_cannot_be_given_again(trainer: Trainer, 
     offer.tell(parameters=masked)
     message = "The value of the parameter epochs held a secret, which was not recorded."
     assert refused(trainer, offer) == (2, message)
+
+
+@pytest.mark.parametrize(
+    ("source", "commit"),
+    [("train_code/demo", ""), ("/", ""), ("..", ""), ("https://example.com/a.git", "c0ffee")],
+)
+def test_what_it_says_of_its_source_allows_it_nothing(
+    trainer: Trainer, offer: Offer, source: str, commit: str
+) -> None:
+    # All of it was allowed to a project of that name.
+    consent.check(
+        offer.workspace, replace(offer.plan.asked, source=source, commit=commit), offer.plan.asked.asks
+    )
+    git = {"remote": source, "commit": commit, "branch": "main", "dirty": False} if commit else None
+    offer.tell(source=source, git=git)
+    code_, said = refused(trainer, offer)
+    local = "run on this machine without a container, with all your rights"
+    wants = f"have the value of the secret DEMO_KEY; to {local}"
+    assert (code_, said) == (93, f"The code stored with the run {ID[:8]} asks to {wants}.")
 
 
 def test_all_that_cannot_be_had_is_said_at_once(trainer: Trainer, offer: Offer) -> None:

@@ -4,10 +4,11 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from trainer import code, images, plan, projects, records, resume
+from trainer import code, consent, images, plan, projects, records, resume
 from trainer.datasets import recorded
 from trainer.tracking import Run
 from trainer.workspace import Workspace, find
@@ -173,6 +174,36 @@ def test_data_that_is_gone_is_said(workspace: Workspace, trainer: Trainer, offer
     refused = trainer("resume", "@last")
     assert refused.code == 2
     assert "--data names skin, which is not in" in refused.err
+
+
+def test_what_it_says_of_its_source_allows_it_nothing(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer, offer: Offer
+) -> None:
+    offer(digest=_digest(workspace))
+    checkpoint(workspace)
+    project = projects.load(workspace.projects / "demo")
+    asked = plan.make(workspace, plan.RunRequest(project, "train_code/demo", backend="local")).asked
+    consent.check(workspace, replace(asked, folder=workspace.state / "resume-1"), asked.asks)
+    refused = trainer("resume", "@last")
+    wants = "run on this machine without a container, with all your rights"
+    assert (refused.code, refused.err.splitlines()[-2]) == (
+        93,
+        f"Error: The code stored with the run {ID[:8]} asks to {wants}.",
+    )
+    assert told(http_server) == []
+
+
+def test_a_run_that_had_it_goes_on(workspace: Workspace, http_server: HttpServer, offer: Offer) -> None:
+    offer(digest=_digest(workspace))
+    checkpoint(workspace)
+    with resume.prepared(find(workspace.root), record(http_server), Silent()) as ready:
+        asked = ready.plan.asked
+        assert [ask.what for ask in consent.open_asks(workspace, asked)] == [
+            "run on this machine without a container, with all your rights"
+        ]
+        assert asked.stored is not None
+        consent.of_run(workspace, asked, asked.stored)
+        assert consent.open_asks(workspace, asked) == ()
 
 
 @pytest.mark.usefixtures("offer")

@@ -3,7 +3,8 @@
 A project in the workspace is its user's own: it has what it names, except for what would hand over the
 machine or all secrets, which is asked for each time. Any other is a stranger's: of a git URL, of a folder
 elsewhere, or stored with a run. What was allowed is remembered by source, commit and the thing that was asked
-for, as files in .trainer/allowed/.
+for, as files in .trainer/allowed/. What is stored with a run may have been replaced: it is remembered by the
+run's id and a digest of what is here of it, never by what it says of its source.
 """
 
 from __future__ import annotations
@@ -35,6 +36,16 @@ class Ask:
     """Whether it is never remembered, and asked for even if the project is the user's own."""
     is_given: bool = False
     """Whether the user named it, on the command line or in trainer.yaml."""
+    is_within: bool = False
+    """Whether it is of the project itself: no question, unless its run is taken up from elsewhere."""
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run that is taken up again or made again, and the digest of what is here of it (`content`)."""
+
+    run_id: str
+    content: str
 
 
 @dataclass(frozen=True)
@@ -45,15 +56,21 @@ class Asked:
     commit: str = ""
     folder: Path = Path()
     asks: tuple[Ask, ...] = ()
+    stored: StoredRun | None = None
+    """Of stored code, which says of its source what it likes."""
+
+    @property
+    def title(self) -> str:
+        """Who asks, at the beginning of a sentence."""
+        return f"The code stored with the run {self.stored.run_id[:8]}" if self.stored else self.source
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a project lies now, and where it comes from: a run that is taken up again had its files there."""
+    """Where a project lies."""
 
     workspace: Workspace
     folder: Path
-    source: str
 
     @property
     def is_own(self) -> bool:
@@ -61,7 +78,7 @@ class Place:
         return _is_own(self.workspace, self.folder)
 
     def has(self, path: Path) -> bool:
-        """Whether the path is of the project itself, or was."""
+        """Whether the path is of the project itself."""
         return any(path.is_relative_to(home) for home in self._homes())
 
     def _homes(self) -> Iterator[Path]:
@@ -69,8 +86,6 @@ class Place:
         if self.folder.is_relative_to(state):  # all that was fetched with it
             yield state / self.folder.relative_to(state).parts[0]
         yield self.folder.resolve()
-        if not sources.is_remote(self.source):
-            yield (self.workspace.root / self.source).resolve()
 
 
 def of_environment(
@@ -100,7 +115,8 @@ def of_environment(
     if not place.is_own:
         for path in code.files(place.folder):
             if (place.folder / path).is_symlink():
-                yield from _of_path(place, "read", place.folder / path, f"as its file {path}")
+                found = _of_path(place, "read", place.folder / path, f"as its file {path}")
+                yield from (ask for ask in found if not ask.is_within)
 
 
 def of_paths(place: Place, backend: str, paths: Mapping[str, str], given: Container[str]) -> Iterator[Ask]:
@@ -120,7 +136,7 @@ def open_asks(workspace: Workspace, asked: Asked) -> tuple[Ask, ...]:
 
     def is_open(ask: Ask) -> bool:
         known = is_own or _place(workspace, asked, ask).exists()
-        return not ask.is_given and (ask.always or not known)
+        return not (ask.is_given or ask.is_within) and (ask.always or not known)
 
     return tuple(filter(is_open, asked.asks))
 
@@ -130,21 +146,40 @@ def check(workspace: Workspace, asked: Asked, allowed: Collection[Ask]) -> None:
     missing = [ask.what for ask in open_asks(workspace, asked) if ask not in allowed]
     if missing:
         raise NotAllowed(
-            f"{asked.source} asks to {'; to '.join(missing)}.",
+            f"{asked.title} asks to {'; to '.join(missing)}.",
             "If you trust it, allow it with --yes; with mlflow run: --backend-config '{\"yes\": true}'",
         )
+    _remember(workspace, replace(asked, asks=tuple(ask for ask in asked.asks if not ask.is_within)))
+
+
+def content(code_digest: str, command: str, image: str, image_id: str) -> str:
+    """The digest of what a run executes: its code, its command as it is recorded, and its image."""
+    return hashlib.sha256(json.dumps([code_digest, command, image, image_id]).encode()).hexdigest()
+
+
+def of_run(workspace: Workspace, asked: Asked, run: StoredRun) -> None:
+    """Remember that the run had all this, for when it is taken up or made again."""
+    _remember(workspace, replace(asked, stored=run))
+
+
+def _remember(workspace: Workspace, asked: Asked) -> None:
     for ask in asked.asks:
         place = _place(workspace, asked, ask)
         if not ask.always and not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(f"{asked.source} {asked.commit}\n{ask.what}\n")
+            place.write_text(f"{asked.title} {asked.commit}\n{ask.what}\n")
 
 
 def _place(workspace: Workspace, asked: Asked, ask: Ask) -> Path:
+    if asked.stored:
+        return _file(workspace, ["run", asked.stored.run_id, asked.stored.content, ask.what])
     # Code in the user's own folders changes all the time; of a repository a commit is looked at.
     commit = asked.commit if sources.is_remote(asked.source) else ""
-    said = json.dumps([asked.source, commit, ask.what])
-    return workspace.state / "allowed" / hashlib.sha256(said.encode()).hexdigest()
+    return _file(workspace, [asked.source, commit, ask.what])
+
+
+def _file(workspace: Workspace, said: list[str]) -> Path:
+    return workspace.state / "allowed" / hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def _is_own(workspace: Workspace, folder: Path) -> bool:
@@ -162,8 +197,8 @@ def _of_path(place: Place, do: str, path: Path, why: str) -> Iterator[Ask]:
         yield Ask(_plain(f"{do} {end}, {why}"), always=True)
         return
     is_data = do == "read" and end.is_relative_to(place.workspace.data.resolve())
-    if not is_data and not place.has(end):
-        yield Ask(_plain(f"{do} {end}, {why}"))
+    if not is_data:
+        yield Ask(_plain(f"{do} {end}, {why}"), is_within=place.has(end))
 
 
 def _precious(workspace: Workspace) -> Iterator[Path]:

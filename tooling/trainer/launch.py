@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import socket
 from collections.abc import Collection
@@ -165,6 +166,9 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
                 book.begin(run, plan.experiment, tags, ready.masker.tree(dict(plan.parameters)))
             repeated = packed.digest if packed.is_repeated else ""
             made = _Made(run, *records.write(ready.workspace, prepared, _record(ready, run)), repeated)
+        command, image = shlex.join(pinned.command.run), pinned.image
+        content = consent.content(packed.digest, command, image.tag, image.id)
+        consent.of_run(ready.workspace, plan.asked, consent.StoredRun(run.id, content))
     except BaseException as problem:
         if (
             not is_asked

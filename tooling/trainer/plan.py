@@ -24,7 +24,7 @@ from trainer import (
     tracked_names,
 )
 from trainer.code import Commit
-from trainer.consent import Asked
+from trainer.consent import Asked, StoredRun
 from trainer.errors import BadInput
 from trainer.images import ImagePlan
 from trainer.mounts import Mount
@@ -75,6 +75,8 @@ class RunRequest:
     recorded_image: RunImage | None = None
     """Of a run that is taken up again, instead of one of the workspace."""
     again: Again | None = None
+    stored: StoredRun | None = None
+    """Of a run whose stored code this is."""
 
     @property
     def options(self) -> Iterator[tuple[str, str]]:
@@ -147,7 +149,7 @@ class RunPlan:
             "base_image": self.image.base_image,
         }
         said["reproduces"] = self.again.run_id if self.again else None
-        said["asks_to"] = [ask.what for ask in self.asked.asks]
+        said["asks_to"] = [ask.what for ask in self.asked.asks if not ask.is_within]
         for name in ("declared", "again", "asked"):
             del said[name]
         return said
@@ -185,7 +187,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     paths = {one.name: values[one.name] for one in entry_point.parameters if one.type == "path"}
     # What a run was given once, its server says now.
     named = {} if request.recorded_image else said
-    place = consent.Place(workspace, project.folder, request.source)
+    place = consent.Place(workspace, project.folder)
     asks = (
         *consent.of_environment(place, request.backend, volumes, secret_names, variables),
         *consent.of_paths(place, request.backend, paths, named),
@@ -235,7 +237,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         in_code=in_code,
         again=request.again,
         downloads={name: value for name, value in paths.items() if is_elsewhere(value)},
-        asked=Asked(request.source, request.commit, project.folder, asks),
+        asked=Asked(request.source, request.commit, project.folder, asks, request.stored),
         remarks=(
             *image.remarks,
             *remarks.of(project, entry_point, values, mounts, request.backend, fallback),

@@ -7,6 +7,7 @@ anything runs; what is another machine or another trainer is a remark.
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -137,6 +138,9 @@ def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
     git = pinned.git
     in_code = {name: one.in_code for name, one in pinned.parameters.items() if one.in_code}
     docker_env.check_again(stored.project.volumes, stored.run.name)
+    content = consent.content(
+        pinned.code_digest, shlex.join(pinned.command.run), pinned.image.tag, pinned.image.id
+    )
     planned = plan.make(
         workspace,
         RunRequest(
@@ -157,6 +161,7 @@ def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
             seed=pinned.seed,
             deterministic=pinned.deterministic,
             recorded_image=image,
+            stored=consent.StoredRun(stored.run.id, content),
             again=Again(
                 stored.run.id,
                 Commit(git.commit, git.dirty, git.branch, git.remote) if git else None,

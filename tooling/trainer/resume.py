@@ -6,6 +6,7 @@ that cannot be had is an error before anything runs.
 
 from __future__ import annotations
 
+import os
 import shlex
 import tarfile
 from collections.abc import Collection, Iterator
@@ -16,6 +17,8 @@ from pathlib import Path
 from trainer import (
     archives,
     backends,
+    code,
+    consent,
     docker_env,
     given,
     locks,
@@ -72,7 +75,9 @@ def prepared(
             archives.unpack(archive, folder)
         project = replace(projects.load(folder / "code"), name=record.project)
         docker_env.check_again(project.volumes, run.name)
-        planned = plan.make(workspace, _request(workspace, project, run))
+        files = code.unpacked(project.folder)
+        digest = code.pack(project.folder, Path(os.devnull), paths=files)
+        planned = plan.make(workspace, _request(workspace, project, run, digest))
         _compare_command(workspace, planned, run)
         screen.step("Comparing the data set with the one that the run had")
         _compare_data(workspace, planned, run)
@@ -80,6 +85,9 @@ def prepared(
         backend = backends.named(planned.backend, workspace)
         backend.connect()
         backend.recall(planned.image, run.tags["trainer.image_id"])
+        uid, gid = backend.owner()
+        # What was looked at, and nothing else that the archive may hold.
+        code.pack(project.folder, folder / "source.tar.gz", uid=uid, gid=gid, paths=files)
         kept = backend.has_checkpoints(planned, run.id)
         if not kept and not from_scratch:
             raise BadInput(
@@ -138,7 +146,7 @@ def _download(client: Client, run: Run, artifact: str, place: Path) -> None:
         ) from None
 
 
-def _request(workspace: Workspace, project: Project, run: Run) -> RunRequest:
+def _request(workspace: Workspace, project: Project, run: Run, code_digest: str) -> RunRequest:
     tags = run.tags
     entry_point = project.entry_point(tags["mlflow.project.entryPoint"])
     declared = {parameter.name for parameter in entry_point.parameters}
@@ -166,6 +174,12 @@ def _request(workspace: Workspace, project: Project, run: Run) -> RunRequest:
             tags["trainer.image"],
             tags.get("trainer.image_digest", ""),
             tags.get("trainer.requirements_digest", ""),
+        ),
+        stored=consent.StoredRun(
+            run.id,
+            consent.content(
+                code_digest, tags["trainer.command"], tags["trainer.image"], tags["trainer.image_id"]
+            ),
         ),
     )
 

@@ -26,10 +26,10 @@ def allowed(workspace: Workspace, plan: RunPlan, *, yes: bool) -> tuple[Ask, ...
         return asks
     if not sys.stdin.isatty():
         return ()
-    of = f" (commit {asked.commit[:12]})" if asked.commit else ""
-    click.echo(f"{asked.source}{of} asks to", err=True)
+    of = f" (commit {asked.commit[:12]})" if asked.commit and not asked.stored else ""
+    click.echo(f"{asked.title}{of} asks to", err=True)
     for ask in asks:
         click.echo(f"  - {ask.what}", err=True)
     if not click.confirm("Allow it?", err=True):
-        raise NotAllowed(f"{asked.source} was not allowed what it asks for.", "Nothing was run.")
+        raise NotAllowed(f"{asked.title} was not allowed what it asks for.", "Nothing was run.")
     return asks
