@@ -127,8 +127,28 @@ def test_names_that_the_server_cannot_store_are_told_apart_and_said(
     assert Path(place).read_text() == "val#2.txt"
     assert [record["path"] for record in spool.pending()] == ["odd"] * 5
     assert capfd.readouterr().err == (
-        "Tracking: the server cannot store the name odd/a%20b.txt: it is odd/a~2520b.txt there.\n"
-        "Tracking: the server cannot store the name odd/val#2.txt: it is odd/val~232.txt there.\n"
+        "Tracking: the server cannot store the name 'odd/a%20b.txt': it is 'odd/a~2520b.txt' there.\n"
+        "Tracking: the server cannot store the name 'odd/val#2.txt': it is 'odd/val~232.txt' there.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "said"),
+    [
+        ("caf\udce9.txt", "caf~E9.txt", r"caf\udce9.txt"),  # from an archive that was made in Latin-1
+        ("a\nb.txt", "a~0Ab.txt", r"a\nb.txt"),
+        ("a\x7fb.txt", "a~7Fb.txt", r"a\x7fb.txt"),
+    ],
+)
+def test_a_name_that_is_no_text_is_stored_in_letters(
+    spool: Spool, tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, stored: str, said: str
+) -> None:
+    (tmp_path / name).write_text("content")
+    MlflowClient().log_artifact(RUN_ID, str(tmp_path / name))
+    assert [file.path for file in MlflowClient().list_artifacts(RUN_ID)] == [stored]
+    assert [str(record["file"]).rpartition("/")[2] for record in spool.pending()] == [stored]
+    assert capfd.readouterr().err == (
+        f"Tracking: the server cannot store the name '{said}': it is '{stored}' there.\n"
     )
 
 

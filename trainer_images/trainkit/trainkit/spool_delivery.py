@@ -214,7 +214,8 @@ class Delivery:
         if parts.scheme != "mlflow-artifacts" or parts.netloc or file.stat().st_size >= _LARGE:
             return self._transport.store(str(record["uri"]), folder, file)
         place = "/".join(filter(None, [parts.path.strip("/"), folder, file.name]))
-        return self._transport.send("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{quote(place)}", file=file)
+        quoted = quote(place, errors="surrogatepass")
+        return self._transport.send("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{quoted}", file=file)
 
     def _forget(self, record: Record) -> None:
         if "file" in record and record["file"] not in self._refused:

@@ -10,12 +10,22 @@ from typing import cast
 from trainkit.spool_journal import Record
 
 OFFLINE_TAG = "trainer.offline_id"
-_NOT_STORED = re.compile("#|%(?=[0-9A-Fa-f]{2})")
+# Lone surrogates are what Python makes of bytes that are no UTF-8.
+_NOT_STORED = re.compile("#|%(?=[0-9A-Fa-f]{2})|[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def stored(path: str) -> str:
-    """The path of an artifact as MLflow's server can store it: it refuses `#`, and takes `%41` for `A`."""
-    return _NOT_STORED.sub(lambda found: f"~{ord(found[0]):X}", path)
+    """The path of an artifact as MLflow's server can store it.
+
+    The server refuses `#`, control characters and what is no UTF-8, and takes `%41` for `A`.
+    """
+    return _NOT_STORED.sub(_escaped, path)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    byte = code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code
+    return f"~{byte:02X}"
 
 
 def translated(record: Record, names: Mapping[str, str]) -> Record:

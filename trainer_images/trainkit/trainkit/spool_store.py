@@ -77,7 +77,9 @@ class SpoolStore(RestStore):  # type: ignore[misc]  # mlflow is not typed
             asked, told = (
                 str(PurePosixPath(*path)) for path in ((folder, file.name), (stored(folder), name))
             )
-            os.write(2, f"Tracking: the server cannot store the name {asked}: it is {told} there.\n".encode())
+            os.write(
+                2, f"Tracking: the server cannot store the name {asked!r}: it is {told!r} there.\n".encode()
+            )
         try:
             self.append({"file": self.spool.keep(file, name), "uri": uri, "path": stored(folder)})
         except SpoolError as problem:
