@@ -1,5 +1,6 @@
 """ps, logs, attach, stop and reconcile, on runs of the local backend."""
 
+import base64
 import json
 import os
 import subprocess
@@ -313,3 +314,17 @@ def test_a_run_that_its_launcher_did_not_live_to_write_down_is_found_by_its_tag(
     assert isinstance(end, dict)
     assert end["status"] == "KILLED"
     assert not prepared.exists()
+
+
+def test_an_end_is_told_with_the_password_that_the_address_of_the_server_has(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    uri = http_server.uri.replace("//", "//me:hunter2@")
+    (workspace.root / "trainer.yaml").write_text(f"tracking_uri: {uri}\n")
+    gone = record(http_server, name="old-hen", run_id="a" * 32)
+    knows(http_server, gone)
+    live(workspace, gone, result="0 \n")
+    assert trainer("reconcile").code == 0
+    assert ended(http_server) == ["FINISHED"]
+    expected = "Basic " + base64.b64encode(b"me:hunter2").decode()
+    assert {asked.headers.get("Authorization") for asked in http_server.asked} == {expected}

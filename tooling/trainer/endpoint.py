@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
@@ -85,6 +86,11 @@ def configured(secrets: Secrets, uri: str | None, default: str | None = None) ->
         password=unquote(parts.password or "") or secrets.get("MLFLOW_TRACKING_PASSWORD") or password,
         token=token,
     )
+
+
+def with_credentials(uri: str, known: Iterable[str | None]) -> str:
+    """The address as one of the `known` ones has it, with the user name and password that may be in that."""
+    return next((one for one in known if one and _without_credentials(one).rstrip("/") == uri), uri)
 
 
 def _parsed(uri: str) -> SplitResult | None:

@@ -28,7 +28,7 @@ from trainer import (
 )
 from trainer.backends import End, Job
 from trainer.delivery import Notebook
-from trainer.endpoint import Server, configured
+from trainer.endpoint import Server, configured, with_credentials
 from trainer.errors import BadInput, TrainerError
 from trainer.masking import Masker
 from trainer.records import Record
@@ -150,9 +150,11 @@ def client_of(workspace: Workspace, record: Record) -> Client:
         own = server.begin(workspace, bridge)
         server.wait(workspace, own)
         return Client(own)
-    chosen = configured(
-        secrets.load(workspace), server_container.present(workspace, record.tracking_uri, record.started)
-    )
+    known = secrets.load(workspace)
+    uri = server_container.present(workspace, record.tracking_uri, record.started)
+    # The record has the address alone.
+    uri = with_credentials(uri, (known.get("MLFLOW_TRACKING_URI"), workspace.settings.tracking_uri))
+    chosen = configured(known, uri)
     if chosen is None:
         raise RuntimeError("a server that was named is not the workspace's own")
     return Client(server_start.revive(workspace, chosen))
