@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -47,6 +48,24 @@ def test_without_live_runs_ps_is_quick_and_says_so(trainer: Trainer) -> None:
     assert trainer("ps").out == "No live runs.\n"
     assert trainer("ps", "--json").out == "[]\n"
     assert time.monotonic() - start < 1
+
+
+def test_without_live_runs_ps_mentions_an_engine_that_does_not_answer(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for more in ((), ("--json",)):
+        shown = trainer("ps", *more)
+        silent = f"No Docker engine answers at {DEAD_ENGINE}: No such file or directory.\n"
+        assert (shown.code, shown.err) == (0, silent)
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.bind("s")  # the whole path may be longer than that of a socket
+        engine.listen()
+        for answering in ("unix://s", "tcp://127.0.0.1:1", "ssh://elsewhere"):  # one elsewhere is not asked
+            monkeypatch.setenv("DOCKER_HOST", answering)
+            shown = trainer("ps")
+            assert (shown.code, shown.out, shown.err) == (0, "No live runs.\n", "")
+    monkeypatch.setenv("DOCKER_HOST", "unix://s")
+    assert trainer("ps").err == "No Docker engine answers at unix://s: Connection refused.\n"
 
 
 def test_a_server_that_never_answers_delays_ps_by_two_seconds_at_most(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict, cast
@@ -16,7 +17,9 @@ from urllib.parse import urlsplit
 
 from trainer.errors import EngineError
 
-_LOCAL = "unix:///var/run/docker.sock"
+_SOCKET = "unix://"
+_LOCAL = f"{_SOCKET}/var/run/docker.sock"
+_PATIENCE_S = 0.2  # to connect to a socket takes no time
 _DEFAULT = "default"  # the context that is made of the variables
 _PORT, _TLS_PORT = 2375, 2376
 
@@ -63,6 +66,21 @@ def current() -> Endpoint:
     """
     name, said_by = _name()
     return _of_variables() if name == _DEFAULT else _of_context(name, said_by)
+
+
+def check_local() -> None:
+    """Raise `EngineError` if nothing listens at this machine's engine. One elsewhere is not asked."""
+    address = current().address
+    if not address.startswith(_SOCKET):
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(_PATIENCE_S)
+        try:
+            probe.connect(address.removeprefix(_SOCKET))
+        except OSError as problem:
+            raise EngineError(
+                f"No Docker engine answers at {address}: {problem.strerror or problem}.", "Start it."
+            ) from None
 
 
 def no_address(address: str) -> EngineError:

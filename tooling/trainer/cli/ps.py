@@ -10,6 +10,7 @@ import click
 
 from trainer.cli import figures, screen
 from trainer.cli.context import pass_workspace
+from trainer.errors import EngineError
 from trainer.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -25,9 +26,10 @@ def ps(workspace: Workspace, of_all: bool, as_json: bool) -> None:
 
     CPUS is the mean since the start of the run: 1.0 is one core. Neither an engine nor a server that does not
     answer keeps this command waiting for long. Where the engine of a run does not answer, the run's state is
-    unknown, and that is the command's error after the list.
+    unknown, and that is the command's error after the list. Where no run is live, an engine that does not
+    answer is only mentioned.
     """
-    from trainer import live, reconcile
+    from trainer import docker_context, live, reconcile
 
     for line in reconcile.quickly(workspace):
         click.echo(line, err=True)
@@ -35,6 +37,11 @@ def ps(workspace: Workspace, of_all: bool, as_json: bool) -> None:
     _show(found, as_json)
     if problem:
         raise problem
+    if not found:
+        try:
+            docker_context.check_local()
+        except EngineError as silent:  # no run of it is recorded here, so that the list is right all the same
+            click.echo(silent.message, err=True)
 
 
 def _show(found: Sequence[Live], as_json: bool) -> None:
