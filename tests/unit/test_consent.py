@@ -62,6 +62,9 @@ def test_a_project_that_asks_for_nothing_runs(trainer: Trainer, stranger: Strang
         ', volumes: ["$(pwd):/work", "$(pwd)/../theirs:/again"]', "code: {type: path, default: .}"
     )
     assert asked(trainer, own) == []
+    assert "read" not in trainer("run", own, "--dry-run").out.replace("read only", "").replace(
+        "(read-only)", ""
+    )
     assert trainer("run", own).code == ALLOWED
 
 
@@ -139,6 +142,29 @@ def test_a_default_that_leads_out_of_the_project(
     (stranger.folder / "link").unlink()
     url = stranger.says("", parameter.replace("link", "MLproject"))
     assert trainer("run", url, "--conf", "/etc/hostname").code == ALLOWED
+
+
+@pytest.mark.parametrize("kind", ["python_env", "conda_env"])
+def test_an_environment_file_that_is_not_of_the_project_is_not_read(
+    trainer: Trainer, workspace: Workspace, stranger: Stranger, tmp_path: Path, kind: str
+) -> None:
+    private = put(tmp_path / "elsewhere" / "private" / "env.yaml", "dependencies: [canary-7f3a]\n")
+    (stranger.folder / "link.yaml").symlink_to("../private/env.yaml")
+    for name in ("../private/env.yaml", private, "link.yaml"):
+        put(stranger.folder / "MLproject", f"{kind}: {name}\nentry_points: {{main: {{command: a}}}}\n")
+        done = trainer("run", str(stranger.folder), "--dry-run")
+        assert (done.code, "canary" in done.out + done.err) == (2, False)
+        place = stranger.folder / name
+        assert f"theirs is built from {place}, which is outside of the project." in done.err
+    put(stranger.folder / "MLproject", f"{kind}: envs/e.yaml\nentry_points: {{main: {{command: a}}}}\n")
+    put(stranger.folder / "envs" / "e.yaml", "dependencies: [numpy]\n")
+    assert trainer("run", str(stranger.folder), "--dry-run").code == 0
+    # The user's own may share one.
+    own = put(
+        workspace.projects / "own" / "MLproject",
+        f"{kind}: {private}\nentry_points: {{main: {{command: a}}}}\n",
+    )
+    assert trainer("run", own.parent.name, "--dry-run").code == 0
 
 
 def test_a_link_to_a_file_of_another_project(

@@ -60,6 +60,11 @@ class Asked:
     """Of stored code, which says of its source what it likes."""
 
     @property
+    def wants(self) -> tuple[str, ...]:
+        """What it asks to do that is not its own already."""
+        return tuple(ask.what for ask in self.asks if not ask.is_within)
+
+    @property
     def title(self) -> str:
         """Who asks, at the beginning of a sentence."""
         return f"The code stored with the run {self.stored.run_id[:8]}" if self.stored else self.source

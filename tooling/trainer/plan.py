@@ -149,7 +149,7 @@ class RunPlan:
             "base_image": self.image.base_image,
         }
         said["reproduces"] = self.again.run_id if self.again else None
-        said["asks_to"] = [ask.what for ask in self.asked.asks if not ask.is_within]
+        said["asks_to"] = list(self.asked.wants)
         for name in ("declared", "again", "asked"):
             del said[name]
         return said

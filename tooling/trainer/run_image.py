@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainer import environment_image, images
+from trainer import consent, environment_image, images
 from trainer.environment_image import EnvironmentImage
 from trainer.errors import BadInput
 from trainer.foreign import ForeignImage
@@ -21,6 +21,12 @@ def choose(workspace: Workspace, project: Project, asked: str | None, base_image
         images.spec(workspace, asked)  # which says what it may have meant
     file = project.python_env or project.conda_env
     if file and not asked:
+        place = consent.Place(workspace, project.folder)
+        if not place.is_own and not place.has(file.resolve()):
+            raise BadInput(
+                f"{project.name} is built from {file}, which is outside of the project.",
+                "Copy that file into the project, or run in an image that you have: --image IMAGE",
+            )
         is_conda = project.python_env is None
         return environment_image.plan(workspace, project, file, base_image, is_conda=is_conda)
     wanted = asked or project.image or DEFAULT

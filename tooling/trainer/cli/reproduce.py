@@ -116,7 +116,7 @@ def _print_plan(made: Reproduction, as_json: bool) -> None:
         "image_is_here": made.has_image,
         "data": {one.name: one.digest for one in pinned.data},
         "code_digest": pinned.code_digest,
-        "asks_to": [ask.what for ask in made.plan.asked.asks],
+        "asks_to": list(made.plan.asked.wants),
         "remarks": list(made.remarks),
     }
     if as_json:
@@ -131,7 +131,7 @@ def _print_plan(made: Reproduction, as_json: bool) -> None:
         ),
         ("code", figures.short(pinned.code_digest)),
         *(("data", f"{one.name} {figures.short(one.digest)}, as it was") for one in pinned.data),
-        *(("asks to", ask.what) for ask in made.plan.asked.asks),
+        *(("asks to", what) for what in made.plan.asked.wants),
         *(("remark", remark) for remark in made.remarks),
     ]
     screen.table(("What", "Would be made again"), [(what, figures.plain(text)) for what, text in rows])

@@ -215,7 +215,7 @@ def _print_plan(plan: plans.RunPlan, as_json: bool) -> None:
         return
     said["image"] = plan.image.tag
     said["command"] = shlex.join(plan.command)
-    said["asks_to"] = "\n".join(ask.what for ask in plan.asked.asks)
+    said["asks_to"] = "\n".join(plan.asked.wants)
     said["mounts"] = "\n".join(
         f"{mount.source} → {mount.target}{' (read-only)' if mount.read_only else ''}" for mount in plan.mounts
     )
