@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from trainer import inputs
 from trainer.workspace import Workspace
 
 from unit.helpers import DEAD_ENGINE, MLPROJECT, Done, git, put
@@ -299,6 +300,37 @@ def test_help_of_a_project_shows_its_parameters(trainer: Trainer) -> None:
     assert "--batch-size INT [default: 8]" in said
     assert "-e, --entry-point" in said
     assert "--name STRING [required]" in " ".join(trainer("run", "demo", "-e", "strict", "-h").out.split())
+
+
+@pytest.mark.parametrize("name", ["model/lr", "a;b", "/x"])
+def test_a_name_that_click_has_a_meaning_for(trainer: Trainer, workspace: Workspace, name: str) -> None:
+    put(workspace.projects / "odd" / "MLproject",
+        f"entry_points: {{main: {{parameters: {{'{name}': {{type: float, default: 1}}}}, "
+        f"command: 'a {{{name}}}'}}}}\ndocker_env: {{image: trainer/small}}\n")  # fmt: skip
+    assert f"--{name}" in trainer("run", "odd", "--help").out
+    for form in ([f"--{name}", "0.5"], [f"--{name}=0.5"], ["-P", f"{name}=0.5"]):
+        done = trainer("run", "odd", *form, "--dry-run", "--json")
+        if name == "model/lr":
+            assert (done.code, json.loads(done.out)["parameters"]) == (0, {name: "0.5"}), done.err
+        else:  # of MLflow's
+            assert (done.code, f"--param {name}: MLflow takes no such name." in done.err) == (2, True), (
+                done.err
+            )
+
+
+@pytest.mark.parametrize("name", ["..", "../x", "a/../../x", "/x"])
+def test_a_parameter_that_is_fetched_elsewhere(trainer: Trainer, workspace: Workspace, name: str) -> None:
+    put(workspace.projects / "odd" / "MLproject",
+        "entry_points: {main: {command: a, "
+        f"parameters: {{'{name}': {{type: path, default: 's3://b/x'}}}}}}}}\n"
+        "docker_env: {image: trainer/small}\n")  # fmt: skip
+    done = trainer("run", "odd", "--dry-run")
+    assert (done.code, done.err.startswith(f"Error: --param {name}: MLflow takes no such name.")) == (2, True)
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/..", "s3://bucket/a/../", "s3://bucket/.", "s3://bucket"])
+def test_what_is_fetched_keeps_to_its_folder(uri: str) -> None:
+    assert inputs.name(uri) == "data"
 
 
 def test_help_where_there_is_nothing_to_list(trainer: Trainer, workspace: Workspace) -> None:

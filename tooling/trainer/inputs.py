@@ -26,7 +26,8 @@ FOLDER = "inputs"
 
 def name(uri: str) -> str:
     """What the file or folder is called in the run."""
-    return urlsplit(uri).path.rstrip("/").rpartition("/")[2] or "data"
+    last = urlsplit(uri).path.rstrip("/").rpartition("/")[2]
+    return "data" if last in ("", ".", "..") else last
 
 
 def fetch(downloads: Mapping[str, str], folder: Path, server: Server, step: Callable[[str], None]) -> None:
@@ -36,7 +37,7 @@ def fetch(downloads: Mapping[str, str], folder: Path, server: Server, step: Call
     """
     for parameter, uri in downloads.items():
         step(f"Fetching {without_password(uri)}")
-        place = folder / FOLDER / parameter
+        place = folder / FOLDER / parameter  # a name that leads nowhere else (`tracked_names.check`)
         place.mkdir(parents=True)
         is_web = urlsplit(uri).scheme in ("http", "https")
         problem = _from_the_web(uri, place) if is_web else _from_a_store(uri, place, server)

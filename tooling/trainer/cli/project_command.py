@@ -143,12 +143,14 @@ def _option(parameter: Parameter) -> click.Option:
     facts = [f"{limit:.15g} at {side}" for limit, side in
              ((parameter.minimum, "least"), (parameter.maximum, "most")) if limit is not None]  # fmt: skip
     facts.append("required" if parameter.default is None else f"default: {parameter.default}")
-    return click.Option(
-        [parameter.option, variable(parameter)],
+    option = click.Option(
+        [f"--{variable(parameter)}", variable(parameter)],
         metavar=f"[{'|'.join(parameter.choices)}]" if parameter.choices else parameter.type.upper(),
         help=f"{parameter.help.rstrip('.')}{'.' if parameter.help else ''}  [{'; '.join(facts)}]".strip(),
         type=_Value(parameter),
     )
+    option.opts = [parameter.option]  # as a declaration, click would take a / or ; in it for two options
+    return option
 
 
 def variable(parameter: Parameter) -> str:
