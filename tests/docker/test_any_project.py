@@ -118,7 +118,7 @@ def test_a_project_that_mounts_its_folder_at_the_images_workdir_is_run_there(
         done = site.trainer("run", "beside", "--yes")
         assert done.code == 0, done.err
         assert (project / "place.txt").read_text() == "/app\n"
-        assert "did not log" not in done.err
+        assert "in its folder" not in done.err
     finally:
         client.images.remove("trainer-test/workdir:1", force=True)
         shutil.rmtree(project)

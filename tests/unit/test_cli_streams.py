@@ -43,7 +43,7 @@ def test_what_is_printed_to_a_closed_stream_lands_in_no_file(tmp_path: Path) -> 
 )
 def test_a_full_stdout_is_named(command: str) -> None:
     done = shell(f"trainer {command} > /dev/full")
-    assert done.code == (2 if command == "run" else 89)
+    assert done.code == (2 if command == "run" else 92)
     assert done.err.startswith(FULL if command != "run" else "Error: Missing argument")
     assert len(done.err.splitlines()) == 2
 

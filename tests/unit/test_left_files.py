@@ -38,8 +38,8 @@ def test_what_was_left_is_named(tmp_path: Path) -> None:
     left = left_files.settle(Notebook(tmp_path), RUN, job_of(tmp_path), tmp_path, keep=False)
     assert left
     assert left.remark == (
-        "The run wrote 2 files in its folder and did not log them (0.2 MB; the largest is out/model.pkl).\n"
-        "That folder is gone. `trainer run --keep-files` stores such files as artifacts."
+        "The run wrote 2 files in its folder (0.2 MB; the largest is out/model.pkl).\n"
+        "Only what a script logs is kept. `trainer run --keep-files` stores such files as artifacts."
     )
     (tags,) = told(tmp_path)
     assert "2 files (0.2 MB; the largest is out/model.pkl)" in json.dumps(tags)

@@ -32,14 +32,13 @@ class LeftFiles:
 
     @property
     def remark(self) -> str:
-        """Two lines for the user."""
-        them = "them" if len(self.sizes) > 1 else "it"
+        """Two lines for the user. An image that is not trainer's does not tell which of them were logged."""
         fate = (
             f"Stored as artifacts in {FOLDER}/."
             if self.is_kept
-            else "That folder is gone. `trainer run --keep-files` stores such files as artifacts."
+            else "Only what a script logs is kept. `trainer run --keep-files` stores such files as artifacts."
         )
-        return f"The run wrote {self._number} in its folder and did not log {them} ({self._extent}).\n{fate}"
+        return f"The run wrote {self._number} in its folder ({self._extent}).\n{fate}"
 
     @property
     def _number(self) -> str:

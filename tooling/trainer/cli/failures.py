@@ -50,12 +50,7 @@ def explain(problem: BaseException) -> tuple[str, str, int]:
             )
             return f"Stopped{by}.", "Nothing is left running; the same command starts it again.", code
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            where = f": {_name(problem.filename)}" if problem.filename else "."
-            return (
-                f"The disk is full{where}",
-                "Make room. A run that was live has its record: `trainer reconcile` ends it.",
-                CheckFailed.exit_code,
-            )
+            return _of_a_full_disk(problem)
         case FileNotFoundError(filename=None) if not _has_current_folder():
             return "The current folder has been removed.", "Go to another one: cd FOLDER", FileError.exit_code
         case OSError(errno=int(), strerror=str()):
@@ -66,6 +61,20 @@ def explain(problem: BaseException) -> tuple[str, str, int]:
         f"Unexpected: {type(problem).__name__}: {problem}",
         "This is a bug in trainer. Please report it with the output of the same command with --debug.",
         TrainerError.exit_code,
+    )
+
+
+def _of_a_full_disk(problem: OSError) -> tuple[str, str, int]:
+    if problem.filename == "standard output":
+        return (
+            "The disk is full: standard output",
+            "Make room, or redirect it elsewhere.",
+            FileError.exit_code,
+        )
+    return (
+        f"The disk is full{f': {_name(problem.filename)}' if problem.filename else '.'}",
+        "Make room. A run that was live has its record: `trainer reconcile` ends it.",
+        CheckFailed.exit_code,
     )
 
 
