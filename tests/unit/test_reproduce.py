@@ -237,6 +237,34 @@ def test_a_lock_that_is_not_the_images_is_refused(trainer: Trainer, offer: Offer
     assert refused(trainer, offer) == (2, message)
 
 
+def test_a_recipe_that_is_not_of_this_workspace_is_built_only_when_allowed(
+    trainer: Trainer, offer: Offer
+) -> None:
+    def builds() -> list[str]:
+        shown = trainer("reproduce", "@last", "--dry-run", "--json")
+        assert shown.code == 0, shown.err
+        return [what for what in json.loads(shown.out)["asks_to"] if what.startswith("build an image")]
+
+    image = offer.plan.image
+    assert isinstance(image, images.ImagePlan)
+    archive = images.packed(offer.workspace, image)
+    packed = archive.read_bytes()
+    shutil.rmtree(offer.workspace.state / "environments")
+    assert builds() == []
+    archive.unlink()
+    assert builds() == []  # it is here as it is
+    shutil.rmtree(offer.workspace.images / "small")
+    assert len(builds()) == 1
+    archive.write_bytes(packed)
+    assert builds() == []  # a run had it
+    offer.store("trainer/image.tar.gz", changed(packed, "Dockerfile", b"FROM other\n"))
+    [what] = builds()
+    code_, said = refused(trainer, offer)
+    assert (code_, said.endswith(f"; to {what}.")) == (93, True)
+    assert not (offer.workspace.state / "environments").exists()
+    put(offer.workspace.state / "environments" / offer.place / "trainer-complete")
+
+
 def test_an_archive_that_leads_elsewhere_writes_nothing_there(trainer: Trainer, offer: Offer) -> None:
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w:gz") as tar:

@@ -235,7 +235,7 @@ def gather(image: ImagePlan, context: Path) -> None:
 
 def packed(workspace: Workspace, image: ImagePlan) -> Path:
     """An archive (tar.gz) of a folder of images with all that this one is built from; made once a digest."""
-    place = workspace.state / "images" / f"{image.digest}.tar.gz"
+    place = _archive(workspace, image)
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
         unfinished = place.with_name(f"{place.name}.{os.getpid()}")
@@ -247,6 +247,15 @@ def packed(workspace: Workspace, image: ImagePlan) -> Path:
                 tar.add(path, name)
         unfinished.replace(place)
     return place
+
+
+def was_packed(workspace: Workspace, image: ImagePlan) -> bool:
+    """Whether a run of this workspace had the image."""
+    return _archive(workspace, image).exists()
+
+
+def _archive(workspace: Workspace, image: ImagePlan) -> Path:
+    return workspace.state / "images" / f"{image.digest}.tar.gz"
 
 
 def chosen_base(workspace: Workspace, base_image: str | None = None, own: str | None = None) -> str:

@@ -18,6 +18,7 @@ from trainer import (
     backends,
     consent,
     docker_env,
+    images,
     plan,
     secrets,
     stored_run,
@@ -92,6 +93,10 @@ def check(workspace: Workspace, stored: Stored, step: Callable[[str], None]) -> 
             backend.preflight(planned)
     if found.obstacles or planned is None:
         raise _refusal(stored.run, found.obstacles)
+    if not has_image and isinstance(image, ImagePlan) and not _is_known(workspace, image):
+        what = f"build an image from the recipe that is stored with it, sha256:{image.digest}"
+        asked = planned.asked
+        planned = replace(planned, asked=replace(asked, asks=(*asked.asks, Ask(what))))
     remarks = tuple(_differences(backend, stored.project, pinned, has_image=has_image))
     return Reproduction(stored, planned, has_image, remarks)
 
@@ -200,6 +205,14 @@ def _recall(backend: Backend, image: RunImage, pinned: Pins) -> bool:
             raise
         return False
     return True
+
+
+def _is_known(workspace: Workspace, image: ImagePlan) -> bool:
+    """Whether the workspace has that recipe, or had it: its files byte for byte, and those of its parents."""
+    own: set[str] = set()
+    with contextlib.suppress(BadInput):  # it has no image of that name
+        own = {one.digest for one in images.plan(workspace, images.spec(workspace, image.name)).line()}
+    return all(one.digest in own or images.was_packed(workspace, one) for one in image.line())
 
 
 def _differences(backend: Backend, project: Project, pinned: Pins, *, has_image: bool) -> Iterator[str]:
