@@ -13,6 +13,7 @@ import docker
 import pytest
 from support import Site
 from trainer.backends.docker_container import container_name
+from trainer.errors import RunLost
 
 Facts = dict[str, Any]  # Any: whatever the engine's inspection has
 
@@ -168,6 +169,8 @@ planted = str((place / "planted").relative_to(spool.folder))
 spool.append({"file": planted, "uri": f"file://{host}", "path": ""})
 (spool.folder / "outbox" / ("b" * 32)).symlink_to(host)
 spool.append({"file": f"outbox/{'b' * 32}/secrets.env", "uri": uri, "path": ""})
+spool.append({})
+spool.append({"method": "POST", "path": "/api/2.0/mlflow/runs/log-batch", "body": {"metrics": 1}})
 (spool.folder / "outbox").chmod(0o300)
 spool.folder.chmod(0o300)
 """
@@ -182,10 +185,18 @@ def test_a_run_does_not_get_out_by_what_it_leaves_in_its_spool(site: Site) -> No
     before = (site.root / "secrets.env").read_text()
     done = site.trainer("run", "escaping")
     assert done.code == 0, done.err
-    assert "The tracking server refused 5 records of this run for good." in done.err
+    assert "The tracking server refused 7 records of this run for good." in done.err
     assert (site.root / "secrets.env").read_text() == before
     assert not (site.root / "planted").exists()
     assert not (site.root / "planted-log").exists()
     names = {artifact.path for artifact in site.client.list_artifacts(done.run_id)}
     assert "train.log" in names
     assert not names & {"stolen", "secrets.env", "planted"}
+
+
+def test_a_run_that_puts_a_link_in_the_place_of_its_result_has_none(site: Site) -> None:
+    _project(site, "lying", "import os\nos.symlink('/tmp', '/trainer/run/result')\n")
+    done = site.trainer("run", "lying")
+    assert done.code == RunLost.exit_code, done.err
+    assert "it was cut off" in done.err
+    assert site.trainer("reconcile").out == "Nothing to do: every run is looked after.\n"

@@ -2,13 +2,14 @@ import io
 import json
 import subprocess
 import tarfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
 from trainer import backends, build, container, disk, gpu, images, process
-from trainer.backends import Launch, docker_container, shell_variables
+from trainer.backends import Launch, docker_container, docker_job, shell_variables
 from trainer.backends import docker as backend
 from trainer.endpoint import Server
 from trainer.errors import BadInput, EngineError, GpuError, RunLost, TrackingError
@@ -394,3 +395,61 @@ def test_a_stranger_gets_the_spool_put_in(
     said = config(client, run_plan(tmp_path), launch, RunUser(1000, 1000, "the engine remaps user ids"))
     assert said["User"] == "1000:1000"
     assert not cast(dict[str, object], said["HostConfig"]).get("Mounts")
+
+
+def packed(member: tarfile.TarInfo, content: bytes = b"") -> bytes:
+    into = io.BytesIO()
+    with tarfile.open(fileobj=into, mode="w") as tar:
+        tar.addfile(member, io.BytesIO(content))
+    return into.getvalue()
+
+
+def member(
+    name: str = "result", size: int = 0, kind: bytes = tarfile.REGTYPE, to: str = ""
+) -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.size, made.type, made.linkname = size, kind, to
+    return made
+
+
+def test_what_start_sh_wrote_is_read() -> None:
+    assert docker_job.content([packed(member(size=4), b"0 2\n")], 1024) == "0 2\n"
+    assert docker_job.content([packed(member())], 1024) == ""
+
+
+@pytest.mark.parametrize(
+    "replaced",
+    [
+        member(kind=tarfile.SYMTYPE, to="/etc/passwd"),
+        member(kind=tarfile.LNKTYPE, to="/etc/passwd"),
+        member(kind=tarfile.DIRTYPE),
+        member(kind=tarfile.FIFOTYPE),
+    ],
+    ids=["link", "hard link", "folder", "pipe"],
+)
+def test_what_a_run_put_in_its_place_is_no_result(replaced: tarfile.TarInfo) -> None:
+    assert docker_job.content([packed(replaced)], 1024) is None
+
+
+@pytest.mark.parametrize("answer", [b"", b"\0" * 10240, b"rubbish" * 1000])
+def test_an_answer_without_a_file_is_no_result(answer: bytes) -> None:
+    assert docker_job.content([answer], 1024) is None
+
+
+def test_a_result_of_any_size_is_not_read_to_its_end() -> None:
+    taken = []
+
+    def pieces() -> Iterator[bytes]:
+        yield member(size=1 << 40).tobuf()
+        for number in range(1000):
+            taken.append(number)
+            yield bytes(1 << 16)
+
+    assert docker_job.content(pieces(), 1024) is None
+    assert len(taken) <= 2
+
+
+@pytest.mark.parametrize("text", ["", "x", "0 1 2", "256", "9" * 1000, "0 999", "-1"])
+def test_what_no_command_ends_with_is_no_result(text: str) -> None:
+    assert backends.read_result(text) is None
+    assert backends.read_result("137 15\n") == (137, 15)

@@ -89,7 +89,8 @@ def test_what_is_on_this_disk_alone_stays_and_is_named(
     folder = live(workspace, run, result="0 \n")
     spool = Spool(folder / delivery.FOLDER)
     spool.create({"info": {"run_id": ID}})  # torn: that is said, and no more than that
-    spool.append({"method": "POST", "path": LOG_BATCH, "body": {"metrics": [{"key": "a", "value": 1}]}})
+    points = {"run_id": ID, "metrics": [{"key": "a", "value": 1}]}
+    spool.append({"method": "POST", "path": LOG_BATCH, "body": points})
     records.end(folder, "FINISHED")
     orphan = records.new_folder(workspace)  # its record is lost
     Spool(orphan / delivery.FOLDER).create({})

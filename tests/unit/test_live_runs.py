@@ -347,3 +347,25 @@ def test_an_end_is_told_with_the_password_that_the_address_of_the_server_has(
     assert ended(http_server) == ["FINISHED"]
     expected = "Basic " + base64.b64encode(b"me:hunter2").decode()
     assert {asked.headers.get("Authorization") for asked in http_server.asked} == {expected}
+
+
+@pytest.mark.parametrize("command", ["reconcile", "sync"])
+def test_a_run_that_left_what_nobody_thought_of_does_not_keep_the_others_from_ending(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer, command: str
+) -> None:
+    odd = record(http_server, name="odd-hen", run_id="a" * 32)
+    folder = live(workspace, odd, result="0 \n")
+    (folder / "result").unlink()
+    (folder / "result").mkdir()
+    good = record(http_server, name="good-hen", run_id="b" * 32)
+    knows(http_server, good)
+    live(workspace, good, result="0 \n")
+    done = trainer(command, "--json")
+    rows = {row["run_id"]: row for row in json.loads(done.out)}
+    assert rows[good.run_id]["status"] == "FINISHED"
+    assert ended(http_server) == ["FINISHED"]
+    assert rows[odd.run_id]["status"] == "UNKNOWN"
+    assert rows[odd.run_id]["error"]
+    assert done.code != 0
+    assert rows[odd.run_id]["error"] in done.err
+    assert "Traceback" in trainer("--debug", command).err

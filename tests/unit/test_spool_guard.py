@@ -2,13 +2,15 @@
 
 import json
 import os
+import zlib
 from pathlib import Path
 
 import pytest
 from trainer import delivery, spool_guard
 from trainer.endpoint import Server
-from trainer.errors import FileError
+from trainer.errors import BadInput, FileError
 from trainer.tracking import Client
+from trainkit.spool_answers import LOG_BATCH
 from trainkit.spool_journal import Record, Spool
 
 from unit.helpers import HttpServer, Reply
@@ -248,3 +250,96 @@ def test_nothing_is_delivered_from_a_spool_that_cannot_be_cleaned(
         bring(http_server, linked)
     assert http_server.asked == []
     assert (home / "id").read_text() == SECRET
+
+
+ODD: list[Record] = [
+    {},
+    {"method": "POST"},
+    {"method": "GET", "path": "/x", "body": {}},
+    {"method": "POST", "path": 1},
+    {"method": "POST", "path": LOG_BATCH},
+    {"method": "POST", "path": LOG_BATCH, "body": []},
+    {"method": "POST", "path": LOG_BATCH, "body": {"run_id": ID, "metrics": 3}},
+    {"method": "POST", "path": LOG_BATCH, "body": {"run_id": ID, "metrics": [{}]}},
+    {"method": "POST", "path": LOG_BATCH, "body": {"run_id": ID, "metrics": [{"key": "a", "value": "x"}]}},
+    {"method": "POST", "path": LOG_BATCH, "body": {"run_id": ID, "tags": [{"key": ["a"], "value": "x"}]}},
+    {"method": "POST", "path": f"{API}/runs/outputs", "body": {"run_id": ID}},
+    {"method": "POST", "path": f"{API}/runs/log-model", "body": {"run_id": ID, "model_json": "["}},
+    {"method": "POST", "path": f"{API}/runs/delete-tag", "body": {"run_id": ID}},
+    {"method": "POST", "path": f"{API}/runs/update", "body": {"run_id": ID, "status": {"a": 1}}},
+    {"file": 1, "uri": URI, "path": ""},
+    {"file": f"outbox/{'a' * 32}/x"},
+    {"file": f"outbox/{'a' * 32}/x", "uri": URI, "path": "\ud800"},
+    {"create": "run", "local": "", "uri": URI, "body": {"experiment_id": "1", "start_time": 1}},
+    {"create": "model", "local": "f" * 32},
+    {"create": "weather", "local": "f" * 32, "body": {}},
+    {"known": "run"},
+    {"known": "run", "run": {"info": {"run_id": "x"}, "data": {"tags": [1]}}},
+]
+UPDATE: Record = {
+    "method": "POST",
+    "path": f"{API}/runs/update",
+    "body": {"run_id": ID, "status": "FINISHED"},
+}
+
+
+@pytest.mark.parametrize("record", ODD, ids=str)
+def test_what_is_no_record_of_a_run_is_set_aside_and_the_others_are_delivered(
+    http_server: HttpServer, spool: Spool, record: Record
+) -> None:
+    (outbox(spool) / "x").touch()
+    spool.append(record)
+    spool.append(UPDATE)
+    assert delivery.left(spool.folder.parent).others == 1
+    assert delivery.known_run(Server("http://x"), spool.folder.parent).status == "FINISHED"
+    bring(http_server, spool)
+    assert [asked.path for asked in http_server.asked] == [UPDATE["path"]]
+    assert refused(spool) == [record]
+    assert not delivery.left(spool.folder.parent)
+
+
+@pytest.mark.parametrize("text", ["[1]", "1", "[" * 100_000])
+def test_a_line_that_is_no_object_reads_as_torn(http_server: HttpServer, spool: Spool, text: str) -> None:
+    line = text.encode()
+    spool.journal.write_bytes(b"%08x %s\n" % (zlib.crc32(line), line))
+    spool.append(UPDATE)
+    bring(http_server, spool)
+    assert [asked.path for asked in http_server.asked] == [UPDATE["path"]]
+
+
+def test_names_that_nobody_made_up_are_not_used(spool: Spool) -> None:
+    good = {"f" * 32: "3", f"mlflow-artifacts:/offline/m-{'f' * 32}/artifacts": "mlflow-artifacts:/3"}
+    spool.name({**good, "": "x" * 1000, "e": "eee"})
+    assert spool_guard.SoundSpool(spool.folder).names() == good
+    spool.folder.joinpath("names.json").write_text("[1]")
+    assert spool_guard.SoundSpool(spool.folder).names() == {}
+
+
+def test_a_description_of_a_model_may_be_of_any_size_and_kind(
+    http_server: HttpServer, spool: Spool, tmp_path: Path
+) -> None:
+    spool.name({"f" * 32: "m-1"})
+    (tmp_path / "MLmodel").write_bytes(b"model_id: " + b"f" * 32 + b"\xff")
+    spool.append(file_record(spool.keep(tmp_path / "MLmodel", "MLmodel")))
+    large = spool.keep(tmp_path / "MLmodel", "MLmodel")
+    os.truncate(spool.folder / large, 1 << 25)
+    spool.append(file_record(large))
+    bring(http_server, spool)
+    first, second = (asked.body for asked in http_server.asked)
+    assert first == b"model_id: m-1\xff"
+    assert len(second) == 1 << 25
+
+
+@pytest.mark.parametrize("name", ["journal", "run.json", "names.json", "delivered"])
+def test_a_hole_as_large_as_a_disk_is_not_read(http_server: HttpServer, spool: Spool, name: str) -> None:
+    with (spool.folder / name).open("a") as file:
+        file.truncate(1 << 42)
+    assert not delivery.left(spool.folder.parent)
+    spool.append(UPDATE)
+    spool_guard.clean(spool.folder)
+    if name == "run.json":
+        with pytest.raises(BadInput, match="cannot be read"):
+            delivery.known_run(Server("http://x"), spool.folder.parent)
+        return
+    bring(http_server, spool)
+    assert [asked.path for asked in http_server.asked] == [UPDATE["path"]]

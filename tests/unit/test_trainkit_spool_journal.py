@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from trainkit.spool_journal import Spool, SpoolError
+from trainkit.spool_journal import LONGEST, Spool, SpoolError
 
 RUN = {"info": {"run_id": "r1", "artifact_uri": "mlflow-artifacts:/1/r1/artifacts"}, "data": {}}
 WRITER = """
@@ -99,7 +99,7 @@ def test_after_a_sigkill_at_any_place_everything_that_was_accepted_is_there(spoo
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-from trainkit.spool_journal import Spool, SpoolError
+from trainkit.spool_journal import LONGEST, Spool, SpoolError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 spool = Spool(Path(sys.argv[1]))
 spool.append({"number": 0})
@@ -153,3 +153,10 @@ def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> Non
     (tmp_path / "spool").write_text("a file in the place of the folder")
     with pytest.raises(SpoolError, match="could not be written to"):
         Spool(tmp_path / "spool").append({"number": 1})
+
+
+def test_a_record_that_is_too_long_to_be_read_is_refused_at_once(spool: Spool) -> None:
+    with pytest.raises(SpoolError, match="more than can be logged at once"):
+        spool.append({"number": 1, "text": "x" * LONGEST})
+    spool.append({"number": 2})
+    assert numbers(spool) == [2]

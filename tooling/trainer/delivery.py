@@ -25,7 +25,7 @@ from trainer import spool_guard
 from trainer.endpoint import Server
 from trainer.errors import BadInput, DiskFull, TrackingError
 from trainer.host_transport import HostTransport
-from trainer.spool_guard import GuardedSpool
+from trainer.spool_guard import GuardedSpool, SoundSpool
 from trainer.tracking import LONGEST_VALUE, TRAINING_VIEW, Client, Run, Status, dataset_inputs, page
 
 if TYPE_CHECKING:
@@ -174,19 +174,22 @@ def bring(client: Client, folder: Path, progress: Callable[[int, int], None] | N
 
 def left(folder: Path) -> Left:
     """What of the run in this folder the server does not have."""
-    spool = Spool(folder / FOLDER)
-    records = [record for record in spool.pending() if "known" not in record]
-    points = sum(len(cast(list[object], _body(record).get("metrics") or [])) for record in records)
-    files = sum("file" in record for record in records)
-    others = sum("file" not in record and not _body(record).get("metrics") for record in records)
-    refused = spool.folder / "refused"
-    return Left(points, files, others, len(refused.read_text().splitlines()) if refused.exists() else 0)
+    spool = SoundSpool(folder / FOLDER)
+    points = files = others = 0
+    for entry in spool.entries(spool.delivered()):
+        if entry.record is None or "known" in entry.record:
+            continue
+        metrics = cast(list[object], cast(Record, entry.record.get("body") or {}).get("metrics") or [])
+        points += len(metrics)
+        files += "file" in entry.record
+        others += "file" not in entry.record and not metrics
+    return Left(points, files, others, spool.refused())
 
 
 def known_run(server: Server, folder: Path) -> Run:
     """The run as its spool knows it, by the id that the server has for it, if any; `BadInput` if torn."""
     try:
-        return _known_run(server, Spool(folder / FOLDER))
+        return _known_run(server, SoundSpool(folder / FOLDER))
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise BadInput(
             f"What {folder} holds of its run cannot be read: {type(problem).__name__}: {problem}",
@@ -221,10 +224,6 @@ def _lock(spool: Spool) -> int | None:
     while (lock := spool.sending()) is None and time.monotonic() < give_up:
         time.sleep(0.05)
     return lock
-
-
-def _body(record: Record) -> Record:
-    return cast(Record, record.get("body") or {})
 
 
 def _as_json(

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from trainkit.spool_journal import Spool
 from trainkit.spool_view import View
 
 from trainer import delivery, left_files, records, spool_guard
@@ -19,6 +18,7 @@ from trainer.delivery import FOLDER, Notebook
 from trainer.errors import OutOfMemory, RunLost, ScriptFailed, ScriptKilled, TrainerError, signal_name
 from trainer.left_files import LeftFiles
 from trainer.masking import Masker
+from trainer.spool_guard import SoundSpool
 from trainer.tracking import Run, Status
 
 # In the run's folder: what it printed before it was resumed.
@@ -166,5 +166,5 @@ def _left_running(folder: Path) -> list[str]:
     """The runs that the script began within its own and did not end: nobody goes on with them."""
     if not delivery.exists(folder):
         return []
-    spool = Spool(folder / FOLDER)
+    spool = SoundSpool(folder / FOLDER)
     return View(spool).running_below(str(cast(Mapping[str, str], spool.run()["info"])["run_id"]))

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainkit.spool_journal import Spool
 from trainkit.spool_names import stored
 
 from trainer import delivery
 from trainer.backends import Job
 from trainer.delivery import Notebook
+from trainer.spool_guard import SoundSpool
 from trainer.tracking import Run
 
 TAG = "trainer.left_files"
@@ -75,7 +75,7 @@ def _logged(folder: Path) -> set[str]:
     """The names of all files that went through the run's journal."""
     if not delivery.exists(folder):
         return set()
-    entries = Spool(folder / delivery.FOLDER).entries()
+    entries = SoundSpool(folder / delivery.FOLDER).entries()
     files = (str(one.record["file"]) for one in entries if one.record and "file" in one.record)
     return {file.rpartition("/")[2] for file in files}
 

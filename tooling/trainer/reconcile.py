@@ -25,6 +25,7 @@ from trainer import (
     server,
     server_container,
     server_start,
+    spool_guard,
 )
 from trainer.backends import End, Job
 from trainer.delivery import Notebook
@@ -48,13 +49,14 @@ class Finding:
 
     record: Record
     status: str
-    error: TrainerError | None = None
+    error: Exception | None = None
 
 
 def reconcile(workspace: Workspace) -> Iterator[Finding]:
     """End every unattended run whose job has ended; those that still run are left alone.
 
-    A second call changes nothing, and neither does an engine or a server that cannot be reached.
+    A second call changes nothing, and neither does an engine or a server that cannot be reached. Whatever
+    goes wrong with one run, the others are ended.
     """
     for place in half_made.launches(workspace, records.UNNAMED):
         shutil.rmtree(place, ignore_errors=True)
@@ -66,12 +68,12 @@ def reconcile(workspace: Workspace) -> Iterator[Finding]:
     for record, place in records.unfinished(workspace):
         try:
             yield from _end_unfinished(workspace, record, place)
-        except TrainerError as problem:
+        except Exception as problem:  # noqa: BLE001 (a run can leave what nobody thought of)
             yield Finding(record, "UNKNOWN", problem)
     for record, lock in records.unattended(workspace):
         try:
             yield Finding(record, settle(workspace, record, wait=False))
-        except TrainerError as problem:
+        except Exception as problem:  # noqa: BLE001 (as above)
             yield Finding(record, "UNKNOWN", problem)
         finally:
             os.close(lock)
@@ -205,6 +207,7 @@ def _close(workspace: Workspace, record: Record, *, wait: bool) -> str | None:
     end = job.end()
     if end is None:
         return None
+    spool_guard.clean(folder / delivery.FOLDER)
     if not delivery.exists(folder):  # its record was lost, and made anew from the container's labels
         seen = client_of(workspace, record).get_run(record.run_id)
         Notebook(folder).begin(seen, record.project, seen.tags, seen.parameters)

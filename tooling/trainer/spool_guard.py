@@ -23,12 +23,17 @@ from trainkit.spool_answers import Answer
 from trainkit.spool_journal import Entry, Record, Spool
 
 from trainer.errors import FileError
+from trainer.spool_records import is_made_up, is_sound
 
 _FILE = re.compile(r"outbox/[0-9a-f]{32}/[^/\0]+")
 _FOLDERS = ("outbox", "[0-9a-f]{32}", "translated")  # each within the one before
 _A_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _A_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
 _WHY = "It leads out of the run's own folder."
+_NO_RECORD = "It is no record of a run."
+_LONGEST = 1 << 26
+# Read as a whole: what is larger was made so to fill this machine's memory.
+_SMALL, _SMALL_SIZE = ("run.json", "names.json", "delivered"), 1 << 24
 
 
 def clean(folder: Path) -> None:
@@ -51,14 +56,15 @@ def clean(folder: Path) -> None:
 
 def _clean(place: int, folders: Sequence[str]) -> None:
     for name in os.listdir(place):
-        mode = os.lstat(name, dir_fd=place).st_mode
+        seen = os.lstat(name, dir_fd=place)
+        mode = seen.st_mode
         if stat.S_ISDIR(mode):
             if folders and re.fullmatch(folders[0], name):
                 with _entered(place, name) as inner:
                     _clean(inner, folders[1:])
             else:
                 _remove(place, name)
-        elif not stat.S_ISREG(mode) or name in folders:
+        elif not stat.S_ISREG(mode) or name in folders or (name in _SMALL and seen.st_size > _SMALL_SIZE):
             os.unlink(name, dir_fd=place)
         elif mode & 0o600 != 0o600:
             os.chmod(name, stat.S_IMODE(mode) | 0o600, dir_fd=place)
@@ -99,27 +105,52 @@ def _opened(name: str | Path, flags: int = os.O_RDONLY, place: int | None = None
         os.close(descriptor)
 
 
-class GuardedSpool(Spool):
-    """A spool whose journal has no records with files that are not its own."""
+class SoundSpool(Spool):
+    """A spool whose journal has no records but those that trainkit writes; what is none reads as torn."""
 
     def entries(self, start: int = 0) -> Iterator[Entry]:
-        """As of any spool, but such a record reads as torn."""
+        """As of any spool."""
         for entry in super().entries(start):
-            yield entry if entry.record is None or self._may_pass(entry.record) else Entry(None, entry.end)
+            yield (
+                entry
+                if entry.record is None or self._why_not(entry.record) is None
+                else Entry(None, entry.end)
+            )
+
+    def names(self) -> dict[str, str]:
+        """As of any spool, without what nobody made up."""
+        with contextlib.suppress(ValueError, TypeError, RecursionError):
+            return {k: v for k, v in super().names().items() if is_made_up(k) and isinstance(v, str)}
+        return {}
+
+    def refused(self) -> int:
+        """How many records the server refused, or were not sent."""
+        with contextlib.suppress(FileNotFoundError), (self.folder / "refused").open("rb") as file:
+            return sum(piece.count(b"\n") for piece in iter(lambda: file.read(1 << 20), b""))
+        return 0
+
+    def _why_not(self, record: Record) -> str | None:
+        """Why the record is not to be used."""
+        return None if is_sound(record) else _NO_RECORD
+
+
+class GuardedSpool(SoundSpool):
+    """A spool whose journal has no records with files that are not its own, either."""
 
     def set_aside(self) -> None:
-        """Keep those records with what the server refused."""
-        left = [entry.record for entry in super().entries(self.delivered()) if entry.record is not None]
-        said = [
-            {"record": record, "status": 0, "answer": _WHY} for record in left if not self._may_pass(record)
-        ]
-        lines = list(map(json.dumps, said))
+        """Keep the records that are not used with what the server refused."""
+        lines: dict[bytes, None] = {}
+        for entry in Spool.entries(self, self.delivered()):
+            if entry.record is not None and (why := self._why_not(entry.record)):
+                said = json.dumps({"record": entry.record, "status": 0, "answer": why})
+                lines[f"{said}\n".encode()] = None
         if not lines:
             return
-        refused = self.folder / "refused"
-        known = set(refused.read_text().splitlines()) if refused.exists() else set()
-        with refused.open("a") as file:
-            file.writelines(f"{line}\n" for line in lines if line not in known)
+        with (self.folder / "refused").open("a+b") as file:
+            file.seek(0)
+            while line := file.readline(_LONGEST):
+                lines.pop(line, None)
+            file.writelines(lines)
 
     def is_own(self, file: Path) -> bool:
         """Whether that is a file of the outbox."""
@@ -144,8 +175,10 @@ class GuardedSpool(Spool):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
             yield stack.enter_context(open(found, "rb", closefd=False))
 
-    def _may_pass(self, record: Record) -> bool:
-        return "file" not in record or self.is_own(self.folder / str(record["file"]))
+    def _why_not(self, record: Record) -> str | None:
+        if "file" in record and not self.is_own(self.folder / str(record["file"])):
+            return _WHY
+        return super()._why_not(record)
 
 
 def refusal() -> Answer:

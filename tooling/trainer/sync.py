@@ -20,7 +20,7 @@ class Synced:
     record: Record
     left: Left
     status: str
-    error: TrainerError | None = None
+    error: Exception | None = None
 
 
 def sync(
@@ -32,7 +32,8 @@ def sync(
 ) -> Iterator[Synced]:
     """Deliver the runs that nobody looks after, or those whose ids begin like the `wanted` ones.
 
-    Raises `BadInput` for one that is not here. A server that failed for one run is not asked for the next.
+    Raises `BadInput` for one that is not here. A server that failed for one run is not asked for the next;
+    any other failure is of that run alone.
     """
     found = list(records.unattended(workspace))
     try:
@@ -40,7 +41,10 @@ def sync(
         failed: dict[str, TrackingError] = {}
         for record, _ in found:
             if not wanted or record.run_id.startswith(tuple(wanted)):
-                yield _one(workspace, record, failed, progress, dry_run=dry_run)
+                try:
+                    yield _one(workspace, record, failed, progress, dry_run=dry_run)
+                except Exception as problem:  # noqa: BLE001 (a run can leave what nobody thought of)
+                    yield Synced(record, Left(0, 0, 0), "UNKNOWN", problem)
     finally:
         for _, lock in found:
             os.close(lock)

@@ -152,7 +152,8 @@ def read_result(text: str) -> tuple[int, int | None] | None:
     words = text.split()
     if not 1 <= len(words) <= 2 or not all(word.isdecimal() for word in words):
         return None
-    return int(words[0]), int(words[1]) if len(words) == 2 else None
+    code, signal = int(words[0]), int(words[1]) if len(words) == 2 else None
+    return (code, signal) if code < 256 and (signal or 0) < 128 else None
 
 
 def shell_variables(variables: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ import io
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import docker
 
 PATIENCE_S = 60
+_RESULT_SIZE = 1 << 10
+_WRITTEN_SIZE = 1 << 24  # some hundred thousand files
+_HEADERS = 1 << 16  # and the padding: what a tar of one file has beyond its content
 
 
 class _State(TypedDict):
@@ -89,24 +92,22 @@ class DockerJob:
 
     def _result(self) -> tuple[int, int | None] | None:
         """What start.sh wrote when the command had ended, if it came to that."""
-        said = self._read(RESULT)
+        said = self._read(RESULT, _RESULT_SIZE)
         return None if said is None else read_result(said)
 
-    def _read(self, path: str) -> str | None:
+    def _read(self, path: str, most: int) -> str | None:
+        """What start.sh wrote; None for what cannot be its file: the run may have put there what it liked."""
         from docker.errors import NotFound
 
         try:
-            packed = b"".join(self._client.api.get_archive(self._name, path)[0])
+            return content(self._client.api.get_archive(self._name, path)[0], most)
         except NotFound:
             return None
-        with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
-            file = tar.extractfile(tar.getmembers()[0])
-            return file.read().decode(errors="replace") if file else None
 
     def written(self) -> dict[str, int]:
         """What start.sh found; nothing where the container was cut off, or its image has no `find`."""
         with engine.failures():
-            said = self._read(WRITTEN) or ""
+            said = self._read(WRITTEN, _WRITTEN_SIZE) or ""
         lines = (line.partition(" ./") for line in said.splitlines())
         found = {path: int(size) for size, _, path in lines if size.isdecimal() and path}
         return {path: size for path, size in found.items() if ".." not in path.split("/")}
@@ -162,3 +163,21 @@ class DockerJob:
 
         with engine.failures(), contextlib.suppress(APIError):
             self._client.api.remove_container(self._name, force=True, v=True)
+
+
+def content(packed: Iterable[bytes], most: int) -> str | None:
+    """The text of a tar's only file; None for anything else, of which no more is read than has to be."""
+    read = bytearray()
+    for piece in packed:
+        read += piece
+        if len(read) > most + _HEADERS:
+            break
+    try:
+        with tarfile.open(fileobj=io.BytesIO(read), mode="r:") as tar:
+            found = tar.next()
+            if found is None or not found.isreg() or found.size > most:
+                return None
+            file = tar.extractfile(found)
+            return file.read().decode(errors="replace") if file else None
+    except tarfile.TarError:
+        return None

@@ -6,6 +6,7 @@ import click
 
 from trainer.cli import screen
 from trainer.cli.context import pass_workspace
+from trainer.cli.failures import explain
 from trainer.workspace import Workspace
 
 
@@ -28,7 +29,7 @@ def reconcile(workspace: Workspace, run_id: str | None, as_json: bool) -> None:
     rows = [
         {"run_id": finding.record.run_id, "name": finding.record.name, "project": finding.record.project,
          "host": finding.record.host, "status": finding.status,
-         "error": finding.error.message if finding.error else None}
+         "error": explain(finding.error)[0] if finding.error else None}
         for finding in findings
     ]  # fmt: skip
     if as_json:

@@ -7,6 +7,7 @@ from click.shell_completion import CompletionItem
 
 from trainer.cli import screen
 from trainer.cli.context import pass_workspace
+from trainer.cli.failures import explain
 from trainer.errors import TrainerError
 from trainer.workspace import Workspace, find
 
@@ -47,7 +48,7 @@ def sync(workspace: Workspace, runs: tuple[str, ...], dry_run: bool, as_json: bo
             "run_id": one.record.run_id, "project": one.record.project, "status": one.status,
             "points": one.left.points, "files": one.left.files, "refused": one.left.refused,
             "delivered": not dry_run and one.error is None and one.status != "RUNNING",
-            "error": one.error.message if one.error else None,
+            "error": explain(one.error)[0] if one.error else None,
         }
         for one in done
     ]  # fmt: skip

@@ -22,6 +22,7 @@ UNDELIVERED_TAG = "trainer.undelivered"
 REFUSED_TAG = "trainer.refused"
 # MLflow's own client sends larger files in parts, where the server can do that.
 _LARGE = 500 * 1024 * 1024
+_LARGEST_MODEL_FILE = 1 << 24  # bytes: a description, which is read as a whole
 _TRIES = 5
 # What the server will never take. BAD_REQUEST is not here: it is how a busy database shows, too.
 _REFUSALS = {
@@ -204,10 +205,12 @@ class Delivery:
 
     def _upload(self, record: Record) -> Answer:
         file = self._spool.folder / str(record["file"])
-        if file.name == "MLmodel" and self._names:  # which says by itself what model it is
+        is_model = file.name == "MLmodel" and file.stat().st_size <= _LARGEST_MODEL_FILE
+        if is_model and self._names:  # which says by itself what model it is
             named = file.parent / "translated" / file.name
             named.parent.mkdir(exist_ok=True)
-            named.write_text(replaced(file.read_text(), self._names))
+            text = file.read_text("utf-8", "surrogateescape")
+            named.write_text(replaced(text, self._names), "utf-8", "surrogateescape")
             file = named
         parts = urlsplit(str(record["uri"]))
         folder = str(record["path"])

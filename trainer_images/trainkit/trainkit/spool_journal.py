@@ -8,18 +8,22 @@ when it began. Nothing here needs MLflow: the launcher on the host uses the same
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import shutil
+import stat
 import uuid
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 Record = dict[str, object]
 VARIABLE = "TRAINER_SPOOL"
+LONGEST = 1 << 26  # bytes of a record; a server takes no more in a request by far
 
 
 class SpoolError(Exception):
@@ -64,9 +68,11 @@ class Spool:
         """
         line = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
         framed = b"\n%08x %s\n" % (zlib.crc32(line), line)
+        if len(framed) > LONGEST:
+            raise SpoolError(f"{len(line):,} bytes are more than can be logged at once: {LONGEST:,}.")
         try:
             if self._journal is None:
-                self._journal = os.open(self.journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+                self._journal = _opened(self.journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             written = os.write(self._journal, framed)
         except OSError as problem:
             raise self._full(problem) from problem
@@ -94,23 +100,28 @@ class Spool:
     def entries(self, start: int = 0) -> Iterator[Entry]:
         """The records from a byte on; a last line without its end is none yet."""
         try:
-            journal = self.journal.open("rb")
+            descriptor = _opened(self.journal, os.O_RDONLY)
         except FileNotFoundError:
             return
-        with journal:
+        with os.fdopen(descriptor, "rb") as journal:
             journal.seek(start)
             end = start
-            for line in journal:
+            while line := journal.readline(LONGEST):
+                end += len(line)
+                if is_too_long := len(line) == LONGEST and line[-1:] != b"\n":
+                    line = _end_of_line(journal)
+                    end = journal.tell()
                 if not line.endswith(b"\n"):
                     return
-                end += len(line)
                 if line != b"\n":
-                    yield Entry(_parsed(line), end)
+                    yield Entry(None if is_too_long else _parsed(line), end)
 
     def delivered(self) -> int:
         """Up to which byte the server has everything."""
         try:
-            return int((self.folder / "delivered").read_text())
+            with os.fdopen(_opened(self.folder / "delivered", os.O_RDONLY), "rb") as file:
+                said = int(file.read(20))
+            return said if 0 <= said <= self.journal.stat().st_size else 0
         except (FileNotFoundError, ValueError):
             return 0
 
@@ -125,7 +136,7 @@ class Spool:
     def flush(self) -> None:
         """Have the kernel write the journal to the disk itself, for the case of a power cut."""
         with contextlib.suppress(FileNotFoundError):
-            descriptor = os.open(self.journal, os.O_RDONLY)
+            descriptor = _opened(self.journal, os.O_RDONLY)
             try:
                 os.fdatasync(descriptor)
             finally:
@@ -144,7 +155,7 @@ class Spool:
 
     def sending(self) -> int | None:
         """The lock of the one who delivers, or None where somebody else does."""
-        descriptor = os.open(self.folder / "sending.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = _opened(self.folder / "sending.lock", os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -169,6 +180,29 @@ def _parsed(line: bytes) -> Record | None:
     try:
         if int(check, 16) != zlib.crc32(text):
             return None
-        return dict(json.loads(text.decode("utf-8", "surrogatepass")))
-    except ValueError:
+        said = json.loads(text.decode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError):
         return None
+    return said if isinstance(said, dict) else None
+
+
+def _end_of_line(journal: BinaryIO) -> bytes:
+    """Go to the end of a line that is too long; returns the last of it. What is a hole is not read."""
+    while True:
+        at = journal.tell()
+        try:
+            journal.seek(os.lseek(journal.fileno(), at, os.SEEK_DATA))
+        except OSError as problem:
+            if problem.errno == errno.ENXIO:  # no data behind it
+                return b""
+        if len(line := journal.readline(LONGEST)) < LONGEST:
+            return line
+
+
+def _opened(file: Path, flags: int) -> int:
+    """A file of the spool itself; raises `OSError` for a link, a pipe and the like."""
+    descriptor = os.open(file, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "It is not a file", str(file))
+    return descriptor

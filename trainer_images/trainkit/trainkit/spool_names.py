@@ -36,9 +36,8 @@ def translated(record: Record, names: Mapping[str, str]) -> Record:
 def replaced(text: str, names: Mapping[str, str]) -> str:
     """The text with what was made up as the server calls it."""
     # Longest first: an address has an id in it. Made-up names are random, so nothing else reads like them.
-    for local in sorted(names, key=len, reverse=True):
-        text = text.replace(local, names[local])
-    return text
+    made_up = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    return re.sub(made_up, lambda found: names[found[0]], text) if made_up else text
 
 
 def by_tag(local: str) -> str:
