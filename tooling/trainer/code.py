@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit, urlunsplit
 
+from trainer import git
 from trainer.errors import BadInput
-from trainer.process import capture
 
 # What never travels, in a folder that git does not look after.
 _LEFT_OUT = {".git", ".venv", ".trainer", "mlruns", "__pycache__"}
@@ -34,13 +34,18 @@ class Commit:
 
 def files(folder: Path) -> list[Path]:
     """The project's files, relative to `folder`: tracked and untracked ones, ignored ones left out."""
-    listed = capture(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=folder)
     # Nothing listed: the repository around it ignores the whole folder.
-    found = (name for name in listed.split("\0") if name) if listed else _walk(folder)
-    # A tracked file that was deleted is still listed; a submodule is listed as a folder.
-    kept = {
-        name for name in found if name.rpartition("/")[2] not in _NEVER and _is_content(f"{folder}/{name}")
-    }
+    found = git.files(folder) or _walk(folder)
+    root, inside = os.path.realpath(folder), dict[str, bool]()
+    kept: set[str] = set()
+    for name in found:
+        parent, _, last = name.rpartition("/")
+        if parent not in inside:
+            inside[parent] = os.path.realpath(f"{root}/{parent}") == f"{root}/{parent}".rstrip("/")
+        # A tracked file that was deleted is still listed; a submodule is listed as a folder. And git's index
+        # can name what is elsewhere: above the folder, or behind a link that took a folder's place.
+        if inside[parent] and last not in _NEVER and _is_content(f"{root}/{name}"):
+            kept.add(name)
     return [Path(name) for name in sorted(kept, key=lambda name: name.split("/"))]
 
 
@@ -137,7 +142,7 @@ def is_shared(folder: Path, path: Path) -> bool:
     if not target.is_absolute() and end.is_relative_to(folder.resolve()):
         return False
     in_project = end.is_file() and any((parent / "MLproject").is_file() for parent in end.parents)
-    ignored = in_project and capture(["git", "check-ignore", "--quiet", end.name], cwd=end.parent) is not None
+    ignored = in_project and git.is_ignored(end)
     if target.is_absolute() or not in_project or ignored or end.name in _NEVER:
         raise BadInput(
             f"{folder / path} is a link to {target}, outside of the project: it leads nowhere in a run.",
@@ -154,16 +159,14 @@ def _owned(entry: tarfile.TarInfo, uid: int, gid: int, mode: int, kind: bytes) -
 
 def commit(folder: Path) -> Commit | None:
     """The commit that the folder's code comes from, or None outside of git or before a first commit."""
-    # Not how far it is ahead of its upstream, which can take long to count.
-    asking = ["git", "status", "--porcelain=v2", "--branch", "--no-ahead-behind", "--", "."]
-    said = capture(asking, cwd=folder)
+    said = git.status(folder)
     if said is None:
         return None
     lines = said.splitlines()
     facts = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
     if facts["branch.oid"] == "(initial)":
         return None
-    remote = capture(["git", "config", "--get", "remote.origin.url"], cwd=folder) or ""
+    remote = git.ask(folder, "config", "--get", "remote.origin.url") or ""
     return Commit(
         id=facts["branch.oid"],
         dirty=any(not line.startswith("# ") for line in lines),

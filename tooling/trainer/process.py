@@ -8,7 +8,7 @@ import queue
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -20,10 +20,12 @@ _WAKE_S = 1
 _deferred: list[int] | None = None
 
 
-def capture(argv: Sequence[str], cwd: Path | None = None) -> str | None:
+def capture(
+    argv: Sequence[str], cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> str | None:
     """Standard output of a short program, or None when it is missing or fails."""
     try:
-        done = subprocess.run(argv, cwd=cwd, capture_output=True, check=False)
+        done = subprocess.run(argv, cwd=cwd, env=environment, capture_output=True, check=False)
     except OSError:
         return None
     # A file's name need not be text; this keeps it as it is.

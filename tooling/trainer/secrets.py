@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from trainer import locks, server_password
+from trainer import git, locks, server_password
 from trainer.errors import SecretsError
 from trainer.masking import SHORTEST_MASKED, Masker
-from trainer.process import capture
 from trainer.workspace import Workspace, find
 
 if TYPE_CHECKING:
@@ -97,14 +96,14 @@ def hide(text: str) -> str:
 def leaks(path: Path) -> Iterator[SecretsError]:
     """All the ways in which the file leaks, or would once it is there."""
     folder = path.parent
-    if capture(["git", "rev-parse", "--is-inside-work-tree"], cwd=folder) is not None:
-        if capture(["git", "ls-files", "--error-unmatch", path.name], cwd=folder) is not None:
+    if git.ask(folder, "rev-parse", "--is-inside-work-tree") is not None:
+        if git.ask(folder, "ls-files", "--error-unmatch", path=path.name) is not None:
             yield SecretsError(
                 f"git tracks {path}.",
                 f"git rm --cached {path.name}, add the line `{path.name}` to .gitignore, and change every "
                 "secret in it that was pushed.",
             )
-        if capture(["git", "check-ignore", "--quiet", path.name], cwd=folder) is None:
+        if not git.is_ignored(path):
             yield SecretsError(
                 f"git would commit {path}: no .gitignore names it.",
                 f"echo {path.name} >> {folder / '.gitignore'}",
@@ -115,8 +114,10 @@ def leaks(path: Path) -> Iterator[SecretsError]:
 
 def in_history(path: Path) -> str | None:
     """The latest commit of any branch that has the file, with its date, or None. It may take git a while."""
-    asking = ["git", "log", "--all", "--max-count=1", "--diff-filter=AM", "--format=%h of %as", "--"]
-    return (capture([*asking, path.name], cwd=path.parent) or "").strip() or None
+    # A repository's configuration could have signatures checked, or differences shown, by its own programs.
+    without = ("--no-show-signature", "--no-ext-diff", "--no-textconv")
+    asking = ("log", "--all", "--max-count=1", "--diff-filter=AM", "--format=%h of %as", *without)
+    return (git.ask(path.parent, *asking, path=path.name) or "").strip() or None
 
 
 def store(workspace: Workspace, values: Mapping[str, str | None]) -> None:

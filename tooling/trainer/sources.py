@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from trainer import locks, projects, shipped
+from trainer import git, locks, projects, shipped
 from trainer.errors import BadInput
 from trainer.parameters import nearest
-from trainer.process import capture
 from trainer.workspace import Workspace
 
 _GIT = re.compile(r"(git@|ssh://|https?://|git://|file://)")
@@ -96,7 +95,7 @@ def _fetch(workspace: Workspace, url: str, revision: str | None) -> Source:
         folder = (place / subfolder).resolve()
         if not folder.is_relative_to(place.resolve()) or not folder.is_dir():
             raise BadInput(f"{plain} has no folder {subfolder}.", "Name a folder of it: URL#FOLDER")
-        commit = (capture(["git", "rev-parse", "HEAD"], cwd=place) or "").strip()
+        commit = (git.ask(place, "rev-parse", "HEAD") or "").strip()
     except BaseException:
         stack.close()
         raise
@@ -139,7 +138,7 @@ def _without_credentials(url: str) -> tuple[str, dict[str, str]]:
 def _git(arguments: list[str], environment: dict[str, str], trouble: str) -> None:
     surroundings = {**os.environ, "GIT_TERMINAL_PROMPT": "0", **environment}
     try:
-        done = subprocess.run(["git", *arguments], env=surroundings, capture_output=True, check=False)
+        done = subprocess.run(git.command(*arguments), env=surroundings, capture_output=True, check=False)
     except FileNotFoundError:
         raise BadInput("git is not installed.", "Install it (package git), or name a folder.") from None
     if done.returncode != 0:

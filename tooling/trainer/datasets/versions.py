@@ -9,14 +9,13 @@ from pathlib import Path
 from trainkit import image_folder
 from trainkit.errors import InputError
 
-from trainer import data_names, locks
+from trainer import data_names, git, locks
 from trainer.datasets import Report, changes, contents, index, listing, manifest, recorded, silent
 from trainer.datasets.changes import Changes
 from trainer.datasets.contents import Contents, Files
 from trainer.datasets.manifest import Manifest, Version
 from trainer.errors import BadInput, TrainerError
 from trainer.parameters import nearest
-from trainer.process import capture
 from trainer.workspace import Workspace
 
 NOW = "now"
@@ -145,7 +144,7 @@ def snapshot(
             manifest.write(dataset.path, made)
     if made.last is None:
         raise RuntimeError("a manifest with a version has a last one")
-    ignored = capture(["git", "check-ignore", "--quiet", dataset.path.name], cwd=workspace.data) is not None
+    ignored = git.is_ignored(workspace.data / dataset.path.name)
     return Snapshot(made.last, is_new, dataset.path, taken.reads, ignored)
 
 

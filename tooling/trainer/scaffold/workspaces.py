@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer import process, shipped
+from trainer import git, process, shipped
 from trainer.datasets import atomic
 from trainer.errors import BadInput
 from trainer.scaffold import settings_file
@@ -73,7 +73,7 @@ def make(planned: Plan) -> None:
             "Mend that, or name another folder; the same command makes what is missing.",
         ) from None
     if planned.begin_git:
-        process.capture(["git", "init", "--quiet"], cwd=planned.root)
+        process.capture(git.command("init", "--quiet"), cwd=planned.root)
 
 
 def _not_ignored(path: Path) -> tuple[str, ...]:
@@ -93,4 +93,4 @@ def _ignore(path: Path, names: tuple[str, ...]) -> None:
 
 def _is_in_git(root: Path) -> bool:
     place = next(place for place in (root, *root.parents) if place.is_dir())
-    return process.capture(["git", "rev-parse", "--is-inside-work-tree"], cwd=place) is not None
+    return git.ask(place, "rev-parse", "--is-inside-work-tree") is not None
