@@ -18,6 +18,7 @@ from trainer.datasets import recorded
 from trainer.plan import RunRequest
 from trainer.workspace import Workspace
 
+from unit.git_trap import Trap
 from unit.helpers import Done, HttpServer, Reply, git, put
 from unit.pictures import dataset
 from unit.run_helpers import API, ID, artifact, live, not_there, record, told
@@ -107,6 +108,19 @@ def changed(archive: bytes, name: str, content: bytes) -> bytes:
             entry.size = len(content if entry.name == name else kept)
             new.addfile(entry, io.BytesIO(content if entry.name == name else kept))
     return made.getvalue()
+
+
+def test_stored_code_that_git_would_take_for_a_repository(
+    trainer: Trainer, workspace: Workspace, http_server: HttpServer, tmp_path: Path
+) -> None:
+    trap = Trap(tmp_path)
+    trap.bare_repository(workspace.projects / "demo")
+    offer = Offer(workspace, http_server)
+    offer.tell(backend="docker")
+    trap.mark.unlink(missing_ok=True)
+    shutil.rmtree(workspace.projects / "demo")
+    trainer("reproduce", "@last", "--dry-run")  # without an engine it goes no further than to the plan
+    assert not trap.mark.exists()
 
 
 def test_what_would_be_made_again_is_shown_and_nothing_is_done(trainer: Trainer, offer: Offer) -> None:
