@@ -132,9 +132,59 @@ def test_a_file_is_stored_where_the_server_has_the_run(
     spool.append(file_record(spool.keep(tmp_path / "f", "f"), f"{root}/1/{ID}/artifacts"))
     bring(http_server, spool)
     assert (root / "1" / ID / "artifacts" / "f").read_text() == "content"
-    assert not spool_guard.is_below(str(root), f"{root}/../x", "")
-    assert not spool_guard.is_below(str(root), f"{root}/x", "../../y")
-    assert not spool_guard.is_below(str(root), f"{root}2/x", "")
+
+
+WAYS_OUT = [
+    ("../x", ""), ("%2e%2e/x", ""), ("%252E%252e/x", ""), ("x/%2e./%2E./%2e%2e/y", ""), ("%2e%2e%2fx", ""),
+    ("x\\..\\y", ""), ("x%5c..%5cy", ""), ("x?y", ""), ("x%3fy", ""), ("x#y", ""), ("x%23y", ""),
+    ("x\ny", ""),
+    ("x%0ay", ""), ("x%00", ""), ("x", "../../y"), ("x", "%2e%2e/%2e%2e/y"), ("x", "/y"), ("x", "%2fy"),
+    ("x", "y#z"), ("x", "y%00"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "folder"), WAYS_OUT)
+@pytest.mark.parametrize("scheme", ["", "file://", "s3://bucket", "mlflow-artifacts:"])
+def test_no_way_to_write_it_leads_out_of_the_servers_own_place(
+    tmp_path: Path, scheme: str, said: str, folder: str
+) -> None:
+    root = f"{scheme}{tmp_path}/store"
+    assert not spool_guard.is_below(root, f"{root}/{said}", folder)
+
+
+@pytest.mark.parametrize(("said", "folder"), [("link", ""), ("link", "y"), ("x", "link"), ("l%69nk/y", "")])
+def test_a_link_in_the_servers_own_place_is_no_way_out(tmp_path: Path, said: str, folder: str) -> None:
+    store = tmp_path / "store"
+    (store / "x").mkdir(parents=True)
+    for place in (store, store / "x"):
+        (place / "link").symlink_to(tmp_path)
+    for root in (str(store), store.as_uri()):
+        assert not spool_guard.is_below(root, f"{root}/{said}", folder)
+    (tmp_path / "short").symlink_to(store)
+    assert spool_guard.is_below(str(tmp_path / "short"), f"{tmp_path}/short/x", "y")
+
+
+@pytest.mark.parametrize("scheme", ["", "file://", "s3://bucket", "mlflow-artifacts:"])
+def test_names_with_dots_spaces_and_percent_signs_are_no_way_out(tmp_path: Path, scheme: str) -> None:
+    root = f"{scheme}{tmp_path}/store" + ("" if scheme == "mlflow-artifacts:" else " #1?")
+    for said, folder in (("x", ""), ("1/..x/artifacts", "a..b/c"), ("x%20y", "ä b"), ("100%", "50% off")):
+        assert spool_guard.is_below(root, f"{root}/{said}", folder)
+    if scheme != "mlflow-artifacts:":
+        assert not spool_guard.is_below(root, f"{root}2/x", "")
+
+
+@pytest.mark.parametrize("way", ["%2e%2e/%2e%2e/dotssh", "%252e%252e/dotssh"])
+def test_a_file_is_not_stored_beside_the_servers_own_place(
+    http_server: HttpServer, spool: Spool, home: Path, tmp_path: Path, way: str
+) -> None:
+    root = (home / "server" / "store").as_uri()
+    run = {**RUN, "info": {**RUN["info"], "artifact_uri": f"{root}/{ID}/artifacts"}}  # type: ignore[dict-item]
+    http_server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": run}))] * 3
+    (tmp_path / "planted").write_text("planted")
+    spool.append(file_record(spool.keep(tmp_path / "planted", "planted"), f"{root}/{way}"))
+    bring(http_server, spool)
+    assert [path.name for path in home.rglob("*")] == ["secret"]
+    assert len(refused(spool)) == 1
 
 
 def test_a_request_goes_to_no_other_host(http_server: HttpServer, spool: Spool) -> None:

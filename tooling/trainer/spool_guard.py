@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from trainkit.spool_answers import Answer
 from trainkit.spool_journal import Entry, Record, Spool
@@ -192,12 +192,30 @@ def is_path(path: str) -> bool:
 
 
 def is_below(root: str | None, uri: str, folder: str) -> bool:
-    """Whether a folder below the URI is behind the server, or below `root`, which the server named."""
-    parts = urlsplit(uri)
-    if ".." in (*re.split(r"[/\\]|%2[fF]", parts.path), *re.split(r"[/\\]", folder)) or folder.startswith(
-        "/"
-    ):
+    """Whether a folder below the URI is behind the server, or below `root`, which the server named.
+
+    However it is written: stores take `%2e` for a dot, some more than once.
+    """
+    if not _is_plain(folder) or _unquoted(folder).startswith("/"):
         return False
+    parts = urlsplit(uri)
     if parts.scheme == "mlflow-artifacts" and not parts.netloc:
+        return _is_plain(uri)
+    below = uri.removeprefix(f"{(root or '').rstrip('/')}/")
+    if not root or below == uri or not _is_plain(below):
+        return False
+    if parts.scheme not in ("", "file"):
         return True
-    return root is not None and uri.startswith(f"{root.rstrip('/')}/")
+    place = Path(_unquoted(parts.path), _unquoted(folder))  # perhaps through a link of this machine's
+    return place.resolve().is_relative_to(Path(_unquoted(urlsplit(root).path)).resolve())
+
+
+def _is_plain(path: str) -> bool:
+    said = _unquoted(path)
+    return said.isprintable() and not set(said) & set("?#\\") and ".." not in said.split("/")
+
+
+def _unquoted(text: str) -> str:
+    while (less := unquote(text)) != text:
+        text = less
+    return text
