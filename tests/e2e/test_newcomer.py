@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from support import DEAD_ENGINE, copy_repository, surroundings
+from tracking_server import browser
 from trainer import engine
 from trainer.errors import EngineError
 
@@ -28,6 +28,7 @@ class Journey:
     out: str
     err: str
     client: MlflowClient
+    password: str
 
     @property
     def run_id(self) -> str:
@@ -70,7 +71,7 @@ def journey(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         )  # fmt: skip
         password = json.loads(told.stdout)["MLFLOW_TRACKING_PASSWORD"]
         client = MlflowClient(address.group().replace("://", f"://trainer:{password}@"))
-        yield Journey(folder, backend, done.stdout, done.stderr, client)
+        yield Journey(folder, backend, done.stdout, done.stderr, client, password)
     finally:
         subprocess.run([folder / ".venv" / "bin" / "trainer", "server", "down"], cwd=folder)
 
@@ -108,20 +109,13 @@ def test_without_an_engine_it_says_so_in_one_line(journey: Journey) -> None:
 
 
 def test_the_page_of_the_run_shows_it(journey: Journey) -> None:
-    browser = shutil.which("chromium")
-    if browser is None:
+    if shutil.which("chromium") is None:
         pytest.skip("no chromium on this machine")
     run = journey.client.get_run(journey.run_id)
-    with tempfile.TemporaryDirectory() as profile:
-        page = subprocess.run(
-            [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-             "--disable-background-networking", "--disable-component-update", "--disable-sync",
-             f"--user-data-dir={profile}", "--virtual-time-budget=30000", "--dump-dom", journey.url],
-            capture_output=True, text=True, timeout=180, check=False,
-        ).stdout  # fmt: skip
-    assert run.info.run_name
-    assert run.info.run_name in page
-    assert "accuracy" in page
+    with browser.page(("trainer", journey.password)) as page:
+        page.open(journey.url)
+        for text in (str(run.info.run_name), "accuracy"):
+            page.wait(f"document.body.innerText.includes({json.dumps(text)})", within_s=60)
 
 
 def test_a_second_run_installs_and_builds_nothing(journey: Journey) -> None:
