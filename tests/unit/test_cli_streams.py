@@ -1,6 +1,7 @@
 """What a shell can do to the standard streams, with processes as a shell makes them."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +17,9 @@ FULL = "Error: The disk is full: standard output\n"
 
 
 def shell(line: str, **variables: str) -> Done:
-    """`line` in bash, with `trainer` as $0."""
+    """`line` in bash; its `trainer` is the one under test."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **variables}
-    script = line.replace("trainer", f"{sys.executable} -m trainer")
+    script = f'trainer() {{ {shlex.quote(sys.executable)} -m trainer "$@"; }}; {line}'
     done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, check=False)
     return Done(done.returncode, done.stdout.decode("latin-1"), done.stderr.decode())
 
