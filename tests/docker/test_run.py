@@ -45,9 +45,10 @@ def test_what_a_script_leaves_in_its_folder_is_named_and_kept_if_wanted(site: Si
     (project / "MLproject").write_text(
         "name: leaves\n"
         "docker_env: {image: trainer/sklearn}\n"
-        "entry_points: {main: {command: python leave.py}}\n"
+        "entry_points: {main: {command: 'python leave.py {code}', parameters: {code: {default: 0}}}}\n"
     )
     (project / "leave.py").write_text(
+        "import sys\n"
         "from pathlib import Path\n"
         "import mlflow\n"
         "Path('plot.txt').write_text('logged')\n"
@@ -59,6 +60,10 @@ def test_what_a_script_leaves_in_its_folder_is_named_and_kept_if_wanted(site: Si
         "    mlflow.log_artifact('missing.png')\n"
         "except FileNotFoundError:\n"
         "    pass\n"
+        "if code := int(sys.argv[1]):\n"
+        "    Path('caf\\udce9.txt').write_text('latin')\n"
+        "    Path('a\\n7 b.txt').write_text('lines')\n"
+        "    sys.exit(code)\n"
     )
     named = site.trainer("run", "leaves", "--read-only")
     assert named.code == 0, named.err
@@ -69,6 +74,15 @@ def test_what_a_script_leaves_in_its_folder_is_named_and_kept_if_wanted(site: Si
     assert "Stored as artifacts in files/." in kept.err
     assert site.artifact(kept.run_id, "files/notes.txt", tmp_path).read_text() == "hello"
     assert site.artifact(kept.run_id, "files/models/my model.bin", tmp_path).stat().st_size == 300_000
+    odd = site.trainer("run", "leaves", "--keep-files", "--code", "3")
+    said = "Characters that the server cannot store are escaped: "
+    assert "The run wrote 4 files" in odd.err
+    assert said in odd.err
+    for _ in range(2):
+        assert site.artifact(odd.run_id, "files/caf~E9.txt", tmp_path).read_text() == "latin"
+        assert site.artifact(odd.run_id, "files/a~0A7 b.txt", tmp_path).read_text() == "lines"
+        again = site.trainer("resume", odd.run_id, "--from-scratch")  # which keeps what the run kept
+        assert said in again.err
 
 
 @pytest.mark.parametrize(
@@ -199,7 +213,8 @@ def test_two_at_once_share_one_server_and_one_experiment(site: Site) -> None:
 
 def test_mlflow_run_takes_the_same_path(site: Site) -> None:
     done = subprocess.run(
-        [*MLFLOW_RUN, "mode=metric", "--backend-config", '{"seed": 3, "deterministic": true}'],
+        [*MLFLOW_RUN, "mode=metric", "--backend-config",
+         '{"seed": 3, "deterministic": true, "keep_files": true}'],
         cwd=site.root, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -209,6 +224,7 @@ def test_mlflow_run_takes_the_same_path(site: Site) -> None:
     assert run.data.tags["mlflow.project.backend"] == "trainer-docker"
     assert run.data.tags["trainer.seed"] == "3"
     assert run.data.tags["trainer.deterministic"] == "true"
+    assert run.data.tags["trainer.keep_files"] == "true"
     failed = subprocess.run(
         [*MLFLOW_RUN, "mod=metric"],
         cwd=site.root, capture_output=True, text=True, check=False,

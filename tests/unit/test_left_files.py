@@ -34,6 +34,10 @@ def told(folder: Path) -> list[dict[str, object]]:
     return Spool(folder / FOLDER).pending()[1:]
 
 
+def kept(folder: Path) -> set[str]:
+    return {f"{one['path']}/{Path(str(one['file'])).name}" for one in told(folder) if "file" in one}
+
+
 def test_what_was_left_is_named(tmp_path: Path) -> None:
     left = left_files.settle(Notebook(tmp_path), RUN, job_of(tmp_path), tmp_path, keep=False)
     assert left
@@ -48,9 +52,35 @@ def test_what_was_left_is_named(tmp_path: Path) -> None:
 def test_what_was_left_is_kept_if_that_is_wanted(tmp_path: Path) -> None:
     left = left_files.settle(Notebook(tmp_path), RUN, job_of(tmp_path), tmp_path, keep=True)
     assert left
-    assert left.remark.endswith("\nStored as artifacts in files/.")
-    kept = {f"{one['path']}/{Path(str(one['file'])).name}" for one in told(tmp_path) if "file" in one}
-    assert kept == {"files/out/model.pkl", "files/notes~231.txt"}
+    assert left.remark.endswith(
+        "\nStored as artifacts in files/. Characters that the server cannot store are escaped: notes~231.txt."
+    )
+    assert kept(tmp_path) == {"files/out/model.pkl", "files/notes~231.txt"}
+
+
+def test_a_name_that_no_server_stores_is_escaped(tmp_path: Path) -> None:
+    job = job_of(tmp_path)
+    for name in ("out/model.pkl", "notes#1.txt"):
+        (tmp_path / "code" / name).unlink()
+    put(tmp_path / "code" / "caf\udce9\n.txt", "x")
+    left = left_files.settle(Notebook(tmp_path), RUN, job, tmp_path, keep=True)
+    assert left
+    assert left.remark == (
+        "The run wrote 1 file in its folder (1 byte; the largest is caf~E9~0A.txt).\n"
+        "Stored as artifacts in files/. Characters that the server cannot store are escaped: caf~E9~0A.txt."
+    )
+    assert kept(tmp_path) == {"files/caf~E9~0A.txt"}
+
+
+def test_what_cannot_be_stored_under_an_escaped_name_is_named(tmp_path: Path) -> None:
+    job = job_of(tmp_path)
+    for name in ("notes~231.txt", "#" * 99):
+        put(tmp_path / "code" / name)
+    left = left_files.settle(Notebook(tmp_path), RUN, job, tmp_path, keep=True)
+    assert left
+    assert left.lost == ("~23" * 99, "notes~231.txt")
+    assert f"files/, except {'~23' * 99}, notes~231.txt: its name is too long or taken." in left.remark
+    assert kept(tmp_path) == {"files/out/model.pkl", "files/notes~231.txt"}
 
 
 def test_without_such_files_nothing_is_said(tmp_path: Path) -> None:
@@ -63,13 +93,18 @@ def test_without_such_files_nothing_is_said(tmp_path: Path) -> None:
 def test_the_start_script_lists_them_where_it_is_asked_to(tmp_path: Path) -> None:
     start = Path(backends.__file__).with_name("start.sh")
     code = tmp_path / "code"
-    for name in ("train.py", "a b.txt", "sub/c.bin", "__pycache__/x.pyc"):
+    for name in ("train.py", "a b.txt", "sub/c.bin", "__pycache__/x.pyc", "two\n7 lines.txt"):
         put(code / name, "12345")
     os.utime(code / "train.py", (0, 0))
     listing = put(tmp_path / "result.files")
     command = ["sh", str(start), str(tmp_path / "result"), str(put(tmp_path / "environment")), "false"]
     assert subprocess.run(command, cwd=code, check=False).returncode == 1
-    assert sorted(listing.read_text().splitlines()) == ["5 ./a b.txt", "5 ./sub/c.bin"]
+    assert sorted(listing.read_text().splitlines()) == [
+        "5 .//./a b.txt",
+        "5 .//./sub/c.bin",
+        "5 .//./two",
+        "7 lines.txt",
+    ]
     listing.unlink()
     subprocess.run(["sh", str(start), str(tmp_path / "result"), str(put(tmp_path / "environment")), "true"],
                    cwd=code, check=True)  # fmt: skip

@@ -47,6 +47,7 @@ def _seen(client: docker.DockerClient, container: Container, *, usage: bool) -> 
         backend="docker",
         tracking_uri=labels.get("trainer.tracking_uri", ""),
         own_server=labels.get("trainer.own_server") == "true",
+        keep_files=labels.get("trainer.keep_files") == "true",
         secret_names=tuple(filter(None, labels.get("trainer.secret_names", "").split(","))),
         name=labels.get("trainer.run_name", ""),
         image=container.attrs["Config"]["Image"],

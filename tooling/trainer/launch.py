@@ -21,6 +21,7 @@ from trainer import (
     ending,
     images,
     inputs,
+    left_files,
     pins,
     preparing,
     reconcile,
@@ -104,12 +105,10 @@ def launch(
     earlier: Earlier | None = None,
     offline: bool = False,
     allowed: Collection[Ask] = (),
-    keep_files: bool = False,
 ) -> Result:
     """Run the plan and end its MLflow run truthfully; with `earlier`, as the same run once more.
 
     `offline` asks no tracking server before or meanwhile. `allowed` is what the user was asked for now.
-    `keep_files` stores files that the run leaves in its folder and does not log.
 
     Raises `TrainerError` for what goes wrong before the script starts, and `Interrupted` after a signal,
     when the job is stopped and the run is KILLED. How the script itself ended is in the result.
@@ -122,7 +121,6 @@ def launch(
         ready = preparing.prepare(
             workspace, plan, screen, tracking_uri, earlier_image=earlier_image, offline=offline
         )
-        ready = replace(ready, keep_files=keep_files)
         screen.step("Starting the run")
         made = _take_up(ready, earlier, screen) if earlier else _make_run(ready, experiment_id, screen)
         try:
@@ -152,6 +150,8 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
         (prepared / "run.json").write_text(json.dumps(pins.as_json(pinned), indent=2))
         tags = {**pins.tags(pinned), **ready.masker.tree(dict(plan.tags))}
         tags[reconcile.LAUNCH_TAG] = prepared.name
+        if plan.keep_files:
+            tags[left_files.KEEP_TAG] = "true"
         experiment: str | None = None
         if not ready.offline:
             experiment = experiment_id or found.result() or client.make_experiment(plan.experiment)
@@ -244,7 +244,7 @@ def _record(ready: Ready, run: Run | None = None) -> Record:
         secret_names=ready.plan.secret_names,
         name=run.name if run else "",
         image=ready.plan.image.tag,
-        keep_files=ready.keep_files,
+        keep_files=ready.plan.keep_files,
     )
 
 
@@ -273,6 +273,7 @@ def _start(ready: Ready, made: _Made, earlier: Earlier | None = None) -> Job:
             "trainer.tracking_uri": server_used.uri,
             # And what else it takes to end the run where its record was lost.
             "trainer.own_server": str(ready.own_server).lower(),
+            "trainer.keep_files": str(ready.plan.keep_files).lower(),
             "trainer.project": ready.plan.project,
             "trainer.run_name": made.run.name,
             "trainer.secret_names": ",".join(ready.plan.secret_names),
@@ -342,7 +343,7 @@ def _see_it_through(ready: Ready, made: _Made, job: Job, screen: Screen) -> Resu
         seen = job.end() or End(None)
         by = records.stopped_by(ready.workspace, made.run.id)
         verdict = ending.judge(seen, interrupted.number if interrupted else None, by)
-        book, keep = Notebook(made.folder), ready.keep_files
+        book, keep = Notebook(made.folder), ready.plan.keep_files
         left = ending.close(book, made.run, job, made.folder, ready.masker, verdict, keep_files=keep)
         removal = Meanwhile(job.remove)
     run = delivery.known_run(ready.client.server, made.folder)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,10 @@ from trainer.spool_guard import SoundSpool
 from trainer.tracking import Run
 
 TAG = "trainer.left_files"
+KEEP_TAG = "trainer.keep_files"
+"""Of a run whose files are kept, so that whatever makes it again keeps them too."""
 FOLDER = "files"
+_LONGEST = 255  # bytes, of a file's name
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class LeftFiles:
 
     sizes: Mapping[str, int]
     is_kept: bool
+    lost: tuple[str, ...] = ()
+    """Those that are to be kept and cannot be, under the names that they would have."""
 
     def __str__(self) -> str:
         """`3 files (1.2 MB; the largest is model.pkl)`."""
@@ -33,12 +39,19 @@ class LeftFiles:
     @property
     def remark(self) -> str:
         """Two lines for the user. An image that is not trainer's does not tell which of them were logged."""
-        fate = (
-            f"Stored as artifacts in {FOLDER}/."
-            if self.is_kept
-            else "Only what a script logs is kept. `trainer run --keep-files` stores such files as artifacts."
-        )
-        return f"The run wrote {self._number} in its folder ({self._extent}).\n{fate}"
+        return f"The run wrote {self._number} in its folder ({self._extent}).\n{self._fate}"
+
+    @property
+    def _fate(self) -> str:
+        if not self.is_kept:
+            return (
+                "Only what a script logs is kept. `trainer run --keep-files` stores such files as artifacts."
+            )
+        rest = f", except {', '.join(self.lost)}: its name is too long or taken" if self.lost else ""
+        renamed = (name for path in self.sizes if (name := stored(path)) not in (path, *self.lost))
+        escaped = next(renamed, None)
+        how = f" Characters that the server cannot store are escaped: {escaped}." if escaped else ""
+        return f"Stored as artifacts in {FOLDER}/{rest}.{how}"
 
     @property
     def _number(self) -> str:
@@ -47,7 +60,7 @@ class LeftFiles:
     @property
     def _extent(self) -> str:
         largest = max(self.sizes, key=lambda path: (self.sizes[path], path))
-        return f"{_size(sum(self.sizes.values()))}; the largest is {largest}"
+        return f"{_size(sum(self.sizes.values()))}; the largest is {stored(largest)}"
 
 
 def settle(book: Notebook, run: Run, job: Job, folder: Path, *, keep: bool) -> LeftFiles | None:
@@ -62,13 +75,30 @@ def settle(book: Notebook, run: Run, job: Job, folder: Path, *, keep: bool) -> L
     sizes = {path: size for path, size in written.items() if stored(Path(path).name) not in logged}
     if not sizes:
         return None
-    left = LeftFiles(sizes, keep)
-    for path in sizes if keep else ():
-        with tempfile.TemporaryDirectory(dir=folder) as place:
-            if file := job.bring(path, Path(place)):
-                book.upload(run, file, f"{FOLDER}/{stored(path)}")
+    lost = _keep(book, run, job, folder, sizes) if keep else ()
+    left = LeftFiles(sizes, keep, tuple(lost))
     book.set_tags(run.id, {TAG: str(left)})
     return left
+
+
+def _keep(book: Notebook, run: Run, job: Job, folder: Path, paths: Iterable[str]) -> list[str]:
+    """Store the files; returns the names of those that cannot be."""
+    lost = []
+    taken: set[str] = set()
+    for path in sorted(paths):
+        name = stored(path)
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            # An escaped name is longer, and may be another file's.
+            is_possible = name not in taken and all(
+                len(os.fsencode(one)) <= _LONGEST for one in name.split("/")
+            )
+            file = job.bring(path, Path(place)) if is_possible else None
+            if file:
+                book.upload(run, file, f"{FOLDER}/{name}")
+                taken.add(name)
+            else:
+                lost.append(name)
+    return lost
 
 
 def _logged(folder: Path) -> set[str]:
@@ -82,5 +112,5 @@ def _logged(folder: Path) -> set[str]:
 
 def _size(size: int) -> str:
     if size < 1e5:
-        return f"{size:,} bytes"
+        return f"{size:,} byte{'s' * (size != 1)}"
     return f"{size / 1e6:.1f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"

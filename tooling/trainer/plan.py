@@ -72,6 +72,7 @@ class RunRequest:
     seed: int | None = None
     """Of a project that declares a parameter `seed`: its value."""
     deterministic: bool | None = None
+    keep_files: bool = False
     recorded_image: RunImage | None = None
     """Of a run that is taken up again, instead of one of the workspace."""
     again: Again | None = None
@@ -116,6 +117,8 @@ class RunPlan:
     tags: Mapping[str, str]
     seed: int | None = None
     deterministic: bool = False
+    keep_files: bool = False
+    """Whether files that it leaves in its folder and does not log become artifacts."""
     data: Mapping[str, str] = field(default_factory=dict)
     """By parameter, the names in data/ and the paths on this machine that the run is given."""
     declared: EntryPoint = field(default_factory=lambda: EntryPoint("main", ""))
@@ -225,6 +228,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         tags=dict(request.tags),
         seed=seed,
         deterministic=deterministic,
+        keep_files=request.keep_files,
         data={
             parameter.name: values[parameter.name]
             for parameter in entry_point.parameters

@@ -25,7 +25,7 @@ from trainer.launch import Result, launch
 from trainer.parameters import nearest
 
 # What --backend-config may say, and what MLflow itself puts beside it.
-OPTIONS = ("image", "gpus", "memory", "read_only", "base_image", "seed", "deterministic", "yes")
+OPTIONS = ("image", "gpus", "memory", "read_only", "base_image", "seed", "deterministic", "keep_files", "yes")
 # What this backend would leave out without a word.
 _NOT_HONOURED = (
     (utils.PROJECT_DOCKER_ARGS, "--docker-args", f"--backend-config takes {', '.join(OPTIONS)}."),
@@ -119,6 +119,7 @@ class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
                 base_image=options.get("base_image"),
                 seed=_whole("seed", options),
                 deterministic=_yes("deterministic", options),
+                keep_files=_yes("keep_files", options) is True,
             )
             plan = plans.make(here, request)
             is_server = tracking_uri.startswith(("http://", "https://"))

@@ -42,7 +42,6 @@ class Ready:
     secret_environment: Mapping[str, str] = field(repr=False)
     offline: bool = False
     data: tuple[Data, ...] = ()
-    keep_files: bool = False
 
 
 def connect(workspace: Workspace, backend: Backend, known: Secrets, uri: str | None) -> tuple[Client, bool]:

@@ -19,6 +19,7 @@ from trainer import (
     consent,
     docker_env,
     images,
+    left_files,
     plan,
     secrets,
     stored_run,
@@ -165,6 +166,7 @@ def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
             read_only=pinned.resources.read_only,
             seed=pinned.seed,
             deterministic=pinned.deterministic,
+            keep_files=stored.run.tags.get(left_files.KEEP_TAG) == "true",
             recorded_image=image,
             stored=consent.StoredRun(stored.run.id, content),
             again=Again(

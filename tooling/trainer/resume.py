@@ -21,6 +21,7 @@ from trainer import (
     consent,
     docker_env,
     given,
+    left_files,
     locks,
     plan,
     projects,
@@ -169,6 +170,7 @@ def _request(workspace: Workspace, project: Project, run: Run, code_digest: str)
         memory=None if tags["trainer.memory"] == "unlimited" else tags["trainer.memory"],
         seed=int(tags["trainer.seed"]) if "trainer.seed" in tags else None,
         deterministic=tags.get("trainer.deterministic") == "true",
+        keep_files=tags.get(left_files.KEEP_TAG) == "true",
         recorded_image=run_image.recorded(
             workspace,
             tags["trainer.image"],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import re
 import tarfile
 import tempfile
 import time
@@ -108,8 +110,10 @@ class DockerJob:
         """What start.sh found; nothing where the container was cut off, or its image has no `find`."""
         with engine.failures():
             said = self._read(WRITTEN, _WRITTEN_SIZE) or ""
-        lines = (line.partition(" ./") for line in said.splitlines())
-        found = {path: int(size) for size, _, path in lines if size.isdecimal() and path}
+        _, *listed = re.split(r"^([0-9]+) \.//\./", said, flags=re.MULTILINE)
+        found = dict(
+            zip((path.removesuffix("\n") for path in listed[1::2]), map(int, listed[::2]), strict=True)
+        )
         return {path: size for path, size in found.items() if ".." not in path.split("/")}
 
     def bring(self, path: str, place: Path) -> Path | None:
@@ -118,7 +122,7 @@ class DockerJob:
 
         with engine.failures(), tempfile.TemporaryFile() as packed:
             try:
-                for piece in self._client.api.get_archive(self._name, f"{CODE}/{path}")[0]:
+                for piece in self._client.api.get_archive(self._name, os.fsencode(f"{CODE}/{path}"))[0]:
                     packed.write(piece)
             except NotFound:
                 return None
@@ -178,6 +182,6 @@ def content(packed: Iterable[bytes], most: int) -> str | None:
             if found is None or not found.isreg() or found.size > most:
                 return None
             file = tar.extractfile(found)
-            return file.read().decode(errors="replace") if file else None
+            return file.read().decode(errors="surrogateescape") if file else None
     except tarfile.TarError:
         return None

@@ -60,7 +60,8 @@ trainer_code=$?
 echo "$trainer_code $trainer_signal" >"$trainer_result.new" && mv "$trainer_result.new" "$trainer_result"
 # Where the folder is gone with the container: what the command wrote in it. The code itself is of 1970.
 if [ -f "$trainer_result.files" ]; then
-  find . -xdev -name __pycache__ -prune -o -type f -mtime -18000 -exec stat -c '%s %n' {} + \
+  # No path has `//` in it: so each line that begins a file is known, whatever line breaks names have.
+  find .//. -xdev -name __pycache__ -prune -o -type f -mtime -18000 -exec stat -c '%s %n' {} + \
     >"$trainer_result.files" 2>/dev/null
 fi
 exit "$trainer_code"

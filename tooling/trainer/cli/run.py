@@ -112,7 +112,7 @@ def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) 
 @click.pass_context
 def run(
     ctx: click.Context, /, given: Mapping[str, str], backend: str, tracking_uri: str | None,
-    offline: bool, detach: bool, yes: bool, keep_files: bool, dry_run: bool, as_json: bool,
+    offline: bool, detach: bool, yes: bool, dry_run: bool, as_json: bool,
     **options: object,
 ) -> None:  # fmt: skip
     """Run PROJECT: a name under train_code/, a folder, or a git URL (URL#FOLDER for a folder of it).
@@ -147,6 +147,7 @@ def run(
         base_image=_text(options["base_image"]),
         seed=_number(options.get("seed")),  # not there where it is a parameter of the project
         deterministic=_flag(options["deterministic"]),
+        keep_files=options["keep_files"] is True,
     )
     plan = plans.make(workspace, request)
     _check_detached(ctx.meta[SOURCE], plan, detach)
@@ -161,7 +162,7 @@ def run(
     with screen.Progress(sys.stderr.buffer if as_json else None) as progress:
         result = launch.launch(
             workspace, plan, progress, tracking_uri=tracking_uri, detach=detach, offline=offline,
-            allowed=allowed, keep_files=keep_files,
+            allowed=allowed,
         )  # fmt: skip
     print_result(result, as_json)
     if result.error:
