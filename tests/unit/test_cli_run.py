@@ -416,6 +416,34 @@ def test_what_is_mounted_of_a_fetched_project_is_gone_when_a_detached_run_needs_
     assert (said["project"], said["experiment"]) == ("models", "models")
 
 
+def test_an_error_in_a_fetched_project_names_its_address(
+    trainer: Trainer, workspace: Workspace, tmp_path: Path
+) -> None:
+    repository = tmp_path / "models"
+    put(repository / "MLproject", "name: [\n")
+    parameters = "{table: {type: path, default: gone.csv}}"
+    put(
+        repository / "forest" / "MLproject",
+        f"entry_points: {{main: {{parameters: {parameters}, command: 'a {{table}}'}}}}\n",
+    )
+    put(repository / "empty" / "README")
+    git(repository, "init", "--quiet")
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "-m", "First")
+    address = f"file://{repository}"
+    yaml = f"{address}#MLproject, line 2: this is not valid YAML."
+    refused(trainer("run", address), yaml, "Correct the line.")
+    refused(trainer("new", "mine", "--from", address), yaml, "Correct the line.")
+    refused(
+        trainer("run", f"{address}#forest", "--dry-run"),
+        f"--table names {address}#forest/gone.csv, which is not there.",
+        "Name a file or folder.",
+    )
+    done = trainer("run", f"{address}#empty")
+    assert f"Error: {address}#empty is no MLflow project:" in done.err
+    assert not list(workspace.state.glob("source-*"))
+
+
 def test_a_project_that_names_no_environment_says_what_it_runs_in(
     trainer: Trainer, workspace: Workspace
 ) -> None:

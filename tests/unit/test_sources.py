@@ -5,7 +5,7 @@ from trainer import sources
 from trainer.errors import BadInput
 from trainer.workspace import Workspace, find
 
-from unit.helpers import fails, git, put
+from unit.helpers import HttpServer, fails, git, put
 
 
 @pytest.fixture
@@ -91,19 +91,51 @@ def test_a_git_address_is_fetched_and_removed_again(
 @pytest.mark.parametrize(
     ("suffix", "revision", "message"),
     [
-        ("", "v9", "{} has no v9."),
+        ("", "v9", "{}: v9 cannot be checked out: pathspec 'v9' did not match any file(s) known to git."),
         ("#gone", None, "{} has no folder gone."),
         ("#..", None, "{} has no folder ..."),
         ("#/etc", None, "{} has no folder /etc."),
-        ("-gone", None, "{}-gone cannot be cloned."),
+        ("-gone", None, "{0}-gone cannot be cloned: '{1}-gone' does not appear to be a git repository."),
     ],
 )
 def test_what_is_not_there_leaves_nothing_behind(
     workspace: Workspace, repository: Path, suffix: str, revision: str | None, message: str
 ) -> None:
-    with fails(BadInput, message.format(f"file://{repository}")):
+    with fails(BadInput, message.format(f"file://{repository}", repository)):
         sources.resolve(workspace, f"file://{repository}{suffix}", revision)
     assert list(workspace.state.glob("source-*")) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("remote: Repository not found.\nfatal: repository 'https://h/x.git/' not found",
+         ": repository 'https://h/x.git/' not found"),
+        ("fatal: unable to access 'https://h/x.git/': Could not resolve host: h",
+         ": Could not resolve host: h"),
+        ("ERROR: Repository not found.\nfatal: Could not read from remote repository.\n\n"
+         "Please make sure you have the correct access rights\nand the repository exists.",
+         ": Repository not found"),
+        ("Warning: Permanently added 'h' to the list of known hosts.\ngit@h: Permission denied (publickey).\n"
+         "fatal: Could not read from remote repository.", ": git@h: Permission denied (publickey)"),
+        ("warning: nothing", ""),
+    ],
+)  # fmt: skip
+def test_what_git_says_of_a_clone_that_failed_is_passed_on(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, reason: str
+) -> None:
+    put(tmp_path / "said", said)
+    put(tmp_path / "bin" / "git", f"#!/bin/sh\ncat {tmp_path}/said >&2\nexit 128\n").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    hint = "Check the URL, the revision, and that you have access to the repository."
+    with fails(BadInput, f"https://h/x.git cannot be cloned{reason}.", hint):
+        sources.resolve(workspace, "https://h/x.git")
+
+
+def test_a_server_without_the_repository(workspace: Workspace, http_server: HttpServer) -> None:
+    address = f"{http_server.uri}/team/models.git"
+    with fails(BadInput, f"{address} cannot be cloned: repository '{address}/' not found."):
+        sources.resolve(workspace, address)
 
 
 def test_while_completing_nothing_is_fetched(workspace: Workspace, repository: Path) -> None:
@@ -121,10 +153,14 @@ def test_a_password_is_in_no_argument_and_no_message(
 ) -> None:
     put(
         tmp_path / "bin" / "git",
-        f'#!/bin/sh\necho "$@" > {tmp_path}/argv\nenv > {tmp_path}/env\nexit 1\n',
+        f'#!/bin/sh\necho "$@" > {tmp_path}/argv\nenv > {tmp_path}/env\n'
+        f"echo 'fatal: hunter2 is refused by {address}' >&2\nexit 1\n",
     ).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
-    with fails(BadInput, "https://127.0.0.1:1/team/models.git cannot be cloned."):
+    plain = "https://127.0.0.1:1/team/models.git"
+    with fails(
+        BadInput, f"{plain} cannot be cloned: *** is refused by https://***@127.0.0.1:1/team/models.git."
+    ):
         sources.resolve(workspace, address)
     assert "hunter2" not in (tmp_path / "argv").read_text()
     said = (tmp_path / "env").read_text()

@@ -132,6 +132,9 @@ class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
                     experiment_id=experiment_id if is_server else None,
                     allowed=plan.asked.asks if _yes("yes", options) else (),
                 )
+        except TrainerError as problem:
+            source.name_in(problem)
+            raise
         finally:
             source.close()
         if not is_server:

@@ -10,14 +10,20 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from trainer import git, locks, projects, shipped
-from trainer.errors import BadInput
+from trainer.errors import BadInput, TrainerError
 from trainer.parameters import nearest
 from trainer.workspace import Workspace
 
 _GIT = re.compile(r"(git@|ssh://|https?://|git://|file://)")
+# What git prints beside the reason of a failure.
+_NO_REASON = re.compile(
+    r"fatal: Could not read from remote repository\.|Please make sure you have .*|and the repository exists\."
+    r"|(?i:warning: .*)|hint: .*|@+"
+)
+_PREFIX = re.compile(r"(?i:fatal|error|remote): (unable to access '.*?': )?")
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,18 @@ class Source:
     """Removes what was fetched."""
     commit: str = ""
     """Of what was fetched."""
+    clone: Path | None = None
+    """The temporary folder that it was fetched into."""
+
+    def name_in(self, problem: TrainerError) -> None:
+        """Have the failure name the URL where it names the temporary clone (`URL#PATH`)."""
+        if self.clone:
+            problem.message = self._named(problem.message)
+            problem.hint = self._named(problem.hint)
+
+    def _named(self, text: str) -> str:
+        url = self.name.partition("#")[0]
+        return text.replace(f"{self.clone}/", f"{url}#").replace(str(self.clone), url)
 
 
 def names(workspace: Workspace) -> list[str]:
@@ -91,7 +109,8 @@ def _fetch(workspace: Workspace, url: str, revision: str | None) -> Source:
     try:
         _git(["clone", "--quiet", plain, str(place)], environment, f"{plain} cannot be cloned")
         if revision:
-            _git(["-C", str(place), "checkout", "--quiet", revision], {}, f"{plain} has no {revision}")
+            checkout = ["-C", str(place), "checkout", "--quiet", revision]
+            _git(checkout, environment, f"{plain}: {revision} cannot be checked out")
         folder = (place / subfolder).resolve()
         if not folder.is_relative_to(place.resolve()) or not folder.is_dir():
             raise BadInput(f"{plain} has no folder {subfolder}.", "Name a folder of it: URL#FOLDER")
@@ -100,7 +119,7 @@ def _fetch(workspace: Workspace, url: str, revision: str | None) -> Source:
         stack.close()
         raise
     name = f"{plain}#{subfolder}" if subfolder else plain
-    return Source(name, folder, stack.close, commit)
+    return Source(name, folder, stack.close, commit, place.resolve())
 
 
 def _new_home(workspace: Workspace, stack: ExitStack) -> Path:
@@ -136,10 +155,34 @@ def _without_credentials(url: str) -> tuple[str, dict[str, str]]:
 
 
 def _git(arguments: list[str], environment: dict[str, str], trouble: str) -> None:
-    surroundings = {**os.environ, "GIT_TERMINAL_PROMPT": "0", **environment}
+    # Untranslated, for what it says to be recognized.
+    surroundings = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", **environment}
     try:
         done = subprocess.run(git.command(*arguments), env=surroundings, capture_output=True, check=False)
     except FileNotFoundError:
         raise BadInput("git is not installed.", "Install it (package git), or name a folder.") from None
     if done.returncode != 0:
-        raise BadInput(f"{trouble}.", "Check the address, the revision, and that you may read it.")
+        reason = _reason(_hidden(done.stderr.decode(errors="replace"), environment))
+        raise BadInput(
+            f"{trouble}{f': {reason}' if reason else ''}.",
+            "Check the URL, the revision, and that you have access to the repository.",
+        )
+
+
+def _hidden(said: str, environment: dict[str, str]) -> str:
+    """What git said, without the credentials that it was given."""
+    url = environment.get("GIT_CONFIG_KEY_0", "").removeprefix("url.").removesuffix(".insteadOf")
+    parts = urlsplit(url)
+    own, password = parts.netloc.rpartition("@")[0], parts.password or ""
+    for secret in filter(None, (own, password, unquote(password))):
+        said = said.replace(secret, "***")
+    return said
+
+
+def _reason(said: str) -> str:
+    """Why git failed, of all that it said: its own error, else what ssh or the server said before it."""
+    lines = [line.strip() for line in said.splitlines()]
+    told = [line for line in lines if line and not _NO_REASON.fullmatch(line)]
+    errors = [line for line in told if line.startswith(("fatal: ", "error: "))]
+    chosen = (errors or told[-1:] or [""])[0]
+    return _PREFIX.sub("", chosen, count=1).rstrip(".")

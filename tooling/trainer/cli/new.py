@@ -9,7 +9,7 @@ from trainer import sources
 from trainer.cli import screen
 from trainer.cli.context import pass_workspace
 from trainer.cli.run import complete_project
-from trainer.errors import BadInput
+from trainer.errors import BadInput, TrainerError
 from trainer.scaffold import templates
 from trainer.workspace import Workspace
 
@@ -53,6 +53,10 @@ def new(
             planned = projects.plan(workspace, name, folder)
             if not dry_run:
                 projects.make(planned, bar)
+    except TrainerError as problem:
+        if source:
+            source.name_in(problem)
+        raise
     finally:
         if source:
             source.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterator
 
 import click
 from click.shell_completion import CompletionItem
@@ -26,10 +27,11 @@ class ProjectCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Find the project among the arguments first, then parse them with its parameters as options."""
         try:
-            found = self._find(ctx, args)
-            if found:
-                ctx.meta[PROJECT] = found
-            return super().parse_args(ctx, args)
+            with _named(ctx):
+                found = self._find(ctx, args)
+                if found:
+                    ctx.meta[PROJECT] = found
+                return super().parse_args(ctx, args)
         except click.NoSuchOption as problem:
             ctx.close()  # what was fetched is not left behind; click itself closes contexts that were used
             if PROJECT in ctx.meta and not ctx.resilient_parsing and problem.option_name.startswith("--"):
@@ -40,6 +42,11 @@ class ProjectCommand(click.Command):
         except BaseException:
             ctx.close()
             raise
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Call it; a failure names a fetched project by its URL."""
+        with _named(ctx):
+            return super().invoke(ctx)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The command's own options and the project's parameters.
@@ -129,6 +136,17 @@ class ProjectCommand(click.Command):
             version if isinstance(version, str) else None,
             entry_point if isinstance(entry_point, str) else None,
         )
+
+
+@contextlib.contextmanager
+def _named(ctx: click.Context) -> Iterator[None]:
+    """Within: a failure names a fetched project by its URL, from when it has been fetched."""
+    try:
+        yield
+    except TrainerError as problem:
+        if SOURCE in ctx.meta:
+            ctx.meta[SOURCE].name_in(problem)
+        raise
 
 
 def _section(formatter: click.HelpFormatter, title: str, rows: list[tuple[str, str]], otherwise: str) -> None:
