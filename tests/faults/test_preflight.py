@@ -244,12 +244,15 @@ def test_a_disk_that_is_too_full(site: Site) -> None:
     assert error.endswith("a run wants 1000000 GB at least.")
 
 
-def test_a_secret_that_is_not_set_or_could_leak(site: Site) -> None:
+def test_a_secret_that_is_not_set_too_large_or_could_leak(site: Site) -> None:
     path = site.root / "secrets.env"
     text = path.read_text()
     path.write_text("")
     try:
         assert refused(site)[:2] == (2, "probe needs the variable PROBE_TOKEN, which is not set.")
+        path.write_text(f"PROBE_TOKEN={'x' * 3_000_000}\n")
+        code, error, _ = refused(site)
+        assert (code, error.partition(";")[0]) == (2, "The secret PROBE_TOKEN has 3,000,012 bytes")
         path.write_text(text)
         path.chmod(0o644)
         assert refused(site)[:2] == (81, f"Other users of this machine can read {path}.")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from trainer import backends, reach, secrets, server, server_container, server_start
+from trainer import backends, exec_size, reach, secrets, server, server_container, server_start
 from trainer.backends import Backend
 from trainer.endpoint import Server, configured
 from trainer.errors import BadInput
@@ -88,6 +88,7 @@ def prepare(
         )
     known = secrets.load(workspace)
     secret_environment = secret_values(plan, {name: known.get(name) for name in plan.secret_names})
+    exec_size.check(plan, secret_environment)
     backend = backends.named(plan.backend, workspace)
     screen.step(f"Connecting to the {plan.backend} backend")
     backend.connect()
