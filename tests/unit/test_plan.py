@@ -1,5 +1,6 @@
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def test_the_request_is_followed(workspace: Workspace) -> None:
     assert (made.gpus, made.memory) == ("device=0,1", "512m")
 
 
-@pytest.mark.parametrize("memory", ["512m", "8g", "8G", "700K"])
+@pytest.mark.parametrize("memory", ["6m", "512m", "8g", "8G", "7000K"])
 def test_every_size_that_is_taken_has_a_number_of_bytes(workspace: Workspace, memory: str) -> None:
     made = make(workspace, memory=memory)
     assert made.memory
@@ -96,10 +97,34 @@ def test_sizes_in_bytes() -> None:
     assert [limits.bytes_of(size) for size in ("3k", "3m", "3g")] == [3 << 10, 3 << 20, 3 << 30]
 
 
-@pytest.mark.parametrize("memory", ["", "8", "g", "0g", "8gb", "-8g", "8 g", "8t", "1.5g", "8g\n"])
+@pytest.mark.parametrize(
+    "memory", ["", "8", "g", "0g", "8gb", "-8g", "8 g", "8t", "1.5g", "8g\n", "9999999999g"]
+)
 def test_another_size_is_refused(workspace: Workspace, memory: str) -> None:
     with fails(BadInput, f"--memory {memory} is not understood.", "Say a number and k, m or g: 512m, 8g."):
         make(workspace, memory=memory)
+
+
+@pytest.mark.parametrize("memory", ["1k", "5m", "6143k"])
+def test_less_memory_than_an_engine_takes_is_refused(workspace: Workspace, memory: str) -> None:
+    with fails(BadInput, f"--memory {memory} is less than an engine takes: 6m."):
+        make(workspace, memory=memory)
+
+
+@pytest.mark.parametrize(
+    ("said", "where"),
+    [
+        ({"image": "UPPER/x y"}, "--image is 'UPPER/x y'"),
+        ({"image": "team/x:"}, "--image is 'team/x:'"),
+        ({"base_image": "Debian"}, "--base-image is 'Debian'"),
+        ({"base_image": ""}, "--base-image is ''"),
+    ],
+)
+def test_what_is_no_reference_to_an_image_is_refused(
+    workspace: Workspace, said: dict[str, str], where: str
+) -> None:
+    with pytest.raises(BadInput, match=f"^{re.escape(where)}, which is no reference to an image"):
+        make(workspace, **said)
 
 
 @pytest.mark.parametrize("gpus", ["none", "all", "1", "12", "device=0", "device=0,1", "device=GPU-3a-4"])
@@ -107,7 +132,7 @@ def test_gpus(workspace: Workspace, gpus: str) -> None:
     assert make(workspace, gpus=gpus).gpus == gpus
 
 
-@pytest.mark.parametrize("gpus", ["", "0", "-1", "some", "device=", "device=0;ls", "1 "])
+@pytest.mark.parametrize("gpus", ["", "0", "-1", "some", "device=", "device=0;ls", "device=,", "1 ", "99999"])
 def test_other_gpus_are_refused(workspace: Workspace, gpus: str) -> None:
     with fails(BadInput, f"--gpus {gpus} is not understood.", "Say none, all, a number, or device=0,1."):
         make(workspace, gpus=gpus)

@@ -66,8 +66,11 @@ def test_settings_are_read(tmp_path: Path) -> None:
         ("base_image: 3\n", "{path}: base_image is 3, which is no str.", None),
         ("read_only: 1\n", "{path}: read_only is 1, which is no bool.", None),
         ("shm_size: lots\n", "{path}: shm_size is lots.", "Say a number and k, m or g: 512m, 8g."),
-        ("pids_limit: 0\n", "{path}: pids_limit is 0.", "Give a larger number."),
-        ("disk_free_gb: -1\n", "{path}: disk_free_gb is -1.", "Give a larger number."),
+        ("shm_size: 9999999999g\n", "{path}: shm_size is 9999999999g.", None),
+        ("pids_limit: 15\n", "{path}: pids_limit is 15.", "Give a number from 16 to 4194304."),
+        ("pids_limit: 4194305\n", "{path}: pids_limit is 4194305.", "Give a number from 16 to 4194304."),
+        ("base_image: A b\n", "{path}: base_image is 'A b', which is no reference to an image.", None),
+        ("disk_free_gb: -1\n", "{path}: disk_free_gb is -1.", "Give a number from 0 to 1000000000."),
         (
             "parameters: {demo: 3}\n",
             "{path}: the parameters of demo are not understood.",

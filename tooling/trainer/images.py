@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from trainer import image_lock, shipped, yaml_file
+from trainer import image_lock, reference, shipped, yaml_file
 from trainer.errors import BadInput
 from trainer.parameters import nearest
 from trainer.workspace import Workspace
@@ -260,7 +260,11 @@ def _archive(workspace: Workspace, image: ImagePlan) -> Path:
 
 def chosen_base(workspace: Workspace, base_image: str | None = None, own: str | None = None) -> str:
     """What to build on: `base_image`, else $TRAINER_BASE_IMAGE, else the image's own, else trainer.yaml's."""
-    return base_image or os.environ.get("TRAINER_BASE_IMAGE") or own or workspace.settings.base_image
+    if base_image is not None:
+        return reference.check(base_image, "--base-image")
+    if ours := os.environ.get("TRAINER_BASE_IMAGE"):
+        return reference.check(ours, "TRAINER_BASE_IMAGE")
+    return own or workspace.settings.base_image
 
 
 def recorded(workspace: Workspace, tag: str, digest: str, requirements_digest: str) -> ImagePlan:
@@ -293,12 +297,14 @@ def _read(path: Path) -> ImageSpec:
             raise BadInput(f"{path} has an unknown key: {key}", nearest(str(key), _KEYS, "The keys are"))
         if value is not None and not isinstance(value, _KEYS[key]):
             raise BadInput(f"{path}: {key} is {value!r}.", f"Give a {_KEYS[key].__name__}.")
+    if base := said.get("base_image"):
+        reference.check(base, f"{path}: base_image")
     return ImageSpec(
         name=path.parent.name,
         folder=path.parent,
         description=said.get("description") or "",
         aliases=tuple(map(str, said.get("aliases") or ())),
-        base_image=said.get("base_image"),
+        base_image=base,
         inherits=said.get("inherits"),
         apt=tuple(map(str, said.get("apt") or ())),
         gpu=bool(said.get("gpu")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainer import consent, environment_image, images
+from trainer import consent, environment_image, images, reference
 from trainer.environment_image import EnvironmentImage
 from trainer.errors import BadInput
 from trainer.foreign import ForeignImage
@@ -17,7 +17,7 @@ DEFAULT = "sklearn"
 
 def choose(workspace: Workspace, project: Project, asked: str | None, base_image: str | None) -> RunImage:
     """The image that was `asked` for, else the project's own. Raises `BadInput` where there is none."""
-    if asked and not (_is_ours(workspace, asked) or "/" in asked or ":" in asked):
+    if asked is not None and not (_is_ours(workspace, asked) or "/" in asked or ":" in asked):
         images.spec(workspace, asked)  # which says what it may have meant
     file = project.python_env or project.conda_env
     if file and not asked:
@@ -37,7 +37,7 @@ def choose(workspace: Workspace, project: Project, asked: str | None, base_image
             f"{project.name} names no environment, and there is no image {DEFAULT} to run it in.",
             "Name an image: --image NAME",
         )
-    return ForeignImage(wanted)
+    return ForeignImage(reference.check(wanted, "--image" if asked else f"{project.name}: docker_env.image"))
 
 
 def says_nothing(project: Project) -> bool:

@@ -9,13 +9,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from trainer import yaml_file
+from trainer import reference, yaml_file
 from trainer.errors import BadInput
 
 SETTINGS_FILE = "trainer.yaml"
 VARIABLE = "TRAINER_WORKSPACE"
 DEFAULT_BASE_IMAGE = "python:3.11-slim-bookworm"
-SIZE = r"[1-9][0-9]*[kmgKMG]"  # as in `docker run --memory`
+SIZE = r"[1-9][0-9]{0,8}[kmgKMG]"  # as in `docker run --memory`; more bytes have no number there
+
+_RANGES = {
+    "server_port": range(1, 65536),
+    "gpu_free_gb": range(10**6 + 1),
+    "disk_free_gb": range(10**9 + 1),
+    "pids_limit": range(16, (1 << 22) + 1),  # what it takes to start a command; what Linux has at most
+}
 
 
 @dataclass(frozen=True)
@@ -119,13 +126,13 @@ def _read_settings(path: Path) -> Settings:
         str(project): _parameters(path, str(project), values)
         for project, values in said.pop("parameters", {}).items()
     }
-    if not 0 < said.get("server_port", 1) < 65536:
-        raise BadInput(f"{path}: server_port is {said['server_port']}.", "Give a number from 1 to 65535.")
-    if not re.fullmatch(SIZE, said.get("shm_size", "2g")):
+    for name, allowed in _RANGES.items():
+        if name in said and said[name] not in allowed:
+            hint = f"Give a number from {allowed[0]} to {allowed[-1]}."
+            raise BadInput(f"{path}: {name} is {said[name]}.", hint)
+    if not re.fullmatch(SIZE, said.get("shm_size", Settings.shm_size)):
         raise BadInput(f"{path}: shm_size is {said['shm_size']}.", "Say a number and k, m or g: 512m, 8g.")
-    for name in ("disk_free_gb", "gpu_free_gb", "pids_limit"):
-        if said.get(name, 1) < (name == "pids_limit"):
-            raise BadInput(f"{path}: {name} is {said[name]}.", "Give a larger number.")
+    reference.check(said.get("base_image", DEFAULT_BASE_IMAGE), f"{path}: base_image")
     return Settings(**said, parameters=parameters)
 
 
