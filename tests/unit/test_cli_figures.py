@@ -35,10 +35,6 @@ def test_how_long_something_took(seconds: float | None, text: str) -> None:
     assert figures.duration(seconds) == text
 
 
-def test_what_somebody_wrote_cannot_steer_a_terminal() -> None:
-    assert figures.plain("a\x1b[2Jb\nc é") == "a\\x1b[2Jb\\nc é"
-
-
 @pytest.mark.parametrize(("count", "text"), [(812, "812 B"), (3400, "3.4 kB"), (1_200_000_000, "1.2 GB")])
 def test_sizes(count: int, text: str) -> None:
     assert figures.size(count) == text

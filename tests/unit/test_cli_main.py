@@ -201,6 +201,7 @@ def test_help_of_all_imports_no_command(workspace: Workspace, arguments: list[st
         "trainer.cli.context",
         "trainer.cli.main",
         "trainer.cli.streams",
+        "trainer.printable",
     }
 
 

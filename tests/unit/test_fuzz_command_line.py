@@ -81,6 +81,8 @@ def wrong(words: list[str], ended: Ended) -> str | None:
         return "it calls itself a bug"
     if "Traceback (most recent" in ended.out + ended.err:
         return "a traceback"
+    if re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", ended.err):
+        return "a control character on stderr"
     if ended.code not in allowed:
         return f"the exit code {ended.code} is not documented for it"
     if ended.code and not re.search(

@@ -15,7 +15,7 @@ from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainer import code, engine, inputs, sources
+from trainer import code, engine, inputs, printable, sources
 from trainer.errors import NotAllowed
 from trainer.mounts import Mount
 from trainer.parameters import is_elsewhere
@@ -114,7 +114,7 @@ def of_environment(
     for mount in volumes:
         do, where = ("read" if mount.read_only else "read and write"), f"at {mount.target}"
         if mount.kind == "volume":
-            yield Ask(_plain(f"{do} Docker's volume {mount.source}, {where}"))
+            yield Ask(printable.line(f"{do} Docker's volume {mount.source}, {where}"))
         else:
             yield from _of_path(place, do, Path(mount.source), where)
     if not place.is_own:
@@ -129,7 +129,7 @@ def of_paths(place: Place, backend: str, paths: Mapping[str, str], given: Contai
     for name, value in paths.items() if backend != "local" else ():
         why, is_given = f"as its parameter {name}", name in given
         if is_elsewhere(value):
-            found = [Ask(_plain(f"have {inputs.without_password(value)} fetched by you, {why}"))]
+            found = [Ask(printable.line(f"have {inputs.without_password(value)} fetched by you, {why}"))]
         else:
             found = list(_of_path(place, "read", Path(value), why))
         yield from (replace(ask, is_given=is_given) for ask in found)
@@ -196,14 +196,14 @@ def _of_path(place: Place, do: str, path: Path, why: str) -> Iterator[Ask]:
     for precious in _precious(place.workspace):
         if _has(end, precious):
             has = "" if precious == end else f", which has {precious}"
-            yield Ask(_plain(f"{do} {end}{has}, {why}"), always=True)
+            yield Ask(printable.line(f"{do} {end}{has}, {why}"), always=True)
             return
     if any(_has(machine, end) for machine in _of_the_machine()) and not _has(_MEMORY, end):
-        yield Ask(_plain(f"{do} {end}, {why}"), always=True)
+        yield Ask(printable.line(f"{do} {end}, {why}"), always=True)
         return
     is_data = do == "read" and end.is_relative_to(place.workspace.data.resolve())
     if not is_data:
-        yield Ask(_plain(f"{do} {end}, {why}"), is_within=place.has(end))
+        yield Ask(printable.line(f"{do} {end}, {why}"), is_within=place.has(end))
 
 
 def _precious(workspace: Workspace) -> Iterator[Path]:
@@ -239,8 +239,3 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _plain(text: str) -> str:
-    """What a stranger wrote cannot steer a terminal."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

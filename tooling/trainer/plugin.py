@@ -17,8 +17,9 @@ from mlflow.projects import utils
 from mlflow.projects.backend.abstract_backend import AbstractBackend
 from mlflow.projects.submitted_run import SubmittedRun
 
-from trainer import history, projects, secrets, sources, workspace
+from trainer import history, printable, projects, secrets, sources, workspace
 from trainer import plan as plans
+from trainer.cli import streams
 from trainer.cli.screen import Progress
 from trainer.errors import BadInput, Interrupted, TrainerError
 from trainer.launch import Result, launch
@@ -93,7 +94,9 @@ class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
             if result.error:
                 raise result.error
         except TrainerError as problem:
-            raise ExecutionException(secrets.hide(f"{problem.message}\n{problem.hint}")) from None
+            raise ExecutionException(
+                printable.lines(secrets.hide(f"{problem.message}\n{problem.hint}"))
+            ) from None
         except Interrupted:
             raise KeyboardInterrupt from None
         return EndedRun(result.run.id)
@@ -123,7 +126,7 @@ class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
             )
             plan = plans.make(here, request)
             is_server = tracking_uri.startswith(("http://", "https://"))
-            with Progress() as progress:
+            with streams.harmless(), Progress() as progress:
                 result = launch(
                     here,
                     plan,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trainer import printable
 from trainer.cli import figures, screen
 from trainer.cli.context import pass_workspace
 from trainer.cli.run_argument import run_argument
@@ -126,7 +127,7 @@ def _print(compared: Comparison, *, everything: bool) -> None:
             left_out = len(section) - len(shown)
             rows += [("",), (screen.bold(title), screen.faint(f"{left_out} more equal") if left_out else "")]
             rows += [_cells(row) for row in shown]
-    screen.table(("", *(figures.plain(run.name) for run in runs)), _filled(rows, len(runs) + 1))
+    screen.table(("", *(printable.line(run.name) for run in runs)), _filled(rows, len(runs) + 1))
     if equal:
         click.echo(f"\nEqual: {', '.join(equal)}.")
 
@@ -139,11 +140,11 @@ def _filled(rows: Sequence[Cells], width: int) -> Iterator[Cells]:
 def _cells(row: Row | MetricRow) -> Cells:
     from trainer.comparison import MetricRow
 
-    name = f"  {figures.plain(row.name)}"
+    name = f"  {printable.line(row.name)}"
     if not isinstance(row, MetricRow):
         return (
             name,
-            *(figures.plain(figures.short(value)) if value is not None else "-" for value in row.values),
+            *(printable.line(figures.short(value)) if value is not None else "-" for value in row.values),
         )
     cells: list[str | Text] = [name]
     for index, value in enumerate(row.values):
@@ -158,10 +159,10 @@ def _print_code(compared: Comparison, changes: dict[str, list[str]]) -> None:
     first, names = compared.runs[0].name, {run.id: run.name for run in compared.runs}
     colours = {"+": "green", "-": "red", "@": "cyan"}
     for run_id, lines in changes.items():
-        title = figures.plain(f"Code of {first} → {names[run_id]}")
+        title = printable.line(f"Code of {first} → {names[run_id]}")
         click.echo(f"\n{screen.style(title, bold=True)}")
         for line in lines or ["No difference."]:
-            text = figures.plain(line.replace("\t", "    "))
+            text = printable.line(line.replace("\t", "    "))
             click.echo(screen.style(text, fg=colours.get(line[:1])))
 
 

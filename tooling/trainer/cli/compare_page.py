@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from trainer import printable
 from trainer.cli import figures
 from trainer.comparison import Comparison, MetricRow, Row
 from trainer.history import Point
@@ -217,4 +218,4 @@ def _swatch(index: int) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(figures.plain(text.replace("\t", "    ")))
+    return escape(printable.line(text.replace("\t", "    ")))

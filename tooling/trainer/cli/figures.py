@@ -62,12 +62,6 @@ def short(digest: str) -> str:
     return text[:12] if len(text) >= 32 and all(letter in "0123456789abcdef" for letter in text) else digest
 
 
-def plain(text: str) -> str:
-    """The text in one line, with control characters made visible: what somebody else wrote cannot steer a
-    terminal."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
 def sparkline(values: Sequence[float], width: int = 24) -> str:
     """A curve in blocks, `▁▃▆█`; nothing for less than two values. What is no number leaves a gap."""
     if len(values) < 2:

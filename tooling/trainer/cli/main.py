@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
     streams.prepare()
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        with streams.written():
+        with streams.harmless(), streams.written():
             code = _call(arguments)
     except BrokenPipeError:
         # The reader of our output has gone (`trainer images | head`): there is nothing more to say.
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
         from trainer.cli.failures import explain
 
         message, hint, code = explain(problem)
-        with streams.last_words():
+        with streams.harmless(), streams.last_words():
             _show(message, hint)
             if "--debug" in arguments:
                 import traceback
@@ -72,8 +72,12 @@ def _call(arguments: list[str]) -> object:
 
 
 def _show(message: str, hint: str) -> None:
-    from trainer import secrets
+    from trainer import printable, secrets
     from trainer.cli import screen
 
-    click.echo(f"{screen.style('Error:', fg='red', bold=True)} {secrets.hide(message)}", err=True)
-    click.echo(f"{screen.style('Hint:', fg='cyan', bold=True)}  {secrets.hide(hint)}", err=True)
+    click.echo(
+        f"{screen.style('Error:', fg='red', bold=True)} {printable.line(secrets.hide(message))}", err=True
+    )
+    click.echo(
+        f"{screen.style('Hint:', fg='cyan', bold=True)}  {printable.line(secrets.hide(hint))}", err=True
+    )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trainer import printable
 from trainer.cli import consent, figures, screen
 from trainer.cli.context import pass_workspace
 from trainer.cli.run_argument import run_argument
@@ -134,7 +135,7 @@ def _print_plan(made: Reproduction, as_json: bool) -> None:
         *(("asks to", what) for what in made.plan.asked.wants),
         *(("remark", remark) for remark in made.remarks),
     ]
-    screen.table(("What", "Would be made again"), [(what, figures.plain(text)) for what, text in rows])
+    screen.table(("What", "Would be made again"), [(what, printable.line(text)) for what, text in rows])
 
 
 def _print_result(made: Reproduction, result: Result, compared: Sequence[Compared], as_json: bool) -> None:
@@ -167,7 +168,7 @@ def _print_result(made: Reproduction, result: Result, compared: Sequence[Compare
         )
         return
     click.echo()
-    headings = ("Metric", figures.plain(old.name), figures.plain(result.run.name), "Difference", "")
+    headings = ("Metric", printable.line(old.name), printable.line(result.run.name), "Difference", "")
     screen.table(headings, [_row(one) for one in compared])
     click.echo()
     colour = "green" if agrees else "red"
@@ -181,7 +182,7 @@ def _row(one: Compared) -> tuple[str | Text, ...]:
     # Every digit: that is what is compared.
     old, new = ("-" if value is None else repr(value) for value in one.row.values)
     return (
-        figures.plain(one.row.name),
+        printable.line(one.row.name),
         old,
         new,
         figures.difference(one.row.differences[1]) or "-",

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from trainer import comparison
+from trainer import comparison, printable
 from trainer.cli import figures
 from trainer.errors import BadInput
 from trainer.history import Entry
@@ -25,7 +25,7 @@ class Column:
     def text(self, entry: Entry) -> str:
         """For people."""
         value = self.value(entry)
-        return figures.metric(value) if isinstance(value, float) else figures.plain(value or "")
+        return figures.metric(value) if isinstance(value, float) else printable.line(value or "")
 
 
 def chosen(entries: Sequence[Entry], names: Sequence[str]) -> list[Column]:

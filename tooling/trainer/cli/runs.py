@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
+from trainer import printable
 from trainer.cli import figures, screen
 from trainer.cli.context import pass_workspace
 from trainer.cli.run import complete_project
@@ -144,9 +145,9 @@ def print_table(
     rows: list[Sequence[str | Text]] = [
         (
             screen.coloured(entry.run.status, figures.status_colour(entry.run.status)),
-            figures.plain(entry.run.name),
+            printable.line(entry.run.name),
             entry.run.id[:8],
-            figures.plain(entry.project),
+            printable.line(entry.project),
             "" if entry.run.started is None else figures.ago(now - entry.run.started),
             figures.duration(history.duration(entry.run, now)),
             *(column.text(entry) for column in columns),

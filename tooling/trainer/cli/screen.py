@@ -9,12 +9,13 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar
 
 import click
 
+from trainer import printable
 from trainer.cli.outflow import Outflow
-from trainer.cli.streams import mute
+from trainer.cli.streams import drawn_on, mute
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -90,9 +91,9 @@ class Progress:
         if self._status is None:
             from rich.console import Console
 
-            self._status = Console(stderr=True).status(text)
+            self._status = Console(file=drawn_on(sys.stderr)).status("")
             self._status.start()
-        self._status.update(text)
+        self._status.update(printable.line(text))
 
     def stop(self) -> None:
         """Take the live line away; a result follows."""
@@ -137,10 +138,10 @@ class Bar:
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
             )
-            self._rich = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._rich = Progress(*columns, console=Console(file=drawn_on(sys.stderr)), transient=True)
             self._rich.start()
         if step not in self._tasks:
-            self._tasks[step] = self._rich.add_task(step, total=total)
+            self._tasks[step] = self._rich.add_task(_escape(printable.line(step)), total=total)
         self._rich.update(self._tasks[step], completed=done, total=total)
 
 
@@ -179,7 +180,7 @@ def table(
 
     rows = list(rows)
     if sys.stdout.isatty():
-        console = Console(highlight=False)
+        console = Console(file=drawn_on(sys.stdout), highlight=False)
         shown = len(headings) if least is None else fitting(headings, rows, least, console.width)
         console.print(_table(headings[:shown], rows, numbers - len(headings) + shown))
         return
@@ -210,10 +211,11 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], number
 
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for left, heading in zip(range(len(headings), 0, -1), headings, strict=True):
-        shown.add_column(heading, overflow="fold", justify="right" if left <= numbers else "left")
+        side: Literal["left", "right"] = "right" if left <= numbers else "left"
+        shown.add_column(_escape(printable.line(heading)), overflow="fold", justify=side)
     for row in rows:
         cells = row[: len(headings)]
-        shown.add_row(*(_escape(cell) if isinstance(cell, str) else cell for cell in cells))
+        shown.add_row(*(_escape(printable.lines(cell)) if isinstance(cell, str) else cell for cell in cells))
     return shown
 
 
@@ -221,7 +223,7 @@ def coloured(text: str, colour: str) -> Text:
     """A cell of a table in a colour, where there is a terminal."""
     from rich.text import Text
 
-    return Text(text, style=colour)
+    return Text(printable.lines(text), style=colour)
 
 
 def bold(text: str) -> Text:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trainer import printable
 from trainer.cli import figures, screen
 from trainer.cli.context import pass_workspace
 from trainer.cli.run_argument import run_argument
@@ -58,13 +59,13 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
 
 def _heading(run: Run, took: float | None) -> None:
     status = screen.style(run.status, fg=figures.status_colour(run.status), bold=True)
-    click.echo(f"{status}  {figures.plain(run.name)}  {run.id}")
+    click.echo(f"{status}  {printable.line(run.name)}  {run.id}")
     since = "" if run.started is None else f"started {figures.ago(time.time() - run.started)} ago"
     who = f"by {user}" if (user := run.tags.get("mlflow.user")) else ""
     length = "" if took is None else f"{'took' if run.ended else 'running for'} {figures.duration(took)}"
-    click.echo(figures.plain(", ".join(filter(None, (since, length, who)))))
+    click.echo(printable.line(", ".join(filter(None, (since, length, who)))))
     if ended := _end(run):
-        click.echo(f"ended: {figures.plain(ended)}")
+        click.echo(f"ended: {printable.line(ended)}")
     click.echo(screen.style(run.url, fg="blue", underline=True))
 
 
@@ -122,7 +123,7 @@ def _pairs(title: str, pairs: Mapping[str, str]) -> None:
     click.echo(f"\n{screen.style(title, bold=True)}")
     width = max(map(len, pairs))
     for name, text in pairs.items():
-        click.echo(f"  {figures.plain(name):<{width}}  {figures.plain(text)}")
+        click.echo(f"  {printable.line(name):<{width}}  {printable.line(text)}")
 
 
 def _metrics(run: Run, curves: Mapping[str, Sequence[Point]]) -> None:
@@ -132,7 +133,7 @@ def _metrics(run: Run, curves: Mapping[str, Sequence[Point]]) -> None:
     width = max(map(len, curves))
     for name, points in curves.items():
         value = figures.metric(run.metrics[name])
-        line = f"  {figures.plain(name):<{width}}  {value:<12}"
+        line = f"  {printable.line(name):<{width}}  {value:<12}"
         if drawn := figures.sparkline([point.value for point in points]):
             line += f"  {screen.style(drawn, fg='cyan')}  steps {points[0].step} to {points[-1].step}"
         click.echo(line.rstrip())
@@ -154,7 +155,7 @@ def _artifacts(files: Sequence[Artifact]) -> None:
     width = max(len(text) for text, _ in lines)
     for text, file in lines:
         sized = "" if file.size is None else f"{figures.size(file.size):>9}"
-        click.echo(f"{figures.plain(text):<{width}}  {sized}".rstrip())
+        click.echo(f"{printable.line(text):<{width}}  {sized}".rstrip())
 
 
 def _as_json(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO, TextIO
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
+
+from trainer import printable
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -25,6 +28,30 @@ class _Named(io.FileIO):
         except OSError as trouble:
             trouble.filename = "standard output"
             raise
+
+
+# The colours that trainer itself prints: none of them hides text.
+_OURS = re.compile(r"(\x1b\[(?:[0124]|2[24]|3[1-6])m)")
+
+
+class _Harmless:
+    """A stream that a person reads: whatever text it is given cannot steer the terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        if not text.isprintable():
+            pieces = enumerate(_OURS.split(text))
+            text = "".join(piece if number % 2 else printable.lines(piece) for number, piece in pieces)
+        return self.stream.write(text)
+
+    def writelines(self, texts: Iterable[str]) -> None:
+        for text in texts:
+            self.write(text)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.stream, name)
 
 
 def prepare() -> None:
@@ -47,6 +74,27 @@ def prepare() -> None:
 
 def _opened(stream: io.FileIO, encoding: str, errors: str) -> TextIO:
     return io.TextIOWrapper(io.BufferedWriter(stream), encoding, errors, line_buffering=stream.isatty())
+
+
+@contextlib.contextmanager
+def harmless() -> Iterator[None]:
+    """Within: control characters that are printed to stderr, or to a terminal, are escapes.
+
+    What another program reads from stdout stays as it is.
+    """
+    before = sys.stdout, sys.stderr
+    try:
+        if sys.stdout.isatty():
+            sys.stdout = cast(TextIO, _Harmless(sys.stdout))
+        sys.stderr = cast(TextIO, _Harmless(sys.stderr))
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def drawn_on(stream: TextIO) -> TextIO:
+    """The stream itself, for what moves the cursor; that escapes by itself what it is given."""
+    return stream.stream if isinstance(stream, _Harmless) else stream
 
 
 @contextlib.contextmanager
