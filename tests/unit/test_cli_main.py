@@ -18,7 +18,7 @@ from unit.helpers import Done, make_workspace, put
 
 Trainer = Callable[..., Done]
 CANARY = "canary-7f3a"
-BUG = "This is a bug in trainer. Please report it with the output of the same command with --debug."
+BUG = "This is a bug in trainer. Please report it with what `trainer --debug …` prints instead."
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ Breaks = Callable[[BaseException], None]
         (
             OSError(errno.EIO, "Input/output error"),
             "Input/output error.",
-            "The operating system says so. --debug shows what trainer was doing.",
+            "The operating system says so. `trainer --debug …` shows what trainer was doing.",
             92,
         ),
         (

@@ -124,7 +124,6 @@ def test_in_a_terminal_the_user_is_asked_once(
     ("parameter", "want"),
     [
         ("conf: {type: path, default: /etc/passwd}", "read /etc/passwd, as its parameter conf"),
-        ("conf: {type: path, default: link}", "read /etc/hosts, as its parameter conf"),
         (
             "conf: {type: path, default: 's3://me:secret@bucket/all'}",
             "have s3://bucket/all fetched by you, as its parameter conf",
@@ -134,13 +133,10 @@ def test_in_a_terminal_the_user_is_asked_once(
 def test_a_default_that_leads_out_of_the_project(
     trainer: Trainer, stranger: Stranger, parameter: str, want: str
 ) -> None:
-    (stranger.folder / "link").symlink_to("/etc/hosts")
     url = stranger.says("", parameter)
     assert want in asked(trainer, url)
     assert trainer("run", url).code == REFUSED
     # What the user names, the user means.
-    (stranger.folder / "link").unlink()
-    url = stranger.says("", parameter.replace("link", "MLproject"))
     assert trainer("run", url, "--conf", "/etc/hostname").code == ALLOWED
 
 
@@ -156,6 +152,7 @@ def test_an_environment_file_that_is_not_of_the_project_is_not_read(
         assert (done.code, "canary" in done.out + done.err) == (2, False)
         place = stranger.folder / name
         assert f"theirs is built from {place}, which is outside of the project." in done.err
+    (stranger.folder / "link.yaml").unlink()
     put(stranger.folder / "MLproject", f"{kind}: envs/e.yaml\nentry_points: {{main: {{command: a}}}}\n")
     put(stranger.folder / "envs" / "e.yaml", "dependencies: [numpy]\n")
     assert trainer("run", str(stranger.folder), "--dry-run").code == 0
@@ -165,6 +162,23 @@ def test_an_environment_file_that_is_not_of_the_project_is_not_read(
         f"{kind}: {private}\nentry_points: {{main: {{command: a}}}}\n",
     )
     assert trainer("run", own.parent.name, "--dry-run").code == 0
+
+
+@pytest.mark.parametrize("target", ["/etc/hosts", "../nowhere", "/no/such/file"])
+def test_a_link_that_no_run_can_follow_is_not_asked_for(
+    trainer: Trainer, workspace: Workspace, stranger: Stranger, target: str
+) -> None:
+    (stranger.folder / "link").symlink_to(target)
+    done = trainer("run", stranger.says("", "conf: {type: path, default: .}"), "--yes")
+    assert done.code == 2
+    assert f"link is a link to {target}, outside of the project: it leads nowhere in a run." in done.err
+    assert not (workspace.state / "runs").exists()
+    assert "clone it first and run the clone." in done.err
+    # Which is done.
+    git(stranger.folder.parent, "clone", "--quiet", str(stranger.folder), "mine")
+    (stranger.folder.parent / "mine" / "link").unlink()
+    put(stranger.folder.parent / "mine" / "link", "a copy")
+    assert asked(trainer, str(stranger.folder.parent / "mine")) == []
 
 
 def test_a_link_to_a_file_of_another_project(

@@ -109,6 +109,11 @@ def test_every_command_that_a_hint_names_can_be_typed(
         if words[0] == "--workspace":
             words = words[2:]
             continue
+        if words[0] == "--debug":
+            words = words[1:]
+            if words == [VALUE]:
+                return  # whatever the command was
+            continue
         found = command.get_command(context, words[0])
         assert found, f"{command.name} has no command {words[0]}"
         command = loaded(found)
@@ -210,6 +215,44 @@ def test_a_folder_becomes_an_image_step_by_step(trainer: Trainer, workspace: Wor
         "click==8.1.8 \\\n    --hash=sha256:00 \\\n    --hash=sha256:11\n    # via me\n",
     )
     assert trainer("build-image", "mine", "--dry-run").code == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "run demo --debug",
+        "run --debug demo",
+        "run demo --text a --debug",
+        "runs --debug",
+        "data stats --debug",
+    ],
+)
+def test_an_option_of_trainer_itself_is_said_to_come_before_the_command(trainer: Trainer, line: str) -> None:
+    done = trainer(*line.split())
+    command = line.partition(" demo")[0].partition(" --debug")[0]
+    assert hints(done) == f"It comes before the command: trainer --debug {command} …"
+    assert done.err.startswith("Error: No such option")
+    assert len(done.err.splitlines()) == 2
+    before = trainer("--debug", *line.replace(" --debug", "").split(), "--no-such-option")
+    assert "Traceback" in before.err
+
+
+def test_the_workspace_is_named_before_the_command(trainer: Trainer, workspace: Workspace) -> None:
+    hint = hints(trainer("runs", "--workspace", str(workspace.root)))
+    assert hint == "It comes before the command: trainer --workspace VALUE runs …"
+    assert trainer("--workspace", str(workspace.root), "run", "demo", "--dry-run").code == 0
+
+
+@pytest.mark.parametrize(("python", "version"), [("2.7", "3.6"), ("latest", "3.11")])
+def test_a_python_that_cannot_be_had_is_replaced_by_one_that_can(
+    trainer: Trainer, workspace: Workspace, python: str, version: str
+) -> None:
+    (workspace.projects / "own").mkdir()
+    put(workspace.projects / "own" / "MLproject", "entry_points: {main: {command: a}}\n")
+    file = put(workspace.projects / "own" / "python_env.yaml", f"python: '{python}'\n")
+    assert version in hints(trainer("run", "own", "--dry-run"))
+    put(file, f"python: '{version}'\n")
+    assert trainer("run", "own", "--dry-run").code == 0
 
 
 # Options

@@ -146,7 +146,7 @@ def is_shared(folder: Path, path: Path) -> bool:
     if target.is_absolute() or not in_project or ignored or end.name in _NEVER:
         raise BadInput(
             f"{folder / path} is a link to {target}, outside of the project: it leads nowhere in a run.",
-            "Copy what it points to, or hand it over as a parameter of type path.",
+            "Put a copy of what it points to in its place. Of a git URL, clone it first and run the clone.",
         )
     return True
 

@@ -120,6 +120,7 @@ def of_environment(
     if not place.is_own:
         for path in code.files(place.folder):
             if (place.folder / path).is_symlink():
+                code.is_shared(place.folder, path)  # nobody is asked for what is refused anyway
                 found = _of_path(place, "read", place.folder / path, f"as its file {path}")
                 yield from (ask for ask in found if not ask.is_within)
 

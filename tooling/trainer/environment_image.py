@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer import build, build_failure, environment_file, images, shipped
+from trainer import build, build_failure, environment_file, images, python_version, shipped
 from trainer.environment_file import Environment
 from trainer.errors import BadInput, ImageError
 from trainer.images import DIGEST_LABEL, PREFIX
@@ -119,6 +119,8 @@ def plan(
         raise BadInput(f"{uv} is missing; every image is built with it.", "Restore it.")
     base = images.chosen_base(workspace, base_image)
     micromamba = _micromamba() if said.conda else None
+    if micromamba is None:  # conda has other Pythons, too
+        python_version.check(path, said.python)
     wanted = {f"project/{name}": content for name, content in _files(said, micromamba).items()}
     context = {
         **wanted,
@@ -172,7 +174,7 @@ def explained(image: EnvironmentImage, problem: ImageError, log: str) -> ImageEr
         return ImageError(
             f"The environment needs Python {image.python}, which {image.base_image} is not, and none "
             "could be fetched.",
-            f"Name a base image that has it: --base-image python:{image.python.lstrip('<>=~')}",
+            f"Name a base image that has it: --base-image python:{python_version.to_name(image.python)}",
         )
     for pattern, message, hint in _CAUSES:
         if found := re.search(pattern, log):

@@ -25,6 +25,12 @@ def choose_workspace(_: click.Context, __: click.Parameter, chosen: Path | None)
         os.environ[workspace.VARIABLE] = str(chosen)
 
 
+def global_option(context: click.Context, name: str) -> click.Option | None:
+    """The option of `trainer` itself, which stands before the command, of that name."""
+    found = (one for one in context.find_root().command.params if isinstance(one, click.Option))
+    return next((option for option in found if name in option.opts), None)
+
+
 def pass_workspace(command: Callable[Concatenate[Workspace, P], R]) -> Callable[P, R]:
     """Decorator: the command's first argument is the workspace. Outside of one it is an error."""
 

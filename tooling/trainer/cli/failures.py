@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from trainkit.errors import InputError
 
+from trainer.cli.context import global_option
 from trainer.errors import BadInput, CheckFailed, FileError, Interrupted, TrainerError
 
 _IN_THE_WAY = "Something else is in its place. Move that away, and call the same command again."
@@ -30,7 +31,7 @@ _HINTS = {
     errno.ENFILE: "Too many files are open on this machine.",
 }
 _LOOP = re.compile("Symlink loop from '(.*)'")  # what pathlib makes of it, before Python 3.13
-_OTHERWISE = "The operating system says so. --debug shows what trainer was doing."
+_OTHERWISE = "The operating system says so. `trainer --debug …` shows what trainer was doing."
 
 
 def explain(problem: BaseException) -> tuple[str, str, int]:
@@ -41,7 +42,8 @@ def explain(problem: BaseException) -> tuple[str, str, int]:
         case InputError():
             return problem.message, problem.hint, BadInput.exit_code
         case click.UsageError(ctx=click.Context() as context):
-            return problem.format_message(), f"{context.command_path} --help", problem.exit_code
+            hint = _where_it_belongs(problem, context) or f"{context.command_path} --help"
+            return problem.format_message(), hint, problem.exit_code
         case click.ClickException():
             return problem.format_message(), "trainer --help", problem.exit_code
         case Interrupted() | click.Abort() | KeyboardInterrupt():
@@ -59,9 +61,20 @@ def explain(problem: BaseException) -> tuple[str, str, int]:
             return explain(OSError(errno.ELOOP, os.strerror(errno.ELOOP), found[1]))
     return (
         f"Unexpected: {type(problem).__name__}: {problem}",
-        "This is a bug in trainer. Please report it with the output of the same command with --debug.",
+        "This is a bug in trainer. Please report it with what `trainer --debug …` prints instead.",
         TrainerError.exit_code,
     )
+
+
+def _where_it_belongs(problem: click.UsageError, context: click.Context) -> str:
+    """Of an option of `trainer` itself that was given to one of its commands; else ""."""
+    if not isinstance(problem, click.NoSuchOption):
+        return ""
+    option = global_option(context, problem.option_name)
+    if option is None or context.parent is None:
+        return ""
+    said = problem.option_name + ("" if option.is_flag else " VALUE")
+    return f"It comes before the command: trainer {said} {context.command_path.partition(' ')[2]} …"
 
 
 def _of_a_full_disk(problem: OSError) -> tuple[str, str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import signal
 import sys
@@ -54,13 +55,21 @@ def main(arguments: list[str] | None = None) -> None:
         message, hint, code = explain(problem)
         with streams.harmless(), streams.last_words():
             _show(message, hint)
-            if "--debug" in arguments:
+            if _is_debugging(arguments):
                 import traceback
 
                 from trainer import secrets
 
                 click.echo(secrets.hide(traceback.format_exc()), err=True)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _is_debugging(arguments: list[str]) -> bool:
+    """Whether --debug stands before the command: behind it, it may be anybody's."""
+    parser = cli.make_parser(click.Context(cli))
+    with contextlib.suppress(click.UsageError):
+        return parser.parse_args([*arguments])[0].get("debug") is True
+    return False
 
 
 def _call(arguments: list[str]) -> object:

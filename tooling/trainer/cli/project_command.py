@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from trainer import data_names, determinism, projects, sources
+from trainer.cli.context import global_option
 from trainer.errors import BadInput, TrainerError
 from trainer.parameters import Parameter
 from trainer.projects import EntryPoint, Project
@@ -34,10 +35,12 @@ class ProjectCommand(click.Command):
                 return super().parse_args(ctx, args)
         except click.NoSuchOption as problem:
             ctx.close()  # what was fetched is not left behind; click itself closes contexts that were used
-            if PROJECT in ctx.meta and not ctx.resilient_parsing and problem.option_name.startswith("--"):
+            name = problem.option_name
+            is_known = PROJECT in ctx.meta and not global_option(ctx, name)
+            if is_known and not ctx.resilient_parsing and name.startswith("--"):
                 project, entry_point = ctx.meta[PROJECT]
                 own = [name for parameter in self.params for name in parameter.opts if name.startswith("--")]
-                raise projects.unknown_parameter(project, entry_point, problem.option_name, own) from None
+                raise projects.unknown_parameter(project, entry_point, name, own) from None
             raise
         except BaseException:
             ctx.close()
@@ -98,6 +101,8 @@ class ProjectCommand(click.Command):
             name, version, _ = self._look_for(ctx, args)
             if name is None or (not name and "" not in args):
                 return None
+            if global_option(ctx, name):
+                raise click.NoSuchOption(name, ctx=ctx)
             if name.startswith("-"):
                 raise BadInput(
                     f"{name} stands where the project should.", "trainer run PROJECT --PARAMETER VALUE"

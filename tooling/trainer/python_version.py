@@ -1,0 +1,55 @@
+"""Which Python an environment file asks for, and whether uv can make an environment of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from trainer.errors import BadInput
+
+# What uv makes environments for; the newest is the newest that it knows.
+_PYTHONS = tuple((3, minor) for minor in range(6, 16))
+_PART = re.compile(r"\s*(==|~=|!=|>=|<=|>|<|)\s*(\d+)(?:\.(\d+))?((?:\.\d+)*)(?:\.\*)?\s*")
+_Version = tuple[int, ...]
+
+
+def check(path: Path, said: str) -> None:
+    """Raises `BadInput`, naming the file, for what is no version or range, or one that cannot be had."""
+    if not said:
+        return
+    if not all(map(_PART.fullmatch, said.split(","))):
+        raise BadInput(f"{path}: python is {said!r}, which is no version.", "Write a version, such as 3.11.")
+    if not _fitting(said):
+        first, last = (".".join(map(str, python)) for python in (_PYTHONS[0], _PYTHONS[-1]))
+        raise BadInput(
+            f"{path}: python is {said}, which is not to be had.",
+            f"Write a version from {first} to {last}, such as 3.11.",
+        )
+
+
+def to_name(said: str) -> str:
+    """One version that will do, for the name of an image that has it."""
+    exact = re.fullmatch(r"(?:==)?\s*(\d+(?:\.\d+)*)(?:\.\*)?", said)
+    return exact[1] if exact else ".".join(map(str, _fitting(said)[-1]))
+
+
+def _fitting(said: str) -> list[_Version]:
+    """The minor versions that will do, or may do in some of their patches."""
+    parts = [found for part in said.split(",") if (found := _PART.fullmatch(part))]
+    return [python for python in _PYTHONS if all(_allows(found, python) for found in parts)]
+
+
+def _allows(part: re.Match[str], python: _Version) -> bool:
+    version = tuple(int(number) for number in part.group(2, 3) if number)
+    match part[1]:
+        case "" | "==":
+            return python[: len(version)] == version
+        case "~=":
+            return python[0] == version[0] and (python == version if part[4] else python >= version)
+        case ">=" | ">":
+            return python >= version
+        case "<=":
+            return python <= version
+        case "<":
+            return python < version or (python == version and bool(part[4]))
+    return True
