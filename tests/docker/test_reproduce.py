@@ -227,6 +227,35 @@ def test_what_a_run_of_somebody_elses_asks_for_is_asked_of_the_user(lab: Site) -
     assert lab.trainer("reproduce", first.run_id).code == 3
 
 
+def test_a_replaced_record_gives_no_tag_to_an_image(
+    lab: Site, client: docker.DockerClient, tmp_path: Path
+) -> None:
+    lab.secret("PROBE_TOKEN", "x1")
+    first = lab.trainer("run", "probe", "--mode", "exit")
+    recorded = lab.artifact(first.run_id, "trainer/run.json", tmp_path)
+    said = json.loads(recorded.read_text())
+    tag, own = said["image"]["tag"], said["image"]["id"]
+    container = client.containers.create(tag)
+    other = str(container.commit().id)  # an image of this engine that has no tag
+    container.remove()
+    try:
+        said["image"]["id"] = other
+        recorded.write_text(json.dumps(said))
+        lab.client.log_artifact(first.run_id, str(recorded), "trainer")
+        wanted = f"run in the image {other}, recorded as {tag}"
+        planned = lab.trainer("reproduce", first.run_id, "--dry-run", "--json")
+        assert wanted in json.loads(planned.out)["asks_to"]
+        refused = lab.trainer("reproduce", first.run_id)
+        assert (refused.code, wanted in refused.err) == (93, True)
+        allowed = lab.trainer("reproduce", first.run_id, "--yes")
+        assert allowed.code == 3, allowed.err
+        assert lab.run(allowed.run_id).data.tags["trainer.image_id"] == other
+        assert build.image_id(client, tag) == own
+        assert client.images.get(other).tags == []
+    finally:
+        client.images.remove(other)
+
+
 def test_an_export_is_run_with_docker_alone(lab: Site, tmp_path: Path) -> None:
     lab.secret("READER_KEY", "key-5c1f")
     first = lab.trainer("run", "reader", "--weights", "weights.txt")

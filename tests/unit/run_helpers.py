@@ -22,7 +22,9 @@ API = "/api/2.0/mlflow"
 ID = "3f4c6bc04430469fb2cde66a128e00dd"
 
 
-ORIGIN = ImageOrigin("sha256:1234", ("x/small@sha256:56",), "debian:12", "sha256:78", "debian@sha256:9a")
+ORIGIN = ImageOrigin(
+    "sha256:1234", (f"x/small@sha256:{'56' * 32}",), "debian:12", "sha256:78", "debian@sha256:9a"
+)
 HOST = Hardware("Linux-6.1-x86_64", "AMD EPYC", 2, 1 << 34, ("H100, driver 580",))
 
 

@@ -259,7 +259,7 @@ def test_a_run_that_goes_on_detached_is_running_not_what_it_was(
     monkeypatch.setattr(preparing, "prepare", lambda *_, **__: ready)
     monkeypatch.setattr(reconcile, "in_background", lambda *_: None)
     killed = replace(RUN, status="KILLED")
-    earlier = launch.Earlier(killed, put(tmp_path / "source.tar.gz"), put(tmp_path / "log"), "id", 1)
+    earlier = launch.Earlier(killed, put(tmp_path / "source.tar.gz"), put(tmp_path / "log"), 1)
     result = launch.launch(workspace, ready.plan, Screen(), detach=True, earlier=earlier)
     assert (result.run.status, result.run.name) == ("RUNNING", "brave-hen")
 

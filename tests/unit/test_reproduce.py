@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from trainer.plan import RunRequest
 from trainer.workspace import Workspace
 
 from unit.git_trap import Trap
-from unit.helpers import Done, HttpServer, Reply, git, put
+from unit.helpers import Done, HttpServer, Reply, git, put, serving
 from unit.pictures import dataset
 from unit.run_helpers import API, ID, artifact, live, not_there, record, told
 
@@ -277,6 +277,108 @@ def test_a_recipe_that_is_not_of_this_workspace_is_built_only_when_allowed(
     assert (code_, said.endswith(f"; to {what}.")) == (93, True)
     assert not (offer.workspace.state / "environments").exists()
     put(offer.workspace.state / "environments" / offer.place / "trainer-complete")
+
+
+IMAGE_ID = f"sha256:{'1f' * 32}"
+IMAGES = "/v1.41/images"
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpServer]:
+    """An engine that has one image, by its id alone; `docker` would reach it too."""
+    said = {"OSType": "linux", "KernelVersion": "6", "Architecture": "x86_64", "NCPU": 2, "MemTotal": 1}
+    with serving() as server:
+        server.replies["*"] = [Reply(404, json.dumps({"message": "No such image"}))]
+        server.replies["/version"] = [Reply(body=json.dumps({"ApiVersion": "1.41"}))]
+        server.replies["/v1.41/info"] = [Reply(body=json.dumps({**said, "DockerRootDir": "/var/lib/docker"}))]
+        server.replies[f"{IMAGES}/{IMAGE_ID}/json"] = [Reply(body=json.dumps({"Id": IMAGE_ID}))]
+        monkeypatch.setenv("DOCKER_HOST", server.uri.replace("http", "tcp"))
+        yield server
+
+
+def in_docker(offer: Offer, *repo_digests: str) -> str:
+    """Let the run have been one of the backend docker, in the engine's image; returns that one's tag."""
+    image, command = offer.pins["image"], offer.pins["command"]
+    assert isinstance(image, Mapping)
+    assert isinstance(command, Mapping)
+    project = projects.load(offer.workspace.projects / "demo")
+    weights = {"weights": str(offer.workspace.root / "weights.txt")}
+    run = plan.make(offer.workspace, RunRequest(project, "train_code/demo", parameters=weights)).command
+    image = {**image, "id": IMAGE_ID, "repo_digests": repo_digests}
+    offer.tell(backend="docker", image=image, command={**command, "run": run})
+    return str(image["tag"])
+
+
+def is_unchanged(engine: HttpServer) -> bool:
+    """Whether the engine was only asked."""
+    return {one.method for one in engine.asked} == {"GET"}
+
+
+def test_an_image_that_only_the_run_names_is_asked_for_and_gets_no_tag(
+    trainer: Trainer, offer: Offer, engine: HttpServer
+) -> None:
+    def asks() -> list[str]:
+        shown = trainer("reproduce", "@last", "--dry-run", "--json")
+        assert shown.code == 0, shown.err
+        said = json.loads(shown.out)
+        assert said["image_is_here"] is True
+        return [what for what in said["asks_to"] if "in the image" in what]
+
+    tag = in_docker(offer)
+    wanted = f"run in the image {IMAGE_ID}, recorded as {tag}"
+    assert asks() == [wanted]
+    code_, said = refused(trainer, offer)
+    assert (code_, wanted in said) == (93, True)
+    # A run of this workspace had it as that.
+    run = consent.StoredRun("another", "content")
+    consent.of_run(offer.workspace, consent.Asked(asks=tuple(consent.of_image(tag, IMAGE_ID))), run)
+    code_, said = refused(trainer, offer)
+    assert (code_, "the image" in said) == (93, False)
+    # And not this one: that its tag names it here is as good.
+    shutil.rmtree(offer.workspace.state / "allowed")
+    engine.replies[f"{IMAGES}/{tag}/json"] = [Reply(body=json.dumps({"Id": IMAGE_ID}))]
+    assert asks() == []
+    assert is_unchanged(engine)
+
+
+def test_an_image_is_pulled_only_when_that_is_allowed(
+    trainer: Trainer, offer: Offer, engine: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker = put(tmp_path / "bin" / "docker", f'#!/bin/sh\necho "$@" >> {tmp_path}/docker-was-called\n')
+    docker.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{docker.parent}:{os.environ['PATH']}")
+    del engine.replies[f"{IMAGES}/{IMAGE_ID}/json"]
+    name = f"registry.example.com:5000/team/small@{IMAGE_ID}"
+    in_docker(offer, name)
+    planned = trainer("reproduce", "@last", "--dry-run")
+    assert "gone: to be pulled or built from its lock" in " ".join(planned.out.split())
+    code_, said = refused(trainer, offer)
+    assert (code_, f"have the image {name} pulled" in said) == (93, True)
+    assert not (tmp_path / "docker-was-called").exists()
+    assert is_unchanged(engine)
+
+
+@pytest.mark.parametrize(
+    "name", ["trainer/small:0123456789ab", f"small:1@{IMAGE_ID}", f"--all@{IMAGE_ID}", ""]
+)
+def test_an_image_is_pulled_by_its_digest_alone(trainer: Trainer, offer: Offer, name: str) -> None:
+    in_docker(offer, name)
+    code_, said = refused(trainer, offer)
+    assert (code_, f"image.repo_digests: {name!r} is no NAME@sha256:DIGEST" in said) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"tag": "trainer/../../runs:0123456789ab"}, {"digest": "../../../runs"}, {"digest": ""}]
+)
+def test_an_image_that_there_cannot_be_names_no_file(
+    trainer: Trainer, offer: Offer, changes: Mapping[str, str]
+) -> None:
+    image = offer.pins["image"]
+    assert isinstance(image, Mapping)
+    offer.tell(image={**image, **changes})
+    offer.store("trainer/image.tar.gz", None)
+    code_, said = refused(trainer, offer)
+    assert (code_, said.endswith("which cannot be.")) == (2, True)
 
 
 def test_an_archive_that_leads_elsewhere_writes_nothing_there(trainer: Trainer, offer: Offer) -> None:

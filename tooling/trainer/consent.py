@@ -38,6 +38,8 @@ class Ask:
     """Whether the user named it, on the command line or in trainer.yaml."""
     is_within: bool = False
     """Whether it is of the project itself: no question, unless its run is taken up from elsewhere."""
+    is_for_all: bool = False
+    """Whether it says all that matters, so that it is remembered whoever asks."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,16 @@ def of_paths(place: Place, backend: str, paths: Mapping[str, str], given: Contai
         yield from (replace(ask, is_given=is_given) for ask in found)
 
 
+def of_image(tag: str, image_id: str, repo_digests: Iterable[str] = ()) -> Iterator[Ask]:
+    """What a run that is taken up again or made again asks for: the image that it is recorded to have had.
+
+    `repo_digests` are what it is pulled by.
+    """
+    yield Ask(printable.line(f"run in the image {image_id}, recorded as {tag}"), is_for_all=True)
+    for name in repo_digests:
+        yield Ask(f"have the image {name} pulled", is_for_all=True)
+
+
 def open_asks(workspace: Workspace, asked: Asked) -> tuple[Ask, ...]:
     """Those that the user has to be asked for now."""
     is_own = _is_own(workspace, asked.folder)
@@ -177,6 +189,8 @@ def _remember(workspace: Workspace, asked: Asked) -> None:
 
 
 def _place(workspace: Workspace, asked: Asked, ask: Ask) -> Path:
+    if ask.is_for_all:
+        return _file(workspace, [ask.what])
     if asked.stored:
         return _file(workspace, ["run", asked.stored.run_id, asked.stored.content, ask.what])
     # Code in the user's own folders changes all the time; of a repository a commit is looked at.

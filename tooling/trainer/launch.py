@@ -79,7 +79,6 @@ class Earlier:
     """Its code; moved away."""
     log: Path
     """Its output so far; moved away."""
-    image_id: str
     restarts: int
     """How many times it was resumed, this time included."""
 
@@ -117,10 +116,8 @@ def launch(
         consent.check(workspace, plan.asked, allowed)
         for remark in plan.remarks:
             screen.remark(remark)
-        earlier_image = earlier.image_id if earlier else None
-        ready = preparing.prepare(
-            workspace, plan, screen, tracking_uri, earlier_image=earlier_image, offline=offline
-        )
+        goes_on = earlier is not None
+        ready = preparing.prepare(workspace, plan, screen, tracking_uri, goes_on=goes_on, offline=offline)
         screen.step("Starting the run")
         made = _take_up(ready, earlier, screen) if earlier else _make_run(ready, experiment_id, screen)
         try:
@@ -168,7 +165,8 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
             made = _Made(run, *records.write(ready.workspace, prepared, _record(ready, run)), repeated)
         command, image = shlex.join(pinned.command.run), pinned.image
         content = consent.content(packed.digest, command, image.tag, image.id)
-        consent.of_run(ready.workspace, plan.asked, consent.StoredRun(run.id, content))
+        had = (*plan.asked.asks, *consent.of_image(image.tag, image.id, image.repo_digests))
+        consent.of_run(ready.workspace, replace(plan.asked, asks=had), consent.StoredRun(run.id, content))
     except BaseException as problem:
         if (
             not is_asked

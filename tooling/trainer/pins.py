@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -25,6 +26,8 @@ from trainer.tracking import Run
 ARTIFACT = "trainer/run.json"
 SCHEMA = 1
 REPRODUCES = "trainer.reproduces"
+# A registry's host may have a port, its repository no tag: a pull by a digest tags nothing.
+_REPO_DIGEST = re.compile(r"([\w.-]+(:\d+)?/)?\w[\w./-]*@sha256:[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -205,13 +208,17 @@ def read(text: bytes, run: Run) -> Pins:
         schema = json.loads(text).get("schema", 0)
         if schema > SCHEMA:
             raise _not_understood(run, f"it has the schema {schema}, this trainer knows up to {SCHEMA}")
-        return TypeAdapter(Pins).validate_json(text)
+        pinned = TypeAdapter(Pins).validate_json(text)
     except ValidationError as problem:
         first = problem.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise _not_understood(run, f"{where}: {first['msg']}") from None
     except (ValueError, TypeError, AttributeError):
         raise _not_understood(run, "this is no JSON of it") from None
+    for name in pinned.image.repo_digests:
+        if not _REPO_DIGEST.fullmatch(name):
+            raise _not_understood(run, f"image.repo_digests: {name!r} is no NAME@sha256:DIGEST")
+    return pinned
 
 
 def _not_understood(run: Run, why: str) -> BadInput:

@@ -134,6 +134,13 @@ class RunPlan:
     """What the user should know before it runs."""
     asked: Asked = field(default_factory=Asked)
     """What the user has to allow, if the project is not their own."""
+    image_id: str = ""
+    """What `Backend.prepare` returned for the image of an earlier run, which is had by that and by no tag."""
+
+    @property
+    def image_reference(self) -> str:
+        """The image as the engine is asked for it: by its id where that is known, else by its tag."""
+        return self.image_id or self.image.tag
 
     @property
     def needs_bash(self) -> bool:
@@ -153,7 +160,7 @@ class RunPlan:
         }
         said["reproduces"] = self.again.run_id if self.again else None
         said["asks_to"] = list(self.asked.wants)
-        for name in ("declared", "again", "asked"):
+        for name in ("declared", "again", "asked", "image_id"):
             del said[name]
         return said
 

@@ -74,10 +74,10 @@ def prepare(
     screen: Steps,
     tracking_uri: str | None,
     *,
-    earlier_image: str | None = None,
+    goes_on: bool = False,
     offline: bool = False,
 ) -> Ready:
-    """Check and make ready all that a run needs; `earlier_image` is the id of the image of one that goes on.
+    """Check and make ready all that a run needs; `goes_on` for one that has begun already.
 
     Raises `TrainerError` for the first thing that would spoil the run; nothing of it exists then.
     """
@@ -99,7 +99,7 @@ def prepare(
         screen.step("Connecting to the tracking server")
         client, own = connect(workspace, backend, known, tracking_uri)
     screen.step(f"Preparing the image {plan.image.tag}")
-    image_id = earlier_image or backend.prepare(plan.image, screen.detail)
+    image_id = plan.image_id or backend.prepare(plan.image, screen.detail)
     if plan.gpus != "none":
         screen.step("Looking at the GPUs")
     backend.preflight(plan)
@@ -110,7 +110,7 @@ def prepare(
         screen.step("Asking the tracking server as the run will")
         backend.reach(plan, image_id, client.server)
     # A run that goes on keeps what it recorded when it began.
-    data = () if earlier_image else _data(workspace, plan, screen)
+    data = () if goes_on else _data(workspace, plan, screen)
     return Ready(
         workspace,
         plan,

@@ -53,8 +53,13 @@ class Reproduction:
     stored: Stored
     plan: RunPlan
     has_image: bool
-    """Whether the recorded image is there; else it is built anew."""
+    """Whether the recorded image is there; else it is pulled, or built anew."""
     remarks: tuple[str, ...]
+
+    @property
+    def ways_to_image(self) -> tuple[str, ...]:
+        """How the recorded image, if it is gone, may be had."""
+        return _ways(self.plan.image, self.stored.pins)
 
 
 @dataclass(frozen=True)
@@ -89,15 +94,14 @@ def check(workspace: Workspace, stored: Stored, step: Callable[[str], None]) -> 
     backend.connect()
     has_image = False
     with found.collected():
-        has_image = _recall(backend, image, pinned)
+        has_image = _is_here(backend, image, pinned)
         if planned and has_image:
+            planned = replace(planned, image_id=pinned.image.id)
             backend.preflight(planned)
     if found.obstacles or planned is None:
         raise _refusal(stored.run, found.obstacles)
-    if not has_image and isinstance(image, ImagePlan) and not _is_known(workspace, image):
-        what = f"build an image from the recipe that is stored with it, sha256:{image.digest}"
-        asked = planned.asked
-        planned = replace(planned, asked=replace(asked, asks=(*asked.asks, Ask(what))))
+    asks = (*planned.asked.asks, *_asks(workspace, backend, image, pinned, has_image=has_image))
+    planned = replace(planned, asked=replace(planned.asked, asks=asks))
     remarks = tuple(_differences(backend, stored.project, pinned, has_image=has_image))
     return Reproduction(stored, planned, has_image, remarks)
 
@@ -106,19 +110,15 @@ def reproduce(
     workspace: Workspace, made: Reproduction, screen: Screen, allowed: Collection[Ask] = ()
 ) -> Result:
     """Run it, as a new run that points to the old one. Raises what `launch` raises."""
-    consent.check(workspace, made.plan.asked, allowed)  # before an image is built
+    consent.check(workspace, made.plan.asked, allowed)  # before an image is pulled or built
     for remark in made.remarks:
         screen.remark(remark)
-    stored = made.stored
+    planned, stored = made.plan, made.stored
     if not made.has_image:
-        screen.remark(f"The image {stored.pins.image.tag} is gone; building it anew from the recorded lock.")
-        screen.step(f"Building the image {made.plan.image.tag}")
-        backend = backends.named(stored.pins.backend, workspace)
-        built = backend.prepare(made.plan.image, screen.detail)
-        if built != stored.pins.image.id:
-            screen.remark(_rebuilt(stored.pins, built, backend.origin(built).base_image_id))
+        backend = backends.named(planned.backend, workspace)
+        planned = replace(planned, image_id=_had_again(backend, planned.image, stored.pins, screen))
     uri, experiment = stored.client.server.uri, stored.run.experiment_id
-    return launch(workspace, made.plan, screen, tracking_uri=uri, experiment_id=experiment, allowed=allowed)
+    return launch(workspace, planned, screen, tracking_uri=uri, experiment_id=experiment, allowed=allowed)
 
 
 def compare(stored: Stored, result: Result, allowed: Tolerances) -> tuple[Compared, ...]:
@@ -195,18 +195,58 @@ def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
     )
 
 
-def _recall(backend: Backend, image: RunImage, pinned: Pins) -> bool:
-    """Whether the image is here. Raises `ImageError` where it is not and cannot be built either."""
-    can_be_built = isinstance(image, EnvironmentImage) or (
-        isinstance(image, ImagePlan) and bool(image.inputs)
-    )
+def _is_here(backend: Backend, image: RunImage, pinned: Pins) -> bool:
+    """Whether the image is here. Raises `ImageError` where it is not and cannot be had in any way."""
     try:
-        backend.recall(image, pinned.image.id, pinned.image.repo_digests)
+        backend.recall(image, pinned.image.id)
     except ImageError:
-        if not can_be_built:
+        if not _ways(image, pinned):
             raise
         return False
     return True
+
+
+def _ways(image: RunImage, pinned: Pins) -> tuple[str, ...]:
+    ways = (("pulled", bool(pinned.image.repo_digests)), ("built from its lock", _can_be_built(image)))
+    return tuple(way for way, is_open in ways if is_open)
+
+
+def _can_be_built(image: RunImage) -> bool:
+    return isinstance(image, EnvironmentImage) or (isinstance(image, ImagePlan) and bool(image.inputs))
+
+
+def _had_again(backend: Backend, image: RunImage, pinned: Pins, screen: Screen) -> str:
+    """Pull or build the image that is gone; returns its identity."""
+    if pinned.image.repo_digests:
+        screen.step(f"Pulling the image {pinned.image.tag}")
+        try:
+            backend.recall(image, pinned.image.id, pinned.image.repo_digests)
+        except ImageError:
+            if not _can_be_built(image):
+                raise
+        else:
+            return pinned.image.id
+    screen.remark(f"The image {pinned.image.tag} is gone; building it anew from the recorded lock.")
+    screen.step(f"Building the image {image.tag}")
+    built = backend.prepare(image, screen.detail)
+    if built != pinned.image.id:
+        screen.remark(_rebuilt(pinned, built, backend.origin(built).base_image_id))
+    return built
+
+
+def _asks(
+    workspace: Workspace, backend: Backend, image: RunImage, pinned: Pins, *, has_image: bool
+) -> Iterator[Ask]:
+    """What it asks for with its image: run.json may be a stranger's, and name any."""
+    recorded_as = pinned.image
+    if has_image:
+        if not backend.is_named(image, recorded_as.id):
+            yield from consent.of_image(image.tag, recorded_as.id)
+        return
+    if recorded_as.repo_digests:
+        yield from consent.of_image(image.tag, recorded_as.id, recorded_as.repo_digests)
+    if isinstance(image, ImagePlan) and image.inputs and not _is_known(workspace, image):
+        yield Ask(f"build an image from the recipe that is stored with it, sha256:{image.digest}")
 
 
 def _is_known(workspace: Workspace, image: ImagePlan) -> bool:

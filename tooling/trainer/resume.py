@@ -29,6 +29,7 @@ from trainer import (
     secrets,
     stored_run,
 )
+from trainer.backends import Backend
 from trainer.consent import Ask
 from trainer.datasets import recorded
 from trainer.errors import BadInput
@@ -85,7 +86,7 @@ def prepared(
         screen.step("Looking for the image and for checkpoints")
         backend = backends.named(planned.backend, workspace)
         backend.connect()
-        backend.recall(planned.image, run.tags["trainer.image_id"])
+        planned = _in_its_image(backend, planned, run.tags["trainer.image_id"])
         uid, gid = backend.owner()
         # What was looked at, and nothing else that the archive may hold.
         code.pack(project.folder, folder / "source.tar.gz", uid=uid, gid=gid, paths=files)
@@ -96,9 +97,7 @@ def prepared(
                 "Start it from the beginning, in the same run: --from-scratch",
             )
         restarts = int(run.tags.get("trainer.restarts", "0")) + 1
-        earlier = Earlier(
-            run, folder / "source.tar.gz", folder / "train.log", run.tags["trainer.image_id"], restarts
-        )
+        earlier = Earlier(run, folder / "source.tar.gz", folder / "train.log", restarts)
         yield Resumption(client.server.uri, planned, earlier, kept)
 
 
@@ -184,6 +183,15 @@ def _request(workspace: Workspace, project: Project, run: Run, code_digest: str)
             ),
         ),
     )
+
+
+def _in_its_image(backend: Backend, planned: RunPlan, image_id: str) -> RunPlan:
+    backend.recall(planned.image, image_id)
+    asked = planned.asked
+    if not backend.is_named(planned.image, image_id):
+        image = consent.of_image(planned.image.tag, image_id)
+        asked = replace(asked, asks=(*asked.asks, *image))
+    return replace(planned, image_id=image_id, asked=asked)
 
 
 def _compare_command(workspace: Workspace, planned: RunPlan, run: Run) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from trainer import consent, environment_image, images, reference
 from trainer.environment_image import EnvironmentImage
 from trainer.errors import BadInput
@@ -13,6 +15,8 @@ from trainer.workspace import Workspace
 RunImage = ImagePlan | ForeignImage | EnvironmentImage
 # For a project that says nothing of what it needs. MLflow would take the Python that it runs with.
 DEFAULT = "sklearn"
+_OURS = re.compile(r"[^/:]+:[0-9a-f]{12}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def choose(workspace: Workspace, project: Project, asked: str | None, base_image: str | None) -> RunImage:
@@ -46,9 +50,17 @@ def says_nothing(project: Project) -> bool:
 
 
 def recorded(workspace: Workspace, tag: str, digest: str, requirements_digest: str) -> RunImage:
-    """The image of an earlier run, which is not to be built or pulled."""
+    """The image of an earlier run, which is not to be built or pulled.
+
+    Raises `BadInput` where what was recorded cannot be one: a server says it, and files are named after it.
+    """
     if not tag.startswith(PREFIX):
         return ForeignImage(tag)
+    if not _OURS.fullmatch(tag.removeprefix(PREFIX)) or not _DIGEST.fullmatch(digest):
+        raise BadInput(
+            f"The run recorded the image {tag!r} with the digest {digest!r}, which cannot be.",
+            "What its server says of it was changed. Start a new run: trainer run PROJECT",
+        )
     if tag.startswith(PREFIX + environment_image.NAME_PREFIX):
         return environment_image.recorded(tag, digest, requirements_digest)
     return images.recorded(workspace, tag, digest, requirements_digest)

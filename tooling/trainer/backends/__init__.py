@@ -117,10 +117,14 @@ class Backend(Protocol):
         """The ids that own the code where a job unpacks it."""
 
     def recall(self, image: RunImage, image_id: str, repo_digests: Sequence[str] = ()) -> None:
-        """Have the image as `prepare` returned its identity once, perhaps from a registry.
+        """See to it that the image is here as `prepare` returned its identity once; it gets no tag.
 
-        Raises `ImageError` where it is not to be had.
+        It is pulled by one of the `repo_digests`, if there are any. Raises `ImageError` where it is not to be
+        had.
         """
+
+    def is_named(self, image: RunImage, image_id: str) -> bool:
+        """Whether that identity is what the image's name stands for here."""
 
     def origin(self, image_id: str) -> ImageOrigin:
         """Where the image that `prepare` returned comes from."""

@@ -105,7 +105,7 @@ class DockerBackend:
         if not plan.image.has_cuda:
             raise gpu.no_cuda(plan.image.tag)
         # Not to build gigabytes first: once the image is there, a container is asked instead.
-        is_here = not engine.is_remote(address) and build.image_id(self.client, plan.image.tag) is None
+        is_here = not engine.is_remote(address) and build.image_id(self.client, plan.image_reference) is None
         if is_here and process.capture(["nvidia-smi", "-L"]) is None:
             raise gpu.no_driver(plan.gpus)
 
@@ -151,22 +151,25 @@ class DockerBackend:
         return user.uid, user.gid
 
     def recall(self, image: RunImage, image_id: str, repo_digests: Sequence[str] = ()) -> None:
-        """The image by its id; its tag, if it is ours, is given back to it if it names another one now.
+        """The image by its id: a tag would make everybody's of it, and who says the id may be a stranger.
 
         Raises `CheckFailed` where the engine's disk is full, as `prepare` does.
         """
         disk.check(self._workspace, engine.root(self._said()))
-        if build.image_id(self.client, image_id) is None:
-            for name in repo_digests:
-                process.capture(["docker", "pull", "--quiet", name])
-            if build.image_id(self.client, image_id) is None:
-                raise image_gone(image)
-        if isinstance(image, ForeignImage):
-            return
-        if build.image_id(self.client, image.tag) != image_id:
-            with engine.failures():
-                repository, _, tag = image.tag.partition(":")
-                self.client.api.tag(image_id, repository, tag)
+        for name in repo_digests:
+            if self._has(image_id):
+                return
+            process.capture(["docker", "pull", "--quiet", name])
+        if not self._has(image_id):
+            raise image_gone(image)
+
+    def _has(self, image_id: str) -> bool:
+        """Whether that is the id of an image, and not the beginning of one or a name."""
+        return bool(image_id) and build.image_id(self.client, image_id) == image_id
+
+    def is_named(self, image: RunImage, image_id: str) -> bool:
+        """By its tag."""
+        return build.image_id(self.client, image.tag) == image_id
 
     def origin(self, image_id: str) -> ImageOrigin:
         """As the engine knows it."""
@@ -196,14 +199,15 @@ class DockerBackend:
             return False
         place = f"{cache.target}/{CHECKPOINTS}/{run_id}"
         asking = ["find", place, "-type", "f", "!", "-name", "*.tmp", "!", "-name", "unfinished-*"]
-        return bool(run(self.client, plan.image.tag, asking, mounts=[cache]).out.strip())
+        seen = run(self.client, plan.image_reference, asking, mounts=[replace(cache, read_only=True)])
+        return bool(seen.out.strip())
 
     def preflight(self, plan: RunPlan) -> None:
         """Compare the GPUs that a container of the image gets with what the image was built for."""
         if plan.gpus == "none":
             return
-        tag = plan.image.tag
-        seen = run(self.client, tag, gpu.QUERY, gpus=plan.gpus)
+        image = plan.image_reference
+        seen = run(self.client, image, gpu.QUERY, gpus=plan.gpus)
         if seen.code:
             raise GpuError(
                 f"nvidia-smi failed in a container with --gpus {plan.gpus}: {(seen.err or seen.out).strip()}",
@@ -212,9 +216,10 @@ class DockerBackend:
         self._cards = gpu.cards(seen.out)
         if not plan.image.has_trainkit:  # nothing in it can be asked
             return
-        remembered = self._workspace.state / "gpu" / f"{plan.image.digest}.json"
-        built = gpu.built_for(remembered, lambda: run(self.client, tag, gpu.BUILT_FOR).out)
-        gpu.check(tag, built, self._cards, self._workspace.settings.gpu_free_gb)
+        known_as = plan.image_id.removeprefix("sha256:") or plan.image.digest
+        remembered = self._workspace.state / "gpu" / f"{known_as}.json"
+        built = gpu.built_for(remembered, lambda: run(self.client, image, gpu.BUILT_FOR).out)
+        gpu.check(plan.image.tag, built, self._cards, self._workspace.settings.gpu_free_gb)
 
     def start(self, plan: RunPlan, launch: Launch, before: Callable[[], object]) -> Job:
         """Create the container, put code and secrets into it, start it."""

@@ -192,9 +192,13 @@ class LocalBackend:
 
     def recall(self, image: RunImage, image_id: str, repo_digests: Sequence[str] = ()) -> None:  # noqa: ARG002 (no registry has environments)
         """The environment by the name of its folder."""
-        place = self._environment(image)
-        if place.name != image_id or not (place / "trainer-complete").exists():
+        is_here = (self._environment(image) / "trainer-complete").exists()
+        if not self.is_named(image, image_id) or not is_here:
             raise image_gone(image)
+
+    def is_named(self, image: RunImage, image_id: str) -> bool:
+        """The identity is the name."""
+        return self._environment(image).name == image_id
 
     def origin(self, image_id: str) -> ImageOrigin:
         """The environment, on this Python."""

@@ -128,7 +128,8 @@ def _print_plan(made: Reproduction, as_json: bool) -> None:
         ("command", str(said["command"])),
         (
             "image",
-            f"{made.plan.image.tag}, {'here' if made.has_image else 'gone: to be built from its lock'}",
+            f"{made.plan.image.tag}, "
+            + ("here" if made.has_image else f"gone: to be {' or '.join(made.ways_to_image)}"),
         ),
         ("code", figures.short(pinned.code_digest)),
         *(("data", f"{one.name} {figures.short(one.digest)}, as it was") for one in pinned.data),
