@@ -66,6 +66,21 @@ def planned(done: Done) -> dict[str, object]:
             "Give a URI such as s3://bucket/key.",
         ),
         ("demo -e stric", "demo has no entry point stric.", "Did you mean strict?"),
+        ("demo -P epochs=1 -P epochs=2", "--param epochs is given twice.", "Give it once."),
+        ("demo --tag a=1 --tag a=2", "--tag a is given twice.", "Give it once."),
+        *(
+            (
+                f"demo {twice}",
+                f"The parameter {name} is given twice.",
+                "Give it once, as an option or with -P.",
+            )
+            for twice, name in (
+                ("-P epochs=1 --epochs 2", "epochs"),
+                ("--epochs 1 --epochs 2", "--epochs"),
+                ("-P batch-size=1 -P batch_size=2", "batch_size"),
+                ("-P batch-size=1 --batch-size=2", "batch_size"),
+            )
+        ),
         ("demo -P epochs", "--param epochs is not NAME=VALUE.", "--param NAME=VALUE"),
         ("demo -P =5", "--param =5 is not NAME=VALUE.", "--param NAME=VALUE"),
         ("demo --tag x", "--tag x is not NAME=VALUE.", "--tag NAME=VALUE"),

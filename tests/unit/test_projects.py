@@ -183,8 +183,20 @@ def test_a_malformed_file_is_named_and_exits_with_2(
 ) -> None:
     path = tmp_path / "MLproject"
     with fails(BadInput, message.format(path=path), hint and hint.format()):
-        read(tmp_path, text)
+        read(tmp_path, text).entry_point("main")
     assert BadInput.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["{}", "{command: a, parameters: {a_b: int, a-b: int}}", "{command: a, parameters: {x: 3}}", "[1]"],
+)
+def test_what_is_wrong_with_another_entry_point_stops_none(tmp_path: Path, body: str) -> None:
+    project = read(tmp_path, f"{HEAD}entry_points: {{main: {{command: a}}, other: {body}}}\n")
+    assert command_line(project.entry_point("main"), {}) == ("a",)
+    assert project.entry_point_names == ["main", "other"]
+    with pytest.raises(BadInput, match=r"MLproject: "):
+        project.entry_point("other")
 
 
 @pytest.mark.parametrize(
@@ -198,9 +210,9 @@ def test_a_malformed_file_is_named_and_exits_with_2(
         with_command('"python a.py {x:d}"'),
     ],
 )
-def test_what_could_never_run_is_refused_when_it_is_read_naming_the_file(tmp_path: Path, text: str) -> None:
+def test_what_could_never_run_is_refused_naming_the_file(tmp_path: Path, text: str) -> None:
     with pytest.raises(BadInput) as caught:
-        read(tmp_path, text)
+        read(tmp_path, text).entry_point("main")
     assert str(tmp_path / "MLproject") in caught.value.message
 
 
@@ -239,7 +251,7 @@ def test_a_variable_that_no_shell_could_set_is_refused(tmp_path: Path, name: str
 
 def test_a_command_that_is_not_understood_is_named_with_its_file(tmp_path: Path) -> None:
     with pytest.raises(BadInput) as caught:
-        read(tmp_path, with_command("a && b $((1 + {x}))"))
+        read(tmp_path, with_command("a && b $((1 + {x}))")).entry_point("main")
     said = f"{tmp_path / 'MLproject'}: the command of main has {{x}} where bash would not "
     assert caught.value.message.startswith(said)
 
@@ -356,8 +368,8 @@ def test_an_unknown_parameter_suggests_the_nearest(demo: Project) -> None:
     main = demo.entry_point("main")
     with fails(BadInput, "demo has no parameter --epoch.", "Did you mean --epochs?"):
         check(demo, main, {"epoch": "5"})
-    with fails(BadInput, "demo has no parameter --zzz.",
-               "Its parameters are --epochs, --rate, --kind, --batch-size, --text, --json."):  # fmt: skip
+    hint = "Those of its entry point main are --epochs, --rate, --kind, --batch-size, --text, --json."
+    with fails(BadInput, "demo has no parameter --zzz.", hint):
         check(demo, main, {"zzz": "5"})
 
 
@@ -367,7 +379,7 @@ def test_a_name_may_be_written_with_dashes_as_on_the_command_line(demo: Project)
 
 def test_a_project_without_parameters_takes_none(tmp_path: Path) -> None:
     project = read(tmp_path / "plain", MAIN)
-    with fails(BadInput, "plain has no parameter --x.", "It takes no parameters."):
+    with fails(BadInput, "plain has no parameter --x.", "Its entry point main has no parameters."):
         check(project, project.entry_points[0], {"x": "1"})
 
 

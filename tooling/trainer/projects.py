@@ -8,9 +8,10 @@ its entry points.
 
 from __future__ import annotations
 
+import difflib
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -40,6 +41,8 @@ class EntryPoint:
     parameters: tuple[Parameter, ...] = ()
     takes_any: bool = False
     """Whether it gets parameters that nobody declared, as `--name value`: a script, run by its name."""
+    problem: BadInput | None = field(default=None, repr=False)
+    """What of it is not understood: it cannot be run, and the others can."""
 
     def parameter(self, name: str) -> Parameter | None:
         """The declared parameter of that name, or None."""
@@ -64,9 +67,14 @@ class Project:
     conda_env: Path | None = None
 
     def entry_point(self, name: str) -> EntryPoint:
-        """A declared one, or a script of the folder. Raises `BadInput` with the nearest name."""
+        """A declared one, or a script of the folder.
+
+        Raises `BadInput` with the nearest name, or for what of it is not understood.
+        """
         for entry_point in self.entry_points:
             if entry_point.name == name:
+                if entry_point.problem:
+                    raise entry_point.problem
                 return entry_point
         if script := _script(self.folder, name):
             return script
@@ -82,7 +90,10 @@ class Project:
 
 
 def load(folder: Path) -> Project:
-    """Read the project in `folder`. Raises `BadInput`, naming the file, for anything not understood."""
+    """Read the project in `folder`. Raises `BadInput`, naming the file, for anything not understood.
+
+    What is wrong with one of its entry points is raised when that is asked for.
+    """
     path = project_file(folder)
     if path is None and not _scripts(folder):
         raise BadInput(
@@ -170,6 +181,13 @@ def _mapping(path: Path, said: Mapping[object, object], key: str) -> Mapping[obj
 
 
 def _entry_point(path: Path, name: str, body: object) -> EntryPoint:
+    try:
+        return _understood(path, name, body)
+    except BadInput as problem:
+        return EntryPoint(name, "", problem=problem)
+
+
+def _understood(path: Path, name: str, body: object) -> EntryPoint:
     line = body.get("command") if isinstance(body, dict) else None
     if not isinstance(body, dict) or not isinstance(line, str) or not line.strip():
         raise BadInput(f"{path}: entry point {name} has no command.", "Add `command: python train.py …`.")
@@ -263,21 +281,38 @@ def named(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -
     for name in given:
         if name.replace("_", "-") not in names and not entry_point.takes_any:
             raise unknown_parameter(project, entry_point, name)
-    return {names.get(name.replace("_", "-"), name): value for name, value in given.items()}
+    values: dict[str, str] = {}
+    for said, value in given.items():
+        name = names.get(said.replace("_", "-"), said)
+        if name in values:
+            raise given_twice(name)
+        values[name] = value
+    return values
+
+
+def given_twice(name: str) -> BadInput:
+    """The error for a parameter with more values than one."""
+    return BadInput(f"The parameter {name} is given twice.", "Give it once, as an option or with -P.")
 
 
 def unknown_parameter(
     project: Project, entry_point: EntryPoint, name: str, also: Iterable[str] = ()
 ) -> BadInput:
     """The error for a parameter that the entry point does not have; `also` are names it may have meant."""
-    options = [*(parameter.option for parameter in entry_point.parameters), *also]
+    declared = [parameter.option for parameter in entry_point.parameters]
     option = "--" + name.lstrip("-").replace("_", "-")
     if entry_point.takes_any:
         hint = f"The script {entry_point.name} gets what it declares nowhere with -P {name.lstrip('-')}=VALUE"
         return BadInput(f"{project.name} declares no parameter {option}.", hint)
+    near = difflib.get_close_matches(option, [*declared, *also], n=1)
+    otherwise = (
+        f"Those of its entry point {entry_point.name} are {', '.join(declared)}."
+        if declared
+        else f"Its entry point {entry_point.name} has no parameters."
+    )
     return BadInput(
         f"{project.name} has no parameter {option}.",
-        nearest(option, options, "Its parameters are") if options else "It takes no parameters.",
+        f"Did you mean {near[0]}?" if near else otherwise,
     )
 
 

@@ -171,9 +171,18 @@ def _option(parameter: Parameter) -> click.Option:
         metavar=f"[{'|'.join(parameter.choices)}]" if parameter.choices else parameter.type.upper(),
         help=f"{parameter.help.rstrip('.')}{'.' if parameter.help else ''}  [{'; '.join(facts)}]".strip(),
         type=_Value(parameter),
+        multiple=True,
+        callback=_one,
     )
     option.opts = [parameter.option]  # as a declaration, click would take a / or ; in it for two options
     return option
+
+
+def _one(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """The value, if there is one: of several, nobody knows which is meant."""
+    if len(values) > 1:
+        raise projects.given_twice(option.opts[0])
+    return values[0] if values else None
 
 
 def variable(parameter: Parameter) -> str:

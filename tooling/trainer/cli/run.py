@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from trainer import plan as plans
-from trainer import sources
+from trainer import projects, sources
 from trainer.cli import consent, screen
 from trainer.cli.project_command import PROJECT, SOURCE, ProjectCommand, variable
 from trainer.errors import BadInput, TrainerError
@@ -54,6 +54,8 @@ def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) 
             raise BadInput(
                 f"{parameter.opts[-1]} {value} is not NAME=VALUE.", f"{parameter.opts[-1]} NAME=VALUE"
             )
+        if name in pairs:
+            raise BadInput(f"{parameter.opts[-1]} {name} is given twice.", "Give it once.")
         pairs[name] = text
     return pairs
 
@@ -125,9 +127,11 @@ def run(
 
     workspace = find()
     loaded, entry_point = ctx.meta[PROJECT]
-    values = dict(given)
+    values = projects.named(loaded, entry_point, given)
     for parameter in entry_point.parameters:
         value = options.get(variable(parameter))
+        if value is not None and parameter.name in values:
+            raise projects.given_twice(parameter.name)
         if value is not None:
             values[parameter.name] = str(value)
     request = plans.RunRequest(
