@@ -1,6 +1,7 @@
 import ast
 import base64
 import contextlib
+import html
 import json
 import random
 import shlex
@@ -8,6 +9,7 @@ import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import markupsafe
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -105,6 +107,11 @@ PRINTED: dict[str, tuple[Callable[[str], str], Callable[[str], object]]] = {
     "repr in JSON": (lambda text: json.dumps(repr(text)), lambda out: ast.literal_eval(json.loads(out))),
     "a shell": (shlex.quote, lambda out: shlex.split(out)[0]),
     "set -x": (lambda text: "'" + text.replace("'", "'\\''") + "'", lambda out: shlex.split(out)[0]),
+    "HTML": (html.escape, html.unescape),
+    "HTML's text": (lambda text: html.escape(text, quote=False), html.unescape),
+    "Jinja": (lambda text: str(markupsafe.escape(text)), html.unescape),
+    "JSON in HTML": (lambda text: html.escape(json.dumps(text)), lambda out: json.loads(html.unescape(out))),
+    "HTML in JSON": (lambda text: json.dumps(html.escape(text)), lambda out: html.unescape(json.loads(out))),
     "a URL's path": (urllib.parse.quote, urllib.parse.unquote),
     "a URL's part": (lambda text: urllib.parse.quote(text, safe=""), urllib.parse.unquote),
     "a URL's query": (urllib.parse.quote_plus, urllib.parse.unquote_plus),

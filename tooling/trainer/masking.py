@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import html
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +23,7 @@ SHORTEST_PART = 8
 class Masker:
     """Replaces secret values in a stream of bytes that arrives in arbitrary pieces.
 
-    A value is found as it is, quoted as by `repr`, JSON, a shell or a URL, and in base64; so are the lines
+    A value is found as it is, quoted as by `repr`, JSON, a shell, HTML or a URL, in base64; so are the lines
     of a longer one, and the strings in one of JSON. Values shorter than `SHORTEST_MASKED` are passed over.
     """
 
@@ -146,6 +147,9 @@ def _quoted(text: str) -> Iterator[str]:
     yield json.dumps(text, ensure_ascii=False)[1:-1]
     yield shlex.quote("'" + text)[6:].removesuffix("'")
     yield text.replace("'", r"'\''")  # bash, of what it runs after `set -x`
+    yield html.escape(text)
+    yield html.escape(text, quote=False)
+    yield html.escape(text).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")  # Jinja
 
 
 def _in_base64(content: bytes) -> Iterator[bytes]:
