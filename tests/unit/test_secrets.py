@@ -88,7 +88,18 @@ def test_a_file_that_others_can_read_is_refused(site: Workspace, mode: int) -> N
         secrets.load(site)
 
 
-@pytest.mark.parametrize("line", [CANARY, f"'{CANARY}", f"A B={CANARY}", f"={CANARY}", f'A="{CANARY}'])
+@pytest.mark.parametrize(
+    "line", [f'A="{CANARY}', f"A='{CANARY}", f"export A='{CANARY}\\'", f'A = "{CANARY}  ']
+)
+def test_a_quote_that_is_not_closed_is_numbered_and_its_value_never_shown(site: Workspace, line: str) -> None:
+    put(site.secrets_file, f"GOOD=1\n\n{line}\nALSO=2\n")
+    with fails(SecretsError, f"{site.secrets_file}, line 3: a quote is not closed."):
+        secrets.load(site)
+
+
+@pytest.mark.parametrize(
+    "line", [CANARY, f"'{CANARY}", f"A B={CANARY}", f"={CANARY}", f'A="b" {CANARY}', f'A="{CANARY}" b']
+)
 def test_a_line_that_is_not_understood_is_numbered_and_never_shown(site: Workspace, line: str) -> None:
     put(site.secrets_file, f"GOOD=1\n{line}\nALSO=2\n")
     with fails(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # Names in secrets.env that are settings rather than secrets: masking them would garble every log.
 NOT_SECRET = {"MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME"}
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_UNCLOSED = re.compile(r"""[^=]*=\s*(['"])(?:\\.|(?!\1).)*$""")
 TOO_SHORT = f"it has fewer than {SHORTEST_MASKED} characters, as many ordinary words have."
 
 
@@ -239,10 +240,19 @@ def _bindings(path: Path, content: bytes, newline: str | None = None) -> list[Bi
         raise SecretsError(f"{path} is not UTF-8 text.", "Save it as UTF-8.") from None
 
 
+def _first_line(piece: str) -> str:
+    return piece.lstrip().partition("\n")[0]
+
+
 def _values(path: Path, bindings: Iterable[Binding]) -> dict[str, str]:
     values: dict[str, str] = {}
     for binding in bindings:
         line = binding.original.line + _gap(binding.original.string).count("\n")
+        if binding.error and _UNCLOSED.match(_first_line(binding.original.string)):
+            raise SecretsError(
+                f"{path}, line {line}: a quote is not closed.",
+                "Close it at the end of the value; put a value that has a quote in it in the other kind.",
+            )
         if binding.error or (binding.key is not None and binding.value is None):
             raise SecretsError(
                 f"{path}, line {line}: this is not NAME=value.",
