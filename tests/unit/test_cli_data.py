@@ -31,7 +31,8 @@ def test_a_sample_is_made_and_what_to_do_next_is_said(trainer: Trainer, workspac
     assert lines(done) == [
         f"Made {workspace.data / 'demo'}: 3 classes of 2 images, 16x16 pixels",
         "Next: trainer data stats demo",
-        "      trainer run PROJECT --data demo",
+        "      trainer new my_tensorflow --template tensorflow",
+        "      trainer run my_tensorflow --data demo",
     ]
     assert len(tree(workspace.data / "demo")) == 6
 
@@ -175,7 +176,11 @@ def test_a_subset_is_made_from_names_as_they_will_be(
     made = f"{workspace.data / 'small'}: 24 images copied, "
     assert lines(would)[3].startswith(f"Would make {made}")
     assert lines(done)[3].startswith(f"Made {made}")
-    assert lines(done)[4:] == ["Next: trainer data stats small", "      trainer run PROJECT --data small"]
+    assert lines(done)[4:] == [
+        "Next: trainer data stats small",
+        "      trainer new my_tensorflow --template tensorflow",
+        "      trainer run my_tensorflow --data small",
+    ]
     assert tree(workspace.data / "small").items() <= tree(skins).items()
     assert len(tree(workspace.data / "small")) == 24
 

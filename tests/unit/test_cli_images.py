@@ -30,6 +30,7 @@ def test_without_an_engine(trainer: Trainer, command: str) -> None:
     done = trainer(*command.split())
     assert done.code == 82
     assert done.err.startswith(f"Error: No Docker engine answers at {DEAD_ENGINE}.\nHint:  Start it ")
+    assert "--backend" not in done.err
     assert done.out == ""
 
 

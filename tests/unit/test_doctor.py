@@ -36,8 +36,7 @@ def test_without_an_engine_it_fails_and_says_how_to_mend_it(trainer: Trainer) ->
     lines = done.out.splitlines()
     assert lines[:2] == [
         f"✗ engine: No Docker engine answers at {DEAD_ENGINE}.",
-        "    mend: Start it (Docker Desktop, or: sudo systemctl start docker), "
-        "or run without one: --backend local",
+        "    mend: Start it (Docker Desktop, or: sudo systemctl start docker)",
     ]
     error, hint = done.err.splitlines()
     assert error.startswith("Error: ")
@@ -64,8 +63,7 @@ def test_as_json_each_check_has_the_same_keys(trainer: Trainer, http_server: Htt
         "name": "engine",
         "status": "failure",
         "found": f"No Docker engine answers at {DEAD_ENGINE}.",
-        "mend": "Start it (Docker Desktop, or: sudo systemctl start docker), "
-        "or run without one: --backend local",
+        "mend": "Start it (Docker Desktop, or: sudo systemctl start docker)",
     }
     assert said[6]["found"] == f"MLflow {version('mlflow')} at {http_server.uri}"
     assert (said[6]["status"], said[6]["mend"]) == ("ok", None)

@@ -183,7 +183,7 @@ def test_what_it_says_of_its_source_allows_it_nothing(
     checkpoint(workspace)
     project = projects.load(workspace.projects / "demo")
     asked = plan.make(workspace, plan.RunRequest(project, "train_code/demo", backend="local")).asked
-    consent.check(workspace, replace(asked, folder=workspace.state / "resume-1"), asked.asks)
+    consent.check(workspace, replace(asked, is_own=False), asked.asks)
     refused = trainer("resume", "@last")
     wants = "run on this machine without a container, with all your rights"
     assert (refused.code, refused.err.splitlines()[-2]) == (

@@ -59,6 +59,9 @@ def test_an_unknown_project(workspace: Workspace) -> None:
         sources.resolve(workspace, "dmeo")
     with fails(BadInput, "There is no project zzz.", "The projects are demo."):
         sources.resolve(workspace, "zzz")
+    hint = "Make one from the template tensorflow: trainer new my_tensorflow --template tensorflow"
+    with fails(BadInput, "There is no project tensorflow.", hint):
+        sources.resolve(workspace, "tensorflow")
 
 
 def test_an_unknown_project_where_there_is_none(tmp_path: Path) -> None:

@@ -52,19 +52,24 @@ class StoredRun:
 
 @dataclass(frozen=True)
 class Asked:
-    """All that a project asks for; `source` and `commit` are where it comes from, `folder` where it is."""
+    """All that a project asks for; `source` and `commit` are where it comes from."""
 
     source: str = ""
     commit: str = ""
-    folder: Path = Path()
     asks: tuple[Ask, ...] = ()
     stored: StoredRun | None = None
     """Of stored code, which says of its source what it likes."""
+    is_own: bool = False
+    """Whether the project is the user's own."""
 
     @property
     def wants(self) -> tuple[str, ...]:
-        """What it asks to do that is not its own already."""
-        return tuple(ask.what for ask in self.asks if not ask.is_within)
+        """What its user is asked for, unless it was allowed before."""
+        return tuple(ask.what for ask in self.asks if self.is_asked_for(ask))
+
+    def is_asked_for(self, ask: Ask) -> bool:
+        """Whether a user is asked for it at all: not for what he named, nor for what is his own."""
+        return not (ask.is_given or ask.is_within) and (ask.always or not self.is_own)
 
     @property
     def title(self) -> str:
@@ -82,7 +87,8 @@ class Place:
     @property
     def is_own(self) -> bool:
         """Whether it is the user's own; what is fetched lies in .trainer/."""
-        return _is_own(self.workspace, self.folder)
+        root, state = self.workspace.root, self.workspace.state
+        return self.folder.is_relative_to(root) and not self.folder.is_relative_to(state)
 
     def has(self, path: Path) -> bool:
         """Whether the path is of the project itself."""
@@ -150,13 +156,11 @@ def of_image(tag: str, image_id: str, repo_digests: Iterable[str] = ()) -> Itera
 
 def open_asks(workspace: Workspace, asked: Asked) -> tuple[Ask, ...]:
     """Those that the user has to be asked for now."""
-    is_own = _is_own(workspace, asked.folder)
-
-    def is_open(ask: Ask) -> bool:
-        known = is_own or _place(workspace, asked, ask).exists()
-        return not (ask.is_given or ask.is_within) and (ask.always or not known)
-
-    return tuple(filter(is_open, asked.asks))
+    return tuple(
+        ask
+        for ask in asked.asks
+        if asked.is_asked_for(ask) and (ask.always or not _place(workspace, asked, ask).exists())
+    )
 
 
 def check(workspace: Workspace, asked: Asked, allowed: Collection[Ask]) -> None:
@@ -200,10 +204,6 @@ def _place(workspace: Workspace, asked: Asked, ask: Ask) -> Path:
 
 def _file(workspace: Workspace, said: list[str]) -> Path:
     return workspace.state / "allowed" / hashlib.sha256(json.dumps(said).encode()).hexdigest()
-
-
-def _is_own(workspace: Workspace, folder: Path) -> bool:
-    return folder.is_relative_to(workspace.root) and not folder.is_relative_to(workspace.state)
 
 
 def _of_path(place: Place, do: str, path: Path, why: str) -> Iterator[Ask]:

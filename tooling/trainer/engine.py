@@ -21,9 +21,15 @@ if TYPE_CHECKING:
 TIMEOUT_S = 60
 ANSWER_S = 9
 _ANY_VERSION = "1.41"  # a ping is the same in all of them
-_START_HINT = (
-    "Start it (Docker Desktop, or: sudo systemctl start docker), or run without one: --backend local"
-)
+_START_HINT = "Start it (Docker Desktop, or: sudo systemctl start docker)"
+
+
+class NoEngine(EngineError):
+    """No Docker engine can be used at all. The hint goes on where the command can do without one."""
+
+    def or_without(self, how: str) -> NoEngine:
+        """The same, for a command that can."""
+        return NoEngine(self.message, f"{self.hint}, or run without one: {how}")
 
 
 class _Part(TypedDict):
@@ -55,9 +61,8 @@ def connect() -> docker.DockerClient:
     try:
         return deadline.within(ANSWER_S, lambda: _client(place))
     except TimeoutError:
-        raise EngineError(
-            f"The Docker engine at {place.address} gave no answer in {ANSWER_S} s.",
-            "Restart it, or run without one: --backend local",
+        raise NoEngine(
+            f"The Docker engine at {place.address} gave no answer in {ANSWER_S} s.", "Restart it"
         ) from None
     except (DockerException, OSError) as problem:
         raise _no_answer(place, str(problem)) from None
@@ -67,9 +72,9 @@ def connect() -> docker.DockerClient:
 
 def _no_answer(place: Endpoint, said: str) -> EngineError:
     if "ermission denied" in said:
-        return EngineError(
+        return NoEngine(
             f"This user may not use the Docker engine at {place.address}.",
-            "sudo usermod -aG docker $USER, then log in again; or run without it: --backend local",
+            "sudo usermod -aG docker $USER, then log in again",
         )
     if "to an HTTPS server" in said:
         return EngineError(
@@ -81,7 +86,7 @@ def _no_answer(place: Endpoint, said: str) -> EngineError:
             f"TLS with the Docker engine at {place.address} fails: {found.group(1).strip()}.",
             "Compare what `docker version` says; ca.pem, cert.pem and key.pem have to be that engine's.",
         )
-    return EngineError(f"No Docker engine answers at {place.address}.", _START_HINT)
+    return NoEngine(f"No Docker engine answers at {place.address}.", _START_HINT)
 
 
 def _client(place: Endpoint) -> docker.DockerClient:

@@ -248,7 +248,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         in_code=in_code,
         again=request.again,
         downloads={name: value for name, value in paths.items() if is_elsewhere(value)},
-        asked=Asked(request.source, request.commit, project.folder, asks, request.stored),
+        asked=Asked(request.source, request.commit, asks, request.stored, place.is_own),
         remarks=(
             *image.remarks,
             *remarks.of(project, entry_point, values, mounts, request.backend, fallback),

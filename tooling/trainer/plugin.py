@@ -21,6 +21,7 @@ from trainer import history, printable, projects, secrets, sources, workspace
 from trainer import plan as plans
 from trainer.cli import streams
 from trainer.cli.screen import Progress
+from trainer.engine import NoEngine
 from trainer.errors import BadInput, Interrupted, TrainerError
 from trainer.launch import Result, launch
 from trainer.parameters import nearest
@@ -93,10 +94,10 @@ class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
             )
             if result.error:
                 raise result.error
+        except NoEngine as problem:
+            raise ExecutionException(_said(problem.or_without("--backend trainer-local"))) from None
         except TrainerError as problem:
-            raise ExecutionException(
-                printable.lines(secrets.hide(f"{problem.message}\n{problem.hint}"))
-            ) from None
+            raise ExecutionException(_said(problem)) from None
         except Interrupted:
             raise KeyboardInterrupt from None
         return EndedRun(result.run.id)
@@ -158,6 +159,10 @@ class LocalProjectBackend(_Backend):
     """`--backend trainer-local`."""
 
     name = "local"
+
+
+def _said(problem: TrainerError) -> str:
+    return printable.lines(secrets.hide(f"{problem.message}\n{problem.hint}"))
 
 
 def _yes(name: str, options: Mapping[str, str]) -> bool | None:

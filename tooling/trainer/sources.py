@@ -86,15 +86,17 @@ def resolve(workspace: Workspace, name: str, revision: str | None = None, *, fet
         raise BadInput(f"{name} is packed.", "Unpack it and name the folder.")
     raise BadInput(
         f"There is no project {name}.",
-        nearest(name, names(workspace), "The projects are") if names(workspace) else _make_one(name),
+        _instead(workspace, name),
     )
 
 
-def _make_one(name: str) -> str:
+def _instead(workspace: Workspace, name: str) -> str:
     template = shipped.place("templates") / name
     if (template / projects.PROJECT_FILE).is_file():
         # The template's own name may be an image's too, which no project can have.
         return f"Make one from the template {name}: trainer new my_{name} --template {name}"
+    if known := names(workspace):
+        return nearest(name, known, "The projects are")
     return "Make one: trainer new NAME --template minimal (`trainer new --help` names the other templates)"
 
 

@@ -65,8 +65,8 @@ def warn_of_links(link: str) -> None:
         )
 
 
-def _learner() -> str:
-    """A project that takes a data set: the small network where there is that, else the first one."""
+def _learner() -> str | None:
+    """A project that takes a data set: the small network where there is that, else the first one, or None."""
     found = []
     with contextlib.suppress(TrainerError):
         workspace = find()
@@ -75,7 +75,7 @@ def _learner() -> str:
                 entry_points = projects.load(workspace.projects / name).entry_points
                 if any(parameter.dataset for entry in entry_points for parameter in entry.parameters):
                     found.append(name)
-    return "tensorflow" if "tensorflow" in found else [*found, "PROJECT"][0]
+    return "tensorflow" if "tensorflow" in found else next(iter(found), None)
 
 
 def next_steps(target: Path, *commands: str, train: bool = True) -> None:
@@ -89,5 +89,9 @@ def next_steps(target: Path, *commands: str, train: bool = True) -> None:
         with contextlib.suppress(TrainerError):
             steps.append(shlex.join(["ln", "-s", str(target.resolve()), f"{find().data}/"]))
     elif train:
-        steps.append(f"trainer run {_learner()} --data {shlex.quote(argument)}")
+        project = _learner()
+        if project is None:
+            project = "my_tensorflow"
+            steps.append(f"trainer new {project} --template tensorflow")
+        steps.append(f"trainer run {project} --data {shlex.quote(argument)}")
     screen.next_steps(steps)

@@ -124,6 +124,7 @@ def run(
     The parameters that the project declares are options too; see trainer run PROJECT --help.
     """
     from trainer import launch, reconcile
+    from trainer.engine import NoEngine
 
     workspace = find()
     loaded, entry_point = ctx.meta[PROJECT]
@@ -163,11 +164,14 @@ def run(
     allowed = consent.allowed(workspace, plan, yes=yes)
     for line in () if offline else reconcile.quickly(workspace):
         click.echo(line, err=True)
-    with screen.Progress(sys.stderr.buffer if as_json else None) as progress:
-        result = launch.launch(
-            workspace, plan, progress, tracking_uri=tracking_uri, detach=detach, offline=offline,
-            allowed=allowed,
-        )  # fmt: skip
+    try:
+        with screen.Progress(sys.stderr.buffer if as_json else None) as progress:
+            result = launch.launch(
+                workspace, plan, progress, tracking_uri=tracking_uri, detach=detach, offline=offline,
+                allowed=allowed,
+            )  # fmt: skip
+    except NoEngine as problem:
+        raise problem.or_without("--backend local") from None
     print_result(result, as_json)
     if result.error:
         raise result.error
@@ -221,6 +225,8 @@ def _print_plan(plan: plans.RunPlan, as_json: bool) -> None:
     said["image"] = plan.image.tag
     said["command"] = shlex.join(plan.command)
     said["asks_to"] = "\n".join(plan.asked.wants)
+    if not said["asks_to"]:
+        del said["asks_to"]
     said["mounts"] = "\n".join(
         f"{mount.source} → {mount.target}{' (read-only)' if mount.read_only else ''}" for mount in plan.mounts
     )
