@@ -5,7 +5,7 @@ from importlib.metadata import version
 from types import SimpleNamespace
 
 import pytest
-from trainer import process
+from trainer import preparing, process
 from trainer.workspace import Workspace
 
 from unit.helpers import DEAD_ENGINE, Done, HttpServer, Reply, git, put
@@ -128,3 +128,17 @@ def test_a_full_disk_is_a_warning(
 
 def test_no_gpu_is_no_failure(trainer: Trainer) -> None:
     assert checks(trainer)["gpu"]["status"] == "ok"
+
+
+def test_a_server_that_cannot_be_started_is_one_finding_among_others(
+    trainer: Trainer, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = str(workspace.state / "server.lock")
+
+    def denied(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", place)
+
+    monkeypatch.setattr(preparing, "connect", denied)
+    found = checks(trainer)["tracking server"]
+    assert found["found"] == f"it cannot be started: {place}: Permission denied"
+    assert found["mend"] == f"Give yourself the right to write in {workspace.root}, or use another workspace."

@@ -20,6 +20,15 @@ def test_a_lock_has_one_holder_at_a_time(tmp_path: Path) -> None:
     assert not locks.held(path)
 
 
+def test_who_may_only_read_may_ask(tmp_path: Path) -> None:
+    lock = locks.acquire(tmp_path / "lock")
+    assert lock is not None
+    (tmp_path / "lock").chmod(0o400)
+    assert locks.held(tmp_path / "lock")
+    os.close(lock)
+    assert not locks.held(tmp_path / "lock")
+
+
 def test_asking_makes_no_file(tmp_path: Path) -> None:
     assert not locks.held(tmp_path / "deep" / "lock")
     assert list(tmp_path.iterdir()) == []

@@ -60,6 +60,33 @@ def test_data_and_paths_are_mounted_read_only(workspace: Workspace) -> None:
     assert made.parameters["table"] == str(table)
 
 
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("{epochs: many}", "--epochs is 'many', which is no int."),
+        ("{kind: bush}", "--kind is 'bush', which is not one of its choices."),
+    ],
+)
+def test_a_wrong_value_of_trainer_yaml_is_said_to_be_there(
+    workspace: Workspace, said: str, message: str
+) -> None:
+    path = put(workspace.root / "trainer.yaml", f"parameters: {{demo: {said}}}\n")
+    with fails(BadInput, f"{path}: {message}"):
+        make(find(workspace.root))
+    # Where another value is given, it is not used.
+    make(find(workspace.root), parameters={"epochs": "5", "kind": "tree"})
+
+
+def test_a_data_set_of_trainer_yaml_that_is_not_there_is_said_to_be_there(workspace: Workspace) -> None:
+    put(
+        workspace.projects / "demo" / "MLproject",
+        "entry_points: {main: {parameters: {set: {dataset: true, default: a}}, command: a}}\n",
+    )
+    path = put(workspace.root / "trainer.yaml", "parameters: {demo: {set: skins}}\n")
+    with fails(BadInput, f"{path}: --set names skins, which is not in {workspace.data}."):
+        make(find(workspace.root))
+
+
 def test_the_local_backend_sees_the_host(workspace: Workspace) -> None:
     table = put(workspace.root / "table.csv")
     values = {"name": "n", "source": "s3://b/k", "table": "table.csv"}

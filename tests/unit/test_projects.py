@@ -496,13 +496,17 @@ def test_what_a_run_has_of_its_own_is_not_copied_from_the_host(tmp_path: Path) -
 def test_an_mlproject_that_is_no_file_is_refused(tmp_path: Path, target: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "MLproject").symlink_to(target)
-    with fails(BadInput, f"{tmp_path / 'MLproject'} is no file.", f"It is a link to {target}."):
+    with pytest.raises(BadInput, match=f"/MLproject is a link to {target}, which is .*has to be a file"):
         load(tmp_path)
 
 
 def test_an_mlproject_that_is_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "MLproject").mkdir()
-    with fails(BadInput, f"{tmp_path / 'MLproject'} is no file.", "Make it a text file."):
+    with fails(
+        BadInput,
+        f"{tmp_path / 'MLproject'} is a folder, and has to be a file.",
+        "Put a text file in its place.",
+    ):
         load(tmp_path)
 
 

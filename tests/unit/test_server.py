@@ -135,6 +135,21 @@ def test_a_living_server_is_left_running(workspace: Workspace, monkeypatch: pyte
     assert server.begin(workspace, bridge).uri == "http://127.0.0.1:5000"
 
 
+def test_a_living_server_is_there_for_who_may_only_read_the_workspace(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def denied(path: object) -> Iterator[None]:
+        raise PermissionError(13, "Permission denied", str(path))
+        yield
+
+    monkeypatch.setattr(locks, "exclusive", denied)
+    with pytest.raises(PermissionError):
+        server.begin(workspace)
+    monkeypatch.setattr(server, "running", lambda _: State(1, 5000, None, password="p"))
+    assert server.begin(workspace).uri == "http://127.0.0.1:5000"
+
+
 def test_it_is_not_started_anew_for_a_bridge_that_is_not_this_machines(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

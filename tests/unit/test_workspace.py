@@ -34,6 +34,20 @@ def test_outside_of_one(tmp_path: Path) -> None:
         find(tmp_path)
 
 
+@pytest.mark.timeout(20)
+def test_settings_that_are_no_file_are_said_to_be_so(tmp_path: Path) -> None:
+    path = tmp_path / "trainer.yaml"
+    path.mkdir()
+    with fails(BadInput, f"{path} is a folder, and has to be a file.", "Put a text file in its place."):
+        find(tmp_path)
+    path.rmdir()
+    for target, kind in (("/dev/null", "a device, a pipe or a socket"), ("gone", "not there")):
+        path.unlink(missing_ok=True)
+        path.symlink_to(target)
+        with fails(BadInput, f"{path} is a link to {target}, which is {kind}, and has to be a file."):
+            find(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["", "# nothing\n", "{}\n"])
 def test_without_settings_the_defaults_hold(tmp_path: Path, text: str) -> None:
     put(tmp_path / "trainer.yaml", text)

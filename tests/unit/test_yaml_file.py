@@ -51,8 +51,12 @@ def test_what_is_no_yaml_is_refused(tmp_path: Path, text: str | bytes) -> None:
 @pytest.mark.timeout(20)
 def test_a_pipe_or_a_device_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "file")
-    with fails(BadInput, f"{tmp_path / 'file'} is no file.", "Make it a text file."):
+    with fails(BadInput, f"{tmp_path / 'file'} is a device, a pipe or a socket, and has to be a file."):
         yaml_file.read(tmp_path / "file")
     (tmp_path / "link").symlink_to("/dev/zero")
-    with fails(BadInput, f"{tmp_path / 'link'} is no file.", "It is a link to /dev/zero."):
+    with fails(
+        BadInput,
+        f"{tmp_path / 'link'} is a link to /dev/zero, which is a device, a pipe or a socket, "
+        "and has to be a file.",
+    ):
         yaml_file.read(tmp_path / "link")

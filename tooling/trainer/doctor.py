@@ -199,6 +199,11 @@ def _tracking(
     except TrainerError as problem:
         yield Check("tracking server", "failure", problem.message, problem.hint)
         return
+    except OSError as problem:
+        found = f"it cannot be started: {problem.filename}: {problem.strerror}"
+        mend = f"Give yourself the right to write in {workspace.root}, or use another workspace."
+        yield Check("tracking server", "failure", found, mend)
+        return
     yield Check("tracking server", "ok", f"MLflow {told} at {client.server.uri}")
     if engine_client:
         yield _from_container(

@@ -35,7 +35,7 @@ def held(path: Path) -> bool:
     """Whether a living process holds the lock."""
     if not path.exists():
         return False
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # who may only read may ask, too
     try:
         # Shared: any number may ask at once without taking each other for a holder.
         return not _lock(descriptor, fcntl.LOCK_SH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,7 +33,7 @@ from trainer.parameters import is_elsewhere
 from trainer.projects import EntryPoint, Project
 from trainer.run_image import RunImage
 from trainer.run_user import host_ids
-from trainer.workspace import Workspace
+from trainer.workspace import SETTINGS_FILE, Workspace
 
 Origin: TypeAlias = Literal["command line", "settings", "default"]
 """Where a parameter's value comes from."""
@@ -174,7 +175,8 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     tracked_names.check(experiment, request.run_name, request.tags, values)
     for parameter in entry_point.parameters:
         if parameter.dataset:
-            data_names.check(workspace, parameter, values[parameter.name])
+            with _named(workspace, is_settings=origins.get(parameter.name) == "settings"):
+                data_names.check(workspace, parameter, values[parameter.name])
     image = request.recorded_image or run_image.choose(workspace, project, request.image, request.base_image)
     is_asked_for = request.image or request.recorded_image or not run_image.says_nothing(project)
     fallback = None if is_asked_for else image.tag
@@ -268,6 +270,8 @@ def _values(
         for name, value in workspace.settings.parameters.get(project.name, {}).items()
         if (parameter := entry_point.parameter(name)) and not request.again
     }
+    with _named(workspace, is_settings=True):
+        projects.check_values(entry_point, {name: settings[name] for name in settings.keys() - given.keys()})
     values = projects.check(project, entry_point, {**settings, **given})
     if request.again:
         return values, dict(request.again.origins)
@@ -276,6 +280,17 @@ def _values(
         for name in values
     }
     return values, origins
+
+
+@contextlib.contextmanager
+def _named(workspace: Workspace, *, is_settings: bool) -> Iterator[None]:
+    """Within: what is wrong with a value of trainer.yaml is said to be there."""
+    try:
+        yield
+    except BadInput as problem:
+        if not is_settings:
+            raise
+        raise BadInput(f"{workspace.root / SETTINGS_FILE}: {problem.message}", problem.hint) from None
 
 
 def _in_code(project: Project, entry_point: EntryPoint, values: Mapping[str, str]) -> dict[str, str]:

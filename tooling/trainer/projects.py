@@ -261,6 +261,13 @@ def check(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -
     return values | extra
 
 
+def check_values(entry_point: EntryPoint, values: Mapping[str, str]) -> None:
+    """Raises `BadInput` for the first of the values that its parameter's type does not allow."""
+    for parameter in entry_point.parameters:
+        if parameter.name in values:
+            check_value(parameter, values[parameter.name])
+
+
 def _check_value(project: Project, parameter: Parameter, value: str, *, is_given: bool) -> None:
     """A default is checked when it is used: a run that is given another value needs none."""
     try:

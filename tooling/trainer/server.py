@@ -92,14 +92,25 @@ def begin(workspace: Workspace, bridge: Bridge | None = None, port: int | None =
     """
     if bridge and not _is_own_address(bridge.gateway):
         bridge = None  # the engine runs in a virtual machine, which brings containers to our loopback
-    with locks.exclusive(workspace.state / "server.lock"):
+    try:
+        with locks.exclusive(workspace.state / "server.lock"):
+            state = running(workspace)
+            if state and _suits(workspace, state, bridge, port):
+                return state.server
+            if state:
+                _stop(workspace, state)
+            return _start(workspace, bridge, port).server
+    except OSError:  # a workspace that this user may only read
         state = running(workspace)
-        is_there = state and (bridge is None or state.bridge == bridge) and port in (None, state.port)
-        if state and is_there and _may_stay(workspace, state):
+        if state and _suits(workspace, state, bridge, port):
             return state.server
-        if state:
-            _stop(workspace, state)
-        return _start(workspace, bridge, port).server
+        raise
+
+
+def _suits(workspace: Workspace, state: State, bridge: Bridge | None, port: int | None) -> bool:
+    """Whether the server that runs can stay as it is."""
+    is_there = (bridge is None or state.bridge == bridge) and port in (None, state.port)
+    return is_there and _may_stay(workspace, state)
 
 
 def is_own(workspace: Workspace, chosen: Server) -> bool:

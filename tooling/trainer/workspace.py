@@ -96,7 +96,7 @@ def find(start: Path | None = None) -> Workspace:
     """
     start = (start or Path(os.environ.get(VARIABLE) or Path.cwd())).resolve()
     for folder in (start, *start.parents):
-        if (folder / SETTINGS_FILE).is_file():
+        if os.path.lexists(folder / SETTINGS_FILE):
             return Workspace(folder, _read_settings(folder / SETTINGS_FILE))
     raise BadInput(
         f"{start} is not in a workspace: neither it nor a folder above it has a {SETTINGS_FILE}.",

@@ -14,8 +14,8 @@ _MOST = 100_000  # values, with what aliases stand for
 def read(path: Path) -> object:
     """What the file says. Raises `BadInput`, naming file and line, where that is no YAML in UTF-8."""
     if not path.is_file():  # a device or a pipe would be read for ever
-        hint = f"It is a link to {path.readlink()}." if path.is_symlink() else "Make it a text file."
-        raise BadInput(f"{path} is no file.", hint)
+        at = f" is a link to {path.readlink()}, which" if path.is_symlink() else ""
+        raise BadInput(f"{path}{at} is {_kind(path)}, and has to be a file.", "Put a text file in its place.")
     try:
         said: object = yaml.safe_load(path.read_bytes())
     # The parser passes on what its makers of numbers, dates and so on raise.
@@ -26,6 +26,15 @@ def read(path: Path) -> object:
         raise BadInput(f"{path}{where}: this is not valid YAML.", hint) from None
     _check(path, said)
     return said
+
+
+def _kind(path: Path) -> str:
+    try:
+        return (
+            "a folder" if path.is_dir() else "a device, a pipe or a socket" if path.exists() else "not there"
+        )
+    except OSError:  # a link to itself, before Python 3.13
+        return "not there"
 
 
 def _check(path: Path, said: object) -> None:
