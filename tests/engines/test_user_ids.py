@@ -56,7 +56,9 @@ def there(request: pytest.FixtureRequest) -> Iterator[Place]:
         )
         engine.start()
         try:
-            yield Place(engine, _site(engine, files), kind)
+            site = _site(engine, files)
+            yield Place(engine, site, kind)
+            site.trainer("server", "down", "--force")
         finally:
             engine.close()
 
@@ -94,7 +96,6 @@ def test_a_run_ends_finished_and_what_it_wrote_is_its_users(there: Place) -> Non
     assert site.trainer("sync", env=env).code == 0
     (run,) = site.runs()
     assert run.info.status == "FINISHED"
-    site.trainer("server", "down", "--force")
 
 
 def test_a_run_is_listed_and_stopped(there: Place) -> None:
@@ -110,7 +111,6 @@ def test_a_run_is_listed_and_stopped(there: Place) -> None:
         time.sleep(0.2)
     assert site.run(live["run_id"]).info.status == "KILLED"
     assert there.engine.client().containers.list(all=True) == []
-    site.trainer("server", "down", "--force")
 
 
 def test_doctor_says_which_kind_it_is(there: Place) -> None:
