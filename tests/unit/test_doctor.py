@@ -54,6 +54,7 @@ def test_as_json_each_check_has_the_same_keys(trainer: Trainer, http_server: Htt
         "buildx",
         "disk",
         "gpu",
+        "git",
         "secrets",
         "image definitions",
         "tracking server",
@@ -65,8 +66,8 @@ def test_as_json_each_check_has_the_same_keys(trainer: Trainer, http_server: Htt
         "found": f"No Docker engine answers at {DEAD_ENGINE}.",
         "mend": "Start it (Docker Desktop, or: sudo systemctl start docker)",
     }
-    assert said[6]["found"] == f"MLflow {version('mlflow')} at {http_server.uri}"
-    assert (said[6]["status"], said[6]["mend"]) == ("ok", None)
+    assert said[7]["found"] == f"MLflow {version('mlflow')} at {http_server.uri}"
+    assert (said[7]["status"], said[7]["mend"]) == ("ok", None)
     assert all(check["mend"] for check in said if check["status"] != "ok")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from trainer import archives, code, secrets
 from trainer import git as asked
+from trainer.errors import TrainerError
 from trainer.workspace import Workspace
 
 from unit.git_trap import Trap
@@ -149,7 +150,8 @@ def test_what_is_fetched_when_it_is_missing(tmp_path: Path, trap: Trap) -> None:
         if git(folder, "cat-file", "-t", path.parent.name + path.name).strip() == "tree":
             path.unlink()
             break
-    code.commit(folder)
+    with pytest.raises(TrainerError, match="git cannot be asked"):  # what it takes is not here
+        code.commit(folder)
     code.files(folder)
     assert not trap.mark.exists()
 
@@ -271,3 +273,87 @@ def test_git_calls_trainer_from_a_hook(tmp_path: Path, monkeypatch: pytest.Monke
     at = code.commit(folder)
     assert at
     assert not at.dirty
+
+
+def _of_another_user(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    return (
+        f"git cannot be asked about {folder}: detected dubious ownership in repository at '{folder}'.",
+        f"If you trust who owns it: git config --global --add safe.directory {folder}",
+    )
+
+
+def _without_git(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    monkeypatch.setenv("PATH", str(folder))
+    return (
+        f"{folder} is a git repository, and git is not installed: nobody knows which files it ignores.",
+        "Install git, for instance: sudo apt-get install git",
+    )
+
+
+def _broken(folder: Path, _: pytest.MonkeyPatch) -> tuple[str, str]:
+    (folder / ".git" / "config").write_text("[core\n")
+    return (
+        f"git cannot be asked about {folder}: bad config line 1 in file .git/config.",
+        f"Repair the repository; `git -C {folder} status` says more.",
+    )
+
+
+Break = Callable[[Path, pytest.MonkeyPatch], tuple[str, str]]
+
+
+@pytest.mark.parametrize("broken", [_of_another_user, _without_git, _broken])
+def test_where_git_cannot_be_asked_nothing_is_packed(
+    trainer: Callable[..., Done], workspace: Workspace, monkeypatch: pytest.MonkeyPatch, broken: Break
+) -> None:
+    put(repository(workspace.root) / ".gitignore", "secrets.env\n*.ckpt\n")
+    folder = project(workspace.projects / "demo")
+    large = put(folder / "large.ckpt")
+    put(workspace.root / "secrets.env", "A=1234567890\n").chmod(0o600)
+    asks: list[Callable[[], object]] = [
+        lambda: code.files(folder),
+        lambda: code.commit(folder),
+        lambda: asked.is_ignored(large),
+        lambda: secrets.check(workspace),
+    ]
+    message, hint = broken(workspace.root, monkeypatch)
+    for ask in asks:
+        with pytest.raises(TrainerError) as caught:
+            ask()
+        assert (caught.value.message, caught.value.hint) == (message, hint)
+    done = trainer("run", "demo", "--dry-run")
+    assert (done.code, done.err) == (92, f"Error: {message}\nHint:  {hint}\n")
+    checked = trainer("secrets", "check")
+    assert (checked.code, message in checked.out, "✓ secrets.env" in checked.out) == (89, True, False)
+    looked = {one["name"]: one["status"] for one in json.loads(trainer("doctor", "--json").out)}
+    assert (looked["git"], looked["secrets"]) == ("failure", "failure")
+
+
+def test_the_way_out_that_is_named_leads_out(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(repository(workspace.root) / ".gitignore", "*.ckpt\n")
+    put(workspace.root / "large.ckpt")
+    _, hint = _of_another_user(workspace.root, monkeypatch)
+    subprocess.run(hint.partition(": ")[2], shell=True, check=True)
+    assert Path("x.py") in code.files(workspace.root)
+    assert Path("large.ckpt") not in code.files(workspace.root)
+    assert code.commit(workspace.root)
+
+
+def test_outside_of_a_repository_git_need_not_be_there(
+    trainer: Callable[..., Done], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project(workspace.projects / "demo")
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert trainer("run", "demo", "--dry-run").code == 0
+    assert asked.check(workspace.root) is None
+    assert code.commit(workspace.root) is None
+
+
+def test_a_repository_inside_of_one_that_git_refuses_is_asked_as_git_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository(tmp_path)
+    inner = repository(tmp_path / "inner")
+    git(tmp_path, "config", "--global", "--add", "safe.directory", str(inner))
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert Path("x.py") in code.files(inner)

@@ -12,6 +12,7 @@ from trainer import (
     build,
     disk,
     engine,
+    git,
     image_lock,
     images,
     preparing,
@@ -26,7 +27,7 @@ from trainer import (
 from trainer.backends import named
 from trainer.backends.docker_container import network
 from trainer.endpoint import Server
-from trainer.errors import TrainerError
+from trainer.errors import FileError, TrainerError
 from trainer.masking import SHORTEST_MASKED
 from trainer.workspace import Workspace
 
@@ -62,6 +63,7 @@ def checks(workspace: Workspace) -> Iterator[Check]:
     yield _buildx(client)
     yield _disk(workspace, client)
     yield _gpu(client)
+    yield _attempt("git", lambda: _git(workspace))
     yield _attempt("secrets", lambda: _secrets(workspace))
     plans: list[images.ImagePlan] = []
     try:
@@ -144,7 +146,10 @@ def secret_checks(workspace: Workspace) -> Iterator[Check]:
     leaks = list(secrets.leaks(path))
     for leak in leaks:
         yield Check(path.name, "failure", leak.message, leak.hint)
-    if commit := secrets.in_history(path):
+    commit = None
+    with contextlib.suppress(FileError):  # that is one of the leaks
+        commit = secrets.in_history(path)
+    if commit:
         yield Check(path.name, "warning", f"an earlier commit has it: {commit}",
                     "Change every secret that was in it, where it was pushed or shared. To take it out of "
                     f"the history: git filter-repo --invert-paths --path {path.name}")  # fmt: skip
@@ -178,6 +183,11 @@ def needed_secrets(workspace: Workspace) -> dict[str, list[str]]:
                 if value is None:
                     needed.setdefault(name, []).append(project)
     return dict(sorted(needed.items()))
+
+
+def _git(workspace: Workspace) -> str:
+    top = git.check(workspace.root)
+    return f"the repository {top}" if top else "no repository: no commit is recorded with a run"
 
 
 def _secrets(workspace: Workspace) -> str:

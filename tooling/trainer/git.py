@@ -1,5 +1,8 @@
 """git, asked about folders that somebody else may have written: nothing that they configure is executed.
 
+That there is no repository is an answer. That there is one and git is missing, or refuses it because another
+user owns it, is a `FileError`: nobody knows then what git would ignore.
+
 A repository's own configuration may name programs: a file system monitor, filters, hooks, ssh. Whoever runs
 git by hand trusts it. trainer does not: a project may come from anywhere, and a run may write to what is
 mounted into it. The user's and the system's configuration apply as always, with credentials and git-lfs.
@@ -9,12 +12,15 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import shutil
+import subprocess
 import tempfile
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
-from trainer.process import capture
+from trainer.errors import FileError
 
 # The command line has the last word: over the repository's configuration, and in what git itself starts.
 _GUARDED = (
@@ -48,20 +54,27 @@ def command(*arguments: str) -> list[str]:
 
 
 def ask(folder: Path, *arguments: str, path: str | None = None) -> str | None:
-    """What git says in the folder's repository; None where there is none, and where git is missing or fails.
+    """What git says in the folder's repository; None where there is none, and where its answer is no.
 
-    It works at the repository's top. `path`, relative to the folder, is the last argument.
+    It works at the repository's top. `path`, relative to the folder, is the last argument. Raises `FileError`
+    where there is a repository and git cannot be asked, as do all that follow.
     """
-    top = _top(folder)
+    top = work_tree(folder)
     if top is None:
         return None
     asked = () if path is None else ("--", f":(literal){_below(top, folder, path)}")
     return _at(top, *arguments, *asked)
 
 
+def check(folder: Path) -> Path | None:
+    """Where the folder's work tree begins; None outside of git."""
+    ask(folder, "rev-parse", "--is-inside-work-tree")
+    return work_tree(folder)
+
+
 def is_ignored(path: Path) -> bool:
     """Whether git ignores the file. False outside of git."""
-    top = _top(path.parent)
+    top = work_tree(path.parent)
     if top is None:
         return False
     # Not as `path` of `ask`: it takes the names of files, not patterns for them.
@@ -75,7 +88,7 @@ def files(folder: Path) -> list[str]:
     Empty outside of git, and where the repository around the folder ignores it.
     """
     listed = ask(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard", path=".")
-    top = _top(folder)
+    top = work_tree(folder)
     if not listed or top is None:
         return []
     place = _below(top, folder, ".")
@@ -89,8 +102,7 @@ def status(folder: Path) -> str | None:
     To compare a file, git passes it through the filters that its attributes name. So git is shown the
     repository with a configuration that holds nothing but what is harmless.
     """
-    top = _top(folder)
-    # Only a repository that git itself accepts has an answer: it minds who owns it.
+    top = check(folder)  # only a repository that git itself accepts has an answer: it minds who owns it
     listed = ask(folder, "config", "--local", "--includes", "--null", "--list")
     if top is None or listed is None:
         return None
@@ -114,6 +126,7 @@ def _at(top: Path, *arguments: str, chosen: Mapping[str, str] | None = None) -> 
     kept = {name: value for name, value in os.environ.items() if name not in _OTHERS}
     environment = {
         **kept,
+        "LC_ALL": "C",  # its reasons are shown
         # Of a partial clone, git would fetch what is missing, by programs that it names for its remote.
         "GIT_ALLOW_PROTOCOL": "none",
         "GIT_TERMINAL_PROMPT": "0",
@@ -122,11 +135,34 @@ def _at(top: Path, *arguments: str, chosen: Mapping[str, str] | None = None) -> 
         "GIT_WORK_TREE": str(top),
         **(chosen or {}),
     }
-    return capture(command(*arguments), cwd=top, environment=environment)
+    try:
+        done = subprocess.run(command(*arguments), cwd=top, env=environment, capture_output=True, check=False)
+    except OSError as problem:
+        raise _not_asked(top, str(problem.strerror)) from None
+    if done.returncode not in (0, 1):  # 1: it says no
+        raise _not_asked(top, os.fsdecode(done.stderr))
+    # A file's name need not be text; this keeps it as it is.
+    return os.fsdecode(done.stdout) if done.returncode == 0 else None
 
 
-def _top(folder: Path) -> Path | None:
-    """Where the work tree begins that the folder is in, or None.
+def _not_asked(top: Path, said: str) -> FileError:
+    if shutil.which("git") is None:
+        return FileError(
+            f"{top} is a git repository, and git is not installed: nobody knows which files it ignores.",
+            "Install git, for instance: sudo apt-get install git",
+        )
+    reason = (said.strip().splitlines() or ["no reason given"])[0].removeprefix("fatal: ").rstrip(".")
+    way = re.search(r"git config --global --add safe\.directory .+", said)
+    hint = (
+        f"If you trust who owns it: {way[0]}"
+        if way
+        else f"Repair the repository; `git -C {shlex.quote(str(top))} status` says more."
+    )
+    return FileError(f"git cannot be asked about {top}: {reason}.", hint)
+
+
+def work_tree(folder: Path) -> Path | None:
+    """Where the work tree begins that the folder is in, or None; git itself may refuse to work there.
 
     git would take a folder with HEAD, objects/ and refs/ for a bare repository: any project can have these.
     And a run can make a .git in its project. Where the repository around it tracks files of that place, which
@@ -139,12 +175,17 @@ def _top(folder: Path) -> Path | None:
 
 
 def _is_top(place: Path) -> bool:
+    if place.is_dir() and not os.access(place, os.X_OK):
+        return True  # and git will say that it is closed
     return place.is_file() or os.path.lexists(place / "HEAD")
 
 
 def _tracks(outer: Path, inner: Path) -> bool:
     below = inner.relative_to(outer).as_posix()
-    listed = _at(outer, "ls-files", "-z", "--cached", "--", f":(literal){below}") or ""
+    try:
+        listed = _at(outer, "ls-files", "-z", "--cached", "--", f":(literal){below}") or ""
+    except FileError:  # git itself would not ask it either
+        return False
     return any(name.startswith(f"{below}/") for name in listed.split("\0"))
 
 

@@ -15,6 +15,7 @@ from trainer import (
     data_names,
     determinism,
     docker_env,
+    git,
     limits,
     places,
     projects,
@@ -167,8 +168,12 @@ class RunPlan:
 
 
 def make(workspace: Workspace, request: RunRequest) -> RunPlan:
-    """Check the request and work out the run. Raises `BadInput`; creates nothing."""
+    """Check the request and work out the run. Raises `BadInput`; creates nothing.
+
+    Raises `FileError` where git cannot be asked what of the code it ignores.
+    """
     project = request.project
+    git.check(project.folder)
     entry_point = project.entry_point(request.entry_point)
     values, origins = _values(workspace, project, entry_point, request)
     experiment = request.experiment or project.name

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from trainer import git, locks, server_password
-from trainer.errors import SecretsError
+from trainer.errors import FileError, SecretsError
 from trainer.masking import SHORTEST_MASKED, Masker
 from trainer.workspace import Workspace, find
 
@@ -95,7 +95,16 @@ def hide(text: str) -> str:
 
 
 def leaks(path: Path) -> Iterator[SecretsError]:
-    """All the ways in which the file leaks, or would once it is there."""
+    """All the ways in which the file leaks, or would once it is there; that git cannot be asked is one."""
+    try:
+        yield from _in_git(path)
+    except FileError as problem:
+        yield SecretsError(problem.message, problem.hint)
+    if path.exists() and os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        yield SecretsError(f"Other users of this machine can read {path}.", f"chmod 600 {path}")
+
+
+def _in_git(path: Path) -> Iterator[SecretsError]:
     folder = path.parent
     if git.ask(folder, "rev-parse", "--is-inside-work-tree") is not None:
         if git.ask(folder, "ls-files", "--error-unmatch", path=path.name) is not None:
@@ -109,12 +118,13 @@ def leaks(path: Path) -> Iterator[SecretsError]:
                 f"git would commit {path}: no .gitignore names it.",
                 f"echo {path.name} >> {folder / '.gitignore'}",
             )
-    if path.exists() and os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        yield SecretsError(f"Other users of this machine can read {path}.", f"chmod 600 {path}")
 
 
 def in_history(path: Path) -> str | None:
-    """The latest commit of any branch that has the file, with its date, or None. It may take git a while."""
+    """The latest commit of any branch that has the file, with its date, or None. It may take git a while.
+
+    Raises `FileError` where git cannot be asked.
+    """
     # A repository's configuration could have signatures checked, or differences shown, by its own programs.
     without = ("--no-show-signature", "--no-ext-diff", "--no-textconv")
     asking = ("log", "--all", "--max-count=1", "--diff-filter=AM", "--format=%h of %as", *without)

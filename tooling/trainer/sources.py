@@ -116,7 +116,7 @@ def _fetch(workspace: Workspace, url: str, revision: str | None) -> Source:
         folder = (place / subfolder).resolve()
         if not folder.is_relative_to(place.resolve()) or not folder.is_dir():
             raise BadInput(f"{plain} has no folder {subfolder}.", "Name a folder of it: URL#FOLDER")
-        commit = (git.ask(place, "rev-parse", "HEAD") or "").strip()
+        commit = (git.ask(place, "rev-parse", "--verify", "--quiet", "HEAD") or "").strip()
     except BaseException:
         stack.close()
         raise

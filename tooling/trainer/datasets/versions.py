@@ -134,6 +134,7 @@ def snapshot(
     """Make a version of the data set as it is; where the last version is the same, nothing is written."""
     with locks.exclusive(workspace.state / "datasets" / "snapshot.lock"):
         dataset = named(workspace, name)
+        ignored = git.is_ignored(workspace.data / dataset.path.name)
         taken = now(workspace, dataset, report, full=full)
         if not taken.files:
             raise BadInput(f"{dataset.root} has no files.", "Put the data set there.")
@@ -144,7 +145,6 @@ def snapshot(
             manifest.write(dataset.path, made)
     if made.last is None:
         raise RuntimeError("a manifest with a version has a last one")
-    ignored = git.is_ignored(workspace.data / dataset.path.name)
     return Snapshot(made.last, is_new, dataset.path, taken.reads, ignored)
 
 

@@ -93,4 +93,4 @@ def _ignore(path: Path, names: tuple[str, ...]) -> None:
 
 def _is_in_git(root: Path) -> bool:
     place = next(place for place in (root, *root.parents) if place.is_dir())
-    return git.ask(place, "rev-parse", "--is-inside-work-tree") is not None
+    return git.work_tree(place) is not None
