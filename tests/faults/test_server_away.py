@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -162,6 +163,9 @@ def test_offline_on_purpose(site: AwaySite) -> None:
     assert [r.info.run_name for r in found] == [f"offline-{run.id[:8]}"]
     assert found[0].info.end_time <= ended
     check_complete(site.client, found[0].info.run_id)
+    for said in (run.id, run.id[:10], "@last"):  # the id that it was printed with leads to it
+        shown = site.trainer("show", said, "--json")
+        assert json.loads(shown.out)["run_id"] == found[0].info.run_id
     model = found[0].outputs.model_outputs[0].model_id
     text = Path(site.client._tracking_client._get_artifact_repo(model, resource="logged_model")
                 .download_artifacts("MLmodel")).read_text()  # fmt: skip

@@ -45,8 +45,8 @@ def two(server: HttpServer) -> list[dict[str, object]]:
 
 
 def found_by_id(server: HttpServer, *runs: dict[str, object]) -> None:
-    """Each run is looked for by id, then by name; afterwards all are read in this order."""
-    searched = [[one] for one in runs for _ in range(2)]
+    """Each run is looked for by id, by name, by its id offline; afterwards all are read in this order."""
+    searched = [[one] for one in runs for _ in range(3)]
     server.replies[f"{API}/runs/search"] = [Reply(body=json.dumps({"runs": page})) for page in searched]
     server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": one})) for one in runs]
 

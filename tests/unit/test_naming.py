@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import replace
 
 import pytest
 from trainer import naming, records
@@ -69,6 +70,23 @@ def test_a_run_of_somebody_else_is_found_on_the_server(
     http_server.replies[f"{API}/runs/search"] = [Reply()]
     with fails(BadInput, "There is no run zz."):
         naming.resolve(workspace, "zz")
+    # A step that began while the server was away, by the id that it had then.
+    http_server.replies[f"{API}/runs/search"] = [
+        Reply(), Reply(), Reply(body=json.dumps({"runs": [said]})),
+    ]  # fmt: skip
+    assert naming.resolve(workspace, "0ff1") == theirs
+    asked = json.loads(http_server.asked[-1].body)["filter"]
+    assert asked == "tags.`trainer.offline_id` LIKE '0ff1%'"
+
+
+def test_a_run_is_found_by_the_id_that_it_had_before_its_server_gave_it_one(workspace: Workspace) -> None:
+    offline = started(workspace, "0ff1", "offline-0ff1")
+    records.rename(workspace, offline, "ab12")
+    records.remove(workspace, "0ff1")
+    run = replace(offline, run_id="ab12", offline_id="0ff1")
+    for said in ("0ff", "ab12", "offline-0ff1", "@last"):
+        assert naming.resolve(workspace, said) == run
+    assert records.history(workspace) == [run]
 
 
 @pytest.mark.usefixtures("three")

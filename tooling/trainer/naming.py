@@ -1,6 +1,11 @@
-"""What a user calls a run: the beginning of its id, its name, @last, or @best:METRIC."""
+"""What a user calls a run: the beginning of its id, its name, @last, or @best:METRIC.
+
+The id may also be the one that it had while its server was away.
+"""
 
 from __future__ import annotations
+
+from trainkit.spool_names import OFFLINE_TAG
 
 from trainer import history, records
 from trainer.errors import BadInput
@@ -56,7 +61,8 @@ def candidates(workspace: Workspace, beginning: str, *, live: bool = False) -> l
 
 
 def _means(said: str, record: Record) -> bool:
-    return bool(said) and (record.run_id.startswith(said) or record.name == said)
+    ids = (record.run_id, record.offline_id)
+    return bool(said) and (record.name == said or any(one.startswith(said) for one in ids))
 
 
 def _on_server(workspace: Workspace, said: str) -> list[Record]:
@@ -64,7 +70,9 @@ def _on_server(workspace: Workspace, said: str) -> list[Record]:
     quoted = said.replace("'", "")
     by_id = client.search_runs(f"attributes.run_id LIKE '{quoted}%'")
     by_name = client.search_runs(f"attributes.run_name = '{quoted}'")
-    found = {run.id: run for run in [*by_id, *by_name]}
+    # A run that a script began while the server was away had another id until it was brought there.
+    by_offline_id = client.search_runs(f"tags.`{OFFLINE_TAG}` LIKE '{quoted}%'")
+    found = {run.id: run for run in [*by_id, *by_name, *by_offline_id]}
     return [_record(run, client.server.uri, own=own) for run in found.values()]
 
 

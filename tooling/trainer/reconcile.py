@@ -193,6 +193,9 @@ def settle(
         status = "DELETED"  # by somebody, meanwhile: there is nothing left to tell
     else:
         delivery.bring(client, folder, progress)
+        given = delivery.known_run(client.server, folder).id
+        if given != record.run_id:
+            records.rename(workspace, record, given)
     records.remove(workspace, record.run_id)
     return status
 

@@ -15,7 +15,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from trainer import locks
@@ -45,6 +45,8 @@ class Record:
     keep_files: bool = False
     host: str = field(default_factory=socket.gethostname)
     """The machine that started the run and has its container or process."""
+    offline_id: str = ""
+    """The id that it had before a server gave it its own."""
     started: float = field(default_factory=time.time)
     """In seconds since 1970."""
 
@@ -105,6 +107,13 @@ def write(workspace: Workspace, prepared: Path, record: Record) -> tuple[Path, i
     return made, lock
 
 
+def rename(workspace: Workspace, record: Record, run_id: str) -> None:
+    """Write down the id that a server gave to a run that was started without one."""
+    known = replace(record, run_id=run_id, offline_id=record.run_id)
+    with (workspace.state / _HISTORY).open("a") as history:
+        history.write(json.dumps(asdict(known)) + "\n")
+
+
 def history(workspace: Workspace) -> list[Record]:
     """The latest runs that this workspace started, ended or not; the newest last."""
     try:
@@ -114,7 +123,11 @@ def history(workspace: Workspace) -> list[Record]:
     except OSError:
         return []
     found = {record.run_id: record for line in lines if (record := _read(line))}
-    return sorted(found.values(), key=lambda record: record.started)
+    renamed = {record.offline_id for record in found.values()}
+    return sorted(
+        (record for record in found.values() if record.run_id not in renamed),
+        key=lambda record: record.started,
+    )
 
 
 def unattended(workspace: Workspace) -> Iterator[tuple[Record, int]]:
@@ -213,7 +226,7 @@ def _read(text: bytes) -> Record | None:
         return None
     texts = (record.run_id, record.project, record.backend, record.tracking_uri, record.name, record.image)
     is_sound = (
-        all(isinstance(text, str) for text in (*texts, record.host, *record.secret_names))
+        all(isinstance(text, str) for text in (*texts, record.host, record.offline_id, *record.secret_names))
         and isinstance(record.own_server, bool)
         and isinstance(record.started, int | float)
         and "/" not in record.run_id  # it names a folder
