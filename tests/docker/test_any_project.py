@@ -210,7 +210,7 @@ def test_an_image_that_cannot_be_had_is_named_before_a_run_exists(site: Site) ->
     assert done.code == 83
     error, hint = done.err.splitlines()[-2:]
     assert error.startswith(
-        "Error: The image localhost:1/nobody/here:v1 is neither here nor can it be pulled: "
+        "Error: The image localhost:1/nobody/here:v1 is not available locally and cannot be pulled: "
     )
     assert hint.startswith("Hint:  Check its name, build it, or `docker login`")
     assert len(site.runs()) == before

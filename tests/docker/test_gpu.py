@@ -79,7 +79,7 @@ def test_a_driver_without_the_container_toolkit_is_a_finding_of_the_doctor(
     [found] = [check for check in json.loads(told.out) if check["name"] == "gpu"]
     assert found["status"] == "warning"
     assert found["found"] == "NVIDIA H200, 570.124.06, but the engine has no NVIDIA runtime"
-    assert "nvidia-ctk runtime configure" in found["mend"]
+    assert "nvidia-ctk runtime configure" in found["fix"]
 
 
 def test_a_command_in_a_container_leaves_nothing_but_its_output(

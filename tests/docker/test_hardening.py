@@ -199,4 +199,4 @@ def test_a_run_that_puts_a_link_in_the_place_of_its_result_has_none(site: Site) 
     done = site.trainer("run", "lying")
     assert done.code == RunLost.exit_code, done.err
     assert "it was cut off" in done.err
-    assert site.trainer("reconcile").out == "Nothing to do: every run is looked after.\n"
+    assert site.trainer("reconcile").out == "Nothing to do: no run is unattended.\n"

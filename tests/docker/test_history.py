@@ -84,7 +84,7 @@ def test_a_filter_that_the_server_refuses_is_said_in_its_words(three: tuple[Site
     for condition in ("nonsense", "nonsense = 1", "metrics.accuracy > 'x"):
         done = site.trainer("runs", "--filter", condition)
         assert (done.code, done.out) == (2, "")
-        assert done.err.startswith("Error: The tracking server refuses the question: ")
+        assert done.err.startswith("Error: The tracking server rejects the query: ")
         assert "Invalid" in done.err
         assert done.err.count("\n") == 2
 

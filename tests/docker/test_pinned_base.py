@@ -153,7 +153,10 @@ def test_a_pin_that_cannot_be_had_is_an_error(pinnable: Path, site: Site, regist
     other = f"{registry.name}:1@sha256:{'0' * 64}"
     done = _build(site, pinnable, "test-parent", "--base-image", other)
     assert done.code == 83
-    assert done.err.splitlines()[-2] == f"Error: The base image {other} is neither here nor can it be pulled."
+    assert (
+        done.err.splitlines()[-2]
+        == f"Error: The base image {other} is not available locally and cannot be pulled."
+    )
 
 
 def test_why_nothing_can_be_pinned(
@@ -180,8 +183,8 @@ def test_why_nothing_can_be_pinned(
     try:
         assert refused("test-parent", "--base-image", local) == (
             83,
-            f"Error: {local} was made on this machine: no registry is known to have it.",
-            "Hint:  Push it to one and name it as it is called there, or pin another: --base-image IMAGE",
+            f"Error: {local} was built on this machine; it is not known to be in a registry.",
+            "Hint:  Push it to a registry and use its name there, or pin another: --base-image IMAGE",
         )
     finally:
         subprocess.run(["docker", "rmi", local], check=True)

@@ -98,7 +98,7 @@ def test_a_run_of_a_dirty_tree_is_made_again_after_tree_and_image_are_gone(
     # An old image that is built anew is not the newest one.
     assert build.image_id(client, f"{IMAGE}:latest") != build.image_id(client, tag)
     assert "from the untracked module" in again.out
-    assert f"The image {tag} is gone; building it anew from the recorded lock." in again.err
+    assert f"The image {tag} is gone; rebuilding it from the recorded lock file." in again.err
     said = _metrics(again.out)
     assert {said[name] for name in ("accuracy", "f1", "precision", "recall", "roc_auc")} == {"equal"}
     assert said["seconds_fit"] == "not compared"
@@ -264,7 +264,7 @@ def test_an_export_is_run_with_docker_alone(lab: Site, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert not any(b"key-5c1f" in path.read_bytes() for path in place.rglob("*") if path.is_file())
     again = lab.trainer("reproduce", first.run_id, "--export", str(place))
-    assert (again.code, again.err.splitlines()[-2]) == (2, f"Error: {place} is there already.")
+    assert (again.code, again.err.splitlines()[-2]) == (2, f"Error: {place} already exists.")
 
     def run(**variables: str) -> subprocess.CompletedProcess[str]:
         # No PATH to trainer or its Python, no workspace, no server.

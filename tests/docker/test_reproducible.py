@@ -66,7 +66,7 @@ def test_what_differs_is_named(small: Path, site: Site, client: docker.DockerCli
     before = _tags(client)
     done = _check(site, small)
     assert done.code == 89
-    assert done.err.splitlines()[-2] == "Error: Built twice, test-parent did not come out the same."
+    assert done.err.splitlines()[-2] == "Error: Built twice, test-parent differ."
     assert _tags(client) == before
     title, *differences = done.out.splitlines()
     assert title == "test-parent: two builds differ in 6 places"

@@ -90,7 +90,8 @@ def test_a_secret_in_the_words_of_the_command_goes_nowhere(site: Site, place: st
     assert done.err.splitlines() == [
         f"Error: {place} holds the value of the secret PROBE_TOKEN, and is stored with the run.",
         "Hint:  A script reads a secret with os.environ['PROBE_TOKEN'], if the MLproject has PROBE_TOKEN "
-        "under docker_env.environment. What is no secret is no line of secrets.env, but [NAME, value] there.",
+        "under docker_env.environment. A value that is not a secret belongs there too, as [NAME, value], "
+        "and not in secrets.env.",
     ]
     assert len(site.runs()) == before
     beginning = CANARY.partition("%")[0].encode()

@@ -223,7 +223,7 @@ def test_a_backup_that_is_not_whole_changes_nothing(team: Site, tmp_path: Path, 
     assert done.code == 2
     assert len(done.err.strip().splitlines()) <= 3
     assert runs(team) == before
-    assert team.trainer("server", "backup", str(good)).err.startswith(f"Error: {good} is there already.")
+    assert team.trainer("server", "backup", str(good)).err.startswith(f"Error: {good} already exists.")
 
 
 def test_accounts(team: Site) -> None:

@@ -273,7 +273,7 @@ def test_a_call_that_is_stopped_while_an_addon_is_made_is_completed_by_the_next(
         time.sleep(0.1)
     done, seconds = world.site.stop(process, signal.SIGINT)
     assert (done.code, seconds < 10) == (130, True)
-    assert "What was made so far stays; the same command goes on from there." in done.err
+    assert "What was created so far stays; the same command continues from there." in done.err
     world.stub.polls = 0
     done = world.site.trainer(*DEPLOY, "--json")
     assert done.code == 0, done.err
@@ -310,7 +310,7 @@ def test_what_the_command_complains_of_is_two_lines(world: World) -> None:
         [
             "Error: `heroku addons:create heroku-postgresql:essential-0 --app my-mlflow --wait` failed: "
             "Please verify your account to install this add-on plan (please enter a credit card).",
-            "Hint:  Mend that, then give the same command again: it goes on from here.",
+            "Hint:  Fix the cause, then run the same command again: it continues from here.",
         ],
     )
 

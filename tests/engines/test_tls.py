@@ -129,7 +129,7 @@ def test_certificates_that_are_missing_or_another_ones_are_told_from_an_engine_t
 ) -> None:
     env = by_variables(far)
     said = engine_check(there.trainer("doctor", "--json", env={"DOCKER_HOST": far.address}))
-    assert said["found"] == f"The Docker engine at {far.address} speaks TLS alone."
+    assert said["found"] == f"The Docker engine at {far.address} accepts only TLS connections."
     shutil.copytree(far.certificates, tmp_path, dirs_exist_ok=True)
     _openssl(tmp_path, AUTHORITY)
     said = engine_check(there.trainer("doctor", "--json", env={**env, "DOCKER_CERT_PATH": str(tmp_path)}))

@@ -184,10 +184,10 @@ def tarred(*entries: tuple[str, bytes, bytes]) -> io.BytesIO:
     ("entries", "message"),
     [
         ([("../out", tarfile.REGTYPE, b"x")], "has something in it that leads out of it: ../out"),
-        ([("link", tarfile.SYMTYPE, b"")], "has something in it that is no file: link"),
-        ([("hard", tarfile.LNKTYPE, b"")], "has something in it that is no file: hard"),
-        ([("device", tarfile.BLKTYPE, b"")], "has something in it that is no file: device"),
-        ([("pipe", tarfile.FIFOTYPE, b"")], "has something in it that is no file: pipe"),
+        ([("link", tarfile.SYMTYPE, b"")], "contains something that is not a file: link"),
+        ([("hard", tarfile.LNKTYPE, b"")], "contains something that is not a file: hard"),
+        ([("device", tarfile.BLKTYPE, b"")], "contains something that is not a file: device"),
+        ([("pipe", tarfile.FIFOTYPE, b"")], "contains something that is not a file: pipe"),
         ([("a", tarfile.REGTYPE, b"x"), ("./a", tarfile.REGTYPE, b"y")], "has ./a twice"),
     ],
 )
@@ -263,7 +263,7 @@ def test_a_data_set_that_does_not_fit_is_gone_on_with_when_there_is_room(small_d
     assert failed.code == 2
     assert failed.err.splitlines()[-2:] == [
         f"Error: {small_disk / 'data' / 'pictures'} could not be made: No space left on device.",
-        "Hint:  Put that right and call the same command again: it goes on from here.",
+        "Hint:  Fix the cause, then run the same command again: it continues from here.",
     ]
     assert not (small_disk / "data" / "pictures").exists()
     ballast.unlink()
@@ -281,7 +281,7 @@ def test_classes_are_renamed_wholly_or_not_at_all_on_a_full_disk(small_disk: Pat
     with fails(
         BadInput,
         f"{root / rename_journal.NAME} cannot be written: No space left on device.",
-        "Put that right and call the command again. No image is lost.",
+        "Fix the cause, then run the command again. No image is lost.",
     ):
         rename.rename_classes(root, {})
     assert tree(root) == before

@@ -76,7 +76,7 @@ def test_a_killed_command_line_leaves_a_run_that_goes_on_and_is_ended_truthfully
     assert "FINISHED" in site.trainer("reconcile").out
     ended = site.run(run_id)
     assert ending(ended) == DONE
-    assert site.trainer("reconcile").out == "Nothing to do: every run is looked after.\n"
+    assert site.trainer("reconcile").out == "Nothing to do: no run is unattended.\n"
     assert site.run(run_id).info.end_time == ended.info.end_time
 
 
@@ -235,7 +235,7 @@ def test_a_launch_that_is_killed_between_making_its_run_and_writing_it_down(site
     assert "KILLED" in site.trainer("reconcile").out
     ended = site.run(run.info.run_id)
     assert (ended.info.status, ended.data.tags["trainer.end"]) == ("KILLED", "stopped before it started")
-    assert site.trainer("reconcile").out == "Nothing to do: every run is looked after.\n"
+    assert site.trainer("reconcile").out == "Nothing to do: no run is unattended.\n"
 
 
 # Looking after a live run

@@ -12,6 +12,7 @@ from trainer import backends, build, container, disk, gpu, images, process
 from trainer.backends import Launch, docker_container, docker_job, shell_variables
 from trainer.backends import docker as backend
 from trainer.endpoint import Server
+from trainer.engine import NoEngine
 from trainer.errors import BadInput, EngineError, GpuError, RunLost, TrackingError
 from trainer.mounts import Mount
 from trainer.plan import RunPlan
@@ -265,14 +266,14 @@ def test_what_a_run_can_do_without_is_not_mounted_by_a_remote_engine(
 
 
 def test_without_an_engine(workspace: Workspace) -> None:
-    with fails(EngineError, f"No Docker engine answers at {DEAD_ENGINE}."):
+    with fails(NoEngine, f"No Docker engine answers at {DEAD_ENGINE}."):
         backends.named("docker", workspace).connect()
 
 
 @pytest.mark.parametrize("address", ["http://[", "npipe://x", "tcp://a:b:c"])
 def test_an_address_that_is_none(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("DOCKER_HOST", address)
-    with fails(EngineError, f"{address} is no address of a Docker engine."):
+    with fails(EngineError, f"{address} is not the address of a Docker engine."):
         backends.named("docker", workspace).connect()
 
 

@@ -39,7 +39,7 @@ def test_the_rest_of_the_file_stays(tmp_path: Path, before: str, after: str) -> 
 def test_what_cannot_be_changed_is_left_to_the_user(tmp_path: Path) -> None:
     file = put(tmp_path / "image.yaml", "? base_image\n: &anchor a:1\ndescription: *anchor\n")
     with fails(
-        BadInput, f"{file} is written in a way that cannot be changed by itself.", f"Write: base_image: {NEW}"
+        BadInput, f"{file} is in a form that cannot be edited automatically.", f"Write: base_image: {NEW}"
     ):
         base_pin.with_base(file, NEW)
 
@@ -61,7 +61,7 @@ def test_the_tag_is_asked_for(name: str, asked: str) -> None:
 def test_a_digest_without_a_tag_has_no_later_one() -> None:
     with fails(
         BadInput,
-        "python@sha256:00 has no tag, whose digest of today could be asked for.",
+        "python@sha256:00 has no tag, so its current digest cannot be looked up.",
         "Name one: --base-image NAME:TAG",
     ):
         base_pin._with_tag("python@sha256:00")

@@ -74,7 +74,7 @@ def test_a_sample_as_downloaded_is_renamed_next(trainer: Trainer, workspace: Wor
         ("validate README.md", "There is no data set README.md in {data} or here."),
         (
             "rename-classes skins --undo --mapping x",
-            "--undo takes back what was done; it needs no --mapping.",
+            "--undo and --mapping cannot be combined.",
         ),
         ("rename-classes skins --undo", "No renaming of {data}/skins is known that could be undone."),
         ("rename-classes skins --mapping no.yaml", "There is no mapping file no.yaml."),
@@ -234,12 +234,12 @@ def test_errors_end_with_exit_code_89_and_are_told_the_worst_first(trainer: Trai
     put(skins / "notes.txt")
     done = trainer("data", "validate", "skins")
     assert done.code == 89
-    hint = "Mend or remove the files named above; --all names every one."
+    hint = "Fix or remove the files named above; --all names every one."
     assert done.err == f"Error: 7 errors in {skins}.\nHint:  {hint}\n"
     assert lines(done)[:2] == ["error: unreadable image (7)", "    healthy_skins/broken0.jpg: not an image"]
     assert lines(done)[6:9] == [
         "    … and 2 more (--all)",
-        "warning: file that is no image (1)",
+        "warning: file that is not an image (1)",
         "    notes.txt",
     ]
     assert lines(done)[10].split() == ["FINDING", "SEVERITY", "COUNT"]

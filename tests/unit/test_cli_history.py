@@ -95,13 +95,13 @@ def test_bad_input_gets_two_lines(trainer: Trainer, http_server: HttpServer) -> 
     for arguments, message in (
         (
             ("runs", "--columns", "acuracy"),
-            "Error: No run that is shown has a metric, parameter or tag acuracy.",
+            "Error: None of the runs shown has a metric, parameter or tag acuracy.",
         ),
         (("runs", "--sort", "acuracy"), "Error: No run has a metric acuracy."),
         (("runs", "--json", "--csv"), "Error: --json and --csv cannot both be printed."),
         (("show", "@best:acuracy"), "Error: No run has a metric acuracy."),
         (("show", "@best:"), "Error: @best: names no metric."),
-        (("compare",), "Error: It takes two different runs or more to compare."),
+        (("compare",), "Error: Comparing needs at least two different runs."),
     ):
         two(http_server)
         done = trainer(*arguments)
@@ -201,7 +201,7 @@ def test_no_file_is_overwritten(workspace: Workspace, trainer: Trainer, http_ser
     kept.write_text("mine")
     done = trainer("compare", "aa1", "bb2", "--html", "page.html")
     assert (done.code, kept.read_text()) == (2, "mine")
-    assert done.err.startswith("Error: page.html is there already.\n")
+    assert done.err.startswith("Error: page.html already exists.\n")
     assert http_server.asked == []
 
 

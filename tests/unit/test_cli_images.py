@@ -78,5 +78,5 @@ def test_a_base_is_not_pinned_in_the_same_call_that_checks(trainer: Trainer) -> 
     done = trainer("build-image", "small", "--check-reproducible", "--pin-base")
     assert (done.code, done.err) == (
         2,
-        "Error: --check-reproducible and --pin-base are two commands.\nHint:  Pin first, then check.\n",
+        "Error: --check-reproducible and --pin-base cannot be combined.\nHint:  Pin first, then check.\n",
     )

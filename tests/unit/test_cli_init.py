@@ -140,7 +140,7 @@ def test_a_file_in_the_way_is_named_before_anything_is_made(init: Init, tmp_path
     done = init("site/below" if name == "site" else "site")
     assert done.code == 2
     assert done.err.splitlines() == [
-        f"Error: {tmp_path / name} is in the way: it is no folder.",
+        f"Error: {tmp_path / name} is in the way: it is not a folder.",
         "Hint:  Move it away, or name another folder.",
     ]
     assert files(tmp_path) == {name: b"mine"}
@@ -151,5 +151,5 @@ def test_a_folder_that_cannot_be_made_is_an_error_in_two_lines(init: Init) -> No
     assert done.code == 2
     assert done.err.splitlines() == [
         "Error: /proc/site cannot be made: No such file or directory.",
-        "Hint:  Mend that, or name another folder; the same command makes what is missing.",
+        "Hint:  Fix the cause, or name another folder; the same command creates what is missing.",
     ]

@@ -123,10 +123,10 @@ def test_a_folder_that_is_no_project_is_refused(
         (("Demo", "--from", "demo"), "{projects}/demo exists already.", None),
         (("mine", "--template", "tensorfow"), "There is no template tensorfow.", "Did you mean tensorflow?"),
         (("mine", "--from", "dem"), "There is no project dem.", "Did you mean demo?"),
-        (("mine",), "Say what to start from: a template or another project.",
+        (("mine",), "Name what to start from: a template or another project.",
          "--template inceptionv3|minimal|pytorch|sklearn|tensorflow, or --from PROJECT"),
         (("mine", "--from", "demo", "--template", "minimal"),
-         "Say what to start from: a template or another project.", None),
+         "Name what to start from: a template or another project.", None),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_said_before_anything_is_made(

@@ -41,7 +41,7 @@ def planned(done: Done) -> dict[str, object]:
         ("demo -P epoch=5", "demo has no parameter --epoch.", "Did you mean --epochs?"),
         (
             "demo --epochs many",
-            "--epochs is 'many', which is no int.",
+            "--epochs is 'many', which is not of type int.",
             "Give a whole number, 1 at least, 100 at most; the default is 3.",
         ),
         (
@@ -62,7 +62,7 @@ def planned(done: Done) -> dict[str, object]:
         ),
         (
             "demo -e strict --name n --source bucket --table trainer.yaml",
-            "--source is 'bucket', which is no uri.",
+            "--source is 'bucket', which is not of type uri.",
             "Give a URI such as s3://bucket/key.",
         ),
         ("demo -e stric", "demo has no entry point stric.", "Did you mean strict?"),
@@ -92,7 +92,7 @@ def planned(done: Done) -> dict[str, object]:
         ("demo --gpus some", "--gpus some is not understood.", "Say none, all, a number, or device=0,1."),
         (
             "demo --version v1",
-            "--version needs a git URL, and demo is none.",
+            "--version needs a git URL, and demo is not one.",
             "Check the revision out yourself.",
         ),
         ("demo --epochs", "Option '--epochs' requires an argument.", "trainer --help"),
@@ -381,7 +381,7 @@ entry_points: {main: {command: "python a.py {model.lr} {c d}",
     said = planned(trainer("run", "demo", "--model.lr", "3", "-P", "c d=4", "--dry-run", "--json"))
     assert said["parameters"] == {"model.lr": "3", "c d": "4", "model_lr": "2"}
     assert said["command"] == ["python", "a.py", "3", "4"]
-    refused(trainer("run", "demo", "--model.lr", "x"), "--model.lr is 'x', which is no float.",
+    refused(trainer("run", "demo", "--model.lr", "x"), "--model.lr is 'x', which is not of type float.",
             "Give a number; the default is 1.")  # fmt: skip
 
 
@@ -455,7 +455,7 @@ def test_an_error_in_a_fetched_project_names_its_address(
         "Name a file or folder.",
     )
     done = trainer("run", f"{address}#empty")
-    assert f"Error: {address}#empty is no MLflow project:" in done.err
+    assert f"Error: {address}#empty is not an MLflow project:" in done.err
     assert not list(workspace.state.glob("source-*"))
 
 
@@ -472,5 +472,5 @@ def test_a_project_that_names_no_environment_says_what_it_runs_in(
     refused(
         trainer("run", "train_code/bare", "-e", "train.py", "--lr", "0.1"),
         "bare declares no parameter --lr.",
-        "The script train.py gets what it declares nowhere with -P lr=VALUE",
+        "The script train.py gets undeclared parameters with -P lr=VALUE",
     )

@@ -156,7 +156,7 @@ def test_the_check_names_what_a_project_lacks(trainer: Trainer, monkeypatch: pyt
     assert done.out.splitlines() == [
         "✓ secrets.env: not there yet; git does not commit it",
         "✗ API_KEY: not set, needed by keyed",
-        "    mend: trainer secrets set API_KEY",
+        "    fix: trainer secrets set API_KEY",
     ]
     monkeypatch.setenv("API_KEY", CANARY)
     assert "✓ API_KEY: in the environment, needed by keyed" in trainer("secrets", "check").out
@@ -174,7 +174,7 @@ def test_the_check_names_every_leak(trainer: Trainer, site: Workspace) -> None:
     put(site.root / ".gitignore", "")
     done = trainer("secrets", "check", "--json")
     assert done.code == 89
-    found = {check["found"]: check["mend"] for check in json.loads(done.out) if check["status"] == "failure"}
+    found = {check["found"]: check["fix"] for check in json.loads(done.out) if check["status"] == "failure"}
     assert found == {
         f"git would commit {site.secrets_file}: no .gitignore names it.":
             f"echo secrets.env >> {site.root / '.gitignore'}",

@@ -115,7 +115,7 @@ def test_what_bash_could_not_read_either_is_not_understood(command: str) -> None
 def test_the_braces_of_a_variable_have_to_be_doubled() -> None:
     with fails(
         BadInput,
-        "It uses {HOME}, which is no parameter of it.",
+        "It uses {HOME}, which is not one of its parameters.",
         "Write ${{HOME}} for a variable of the shell.",
     ):
         arguments("echo ${HOME}", {}, "It")

@@ -186,11 +186,11 @@ def _socket(root: Path) -> None:
     [
         (_broken_link, "{root}/odd is not there, or is a link that leads nowhere."),
         (lambda root: os.mkfifo(root / "odd"),
-         "{root}/odd is no file or folder, but a pipe, a socket or a device."),
+         "{root}/odd is not a file or folder, but a pipe, a socket or a device."),
         (lambda root: (root / "odd").symlink_to("odd"),
          "{root}/odd cannot be read: Too many levels of symbolic links."),
         (lambda root: Path(os.fsdecode(bytes(root) + b"/caf\xe9.jpg")).touch(),
-         "The name of {root}/caf\N{REPLACEMENT CHARACTER}.jpg is no text in UTF-8."),
+         "The name of {root}/caf\N{REPLACEMENT CHARACTER}.jpg is not valid UTF-8."),
     ],
 )  # fmt: skip
 def test_what_has_no_content_or_no_name_is_refused(
@@ -234,7 +234,7 @@ def test_a_file_that_goes_away_meanwhile_is_named(
         return found
 
     monkeypatch.setattr(listing, "files", then_gone)
-    with fails(BadInput, f"{root}/a.csv went away while the data set was read."):
+    with fails(BadInput, f"{root}/a.csv disappeared while the data set was read."):
         contents.take(root, known)
 
 

@@ -30,8 +30,8 @@ def test_an_empty_file_names_nothing(tmp_path: Path) -> None:
     [
         ("names.yaml", "a: b\na: c\n", "{} gives 'a' two names: 'b' and 'c'."),
         ("names.csv", "a,b\na,c\n", "{} gives 'a' two names: 'b' and 'c'."),
-        ("names.yaml", "- a\n- b\n", "{} is no mapping."),
-        ("names.yaml", "x: y\na: [b]\n", "{}, line 2: that is no `old name: new name`."),
+        ("names.yaml", "- a\n- b\n", "{} is not a mapping."),
+        ("names.yaml", "x: y\na: [b]\n", "{}, line 2: this is not `old name: new name`."),
         ("names.yaml", "x: y\na: b: c\n", "{} is not valid YAML: line 2"),
         ("names.csv", "x,y\na,b,c\n", "{}, line 2: 3 columns instead of two."),
     ],
@@ -45,7 +45,7 @@ def test_a_wrong_file_is_named_with_the_line(tmp_path: Path, name: str, text: st
 @pytest.mark.timeout(20)
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "names.yaml")
-    with fails(BadInput, f"{tmp_path / 'names.yaml'} is no file."):
+    with fails(BadInput, f"{tmp_path / 'names.yaml'} is not a file."):
         mapping.read(tmp_path / "names.yaml")
 
 

@@ -169,7 +169,7 @@ def test_two_at_once_are_refused(tmp_path: Path) -> None:
     root = dataset(tmp_path / "set", {"A Photos": 1})
     holder = os.open(root, os.O_RDONLY)
     fcntl.flock(holder, fcntl.LOCK_EX)
-    with fails(BadInput, f"Another trainer renames in {root} at this moment."):
+    with fails(BadInput, f"Another trainer process is renaming in {root}."):
         rename.rename_classes(root, {})
     os.close(holder)
     rename.rename_classes(root, {})

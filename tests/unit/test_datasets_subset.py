@@ -43,7 +43,7 @@ def test_names_as_downloaded_find_renamed_classes() -> None:
         ("zz*", "There is no class zz*.", f"The classes are {', '.join(CLASSES)}."),
         ("first:6", "first:6: the data set has 5 classes.", "Ask for first:1 to first:5."),
         ("first:0", "first:0: the data set has 5 classes.", "Ask for first:1 to first:5."),
-        (" , ", "No class is asked for.", "For instance --classes first:3,healthy_skins"),
+        (" , ", "No class is given.", "For instance --classes first:3,healthy_skins"),
     ],
 )
 def test_what_finds_no_class_is_an_error(wanted: str, message: str, hint: str) -> None:
@@ -212,8 +212,10 @@ def test_what_another_plan_left_unfinished_is_not_mixed_in(source: Path, tmp_pat
     roots = hit_everywhere(call, template, tmp_path / "copies", most=15)
     root = next(root for root in roots if tree(building.workplace(root / "target") / "files"))
     place = building.workplace(root / "target")
-    message = f"{place} is left of another command for target that was stopped."
-    with fails(BadInput, message, f"Repeat that command to finish it, or drop what it made: rm -r {place}"):
+    message = f"{place} was left by another command for target that was interrupted."
+    with fails(
+        BadInput, message, f"Run that command again to finish it, or delete what it made: rm -r {place}"
+    ):
         subset.plan(root / "source", ["b"]).copies.make(root / "target")
     os.utime(root / "source" / "a" / "0.png", ns=(1, 1))  # the source is not what it was
     with fails(BadInput, message):
@@ -224,7 +226,7 @@ def test_two_that_make_the_same_are_refused(source: Path, tmp_path: Path) -> Non
     copies = subset.plan(source, ["b"]).copies
 
     def second(*_: object) -> None:
-        with fails(BadInput, f"Another trainer is making {tmp_path / 'target'} at this moment."):
+        with fails(BadInput, f"Another trainer process is creating {tmp_path / 'target'}."):
             copies.make(tmp_path / "target")
 
     copies.make(tmp_path / "target", second)

@@ -85,7 +85,7 @@ def test_a_version_is_named_by_number_or_by_the_beginning_of_its_digest() -> Non
             made.version(text)
 
 
-SPOILT = "{path} is no manifest of a data set: it was edited, or git left the marks of a conflict in it."
+SPOILT = "{path} is not a data set manifest: it was edited, or git left the marks of a conflict in it."
 
 
 @pytest.mark.parametrize(

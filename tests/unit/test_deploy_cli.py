@@ -208,9 +208,9 @@ def test_debug_output_shows_no_secret(call: Call, site: Site) -> None:
         (("heroku", "--app", "my-app", "-o", "x"), "--output is for platforms that files are written for."),
         (("heroku", "--app", "My-App"), "My-App cannot be the name of an app on Heroku."),
         (("compose",), "Where are the files for compose to go?"),
-        (("compose", "-o", "x", "--region", "eu"), "--region is for --platform heroku alone."),
-        (("render", "-o", "x", "--team", "t"), "--team is for --platform heroku alone."),
-        (("dokku", "-o", "x", "--force"), "--force is for --platform heroku alone."),
+        (("compose", "-o", "x", "--region", "eu"), "--region needs --platform heroku."),
+        (("render", "-o", "x", "--team", "t"), "--team needs --platform heroku."),
+        (("dokku", "-o", "x", "--force"), "--force needs --platform heroku."),
     ],
 )
 def test_what_does_not_go_together_is_said(call: Call, arguments: tuple[str, ...], message: str) -> None:
@@ -268,7 +268,7 @@ def test_a_call_that_is_stopped_says_so_and_the_next_goes_on(site: Site, number:
     _, err = process.communicate(timeout=30)
     assert process.returncode == 128 + number
     assert err.splitlines()[-3:] == [
-        "What was made so far stays; the same command goes on from there.",
+        "What was created so far stays; the same command continues from there.",
         f"Error: Stopped by {number.name}.",
         "Hint:  Nothing is left running; the same command starts it again.",
     ]

@@ -303,7 +303,7 @@ def test_an_account_that_heroku_wants_to_know_better(site: Site) -> None:
         DeployError,
         "`heroku addons:create heroku-postgresql:essential-0 --app my-mlflow --wait` failed: Please verify "
         "your account to install this add-on plan (please enter a credit card).",
-        "Mend that, then give the same command again: it goes on from here.",
+        "Fix the cause, then run the same command again: it continues from here.",
     ):
         site.deploy()
 
@@ -321,7 +321,7 @@ def test_what_heroku_refuses_is_said_in_its_words(site: Site) -> None:
 
 def test_a_login_that_asks_too_often(site: Site) -> None:
     site.stub.refuse = lambda asked: error("rate_limit") if str(asked) == "POST /sources" else None
-    with fails(DeployError, "Heroku counts too many requests of this login.", "Try again in a few minutes."):
+    with fails(DeployError, "Heroku's rate limit for this login is exceeded.", "Try again in a few minutes."):
         site.deploy()
 
 
@@ -329,7 +329,7 @@ def test_a_heroku_that_cannot_be_reached(site: Site, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("HEROKU_HOST", "http://127.0.0.1:1")
     monkeypatch.setattr(heroku_api, "RETRIES", 0)
     with fails(
-        DeployError, "Heroku's API cannot be reached: ConnectionError.", "See whether this machine is online."
+        DeployError, "Heroku's API cannot be reached: ConnectionError.", "Check that this machine is online."
     ):
         site.deploy()
 
@@ -402,7 +402,7 @@ def test_a_build_that_goes_on_and_on_is_left_and_followed_by_the_next_call(
     with fails(
         DeployError,
         "The build on Heroku has not ended yet.",
-        "Nothing is lost: the same command, given again, goes on waiting for it.",
+        "Nothing is lost: run the same command again to keep waiting for it.",
     ):
         site.deploy()
     site.stub.polls = 0
@@ -413,7 +413,7 @@ def test_a_server_that_does_not_come_up_in_time(site: Site, monkeypatch: pytest.
     monkeypatch.setattr(verify, "READY_S", 0.2)
     site.stub.dyno = "crashed"
     uri = f"{site.stub.uri}/web/my-mlflow"
-    hint = "See what it says: heroku logs --app my-mlflow. Then give the same command again."
+    hint = "See what it says: heroku logs --app my-mlflow. Then run the same command again."
     with fails(DeployError, f"{uri} is not ready after 0.2 s: its dyno is crashed.", hint):
         site.deploy()
     site.stub.dyno = "up"

@@ -36,19 +36,19 @@ def test_without_an_engine_it_fails_and_says_how_to_mend_it(trainer: Trainer) ->
     lines = done.out.splitlines()
     assert lines[:2] == [
         f"✗ engine: No Docker engine answers at {DEAD_ENGINE}.",
-        "    mend: Start it (Docker Desktop, or: sudo systemctl start docker)",
+        "    fix: Start it (Docker Desktop, or: sudo systemctl start docker)",
     ]
     error, hint = done.err.splitlines()
     assert error.startswith("Error: ")
     assert " checks failed: engine" in error
-    assert hint == "Hint:  Do what is said under each of them."
+    assert hint == "Hint:  Apply the fix below each of them."
 
 
 def test_as_json_each_check_has_the_same_keys(trainer: Trainer, http_server: HttpServer) -> None:
     done = trainer("doctor", "--json")
     said = json.loads(done.out)
     assert done.code == 89
-    assert {tuple(check) for check in said} == {("name", "status", "found", "mend")}
+    assert {tuple(check) for check in said} == {("name", "status", "found", "fix")}
     assert [check["name"] for check in said] == [
         "engine",
         "buildx",
@@ -64,18 +64,18 @@ def test_as_json_each_check_has_the_same_keys(trainer: Trainer, http_server: Htt
         "name": "engine",
         "status": "failure",
         "found": f"No Docker engine answers at {DEAD_ENGINE}.",
-        "mend": "Start it (Docker Desktop, or: sudo systemctl start docker)",
+        "fix": "Start it (Docker Desktop, or: sudo systemctl start docker)",
     }
     assert said[7]["found"] == f"MLflow {version('mlflow')} at {http_server.uri}"
-    assert (said[7]["status"], said[7]["mend"]) == ("ok", None)
-    assert all(check["mend"] for check in said if check["status"] != "ok")
+    assert (said[7]["status"], said[7]["fix"]) == ("ok", None)
+    assert all(check["fix"] for check in said if check["status"] != "ok")
 
 
 def test_a_tracking_server_that_refuses(trainer: Trainer, http_server: HttpServer) -> None:
     http_server.replies["/version"] = [Reply(401)]
     check = checks(trainer)["tracking server"]
     assert check["status"] == "failure"
-    assert check["mend"] == "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in secrets.env."
+    assert check["fix"] == "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in secrets.env."
 
 
 def test_an_older_server_is_a_warning(trainer: Trainer, http_server: HttpServer) -> None:
@@ -142,4 +142,4 @@ def test_a_server_that_cannot_be_started_is_one_finding_among_others(
     monkeypatch.setattr(preparing, "connect", denied)
     found = checks(trainer)["tracking server"]
     assert found["found"] == f"it cannot be started: {place}: Permission denied"
-    assert found["mend"] == f"Give yourself the right to write in {workspace.root}, or use another workspace."
+    assert found["fix"] == f"Give yourself the right to write in {workspace.root}, or use another workspace."

@@ -169,9 +169,9 @@ def test_a_conda_env_that_cannot_be_had(
     [
         ("python: 3.10\n", ": python is 3.1, a number.", 'Write it as a text: python: "3.11"'),
         ("pythn: '3.10'\n", " has the unknown key pythn.", "Did you mean python?"),
-        ("dependencies: numpy\n", ": dependencies is no list of requirements.", None),
-        ("dependencies: [-r gone.txt]\n", " names gone.txt, which the project has not.", None),
-        ("dependencies: [-r ../outside.txt]\n", " names ../outside.txt, which the project has not.", None),
+        ("dependencies: numpy\n", ": dependencies is not a list of requirements.", None),
+        ("dependencies: [-r gone.txt]\n", " names gone.txt, which is not in the project.", None),
+        ("dependencies: [-r ../outside.txt]\n", " names ../outside.txt, which is not in the project.", None),
     ],
 )
 def test_a_python_env_that_cannot_be_had(tmp_path: Path, text: str, problem: str, hint: str | None) -> None:

@@ -128,7 +128,10 @@ def test_nothing_goes_unasked(workspace: Workspace, trainer: Trainer) -> None:
     refused = trainer("gc")
     assert (refused.code, refused.err.splitlines()[1:]) == (
         2,
-        ["Error: Nothing was removed: nobody can be asked here.", "Hint:  trainer gc --yes"],
+        [
+            "Error: Nothing was removed: there is no terminal to ask for confirmation.",
+            "Hint:  trainer gc --yes",
+        ],
     )
     assert (workspace.state / "runs" / "torn-old").exists()
 

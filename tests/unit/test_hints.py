@@ -194,7 +194,7 @@ def test_a_folder_becomes_an_image_step_by_step(trainer: Trainer, workspace: Wor
     folder = workspace.images / "mine"
     folder.mkdir()
     done = trainer("build-image", "mine", "--dry-run")
-    assert done.err.startswith(f"Error: {folder} has no image.yaml: it is no image yet.")
+    assert done.err.startswith(f"Error: {folder} has no image.yaml: it is not an image yet.")
     subprocess.run(shlex.split(hints(done).partition(": ")[2]), check=True)
     done = trainer("build-image", "mine", "--dry-run")
     assert done.err.startswith("Error: The image mine has no requirements.txt.")

@@ -100,7 +100,7 @@ def test_what_the_server_refuses_is_said_in_its_own_words(client: Client, http_s
     has(http_server, [])
     said = {"error_code": "INVALID_PARAMETER_VALUE", "message": "Invalid clause(s)\n in filter string: '='"}
     http_server.replies[f"{API}/runs/search"] = [Reply(400, json.dumps(said))]
-    with fails(BadInput, "The tracking server refuses the question: Invalid clause(s) in filter string: '='"):
+    with fails(BadInput, "The tracking server rejects the query: Invalid clause(s) in filter string: '='"):
         history.search(client, Query(condition="="))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from trainer import build, container, engine, layers
 from trainer.container import Output
-from trainer.errors import BadInput, EngineError, ImageError, TrainerError
+from trainer.errors import BadInput, ImageError, TrainerError
 from trainer.layers import Question
 from trainer.workspace import Workspace
 from trainkit.errors import InputError
@@ -132,8 +132,16 @@ def test_a_dangling_link_counts_as_a_file(workspace: Workspace, image: Image, tm
 @pytest.mark.parametrize(
     ("name", "message", "hint"),
     [
-        ("layers.pdf", "{file} is no name for a drawing.", "Name a file that ends in .png or .svg."),
-        ("layers", "{file} is no name for a drawing.", "Name a file that ends in .png or .svg."),
+        (
+            "layers.pdf",
+            "{file} is not a valid file name for a drawing.",
+            "Name a file that ends in .png or .svg.",
+        ),
+        (
+            "layers",
+            "{file} is not a valid file name for a drawing.",
+            "Name a file that ends in .png or .svg.",
+        ),
         ("gone/layers.svg", "There is no folder {file.parent}.", "Make it first, or choose another one."),
         ("folder.svg", "{file} is a folder.", "Name a file."),
     ],
@@ -195,7 +203,7 @@ def test_an_image_that_fails_is_named_with_the_reason(
     message, hint = failure(workspace, ImageError)
     assert message.startswith("The layers could not be read in trainer/tensorflow:")
     assert message.endswith(f": {reason}")
-    assert hint == "Try the image anew: trainer build-image tensorflow --no-cache"
+    assert hint == "Rebuild the image: trainer build-image tensorflow --no-cache"
 
 
 def test_a_drawing_that_did_not_come_is_an_error(workspace: Workspace, image: Image, tmp_path: Path) -> None:
@@ -207,7 +215,7 @@ def test_a_drawing_that_did_not_come_is_an_error(workspace: Workspace, image: Im
 
 def test_without_an_engine_there_is_the_engines_error(workspace: Workspace) -> None:
     put(workspace.images / "tensorflow" / "image.yaml")
-    message, _ = failure(workspace, EngineError)
+    message, _ = failure(workspace, engine.NoEngine)
     assert message.startswith("No Docker engine answers at ")
 
 

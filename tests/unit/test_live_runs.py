@@ -118,7 +118,7 @@ def test_a_second_reconcile_changes_nothing(
         {"run_id": ID, "status": "FAILED", "end_time": pytest.approx(time.time() * 1000, abs=60_000)},
     ]
     before = len(http_server.asked)
-    assert trainer("reconcile").out == "Nothing to do: every run is looked after.\n"
+    assert trainer("reconcile").out == "Nothing to do: no run is unattended.\n"
     assert len(http_server.asked) == before
 
 
@@ -316,7 +316,7 @@ def test_a_run_that_its_launcher_did_not_live_to_write_down_is_found_by_its_tag(
     run = record(http_server)
     prepared = records.new_folder(workspace)
     with records.launching(prepared, record(http_server, run_id="", name="")):
-        assert trainer("reconcile").out == "Nothing to do: every run is looked after.\n"  # it is alive
+        assert trainer("reconcile").out == "Nothing to do: no run is unattended.\n"  # it is alive
     assert trainer("reconcile").code == 84
     assert prepared.exists()
     said = knows(http_server, run)

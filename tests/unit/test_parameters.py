@@ -41,13 +41,13 @@ def test_a_value_of_its_type_passes(kind: str, value: str) -> None:
     ],
 )
 def test_a_wrong_value_is_named_with_its_parameter_and_type(kind: str, value: str, hint: str) -> None:
-    with fails(BadInput, f"--max-depth is {value!r}, which is no {kind}.", hint):
+    with fails(BadInput, f"--max-depth is {value!r}, which is not of type {kind}.", hint):
         check_value(Parameter("max_depth", kind), value)
 
 
 def test_the_hint_names_bounds_and_default() -> None:
     share = Parameter("share", "float", default="0.25", minimum=0.05, maximum=0.5)
-    with fails(BadInput, "--share is 'x', which is no float.",
+    with fails(BadInput, "--share is 'x', which is not of type float.",
                "Give a number, 0.05 at least, 0.5 at most; the default is 0.25."):  # fmt: skip
         check_value(share, "x")
 

@@ -63,7 +63,7 @@ def test_data_and_paths_are_mounted_read_only(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ("{epochs: many}", "--epochs is 'many', which is no int."),
+        ("{epochs: many}", "--epochs is 'many', which is not of type int."),
         ("{kind: bush}", "--kind is 'bush', which is not one of its choices."),
     ],
 )
@@ -150,7 +150,7 @@ def test_less_memory_than_an_engine_takes_is_refused(workspace: Workspace, memor
 def test_what_is_no_reference_to_an_image_is_refused(
     workspace: Workspace, said: dict[str, str], where: str
 ) -> None:
-    with pytest.raises(BadInput, match=f"^{re.escape(where)}, which is no reference to an image"):
+    with pytest.raises(BadInput, match=f"^{re.escape(where)}, which is not an image reference"):
         make(workspace, **said)
 
 
@@ -231,7 +231,7 @@ def test_a_run_needs_the_folder_data_where_it_is_given_something_of_it(workspace
 @pytest.mark.parametrize("value", ["", "/etc", "../data/data_4", "a/../../b"])
 def test_what_is_no_name_in_data_is_refused(workspace: Workspace, value: str) -> None:
     put(workspace.data / "data_4" / "a" / "1.jpg")
-    with fails(BadInput, f"--data is {value!r}, which is no name of a data set."):
+    with fails(BadInput, f"--data is {value!r}, which is not the name of a data set."):
         on_data(workspace, value)
 
 

@@ -64,7 +64,9 @@ def test_without_a_name_it_is_the_folders(tmp_path: Path) -> None:
 
 def test_a_folder_without_the_file(tmp_path: Path) -> None:
     hint = "Name a folder that has one; `trainer run --help` lists the projects of this workspace."
-    with fails(BadInput, f"{tmp_path} is no MLflow project: it has no file MLproject, and no script.", hint):
+    with fails(
+        BadInput, f"{tmp_path} is not an MLflow project: it has no file MLproject, and no script.", hint
+    ):
         load(tmp_path)
 
 
@@ -83,7 +85,7 @@ def test_a_folder_without_the_file(tmp_path: Path) -> None:
         ),
         (
             "docker_env: trainer/small\n",
-            "{path}: docker_env is no mapping.",
+            "{path}: docker_env is not a mapping.",
             "Write `docker_env:` and `image: NAME` below it.",
         ),
         ("docker_env: {image: 3}\n", "{path} names no image.", None),
@@ -122,7 +124,7 @@ def test_a_folder_without_the_file(tmp_path: Path) -> None:
             "{path}: conda_env names conda.yml, which is not there.",
             "Add it, or correct conda_env.",
         ),
-        (HEAD + "entry_points: [main]\n", "{path}: entry_points is no mapping.", None),
+        (HEAD + "entry_points: [main]\n", "{path}: entry_points is not a mapping.", None),
         (
             HEAD + "entry_points: {main: python a.py}\n",
             "{path}: entry point main has no command.",
@@ -133,7 +135,7 @@ def test_a_folder_without_the_file(tmp_path: Path) -> None:
         (HEAD + 'entry_points: {main: {command: " "}}\n', "{path}: entry point main has no command.", None),
         (
             HEAD + "entry_points: {main: {command: a, parameters: [x]}}\n",
-            "{path}: parameters is no mapping.",
+            "{path}: parameters is not a mapping.",
             None,
         ),
         (
@@ -158,12 +160,12 @@ def test_a_folder_without_the_file(tmp_path: Path) -> None:
         ),
         (
             with_command("python a.py {y}"),
-            "{path}: the command of main uses {{y}}, which is no parameter of it.",
+            "{path}: the command of main uses {{y}}, which is not one of its parameters.",
             "Its parameters are x.",
         ),
         (
             with_command("python a.py {x.__class__}"),
-            "{path}: the command of main uses {{x.__class__}}, which is no parameter of it.",
+            "{path}: the command of main uses {{x.__class__}}, which is not one of its parameters.",
             "Its parameters are x.",
         ),
         (
@@ -219,7 +221,7 @@ def test_what_could_never_run_is_refused_naming_the_file(tmp_path: Path, text: s
 @pytest.mark.parametrize(
     ("body", "message", "hint"),
     [
-        ("{type: int, default: many}", "--x is 'many', which is no int.", "Give a whole number."),
+        ("{type: int, default: many}", "--x is 'many', which is not of type int.", "Give a whole number."),
         ("{default: a, choices: [b]}", "--x is 'a', which is not one of its choices.", "They are b."),
         (
             "{type: int, default: 1, minimum: 2}",

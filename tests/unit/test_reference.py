@@ -31,5 +31,5 @@ def test_a_reference(said: str) -> None:
     "said", ["", "A", "a b", "a:", "a@sha256:12", "a/B", "a//b", "-a", "a:-b", "a\n", "https://x/y", "é"]
 )
 def test_no_reference(said: str) -> None:
-    with fails(BadInput, f"--image is {said!r}, which is no reference to an image."):
+    with fails(BadInput, f"--image is {said!r}, which is not an image reference."):
         reference.check(said, "--image")

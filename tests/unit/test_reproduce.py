@@ -427,7 +427,7 @@ def test_all_that_cannot_be_had_is_said_at_once(trainer: Trainer, offer: Offer) 
     (offer.workspace.root / "secrets.env").write_text("")
     code_, said = refused(trainer, offer)
     assert code_ == 89
-    assert said.startswith("The run brave-hen cannot be made again: skin is not what the run had: ")
+    assert said.startswith("The run brave-hen cannot be reproduced: skin is not what the run had: ")
     assert f"{picture.relative_to(offer.workspace.data / 'skin')} (changed)." in said
     assert f"{offer.workspace.root / 'weights.txt'} is not what the run had" in said
     assert "demo needs the variable DEMO_KEY, which is not set." in said

@@ -224,7 +224,7 @@ def test_an_image_that_is_gone_is_said(workspace: Workspace, trainer: Trainer) -
         (
             "FAILED",
             {"trainer__command": "python train.py skin 7 ***"},
-            "The command of the run brave-hen cannot be made again from what it recorded",
+            "The command of the run brave-hen cannot be reconstructed from its record",
         ),
     ],
 )

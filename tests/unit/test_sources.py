@@ -50,7 +50,7 @@ def test_a_folder_of_a_folder(workspace: Workspace, tmp_path: Path, monkeypatch:
 
 def test_a_packed_project_is_to_be_unpacked(workspace: Workspace, tmp_path: Path) -> None:
     packed = put(tmp_path / "mine.zip")
-    with fails(BadInput, f"{packed} is packed.", "Unpack it and name the folder."):
+    with fails(BadInput, f"{packed} is an archive.", "Unpack it and name the folder."):
         sources.resolve(workspace, str(packed))
 
 
@@ -72,7 +72,9 @@ def test_an_unknown_project_where_there_is_none(tmp_path: Path) -> None:
 
 
 def test_a_revision_needs_a_git_address(workspace: Workspace) -> None:
-    with fails(BadInput, "--version needs a git URL, and demo is none.", "Check the revision out yourself."):
+    with fails(
+        BadInput, "--version needs a git URL, and demo is not one.", "Check the revision out yourself."
+    ):
         sources.resolve(workspace, "demo", "v1")
 
 

@@ -37,9 +37,9 @@ def test_a_name_that_mlflow_refuses_is_refused(option: str, name: str) -> None:
 
 @pytest.mark.parametrize("option", ["--experiment", "--run-name", "--tag", "--param"])
 def test_bytes_that_are_no_text_are_refused(option: str) -> None:
-    with fails(BadInput, f"{option} is 'a\\udcff', which is no text.", "Write it in UTF-8."):
+    with fails(BadInput, f"{option} is 'a\\udcff', which is not valid text.", "Write it in UTF-8."):
         check(option, "a\udcff")
-    with fails(BadInput, "--param x is '\\udcff', which is no text."):
+    with fails(BadInput, "--param x is '\\udcff', which is not valid text."):
         tracked_names.check("e", None, {}, {"x": "\udcff"})
 
 

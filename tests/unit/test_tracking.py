@@ -128,7 +128,7 @@ def test_a_token_is_not_shown() -> None:
 def test_what_is_no_token_is_refused_and_not_shown(token: str) -> None:
     with pytest.raises(BadInput) as caught:
         configured(Secrets({"MLFLOW_TRACKING_TOKEN": token}), "http://x")
-    assert token not in caught.value.message.partition("is no token")[0]
+    assert token not in caught.value.message.partition("is not a token")[0]
 
 
 def test_where_credentials_come_from(monkeypatch: pytest.MonkeyPatch) -> None:

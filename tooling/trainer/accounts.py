@@ -31,7 +31,7 @@ def all_of(client: Client) -> list[Account]:
         said = client.send("GET", f"{_API}/list")
     except TrackingDenied:
         raise TrackingDenied(
-            f"{client.server.username or 'Nobody'} is no administrator of {client.server.uri}.",
+            f"{client.server.username or 'Nobody'} is not an administrator of {client.server.uri}.",
             "Put the name and password of one in secrets.env.",
         ) from None
     except TrackingError as problem:
@@ -63,7 +63,8 @@ def remove(client: Client, name: str) -> None:
     _require(client, name)
     if name == client.server.username:
         raise BadInput(
-            f"{name} is the account that trainer itself uses.", "Its runs report with it: it stays."
+            f"{name} is the account that trainer itself uses.",
+            "Runs report with it, so it cannot be removed.",
         )
     client.send("DELETE", f"{_API}/delete", {"username": name})
 

@@ -31,8 +31,8 @@ def _pieces(workspace: Workspace, record: Record, *, follow: bool) -> Iterator[b
     if records.is_live(workspace, record.run_id):
         if not record.is_here:
             raise BadInput(
-                f"The run {record.name} goes on on {record.host}, not on this machine.",
-                "Ask there; its output is on the server when it has ended.",
+                f"The run {record.name} is running on {record.host}, not on this machine.",
+                "Run the command there; the output is on the server after the run has ended.",
             )
         job = reconcile.job_of(workspace, record)
         yield from job.follow() if follow else job.output()

@@ -71,7 +71,7 @@ def with_base(file: Path, base: str) -> str:
     with contextlib.suppress(yaml.YAMLError):
         if changed is not None and yaml.safe_load(changed) == wanted:
             return changed
-    raise BadInput(f"{file} is written in a way that cannot be changed by itself.", f"Write: {_KEY}: {base}")
+    raise BadInput(f"{file} is in a form that cannot be edited automatically.", f"Write: {_KEY}: {base}")
 
 
 def _changed(text: str, base: str) -> str | None:
@@ -98,7 +98,8 @@ def _with_tag(name: str) -> str:
         return bare
     if digest:
         raise BadInput(
-            f"{name} has no tag, whose digest of today could be asked for.", "Name one: --base-image NAME:TAG"
+            f"{name} has no tag, so its current digest cannot be looked up.",
+            "Name one: --base-image NAME:TAG",
         )
     return f"{bare}:latest"
 
@@ -114,8 +115,8 @@ def _digest(client: docker.DockerClient, name: str) -> str:
             told = problem.explanation or str(problem)
     if build.image_id(client, name) and not build.origin(client, name).digest_as(name):
         raise ImageError(
-            f"{name} was made on this machine: no registry is known to have it.",
-            "Push it to one and name it as it is called there, or pin another: --base-image IMAGE",
+            f"{name} was built on this machine; it is not known to be in a registry.",
+            "Push it to a registry and use its name there, or pin another: --base-image IMAGE",
         )
     if refused:
         raise ImageError(

@@ -155,7 +155,7 @@ def built(client: docker.DockerClient, tag: str) -> str:
     found = image_id(client, tag)
     if found is None:
         raise ImageError(
-            f"The build of {tag} ended well, but the engine at {engine.endpoint()} does not have it.",
+            f"The build of {tag} succeeded, but the engine at {engine.endpoint()} does not have the image.",
             "docker buildx builds elsewhere: choose its builder with `docker buildx use default`.",
         )
     return found
@@ -186,7 +186,7 @@ def _pull(image: Image, report: Callable[[str], None]) -> None:
 
 def _no_base(image: Image) -> ImageError:
     return ImageError(
-        f"The base image {image.base_image} is neither here nor can it be pulled.",
+        f"The base image {image.base_image} is not available locally and cannot be pulled.",
         "Name one that is: --base-image IMAGE, TRAINER_BASE_IMAGE, or base_image in trainer.yaml.",
     )
 

@@ -59,7 +59,7 @@ def arguments(command: str, values: Mapping[str, str], where: str) -> tuple[str,
             hint = nearest(name, sorted(values), "Its parameters are") if values else "Declare it."
             if f"${{{name}}}" in command:
                 hint = f"Write ${{{{{name}}}}} for a variable of the shell."
-            raise BadInput(f"{where} uses {{{name}}}, which is no parameter of it.", hint)
+            raise BadInput(f"{where} uses {{{name}}}, which is not one of its parameters.", hint)
     if not needs_bash:
         left = iter(names)
         return tuple(re.sub(_FIELD, lambda _: values[next(left)], word) for word in words)

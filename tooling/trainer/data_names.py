@@ -20,7 +20,7 @@ def check(workspace: Workspace, parameter: Parameter, value: str) -> None:
         return
     if not value or Path(value).is_absolute() or ".." in Path(value).parts:
         raise BadInput(
-            f"{parameter.option} is {value!r}, which is no name of a data set.",
+            f"{parameter.option} is {value!r}, which is not the name of a data set.",
             f"Name a file or folder in {workspace.data}.",
         )
     if not (workspace.data / value).exists():

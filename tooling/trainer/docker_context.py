@@ -86,7 +86,7 @@ def check_local() -> None:
 def no_address(address: str) -> EngineError:
     """The error for an address that cannot be one."""
     return EngineError(
-        f"{address} is no address of a Docker engine.",
+        f"{address} is not the address of a Docker engine.",
         "Set DOCKER_HOST to unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST, or unset it.",
     )
 

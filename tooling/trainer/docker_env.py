@@ -49,7 +49,7 @@ def read(path: Path, said: object) -> DockerEnv:
     """Read `docker_env` of the MLproject at `path`. Raises `BadInput` for anything not understood."""
     if not isinstance(said, dict):
         raise BadInput(
-            f"{path}: docker_env is no mapping.", "Write `docker_env:` and `image: NAME` below it."
+            f"{path}: docker_env is not a mapping.", "Write `docker_env:` and `image: NAME` below it."
         )
     for key in said:
         if key not in _KEYS:

@@ -40,12 +40,12 @@ _LEAST_FREE_GB = 10  # an image of the deep-learning kind and its build
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at. `mend` is what to do about it, if anything."""
+    """One thing that was looked at. `fix` is what to do about it, if anything."""
 
     name: str
     status: Level
     found: str
-    mend: str | None = None
+    fix: str | None = None
 
     def as_json(self) -> dict[str, str | None]:
         """The check in JSON's types."""
@@ -211,8 +211,8 @@ def _tracking(
         return
     except OSError as problem:
         found = f"it cannot be started: {problem.filename}: {problem.strerror}"
-        mend = f"Give yourself the right to write in {workspace.root}, or use another workspace."
-        yield Check("tracking server", "failure", found, mend)
+        fix = f"Give yourself the right to write in {workspace.root}, or use another workspace."
+        yield Check("tracking server", "failure", found, fix)
         return
     yield Check("tracking server", "ok", f"MLflow {told} at {client.server.uri}")
     if engine_client:

@@ -76,7 +76,7 @@ def configured(secrets: Secrets, uri: str | None, default: str | None = None) ->
     token = secrets.get("MLFLOW_TRACKING_TOKEN")
     if token and not re.fullmatch(r"[\x21-\x7e]+", token):
         raise BadInput(
-            "MLFLOW_TRACKING_TOKEN is no token: it has blanks, line ends, or letters that are not of ASCII.",
+            "MLFLOW_TRACKING_TOKEN is not a token: it has spaces, line breaks or non-ASCII characters.",
             "Copy it again, without anything around it.",
         )
     username, password = _credentials_file()

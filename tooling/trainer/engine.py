@@ -78,7 +78,7 @@ def _no_answer(place: Endpoint, said: str) -> EngineError:
         )
     if "to an HTTPS server" in said:
         return EngineError(
-            f"The Docker engine at {place.address} speaks TLS alone.",
+            f"The Docker engine at {place.address} accepts only TLS connections.",
             "Set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or use a context that has its certificates.",
         )
     if found := re.search(r"\[SSL[^]]*\] ?([^()]*)", said):

@@ -115,5 +115,5 @@ def _conda_env(path: Path, said: Mapping[object, object]) -> Environment:
 def _texts(path: Path, key: str, items: object) -> tuple[str, ...]:
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         hint = 'Write ["numpy==2.1", "-r requirements.txt"].'
-        raise BadInput(f"{path}: {key} is no list of requirements.", hint)
+        raise BadInput(f"{path}: {key} is not a list of requirements.", hint)
     return tuple(cast(list[str], items))

@@ -79,6 +79,7 @@ def _pull(client: docker.DockerClient, reference: str, report: Callable[[str], N
 
 def _not_to_be_had(reference: str, why: str) -> ImageError:
     return ImageError(
-        f"The image {reference} is neither here nor can it be pulled: {why.strip().splitlines()[0][:200]}",
+        f"The image {reference} is not available locally and cannot be pulled: "
+        f"{why.strip().splitlines()[0][:200]}",
         "Check its name, build it, or `docker login` where it is kept. `trainer images` lists trainer's own.",
     )

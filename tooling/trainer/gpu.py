@@ -84,7 +84,7 @@ def cards(answer: str) -> tuple[Card, ...]:
 
 
 def check(image: str, built: Sequence[Built], found: Sequence[Card], least_free_gb: float) -> None:
-    """Raises `GpuError`, naming both sides and the mend, for the first thing that does not fit."""
+    """Raises `GpuError`, naming both sides and the remedy, for the first thing that does not fit."""
     able = [framework for framework in built if framework.cuda]
     if not able:
         raise no_cuda(image)

@@ -239,7 +239,7 @@ def _pages(
             answer = client.send("POST", f"{_API}/runs/search", body, ok=(400,))
             if answer.status_code == 400:
                 raise BadInput(
-                    f"The tracking server refuses the question: {_words(answer)}",
+                    f"The tracking server rejects the query: {_words(answer)}",
                     "--filter \"metrics.accuracy > 0.9 AND params.kind = 'tree'\"; as in MLflow's search.",
                 )
             said = answer.json()

@@ -187,7 +187,7 @@ def spec(workspace: Workspace, name: str) -> ImageSpec:
         file = workspace.images / wanted / IMAGE_FILE
         if wanted and file.parent.is_dir():
             raise BadInput(
-                f"{file.parent} has no {IMAGE_FILE}: it is no image yet.",
+                f"{file.parent} has no {IMAGE_FILE}: it is not an image yet.",
                 f"Write one, which may be empty: touch {shlex.quote(str(file))}",
             )
         raise BadInput(
@@ -208,7 +208,7 @@ def plan(
     """
     if image.name in heirs:
         circle = " → ".join([*heirs, image.name])
-        raise BadInput(f"Images inherit in a circle: {circle}.", f"Mend one of their {IMAGE_FILE} files.")
+        raise BadInput(f"Images inherit in a circle: {circle}.", f"Fix one of their {IMAGE_FILE} files.")
     parent = None
     if image.inherits:
         parent = plan(workspace, spec(workspace, image.inherits), base_image, (*heirs, image.name))

@@ -99,14 +99,15 @@ def _understood(answer: container.Output, tag: str) -> Report:
 def _failed(tag: str, reason: str) -> ImageError:
     return ImageError(
         f"The layers could not be read in {tag}: {reason}",
-        f"Try the image anew: trainer build-image {IMAGE} --no-cache",
+        f"Rebuild the image: trainer build-image {IMAGE} --no-cache",
     )
 
 
 def _check_output(file: Path, *, force: bool) -> None:
     if file.suffix.lower() not in SUFFIXES:
         raise BadInput(
-            f"{file} is no name for a drawing.", f"Name a file that ends in {' or '.join(SUFFIXES)}."
+            f"{file} is not a valid file name for a drawing.",
+            f"Name a file that ends in {' or '.join(SUFFIXES)}.",
         )
     if not file.parent.is_dir():
         raise BadInput(f"There is no folder {file.parent}.", "Make it first, or choose another one.")

@@ -115,7 +115,7 @@ def rotate_secrets(workspace: Workspace, reporter: Steps) -> Server:
         known = secrets.load(workspace)
         new = _account()
         secrets.store(workspace, {PASSWORD: new[PASSWORD], SECRET_KEY: new[SECRET_KEY]})
-        reporter.step("Starting the tracking server anew")
+        reporter.step("Restarting the tracking server")
         server_container.stop(client, name(workspace))
         tracking = _let_in(client, workspace, found)
         if not _is_refused(Server(tracking.uri, known.get(USERNAME), known.get(PASSWORD))):

@@ -40,7 +40,7 @@ def is_elsewhere(path: str) -> bool:
 def check_value(parameter: Parameter, value: str) -> None:
     """Raises `BadInput` naming parameter, value and type when the value is not of the declared kind."""
     wrong = BadInput(
-        f"{parameter.option} is {value!r}, which is no {parameter.type}.",
+        f"{parameter.option} is {value!r}, which is not of type {parameter.type}.",
         _expectation(parameter),
     )
     if parameter.type in ("int", "float"):

@@ -97,7 +97,7 @@ def load(folder: Path) -> Project:
     path = project_file(folder)
     if path is None and not _scripts(folder):
         raise BadInput(
-            f"{folder} is no MLflow project: it has no file {PROJECT_FILE}, and no script.",
+            f"{folder} is not an MLflow project: it has no file {PROJECT_FILE}, and no script.",
             "Name a folder that has one; `trainer run --help` lists the projects of this workspace.",
         )
     said = _read(path) if path else {}
@@ -176,7 +176,9 @@ def _scripts(folder: Path) -> list[str]:
 def _mapping(path: Path, said: Mapping[object, object], key: str) -> Mapping[object, object]:
     value = said.get(key) or {}
     if not isinstance(value, dict):
-        raise BadInput(f"{path}: {key} is no mapping.", f"Write `{key}:` and `name: value` lines below it.")
+        raise BadInput(
+            f"{path}: {key} is not a mapping.", f"Write `{key}:` and `name: value` lines below it."
+        )
     return cast(Mapping[object, object], value)
 
 
@@ -309,7 +311,7 @@ def unknown_parameter(
     declared = [parameter.option for parameter in entry_point.parameters]
     option = "--" + name.lstrip("-").replace("_", "-")
     if entry_point.takes_any:
-        hint = f"The script {entry_point.name} gets what it declares nowhere with -P {name.lstrip('-')}=VALUE"
+        hint = f"The script {entry_point.name} gets undeclared parameters with -P {name.lstrip('-')}=VALUE"
         return BadInput(f"{project.name} declares no parameter {option}.", hint)
     near = difflib.get_close_matches(option, [*declared, *also], n=1)
     otherwise = (

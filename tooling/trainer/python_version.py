@@ -18,11 +18,13 @@ def check(path: Path, said: str) -> None:
     if not said:
         return
     if not all(map(_PART.fullmatch, said.split(","))):
-        raise BadInput(f"{path}: python is {said!r}, which is no version.", "Write a version, such as 3.11.")
+        raise BadInput(
+            f"{path}: python is {said!r}, which is not a version.", "Write a version, such as 3.11."
+        )
     if not _fitting(said):
         first, last = (".".join(map(str, python)) for python in (_PYTHONS[0], _PYTHONS[-1]))
         raise BadInput(
-            f"{path}: python is {said}, which is not to be had.",
+            f"{path}: python is {said}, which is not available.",
             f"Write a version from {first} to {last}, such as 3.11.",
         )
 

@@ -19,7 +19,7 @@ def check(said: str, where: str) -> str:
     """The reference itself. Raises `BadInput`, naming where it was said, for what no engine understands."""
     if not _REFERENCE.fullmatch(said):
         raise BadInput(
-            f"{where} is {said!r}, which is no reference to an image.",
+            f"{where} is {said!r}, which is not an image reference.",
             "Write NAME, NAME:TAG, REGISTRY/NAME:TAG or NAME@sha256:…, in lower case, as for `docker pull`.",
         )
     return said

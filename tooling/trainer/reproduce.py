@@ -183,7 +183,7 @@ def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
         command = tuple(word.replace(str(stored.code / path), values[name]) for word in command)
     if command != pinned.command.run:
         raise BadInput(
-            f"The run's command cannot be made again from what it recorded: {' '.join(pinned.command.run)}",
+            f"The run's command cannot be reconstructed from its record: {' '.join(pinned.command.run)}",
             "It was run by another trainer, or a secret was in it. Start a new run: trainer run PROJECT",
         )
     resources = pinned.resources
@@ -226,7 +226,7 @@ def _had_again(backend: Backend, image: RunImage, pinned: Pins, screen: Screen) 
                 raise
         else:
             return pinned.image.id
-    screen.remark(f"The image {pinned.image.tag} is gone; building it anew from the recorded lock.")
+    screen.remark(f"The image {pinned.image.tag} is gone; rebuilding it from the recorded lock file.")
     screen.step(f"Building the image {image.tag}")
     built = backend.prepare(image, screen.detail)
     if built != pinned.image.id:
@@ -288,6 +288,6 @@ def _refusal(run: Run, obstacles: list[TrainerError]) -> TrainerError:
     if len(obstacles) == 1:
         return obstacles[0]
     return CheckFailed(
-        f"The run {run.name} cannot be made again: " + " ".join(problem.message for problem in obstacles),
+        f"The run {run.name} cannot be reproduced: " + " ".join(problem.message for problem in obstacles),
         " ".join(problem.hint for problem in obstacles),
     )

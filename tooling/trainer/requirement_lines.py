@@ -61,7 +61,7 @@ def _read(path: Path, folder: Path, beside: Path, lines: Iterable[str], found: R
 def _include(path: Path, folder: Path, beside: Path, name: str, found: Requirements) -> None:
     place = (folder / beside / name).resolve()
     if not place.is_relative_to(folder) or not place.is_file():
-        raise BadInput(f"{path} names {name}, which the project has not.", "Add it, or correct the line.")
+        raise BadInput(f"{path} names {name}, which is not in the project.", "Add it, or correct the line.")
     inside = place.relative_to(folder)
     if str(inside) in found.files:
         return

@@ -200,7 +200,7 @@ def _compare_command(workspace: Workspace, planned: RunPlan, run: Run) -> None:
     recorded = run.tags["trainer.command"]
     if shlex.join(masker.tree(planned.command)) != recorded or _MASKED in recorded:
         raise BadInput(
-            f"The command of the run {run.name} cannot be made again from what it recorded: {recorded}",
+            f"The command of the run {run.name} cannot be reconstructed from its record: {recorded}",
             "A secret or a very long text was one of its parameters. Start a new run: trainer run PROJECT",
         )
 

@@ -30,7 +30,8 @@ def check(
         raise BadInput(
             f"{place} holds the value of the secret {name}, and is stored with the run.",
             f"A script reads a secret with os.environ[{name!r}], if the MLproject has {name} under "
-            "docker_env.environment. What is no secret is no line of secrets.env, but [NAME, value] there.",
+            "docker_env.environment. A value that is not a secret belongs there too, as [NAME, value], "
+            "and not in secrets.env.",
         )
 
 

@@ -212,7 +212,8 @@ def _replace(path: Path, content: bytes, beside: Path) -> None:
         temporary.replace(path.resolve())
     except OSError as problem:
         raise SecretsError(
-            f"{path} cannot be written: {problem.strerror}.", "It is as it was. Mend that and try again."
+            f"{path} cannot be written: {problem.strerror}.",
+            "The file is unchanged. Fix the cause and try again.",
         ) from None
     finally:
         temporary.unlink(missing_ok=True)

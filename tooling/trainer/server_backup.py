@@ -78,7 +78,7 @@ def backup(workspace: Workspace, file: Path) -> Manifest:
     there is no store.
     """
     if file.exists():
-        raise BadInput(f"{file} is there already.", "Nothing was written. Give another name.")
+        raise BadInput(f"{file} already exists.", "Nothing was written. Give another name.")
     if not file.absolute().parent.is_dir():
         raise BadInput(f"There is no folder {file.absolute().parent}.", "Make it, or give another name.")
     store = _store(workspace)
@@ -103,7 +103,7 @@ def backup(workspace: Workspace, file: Path) -> Manifest:
 def check(file: Path, shown: Path | None = None) -> Manifest:
     """Read the whole backup and compare it with its manifest; raises `BadInput` if it is no good one."""
     if file.exists() and not file.is_file():  # a pipe would be waited for, and can be read only once
-        raise BadInput(f"{file} is no file.", "Name a file of `trainer server backup`.")
+        raise BadInput(f"{file} is not a file.", "Name a file of `trainer server backup`.")
     try:
         with file.open("rb") as archive:
             return store_archive.check(archive)

@@ -72,7 +72,9 @@ def resolve(workspace: Workspace, name: str, revision: str | None = None, *, fet
             raise BadInput(f"{name} is not here.", "Fetch it first.")
         return _fetch(workspace, name, revision)
     if revision:
-        raise BadInput(f"--version needs a git URL, and {name} is none.", "Check the revision out yourself.")
+        raise BadInput(
+            f"--version needs a git URL, and {name} is not one.", "Check the revision out yourself."
+        )
     if name in names(workspace):
         return Source(f"train_code/{name}", workspace.projects / name)
     folder = Path(name)
@@ -83,7 +85,7 @@ def resolve(workspace: Workspace, name: str, revision: str | None = None, *, fet
         inside = place.is_relative_to(workspace.root)
         return Source(str(place.relative_to(workspace.root) if inside else place), place)
     if name.endswith(".zip") and folder.is_file():
-        raise BadInput(f"{name} is packed.", "Unpack it and name the folder.")
+        raise BadInput(f"{name} is an archive.", "Unpack it and name the folder.")
     raise BadInput(
         f"There is no project {name}.",
         _instead(workspace, name),
@@ -143,7 +145,7 @@ def _without_credentials(url: str) -> tuple[str, dict[str, str]]:
         parts = urlsplit(url)
     except ValueError:
         raise BadInput(
-            "The git URL is none.", "https://HOST/PATH.git, or https://HOST/PATH.git#FOLDER"
+            "The git URL is not valid.", "https://HOST/PATH.git, or https://HOST/PATH.git#FOLDER"
         ) from None
     if not parts.password and not (parts.scheme.startswith("http") and parts.username):
         return url, {}

@@ -30,7 +30,7 @@ _FOLDERS = ("outbox", "[0-9a-f]{32}", "translated")  # each within the one befor
 _A_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _A_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
 _WHY = "It leads out of the run's own folder."
-_NO_RECORD = "It is no record of a run."
+_NO_RECORD = "It is not a record of a run."
 _LONGEST = 1 << 26
 # Read as a whole: what is larger was made so to fill this machine's memory.
 _SMALL, _SMALL_SIZE = ("run.json", "names.json", "delivered"), 1 << 24

@@ -201,7 +201,7 @@ def unpack(archive: BinaryIO, folder: Path) -> None:
 
 def _check_entry(entry: tarfile.TarInfo, seen: set[str]) -> None:
     if not (entry.isfile() or entry.isdir()):
-        raise ArchiveError(f"it has something in it that is no file: {entry.name}")
+        raise ArchiveError(f"it contains something that is not a file: {entry.name}")
     if os.path.normpath(entry.name) in seen:
         raise ArchiveError(f"it has {entry.name} twice")
     if Path(entry.name).is_absolute() or ".." in Path(entry.name).parts:

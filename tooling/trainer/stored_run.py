@@ -60,13 +60,13 @@ def fetched(workspace: Workspace, record: Record, step: Callable[[str], None]) -
     step("Looking at the run")
     client, run = ended(workspace, record)
     if run.status in ("RUNNING", "SCHEDULED", "DELETED"):
-        raise BadInput(f"The run {run.name} is {run.status}.", "Only a run that has ended can be made again.")
+        raise BadInput(f"The run {run.name} is {run.status}.", "Only a run that has ended can be reproduced.")
     try:
         said = b"".join(client.download(run, pins.ARTIFACT))
     except NotThere:
         raise BadInput(
             f"The run {run.name} has no artifact {pins.ARTIFACT}, which says what it was made of.",
-            "`trainer run` stores it. Runs of an older trainer, or of something else, cannot be made again.",
+            "`trainer run` stores it. Runs of an older trainer, or of something else, cannot be reproduced.",
         ) from None
     pinned = pins.read(said, run)
     with locks.temporary_folder(workspace.state, "reproduce-") as place:

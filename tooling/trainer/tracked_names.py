@@ -43,7 +43,7 @@ def _text(what: str, value: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise BadInput(f"{what} is {value!r}, which is no text.", "Write it in UTF-8.") from None
+        raise BadInput(f"{what} is {value!r}, which is not valid text.", "Write it in UTF-8.") from None
 
 
 def _is_path(name: str) -> bool:

@@ -318,7 +318,7 @@ class Client:
         response = self.exchange(method, path, body, query=query, content=content, stream=stream)
         if response.is_redirect and response.status_code not in ok:
             raise TrackingError(
-                f"The tracking server {self.server.uri} sends us to {response.headers['Location']}.",
+                f"The tracking server {self.server.uri} redirects to {response.headers['Location']}.",
                 "Use that address as the tracking URI, if it is the right one.",
             )
         if response.ok or response.status_code in ok:

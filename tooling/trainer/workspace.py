@@ -119,8 +119,8 @@ def _read_settings(path: Path) -> Settings:
             )
         if not isinstance(value, expected[name]) or isinstance(value, bool) != (expected[name] is bool):
             raise BadInput(
-                f"{path}: {name} is {value!r}, which is no {expected[name].__name__}.",
-                "Mend the value, or remove the line for the default.",
+                f"{path}: {name} is {value!r}, which is not of type {expected[name].__name__}.",
+                "Correct the value, or remove the line for the default.",
             )
     parameters = {
         str(project): _parameters(path, str(project), values)

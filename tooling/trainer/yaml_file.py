@@ -47,7 +47,7 @@ def _check(path: Path, said: object) -> None:
             case list() | tuple() | set() as items:
                 waiting += items
             case str() as text if not _is_text(text):
-                raise BadInput(f"{path} holds {text!r}, which is no text.", "Remove the escape.")
+                raise BadInput(f"{path} holds {text!r}, which is not valid text.", "Remove the escape.")
         left -= 1
         if left < 0:
             raise BadInput(f"{path} holds more than {_MOST} values.", "Shorten it, or use fewer aliases.")

@@ -168,8 +168,8 @@ def shell_variables(variables: Mapping[str, str]) -> str:
 def image_gone(image: RunImage) -> ImageError:
     """The image that a run was made in is not here, or was built anew since."""
     return ImageError(
-        f"The image of the run, {image.tag}, is not here any more as it was.",
-        "A run goes on in its own image only. Start a new one: trainer run PROJECT",
+        f"The image of the run, {image.tag}, no longer exists unchanged.",
+        "A run can only be resumed in its own image. Start a new one: trainer run PROJECT",
     )
 
 

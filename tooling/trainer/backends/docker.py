@@ -211,7 +211,7 @@ class DockerBackend:
         if seen.code:
             raise GpuError(
                 f"nvidia-smi failed in a container with --gpus {plan.gpus}: {(seen.err or seen.out).strip()}",
-                f"Mend the driver or the container toolkit, {gpu.ON_PURPOSE}",
+                f"Fix the driver or the container toolkit, {gpu.ON_PURPOSE}",
             )
         self._cards = gpu.cards(seen.out)
         if not plan.image.has_trainkit:  # nothing in it can be asked

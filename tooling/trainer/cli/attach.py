@@ -35,7 +35,7 @@ def attach(workspace: Workspace, said: str, as_json: bool) -> None:
         result = Result(*use_case.result(workspace, record))
     except KeyboardInterrupt:
         click.echo(
-            f"Detached. {record.name} goes on; stop it with: trainer stop {record.run_id[:8]}", err=True
+            f"Detached. {record.name} keeps running; stop it with: trainer stop {record.run_id[:8]}", err=True
         )
         return
     print_result(result, as_json)

@@ -52,12 +52,10 @@ def compare(
     from trainer import comparison, naming, reconcile
 
     if page and page.exists():
-        raise BadInput(
-            f"{page} is there already.", "Nothing is overwritten: name another file, or remove it."
-        )
+        raise BadInput(f"{page} already exists.", "Nothing is overwritten: name another file, or remove it.")
     chosen = {record.run_id: record for record in (naming.resolve(workspace, one) for one in said)}
     if len(chosen) < 2:
-        raise BadInput("It takes two different runs or more to compare.", "trainer compare RUN RUN…")
+        raise BadInput("Comparing needs at least two different runs.", "trainer compare RUN RUN…")
     clients = [reconcile.client_of(workspace, record) for record in chosen.values()]
     runs = [client.get_run(run_id) for client, run_id in zip(clients, chosen, strict=True)]
     compared = comparison.compare(runs)

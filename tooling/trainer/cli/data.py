@@ -49,7 +49,7 @@ def rename_classes(dataset: str, mapping: Path | None, undo: bool, dry_run: bool
     from trainer.datasets import place, rename
 
     if undo and mapping:
-        raise BadInput("--undo takes back what was done; it needs no --mapping.", "Say one of them.")
+        raise BadInput("--undo and --mapping cannot be combined.", "Give one of them.")
     root = place.existing(dataset)
     if undo:
         outcome = rename.undo(root, dry_run=dry_run)
@@ -111,7 +111,7 @@ def validate(
     if errors := verdict.count(Severity.ERROR):
         raise CheckFailed(
             f"{errors} error{'s' if errors > 1 else ''} in {root}.",
-            "Mend or remove the files named above"
+            "Fix or remove the files named above"
             + ("." if everything or as_json else "; --all names every one."),
         )
     if not as_json:

@@ -19,12 +19,12 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗",
 
 
 @click.command(
-    short_help="Check the machine and say how to mend what is wrong.", epilog="Example: trainer doctor"
+    short_help="Check the machine and say how to fix what is wrong.", epilog="Example: trainer doctor"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace
 def doctor(workspace: Workspace, as_json: bool) -> None:
-    """Check engine, disk, GPU, secrets and tracking server, and say how to mend what is wrong."""
+    """Check engine, disk, GPU, secrets and tracking server, and say how to fix what is wrong."""
     from trainer import doctor as use_case
 
     show(use_case.checks(workspace), as_json=as_json)
@@ -38,11 +38,11 @@ def show(found: Iterable[Check], *, as_json: bool) -> None:
         if not as_json:
             mark, colour = _MARKS[check.status]
             click.echo(f"{screen.style(mark, fg=colour, bold=True)} {check.name}: {check.found}")
-            if check.mend:
-                click.echo(f"    {screen.style('mend:', bold=True)} {check.mend}")
+            if check.fix:
+                click.echo(f"    {screen.style('fix:', bold=True)} {check.fix}")
     if as_json:
         screen.as_json([check.as_json() for check in checks])
     failed = [check.name for check in checks if check.status == "failure"]
     if failed:
         raise CheckFailed(f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}.",
-                          "Do what is said under each of them.")  # fmt: skip
+                          "Apply the fix below each of them.")  # fmt: skip

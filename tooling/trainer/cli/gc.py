@@ -67,7 +67,9 @@ def gc(workspace: Workspace, of_cache: bool, days: float, dry_run: bool, yes: bo
 
 def _is_wanted() -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise BadInput("Nothing was removed: nobody can be asked here.", "trainer gc --yes")
+        raise BadInput(
+            "Nothing was removed: there is no terminal to ask for confirmation.", "trainer gc --yes"
+        )
     question, answers = "Remove them? [y/N]", {"y": True, "yes": True, "n": False, "no": False, "": False}
     while (said := click.prompt(question, "", show_default=False, err=True).strip().lower()) not in answers:
         click.echo("Answer y or n.", err=True)

@@ -31,7 +31,7 @@ def complete_image(ctx: click.Context, _: click.Parameter, incomplete: str) -> l
 @click.argument("names", nargs=-1, metavar="NAME…", shell_complete=complete_image)
 @click.option("--all", "everything", is_flag=True, help="Build every image of the workspace.")
 @click.option("--base-image", metavar="IMAGE", help="Build on this image. [$TRAINER_BASE_IMAGE]")
-@click.option("--no-cache", is_flag=True, help="Build anew, even what is up to date.")
+@click.option("--no-cache", is_flag=True, help="Build without the cache, even if the image is up to date.")
 @click.option(
     "--check-reproducible",
     is_flag=True,
@@ -59,7 +59,7 @@ def build_image(
         raise BadInput("Name the images to build, or say --all.", "`trainer images` lists them.")
     wanted = sorted(declared.discover(workspace)) if everything else names
     if check_reproducible and pin_base:
-        raise BadInput("--check-reproducible and --pin-base are two commands.", "Pin first, then check.")
+        raise BadInput("--check-reproducible and --pin-base cannot be combined.", "Pin first, then check.")
     if pin_base:
         of = [declared.spec(workspace, name) for name in wanted]
         own = [image for image in of if not (everything and image.inherits)]

@@ -42,7 +42,7 @@ def new(
 
     if (template is None) == (origin is None):
         raise BadInput(
-            "Say what to start from: a template or another project.",
+            "Name what to start from: a template or another project.",
             f"--template {'|'.join(templates.names())}, or --from PROJECT",
         )
     source = None

@@ -44,8 +44,8 @@ def check(workspace: Workspace, plans: Sequence[ImagePlan], *, dry_run: bool, as
     differing = [verdict.image for verdict in verdicts if not verdict.equal]
     if differing:
         raise CheckFailed(
-            f"Built twice, {' and '.join(differing)} did not come out the same.",
-            "Let the step that wrote these files leave out the time and what else varies, or remove them.",
+            f"Built twice, {' and '.join(differing)} differ.",
+            "Let the step that writes these files leave out timestamps and the like, or remove the files.",
         )
 
 

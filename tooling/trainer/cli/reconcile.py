@@ -40,7 +40,7 @@ def reconcile(workspace: Workspace, run_id: str | None, as_json: bool) -> None:
             [[str(row[key]) for key in ("run_id", "project", "host", "status")] for row in rows],
         )
     else:
-        click.echo("Nothing to do: every run is looked after.")
+        click.echo("Nothing to do: no run is unattended.")
     for finding in findings:
         if finding.error:
             raise finding.error

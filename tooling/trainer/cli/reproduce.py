@@ -29,7 +29,7 @@ _COLOURS = {"equal": "green", "within tolerance": "green", "differs": "red", "no
 
 
 @click.command(
-    short_help="Make a run once more and compare its metrics.",
+    short_help="Repeat a run and compare its metrics.",
     epilog="Examples: trainer reproduce @last\n\ntrainer reproduce brave-hen-7 --tolerance 1% "
     "--tolerance loss=0.05\n\ntrainer reproduce 3f4c --export brave-hen",
 )

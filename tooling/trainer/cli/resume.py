@@ -15,7 +15,9 @@ from trainer.workspace import Workspace
 
 @click.command(short_help="Let a run go on from its last checkpoint.", epilog="Example: trainer resume @last")
 @run_argument()
-@click.option("--from-scratch", is_flag=True, help="Begin anew in the same run where it left no checkpoint.")
+@click.option(
+    "--from-scratch", is_flag=True, help="Start from the beginning, in the same run, if it has no checkpoint."
+)
 @click.option("--detach", is_flag=True, help="Return when the run has started.")
 @click.option("--yes", is_flag=True, help=consent.YES)
 @click.option("--dry-run", is_flag=True, help="Say what it would go on from; start nothing.")

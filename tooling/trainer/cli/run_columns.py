@@ -43,7 +43,7 @@ def chosen(entries: Sequence[Entry], names: Sequence[str]) -> list[Column]:
         if column is None and entries:
             words = [key.partition(".")[2] for key in known if not key.startswith("tags.")]
             raise BadInput(
-                f"No run that is shown has a metric, parameter or tag {name}.",
+                f"None of the runs shown has a metric, parameter or tag {name}.",
                 nearest(name, words, "There are"),
             )
         found.append(Column(name, column.value if column else lambda _: None))

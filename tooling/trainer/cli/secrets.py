@@ -66,7 +66,7 @@ def set_(workspace: Workspace, name: str, dry_run: bool) -> None:
     if not domain.NAME.fullmatch(name):
         raise BadInput(
             # Not repeated: it may be the value, given in the name's place.
-            "What stands in the place of the name cannot be a variable's name.",
+            "The name is not a valid variable name.",
             "trainer secrets set NAME, of letters, digits and underscores; the value is asked for.",
         )
     known = domain.read(workspace).values
@@ -91,7 +91,7 @@ def _value(name: str) -> str:
         value = ""
     if not value:
         raise BadInput(
-            "Standard input has no value: it is empty, or no text.", f"trainer secrets set {name} < FILE"
+            "Standard input has no value: it is empty or not text.", f"trainer secrets set {name} < FILE"
         )
     return value
 

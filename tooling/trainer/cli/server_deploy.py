@@ -52,7 +52,7 @@ def deploy(
         return
     for name, given in (("--region", region), ("--team", team), ("--force", force)):
         if given:
-            raise BadInput(f"{name} is for --platform heroku alone.", "Leave it out.")
+            raise BadInput(f"{name} needs --platform heroku.", "Leave it out.")
     _write(
         workspace, platform, _named(app) if platform == "fly" else app or "mlflow", output, dry_run, as_json
     )
@@ -90,7 +90,7 @@ def _heroku(
         with interruptible(), _Shown(sys.stderr.buffer) as progress:
             outcome = heroku.deploy(workspace, app, progress, force=force)
     except Interrupted:
-        click.echo("What was made so far stays; the same command goes on from there.", err=True)
+        click.echo("What was created so far stays; the same command continues from there.", err=True)
         raise
     if as_json:
         screen.as_json(

@@ -115,7 +115,7 @@ def _password(from_stdin: bool, generate: bool) -> str:
             return sys.stdin.readline().rstrip("\r\n")
         except UnicodeDecodeError:
             raise BadInput(
-                "The password on standard input is no text.", "Write it in UTF-8, in one line."
+                "The password on standard input is not text.", "Write it in UTF-8, in one line."
             ) from None
     if not sys.stdin.isatty():
         raise BadInput(

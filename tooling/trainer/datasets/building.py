@@ -43,7 +43,7 @@ def build(target: Path, plan: Mapping[str, object], fill: Callable[[Path], None]
     except OSError as problem:
         raise BadInput(
             f"{target} could not be made: {problem.strerror or problem}.",
-            "Put that right and call the same command again: it goes on from here.",
+            "Fix the cause, then run the same command again: it continues from here.",
         ) from None
 
 
@@ -54,7 +54,7 @@ def _build(target: Path, plan: Mapping[str, object], fill: Callable[[Path], None
         return
     lock = locks.acquire(place / "lock")
     if lock is None:
-        raise BadInput(f"Another trainer is making {target} at this moment.", "Wait for it.")
+        raise BadInput(f"Another trainer process is creating {target}.", "Wait for it.")
     try:
         check(target, plan)  # again: it may have been finished before we had the lock
         if not _begun(target, plan):
@@ -102,8 +102,8 @@ def _begun(target: Path, plan: Mapping[str, object]) -> bool:
         return False
     if begun != _text(plan):
         raise BadInput(
-            f"{place} is left of another command for {target.name} that was stopped.",
-            f"Repeat that command to finish it, or drop what it made: rm -r {shlex.quote(str(place))}",
+            f"{place} was left by another command for {target.name} that was interrupted.",
+            f"Run that command again to finish it, or delete what it made: rm -r {shlex.quote(str(place))}",
         )
     return True
 

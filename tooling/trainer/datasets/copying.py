@@ -103,7 +103,7 @@ def files(root: Path, places: Iterable[tuple[PurePosixPath, PurePosixPath]]) -> 
         try:
             seen = path.stat()
         except OSError as problem:
-            raise BadInput(f"{path} cannot be read: {problem.strerror}.", "Mend or remove it.") from None
+            raise BadInput(f"{path} cannot be read: {problem.strerror}.", "Fix or remove it.") from None
         if not os.access(path, os.R_OK):
             raise BadInput(f"{path} cannot be read: you have no permission.", f"chmod u+r '{path}'")
         found.append(File(source, target, seen.st_size, seen.st_mtime_ns))
@@ -153,7 +153,7 @@ def _place(source: Path, target: Path, link: Link) -> None:
             ) from None
         raise BadInput(
             f"{source} could not be copied: {problem.strerror}.",
-            "Put that right and call the same command again: it goes on from here.",
+            "Fix the cause, then run the same command again: it continues from here.",
         ) from None
 
 

@@ -39,7 +39,7 @@ class Kind(StrEnum):
     BESIDE_SPLITS = "folder beside the splits"
     MANY_BITS = "image of more than 8 bits"
     WRONG_SUFFIX = "suffix of another format"
-    NO_IMAGE = "file that is no image"
+    NO_IMAGE = "file that is not an image"
     PECULIAR = "converted when it is read"
     TOO_PLAIN = "too plain to be compared"
 

@@ -75,14 +75,14 @@ def read(root: Path, path: str) -> Read:
                     return Read(path, before, digest)
     except FileNotFoundError:
         raise BadInput(
-            f"{place} went away while the data set was read.",
-            "Call again when nothing changes the data set any more.",
+            f"{place} disappeared while the data set was read.",
+            "Run the command again when nothing changes the data set any more.",
         ) from None
     except OSError as problem:
         raise _unreadable(problem) from None
     raise BadInput(
         f"{place} is being written to: it changed each time while it was read.",
-        "Call again when nothing changes the data set any more.",
+        "Run the command again when nothing changes the data set any more.",
     )
 
 
@@ -96,7 +96,7 @@ def _list(
             path = folder + entry.name
             if not entry.name.isascii() and not _is_text(entry.name):
                 raise BadInput(
-                    f"The name of {_shown(entry.path)} is no text in UTF-8.",
+                    f"The name of {_shown(entry.path)} is not valid UTF-8.",
                     "Rename it: other machines and programs would read the name in another way.",
                 )
             seen = entry.stat()
@@ -110,7 +110,7 @@ def _list(
                     _list(root, f"{path}/", (*above, here), found, sight)
             else:
                 raise BadInput(
-                    f"{entry.path} is no file or folder, but a pipe, a socket or a device.",
+                    f"{entry.path} is not a file or folder, but a pipe, a socket or a device.",
                     "Take it out of the data set: it has no content that a digest could be taken of.",
                 )
 

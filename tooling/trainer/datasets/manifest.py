@@ -135,7 +135,7 @@ def read(path: Path, name: str) -> Manifest:
         return Manifest(name)
     except (ValueError, TypeError, KeyError, AttributeError):
         raise BadInput(
-            f"{path} is no manifest of a data set: it was edited, or git left the marks of a conflict in it.",
+            f"{path} is not a data set manifest: it was edited, or git left the marks of a conflict in it.",
             "Get it back as it was (git checkout), or move it away and take a new one: "
             f"trainer data snapshot {name}",
         ) from None

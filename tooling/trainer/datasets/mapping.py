@@ -14,7 +14,7 @@ from trainer.errors import BadInput
 def read(path: Path) -> dict[str, str]:
     """Old name → new name. Raises `BadInput`, also for a name that is given twice."""
     if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise BadInput(f"{path} is no file.", "Write one `old name: new name` a line, into a file.")
+        raise BadInput(f"{path} is not a file.", "Write one `old name: new name` a line, into a file.")
     try:
         text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a mark in front
     except FileNotFoundError:
@@ -45,11 +45,11 @@ def _yaml(path: Path, text: str) -> Iterable[tuple[str, str]]:
     if document is None:
         return
     if not isinstance(document, yaml.MappingNode):
-        raise BadInput(f"{path} is no mapping.", "Write one `old name: new name` a line.")
+        raise BadInput(f"{path} is not a mapping.", "Write one `old name: new name` a line.")
     for key, value in document.value:
         if not isinstance(key, yaml.ScalarNode) or not isinstance(value, yaml.ScalarNode):
             raise BadInput(
-                f"{path}, line {key.start_mark.line + 1}: that is no `old name: new name`.", "Mend the line."
+                f"{path}, line {key.start_mark.line + 1}: this is not `old name: new name`.", "Fix the line."
             )
         yield key.value, value.value
 

@@ -122,7 +122,7 @@ def alone(root: Path) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise BadInput(f"Another trainer renames in {root} at this moment.", "Wait for it.") from None
+        raise BadInput(f"Another trainer process is renaming in {root}.", "Wait for it.") from None
     except OSError:
         pass  # some network file systems cannot lock a folder
     try:
@@ -170,7 +170,7 @@ def _do(root: Path, step: Rename, *, back: bool) -> None:
         problem = f"{root / source} cannot be renamed: {reason.strerror}."
     else:
         return
-    raise BadInput(problem, "Put that right and call the command again: it goes on from here.")
+    raise BadInput(problem, "Fix the cause, then run the command again: it continues from here.")
 
 
 def _write(root: Path, journal: Journal) -> None:
@@ -189,7 +189,7 @@ def _write(root: Path, journal: Journal) -> None:
     except OSError as reason:
         raise BadInput(
             f"{root / NAME} cannot be written: {reason.strerror}.",
-            "Put that right and call the command again. No image is lost.",
+            "Fix the cause, then run the command again. No image is lost.",
         ) from None
 
 

@@ -64,7 +64,7 @@ def select(classes: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
     for item in _items(classes, wanted):
         found.update(_find(sorted(classes), item))
     if not found:
-        raise BadInput("No class is asked for.", "For instance --classes first:3,healthy_skins")
+        raise BadInput("No class is given.", "For instance --classes first:3,healthy_skins")
     return tuple(sorted(found))
 
 

@@ -110,7 +110,7 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
         atomic.rename(unfinished, path)
     except OSError as problem:
         raise BadInput(
-            f"{path} cannot be written: {problem.strerror}.", "Put that right and call the command again."
+            f"{path} cannot be written: {problem.strerror}.", "Fix the cause, then run the command again."
         ) from None
     finally:
         unfinished.unlink(missing_ok=True)
@@ -154,7 +154,7 @@ def _validate(folder: Path) -> None:
     if done.returncode != 0:
         said = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it said nothing.")
         raise DeployError(
-            f"docker compose refuses {folder / COMPOSE}: {said.strip()}", "Mend the line it names."
+            f"docker compose refuses {folder / COMPOSE}: {said.strip()}", "Fix the line that it names."
         )
 
 

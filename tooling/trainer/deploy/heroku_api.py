@@ -213,7 +213,7 @@ def refusal(request: Request, response: requests.Response) -> DeployError:
         key = " HEROKU_API_KEY is set: it comes before the login." if os.environ.get("HEROKU_API_KEY") else ""
         return DeployError("Heroku does not accept the login of the heroku command.", f"heroku login{key}")
     if response.status_code == 429:
-        return DeployError("Heroku counts too many requests of this login.", "Try again in a few minutes.")
+        return DeployError("Heroku's rate limit for this login is exceeded.", "Try again in a few minutes.")
     if response.status_code >= 500 or not body:
         return DeployError(
             f"Heroku's API answered {response.status_code}.", "See https://status.heroku.com, and try again."
@@ -223,13 +223,13 @@ def refusal(request: Request, response: requests.Response) -> DeployError:
     kind = Forbidden if response.status_code == 403 and body.get("id") == "forbidden" else DeployError
     return kind(
         f"Heroku refuses {what}: {body.get('message') or response.reason}",
-        f"See {more}" if more else "Mend that, then give the same command again: it goes on from here.",
+        f"See {more}" if more else "Fix the cause, then run the same command again: it continues from here.",
     )
 
 
 def _unreachable(what: str, problem: requests.RequestException) -> DeployError:
     return DeployError(
-        f"{what} cannot be reached: {type(problem).__name__}.", "See whether this machine is online."
+        f"{what} cannot be reached: {type(problem).__name__}.", "Check that this machine is online."
     )
 
 

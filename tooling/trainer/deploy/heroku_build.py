@@ -167,5 +167,5 @@ def _in_time(give_up: float, what: str) -> None:
     if time.monotonic() > give_up:
         raise DeployError(
             f"{what} on Heroku has not ended yet.",
-            "Nothing is lost: the same command, given again, goes on waiting for it.",
+            "Nothing is lost: run the same command again to keep waiting for it.",
         )

@@ -55,7 +55,7 @@ def run(command: Command, report: Callable[[str], None]) -> None:
     except subprocess.CalledProcessError:
         raise DeployError(
             f"`{command}` failed: {complaint(said)}",
-            "Mend that, then give the same command again: it goes on from here.",
+            "Fix the cause, then run the same command again: it continues from here.",
         ) from None
 
 

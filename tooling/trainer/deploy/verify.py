@@ -45,7 +45,7 @@ def ready(
         if time.monotonic() > give_up:
             raise DeployError(
                 f"{uri} is not ready after {READY_S} s: {trouble}.",
-                f"See what it says: {logs}. Then give the same command again.",
+                f"See what it says: {logs}. Then run the same command again.",
             )
         time.sleep(POLL_S)
 

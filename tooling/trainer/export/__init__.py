@@ -57,9 +57,9 @@ def write(
     `with_data` copies what the run was given, after comparing it with what was recorded.
     """
     if place.exists():
-        raise BadInput(f"{place} is there already.", "Nothing is overwritten: name another folder.")
+        raise BadInput(f"{place} already exists.", "Nothing is overwritten: name another folder.")
     if not place.absolute().parent.is_dir():
-        raise BadInput(f"{place.absolute().parent} is no folder.", "Make it first.")
+        raise BadInput(f"{place.absolute().parent} is not a folder.", "Make it first.")
     image = stored_run.image_of(workspace, stored)
     if not isinstance(image, ImagePlan) or not image.inputs:
         raise BadInput(

@@ -40,7 +40,7 @@ def plan(root: Path) -> Plan:
     for place in (*reversed(root.parents), root, *(root / name for name in _FOLDERS)):
         if place.exists() and not place.is_dir():
             raise BadInput(
-                f"{place} is in the way: it is no folder.", "Move it away, or name another folder."
+                f"{place} is in the way: it is not a folder.", "Move it away, or name another folder."
             )
     wanted = {SETTINGS_FILE: settings_file.text().encode()}
     wanted |= {name: shipped.place(name).read_bytes() for name in _SHIPPED}
@@ -70,7 +70,7 @@ def make(planned: Plan) -> None:
             raise
         raise BadInput(
             f"{problem.filename} cannot be made: {problem.strerror}.",
-            "Mend that, or name another folder; the same command makes what is missing.",
+            "Fix the cause, or name another folder; the same command creates what is missing.",
         ) from None
     if planned.begin_git:
         process.capture(git.command("init", "--quiet"), cwd=planned.root)
