@@ -325,7 +325,7 @@ def test_a_full_workspace_starts_no_run(small_disk: Path, full_site: Site, site:
     before = len(site.runs())
     ballast = fill(small_disk)
     done = full_site.trainer("run", "loud")
-    assert done.code == 89, done.err
+    assert done.code == 91, done.err
     assert done.err.splitlines()[-2].startswith("Error: The disk is full")
     assert len(site.runs()) == before
     ballast.unlink()
@@ -338,7 +338,7 @@ def test_a_run_that_ends_on_a_full_disk_is_ended_when_there_is_room(
 ) -> None:
     ballast = fill(small_disk, leave=400_000)
     done = full_site.trainer("run", "loud")
-    assert done.code == 89, done.err
+    assert done.code == 91, done.err
     assert done.err.splitlines()[-2].startswith("Error: The disk is full")
     (run,) = [run for run in site.runs() if run.info.status == "RUNNING"]
     assert full_site.leftovers() == [run.info.run_id]

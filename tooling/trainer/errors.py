@@ -93,7 +93,7 @@ class DeployError(TrainerError):
 
 
 class DiskFull(TrainerError):
-    """What a run has to keep could not be written to this machine's disk."""
+    """What had to be written did not fit on this machine's disk."""
 
     exit_code = 91
 

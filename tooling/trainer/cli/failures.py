@@ -11,7 +11,7 @@ import click
 from trainkit.errors import InputError
 
 from trainer.cli.context import global_option
-from trainer.errors import BadInput, CheckFailed, FileError, Interrupted, TrainerError
+from trainer.errors import BadInput, DiskFull, FileError, Interrupted, TrainerError
 
 _IN_THE_WAY = "Something else is in its place. Move that away, and call the same command again."
 _FORBIDDEN = "Give yourself the right to it (ls -ld shows who has it), or use another folder."
@@ -87,7 +87,7 @@ def _of_a_full_disk(problem: OSError) -> tuple[str, str, int]:
     return (
         f"The disk is full{f': {_name(problem.filename)}' if problem.filename else '.'}",
         "Make room. A run that was live has its record: `trainer reconcile` ends it.",
-        CheckFailed.exit_code,
+        DiskFull.exit_code,
     )
 
 
