@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -278,6 +279,31 @@ def test_stop_tells_the_server_itself_where_who_looks_after_the_run_hangs(
     os.close(lock)
     trainer("reconcile")
     assert ended(http_server) == ["KILLED", "KILLED"]
+
+
+def test_stop_says_so_where_who_looks_after_the_run_has_not_told_the_server(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    folder = live(workspace, record(http_server), result="")
+    (folder / "result").unlink()
+    lock = locks.acquire(folder / "looked-after")
+    assert lock
+    job = a_job(folder)
+
+    def look_after() -> None:  # as a launcher whose server does not answer
+        job.wait(10)
+        records.end(folder, "KILLED")
+        time.sleep(0.5)
+        os.close(lock)
+
+    launcher = threading.Thread(target=look_after)
+    launcher.start()
+    stopped = trainer("stop", "brave-hen")
+    launcher.join()
+    assert (stopped.code, stopped.out) == (
+        0,
+        "brave-hen (3f4c6bc0) is stopped. The tracking server does not know yet; later: trainer sync\n",
+    )
 
 
 def test_a_stop_that_the_server_could_not_be_told_is_told_later(

@@ -24,8 +24,10 @@ def check(workspace: Workspace, record: Record) -> bool:
     return True
 
 
-def stop(workspace: Workspace, record: Record) -> None:
-    """Stop a live run. A run that has ended meanwhile keeps its end.
+def stop(workspace: Workspace, record: Record) -> bool:
+    """Stop a live run, and return whether the server knows. A run that has ended meanwhile keeps its end.
+
+    Who looks after the run tells the server; what it cannot be told now, `trainer sync` brings.
 
     Raises `EngineError` where the run cannot be reached, and `TrackingError` where it was stopped and the
     server could not be told: then `trainer reconcile` does it.
@@ -37,12 +39,16 @@ def stop(workspace: Workspace, record: Record) -> None:
     give_up = time.monotonic() + _OTHERS_S
     while records.is_live(workspace, record.run_id):
         if reconcile.settle_one(workspace, record.run_id):
-            return
+            return True
         if time.monotonic() > give_up:
             # It is busy or hangs; the status is told here, the log comes when it goes on.
             client = reconcile.client_of(workspace, record)
             verdict = ending.judge(job.end() or End(None), by=BY)
             client.set_tags(record.run_id, verdict.tags)
             client.end_run(record.run_id, verdict.status)
-            return
+            return True
         time.sleep(0.1)
+    place = records.folder(workspace, record.run_id)
+    while records.is_looked_after(workspace, record.run_id) and time.monotonic() < give_up:
+        time.sleep(0.1)
+    return not place.exists()

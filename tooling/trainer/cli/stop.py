@@ -18,7 +18,7 @@ from trainer.workspace import Workspace
 @click.option("--dry-run", is_flag=True, help="Say what would be stopped; stop nothing.")
 @pass_workspace
 def stop(workspace: Workspace, said: tuple[str, ...], every: bool, dry_run: bool) -> None:
-    """Stop runs: SIGINT, then SIGKILL after 5 s; they are KILLED on the server at once.
+    """Stop runs: SIGINT, then SIGKILL after 5 s; their status is KILLED then.
 
     RUN is the beginning of a run's id, its name, @last or @best:METRIC. A run that has ended
     already stays as it is.
@@ -44,8 +44,9 @@ def stop(workspace: Workspace, said: tuple[str, ...], every: bool, dry_run: bool
             elif dry_run:
                 click.echo(f"{shown} would be stopped.")
             else:
-                use_case.stop(workspace, record)
-                click.echo(f"{shown} is stopped.")
+                is_told = use_case.stop(workspace, record)
+                later = "" if is_told else " The tracking server does not know yet; later: trainer sync"
+                click.echo(f"{shown} is stopped.{later}")
         except TrainerError as problem:
             click.echo(f"{shown}: {problem.message}", err=True)
             failed = problem
