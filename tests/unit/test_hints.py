@@ -291,7 +291,8 @@ def test_every_option_that_a_hint_names_exists() -> None:
         known |= {f"--{name.replace('_', '-')}" for name in parameters}
 
     # Of `mlflow server` and `mlflow run`.
-    known |= {"--serve-artifacts", "--allowed-hosts", "--backend-config"}
+    known |= {"--serve-artifacts", "--artifacts-destination", "--default-artifact-root"}
+    known |= {"--allowed-hosts", "--backend-config"}
     others = r"\b(?:cp|docker|git|heroku|npm|pip|uv)\b [^;.`]*"
     named = {
         (path.name, option)

@@ -2,11 +2,12 @@ import json
 import math
 
 import pytest
-from trainer import history
+from trainer import artifact_listing, history
+from trainer.artifact_listing import Artifact
 from trainer.endpoint import Server
 from trainer.errors import BadInput
-from trainer.history import Artifact, Point, Query
-from trainer.tracking import Client
+from trainer.history import Point, Query
+from trainer.tracking import Client, Run
 
 from unit.helpers import HttpServer, Reply, fails
 from unit.history_helpers import START_MS, has, run, searches
@@ -144,6 +145,7 @@ def test_curves_are_in_the_order_of_steps_whatever_the_server_can_do(
 
 
 def test_artifacts_are_a_tree_read_page_by_page(client: Client, http_server: HttpServer) -> None:
+    hen = Run("a", "1", "hen", "FINISHED", "mlflow-artifacts:/1/a/artifacts")
     folder = {"path": "model", "is_dir": True}
     log = {"path": "train.log", "is_dir": False, "file_size": 12}
     inside = {"path": "model/MLmodel", "is_dir": False, "file_size": 3}
@@ -152,7 +154,7 @@ def test_artifacts_are_a_tree_read_page_by_page(client: Client, http_server: Htt
         Reply(body=json.dumps({"files": [inside]})),
         Reply(body=json.dumps({"files": [log]})),
     ]
-    assert list(history.artifacts(client, "a")) == [
+    assert list(artifact_listing.of_run(client, hen)) == [
         Artifact("model", None),
         Artifact("model/MLmodel", 3),
         Artifact("train.log", 12),

@@ -127,9 +127,13 @@ def test_a_file_is_stored_where_the_server_has_the_run(
 ) -> None:
     root = tmp_path / "store"
     run = {**RUN, "info": {**RUN["info"], "artifact_uri": f"{root}/1/{ID}/artifacts"}}  # type: ignore[dict-item]
-    http_server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": run}))] * 2
+    http_server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": run}))]
+    http_server.replies[f"{API}/artifacts/list"] = [Reply(body="{}")]
     (tmp_path / "f").write_text("content")
     spool.append(file_record(spool.keep(tmp_path / "f", "f"), f"{root}/1/{ID}/artifacts"))
+    with pytest.raises(delivery.Undelivered, match="does not see what was put into"):
+        bring(http_server, spool)
+    http_server.replies[f"{API}/artifacts/list"] = [Reply(body='{"files": [{"path": "f"}]}')]
     bring(http_server, spool)
     assert (root / "1" / ID / "artifacts" / "f").read_text() == "content"
 

@@ -14,6 +14,7 @@ from typing import cast
 
 import pytest
 from trainkit.spool_answers import API, LOG_BATCH, Answer, Away, Stuck
+from trainkit.spool_apart import waiting
 from trainkit.spool_delivery import Delivery
 from trainkit.spool_journal import Record, Spool
 
@@ -26,6 +27,8 @@ URI = "mlflow-artifacts:/1/r1/artifacts"
 class FakeServer:
     """What MLflow's server keeps of what it is sent, by its own rules; `failures` come first."""
 
+    is_launchers = True
+
     def __init__(self) -> None:
         self.points: list[tuple[object, ...]] = []
         self.params: dict[str, str] = {}
@@ -36,6 +39,7 @@ class FakeServer:
         self.calls: list[str] = []
         self.status = "RUNNING"
         self.failures: list[Answer | Away] = []
+        self.storing: Away | None = None
 
     def send(
         self, method: str, path: str, body: object = None, *,
@@ -54,6 +58,8 @@ class FakeServer:
         return self._take(path.removeprefix(API), cast(Record, body or {}))
 
     def store(self, uri: str, folder: str, file: Path) -> Answer:
+        if self.storing:
+            raise self.storing
         self.files[f"{uri}/{folder}/{file.name}"] = file.read_bytes()
         return Answer(200, "{}")
 
@@ -277,6 +283,59 @@ def test_a_run_whose_making_was_heard_but_not_answered_is_found_again(spool: Spo
     server._take("/runs/create", {"tags": [{"key": "trainer.offline_id", "value": "f00d"}]})
     Delivery(spool, server).deliver()
     assert len(server.runs) == 1
+
+
+STORE = "s3://bucket/1/r1/artifacts"
+
+
+class OfTheRun(FakeServer):
+    """The same server as a run sees it."""
+
+    is_launchers = False
+
+
+def fill_for_a_store(spool: Spool, tmp_path: Path) -> None:
+    """A point, a model of one file and a last point, in a run whose artifacts the server does not pass on."""
+    spool.set_apart()
+    spool.append(point(1))
+    (tmp_path / "MLmodel").write_text("it")
+    spool.append({"file": spool.keep(tmp_path / "MLmodel", "MLmodel"), "uri": STORE, "path": "model"})
+    ready = {"model_id": "m-1", "status": "LOGGED_MODEL_READY"}
+    spool.append({"method": "PATCH", "path": f"{API}/logged-models/m-1", "body": ready})
+    spool.append(point(2))
+
+
+def test_a_run_leaves_the_files_of_a_store_to_its_launcher(spool: Spool, tmp_path: Path) -> None:
+    fill_for_a_store(spool, tmp_path)
+    seen = OfTheRun()
+    Delivery(spool, seen).deliver()
+    assert (seen.calls, seen.files) == (["POST /runs/log-batch"] * 2, {})
+    assert spool.pending() == []  # the run sees that everything is done
+    assert [entry.record and next(iter(entry.record)) for entry in waiting(spool)] == ["file", "method"]
+    server = FakeServer()
+    Delivery(Spool(spool.folder), server).deliver()
+    assert server.files == {f"{STORE}/model/MLmodel": b"it"}
+    assert server.calls == ["PATCH /logged-models/m-1"]  # when the model is there, and no point again
+    assert list(waiting(spool)) == []
+    assert list((spool.folder / "outbox").iterdir()) == []
+
+
+def test_a_store_that_is_away_keeps_the_files_and_marks_the_run(spool: Spool, tmp_path: Path) -> None:
+    fill_for_a_store(spool, tmp_path)
+    Delivery(spool, OfTheRun()).deliver()
+    spool.append(point(3))
+    server = FakeServer()
+    server.storing = Away("the bucket is away")
+    for _ in range(2):
+        with pytest.raises(Away, match="the bucket is away"):
+            Delivery(spool, server).deliver()
+    assert server.tags["trainer.undelivered"] == "some of this run is still on the disk it ran on"
+    assert [file.read_text() for file in spool.folder.glob("outbox/*/*")] == ["it"]
+    server.storing = None
+    Delivery(spool, server).deliver()
+    assert (list(server.files.values()), server.tags) == ([b"it"], {})
+    assert [made[1] for made in server.points] == [3]
+    assert list(waiting(spool)) == []
 
 
 DELIVERER = """

@@ -7,6 +7,7 @@ import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import mlflow
 import pytest
@@ -15,11 +16,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact import artifact_repository_registry as artifacts
 from mlflow.tracking._model_registry import utils as registries
 from mlflow.tracking._tracking_service import utils as trackings
-from trainkit import spool_plugin
+from trainkit import spool_artifacts, spool_plugin
 from trainkit.spool_journal import Spool
 from trainkit.spool_view import View
 
 ADDRESS = "http://127.0.0.1:9"  # nobody listens there
+REGISTERED = artifacts._artifact_repository_registry.get_registered_artifact_repositories()
 RUN_ID = "0123456789abcdef0123456789abcdef"
 RUN = {
     "info": {
@@ -182,3 +184,31 @@ def test_without_a_spool_the_address_is_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("TRAINER_SPOOL", str(tmp_path))
     with pytest.raises(MlflowException, match="which `trainer run` makes"):
         spool_plugin.tracking_store("spool+http://h:1")
+
+
+@pytest.mark.parametrize("root", ["s3://bucket/7", "/srv/mlruns/7", "file:///srv/mlruns/7"])
+def test_artifacts_of_a_store_stay_for_the_launcher(
+    spool: Spool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    root: str,
+) -> None:
+    monkeypatch.setattr(artifacts._artifact_repository_registry, "_registry", dict(REGISTERED))
+    monkeypatch.setattr(spool_artifacts, "_taken", set())
+    uri = f"{root}/{RUN_ID}/artifacts"
+    spool.create({**RUN, "info": {**cast(dict[str, str], RUN["info"]), "artifact_uri": uri}})
+    spool.set_apart()
+    client = MlflowClient()
+    client.log_text(RUN_ID, "hello", "notes/hello.txt")
+    [waits] = spool.pending()
+    assert (waits["uri"], waits["path"]) == (uri, "notes")
+    assert mlflow.artifacts.load_text(f"{uri}/notes/hello.txt") == "hello"
+    assert [file.path for file in client.list_artifacts(RUN_ID, "notes")] == ["notes/hello.txt"]
+    with pytest.raises(MlflowException):
+        client.download_artifacts(RUN_ID, "notes/earlier.txt", str(tmp_path))
+    said = capfd.readouterr().err
+    assert f"earlier.txt is not here, and a run has no credentials of {root}" in said
+    # A file that the script itself has is no artifact of the run.
+    (tmp_path / "own.txt").write_text("own")
+    assert mlflow.artifacts.load_text(str(tmp_path / "own.txt")) == "own"

@@ -9,19 +9,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trainer import stores
 from trainer.endpoint import Server
-from trainer.errors import TrackingError
+from trainer.errors import TrackingError, TrainerError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _ADDRESS = "MLFLOW_TRACKING_URI"
+_TRIAL = "trainer-check"
+_REACHABLE = "The artifact store must be reachable from here, or the server started with --serve-artifacts."
+_CREDENTIALS = (
+    "Set what its client needs (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, MLFLOW_S3_ENDPOINT_URL, …) in the "
+    "environment or in secrets.env: trainer secrets set NAME"
+)
 
 
 def upload(server: Server, run_id: str, path: Path, artifact_path: str) -> None:
     """Store a file as the artifact of the run. Raises `TrackingError`."""
     folder, _, name = artifact_path.rpartition("/")
-    with _client(server, artifact_path) as client, tempfile.TemporaryDirectory() as place:
+    with _client(server, _about(artifact_path)) as client, tempfile.TemporaryDirectory() as place:
         named = Path(place) / name
         named.symlink_to(path.resolve())
         client.log_artifact(run_id, str(named), folder or None)
@@ -29,32 +36,66 @@ def upload(server: Server, run_id: str, path: Path, artifact_path: str) -> None:
 
 def upload_to(server: Server, artifact_uri: str, path: Path, folder: str) -> None:
     """Store a file, by its own name, in the folder below an artifact URI. Raises `TrackingError`."""
-    with _client(server, path.name):
+    stores.check_client(artifact_uri)
+    with _client(server, _about(path.name)):
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         get_artifact_repository(artifact_uri, tracking_uri=server.uri).log_artifact(str(path), folder or None)
 
 
+def try_to_write(server: Server, artifact_uri: str) -> None:
+    """Store a small file below an artifact URI and delete it. Raises `TrackingError`."""
+    stores.check_client(artifact_uri)
+    what = f"The artifact store {artifact_uri} cannot be written"
+    with _client(server, what, _CREDENTIALS), tempfile.TemporaryDirectory() as place:
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        (Path(place) / _TRIAL).write_text("Written by trainer to see whether it can.")
+        repository = get_artifact_repository(artifact_uri, tracking_uri=server.uri)
+        repository.log_artifact(str(Path(place) / _TRIAL))
+        with contextlib.suppress(Exception):  # to delete may not be allowed, and is not needed for a run
+            repository.delete_artifacts(_TRIAL)
+
+
 def download(server: Server, run_id: str, artifact_path: str) -> Iterator[bytes]:
     """The content of the artifact in pieces. Raises `TrackingError`."""
     with (
-        _client(server, artifact_path) as client,
+        _client(server, _about(artifact_path)) as client,
         tempfile.TemporaryDirectory() as place,
         Path(client.download_artifacts(run_id, artifact_path, place)).open("rb") as content,
     ):
         yield from iter(lambda: content.read(1 << 16), b"")
 
 
-@contextlib.contextmanager
-def _client(server: Server, artifact_path: str) -> Iterator[MlflowClient]:
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
+def _about(artifact: str) -> str:
+    return f"The artifact {artifact} could not be stored or read"
 
+
+def listed(server: Server, run_id: str, folder: str = "") -> Iterator[tuple[str, int | None]]:
+    """The paths of a run's artifacts, each folder before what is in it, and their sizes; None of a folder."""
+    with _client(server, "The artifacts could not be listed", _CREDENTIALS) as client:
+        found = client.list_artifacts(run_id, folder or None)
+    for file in found:
+        yield file.path, None if file.is_dir else int(file.file_size or 0)
+        if file.is_dir:
+            yield from listed(server, run_id, file.path)
+
+
+@contextlib.contextmanager
+def _client(server: Server, what: str, hint: str = _REACHABLE) -> Iterator[MlflowClient]:
+    from mlflow import MlflowClient
+
+    for name, value in server.of_stores:
+        os.environ.setdefault(name, value)
     os.environ.update({name: value for name, value in server.variables.items() if name != _ADDRESS})
     try:
         yield MlflowClient(server.uri)
-    except (MlflowException, OSError, ImportError) as problem:
-        raise TrackingError(
-            f"The artifact {artifact_path} could not be stored or read: {type(problem).__name__}.",
-            "The artifact store must be reachable from here, or the server started with --serve-artifacts.",
-        ) from None
+    except TrainerError:
+        raise
+    except Exception as problem:  # noqa: BLE001 (the client of each store has exceptions of its own)
+        raise TrackingError(f"{what}: {_said_by(problem)}", hint) from None
+
+
+def _said_by(problem: Exception) -> str:
+    said = str(problem).strip().partition("\n")[0][:300]
+    return f"{type(problem).__name__}: {said}" if said else f"{type(problem).__name__}."

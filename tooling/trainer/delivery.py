@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from trainkit.spool_answers import API, LOG_BATCH, Away, Stuck
+from trainkit.spool_apart import is_proxied, waiting
 from trainkit.spool_delivery import Delivery
 from trainkit.spool_journal import Record, Spool, SpoolError
 from trainkit.spool_names import OFFLINE_TAG
@@ -84,6 +85,8 @@ class Notebook:
         """Make the spool of a run that the server knows, of the experiment of that name."""
         with _failures():
             self._spool.create(_as_json(run, experiment, tags, parameters))
+            if not is_proxied(run.artifact_uri):
+                self._spool.set_apart()
 
     def begin_offline(self, experiment: str, name: str | None, tags: Mapping[str, str]) -> None:
         """Make the spool of a run that no server knows, and write down that it is to be made."""
@@ -176,7 +179,7 @@ def left(folder: Path) -> Left:
     """What of the run in this folder the server does not have."""
     spool = SoundSpool(folder / FOLDER)
     points = files = others = 0
-    for entry in spool.entries(spool.delivered()):
+    for entry in waiting(spool):
         if entry.record is None or "known" in entry.record:
             continue
         metrics = cast(list[object], cast(Record, entry.record.get("body") or {}).get("metrics") or [])

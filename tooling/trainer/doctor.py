@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
+from trainkit.spool_apart import is_proxied
+
 from trainer import (
     build,
     disk,
@@ -19,16 +21,19 @@ from trainer import (
     process,
     projects,
     reach,
+    roots,
     run_user,
     secrets,
     server,
     sources,
+    stores,
 )
 from trainer.backends import named
 from trainer.backends.docker_container import network
 from trainer.endpoint import Server
 from trainer.errors import FileError, TrainerError
 from trainer.masking import SHORTEST_MASKED
+from trainer.tracking import Client
 from trainer.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -215,11 +220,34 @@ def _tracking(
         yield Check("tracking server", "failure", found, fix)
         return
     yield Check("tracking server", "ok", f"MLflow {told} at {client.server.uri}")
+    yield from _stores(client)
     if engine_client:
         yield _from_container(
             plans, engine_client, replace(client.server, uri=backend.reachable_uri(client.server))
         )
     yield _versions(plans, told)
+
+
+def _stores(client: Client) -> Iterator[Check]:
+    """Try to write where experiments have their artifacts, as a run's launcher will."""
+    try:
+        for uri in roots.of_server(client):
+            if is_proxied(uri):
+                yield Check("artifacts", "ok", f"{uri}: by way of the tracking server")
+            else:
+                yield _store(client, uri)
+    except TrainerError as problem:
+        yield Check("artifacts", "failure", problem.message, problem.hint)
+
+
+def _store(client: Client, uri: str) -> Check:
+    try:
+        roots.check(client.server, uri, has_trainkit=True)
+    except TrainerError as problem:
+        # A folder may be that of old experiments alone, whose location is for good.
+        level: Level = "warning" if stores.folder(uri) else "failure"
+        return Check("artifacts", level, problem.message, problem.hint)
+    return Check("artifacts", "ok", f"{uri}: can be written from here")
 
 
 def _from_container(plans: list[images.ImagePlan], engine_client: docker.DockerClient, seen: Server) -> Check:

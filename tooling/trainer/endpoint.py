@@ -14,6 +14,8 @@ from trainer.secrets import Secrets
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}  # noqa: S104 (compared with, not bound to)
 CONTAINER_HOST = "host.docker.internal"
+# By these the clients of stores of artifacts know where a store is, and who one is.
+_OF_STORES = ("AWS_", "AZURE_", "GOOGLE_", "MLFLOW_GCS_", "MLFLOW_S3_")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Server:
     password: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
     network: Network | None = None
+    of_stores: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Variables of secrets.env by which this machine uses the store that the server has for artifacts."""
 
     @property
     def variables(self) -> dict[str, str]:
@@ -85,6 +89,7 @@ def configured(secrets: Secrets, uri: str | None, default: str | None = None) ->
         username=unquote(parts.username or "") or secrets.get("MLFLOW_TRACKING_USERNAME") or username,
         password=unquote(parts.password or "") or secrets.get("MLFLOW_TRACKING_PASSWORD") or password,
         token=token,
+        of_stores=tuple(one for one in secrets.values.items() if one[0].startswith(_OF_STORES)),
     )
 
 

@@ -1,4 +1,4 @@
-"""The runs that a tracking server has: lists of them, the best of them, their curves and artifacts."""
+"""The runs that a tracking server has: lists of them, the best of them, and their curves."""
 
 from __future__ import annotations
 
@@ -59,26 +59,11 @@ class Point:
     value: float
 
 
-@dataclass(frozen=True)
-class Artifact:
-    """A file of a run, or a folder, which has no size."""
-
-    path: str
-    size: int | None
-    """In bytes."""
-
-
 class _Point(TypedDict):
     run_id: str
     step: NotRequired[int]
     value: float | str
     timestamp: int
-
-
-class _File(TypedDict):
-    path: str
-    is_dir: bool
-    file_size: NotRequired[int]
 
 
 class _Experiment(TypedDict):
@@ -170,24 +155,6 @@ def curves(client: Client, run_ids: Sequence[str], metric: str) -> dict[str, tup
         for point in _points(client, run_ids[start : start + _RUNS_A_CALL], metric):
             found.setdefault(point["run_id"], []).append(point)
     return {run_id: _curve(points) for run_id, points in found.items()}
-
-
-def artifacts(client: Client, run_id: str, folder: str = "") -> Iterator[Artifact]:
-    """The artifacts of a run, each folder before what is in it. One call for each folder."""
-    token = ""
-    while True:
-        query = {"run_id": run_id, "path": folder, "page_token": token}
-        given = {name: value for name, value in query.items() if value}
-        said = client.send("GET", f"{_API}/artifacts/list", query=given).json()
-        for file in cast(list[_File], said.get("files", [])):
-            if file["is_dir"]:
-                yield Artifact(file["path"], None)
-                yield from artifacts(client, run_id, file["path"])
-            else:
-                yield Artifact(file["path"], int(file.get("file_size", 0)))
-        token = said.get("next_page_token", "")
-        if not token:
-            return
 
 
 def experiments(client: Client) -> dict[str, str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from urllib.parse import urlsplit
+from pathlib import Path, PurePosixPath
 
 from trainkit.spool_answers import Answer, Away
+from trainkit.spool_apart import is_proxied
 
-from trainer import artifacts, spool_guard
+from trainer import artifacts, roots, spool_guard
 from trainer.errors import TrackingError
 from trainer.spool_guard import GuardedSpool
 from trainer.tracking import Client
@@ -21,9 +21,12 @@ _STORING_S = (5, 600)
 class HostTransport:
     """A tracking client's session, as delivery uses it for a spool that a stranger may have written in."""
 
+    is_launchers = True
+
     def __init__(self, client: Client, spool: GuardedSpool) -> None:
         self._client = client
         self._spool = spool
+        self._is_seen = False
 
     def send(
         self,
@@ -49,19 +52,29 @@ class HostTransport:
 
     def store(self, uri: str, folder: str, file: Path) -> Answer:
         """By MLflow's own client; raises `Away` when that fails."""
-        if not self._spool.is_own(file) or not spool_guard.is_below(self._root(uri), uri, folder):
+        run_id = self._run_id
+        root = None if is_proxied(uri) else self._root(run_id)
+        if not self._spool.is_own(file) or not spool_guard.is_below(root, uri, folder):
             return spool_guard.refusal()
         try:
+            if root:
+                roots.check_folder(self._client.server, root)
             artifacts.upload_to(self._client.server, uri, file, folder)
+            if not self._is_seen and uri == f"{root}/{run_id}/artifacts":
+                roots.see(self._client, run_id, uri, str(PurePosixPath(folder, file.name)))
+                self._is_seen = True
         except TrackingError as problem:
             raise Away(problem.message) from problem
         return Answer(200, "{}")
 
-    def _root(self, uri: str) -> str | None:
+    @property
+    def _run_id(self) -> str:
+        """Of the server: a run that nobody asked the server for has been made by now."""
+        local = self._spool.folder.parent.name
+        return self._spool.names().get(local, local)
+
+    def _root(self, run_id: str) -> str | None:
         """Where the server has the artifacts of the run's experiment, if it does not pass them on itself."""
-        if urlsplit(uri).scheme == "mlflow-artifacts":
-            return None
-        run_id = self._spool.folder.parent.name
         try:
             return self._client.get_run(run_id).artifact_uri.removesuffix(f"/{run_id}/artifacts")
         except NotThere:

@@ -26,6 +26,7 @@ from trainer import (
     preparing,
     reconcile,
     records,
+    roots,
     server,
     stored_code,
 )
@@ -136,9 +137,9 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
     prepared = records.new_folder(ready.workspace)
     made: _Made | None = None
     is_asked = False
+    has_trainkit = plan.image.has_trainkit
     try:
-        is_known = ready.offline or experiment_id is not None
-        found = Meanwhile(lambda: None if is_known else client.find_experiment(plan.experiment))
+        found = Meanwhile(lambda: None if ready.offline else _experiment(ready, experiment_id))
         packed = _pack(ready, prepared / "source.tar.gz", screen)
         inputs.fetch(plan.downloads, prepared, client.server, screen.step)
         _remark_on_long(plan, screen)
@@ -151,7 +152,7 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
             tags[left_files.KEEP_TAG] = "true"
         experiment: str | None = None
         if not ready.offline:
-            experiment = experiment_id or found.result() or client.make_experiment(plan.experiment)
+            experiment = found.result() or roots.make(client, plan.experiment, has_trainkit=has_trainkit)
         book = Notebook(prepared)
         with deferred_signals(), records.launching(prepared, _record(ready)):
             if experiment is None:
@@ -177,6 +178,16 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
             os.close(made.lock)
         raise
     return made
+
+
+def _experiment(ready: Ready, experiment_id: str | None) -> str | None:
+    """The experiment's id, None if it is not there."""
+    has_trainkit = ready.plan.image.has_trainkit
+    if experiment_id is None:
+        return roots.find(ready.client, ready.plan.experiment, has_trainkit=has_trainkit)
+    uri = roots.location(ready.client, experiment_id)
+    roots.check(ready.client.server, uri, has_trainkit=has_trainkit)
+    return experiment_id
 
 
 def _remark_on_long(plan: RunPlan, screen: Screen) -> None:
@@ -209,6 +220,9 @@ def _pin(ready: Ready, code_digest: str) -> Pins:
 
 
 def _take_up(ready: Ready, earlier: Earlier, screen: Screen) -> _Made:
+    uri = earlier.run.artifact_uri
+    roots.check(ready.client.server, uri, has_trainkit=ready.plan.image.has_trainkit)
+    roots.see(ready.client, earlier.run.id, uri, stored_code.ARTIFACT)
     prepared = records.new_folder(ready.workspace)
     try:
         inputs.fetch(ready.plan.downloads, prepared, ready.client.server, screen.step)
@@ -247,7 +261,7 @@ def _record(ready: Ready, run: Run | None = None) -> Record:
 
 
 def _start(ready: Ready, made: _Made, earlier: Earlier | None = None) -> Job:
-    client, server_used = ready.client, ready.client.server
+    server_used = ready.client.server
     token = {"MLFLOW_TRACKING_TOKEN": server_used.token} if server_used.token else {}
     job_launch = Launch(
         run_id=made.run.id,
@@ -288,7 +302,7 @@ def _start(ready: Ready, made: _Made, earlier: Earlier | None = None) -> Job:
             _tell(ready, made, Notebook(made.folder))
             told = Meanwhile(lambda: None)
         else:
-            told = Meanwhile(lambda: _tell(ready, made, client))
+            told = Meanwhile(lambda: _tell_server(ready, made))
         with deferred_signals():
             job = ready.backend.start(ready.plan, job_launch, lambda: told.result(heed_signals=True))
     except BaseException as problem:
@@ -299,6 +313,11 @@ def _start(ready: Ready, made: _Made, earlier: Earlier | None = None) -> Job:
             _never_started(ready, made, problem)
         raise
     return job
+
+
+def _tell_server(ready: Ready, made: _Made) -> None:
+    _tell(ready, made, ready.client)
+    roots.see(ready.client, made.run.id, made.run.artifact_uri, stored_code.ARTIFACT)
 
 
 def _tell(ready: Ready, made: _Made, teller: Client | Notebook) -> None:

@@ -15,11 +15,13 @@ import re
 import stat
 import uuid
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from trainkit.spool_answers import Answer
+from trainkit.spool_apart import waiting
 from trainkit.spool_journal import Entry, Record, Spool
 
 from trainer.errors import FileError
@@ -33,7 +35,7 @@ _WHY = "It leads out of the run's own folder."
 _NO_RECORD = "It is not a record of a run."
 _LONGEST = 1 << 26
 # Read as a whole: what is larger was made so to fill this machine's memory.
-_SMALL, _SMALL_SIZE = ("run.json", "names.json", "delivered"), 1 << 24
+_SMALL, _SMALL_SIZE = ("run.json", "names.json", "delivered", "stored"), 1 << 24
 
 
 def clean(folder: Path) -> None:
@@ -140,7 +142,7 @@ class GuardedSpool(SoundSpool):
     def set_aside(self) -> None:
         """Keep the records that are not used with what the server refused."""
         lines: dict[bytes, None] = {}
-        for entry in Spool.entries(self, self.delivered()):
+        for entry in waiting(self, partial(Spool.entries, self)):
             if entry.record is not None and (why := self._why_not(entry.record)):
                 said = json.dumps({"record": entry.record, "status": 0, "answer": why})
                 lines[f"{said}\n".encode()] = None

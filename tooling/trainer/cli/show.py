@@ -18,7 +18,8 @@ from trainer.cli.run_argument import run_argument
 from trainer.workspace import Workspace
 
 if TYPE_CHECKING:
-    from trainer.history import Artifact, Point
+    from trainer.artifact_listing import Artifact
+    from trainer.history import Point
     from trainer.tracking import Run
 
 _FILES = 200
@@ -36,14 +37,14 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
 
     RUN is the beginning of a run's id, its name, @last or @best:METRIC. A long curve is an even sample of it.
     """
-    from trainer import history, naming, reconcile
+    from trainer import artifact_listing, history, naming, reconcile
 
     record = naming.resolve(workspace, said)
     client = reconcile.client_of(workspace, record)
     run = client.get_run(record.run_id)
     names = sorted(name for name in run.metrics if not name.startswith("system/"))
     curves = {name: history.curves(client, [run.id], name)[run.id] for name in names}
-    files = list(islice(history.artifacts(client, run.id), _FILES + 1))
+    files = list(islice(artifact_listing.of_run(client, run), _FILES + 1))
     took = history.duration(run, time.time())
     if as_json:
         screen.as_json(_as_json(run, curves, files[:_FILES], took))

@@ -40,6 +40,10 @@ class Answer(NamedTuple):
 class Transport(Protocol):
     """The way to one server."""
 
+    @property
+    def is_launchers(self) -> bool:
+        """Whether it has the credentials of stores that are not behind the server."""
+
     def send(
         self,
         method: str,

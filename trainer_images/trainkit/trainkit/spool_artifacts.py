@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING
 from mlflow import get_tracking_uri
 from mlflow.entities import FileInfo
 from mlflow.store.artifact.artifact_repo import ArtifactRepository, verify_artifact_path
+from mlflow.store.artifact.artifact_repository_registry import _artifact_repository_registry as registry
 from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
 from mlflow.tracking._tracking_service.utils import _get_store
+from mlflow.utils.uri import get_uri_scheme
 
 from trainkit.spool_names import replaced
 
@@ -18,10 +21,31 @@ if TYPE_CHECKING:
     from trainkit.spool_store import SpoolStore
 
 _PATIENCE_S = 60.0  # a model may be on its way
+_taken: set[str] = set()
+
+
+def take(root: str) -> None:
+    """Have MLflow keep in the spool what is logged below `root`. All other addresses stay MLflow's."""
+    if root in _taken:
+        return
+    _taken.add(root)
+    scheme = get_uri_scheme(root)
+    of_mlflow = registry.get_registered_artifact_repositories()[scheme]
+
+    def repository(
+        artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None
+    ) -> ArtifactRepository:
+        is_spooled = (tracking_uri or get_tracking_uri()).startswith("spool+")
+        is_ours = is_spooled and artifact_uri.startswith(f"{root}/")
+        return (SpoolArtifacts if is_ours else of_mlflow)(artifact_uri, tracking_uri, registry_uri)
+
+    registry.register(scheme, repository)
 
 
 class SpoolArtifacts(ArtifactRepository):  # type: ignore[misc]  # mlflow is not typed
-    """Artifacts at `mlflow-artifacts:…` of a server that is reached by `spool+http://…`."""
+    """Artifacts of a server that is reached by `spool+http://…`: at `mlflow-artifacts:…`, or in the store of
+    its runs, which a run has no credentials of.
+    """
 
     def __init__(
         self, artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None
@@ -44,7 +68,7 @@ class SpoolArtifacts(ArtifactRepository):  # type: ignore[misc]  # mlflow is not
                 self._store.keep(file, self.artifact_uri, place)
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
-        """What the server has; where it is away, what was logged from here."""
+        """What the server has; where it is away or has another store, what was logged from here."""
         if repository := self._server():
             return list(repository.list_artifacts(path))
         above = PurePosixPath(path or "")
@@ -66,18 +90,28 @@ class SpoolArtifacts(ArtifactRepository):  # type: ignore[misc]  # mlflow is not
             return
         file = self._store.view.files(self.artifact_uri).get(remote_file_path)
         if file is None or not (self._store.spool.folder / file).exists():
-            raise FileNotFoundError(f"{remote_file_path} is not here, and the tracking server is away")
+            why = f"{remote_file_path} is not here, and {self._elsewhere}"
+            os.write(2, f"Tracking: {why}.\n".encode())  # MLflow says in its place that the path may be wrong
+            raise FileNotFoundError(why)
         shutil.copyfile(self._store.spool.folder / file, local_path)
 
     def delete_artifacts(self, artifact_path: str | None = None) -> None:
         """Delete on the server; it cannot be deferred."""
         repository = self._server()
         if repository is None:
-            raise OSError("Artifacts can only be deleted while the tracking server is there")
+            raise OSError(f"Artifacts can only be deleted on the tracking server, and {self._elsewhere}")
         repository.delete_artifacts(artifact_path)
+
+    @property
+    def _elsewhere(self) -> str:
+        if not self._store.spool.is_apart:
+            return "the tracking server is away"
+        return f"a run has no credentials of {self.artifact_uri}: it sees what it logged itself"
 
     def _server(self) -> MlflowArtifactsRepository | None:
         """The server's own, if it has everything that was logged."""
+        if self._store.spool.is_apart:
+            return None
         if not self._store.sender.drain(_PATIENCE_S):
             return None
         uri = replaced(self.artifact_uri, self._store.spool.names())

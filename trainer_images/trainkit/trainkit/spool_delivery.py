@@ -14,11 +14,13 @@ from typing import cast
 from urllib.parse import quote, urlsplit
 
 from trainkit.spool_answers import API, LOG_BATCH, Answer, Away, Stuck, Transport, error_code, error_text, why
+from trainkit.spool_apart import is_apart, is_proxied, waiting
 from trainkit.spool_batches import batches, merged
 from trainkit.spool_journal import Record, Spool
 from trainkit.spool_names import by_tag, replaced, translated
 
 UNDELIVERED_TAG = "trainer.undelivered"
+_UNDELIVERED = "some of this run is still on the disk it ran on"
 REFUSED_TAG = "trainer.refused"
 # MLflow's own client sends larger files in parts, where the server can do that.
 _LARGE = 500 * 1024 * 1024
@@ -38,6 +40,7 @@ class Delivery:
         self._spool = spool
         self._transport = transport
         self._names = spool.names()
+        self._leaves = spool.is_apart and not transport.is_launchers
         self._stuck = (0, 0)
         self._refused: list[object] = []
 
@@ -50,12 +53,14 @@ class Delivery:
         mark = self._spool.folder / "marked"
         is_marked = False
         try:
+            if self._spool.is_apart and not self._leaves:
+                self._deliver_what_was_left()
             for records, end in batches(self._spool):
                 if mark.exists() and not is_marked:
-                    is_marked = self._tag(UNDELIVERED_TAG, "some of this run is still on the disk it ran on")
+                    is_marked = self._tag(UNDELIVERED_TAG, _UNDELIVERED)
                 self._send_all(records, end)
                 if end > self._spool.delivered():
-                    self._spool.acknowledge(end)
+                    self._acknowledge(end)
                 for record in records:
                     self._forget(record)
                 if progress:
@@ -67,6 +72,28 @@ class Delivery:
             mark.touch()
             raise
 
+    def _deliver_what_was_left(self) -> None:
+        delivered = self._spool.delivered()
+        for entry in waiting(self._spool):
+            if entry.end > delivered:
+                return
+            if entry.record is not None:
+                try:
+                    self._send(entry.record, entry.end)
+                except Away:  # the store perhaps, and not the server
+                    self._tag(UNDELIVERED_TAG, _UNDELIVERED)
+                    raise
+                self._spool.acknowledge_stored(entry.end)
+                self._forget(entry.record)
+
+    def _acknowledge(self, end: int) -> None:
+        if self._spool.is_apart and not self._leaves:
+            self._spool.acknowledge_stored(end)  # first: it counts as far as the other one
+        self._spool.acknowledge(end)
+
+    def _is_left(self, record: Record) -> bool:
+        return self._leaves and is_apart(record)
+
     def _send_all(self, records: list[Record], end: int) -> None:
         if len(records) > 1:
             answer = self._post(LOG_BATCH, translated(merged(records), self._names))
@@ -77,7 +104,7 @@ class Delivery:
             self._send(record, end)
 
     def _send(self, record: Record, end: int) -> None:
-        if "known" in record:
+        if "known" in record or self._is_left(record):
             return
         said = translated(record, self._names)
         if "create" in said:
@@ -214,14 +241,14 @@ class Delivery:
             file = named
         parts = urlsplit(str(record["uri"]))
         folder = str(record["path"])
-        if parts.scheme != "mlflow-artifacts" or parts.netloc or file.stat().st_size >= _LARGE:
+        if not is_proxied(str(record["uri"])) or parts.netloc or file.stat().st_size >= _LARGE:
             return self._transport.store(str(record["uri"]), folder, file)
         place = "/".join(filter(None, [parts.path.strip("/"), folder, file.name]))
         quoted = quote(place, errors="surrogatepass")
         return self._transport.send("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{quoted}", file=file)
 
     def _forget(self, record: Record) -> None:
-        if "file" in record and record["file"] not in self._refused:
+        if "file" in record and record["file"] not in self._refused and not self._is_left(record):
             place = self._spool.folder / str(record["file"])
             for file in (place, place.parent / "translated" / place.name):
                 file.unlink(missing_ok=True)

@@ -1,8 +1,9 @@
 """The write-ahead journal of a run: what was logged lies on this disk before the log call returns.
 
 A spool is a folder. `journal` holds one record a line, `CRC32 JSON`; `outbox/N/NAME` holds files that wait;
-`delivered` says up to which byte of the journal the server has everything; `run.json` is the run as it was
-when it began. Nothing here needs MLflow: the launcher on the host uses the same code as a run.
+`delivered` says up to which byte of the journal the server has everything, and `stored`, if it is there, the
+same of what the run leaves to its launcher (`spool_apart`); `run.json` is the run as it was when it began.
+Nothing here needs MLflow: the launcher on the host uses the same code as a run.
 """
 
 from __future__ import annotations
@@ -117,17 +118,38 @@ class Spool:
                     yield Entry(None if is_too_long else _parsed(line), end)
 
     def delivered(self) -> int:
-        """Up to which byte the server has everything."""
-        try:
-            with os.fdopen(_opened(self.folder / "delivered", os.O_RDONLY), "rb") as file:
-                said = int(file.read(20))
-            return said if 0 <= said <= self.journal.stat().st_size else 0
-        except (FileNotFoundError, ValueError):
-            return 0
+        """Up to which byte the server has everything, except for what is left to the launcher."""
+        return self._byte("delivered")
 
     def acknowledge(self, end: int) -> None:
         """The server has everything up to that byte. Raises `OSError` on a full disk."""
         self._replace("delivered", str(end))
+
+    def set_apart(self) -> None:
+        """Have the run leave to its launcher the files that do not go by way of the server."""
+        self.acknowledge_stored(0)
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether the run does that."""
+        return (self.folder / "stored").exists()
+
+    def stored(self) -> int:
+        """Up to which byte nothing waits for the launcher."""
+        delivered = self.delivered()
+        return min(self._byte("stored"), delivered) if self.is_apart else delivered
+
+    def acknowledge_stored(self, end: int) -> None:
+        """Nothing up to that byte waits for the launcher. Raises `OSError` on a full disk."""
+        self._replace("stored", str(end))
+
+    def _byte(self, name: str) -> int:
+        try:
+            with os.fdopen(_opened(self.folder / name, os.O_RDONLY), "rb") as file:
+                said = int(file.read(20))
+            return said if 0 <= said <= self.journal.stat().st_size else 0
+        except (FileNotFoundError, ValueError):
+            return 0
 
     def pending(self) -> list[Record]:
         """The records that the server does not have yet."""

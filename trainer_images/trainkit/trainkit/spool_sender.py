@@ -24,6 +24,8 @@ _CONNECT_S, _ANSWER_S, _STORED_S = 5, 15, 600
 class MlflowTransport:
     """Requests as MLflow's own client makes them: its credentials, headers and certificates."""
 
+    is_launchers = False
+
     def __init__(self, address: str) -> None:
         self.address = address
 

@@ -21,6 +21,7 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.proto_json_utils import parse_dict
 from mlflow.utils.validation import _validate_batch_log_data, _validate_batch_log_limits
 
+from trainkit import spool_artifacts
 from trainkit.spool_answers import Answer, Away
 from trainkit.spool_journal import VARIABLE, Record, Spool, SpoolError
 from trainkit.spool_names import OFFLINE_TAG, replaced, stored
@@ -55,6 +56,9 @@ class SpoolStore(RestStore):  # type: ignore[misc]  # mlflow is not typed
             )
         self.spool = Spool(Path(folder))
         self.view = View(self.spool)
+        if self.spool.is_apart:
+            info = cast(dict[str, str], self.spool.run()["info"])
+            spool_artifacts.take(info["artifact_uri"].removesuffix(f"/{info['run_id']}/artifacts"))
         self.transport = MlflowTransport(self.address)
         self.sender = Sender(self.spool, self.transport)
         self.sender.wake()
