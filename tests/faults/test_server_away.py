@@ -190,7 +190,7 @@ def test_an_engine_that_cannot_mount_the_journal_gives_it_back(site: AwaySite) -
     finally:
         (site.root / "no-data").rename(site.root / "data")
     assert done.code == 0, done.err
-    assert "1 points, 4 files" in done.err
+    assert "1 point, 4 files" in done.err
     [run_id] = site.leftovers()
     assert site.sync().code == 0
     [found] = [r for r in site.runs() if r.data.tags.get("trainer.offline_id") == run_id]

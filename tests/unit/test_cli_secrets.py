@@ -164,7 +164,7 @@ def test_the_check_names_what_a_project_lacks(trainer: Trainer, monkeypatch: pyt
     set_piped(CANARY.encode(), "API_KEY")
     done = trainer("secrets", "check")
     assert (done.code, done.out.splitlines()) == (0, [
-        "✓ secrets.env: 1 secrets, for you alone; git does not commit it",
+        "✓ secrets.env: 1 secret, for you alone; git does not commit it",
         "✓ API_KEY: in secrets.env, needed by keyed",
     ])  # fmt: skip
 
@@ -194,7 +194,7 @@ def test_the_check_says_when_an_earlier_commit_has_the_file(trainer: Trainer, si
     assert done.code == 0
     assert f"! secrets.env: an earlier commit has it: {commit}\n" in done.out
     assert "git filter-repo --invert-paths --path secrets.env" in done.out
-    assert "✓ secrets.env: 1 secrets, for you alone; git does not commit it" in done.out
+    assert "✓ secrets.env: 1 secret, for you alone; git does not commit it" in done.out
 
 
 @pytest.mark.parametrize("command", [["secrets", "check"], ["secrets", "list"], ["run", "keyed"], ["runs"]])

@@ -233,7 +233,7 @@ def test_an_interruption_between_start_and_output_stops_the_job(
         launch.launch(workspace, ready.plan, screen)
     assert not job.running
     assert records.ended(folder) == "KILLED"
-    assert screen.remarks.startswith("Of this run, 1 files, 2 other records are on this disk alone: ")
+    assert screen.remarks.startswith("Of this run, 1 file, 2 other records are on this disk alone: ")
 
 
 def test_a_run_that_goes_on_detached_is_running_not_what_it_was(

@@ -76,8 +76,24 @@ def test_a_folder_without_the_file(tmp_path: Path) -> None:
         ("name: [1,\nb: 2", "{path}, line 2: this is not valid YAML.", "Correct the line."),
         ("a: b: c", "{path}, line 1: this is not valid YAML.", "Correct the line."),
         (b"name: \xff\n", "{path}: this is not valid YAML.", "Write it in UTF-8 as YAML: `name: value`."),
-        ("", "{path} is empty.", "It needs `name`, `docker_env` and `entry_points`."),
-        ("- a\n", "{path} is empty.", "It needs `name`, `docker_env` and `entry_points`."),
+        ("", "{path} is empty.", "It needs `name:`, `docker_env:` and `entry_points:`, each on its line."),
+        *(
+            (
+                text,
+                "{path} is not a mapping.",
+                "It needs `name:`, `docker_env:` and `entry_points:`, each on its line.",
+            )
+            for text in ("- a\n", "[]", "a text", "5", "true")
+        ),
+        ("entry_points: []\n", "{path}: entry_points is not a mapping.", None),
+        *(
+            (
+                HEAD + f"entry_points: {{main: {{command: a, parameters: {{{said}: int}}}}}}\n",
+                f"{{path}}: a parameter of main has a name that YAML reads as {read}, which is not text.",
+                "Put the name in quotes: a bare yes, no, on, off, null or number is another value in YAML.",
+            )
+            for said, read in (("yes", "True"), ("no", "False"), ("on", "True"), ("null", "None"), ("1", "1"))
+        ),
         (
             "docker_env: {volumes: []}\n",
             "{path} names no image.",
@@ -199,6 +215,18 @@ def test_what_is_wrong_with_another_entry_point_stops_none(tmp_path: Path, body:
     assert project.entry_point_names == ["main", "other"]
     with pytest.raises(BadInput, match=r"MLproject: "):
         project.entry_point("other")
+
+
+@pytest.mark.parametrize("name", ["yes", "no", "on", "1"])
+def test_a_name_in_quotes_is_what_it_says(tmp_path: Path, name: str) -> None:
+    text = "entry_points: {main: {command: 'a {NAME}', parameters: {'NAME': {default: 1}}}}\n"
+    project = read(tmp_path, HEAD + text.replace("NAME", name))
+    assert check(project, project.entry_point("main"), {name: "5"}) == {name: "5"}
+
+
+def test_an_mlproject_without_anything_to_run_says_what_it_lacks(tmp_path: Path) -> None:
+    with fails(BadInput, "demo has no entry point main.", "Add `entry_points:` to its MLproject."):
+        read(tmp_path, "name: demo\n").entry_point("main")
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,11 @@ def test_settings_are_read(tmp_path: Path) -> None:
         ("shm_size: 9999999999g\n", "{path}: shm_size is 9999999999g.", None),
         ("pids_limit: 15\n", "{path}: pids_limit is 15.", "Give a number from 16 to 4194304."),
         ("pids_limit: 4194305\n", "{path}: pids_limit is 4194305.", "Give a number from 16 to 4194304."),
+        (
+            "parameters: {demo: {on: 1}}\n",
+            "{path}: a parameter of demo has a name that YAML reads as True, which is not text.",
+            None,
+        ),
         ("base_image: A b\n", "{path}: base_image is 'A b', which is not an image reference.", None),
         ("disk_free_gb: -1\n", "{path}: disk_free_gb is -1.", "Give a number from 0 to 1000000000."),
         (

@@ -23,6 +23,7 @@ from trainkit.spool_names import OFFLINE_TAG
 from trainkit.spool_view import View
 
 from trainer import spool_guard
+from trainer.counted import counted
 from trainer.endpoint import Server
 from trainer.errors import BadInput, DiskFull, TrackingError
 from trainer.host_transport import HostTransport
@@ -55,8 +56,8 @@ class Left:
 
     def __str__(self) -> str:
         """`30 points, 2 files`."""
-        said = [f"{self.points} points", f"{self.files} files", f"{self.others} other records"]
-        return ", ".join(text for text in said if not text.startswith("0 ")) or "nothing"
+        said = {"point": self.points, "file": self.files, "other record": self.others}
+        return ", ".join(counted(number, what) for what, number in said.items() if number) or "nothing"
 
 
 class Undelivered(TrackingError):

@@ -30,6 +30,7 @@ from trainer import (
 )
 from trainer.backends import named
 from trainer.backends.docker_container import network
+from trainer.counted import counted
 from trainer.endpoint import Server
 from trainer.errors import FileError, TrainerError
 from trainer.masking import SHORTEST_MASKED
@@ -164,7 +165,7 @@ def secret_checks(workspace: Workspace) -> Iterator[Check]:
         yield Check(path.name, "failure", problem.message, problem.hint)
         return
     if not leaks:
-        there = f"{len(known.values)} secrets, for you alone" if path.exists() else "not there yet"
+        there = f"{counted(len(known.values), 'secret')}, for you alone" if path.exists() else "not there yet"
         yield Check(path.name, "ok", f"{there}; git does not commit it")
     for name in sorted(known.values.keys() - secrets.NOT_SECRET):
         if len(known.values[name]) < SHORTEST_MASKED:

@@ -33,6 +33,7 @@ from trainer import (
 from trainer.backends import End, Job, Launch
 from trainer.code_cache import Packed
 from trainer.consent import Ask
+from trainer.counted import counted
 from trainer.delivery import Notebook, Undelivered
 from trainer.errors import Interrupted, TrackingError, TrainerError
 from trainer.images import ImagePlan
@@ -391,7 +392,7 @@ def _deliver(ready: Ready, made: _Made, removal: Meanwhile[None], screen: Screen
         return problem
     if refused := delivery.left(made.folder).refused:
         screen.remark(
-            f"The tracking server refused {refused} records of this run for good.\n"
+            f"The tracking server refused {counted(refused, 'record')} of this run for good.\n"
             f"They are in {ready.workspace.state / 'refused' / made.run.id}."
         )
     removal.result()

@@ -12,6 +12,7 @@ from trainkit.spool_names import stored
 
 from trainer import delivery
 from trainer.backends import Job
+from trainer.counted import counted
 from trainer.delivery import Notebook
 from trainer.spool_guard import SoundSpool
 from trainer.tracking import Run
@@ -55,7 +56,7 @@ class LeftFiles:
 
     @property
     def _number(self) -> str:
-        return f"{len(self.sizes)} files" if len(self.sizes) > 1 else "1 file"
+        return counted(len(self.sizes), "file")
 
     @property
     def _extent(self) -> str:
@@ -112,5 +113,5 @@ def _logged(folder: Path) -> set[str]:
 
 def _size(size: int) -> str:
     if size < 1e5:
-        return f"{size:,} byte{'s' * (size != 1)}"
+        return counted(size, "byte")
     return f"{size / 1e6:.1f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"

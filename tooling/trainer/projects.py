@@ -79,9 +79,9 @@ class Project:
         if script := _script(self.folder, name):
             return script
         otherwise = "Its entry points are" if self.entry_points else "Name a script of it with -e:"
-        raise BadInput(
-            f"{self.name} has no entry point {name}.", nearest(name, self.entry_point_names, otherwise)
-        )
+        names = self.entry_point_names
+        hint = nearest(name, names, otherwise) if names else "Add `entry_points:` to its MLproject."
+        raise BadInput(f"{self.name} has no entry point {name}.", hint)
 
     @property
     def entry_point_names(self) -> list[str]:
@@ -113,7 +113,7 @@ def load(folder: Path) -> Project:
         folder=folder,
         image=environment.image if environment else None,
         entry_points=tuple(
-            _entry_point(path, str(name), body) for name, body in _mapping(path, said, "entry_points").items()
+            _entry_point(path, name, body) for name, body in _mapping(path, said, "entry_points").items()
         ),
         environment=environment.environment if environment else (),
         volumes=environment.volumes if environment else (),
@@ -135,7 +135,10 @@ def _read(path: Path) -> Mapping[object, object]:
         )  # a stranger's project has us read nothing of this machine
     said = yaml_file.read(path)
     if not isinstance(said, dict):
-        raise BadInput(f"{path} is empty.", "It needs `name`, `docker_env` and `entry_points`.")
+        what = "is empty" if said is None else "is not a mapping"
+        raise BadInput(
+            f"{path} {what}.", "It needs `name:`, `docker_env:` and `entry_points:`, each on its line."
+        )
     return said
 
 
@@ -174,7 +177,7 @@ def _scripts(folder: Path) -> list[str]:
 
 
 def _mapping(path: Path, said: Mapping[object, object], key: str) -> Mapping[object, object]:
-    value = said.get(key) or {}
+    value = {} if said.get(key) is None else said[key]
     if not isinstance(value, dict):
         raise BadInput(
             f"{path}: {key} is not a mapping.", f"Write `{key}:` and `name: value` lines below it."
@@ -182,11 +185,11 @@ def _mapping(path: Path, said: Mapping[object, object], key: str) -> Mapping[obj
     return cast(Mapping[object, object], value)
 
 
-def _entry_point(path: Path, name: str, body: object) -> EntryPoint:
+def _entry_point(path: Path, said: object, body: object) -> EntryPoint:
     try:
-        return _understood(path, name, body)
+        return _understood(path, yaml_file.name(path, "an entry point", said), body)
     except BadInput as problem:
-        return EntryPoint(name, "", problem=problem)
+        return EntryPoint(str(said), "", problem=problem)
 
 
 def _understood(path: Path, name: str, body: object) -> EntryPoint:
@@ -194,7 +197,8 @@ def _understood(path: Path, name: str, body: object) -> EntryPoint:
     if not isinstance(body, dict) or not isinstance(line, str) or not line.strip():
         raise BadInput(f"{path}: entry point {name} has no command.", "Add `command: python train.py …`.")
     parameters = tuple(
-        _parameter(path, str(key), value) for key, value in _mapping(path, body, "parameters").items()
+        _parameter(path, yaml_file.name(path, f"a parameter of {name}", key), value)
+        for key, value in _mapping(path, body, "parameters").items()
     )
     options: dict[str, Parameter] = {}
     for parameter in parameters:

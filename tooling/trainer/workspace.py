@@ -123,7 +123,7 @@ def _read_settings(path: Path) -> Settings:
                 "Correct the value, or remove the line for the default.",
             )
     parameters = {
-        str(project): _parameters(path, str(project), values)
+        yaml_file.name(path, "a project", project): _parameters(path, str(project), values)
         for project, values in said.pop("parameters", {}).items()
     }
     for name, allowed in _RANGES.items():
@@ -142,4 +142,6 @@ def _parameters(path: Path, project: str, values: object) -> dict[str, str]:
             f"{path}: the parameters of {project} are not understood.",
             "Write `parameters: {PROJECT: {NAME: VALUE}}`.",
         )
-    return {str(name): str(value) for name, value in values.items()}
+    return {
+        yaml_file.name(path, f"a parameter of {project}", name): str(value) for name, value in values.items()
+    }

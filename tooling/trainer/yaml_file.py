@@ -28,6 +28,16 @@ def read(path: Path) -> object:
     return said
 
 
+def name(path: Path, what: str, said: object) -> str:
+    """A key that names something of the user's. Raises `BadInput` for one that YAML takes for no text."""
+    if isinstance(said, str):
+        return said
+    raise BadInput(
+        f"{path}: {what} has a name that YAML reads as {said}, which is not text.",
+        "Put the name in quotes: a bare yes, no, on, off, null or number is another value in YAML.",
+    )
+
+
 def _kind(path: Path) -> str:
     try:
         return (

@@ -11,6 +11,7 @@ from trainer.cli import screen
 from trainer.cli.data_arguments import complete_dataset, dry_run_option, json_option, next_steps
 from trainer.cli.data_make import sample, split, subset
 from trainer.cli.data_versions import diff, list_, show, snapshot, verify
+from trainer.counted import counted
 from trainer.errors import BadInput, CheckFailed, TrainerError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def rename_classes(dataset: str, mapping: Path | None, undo: bool, dry_run: bool
     if outcome.renames:
         screen.table(("CLASS", "NEW NAME"), [(str(r.old), str(r.new)) for r in outcome.renames])
         would = "Would rename" if dry_run else "Renamed"
-        click.echo(f"{would} {len(outcome.renames)} folders in {root}{' back' if undo else ''}.")
+        click.echo(f"{would} {counted(len(outcome.renames), 'folder')} in {root}{' back' if undo else ''}.")
     elif not outcome.finished:
         click.echo("Nothing to rename: every class has its name.")
     if outcome.renames and not dry_run:
@@ -110,7 +111,7 @@ def validate(
         _print(verdict, everything=everything)
     if errors := verdict.count(Severity.ERROR):
         raise CheckFailed(
-            f"{errors} error{'s' if errors > 1 else ''} in {root}.",
+            f"{counted(errors, 'error')} in {root}.",
             "Fix or remove the files named above"
             + ("." if everything or as_json else "; --all names every one."),
         )
@@ -136,8 +137,7 @@ def _print(verdict: Verdict, *, everything: bool) -> None:
         )
         click.echo()
     said = "nothing found" if not verdict.findings else "checked"
-    classes = "1 class" if verdict.classes == 1 else f"{verdict.classes} classes"
-    click.echo(f"{verdict.images:,} images in {classes}: {said}.")
+    click.echo(f"{counted(verdict.images, 'image')} in {counted(verdict.classes, 'class')}: {said}.")
 
 
 @data.command(short_help="Count the images, and draw them.", epilog="Example: trainer data stats data_24")

@@ -17,6 +17,7 @@ from trainer.cli.data_arguments import (
     next_steps,
     warn_of_links,
 )
+from trainer.counted import counted
 
 if TYPE_CHECKING:
     from trainer.datasets.copying import Copies, Link
@@ -64,7 +65,7 @@ def sample(
         screen.as_json({"path": target, "classes": wanted.class_names(), "images": classes * images,
                         "dry_run": dry_run})  # fmt: skip
         return
-    size_said = f"{classes} classes of {images} images, {size}x{size} pixels"
+    size_said = f"{counted(classes, 'class')} of {counted(images, 'image')}, {size}x{size} pixels"
     click.echo(f"{'Would make' if dry_run else 'Made'} {target}: {size_said}")
     if not dry_run:
         renaming = ["trainer data rename-classes {}"] if as_downloaded else []
@@ -191,6 +192,6 @@ def _say(copies: Copies, target: Path, left_out: int, dry_run: bool, step: str) 
         click.echo(f"Files that are no images, and left out: {left_out:,}")
     done = {"copy": "copied", "reflink": "cloned", "hard": "hard-linked"}[copies.link]
     made = "Would make" if dry_run else "Made"
-    click.echo(f"{made} {target}: {len(copies.files):,} images {done}, {size(copies.bytes)}")
+    click.echo(f"{made} {target}: {counted(len(copies.files), 'image')} {done}, {size(copies.bytes)}")
     if not dry_run:
         next_steps(target, step)

@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 from trainer.cli import screen
 from trainer.cli.context import pass_workspace
 from trainer.cli.data_arguments import dry_run_option, json_option
+from trainer.counted import counted
 from trainer.errors import CheckFailed, TrainerError
 from trainer.workspace import Workspace, find
 
@@ -74,7 +75,7 @@ def snapshot(workspace: Workspace, name: str, full: bool, dry_run: bool, as_json
         screen.as_json({"name": name, "path": made.path, "new": made.is_new, "read": made.reads,
                         "dry_run": dry_run, **version.as_json()})  # fmt: skip
     else:
-        of = f"version {version.number} of {name}: {version.files:,} files, {size(version.bytes)}"
+        of = f"version {version.number} of {name}: {counted(version.files, 'file')}, {size(version.bytes)}"
         if not made.is_new:
             click.echo(f"Unchanged: {of}, digest {version.digest[:8]}")
         else:

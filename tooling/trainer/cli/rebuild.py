@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trainer.cli import screen
+from trainer.counted import counted
 from trainer.errors import CheckFailed
 from trainer.images import ImagePlan
 from trainer.workspace import Workspace
@@ -55,7 +56,7 @@ def _show(verdict: Verdict) -> None:
     elif verdict.equal:
         click.echo(f"{verdict.image}: two builds are equal file by file, except for when files were written")
     else:
-        click.echo(f"{verdict.image}: two builds differ in {len(verdict.differences)} places")
+        click.echo(f"{verdict.image}: two builds differ in {counted(len(verdict.differences), 'place')}")
     for difference in verdict.differences[:_SHOWN]:
         click.echo(f"  {difference.path}  {difference.what}")
     if len(verdict.differences) > _SHOWN:

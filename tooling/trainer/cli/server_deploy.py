@@ -11,6 +11,7 @@ import click
 
 from trainer.cli import screen
 from trainer.cli.context import pass_workspace
+from trainer.counted import counted
 from trainer.errors import BadInput, Interrupted
 from trainer.workspace import Workspace
 
@@ -132,9 +133,9 @@ def _write(
     states = [written[path] for path in wanted.copied]
     rows = [(state, str(output / path)) for path, state in written.items() if path not in wanted.copied]
     if new := states.count("new"):
-        rows.insert(0, ("new", f"{output / FOLDER}{os.sep} ({new} files)"))
+        rows.insert(0, ("new", f"{output / FOLDER}{os.sep} ({counted(new, 'file')})"))
     if same := states.count("same"):
-        rows.insert(0, ("same", f"{output / FOLDER}{os.sep} ({same} files)"))
+        rows.insert(0, ("same", f"{output / FOLDER}{os.sep} ({counted(same, 'file')})"))
     for state, path in rows:
         click.echo(f"{state:4}  {path}")
     click.echo()

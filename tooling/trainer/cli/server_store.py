@@ -8,6 +8,7 @@ import click
 
 from trainer.cli import screen
 from trainer.cli.context import pass_workspace
+from trainer.counted import counted
 from trainer.workspace import Workspace
 
 _force = click.option("--force", is_flag=True, help="Even while runs report to the server.")
@@ -43,7 +44,7 @@ def backup(workspace: Workspace, file: Path, as_json: bool) -> None:
         screen.as_json(said)
     else:
         click.echo(f"{file}  {file.stat().st_size / 1e6:.1f} MB: {_counted(manifest['counts'])}, "
-                   f"{len(manifest['files'])} files, read again and found equal")  # fmt: skip
+                   f"{counted(len(manifest['files']), 'file')}, read again and found equal")  # fmt: skip
 
 
 @click.command(
@@ -140,7 +141,4 @@ def rotate_secrets(workspace: Workspace, force: bool) -> None:
 
 def _counted(counts: dict[str, int]) -> str:
     shown = [(table.replace("_", " "), counts[table]) for table in _SHOWN if counts.get(table)]
-    return (
-        ", ".join(f"{rows} {table if rows != 1 else table.removesuffix('s')}" for table, rows in shown)
-        or "nothing"
-    )
+    return ", ".join(counted(rows, table.removesuffix("s")) for table, rows in shown) or "nothing"

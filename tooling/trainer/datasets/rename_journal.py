@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypedDict
 
+from trainer.counted import counted
 from trainer.datasets import atomic, inside
 from trainer.datasets.renaming import Rename, Steps
 from trainer.errors import BadInput
@@ -50,7 +51,7 @@ class Journal:
     @property
     def unfinished(self) -> str:
         """What was interrupted, in words."""
-        return f"{'undoing' if self.back else 'renaming'} of {len(self.left())} folders"
+        return f"{'undoing' if self.back else 'renaming'} of {counted(len(self.left()), 'folder')}"
 
     def last(self) -> tuple[Rename, ...]:
         """The last renames that were done and not undone."""

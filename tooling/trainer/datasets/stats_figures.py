@@ -17,6 +17,7 @@ from trainkit import pixels
 from trainkit.brightness import FULL, White
 from trainkit.errors import InputError
 
+from trainer.counted import counted
 from trainer.datasets.stats import Stats
 
 INK, FAINT = "#333333", "#888888"
@@ -53,9 +54,8 @@ def class_balance(stats: Stats) -> Figure:
     axes.set_xlim(0, max(1, start.max()) * 1.08)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.set_xlabel("images", color=INK)
-    among = "1 class" if len(classes) == 1 else f"{len(classes)} classes"
     axes.set_title(
-        f"{stats.root.resolve().name}: {stats.images:,} images in {among}",
+        f"{stats.root.resolve().name}: {counted(stats.images, 'image')} in {counted(len(classes), 'class')}",
         color=INK,
         parse_math=False,
     )

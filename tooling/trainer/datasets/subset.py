@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from trainkit import image_folder
 
+from trainer.counted import counted
 from trainer.datasets import copying
 from trainer.datasets.copying import Copies, Link
 from trainer.datasets.names import tidy
@@ -79,7 +80,7 @@ def _find(classes: Sequence[str], item: str) -> list[str]:
         count = int(first[1])
         if not 0 < count <= len(classes):
             raise BadInput(
-                f"{item}: the data set has {len(classes)} class{'es' if len(classes) > 1 else ''}.",
+                f"{item}: the data set has {counted(len(classes), 'class')}.",
                 f"Ask for first:1 to first:{len(classes)}.",
             )
         return list(classes[:count])

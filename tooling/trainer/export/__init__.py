@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from trainer import pins, projects, stored_run
 from trainer.comparison import is_time
+from trainer.counted import counted
 from trainer.datasets import atomic, recorded
 from trainer.datasets.contents import Files
 from trainer.datasets.listing import ITSELF
@@ -147,7 +148,7 @@ def _fields(stored: Stored, image: ImagePlan, *, has_checksums: bool) -> dict[st
 
 def _notes(pinned: Pins) -> Iterator[str]:
     for one in pinned.data:
-        given = f"`{_where(one)}`: {one.files:,} files, digest {one.digest[:8]}"
+        given = f"`{_where(one)}`: {counted(one.files, 'file')}, digest {one.digest[:8]}"
         yield f"It was given {given}. If it is not there, put it there."
     if pinned.secrets:
         yield f"It needs the variables {', '.join(pinned.secrets)}: set them before."
