@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -296,7 +296,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpServer]:
         yield server
 
 
-def in_docker(offer: Offer, *repo_digests: str) -> str:
+def in_docker(offer: Offer, *repo_digests: str, gpus: str = "none") -> str:
     """Let the run have been one of the backend docker, in the engine's image; returns that one's tag."""
     image, command = offer.pins["image"], offer.pins["command"]
     assert isinstance(image, Mapping)
@@ -305,7 +305,8 @@ def in_docker(offer: Offer, *repo_digests: str) -> str:
     weights = {"weights": str(offer.workspace.root / "weights.txt")}
     run = plan.make(offer.workspace, RunRequest(project, "train_code/demo", parameters=weights)).command
     image = {**image, "id": IMAGE_ID, "repo_digests": repo_digests}
-    offer.tell(backend="docker", image=image, command={**command, "run": run})
+    resources = pins.Resources(gpus, None, "2g", 4096, False)
+    offer.tell(backend="docker", image=image, command={**command, "run": run}, resources=asdict(resources))
     return str(image["tag"])
 
 
@@ -338,6 +339,14 @@ def test_an_image_that_only_the_run_names_is_asked_for_and_gets_no_tag(
     shutil.rmtree(offer.workspace.state / "allowed")
     engine.replies[f"{IMAGES}/{tag}/json"] = [Reply(body=json.dumps({"Id": IMAGE_ID}))]
     assert asks() == []
+    assert is_unchanged(engine)
+
+
+def test_an_image_that_has_to_be_asked_for_is_not_asked_about_gpus(
+    trainer: Trainer, offer: Offer, engine: HttpServer
+) -> None:
+    in_docker(offer, gpus="all")
+    assert trainer("reproduce", "@last", "--dry-run").code == 0
     assert is_unchanged(engine)
 
 

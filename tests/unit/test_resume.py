@@ -6,14 +6,15 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
-from trainer import code, consent, images, plan, projects, records, resume
+from trainer import backends, code, consent, images, plan, projects, records, resume
 from trainer.datasets import recorded
 from trainer.tracking import Run
 from trainer.workspace import Workspace, find
 
-from unit.helpers import Done, HttpServer, Reply, put
+from unit.helpers import Done, HttpServer, Reply, put, run_plan
 from unit.pictures import dataset
 from unit.run_helpers import API, ID, artifact, live, not_there, record, told
 
@@ -149,6 +150,19 @@ class Silent:
     def output(self, piece: bytes) -> None: ...
 
     def remark(self, text: str) -> None: ...
+
+
+def test_an_image_that_its_tag_does_not_name_is_had_by_its_id_and_asked_for(workspace: Workspace) -> None:
+    class Backend:
+        def recall(self, *_: object) -> None: ...
+        def is_named(self, *_: object) -> bool:
+            return False
+
+    planned = run_plan(workspace.root)
+    ready = resume._in_its_image(cast(backends.Backend, Backend()), planned, "sha256:1f")
+    assert ready.image_reference == "sha256:1f"
+    (what,) = ready.asked.wants
+    assert what == f"run in the image sha256:1f, recorded as {planned.image.tag}"
 
 
 def _digest(workspace: Workspace) -> str:

@@ -92,17 +92,19 @@ def check(workspace: Workspace, stored: Stored, step: Callable[[str], None]) -> 
     backend = backends.named(pinned.backend, workspace)
     step(f"Connecting to the {pinned.backend} backend")
     backend.connect()
-    has_image = False
+    has_image = is_known = False
     with found.collected():
         has_image = _is_here(backend, image, pinned)
-        if planned and has_image:
-            planned = replace(planned, image_id=pinned.image.id)
+        if planned:
+            asks = tuple(_asks(workspace, backend, image, pinned, has_image=has_image))
+            is_known = has_image and not consent.open_asks(workspace, replace(planned.asked, asks=asks))
+            asked = replace(planned.asked, asks=(*planned.asked.asks, *asks))
+            planned = replace(planned, asked=asked, image_id=pinned.image.id if has_image else "")
+        if planned and is_known:  # no other is executed before it is allowed, not even to look at the GPUs
             backend.preflight(planned)
     if found.obstacles or planned is None:
         raise _refusal(stored.run, found.obstacles)
-    asks = (*planned.asked.asks, *_asks(workspace, backend, image, pinned, has_image=has_image))
-    planned = replace(planned, asked=replace(planned.asked, asks=asks))
-    remarks = tuple(_differences(backend, stored.project, pinned, has_image=has_image))
+    remarks = tuple(_differences(backend, stored.project, pinned, saw_gpus=is_known))
     return Reproduction(stored, planned, has_image, remarks)
 
 
@@ -257,11 +259,11 @@ def _is_known(workspace: Workspace, image: ImagePlan) -> bool:
     return all(one.digest in own or images.was_packed(workspace, one) for one in image.line())
 
 
-def _differences(backend: Backend, project: Project, pinned: Pins, *, has_image: bool) -> Iterator[str]:
+def _differences(backend: Backend, project: Project, pinned: Pins, *, saw_gpus: bool) -> Iterator[str]:
     """What is not the same on this machine, and can change the last digits of a result."""
     then, now = pinned.host, backend.hardware()
     sides = [(then.processors, now.processors)]
-    if has_image:  # else nobody has asked for the GPUs yet
+    if saw_gpus:
         sides.append((", ".join(then.gpus), ", ".join(now.gpus)))
     for before, after in sides:
         if before != after:
