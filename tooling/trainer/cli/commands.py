@@ -47,7 +47,7 @@ ALL = (
     Later("run", "Run a project."),
     Later("build-image", "Build trainer images.", "images"),
     Later("images", "List the trainer images and whether they are built."),
-    Later("data", "Data sets: folders with one folder of images a class."),
+    Later("data", "Data sets: folders with one folder of images per class."),
     Later("layers", "Show the blocks of a network, to choose what to unfreeze."),
     Later("server", "Tracking servers: your own, and those on a platform."),
     Later("ui", "Browse the runs in the MLflow UI.", "server"),

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     "trainer compare 3f4c ab12 cd56 --html comparison.html",
 )
 @run_argument(several=True)
-@click.option("--all", "everything", is_flag=True, help="Also what is equal.")
+@click.option("--all", "everything", is_flag=True, help="Also show what is equal.")
 @click.option(
-    "--code", "with_code", is_flag=True, help="Also how the stored code differs from the first run's."
+    "--code", "with_code", is_flag=True, help="Also show how the stored code differs from the first run's."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.option(
@@ -46,8 +46,9 @@ def compare(
 ) -> None:  # fmt: skip
     """Compare runs with the first one: parameters that differ, then metrics, then image, code and data.
 
-    RUN is the beginning of a run's id, its name, @last or @best:METRIC. Beside a metric stands its difference
-    to the first run; a star marks the best one, where the metric's name says which way is better.
+    RUN is the beginning of a run's id, its name, @last or @best:METRIC. Each metric shows its
+    difference to the first run; a star marks the best value, if the metric's name says whether higher or
+    lower is better.
     """
     from trainer import comparison, naming, reconcile
 

@@ -23,7 +23,7 @@ _SHOWN, _SHOWN_PATHS = 5, 3
 
 @click.group(epilog="Example: trainer data sample demo")
 def data() -> None:
-    """Data sets: folders with one folder of images a class.
+    """Data sets: folders with one folder of images per class.
 
     A data set is named by its name in the workspace's data/ folder, or by a path.
     """
@@ -36,8 +36,8 @@ def data() -> None:
 )
 @click.argument("dataset", metavar="DIR", shell_complete=complete_dataset)
 @click.option("--mapping", type=click.Path(path_type=Path), metavar="FILE",
-              help="Names of your own: YAML `old name: new name`, or CSV `old,new`.")  # fmt: skip
-@click.option("--undo", is_flag=True, help="Take the last renaming back.")
+              help="Your own names: YAML `old name: new name`, or CSV `old,new`.")  # fmt: skip
+@click.option("--undo", is_flag=True, help="Undo the last renaming.")
 @dry_run_option
 @json_option
 def rename_classes(dataset: str, mapping: Path | None, undo: bool, dry_run: bool, as_json: bool) -> None:
@@ -85,7 +85,7 @@ def rename_classes(dataset: str, mapping: Path | None, undo: bool, dry_run: bool
 @click.option("--near", type=click.IntRange(0, 16), default=4, show_default=True, metavar="BITS",
               help="How many of 64 bits may differ between near duplicates.")  # fmt: skip
 @click.option("--min-images", type=click.IntRange(1), default=10, show_default=True,
-              help="Warn of classes with fewer images.")  # fmt: skip
+              help="Warn about classes with fewer images.")  # fmt: skip
 @click.option("--white", type=click.FloatRange(0, min_open=True), metavar="VALUE",
               help="Value that is white in images of more than 8 bits. [default: found in them]")  # fmt: skip
 @click.option("--all", "everything", is_flag=True, help="Print all findings, not the first few of each kind.")
@@ -95,8 +95,8 @@ def validate(
 ) -> None:
     """Check a data set for broken files, duplicates and leaks between splits.
 
-    Also for wrong suffixes, small and empty classes, and files that are no images. Nothing is changed. Exit
-    code 89 if there are errors; warnings and notes are no failure.
+    Also for wrong suffixes, small and empty classes, and files that are not images. Nothing is changed.
+    Exit code 89 if there are errors; warnings and notes are not failures.
     """
     from trainer.datasets import place
     from trainer.datasets.findings import Severity

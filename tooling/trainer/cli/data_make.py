@@ -35,7 +35,11 @@ if TYPE_CHECKING:
     "--size", type=click.IntRange(16, 2048), default=96, show_default=True, help="Width and height."
 )
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Another one, other images."
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed; another one gives other images.",
 )
 @click.option("--as-downloaded", is_flag=True, help='Name classes as DermNet does: "Eczema Photos".')
 @dry_run_option
@@ -50,7 +54,7 @@ def sample(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Make a data set NAME of made-up skin images, to try things with."""
+    """Create a data set NAME of synthetic skin images, to try things with."""
     from trainer.datasets import building, place
     from trainer.datasets.sample import Sample
 
@@ -133,7 +137,11 @@ def subset(
     "--test", type=click.FloatRange(0, 1), default=0.15, show_default=True, help="Share to judge it by."
 )
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Another one, another split."
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed; another one gives another split.",
 )
 @link_option
 @dry_run_option

@@ -46,9 +46,7 @@ def complete_version(ctx: click.Context, _: click.Parameter, incomplete: str) ->
 
 name_argument = click.argument("name", shell_complete=complete_name)
 all_option = click.option("--all", "everything", is_flag=True, help="Print all files, not the first few.")
-full_option = click.option(
-    "--full", is_flag=True, help="Read every file, those too that nothing says were changed."
-)
+full_option = click.option("--full", is_flag=True, help="Read every file, even those that seem unchanged.")
 
 
 @click.command(
@@ -217,7 +215,7 @@ def verify(
 ) -> None:
     """Check that a data set is what it was in a version, and name the files that are not.
 
-    VERSION is a number or the beginning of a digest; the last one if not said. With --full every file is
+    VERSION is a number or the beginning of a digest; by default the last one. With --full every file is
     read, so that content that a failing disk changed is found too. Exit code 89 if there is a difference.
     """
     from trainer.datasets import versions

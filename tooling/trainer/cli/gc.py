@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     short_help="Remove what nobody needs any more.",
     epilog="Examples: trainer gc --dry-run\n\ntrainer gc --cache --older-than 14 --yes",
 )
-@click.option("--cache", "of_cache", is_flag=True, help="Also what in the cache was not used for long.")
+@click.option(
+    "--cache", "of_cache", is_flag=True, help="Also remove cache entries that were not used for a long time."
+)
 @click.option(
     "--older-than",
     "days",
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     default=30,
     show_default=True,
     metavar="DAYS",
-    help="Age from which logs of builds, packed code and parts of the cache go.",
+    help="Age at which build logs, packed code and cache entries are removed.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")

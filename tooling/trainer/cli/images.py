@@ -47,7 +47,7 @@ def build_image(
     workspace: Workspace, names: tuple[str, ...], everything: bool, base_image: str | None, no_cache: bool,
     check_reproducible: bool, pin_base: bool, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Build trainer images; one that is up to date is left alone.
+    """Build trainer images; those that are up to date are skipped.
 
     --check-reproducible leaves the images that are there as they are, and ends with exit code 89 where the
     two builds differ in more than when files were written. --pin-base builds nothing: what is built later is

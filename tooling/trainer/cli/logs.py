@@ -16,13 +16,13 @@ from trainer.workspace import Workspace
     epilog="Examples: trainer logs @last\n\ntrainer logs -f brave-hen-7 | grep epoch",
 )
 @run_argument()
-@click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the output until the run has ended.")
 @pass_workspace
 def logs(workspace: Workspace, said: str, follow: bool) -> None:
-    """Print the output of RUN: of a live one what there is, of an ended one its train.log.
+    """Print the output of RUN: what there is so far of a live run, train.log of an ended one.
 
     RUN is the beginning of a run's id, its name, @last or @best:METRIC. Secrets are masked;
-    bytes that are no text are passed on.
+    bytes that are not text are passed through.
     """
     from trainer import attach, naming
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace
 def ps(workspace: Workspace, of_all: bool, as_json: bool) -> None:
-    """List the live runs: those that go on, and those whose end the server has not been told.
+    """List live runs: those that are running, and those whose end is not yet on the server.
 
     CPUS is the mean since the start of the run: 1.0 is one core. Neither an engine nor a server that does not
     answer keeps this command waiting for long. Where the engine of a run does not answer, the run's state is

@@ -11,7 +11,7 @@ from trainer.workspace import Workspace
 
 
 @click.command(short_help="End the runs whose launcher is gone.", epilog="Example: trainer reconcile")
-@click.option("--wait", "run_id", metavar="RUN", help="Look after this detached run until it ends.")
+@click.option("--wait", "run_id", metavar="RUN", help="Supervise this detached run until it ends.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace
 def reconcile(workspace: Workspace, run_id: str | None, as_json: bool) -> None:

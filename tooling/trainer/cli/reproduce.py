@@ -40,7 +40,7 @@ _COLOURS = {"equal": "green", "within tolerance": "green", "differs": "red", "no
 )  # fmt: skip
 @click.option(
     "--export", "place", type=click.Path(path_type=Path), metavar="DIR",
-    help="Run nothing: write a folder with which anyone with Docker alone can make the run.",
+    help="Run nothing; write a folder from which anyone who has Docker can repeat the run.",
 )  # fmt: skip
 @click.option("--with-data", is_flag=True, help="With --export: copy the run's data sets into it.")
 @click.option("--yes", is_flag=True, help=consent.YES)
@@ -51,7 +51,7 @@ def reproduce(
     workspace: Workspace, said: str, said_tolerances: tuple[str, ...], place: Path | None, with_data: bool,
     yes: bool, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Make RUN once more, from what was recorded with it, and compare every final metric of both runs.
+    """Repeat RUN from what was recorded with it, and compare every final metric of both runs.
 
     RUN is the beginning of a run's id, its name, @last or @best:METRIC. The new run gets the recorded code,
     image, parameters and seed; its data must have the recorded digest. An image that is gone is built from

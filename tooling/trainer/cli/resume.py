@@ -26,10 +26,10 @@ from trainer.workspace import Workspace
 def resume(
     workspace: Workspace, said: str, from_scratch: bool, detach: bool, yes: bool, dry_run: bool, as_json: bool
 ) -> None:
-    """Let RUN go on from its last checkpoint, after a kill, a lack of memory or a reboot, as the same run.
+    """Continue RUN from its last checkpoint, after a kill, a lack of memory or a reboot, as the same run.
 
     RUN is the beginning of a run's id, its name, @last or @best:METRIC. It gets the code, the image
-    and the parameters that it had; what cannot be had is said before anything starts.
+    and the parameters that it had; what is not available is reported before anything starts.
     """
     from trainer import naming
     from trainer import resume as use_case

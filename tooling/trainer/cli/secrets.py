@@ -55,7 +55,7 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Say what would change; 
 @_dry_run
 @pass_workspace
 def set_(workspace: Workspace, name: str, dry_run: bool) -> None:
-    """Set NAME in secrets.env, which is made for you alone to read (mode 600) if it is not there.
+    """Set NAME in secrets.env, which is created with mode 600 if it does not exist.
 
     The value is asked for without echo, or read from standard input, without its last line break. All other
     lines stay as they are.
