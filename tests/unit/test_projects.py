@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 from trainer.errors import BadInput
+from trainer.parameter_values import check
 from trainer.parameters import Parameter
-from trainer.projects import EntryPoint, Project, check, command_line, load
+from trainer.projects import EntryPoint, Project, command_line, load
 
 from unit.helpers import MLPROJECT, fails, put
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from support import REPOSITORY
-from trainer import projects
+from trainer import parameter_values, projects
 from trainer.scaffold import templates
 
 FOLDER = REPOSITORY / "templates"
@@ -38,7 +38,7 @@ def test_the_commands_of_the_readme_are_understood(name: str) -> None:
         words = command.split()
         given = {option[2:]: value for option, value in zip(words[::2], words[1::2], strict=True)}
         given.pop("layers", None)  # a path in the project that is to be made
-        projects.check(project, project.entry_point("main"), given)
+        parameter_values.check(project, project.entry_point("main"), given)
 
 
 @pytest.mark.parametrize("name", templates.names())

@@ -20,7 +20,8 @@ from trainer.build import ImageOrigin
 from trainer.errors import BadInput
 from trainer.given import Data
 from trainer.hardware import Hardware
-from trainer.plan import Origin, RunPlan
+from trainer.parameter_values import Origin
+from trainer.plan import RunPlan
 from trainer.tracking import Run
 
 ARTIFACT = "trainer/run.json"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from trainer import (
     code,
@@ -17,6 +15,7 @@ from trainer import (
     docker_env,
     git,
     limits,
+    parameter_values,
     places,
     projects,
     remarks,
@@ -30,14 +29,12 @@ from trainer.consent import Asked, StoredRun
 from trainer.errors import BadInput
 from trainer.images import ImagePlan
 from trainer.mounts import Mount
+from trainer.parameter_values import Origin
 from trainer.parameters import is_elsewhere
 from trainer.projects import EntryPoint, Project
 from trainer.run_image import RunImage
 from trainer.run_user import host_ids
-from trainer.workspace import SETTINGS_FILE, Workspace
-
-Origin: TypeAlias = Literal["command line", "settings", "default"]
-"""Where a parameter's value comes from."""
+from trainer.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -175,12 +172,17 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     project = request.project
     git.check(project.folder)
     entry_point = project.entry_point(request.entry_point)
-    values, origins = _values(workspace, project, entry_point, request)
+    seeded = determinism.with_seed(entry_point, request.parameters, request.seed)
+    # What an earlier run had comes from no settings of today.
+    values, found = parameter_values.of(
+        workspace, project, entry_point, seeded, with_settings=request.again is None
+    )
+    origins = request.again.origins if request.again else found
     experiment = request.experiment or project.name
     tracked_names.check(experiment, request.run_name, request.tags, values)
     for parameter in entry_point.parameters:
         if parameter.dataset:
-            with _named(workspace, is_settings=origins.get(parameter.name) == "settings"):
+            with parameter_values.said_in(workspace, origins.get(parameter.name)):
                 data_names.check(workspace, parameter, values[parameter.name])
     image = request.recorded_image or run_image.choose(workspace, project, request.image, request.base_image)
     is_asked_for = request.image or request.recorded_image or not run_image.says_nothing(project)
@@ -261,41 +263,6 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
             *remarks.of(project, entry_point, values, mounts, request.backend, fallback),
         ),
     )
-
-
-def _values(
-    workspace: Workspace, project: Project, entry_point: EntryPoint, request: RunRequest
-) -> tuple[dict[str, str], dict[str, Origin]]:
-    """The parameters' values and their origins: what is said, else trainer.yaml's, else the default."""
-    seeded = determinism.with_seed(entry_point, request.parameters, request.seed)
-    given = projects.named(project, entry_point, seeded)
-    # Those of the entry point: the project's others may have parameters that this one has not.
-    settings = {
-        name: str(workspace.root / value) if parameter.type == "path" and not is_elsewhere(value) else value
-        for name, value in workspace.settings.parameters.get(project.name, {}).items()
-        if (parameter := entry_point.parameter(name)) and not request.again
-    }
-    with _named(workspace, is_settings=True):
-        projects.check_values(entry_point, {name: settings[name] for name in settings.keys() - given.keys()})
-    values = projects.check(project, entry_point, {**settings, **given})
-    if request.again:
-        return values, dict(request.again.origins)
-    origins: dict[str, Origin] = {
-        name: "command line" if name in given else "settings" if name in settings else "default"
-        for name in values
-    }
-    return values, origins
-
-
-@contextlib.contextmanager
-def _named(workspace: Workspace, *, is_settings: bool) -> Iterator[None]:
-    """Within: what is wrong with a value of trainer.yaml is said to be there."""
-    try:
-        yield
-    except BadInput as problem:
-        if not is_settings:
-            raise
-        raise BadInput(f"{workspace.root / SETTINGS_FILE}: {problem.message}", problem.hint) from None
 
 
 def _in_code(project: Project, entry_point: EntryPoint, values: Mapping[str, str]) -> dict[str, str]:

@@ -8,16 +8,15 @@ its entry points.
 
 from __future__ import annotations
 
-import difflib
 import shlex
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 from trainer import code, command, docker_env, yaml_file
 from trainer.errors import BadInput
-from trainer.parameters import Parameter, check_text, check_value, is_elsewhere, nearest
+from trainer.parameters import Parameter, nearest
 
 PROJECT_FILE = "MLproject"
 # What a project says that it runs in: one of these, at most.
@@ -239,94 +238,6 @@ def _parameter(path: Path, name: str, body: object) -> Parameter:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def check(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -> dict[str, str]:
-    """The value of every declared parameter, in declared order: the given one, else the default.
-
-    Raises `BadInput` for an unknown name (with the nearest), a missing value, or a value of the wrong type.
-    """
-    given = named(project, entry_point, given)
-    extra = {name: value for name, value in given.items() if entry_point.parameter(name) is None}
-    values: dict[str, str] = {}
-    for parameter in entry_point.parameters:
-        value = given.get(parameter.name, parameter.default)
-        if value is None:
-            raise BadInput(
-                f"{project.name} needs {parameter.option}: it has no default.",
-                f"Add {parameter.option} and a value of type {parameter.type}.",
-            )
-        if parameter.type == "path" and not is_elsewhere(value):
-            value = value.removeprefix("file://")
-            # As given: beside the user; as a default: beside the MLproject that declares it.
-            value = str(((Path.cwd() if parameter.name in given else project.folder) / value).resolve())
-        _check_value(project, parameter, value, is_given=parameter.name in given)
-        values[parameter.name] = value
-    for name, value in (values | extra).items():
-        check_text(name, value)
-    return values | extra
-
-
-def check_values(entry_point: EntryPoint, values: Mapping[str, str]) -> None:
-    """Raises `BadInput` for the first of the values that its parameter's type does not allow."""
-    for parameter in entry_point.parameters:
-        if parameter.name in values:
-            check_value(parameter, values[parameter.name])
-
-
-def _check_value(project: Project, parameter: Parameter, value: str, *, is_given: bool) -> None:
-    """A default is checked when it is used: a run that is given another value needs none."""
-    try:
-        check_value(parameter if is_given else replace(parameter, default=None), value)
-    except BadInput as problem:
-        if is_given or parameter.type == "path":
-            raise
-        where = project_file(project.folder)
-        raise BadInput(f"{where}: the default of {problem.message}", problem.hint) from None
-
-
-def named(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -> dict[str, str]:
-    """The values by the names that are declared: `batch-size` is `batch_size`, as on the command line.
-
-    Raises `BadInput` for a name that is none, with the nearest, unless the entry point takes any.
-    """
-    names = {parameter.option.removeprefix("--"): parameter.name for parameter in entry_point.parameters}
-    for name in given:
-        if name.replace("_", "-") not in names and not entry_point.takes_any:
-            raise unknown_parameter(project, entry_point, name)
-    values: dict[str, str] = {}
-    for said, value in given.items():
-        name = names.get(said.replace("_", "-"), said)
-        if name in values:
-            raise given_twice(name)
-        values[name] = value
-    return values
-
-
-def given_twice(name: str) -> BadInput:
-    """The error for a parameter with more values than one."""
-    return BadInput(f"The parameter {name} is given twice.", "Give it once, as an option or with -P.")
-
-
-def unknown_parameter(
-    project: Project, entry_point: EntryPoint, name: str, also: Iterable[str] = ()
-) -> BadInput:
-    """The error for a parameter that the entry point does not have; `also` are names it may have meant."""
-    declared = [parameter.option for parameter in entry_point.parameters]
-    option = "--" + name.lstrip("-").replace("_", "-")
-    if entry_point.takes_any:
-        hint = f"The script {entry_point.name} gets undeclared parameters with -P {name.lstrip('-')}=VALUE"
-        return BadInput(f"{project.name} declares no parameter {option}.", hint)
-    near = difflib.get_close_matches(option, [*declared, *also], n=1)
-    otherwise = (
-        f"Those of its entry point {entry_point.name} are {', '.join(declared)}."
-        if declared
-        else f"Its entry point {entry_point.name} has no parameters."
-    )
-    return BadInput(
-        f"{project.name} has no parameter {option}.",
-        f"Did you mean {near[0]}?" if near else otherwise,
-    )
 
 
 def command_line(entry_point: EntryPoint, values: Mapping[str, str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import click
 from click.shell_completion import CompletionItem
 
-from trainer import data_names, determinism, projects, sources
+from trainer import data_names, determinism, parameter_values, projects, sources
 from trainer.cli.context import global_option
 from trainer.errors import BadInput, TrainerError
 from trainer.parameters import Parameter
@@ -40,7 +40,7 @@ class ProjectCommand(click.Command):
             if is_known and not ctx.resilient_parsing and name.startswith("--"):
                 project, entry_point = ctx.meta[PROJECT]
                 own = [name for parameter in self.params for name in parameter.opts if name.startswith("--")]
-                raise projects.unknown_parameter(project, entry_point, name, own) from None
+                raise parameter_values.unknown_parameter(project, entry_point, name, own) from None
             raise
         except BaseException:
             ctx.close()
@@ -181,7 +181,7 @@ def _option(parameter: Parameter) -> click.Option:
 def _one(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> str | None:
     """The value, if there is one: of several, nobody knows which is meant."""
     if len(values) > 1:
-        raise projects.given_twice(option.opts[0])
+        raise parameter_values.given_twice(option.opts[0])
     return values[0] if values else None
 
 

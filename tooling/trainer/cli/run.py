@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
+from trainer import parameter_values, sources
 from trainer import plan as plans
-from trainer import projects, sources
 from trainer.cli import consent, screen
 from trainer.cli.project_command import PROJECT, SOURCE, ProjectCommand, variable
 from trainer.errors import BadInput, TrainerError
@@ -128,11 +128,11 @@ def run(
 
     workspace = find()
     loaded, entry_point = ctx.meta[PROJECT]
-    values = projects.named(loaded, entry_point, given)
+    values = parameter_values.named(loaded, entry_point, given)
     for parameter in entry_point.parameters:
         value = options.get(variable(parameter))
         if value is not None and parameter.name in values:
-            raise projects.given_twice(parameter.name)
+            raise parameter_values.given_twice(parameter.name)
         if value is not None:
             values[parameter.name] = str(value)
     request = plans.RunRequest(
