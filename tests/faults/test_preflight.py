@@ -74,7 +74,7 @@ def test_a_certificate_that_is_not_accepted(site: Site, certificate: Path) -> No
         assert refused(site, "--tracking-uri", uri) == (
             84,
             f"The certificate of the tracking server {uri} is not accepted: self-signed certificate.",
-            "Name the file of its certificate authority in REQUESTS_CA_BUNDLE.",
+            "Name the file of its certificate authority in MLFLOW_TRACKING_SERVER_CERT_PATH.",
         )
 
 
@@ -185,7 +185,7 @@ def test_a_certificate_that_the_image_does_not_accept(
         f"{INSIDE} The certificate of the tracking server https://host.docker.internal:{port} "
         "is not accepted: "
     )
-    assert hint.startswith("Build its certificate authority into the image")
+    assert hint.endswith("The certificate has to be for the name by which containers ask.")
 
 
 def test_what_went_well_is_not_asked_again_for_an_hour(site: Site) -> None:

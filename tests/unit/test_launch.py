@@ -13,6 +13,7 @@ from trainer.endpoint import Server
 from trainer.errors import Interrupted, TrackingError
 from trainer.given import Data
 from trainer.masking import Masker
+from trainer.outbound import Outbound
 from trainer.plan import RunPlan
 from trainer.process import interruptible
 from trainer.records import Record
@@ -92,6 +93,9 @@ class FakeBackend:
         self.job = FakeJob()
         self.launch: Launch | None = None
         self._happening = happening
+
+    def outbound(self, found: Outbound, tracking: Server) -> Outbound:  # noqa: ARG002 (as of any backend)
+        return found
 
     def reachable_uri(self, tracking: Server) -> str:
         return tracking.uri.replace("127.0.0.1", "host.docker.internal")

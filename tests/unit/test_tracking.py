@@ -360,7 +360,7 @@ def test_a_certificate_that_is_not_accepted(tmp_path: Path) -> None:
         fails(
             TrackingError,
             f"The certificate of the tracking server {uri} is not accepted: self-signed certificate.",
-            "Name the file of its certificate authority in REQUESTS_CA_BUNDLE.",
+            "Name the file of its certificate authority in MLFLOW_TRACKING_SERVER_CERT_PATH.",
         ),
     ):
         Client(Server(uri)).version()

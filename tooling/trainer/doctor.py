@@ -224,7 +224,13 @@ def _tracking(
     yield from _stores(client)
     if engine_client:
         yield _from_container(
-            plans, engine_client, replace(client.server, uri=backend.reachable_uri(client.server))
+            plans,
+            engine_client,
+            replace(
+                client.server,
+                uri=backend.reachable_uri(client.server),
+                outbound=backend.outbound(client.server.outbound, client.server),
+            ),
         )
     yield _versions(plans, told)
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
+from trainer import outbound
 from trainer.errors import BadInput
+from trainer.outbound import Outbound
 from trainer.secrets import Secrets
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}  # noqa: S104 (compared with, not bound to)
@@ -37,6 +39,8 @@ class Server:
     network: Network | None = None
     of_stores: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """Variables of secrets.env by which this machine uses the store that the server has for artifacts."""
+    outbound: Outbound = field(default=Outbound(), repr=False, compare=False)
+    """What it takes to get to it from this machine."""
 
     @property
     def variables(self) -> dict[str, str]:
@@ -89,6 +93,7 @@ def configured(secrets: Secrets, uri: str | None, default: str | None = None) ->
         username=unquote(parts.username or "") or secrets.get("MLFLOW_TRACKING_USERNAME") or username,
         password=unquote(parts.password or "") or secrets.get("MLFLOW_TRACKING_PASSWORD") or password,
         token=token,
+        outbound=outbound.of(secrets),
         of_stores=tuple(one for one in secrets.values.items() if one[0].startswith(_OF_STORES)),
     )
 

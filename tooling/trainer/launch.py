@@ -120,6 +120,8 @@ def launch(
             screen.remark(remark)
         goes_on = earlier is not None
         ready = preparing.prepare(workspace, plan, screen, tracking_uri, goes_on=goes_on, offline=offline)
+        for remark in ready.remarks:
+            screen.remark(remark)
         screen.step("Starting the run")
         made = _take_up(ready, earlier, screen) if earlier else _make_run(ready, experiment_id, screen)
         try:
@@ -292,6 +294,7 @@ def _start(ready: Ready, made: _Made, earlier: Earlier | None = None) -> Job:
             "trainer.secret_names": ",".join(ready.plan.secret_names),
         },
         credentials=(server_used.username, server_used.password or "") if server_used.username else None,
+        outbound=ready.outbound,
         network=server_used.network,
         repeated_code=made.repeated_code,
     )

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from trainer import backends, exec_size, reach, secrets, server, server_container, server_start
+from trainer import backends, exec_size, outbound, reach, secrets, server, server_container, server_start
 from trainer.backends import Backend
 from trainer.endpoint import Server, configured
 from trainer.errors import BadInput
 from trainer.given import Data
 from trainer.masking import Masker
+from trainer.outbound import Outbound
 from trainer.plan import RunPlan, secret_values
 from trainer.secrets import Secrets
 from trainer.tracking import Client
@@ -42,6 +43,10 @@ class Ready:
     secret_environment: Mapping[str, str] = field(repr=False)
     offline: bool = False
     data: tuple[Data, ...] = ()
+    outbound: Outbound = field(default=Outbound(), repr=False)
+    """What of this machine's way out the job has."""
+    remarks: tuple[str, ...] = ()
+    """What the user should know before the run starts."""
 
 
 def connect(workspace: Workspace, backend: Backend, known: Secrets, uri: str | None) -> tuple[Client, bool]:
@@ -109,6 +114,8 @@ def prepare(
     if not offline:
         screen.step("Asking the tracking server as the run will")
         backend.reach(plan, image_id, client.server)
+    found = outbound.of(known)
+    usable = backend.outbound(found, client.server)
     # A run that goes on keeps what it recorded when it began.
     data = () if goes_on else _data(workspace, plan, screen)
     return Ready(
@@ -123,6 +130,8 @@ def prepare(
         secret_environment,
         offline,
         data,
+        outbound=usable.without(*plan.environment),
+        remarks=outbound.remarks(found, usable),
     )
 
 

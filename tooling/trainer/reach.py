@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -42,7 +43,8 @@ _ROOTLESS = (
 )
 _HINTS: Mapping[Cause, str] = {
     "plain": "Write its address with http://",
-    "certificate": "Build its certificate authority into the image, and name the file in REQUESTS_CA_BUNDLE.",
+    "certificate": "Name the file of its certificate authority in MLFLOW_TRACKING_SERVER_CERT_PATH. The "
+    "certificate has to be for the name by which containers ask.",
     "time": _LISTEN,
     "name": "Use a name that containers know: theirs are the engine's name servers, not /etc/hosts.",
     "refused": _LISTEN,
@@ -76,7 +78,10 @@ def check(
     network: Mapping[str, object], environment: Mapping[str, str], needs_bash: bool = False,
 ) -> None:  # fmt: skip
     """`from_container`, unless that went well within the last hour. Raises `TrackingError`."""
-    known = (engine.endpoint(), image, server.uri, server.username, sorted(environment.items()), needs_bash)
+    known = (
+        engine.endpoint(), image, server.uri, server.username, server.outbound.digest,
+        sorted(environment.items()), needs_bash,
+    )  # fmt: skip
     proof = workspace.state / "reached" / hashlib.sha256(repr(known).encode()).hexdigest()[:32]
     if proof.exists() and 0 <= time.time() - proof.stat().st_mtime < PROOF_S:
         return
@@ -102,7 +107,7 @@ def from_container(
         ["sh", "-c", (_ASK_FOR_BASH if needs_bash else "") + _ASK],
         network=network,
         environment=environment,
-        files=_files(server, run_user.of(client)),
+        files=_files(server, run_user.of(client), environment),
     )
     try:
         said = json.loads(done.out)
@@ -135,13 +140,15 @@ def from_container(
     raise type(error)(f"From inside a container: {error.message}", error.hint)
 
 
-def _files(server: Server, user: RunUser) -> bytes:
+def _files(server: Server, user: RunUser, environment: Mapping[str, str] = MappingProxyType({})) -> bytes:
     """The script and what it asks, for /tmp, as a tar: readable by the container's user alone."""
+    variables, authorities = server.outbound.without(*environment).moved("/tmp")  # noqa: S108 (its own)
     asked = {
         "url": server.uri + PROBE,
         "username": server.username,
         "password": server.password,
         "token": server.token,
+        "environment": variables,
     }
-    files = {"ask_server.py": _SCRIPT.read_bytes(), "server.json": json.dumps(asked).encode()}
+    files = {**authorities, "ask_server.py": _SCRIPT.read_bytes(), "server.json": json.dumps(asked).encode()}
     return container.private_tar(files, user.uid, user.gid)

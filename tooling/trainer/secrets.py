@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from dotenv.parser import Binding
 
 # Names in secrets.env that are settings rather than secrets: masking them would garble every log.
-NOT_SECRET = {"MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME"}
+NOT_SECRET = {
+    "AWS_DEFAULT_REGION", "AWS_REGION", "MLFLOW_S3_ENDPOINT_URL", "MLFLOW_TRACKING_INSECURE_TLS",
+    "MLFLOW_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME",
+    "REQUESTS_CA_BUNDLE",
+}  # fmt: skip
+# Nor are these, but for the password that an address may have in it.
+PROXIES = (
+    "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY",
+    "no_proxy",
+)  # fmt: skip
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _UNCLOSED = re.compile(r"""[^=]*=\s*(['"])(?:\\.|(?!\1).)*$""")
 TOO_SHORT = f"it has fewer than {SHORTEST_MASKED} characters, as many ordinary words have."
@@ -50,13 +59,17 @@ class Secrets:
         return next(found, None)
 
     def _hidden(self, declared: Iterable[str]) -> Iterator[tuple[str, str]]:
-        found = [(name, value) for name, value in self.values.items() if name not in NOT_SECRET]
+        plain = {*NOT_SECRET, *PROXIES}
+        found = [(name, value) for name, value in self.values.items() if name not in plain]
         found += [("MLFLOW_TRACKING_PASSWORD", password) for password in self.own]
         elsewhere = {*declared, "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"} - NOT_SECRET
         found += [(name, os.environ.get(name, "")) for name in sorted(elsewhere)]
         yield from found
         # A URI, that of the tracking server too, may carry a password of its own.
-        for name, uri in (*found, ("MLFLOW_TRACKING_URI", self.get("MLFLOW_TRACKING_URI") or "")):
+        for name, uri in (
+            *found,
+            *((name, self.get(name) or "") for name in ("MLFLOW_TRACKING_URI", *PROXIES)),
+        ):
             with contextlib.suppress(ValueError):
                 password = urlsplit(uri).password or ""
                 yield from ((name, password), (name, unquote(password)))

@@ -7,8 +7,8 @@ is documented in MLflow's "REST API" reference.
 from __future__ import annotations
 
 import json
-import os
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,13 +115,18 @@ class Client:
     def __init__(self, server: Server) -> None:
         import requests
         from requests.adapters import HTTPAdapter
+        from urllib3.exceptions import InsecureRequestWarning
         from urllib3.util import Retry
 
         self.server = server
         self._session = requests.Session()
         if urlsplit(server.uri).hostname in LOOPBACK:
             self._session.trust_env = False  # a proxy does not know this machine's loopback
-            self._session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
+        else:
+            self._session.proxies.update(server.outbound.proxies(server.uri))
+        self._verify = server.outbound.verify
+        if self._verify is False:  # as the user wants it
+            warnings.simplefilter("ignore", InsecureRequestWarning)
         # 503 is an answer of a server (or its router) that did not take the request.
         retry = Retry(
             total=3,
@@ -263,7 +268,7 @@ class Client:
         try:
             return self._session.request(
                 method, self.server.uri + path, params=query, json=body, data=content,  # type: ignore[arg-type]
-                timeout=timeout_s or TIMEOUT_S, allow_redirects=False, stream=stream,
+                timeout=timeout_s or TIMEOUT_S, allow_redirects=False, stream=stream, verify=self._verify,
             )  # fmt: skip
         except requests.RequestException as problem:
             raise unreachable(self.server, problem, timeout_s or TIMEOUT_S) from None

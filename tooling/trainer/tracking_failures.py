@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Cause = Literal["plain", "certificate", "time", "name", "refused", "unreachable"]
 _HINTS: Mapping[Cause, str] = {
     "plain": "Write its address with http://",
-    "certificate": "Name the file of its certificate authority in REQUESTS_CA_BUNDLE.",
+    "certificate": "Name the file of its certificate authority in MLFLOW_TRACKING_SERVER_CERT_PATH.",
     "time": "See whether it is up and whether a firewall lies between: trainer doctor",
     "name": "Check the name in the tracking URI.",
     "refused": "Start it, or check its address: trainer doctor",

@@ -17,6 +17,7 @@ from trainer.build import ImageOrigin
 from trainer.endpoint import Network, Server
 from trainer.errors import BadInput, ImageError
 from trainer.hardware import Hardware
+from trainer.outbound import Outbound
 from trainer.parameters import nearest
 from trainer.plan import RunPlan
 from trainer.run_image import RunImage
@@ -41,6 +42,8 @@ class Launch:
     secret_environment: Mapping[str, str] = field(repr=False)
     labels: Mapping[str, str] = field(default_factory=dict)
     credentials: tuple[str, str] | None = field(default=None, repr=False)
+    outbound: Outbound = field(default=Outbound(), repr=False)
+    """What it takes to get to the tracking server, and out."""
     network: Network | None = None
     """What a container joins to reach the tracking server; None for the engine's default one."""
     repeated_code: str = ""
@@ -109,6 +112,9 @@ class Backend(Protocol):
 
     def reachable_uri(self, tracking: Server) -> str:
         """The address of a tracking server as a job has to write it."""
+
+    def outbound(self, found: Outbound, tracking: Server) -> Outbound:
+        """What of this machine's way out a job can use, and how it gets to the server that way."""
 
     def prepare(self, image: RunImage, report: Callable[[str], None]) -> str:
         """See to it that the image is there and return its identity; `report` gets the build's lines."""

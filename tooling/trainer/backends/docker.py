@@ -46,6 +46,7 @@ from trainer.foreign import ForeignImage
 from trainer.gpu import Card
 from trainer.hardware import Hardware
 from trainer.meanwhile import Meanwhile
+from trainer.outbound import Outbound
 from trainer.plan import RunPlan
 from trainer.run_image import RunImage
 from trainer.run_user import RunUser
@@ -126,6 +127,12 @@ class DockerBackend:
                 )
         return seen
 
+    def outbound(self, found: Outbound, tracking: Server) -> Outbound:
+        """Without the proxies of this machine's localhost, and with none to a server of this machine."""
+        seen = urlsplit(tracking.container_uri).hostname or ""
+        usable = found.without(*found.of_this_machine)
+        return usable.directly_to(seen) if tracking.container_uri != tracking.uri else usable
+
     def prepare(self, image: RunImage, report: Callable[[str], None]) -> str:
         """Build the image if it is missing or stale, or pull it; returns the engine's id of it.
 
@@ -140,7 +147,8 @@ class DockerBackend:
 
     def reach(self, plan: RunPlan, image_id: str, server: Server) -> None:
         """Ask the server from a container of the image, on the network that runs have."""
-        seen = replace(server, uri=self.reachable_uri(server))
+        way_out = self.outbound(server.outbound, server)
+        seen = replace(server, uri=self.reachable_uri(server), outbound=way_out)
         reach.check(self._workspace, self.client, image_id, seen,
                     network=network(server.network), environment=plan.environment,
                     needs_bash=plan.needs_bash)  # fmt: skip

@@ -22,6 +22,7 @@ PLACE, HOME, SPOOL = "/trainer", "/trainer/home", "/trainer/spool"
 # The engine makes PLACE, as root. What the run's own user writes and removes is in a folder of that user.
 _OWN = f"{PLACE}/run"
 RESULT = f"{_OWN}/result"
+_AUTHORITIES = f"{HOME}/.mlflow"
 WRITTEN = f"{RESULT}.files"
 CODE = f"{PLACE}/code"
 GRACE_S = 5  # and telling engine and server takes a moment, on a busy machine too: 10 s is the promise
@@ -114,11 +115,13 @@ def private_files(launch: Launch, user: RunUser, folder: str = CODE) -> bytes:
     What is left in the `folder` that the command is run in is listed where that goes with the container.
     """
     start = Path(__file__).with_name("start.sh").read_bytes()
-    secret = shell_variables(launch.secret_environment).encode()
+    variables, authorities = launch.outbound.moved(_AUTHORITIES)
+    secret = shell_variables({**variables, **launch.secret_environment}).encode()
     files = {
         "home/.mlflow/": b"",
         "run/start.sh": start,
         "run/environment": secret,
+        **{f"home/.mlflow/{name}": content for name, content in authorities.items()},
         **({f"run/{Path(WRITTEN).name}": b""} if folder == CODE else {}),
     }
     if launch.credentials:

@@ -25,6 +25,7 @@ from trainer.errors import BadInput, ImageError
 from trainer.foreign import ForeignImage
 from trainer.gpu import Card
 from trainer.hardware import Hardware
+from trainer.outbound import Outbound
 from trainer.plan import RunPlan
 from trainer.run_image import RunImage
 from trainer.run_user import host_ids
@@ -36,8 +37,8 @@ _POLL_S = 0.05
 _CODE_S = 86400  # no file of the code is newer: its archive says no times
 _HERE = Path(__file__).parent
 # What a process needs of its surroundings; everything else is passed only if the project declares it.
-_INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE",
-              "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")  # fmt: skip
+_INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE",
+              "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")  # fmt: skip
 
 
 class LocalJob:
@@ -168,6 +169,10 @@ class LocalBackend:
         """The address itself."""
         return tracking.uri
 
+    def outbound(self, found: Outbound, tracking: Server) -> Outbound:  # noqa: ARG002 (it is this machine's)
+        """All of it; to this machine itself there is no proxy."""
+        return found.directly_to("127.0.0.1", "localhost")
+
     def prepare(self, image: RunImage, report: Callable[[str], None]) -> str:
         """Make the virtual environment if it is not there; returns its folder's name."""
         place = self._environment(image)
@@ -269,13 +274,16 @@ class LocalBackend:
     def _variables(self, plan: RunPlan, launch: Launch) -> dict[str, str]:
         environment = self._environment(plan.image)
         variables = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        variables |= {**plan.environment, **launch.environment, **_gpu_variables(plan.gpus)}
+        variables |= {
+            **launch.outbound.variables,
+            **plan.environment,
+            **launch.environment,
+            **_gpu_variables(plan.gpus),
+        }
         variables["TRAINER_SPOOL"] = str(launch.spool)
         return variables | {
             "VIRTUAL_ENV": str(environment),
             "PATH": f"{environment / 'bin'}:{variables.get('PATH', os.defpath)}",
-            # The workspace's own server is on this machine, whatever proxy the way out takes.
-            "NO_PROXY": ",".join(filter(None, [variables.get("NO_PROXY"), "127.0.0.1", "localhost"])),
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
