@@ -78,11 +78,30 @@ def test_a_tracking_server_that_refuses(trainer: Trainer, http_server: HttpServe
     assert check["fix"] == "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in secrets.env."
 
 
-def test_an_older_server_is_a_warning(trainer: Trainer, http_server: HttpServer) -> None:
+def test_an_older_server_that_costs_nothing_is_said(trainer: Trainer, http_server: HttpServer) -> None:
     http_server.replies["/version"] = [Reply(body="3.1.0")]
     check = checks(trainer)["MLflow versions"]
+    assert (check["status"], check["fix"]) == ("ok", None)
+    assert check["found"] == f"server 3.1.0, trainer {version('mlflow')}, image small 3.17.2"
+
+
+def test_a_server_without_logged_models_is_a_warning_that_anybody_can_follow(
+    trainer: Trainer, http_server: HttpServer
+) -> None:
+    http_server.replies["/version"] = [Reply(body="2.22.1")]
+    check = checks(trainer)["MLflow versions"]
     assert check["status"] == "warning"
-    assert check["found"] == f"server 3.1.0, but trainer {version('mlflow')}, image small 3.17.2"
+    assert "server 2.22.1, trainer" in str(check["found"])
+    assert "no logged models, which came with MLflow 3.0" in str(check["found"])
+    assert f"pip install mlflow=={version('mlflow')}" in str(check["fix"])
+
+
+def test_a_server_that_is_too_old_is_a_failure(trainer: Trainer, http_server: HttpServer) -> None:
+    http_server.replies["/version"] = [Reply(body="1.30.1")]
+    check = checks(trainer)["tracking server"]
+    assert check["status"] == "failure"
+    uri = http_server.uri
+    assert check["found"] == f"The tracking server {uri} needs MLflow 2.9 or newer; it is 1.30.1."
 
 
 def test_an_image_has_the_mlflow_that_it_inherits(

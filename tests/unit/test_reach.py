@@ -18,6 +18,7 @@ from trainer.container import Output
 from trainer.endpoint import Server
 from trainer.errors import ImageError, TrackingDenied, TrackingError
 from trainer.run_user import RunUser
+from trainer.tracking import Client
 from trainer.workspace import Workspace
 
 from unit.helpers import HttpServer, Reply, fails
@@ -199,3 +200,31 @@ def test_why_a_rootless_engine_does_not_reach_this_machine(
         "A rootless engine's containers do not reach this machine. Have the server in one: trainer server up",
     ):
         ask(Asked(answer(kinds=["ConnectionError"], text="[Errno 111] Connection refused")), monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("reply", "found"),
+    [
+        (Reply(body="1.30.1"), "1.30.1"),
+        (Reply(body="2.8.0"), "2.8.0"),
+        (Reply(404, "Not Found"), "so old that it does not tell its version"),
+    ],
+)
+def test_a_server_that_is_too_old_is_refused(http_server: HttpServer, reply: Reply, found: str) -> None:
+    http_server.replies |= {"/version": [reply], "*": [Reply()]}
+    with fails(
+        TrackingError, f"The tracking server {http_server.uri} needs MLflow 2.9 or newer; it is {found}."
+    ):
+        reach.from_host(Client(Server(http_server.uri)))
+
+
+@pytest.mark.parametrize("version", ["2.9.2", "2.22.1", "3.17.2", "3.0.0rc1", "10.0.0", "on my machine"])
+def test_others_are_not(http_server: HttpServer, version: str) -> None:
+    http_server.replies |= {"/version": [Reply(body=version)], "*": [Reply()]}
+    assert reach.from_host(Client(Server(http_server.uri))) == version
+
+
+def test_what_is_no_tracking_server_is_not_called_an_old_one(http_server: HttpServer) -> None:
+    http_server.replies["*"] = [Reply(404, "Not Found")]
+    with fails(TrackingError, f"The tracking server {http_server.uri} answered 404: Not Found"):
+        reach.from_host(Client(Server(http_server.uri)))

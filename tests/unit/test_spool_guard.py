@@ -363,7 +363,8 @@ def test_a_line_that_is_no_object_reads_as_torn(http_server: HttpServer, spool: 
 
 def test_names_that_nobody_made_up_are_not_used(spool: Spool) -> None:
     good = {"f" * 32: "3", f"mlflow-artifacts:/offline/m-{'f' * 32}/artifacts": "mlflow-artifacts:/3"}
-    spool.name({**good, "": "x" * 1000, "e": "eee"})
+    good[f"models:/m-{'f' * 32}"] = "runs:/3/model"
+    spool.name({**good, "": "x" * 1000, "e": "eee", "models:/": "x"})
     assert spool_guard.SoundSpool(spool.folder).names() == good
     spool.folder.joinpath("names.json").write_text("[1]")
     assert spool_guard.SoundSpool(spool.folder).names() == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import shutil
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+import yaml
+from trainkit import spool_models
 from trainkit.spool_answers import API, LOG_BATCH, Answer, Away, Stuck
 from trainkit.spool_apart import waiting
 from trainkit.spool_delivery import Delivery
@@ -40,6 +43,8 @@ class FakeServer:
         self.status = "RUNNING"
         self.failures: list[Answer | Away] = []
         self.storing: Away | None = None
+        self.version = "3.17.2"
+        self.shown: list[Record] = []
 
     def send(
         self, method: str, path: str, body: object = None, *,
@@ -65,6 +70,10 @@ class FakeServer:
 
     def _take(self, path: str, body: Record) -> Answer:  # noqa: C901 (one case a call)
         match path:
+            case "/version":
+                return Answer(200, self.version)
+            case "/runs/log-model":
+                self.shown.append(json.loads(str(body["model_json"])))
             case "/runs/log-batch":
                 metrics = cast(list[Record], body.get("metrics") or [])
                 if any(metric["key"] == "bad" for metric in metrics):
@@ -91,8 +100,10 @@ class FakeServer:
             case "/runs/outputs":
                 self.outputs += [str(model["model_id"]) for model in cast(list[Record], body["models"])]
             case "/runs/get":
-                there = [{"model_id": model} for model in self.outputs]
-                return Answer(200, json.dumps({"run": {"outputs": {"model_outputs": there}}}))
+                outputs = {"model_outputs": [{"model_id": model} for model in self.outputs]}
+                tags = [{"key": "mlflow.log-model.history", "value": json.dumps(self.shown)}]
+                said = {"info": RUN["info"], "data": {"tags": tags}, "outputs": outputs}
+                return Answer(200, json.dumps({"run": said}))
             case "/runs/search":
                 tag = str(body["filter"]).split("'")[1]
                 found = [run for run in self.runs if tag in json.dumps(run)]
@@ -336,6 +347,90 @@ def test_a_store_that_is_away_keeps_the_files_and_marks_the_run(spool: Spool, tm
     assert (list(server.files.values()), server.tags) == ([b"it"], {})
     assert [made[1] for made in server.points] == [3]
     assert list(waiting(spool)) == []
+
+
+MODEL = "m-" + "0a" * 16
+MODEL_URI = f"mlflow-artifacts:/offline/{MODEL}/artifacts"
+MLMODEL = f"""\
+artifact_path: {MODEL_URI}
+flavors:
+  sklearn:
+    pickled_model: model.pkl
+model_id: {MODEL}
+model_uuid: {MODEL}
+run_id: r1
+signature:
+  inputs: '[{{"type": "array"}}]'
+utc_time_created: '2026-01-01 00:00:00'
+"""
+
+
+def log_model(spool: Spool, tmp_path: Path, mlmodel: str = MLMODEL) -> None:
+    """As MLflow 3 does it where no server can make the model yet."""
+    body = {"experiment_id": "1", "name": "model", "source_run_id": "r1", "tags": []}
+    spool.append({"create": "model", "local": MODEL, "uri": MODEL_URI, "body": body})
+    models = {"run_id": "r1", "models": [{"model_id": MODEL, "step": 0}]}
+    for what in ("outputs", "log-inputs"):
+        spool.append({"method": "POST", "path": f"{API}/runs/{what}", "body": models})
+    for name, content in (("MLmodel", mlmodel), ("model.pkl", "weights")):
+        (tmp_path / name).write_text(content)
+        spool.append({"file": spool.keep(tmp_path / name, name), "uri": MODEL_URI, "path": ""})
+    for method, path in (("PATCH", ""), ("PATCH", "/tags"), ("POST", "/params")):
+        spool.append({"method": method, "path": f"{API}/logged-models/{MODEL}{path}", "body": {}})
+    spool.append(batch(tags=[{"key": "where", "value": f"models:/{MODEL}"}]))
+
+
+@pytest.mark.parametrize("version", ["2.9.2", "2.22.1"])
+def test_before_mlflow_3_a_model_is_files_of_its_run(spool: Spool, tmp_path: Path, version: str) -> None:
+    log_model(spool, tmp_path)
+    server = FakeServer()
+    server.version = version
+    Delivery(spool, server).deliver()
+    described = server.files.pop("1/r1/artifacts/model/MLmodel").decode()
+    assert server.files == {"1/r1/artifacts/model/model.pkl": b"weights"}
+    model = yaml.safe_load(described)
+    assert (model["run_id"], model["artifact_path"], model["model_uuid"]) == ("r1", "model", MODEL[2:])
+    assert "model_id" not in model
+    [shown] = server.shown
+    assert shown["flavors"] == {"sklearn": {"pickled_model": "model.pkl"}}
+    assert shown["artifact_path"] == "model"
+    assert "signature" not in shown  # an old server may not understand it
+    assert server.tags == {"where": "runs:/r1/model"}
+    assert not [call for call in server.calls if "logged-models" in call or "puts" in call]
+    assert spool.pending() == []
+
+
+def test_a_model_that_was_delivered_in_part_is_shown_once(spool: Spool, tmp_path: Path) -> None:
+    log_model(spool, tmp_path)
+    server = FakeServer()
+    server.version = "2.22.1"
+    for number in range(12):  # every request of the first, and some of what is left
+        server.failures = [Answer(0, "")] * number + [Away("it is down")]
+        with contextlib.suppress(Away):
+            Delivery(spool, server).deliver()
+    Delivery(spool, server).deliver()
+    assert len(server.shown) == 1
+    assert sorted(server.files) == [f"1/r1/artifacts/model/{name}" for name in ("MLmodel", "model.pkl")]
+
+
+@pytest.mark.parametrize(
+    "mlmodel", ["", "- a list", "{", "flavors: &a [1]\nrun_id: *a\n", "[" * 2000], ids=lambda text: text[:9]
+)
+def test_a_model_that_describes_itself_oddly_is_stored_and_not_shown(
+    spool: Spool, tmp_path: Path, mlmodel: str
+) -> None:
+    log_model(spool, tmp_path, mlmodel)
+    server = FakeServer()
+    server.version = "2.22.1"
+    Delivery(spool, server).deliver()
+    assert "1/r1/artifacts/model/MLmodel" in server.files
+    assert spool.pending() == []
+
+
+def test_a_model_is_named_as_the_server_can_store_it() -> None:
+    record: Record = {"body": {"name": 'a"b\\c#d'}, "uri": MODEL_URI}
+    names = spool_models.names(MODEL, record, cast(Mapping[str, str], RUN["info"]))
+    assert names[MODEL_URI] == f"{URI}/a~b~c~23d"
 
 
 DELIVERER = """

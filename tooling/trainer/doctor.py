@@ -25,6 +25,7 @@ from trainer import (
     run_user,
     secrets,
     server,
+    server_version,
     sources,
     stores,
 )
@@ -274,7 +275,7 @@ def _from_container(plans: list[images.ImagePlan], engine_client: docker.DockerC
 
 
 def _versions(plans: list[images.ImagePlan], of_server: str) -> Check:
-    """The server must not be older than its clients; the same version is what is tested."""
+    """What an older server costs; the versions between the oldest one and ours are tested."""
     found = {"trainer": version("mlflow")}
     for plan in plans:
         pins = [image_lock.locked_version(image.spec.lock, package) for image in reversed([*plan.line()])
@@ -283,6 +284,13 @@ def _versions(plans: list[images.ImagePlan], of_server: str) -> Check:
     other = {name: number for name, number in found.items() if number != of_server}
     if not other:
         return Check("MLflow versions", "ok", f"{of_server} on the server, in trainer and in every image")
-    said = ", ".join(f"{name} {number}" for name, number in other.items())
-    return Check("MLflow versions", "warning", f"server {of_server}, but {said}",
-                 "Pin the server's version in requirements.in, then make lock.")  # fmt: skip
+    said = f"server {of_server}, " + ", ".join(f"{name} {number}" for name, number in other.items())
+    if cost := server_version.cost(of_server):
+        return Check(
+            "MLflow versions",
+            "warning",
+            f"{said}. The server has {cost}",
+            f"Runs work as it is. To have them, upgrade it: pip install mlflow=={version('mlflow')} on the "
+            "server, then mlflow db upgrade with its database.",
+        )
+    return Check("MLflow versions", "ok", said)

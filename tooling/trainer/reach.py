@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from trainer import container, deadline, engine, run_user
+from trainer import container, deadline, engine, run_user, server_version
 from trainer.endpoint import CONTAINER_HOST, Server
 from trainer.errors import ImageError
 from trainer.run_user import RunUser
@@ -60,10 +60,11 @@ class _Answer:
 
 
 def from_host(client: Client) -> str:
-    """The version of the server; raises `TrackingError` within 10 s, whatever hangs."""
+    """The version of the server; raises `TrackingError` within 10 s, whatever hangs, and for one too old."""
 
     def ask() -> str:
         version = client.version()
+        server_version.check(client.server, version)
         client.check()
         return version
 

@@ -20,6 +20,7 @@ from trainer import (
     delivery,
     ending,
     half_made,
+    reach,
     records,
     secrets,
     server,
@@ -189,6 +190,8 @@ def settle(
         return "RUNNING"
     client = client_of(workspace, record)
     run = delivery.known_run(client.server, folder)
+    if not run.url:  # nobody has asked this server yet
+        reach.from_host(client)
     if run.url and client.get_run(run.id).status == "DELETED":
         status = "DELETED"  # by somebody, meanwhile: there is nothing left to tell
     else:

@@ -122,7 +122,11 @@ class SoundSpool(Spool):
     def names(self) -> dict[str, str]:
         """As of any spool, without what nobody made up."""
         with contextlib.suppress(ValueError, TypeError, RecursionError):
-            return {k: v for k, v in super().names().items() if is_made_up(k) and isinstance(v, str)}
+            return {
+                name: said
+                for name, said in super().names().items()
+                if _is_name(name) and isinstance(said, str)
+            }
         return {}
 
     def refused(self) -> int:
@@ -134,6 +138,10 @@ class SoundSpool(Spool):
     def _why_not(self, record: Record) -> str | None:
         """Why the record is not to be used."""
         return None if is_sound(record) else _NO_RECORD
+
+
+def _is_name(name: str) -> bool:
+    return is_made_up(name.removeprefix("models:/"))
 
 
 class GuardedSpool(SoundSpool):

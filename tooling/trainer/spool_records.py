@@ -71,6 +71,9 @@ def _is_request(record: Record) -> bool:
     if path.endswith("/runs/outputs"):
         models = body.get("models")
         return _has(body, "run_id") and isinstance(models, list) and all(_has(m, "model_id") for m in models)
+    if path.endswith("/runs/log-inputs"):
+        models = body.get("models") or []
+        return isinstance(models, list) and all(_has(m, "model_id") for m in models)
     if path.endswith("/runs/log-model"):
         return _has(body, "run_id", "model_json") and _is_json_object(str(body["model_json"]))
     if path == f"{API}/runs/delete-tag":

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict, cast
 from urllib.parse import quote, urlsplit
 
-from trainer import artifacts
+from trainer import artifacts, server_version
 from trainer.endpoint import LOOPBACK, Server
 from trainer.errors import TrackingError
 from trainer.tracking_failures import refusal, unreachable
@@ -152,7 +152,11 @@ class Client:
 
     def version(self) -> str:
         """The server's MLflow version; the cheapest call that needs the credentials."""
-        return self.send("GET", "/version").text.strip()
+        answer = self.send("GET", "/version", ok=(404,))
+        if answer.status_code == 404:
+            self.check()  # which is no success where there is no MLflow at all
+            raise server_version.untold(self.server)
+        return answer.text.strip()
 
     def check(self) -> None:
         """Make a call of the API: the server looks at the Host header of these, and not of `version`."""

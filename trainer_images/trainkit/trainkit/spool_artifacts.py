@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import shutil
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -83,6 +84,23 @@ class SpoolArtifacts(ArtifactRepository):  # type: ignore[misc]  # mlflow is not
             size = kept.stat().st_size if is_file and kept.exists() else None
             found[str(child)] = FileInfo(str(child), not is_file, size)
         return [found[name] for name in sorted(found)]
+
+    def download_artifacts(self, artifact_path: str | None, dst_path: str | None = None) -> str:
+        """As MLflow does it, which looks for a model among the run's artifacts first.
+
+        What is not there is said at once: some servers answer 500, which MLflow repeats for minutes.
+        """
+        if (
+            artifact_path
+            and self._server()
+            and not self._has(PurePosixPath(posixpath.normpath(artifact_path)))
+        ):
+            raise FileNotFoundError(f"There is no {artifact_path} at {self.artifact_uri}")
+        return str(super().download_artifacts(artifact_path, dst_path))
+
+    def _has(self, path: PurePosixPath) -> bool:
+        above = None if path.parent == PurePosixPath() else str(path.parent)
+        return any(PurePosixPath(found.path) == path for found in self.list_artifacts(above))
 
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
         if repository := self._server():

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import cast
 from urllib.parse import quote, urlsplit
 
+from trainkit import spool_models
 from trainkit.spool_answers import API, LOG_BATCH, Answer, Away, Stuck, Transport, error_code, error_text, why
 from trainkit.spool_apart import is_apart, is_proxied, waiting
 from trainkit.spool_batches import batches, merged
@@ -104,14 +105,14 @@ class Delivery:
             self._send(record, end)
 
     def _send(self, record: Record, end: int) -> None:
-        if "known" in record or self._is_left(record):
+        if "known" in record or self._is_left(record) or spool_models.is_needless(record, self._names):
             return
         said = translated(record, self._names)
         if "create" in said:
             self._create(said, str(record["local"]))
             return
         if "file" in said:
-            answer = self._upload(said)
+            answer = self._upload(said, spool_models.place(record, self._names))
         else:
             body = self._without_what_is_there(said)
             if body is None:
@@ -168,6 +169,10 @@ class Delivery:
                 run = found or self._made(f"{API}/runs/create", body)["run"]
                 info = cast(Mapping[str, Mapping[str, str]], run)["info"]
                 names = {local: info["run_id"], str(record["uri"]): info["artifact_uri"]}
+            case _ if spool_models.version_without(self._transport):
+                run = self._run_of({"run_id": body.get("source_run_id") or self.run_id})
+                info = cast(Mapping[str, Mapping[str, str]], run or self._spool.run())["info"]
+                names = spool_models.names(local, record, info)
             case _:
                 where = {"experiment_ids": [body["experiment_id"]], "max_results": 1}
                 found = self._found(
@@ -230,14 +235,18 @@ class Delivery:
             raise Away(why(answer))
         return cast(Record, answer.json()["run"])
 
-    def _upload(self, record: Record) -> Answer:
+    def _upload(self, record: Record, place: str | None) -> Answer:
+        """Store a file; `place` is what a model that it is of is called on a server without logged models."""
         file = self._spool.folder / str(record["file"])
         is_model = file.name == "MLmodel" and file.stat().st_size <= _LARGEST_MODEL_FILE
         if is_model and self._names:  # which says by itself what model it is
+            text = replaced(file.read_text("utf-8", "surrogateescape"), self._names)
+            if place:
+                text = spool_models.described(text, place)
+                self._show(spool_models.logged(text, place))
             named = file.parent / "translated" / file.name
             named.parent.mkdir(exist_ok=True)
-            text = file.read_text("utf-8", "surrogateescape")
-            named.write_text(replaced(text, self._names), "utf-8", "surrogateescape")
+            named.write_text(text, "utf-8", "surrogateescape")
             file = named
         parts = urlsplit(str(record["uri"]))
         folder = str(record["path"])
@@ -246,6 +255,14 @@ class Delivery:
         place = "/".join(filter(None, [parts.path.strip("/"), folder, file.name]))
         quoted = quote(place, errors="surrogatepass")
         return self._transport.send("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{quoted}", file=file)
+
+    def _show(self, record: Record | None) -> None:
+        """Have MLflow's page show a model; that it is refused is no failure, as it is none for MLflow 2."""
+        body = self._without_what_is_there(record) if record else None
+        if body is not None:
+            answer = self._post(spool_models.LOG_MODEL, body)
+            if answer.status in (401, 403, 429, 502, 503, 504):
+                raise Away(why(answer))
 
     def _forget(self, record: Record) -> None:
         if "file" in record and record["file"] not in self._refused and not self._is_left(record):

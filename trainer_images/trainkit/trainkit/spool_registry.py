@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +14,9 @@ from mlflow.store.model_registry.rest_store import RestStore
 from mlflow.tracking._tracking_service.utils import _get_store
 from mlflow.utils.credentials import get_default_host_creds
 
+from trainkit.spool_models import registered
 from trainkit.spool_names import replaced
+from trainkit.spool_sender import OFFLINE_VARIABLE
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -31,12 +36,23 @@ class DirectRegistry(RestStore):  # type: ignore[misc]  # mlflow is not typed
     def _call_endpoint(
         self, api: type[Message], json_body: str | None, *rest: object, **named: object
     ) -> Message:
-        if not self._tracking.sender.drain(_PATIENCE_S):
+        if not self._is_delivered():
             raise MlflowException(
                 "The model registry cannot wait for the tracking server, which is away or has not received "
                 "this run's files yet. The model itself is safe on disk: register it when `trainer sync` has "
                 "brought it.",
                 TEMPORARILY_UNAVAILABLE,
             )
-        json_body = replaced(json_body, self._tracking.spool.names()) if json_body else json_body
+        names = self._tracking.spool.names()
+        if json_body:
+            json_body = replaced(json.dumps(registered(json.loads(json_body), names)), names)
         return super()._call_endpoint(api, json_body, *rest, **named)
+
+    def _is_delivered(self) -> bool:
+        """Wait for it, also while the server is away: a moment without it is to cost no run."""
+        give_up = time.monotonic() + _PATIENCE_S
+        while not self._tracking.sender.drain(max(0.0, give_up - time.monotonic())):
+            if os.environ.get(OFFLINE_VARIABLE) or time.monotonic() > give_up:
+                return False
+            time.sleep(0.5)
+        return True

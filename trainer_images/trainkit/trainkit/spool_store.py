@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, NoReturn, cast
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.protos import service_pb2 as api
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
+from mlflow.protos.databricks_pb2 import FEATURE_DISABLED, INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 from mlflow.store.tracking.rest_store import RestStore
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.proto_json_utils import parse_dict
 from mlflow.utils.validation import _validate_batch_log_data, _validate_batch_log_limits
 
-from trainkit import spool_artifacts
+from trainkit import spool_artifacts, spool_models
 from trainkit.spool_answers import Answer, Away
 from trainkit.spool_journal import VARIABLE, Record, Spool, SpoolError
 from trainkit.spool_names import OFFLINE_TAG, replaced, stored
@@ -62,6 +62,7 @@ class SpoolStore(RestStore):  # type: ignore[misc]  # mlflow is not typed
         self.transport = MlflowTransport(self.address)
         self.sender = Sender(self.spool, self.transport)
         self.sender.wake()
+        self._old_version: str | None = None  # not asked for, or not answered; "" of a server with models
 
     def append(self, record: Record) -> None:
         """Write a record down; raises `MlflowException` at once when the disk is full."""
@@ -163,7 +164,7 @@ class SpoolStore(RestStore):  # type: ignore[misc]  # mlflow is not typed
         body = cast(Record, request["body"])
         body["tags"] = [*cast(list[Record], body.get("tags") or []), {"key": OFFLINE_TAG, "value": local}]
         try:
-            if self.sender.away:
+            if (not is_run and self._version_without_models()) or self.sender.away:
                 raise Away
             answer = self._send(request)
             if answer.status == 200:
@@ -177,8 +178,30 @@ class SpoolStore(RestStore):  # type: ignore[misc]  # mlflow is not typed
             found = self.view.run(local) if is_run else self.view.model(local)
             return {kind: found}
 
+    def _version_without_models(self) -> str:
+        """The server's version if it has no logged models; empty where it has, and where nobody can say."""
+        if self._old_version is None and not self.sender.away:
+            try:
+                self._old_version = spool_models.version_without(self.transport) or ""
+            except Away:
+                self.sender.away = True  # as in `_send`
+            if self._old_version:
+                said = (
+                    f"Tracking: the server has MLflow {self._old_version}, without logged models (MLflow 3): "
+                    "models are stored in the artifacts of their runs.\n"
+                )
+                os.write(2, said.encode())
+        return self._old_version or ""
+
     def _ask(self, request: Record, known: Callable[[], Record | None]) -> Record:
         """The server's answer; where it is away, or has not heard all yet, what is known here."""
+        if spool_models.is_about_models(request["path"]) and (version := self._version_without_models()):
+            if (said := known()) is not None:
+                return said
+            raise MlflowException(
+                f"{request['path']} needs a server with MLflow 3 (logged models); this one has {version}.",
+                FEATURE_DISABLED,
+            )
         if not self.sender.drain(_PATIENCE_S) and (said := known()) is not None:
             return said
         try:
@@ -232,7 +255,9 @@ class SpoolStore(RestStore):  # type: ignore[misc]  # mlflow is not typed
                                   "last_updated_timestamp_ms": int(time.time() * 1000)}}  # fmt: skip
             return {"model": model} if model else None
         if method is api.SearchLoggedModels and (named := _BY_NAME.fullmatch(body.get("filter", ""))):
-            return {"models": self.view.models(named[1])}  # MLflow looks there for every artifact
+            # MLflow looks there for every artifact. On an old server they are among the run's own.
+            is_there = self._old_version and not self.spool.is_apart and self.sender.drain(_PATIENCE_S)
+            return {"models": [] if is_there else self.view.models(named[1])}
         if method is api.GetExperiment:
             experiment = self.view.experiment(body["experiment_id"])
             return {"experiment": experiment} if experiment else None

@@ -1,0 +1,51 @@
+"""What the tracking server's version of MLflow means for runs: whether it takes them, and at what cost."""
+
+from __future__ import annotations
+
+import re
+
+from trainer.endpoint import Server
+from trainer.errors import TrackingError
+
+OLDEST = (2, 9)
+LOGGED_MODELS = (3, 0)
+
+
+def check(server: Server, version: str) -> None:
+    """Raise `TrackingError` for a server that is too old for runs of this trainer."""
+    known = _parsed(version)
+    if known and known < OLDEST:
+        raise _too_old(server, version)
+
+
+def untold(server: Server) -> TrackingError:
+    """What it means that a tracking server does not tell its version: those of MLflow 1 cannot."""
+    return _too_old(server, "so old that it does not tell its version")
+
+
+def _too_old(server: Server, found: str) -> TrackingError:
+    return TrackingError(
+        f"The tracking server {server.uri} needs MLflow {_written(OLDEST)} or newer; it is {found}.",
+        "Upgrade it and its database (mlflow db upgrade), or name another server: --tracking-uri URI",
+    )
+
+
+def cost(version: str) -> str | None:
+    """What runs do without on a server of this version."""
+    known = _parsed(version)
+    if known and known < LOGGED_MODELS:
+        return (
+            f"no logged models, which came with MLflow {_written(LOGGED_MODELS)}: "
+            "models are stored in the artifacts of their runs"
+        )
+    return None
+
+
+def _parsed(version: str) -> tuple[int, int] | None:
+    """None for what is no version: whatever answers there, the next question shows what it is."""
+    found = re.match(r"(\d{1,4})\.(\d{1,4})", version)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _written(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
