@@ -13,11 +13,12 @@ BENCHMARKS := launch independence cli log_calls data_digest images image_start t
 SCRIPTS := tooling/docker_engine.sh tooling/trainer/backends/start.sh \
 	tooling/trainer/deploy/templates/dokku.sh .ci/run
 
-.PHONY: help run test bench lint lock schema commands clean
+.PHONY: help run test test-servers bench lint lock schema commands clean
 
 help:
 	@echo "make run       set everything up and run the sklearn project, tracked"
 	@echo "make test      run the tests; those with containers need a Docker engine"
+	@echo "make test-servers  run those with MLflow servers of all versions that runs may report to"
 	@echo "make bench     measure, in turns with what else could be used; write docs/benchmarks.json and .md:"
 	@echo "               25 minutes, with a Docker engine, the package registry and 10 GB of disk"
 	@echo "make lint      check code, types, layers, shell scripts and the Dockerfile"
@@ -32,6 +33,10 @@ run: $(VENV)/.run
 
 test: $(VENV)/.dev
 	@$(BIN)/pytest
+
+# With every version of the tracking server that is promised; `make test` has three of them.
+test-servers: $(VENV)/.dev
+	@$(BIN)/pytest -m 'opt_in or not opt_in' tests/servers
 
 # All of them, even when one misses its goal; then it fails.
 bench: $(VENV)/.dev
@@ -55,6 +60,8 @@ lock: $(VENV)/.uv
 	cp trainer_images/uv.txt mlflow_tracking_server/uv.txt
 	for image in trainer_images/*/requirements.in mlflow_tracking_server/requirements.in; do \
 		$(COMPILE) "$$image" -o "$${image%.in}.txt" || exit 1; done
+	for server in tests/servers/requirements/*.in; do $(BIN)/uv pip compile --quiet --python-version 3.11 --no-annotate \
+		--custom-compile-command "make lock" "$$server" -o "$${server%.in}.txt" || exit 1; done
 
 # What docs/run-record.md refers to, from the code.
 schema: $(VENV)/.dev

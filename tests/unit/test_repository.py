@@ -6,6 +6,7 @@ import re
 import tomllib
 
 import pytest
+from servers.versions import REQUIREMENTS, TOO_OLD, VERSIONS
 from support import REPOSITORY
 from trainer import image_lock, images, workspace
 from trainer.images import ImageSpec
@@ -47,3 +48,20 @@ def test_every_requirement_of_an_image_is_locked_with_hashes(image: ImageSpec) -
     for line in requirements(image.name):
         name = re.split(r"[~=><\[]", line)[0]
         assert re.search(rf"^{re.escape(name)}==\S+.*\\\n    --hash=sha256:", lock, re.MULTILINE), name
+
+
+def test_the_page_on_servers_has_every_version_and_command_that_is_tried() -> None:
+    page = (REPOSITORY / "docs" / "servers.md").read_text()
+    [versions] = re.findall(r"^\| \| (2\..*) \| test \|$", page, re.MULTILINE)
+    assert versions.split(" | ") == [".".join(version.split(".")[:2]) for version in VERSIONS]
+    tried = re.findall(
+        r"^def (test_\w+)", (REPOSITORY / "tests/servers/test_matrix.py").read_text(), re.MULTILINE
+    )
+    assert sorted(re.findall(r"\| `(test_\w+)` \|$", page, re.MULTILINE)) == sorted(tried)
+
+
+@pytest.mark.parametrize("version", [*VERSIONS[:-1], TOO_OLD])
+def test_a_server_that_is_tried_is_pinned(version: str) -> None:
+    pins = (REQUIREMENTS / f"{version}.txt").read_text().splitlines()
+    assert f"mlflow=={version}" in pins
+    assert [pin for pin in pins if not re.fullmatch(r"[\w.-]+==\S+|\s*#.*", pin)] == []

@@ -1,0 +1,1 @@
+"""Runs that report to MLflow servers of other versions, real ones."""
