@@ -7,7 +7,8 @@ from typing import Any
 
 import requests
 import yaml
-from support import Done
+from support import REPOSITORY, Done
+from trainer import images, workspace
 
 from servers.conftest import Place
 
@@ -132,6 +133,18 @@ def test_reproduce(place: Place, trained: Done) -> None:
     ]
     run = run_of(place, new["run_id"])
     assert tags(run)["trainer.reproduced"] == "exactly"
+
+
+def test_an_image_with_an_mlflow_of_its_own(place: Place) -> None:
+    project = place.site.root / "train_code" / "foreign"
+    project.mkdir()
+    image = images.chosen_base(workspace.find(REPOSITORY))
+    (project / "MLproject").write_text(
+        f"docker_env: {{image: '{image}'}}\nentry_points: {{main: {{command: 'true'}}}}\n"
+    )
+    done = place.site.trainer("run", "foreign")
+    assert done.code == 0, done.err
+    assert done.err.count("MLflow 3 fails there at log_model") == (not place.server.has_logged_models)
 
 
 def test_resume(place: Place) -> None:

@@ -289,7 +289,7 @@ def _versions(plans: list[images.ImagePlan], of_server: str) -> Check:
         return Check(
             "MLflow versions",
             "warning",
-            f"{said}. The server has {cost}",
+            f"{said}. The server has {cost}: models are stored in the artifacts of their runs",
             f"Runs work as it is. To have them, upgrade it: pip install mlflow=={version('mlflow')} on the "
             "server, then mlflow db upgrade with its database.",
         )

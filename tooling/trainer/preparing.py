@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from trainer import backends, exec_size, outbound, reach, secrets, server, server_container, server_start
+from trainer import (
+    backends,
+    exec_size,
+    outbound,
+    reach,
+    secrets,
+    server,
+    server_container,
+    server_start,
+    server_version,
+)
 from trainer.backends import Backend
 from trainer.endpoint import Server, configured
 from trainer.errors import BadInput
@@ -131,8 +141,18 @@ def prepare(
         offline,
         data,
         outbound=usable.without(*plan.environment),
-        remarks=outbound.remarks(found, usable),
+        remarks=(
+            *outbound.remarks(found, usable),
+            *_version_remarks(plan, client, is_asked=not (own or offline)),
+        ),
     )
+
+
+def _version_remarks(plan: RunPlan, client: Client, *, is_asked: bool) -> tuple[str, ...]:
+    if plan.image.has_trainkit or not is_asked:
+        return ()
+    remark = server_version.remark(client.server, client.version())
+    return (remark,) if remark else ()
 
 
 def _data(workspace: Workspace, plan: RunPlan, screen: Steps) -> tuple[Data, ...]:

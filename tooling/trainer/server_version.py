@@ -31,12 +31,19 @@ def _too_old(server: Server, found: str) -> TrackingError:
 
 
 def cost(version: str) -> str | None:
-    """What runs do without on a server of this version."""
+    """What a server of this version does not have."""
     known = _parsed(version)
     if known and known < LOGGED_MODELS:
+        return f"no logged models, which came with MLflow {_written(LOGGED_MODELS)}"
+    return None
+
+
+def remark(server: Server, version: str) -> str | None:
+    """What the user of an image with an MLflow of its own should know before a run: trainkit is not there."""
+    if found := cost(version):
         return (
-            f"no logged models, which came with MLflow {_written(LOGGED_MODELS)}: "
-            "models are stored in the artifacts of their runs"
+            f"The tracking server {server.uri} has {found}.\n"
+            "The run's image has an MLflow of its own: MLflow 3 fails there at log_model, MLflow 2 does not."
         )
     return None
 
