@@ -142,6 +142,17 @@ def test_a_bucket_that_is_away_keeps_the_artifacts_on_this_disk(
     check_complete(MlflowClient(stored.uri), run.id)
 
 
+def test_a_run_in_a_bucket_is_resumed(site: Site, stored: Store, client: docker.DockerClient) -> None:
+    process = site.until_ready("--mode", "epochs", "--tracking-uri", stored.uri)
+    [run_id] = site.leftovers()
+    client.containers.get(f"trainer-{run_id}").kill("SIGKILL")
+    process.communicate(timeout=60)
+    done = site.trainer("resume", run_id, env={"MLFLOW_TRACKING_URI": stored.uri})
+    assert (done.code, "going on after epoch 2" in done.out) == (0, True), done
+    logs = list(stored.bucket.folder.rglob(f"{run_id}/artifacts/train.log"))
+    assert [log.read_text().count("epoch 2\n") for log in logs] == [2]  # of before, and of after
+
+
 def test_a_run_offline_goes_to_the_bucket_when_it_is_synced(site: Site, stored: Store) -> None:
     done = site.trainer("run", "probe", "--offline", "--tracking-uri", stored.uri)
     assert done.code == 0, done.err

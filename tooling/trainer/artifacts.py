@@ -85,9 +85,7 @@ def listed(server: Server, run_id: str, folder: str = "") -> Iterator[tuple[str,
 def _client(server: Server, what: str, hint: str = _REACHABLE) -> Iterator[MlflowClient]:
     from mlflow import MlflowClient
 
-    for name, value in (*server.of_stores, *server.outbound.variables.items()):
-        os.environ.setdefault(name, value)
-    os.environ.update({name: value for name, value in server.variables.items() if name != _ADDRESS})
+    os.environ.update({name: value for name, value in server.environment.items() if name != _ADDRESS})
     try:
         yield MlflowClient(server.uri)
     except TrainerError:

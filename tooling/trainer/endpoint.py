@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from trainer import outbound
 from trainer.errors import BadInput
-from trainer.outbound import Outbound
+from trainer.outbound import AUTHORITY, INSECURE, Outbound
 from trainer.secrets import Secrets
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}  # noqa: S104 (compared with, not bound to)
@@ -50,8 +50,14 @@ class Server:
             "MLFLOW_TRACKING_USERNAME": self.username,
             "MLFLOW_TRACKING_PASSWORD": self.password,
             "MLFLOW_TRACKING_TOKEN": self.token,
+            **{name: self.outbound.variables.get(name) for name in (AUTHORITY, INSECURE)},
         }
         return {name: value for name, value in said.items() if value}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What MLflow's own client needs on this machine to use it, and its store of artifacts."""
+        return {**dict(self.of_stores), **self.outbound.variables, **self.variables}
 
     @property
     def container_uri(self) -> str:
@@ -94,7 +100,9 @@ def configured(secrets: Secrets, uri: str | None, default: str | None = None) ->
         password=unquote(parts.password or "") or secrets.get("MLFLOW_TRACKING_PASSWORD") or password,
         token=token,
         outbound=outbound.of(secrets),
-        of_stores=tuple(one for one in secrets.values.items() if one[0].startswith(_OF_STORES)),
+        of_stores=tuple(
+            (name, secrets.get(name) or "") for name in secrets.values if name.startswith(_OF_STORES)
+        ),
     )
 
 

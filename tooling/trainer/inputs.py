@@ -69,7 +69,7 @@ def _from_a_store(uri: str, place: Path, server: Server) -> str | None:
     """With MLflow, from whatever it knows. What went wrong, if something did."""
     done = subprocess.run(
         [sys.executable, "-c", _FETCH],
-        env={**os.environ, **_credentials(server), "TRAINER_INPUT": uri, "TRAINER_PLACE": str(place)},
+        env={**os.environ, **server.environment, "TRAINER_INPUT": uri, "TRAINER_PLACE": str(place)},
         capture_output=True,
         encoding="utf-8",
         check=False,
@@ -88,13 +88,3 @@ def _from_a_store(uri: str, place: Path, server: Server) -> str | None:
 def without_password(uri: str) -> str:
     """The URI as it may be shown and stored."""
     return re.sub(r"//[^/@]*@", "//", uri)
-
-
-def _credentials(server: Server) -> dict[str, str]:
-    said = {
-        "MLFLOW_TRACKING_URI": server.uri,
-        "MLFLOW_TRACKING_USERNAME": server.username,
-        "MLFLOW_TRACKING_PASSWORD": server.password,
-        "MLFLOW_TRACKING_TOKEN": server.token,
-    }
-    return {name: value for name, value in said.items() if value}

@@ -144,7 +144,7 @@ class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
         if not is_server:
             # MLflow goes on to tag the run; it would look in its local default store otherwise.
             server = history.connect(here)[0].server
-            os.environ.update(server.variables)
+            os.environ.update(server.environment)
             mlflow.set_tracking_uri(server.uri)
         return result
 

@@ -28,7 +28,7 @@ def env(workspace: Workspace, as_json: bool) -> None:
     if as_json:
         screen.as_json(variables)
         return
-    for name in ("URI", "USERNAME", "PASSWORD", "TOKEN"):
+    for name in ("URI", "USERNAME", "PASSWORD", "TOKEN", "SERVER_CERT_PATH", "INSECURE_TLS"):
         variable = f"MLFLOW_TRACKING_{name}"
         value = variables.get(variable)
         # What is left of another server would be sent to this one.
