@@ -19,7 +19,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from support import Done, Site
 
-PORTS = {"docker": 5605, "local": 5610, "gate": 5620, "guarded": 5621, "engine": 5622}
+PORTS = {"docker": 5605, "local": 5610, "gate": 5620, "guarded": 5621, "engine": 5622, "many": 5623}
 STEPS = 40
 
 
@@ -114,7 +114,10 @@ def gate(behind: str) -> Iterator[Gate]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if self.headers.get("Transfer-Encoding") == "chunked":
                 body = self._chunks()
-            status, answer = (said.status, b"not now") if said.status else self._pass_on(body)
+            if refused := said.refusal(self.path, len(body)):
+                status, answer = refused
+            else:
+                status, answer = self._pass_on(body)
             with contextlib.suppress(OSError):
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(answer)))
@@ -141,6 +144,9 @@ def gate(behind: str) -> Iterator[Gate]:
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 (http.server's names)
 
+        def version_string(self) -> str:
+            return said.name
+
         def log_message(self, *_: object) -> None:
             pass
 
@@ -156,9 +162,22 @@ def gate(behind: str) -> Iterator[Gate]:
 
 @dataclass
 class Gate:
-    """What the gate answers; 0 lets through."""
+    """What the gate answers itself: a status other than 0 to everything, or a page as nginx would."""
 
     status: int = 0
+    name: str = "uvicorn"
+    longest: int = 1 << 30
+    """Bytes of a body; to more it answers 413."""
+    missing: str = "/no/such/route"
+    """What is below it gets 404."""
+
+    def refusal(self, path: str, size: int) -> tuple[int, bytes] | None:
+        """Status and page, if the gate does not let that request through."""
+        if self.status:
+            return self.status, b"not now"
+        if size > self.longest:
+            return 413, _page("413 Request Entity Too Large")
+        return (404, _page("404 Not Found")) if self.missing in path else None
 
     uri = f"http://127.0.0.1:{PORTS['gate']}"
 
@@ -185,3 +204,7 @@ def engine_over_tcp(behind: str) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", PORTS["engine"])) as listening:
         threading.Thread(target=accept, daemon=True).start()
         yield f"tcp://127.0.0.1:{PORTS['engine']}"
+
+
+def _page(title: str) -> bytes:
+    return f"<html>\n<head><title>{title}</title></head>\n<body><h1>{title}</h1></body>\n</html>".encode()

@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 from trainer import engine
 from trainer.errors import EngineError
 
-from faults.away import PORTS, AwaySite, check_complete, engine_over_tcp, gate
+from faults.away import PORTS, STEPS, AwaySite, check_complete, engine_over_tcp, gate
 
 LEFT = "are on this disk alone: "
 HINT = "Nothing is lost: `trainer sync` brings them when the server answers."
@@ -213,6 +213,40 @@ def test_a_server_that_answers_500(local_site: AwaySite, monkeypatch: pytest.Mon
         front.status = 0
         assert site.sync().code == 0
     check_complete(site.client, run.id)
+
+
+def test_a_front_that_refuses_one_route_costs_that_alone(
+    local_site: AwaySite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = local_site
+    for name, value in site.access.items():
+        if name != "MLFLOW_TRACKING_URI":
+            monkeypatch.setenv(name, value)
+    with gate(site.uri) as front:
+        front.name, front.missing = "nginx/1.22.1", "/runs/log-inputs"
+        run = site.begin("--tracking-uri", front.uri)
+        run.go()
+        done = run.end()
+        told = (
+            f"The tracking server refused 1 record of the run {run.id[:8]} for good: "
+            "nginx/1.22.1, in front of the server, answered 404: Not Found."
+        )
+        kept = site.root / ".trainer" / "refused" / run.id
+        assert done.code == 84, done.err
+        assert done.err.splitlines()[-2:] == [
+            f"Error: {told}", f"Hint:  The rest is delivered; this is kept, with the reasons, in {kept}",
+        ]  # fmt: skip
+        assert "<" not in done.err
+        assert site.sync().out == "Nothing to do: everything is on the tracking server.\n"
+        for command in (("reconcile",), ("sync", "--dry-run")):
+            assert site.trainer(*command).err == f"{told} It is in {kept}\n"
+        assert f"refused: {told} It is in {kept}\n" in site.trainer("show", run.id).out
+    seen = site.client.get_run(run.id)
+    assert (seen.info.status, seen.inputs.dataset_inputs) == ("FINISHED", [])
+    assert len(site.client.get_metric_history(run.id, "loss")) == STEPS
+    assert "404: Not Found" in seen.data.tags["trainer.refused"]
+    (line,) = (kept / "spool" / "refused").read_text().splitlines()
+    assert json.loads(line)["record"]["path"].endswith("/runs/log-inputs")
 
 
 @dataclass(frozen=True)

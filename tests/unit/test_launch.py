@@ -18,6 +18,7 @@ from trainer.plan import RunPlan
 from trainer.process import interruptible
 from trainer.records import Record
 from trainer.tracking import Client, Run
+from trainer.tracking_failures import TooLarge
 from trainer.workspace import Workspace
 
 from unit.helpers import put, run_plan
@@ -110,7 +111,9 @@ class FakeBackend:
         return self.job
 
 
-def start(workspace: Workspace, client: FakeClient, backend: FakeBackend) -> Job:
+def start(
+    workspace: Workspace, client: FakeClient, backend: FakeBackend, remarks: list[str] | None = None
+) -> Job:
     plan = run_plan(workspace.root, parameters={"text": f"x {CANARY}"})
     record = Record("r1", "demo", "docker", "http://127.0.0.1:5000", True)
     folder, lock = records.write(workspace, records.new_folder(workspace), record)
@@ -126,7 +129,9 @@ def start(workspace: Workspace, client: FakeClient, backend: FakeBackend) -> Job
     )
     try:
         with interruptible():
-            return launch._start(ready, launch._Made(RUN, folder, lock))
+            return launch._start(
+                ready, launch._Made(RUN, folder, lock, remarks=[] if remarks is None else remarks)
+            )
     finally:
         os.close(lock)
 
@@ -151,6 +156,27 @@ def test_a_job_is_handed_what_it_needs_and_secrets_apart(workspace: Workspace) -
     assert said.secret_environment == {"API_KEY": CANARY, "MLFLOW_TRACKING_TOKEN": CANARY}
     assert said.credentials == ("me", CANARY)
     assert CANARY not in repr(said)
+
+
+def test_code_that_is_too_large_for_the_server_costs_no_training(workspace: Workspace) -> None:
+    class Small(FakeClient):
+        def upload(self, run: Run, path: Path, name: str) -> None:
+            if name == "trainer/source.tar.gz":
+                path.write_bytes(bytes(2_000_000))
+                raise TooLarge("The tracking server answered 413: too large", "Raise its limit.")
+            super().upload(run, path, name)
+
+    client, backend, remarks = Small(), FakeBackend(), list[str]()
+    assert start(workspace, client, backend, remarks) is backend.job
+    said = (
+        "trainer/source.tar.gz (2.0 MB) is not stored with the run: "
+        "The tracking server answered 413: too large"
+    )
+    assert remarks == [f"{said}\nThe run cannot be resumed or reproduced without it. Raise its limit."]
+    assert client.told[2:] == [
+        ("r1", "tags", {"trainer.refused": said}),
+        ("r1", "upload", "run.json", "trainer/run.json"),
+    ]
 
 
 def test_printing_what_a_launch_has_shows_no_secret(workspace: Workspace) -> None:

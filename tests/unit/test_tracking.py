@@ -13,6 +13,7 @@ from trainer.endpoint import Server, configured
 from trainer.errors import BadInput, TrackingDenied, TrackingError
 from trainer.secrets import Secrets
 from trainer.tracking import Client, Run
+from trainer.tracking_failures import Unreachable
 
 from unit.helpers import Asked, HttpServer, Reply, fails, put
 
@@ -304,7 +305,7 @@ def free_port() -> int:
 def test_a_refused_connection() -> None:
     uri = f"http://127.0.0.1:{free_port()}"
     with fails(
-        TrackingError,
+        Unreachable,
         f"The tracking server {uri} refuses connections.",
         "Start it, or check its address: trainer doctor",
     ):
@@ -313,7 +314,7 @@ def test_a_refused_connection() -> None:
 
 def test_an_unknown_host() -> None:
     with fails(
-        TrackingError,
+        Unreachable,
         "The tracking server's host name no-such-host.invalid is not known.",
         "Check the name in the tracking URI.",
     ):
@@ -324,7 +325,7 @@ def test_a_server_that_never_answers(http_server: HttpServer, monkeypatch: pytes
     monkeypatch.setattr(tracking, "TIMEOUT_S", (0.3, 0.1))
     http_server.replies["*"] = [Reply(delay_s=0.5)]
     with fails(
-        TrackingError,
+        Unreachable,
         f"The tracking server {http_server.uri} gave no answer in 0.1 s.",
         "See whether it is up and whether a firewall lies between: trainer doctor",
     ):
@@ -358,7 +359,7 @@ def test_a_certificate_that_is_not_accepted(tmp_path: Path) -> None:
     with (
         answering(lambda sock: context.wrap_socket(sock, server_side=True)) as uri,
         fails(
-            TrackingError,
+            Unreachable,
             f"The certificate of the tracking server {uri} is not accepted: self-signed certificate.",
             "Name the file of its certificate authority in MLFLOW_TRACKING_SERVER_CERT_PATH.",
         ),
@@ -407,8 +408,13 @@ def test_a_server_that_was_not_told_of_its_name(http_server: HttpServer) -> None
     [
         (Reply(500, "boom"), "500: boom", "See the server's log."),
         (Reply(503, ""), "503: Service Unavailable", "See the server's log."),
+        (
+            Reply(404, "<html><head><title>404 Not Found</title></head><body><h1>No</h1></body></html>"),
+            "404: Not Found",
+            "Check that this is an MLflow tracking server.",
+        ),
         (Reply(404, "no page"), "404: no page", "Check that this is an MLflow tracking server."),
-        (Reply(400, "x" * 400), "400: " + "x" * 300, "Check that this is an MLflow tracking server."),
+        (Reply(400, "x" * 400), "400: " + "x" * 299 + "…", "Check that this is an MLflow tracking server."),
     ],
 )
 def test_another_answer_is_shown(http_server: HttpServer, reply: Reply, told: str, hint: str) -> None:

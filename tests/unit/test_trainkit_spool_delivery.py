@@ -16,7 +16,7 @@ from typing import cast
 import pytest
 import yaml
 from trainkit import spool_models
-from trainkit.spool_answers import API, LOG_BATCH, Answer, Away, Stuck
+from trainkit.spool_answers import API, LOG_BATCH, Answer, Away, Stuck, plain
 from trainkit.spool_apart import waiting
 from trainkit.spool_delivery import Delivery
 from trainkit.spool_journal import Record, Spool
@@ -45,6 +45,8 @@ class FakeServer:
         self.storing: Away | None = None
         self.version = "3.17.2"
         self.shown: list[Record] = []
+        self.refusing: dict[str, Answer] = {}
+        """By the end of a path, or a part of a body."""
 
     def send(
         self, method: str, path: str, body: object = None, *,
@@ -57,6 +59,10 @@ class FakeServer:
                 raise failure
             if failure.status:
                 return failure
+        asked = f"{json.dumps(body)} {path}"
+        for said, answer in self.refusing.items():
+            if said in asked:
+                return answer
         if file:
             self.files[path.partition("/artifacts/")[2]] = file.read_bytes()
             return Answer(200, "{}")
@@ -242,7 +248,7 @@ def test_what_the_server_refuses_is_kept_and_costs_nothing_else(spool: Spool, tm
     server = FakeServer()
     Delivery(spool, server).deliver()
     assert [made[1] for made in server.points] == [1, 3]
-    assert server.tags == {"trainer.refused": "Invalid name: bad"}
+    assert server.tags == {"trainer.refused": "the server answered 400: Invalid name: bad"}
     kept = json.loads((spool.folder / "refused").read_text())
     assert (kept["record"], kept["status"]) == (point(2, key="bad"), 400)
     assert tmp_path.exists()
@@ -261,6 +267,157 @@ def test_a_record_that_the_server_fails_at_alone_is_set_aside_after_some_tries(s
     delivery.deliver()
     assert len(server.points) == 1
     assert "a bug" in (spool.folder / "refused").read_text()
+
+
+def page(status: int, title: str) -> str:
+    return f"<html>\r\n<head><title>{status} {title}</title></head>\r\n<body><h1>{title}</h1></body></html>"
+
+
+NGINX = "nginx/1.22.1"
+
+
+@pytest.mark.parametrize(
+    ("what", "answer", "reason"),
+    [
+        (
+            "/artifacts/notes/a.txt",
+            Answer(413, page(413, "Request Entity Too Large"), NGINX),
+            f"notes/a.txt (16 bytes): {NGINX}, in front of the server, answered 413: "
+            "Request Entity Too Large, by its limit for a request (nginx: client_max_body_size)",
+        ),
+        (
+            "/runs/outputs",
+            Answer(404, page(404, "Not Found"), "gunicorn"),
+            "the server answered 404: Not Found",
+        ),
+        (
+            "/runs/outputs",
+            refusal("ENDPOINT_NOT_FOUND", "This server does not offer it.", 404),
+            "the server answered 404: This server does not offer it.",
+        ),
+        (
+            "/artifacts/notes/a.txt",
+            refusal("PERMISSION_DENIED", "Permission denied", 403),
+            "notes/a.txt (16 bytes): the server answered 403: Permission denied",
+        ),
+        (
+            "colour",
+            Answer(403, page(403, "Forbidden"), NGINX),
+            f"{NGINX}, in front of the server, answered 403: Forbidden",
+        ),
+        ("a.txt", Answer(403, ""), "the reason is on the disk that it ran on"),
+        ("colour", Answer(400, "Bad\nRequest"), "the server answered 400: Bad Request"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_for_its_size_route_or_content_stops_nothing(
+    spool: Spool, tmp_path: Path, what: str, answer: Answer, reason: str
+) -> None:
+    fill(spool, tmp_path)
+    server = FakeServer()
+    server.refusing = {what: answer}
+    Delivery(spool, server).deliver()
+    assert (server.status, len(server.points), spool.pending()) == ("FINISHED", 30, [])
+    assert server.tags == {"shape": "square", "trainer.refused": reason}
+    (kept,) = map(json.loads, (spool.folder / "refused").read_text().splitlines())
+    assert kept["status"] == answer.status
+    assert kept["answer"] == (reason if answer.text else "notes/a.txt (16 bytes): the server answered 403")
+    if "file" in kept["record"]:
+        assert (spool.folder / kept["record"]["file"]).read_text() == "content of a.txt"
+        assert list(server.files) == ["1/r1/artifacts/notes/b.txt"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 413, 302, 502])
+@pytest.mark.parametrize("what", ["", "log-batch", "POST"])
+def test_a_server_that_refuses_everything_is_away(
+    spool: Spool, tmp_path: Path, status: int, what: str
+) -> None:
+    fill(spool, tmp_path)
+    server = FakeServer()
+    answer = Answer(status, page(status, "No"), NGINX)
+    server.refusing = {"/runs/": answer} if what != "log-batch" else {"log-batch": answer, "set-tag": answer}
+    for _ in range(7):
+        with pytest.raises(Away) as away:
+            Delivery(spool, server).deliver()
+        assert "<" not in str(away.value)
+    assert not (spool.folder / "refused").exists()
+    server.refusing = {}
+    Delivery(spool, server).deliver()
+    check(server)
+
+
+def test_a_server_that_can_be_read_and_not_written_is_away(spool: Spool) -> None:
+    spool.append(point(1))
+    server = FakeServer()
+    server.refusing = {path: refusal("INTERNAL_ERROR", "read-only", 500) for path in ("log-batch", "set-tag")}
+    delivery = Delivery(spool, server)
+    for _ in range(7):
+        with pytest.raises(Away, match="read-only"):
+            delivery.deliver()
+    assert not (spool.folder / "refused").exists()
+
+
+def test_a_login_page_is_no_success(spool: Spool, tmp_path: Path) -> None:
+    fill(spool, tmp_path)
+    server = FakeServer()
+    server.refusing = {"": Answer(200, page(200, "Sign in"))}
+    with pytest.raises(Away, match="not an MLflow tracking server"):
+        Delivery(spool, server).deliver()
+    server.refusing = {}
+    Delivery(spool, server).deliver()
+    check(server)
+
+
+def test_a_model_that_the_server_refuses_to_make_is_kept_with_all_that_is_of_it(
+    spool: Spool, tmp_path: Path
+) -> None:
+    model = f"m-{'1' * 32}"
+    uri = f"mlflow-artifacts:/offline/{model}/artifacts"
+    body = {"experiment_id": "1", "tags": []}
+    spool.append({"create": "model", "local": model, "uri": uri, "body": body})
+    (tmp_path / "MLmodel").write_text("it")
+    spool.append({"file": spool.keep(tmp_path / "MLmodel", "MLmodel"), "uri": uri, "path": ""})
+    models = {"run_id": "r1", "models": [{"model_id": model, "step": 0}]}
+    spool.append({"method": "POST", "path": f"{API}/runs/outputs", "body": models})
+    spool.append(point(1))
+    server = FakeServer()
+    server.refusing = {"/logged-models": Answer(404, page(404, "Not Found"), NGINX)}
+    Delivery(spool, server).deliver()
+    assert (len(server.points), server.files, server.outputs) == (1, {}, [])
+    kept = [json.loads(line) for line in (spool.folder / "refused").read_text().splitlines()]
+    assert [next(iter(one["record"])) for one in kept] == ["create", "file", "method"]
+    assert "Not Found" in kept[0]["answer"]
+
+
+def test_a_run_that_the_server_refuses_to_make_stays_whole(spool: Spool) -> None:
+    spool = Spool(spool.folder.parent / "offline")
+    spool.create({"info": {"run_id": "f00d", "artifact_uri": URI}, "data": {}})
+    made_up(spool)
+    server = FakeServer()
+    server.refusing = {"/runs/create": refusal("INVALID_PARAMETER_VALUE", "The experiment is deleted")}
+    with pytest.raises(Away, match="answered 400: The experiment is deleted"):
+        Delivery(spool, server).deliver()
+    assert not (spool.folder / "refused").exists()
+    server.refusing = {}
+    Delivery(spool, server).deliver()
+    assert server.tags == {"a": "b"}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (page(404, "Not Found"), "404 Not Found"),
+        (
+            "<!DOCTYPE html><style>p {}</style><p>No &lt;such&gt;\n<b>app</b><script>x</script>",
+            "No <such> app",
+        ),
+        ("two\n  lines", "two lines"),
+        ("a" * 400, "a" * 299 + "…"),
+        ("1 < 2", "1 < 2"),
+        ("", ""),
+    ],
+)
+def test_what_somebody_else_says_is_told_in_one_line_without_html(text: str, line: str) -> None:
+    assert plain(text) == line
 
 
 def made_up(spool: Spool) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trainkit.spool_answers import plain
+
 from trainer import stores
 from trainer.endpoint import Server
 from trainer.errors import TrackingError, TrainerError
@@ -95,5 +97,5 @@ def _client(server: Server, what: str, hint: str = _REACHABLE) -> Iterator[Mlflo
 
 
 def _said_by(problem: Exception) -> str:
-    said = str(problem).strip().partition("\n")[0][:300]
+    said = plain(str(problem).strip().partition("\n")[0])
     return f"{type(problem).__name__}: {said}" if said else f"{type(problem).__name__}."

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from trainkit.spool_answers import API, LOG_BATCH, Away, Stuck
+from trainkit.spool_answers import API, LOG_BATCH, Away, NoAnswer, Stuck
 from trainkit.spool_apart import is_proxied, waiting
 from trainkit.spool_delivery import Delivery
 from trainkit.spool_journal import Record, Spool, SpoolError
@@ -61,14 +61,19 @@ class Left:
 
 
 class Undelivered(TrackingError):
-    """The server does not take what is left of a run; it stays on this disk."""
+    """The server does not take what is left of a run; it stays on this disk.
 
-    def __init__(self, left: Left, why: str) -> None:
+    `answers` is whether it says anything at all: then it may well take what other runs left.
+    """
+
+    def __init__(self, left: Left, why: str, *, answers: bool = False) -> None:
+        when = "it takes them" if answers else "the server answers"
         super().__init__(
             f"Of this run, {left} are on this disk alone: {why}",
-            "Nothing is lost: `trainer sync` brings them when the server answers.",
+            f"Nothing is lost: `trainer sync` brings them when {when}.",
         )
         self.left = left
+        self.answers = answers
 
 
 class Notebook:
@@ -169,7 +174,8 @@ def bring(client: Client, folder: Path, progress: Callable[[int, int], None] | N
                 time.sleep(_STUCK_PAUSE_S)
     except Away as problem:
         why = str(problem)
-        raise Undelivered(left(folder), why if why.endswith(".") else f"{why}.") from None
+        why = why if why.endswith(".") else f"{why}."
+        raise Undelivered(left(folder), why, answers=not isinstance(problem, NoAnswer)) from None
     except OSError as problem:
         raise DiskFull(f"The spool {spool.folder} cannot be used: {problem}", "Make space there.") from None
     finally:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 from urllib.parse import urlencode
+
+from trainkit.spool_answers import Answer, error_text
 
 from trainer import secrets, server, server_container, server_start
 from trainer.endpoint import configured
@@ -16,9 +17,6 @@ from trainer.errors import BadInput
 from trainer.parameters import nearest
 from trainer.tracking import Client, Run, RunAnswer
 from trainer.workspace import Workspace
-
-if TYPE_CHECKING:
-    import requests
 
 START, DURATION = "start", "duration"
 POINTS = 200  # of a curve: more than a terminal or a small chart can show
@@ -206,7 +204,7 @@ def _pages(
             answer = client.send("POST", f"{_API}/runs/search", body, ok=(400,))
             if answer.status_code == 400:
                 raise BadInput(
-                    f"The tracking server rejects the query: {_words(answer)}",
+                    f"The tracking server rejects the query: {error_text(Answer(400, answer.text))}",
                     "--filter \"metrics.accuracy > 0.9 AND params.kind = 'tree'\"; as in MLflow's search.",
                 )
             said = answer.json()
@@ -216,13 +214,6 @@ def _pages(
                 return
 
     return islice(runs(), limit) if ids else iter(())
-
-
-def _words(answer: requests.Response) -> str:
-    try:
-        return " ".join(str(json.loads(answer.text)["message"]).split())
-    except (ValueError, LookupError, TypeError):
-        return answer.text[:300].strip()
 
 
 def _figure(run: Run, by: str) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from trainkit.spool_answers import Answer, Away
+from trainkit.spool_answers import Answer, Away, NoAnswer, answered
 from trainkit.spool_apart import is_proxied
 
 from trainer import artifacts, roots, spool_guard
@@ -47,8 +47,8 @@ class HostTransport:
                 with self._spool.opened(file) as content:
                     answer = self._client.exchange(method, path, content=content, timeout_s=_STORING_S)
         except TrackingError as problem:
-            raise Away(problem.message) from problem
-        return Answer(answer.status_code, answer.text)
+            raise NoAnswer(problem.message) from problem
+        return Answer(answer.status_code, answer.text, answer.headers.get("Server", ""))
 
     def store(self, uri: str, folder: str, file: Path) -> Answer:
         """By MLflow's own client; raises `Away` when that fails."""
@@ -64,6 +64,8 @@ class HostTransport:
                 roots.see(self._client, run_id, uri, str(PurePosixPath(folder, file.name)))
                 self._is_seen = True
         except TrackingError as problem:
+            if root is None and (answer := answered(problem)):
+                return answer
             raise Away(problem.message) from problem
         return Answer(200, "{}")
 

@@ -9,9 +9,11 @@ import shlex
 import shutil
 import socket
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
+
+from trainkit.spool_refusals import REFUSED_TAG
 
 from trainer import (
     code,
@@ -26,6 +28,7 @@ from trainer import (
     preparing,
     reconcile,
     records,
+    refusals,
     roots,
     server,
     stored_code,
@@ -33,7 +36,6 @@ from trainer import (
 from trainer.backends import End, Job, Launch
 from trainer.code_cache import Packed
 from trainer.consent import Ask
-from trainer.counted import counted
 from trainer.delivery import Notebook, Undelivered
 from trainer.errors import Interrupted, TrackingError, TrainerError
 from trainer.images import ImagePlan
@@ -44,6 +46,7 @@ from trainer.preparing import Ready, Steps
 from trainer.process import deferred_signals, interruptible
 from trainer.records import Record
 from trainer.tracking import LONGEST_VALUE, Client, Run
+from trainer.tracking_failures import TooLarge
 from trainer.workspace import Workspace
 
 _MUCH_CODE = 50_000_000  # bytes
@@ -64,7 +67,11 @@ class Screen(Steps, Protocol):
 
 @dataclass(frozen=True)
 class Result:
-    """A run that was launched. `error`: how it failed. `undelivered`: what the server does not have."""
+    """A run that was launched.
+
+    `error`: how it failed, or what of it the server refused for good. `undelivered`: what the server does not
+    have yet.
+    """
 
     run: Run
     exit_code: int | None
@@ -93,6 +100,7 @@ class _Made:
     folder: Path
     lock: int
     repeated_code: str = ""
+    remarks: list[str] = field(default_factory=list)
 
 
 def launch(
@@ -126,6 +134,8 @@ def launch(
         made = _take_up(ready, earlier, screen) if earlier else _make_run(ready, experiment_id, screen)
         try:
             job = _start(ready, made, earlier)
+            for remark in made.remarks:
+                screen.remark(remark)
             if not detach:
                 return _see_it_through(ready, made, job, screen)
         finally:
@@ -328,11 +338,22 @@ def _tell(ready: Ready, made: _Made, teller: Client | Notebook) -> None:
     """What the run is given, and what it takes to make it once more."""
     teller.log_parameters(made.run.id, ready.masker.tree(dict(ready.plan.parameters)))
     teller.log_inputs(made.run.id, ready.data)
-    teller.upload(made.run, made.folder / "source.tar.gz", stored_code.ARTIFACT)
+    _store(made, teller, made.folder / "source.tar.gz", stored_code.ARTIFACT)
     image = ready.plan.image
     if isinstance(image, ImagePlan) and image.inputs:  # else it was not built here
-        teller.upload(made.run, images.packed(ready.workspace, image), images.ARTIFACT)
+        _store(made, teller, images.packed(ready.workspace, image), images.ARTIFACT)
     teller.upload(made.run, made.folder / "run.json", pins.ARTIFACT)
+
+
+def _store(made: _Made, teller: Client | Notebook, archive: Path, artifact: str) -> None:
+    """Store an archive with the run; one that is too large for the server costs no training."""
+    try:
+        teller.upload(made.run, archive, artifact)
+    except TooLarge as problem:
+        size = archive.stat().st_size / 1e6
+        said = f"{artifact} ({size:.1f} MB) is not stored with the run: {problem.message}"
+        teller.set_tags(made.run.id, {REFUSED_TAG: said[:500]})
+        made.remarks.append(f"{said}\nThe run cannot be resumed or reproduced without it. {problem.hint}")
 
 
 def _never_started(ready: Ready, made: _Made, problem: BaseException) -> None:
@@ -372,7 +393,7 @@ def _see_it_through(ready: Ready, made: _Made, job: Job, screen: Screen) -> Resu
         screen.remark(left.remark)
     # All of it is on this disk: a signal may come now.
     try:
-        undelivered = _deliver(ready, made, removal, screen)
+        undelivered = _deliver(ready, made, removal)
     finally:
         with deferred_signals(drop=True):
             removal.result()
@@ -381,23 +402,21 @@ def _see_it_through(ready: Ready, made: _Made, job: Job, screen: Screen) -> Resu
     elif not ready.plan.image.has_trainkit:
         with contextlib.suppress(TrackingError):
             run = ready.client.get_run(run.id)  # its metrics went past the spool
+    kept = refusals.of_run(ready.workspace, made.run.id)
+    if kept and (interrupted or verdict.error):
+        screen.remark(f"{kept.error.message}\n{kept.error.hint}")
     if interrupted:
         raise interrupted
-    return Result(run, verdict.exit_code, verdict.error, undelivered)
+    return Result(run, verdict.exit_code, verdict.error or (kept.error if kept else None), undelivered)
 
 
-def _deliver(ready: Ready, made: _Made, removal: Meanwhile[None], screen: Screen) -> Undelivered | None:
+def _deliver(ready: Ready, made: _Made, removal: Meanwhile[None]) -> Undelivered | None:
     if ready.offline:
         return Undelivered(delivery.left(made.folder), "no tracking server was asked (--offline).")
     try:
         delivery.bring(ready.client, made.folder)
     except Undelivered as problem:
         return problem
-    if refused := delivery.left(made.folder).refused:
-        screen.remark(
-            f"The tracking server refused {counted(refused, 'record')} of this run for good.\n"
-            f"They are in {ready.workspace.state / 'refused' / made.run.id}."
-        )
     removal.result()
     records.remove(ready.workspace, made.run.id)
     return None

@@ -104,7 +104,8 @@ def quickly(workspace: Workspace, patience_s: float = 2) -> list[str]:
         except ValueError:
             return [*unreadable, "Earlier runs could not be settled: trainer reconcile"]
     return unreadable + [
-        f"Earlier run {found['name'] or found['run_id']}: {found['error'] or found['status']}"
+        f"Earlier run {found['name'] or found['run_id']}: "
+        f"{found['error'] or found['refused'] or found['status']}"
         for found in findings
         if found["status"] not in ("RUNNING", "ELSEWHERE")
     ]

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
-from trainer import locks
+from trainer import locks, refusals
 from trainer.workspace import Workspace
 
 UNNAMED = "new-*"  # the folders of launches that have no run yet
@@ -254,9 +254,5 @@ def remove(workspace: Workspace, run_id: str) -> None:
 
     What the server refused for good is moved to .trainer/refused/RUN_ID, for its owner to look at.
     """
-    if (folder(workspace, run_id) / "spool" / "refused").exists():
-        kept = workspace.state / "refused" / run_id
-        kept.parent.mkdir(exist_ok=True)
-        folder(workspace, run_id).rename(kept)
-        return
+    refusals.keep(workspace, folder(workspace, run_id))
     shutil.rmtree(folder(workspace, run_id), ignore_errors=True)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
-from trainer import delivery, reconcile, records
-from trainer.delivery import Left
+from trainer import delivery, reconcile, records, refusals
+from trainer.delivery import Left, Undelivered
 from trainer.errors import BadInput, TrackingError, TrainerError
 from trainer.records import Record
+from trainer.refusals import Kept
+from trainer.tracking_failures import Unreachable
 from trainer.workspace import Workspace
 
 
@@ -21,6 +24,8 @@ class Synced:
     left: Left
     status: str
     error: Exception | None = None
+    refused: Kept | None = None
+    """What of it the server refused for good, where the rest is delivered."""
 
 
 def sync(
@@ -32,8 +37,8 @@ def sync(
 ) -> Iterator[Synced]:
     """Deliver the runs that nobody looks after, or those whose ids begin like the `wanted` ones.
 
-    Raises `BadInput` for one that is not here. A server that failed for one run is not asked for the next;
-    any other failure is of that run alone.
+    Raises `BadInput` for one that is not here. A server that gives no answer is not asked for the next run;
+    any other failure is of one run alone.
     """
     found = list(records.unattended(workspace))
     try:
@@ -67,11 +72,19 @@ def _one(
         return Synced(record, left, status, failed[record.tracking_uri])
     try:
         show = (lambda done, total: progress(record.run_id, done, total)) if progress else None
-        return Synced(record, left, reconcile.settle(workspace, record, wait=False, progress=show))
+        status = reconcile.settle(workspace, record, wait=False, progress=show)
+        return Synced(record, left, status, refused=refusals.of_run(workspace, record.run_id))
     except TrainerError as problem:
-        if isinstance(problem, TrackingError):
+        if _is_of_all(problem):
             failed[record.tracking_uri] = problem
         return Synced(record, delivery.left(folder), records.ended(folder) or "UNKNOWN", problem)
+
+
+def _is_of_all(problem: TrainerError) -> TypeGuard[TrackingError]:
+    """Whether the server would be asked in vain for the other runs too."""
+    if isinstance(problem, Undelivered):
+        return not problem.answers
+    return isinstance(problem, Unreachable)
 
 
 def _check(workspace: Workspace, wanted: Sequence[str], free: Sequence[str]) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import urlsplit
 
+from trainkit.spool_answers import plain
+
 from trainer.endpoint import LOOPBACK, Server
 from trainer.errors import TrackingDenied, TrackingError
 
@@ -39,6 +41,14 @@ class Answer(Protocol):
     @property
     def text(self) -> str:
         """The body."""
+
+
+class Unreachable(TrackingError):
+    """The tracking server gives no answer."""
+
+
+class TooLarge(TrackingError):
+    """The tracking server, or what is in front of it, takes no request of that size."""
 
 
 class NotThere(TrackingError):
@@ -78,12 +88,12 @@ def no_answer(
         "refused": f"The tracking server {uri} refuses connections.",
         "unreachable": f"The tracking server {uri} cannot be reached.",
     }
-    return TrackingError(messages[why], hints[why])
+    return Unreachable(messages[why], hints[why])
 
 
 def refusal(server: Server, response: Answer) -> TrackingError:
     """What it means that the server answered with a status that is no success."""
-    status, text = response.status_code, response.text[:300].strip()
+    status, text = response.status_code, plain(response.text).removeprefix(f"{response.status_code} ")
     if status == 403 and "Host header" in text:
         host = urlsplit(server.uri).netloc
         # The option replaces what MLflow allows by itself.
@@ -103,6 +113,11 @@ def refusal(server: Server, response: Answer) -> TrackingError:
         return NotThere(
             f"The tracking server {server.uri} does not have it: {missing}",
             "It was deleted there, or this is another server than the run's.",
+        )
+    if status == 413:
+        return TooLarge(
+            f"The tracking server {server.uri} answered 413: {text or response.reason}",
+            "Raise its limit for a request, or that of the proxy before it (nginx: client_max_body_size).",
         )
     return TrackingError(
         f"The tracking server {server.uri} answered {status}: {text or response.reason}",

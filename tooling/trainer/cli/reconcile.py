@@ -21,7 +21,7 @@ def reconcile(workspace: Workspace, run_id: str | None, as_json: bool) -> None:
     run` and `trainer ps` do this by themselves.
     """
     from trainer import reconcile as use_case
-    from trainer import records
+    from trainer import records, refusals
 
     for place in records.unreadable(workspace):
         click.echo(records.said_of_unreadable(place), err=True)
@@ -29,6 +29,7 @@ def reconcile(workspace: Workspace, run_id: str | None, as_json: bool) -> None:
     rows = [
         {"run_id": finding.record.run_id, "name": finding.record.name, "project": finding.record.project,
          "host": finding.record.host, "status": finding.status,
+         "refused": str(kept) if (kept := refusals.of_run(workspace, finding.record.run_id)) else None,
          "error": explain(finding.error)[0] if finding.error else None}
         for finding in findings
     ]  # fmt: skip
@@ -41,6 +42,8 @@ def reconcile(workspace: Workspace, run_id: str | None, as_json: bool) -> None:
         )
     else:
         click.echo("Nothing to do: no run is unattended.")
+    for kept in refusals.all_kept(workspace):
+        click.echo(f"{kept} It is in {kept.folder}", err=True)
     for finding in findings:
         if finding.error:
             raise finding.error

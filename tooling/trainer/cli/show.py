@@ -37,7 +37,7 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
 
     RUN is the beginning of a run's id, its name, @last or @best:METRIC. A long curve is an even sample of it.
     """
-    from trainer import artifact_listing, history, naming, reconcile
+    from trainer import artifact_listing, history, naming, reconcile, refusals
 
     record = naming.resolve(workspace, said)
     client = reconcile.client_of(workspace, record)
@@ -50,6 +50,8 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
         screen.as_json(_as_json(run, curves, files[:_FILES], took))
         return
     _heading(run, took)
+    if kept := refusals.of_run(workspace, run.id, record.offline_id):
+        click.echo(f"refused: {printable.line(str(kept))} It is in {kept.folder}")
     _pairs("Made from", _origin(run))
     _pairs("Parameters", dict(sorted(run.parameters.items())))
     _metrics(run, curves)

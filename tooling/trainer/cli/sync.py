@@ -36,7 +36,7 @@ def sync(workspace: Workspace, runs: tuple[str, ...], dry_run: bool, as_json: bo
 
     RUN is a run's id or the beginning of it; without one all are brought. Nothing is sent twice.
     """
-    from trainer import records
+    from trainer import records, refusals
     from trainer import sync as use_case
 
     for place in records.unreadable(workspace):
@@ -46,8 +46,10 @@ def sync(workspace: Workspace, runs: tuple[str, ...], dry_run: bool, as_json: bo
     rows = [
         {
             "run_id": one.record.run_id, "project": one.record.project, "status": one.status,
-            "points": one.left.points, "files": one.left.files, "refused": one.left.refused,
+            "points": one.left.points, "files": one.left.files,
+            "refused": one.refused.records if one.refused else one.left.refused,
             "delivered": not dry_run and one.error is None and one.status != "RUNNING",
+            "why_refused": list(one.refused.reasons) if one.refused else [],
             "error": explain(one.error)[0] if one.error else None,
         }
         for one in done
@@ -56,14 +58,25 @@ def sync(workspace: Workspace, runs: tuple[str, ...], dry_run: bool, as_json: bo
         screen.as_json(rows)
     elif rows:
         keys = ("run_id", "project", "status", "points", "files")
-        table = [(*(str(row[key]) for key in keys), _word(row["delivered"], dry_run)) for row in rows]
+        table = [
+            (*(str(row[key]) for key in keys), _word(row["delivered"], row["refused"], dry_run))
+            for row in rows
+        ]
         screen.table(("RUN", "PROJECT", "STATUS", "POINTS", "FILES", ""), table)
     else:
         click.echo("Nothing to do: everything is on the tracking server.")
-    for one in done:
-        if one.error:
-            raise one.error
+    if dry_run:
+        for kept in refusals.all_kept(workspace):
+            click.echo(f"{kept} It is in {kept.folder}", err=True)
+    problems = [problem for one in done if (problem := one.error or (one.refused and one.refused.error))]
+    for problem in problems[1:]:
+        if explain(problem) != explain(problems[0]):
+            click.echo(explain(problem)[0], err=True)
+    if problems:
+        raise problems[0]
 
 
-def _word(delivered: object, dry_run: bool) -> str:
-    return "delivered" if delivered else "" if dry_run else "on this disk"
+def _word(delivered: object, refused: object, dry_run: bool) -> str:
+    if delivered:
+        return "delivered, but for what was refused" if refused else "delivered"
+    return "" if dry_run else "on this disk"

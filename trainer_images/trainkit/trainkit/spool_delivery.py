@@ -14,7 +14,8 @@ from typing import cast
 from urllib.parse import quote, urlsplit
 
 from trainkit import spool_models
-from trainkit.spool_answers import API, LOG_BATCH, Answer, Away, Stuck, Transport, error_code, error_text, why
+from trainkit import spool_refusals as refusals
+from trainkit.spool_answers import API, LOG_BATCH, Answer, Away, Stuck, Transport, check, error_code, why
 from trainkit.spool_apart import is_apart, is_proxied, waiting
 from trainkit.spool_batches import batches, merged
 from trainkit.spool_journal import Record, Spool
@@ -22,16 +23,18 @@ from trainkit.spool_names import by_tag, replaced, translated
 
 UNDELIVERED_TAG = "trainer.undelivered"
 _UNDELIVERED = "some of this run is still on the disk it ran on"
-REFUSED_TAG = "trainer.refused"
 # MLflow's own client sends larger files in parts, where the server can do that.
 _LARGE = 500 * 1024 * 1024
 _LARGEST_MODEL_FILE = 1 << 24  # bytes: a description, which is read as a whole
 _TRIES = 5
-# What the server will never take. BAD_REQUEST is not here: it is how a busy database shows, too.
-_REFUSALS = {
-    "INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE",
-    "MALFORMED_REQUEST", "RESOURCE_CONFLICT", "FEATURE_DISABLED",
-}  # fmt: skip
+
+
+class _NotMade(Away):
+    """The server answered, and did not make what it was asked to."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(why(answer))
+        self.answer = answer
 
 
 class Delivery:
@@ -99,6 +102,7 @@ class Delivery:
         if len(records) > 1:
             answer = self._post(LOG_BATCH, translated(merged(records), self._names))
             if answer.status == 200:
+                check(answer)
                 return
             # One of them may be what it does not take: then the others are not to suffer.
         for record in records:
@@ -107,53 +111,70 @@ class Delivery:
     def _send(self, record: Record, end: int) -> None:
         if "known" in record or self._is_left(record) or spool_models.is_needless(record, self._names):
             return
-        said = translated(record, self._names)
-        if "create" in said:
-            self._create(said, str(record["local"]))
-            return
-        if "file" in said:
-            answer = self._upload(said, spool_models.place(record, self._names))
+        meant = translated(record, self._names)
+        if refusals.is_of_unmade(meant, self._names):
+            answer = refusals.OF_UNMADE
+        elif "create" in meant:
+            try:
+                self._create(meant, str(record["local"]))
+                return
+            except _NotMade as problem:
+                if self._is_of_all(record):
+                    raise
+                answer = problem.answer
+        elif "file" in meant:
+            answer = self._upload(meant, spool_models.place(record, self._names))
         else:
-            body = self._without_what_is_there(said)
+            body = self._without_what_is_there(meant)
             if body is None:
                 return
-            answer = self._transport.send(str(said["method"]), str(said["path"]), body)
+            answer = self._transport.send(str(meant["method"]), str(meant["path"]), body)
         self._judge(record, answer, end)
+        if "create" in record:  # and was refused: what is said of it from now on goes to nobody
+            names = refusals.unmade(record)
+            self._spool.name(names)
+            self._names |= names
+
+    def _is_of_all(self, record: Record) -> bool:
+        """Whether nothing can be delivered without what this record makes."""
+        made_up = cast(Mapping[str, str], self._spool.run()["info"])["run_id"]
+        return record["create"] == "experiment" or record["local"] == made_up
 
     def _judge(self, record: Record, answer: Answer, end: int) -> None:
         if answer.status in (200, 204):
+            check(answer)
             return
         code = error_code(answer)
         deletes = record.get("method") == "DELETE" or str(record.get("path")).endswith("/delete-tag")
         if deletes and code == "RESOURCE_DOES_NOT_EXIST":
             return
-        if code in _REFUSALS and answer.status not in (401, 403):
+        if refusals.is_judged(answer):
+            self._mark(record, answer)
             self._set_aside(record, answer)
             return
-        if code is None or answer.status in (401, 403, 429, 503, 504):
-            raise Away(why(answer))
-        at, tries = self._stuck
-        self._stuck = (end, tries + 1 if at == end else 1)
-        if self._stuck[1] < _TRIES:
-            raise Stuck(why(answer))
-        if not self._is_well():
+        if not refusals.is_lasting(answer):
+            if code is None or answer.status in (401, 429, 503, 504):
+                raise Away(why(answer))
+            at, tries = self._stuck
+            self._stuck = (end, tries + 1 if at == end else 1)
+            if self._stuck[1] < _TRIES:
+                raise Stuck(why(answer))
+        if not self._mark(record, answer):  # then it takes nothing of this run, and not this alone
             raise Away(why(answer))
         self._set_aside(record, answer)
+
+    def _mark(self, record: Record, answer: Answer) -> bool:
+        """Whether the server takes a tag that says what of the run it refused."""
+        texts = (refusals.reason(self._spool, record, answer)[:500], refusals.WITHOUT_REASON)
+        try:
+            return any(self._tag(refusals.REFUSED_TAG, text) for text in texts)
+        except Away:
+            return False
 
     def _set_aside(self, record: Record, answer: Answer) -> None:
         """Keep what the server will not take, on this disk, and go on."""
         self._refused.append(record.get("file"))
-        with (self._spool.folder / "refused").open("a") as file:
-            file.write(
-                json.dumps({"record": record, "status": answer.status, "answer": answer.text[:2000]}) + "\n"
-            )
-        with contextlib.suppress(Away):
-            self._tag(REFUSED_TAG, error_text(answer)[:500])
-
-    def _is_well(self) -> bool:
-        with contextlib.suppress(Away):
-            return self._transport.send("GET", f"{API}/runs/get", query={"run_id": self.run_id}).status == 200
-        return False
+        refusals.keep(self._spool, record, answer)
 
     def _create(self, record: Record, local: str) -> None:
         """Make what was made up while the server was away, unless an earlier try has made it."""
@@ -191,23 +212,23 @@ class Delivery:
             if found.status == 200:
                 return str(cast(Mapping[str, object], found.json()["experiment"])["experiment_id"])
             if error_code(found) != "RESOURCE_DOES_NOT_EXIST":
-                break
+                raise _NotMade(found)
             made = self._post(f"{API}/experiments/create", body)
             if made.status == 200:
                 return str(made.json()["experiment_id"])
-        raise Away(why(found))
+        raise _NotMade(made)
 
     def _found(self, path: str, body: object, key: str) -> object:
         answer = self._post(path, body)
         if answer.status != 200:
-            raise Away(why(answer))
+            raise _NotMade(answer)
         found = cast(list[object], answer.json().get(key) or [None])
         return found[0]
 
     def _made(self, path: str, body: object) -> Record:
         answer = self._post(path, body)
         if answer.status != 200:
-            raise Away(why(answer))
+            raise _NotMade(answer)
         return answer.json()
 
     def _without_what_is_there(self, record: Record) -> object:
@@ -230,7 +251,7 @@ class Delivery:
     def _run_of(self, body: Mapping[str, object]) -> Record:
         answer = self._transport.send("GET", f"{API}/runs/get", query={"run_id": str(body["run_id"])})
         if answer.status != 200:
-            if error_code(answer) in _REFUSALS:
+            if error_code(answer) in refusals.CODES:
                 return {}  # the request itself will say what is wrong
             raise Away(why(answer))
         return cast(Record, answer.json()["run"])
@@ -286,7 +307,7 @@ class Delivery:
 
     def _untag(self, key: str) -> None:
         answer = self._post(f"{API}/runs/delete-tag", {"run_id": self.run_id, "key": key})
-        if answer.status != 200 and error_code(answer) not in _REFUSALS:
+        if answer.status != 200 and error_code(answer) not in refusals.CODES:
             raise Away(why(answer))
 
     def _post(self, path: str, body: object) -> Answer:

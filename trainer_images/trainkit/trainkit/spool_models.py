@@ -26,7 +26,7 @@ _LONGEST_DESCRIPTION = 1 << 20  # characters of an MLmodel file; to parse a long
 def version_without(transport: Transport) -> str | None:
     """The version of a server that has no logged models, else None. Raises `Away`."""
     answer = transport.send("GET", "/version")
-    if answer.status not in (200, 404):
+    if answer.status in (401, 429) or answer.status >= 500:
         raise Away(why(answer))
     found = re.match(r"[012]\.\d+[\w.]*", answer.text.strip())
     return found[0] if answer.status == 200 and found else None

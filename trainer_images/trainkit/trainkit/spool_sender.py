@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from trainkit.spool_answers import Answer, Away, store_directly
+from trainkit.spool_answers import Answer, Away, NoAnswer, store_directly
 from trainkit.spool_delivery import Delivery
 from trainkit.spool_journal import Spool
 
@@ -55,9 +55,9 @@ class MlflowTransport:
                 with file.open("rb") as content:
                     answer = http_request(creds, path, method, data=content, timeout=(_CONNECT_S, _STORED_S),
                                           extra_headers={"Content-Type": kind}, **options)  # fmt: skip
-            return Answer(answer.status_code, answer.text)
+            return Answer(answer.status_code, answer.text, answer.headers.get("Server", ""))
         except (MlflowException, RequestException) as problem:
-            raise Away(f"the server gives no answer ({_kind(problem)})") from None
+            raise NoAnswer(f"the server gives no answer ({_kind(problem)})") from None
 
     def store(self, uri: str, folder: str, file: Path) -> Answer:
         """By MLflow's own client; raises `Away` when that fails."""

@@ -1,0 +1,109 @@
+"""What a tracking server refuses for good costs no other run and no other record."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from trainer import delivery, records
+from trainer.delivery import Notebook
+from trainer.endpoint import Server
+from trainer.records import Record
+from trainer.workspace import Workspace, find
+from trainkit.spool_answers import LOG_BATCH
+from trainkit.spool_journal import Spool
+
+from faults.away import PORTS, AwaySite, gate
+
+LIMIT = 100_000
+
+
+@pytest.fixture
+def fronted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwaySite]:
+    """A workspace with a server, and with the account for a front of it."""
+    site = AwaySite(tmp_path / "site", PORTS["many"], "local")
+    for name, value in site.access.items():
+        if name != "MLFLOW_TRACKING_URI":
+            monkeypatch.setenv(name, value)
+    yield site
+    site.trainer("server", "down", "--force")
+
+
+def offline(workspace: Workspace, uri: str, experiment: str, name: str, size: int = 10) -> Path:
+    """The folder of a run as `trainer run --offline` leaves it: a metric, a file of that size, and an end."""
+    folder = records.new_folder(workspace)
+    book = Notebook(folder)
+    book.begin_offline(experiment, name, {})
+    run = delivery.known_run(Server(uri), folder)
+    folder, lock = records.write(workspace, folder, Record(run.id, "demo", "local", uri, False, name=name))
+    os.close(lock)
+    book = Notebook(folder)
+    metric = {"key": "loss", "value": 0.5, "timestamp": 1000, "step": 1}
+    spool = Spool(folder / delivery.FOLDER)
+    spool.append({"method": "POST", "path": LOG_BATCH, "body": {"run_id": run.id, "metrics": [metric]}})
+    big = folder / "weights.bin"
+    big.write_bytes(os.urandom(size))
+    book.upload(run, big, "model/weights.bin")
+    book.end_run(run.id, "FINISHED")
+    records.end(folder, "FINISHED")
+    return folder
+
+
+def test_of_fifty_runs_one_is_refused_and_49_are_delivered(fronted: AwaySite) -> None:
+    site = fronted
+    workspace = find(site.root)
+    gone = site.client.create_experiment("gone")
+    site.client.delete_experiment(gone)
+    with gate(site.uri) as front:
+        front.name, front.longest = "nginx/1.22.1", LIMIT
+        names = [f"run-{number:02}" for number in range(50)]
+        folders = {
+            name: offline(
+                workspace,
+                front.uri,
+                "gone" if name == "run-07" else "demo",
+                name,
+                3 * LIMIT if name == "run-23" else 10,
+            )
+            for name in names
+        }
+        spools = {
+            name: json.loads((folder / "spool" / "run.json").read_text())["info"]
+            for name, folder in folders.items()
+        }
+        written = int(time.time() * 1000)
+        time.sleep(1)
+        done = site.sync()
+        assert done.code == 84, done.out + done.err
+        assert done.out.count(" delivered") == 49
+        assert done.out.count("delivered, but for what was refused") == 1
+        assert done.out.count("on this disk") == 1
+        large, lost = spools["run-23"]["run_id"], spools["run-07"]["run_id"]
+        told = (
+            f"The tracking server refused 1 record of the run {large[:8]} for good: "
+            "model/weights.bin (0.3 MB): nginx/1.22.1, in front of the server, answered 413: "
+            "Request Entity Too Large, by its limit for a request (nginx: client_max_body_size)."
+        )
+        assert told in done.err
+        assert " are on this disk alone: the server answered 400: " in done.err
+        assert "<" not in done.err
+        assert site.leftovers() == [lost]
+        assert f"{told} It is in {site.root}/.trainer/refused/{large}" in site.sync("--dry-run").err
+        seen = {run.info.run_name: run for run in site.runs()}
+        assert sorted(seen) == [name for name in names if name != "run-07"]
+        assert {run.info.status for run in seen.values()} == {"FINISHED"}
+        assert {run.data.metrics["loss"] for run in seen.values()} == {0.5}
+        assert [name for name, run in seen.items() if "trainer.refused" in run.data.tags] == ["run-23"]
+        # The times are those of the runs, whenever they were brought here.
+        for name, run in seen.items():
+            assert run.info.start_time == spools[name]["start_time"]
+            assert spools[name]["start_time"] <= run.info.end_time <= written
+        site.client.restore_experiment(gone)
+        assert site.sync().code == 0
+    assert site.leftovers() == []
+    (late,) = site.client.search_runs([gone])
+    assert (late.info.status, late.info.start_time) == ("FINISHED", spools["run-07"]["start_time"])
