@@ -163,9 +163,17 @@ def test_offline_on_purpose(site: AwaySite) -> None:
     assert [r.info.run_name for r in found] == [f"offline-{run.id[:8]}"]
     assert found[0].info.end_time <= ended
     check_complete(site.client, found[0].info.run_id)
-    for said in (run.id, run.id[:10], "@last"):  # the id that it was printed with leads to it
+    given = found[0].info.run_id
+    # The id that it was printed with leads to it, as do its name and the id that the server gave it.
+    for said in (run.id, run.id[:10], given, f"offline-{run.id[:8]}", "@last"):
         shown = site.trainer("show", said, "--json")
-        assert json.loads(shown.out)["run_id"] == found[0].info.run_id
+        assert json.loads(shown.out)["run_id"] == given
+    for said in (run.id, f"offline-{run.id[:8]}"):
+        assert "all logged" in site.trainer("logs", said).out
+    same = site.trainer("compare", run.id, given)
+    assert (same.code, "at least two different runs" in same.err) == (2, True)
+    again = site.trainer("reproduce", run.id, "--dry-run", "--json")
+    assert json.loads(again.out)["reproduces"] == given, again.err
     model = found[0].outputs.model_outputs[0].model_id
     text = Path(site.client._tracking_client._get_artifact_repo(model, resource="logged_model")
                 .download_artifacts("MLmodel")).read_text()  # fmt: skip
