@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from trainer import locks, records
+from trainer.delivery import Notebook
 from trainer.workspace import Workspace
 
 from unit.helpers import DEAD_ENGINE, Done, HttpServer, Reply
@@ -395,3 +396,27 @@ def test_a_run_that_left_what_nobody_thought_of_does_not_keep_the_others_from_en
     assert done.code != 0
     assert rows[odd.run_id]["error"] in done.err
     assert "Traceback" in trainer("--debug", command).err
+
+
+@pytest.mark.parametrize(
+    ("reply", "found"),
+    [
+        (Reply(body="1.30.1"), "needs MLflow 2.9 or newer; it is 1.30.1.\n"),
+        (
+            Reply(404, "no such page"),
+            "needs MLflow 2.9 or newer; it is so old that it does not tell its version.\n",
+        ),
+        (Reply(503, "later"), "Of this run, 1 file, 4 other records are on this disk alone: "),
+    ],
+)
+def test_a_run_that_no_server_knows_is_kept_from_one_that_is_too_old(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer, reply: Reply, found: str
+) -> None:
+    folder = live(workspace, record(http_server), result="0 \n")
+    Notebook(folder).begin_offline("demo", "brave-hen", {})
+    http_server.replies |= {"/version": [reply], "*": [Reply()]}
+    done = trainer("sync")
+    assert done.code == 84
+    assert found in done.err
+    assert {asked.method for asked in http_server.asked} == {"GET"}
+    assert (folder / "spool" / "journal").exists()

@@ -18,7 +18,9 @@ from trainer.container import Output
 from trainer.endpoint import Server
 from trainer.errors import ImageError, TrackingDenied, TrackingError
 from trainer.run_user import RunUser
+from trainer.server_version import TooOld
 from trainer.tracking import Client
+from trainer.tracking_failures import Unreachable
 from trainer.workspace import Workspace
 
 from unit.helpers import HttpServer, Reply, fails
@@ -69,23 +71,23 @@ def answer(**said: object) -> Output:
     [
         (
             answer(kinds=["ConnectionError"], text="[Errno 111] Connection refused"),
-            TrackingError,
+            Unreachable,
             "The tracking server http://host.docker.internal:5000 refuses connections.",
         ),
         (
             answer(kinds=["ConnectionError"], text="NameResolutionError"),
-            TrackingError,
+            Unreachable,
             "The tracking server's host name host.docker.internal is not known.",
         ),
         (
             answer(kinds=["SSLError"], text="certificate verify failed: certificate has expired (_ssl.c:1)"),
-            TrackingError,
+            Unreachable,
             "The certificate of the tracking server http://host.docker.internal:5000 is not accepted: "
             "certificate has expired.",
         ),
         (
             Output(142, "", ""),
-            TrackingError,
+            Unreachable,
             "The tracking server http://host.docker.internal:5000 gave no answer in 8 s.",
         ),
         (
@@ -195,7 +197,7 @@ def test_why_a_rootless_engine_does_not_reach_this_machine(
 ) -> None:
     kinds.add("rootless")
     with fails(
-        TrackingError,
+        Unreachable,
         "From inside a container: The tracking server http://host.docker.internal:5000 refuses connections.",
         "A rootless engine's containers do not reach this machine. Have the server in one: trainer server up",
     ):
@@ -212,9 +214,7 @@ def test_why_a_rootless_engine_does_not_reach_this_machine(
 )
 def test_a_server_that_is_too_old_is_refused(http_server: HttpServer, reply: Reply, found: str) -> None:
     http_server.replies |= {"/version": [reply], "*": [Reply()]}
-    with fails(
-        TrackingError, f"The tracking server {http_server.uri} needs MLflow 2.9 or newer; it is {found}."
-    ):
+    with fails(TooOld, f"The tracking server {http_server.uri} needs MLflow 2.9 or newer; it is {found}."):
         reach.from_host(Client(Server(http_server.uri)))
 
 

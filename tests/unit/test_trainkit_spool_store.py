@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -14,6 +15,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact import artifact_repository_registry as artifacts
+from mlflow.store.model_registry.rest_store import RestStore
 from mlflow.tracking._model_registry import utils as registries
 from mlflow.tracking._tracking_service import utils as trackings
 from trainkit import spool_artifacts, spool_plugin
@@ -212,3 +214,30 @@ def test_artifacts_of_a_store_stay_for_the_launcher(
     # A file that the script itself has is no artifact of the run.
     (tmp_path / "own.txt").write_text("own")
     assert mlflow.artifacts.load_text(str(tmp_path / "own.txt")) == "own"
+
+
+@pytest.mark.usefixtures("spool")
+def test_the_registry_waits_for_a_server_that_is_away_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = spool_plugin.registry_store(mlflow.get_tracking_uri())
+    monkeypatch.delenv("TRAINER_OFFLINE")
+    drained = iter([False, True])
+    monkeypatch.setattr(registry._tracking.sender, "drain", lambda _: next(drained))
+    monkeypatch.setattr(RestStore, "_call_endpoint", lambda _self, _api, body: body)
+    assert registry._call_endpoint(None, '{"name": "m"}') == '{"name": "m"}'
+
+
+def test_a_version_of_a_model_that_is_files_of_a_run_names_these(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, place = "m-" + "0a" * 16, f"mlflow-artifacts:/7/{RUN_ID}/artifacts/model"
+    spool.name({
+        model: model[2:], f"models:/{model}": f"runs:/{RUN_ID}/model",
+        f"mlflow-artifacts:/offline/{model}/artifacts": place,
+    })  # fmt: skip
+    registry = spool_plugin.registry_store(mlflow.get_tracking_uri())
+    monkeypatch.setattr(registry._tracking.sender, "drain", lambda _: True)
+    monkeypatch.setattr(RestStore, "_call_endpoint", lambda _self, _api, body: body)
+    body = json.dumps({"name": "m", "source": f"models:/{model}", "model_id": model})
+    assert json.loads(registry._call_endpoint(None, body)) == {
+        "name": "m", "source": place, "run_id": RUN_ID
+    }  # fmt: skip

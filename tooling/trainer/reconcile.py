@@ -29,11 +29,12 @@ from trainer import (
     spool_guard,
 )
 from trainer.backends import End, Job
-from trainer.delivery import Notebook
+from trainer.delivery import Notebook, Undelivered
 from trainer.endpoint import Server, configured, with_credentials
-from trainer.errors import BadInput, TrainerError
+from trainer.errors import BadInput, TrackingError, TrainerError
 from trainer.masking import Masker
 from trainer.records import Record
+from trainer.server_version import TooOld
 from trainer.tracking import Client
 from trainer.workspace import Workspace
 
@@ -192,7 +193,7 @@ def settle(
     client = client_of(workspace, record)
     run = delivery.known_run(client.server, folder)
     if not run.url:  # nobody has asked this server yet
-        reach.from_host(client)
+        _ask(client, folder)
     if run.url and client.get_run(run.id).status == "DELETED":
         status = "DELETED"  # by somebody, meanwhile: there is nothing left to tell
     else:
@@ -202,6 +203,16 @@ def settle(
             records.rename(workspace, record, given)
     records.remove(workspace, record.run_id)
     return status
+
+
+def _ask(client: Client, folder: Path) -> None:
+    """Raise `TooOld` for a server that cannot have the run, and `Undelivered` where nobody can say."""
+    try:
+        reach.from_host(client)
+    except TooOld:
+        raise
+    except TrackingError as problem:
+        raise Undelivered(delivery.left(folder), problem.message) from None
 
 
 def _close(workspace: Workspace, record: Record, *, wait: bool) -> str | None:

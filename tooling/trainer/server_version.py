@@ -11,22 +11,26 @@ OLDEST = (2, 9)
 LOGGED_MODELS = (3, 0)
 
 
+class TooOld(TrackingError):
+    """The tracking server has an MLflow that runs of this trainer cannot report to."""
+
+
 def check(server: Server, version: str) -> None:
-    """Raise `TrackingError` for a server that is too old for runs of this trainer."""
+    """Raise `TooOld` for a server of a version before `OLDEST`."""
     known = _parsed(version)
     if known and known < OLDEST:
         raise _too_old(server, version)
 
 
-def untold(server: Server) -> TrackingError:
+def untold(server: Server) -> TooOld:
     """What it means that a tracking server does not tell its version: those of MLflow 1 cannot."""
     return _too_old(server, "so old that it does not tell its version")
 
 
-def _too_old(server: Server, found: str) -> TrackingError:
-    return TrackingError(
+def _too_old(server: Server, found: str) -> TooOld:
+    return TooOld(
         f"The tracking server {server.uri} needs MLflow {_written(OLDEST)} or newer; it is {found}.",
-        "Upgrade it and its database (mlflow db upgrade), or name another server: --tracking-uri URI",
+        "Upgrade it and its database (mlflow db upgrade). A run may name another server: --tracking-uri URI",
     )
 
 
