@@ -584,6 +584,19 @@ def test_a_model_that_describes_itself_oddly_is_stored_and_not_shown(
     assert spool.pending() == []
 
 
+@pytest.mark.parametrize("status", [400, 403, 404, 500])
+def test_a_model_that_the_server_will_not_show_is_stored(spool: Spool, tmp_path: Path, status: int) -> None:
+    log_model(spool, tmp_path)
+    server = FakeServer()
+    server.version = "2.22.1"
+    # It is asked for its version and, twice, for the run before.
+    server.failures = [*[Answer(0, "")] * 3, Answer(status, "no")]
+    Delivery(spool, server).deliver()
+    assert (server.shown, server.tags) == ([], {"where": "runs:/r1/model"})
+    assert "1/r1/artifacts/model/MLmodel" in server.files
+    assert spool.pending() == []
+
+
 def test_a_model_is_named_as_the_server_can_store_it() -> None:
     record: Record = {"body": {"name": 'a"b\\c#d'}, "uri": MODEL_URI}
     names = spool_models.names(MODEL, record, cast(Mapping[str, str], RUN["info"]))

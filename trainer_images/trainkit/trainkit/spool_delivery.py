@@ -282,7 +282,7 @@ class Delivery:
         body = self._without_what_is_there(record) if record else None
         if body is not None:
             answer = self._post(spool_models.LOG_MODEL, body)
-            if answer.status in (401, 403, 429, 502, 503, 504):
+            if answer.status in (401, 429, 502, 503, 504):
                 raise Away(why(answer))
 
     def _forget(self, record: Record) -> None:
