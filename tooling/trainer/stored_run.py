@@ -113,7 +113,7 @@ def _unpack(stored: Stored, artifact: str, place: Path) -> None:
             return
         raise BadInput(
             f"The run {stored.run.name} has no artifact {artifact}.",
-            "It was removed, or the run never started.",
+            "It was removed, it was too large for the server, or the run never started.",
         ) from None
     try:
         with tarfile.open(packed) as archive:
