@@ -67,14 +67,19 @@ def _uv(*arguments: str) -> None:
 
 
 @contextmanager
-def serving(version: str, folder: Path) -> Iterator[Running]:
-    """A server with a database and artifacts in the folder, for this machine and its containers."""
+def serving(version: str, folder: Path, *stores: str) -> Iterator[Running]:
+    """A server for this machine and its containers, with a database and artifacts in the folder.
+
+    `stores` are the options of `mlflow server` that say where else it has them.
+    """
     interpreter = python(version)
     with socket.create_server(("", 0)) as free:
         port = free.getsockname()[1]
     command = [
         str(interpreter.with_name("mlflow")), "server", "--workers", "1", "--host", "0.0.0.0",
         "--port", str(port),
+    ]  # fmt: skip
+    command += stores or [
         "--backend-store-uri", f"sqlite:///{folder}/mlflow.db",
         "--artifacts-destination", str(folder / "artifacts"),
     ]  # fmt: skip

@@ -241,3 +241,14 @@ def test_a_version_of_a_model_that_is_files_of_a_run_names_these(
     assert json.loads(registry._call_endpoint(None, body)) == {
         "name": "m", "source": place, "run_id": RUN_ID
     }  # fmt: skip
+
+
+def test_what_has_a_made_up_address_is_found_by_the_servers(spool: Spool, tmp_path: Path) -> None:
+    made_up = "mlflow-artifacts:/offline/m-0/artifacts"
+    (tmp_path / "MLmodel").write_text("flavors: {}")
+    kept = spool.keep(tmp_path / "MLmodel", "MLmodel")
+    spool.append({"file": kept, "uri": made_up, "path": ""})
+    spool.name({made_up: "s3://bucket/7/r1/artifacts/model"})
+    for uri in (made_up, "s3://bucket/7/r1/artifacts/model"):
+        assert View(spool).files(uri) == {"MLmodel": kept}
+    assert View(spool).files("s3://bucket/7/r1/artifacts") == {"model/MLmodel": kept}

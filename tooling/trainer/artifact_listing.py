@@ -42,7 +42,7 @@ def of_run(client: Client, run: Run) -> Iterator[Artifact]:
     except TrackingError:
         if is_proxied(run.artifact_uri):
             raise
-        for path, size in artifacts.listed(client.server, run.id):
+        for path, size in artifacts.listed(client.server, run.artifact_uri):
             yield Artifact(path, size)
         return
     yield from first

@@ -73,14 +73,19 @@ def _about(artifact: str) -> str:
     return f"The artifact {artifact} could not be stored or read"
 
 
-def listed(server: Server, run_id: str, folder: str = "") -> Iterator[tuple[str, int | None]]:
-    """The paths of a run's artifacts, each folder before what is in it, and their sizes; None of a folder."""
-    with _client(server, "The artifacts could not be listed", _CREDENTIALS) as client:
-        found = client.list_artifacts(run_id, folder or None)
+def listed(server: Server, artifact_uri: str, folder: str = "") -> Iterator[tuple[str, int | None]]:
+    """What is below an address, each folder before what is in it: path, and size or None of a folder."""
+    stores.check_client(artifact_uri)
+    with _client(server, "The artifacts could not be listed", _CREDENTIALS):
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        # Not by the client, which asks for logged models too: a server of MLflow 2 has no such route.
+        repository = get_artifact_repository(artifact_uri, tracking_uri=server.uri)
+        found = repository.list_artifacts(folder or None)
     for file in found:
         yield file.path, None if file.is_dir else int(file.file_size or 0)
         if file.is_dir:
-            yield from listed(server, run_id, file.path)
+            yield from listed(server, artifact_uri, file.path)
 
 
 @contextlib.contextmanager

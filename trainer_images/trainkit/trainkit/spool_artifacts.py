@@ -96,11 +96,23 @@ class SpoolArtifacts(ArtifactRepository):  # type: ignore[misc]  # mlflow is not
             and not self._has(PurePosixPath(posixpath.normpath(artifact_path)))
         ):
             raise FileNotFoundError(f"There is no {artifact_path} at {self.artifact_uri}")
+        if self._store.spool.is_apart:
+            self._tell_if_elsewhere(PurePosixPath(artifact_path or ""))
         return str(super().download_artifacts(artifact_path, dst_path))
 
     def _has(self, path: PurePosixPath) -> bool:
         above = None if path.parent == PurePosixPath() else str(path.parent)
         return any(PurePosixPath(found.path) == path for found in self.list_artifacts(above))
+
+    def _tell_if_elsewhere(self, path: PurePosixPath) -> None:
+        """MLflow itself would only doubt the path, or find nothing."""
+        view = self._store.view
+        files = map(PurePosixPath, view.files(self.artifact_uri))
+        is_here = any(path in (file, *file.parents) for file in files)
+        # MLflow asks a run also for what is one of its logged models.
+        if not is_here and not view.models(path.parts[0] if path.parts else ""):
+            what = f"{self.artifact_uri}/{path}".removesuffix("/.")
+            os.write(2, f"Tracking: {what} is not here, and {self._elsewhere}.\n".encode())
 
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
         if repository := self._server():
@@ -108,9 +120,7 @@ class SpoolArtifacts(ArtifactRepository):  # type: ignore[misc]  # mlflow is not
             return
         file = self._store.view.files(self.artifact_uri).get(remote_file_path)
         if file is None or not (self._store.spool.folder / file).exists():
-            why = f"{remote_file_path} is not here, and {self._elsewhere}"
-            os.write(2, f"Tracking: {why}.\n".encode())  # MLflow says in its place that the path may be wrong
-            raise FileNotFoundError(why)
+            raise FileNotFoundError(f"{remote_file_path} is not here, and {self._elsewhere}")
         shutil.copyfile(self._store.spool.folder / file, local_path)
 
     def delete_artifacts(self, artifact_path: str | None = None) -> None:

@@ -9,6 +9,7 @@ from typing import cast
 
 from trainkit.spool_answers import API, LOG_BATCH
 from trainkit.spool_journal import Record, Spool
+from trainkit.spool_names import replaced
 
 
 class View:
@@ -69,14 +70,19 @@ class View:
         return found
 
     def files(self, uri: str) -> dict[str, str]:
-        """The artifacts below an address: path there → place in the spool's folder, delivered or not."""
-        found = {}
+        """The artifacts below an address: path there → place in the spool's folder, delivered or not.
+
+        What was logged by a made-up address is found by the server's, too.
+        """
+        found, names = {}, self._spool.names()
+        wanted = replaced(uri, names)
         for entry in self._spool.entries():
             if entry.record and "file" in entry.record:
                 root, folder, file = (str(entry.record[name]) for name in ("uri", "path", "file"))
-                place = "/".join(filter(None, [root, folder, file.rpartition("/")[2]]))
-                if place.startswith(f"{uri}/"):
-                    found[place.removeprefix(f"{uri}/")] = file
+                parts = [replaced(root, names), folder, file.rpartition("/")[2]]
+                place = "/".join(filter(None, parts))
+                if place.startswith(f"{wanted}/"):
+                    found[place.removeprefix(f"{wanted}/")] = file
         return found
 
     def _refresh(self) -> None:
