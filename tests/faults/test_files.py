@@ -17,7 +17,7 @@ import pytest
 from support import Done, Site
 from trainer import secrets, sources, store_archive, workspace
 from trainer.datasets import building, copying, names, rename, rename_journal, split, subset
-from trainer.errors import BadInput, SecretsError
+from trainer.errors import BadInput, DiskFull
 from trainer.store_archive import ArchiveError
 from trainer.workspace import Workspace
 from trainkit import image_folder
@@ -297,7 +297,7 @@ def test_a_secret_that_cannot_be_stored_leaves_the_file_as_it_was(small_disk: Pa
     secrets.store(site, {"API_KEY": "hunter2"})
     before = site.secrets_file.read_bytes()
     ballast = fill(small_disk)
-    with fails(SecretsError, f"{site.secrets_file} cannot be written: No space left on device."):
+    with fails(DiskFull, f"{site.secrets_file} cannot be written: No space left on device."):
         secrets.store(site, {"OTHER": "x" * 20_000})
     assert site.secrets_file.read_bytes() == before
     assert [path.name for path in site.state.iterdir()] == ["secrets.lock"]

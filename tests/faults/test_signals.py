@@ -73,9 +73,12 @@ def test_a_killed_command_line_leaves_a_run_that_goes_on_and_is_ended_truthfully
         site.trainer("reconcile", env=env)
         assert site.run(run_id).info.status == "RUNNING"
     until_ended(client, run_id)
+    seen = time.time()
+    time.sleep(2)
     assert "FINISHED" in site.trainer("reconcile").out
     ended = site.run(run_id)
     assert ending(ended) == DONE
+    assert ended.info.end_time <= (seen + 1) * 1000  # when it ended, and not when that was seen
     assert site.trainer("reconcile").out == "Nothing to do: no run is unattended.\n"
     assert site.run(run_id).info.end_time == ended.info.end_time
 

@@ -40,6 +40,12 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
+def test_an_empty_name_is_not_this_folder(init: Init, tmp_path: Path) -> None:
+    done = init("")
+    assert (done.code, list(tmp_path.iterdir())) == (2, [])
+    assert done.err.startswith("Error: The name of the folder is empty.\nHint: ")
+
+
 def test_a_workspace_is_made_that_git_looks_after(init: Init, tmp_path: Path) -> None:
     done = init("new/site")
     root = tmp_path / "new" / "site"

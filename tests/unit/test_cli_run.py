@@ -58,7 +58,7 @@ def planned(done: Done) -> dict[str, object]:
         (
             "demo -e strict",
             "demo needs --name: it has no default.",
-            "Add --name and a value of type string.",
+            "Add --name and a value of type string, or -P name=VALUE.",
         ),
         (
             "demo -e strict --name n --source bucket --table trainer.yaml",

@@ -87,7 +87,7 @@ def test_the_check_warns_of_a_short_value(trainer: Trainer, site: Workspace) -> 
     ]
 
 
-@pytest.mark.parametrize("value", [b"", b"\n", b"\xff\n"])
+@pytest.mark.parametrize("value", [b"", b"\n", b"\xff\n", "key".encode("utf-16-le")])
 def test_a_value_that_is_none_is_refused(site: Workspace, value: bytes) -> None:
     done = set_piped(value, "API_KEY")
     assert done.returncode == 2

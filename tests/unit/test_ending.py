@@ -1,3 +1,5 @@
+import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,7 +110,7 @@ class FakeBook:
     def set_tags(self, run_id: str, tags: dict[str, str]) -> None:
         self._tell("tags", run_id, tags)
 
-    def end_run(self, run_id: str, status: str) -> None:
+    def end_run(self, run_id: str, status: str, at: float | None = None) -> None:  # noqa: ARG002
         self._tell("end", run_id, status)
 
 
@@ -183,3 +185,24 @@ def test_children_that_were_left_running_end_with_their_run(tmp_path: Path) -> N
     book = FakeBook()
     close(cast(Notebook, book), RUN, FakeJob(), tmp_path, Masker([]), failed)
     assert book.told[2:] == [("end", "open", "FAILED"), ("end", "r1", "FAILED")]
+
+
+@pytest.mark.parametrize(
+    ("at", "told"), [(1_500.25, 1_500_250), (999.0, 1_000_000), (2e12, None), (None, None)]
+)
+def test_a_run_ends_when_its_job_did_and_never_before_its_start_or_later_than_now(
+    tmp_path: Path, at: float | None, told: int | None
+) -> None:
+    book = Notebook(tmp_path)
+    book.begin(RUN, "demo", {}, {})
+    place = tmp_path / FOLDER / "run.json"
+    said = json.loads(place.read_text())
+    said["info"]["start_time"] = 1_000_000
+    place.write_text(json.dumps(said))
+    book.end_run("r1", "FINISHED", at)
+    (entry,) = Spool(tmp_path / FOLDER).entries()
+    body = cast(dict[str, dict[str, int]], entry.record)["body"]
+    if told is None:
+        assert abs(body["end_time"] / 1000 - time.time()) < 60
+    else:
+        assert body["end_time"] == told

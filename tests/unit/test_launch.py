@@ -52,7 +52,7 @@ class FakeClient:
     def set_tags(self, run_id: str, tags: dict[str, str]) -> None:
         self._tell(run_id, "tags", tags)
 
-    def end_run(self, run_id: str, status: str) -> None:
+    def end_run(self, run_id: str, status: str, at: float | None = None) -> None:  # noqa: ARG002
         self._tell(run_id, "end", status)
 
     def exchange(self, *_: object, **__: object) -> None:

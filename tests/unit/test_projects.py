@@ -415,7 +415,11 @@ def test_a_project_without_parameters_takes_none(tmp_path: Path) -> None:
 
 
 def test_a_missing_value_is_asked_for(demo: Project) -> None:
-    with fails(BadInput, "demo needs --name: it has no default.", "Add --name and a value of type string."):
+    with fails(
+        BadInput,
+        "demo needs --name: it has no default.",
+        "Add --name and a value of type string, or -P name=VALUE.",
+    ):
         check(demo, demo.entry_point("strict"), {})
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from trainer import secrets
-from trainer.errors import SecretsError
+from trainer.errors import DiskFull, SecretsError
 from trainer.secrets import Secrets
 from trainer.workspace import Workspace, find
 
@@ -85,6 +85,13 @@ def test_a_file_that_others_can_read_is_refused(site: Workspace, mode: int) -> N
         f"Other users of this machine can read {site.secrets_file}.",
         f"chmod 600 {site.secrets_file}",
     ):
+        secrets.load(site)
+
+
+def test_a_value_with_a_nul_byte_is_numbered_and_never_shown(site: Workspace) -> None:
+    put(site.secrets_file, "GOOD=1\nBAD=can\0ary\n")
+    message = f"{site.secrets_file}, line 2: the value has a NUL byte, which no variable can hold."
+    with fails(SecretsError, message):
         secrets.load(site)
 
 
@@ -306,7 +313,7 @@ def test_a_store_that_fails_half_way_leaves_the_old_file_and_nothing_else(
 
     before = site.secrets_file.read_bytes()
     monkeypatch.setattr("os.fsync", full)
-    with fails(SecretsError, f"{site.secrets_file} cannot be written: No space left on device."):
+    with fails(DiskFull, f"{site.secrets_file} cannot be written: No space left on device."):
         secrets.store(site, {"A": "1"})
     assert site.secrets_file.read_bytes() == before
     assert [path.name for path in site.state.iterdir()] == ["secrets.lock"]

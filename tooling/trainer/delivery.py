@@ -126,9 +126,14 @@ class Notebook:
         """As the client's."""
         self._batch(run_id, "tags", _pairs(tags))
 
-    def end_run(self, run_id: str, status: Status) -> None:
-        """As the client's; the end is now, whenever it is delivered."""
-        body = {"run_id": run_id, "status": status, "end_time": _now_ms()}
+    def end_run(self, run_id: str, status: Status, at: float | None = None) -> None:
+        """As the client's; the end is `at` (seconds since 1970), else now, whenever it is delivered.
+
+        Another machine's clock does not put it into the future, or before the run's start.
+        """
+        start = int(str(cast(Record, self._spool.run()["info"])["start_time"]))
+        end = _now_ms() if at is None else min(max(int(at * 1000), start), _now_ms())
+        body = {"run_id": run_id, "status": status, "end_time": end}
         with _failures():
             self._spool.append({"method": "POST", "path": f"{API}/runs/update", "body": body})
 

@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -38,6 +38,8 @@ class Verdict:
     exit_code: int | None = None
     signal: int | None = None
     out_of_memory: bool = False
+    at: float | None = field(default=None, compare=False)
+    """As of the `End`."""
 
     @property
     def tags(self) -> dict[str, str]:
@@ -65,7 +67,13 @@ def judge(end: End, interrupted_by: int | None = None, by: str | None = None) ->
     status, reason, error = _judge(end, interrupted_by, by)
     ended_by = end.exit_code - 128 if end.exit_code and _is_signal(end.exit_code) else None
     return Verdict(
-        status, reason, error, end.exit_code, interrupted_by or end.stopped_by or ended_by, end.out_of_memory
+        status,
+        reason,
+        error,
+        end.exit_code,
+        interrupted_by or end.stopped_by or ended_by,
+        end.out_of_memory,
+        end.at,
     )
 
 
@@ -156,8 +164,8 @@ def close(
     left = left_files.settle(book, run, job, folder, keep=keep_files)
     book.set_tags(run.id, verdict.tags)
     for child in _left_running(folder):
-        book.end_run(child, verdict.status)
-    book.end_run(run.id, verdict.status)
+        book.end_run(child, verdict.status, verdict.at)
+    book.end_run(run.id, verdict.status, verdict.at)
     records.end(folder, verdict.status)
     return left
 

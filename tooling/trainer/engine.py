@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 
 from trainer import deadline, docker_context
 from trainer.docker_context import Endpoint, Tls
-from trainer.errors import EngineError
+from trainer.errors import DiskFull, EngineError
 from trainer.server import Bridge
 
 if TYPE_CHECKING:
@@ -224,6 +226,11 @@ def failures() -> Iterator[None]:
             "See `docker info` and the engine's log.",
         ) from None
     except (DockerException, requests.RequestException, OSError) as problem:
+        if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(
+                f"The disk is full: {problem.filename or tempfile.gettempdir()}",
+                "Make space there; then `trainer reconcile` goes on.",
+            ) from None
         raise EngineError(
             f"The Docker engine stopped answering: {type(problem).__name__}.",
             "When it is back, `trainer reconcile` ends what was running.",

@@ -70,7 +70,7 @@ def check(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -
         if value is None:
             raise BadInput(
                 f"{project.name} needs {parameter.option}: it has no default.",
-                f"Add {parameter.option} and a value of type {parameter.type}.",
+                f"Add {parameter.option} and a value of type {parameter.type}, or -P {parameter.name}=VALUE.",
             )
         if parameter.type == "path" and not is_elsewhere(value):
             value = value.removeprefix("file://")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import re
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from trainer import git, locks, server_password
-from trainer.errors import FileError, SecretsError
+from trainer.errors import DiskFull, FileError, SecretsError
 from trainer.masking import SHORTEST_MASKED, Masker
 from trainer.workspace import Workspace, find
 
@@ -224,7 +225,8 @@ def _replace(path: Path, content: bytes, beside: Path) -> None:
             os.fsync(stream.fileno())
         temporary.replace(path.resolve())
     except OSError as problem:
-        raise SecretsError(
+        is_full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise (DiskFull if is_full else FileError)(
             f"{path} cannot be written: {problem.strerror}.",
             "The file is unchanged. Fix the cause and try again.",
         ) from None
@@ -286,6 +288,11 @@ def _values(path: Path, bindings: Iterable[Binding]) -> dict[str, str]:
             raise SecretsError(
                 f"{path}, line {line}: what stands before = is not the name of a variable.",
                 "Write NAME=value, without `$env:`: letters, digits and underscores, no digit first.",
+            )
+        if "\0" in (binding.value or ""):
+            raise SecretsError(
+                f"{path}, line {line}: the value has a NUL byte, which no variable can hold.",
+                "Set it again from text in UTF-8: trainer secrets set NAME < FILE",
             )
         if binding.key is not None and binding.value:
             values[binding.key] = binding.value

@@ -66,6 +66,8 @@ class End:
     """The signal that the whole job was sent."""
     recorded: bool = True
     """Whether the start script saw the command end. Without that, not even an exit code of 0 is a success."""
+    at: float | None = field(default=None, compare=False)
+    """When, in seconds since 1970 by the clock of where it ran; None when nobody knows."""
 
 
 class Job(Protocol):

@@ -10,6 +10,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 
@@ -31,6 +32,7 @@ class _State(TypedDict):
     Status: str
     ExitCode: int
     OOMKilled: bool
+    FinishedAt: str
 
 
 class _Mounted(TypedDict):
@@ -89,7 +91,13 @@ class DockerJob:
                 return None
             result = self._result()
             code, stopped_by = result or (state["ExitCode"], None)
-            self._ended = End(code, state["OOMKilled"], stopped_by, recorded=result is not None)
+            self._ended = End(
+                code,
+                state["OOMKilled"],
+                stopped_by,
+                recorded=result is not None,
+                at=datetime.fromisoformat(state["FinishedAt"]).timestamp(),
+            )
             return self._ended
 
     def _result(self) -> tuple[int, int | None] | None:

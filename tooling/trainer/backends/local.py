@@ -70,8 +70,9 @@ class LocalJob:
         alive = locks.held(self._folder / "job.alive")
         # Looked at after the lock: the start script writes the result before it lets go.
         with contextlib.suppress(FileNotFoundError):
-            if result := read_result((self._folder / "result").read_text()):
-                return End(result[0], stopped_by=result[1])
+            written = self._folder / "result"
+            if result := read_result(written.read_text()):
+                return End(result[0], stopped_by=result[1], at=written.stat().st_mtime)
         return None if alive else End(None)
 
     def fetch(self, folder: Path) -> None:

@@ -10,13 +10,14 @@ from pathlib import Path
 import click
 
 from trainer.cli import screen
+from trainer.errors import BadInput
 
 
 @click.command(short_help="Make a workspace.", epilog="Example: trainer init my_models")
-@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(file_okay=False))
 @click.option("--dry-run", is_flag=True, help="Say what would be made; make nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def init(folder: Path, dry_run: bool, as_json: bool) -> None:
+def init(folder: str, dry_run: bool, as_json: bool) -> None:
     """Make a workspace in DIR, or here: settings, folders for projects and data, and git.
 
     What is there already stays as it is. Images, templates and the tracking server are those that trainer
@@ -25,7 +26,11 @@ def init(folder: Path, dry_run: bool, as_json: bool) -> None:
     from trainer.process import interruptible
     from trainer.scaffold import workspaces
 
-    planned = workspaces.plan(folder)
+    if not folder:
+        raise BadInput(
+            "The name of the folder is empty.", "Name it, or a dot for this folder: trainer init ."
+        )
+    planned = workspaces.plan(Path(folder))
     if not dry_run:
         with interruptible():
             workspaces.make(planned)

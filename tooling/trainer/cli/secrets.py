@@ -89,7 +89,7 @@ def _value(name: str) -> str:
         value = sys.stdin.buffer.read().decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         value = ""
-    if not value:
+    if not value or "\0" in value:  # as of UTF-16: no variable can hold it
         raise BadInput(
             "Standard input has no value: it is empty or not text.", f"trainer secrets set {name} < FILE"
         )
