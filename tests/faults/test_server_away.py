@@ -156,6 +156,11 @@ def test_offline_on_purpose(site: AwaySite) -> None:
     assert done.code == 0, done.err
     assert "no tracking server was asked (--offline)." in done.err
     assert not (site.root / ".trainer" / "server.alive").exists() or not _answers(site)
+    early = site.trainer("show", run.id)
+    assert (early.code, early.err.splitlines()[-1]) == (
+        2,
+        f"Hint:  Bring it there: trainer sync {run.id[:8]}",
+    )
     ended = int(time.time() * 1000)
     synced = site.sync()
     assert synced.code == 0, synced.err

@@ -64,6 +64,13 @@ def test_a_tolerance_of_no_metric_names_the_near_one() -> None:
         agreement.tolerances(["los=1"], OLD)
 
 
+def test_a_run_without_metrics_agrees_in_nothing() -> None:
+    times = {"seconds_fit": 1.0}
+    assert agreement.is_nothing(agreement.judge({}, {}, agreement.tolerances([], {})))
+    assert agreement.is_nothing(agreement.judge(times, times, agreement.tolerances([], times)))
+    assert not agreement.is_nothing(agreement.judge(OLD, OLD, agreement.tolerances([], OLD)))
+
+
 def test_a_tolerance_is_written_as_it_was_said() -> None:
     assert [str(Tolerance(0.01, True)), str(Tolerance(0.5))] == ["1%", "0.5"]
 

@@ -90,6 +90,11 @@ def agree(compared: Iterable[Compared]) -> bool:
     return all(one.verdict != "differs" for one in compared)
 
 
+def is_nothing(compared: Iterable[Compared]) -> bool:
+    """Whether there was no metric that two runs can agree in."""
+    return all(one.verdict == "not compared" for one in compared)
+
+
 def _verdict(row: MetricRow, allowed: Tolerances) -> Verdict:
     old, new = row.values
     if is_time(row.name) and row.name not in allowed.by_metric:

@@ -35,7 +35,8 @@ from trainer.errors import BadInput, TrackingError, TrainerError
 from trainer.masking import Masker
 from trainer.records import Record
 from trainer.server_version import TooOld
-from trainer.tracking import Client
+from trainer.tracking import Client, Run
+from trainer.tracking_failures import NotThere
 from trainer.workspace import Workspace
 
 LAUNCH_TAG = "trainer.launch"
@@ -163,6 +164,20 @@ def client_of(workspace: Workspace, record: Record) -> Client:
     if chosen is None:
         raise RuntimeError("a server that was named is not the workspace's own")
     return Client(server_start.revive(workspace, chosen))
+
+
+def run_of(workspace: Workspace, record: Record) -> tuple[Client, Run]:
+    """The run as its server has it, and the server. Raises `BadInput` where it is on this disk alone."""
+    client = client_of(workspace, record)
+    try:
+        return client, client.get_run(record.run_id)
+    except NotThere:
+        if not delivery.exists(records.folder(workspace, record.run_id)):
+            raise
+        raise BadInput(
+            f"The run {record.name or record.run_id} is not on {client.server.uri} yet, but on this disk.",
+            f"Bring it there: trainer sync {record.run_id[:8]}",
+        ) from None
 
 
 def job_of(workspace: Workspace, record: Record) -> Job:

@@ -130,6 +130,8 @@ def compare(stored: Stored, result: Result, allowed: Tolerances) -> tuple[Compar
     verdict = (
         "no" if "differs" in verdicts else "within tolerance" if "within tolerance" in verdicts else "exactly"
     )
+    if agreement.is_nothing(compared):
+        verdict = "nothing to compare"
     with contextlib.suppress(TrackingError):
         stored.client.set_tags(result.run.id, {VERDICT: verdict})
     return compared

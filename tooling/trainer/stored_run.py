@@ -10,7 +10,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainer import archives, code, images, locks, pins, projects, reconcile, records, run_image, stored_code
+from trainer import (
+    archives,
+    code,
+    images,
+    locks,
+    naming,
+    pins,
+    projects,
+    reconcile,
+    records,
+    run_image,
+    stored_code,
+)
 from trainer.environment_image import EnvironmentImage
 from trainer.errors import BadInput
 from trainer.pins import Pins
@@ -44,14 +56,14 @@ class Stored:
 
 def ended(workspace: Workspace, record: Record) -> tuple[Client, Run]:
     """The run as its server has it, and the server. Raises `BadInput` where it goes on on this machine."""
-    reconcile.settle_one(workspace, record.run_id)
+    if reconcile.settle_one(workspace, record.run_id):
+        record = naming.resolve(workspace, record.run_id)  # the server may have given it another id
     if records.is_live(workspace, record.run_id):
         raise BadInput(
             f"The run {record.name or record.run_id} has not ended.",
             f"Follow it, or stop it first: trainer attach {record.run_id[:8]}; trainer stop …",
         )
-    client = reconcile.client_of(workspace, record)
-    return client, client.get_run(record.run_id)
+    return reconcile.run_of(workspace, record)
 
 
 @contextmanager

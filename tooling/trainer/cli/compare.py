@@ -57,8 +57,7 @@ def compare(
     chosen = {record.run_id: record for record in (naming.resolve(workspace, one) for one in said)}
     if len(chosen) < 2:
         raise BadInput("Comparing needs at least two different runs.", "trainer compare RUN RUN…")
-    clients = [reconcile.client_of(workspace, record) for record in chosen.values()]
-    runs = [client.get_run(run_id) for client, run_id in zip(clients, chosen, strict=True)]
+    clients, runs = zip(*(reconcile.run_of(workspace, record) for record in chosen.values()), strict=True)
     compared = comparison.compare(runs)
     changes = dict(_code(clients, runs)) if with_code else {}
     if page:

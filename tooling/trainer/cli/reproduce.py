@@ -143,7 +143,9 @@ def _print_result(made: Reproduction, result: Result, compared: Sequence[Compare
     from trainer import agreement
 
     old = made.stored.run
-    agrees = result.error is None and agreement.agree(compared)
+    agrees: bool | None = result.error is None and agreement.agree(compared)
+    if agrees and agreement.is_nothing(compared):
+        agrees = None
     if as_json:
         screen.as_json(
             {
@@ -172,8 +174,8 @@ def _print_result(made: Reproduction, result: Result, compared: Sequence[Compare
     headings = ("Metric", printable.line(old.name), printable.line(result.run.name), "Difference", "")
     screen.table(headings, [_row(one) for one in compared])
     click.echo()
-    colour = "green" if agrees else "red"
-    word = "REPRODUCED" if agrees else "NOT REPRODUCED"
+    colour = "red" if agrees is False else "green" if agrees else "yellow"
+    word = "NOT REPRODUCED" if agrees is False else "REPRODUCED" if agrees else "NOTHING TO COMPARE"
     click.echo(f"{screen.style(word, fg=colour, bold=True)}  {result.run.name}")
     if result.run.url:
         click.echo(result.run.url)

@@ -40,8 +40,7 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
     from trainer import artifact_listing, history, naming, reconcile, refusals
 
     record = naming.resolve(workspace, said)
-    client = reconcile.client_of(workspace, record)
-    run = client.get_run(record.run_id)
+    client, run = reconcile.run_of(workspace, record)
     names = sorted(name for name in run.metrics if not name.startswith("system/"))
     curves = {name: history.curves(client, [run.id], name)[run.id] for name in names}
     files = list(islice(artifact_listing.of_run(client, run), _FILES + 1))
