@@ -208,7 +208,9 @@ def test_a_run_that_fails_again_fails_as_it_does(lab: Site) -> None:
     lab.secret("PROBE_TOKEN", "x1")
     first = lab.trainer("run", "probe", "--mode", "exit")
     assert first.code == 3
-    assert lab.trainer("reproduce", first.run_id).code == 3
+    again = lab.trainer("reproduce", first.run_id)
+    assert again.code == 3
+    assert lab.run(again.run_id).data.tags["trainer.reproduced"] == "no"
 
 
 def test_what_a_run_of_somebody_elses_asks_for_is_asked_of_the_user(lab: Site) -> None:

@@ -37,6 +37,12 @@ class Verdict:
     present_id: str | None
     """The workspace's own image of today's inputs; None where it is not built."""
     differences: tuple[Difference, ...]
+    present_equal: bool | None
+    """Whether that one has the same files and settings; None without it.
+
+    Its id may be another all the same: an engine packs a layer in another way when it has removed an image
+    that had the layer below.
+    """
 
     @property
     def identical(self) -> bool:
@@ -87,11 +93,15 @@ def check(
         ids = (build.built(client, both[0].tag), build.built(client, both[1].tag))
         # An export of 800 MB is read in seconds; but images with one id are one image.
         found = () if ids[0] == ids[1] else tuple(_differences(client, ids, step, report))
+        present, is_equal = build.image_id(client, plan.tag), None
+        if present:
+            others = (ids[0], present)
+            is_equal = present in ids or not any(_differences(client, others, step, report))
     finally:
         with process.deferred_signals():
             for trial in both:
                 _remove(client, trial.tag)
-    return Verdict(plan.name, ids, build.image_id(client, plan.tag), found)
+    return Verdict(plan.name, ids, present, found, is_equal)
 
 
 def _differences(
@@ -104,7 +114,7 @@ def _differences(
     yield from image_content.settings_differences(one, other)
     read = []
     for number, image in enumerate(ids, 1):
-        step(f"Reading the files of build {number} of 2")
+        step(f"Reading the files of {number} of 2 images")
         read.append(image_content.files(client, image, report))
     yield from image_content.differences(*read)
 

@@ -130,7 +130,9 @@ def compare(stored: Stored, result: Result, allowed: Tolerances) -> tuple[Compar
     verdict = (
         "no" if "differs" in verdicts else "within tolerance" if "within tolerance" in verdicts else "exactly"
     )
-    if agreement.is_nothing(compared):
+    if result.error:
+        verdict = "no"
+    elif agreement.is_nothing(compared):
         verdict = "nothing to compare"
     with contextlib.suppress(TrackingError):
         stored.client.set_tags(result.run.id, {VERDICT: verdict})

@@ -62,10 +62,13 @@ def _show(verdict: Verdict) -> None:
     if len(verdict.differences) > _SHOWN:
         click.echo(f"  … and {len(verdict.differences) - _SHOWN} more; --json lists all")
     if verdict.identical and verdict.present_id:
-        same = verdict.present_id == verdict.ids[0]
-        click.echo(
-            f"The image that is there is {'the same' if same else 'another: ' + _short(verdict.present_id)}"
-        )
+        if verdict.present_id == verdict.ids[0]:
+            said = "is the same"
+        elif verdict.present_equal:
+            said = f"has the same files, in other layers: {_short(verdict.present_id)}"
+        else:
+            said = f"is another: {_short(verdict.present_id)}"
+        click.echo(f"The image that is there {said}")
 
 
 def _short(image_id: str) -> str:
