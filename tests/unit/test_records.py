@@ -1,6 +1,7 @@
 import json
 import os
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from trainer import locks, records
 from trainer.records import Record
@@ -100,3 +101,8 @@ def test_a_launcher_that_died_before_it_renamed_the_folder(workspace: Workspace)
     for record, lock in records.unattended(workspace):
         os.close(lock)
         assert records.folder(workspace, record.run_id).is_dir()
+
+
+def test_an_end_that_is_torn_is_none(tmp_path: Path) -> None:
+    (tmp_path / "ended").write_bytes(b"\xff\xfe")
+    assert records.ended(tmp_path) is None

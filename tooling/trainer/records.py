@@ -205,7 +205,7 @@ def stopped_by(workspace: Workspace, run_id: str) -> str | None:
     """The command that stopped the run, or is about to."""
     try:
         return (folder(workspace, run_id) / _STOPPED).read_text()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return None
 
 
@@ -245,7 +245,7 @@ def ended(place: Path) -> str | None:
     """The final status that was written down for a run that has ended; None for one that may be running."""
     try:
         return (place / _ENDED).read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, UnicodeDecodeError):
         return None
 
 
