@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from trainer import artifacts, tracking
+from trainer import artifacts
 from trainer.endpoint import Server, configured
 from trainer.errors import BadInput, TrackingDenied, TrackingError
 from trainer.secrets import Secrets
@@ -321,15 +321,14 @@ def test_an_unknown_host() -> None:
         Client(Server("http://no-such-host.invalid:5000")).version()
 
 
-def test_a_server_that_never_answers(http_server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "TIMEOUT_S", (0.3, 0.1))
+def test_a_server_that_never_answers(http_server: HttpServer) -> None:
     http_server.replies["*"] = [Reply(delay_s=0.5)]
     with fails(
         Unreachable,
         f"The tracking server {http_server.uri} gave no answer in 0.1 s.",
         "See whether it is up and whether a firewall lies between: trainer doctor",
     ):
-        Client(Server(http_server.uri)).version()
+        Client(Server(http_server.uri), (0.3, 0.1)).version()
 
 
 @contextmanager

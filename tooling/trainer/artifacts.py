@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _ADDRESS = "MLFLOW_TRACKING_URI"
+_CREDENTIALS_OF_SERVERS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 _TRIAL = "trainer-check"
 _REACHABLE = "The artifact store must be reachable from here, or the server started with --serve-artifacts."
 _CREDENTIALS = (
@@ -92,6 +93,8 @@ def listed(server: Server, artifact_uri: str, folder: str = "") -> Iterator[tupl
 def _client(server: Server, what: str, hint: str = _REACHABLE) -> Iterator[MlflowClient]:
     from mlflow import MlflowClient
 
+    for name in _CREDENTIALS_OF_SERVERS:  # which may be those of another server
+        os.environ.pop(name, None)
     os.environ.update({name: value for name, value in server.environment.items() if name != _ADDRESS})
     try:
         yield MlflowClient(server.uri)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
@@ -81,12 +81,7 @@ def configured(secrets: Secrets, uri: str | None, default: str | None = None) ->
     uri = uri or secrets.get("MLFLOW_TRACKING_URI") or default
     if not uri:
         return None
-    parts = _parsed(uri)
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadInput(
-            f"The tracking URI {_without_credentials(uri)} is not an http(s) address.",
-            "Name a tracking server, or none for the workspace's own: http://HOST:PORT",
-        )
+    chosen = named(secrets, uri)
     token = secrets.get("MLFLOW_TRACKING_TOKEN")
     if token and not re.fullmatch(r"[\x21-\x7e]+", token):
         raise BadInput(
@@ -94,11 +89,29 @@ def configured(secrets: Secrets, uri: str | None, default: str | None = None) ->
             "Copy it again, without anything around it.",
         )
     username, password = _credentials_file()
+    return replace(
+        chosen,
+        username=chosen.username or secrets.get("MLFLOW_TRACKING_USERNAME") or username,
+        password=chosen.password or secrets.get("MLFLOW_TRACKING_PASSWORD") or password,
+        token=token,
+    )
+
+
+def named(secrets: Secrets, uri: str) -> Server:
+    """The server of that address, with no credentials but those in the address.
+
+    Raises `BadInput` for an address that a container could not reach (a file, a database).
+    """
+    parts = _parsed(uri)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadInput(
+            f"The tracking URI {_without_credentials(uri)} is not an http(s) address.",
+            "Name a tracking server, or none for the workspace's own: http://HOST:PORT",
+        )
     return Server(
         uri=_without_credentials(uri).rstrip("/"),
-        username=unquote(parts.username or "") or secrets.get("MLFLOW_TRACKING_USERNAME") or username,
-        password=unquote(parts.password or "") or secrets.get("MLFLOW_TRACKING_PASSWORD") or password,
-        token=token,
+        username=unquote(parts.username or "") or None,
+        password=unquote(parts.password or "") or None,
         outbound=outbound.of(secrets),
         of_stores=tuple(
             (name, secrets.get(name) or "") for name in secrets.values if name.startswith(_OF_STORES)

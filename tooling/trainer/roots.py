@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
+from collections.abc import Mapping
 from typing import TypedDict, cast
 
 from trainkit.spool_apart import is_proxied
@@ -43,9 +44,9 @@ def find(client: Client, name: str, *, has_trainkit: bool) -> str | None:
     return found
 
 
-def make(client: Client, name: str, *, has_trainkit: bool) -> str:
+def make(client: Client, name: str, *, has_trainkit: bool, tags: Mapping[str, str] | None = None) -> str:
     """Make an experiment; its id. As `check`, of where its artifacts go."""
-    made = client.make_experiment(name)
+    made = client.make_experiment(name, tags)
     uri = location(client, made)
     try:
         check(client.server, uri, has_trainkit=has_trainkit)

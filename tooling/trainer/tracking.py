@@ -112,13 +112,14 @@ class RunAnswer(TypedDict):
 class Client:
     """Calls to one server over one kept-open connection. Every method raises `TrackingError`."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, timeout_s: tuple[float, float] = TIMEOUT_S) -> None:
         import requests
         from requests.adapters import HTTPAdapter
         from urllib3.exceptions import InsecureRequestWarning
         from urllib3.util import Retry
 
         self.server = server
+        self._timeout_s = timeout_s
         self._session = requests.Session()
         if urlsplit(server.uri).hostname in LOOPBACK:
             self._session.trust_env = False  # a proxy does not know this machine's loopback
@@ -181,9 +182,10 @@ class Client:
             )
         return str(experiment["experiment_id"])
 
-    def make_experiment(self, name: str) -> str:
+    def make_experiment(self, name: str, tags: Mapping[str, str] | None = None) -> str:
         """Make an experiment that was not there; its id."""
-        body = {"name": name, "tags": [TRAINING_VIEW]}
+        own = [{"key": key, "value": value} for key, value in (tags or {}).items()]
+        body = {"name": name, "tags": [TRAINING_VIEW, *own]}
         made = self.send("POST", f"{_API}/experiments/create", body, ok=(400,))
         if made.ok:
             return str(self._said(made, "experiment_id"))
@@ -247,12 +249,15 @@ class Client:
 
     def upload(self, run: Run, path: Path, artifact_path: str) -> None:
         """Store a file as the artifact `artifact_path` of the run."""
-        parts = urlsplit(run.artifact_uri)
-        if parts.scheme != "mlflow-artifacts":
+        if urlsplit(run.artifact_uri).scheme != "mlflow-artifacts":
             artifacts.upload(self.server, run.id, path, artifact_path)
             return
+        self.store(run.artifact_uri, path, artifact_path)
+
+    def store(self, root: str, path: Path, artifact_path: str) -> None:
+        """Store a file below an address at which the server takes artifacts itself."""
         with path.open("rb") as content:
-            self.send("PUT", _artifact(parts.path, artifact_path), content=content)
+            self.send("PUT", _artifact(urlsplit(root).path, artifact_path), content=content)
 
     def download(self, run: Run, artifact_path: str) -> Iterator[bytes]:
         """The content of an artifact in pieces; raises `NotThere` at the first one if the run has none."""
@@ -272,10 +277,11 @@ class Client:
         try:
             return self._session.request(
                 method, self.server.uri + path, params=query, json=body, data=content,  # type: ignore[arg-type]
-                timeout=timeout_s or TIMEOUT_S, allow_redirects=False, stream=stream, verify=self._verify,
+                timeout=timeout_s or self._timeout_s, allow_redirects=False, stream=stream,
+                verify=self._verify,
             )  # fmt: skip
         except requests.RequestException as problem:
-            raise unreachable(self.server, problem, timeout_s or TIMEOUT_S) from None
+            raise unreachable(self.server, problem, timeout_s or self._timeout_s) from None
 
     def _run(self, response: requests.Response) -> Run:
         return self.read(cast(RunAnswer, self._said(response, "run")))

@@ -10,6 +10,7 @@ import click
 
 from trainer.cli import screen
 from trainer.cli.context import pass_workspace
+from trainer.cli.server_copy import copy_runs
 from trainer.cli.server_deploy import deploy
 from trainer.cli.server_store import backup, restore, rotate_secrets, upgrade
 from trainer.cli.server_users import users
@@ -25,7 +26,7 @@ def server() -> None:
     """Tracking servers: the workspace's own, and those on a platform."""
 
 
-for _command in (backup, deploy, restore, rotate_secrets, upgrade, users):
+for _command in (backup, copy_runs, deploy, restore, rotate_secrets, upgrade, users):
     server.add_command(_command)
 
 

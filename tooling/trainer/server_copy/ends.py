@@ -1,0 +1,80 @@
+"""The two servers, and whose credentials each of them gets: never those of the other one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from trainer import locks, secrets, server, server_container, server_start
+from trainer.endpoint import Server, configured, named
+from trainer.errors import BadInput
+from trainer.tracking import Client
+from trainer.workspace import Workspace
+
+OWN = "own"
+# Its store may be elsewhere: a server has a large artifact before it sends the first byte of it.
+_PATIENCE_S = (5, 900)
+
+
+def find(workspace: Workspace, said: str, variables: str | None) -> Client:
+    """The server of that address, or the workspace's own for the word `own`, which is started.
+
+    Credentials are in the address; in the variables that begin with `variables`; or the workspace's, if it is
+    its server. Raises `BadInput` and `TrackingError`.
+    """
+    return Client(_server(workspace, said, variables), _PATIENCE_S)
+
+
+def _server(workspace: Workspace, said: str, variables: str | None) -> Server:
+    known = secrets.load(workspace)
+    container = server_container.recorded(workspace)
+    if said == OWN:
+        chosen = configured(known, container, None) if container else None
+        return server_start.revive(workspace, chosen) if chosen else _process(workspace)
+    if variables:
+        names = [f"{variables}_{kind}" for kind in ("USERNAME", "PASSWORD", "TOKEN")]
+        username, password, token = (known.get(name) for name in names)
+        if not (username or token):
+            raise BadInput(
+                f"Neither {names[0]} nor {names[2]} is set, in the environment or in secrets.env.",
+                f"trainer secrets set {names[0]}, and {names[1]}",
+            )
+        return replace(named(known, said), username=username, password=password, token=token)
+    chosen = named(known, said)
+    usual = configured(known, None, workspace.settings.tracking_uri or container)
+    if usual and usual.uri == chosen.uri and not chosen.username:
+        chosen = server_start.revive(workspace, usual)
+    elif server.is_own(workspace, chosen):
+        chosen = _process(workspace)
+    return chosen
+
+
+@contextlib.contextmanager
+def place(workspace: Workspace) -> Iterator[Path]:
+    """Within: an empty folder for what is on its way, and no other call that copies in this workspace.
+
+    Raises `BadInput` where there is one.
+    """
+    lock = locks.acquire(workspace.state / "copy-runs.lock")
+    if lock is None:
+        raise BadInput(
+            "Another `trainer server copy-runs` is at work in this workspace.", "Wait until it has ended."
+        )
+    folder = workspace.state / "copy-runs"
+    try:
+        shutil.rmtree(folder, ignore_errors=True)  # of a call that was killed
+        folder.mkdir(parents=True)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _process(workspace: Workspace) -> Server:
+    started = server.begin(workspace)
+    server.wait(workspace, started)
+    return started

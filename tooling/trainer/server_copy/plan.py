@@ -1,0 +1,206 @@
+"""What is to be copied, found out before anything is."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from trainer import artifact_listing, server_version
+from trainer.artifact_listing import Artifact
+from trainer.counted import counted
+from trainer.errors import BadInput, DiskFull, TrackingError
+from trainer.parameters import nearest
+from trainer.server_copy import COPIED_FROM, logged, reading, registry
+from trainer.server_copy.logged import Logged
+from trainer.server_copy.reading import Experiment, Record
+from trainer.server_copy.registry import Model
+from trainer.server_copy.report import Bar
+from trainer.server_version import TooOld
+from trainer.tracking import Client
+
+_SPARE = 64 << 20
+
+
+@dataclass(frozen=True)
+class Original:
+    """A run that is copied, and its artifacts."""
+
+    record: Record
+    files: tuple[Artifact, ...]
+    unlisted: str = ""
+    """Why its artifacts could not be listed."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An experiment that is copied, and what of it."""
+
+    experiment: Experiment
+    runs: tuple[Original, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is copied from a server to another one."""
+
+    origin: Client
+    target: Client
+    experiments: tuple[Planned, ...]
+    models: tuple[Model, ...]
+    copies: dict[str, Record] = field(repr=False)
+    """What the other server has already, by the ids of the originals."""
+    logged: tuple[Logged, ...] = ()
+    logged_copies: dict[str, Logged] = field(default_factory=dict, repr=False)
+    remarks: tuple[str, ...] = ()
+    """What is not copied at all."""
+
+    @property
+    def runs(self) -> list[Original]:
+        """Of all experiments."""
+        return [one for planned in self.experiments for one in planned.runs]
+
+    @property
+    def largest(self) -> int:
+        """The bytes of the largest artifact."""
+        return max((file.size or 0 for one in self.runs for file in one.files), default=0)
+
+
+def make(origin: Client, target: Client, names: Sequence[str], bar: Bar, *, deleted: bool = False) -> Plan:
+    """Look at both servers.
+
+    Without `names`, all experiments. Raises `BadInput` and `TrackingError`.
+    """
+    _check_ends(origin, target)
+    found = reading.experiments(origin)
+    there = {one.name: one for one in reading.experiments(target)}
+    chosen = [one for one in found if deleted or not one.deleted]
+    for name in names:
+        if name not in {one.name for one in chosen}:
+            raise BadInput(
+                f"{origin.server.uri} has no experiment {name}.",
+                nearest(name, sorted(one.name for one in chosen), "Its experiments are"),
+            )
+    chosen = [one for one in chosen if not names or one.name in names]
+    for one in chosen:
+        if one.name in there and there[one.name].deleted and not one.deleted:
+            target.find_experiment(one.name)  # says how to restore it
+    records = list(reading.runs(origin, [one.id for one in chosen]))
+    records = [one for one in records if deleted or not one.deleted]
+    copies = _copies(target, [one.id for one in there.values()])
+    _check_strangers(origin, target, records)
+    own = _own(target, records, copies)
+    records = [one for one in records if one.run.id not in own]
+    runs: dict[str, list[Original]] = {}
+    for number, record in enumerate(records):
+        bar("Reading runs", number, len(records))
+        runs.setdefault(record.run.experiment_id, []).append(_original(origin, record))
+    ids = {record.run.id for record in records}
+    models = _models(origin, own, ids if names else None)
+    remarks = (
+        [f"{counted(len(own), 'run')} left out: copies of runs that {target.server.uri} has."] if own else []
+    )
+    planned = tuple(Planned(one, tuple(runs.get(one.id, []))) for one in chosen)
+    plan = Plan(origin, target, planned, tuple(models), copies, remarks=tuple(remarks))
+    found_logged = tuple(one for one in _logged(origin, chosen) if not one.run_id or one.run_id in ids)
+    if not found_logged:
+        return plan
+    if not logged.are_known(target):
+        models_said = counted(len(found_logged), "logged model")
+        remark = f"{models_said} cannot be copied: {target.server.uri} has none, which came with MLflow 3.0."
+        return replace(plan, remarks=(*remarks, remark))
+    there_logged = _logged(target, there.values())
+    copied = {origin_of(one.tags): one for one in there_logged if COPIED_FROM in one.tags}
+    return replace(plan, logged=found_logged, logged_copies=copied)
+
+
+def check_room(plan: Plan, place: Path) -> None:
+    """Raise `DiskFull` where the largest artifact has no room on its way."""
+    free = shutil.disk_usage(place).free
+    if plan.largest + _SPARE > free:
+        raise DiskFull(
+            f"The largest artifact has {plan.largest / 1e9:.3g} GB; {free / 1e9:.3g} GB are free at {place}.",
+            "Make room there: each artifact is on this disk on its way.",
+        )
+
+
+def origin_of(tags: Mapping[str, str]) -> str:
+    """The id of what it is a copy of."""
+    return tags[COPIED_FROM].rpartition("/")[2]
+
+
+def _logged(client: Client, experiments: Iterable[Experiment]) -> list[Logged]:
+    ids = [one.id for one in experiments]
+    return list(logged.of(client, ids)) if logged.are_known(client) else []
+
+
+def _check_ends(origin: Client, target: Client) -> None:
+    if origin.server.uri == target.server.uri:
+        raise BadInput(
+            f"FROM and TO are both {origin.server.uri}.", "Name two servers: trainer server copy-runs FROM TO"
+        )
+    one = {"max_results": "1"}
+    for client in (origin, target):
+        if client.send("GET", f"{reading.API}/experiments/search", query=one, ok=(404,)).status_code == 404:
+            raise TrackingError(
+                f"{client.server.uri} is no server of MLflow 1.30 or newer.",
+                "Check the address. An older server is upgraded first, and its database (mlflow db upgrade).",
+            )
+        reading.said(client, "GET", "experiments/search", query=one)
+    try:
+        server_version.check(target.server, target.version())
+    except TooOld as problem:
+        hint = "Upgrade it and its database (mlflow db upgrade), or name another server as TO."
+        raise TooOld(problem.message, hint) from None
+
+
+def _check_strangers(origin: Client, target: Client, records: list[Record]) -> None:
+    """A run has its id on one server alone, unless both have the same database, or copies of one."""
+    if not records:
+        return
+    answer = target.send("GET", f"{reading.API}/runs/get", query={"run_id": records[0].run.id}, ok=(400, 404))
+    if answer.ok:
+        raise BadInput(
+            f"{target.server.uri} has the runs of {origin.server.uri} themselves: it is the same server, "
+            "or has its database.",
+            "Name two servers: trainer server copy-runs FROM TO",
+        )
+
+
+def _copies(target: Client, experiment_ids: list[str]) -> dict[str, Record]:
+    found = reading.runs(target, experiment_ids, f"tags.`{COPIED_FROM}` LIKE '%/%'")
+    copies: dict[str, Record] = {}
+    for record in sorted(found, key=lambda one: one.deleted):
+        copies.setdefault(origin_of(record.run.tags), record)
+    return copies
+
+
+def _own(target: Client, records: list[Record], copies: Mapping[str, Record]) -> set[str]:
+    """Of the runs, the ids of those that were copied from the server that is copied to."""
+    found = set()
+    for record in records:
+        if COPIED_FROM in record.run.tags and record.run.id not in copies:
+            query = {"run_id": origin_of(record.run.tags)}
+            if target.send("GET", f"{reading.API}/runs/get", query=query, ok=(400, 404)).ok:
+                found.add(record.run.id)
+    return found
+
+
+def _models(origin: Client, own: set[str], ids: set[str] | None) -> list[Model]:
+    """Without the versions of `own` runs; where there are `ids`, models that have a version of those runs."""
+    found = []
+    for model in registry.of(origin):
+        versions = tuple(version for version in model.versions if version.run_id not in own)
+        is_left_out = bool(model.versions) and not versions
+        if not is_left_out and (ids is None or any(version.run_id in ids for version in versions)):
+            found.append(replace(model, versions=versions))
+    return found
+
+
+def _original(origin: Client, record: Record) -> Original:
+    try:
+        listed = tuple(one for one in artifact_listing.of_run(origin, record.run) if one.size is not None)
+    except TrackingError as problem:
+        return Original(record, (), problem.message)
+    return Original(record, listed)
