@@ -11,6 +11,8 @@ import pytest
 # theirs ignore them.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# What these tests were called with is not meant for the pytest that a test calls.
+os.environ.pop("PYTEST_ADDOPTS", None)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
