@@ -82,7 +82,7 @@ def test_an_experiment_that_was_made_for_a_folder_elsewhere_gives_its_name_back(
     client: Client, http_server: HttpServer
 ) -> None:
     http_server.replies["*"] = [Reply(body='{"experiment_id": "7"}')]
-    experiment(http_server, "/not-here/root/7")
+    experiment(http_server, "/not-here/artifacts/7")
     with pytest.raises(TrackingError):
         roots.make(client, "demo", has_trainkit=True)
     update, delete = http_server.asked[-2:]

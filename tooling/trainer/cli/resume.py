@@ -26,7 +26,7 @@ from trainer.workspace import Workspace
 def resume(
     workspace: Workspace, said: str, from_scratch: bool, detach: bool, yes: bool, dry_run: bool, as_json: bool
 ) -> None:
-    """Continue RUN from its last checkpoint, after a kill, a lack of memory or a reboot, as the same run.
+    """Continue RUN from its last checkpoint, as the same run: after a kill, an out-of-memory error, a reboot.
 
     RUN is the beginning of a run's id, its name, @last or @best:METRIC. It gets the code, the image
     and the parameters that it had; what is not available is reported before anything starts.
