@@ -9,9 +9,11 @@ import pytest
 from trainer import delivery, spool_guard
 from trainer.endpoint import Server
 from trainer.errors import BadInput, FileError
-from trainer.tracking import Client
+from trainer.tracking import Client, Run
+from trainer.tracking_failures import NotThere
 from trainkit.spool_answers import LOG_BATCH
 from trainkit.spool_journal import Record, Spool
+from trainkit.spool_names import OFFLINE_TAG
 
 from unit.helpers import HttpServer, Reply
 
@@ -136,6 +138,38 @@ def test_a_file_is_stored_where_the_server_has_the_run(
     http_server.replies[f"{API}/artifacts/list"] = [Reply(body='{"files": [{"path": "f"}]}')]
     bring(http_server, spool)
     assert (root / "1" / ID / "artifacts" / "f").read_text() == "content"
+
+
+@pytest.mark.parametrize(
+    ("has_own", "tags", "is_stored"),
+    [
+        (True, {}, False),
+        (True, {OFFLINE_TAG: ID}, False),
+        (False, {}, False),
+        (False, {OFFLINE_TAG: ID}, True),
+    ],
+)
+def test_a_file_goes_to_another_run_only_if_the_server_says_that_it_is_this_one(
+    http_server: HttpServer, spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    has_own: bool, tags: dict[str, str], is_stored: bool,
+) -> None:  # fmt: skip
+    other, place = "1" * 32, tmp_path / "store" / "2" / ("1" * 32) / "artifacts"
+    runs = {other: Run(other, "2", "other", "RUNNING", str(place), tags=tags)}
+    if has_own:
+        runs[ID] = Run(ID, "1", "x", "RUNNING", str(tmp_path / "store" / "1" / ID / "artifacts"))
+
+    def get_run(_: Client, run_id: str) -> Run:
+        if run_id not in runs:
+            raise NotThere("It is not there.", "")
+        return runs[run_id]
+
+    monkeypatch.setattr(Client, "get_run", get_run)
+    http_server.replies[f"{API}/artifacts/list"] = [Reply(body='{"files": [{"path": "f"}]}')]
+    (tmp_path / "f").write_text("content")
+    spool.append(file_record(spool.keep(tmp_path / "f", "f"), str(place)))
+    spool.name({ID: other})  # as the run's own script can
+    bring(http_server, spool)
+    assert ((place / "f").exists(), len(refused(spool))) == (is_stored, 0 if is_stored else 1)
 
 
 WAYS_OUT = [

@@ -7,11 +7,12 @@ from pathlib import Path, PurePosixPath
 
 from trainkit.spool_answers import Answer, Away, NoAnswer, answered
 from trainkit.spool_apart import is_proxied
+from trainkit.spool_names import OFFLINE_TAG
 
 from trainer import artifacts, roots, spool_guard
 from trainer.errors import TrackingError
 from trainer.spool_guard import GuardedSpool
-from trainer.tracking import Client
+from trainer.tracking import Client, Run
 from trainer.tracking_failures import NotThere
 
 _TIMEOUT_S = (5, 15)  # of a call; to store a file takes the server longer
@@ -52,16 +53,16 @@ class HostTransport:
 
     def store(self, uri: str, folder: str, file: Path) -> Answer:
         """By MLflow's own client; raises `Away` when that fails."""
-        run_id = self._run_id
-        root = None if is_proxied(uri) else self._root(run_id)
+        run = None if is_proxied(uri) else self._run()
+        root = run.artifact_uri.removesuffix(f"/{run.id}/artifacts") if run else None
         if not self._spool.is_own(file) or not spool_guard.is_below(root, uri, folder):
             return spool_guard.refusal()
         try:
             if root:
                 roots.check_folder(self._client.server, root)
             artifacts.upload_to(self._client.server, uri, file, folder)
-            if not self._is_seen and uri == f"{root}/{run_id}/artifacts":
-                roots.see(self._client, run_id, uri, str(PurePosixPath(folder, file.name)))
+            if run and not self._is_seen and uri == run.artifact_uri:
+                roots.see(self._client, run.id, uri, str(PurePosixPath(folder, file.name)))
                 self._is_seen = True
         except TrackingError as problem:
             if root is None and (answer := answered(problem)):
@@ -69,17 +70,20 @@ class HostTransport:
             raise Away(problem.message) from problem
         return Answer(200, "{}")
 
-    @property
-    def _run_id(self) -> str:
-        """Of the server: a run that nobody asked the server for has been made by now."""
-        local = self._spool.folder.parent.name
-        return self._spool.names().get(local, local)
+    def _run(self) -> Run | None:
+        """The run as the server has it, if it has.
 
-    def _root(self, run_id: str) -> str | None:
-        """Where the server has the artifacts of the run's experiment, if it does not pass them on itself."""
-        try:
-            return self._client.get_run(run_id).artifact_uri.removesuffix(f"/{run_id}/artifacts")
-        except NotThere:
-            return None
-        except TrackingError as problem:
-            raise Away(problem.message) from problem
+        One that was begun offline has another id there. What its spool says of that, its script may have
+        written: the server has to say the same.
+        """
+        local = self._spool.folder.parent.name
+        for run_id in dict.fromkeys((local, self._spool.names().get(local, local))):
+            try:
+                run = self._client.get_run(run_id)
+            except NotThere:
+                continue
+            except TrackingError as problem:
+                raise Away(problem.message) from problem
+            if run_id == local or run.tags.get(OFFLINE_TAG) == local:
+                return run
+        return None
