@@ -3,13 +3,16 @@ import os
 from dataclasses import replace
 
 import pytest
-from trainer import naming, records
+from trainer import naming, reconcile, records
+from trainer.delivery import FOLDER, Notebook
 from trainer.errors import BadInput
 from trainer.records import Record
+from trainer.tracking import Run
 from trainer.workspace import Workspace
+from trainkit.spool_journal import Spool
 
 from unit.helpers import HttpServer, Reply, fails
-from unit.run_helpers import API, knows, record
+from unit.run_helpers import API, ID, knows, live, record
 
 
 def started(workspace: Workspace, run_id: str, name: str, *, ended: bool = False) -> Record:
@@ -87,6 +90,21 @@ def test_a_run_is_found_by_the_id_that_it_had_before_its_server_gave_it_one(work
     for said in ("0ff", "ab12", "offline-0ff1", "@last"):
         assert naming.resolve(workspace, said) == run
     assert records.history(workspace) == [run]
+
+
+@pytest.mark.parametrize("offline_id", [ID, "another"])
+def test_the_id_that_a_spool_says_is_a_runs_only_if_its_server_says_so(
+    workspace: Workspace, http_server: HttpServer, offline_id: str
+) -> None:
+    ours, given = record(http_server), record(http_server, run_id="1" * 32)
+    folder = live(workspace, ours, result="0 ")
+    Notebook(folder).begin(Run(ID, "7", "brave-hen", "RUNNING", "mlflow-artifacts:/7/x"), "demo", {}, {})
+    records.end(folder, "FINISHED")
+    Spool(folder / FOLDER).name({ID: given.run_id})  # as the run's own script can
+    knows(http_server, given, trainer__offline_id=offline_id)
+    assert reconcile.settle(workspace, ours, wait=False) == "FINISHED"
+    (known,) = records.history(workspace)
+    assert known.run_id == (given.run_id if offline_id == ID else ID)
 
 
 @pytest.mark.usefixtures("three")

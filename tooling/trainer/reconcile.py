@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from trainkit.spool_names import OFFLINE_TAG
+
 from trainer import (
     backends,
     containers,
@@ -213,11 +215,18 @@ def settle(
         status = "DELETED"  # by somebody, meanwhile: there is nothing left to tell
     else:
         delivery.bring(client, folder, progress)
-        given = delivery.known_run(client.server, folder).id
-        if given != record.run_id:
-            records.rename(workspace, record, given)
+        _rename(workspace, client, record, delivery.known_run(client.server, folder).id)
     records.remove(workspace, record.run_id)
     return status
+
+
+def _rename(workspace: Workspace, client: Client, record: Record, given: str) -> None:
+    """Remember the id that a server gave to the run, if the server agrees: the script may have made it up."""
+    if given == record.run_id:
+        return
+    with contextlib.suppress(TrackingError):
+        if client.get_run(given).tags.get(OFFLINE_TAG) == record.run_id:
+            records.rename(workspace, record, given)
 
 
 def _ask(client: Client, folder: Path) -> None:
