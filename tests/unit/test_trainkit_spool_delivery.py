@@ -356,6 +356,15 @@ def test_a_server_that_can_be_read_and_not_written_is_away(spool: Spool) -> None
     assert not (spool.folder / "refused").exists()
 
 
+def test_an_answer_with_marks_of_a_page_in_a_name_is_no_page(spool: Spool, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("content")
+    spool.append({"file": spool.keep(tmp_path / "f", "f"), "uri": URI, "path": ""})
+    server = FakeServer()
+    server.refusing = {"": Answer(200, '{"run_info": {"run_name": "a <b>bold</b> <html> name"}}')}
+    Delivery(spool, server).deliver()
+    assert spool.pending() == []
+
+
 def test_a_login_page_is_no_success(spool: Spool, tmp_path: Path) -> None:
     fill(spool, tmp_path)
     server = FakeServer()

@@ -83,6 +83,9 @@ def error_code(answer: Answer) -> str | None:
 
 def check(answer: Answer) -> None:
     """Raise `Away` for a success that is a page, perhaps to log in: of MLflow there is none."""
+    with contextlib.suppress(ValueError):
+        json.loads(answer.text)
+        return  # a name or tag in it may well have a page's marks
     if _PAGE.search(answer.text):
         raise Away(_NOT_MLFLOW)
 
