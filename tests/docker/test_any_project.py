@@ -105,7 +105,7 @@ def test_a_project_that_mounts_its_folder_at_the_images_workdir_is_run_there(
     site: Site, bare: str, client: docker.DockerClient
 ) -> None:
     recipe = io.BytesIO(f"FROM {bare}\nWORKDIR /app\n".encode())
-    client.images.build(fileobj=recipe, tag="trainer-test/workdir:1")
+    client.images.build(fileobj=recipe, tag="trainer-test/workdir:1", rm=True)
     project = site.root / "train_code" / "beside"
     project.mkdir()
     (project / "MLproject").write_text(
