@@ -144,6 +144,15 @@ def test_however_a_secret_is_printed_nobody_reads_it(
         assert secret not in str(reads(seen))
 
 
+@pytest.mark.parametrize("size", range(SHORTEST_MASKED, SHORTEST_MASKED + 3))
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_secret_alone_in_base64_leaves_no_digit(encode: Callable[[bytes], bytes], size: int) -> None:
+    secret = "s3cr>?tX"[:size]
+    said = encode(secret.encode())
+    assert Masker([secret]).text(f"<{said.decode()}>") == "<***>"
+    assert Masker([secret]).text(f"<{said.decode().rstrip('=')}>") == "<***>"
+
+
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode, base64.encodebytes])
 @given(secret=secret, before=st.binary(max_size=5), after=st.binary(max_size=5))
 @SEARCH

@@ -225,6 +225,11 @@ def test_a_name_in_quotes_is_what_it_says(tmp_path: Path, name: str) -> None:
     assert check(project, project.entry_point("main"), {name: "5"}) == {name: "5"}
 
 
+def test_a_name_that_is_a_list_is_refused(tmp_path: Path) -> None:
+    with fails(BadInput, f"{tmp_path / 'MLproject'}: name is no text, but ['x']."):
+        read(tmp_path, "name: [x]\n" + MAIN)
+
+
 def test_an_mlproject_without_anything_to_run_says_what_it_lacks(tmp_path: Path) -> None:
     with fails(BadInput, "demo has no entry point main.", "Add `entry_points:` to its MLproject."):
         read(tmp_path, "name: demo\n").entry_point("main")

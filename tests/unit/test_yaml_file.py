@@ -22,6 +22,20 @@ def test_an_alias_is_what_it_stands_for(tmp_path: Path) -> None:
     }
 
 
+def test_a_key_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    path = put(tmp_path / "file", "a: {x: 1}\nb:\n  main: 1\n  other: 2\n  main: 3\n")
+    with fails(BadInput, f"{path}, line 5: the key main is given twice."):
+        yaml_file.read(path)
+    merged = "a: &a {x: 1}\nb: &b {y: 1}\nc: {<<: *a, x: 2}\nd: {1: x, '1': y}\ne: {<<: [*a, *b]}\n"
+    assert yaml_file.read(put(tmp_path / "file", merged)) == {
+        "a": {"x": 1},
+        "b": {"y": 1},
+        "c": {"x": 2},
+        "d": {1: "x", "1": "y"},
+        "e": {"x": 1, "y": 1},
+    }
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -153,12 +153,17 @@ def _quoted(text: str) -> Iterator[str]:
 
 
 def _in_base64(content: bytes) -> Iterator[bytes]:
-    """Wherever in a longer content it stands: without the digits that its neighbours have a part in."""
+    """Wherever in a longer content it stands: without the digits that its neighbours have a part in.
+
+    With the last of them where it stands at the end.
+    """
     for before in range(3):
-        digits = base64.b64encode(bytes(before) + content)
-        digits = digits[-(-before * 8 // 6) : (before + len(content)) * 8 // 6]
-        yield digits
-        yield digits.translate(bytes.maketrans(b"+/", b"-_"))
+        start, end = -(-before * 8 // 6), (before + len(content)) * 8 // 6
+        to_the_end = base64.b64encode(bytes(before) + content)[start:]
+        within = to_the_end[: end - start]
+        for digits in (within, to_the_end, to_the_end.rstrip(b"=")):
+            yield digits
+            yield digits.translate(bytes.maketrans(b"+/", b"-_"))
     # In rows, as `base64` prints it.
     yield from (row for row in base64.encodebytes(content).split() if len(row) >= SHORTEST_PART)
 

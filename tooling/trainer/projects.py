@@ -108,7 +108,7 @@ def load(folder: Path) -> Project:
         raise BadInput(f"{path} has both {named[0]} and {named[1]}.", "A project has one environment.")
     environment = docker_env.read(path, said["docker_env"]) if "docker_env" in named else None
     return Project(
-        name=str(said.get("name") or folder.name),
+        name=_name(path, said.get("name") or folder.name),
         folder=folder,
         image=environment.image if environment else None,
         entry_points=tuple(
@@ -118,6 +118,12 @@ def load(folder: Path) -> Project:
         volumes=environment.volumes if environment else (),
         **({} if environment else _environment_file(path, said)),
     )
+
+
+def _name(path: Path, said: object) -> str:
+    if isinstance(said, list | dict):
+        raise BadInput(f"{path}: name is no text, but {said}.", "Write one name: `name: my-project`.")
+    return str(said)
 
 
 def project_file(folder: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 
 import yaml
@@ -11,13 +12,36 @@ from trainer.errors import BadInput
 _MOST = 100_000  # values, with what aliases stand for
 
 
+class _Loader(yaml.SafeLoader):
+    """A key that is given twice is an error, as YAML has it, and no loss of the first without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
+        given = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if (key.tag, key.value) in given:
+                    raise _Twice(key.value, key.start_mark.line + 1)
+                given.add((key.tag, key.value))
+        return super().construct_mapping(node, deep)
+
+
+class _Twice(Exception):
+    def __init__(self, key: str, line: int) -> None:
+        super().__init__()
+        self.key, self.line = key, line
+
+
 def read(path: Path) -> object:
     """What the file says. Raises `BadInput`, naming file and line, where that is no YAML in UTF-8."""
     if not path.is_file():  # a device or a pipe would be read for ever
         at = f" is a link to {path.readlink()}, which" if path.is_symlink() else ""
         raise BadInput(f"{path}{at} is {_kind(path)}, and has to be a file.", "Put a text file in its place.")
     try:
-        said: object = yaml.safe_load(path.read_bytes())
+        said: object = yaml.load(path.read_bytes(), _Loader)  # noqa: S506 (a SafeLoader)
+    except _Twice as twice:
+        raise BadInput(
+            f"{path}, line {twice.line}: the key {twice.key} is given twice.", "Keep one of the two."
+        ) from None
     # The parser passes on what its makers of numbers, dates and so on raise.
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as problem:
         mark = getattr(problem, "problem_mark", None)
