@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import socket
@@ -74,6 +75,19 @@ def test_no_free_port(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     ):
         listen(port)
+
+
+def test_a_port_that_takes_root_is_said_to_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_address: tuple[str, int]) -> socket.socket:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket, "create_server", refuse)  # as the system does, but for root
+    with fails(
+        TrackingError,
+        "The system lets no ordinary user listen on port 80.",
+        "Name one from 1024 on: trainer server up --port 5000",
+    ):
+        listen(80)
 
 
 def test_no_free_port_at_the_end_of_all_ports() -> None:

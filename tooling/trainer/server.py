@@ -247,9 +247,14 @@ def _listen(port: int, bridge: Bridge | None) -> tuple[list[socket.socket], int]
         sockets: list[socket.socket] = []
         try:
             sockets.extend(socket.create_server((address, candidate)) for address in addresses)
-        except OSError:
+        except OSError as problem:
             for sock in sockets:
                 sock.close()
+            if isinstance(problem, PermissionError):
+                raise TrackingError(
+                    f"The system lets no ordinary user listen on port {candidate}.",
+                    "Name one from 1024 on: trainer server up --port 5000",
+                ) from None
         else:
             if candidate != port:
                 _log.warning("Port %d is taken: the tracking server is on port %d.", port, candidate)
