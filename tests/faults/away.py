@@ -19,7 +19,15 @@ from pathlib import Path
 from mlflow import MlflowClient
 from support import Done, Site
 
-PORTS = {"docker": 5605, "local": 5610, "gate": 5620, "guarded": 5621, "engine": 5622, "many": 5623}
+PORTS = {
+    "docker": 5605,
+    "local": 5610,
+    "gate": 5620,
+    "guarded": 5621,
+    "engine": 5622,
+    "many": 5623,
+    "own": 5630,
+}
 STEPS = 40
 
 

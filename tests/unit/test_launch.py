@@ -130,7 +130,7 @@ def start(
     try:
         with interruptible():
             return launch._start(
-                ready, launch._Made(RUN, folder, lock, remarks=[] if remarks is None else remarks)
+                ready, launch._Made(RUN, record, folder, lock, remarks=[] if remarks is None else remarks)
             )
     finally:
         os.close(lock)
@@ -244,6 +244,7 @@ def test_an_interruption_between_start_and_output_stops_the_job(
     job = FakeJob()
     lock = os.open(os.devnull, os.O_RDONLY)
     folder = records.new_folder(workspace)
+    record = Record("r1", "demo", "docker", "http://127.0.0.1:5000", True)
     Notebook(folder).begin(RUN, "demo", {}, {})
     ready = preparing.Ready(
         workspace,
@@ -256,7 +257,7 @@ def test_an_interruption_between_start_and_output_stops_the_job(
         {},
     )
     monkeypatch.setattr(preparing, "prepare", lambda *_, **__: ready)
-    monkeypatch.setattr(launch, "_make_run", lambda *_: launch._Made(RUN, folder, lock))
+    monkeypatch.setattr(launch, "_make_run", lambda *_: launch._Made(RUN, record, folder, lock))
     monkeypatch.setattr(launch, "_start", lambda *_: job)
     screen = InterruptedScreen()
     with pytest.raises(Interrupted):

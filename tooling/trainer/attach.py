@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from trainer import ending, reconcile, records, secrets
+from trainer import ending, reconcile, records, run_server, secrets
 from trainer.errors import BadInput, TrackingError, TrainerError
 from trainer.masking import Masker
 from trainer.records import Record
@@ -42,7 +42,7 @@ def _pieces(workspace: Workspace, record: Record, *, follow: bool) -> Iterator[b
         with kept.open("rb") as log:
             yield from iter(lambda: log.read(1 << 16), b"")
         return
-    client = reconcile.client_of(workspace, record)
+    client = run_server.client_of(workspace, record)
     try:
         yield from client.download(client.get_run(record.run_id), "train.log")
     except NotThere as problem:
@@ -69,7 +69,7 @@ def result(workspace: Workspace, record: Record) -> tuple[Run, int | None, Train
             raise _untold(record)
         reconcile.settle_one(workspace, record.run_id)
         time.sleep(0.1)
-    client = reconcile.client_of(workspace, record)
+    client = run_server.client_of(workspace, record)
     # It has ended; who looks after it may still be telling the server, its status last.
     while (run := client.get_run(record.run_id)).status == "RUNNING":
         if time.monotonic() > give_up:

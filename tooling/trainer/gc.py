@@ -21,6 +21,7 @@ from trainer import (
     images,
     reconcile,
     records,
+    run_server,
     server,
     server_image,
 )
@@ -200,7 +201,7 @@ def _runs(workspace: Workspace) -> Iterator[Leftover]:
         if reconcile.job_of(workspace, record).end() is None:
             continue
         try:
-            reconcile.client_of(workspace, record).get_run(record.run_id)
+            run_server.client_of(workspace, record).get_run(record.run_id)
         except NotThere:
             yield Leftover("run", record.run_id, _size(folder), f"{record.tracking_uri} has it no more")
 

@@ -30,6 +30,7 @@ from trainer import (
     records,
     refusals,
     roots,
+    run_server,
     server,
     stored_code,
 )
@@ -97,6 +98,7 @@ class _Made:
     """The run exists on the server, and this process looks after it."""
 
     run: Run
+    record: Record
     folder: Path
     lock: int
     repeated_code: str = ""
@@ -175,8 +177,8 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
                 is_asked = True
                 run = client.create_run(experiment, plan.run_name, tags)
                 book.begin(run, plan.experiment, tags, ready.masker.tree(dict(plan.parameters)))
-            repeated = packed.digest if packed.is_repeated else ""
-            made = _Made(run, *records.write(ready.workspace, prepared, _record(ready, run)), repeated)
+            repeated, record = packed.digest if packed.is_repeated else "", _record(ready, run)
+            made = _Made(run, record, *records.write(ready.workspace, prepared, record), repeated)
         command, image = shlex.join(pinned.command.run), pinned.image
         content = consent.content(packed.digest, command, image.tag, image.id)
         had = (*plan.asked.asks, *consent.of_image(image.tag, image.id, image.repo_digests))
@@ -246,9 +248,9 @@ def _take_up(ready: Ready, earlier: Earlier, screen: Screen) -> _Made:
     earlier.log.rename(prepared / ending.EARLIER_LOG)
     tags = {key: value for key, value in earlier.run.tags.items() if key not in ending.TAGS}
     Notebook(prepared).begin(earlier.run, ready.plan.experiment, tags, earlier.run.parameters)
-    going_on = replace(earlier.run, status="RUNNING")
+    going_on, record = replace(earlier.run, status="RUNNING"), _record(ready, earlier.run)
     with deferred_signals():
-        made = _Made(going_on, *records.write(ready.workspace, prepared, _record(ready, earlier.run)))
+        made = _Made(going_on, record, *records.write(ready.workspace, prepared, record))
         try:
             ready.client.resume_run(earlier.run.id, ending.TAGS)
             ready.client.set_tags(earlier.run.id, {"trainer.restarts": str(earlier.restarts)})
@@ -416,7 +418,13 @@ def _deliver(ready: Ready, made: _Made, removal: Meanwhile[None]) -> Undelivered
     try:
         delivery.bring(ready.client, made.folder)
     except Undelivered as problem:
-        return problem
+        client = run_server.changed(ready.workspace, made.record, ready.client.server)
+        if client is None:
+            return problem
+        try:
+            delivery.bring(client, made.folder)
+        except Undelivered as still:
+            return still
     removal.result()
     records.remove(ready.workspace, made.run.id)
     return None

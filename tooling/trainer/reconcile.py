@@ -24,21 +24,19 @@ from trainer import (
     half_made,
     reach,
     records,
+    run_server,
     secrets,
     server,
-    server_container,
-    server_start,
     spool_guard,
 )
 from trainer.backends import End, Job
 from trainer.delivery import Notebook, Undelivered
-from trainer.endpoint import Server, configured, with_credentials
+from trainer.endpoint import Server
 from trainer.errors import BadInput, TrackingError, TrainerError
 from trainer.masking import Masker
 from trainer.records import Record
 from trainer.server_version import TooOld
-from trainer.tracking import Client, Run
-from trainer.tracking_failures import NotThere
+from trainer.tracking import Client
 from trainer.workspace import Workspace
 
 LAUNCH_TAG = "trainer.launch"
@@ -147,41 +145,6 @@ def in_background(workspace: Workspace, run_id: str) -> None:
     )  # fmt: skip
 
 
-def client_of(workspace: Workspace, record: Record) -> Client:
-    """A client of the server that the run reports to; the workspace's own is started where it is down."""
-    if record.own_server:
-        bridge = None
-        with contextlib.suppress(
-            TrainerError
-        ):  # else the next run in a container would start it anew for that
-            bridge = backends.named(record.backend, workspace).bridge()
-        own = server.begin(workspace, bridge)
-        server.wait(workspace, own)
-        return Client(own)
-    known = secrets.load(workspace)
-    uri = server_container.present(workspace, record.tracking_uri, record.started)
-    # The record has the address alone.
-    uri = with_credentials(uri, (known.get("MLFLOW_TRACKING_URI"), workspace.settings.tracking_uri))
-    chosen = configured(known, uri)
-    if chosen is None:
-        raise RuntimeError("a server that was named is not the workspace's own")
-    return Client(server_start.revive(workspace, chosen))
-
-
-def run_of(workspace: Workspace, record: Record) -> tuple[Client, Run]:
-    """The run as its server has it, and the server. Raises `BadInput` where it is on this disk alone."""
-    client = client_of(workspace, record)
-    try:
-        return client, client.get_run(record.run_id)
-    except NotThere:
-        if not delivery.exists(records.folder(workspace, record.run_id)):
-            raise
-        raise BadInput(
-            f"The run {record.name or record.run_id} is not on {client.server.uri} yet, but on this disk.",
-            f"Bring it there: trainer sync {record.run_id[:8]}",
-        ) from None
-
-
 def job_of(workspace: Workspace, record: Record) -> Job:
     """The run's job. Raises `EngineError` where its backend does not answer."""
     backend = backends.named(record.backend, workspace)
@@ -207,7 +170,7 @@ def settle(
     status = records.ended(folder) or _close(workspace, record, wait=wait)
     if status is None:
         return "RUNNING"
-    client = client_of(workspace, record)
+    client = run_server.client_of(workspace, record)
     run = delivery.known_run(client.server, folder)
     if not run.url:  # nobody has asked this server yet
         _ask(client, folder)
@@ -251,7 +214,7 @@ def _close(workspace: Workspace, record: Record, *, wait: bool) -> str | None:
         return None
     spool_guard.clean(folder / delivery.FOLDER)
     if not delivery.exists(folder):  # its record was lost, and made anew from the container's labels
-        seen = client_of(workspace, record).get_run(record.run_id)
+        seen = run_server.client_of(workspace, record).get_run(record.run_id)
         Notebook(folder).begin(seen, record.project, seen.tags, seen.parameters)
     verdict = ending.judge(end, by=records.stopped_by(workspace, record.run_id))
     run = delivery.known_run(Server(record.tracking_uri), folder)
@@ -262,7 +225,7 @@ def _close(workspace: Workspace, record: Record, *, wait: bool) -> str | None:
 
 
 def _end_unfinished(workspace: Workspace, record: Record, place: Path) -> Iterator[Finding]:
-    client = client_of(workspace, record)
+    client = run_server.client_of(workspace, record)
     for run in client.search_runs(f"tags.`{LAUNCH_TAG}` = '{place.name}'"):
         client.set_tags(run.id, {"trainer.end": "stopped before it started"})
         client.end_run(run.id, "KILLED")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from trainer import ending, reconcile, records
+from trainer import ending, reconcile, records, run_server
 from trainer.backends import End
 from trainer.errors import BadInput
 from trainer.records import Record
@@ -42,7 +42,7 @@ def stop(workspace: Workspace, record: Record) -> bool:
             return True
         if time.monotonic() > give_up:
             # It is busy or hangs; the status is told here, the log comes when it goes on.
-            client = reconcile.client_of(workspace, record)
+            client = run_server.client_of(workspace, record)
             verdict = ending.judge(job.end() or End(None), by=BY)
             client.set_tags(record.run_id, verdict.tags)
             client.end_run(record.run_id, verdict.status)

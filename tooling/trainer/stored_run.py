@@ -21,6 +21,7 @@ from trainer import (
     reconcile,
     records,
     run_image,
+    run_server,
     stored_code,
 )
 from trainer.environment_image import EnvironmentImage
@@ -63,7 +64,7 @@ def ended(workspace: Workspace, record: Record) -> tuple[Client, Run]:
             f"The run {record.name or record.run_id} has not ended.",
             f"Follow it, or stop it first: trainer attach {record.run_id[:8]}; trainer stop …",
         )
-    return reconcile.run_of(workspace, record)
+    return run_server.run_of(workspace, record)
 
 
 @contextmanager

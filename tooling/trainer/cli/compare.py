@@ -50,14 +50,14 @@ def compare(
     difference to the first run; a star marks the best value, if the metric's name says whether higher or
     lower is better.
     """
-    from trainer import comparison, naming, reconcile
+    from trainer import comparison, naming, run_server
 
     if page and page.exists():
         raise BadInput(f"{page} already exists.", "Nothing is overwritten: name another file, or remove it.")
     chosen = {record.run_id: record for record in (naming.resolve(workspace, one) for one in said)}
     if len(chosen) < 2:
         raise BadInput("Comparing needs at least two different runs.", "trainer compare RUN RUN…")
-    clients, runs = zip(*(reconcile.run_of(workspace, record) for record in chosen.values()), strict=True)
+    clients, runs = zip(*(run_server.run_of(workspace, record) for record in chosen.values()), strict=True)
     compared = comparison.compare(runs)
     changes = dict(_code(clients, runs)) if with_code else {}
     if page:

@@ -124,8 +124,8 @@ def upgrade(workspace: Workspace, dry_run: bool, force: bool) -> None:
 def rotate_secrets(workspace: Workspace, force: bool) -> None:
     """Give the workspace's own server a new password and key, in secrets.env too.
 
-    The old password is refused from then on. The server is started anew: a live run would go on with the
-    old one.
+    The old password is refused from then on, and the server is restarted. With --force, what a live run logs
+    from then on stays on disk until the run has ended, and is delivered with the new password.
     """
     from trainer import own_server
     from trainer.process import interruptible

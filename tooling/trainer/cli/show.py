@@ -37,10 +37,10 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
 
     RUN is the beginning of a run's id, its name, @last or @best:METRIC. A long curve is an even sample of it.
     """
-    from trainer import artifact_listing, history, naming, reconcile, refusals
+    from trainer import artifact_listing, history, naming, refusals, run_server
 
     record = naming.resolve(workspace, said)
-    client, run = reconcile.run_of(workspace, record)
+    client, run = run_server.run_of(workspace, record)
     names = sorted(name for name in run.metrics if not name.startswith("system/"))
     curves = {name: history.curves(client, [run.id], name)[run.id] for name in names}
     files = list(islice(artifact_listing.of_run(client, run), _FILES + 1))
