@@ -13,7 +13,7 @@ import docker
 import pytest
 from docker.errors import ImageNotFound, NotFound
 from trainer import gc as use_case
-from trainer import half_made, server, server_image, workspace
+from trainer import half_made, server_image, workspace
 from trainer.backends import docker_code
 from trainer.images import DIGEST_LABEL
 
@@ -48,7 +48,7 @@ def test_images_of_earlier_inputs_go_but_not_todays_nor_one_that_a_container_has
     build(small, "test-parent")
     # What a launcher leaves that is killed before it starts the container it made.
     ours = {"trainer.run_id": "r1", "trainer.host": socket.gethostname(),
-            "trainer.workspace": server.identity(workspace.find(small))}  # fmt: skip
+            "trainer.workspace": workspace.find(small).identity}  # fmt: skip
     made = client.containers.create(before, ["true"], name="trainer-r1", labels=ours)
     try:
         assert gc_of_runs(small, "--yes") == ["container trainer-r1"]
@@ -73,7 +73,7 @@ def test_code_on_an_image_of_earlier_inputs_goes_with_it(small: Path, client: do
         docker_code.DIGEST_LABEL: "1234",
         docker_code.KEY_LABEL: "large",
         docker_code.IMAGE_LABEL: str(image.id),
-        docker_code.WORKSPACE_LABEL: server.identity(place),
+        docker_code.WORKSPACE_LABEL: place.identity,
     }
     made = client.containers.create(before, ["true"], labels=labels)
     made.commit("trainer-code", "test-parent")
@@ -95,7 +95,7 @@ def test_what_a_killed_launch_left_of_keeping_code_goes_when_it_is_old(
     labels = {
         docker_code.DIGEST_LABEL: "1234",
         docker_code.KEY_LABEL: "large",
-        docker_code.WORKSPACE_LABEL: server.identity(place),
+        docker_code.WORKSPACE_LABEL: place.identity,
     }
     made = client.containers.create("trainer/test-parent:latest", ["true"], labels=labels)
 

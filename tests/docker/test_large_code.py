@@ -13,7 +13,7 @@ import docker
 import pytest
 from docker.models.images import Image
 from support import Done, Site
-from trainer import server, workspace
+from trainer import workspace
 from trainer.backends.docker_container import container_name
 
 _MANY = 1_000
@@ -48,7 +48,7 @@ def large(site: Site, client: docker.DockerClient) -> Iterator[Path]:
 
 def kept(site: Site, client: docker.DockerClient) -> list[Image]:
     """The code that the engine keeps of this workspace."""
-    ours = f"trainer.workspace={server.identity(workspace.find(site.root))}"
+    ours = f"trainer.workspace={workspace.find(site.root).identity}"
     return list(client.images.list(filters={"label": ["trainer.code", ours]}))
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import docker
 from support import REPOSITORY
-from trainer import images, places, workspace
+from trainer import images, workspace
 from trainer.datasets import inside
+from trainer.mounts import of_dataset
 from unit.helpers import put
 
 
@@ -33,7 +34,7 @@ def test_the_links_that_are_refused_are_those_that_a_container_cannot_follow(
 
     for name in ("skins", "linked"):
         root = here.data / name
-        mounts = places.of_dataset(here, name)
+        mounts = of_dataset(here.data, name)
         sight = inside.sight(root, mounts)
         assert sight
         links = [path for path in sorted(root.rglob("*")) if path.is_symlink()]

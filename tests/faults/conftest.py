@@ -19,7 +19,7 @@ import pytest
 import requests
 from sites import client, site  # noqa: F401 (fixtures)
 from support import Site
-from trainer import engine, server, workspace
+from trainer import engine, workspace
 from unit.helpers import HttpServer, serving
 
 
@@ -31,7 +31,7 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     site: Site = request.getfixturevalue("site")
     client: docker.DockerClient = request.getfixturevalue("client")
-    ours = f"trainer.workspace={server.identity(workspace.find(site.root))}"
+    ours = f"trainer.workspace={workspace.find(site.root).identity}"
     assert client.containers.list(all=True, filters={"label": ours}) == []
     assert site.leftovers() == []
     assert [run.info.run_id for run in site.runs() if run.info.status == "RUNNING"] == []

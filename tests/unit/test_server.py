@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 from trainer import locks, records, server, server_container, server_password
+from trainer.bridge import Bridge
 from trainer.endpoint import Server
 from trainer.errors import TrackingError
-from trainer.server import Bridge, State
+from trainer.server import State
 from trainer.workspace import Workspace
 
 from unit.helpers import HttpServer, Reply, fails
@@ -223,13 +224,13 @@ def test_the_own_server_is_known_by_its_address_or_its_password(
 
 
 def test_every_workspace_has_an_identity_of_its_own(workspace: Workspace) -> None:
-    assert server.identity(workspace) == server.identity(replace(workspace))
-    assert server.identity(workspace) != server.identity(replace(workspace, root=workspace.root / "x"))
+    assert workspace.identity == replace(workspace).identity
+    assert workspace.identity != replace(workspace, root=workspace.root / "x").identity
 
 
 def test_only_the_own_server_is_taken_for_it(workspace: Workspace, http_server: HttpServer) -> None:
     own = State(1, http_server.port, None).server
-    for name, answers in ((server.identity(workspace), True), ("another", False)):
+    for name, answers in ((workspace.identity, True), ("another", False)):
         http_server.replies["/health"] = [Reply(body="OK", headers=(("x-trainer-workspace", name),))]
         assert server.answers(workspace, own) is answers
     http_server.replies["/health"] = [Reply(body="OK")]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.ratios import REPOSITORY, process
-from trainer import server, workspace
+from trainer import workspace
 from trainer.backends.docker_code import WORKSPACE_LABEL
 
 IMAGE = "sklearn"
@@ -119,7 +119,7 @@ def place(port: int, command: str = "true") -> Iterator[Place]:
             subprocess.run([BIN / "trainer", "server", "down"], cwd=root, check=True, capture_output=True)
             for project in (root / "stock").glob("*"):
                 _remove_images("--filter", f"reference={project.name}")
-            _remove_images("--filter", f"label={WORKSPACE_LABEL}={server.identity(workspace.find(root))}")
+            _remove_images("--filter", f"label={WORKSPACE_LABEL}={workspace.find(root).identity}")
 
 
 def _remove_images(*which: str) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainer import code, engine, inputs, printable, sources
+from trainer import code, engine, printable, sources, urls
 from trainer.errors import NotAllowed
 from trainer.mounts import Mount
 from trainer.parameters import is_elsewhere
@@ -138,7 +138,7 @@ def of_paths(place: Place, backend: str, paths: Mapping[str, str], given: Contai
     for name, value in paths.items() if backend != "local" else ():
         why, is_given = f"as its parameter {name}", name in given
         if is_elsewhere(value):
-            found = [Ask(printable.line(f"have {inputs.without_password(value)} fetched by you, {why}"))]
+            found = [Ask(printable.line(f"have {urls.without_password(value)} fetched by you, {why}"))]
         else:
             found = list(_of_path(place, "read", Path(value), why))
         yield from (replace(ask, is_given=is_given) for ask in found)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 
 from trainer import deadline, docker_context
+from trainer.bridge import Bridge
 from trainer.docker_context import Endpoint, Tls
 from trainer.errors import DiskFull, EngineError
-from trainer.server import Bridge
 
 if TYPE_CHECKING:
     import docker

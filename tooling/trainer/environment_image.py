@@ -16,8 +16,8 @@ from trainer import build, build_failure, environment_file, images, python_versi
 from trainer.environment_file import Environment
 from trainer.errors import BadInput, ImageError
 from trainer.images import DIGEST_LABEL, PREFIX
-from trainer.inputs import without_password
 from trainer.projects import Project
+from trainer.urls import without_password
 from trainer.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -22,7 +22,6 @@ from trainer import (
     reconcile,
     records,
     run_server,
-    server,
     server_image,
 )
 from trainer.backends import docker_code
@@ -160,7 +159,7 @@ def _layered_code(
         for place in code_cache.folders(workspace)
         if str(place) not in going
     }
-    labels = [docker_code.DIGEST_LABEL, f"{docker_code.WORKSPACE_LABEL}={server.identity(workspace)}"]
+    labels = [docker_code.DIGEST_LABEL, f"{docker_code.WORKSPACE_LABEL}={workspace.identity}"]
     found = client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
     for container in found:
         age = time.time() - datetime.fromisoformat(container.attrs["Created"]).timestamp()
@@ -207,7 +206,7 @@ def _runs(workspace: Workspace) -> Iterator[Leftover]:
 
 
 def _containers(workspace: Workspace) -> Iterator[Leftover]:
-    ours = server.identity(workspace)
+    ours = workspace.identity
     for container in containers.of_runs(usage=False):
         is_ours = container.workspace == ours and container.record.is_here
         is_known = records.folder(workspace, container.run_id).exists()

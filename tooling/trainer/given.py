@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.tracking import DATASET_TAG
+DATASET_TAG = "trainer.dataset."
 
 
 @dataclass(frozen=True)

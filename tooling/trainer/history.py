@@ -11,12 +11,9 @@ from urllib.parse import urlencode
 
 from trainkit.spool_answers import Answer, error_text
 
-from trainer import secrets, server, server_container, server_start
-from trainer.endpoint import configured
 from trainer.errors import BadInput
 from trainer.parameters import nearest
 from trainer.tracking import Client, Run, RunAnswer
-from trainer.workspace import Workspace
 
 START, DURATION = "start", "duration"
 POINTS = 200  # of a curve: more than a terminal or a small chart can show
@@ -69,27 +66,9 @@ class _Experiment(TypedDict):
     name: str
 
 
-def connect(workspace: Workspace) -> tuple[Client, bool]:
-    """The server that runs report to, started if it is the workspace's own, and whether it is that."""
-    container = server_container.recorded(workspace)
-    chosen = configured(secrets.load(workspace), None, workspace.settings.tracking_uri or container)
-    own = chosen is None or server.is_own(workspace, chosen)
-    if chosen is None or own:
-        chosen = server.begin(workspace)
-        server.wait(workspace, chosen)
-    return Client(server_start.revive(workspace, chosen)), own
-
-
-def figure_names(workspace: Workspace, project: str | None) -> tuple[list[str], list[str]]:
-    """The metrics and the parameters that the newest runs have, for completion: no server is started."""
-    container = server_container.recorded(workspace)
-    chosen = configured(secrets.load(workspace), None, workspace.settings.tracking_uri or container)
-    if chosen is None or server.is_own(workspace, chosen):
-        state = server.running(workspace)
-        if state is None:
-            return [], []
-        chosen = state.server
-    runs = [entry.run for entry in search(Client(chosen), Query(project, limit=_LOOKED_AT))]
+def figure_names(client: Client, project: str | None) -> tuple[list[str], list[str]]:
+    """The metrics and the parameters that the newest runs have, for completion."""
+    runs = [entry.run for entry in search(client, Query(project, limit=_LOOKED_AT))]
     metrics = {name for run in runs for name in run.metrics}
     return sorted(metrics), sorted({name for run in runs for name in run.parameters})
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 from trainer.endpoint import Server
 from trainer.errors import BadInput
+from trainer.urls import without_password
 
 # In a process of its own: importing MLflow takes a second, and only these runs pay for it. The URI, which may
 # have a password in it, is on no command line.
@@ -83,8 +83,3 @@ def _from_a_store(uri: str, place: Path, server: Server) -> str | None:
     if found != wanted:
         found.rename(wanted)
     return None
-
-
-def without_password(uri: str) -> str:
-    """The URI as it may be shown and stored."""
-    return re.sub(r"//[^/@]*@", "//", uri)

@@ -31,7 +31,6 @@ from trainer import (
     refusals,
     roots,
     run_server,
-    server,
     stored_code,
 )
 from trainer.backends import End, Job, Launch
@@ -43,8 +42,9 @@ from trainer.images import ImagePlan
 from trainer.meanwhile import Meanwhile
 from trainer.pins import Pins
 from trainer.plan import RunPlan
-from trainer.preparing import Ready, Steps
+from trainer.preparing import Ready
 from trainer.process import deferred_signals, interruptible
+from trainer.progress import Steps
 from trainer.records import Record
 from trainer.tracking import LONGEST_VALUE, Client, Run
 from trainer.tracking_failures import TooLarge
@@ -295,7 +295,7 @@ def _start(ready: Ready, made: _Made, earlier: Earlier | None = None) -> Job:
         secret_environment={**ready.secret_environment, **token},
         labels={
             "trainer.run_id": made.run.id,
-            "trainer.workspace": server.identity(ready.workspace),
+            "trainer.workspace": ready.workspace.identity,
             "trainer.host": socket.gethostname(),
             "trainer.tracking_uri": server_used.uri,
             # And what else it takes to end the run where its record was lost.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trainer import containers, reconcile, records, server
+from trainer import containers, reconcile, records
 from trainer.containers import RunContainer
 from trainer.errors import EngineError, TrainerError
 from trainer.process import within
@@ -48,7 +48,7 @@ def runs(workspace: Workspace, *, of_all: bool = False) -> tuple[list[Live], Tra
             problem = type(refused)(f"{refused.message} The state of its runs is unknown.", refused.hint)
     shown = [_look(workspace, record, seen, engine_known=problem is None) for record in live]
     if of_all:
-        ours = server.identity(workspace)
+        ours = workspace.identity
         shown += [_stranger(container) for container in seen.values() if container.workspace != ours]
     return shown, problem
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
+
+DATA = "/data"
+"""Where a run has the data sets of the workspace."""
 
 
 @dataclass(frozen=True)
@@ -16,3 +21,20 @@ class Mount:
     kind: Literal["bind", "volume"] = "bind"
     optional: bool = False
     """Whether a run can do without it, where the engine is on another machine."""
+
+
+def of_dataset(data: Path, name: str) -> tuple[Mount, ...]:
+    """What a run in a container sees of a data set in `data`, the workspace's folder of them."""
+    return (Mount(str(data), DATA), *linked_data(data, name))
+
+
+def linked_data(data: Path, name: str) -> list[Mount]:
+    """What a link in data/ leads to has to be where the link, seen from inside, leads."""
+    parts = Path(name).parts
+    for depth in range(1, len(parts) + 1):
+        relative = Path(*parts[:depth])
+        place = data / relative
+        if place.is_symlink():
+            target = os.path.normpath(Path(DATA) / relative.parent / place.readlink())
+            return [] if Path(target).is_relative_to(DATA) else [Mount(str(place.resolve()), target)]
+    return []

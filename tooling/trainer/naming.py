@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from trainkit.spool_names import OFFLINE_TAG
 
-from trainer import history, records
+from trainer import chosen_server, history, records
 from trainer.errors import BadInput
 from trainer.records import Record
 from trainer.tracking import Run
@@ -66,7 +66,7 @@ def _means(said: str, record: Record) -> bool:
 
 
 def _on_server(workspace: Workspace, said: str) -> list[Record]:
-    client, own = history.connect(workspace)
+    client, own = chosen_server.connect(workspace)
     quoted = said.replace("'", "")
     by_id = client.search_runs(f"attributes.run_id LIKE '{quoted}%'")
     by_name = client.search_runs(f"attributes.run_name = '{quoted}'")
@@ -81,7 +81,7 @@ def _best(workspace: Workspace, said: str) -> Record:
         raise BadInput(
             f"{BEST}{said} names no metric.", f"{BEST}METRIC for the highest, {BEST}-METRIC for the lowest"
         )
-    client, own = history.connect(workspace)
+    client, own = chosen_server.connect(workspace)
     best = history.best(client, said.removeprefix("-"), lowest=said.startswith("-"))
     return _record(best, client.server.uri, own=own)
 

@@ -27,8 +27,8 @@ from trainer import (
 )
 from trainer.endpoint import Server
 from trainer.errors import BadInput, TrackingDenied, TrackingError, TrainerError
-from trainer.preparing import Steps
 from trainer.process import deferred_signals
+from trainer.progress import Steps
 from trainer.secrets import Secrets
 from trainer.server_container import Found, name
 from trainer.server_image import ServerImage

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from trainer import inputs
 from trainer.errors import BadInput
-from trainer.mounts import Mount
+from trainer.mounts import DATA, Mount, linked_data
 from trainer.parameters import is_elsewhere
 from trainer.projects import EntryPoint
 from trainer.workspace import Workspace
-
-DATA = "/data"
-"""Where a run has the data sets of the workspace."""
 
 
 def of(
@@ -48,7 +44,7 @@ def of(
                     f"The volume at {own_data[0].target} hides the data set of {parameter.option}.",
                     "Mount it elsewhere, or give its place in a parameter of type string.",
                 )
-            mounts += _linked_data(workspace.data, values[parameter.name])
+            mounts += linked_data(workspace.data, values[parameter.name])
         if parameter.type != "path":
             continue
         if is_elsewhere(values[parameter.name]):
@@ -63,20 +59,3 @@ def of(
 def _folders(data: str, cache: str | None) -> dict[str, str]:
     where = {"TRAINER_DATA_DIR": data}
     return where | {"TRAINER_CACHE_DIR": cache, "MPLCONFIGDIR": f"{cache}/matplotlib"} if cache else where
-
-
-def of_dataset(workspace: Workspace, name: str) -> tuple[Mount, ...]:
-    """What a run in a container sees of a data set in data/."""
-    return (Mount(str(workspace.data), DATA), *_linked_data(workspace.data, name))
-
-
-def _linked_data(data: Path, name: str) -> list[Mount]:
-    """What a link in data/ leads to has to be where the link, seen from inside, leads."""
-    parts = Path(name).parts
-    for depth in range(1, len(parts) + 1):
-        relative = Path(*parts[:depth])
-        place = data / relative
-        if place.is_symlink():
-            target = os.path.normpath(Path(DATA) / relative.parent / place.readlink())
-            return [] if Path(target).is_relative_to(DATA) else [Mount(str(place.resolve()), target)]
-    return []

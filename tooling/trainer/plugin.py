@@ -17,7 +17,7 @@ from mlflow.projects import utils
 from mlflow.projects.backend.abstract_backend import AbstractBackend
 from mlflow.projects.submitted_run import SubmittedRun
 
-from trainer import history, printable, projects, secrets, sources, workspace
+from trainer import chosen_server, printable, projects, secrets, sources, workspace
 from trainer import plan as plans
 from trainer.cli import streams
 from trainer.cli.screen import Progress
@@ -143,7 +143,7 @@ class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
             source.close()
         if not is_server:
             # MLflow goes on to tag the run; it would look in its local default store otherwise.
-            server = history.connect(here)[0].server
+            server = chosen_server.connect(here)[0].server
             os.environ.update(server.environment)
             mlflow.set_tracking_uri(server.uri)
         return result

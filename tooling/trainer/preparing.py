@@ -4,39 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from trainer import (
     backends,
+    chosen_server,
     exec_size,
     outbound,
     reach,
     secrets,
     server,
-    server_container,
     server_start,
     server_version,
 )
 from trainer.backends import Backend
-from trainer.endpoint import Server, configured
+from trainer.endpoint import Server
 from trainer.errors import BadInput
 from trainer.given import Data
 from trainer.masking import Masker
 from trainer.outbound import Outbound
 from trainer.plan import RunPlan, secret_values
+from trainer.progress import Steps
 from trainer.secrets import Secrets
 from trainer.tracking import Client
 from trainer.workspace import Workspace
-
-
-class Steps(Protocol):
-    """Where it is shown what is done."""
-
-    def step(self, text: str) -> None:
-        """What is being done now; it may take a while."""
-
-    def detail(self, line: str) -> None:
-        """A line of the output of the present step."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +54,8 @@ def connect(workspace: Workspace, backend: Backend, known: Secrets, uri: str | N
 
     That one may still be on its way (`server.wait`); another one has answered already.
     """
-    chosen = configured(known, uri, workspace.settings.tracking_uri or server_container.recorded(workspace))
-    if chosen is None or server.is_own(workspace, chosen):
+    chosen = chosen_server.chosen(workspace, known, uri)
+    if chosen is None:
         own = server.begin(workspace, backend.bridge())
         backend.reachable_uri(own)
         return Client(own), True
@@ -77,7 +67,7 @@ def connect(workspace: Workspace, backend: Backend, known: Secrets, uri: str | N
 
 def _unasked(workspace: Workspace, known: Secrets, uri: str | None) -> tuple[Client, bool]:
     """As `connect`, for a server that nobody is to ask yet."""
-    chosen = configured(known, uri, workspace.settings.tracking_uri or server_container.recorded(workspace))
+    chosen = chosen_server.named(workspace, known, uri)
     if chosen is None:
         return Client(Server(f"http://127.0.0.1:{workspace.settings.server_port}")), True
     return Client(chosen), False

@@ -26,7 +26,6 @@ from trainer import (
     records,
     run_server,
     secrets,
-    server,
     spool_guard,
 )
 from trainer.backends import End, Job
@@ -235,7 +234,7 @@ def _end_unfinished(workspace: Workspace, record: Record, place: Path) -> Iterat
 
 def _adopt(workspace: Workspace) -> None:
     """Write down the runs of this workspace whose record was lost; their containers know enough."""
-    ours = server.identity(workspace)
+    ours = workspace.identity
     for container in containers.of_runs(usage=False):
         run = container.record
         is_known = records.folder(workspace, run.run_id).exists()

@@ -7,7 +7,6 @@ it answers nobody else, and asks for a password. Database and artifacts are in t
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -22,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from trainer import locks, records, server_password, store_archive
+from trainer.bridge import Bridge
 from trainer.endpoint import CONTAINER_HOST, Server
 from trainer.errors import TrackingError
 from trainer.workspace import Workspace
@@ -32,14 +32,6 @@ STOP_S = 10
 PORTS_TRIED = 50
 _FORM = 1  # of the process; 0 is one of an earlier trainer, which asked for no password
 _log = logging.getLogger(__name__)  # nobody configures it: what is said goes to stderr as it is
-
-
-@dataclass(frozen=True)
-class Bridge:
-    """The network that containers are on: the host's address there, and whom it is shared with."""
-
-    gateway: str
-    subnet: str
 
 
 @dataclass(frozen=True)
@@ -63,11 +55,6 @@ class State:
         said = asdict(self)
         del said["password"]
         return json.dumps(said)
-
-
-def identity(workspace: Workspace) -> str:
-    """What the server says in a header, so that another workspace's server is never mistaken for it."""
-    return hashlib.sha256(str(workspace.root).encode()).hexdigest()[:16]
 
 
 def log_file(workspace: Workspace) -> Path:
@@ -148,7 +135,7 @@ def answers(workspace: Workspace, server: Server) -> bool:
     with contextlib.suppress(requests.RequestException), requests.Session() as session:
         session.trust_env = False  # a proxy does not know this machine's loopback
         health = session.get(f"{server.uri}/health", timeout=5)
-        return health.ok and health.headers.get(IDENTITY_HEADER) == identity(workspace)
+        return health.ok and health.headers.get(IDENTITY_HEADER) == workspace.identity
     return False
 
 
@@ -210,7 +197,7 @@ def _start(workspace: Workspace, bridge: Bridge | None, wanted: int | None) -> S
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     with log_file(workspace).open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "trainer.server_process", str(workspace.store), identity(workspace),
+            [sys.executable, "-m", "trainer.server_process", str(workspace.store), workspace.identity,
              str(server_password.file(workspace)),
              ",".join(map(str, descriptors)), ",".join(_hosts(port, bridge)),
              ",".join(["127.0.0.0/8"] + ([bridge.subnet] if bridge else []))],

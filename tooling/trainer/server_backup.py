@@ -14,7 +14,7 @@ from typing import BinaryIO, Protocol, cast
 
 from trainer import engine, own_server, server, server_container, store_archive
 from trainer.errors import BadInput, EngineError, TrackingError
-from trainer.preparing import Steps
+from trainer.progress import Steps
 from trainer.server_container import name
 from trainer.server_volume import Volume
 from trainer.store_archive import INCOMING, ArchiveError, Manifest

@@ -22,7 +22,6 @@ from trainer.container import private_tar
 from trainer.endpoint import Network
 from trainer.errors import TrackingError
 from trainer.process import deferred_signals
-from trainer.server import identity
 from trainer.store_archive import OWNER
 from trainer.workspace import Workspace
 
@@ -66,7 +65,7 @@ class Found:
 
 def name(workspace: Workspace) -> str:
     """What the engine calls the container, its network and its volume."""
-    return f"trainer-server-{identity(workspace)}"
+    return f"trainer-server-{workspace.identity}"
 
 
 def network(workspace: Workspace) -> Network:
@@ -141,7 +140,7 @@ def create(
     """
     from docker.errors import NotFound
 
-    called, labels = name(workspace), {LABEL: identity(workspace)}
+    called, labels = name(workspace), {LABEL: workspace.identity}
     with engine.failures(), deferred_signals():
         try:
             client.networks.get(called)

@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit
 from trainer import artifacts, server_version
 from trainer.endpoint import LOOPBACK, Server
 from trainer.errors import TrackingError
+from trainer.given import DATASET_TAG
 from trainer.tracking_failures import refusal, unreachable
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ TIMEOUT_S = (5, 60)
 PROBE = "/api/2.0/mlflow/experiments/search?max_results=1"
 _BATCH = 100  # parameters or tags in one log-batch call: the API's limit
 # Of a run, and the data set's name: the digest of what it was given.
-DATASET_TAG = "trainer.dataset."
 LONGEST_VALUE = 6000  # of a parameter; the server refuses longer ones
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -87,6 +88,11 @@ class Workspace:
     def state(self) -> Path:
         """What trainer keeps for itself: locks, logs, local environments, records of live runs."""
         return self.root / ".trainer"
+
+    @property
+    def identity(self) -> str:
+        """16 hex digits by which servers, containers and images are known to be this workspace's."""
+        return hashlib.sha256(str(self.root).encode()).hexdigest()[:16]
 
 
 def find(start: Path | None = None) -> Workspace:

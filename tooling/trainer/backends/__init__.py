@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from trainer import delivery
+from trainer.bridge import Bridge
 from trainer.build import ImageOrigin
 from trainer.endpoint import Network, Server
 from trainer.errors import BadInput, ImageError
@@ -21,7 +22,6 @@ from trainer.outbound import Outbound
 from trainer.parameters import nearest
 from trainer.plan import RunPlan
 from trainer.run_image import RunImage
-from trainer.server import Bridge
 from trainer.workspace import Workspace
 
 # Of the cache, what a training keeps of a run to go on from: places.cache() / "checkpoints" / RUN_ID.

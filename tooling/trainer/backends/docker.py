@@ -25,6 +25,7 @@ from trainer import (
     process,
     reach,
     run_user,
+    urls,
 )
 from trainer.backends import CHECKPOINTS, Job, Launch, docker_code, image_gone
 from trainer.backends.docker_container import (
@@ -37,6 +38,7 @@ from trainer.backends.docker_container import (
     spool_files,
 )
 from trainer.backends.docker_job import DockerJob
+from trainer.bridge import Bridge
 from trainer.build import ImageOrigin
 from trainer.container import run, start_failure
 from trainer.endpoint import CONTAINER_HOST, Server
@@ -50,7 +52,6 @@ from trainer.outbound import Outbound
 from trainer.plan import RunPlan
 from trainer.run_image import RunImage
 from trainer.run_user import RunUser
-from trainer.server import Bridge
 from trainer.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class DockerBackend:
         """Raises `BadInput` for files that the engine cannot mount, `CheckFailed` on a full disk here."""
         address = engine.endpoint()
         files = [mount.source for mount in plan.mounts if mount.kind == "bind" and not mount.optional]
-        files += [inputs.without_password(uri) for uri in plan.downloads.values()]
+        files += [urls.without_password(uri) for uri in plan.downloads.values()]
         if files and engine.is_remote(address):
             raise BadInput(
                 f"{files[0]} is on this machine; the engine at {address} cannot mount it.",

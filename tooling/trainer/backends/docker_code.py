@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer import build, code_cache, locks, process, run_user, server
+from trainer import build, code_cache, locks, process, run_user
 from trainer.backends import Launch
 from trainer.backends.docker_container import PLACE
 from trainer.container import NO_ENTRYPOINT
@@ -37,7 +37,7 @@ def layered(
 
     None where the engine cannot keep it.
     """
-    key, identity = code_cache.key(folder), server.identity(workspace)
+    key, identity = code_cache.key(folder), workspace.identity
     labels = {
         DIGEST_LABEL: launch.repeated_code,
         KEY_LABEL: key,

@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from trainer import archives, disk, environment_image, gpu, hardware, inputs, locks, process
+from trainer import archives, disk, environment_image, gpu, hardware, locks, process, urls
 from trainer.backends import CHECKPOINTS, End, Job, Launch, image_gone, read_result, shell_variables
+from trainer.bridge import Bridge
 from trainer.build import ImageOrigin
 from trainer.endpoint import Server
 from trainer.environment_image import EnvironmentImage
@@ -29,7 +30,6 @@ from trainer.outbound import Outbound
 from trainer.plan import RunPlan
 from trainer.run_image import RunImage
 from trainer.run_user import host_ids
-from trainer.server import Bridge
 from trainer.workspace import Workspace
 
 GRACE_S = 5  # as in a container
@@ -139,7 +139,7 @@ class LocalBackend:
         if plan.downloads:
             parameter, uri = next(iter(plan.downloads.items()))
             raise BadInput(
-                f"--{parameter} is {inputs.without_password(uri)}: the local backend fetches nothing.",
+                f"--{parameter} is {urls.without_password(uri)}: the local backend fetches nothing.",
                 "Fetch it and name the file, or use the docker backend.",
             )
         if plan.needs_bash and shutil.which("bash") is None:

@@ -22,9 +22,9 @@ def env(workspace: Workspace, as_json: bool) -> None:
     `mlflow` commands and scripts of yours that call MLflow read these. The server is started if it is the
     workspace's own and does not run.
     """
-    from trainer import history
+    from trainer import chosen_server
 
-    variables = history.connect(workspace)[0].server.variables
+    variables = chosen_server.connect(workspace)[0].server.variables
     if as_json:
         screen.as_json(variables)
         return

@@ -31,12 +31,15 @@ _PATIENCE_S = 1.5  # of somebody who has pressed Tab
 
 def _figure_names(ctx: click.Context, beginning: str) -> tuple[list[str], list[str]]:
     """Metrics and parameters of the project that was named before; those of the machine only where meant."""
-    from trainer import deadline, history
+    from trainer import chosen_server, deadline, history
 
     # While the option lacks its value, click leaves the arguments before it where they were.
     project = next((str(name) for name in (ctx.params.get("project"), *ctx.args) if name), None)
     try:
-        found = deadline.within(_PATIENCE_S, lambda: history.figure_names(find(), project))
+        client = chosen_server.running(find())
+        if client is None:
+            return [], []
+        found = deadline.within(_PATIENCE_S, lambda: history.figure_names(client, project))
     except (TrainerError, TimeoutError, OSError):
         return [], []
     metrics, parameters = (
@@ -105,12 +108,12 @@ def runs(
     PROJECT is the name of a project or of an experiment. The usual columns are a few metrics that most of the
     runs share; the machine's own (system/…) are not among them.
     """
-    from trainer import history
+    from trainer import chosen_server, history
     from trainer.cli import run_columns
 
     if as_json and as_csv:
         raise BadInput("--json and --csv cannot both be printed.", "Choose one of them.")
-    client, _ = history.connect(workspace)
+    client, _ = chosen_server.connect(workspace)
     wanted = limit + 1 if limit else None
     found = history.search(client, history.Query(project, condition, sort, wanted))
     shown = found[:limit] if limit else found

@@ -179,16 +179,10 @@ def logs(workspace: Workspace, follow: bool, lines: int) -> None:
 @pass_workspace
 def ui(workspace: Workspace, browser: bool | None) -> None:
     """Browse the runs in the MLflow UI, logged in where the server lets us."""
-    from trainer import login_page, secrets, server_container, server_start
-    from trainer import server as process
-    from trainer.endpoint import configured
+    from trainer import chosen_server, login_page, secrets, server_start
 
-    own = server_container.recorded(workspace)
-    chosen = configured(secrets.load(workspace), None, workspace.settings.tracking_uri or own)
-    if chosen is None or process.is_own(workspace, chosen):
-        found = _start_process(workspace)
-    else:
-        found = server_start.revive(workspace, chosen)
+    chosen = chosen_server.chosen(workspace, secrets.load(workspace))
+    found = _start_process(workspace) if chosen is None else server_start.revive(workspace, chosen)
     click.echo(login_page.address(found))
     has_screen = sys.platform == "darwin" or bool(
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")

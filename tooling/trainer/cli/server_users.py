@@ -92,12 +92,10 @@ def password(workspace: Workspace, name: str, password_stdin: bool, generate: bo
 
 
 def _client(workspace: Workspace) -> Client:
-    from trainer import secrets, server, server_container, server_start
-    from trainer.endpoint import configured
+    from trainer import chosen_server, secrets, server_start
 
-    own = server_container.recorded(workspace)
-    chosen = configured(secrets.load(workspace), None, workspace.settings.tracking_uri or own)
-    if chosen is None or server.is_own(workspace, chosen):
+    chosen = chosen_server.chosen(workspace, secrets.load(workspace))
+    if chosen is None:
         raise BadInput(
             "This workspace's tracking server is a process without accounts.",
             "Make one with accounts: trainer server up, or trainer server deploy",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainer import places
 from trainer.data_names import missing
 from trainer.errors import BadInput, TrainerError
-from trainer.mounts import Mount
+from trainer.mounts import Mount, of_dataset
 from trainer.workspace import Workspace, find
 
 
@@ -59,7 +58,7 @@ def mounts(path: Path) -> tuple[Mount, ...]:
     """What a run in a container sees of the folder, if it is a data set of the workspace."""
     workspace = _workspace()
     if workspace and path.absolute().is_relative_to(workspace.data):
-        return places.of_dataset(workspace, str(path.absolute().relative_to(workspace.data)))
+        return of_dataset(workspace.data, str(path.absolute().relative_to(workspace.data)))
     return ()
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from trainer import locks, secrets, server, server_container, server_start
+from trainer import chosen_server, locks, secrets, server, server_container, server_start
 from trainer.endpoint import Server, configured, named
 from trainer.errors import BadInput
 from trainer.tracking import Client
@@ -45,7 +45,7 @@ def _server(workspace: Workspace, said: str, variables: str | None) -> Server:
             )
         return replace(named(known, said), username=username, password=password, token=token)
     chosen = named(known, said)
-    usual = configured(known, None, workspace.settings.tracking_uri or container)
+    usual = chosen_server.named(workspace, known)
     if usual and usual.uri == chosen.uri and not chosen.username:
         chosen = server_start.revive(workspace, usual)
     elif server.is_own(workspace, chosen):
