@@ -15,6 +15,8 @@ from support import Site
 
 pytestmark = pytest.mark.root
 USER = "nobody"
+# git refuses a repository of another user, unless that one's caller says that it is safe.
+TRUSTED = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
 SCRIPT = """
 set -e
 id -u
@@ -124,7 +126,7 @@ def test_a_rootless_engine_of_another_user_is_refused_before_anything_is_made(th
         return
     there.site.within = ()  # as root, who may use every socket
     try:
-        refused = there.site.trainer("run", "hello", "--offline", env=there.env)
+        refused = there.site.trainer("run", "hello", "--offline", env={**there.env, **TRUSTED})
     finally:
         there.site.within = private_engine.as_user(USER, there.site.root.parent)
     assert refused.code == 82
