@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import docker
 import pytest
 from mlflow import MlflowClient
 from support import REPOSITORY, Done
-from trainer import secrets, server_container, workspace
+from trainer import records, secrets, server_container, workspace
 
 from faults.away import PORTS, AwaySite, check_complete
 
@@ -30,6 +31,12 @@ class Team(AwaySite):
         """MLflow's own client, logged in as secrets.env says now."""
         user, password = (self.known[f"MLFLOW_TRACKING_{name}"] for name in ("USERNAME", "PASSWORD"))
         return MlflowClient(self.known["MLFLOW_TRACKING_URI"].replace("://", f"://{user}:{password}@"))
+
+    def lose_store(self, client: docker.DockerClient) -> None:
+        """As if somebody had removed the server with all that it holds."""
+        called = server_container.name(workspace.find(self.root))
+        client.containers.get(called).remove(force=True)
+        client.volumes.get(called).remove()
 
     def settled(self, run_id: str) -> Done:
         """`trainer sync`, when the run's job has ended."""
@@ -92,3 +99,38 @@ def test_a_run_whose_launcher_died_before_the_secrets_were_rotated(team: Team, b
     run.go()
     assert "FINISHED" in team.settled(run.id).out
     check_complete(team.api, run.id)
+
+
+@pytest.mark.parametrize("meanwhile", [True, False])
+def test_a_run_is_created_again_on_a_server_whose_store_is_gone(
+    team: Team, client: docker.DockerClient, meanwhile: bool
+) -> None:
+    assert team.trainer("run", "probe", "--offline").code == 0
+    run = team.begin()
+    team.lose_store(client)
+    gone = team.trainer("runs")
+    assert (gone.code, gone.err.splitlines()[-1]) == (84, "Hint:  Make it again: trainer server up")
+    up = team.trainer("server", "up")
+    assert up.code == 84
+    assert "has no database." in up.err
+    assert up.err.endswith("begin with an empty store: trainer server up --empty\n")
+    if meanwhile:
+        empty = team.trainer("server", "up", "--empty")
+        assert empty.code == 0, empty.err
+    run.go()
+    done = run.end()
+    assert done.code == 0, done.err
+    assert "on this disk alone" in done.err
+    if not meanwhile:
+        assert team.trainer("server", "up", "--empty").code == 0
+    asked = team.sync()
+    assert asked.code == 84
+    assert "is not on http://127.0.0.1" in asked.err
+    hint = f"To create it there again, from this disk: trainer sync {run.id[:8]} --recreate"
+    assert asked.err.endswith(f"{hint}\n")
+    again = team.sync(run.id[:8], "--recreate")
+    assert again.code == 0, again.err
+    made = {record.offline_id: record.run_id for record in records.history(workspace.find(team.root))}
+    check_complete(team.api, made[run.id])
+    assert team.api.get_run(made[run.id]).data.tags["trainer.recreated"] == "its server had lost it"
+    assert json.loads(team.trainer("show", run.id, "--json").out)["run_id"] == made[run.id]

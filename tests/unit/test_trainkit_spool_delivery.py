@@ -345,6 +345,23 @@ def test_a_server_that_refuses_everything_is_away(
     check(server)
 
 
+@pytest.mark.parametrize("was_away", [True, False])
+def test_a_server_without_the_run_is_given_nothing(spool: Spool, tmp_path: Path, was_away: bool) -> None:
+    server = FakeServer()
+    unknown = refusal("RESOURCE_DOES_NOT_EXIST", "Run with id=r1 not found", 404)
+    server.refusing = {"/runs/": unknown}
+    if was_away:  # then files are not put where no run is, either
+        (tmp_path / "f").write_text("content")
+        spool.append({"file": spool.keep(tmp_path / "f", "f"), "uri": URI, "path": ""})
+        (spool.folder / "marked").touch()
+    spool.append(point(1))
+    with pytest.raises(Away, match="Run with id=r1 not found"):
+        Delivery(spool, server).deliver()
+    assert spool.delivered() == 0
+    assert not (spool.folder / "refused").exists()
+    assert not server.files
+
+
 def test_a_server_that_can_be_read_and_not_written_is_away(spool: Spool) -> None:
     spool.append(point(1))
     server = FakeServer()

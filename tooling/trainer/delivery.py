@@ -19,10 +19,10 @@ from trainkit.spool_answers import API, LOG_BATCH, Away, NoAnswer, Stuck
 from trainkit.spool_apart import is_proxied, waiting
 from trainkit.spool_delivery import Delivery
 from trainkit.spool_journal import Record, Spool, SpoolError
-from trainkit.spool_names import OFFLINE_TAG
+from trainkit.spool_names import OFFLINE, OFFLINE_TAG
 from trainkit.spool_view import View
 
-from trainer import spool_guard
+from trainer import spool_guard, spool_owner
 from trainer.counted import counted
 from trainer.endpoint import Server
 from trainer.errors import BadInput, DiskFull, TrackingError
@@ -74,6 +74,18 @@ class Undelivered(TrackingError):
         )
         self.left = left
         self.answers = answers
+
+
+class Lost(Undelivered):
+    """The server does not have the run any more: it was deleted there for good, or its store was replaced."""
+
+    def __init__(self, uri: str, run_id: str, left: Left) -> None:
+        super().__init__(left, "", answers=True)
+        self.message = (
+            f"The run {run_id[:8]} is not on {uri} any more: it was deleted there, or the server's store was "
+            f"replaced. {str(left).capitalize()} of it are on this disk alone."
+        )
+        self.hint = f"To create it there again, from this disk: trainer sync {run_id[:8]} --recreate"
 
 
 class Notebook:
@@ -169,8 +181,11 @@ def bring(client: Client, folder: Path, progress: Callable[[int, int], None] | N
     if lock is None:
         raise Undelivered(left(folder), "another process delivers them just now.")
     try:
+        transport = HostTransport(client, spool)
+        if not spool_owner.is_known(spool, transport):
+            raise Lost(client.server.uri, folder.name, left(folder))
         spool.set_aside()
-        delivery = Delivery(spool, HostTransport(client, spool))
+        delivery = Delivery(spool, transport)
         while True:
             try:
                 delivery.deliver(progress)
@@ -221,7 +236,7 @@ def _known_run(server: Server, spool: Spool) -> Run:
     info, data = cast(Mapping[str, str], said["info"]), cast(Mapping[str, list[Record]], said["data"])
     experiment_id = names.get(info["experiment_id"], info["experiment_id"])
     run_id = names.get(made_up, made_up)
-    is_there = made_up in names or not info["artifact_uri"].startswith("mlflow-artifacts:/offline/")
+    is_there = made_up in names or not info["artifact_uri"].startswith(OFFLINE)
     return Run(
         id=run_id,
         experiment_id=experiment_id,

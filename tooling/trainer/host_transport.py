@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from trainkit.spool_answers import Answer, Away, NoAnswer, answered
+from trainkit.spool_answers import Answer, Away, Dropped, NoAnswer, answered
 from trainkit.spool_apart import is_proxied
 from trainkit.spool_names import OFFLINE_TAG
 
-from trainer import artifacts, roots, spool_guard
+from trainer import artifacts, roots, spool_guard, tracking_failures
 from trainer.errors import TrackingError
 from trainer.spool_guard import GuardedSpool
 from trainer.tracking import Client, Run
@@ -47,6 +47,8 @@ class HostTransport:
             else:
                 with self._spool.opened(file) as content:
                     answer = self._client.exchange(method, path, content=content, timeout_s=_STORING_S)
+        except tracking_failures.Dropped as problem:
+            raise Dropped(problem.message) from problem
         except TrackingError as problem:
             raise NoAnswer(problem.message) from problem
         return Answer(answer.status_code, answer.text, answer.headers.get("Server", ""))

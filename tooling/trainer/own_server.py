@@ -23,6 +23,7 @@ from trainer import (
     server_container,
     server_image,
     server_start,
+    server_store,
     store_archive,
 )
 from trainer.endpoint import Server
@@ -44,12 +45,20 @@ USERNAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 SECRET_KEY = "MLFLOW_FLASK_SERVER_SECRET_KEY"  # noqa: S105 (a name)
 
 
-def up(workspace: Workspace, reporter: Steps, *, force: bool = False, port: int | None = None) -> Server:
+def up(
+    workspace: Workspace,
+    reporter: Steps,
+    *,
+    force: bool = False,
+    port: int | None = None,
+    empty: bool = False,
+) -> Server:
     """See to it that the container runs and lets us in; it is made if it is not there.
 
     What a server that ran as a process kept in mlruns/ is taken over; it stays there too. secrets.env gets
     the address, a name, a password and a key, as far as they are missing. Raises `BadInput` where secrets.env
-    names another server, unless `force` says to replace it, and `TrainerError` for what else goes wrong.
+    names another server, unless `force` says to replace it, and `TrainerError` for what else goes wrong: that
+    what the volume held is gone, for example, unless `empty` says that a new store may be made.
 
     Published on `port`, if that is given, else where it was; where that is taken, on the next free one.
     """
@@ -58,6 +67,9 @@ def up(workspace: Workspace, reporter: Steps, *, force: bool = False, port: int 
     with server_container.changing(workspace):
         _settle(client, workspace)
         found = server_container.find(client, name(workspace))
+        if empty:
+            server_store.forget(client, workspace, found)
+        server_store.check(client, workspace, found)
         if found is None:
             found = _make(client, workspace, reporter, force=force, port=port)
         elif found.status == "running" and port not in (None, found.port) and not force:
@@ -269,6 +281,7 @@ def _let_in(
     if running and running.status == "running":
         if port in (None, running.port):
             server_container.wait(client, name(workspace))
+            server_container.record_store(workspace, there=True)
             tracking = Server(server_start.address(running.port), known[USERNAME], known[PASSWORD])
             with contextlib.suppress(TrackingDenied):
                 Client(tracking).version()

@@ -36,6 +36,7 @@ from trainer.masking import Masker
 from trainer.records import Record
 from trainer.server_version import TooOld
 from trainer.tracking import Client
+from trainer.tracking_failures import NotThere
 from trainer.workspace import Workspace
 
 LAUNCH_TAG = "trainer.launch"
@@ -173,13 +174,19 @@ def settle(
     run = delivery.known_run(client.server, folder)
     if not run.url:  # nobody has asked this server yet
         _ask(client, folder)
-    if run.url and client.get_run(run.id).status == "DELETED":
+    if run.url and _is_deleted(client, run.id):
         status = "DELETED"  # by somebody, meanwhile: there is nothing left to tell
     else:
         delivery.bring(client, folder, progress)
         _rename(workspace, client, record, delivery.known_run(client.server, folder).id)
     records.remove(workspace, record.run_id)
     return status
+
+
+def _is_deleted(client: Client, run_id: str) -> bool:
+    with contextlib.suppress(NotThere):  # delivery says what that means
+        return client.get_run(run_id).status == "DELETED"
+    return False
 
 
 def _rename(workspace: Workspace, client: Client, record: Record, given: str) -> None:

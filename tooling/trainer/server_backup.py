@@ -126,7 +126,7 @@ def restore(workspace: Workspace, file: Path, reporter: Steps, *, force: bool = 
     if not force:
         own_server.refuse_live_runs(workspace, "restore")
     if _store(workspace) is None and _has_engine():
-        own_server.up(workspace, reporter)  # on a machine that has nothing yet
+        own_server.up(workspace, reporter, empty=True)  # on a machine that has nothing yet, or no more
     store = _store(workspace) or Folder(workspace.store)
     saved = None
     if store.counts().get("runs"):

@@ -47,6 +47,7 @@ class _Earlier(TypedDict):
 class _Record(TypedDict):
     uri: str
     earlier: NotRequired[list[_Earlier]]
+    has_store: NotRequired[bool]
 
 
 class Outdated(TrackingError):
@@ -86,9 +87,20 @@ def record(workspace: Workspace, uri: str) -> None:
     earlier = before.get("earlier", []) if before else []
     if before and before["uri"] != uri:
         earlier = [*earlier, _Earlier(uri=before["uri"], until=time.time())]
-    temporary = _record(workspace).with_suffix(".new")
-    temporary.write_text(json.dumps(_Record(uri=uri, earlier=earlier)))
-    temporary.replace(_record(workspace))
+    _write_record(workspace, _Record(uri=uri, earlier=earlier, has_store=has_store(workspace)))
+
+
+def has_store(workspace: Workspace) -> bool:
+    """Whether the container has been running, and so has made a database on its volume."""
+    said = _read_record(workspace)
+    return bool(said and said.get("has_store"))
+
+
+def record_store(workspace: Workspace, *, there: bool) -> None:
+    """Write down that the volume has a database; or that it need not have one any more."""
+    said = _read_record(workspace)
+    if said and bool(said.get("has_store")) != there:
+        _write_record(workspace, {**said, "has_store": there})
 
 
 def present(workspace: Workspace, uri: str, since: float) -> str:
@@ -111,6 +123,12 @@ def restoring(workspace: Workspace) -> Path:
 
 def _record(workspace: Workspace) -> Path:
     return workspace.state / "server-container.json"
+
+
+def _write_record(workspace: Workspace, said: _Record) -> None:
+    temporary = _record(workspace).with_suffix(".new")
+    temporary.write_text(json.dumps(said))
+    temporary.replace(_record(workspace))
 
 
 def _read_record(workspace: Workspace) -> _Record | None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from trainer import engine, secrets, server, server_container
+from trainer import engine, secrets, server, server_container, server_store
 from trainer.endpoint import LOOPBACK, Server
 from trainer.errors import TrackingError
 from trainer.process import deferred_signals
@@ -58,6 +58,7 @@ def start(client: docker.DockerClient, workspace: Workspace, port: int | None = 
     `TrackingError` where it does not start.
     """
     found = _get(client, workspace)
+    server_store.check(client, workspace, found)
     free = server.free_port(workspace, port) if port else found.port
     if free != found.port:
         _make_again(client, workspace, found.image, free)
@@ -66,6 +67,7 @@ def start(client: docker.DockerClient, workspace: Workspace, port: int | None = 
     except Outdated:
         _make_again(client, workspace, found.image, server.free_port(workspace, free))
         server_container.start(client, workspace)
+    server_container.record_store(workspace, there=True)
     return _get(client, workspace)
 
 

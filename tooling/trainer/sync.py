@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeGuard
 
-from trainer import delivery, reconcile, records, refusals
-from trainer.delivery import Left, Undelivered
+from trainer import delivery, reconcile, records, recreated, refusals
+from trainer.delivery import Left, Lost, Undelivered
 from trainer.errors import BadInput, TrackingError, TrainerError
 from trainer.records import Record
 from trainer.refusals import Kept
@@ -34,8 +35,11 @@ def sync(
     progress: Callable[[str, int, int], None] | None = None,
     *,
     dry_run: bool = False,
+    recreate: bool = False,
 ) -> Iterator[Synced]:
     """Deliver the runs that nobody looks after, or those whose ids begin like the `wanted` ones.
+
+    With `recreate`, those that their server does not have any more are created there again.
 
     Raises `BadInput` for one that is not here. A server that gives no answer is not asked for the next run;
     any other failure is of one run alone.
@@ -47,7 +51,7 @@ def sync(
         for record, _ in found:
             if not wanted or record.run_id.startswith(tuple(wanted)):
                 try:
-                    yield _one(workspace, record, failed, progress, dry_run=dry_run)
+                    yield _one(workspace, record, failed, progress, dry_run=dry_run, recreate=recreate)
                 except Exception as problem:  # noqa: BLE001 (a run can leave what nobody thought of)
                     yield Synced(record, Left(0, 0, 0), "UNKNOWN", problem)
     finally:
@@ -62,6 +66,7 @@ def _one(
     progress: Callable[[str, int, int], None] | None,
     *,
     dry_run: bool,
+    recreate: bool,
 ) -> Synced:
     folder = records.folder(workspace, record.run_id)
     left = delivery.left(folder)
@@ -72,7 +77,14 @@ def _one(
         return Synced(record, left, status, failed[record.tracking_uri])
     try:
         show = (lambda done, total: progress(record.run_id, done, total)) if progress else None
-        status = reconcile.settle(workspace, record, wait=False, progress=show)
+        settle = partial(reconcile.settle, workspace, record, wait=False, progress=show)
+        try:
+            status = settle()
+        except Lost:
+            if not recreate:
+                raise
+            recreated.prepare(folder)
+            status = settle()
         return Synced(record, left, status, refused=refusals.of_run(workspace, record.run_id))
     except TrainerError as problem:
         if _is_of_all(problem):

@@ -11,15 +11,16 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict, cast
+from typing import TYPE_CHECKING, BinaryIO, Literal, NotRequired, TypedDict, cast
 from urllib.parse import quote, urlsplit
 
 from trainer import artifacts, server_version
 from trainer.endpoint import LOOPBACK, Server
 from trainer.errors import TrackingError
 from trainer.given import DATASET_TAG
-from trainer.tracking_failures import refusal, unreachable
+from trainer.tracking_failures import Dropped, refusal, unreachable
 
 if TYPE_CHECKING:
     import requests
@@ -204,7 +205,8 @@ class Client:
             "start_time": _now_ms(),
             "tags": [{"key": key, "value": value} for key, value in tags.items()],
         }
-        return self._run(self.send("POST", f"{_API}/runs/create", body))
+        self._session.close()  # on a fresh connection: it must not be sent twice, as one that is dropped is
+        return self._run(self.send("POST", f"{_API}/runs/create", body, again=False))
 
     def get_run(self, run_id: str) -> Run:
         """The run as it is now, with the latest value of each metric."""
@@ -325,12 +327,24 @@ class Client:
         body: Mapping[str, object] | None = None,
         *,
         query: Mapping[str, str] | None = None,
-        content: object = None,
+        content: BinaryIO | None = None,
         ok: tuple[int, ...] = (),
         stream: bool = False,
+        again: bool = True,
     ) -> requests.Response:
-        """One call, and its answer if that is a success or one of the statuses `ok`."""
-        response = self.exchange(method, path, body, query=query, content=content, stream=stream)
+        """One call, and its answer if that is a success or one of the statuses `ok`.
+
+        It is made `again`, once, where the server closes the connection instead.
+        """
+        call = partial(self.exchange, method, path, body, query=query, content=content, stream=stream)
+        try:
+            response = call()
+        except Dropped:
+            if not again:
+                raise
+            if content is not None:
+                content.seek(0)
+            response = call()
         if response.is_redirect and response.status_code not in ok:
             raise TrackingError(
                 f"The tracking server {self.server.uri} redirects to {response.headers['Location']}.",

@@ -47,6 +47,10 @@ class Unreachable(TrackingError):
     """The tracking server gives no answer."""
 
 
+class Dropped(Unreachable):
+    """The server closed the connection instead, as it does at any moment with one that was idle."""
+
+
 class TooLarge(TrackingError):
     """The tracking server, or what is in front of it, takes no request of that size."""
 
@@ -60,7 +64,15 @@ def unreachable(
 ) -> TrackingError:
     """What it means that no answer came. `timeout_s` is what was waited to connect, and to read."""
     kinds = [kind.__name__ for kind in type(problem).__mro__]
+    if _is_dropped(problem):
+        return Dropped(f"The tracking server {server.uri} closed the connection.", _HINTS["unreachable"])
     return no_answer(server, cause(kinds, str(problem)), str(problem), timeout_s["ReadTimeout" in kinds])
+
+
+def _is_dropped(problem: BaseException) -> bool:
+    from urllib3.exceptions import ProtocolError
+
+    return bool(problem.args) and isinstance(problem.args[0], ProtocolError)
 
 
 def cause(kinds: list[str], text: str) -> Cause:

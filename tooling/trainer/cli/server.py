@@ -42,8 +42,9 @@ for _command in (backup, copy_runs, deploy, restore, rotate_secrets, upgrade, us
     is_flag=True,
     help="Let secrets.env name this server in the place of another one; move it while runs report to it.",
 )
+@click.option("--empty", is_flag=True, help="Begin with an empty store where the one that it had is gone.")
 @pass_workspace
-def up(workspace: Workspace, process: bool, port: int | None, force: bool) -> None:
+def up(workspace: Workspace, process: bool, port: int | None, force: bool, empty: bool) -> None:
     """Start the server, if it does not run yet.
 
     It is a container, whose account is made and put into secrets.env the first time, where runs find it.
@@ -62,7 +63,7 @@ def up(workspace: Workspace, process: bool, port: int | None, force: bool) -> No
         from trainer import own_server, server_image
 
         with interruptible(), screen.Progress() as progress:
-            started = own_server.up(workspace, progress, force=force, port=port)
+            started = own_server.up(workspace, progress, force=force, port=port, empty=empty)
         click.echo(started.uri)
         _note(f"Log in as {started.username}; the password is in {workspace.secrets_file.name}.")
         _warn_of_environment(started)

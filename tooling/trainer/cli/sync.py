@@ -29,12 +29,16 @@ def _complete_run(_: click.Context, __: click.Parameter, incomplete: str) -> lis
 )
 @click.argument("runs", nargs=-1, metavar="[RUN…]", shell_complete=_complete_run)
 @click.option("--dry-run", is_flag=True, help="Show what is on this disk; deliver nothing.")
+@click.option("--recreate", is_flag=True, help="Create runs again that the server does not have any more.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace
-def sync(workspace: Workspace, runs: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+def sync(workspace: Workspace, runs: tuple[str, ...], dry_run: bool, recreate: bool, as_json: bool) -> None:
     """Bring what runs have logged while the tracking server was away to it, and end them truthfully.
 
     RUN is a run's id or the beginning of it; without one all are brought. Nothing is sent twice.
+
+    A run that the server does not have any more (its store was replaced, or the run deleted there for good)
+    stays on this disk unless --recreate says to create it again.
     """
     from trainer import records, refusals
     from trainer import sync as use_case
@@ -42,7 +46,7 @@ def sync(workspace: Workspace, runs: tuple[str, ...], dry_run: bool, as_json: bo
     for place in records.unreadable(workspace):
         click.echo(records.said_of_unreadable(place), err=True)
     with screen.Bar() as bar:
-        done = list(use_case.sync(workspace, runs, bar, dry_run=dry_run))
+        done = list(use_case.sync(workspace, runs, bar, dry_run=dry_run, recreate=recreate))
     rows = [
         {
             "run_id": one.record.run_id, "project": one.record.project, "status": one.status,

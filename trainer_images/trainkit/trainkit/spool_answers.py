@@ -29,6 +29,10 @@ class NoAnswer(Away):
     """The server answers nothing at all."""
 
 
+class Dropped(NoAnswer):
+    """The connection was closed instead: a server does that with one that was idle, at any moment."""
+
+
 class Stuck(Away):
     """The server fails at one record alone."""
 

@@ -10,16 +10,28 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import cast
 from urllib.parse import quote, urlsplit
 
 from trainkit import spool_models
 from trainkit import spool_refusals as refusals
-from trainkit.spool_answers import API, LOG_BATCH, Answer, Away, Stuck, Transport, check, error_code, why
+from trainkit.spool_answers import (
+    API,
+    LOG_BATCH,
+    Answer,
+    Away,
+    Dropped,
+    Stuck,
+    Transport,
+    check,
+    error_code,
+    why,
+)
 from trainkit.spool_apart import is_apart, is_proxied, waiting
 from trainkit.spool_batches import batches, merged
 from trainkit.spool_journal import Record, Spool
-from trainkit.spool_names import by_tag, replaced, translated
+from trainkit.spool_names import OFFLINE, by_tag, replaced, translated
 
 UNDELIVERED_TAG = "trainer.undelivered"
 _UNDELIVERED = "some of this run is still on the disk it ran on"
@@ -50,31 +62,37 @@ class Delivery:
 
     def deliver(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Send all there is. Raises `Away` when the server takes no more now; what it took stays taken."""
+        mark = self._spool.folder / "marked"
+        try:
+            try:
+                self._deliver(mark, progress)
+            except Dropped:  # on a fresh connection: to repeat what was sent is harmless
+                self._deliver(mark, progress)
+        except Away:
+            mark.touch()
+            raise
+
+    def _deliver(self, mark: Path, progress: Callable[[int, int], None] | None) -> None:
         try:
             total = self._spool.journal.stat().st_size
         except FileNotFoundError:
             return
-        mark = self._spool.folder / "marked"
         is_marked = False
-        try:
-            if self._spool.is_apart and not self._leaves:
-                self._deliver_what_was_left()
-            for records, end in batches(self._spool):
-                if mark.exists() and not is_marked:
-                    is_marked = self._tag(UNDELIVERED_TAG, _UNDELIVERED)
-                self._send_all(records, end)
-                if end > self._spool.delivered():
-                    self._acknowledge(end)
-                for record in records:
-                    self._forget(record)
-                if progress:
-                    progress(end, total)
-            if mark.exists():
-                self._untag(UNDELIVERED_TAG)
-                mark.unlink(missing_ok=True)
-        except Away:
-            mark.touch()
-            raise
+        if self._spool.is_apart and not self._leaves:
+            self._deliver_what_was_left()
+        for records, end in batches(self._spool):
+            if mark.exists() and not is_marked:
+                is_marked = self._tag(UNDELIVERED_TAG, _UNDELIVERED) or self._is_unmade()
+            self._send_all(records, end)
+            if end > self._spool.delivered():
+                self._acknowledge(end)
+            for record in records:
+                self._forget(record)
+            if progress:
+                progress(end, total)
+        if mark.exists():
+            self._untag(UNDELIVERED_TAG)
+            mark.unlink(missing_ok=True)
 
     def _deliver_what_was_left(self) -> None:
         delivered = self._spool.delivered()
@@ -148,11 +166,7 @@ class Delivery:
         deletes = record.get("method") == "DELETE" or str(record.get("path")).endswith("/delete-tag")
         if deletes and code == "RESOURCE_DOES_NOT_EXIST":
             return
-        if refusals.is_judged(answer):
-            self._mark(record, answer)
-            self._set_aside(record, answer)
-            return
-        if not refusals.is_lasting(answer):
+        if not refusals.is_judged(answer) and not refusals.is_lasting(answer):
             if code is None or answer.status in (401, 429, 503, 504):
                 raise Away(why(answer))
             at, tries = self._stuck
@@ -304,6 +318,15 @@ class Delivery:
     def _tag(self, key: str, value: str) -> bool:
         answer = self._post(f"{API}/runs/set-tag", {"run_id": self.run_id, "key": key, "value": value})
         return answer.status == 200  # a run that is not made yet is marked after its creation
+
+    def _is_unmade(self) -> bool:
+        """Whether the run is still to be made; raises `Away` for one that the server had, and has no more."""
+        answer = self._transport.send("GET", f"{API}/runs/get", query={"run_id": self.run_id})
+        info = cast(Mapping[str, str], self._spool.run()["info"])
+        is_made = info["run_id"] in self._names or not info["artifact_uri"].startswith(OFFLINE)
+        if is_made and error_code(answer) == "RESOURCE_DOES_NOT_EXIST":
+            raise Away(why(answer))
+        return False
 
     def _untag(self, key: str) -> None:
         answer = self._post(f"{API}/runs/delete-tag", {"run_id": self.run_id, "key": key})

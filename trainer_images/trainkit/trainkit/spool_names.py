@@ -10,6 +10,7 @@ from typing import cast
 from trainkit.spool_journal import Record
 
 OFFLINE_TAG = "trainer.offline_id"
+OFFLINE = "mlflow-artifacts:/offline/"  # what addresses that are made up begin with
 # Lone surrogates are what Python makes of bytes that are no UTF-8.
 _NOT_STORED = re.compile("#|%(?=[0-9A-Fa-f]{2})|[\x00-\x1f\x7f\ud800-\udfff]")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from trainkit.spool_store import SpoolStore
 
-_PATIENCE_S = 60.0
+_PATIENCE_S = 300.0  # about as long as MLflow's own client tries
 
 
 class DirectRegistry(RestStore):  # type: ignore[misc]  # mlflow is not typed

@@ -8,9 +8,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from http.client import RemoteDisconnected
 from pathlib import Path
 
-from trainkit.spool_answers import Answer, Away, NoAnswer, store_directly
+from trainkit.spool_answers import Answer, Away, Dropped, NoAnswer, store_directly
 from trainkit.spool_delivery import Delivery
 from trainkit.spool_journal import Spool
 
@@ -43,6 +44,7 @@ class MlflowTransport:
         from mlflow.utils.credentials import get_default_host_creds
         from mlflow.utils.rest_utils import http_request
         from requests import RequestException
+        from urllib3.exceptions import ProtocolError
 
         try:
             creds = get_default_host_creds(self.address)  # each time: they may have changed
@@ -57,7 +59,10 @@ class MlflowTransport:
                                           extra_headers={"Content-Type": kind}, **options)  # fmt: skip
             return Answer(answer.status_code, answer.text, answer.headers.get("Server", ""))
         except (MlflowException, RequestException) as problem:
-            raise NoAnswer(f"the server gives no answer ({_kind(problem)})") from None
+            cause = _cause(problem)
+            closed = (ProtocolError, ConnectionResetError, BrokenPipeError, RemoteDisconnected)
+            failure = Dropped if isinstance(cause, closed) else NoAnswer
+            raise failure(f"the server gives no answer ({type(cause).__name__})") from None
 
     def store(self, uri: str, folder: str, file: Path) -> Answer:
         """By MLflow's own client; raises `Away` when that fails."""
@@ -134,9 +139,9 @@ class Sender:
         return None
 
 
-def _kind(problem: BaseException) -> str:
-    """The innermost cause in a word: `ConnectionRefusedError` says more than what wraps it."""
+def _cause(problem: BaseException) -> BaseException:
+    """The innermost cause: `ConnectionRefusedError` says more than what wraps it."""
     inner: BaseException = problem
     while (cause := inner.__cause__ or inner.__context__) is not None:
         inner = cause
-    return type(inner).__name__
+    return inner

@@ -22,7 +22,7 @@ from mlflow.utils.proto_json_utils import parse_dict
 from mlflow.utils.validation import _validate_batch_log_data, _validate_batch_log_limits
 
 from trainkit import spool_artifacts, spool_models
-from trainkit.spool_answers import Answer, Away
+from trainkit.spool_answers import API, Answer, Away, Dropped
 from trainkit.spool_journal import VARIABLE, Record, Spool, SpoolError
 from trainkit.spool_names import OFFLINE_TAG, replaced, stored
 from trainkit.spool_sender import MlflowTransport, Sender
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 _PATIENCE_S = 2.0
+_CREATING = (f"{API}/runs/create", f"{API}/logged-models")  # what a server would take twice
 _BY_NAME = re.compile("name = '(.*)'")
 # What returns before the server knows of it.
 _DEFERRED = {
@@ -222,10 +223,15 @@ class SpoolStore(RestStore):  # type: ignore[misc]  # mlflow is not typed
     def _send(self, request: Record) -> Answer:
         request = json.loads(replaced(json.dumps(request), self.spool.names()))
         method, path, body = str(request["method"]), str(request["path"]), request.get("body")
+        query = cast(dict[str, str], body) if method == "GET" else None
+        send = partial(self.transport.send, method, path, body if query is None else None, query=query)
         try:
-            if method == "GET":
-                return self.transport.send(method, path, query=cast(dict[str, str], body))
-            return self.transport.send(method, path, body)
+            try:
+                return send()
+            except Dropped:
+                if path in _CREATING:
+                    raise
+                return send()  # on a fresh connection
         except Away:
             self.sender.away = True  # until something is delivered again: the next question need not wait
             raise

@@ -1,0 +1,42 @@
+"""Whether the store of the server's container is where it was: its volume may have been removed or emptied.
+
+A server without its database would make an empty one, and nobody would be told.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trainer import engine, server_container
+from trainer.errors import TrackingError
+from trainer.server_container import Found, name
+from trainer.server_volume import Volume
+from trainer.workspace import Workspace
+
+if TYPE_CHECKING:
+    import docker
+
+
+def check(client: docker.DockerClient, workspace: Workspace, found: Found | None) -> None:
+    """Raise `TrackingError` where the container (None: gone too) had a store and has none now."""
+    if server_container.has_store(workspace) and not _is_there(client, workspace, found):
+        kept = sorted((workspace.state / "backups").glob("*.tar"), key=lambda file: file.stat().st_mtime)
+        raise TrackingError(
+            f"The tracking server's store is gone: the volume {name(workspace)} has no database.",
+            f"Restore a backup (trainer server restore {kept[-1] if kept else 'FILE'}), or begin with an "
+            "empty store: trainer server up --empty",
+        )
+
+
+def forget(client: docker.DockerClient, workspace: Workspace, found: Found | None) -> None:
+    """Let the server make an empty store if the one that it had is gone; one that is there stays."""
+    if server_container.has_store(workspace) and not _is_there(client, workspace, found):
+        server_container.stop(client, name(workspace))  # it may have open what was removed
+        server_container.record_store(workspace, there=False)
+
+
+def _is_there(client: docker.DockerClient, workspace: Workspace, found: Found | None) -> bool:
+    if found:
+        return "runs" in Volume(client, workspace, found.image).counts()
+    with engine.failures():  # what is on it is looked at when it has a container again
+        return bool(client.volumes.list(filters={"name": name(workspace)}))
