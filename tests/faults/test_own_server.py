@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import docker
 import pytest
@@ -37,6 +38,12 @@ class Team(AwaySite):
         called = server_container.name(workspace.find(self.root))
         client.containers.get(called).remove(force=True)
         client.volumes.get(called).remove()
+
+    def restored(self, file: Path) -> Done:
+        """`trainer server restore --force`."""
+        done = self.trainer("server", "restore", str(file), "--force")
+        assert done.code == 0, done.err
+        return done
 
     def settled(self, run_id: str) -> Done:
         """`trainer sync`, when the run's job has ended."""
@@ -134,3 +141,34 @@ def test_a_run_is_created_again_on_a_server_whose_store_is_gone(
     check_complete(team.api, made[run.id])
     assert team.api.get_run(made[run.id]).data.tags["trainer.recreated"] == "its server had lost it"
     assert json.loads(team.trainer("show", run.id, "--json").out)["run_id"] == made[run.id]
+
+
+def test_a_run_that_was_live_in_a_backup_is_killed_by_its_restore(team: Team, tmp_path: Path) -> None:
+    file = tmp_path / "saved.tar"
+    lost = team.begin()
+    assert team.trainer("server", "backup", str(file)).code == 0
+    lost.go()
+    assert lost.end().code == 0
+    assert team.api.get_run(lost.id).info.status == "FINISHED"
+    done = team.restored(file)
+    assert "KILLED: 1 run, live when the backup was made and not any more.\n" in done.err
+    run = team.api.get_run(lost.id)
+    assert run.info.status == "KILLED"
+    assert run.data.tags["trainer.end"] == "live when the restored backup was made"
+    assert run.info.start_time <= run.info.end_time <= file.stat().st_mtime * 1000
+
+
+def test_a_run_that_is_live_or_whose_end_is_known_survives_a_restore(team: Team, tmp_path: Path) -> None:
+    file = tmp_path / "saved.tar"
+    ended, live = team.begin(), team.begin("--backend", "local")
+    assert team.trainer("server", "backup", str(file)).code == 0
+    team.trainer("server", "down", "--force")
+    ended.go()
+    assert "on this disk alone" in ended.end().err
+    assert "KILLED" not in team.restored(file).err
+    check_complete(team.api, ended.id)
+    assert team.api.get_run(live.id).info.status == "RUNNING"
+    live.go()
+    done = live.end()
+    assert (done.code, "on this disk alone" in done.err) == (0, False), done.err
+    check_complete(team.api, live.id)

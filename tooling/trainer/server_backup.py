@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
-from trainer import engine, own_server, server, server_container, store_archive
+from trainer import engine, own_server, restored_runs, server, server_container, store_archive
 from trainer.errors import BadInput, EngineError, TrackingError
 from trainer.progress import Steps
 from trainer.server_container import name
 from trainer.server_volume import Volume
 from trainer.store_archive import INCOMING, ArchiveError, Manifest
+from trainer.tracking import Client
 from trainer.workspace import Workspace
 
 GZIPPED = (".gz", ".tgz")
@@ -65,10 +66,14 @@ class Folder:
 
 @dataclass(frozen=True)
 class Restored:
-    """What a restore put in place, and where that which was there before is saved, if it held runs."""
+    """What a restore put in place, and where that which was there before is saved, if it held runs.
+
+    `killed`: how many runs were live when the backup was made, and have no other end.
+    """
 
     counts: dict[str, int]
     saved: Path | None
+    killed: int
 
 
 def backup(workspace: Workspace, file: Path) -> Manifest:
@@ -143,13 +148,15 @@ def restore(workspace: Workspace, file: Path, reporter: Steps, *, force: bool = 
         with file.open("rb") as archive:
             counts = store.restore(archive)
     finally:
-        if in_container:
-            own_server.up(workspace, reporter)
+        tracking = own_server.up(workspace, reporter) if in_container else server.begin(workspace)
     if counts != manifest["counts"]:
         raise TrackingError(
             f"The store has {counts}; the backup says {manifest['counts']}.", "Restore it again."
         )
-    return Restored(counts, saved)
+    if not in_container:
+        server.wait(workspace, tracking)
+    killed = restored_runs.end(workspace, Client(tracking), file.stat().st_mtime)
+    return Restored(counts, saved, killed)
 
 
 def new_name(workspace: Workspace, occasion: str) -> Path:

@@ -30,7 +30,8 @@ def check(client: docker.DockerClient, workspace: Workspace, found: Found | None
 
 def forget(client: docker.DockerClient, workspace: Workspace, found: Found | None) -> None:
     """Let the server make an empty store if the one that it had is gone; one that is there stays."""
-    if server_container.has_store(workspace) and not _is_there(client, workspace, found):
+    # Without a container the volume may be there, and empty: what is on it is not looked at.
+    if found is None or not _is_there(client, workspace, found):
         server_container.stop(client, name(workspace))  # it may have open what was removed
         server_container.record_store(workspace, there=False)
 

@@ -245,9 +245,10 @@ class Client:
         answer = self.send("POST", f"{_API}/runs/search", body).json()
         return [self.read(run) for run in answer.get("runs", [])]
 
-    def end_run(self, run_id: str, status: Status) -> None:
-        """Set the final status and the end time, whatever the run's status was."""
-        self.send("POST", f"{_API}/runs/update", {"run_id": run_id, "status": status, "end_time": _now_ms()})
+    def end_run(self, run_id: str, status: Status, at: float | None = None) -> None:
+        """Set the final status and the end time (now, or in seconds since 1970), whatever the status was."""
+        end = _now_ms() if at is None else min(int(at * 1000), _now_ms())
+        self.send("POST", f"{_API}/runs/update", {"run_id": run_id, "status": status, "end_time": end})
 
     def upload(self, run: Run, path: Path, artifact_path: str) -> None:
         """Store a file as the artifact `artifact_path` of the run."""

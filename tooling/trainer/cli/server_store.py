@@ -61,6 +61,9 @@ def restore(workspace: Workspace, file: Path, dry_run: bool, force: bool, as_jso
 
     What it holds now, accounts among it, is saved in .trainer/backups/ first. Accounts come back with the
     passwords they had; trainer's own keeps that of secrets.env.
+
+    A run that was live when the backup was made is KILLED, with a remark, unless it still runs in this
+    workspace or this workspace knows its end.
     """
     from trainer import server_backup
     from trainer.process import interruptible
@@ -74,9 +77,15 @@ def restore(workspace: Workspace, file: Path, dry_run: bool, force: bool, as_jso
     with interruptible(), screen.Progress() as progress:
         done = server_backup.restore(workspace, file, progress, force=force)
     if as_json:
-        screen.as_json({"counts": done.counts, "saved": str(done.saved) if done.saved else None})
+        saved = str(done.saved) if done.saved else None
+        screen.as_json({"counts": done.counts, "saved": saved, "killed": done.killed})
         return
     click.echo(f"Restored {_counted(done.counts)}.")
+    if done.killed:
+        click.echo(
+            f"KILLED: {counted(done.killed, 'run')}, live when the backup was made and not any more.",
+            err=True,
+        )
     if done.saved:
         click.echo(f"What was there before is in {done.saved}", err=True)
 
