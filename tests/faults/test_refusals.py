@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import nginx
 import pytest
 from trainer import delivery, records
 from trainer.delivery import Notebook
@@ -107,3 +109,30 @@ def test_of_fifty_runs_one_is_refused_and_49_are_delivered(fronted: AwaySite) ->
     assert site.leftovers() == []
     (late,) = site.client.search_runs([gone])
     assert (late.info.status, late.info.start_time) == ("FINISHED", spools["run-07"]["start_time"])
+
+
+def test_what_nginx_finds_too_large_is_named_with_its_limit(fronted: AwaySite, tmp_path: Path) -> None:
+    site = fronted
+    workspace = find(site.root)
+    with nginx.front(site.uri, tmp_path / "front", limit="100k") as front:
+        folders = {name: offline(workspace, front, "demo", name, size) for name, size in
+                   (("small", 10), ("large", 3 * LIMIT))}  # fmt: skip
+        large = json.loads((folders["large"] / "spool" / "run.json").read_text())["info"]["run_id"]
+        done = site.sync()
+    assert done.code == 84, done.out + done.err
+    told = re.search(
+        rf"The tracking server refused 1 record of the run {large[:8]} for good: "
+        r"model/weights\.bin \(0\.3 MB\): nginx/[\d.]+, in front of the server, answered 413: "
+        r"Request Entity Too Large, by its limit for a request \(nginx: client_max_body_size\)\.",
+        done.err,
+    )
+    assert told, done.err
+    assert "<" not in done.err
+    assert site.leftovers() == []
+    kept = site.root / ".trainer" / "refused" / large
+    assert next(kept.rglob("weights.bin")).stat().st_size == 3 * LIMIT
+    seen = {run.info.run_name: run for run in site.runs()}
+    assert {name: run.info.status for name, run in seen.items()} == {"small": "FINISHED", "large": "FINISHED"}
+    assert ["trainer.refused" in seen[name].data.tags for name in ("small", "large")] == [False, True]
+    [stored] = site.client.list_artifacts(seen["small"].info.run_id, "model")
+    assert stored.file_size == 10

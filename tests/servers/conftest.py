@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NoReturn
 
 import docker
 import pytest
+from _pytest.mark import ParameterSet
 from sites import client  # noqa: F401 (a fixture)
 from support import PROJECTS, Done, Site
+from tracking_server import services
+from tracking_server.containers import CannotRun
 
-from servers.versions import ALWAYS, VERSIONS, Running, serving
+from servers.versions import ALWAYS, STORES, VERSIONS, Running, serving
 
 
 @dataclass(frozen=True)
@@ -26,17 +31,41 @@ class Place:
         return self.site.trainer("run", "model", *arguments)
 
 
+def cannot(problem: CannotRun) -> NoReturn:
+    """Skip the test, or fail where TRAINER_REQUIRE_DOCKER=1."""
+    if os.environ.get("TRAINER_REQUIRE_DOCKER") == "1":
+        pytest.fail(f"TRAINER_REQUIRE_DOCKER=1, but: {problem}")
+    pytest.skip(str(problem))
+
+
+@pytest.fixture(scope="session")
+def new_database() -> Iterator[Callable[[], str]]:
+    """Makes a database on a PostgreSQL cluster that the tests share; its URL as SQLAlchemy has it."""
+    try:
+        with services.postgres("127.0.0.1", "fsync=off") as cluster:
+            # SQLAlchemy 2.1 takes another driver where none is named.
+            yield lambda: cluster.database().replace("postgres://", "postgresql+psycopg2://")
+    except CannotRun as problem:
+        cannot(problem)
+
+
+def _with_store(version: str, store: str) -> ParameterSet:
+    marks = () if (version, store) in ALWAYS else (pytest.mark.opt_in,)
+    return pytest.param((version, store), id=f"{version}-{store}", marks=marks)
+
+
 @pytest.fixture(
-    scope="session",
-    params=[one if one in ALWAYS else pytest.param(one, marks=pytest.mark.opt_in) for one in VERSIONS],
+    scope="session", params=[_with_store(version, store) for version in VERSIONS for store in STORES]
 )
 def place(
     request: pytest.FixtureRequest,
     client: docker.DockerClient,  # noqa: ARG001
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Place]:
-    """The server of one version, and a workspace that names it."""
-    with serving(request.param, tmp_path_factory.mktemp("server")) as server:
+    """The server of one version with one kind of database, and a workspace that names it."""
+    version, store = request.param
+    database = request.getfixturevalue("new_database")() if store == "PostgreSQL" else ""
+    with serving(version, tmp_path_factory.mktemp("server"), database=database) as server:
         site = Site(tmp_path_factory.mktemp("site"), port=5490)
         shutil.copytree(PROJECTS / "model", site.root / "train_code" / "model")
         (site.root / "trainer.yaml").write_text(f"tracking_uri: {server.uri}\n")

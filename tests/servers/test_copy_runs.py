@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -256,18 +256,35 @@ def test_the_oldest_server_that_is_copied_to(old: Running, site: Site, tmp_path:
         assert snapshot(new.uri) == snapshot(old.uri)
 
 
+@pytest.mark.parametrize("version", [pytest.param(TOO_OLD, marks=pytest.mark.opt_in), OLDEST])
+def test_from_postgresql_to_postgresql(
+    version: str, new_database: Callable[[], str], site: Site, tmp_path: Path
+) -> None:
+    folders = [tmp_path / name for name in ("old", "new")]
+    for folder in folders:
+        folder.mkdir()
+    with (
+        serving(version, folders[0], database=new_database()) as first,
+        serving(NEWEST, folders[1], database=new_database()) as second,
+    ):
+        fill(first)
+        for part in ([], ["--deleted"]):
+            done = site.trainer("server", "copy-runs", first.uri, second.uri, "--json", *part)
+            assert done.code == 0, done.err
+            assert all(one["there"] == one["equal"] for one in json.loads(done.out)["compared"])
+            view = "ALL" if part else "ACTIVE_ONLY"
+            assert snapshot(second.uri, view) == snapshot(first.uri, view)
+    assert not list(tmp_path.rglob("mlflow.db"))
+
+
 def test_artifacts_that_neither_server_takes_itself(site: Site, tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("old", "new", "model")]
     for folder in folders:
         folder.mkdir()
 
-    def stores(folder: Path) -> tuple[str, ...]:
-        return ("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--no-serve-artifacts",
-                "--default-artifact-root", str(folder / "artifacts"))  # fmt: skip
-
     with (
-        serving(NEWEST, folders[0], *stores(folders[0])) as first,
-        serving(NEWEST, folders[1], *stores(folders[1])) as second,
+        serving(NEWEST, folders[0], root=str(folders[0] / "artifacts")) as first,
+        serving(NEWEST, folders[1], root=str(folders[1] / "artifacts")) as second,
     ):
         log_model(first, folders[2])
         client = MlflowClient(first.uri)
