@@ -169,6 +169,8 @@ def test_a_file_goes_to_another_run_only_if_the_server_says_that_it_is_this_one(
         return runs[run_id]
 
     monkeypatch.setattr(Client, "get_run", get_run)
+    said = run_answer(other, *({"key": key, "value": value} for key, value in tags.items()))
+    http_server.replies[f"{API}/runs/get"] = [said]
     http_server.replies[f"{API}/artifacts/list"] = [Reply(body='{"files": [{"path": "f"}]}')]
     (tmp_path / "f").write_text("content")
     spool.append(file_record(spool.keep(tmp_path / "f", "f"), str(place)))
@@ -437,3 +439,60 @@ def test_a_hole_as_large_as_a_disk_is_not_read(http_server: HttpServer, spool: S
         return
     bring(http_server, spool)
     assert [asked.path for asked in http_server.asked] == [UPDATE["path"]]
+
+
+OTHER = "7" * 32
+
+
+def run_answer(run_id: str, *tags: dict[str, str]) -> Reply:
+    info = {**RUN["info"], "run_id": run_id, "artifact_uri": f"mlflow-artifacts:/1/{run_id}/artifacts"}  # type: ignore[dict-item]
+    return Reply(body=json.dumps({"run": {"info": info, "data": {"tags": tags}}}))
+
+
+def test_an_offline_run_that_names_another_run_as_its_own_goes_to_its_own(
+    http_server: HttpServer, tmp_path: Path
+) -> None:
+    folder = tmp_path / "runs" / ID
+    delivery.Notebook(folder).begin_offline("e", "x", {})
+    spool = Spool(folder / "spool")
+    local = json.loads((folder / "spool" / "run.json").read_text())["info"]["run_id"]
+    experiment, created = (record for record in spool.pending())
+    tag = {"key": "shape", "value": "round"}
+    spool.append({"method": "POST", "path": LOG_BATCH, "body": {"run_id": local, "tags": [tag]}})
+    # What a script may write there: another run as its own, and that all before is delivered.
+    spool.name({
+        local: OTHER, str(created["uri"]): f"mlflow-artifacts:/1/{OTHER}/artifacts",
+        str(experiment["local"]): "1",
+    })  # fmt: skip
+    spool.acknowledge(list(spool.entries())[1].end)
+    http_server.replies = {
+        f"{API}/runs/get": [run_answer(OTHER), run_answer("3" * 32)],
+        f"{API}/experiments/get-by-name": [Reply(body='{"experiment": {"experiment_id": "1"}}')],
+        f"{API}/runs/create": [run_answer("3" * 32)],
+    }
+    bring(http_server, spool)
+    changed = [asked.body.decode() for asked in http_server.asked if asked.method == "POST"]
+    assert changed
+    assert not [body for body in changed if OTHER in body]
+    assert [json.loads(body)["run_id"] for body in changed if "round" in body] == ["3" * 32]
+
+
+@pytest.mark.parametrize("names", [{ID: OTHER}, {URI: f"mlflow-artifacts:/1/{OTHER}/artifacts"}])
+def test_a_run_that_the_server_made_has_no_other_name(
+    http_server: HttpServer, spool: Spool, names: dict[str, str]
+) -> None:
+    tag = {"key": "shape", "value": "round"}
+    spool.append({"method": "POST", "path": LOG_BATCH, "body": {"run_id": ID, "tags": [tag]}})
+    spool.name(names)
+    bring(http_server, spool)
+    assert not [asked for asked in http_server.asked if OTHER in f"{asked.path} {asked.body!r}"]
+
+
+def test_what_names_the_run_is_what_its_launcher_wrote(http_server: HttpServer, tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / ID
+    delivery.Notebook(folder).begin(Run(ID, "1", "x", "RUNNING", URI), "e", {}, {})
+    spool = Spool(folder / "spool")
+    forged = (spool.folder / "run.json").read_text().replace(ID, OTHER)
+    (spool.folder / "run.json").write_text(forged)
+    spool_guard.clean(spool.folder)
+    assert delivery.known_run(Server(http_server.uri), folder).id == ID

@@ -103,6 +103,7 @@ class Notebook:
         """Make the spool of a run that the server knows, of the experiment of that name."""
         with _failures():
             self._spool.create(_as_json(run, experiment, tags, parameters))
+            spool_owner.keep(self._spool)
             if not is_proxied(run.artifact_uri):
                 self._spool.set_apart()
 
@@ -120,6 +121,7 @@ class Notebook:
         made = {"name": experiment, "tags": [TRAINING_VIEW]}
         with _failures():
             self._spool.create(said)
+            spool_owner.keep(self._spool)
             self._spool.append({"create": "experiment", "local": run.experiment_id, "body": made})
             self._spool.append({"create": "run", "local": run.id, "uri": uri, "body": body})
 
@@ -182,6 +184,7 @@ def bring(client: Client, folder: Path, progress: Callable[[int, int], None] | N
         raise Undelivered(left(folder), "another process delivers them just now.")
     try:
         transport = HostTransport(client, spool)
+        spool_owner.check(spool, transport)
         if not spool_owner.is_known(spool, transport):
             raise Lost(client.server.uri, folder.name, left(folder))
         spool.set_aside()

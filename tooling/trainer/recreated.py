@@ -17,7 +17,7 @@ from trainkit.spool_answers import LOG_BATCH
 from trainkit.spool_journal import Record, Spool
 from trainkit.spool_names import OFFLINE, OFFLINE_TAG, translated
 
-from trainer import pins, spool_guard, stored_code
+from trainer import pins, spool_guard, spool_owner, stored_code
 from trainer.delivery import FOLDER
 from trainer.errors import DiskFull
 from trainer.spool_guard import GuardedSpool
@@ -61,6 +61,7 @@ def _prepare(spool: GuardedSpool, folder: Path) -> None:
     new.journal.replace(spool.journal)
     (spool.folder / "names.json").unlink(missing_ok=True)
     spool.create(again.run)
+    spool_owner.keep(spool)
     shutil.rmtree(new.folder)
 
 

@@ -24,6 +24,7 @@ from trainkit.spool_answers import Answer
 from trainkit.spool_apart import waiting
 from trainkit.spool_journal import Entry, Record, Spool
 
+from trainer import spool_owner
 from trainer.errors import FileError
 from trainer.spool_records import is_made_up, is_sound
 
@@ -49,6 +50,7 @@ def clean(folder: Path) -> None:
     try:
         with _opened(folder.parent) as parent, _entered(parent, folder.name) as place:
             _clean(place, _FOLDERS)
+        spool_owner.restore(folder)
     except OSError as problem:
         raise FileError(
             f"What the run left in {folder} cannot be cleaned: {problem.strerror}. Nothing is delivered.",

@@ -1,14 +1,45 @@
-"""Whose a spool is: the run that its launcher made, or is to make."""
+"""Whose a spool is: the run that its launcher made, or is to make, whatever a script wrote into it.
+
+What names the run is kept outside of what the run can write to. How the server calls what was made up while
+it was away is in `names.json`, which a run writes itself: it is believed where the server says the same.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
-from trainkit.spool_answers import API, Transport, error_code
-from trainkit.spool_journal import Spool
-from trainkit.spool_names import OFFLINE
+from trainkit.spool_answers import API, Away, Transport, error_code, why
+from trainkit.spool_journal import Record, Spool
+from trainkit.spool_names import OFFLINE, OFFLINE_TAG
+
+_KEPT = "begun.json"
+_REFUSED = "refused/"  # what the server refused to make
+_READ = ("delivered", "stored", "names.json")
+
+
+def keep(spool: Spool) -> None:
+    """Keep what names the run beside its spool. Raises `OSError` on a full disk."""
+    _replace(spool.folder.parent / _KEPT, (spool.folder / "run.json").read_bytes())
+
+
+def restore(folder: Path) -> None:
+    """Put what names the run back into the spool in this folder. Raises `OSError`."""
+    with contextlib.suppress(FileNotFoundError):  # a spool of an earlier version, or of no launch
+        _replace(folder / "run.json", (folder.parent / _KEPT).read_bytes())
+
+
+def check(spool: Spool, transport: Transport) -> None:
+    """Have everything delivered from the beginning where names lead to what is not the run's. Raises `Away`.
+
+    What an earlier delivery made is found on the server then, as after any interruption.
+    """
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # torn: then there are no names
+        if (names := spool.names()) and not _are_own(spool, names, transport):
+            for name in _READ:
+                (spool.folder / name).unlink(missing_ok=True)
 
 
 def is_known(spool: Spool, transport: Transport) -> bool:
@@ -21,3 +52,52 @@ def is_known(spool: Spool, transport: Transport) -> bool:
         answer = transport.send("GET", f"{API}/runs/get", query={"run_id": run_id})
         return error_code(answer) != "RESOURCE_DOES_NOT_EXIST"
     return True
+
+
+def _are_own(spool: Spool, names: Mapping[str, str], transport: Transport) -> bool:
+    """Whether the server has by each name what the launcher, or the journal, calls so."""
+    info = cast(Mapping[str, str], spool.run()["info"])
+    roots = [info["artifact_uri"]]
+    made: dict[str, Record] = {info["run_id"]: {"create": "run"}, **_created(spool)}
+    for local, record in made.items():
+        said = names.get(local)
+        if said is None or said.startswith(_REFUSED) or record["create"] == "experiment":
+            continue
+        if not local.endswith(said):  # else a model that is files of a run, on a server before MLflow 3
+            found = _found(transport, str(record["create"]), said)
+            if found is not None:
+                if {"key": OFFLINE_TAG, "value": local} not in found[1]:
+                    return False
+                roots.append(found[0])
+    places = [said for name, said in names.items() if "/" in name and not name.startswith("models:/")]
+    return all(said.startswith(_REFUSED) or _is_below(said, roots) for said in places)
+
+
+def _found(transport: Transport, kind: str, said: str) -> tuple[str, list[Record]] | None:
+    """Address and tags of a run or model; None where the server does not have it, which is another matter."""
+    is_run = kind == "run"
+    path, query = (f"{API}/runs/get", {"run_id": said}) if is_run else (f"{API}/logged-models/{said}", None)
+    answer = transport.send("GET", path, query=query)
+    if error_code(answer) == "RESOURCE_DOES_NOT_EXIST":
+        return None
+    if answer.status != 200:
+        raise Away(why(answer))
+    made = cast(Record, answer.json().get(kind) or {})
+    info, data = (cast(Record, made.get(name) or {}) for name in ("info", "data"))
+    tags = data.get("tags") if is_run else info.get("tags")
+    return str(info.get("artifact_uri")), cast(list[Record], tags or [])
+
+
+def _created(spool: Spool) -> dict[str, Record]:
+    found = (entry.record for entry in spool.entries())
+    return {str(record["local"]): record for record in found if record is not None and "create" in record}
+
+
+def _is_below(uri: str, roots: list[str]) -> bool:
+    return any(uri == root or uri.startswith(f"{root}/") for root in roots)
+
+
+def _replace(file: Path, content: bytes) -> None:
+    temporary = file.with_name(f".{file.name}.host")
+    temporary.write_bytes(content)
+    temporary.replace(file)
