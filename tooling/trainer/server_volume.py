@@ -45,6 +45,10 @@ class Volume:
         """Table → rows."""
         return self._run("counts")
 
+    def space(self) -> dict[str, int]:
+        """Bytes: what is `free` of the `total` of the volume's disk."""
+        return self._run("space")
+
     def settle(self) -> None:
         """Complete or undo a `restore` that was interrupted, and remove what it left behind."""
         with engine.failures():

@@ -1,7 +1,7 @@
 """A tracking store (SQLite databases and artifacts) as one tar, and back.
 
 It needs nothing but the standard library, because it also runs inside of the server's image, as a script:
-`python store_archive.py backup|restore|finish|counts STORE`.
+`python store_archive.py backup|restore|finish|counts|space STORE`.
 
 The tar holds a consistent copy of each database, then the artifacts, and last a manifest with the size and
 SHA-256 of every file and the number of rows that matter; without it the tar is not complete.
@@ -296,6 +296,11 @@ def _read(content: IO[bytes], copy: Path | None) -> File:
     return File(size=size, sha256=sha.hexdigest())
 
 
+def _space(store: Path) -> dict[str, int]:
+    disk = shutil.disk_usage(store)
+    return {"free": disk.free, "total": disk.total}
+
+
 def main(action: str, store: Path) -> None:
     """The script: `backup` writes to stdout; `restore` takes what lies unpacked in STORE/.incoming."""
     try:
@@ -307,7 +312,7 @@ def main(action: str, store: Path) -> None:
             case "finish":
                 finish(store)
                 shutil.rmtree(store / INCOMING, ignore_errors=True)
-        said = counts(store)
+        said = _space(store) if action == "space" else counts(store)
     except ArchiveError as problem:
         sys.exit(str(problem))
     sys.stderr.write(json.dumps(said) + "\n")

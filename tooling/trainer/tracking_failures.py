@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import urlsplit
 
-from trainkit.spool_answers import plain
+from trainkit.spool_answers import is_full, plain
 
 from trainer.endpoint import LOOPBACK, Server
 from trainer.errors import TrackingDenied, TrackingError
@@ -130,6 +130,11 @@ def refusal(server: Server, response: Answer) -> TrackingError:
         return TooLarge(
             f"The tracking server {server.uri} answered 413: {text or response.reason}",
             "Raise its limit for a request, or that of the proxy before it (nginx: client_max_body_size).",
+        )
+    if status >= 500 and is_full(response.text):
+        return TrackingError(
+            f"The disk of the tracking server {server.uri} is full.",
+            "Make space where its database and artifacts are; `trainer server status` says where that is.",
         )
     return TrackingError(
         f"The tracking server {server.uri} answered {status}: {text or response.reason}",

@@ -16,7 +16,10 @@ from trainer.cli.server_store import backup, restore, rotate_secrets, upgrade
 from trainer.cli.server_users import users
 from trainer.endpoint import Server
 from trainer.errors import BadInput, EngineError, TrackingError
+from trainer.server_container import Found
 from trainer.workspace import Workspace
+
+_FULL = 1 << 20  # bytes: with less, a server can write next to nothing
 
 
 @click.group(
@@ -132,7 +135,17 @@ def _container_status(workspace: Workspace) -> dict[str, object]:
         "image": found.image if found else None,
         "newer image": newest if found and found.image != newest else None,
         "store": f"volume {server_container.name(workspace)}",
+        "space": _space(workspace, found) if found else None,
     }
+
+
+def _space(workspace: Workspace, found: Found) -> str:
+    from trainer import engine
+    from trainer.server_volume import Volume
+
+    space = Volume(engine.connect(), workspace, found.image).space()
+    said = "FULL: " if space["free"] < _FULL else ""
+    return f"{said}{space['free'] / 1e9:.1f} of {space['total'] / 1e9:.1f} GB free"
 
 
 def _process_status(workspace: Workspace) -> dict[str, object]:

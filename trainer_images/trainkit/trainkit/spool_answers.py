@@ -132,8 +132,15 @@ class _Page(HTMLParser):
             self.title += data
 
 
+def is_full(text: str) -> bool:
+    """Whether a server says that its disk is full, in the words of SQLite, PostgreSQL or the system."""
+    return any(said in text for said in ("disk is full", "No space left on device", "Disk quota exceeded"))
+
+
 def why(answer: Answer) -> str:
     """Why this server takes nothing now, in words for `Away`."""
+    if answer.status >= 500 and is_full(answer.text):
+        return "the server's disk is full"
     if answer.status in (401, 403):
         return f"the server refuses our user name and password ({answer.status})"
     return said(answer)

@@ -26,6 +26,7 @@ from trainkit.spool_answers import (
     Transport,
     check,
     error_code,
+    is_full,
     why,
 )
 from trainkit.spool_apart import is_apart, is_proxied, waiting
@@ -167,7 +168,7 @@ class Delivery:
         if deletes and code == "RESOURCE_DOES_NOT_EXIST":
             return
         if not refusals.is_judged(answer) and not refusals.is_lasting(answer):
-            if code is None or answer.status in (401, 429, 503, 504):
+            if code is None or answer.status in (401, 429, 503, 504) or is_full(answer.text):
                 raise Away(why(answer))
             at, tries = self._stuck
             self._stuck = (end, tries + 1 if at == end else 1)
