@@ -10,10 +10,13 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock"
 BENCHMARKS := launch independence cli log_calls data_digest images image_start training busy
+# What travels to a bare machine with a card, and what its own Python has (tooling/gpu_check/machine.txt).
+GPU_WHEELS := .trainer/gpu-wheels
+ON_MACHINE = $(shell sed -n 's/^\([a-z0-9-][a-z0-9-]*\).*/--no-emit-package \1/p' tooling/gpu_check/machine.txt)
 SCRIPTS := tooling/docker_engine.sh tooling/trainer/backends/start.sh \
 	tooling/trainer/deploy/templates/dokku.sh .ci/run
 
-.PHONY: help run test test-servers bench lint lock schema commands clean
+.PHONY: help run test test-servers bench gpu-check gpu-check-wheels lint lock schema commands clean
 
 help:
 	@echo "make run       set everything up and run the sklearn project, tracked"
@@ -21,6 +24,8 @@ help:
 	@echo "make test-servers  run those with MLflow servers of all versions that runs may report to"
 	@echo "make bench     measure, in turns with what else could be used; write docs/benchmarks.json and .md:"
 	@echo "               25 minutes, with a Docker engine, the package registry and 10 GB of disk"
+	@echo "make gpu-check-wheels  fetch what a bare machine with a GPU lacks into $(GPU_WHEELS)"
+	@echo "make gpu-check  on that machine: 8 minutes, one JSON and one page (docs/gpu.md)"
 	@echo "make lint      check code, types, layers, shell scripts and the Dockerfile"
 	@echo "make lock      compile the requirements locks anew"
 	@echo "make schema    write the schema of trainer/run.json to docs/"
@@ -44,6 +49,14 @@ bench: $(VENV)/.dev
 		$(BIN)/python tooling/bench/$$name.py --record || failed="$$failed $$name"; done; \
 	[ -z "$$failed" ] || { echo "Missed a goal:$$failed"; exit 1; }
 
+# Where there is a registry: what a bare machine with a card lacks (docs/gpu.md).
+gpu-check-wheels: $(VENV)/.dev
+	@PYTHONPATH=tooling $(BIN)/python -m gpu_check.wheels $(GPU_WHEELS)
+
+# On that machine, with its own Python: nothing of .venv is used, or made.
+gpu-check:
+	@PYTHONPATH=tooling $(PYTHON) -m gpu_check --wheels $(GPU_WHEELS)
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -58,6 +71,9 @@ lock: $(VENV)/.uv
 	$(COMPILE) pyproject.toml --group install --group dev -c requirements.txt -o requirements-dev.txt
 	echo uv | $(COMPILE) - -c requirements.txt -o trainer_images/uv.txt
 	cp trainer_images/uv.txt mlflow_tracking_server/uv.txt
+	$(BIN)/uv pip compile --quiet --python-version 3.12 --python-platform x86_64-manylinux_2_28 --generate-hashes \
+		--no-annotate --custom-compile-command "make lock" -c tooling/gpu_check/machine.txt $(ON_MACHINE) \
+		tooling/gpu_check/wheels.in -o tooling/gpu_check/wheels.txt
 	for image in trainer_images/*/requirements.in mlflow_tracking_server/requirements.in; do \
 		$(COMPILE) "$$image" -o "$${image%.in}.txt" || exit 1; done
 	for server in tests/servers/requirements/*.in; do $(BIN)/uv pip compile --quiet --python-version 3.11 --no-annotate \

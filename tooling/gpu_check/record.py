@@ -1,0 +1,86 @@
+"""What the check writes down: findings, the section that each is of, and the file that has them all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Outcome = Literal["measured", "passed", "failed", "no card here", "not run"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the page: a figure with its unit, or what was checked and how that went."""
+
+    what: str
+    value: float | str | None = None
+    unit: str = ""
+    outcome: Outcome = "measured"
+    by: str = ""
+    """The framework or Keras backend that it is of."""
+    said: str = ""
+    """How the figure was taken, or why something failed, in a few words."""
+
+
+def checked(what: str, passed: bool, said: str = "", by: str = "") -> Finding:
+    """The finding of a check."""
+    return Finding(what, outcome="passed" if passed else "failed", said=said, by=by)
+
+
+def no_card(what: str, by: str = "") -> Finding:
+    """What takes a card, on a machine without one: that is not passed."""
+    return Finding(what, outcome="no card here", by=by)
+
+
+@dataclass(frozen=True)
+class Section:
+    """What one section found. `ended` is `whole`, or says why there may be less than there could be."""
+
+    name: str
+    title: str
+    ended: str
+    seconds: float
+    findings: Sequence[Finding] = ()
+
+
+@dataclass(frozen=True)
+class Record:
+    """A whole check, or as much of one as there was time for."""
+
+    begun: str
+    small: bool
+    minutes: float
+    seconds: float = 0.0
+    sections: Sequence[Section] = field(default_factory=tuple)
+
+    @property
+    def failures(self) -> list[str]:
+        """What did not pass, and the sections that ended by a fault of their own."""
+        found = [finding.what for section in self.sections for finding in section.findings
+                 if finding.outcome == "failed"]  # fmt: skip
+        return found + [section.title for section in self.sections if section.ended.startswith("failed")]
+
+
+def write(record: Record, file: Path) -> None:
+    """Whoever kills the check leaves the file of before, or this one."""
+    replace(file, json.dumps(asdict(record), indent=2) + "\n")
+
+
+def replace(file: Path, text: str) -> None:
+    """Write a file that is never there by halves."""
+    unfinished = file.with_name(f"{file.name}.tmp")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(file)
+
+
+def read(file: Path) -> Record:
+    """The record of that file."""
+    said = json.loads(file.read_text(encoding="utf-8"))
+    sections = [
+        Section(**{**section, "findings": [Finding(**finding) for finding in section["findings"]]})
+        for section in said["sections"]
+    ]
+    return Record(**{**said, "sections": sections})

@@ -1,0 +1,39 @@
+"""How busy the card is over time, and how much of its memory is taken, as NVML says."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+
+_EVERY_S = 0.1
+
+
+class Use:
+    """Samples while its block runs. `busy` is in percent, `memory` in MB."""
+
+    def __init__(self) -> None:
+        self.busy: list[float] = []
+        self.memory: list[float] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> Use:
+        """Begin."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End."""
+        self._stop.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        import pynvml
+
+        pynvml.nvmlInit()
+        card = pynvml.nvmlDeviceGetHandleByIndex(0)
+        while not self._stop.wait(_EVERY_S):
+            self.busy.append(float(pynvml.nvmlDeviceGetUtilizationRates(card).gpu))
+            self.memory.append(pynvml.nvmlDeviceGetMemoryInfo(card).used / 1e6)

@@ -1,0 +1,64 @@
+"""What the card reaches in products of large matrices, which is not what its data sheet says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import torch
+
+from gpu_check.record import Finding
+from gpu_check.setting import Setting
+
+PRECISIONS = {
+    "float32": torch.float32,
+    "TF32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+_WARM, _TIMES = 3, 20
+
+
+def find(setting: Setting) -> Iterator[Finding]:
+    """Of each precision."""
+    for name in PRECISIONS:
+        if name == "TF32" and not setting.card:
+            yield Finding("matrix product, TF32", outcome="no card here", by="torch")
+            continue
+        yield Finding(
+            f"matrix product, {name}", operations_a_second(name, setting) / 1e12, "TFLOP/s", by="torch",
+            said=f"{size(setting)} square, normal random numbers, mean of {_TIMES}",
+        )  # fmt: skip
+
+
+def size(setting: Setting) -> int:
+    """Rows and columns of the matrices."""
+    return 256 if setting.small else 8192
+
+
+def operations_a_second(precision: str, setting: Setting) -> float:
+    """Of one product after another."""
+    device = "cuda" if setting.card else "cpu"
+    edge = size(setting)
+    allow_tf32(precision == "TF32")
+    one = torch.randn(edge, edge, device=device).to(PRECISIONS[precision])
+    for _ in range(_WARM):
+        one @ one
+    wait(device)
+    begun = time.perf_counter()
+    for _ in range(_TIMES):
+        one @ one
+    wait(device)
+    return _TIMES * 2 * edge**3 / (time.perf_counter() - begun)
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Whether products and convolutions of float32 may be taken with 10 bits of fraction."""
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    torch.backends.cudnn.allow_tf32 = allowed
+
+
+def wait(device: str) -> None:
+    """Until the device has done all that it was told."""
+    if device == "cuda":
+        torch.cuda.synchronize()

@@ -1,0 +1,63 @@
+"""The pre-flight, on what this machine's nvidia-smi answers and its PyTorch says of itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from trainer import gpu, process
+from trainer.errors import GpuError
+from trainer.gpu import Built, Card
+
+from gpu_check.record import Finding, checked, no_card
+from gpu_check.setting import Setting
+
+
+def find(setting: Setting) -> Iterator[Finding]:
+    """The good case, and each that is to be refused."""
+    built = _built(setting.place)
+    able = [one for one in built if one.cuda]
+    for one in built:
+        yield Finding(
+            "trainkit.accelerator", f"CUDA {one.cuda}: {' '.join(one.architectures)}", by=one.framework
+        )
+    answer = process.capture(gpu.QUERY)
+    if answer is None or not setting.card:
+        for what in (
+            "good case",
+            "too little free memory",
+            "too old a driver",
+            "another architecture",
+            "MIG",
+        ):
+            yield no_card(f"pre-flight: {what}")
+        return
+    cards = gpu.cards(answer)
+    yield Finding("nvidia-smi answers", "; ".join(answer.strip().splitlines()))
+    yield checked("pre-flight: good case", *_outcome(able, cards, 2.0, refused=False))
+    more = cards[0].total / 1024 + 1
+    yield checked("pre-flight: too little free memory", *_outcome(able, cards, more, refused=True))
+    old = [replace(card, driver="1.0") for card in cards]
+    yield checked("pre-flight: too old a driver", *_outcome(able, old, 0, refused=True))
+    other = [replace(one, architectures=("sm_10",)) for one in able]
+    yield checked("pre-flight: another architecture", *_outcome(other, cards, 0, refused=True))
+    mig = process.capture(["nvidia-smi", "--query-gpu=mig.mode.current", "--format=csv,noheader"])
+    yield Finding("MIG", (mig or "no answer").strip())
+
+
+def _built(folder: Path) -> list[Built]:
+    asking = [sys.executable, *gpu.BUILT_FOR[1:]]
+    return gpu.built_for(folder / "built.json", lambda: process.capture(asking) or "[]")
+
+
+def _outcome(
+    built: Sequence[Built], cards: Sequence[Card], free: float, *, refused: bool
+) -> tuple[bool, str]:
+    """Whether it was refused as it should be, and with what words."""
+    try:
+        gpu.check("this environment", built, cards, free)
+    except GpuError as problem:
+        return refused, str(problem)
+    return not refused, ""

@@ -1,0 +1,61 @@
+"""Whether PyTorch gives the same numbers: twice, after a checkpoint, and on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from trainkit import torch_training
+from trainkit.torch_data import Pictures
+from trainkit.torch_training import Epoch
+
+from gpu_check import made_up, torch_models
+from gpu_check.record import Finding, checked, no_card
+from gpu_check.sections.peak import allow_tf32
+from gpu_check.setting import Setting
+
+MOST_APART = 1e-3
+_SIZE, _BATCH = 32, 32
+
+
+def find(setting: Setting) -> Iterator[Finding]:
+    """On the card where there is one, else on the CPU."""
+    device = torch_training.prepare(0)
+    allow_tf32(False)
+    train = Pictures(made_up.pictures(setting.place, 64 if setting.small else 2048, _SIZE))
+    by = f"torch {torch.__version__} on {device}"
+
+    def epochs(count: int, folder: str) -> tuple[list[Epoch], torch.nn.Module]:
+        model = torch_models.model("cnn.yaml", _SIZE, device)
+        place = Path(setting.folder) / folder
+        wanted = torch_models.settings(count, _BATCH)
+        progress = torch_training.fit(model, train, train, wanted, lambda *_: None, place)
+        timeless = [
+            {name: value for name, value in epoch.items() if name != "seconds_epoch"}
+            for epoch in progress.history
+        ]
+        return timeless, model
+
+    once, model = epochs(3, "once")
+    twice, _ = epochs(3, "twice")
+    yield checked(
+        "three epochs twice: the same to the last bit", once == twice, f"loss {once[-1]['loss']!r}", by
+    )
+    epochs(1, "resumed")
+    resumed, _ = epochs(3, "resumed")
+    yield checked("a checkpoint taken and resumed: the same to the last bit", once == resumed,
+                  f"loss {resumed[-1]['loss']!r}", by)  # fmt: skip
+    what = f"trained on the card, predicts on the CPU within {MOST_APART:g}"
+    if not setting.card:
+        yield no_card(what, by)
+        return
+    positions = np.arange(min(256, len(train)))
+    model.eval()
+    with torch.inference_mode():
+        there = model(train.inputs(positions).to(device)).cpu()
+        here = model.cpu()(train.inputs(positions))
+    apart = float((there - here).abs().max())
+    yield Finding("largest difference of a probability between card and CPU", apart, by=by)
+    yield checked(what, apart <= MOST_APART, by=by)

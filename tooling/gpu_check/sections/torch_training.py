@@ -1,0 +1,168 @@
+"""How fast `pytorch_layers` trains, beside plain loops of the same model."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from trainkit import torch_training
+from trainkit.torch_data import Pictures
+from trainkit.torch_model import Model
+
+from gpu_check import made_up, torch_models
+from gpu_check.rates import Way, compare
+from gpu_check.record import Finding, no_card
+from gpu_check.sections.peak import allow_tf32, wait
+from gpu_check.setting import Setting
+
+_OURS = "trainkit, float32"
+_COMPILED = "plain loop, bfloat16, torch.compile"
+_FED, _HELD = "plain loop, float32", "plain loop, float32, batch on the device already"
+
+
+def find(setting: Setting) -> Iterator[Finding]:
+    """Of all precisions, and of `torch.compile`."""
+    count, size, batch, layers = (64, 32, 16, "cnn.yaml") if setting.small else (8192, 64, 256, "bigger.yaml")
+    device = torch_training.prepare(0)
+    part = made_up.pictures(setting.place, count, size)
+    train = Pictures(part)
+    by = f"torch {torch.__version__}"
+    yield Finding(
+        "data", f"{count} pictures, {size} pixels square, batches of {batch}, layers/{layers}", by=by
+    )
+    operations = _operations(torch_models.model(layers, size, device), train, batch, device)
+    numbers = itertools.count()
+
+    def ours(*, tf32: bool) -> Callable[[], float]:
+        model = torch_models.model(layers, size, device)
+
+        def epoch() -> float:
+            allow_tf32(tf32)
+            kept = Path(setting.folder) / f"checkpoints-{next(numbers)}"
+            settings = torch_models.settings(1, batch)
+            first: list[float] = []
+            torch_training.fit(
+                model, train, _First(train), settings,
+                lambda _, values, __: first.append(values["seconds_epoch"]), kept,
+            )  # fmt: skip
+            shutil.rmtree(kept)
+            return count / first[0]
+
+        return epoch
+
+    def plain(
+        precision: str, *, held: bool = False, compiled: bool = False, repeatable: bool = True
+    ) -> Callable[[], float]:
+        model = torch_models.model(layers, size, device)
+        return _plain(
+            model, train, batch, device, precision, held=held, compiled=compiled, repeatable=repeatable
+        )
+
+    ways = {
+        _OURS: Way(ours(tf32=False), "float32"),
+        _FED: Way(plain("float32"), "float32"),
+        _HELD: Way(plain("float32", held=True), "float32"),
+        "plain loop, bfloat16": Way(plain("bfloat16"), "bfloat16"),
+        _COMPILED: Way(plain("bfloat16", compiled=True), "bfloat16"),
+    }
+    if setting.card:
+        ways |= {
+            "trainkit, TF32": Way(ours(tf32=True), "TF32"),
+            "plain loop, TF32": Way(plain("TF32"), "TF32"),
+            "plain loop, TF32, whatever algorithm is fastest": Way(plain("TF32", repeatable=False), "TF32"),
+            "plain loop, float16": Way(plain("float16"), "float16"),
+            "plain loop, bfloat16, batch on the device already": Way(
+                plain("bfloat16", held=True), "bfloat16"
+            ),
+        }
+    counted = "torch.utils.flop_counter, forwards and backwards"
+    found = []
+    for finding in compare(ways, operations, counted, setting, by):
+        yield finding  # at once: the section may be cut off
+        found.append(finding)
+    yield from _ratios(found, by)
+    if setting.card:
+        highest = torch.cuda.max_memory_reserved() / 1e6
+        yield Finding("highest memory that PyTorch had", highest, "MB", by=by)
+    else:
+        for what in ("TF32", "float16"):
+            yield no_card(f"plain loop, {what}", by)
+
+
+def _ratios(found: Sequence[Finding], by: str) -> Iterator[Finding]:
+    """What follows from rates that were taken in turns."""
+    rates = {one.what: float(one.value) for one in found if one.unit == "samples/s" and one.value is not None}
+    if {_OURS, _FED, _HELD} <= rates.keys():
+        share, said = 100 * (1 - rates[_FED] / rates[_HELD]), f"1 - ({_FED}) / ({_HELD})"
+        yield Finding("share of a step that waits for input", share, "%", by=by, said=said)
+        yield Finding(f"({_OURS}) / ({_FED})", rates[_OURS] / rates[_FED], by=by)
+
+
+class _First:
+    """The first two samples, so that judging an epoch takes no time."""
+
+    def __init__(self, samples: Pictures) -> None:
+        self._samples = samples
+        self.target = samples.target[:2]
+
+    def __len__(self) -> int:
+        """Two."""
+        return 2
+
+    def inputs(self, positions: np.typing.NDArray[np.int64]) -> torch.Tensor:
+        """Of the samples."""
+        return self._samples.inputs(positions)
+
+
+def _plain(
+    model: Model, train: Pictures, batch: int, device: torch.device, precision: str,
+    *, held: bool, compiled: bool, repeatable: bool,
+) -> Callable[[], float]:  # fmt: skip
+    """An epoch as one writes it in a minute."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
+    # On a CPU its own compiler calls a C++ compiler for a minute.
+    compiler = "inductor" if device.type == "cuda" else "aot_eager"
+    scores = torch.compile(model.scores, backend=compiler) if compiled else model.scores
+    kind = {"float16": torch.float16, "bfloat16": torch.bfloat16}.get(precision)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
+    first = np.arange(batch)
+    inputs, target = train.inputs(first).to(device), train.target[torch.from_numpy(first)].to(device)
+
+    def epoch() -> float:
+        allow_tf32(precision == "TF32")
+        torch.use_deterministic_algorithms(repeatable, warn_only=True)
+        torch.backends.cudnn.benchmark = not repeatable
+        model.train()
+        begun = time.perf_counter()
+        for start in range(0, len(train) - batch + 1, batch):
+            if held:
+                pixels, truth = inputs, target
+            else:
+                positions = np.arange(start, start + batch)
+                pixels = train.inputs(positions).to(device)
+                truth = train.target[torch.from_numpy(positions)].to(device)
+            optimizer.zero_grad()
+            with torch.autocast(device.type, dtype=kind, enabled=kind is not None):
+                loss = model.loss(scores(pixels), truth)
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        wait(device.type)
+        return len(train) // batch * batch / (time.perf_counter() - begun)
+
+    return epoch
+
+
+def _operations(model: Model, train: Pictures, batch: int, device: torch.device) -> float:
+    """Floating point operations of a training step for one sample."""
+    positions = np.arange(batch)
+    with FlopCounterMode(display=False) as counter:
+        target = train.target[torch.from_numpy(positions)].to(device)
+        model.loss(model.scores(train.inputs(positions).to(device)), target).backward()
+    return float(counter.get_total_flops()) / batch
