@@ -24,6 +24,12 @@ def _names() -> list[str]:
 
 
 @pytest.fixture(scope="module")
+def site(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Site:  # noqa: ARG001
+    """A workspace that builds and tags nothing but the image that a test names; others may be at work."""
+    return Site(tmp_path_factory.mktemp("images"), port=5347)
+
+
+@pytest.fixture(scope="module")
 def pytest_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """pytest as a folder for $PYTHONPATH."""
     folder = tmp_path_factory.mktemp("pytest")
