@@ -249,7 +249,7 @@ def test_a_server_that_is_not_there(site: Site) -> None:
     assert done.code == 84
     assert done.err.splitlines() == [
         "Error: The tracking server http://127.0.0.1:9 refuses connections.",
-        "Hint:  Start it, or check its address: trainer doctor",
+        "Hint:  Start it, or correct its address: MLFLOW_TRACKING_URI, or tracking_uri in trainer.yaml",
     ]
 
 

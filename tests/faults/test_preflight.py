@@ -48,7 +48,7 @@ def test_nobody_listens(site: Site) -> None:
     assert refused(site, "--tracking-uri", uri) == (
         84,
         f"The tracking server {uri} refuses connections.",
-        "Start it, or check its address: trainer doctor",
+        "Start it, or correct its address: MLFLOW_TRACKING_URI, or tracking_uri in trainer.yaml",
     )
 
 
@@ -116,7 +116,7 @@ def test_a_server_that_hangs_or_trickles_costs_ten_seconds_and_not_a_minute(
         assert refused(site, "--tracking-uri", uri) == (
             84,
             f"The tracking server {uri} gave no answer in 9 s.",
-            "See whether it is up and whether a firewall lies between: trainer doctor",
+            "See whether it is up, and whether a firewall lies between.",
         )
 
 

@@ -105,7 +105,10 @@ def test_of_fifty_runs_one_is_refused_and_49_are_delivered(fronted: AwaySite) ->
             assert run.info.start_time == spools[name]["start_time"]
             assert spools[name]["start_time"] <= run.info.end_time <= written
         site.client.restore_experiment(gone)
-        assert site.sync().code == 0
+        late_sync = site.sync()
+        assert late_sync.code == 84  # what was refused is on this disk alone, as before
+        assert late_sync.out.count(" delivered") == 1
+        assert told in late_sync.err
     assert site.leftovers() == []
     (late,) = site.client.search_runs([gone])
     assert (late.info.status, late.info.start_time) == ("FINISHED", spools["run-07"]["start_time"])

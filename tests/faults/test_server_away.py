@@ -246,11 +246,13 @@ def test_a_front_that_refuses_one_route_costs_that_alone(
         )
         kept = site.root / ".trainer" / "refused" / run.id
         assert done.code == 84, done.err
-        assert done.err.splitlines()[-2:] == [
-            f"Error: {told}", f"Hint:  The rest is delivered; this is kept, with the reasons, in {kept}",
-        ]  # fmt: skip
+        hint = f"This is kept, its reasons in spool/refused, until you remove {kept}"
+        assert done.err.splitlines()[-2:] == [f"Error: {told}", f"Hint:  The rest is delivered. {hint}"]
         assert "<" not in done.err
-        assert site.sync().out == "Nothing to do: everything is on the tracking server.\n"
+        again = site.sync()
+        assert (again.code, again.out) == (84, "Nothing to do: the rest is on the tracking server.\n")
+        assert told in again.err
+        assert json.loads(site.sync("--json").out)[0]["refused"] == 1
         for command in (("reconcile",), ("sync", "--dry-run")):
             assert site.trainer(*command).err == f"{told} It is in {kept}\n"
         assert f"refused: {told} It is in {kept}\n" in site.trainer("show", run.id).out

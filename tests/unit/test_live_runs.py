@@ -420,3 +420,30 @@ def test_a_run_that_no_server_knows_is_kept_from_one_that_is_too_old(
     assert found in done.err
     assert {asked.method for asked in http_server.asked} == {"GET"}
     assert (folder / "spool" / "journal").exists()
+
+
+def test_a_run_is_delivered_by_its_name(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    live(workspace, record(http_server), result="0 \n")
+    http_server.replies["*"] = [Reply(503, "later")]
+    missing = trainer("sync", "bold-fox")
+    assert (missing.code, missing.err.splitlines()[0]) == (
+        2,
+        "Error: Nothing of a run bold-fox is on this disk.",
+    )
+    named = trainer("sync", "brave-hen", "--dry-run")
+    assert named.code == 0, named.err
+    assert [line.split()[:2] for line in named.out.splitlines()[1:]] == [[ID[:8], "brave-hen"]]
+
+
+@pytest.mark.parametrize("command", [["runs"], ["show", "x"], ["compare", "x", "y"], ["doctor", "--json"]])
+def test_a_page_in_the_place_of_the_server_is_told(
+    trainer: Trainer, http_server: HttpServer, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    html = (("Content-Type", "text/html; charset=utf-8"),)
+    http_server.replies["*"] = [Reply(200, "<!doctype html><title>Welcome</title>", html)]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", http_server.uri)
+    done = trainer(*command)
+    assert "bug in trainer" not in done.err
+    assert f"What answers at {http_server.uri} is not an MLflow tracking server." in done.err + done.out

@@ -307,7 +307,7 @@ def test_a_refused_connection() -> None:
     with fails(
         Unreachable,
         f"The tracking server {uri} refuses connections.",
-        "Start it, or check its address: trainer doctor",
+        "Start it, or correct its address: MLFLOW_TRACKING_URI, or tracking_uri in trainer.yaml",
     ):
         Client(Server(uri)).version()
 
@@ -321,12 +321,24 @@ def test_an_unknown_host() -> None:
         Client(Server("http://no-such-host.invalid:5000")).version()
 
 
+@pytest.mark.parametrize("said", ["The plain HTTP request was sent to HTTPS port",
+                                  "Client sent an HTTP request to an HTTPS server."])  # fmt: skip
+def test_a_port_that_speaks_tls(http_server: HttpServer, said: str) -> None:
+    http_server.replies["*"] = [Reply(400, f"<html><body>{said}</body></html>")]
+    with fails(
+        TrackingError,
+        f"The tracking server {http_server.uri} speaks TLS.",
+        "Write its address with https://",
+    ):
+        Client(Server(http_server.uri)).version()
+
+
 def test_a_server_that_never_answers(http_server: HttpServer) -> None:
     http_server.replies["*"] = [Reply(delay_s=0.5)]
     with fails(
         Unreachable,
         f"The tracking server {http_server.uri} gave no answer in 0.1 s.",
-        "See whether it is up and whether a firewall lies between: trainer doctor",
+        "See whether it is up, and whether a firewall lies between.",
     ):
         Client(Server(http_server.uri), (0.3, 0.1)).version()
 

@@ -22,6 +22,7 @@ _ADDRESS = "MLFLOW_TRACKING_URI"
 _CREDENTIALS_OF_SERVERS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 _TRIAL = "trainer-check"
 _REACHABLE = "The artifact store must be reachable from here, or the server started with --serve-artifacts."
+_AWAY = "See whether the store runs and can be reached from here; of S3, check MLFLOW_S3_ENDPOINT_URL."
 _CREDENTIALS = (
     "Set what its client needs (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, MLFLOW_S3_ENDPOINT_URL, …) in the "
     "environment or in secrets.env: trainer secrets set NAME"
@@ -101,7 +102,8 @@ def _client(server: Server, what: str, hint: str = _REACHABLE) -> Iterator[Mlflo
     except TrainerError:
         raise
     except Exception as problem:  # noqa: BLE001 (the client of each store has exceptions of its own)
-        raise TrackingError(f"{what}: {_said_by(problem)}", hint) from None
+        is_away = "Connect" in type(problem).__name__
+        raise TrackingError(f"{what}: {_said_by(problem)}", _AWAY if is_away else hint) from None
 
 
 def _said_by(problem: Exception) -> str:

@@ -43,7 +43,10 @@ class Kept:
     @property
     def error(self) -> Refused:
         """The same as a failure."""
-        return Refused(str(self), f"The rest is delivered; this is kept, with the reasons, in {self.folder}")
+        return Refused(
+            str(self),
+            f"The rest is delivered. This is kept, its reasons in {_FILE}, until you remove {self.folder}",
+        )
 
 
 def all_kept(workspace: Workspace) -> Iterator[Kept]:

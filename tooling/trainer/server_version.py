@@ -30,7 +30,7 @@ def untold(server: Server) -> TooOld:
 def _too_old(server: Server, found: str) -> TooOld:
     return TooOld(
         f"The tracking server {server.uri} needs MLflow {_written(OLDEST)} or newer; it is {found}.",
-        "Upgrade it and its database (mlflow db upgrade). A run may name another server: --tracking-uri URI",
+        "Upgrade it (mlflow db upgrade), or copy its runs to a newer one: trainer server copy-runs --help",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -18,14 +19,18 @@ from trainer.errors import TrackingError
 class _Client:
     """An extra of this package, and the modules that it brings."""
 
-    extra: str
+    package: str
+    """On PyPI, where `trainer` itself is somebody else's."""
     modules: tuple[str, ...]
 
 
-_AZURE = _Client("azure", ("azure.identity", "azure.storage.blob", "azure.storage.filedatalake"))
+_AZURE = _Client(
+    "azure-identity azure-storage-blob azure-storage-file-datalake",
+    ("azure.identity", "azure.storage.blob", "azure.storage.filedatalake"),
+)
 _CLIENTS: Mapping[str, _Client] = {
-    "s3": _Client("s3", ("boto3",)),
-    "gs": _Client("gcs", ("google.cloud.storage",)),
+    "s3": _Client("boto3", ("boto3",)),
+    "gs": _Client("google-cloud-storage", ("google.cloud.storage",)),
     "wasbs": _AZURE,
     "abfss": _AZURE,
 }
@@ -38,7 +43,7 @@ def check_client(uri: str) -> None:
     if client and missing:
         raise TrackingError(
             f"The artifacts go to {uri}, and {missing[0]}, which stores them there, is not installed.",
-            f"Install it where trainer is installed: pip install 'trainer[{client.extra}]'",
+            f"Install it where trainer is installed: {sys.executable} -m pip install {client.package}",
         )
 
 

@@ -37,7 +37,7 @@ def sync(
     dry_run: bool = False,
     recreate: bool = False,
 ) -> Iterator[Synced]:
-    """Deliver the runs that nobody looks after, or those whose ids begin like the `wanted` ones.
+    """Deliver the runs that nobody looks after, or those with a name or the beginning of an id in `wanted`.
 
     With `recreate`, those that their server does not have any more are created there again.
 
@@ -46,10 +46,10 @@ def sync(
     """
     found = list(records.unattended(workspace))
     try:
-        _check(workspace, wanted, [record.run_id for record, _ in found])
+        _check(workspace, wanted, [record for record, _ in found])
         failed: dict[str, TrackingError] = {}
         for record, _ in found:
-            if not wanted or record.run_id.startswith(tuple(wanted)):
+            if not wanted or any(_means(said, record) for said in wanted):
                 try:
                     yield _one(workspace, record, failed, progress, dry_run=dry_run, recreate=recreate)
                 except Exception as problem:  # noqa: BLE001 (a run can leave what nobody thought of)
@@ -99,11 +99,15 @@ def _is_of_all(problem: TrainerError) -> TypeGuard[TrackingError]:
     return isinstance(problem, Unreachable)
 
 
-def _check(workspace: Workspace, wanted: Sequence[str], free: Sequence[str]) -> None:
+def _means(said: str, record: Record) -> bool:
+    return record.name == said or record.run_id.startswith(said)
+
+
+def _check(workspace: Workspace, wanted: Sequence[str], free: Sequence[Record]) -> None:
     for said in wanted:
-        if any(run_id.startswith(said) for run_id in free):
+        if any(_means(said, record) for record in free):
             continue
-        if any(record.run_id.startswith(said) for record in records.live(workspace)):
+        if any(_means(said, record) for record in records.live(workspace)):
             raise BadInput(
                 f"The run {said} is still going.", "It is delivered while it runs, and when it ends."
             )

@@ -20,7 +20,7 @@ from trainer import artifacts, server_version
 from trainer.endpoint import LOOPBACK, Server
 from trainer.errors import TrackingError
 from trainer.given import DATASET_TAG
-from trainer.tracking_failures import Dropped, refusal, unreachable
+from trainer.tracking_failures import Dropped, no_mlflow, refusal, unreachable
 
 if TYPE_CHECKING:
     import requests
@@ -316,10 +316,7 @@ class Client:
         try:
             return response.json()[key]
         except (ValueError, LookupError, TypeError):
-            raise TrackingError(
-                f"What answers at {self.server.uri} is not an MLflow tracking server.",
-                "Check the address: a login page or another service may be in its place.",
-            ) from None
+            raise no_mlflow(self.server) from None
 
     def send(
         self,
@@ -351,9 +348,15 @@ class Client:
                 f"The tracking server {self.server.uri} redirects to {response.headers['Location']}.",
                 "Use that address as the tracking URI, if it is the right one.",
             )
+        if response.ok and path.startswith(f"{_API}/") and _is_page(response):
+            raise no_mlflow(self.server)
         if response.ok or response.status_code in ok:
             return response
         raise refusal(self.server, response)
+
+
+def _is_page(response: requests.Response) -> bool:
+    return response.headers.get("Content-Type", "").startswith("text/html")
 
 
 def _basic(username: str, password: str) -> HTTPBasicAuth:

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     import requests
 
 Cause = Literal["plain", "certificate", "time", "name", "refused", "unreachable"]
+_ADDRESS = "Start it, or correct its address: MLFLOW_TRACKING_URI, or tracking_uri in trainer.yaml"
 _HINTS: Mapping[Cause, str] = {
     "plain": "Write its address with http://",
     "certificate": "Name the file of its certificate authority in MLFLOW_TRACKING_SERVER_CERT_PATH.",
-    "time": "See whether it is up and whether a firewall lies between: trainer doctor",
+    "time": "See whether it is up, and whether a firewall lies between.",
     "name": "Check the name in the tracking URI.",
-    "refused": "Start it, or check its address: trainer doctor",
-    "unreachable": "Start it, or check its address: trainer doctor",
+    "refused": _ADDRESS,
+    "unreachable": _ADDRESS,
 }
+_TO_TLS = re.compile("HTTP request (was sent )?to (an )?HTTPS")  # nginx's and Go's words
 
 
 class Answer(Protocol):
@@ -103,6 +105,14 @@ def no_answer(
     return Unreachable(messages[why], hints[why])
 
 
+def no_mlflow(server: Server) -> TrackingError:
+    """What it means that something else answers than MLflow."""
+    return TrackingError(
+        f"What answers at {server.uri} is not an MLflow tracking server.",
+        "Check the address: a login page or another service may be in its place.",
+    )
+
+
 def refusal(server: Server, response: Answer) -> TrackingError:
     """What it means that the server answered with a status that is no success."""
     status, text = response.status_code, plain(response.text).removeprefix(f"{response.status_code} ")
@@ -113,6 +123,10 @@ def refusal(server: Server, response: Answer) -> TrackingError:
         return TrackingError(
             f"The tracking server {server.uri} does not accept requests for {host}.",
             f"Start it with --allowed-hosts {kept}{host} (mlflow_tracking_server: ALLOWED_HOSTS={host}).",
+        )
+    if status == 400 and _TO_TLS.search(text):
+        return TrackingError(
+            f"The tracking server {server.uri} speaks TLS.", "Write its address with https://"
         )
     if status in (401, 403):
         nobody = "our token" if server.token else "requests without a user name"

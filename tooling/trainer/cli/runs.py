@@ -108,8 +108,9 @@ def runs(
     PROJECT is the name of a project or of an experiment. The usual columns are a few metrics that most of the
     runs share; the machine's own (system/…) are not among them.
     """
-    from trainer import chosen_server, history
+    from trainer import chosen_server, history, records
     from trainer.cli import run_columns
+    from trainer.counted import counted
 
     if as_json and as_csv:
         raise BadInput("--json and --csv cannot both be printed.", "Choose one of them.")
@@ -136,6 +137,8 @@ def runs(
         print_table(shown, chosen or run_columns.telling(shown, by), now, least=None if chosen else 1)
     if len(found) > len(shown):
         click.echo(f"There are more than these {limit}: --limit 0 shows all.", err=True)
+    if not project and (waiting := len(records.undelivered(workspace))):
+        click.echo(f"Not all of {counted(waiting, 'run')} is on the server yet: trainer sync", err=True)
 
 
 def print_table(

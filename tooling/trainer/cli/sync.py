@@ -9,6 +9,7 @@ from trainer.cli import screen
 from trainer.cli.context import pass_workspace
 from trainer.cli.failures import explain
 from trainer.errors import TrainerError
+from trainer.refusals import Kept
 from trainer.workspace import Workspace, find
 
 
@@ -35,7 +36,7 @@ def _complete_run(_: click.Context, __: click.Parameter, incomplete: str) -> lis
 def sync(workspace: Workspace, runs: tuple[str, ...], dry_run: bool, recreate: bool, as_json: bool) -> None:
     """Bring what runs have logged while the tracking server was away to it, and end them truthfully.
 
-    RUN is a run's id or the beginning of it; without one all are brought. Nothing is sent twice.
+    RUN is a run's name, its id or the beginning of it; without one all are brought. Nothing is sent twice.
 
     A run that the server does not have any more (its store was replaced, or the run deleted there for good)
     stays on this disk unless --recreate says to create it again.
@@ -49,7 +50,8 @@ def sync(workspace: Workspace, runs: tuple[str, ...], dry_run: bool, recreate: b
         done = list(use_case.sync(workspace, runs, bar, dry_run=dry_run, recreate=recreate))
     rows = [
         {
-            "run_id": one.record.run_id, "project": one.record.project, "status": one.status,
+            "run_id": one.record.run_id, "name": one.record.name, "project": one.record.project,
+            "status": one.status,
             "points": one.left.points, "files": one.left.files,
             "refused": one.refused.records if one.refused else one.left.refused,
             "delivered": not dry_run and one.error is None and one.status != "RUNNING",
@@ -58,26 +60,41 @@ def sync(workspace: Workspace, runs: tuple[str, ...], dry_run: bool, recreate: b
         }
         for one in done
     ]  # fmt: skip
+    # What was refused before is still on this disk alone.
+    known = {one.record.run_id for one in done}
+    old = [] if runs else [kept for kept in refusals.all_kept(workspace) if kept.run_id not in known]
     if as_json:
-        screen.as_json(rows)
+        screen.as_json([*rows, *map(_of_old, old)])
     elif rows:
-        keys = ("run_id", "project", "status", "points", "files")
+        keys = ("name", "project", "status", "points", "files")
         table = [
-            (*(str(row[key]) for key in keys), _word(row["delivered"], row["refused"], dry_run))
+            (
+                str(row["run_id"])[:8],
+                *(str(row[key]) for key in keys),
+                _word(row["delivered"], row["refused"], dry_run),
+            )
             for row in rows
-        ]
-        screen.table(("RUN", "PROJECT", "STATUS", "POINTS", "FILES", ""), table)
+        ]  # fmt: skip
+        screen.table(("RUN", "NAME", "PROJECT", "STATUS", "POINTS", "FILES", ""), table)
+    elif old:
+        click.echo("Nothing to do: the rest is on the tracking server.")
     else:
         click.echo("Nothing to do: everything is on the tracking server.")
     if dry_run:
         for kept in refusals.all_kept(workspace):
             click.echo(f"{kept} It is in {kept.folder}", err=True)
+        old = []
     problems = [problem for one in done if (problem := one.error or (one.refused and one.refused.error))]
+    problems += [kept.error for kept in old]
     for problem in problems[1:]:
         if explain(problem) != explain(problems[0]):
             click.echo(explain(problem)[0], err=True)
     if problems:
         raise problems[0]
+
+
+def _of_old(kept: Kept) -> dict[str, object]:
+    return {"run_id": kept.run_id, "refused": kept.records, "why_refused": list(kept.reasons)}
 
 
 def _word(delivered: object, refused: object, dry_run: bool) -> str:
