@@ -275,6 +275,28 @@ def test_only_the_chosen_gpus_have_to_suit(
         LocalBackend(workspace).preflight(replace(cuda, gpus="device=0"))
 
 
+@pytest.mark.parametrize(("gpus", "missing"), [("device=0,3", "3"), ("device=7", "7"), ("4", "2, 3")])
+def test_a_gpu_of_a_number_that_there_is_not_is_an_error(
+    workspace: Workspace,
+    cuda: RunPlan,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    gpus: str,
+    missing: str,
+) -> None:
+    _smi(
+        monkeypatch,
+        tmp_path / "bin",
+        "0, H200, 580.95, 9.0, 9000, 9000\\n1, H200, 580.95, 9.0, 9000, 9000\\n",
+    )
+    with fails(
+        GpuError,
+        f"--gpus {gpus}: this machine has no GPU {missing}; it has 0, 1.",
+        "Choose of these (nvidia-smi -L lists them), or say --gpus none to run on the CPU on purpose.",
+    ):
+        LocalBackend(workspace).preflight(replace(cuda, gpus=gpus))
+
+
 @pytest.mark.parametrize(
     ("gpus", "variables"),
     [

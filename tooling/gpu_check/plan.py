@@ -20,5 +20,6 @@ SECTIONS = (
     Planned("preflight", "Pre-flight", "preflight", 30),
     Planned("peak", "Matrix products", "peak", 30),
     Planned("pytorch_layers", "Training of `pytorch_layers`", "torch_training", 120),
-    Planned("torch-same", "PyTorch: the same numbers", "torch_same", 60),
+    Planned("run", "A run on the local backend", "local_run", 120),
+    Planned("torch-same", "PyTorch: the same numbers", "torch_same", 90),
 )

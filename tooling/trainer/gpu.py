@@ -83,6 +83,24 @@ def cards(answer: str) -> tuple[Card, ...]:
     return tuple(found)
 
 
+def chosen(asked: str, found: Sequence[Card], numbers: str | None) -> tuple[Card, ...]:
+    """Those cards, by their numbers with commas, that `--gpus` asked for; None is for all.
+
+    Raises `GpuError` where there is no card of such a number: CUDA would leave it out, and all after it.
+    Where one is asked for by its UUID, all are returned: any of them may be meant.
+    """
+    if numbers is None or not re.fullmatch(r"[\d,]+", numbers):
+        return tuple(found)
+    wanted = numbers.split(",")
+    known = {card.index: card for card in found}
+    if missing := [number for number in wanted if number not in known]:
+        raise GpuError(
+            f"--gpus {asked}: this machine has no GPU {', '.join(missing)}; it has {', '.join(known)}.",
+            f"Choose of these (nvidia-smi -L lists them), {ON_PURPOSE}",
+        )
+    return tuple(known[number] for number in wanted)
+
+
 def check(image: str, built: Sequence[Built], found: Sequence[Card], least_free_gb: float) -> None:
     """Raises `GpuError`, naming both sides and the remedy, for the first thing that does not fit."""
     able = [framework for framework in built if framework.cuda]

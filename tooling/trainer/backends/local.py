@@ -232,11 +232,7 @@ class LocalBackend:
         asking = [str(place / "bin" / gpu.BUILT_FOR[0]), *gpu.BUILT_FOR[1:]]
         built = gpu.built_for(place.with_suffix(".gpu.json"), lambda: process.capture(asking) or "[]")
         chosen = _gpu_variables(plan.gpus).get("CUDA_VISIBLE_DEVICES")
-        self._cards = tuple(
-            card
-            for card in gpu.cards(process.capture(gpu.QUERY) or "")
-            if chosen is None or card.index in chosen.split(",")
-        )
+        self._cards = gpu.chosen(plan.gpus, gpu.cards(process.capture(gpu.QUERY) or ""), chosen)
         gpu.check(plan.image.name, built, self._cards, self._workspace.settings.gpu_free_gb)
 
     def start(self, plan: RunPlan, launch: Launch, before: Callable[[], object]) -> Job:
@@ -269,8 +265,7 @@ class LocalBackend:
         return LocalJob(folder)
 
     def _environment(self, image: RunImage) -> Path:
-        python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        return self._workspace.state / "environments" / f"{image.name}-{image.digest[:12]}-py{python}"
+        return environment_folder(self._workspace, image)
 
     def _variables(self, plan: RunPlan, launch: Launch) -> dict[str, str]:
         environment = self._environment(plan.image)
@@ -288,6 +283,12 @@ class LocalBackend:
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
+
+
+def environment_folder(workspace: Workspace, image: RunImage) -> Path:
+    """Where the image's environment is, or will be made."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return workspace.state / "environments" / f"{image.name}-{image.digest[:12]}-py{python}"
 
 
 def environment_commands(image: RunImage, place: Path, source: Path) -> list[list[str]]:

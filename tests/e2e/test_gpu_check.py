@@ -1,0 +1,93 @@
+"""The GPU check as on a bare machine: Python 3.12 with PyTorch and JAX, wheels, no network and no engine.
+
+The machine is an environment of `tooling/gpu_check/machine.txt`: 5 GB, since PyTorch's wheel carries CUDA. It
+is made once, into ~/.cache/trainer-test-gpu-machine or $TRAINER_TEST_GPU_MACHINE.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import uv
+from gpu_check import page, record, wheels
+from gpu_check.record import Record
+from support import REPOSITORY
+
+pytestmark = pytest.mark.timeout(1500)  # with what is installed for it
+
+
+@pytest.fixture(scope="module")
+def machine() -> Path:
+    """The interpreter of a machine that has what machine.txt says."""
+    python = sys.executable if sys.version_info[:2] == (3, 12) else shutil.which("python3.12")
+    if python is None or subprocess.run([python, "-c", ""], capture_output=True).returncode:
+        pytest.skip("no Python 3.12 is here, which such a machine has; .ci/run names one")
+    wanted = wheels.HERE / "machine.txt"
+    digest = hashlib.sha256(wanted.read_bytes()).hexdigest()[:12]
+    said = os.environ.get("TRAINER_TEST_GPU_MACHINE")
+    places = Path(said) if said else Path.home() / ".cache" / "trainer-test-gpu-machine"
+    places.mkdir(parents=True, exist_ok=True)
+    place = places / digest
+    with (places / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (place / "complete").exists():
+            for old in places.glob("*/"):
+                shutil.rmtree(old)
+            _uv("venv", "--python", python, "--no-python-downloads", str(place))
+            _uv("pip", "install", "--compile-bytecode", "--python", str(place), "-r", str(wanted))
+            (place / "complete").touch()
+    return place / "bin" / "python"
+
+
+def _uv(*arguments: str) -> None:
+    command = [uv.find_uv_bin(), "--quiet", "--no-cache", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def checked(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Record, Path]:
+    """What the small check writes, in a network namespace of its own, without the engine's socket."""
+    folder = tmp_path_factory.mktemp("check")
+    wheels.fetch(folder / "wheels")
+    environment = {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(folder),
+        "PYTHONPATH": str(REPOSITORY / "tooling"),
+        "DOCKER_HOST": f"unix://{folder}/none", "TMPDIR": str(folder),
+    }  # fmt: skip
+    # `unshare --map-root-user` takes no root where users may have namespaces.
+    alone = ["unshare", "--map-root-user", "--net", "sh", "-ec", 'ip link set lo up; exec "$@"', "sh"]
+    done = subprocess.run(
+        [*alone, str(machine), "-m", "gpu_check", "--small", "--minutes=10",
+         f"--wheels={folder / 'wheels'}", f"--out={folder / 'out'}"],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    print(done.stdout, done.stderr, sep="\n", file=sys.stderr)
+    assert done.returncode == 0
+    return record.read(folder / "out" / "gpu_check.json"), folder / "out"
+
+
+def test_every_section_ends_by_itself(checked: tuple[Record, Path]) -> None:
+    known, _ = checked
+    assert {section.name: section.ended for section in known.sections} == dict.fromkeys(
+        [section.name for section in known.sections], "whole"
+    )
+
+
+def test_what_takes_a_card_has_not_passed(checked: tuple[Record, Path]) -> None:
+    known, _ = checked
+    without = {finding.what for section in known.sections for finding in section.findings
+               if finding.outcome == "no card here"}  # fmt: skip
+    assert {"card", "pre-flight: good case", "use of the card", "share of the measured peak"} <= without
+
+
+def test_each_line_of_the_page_is_of_the_json(checked: tuple[Record, Path]) -> None:
+    known, out = checked
+    assert (out / "gpu_check.md").read_text() == page.render(known)
