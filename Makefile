@@ -63,8 +63,8 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy tooling trainer_images/trainkit mlflow_tracking_server tests
 	$(BIN)/lint-imports
 	$(BIN)/shellcheck $(SCRIPTS)
-	$(BIN)/hadolint trainer_images/Dockerfile tooling/trainer/environment/Dockerfile \
-		tooling/trainer/environment/micromamba.Dockerfile mlflow_tracking_server/Dockerfile
+	$(BIN)/hadolint trainer_images/Dockerfile tooling/trainer/images/project_env/Dockerfile \
+		tooling/trainer/images/project_env/micromamba.Dockerfile mlflow_tracking_server/Dockerfile
 
 lock: $(VENV)/.uv
 	$(COMPILE) pyproject.toml --group install -o requirements.txt

@@ -20,7 +20,8 @@ from typing import Protocol
 import docker
 import pytest
 from support import REPOSITORY, Site
-from trainer import images, workspace
+from trainer.images import spec
+from trainer.workspace import settings
 
 # No network but the loopback: no other engine's bridge or firewall is touched.
 _ALONE = ("--bridge", "none", "--iptables=false", "--ip6tables=false", "--host-gateway-ip", "127.0.0.1")
@@ -203,8 +204,8 @@ def import_tiny(engine: HasClient, site: Site, place: Path) -> None:
         tar.add(python, "bin/python")
         for library in libraries:
             tar.add(library.resolve(), str(library).lstrip("/"))
-    here = workspace.find(site.root)
-    repository, _, version = images.plan(here, images.spec(here, "tiny")).tag.partition(":")
+    here = settings.find(site.root)
+    repository, _, version = spec.plan(here, spec.spec(here, "tiny")).tag.partition(":")
     api = engine.client().api
     api.import_image_from_file(str(place / "image.tar"), repository)
     api.tag(f"{repository}:latest", repository, version)  # which Podman does not do with it

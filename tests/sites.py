@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import docker
 import pytest
 from support import Site
-from trainer import engine
+from trainer.engine import daemon
 from trainer.errors import EngineError
 
 
@@ -16,7 +16,7 @@ from trainer.errors import EngineError
 def client() -> docker.DockerClient:
     """The engine; without one the test is skipped, or fails where TRAINER_REQUIRE_DOCKER=1."""
     try:
-        return engine.connect()
+        return daemon.connect()
     except EngineError as problem:
         if os.environ.get("TRAINER_REQUIRE_DOCKER") == "1":
             pytest.fail(f"TRAINER_REQUIRE_DOCKER=1, but: {problem.message}")

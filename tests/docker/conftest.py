@@ -10,7 +10,7 @@ import docker
 import pytest
 from sites import client, site  # noqa: F401 (fixtures)
 from support import REPOSITORY, Site
-from trainer import workspace
+from trainer.workspace import settings
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     site: Site = request.getfixturevalue("site")
     client: docker.DockerClient = request.getfixturevalue("client")
     yield
-    ours = f"trainer.workspace={workspace.find(site.root).identity}"
+    ours = f"trainer.workspace={settings.find(site.root).identity}"
     assert client.containers.list(all=True, filters={"label": ours}) == []
     assert site.leftovers() == []
 

@@ -16,8 +16,9 @@ import pytest
 import registry
 import yaml
 from support import CANARY, PROJECTS, REPOSITORY, Site
-from trainer import foreign, images, workspace
-from trainer.foreign import ForeignImage
+from trainer.images import external, spec
+from trainer.images.external import ForeignImage
+from trainer.workspace import settings
 from unit.helpers import HttpServer, Reply, serving
 
 BARE, STOCK = "trainer-test-bare", "mlflow-docker-example"
@@ -40,7 +41,7 @@ def build(project: str, tag: str, base: str) -> None:
 @pytest.fixture(scope="module")
 def bare(client: docker.DockerClient) -> Iterator[str]:
     """An image that has a shell and hardly anything else."""
-    build("bare", BARE, images.chosen_base(workspace.find(REPOSITORY)))
+    build("bare", BARE, spec.chosen_base(settings.find(REPOSITORY)))
     yield BARE
     client.images.remove(BARE, force=True)
 
@@ -55,8 +56,8 @@ def http() -> Iterator[HttpServer]:
 @pytest.fixture
 def stock(client: docker.DockerClient, site: Site) -> Iterator[str]:
     """An image with a stock MLflow."""
-    here = workspace.find(site.root)
-    build("docker_example", STOCK, images.plan(here, images.spec(here, "sklearn")).tag)
+    here = settings.find(site.root)
+    build("docker_example", STOCK, spec.plan(here, spec.spec(here, "sklearn")).tag)
     yield STOCK
     client.images.remove(STOCK, force=True)
 
@@ -224,13 +225,13 @@ def test_an_image_that_is_not_here_is_pulled_and_its_progress_told(
         known = client.images.get(bare).id
         client.images.remove(bare, force=True)
         try:
-            pulled = foreign.ensure(client, ForeignImage(address), lines.append)
+            pulled = external.ensure(client, ForeignImage(address), lines.append)
             client.images.get(address).tag(bare)
             assert pulled == known
             assert lines[0] == f"Pulling {address}"
             assert any("Pull complete" in line or "Already exists" in line for line in lines), lines
             lines.clear()
-            assert foreign.ensure(client, ForeignImage(address), lines.append) == pulled
+            assert external.ensure(client, ForeignImage(address), lines.append) == pulled
             assert lines == []
         finally:
             client.images.remove(address)

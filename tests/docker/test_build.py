@@ -9,13 +9,14 @@ from pathlib import Path
 import docker
 import pytest
 from support import REPOSITORY, Site
-from trainer import build, images, workspace
 from trainer.errors import ImageError
+from trainer.images import build, spec
+from trainer.workspace import settings
 
 
-def _plan(site: Site) -> images.ImagePlan:
-    here = workspace.find(site.root)
-    return images.plan(here, images.spec(here, "sklearn"))
+def _plan(site: Site) -> spec.ImagePlan:
+    here = settings.find(site.root)
+    return spec.plan(here, spec.spec(here, "sklearn"))
 
 
 def test_an_image_that_is_up_to_date_is_not_built(site: Site, tmp_path: Path) -> None:
@@ -65,8 +66,8 @@ def test_what_is_up_to_date_is_the_latest_again(small: Path, site: Site, client:
 def test_a_child_image_is_built_on_its_parent(small: Path, site: Site, client: docker.DockerClient) -> None:
     done = site.trainer("--workspace", str(small), "build-image", "test-child")
     assert done.code == 0, done.err
-    here = workspace.find(small)
-    child = images.plan(here, images.spec(here, "test-child"))
+    here = settings.find(small)
+    child = spec.plan(here, spec.spec(here, "test-child"))
     assert child.parent
     layers = {tag: client.api.inspect_image(tag)["RootFS"]["Layers"] for tag in (child.tag, child.parent.tag)}
     assert layers[child.tag][: len(layers[child.parent.tag])] == layers[child.parent.tag]
@@ -75,8 +76,8 @@ def test_a_child_image_is_built_on_its_parent(small: Path, site: Site, client: d
 def test_an_image_knows_what_it_was_built_on(small: Path, site: Site, client: docker.DockerClient) -> None:
     done = site.trainer("--workspace", str(small), "build-image", "test-child")
     assert done.code == 0, done.err
-    here = workspace.find(small)
-    child = images.plan(here, images.spec(here, "test-child"))
+    here = settings.find(small)
+    child = spec.plan(here, spec.spec(here, "test-child"))
     assert child.parent
     inherited = build.origin(client, child.tag)
     assert inherited.base_image == child.parent.tag
@@ -97,7 +98,7 @@ def test_an_image_that_is_gone_has_no_origin(client: docker.DockerClient) -> Non
 def test_a_requirement_that_is_added_leaves_what_is_big_as_it_was(
     small: Path, site: Site, client: docker.DockerClient
 ) -> None:
-    here = workspace.find(small)
+    here = settings.find(small)
     lock = small / "trainer_images" / "test-parent" / "requirements.txt"
     bulky, added = _locked("wcwidth", "click")
     layers = []
@@ -105,7 +106,7 @@ def test_a_requirement_that_is_added_leaves_what_is_big_as_it_was(
         lock.write_text(said)
         done = site.trainer("--workspace", str(small), "build-image", "test-parent")
         assert done.code == 0, done.err
-        tag = images.plan(here, images.spec(here, "test-parent")).tag
+        tag = spec.plan(here, spec.spec(here, "test-parent")).tag
         layers.append(client.api.inspect_image(tag)["RootFS"]["Layers"])
     assert client.containers.run(tag, ["python", "-c", "import wcwidth, click"], remove=True) == b""
     nothing, before, after = layers

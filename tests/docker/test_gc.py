@@ -12,10 +12,12 @@ from pathlib import Path
 import docker
 import pytest
 from docker.errors import ImageNotFound, NotFound
-from trainer import gc as use_case
-from trainer import half_made, server_image, workspace
-from trainer.backends import docker_code
-from trainer.images import DIGEST_LABEL
+from trainer.backends.docker import code_layer
+from trainer.images.spec import DIGEST_LABEL
+from trainer.maintenance import gc as use_case
+from trainer.runs import half_made
+from trainer.server import image as server_image
+from trainer.workspace import settings
 
 
 def gc(root: Path, *arguments: str) -> list[str]:
@@ -48,7 +50,7 @@ def test_images_of_earlier_inputs_go_but_not_todays_nor_one_that_a_container_has
     build(small, "test-parent")
     # What a launcher leaves that is killed before it starts the container it made.
     ours = {"trainer.run_id": "r1", "trainer.host": socket.gethostname(),
-            "trainer.workspace": workspace.find(small).identity}  # fmt: skip
+            "trainer.workspace": settings.find(small).identity}  # fmt: skip
     made = client.containers.create(before, ["true"], name="trainer-r1", labels=ours)
     try:
         assert gc_of_runs(small, "--yes") == ["container trainer-r1"]
@@ -64,16 +66,16 @@ def test_images_of_earlier_inputs_go_but_not_todays_nor_one_that_a_container_has
 
 def test_code_on_an_image_of_earlier_inputs_goes_with_it(small: Path, client: docker.DockerClient) -> None:
     build(small, "test-parent")
-    image, place = client.images.get("trainer/test-parent:latest"), workspace.find(small)
+    image, place = client.images.get("trainer/test-parent:latest"), settings.find(small)
     (before,) = [tag for tag in image.tags if "latest" not in tag]
     kept = place.state / "code" / "large" / "kept.json"
     kept.parent.mkdir(parents=True)
     kept.write_text(json.dumps({"stamps": "", "begun": 0, "digest": "1234"}))
     labels = {
-        docker_code.DIGEST_LABEL: "1234",
-        docker_code.KEY_LABEL: "large",
-        docker_code.IMAGE_LABEL: str(image.id),
-        docker_code.WORKSPACE_LABEL: place.identity,
+        code_layer.DIGEST_LABEL: "1234",
+        code_layer.KEY_LABEL: "large",
+        code_layer.IMAGE_LABEL: str(image.id),
+        code_layer.WORKSPACE_LABEL: place.identity,
     }
     made = client.containers.create(before, ["true"], labels=labels)
     made.commit("trainer-code", "test-parent")
@@ -91,11 +93,11 @@ def test_what_a_killed_launch_left_of_keeping_code_goes_when_it_is_old(
     small: Path, client: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(small, "test-parent")
-    place = workspace.find(small)
+    place = settings.find(small)
     labels = {
-        docker_code.DIGEST_LABEL: "1234",
-        docker_code.KEY_LABEL: "large",
-        docker_code.WORKSPACE_LABEL: place.identity,
+        code_layer.DIGEST_LABEL: "1234",
+        code_layer.KEY_LABEL: "large",
+        code_layer.WORKSPACE_LABEL: place.identity,
     }
     made = client.containers.create("trainer/test-parent:latest", ["true"], labels=labels)
 
@@ -116,7 +118,7 @@ def test_of_the_servers_images_goes_what_is_neither_todays_nor_that_of_a_contain
 ) -> None:
     (small / "mlflow_tracking_server").mkdir()
     (small / "mlflow_tracking_server" / "Dockerfile").write_text("FROM scratch\n")
-    place = workspace.find(small)
+    place = settings.find(small)
     todays, old = server_image.plan(place).tag, "trainer/tracking-server:000000000000"
     for tag in (todays, old):
         (tmp_path / "content").write_text(tag)

@@ -1,6 +1,6 @@
 """A GPU that is asked for on a machine without one: never a slow run on the CPU.
 
-The engine of these tests has no GPU; what is compared where there is one is in tests/unit/test_gpu.py.
+The engine of these tests has no GPU; what is compared where there is one is in tests/unit/host/test_gpu.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import docker
 import pytest
 from support import Done, Site
-from trainer import container, engine
+from trainer.engine import daemon, one_off
 
 PROJECT = """\
 name: on-gpu
@@ -87,8 +87,8 @@ def test_a_command_in_a_container_leaves_nothing_but_its_output(
 ) -> None:
     assert site.trainer("--workspace", str(small), "build-image", "test-cuda").code == 0
     script = "import sys; open('/tmp/f', 'wb').write(b'\\0file'); print('out'); sys.exit('err')"
-    output = container.run(engine.connect(), "trainer/test-cuda", ["python", "-c", script], fetch="/tmp/f")
-    assert output == container.Output(1, "out\n", "err\n", b"\0file")
-    missing = container.run(engine.connect(), "trainer/test-cuda", ["true"], fetch="/tmp/none")
+    output = one_off.run(daemon.connect(), "trainer/test-cuda", ["python", "-c", script], fetch="/tmp/f")
+    assert output == one_off.Output(1, "out\n", "err\n", b"\0file")
+    missing = one_off.run(daemon.connect(), "trainer/test-cuda", ["true"], fetch="/tmp/none")
     assert (missing.code, missing.file) == (0, None)
     assert client.containers.list(all=True, filters={"ancestor": "trainer/test-cuda"}) == []

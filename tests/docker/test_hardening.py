@@ -13,7 +13,7 @@ from typing import Any
 import docker
 import pytest
 from support import Site
-from trainer.backends.docker_container import container_name
+from trainer.backends.docker.config import container_name
 from trainer.errors import RunLost
 
 Facts = dict[str, Any]  # Any: whatever the engine's inspection has

@@ -13,8 +13,8 @@ import docker
 import pytest
 from docker.models.images import Image
 from support import Done, Site
-from trainer import workspace
-from trainer.backends.docker_container import container_name
+from trainer.backends.docker.config import container_name
+from trainer.workspace import settings
 
 _MANY = 1_000
 _MAIN = """\
@@ -48,7 +48,7 @@ def large(site: Site, client: docker.DockerClient) -> Iterator[Path]:
 
 def kept(site: Site, client: docker.DockerClient) -> list[Image]:
     """The code that the engine keeps of this workspace."""
-    ours = f"trainer.workspace={workspace.find(site.root).identity}"
+    ours = f"trainer.workspace={settings.find(site.root).identity}"
     return list(client.images.list(filters={"label": ["trainer.code", ours]}))
 
 

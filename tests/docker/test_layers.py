@@ -13,8 +13,8 @@ import docker
 import pytest
 from PIL import Image
 from support import Site
-from trainer import images
-from trainer.workspace import find
+from trainer.images import spec
+from trainer.workspace.settings import find
 
 SMALL = ("layers", "efficientnetb0", "--image-size", "32")
 
@@ -30,7 +30,7 @@ def no_container_left(site: Site, client: docker.DockerClient) -> Iterator[None]
 
 def _containers(site: Site, client: docker.DockerClient) -> list[str]:
     workspace = find(site.root)
-    tag = images.plan(workspace, images.spec(workspace, "tensorflow")).tag
+    tag = spec.plan(workspace, spec.spec(workspace, "tensorflow")).tag
     found = client.api.containers(all=True, filters={"ancestor": tag})  # others may train in that image
     return [one["Id"] for one in found if "trainkit.layer_report" in one["Command"]]
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import docker
 from support import REPOSITORY
-from trainer import images, workspace
 from trainer.datasets import inside
-from trainer.mounts import of_dataset
+from trainer.images import spec
+from trainer.projects.mounts import of_dataset
+from trainer.workspace import settings
 from unit.helpers import put
 
 
@@ -16,7 +17,7 @@ def test_the_links_that_are_refused_are_those_that_a_container_cannot_follow(
     client: docker.DockerClient, tmp_path: Path
 ) -> None:
     put(tmp_path / "site" / "trainer.yaml")
-    here = workspace.find(tmp_path / "site")
+    here = settings.find(tmp_path / "site")
     elsewhere = tmp_path / "disk" / "derm"
     for root in (here.data / "skins", elsewhere):
         put(root / "a" / "file.jpg")
@@ -40,7 +41,7 @@ def test_the_links_that_are_refused_are_those_that_a_container_cannot_follow(
         links = [path for path in sorted(root.rglob("*")) if path.is_symlink()]
         tests = [f"[ -e /data/{path.relative_to(here.data)} ] || echo {path.name}" for path in links]
         said = client.containers.run(
-            images.chosen_base(workspace.find(REPOSITORY)),
+            spec.chosen_base(settings.find(REPOSITORY)),
             ["sh", "-c", "; ".join(tests)],
             remove=True,
             volumes={mount.source: {"bind": mount.target, "mode": "ro"} for mount in mounts},

@@ -16,7 +16,8 @@ from pathlib import Path
 import docker
 import pytest
 from support import Done, Site
-from trainer import build, images, workspace
+from trainer.images import build, spec
+from trainer.workspace import settings
 
 pytestmark = pytest.mark.usefixtures("without_the_machines_base")
 
@@ -37,7 +38,7 @@ class Registry:
 @pytest.fixture
 def without_the_machines_base(monkeypatch: pytest.MonkeyPatch) -> str:
     """The base that the other tests build on; here it is what image.yaml says."""
-    base = os.environ.get("TRAINER_BASE_IMAGE") or workspace.DEFAULT_BASE_IMAGE
+    base = os.environ.get("TRAINER_BASE_IMAGE") or settings.DEFAULT_BASE_IMAGE
     monkeypatch.delenv("TRAINER_BASE_IMAGE", raising=False)
     return base
 
@@ -136,8 +137,8 @@ def test_a_base_is_pinned_and_built_on(
     _forget(client, registry.name)
     built = _build(site, pinnable, "test-child")
     assert built.code == 0, built.err
-    here = workspace.find(pinnable)
-    plan = images.plan(here, images.spec(here, "test-parent"))
+    here = settings.find(pinnable)
+    plan = spec.plan(here, spec.spec(here, "test-parent"))
     origin = build.origin(client, plan.tag)
     assert (origin.base_image, origin.base_image_digest) == (pinned, f"{registry.name}@{registry.digest}")
     assert origin.base_image_id == client.api.inspect_image(pinned)["Id"]

@@ -12,8 +12,8 @@ from pathlib import Path
 import docker
 import pytest
 from support import Site
-from trainer import build
-from trainer.pins import Pins
+from trainer.images import build
+from trainer.runs.run_record import Pins
 
 IMAGE = "trainer/sklearn"
 READER = """\

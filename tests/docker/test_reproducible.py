@@ -9,7 +9,8 @@ from pathlib import Path
 
 import docker
 from support import Done, Site
-from trainer import images, workspace
+from trainer.images import spec
+from trainer.workspace import settings
 
 
 def _check(site: Site, root: Path, *arguments: str) -> Done:
@@ -32,7 +33,7 @@ def _step(root: Path, command: str, image: str = "test-parent") -> None:
 
 def _tags(client: docker.DockerClient) -> list[str]:
     """The tags of these tests' images, and the ids of trainer images without any. Others may be at work."""
-    found = client.images.list(filters={"label": images.DIGEST_LABEL})
+    found = client.images.list(filters={"label": spec.DIGEST_LABEL})
     named = [tag for image in found for tag in image.tags or [str(image.id)]]
     return sorted(tag for tag in named if tag.startswith(("trainer/test-", "sha256:")))
 
@@ -45,8 +46,8 @@ def test_an_image_that_comes_out_the_same_says_so(
     small: Path, site: Site, client: docker.DockerClient
 ) -> None:
     assert site.trainer("--workspace", str(small), "build-image", "test-parent").code == 0
-    here = workspace.find(small)
-    present = client.api.inspect_image(images.plan(here, images.spec(here, "test-parent")).tag)["Id"]
+    here = settings.find(small)
+    present = client.api.inspect_image(spec.plan(here, spec.spec(here, "test-parent")).tag)["Id"]
     before = _tags(client), _state(small)
     done = _check(site, small)
     assert done.code == 0, done.err
@@ -61,8 +62,8 @@ def test_an_image_with_the_same_files_in_other_layers_is_told_from_another_one(
     small: Path, site: Site
 ) -> None:
     assert site.trainer("--workspace", str(small), "build-image", "test-parent").code == 0
-    here = workspace.find(small)
-    tag = images.plan(here, images.spec(here, "test-parent")).tag
+    here = settings.find(small)
+    tag = spec.plan(here, spec.spec(here, "test-parent")).tag
     for step, said in (
         ("chmod 755 /etc", "has the same files, in other layers"),
         ("touch /etc/x", "is another"),

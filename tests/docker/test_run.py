@@ -12,7 +12,7 @@ from pathlib import Path
 import docker
 import pytest
 from support import Site
-from trainer import code
+from trainer.source import snapshot as code
 
 MLFLOW_RUN = [sys.executable, "-m", "mlflow", "run", "train_code/probe", "--backend=trainer-docker", "-P"]
 

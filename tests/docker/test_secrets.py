@@ -19,7 +19,7 @@ import docker
 import pytest
 import requests
 from support import CANARY, Site
-from trainer import engine
+from trainer.engine import daemon
 
 PASSWORD = "canary-password-%41-'\"-9d2c"
 
@@ -181,7 +181,7 @@ class Guarded:
 def guarded(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """`mlflow server --app-name basic-auth` with one administrator."""
     folder = tmp_path_factory.mktemp("guarded")
-    bridge = engine.bridge(client)
+    bridge = daemon.bridge(client)
     assert bridge
     ini = folder / "auth.ini"
     ini.write_text(

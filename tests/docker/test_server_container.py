@@ -19,7 +19,8 @@ import pytest
 import requests
 from mlflow import MlflowClient
 from support import REPOSITORY, Done, Site
-from trainer import secrets, server_container, workspace
+from trainer.server import container as server_container
+from trainer.workspace import secrets, settings
 
 NAMES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_FLASK_SERVER_SECRET_KEY")
 
@@ -32,11 +33,11 @@ def make(root: Path, port: int) -> Site:
 
 
 def called(site: Site) -> str:
-    return server_container.name(workspace.find(site.root))
+    return server_container.name(settings.find(site.root))
 
 
 def known(site: Site) -> dict[str, str]:
-    return dict(secrets.read(workspace.find(site.root)).values)
+    return dict(secrets.read(settings.find(site.root)).values)
 
 
 def wipe(client: docker.DockerClient, site: Site) -> None:
@@ -266,7 +267,7 @@ def test_rotated_secrets_count_at_once_and_the_old_ones_no_more(team: Site) -> N
 
 
 def test_up_heals_a_rotation_that_was_interrupted(team: Site) -> None:
-    place = workspace.find(team.root)
+    place = settings.find(team.root)
     secrets.store(place, {"MLFLOW_TRACKING_PASSWORD": "written-but-not-told-yet"})
     assert team.trainer("server", "users", "list").code == 85
     ok(team.trainer("server", "up"))
@@ -391,7 +392,7 @@ def test_the_store_of_a_process_is_saved_and_restored_too(fresh: Site, tmp_path:
 def test_another_server_in_secrets_env_is_not_replaced_unasked(
     fresh: Site, client: docker.DockerClient
 ) -> None:
-    place = workspace.find(fresh.root)
+    place = settings.find(fresh.root)
     secrets.store(
         place, {"MLFLOW_TRACKING_URI": "https://team.example", "MLFLOW_TRACKING_PASSWORD": "of-the-team"}
     )

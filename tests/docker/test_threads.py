@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from trainer import backends
+from trainer.backends import base
 
 _SHOW = (
     ': >/tmp/environment; sh /start.sh /tmp/result /tmp/environment sh -c "'
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(CORES < 2, reason="a quota below one core has no
 
 def told(*options: str) -> str:
     """The three variables in a container with these options."""
-    start = Path(backends.__file__).with_name("start.sh")
+    start = Path(base.__file__).with_name("start.sh")
     done = subprocess.run(
         ["docker", "run", "--rm", f"--volume={start}:/start.sh:ro", *options,
          os.environ["TRAINER_BASE_IMAGE"], "sh", "-c", _SHOW],

@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 from support import DEAD_ENGINE, copy_repository, surroundings
 from tracking_server import browser
-from trainer import engine
+from trainer.engine import daemon
 from trainer.errors import EngineError
 
 
@@ -43,7 +43,7 @@ class Journey:
 
 def _has_engine() -> bool:
     try:
-        engine.connect()
+        daemon.connect()
     except EngineError:
         return False
     return True

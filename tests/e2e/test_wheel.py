@@ -125,7 +125,10 @@ def test_four_commands_lead_from_an_empty_folder_to_a_run_in_the_browser(place: 
 def test_images_and_server_are_those_of_the_repository(place: Place) -> None:
     """The same inputs wherever they lie: nothing is built anew for another way of installing."""
     begin(place)
-    asking = "from trainer import server_files, workspace; print(server_files.pack(workspace.find()).version)"
+    asking = (
+        "from trainer.server import files; from trainer.workspace import settings; "
+        "print(files.pack(settings.find()).version)"
+    )
     ours = subprocess.run(
         [sys.executable, "-c", asking], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )

@@ -19,7 +19,8 @@ import pytest
 import requests
 from sites import client, site  # noqa: F401 (fixtures)
 from support import Site
-from trainer import engine, workspace
+from trainer.engine import daemon
+from trainer.workspace import settings
 from unit.helpers import HttpServer, serving
 
 
@@ -31,7 +32,7 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     site: Site = request.getfixturevalue("site")
     client: docker.DockerClient = request.getfixturevalue("client")
-    ours = f"trainer.workspace={workspace.find(site.root).identity}"
+    ours = f"trainer.workspace={settings.find(site.root).identity}"
     assert client.containers.list(all=True, filters={"label": ours}) == []
     assert site.leftovers() == []
     assert [run.info.run_id for run in site.runs() if run.info.status == "RUNNING"] == []
@@ -40,7 +41,7 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def gateway(client: docker.DockerClient) -> str:
     """This machine's address on the network of containers."""
-    bridge = engine.bridge(client)
+    bridge = daemon.bridge(client)
     assert bridge
     return bridge.gateway
 

@@ -15,11 +15,15 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 from support import Done, Site
-from trainer import secrets, sources, store_archive, workspace
-from trainer.datasets import building, copying, names, rename, rename_journal, split, subset
+from trainer.datasets import building, copying, names, split, subset
+from trainer.datasets.rename import classes as rename
+from trainer.datasets.rename import journal
 from trainer.errors import BadInput, DiskFull
-from trainer.store_archive import ArchiveError
-from trainer.workspace import Workspace
+from trainer.projects import sources
+from trainer.server import store_archive
+from trainer.server.store_archive import ArchiveError
+from trainer.workspace import secrets, settings
+from trainer.workspace.settings import Workspace
 from trainkit import image_folder
 from trainkit.downloads import unpack
 from trainkit.errors import InputError
@@ -90,7 +94,7 @@ def test_the_classes_of_a_folder_that_a_link_leads_to_are_not_renamed(tmp_path: 
         rename.rename_classes(root, {})
     # Nor by a journal that came with the data.
     entry = '{"away": [], "home": [["train/A Photos", "train/stolen"]]}'
-    put(root / rename_journal.NAME, f'{{"going": {entry}, "back": false, "phase": "away", "done": []}}')
+    put(root / journal.NAME, f'{{"going": {entry}, "back": false, "phase": "away", "done": []}}')
     with pytest.raises(BadInput, match="by a link"):
         rename.undo(root)
     assert tree(tmp_path) == before
@@ -280,7 +284,7 @@ def test_classes_are_renamed_wholly_or_not_at_all_on_a_full_disk(small_disk: Pat
     ballast = fill(small_disk)
     with fails(
         BadInput,
-        f"{root / rename_journal.NAME} cannot be written: No space left on device.",
+        f"{root / journal.NAME} cannot be written: No space left on device.",
         "Fix the cause, then run the command again. No image is lost.",
     ):
         rename.rename_classes(root, {})
@@ -293,7 +297,7 @@ def test_classes_are_renamed_wholly_or_not_at_all_on_a_full_disk(small_disk: Pat
 @pytest.mark.root
 def test_a_secret_that_cannot_be_stored_leaves_the_file_as_it_was(small_disk: Path) -> None:
     put(small_disk / "trainer.yaml")
-    site = workspace.find(small_disk)
+    site = settings.find(small_disk)
     secrets.store(site, {"API_KEY": "hunter2"})
     before = site.secrets_file.read_bytes()
     ballast = fill(small_disk)
@@ -355,7 +359,7 @@ def test_a_run_that_ends_on_a_full_disk_is_ended_when_there_is_room(
 KILLING = """
 import os, random, shutil, signal, sys, time
 from pathlib import Path
-from trainer.datasets import rename
+from trainer.datasets.rename import classes
 from unit.pictures import tree
 
 template, place, times = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
@@ -369,7 +373,7 @@ def call():
     child = os.fork()
     if child == 0:
         try:
-            rename.rename_classes(place, after)
+            classes.rename_classes(place, after)
             os._exit(0)
         finally:
             os._exit(1)
@@ -429,10 +433,11 @@ def test_a_fetched_repository_of_a_command_that_was_killed_is_removed_by_the_nex
     git(repository, "add", ".")
     git(repository, "commit", "--quiet", "-m", "one")
     put(tmp_path / "site" / "trainer.yaml")
-    site: Workspace = workspace.find(tmp_path / "site")
+    site: Workspace = settings.find(tmp_path / "site")
     fetch = (
-        "import os, sys; from pathlib import Path; from trainer import sources, workspace; "
-        "kept = sources.resolve(workspace.find(Path(sys.argv[1])), sys.argv[2]); os.kill(os.getpid(), 9)"
+        "import os, sys; from pathlib import Path; "
+        "from trainer.projects import sources; from trainer.workspace import settings; "
+        "kept = sources.resolve(settings.find(Path(sys.argv[1])), sys.argv[2]); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", fetch, site.root, f"file://{repository}"], check=False)
     (left,) = site.state.glob("source-*")

@@ -12,7 +12,7 @@ from pathlib import Path
 import docker
 import pytest
 from support import Site
-from trainer.backends.docker_container import container_name
+from trainer.backends.docker.config import container_name
 
 LOUD = """
 import sys, time

@@ -12,7 +12,8 @@ import docker
 import pytest
 from mlflow import MlflowClient
 from support import REPOSITORY, Done
-from trainer import records, secrets, server_container, workspace
+from trainer.server import container
+from trainer.workspace import run_folders, secrets, settings
 
 from faults.away import PORTS, AwaySite, check_complete
 
@@ -25,7 +26,7 @@ class Team(AwaySite):
     @property
     def known(self) -> dict[str, str]:
         """What secrets.env has."""
-        return dict(secrets.read(workspace.find(self.root)).values)
+        return dict(secrets.read(settings.find(self.root)).values)
 
     @property
     def api(self) -> MlflowClient:
@@ -35,7 +36,7 @@ class Team(AwaySite):
 
     def lose_store(self, client: docker.DockerClient) -> None:
         """As if somebody had removed the server with all that it holds."""
-        called = server_container.name(workspace.find(self.root))
+        called = container.name(settings.find(self.root))
         client.containers.get(called).remove(force=True)
         client.volumes.get(called).remove()
 
@@ -61,7 +62,7 @@ def team(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) 
     up = team.trainer("server", "up", timeout_s=900)
     assert up.code == 0, up.err
     yield team
-    called = server_container.name(workspace.find(team.root))
+    called = container.name(settings.find(team.root))
     client.containers.get(called).remove(force=True)
     client.networks.get(called).remove()
     client.volumes.get(called).remove()
@@ -137,7 +138,7 @@ def test_a_run_is_created_again_on_a_server_whose_store_is_gone(
     assert asked.err.endswith(f"{hint}\n")
     again = team.sync(run.id[:8], "--recreate")
     assert again.code == 0, again.err
-    made = {record.offline_id: record.run_id for record in records.history(workspace.find(team.root))}
+    made = {record.offline_id: record.run_id for record in run_folders.history(settings.find(team.root))}
     check_complete(team.api, made[run.id])
     assert team.api.get_run(made[run.id]).data.tags["trainer.recreated"] == "its server had lost it"
     assert json.loads(team.trainer("show", run.id, "--json").out)["run_id"] == made[run.id]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support import Site
 from unit.helpers import HttpServer, Reply
-from unit.test_tracking import CERTIFICATE
+from unit.tracking.test_client import CERTIFICATE
 
 from faults.conftest import encrypted, forwarded, hang, listening, mlflow_server, trickle
 

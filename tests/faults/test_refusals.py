@@ -11,11 +11,12 @@ from pathlib import Path
 
 import nginx
 import pytest
-from trainer import delivery, records
-from trainer.delivery import Notebook
-from trainer.endpoint import Server
-from trainer.records import Record
-from trainer.workspace import Workspace, find
+from trainer.tracking import delivery
+from trainer.tracking.delivery import Notebook
+from trainer.tracking.endpoint import Server
+from trainer.workspace import run_folders
+from trainer.workspace.run_folders import Record
+from trainer.workspace.settings import Workspace, find
 from trainkit.spool_answers import LOG_BATCH
 from trainkit.spool_journal import Spool
 
@@ -37,11 +38,13 @@ def fronted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwaySit
 
 def offline(workspace: Workspace, uri: str, experiment: str, name: str, size: int = 10) -> Path:
     """The folder of a run as `trainer run --offline` leaves it: a metric, a file of that size, and an end."""
-    folder = records.new_folder(workspace)
+    folder = run_folders.new_folder(workspace)
     book = Notebook(folder)
     book.begin_offline(experiment, name, {})
     run = delivery.known_run(Server(uri), folder)
-    folder, lock = records.write(workspace, folder, Record(run.id, "demo", "local", uri, False, name=name))
+    folder, lock = run_folders.write(
+        workspace, folder, Record(run.id, "demo", "local", uri, False, name=name)
+    )
     os.close(lock)
     book = Notebook(folder)
     metric = {"key": "loss", "value": 0.5, "timestamp": 1000, "step": 1}
@@ -51,7 +54,7 @@ def offline(workspace: Workspace, uri: str, experiment: str, name: str, size: in
     big.write_bytes(os.urandom(size))
     book.upload(run, big, "model/weights.bin")
     book.end_run(run.id, "FINISHED")
-    records.end(folder, "FINISHED")
+    run_folders.end(folder, "FINISHED")
     return folder
 
 

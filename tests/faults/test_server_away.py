@@ -17,7 +17,7 @@ import docker
 import pytest
 import requests
 from mlflow import MlflowClient
-from trainer import engine
+from trainer.engine import daemon
 from trainer.errors import EngineError
 
 from faults.away import PORTS, STEPS, AwaySite, check_complete, engine_over_tcp, gate
@@ -46,7 +46,7 @@ def site(request: pytest.FixtureRequest, sites: Callable[[str], AwaySite]) -> Aw
     """Each backend's. Without an engine docker's is skipped, or fails where TRAINER_REQUIRE_DOCKER=1."""
     if request.param == "docker":
         try:
-            engine.connect()
+            daemon.connect()
         except EngineError as problem:
             if os.environ.get("TRAINER_REQUIRE_DOCKER") == "1":
                 pytest.fail(f"TRAINER_REQUIRE_DOCKER=1, but: {problem.message}")
@@ -195,7 +195,7 @@ def _answers(site: AwaySite) -> bool:
 
 @pytest.mark.parametrize("site", ["docker"], indirect=True)
 def test_an_engine_that_cannot_mount_the_journal_gives_it_back(site: AwaySite) -> None:
-    socket = engine.endpoint().removeprefix("unix://")
+    socket = daemon.endpoint().removeprefix("unix://")
     (site.root / "data").rename(site.root / "no-data")  # which could not be mounted either
     try:
         with engine_over_tcp(socket) as address:

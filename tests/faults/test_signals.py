@@ -21,8 +21,10 @@ import docker
 import pytest
 from mlflow.entities import Run
 from support import DEAD_ENGINE, Site
-from trainer import locks, server, workspace
-from trainer.backends.docker_container import container_name
+from trainer import locks
+from trainer.backends.docker.config import container_name
+from trainer.server import process as server
+from trainer.workspace import settings
 
 INT, TERM, KILL = signal.SIGINT, signal.SIGTERM, signal.SIGKILL
 Ending = tuple[str, str, str | None, str | None, str | None]
@@ -119,7 +121,7 @@ def test_a_tracking_server_that_dies_in_mid_run_is_told_the_end_later(
 
 def kill_server(site: Site, number: signal.Signals) -> None:
     """Send the server the signal and wait until it is gone."""
-    here = workspace.find(site.root)
+    here = settings.find(site.root)
     state = server.running(here)
     assert state
     os.kill(state.pid, number)
@@ -224,9 +226,9 @@ def test_a_run_whose_record_is_lost_is_ended_all_the_same(
 
 KILLED_BETWEEN = """
 import os
-from trainer import records
+from trainer.workspace import run_folders
 from trainer.cli.main import main
-records.write = lambda *_: os._exit(9)
+run_folders.write = lambda *_: os._exit(9)
 main(["run", "probe", "-e", "quick"])
 """
 

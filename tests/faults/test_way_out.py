@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 from support import Site
 from tracking_server import containers
-from trainer.endpoint import CONTAINER_HOST
+from trainer.tracking.endpoint import CONTAINER_HOST
 
 from faults.conftest import encrypted, forwarded, listening, mlflow_server
 

@@ -8,7 +8,8 @@ from typing import Any
 import requests
 import yaml
 from support import REPOSITORY, Done
-from trainer import images, workspace
+from trainer.images import spec
+from trainer.workspace import settings
 
 from servers.conftest import Place
 
@@ -138,7 +139,7 @@ def test_reproduce(place: Place, trained: Done) -> None:
 def test_an_image_with_an_mlflow_of_its_own(place: Place) -> None:
     project = place.site.root / "train_code" / "foreign"
     project.mkdir()
-    image = images.chosen_base(workspace.find(REPOSITORY))
+    image = spec.chosen_base(settings.find(REPOSITORY))
     (project / "MLproject").write_text(
         f"docker_env: {{image: '{image}'}}\nentry_points: {{main: {{command: 'true'}}}}\n"
     )

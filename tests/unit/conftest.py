@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from trainer.cli.main import main
-from trainer.workspace import Workspace, find
+from trainer.workspace.settings import Workspace, find
 
 from unit.helpers import DEAD_ENGINE, Done, HttpServer, make_workspace, serving
 

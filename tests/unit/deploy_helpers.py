@@ -13,7 +13,7 @@ from heroku_stub import TOKEN, Heroku, heroku_on
 from trainer.deploy import heroku, heroku_build, verify
 from trainer.deploy.heroku import Outcome
 from trainer.deploy.heroku_plan import App
-from trainer.workspace import Workspace, find
+from trainer.workspace.settings import Workspace, find
 
 from unit import fake_heroku
 from unit.helpers import git, put

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from trainer.errors import TrainerError
-from trainer.images import ImagePlan, ImageSpec
-from trainer.plan import RunPlan
+from trainer.images.spec import ImagePlan, ImageSpec
+from trainer.plan.request import RunPlan
 
 DEAD_ENGINE = "unix:///no/such/engine.sock"
 
@@ -78,7 +78,7 @@ def make_workspace(root: Path) -> None:
 
 
 def run_plan(folder: Path, **changes: object) -> RunPlan:
-    """A plan as `plan.make` gives it, for a project in `folder`."""
+    """A plan as `request.make` gives it, for a project in `folder`."""
     image = ImagePlan(ImageSpec("small", folder / "small"), "debian:12", "ab" * 32, "cd" * 32)
     said: dict[str, object] = {
         "project": "demo",

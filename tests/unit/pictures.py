@@ -16,7 +16,9 @@ from PIL import Image
 _KILLER = """
 import os, shutil, signal, sys
 from pathlib import Path
-from trainer.datasets import rename, sample, split, subset
+from trainer.datasets import split, subset
+from trainer.datasets.rename import classes
+from trainer.datasets.synthetic import sample
 from trainer.errors import Interrupted
 template, copies, number, most = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[4]), int(sys.argv[5])
 code = compile(sys.argv[3], "statement", "exec")

@@ -7,14 +7,16 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from trainer import locks, pins, records
-from trainer.build import ImageOrigin
-from trainer.given import Data
-from trainer.hardware import Hardware
-from trainer.pins import Pins
-from trainer.plan import RunPlan
-from trainer.records import Record
-from trainer.workspace import Workspace
+from trainer import locks
+from trainer.datasets.inputs import Data
+from trainer.host.hardware import Hardware
+from trainer.images.build import ImageOrigin
+from trainer.plan.request import RunPlan
+from trainer.runs import run_record
+from trainer.runs.run_record import Pins
+from trainer.workspace import run_folders
+from trainer.workspace.run_folders import Record
+from trainer.workspace.settings import Workspace
 
 from unit.helpers import HttpServer, Reply, put
 
@@ -30,7 +32,7 @@ HOST = Hardware("Linux-6.1-x86_64", "AMD EPYC", 2, 1 << 34, ("H100, driver 580",
 
 def pins_of(plan: RunPlan, *data: Data) -> Pins:
     """What pins a run of the plan, on a machine and in an image that there are not."""
-    return pins.of(plan, ORIGIN, HOST, data, "c0de")
+    return run_record.of(plan, ORIGIN, HOST, data, "c0de")
 
 
 def record(server: HttpServer, **changes: object) -> Record:
@@ -43,7 +45,7 @@ def record(server: HttpServer, **changes: object) -> Record:
 
 def live(workspace: Workspace, run: Record, *, output: bytes = b"", result: str | None = None) -> Path:
     """Write the live run down; with a result its job has ended, else the caller's process is its job."""
-    folder, lock = records.write(workspace, records.new_folder(workspace), run)
+    folder, lock = run_folders.write(workspace, run_folders.new_folder(workspace), run)
     os.close(lock)
     put(folder / "output", output)
     if result is None:

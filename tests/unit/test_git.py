@@ -11,10 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from trainer import archives, code, secrets
+from trainer import archives
 from trainer import git as asked
 from trainer.errors import TrainerError
-from trainer.workspace import Workspace
+from trainer.source import snapshot
+from trainer.workspace import secrets
+from trainer.workspace.settings import Workspace
 
 from unit.git_trap import Trap
 from unit.helpers import Done, git, put
@@ -61,11 +63,11 @@ def test_a_bare_repository_in_a_fetched_one(trainer: Callable[..., Done], tmp_pa
     done = trainer("run", f"file://{folder}#forest", "--dry-run", "--json")
     assert not trap.mark.exists()
     assert (done.code, json.loads(done.out)["project"]) == (0, "forest")
-    at = code.commit(folder / "forest")
+    at = snapshot.commit(folder / "forest")
     assert not trap.mark.exists()
     assert at
     assert (at.id, at.dirty) == (git(folder, "rev-parse", "HEAD").strip(), False)
-    assert Path("x.py") in code.files(folder / "forest")
+    assert Path("x.py") in snapshot.files(folder / "forest")
 
 
 @pytest.mark.parametrize("included", [False, True])
@@ -79,7 +81,7 @@ def test_a_folder_elsewhere_with_a_monitor(
     else:
         configure(folder, trap.monitor())
     assert trainer("run", str(folder), "--dry-run").code == 0
-    assert code.commit(folder) is not None
+    assert snapshot.commit(folder) is not None
     secrets.in_history(folder / "x.py")
     list(secrets.leaks(folder / "x.py"))
     assert asked.is_ignored(folder / "x.py") is False
@@ -94,12 +96,12 @@ def test_a_folder_elsewhere_with_a_filter(tmp_path: Path, trap: Trap, key: str, 
     repository(folder)
     configure(folder, f'[filter "{name}"]\n{key} = {trap.program}\nrequired = true\n')
     touch(folder / "x.py")
-    at = code.commit(folder)
+    at = snapshot.commit(folder)
     assert not trap.mark.exists()
     assert at
     assert not at.dirty
     put(folder / "x.py", "changed\n")
-    at = code.commit(folder)
+    at = snapshot.commit(folder)
     assert not trap.mark.exists()
     assert at
     assert at.dirty
@@ -114,8 +116,8 @@ def test_a_filter_of_a_submodule(tmp_path: Path, trap: Trap) -> None:
     git(outer, "commit", "--quiet", "-m", "two")
     git(outer / "inner", "config", "filter.evil.clean", str(trap.program))
     touch(outer / "inner" / "x.py")
-    assert code.commit(outer) is not None
-    at = code.commit(outer / "inner")
+    assert snapshot.commit(outer) is not None
+    at = snapshot.commit(outer / "inner")
     assert at
     assert at.id == git(inner, "rev-parse", "HEAD").strip()
     assert not trap.mark.exists()
@@ -130,7 +132,7 @@ def test_the_users_own_filter_is_in_force(tmp_path: Path, trap: Trap) -> None:
     configure(folder, '[filter "own"]\nclean = false\n')
     trap.mark.unlink()
     touch(folder / "x.py")
-    at = code.commit(folder)
+    at = snapshot.commit(folder)
     assert at
     assert not at.dirty
     assert trap.mark.exists()
@@ -151,8 +153,8 @@ def test_what_is_fetched_when_it_is_missing(tmp_path: Path, trap: Trap) -> None:
             path.unlink()
             break
     with pytest.raises(TrainerError, match="git cannot be asked"):  # what it takes is not here
-        code.commit(folder)
-    code.files(folder)
+        snapshot.commit(folder)
+    snapshot.files(folder)
     assert not trap.mark.exists()
 
 
@@ -182,11 +184,11 @@ def test_a_repository_that_a_run_made_in_its_project(
     trap.bare_repository(workspace.projects / "demo" / place)
     put(workspace.projects / "demo" / place / "config", f"[core]\nworktree = ..\n{trap.monitor()}")
     assert trainer("run", "demo", "--dry-run").code == 0
-    at = code.commit(workspace.projects / "demo")
+    at = snapshot.commit(workspace.projects / "demo")
     assert at
     assert at.id == git(workspace.root, "rev-parse", "HEAD").strip()
     assert at.dirty is (place == ".")
-    assert Path("train.py") in code.files(workspace.projects / "demo")
+    assert Path("train.py") in snapshot.files(workspace.projects / "demo")
     assert not trap.mark.exists()
 
 
@@ -196,10 +198,10 @@ def test_a_clone_among_the_projects_is_a_repository_of_its_own(workspace: Worksp
     theirs = repository(workspace.projects / "theirs")
     put(theirs / ".gitignore", "*.bin\n")
     put(theirs / "weights.bin")
-    at = code.commit(theirs)
+    at = snapshot.commit(theirs)
     assert at
     assert at.id == git(theirs, "rev-parse", "HEAD").strip()
-    assert code.files(theirs) == [Path(".gitignore"), Path("MLproject"), Path("x.py")]
+    assert snapshot.files(theirs) == [Path(".gitignore"), Path("MLproject"), Path("x.py")]
 
 
 def test_stored_code_with_a_repository_in_it(workspace: Workspace, tmp_path: Path, trap: Trap) -> None:
@@ -212,8 +214,8 @@ def test_stored_code_with_a_repository_in_it(workspace: Workspace, tmp_path: Pat
     place = workspace.state / "reproduce-x"
     with tarfile.open(fileobj=io.BytesIO(packed.getvalue())) as tar:
         archives.unpack(tar, place)
-    assert Path("x.py") in code.files(place / "code")
-    assert code.commit(place / "code") is None
+    assert Path("x.py") in snapshot.files(place / "code")
+    assert snapshot.commit(place / "code") is None
     assert not trap.mark.exists()
 
 
@@ -226,12 +228,12 @@ def test_what_git_lists_of_elsewhere_does_not_travel(tmp_path: Path) -> None:
     (folder / "lib").rmdir()
     (folder / "lib").symlink_to("../home")
     index = folder / ".git" / "index"
-    assert Path("lib/key") not in code.files(folder)
-    assert Path("lib") in code.files(folder)
+    assert Path("lib/key") not in snapshot.files(folder)
+    assert Path("lib") in snapshot.files(folder)
     blob = git(folder, "rev-parse", "HEAD:x.py").strip()
     git(folder, "update-index", "--add", "--cacheinfo", f"100644,{blob},aa/home/key")
     index.write_bytes(index.read_bytes().replace(b"aa/home/key", b"../home/key"))
-    assert [path for path in code.files(folder) if ".." in path.parts] == []
+    assert [path for path in snapshot.files(folder) if ".." in path.parts] == []
 
 
 def test_what_the_repository_says_of_its_files_is_in_force(tmp_path: Path) -> None:
@@ -240,7 +242,7 @@ def test_what_the_repository_says_of_its_files_is_in_force(tmp_path: Path) -> No
     git(folder, "config", "core.excludesFile", str(put(tmp_path / 'a "b\\c', "*.log\n")))
     (folder / "x.py").chmod(0o755)
     put(folder / "x.log")
-    at = code.commit(folder)
+    at = snapshot.commit(folder)
     assert at
     assert not at.dirty
 
@@ -248,11 +250,11 @@ def test_what_the_repository_says_of_its_files_is_in_force(tmp_path: Path) -> No
 def test_a_linked_work_tree(tmp_path: Path) -> None:
     folder = repository(tmp_path / "mine")
     git(folder, "worktree", "add", "--quiet", "-b", "other", str(tmp_path / "linked"))
-    at = code.commit(tmp_path / "linked")
+    at = snapshot.commit(tmp_path / "linked")
     assert at
     assert (at.branch, at.dirty) == ("other", False)
     put(tmp_path / "linked" / "new.py")
-    at = code.commit(tmp_path / "linked")
+    at = snapshot.commit(tmp_path / "linked")
     assert at
     assert at.dirty
 
@@ -261,7 +263,7 @@ def test_a_name_with_a_pattern_in_it(tmp_path: Path) -> None:
     folder = repository(tmp_path / "mine")
     put(folder / "a*" / "x.py")
     put(folder / "ab" / "y.py")
-    assert code.files(folder / "a*") == [Path("x.py")]
+    assert snapshot.files(folder / "a*") == [Path("x.py")]
     put(folder / ".gitignore", "*.env\n")
     assert asked.is_ignored(folder / "a*" / ":x.env")
 
@@ -270,7 +272,7 @@ def test_git_calls_trainer_from_a_hook(tmp_path: Path, monkeypatch: pytest.Monke
     folder = repository(tmp_path / "mine")
     monkeypatch.setenv("GIT_DIR", str(repository(tmp_path / "other") / ".git"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "none"))
-    at = code.commit(folder)
+    at = snapshot.commit(folder)
     assert at
     assert not at.dirty
 
@@ -311,8 +313,8 @@ def test_where_git_cannot_be_asked_nothing_is_packed(
     large = put(folder / "large.ckpt")
     put(workspace.root / "secrets.env", "A=1234567890\n").chmod(0o600)
     asks: list[Callable[[], object]] = [
-        lambda: code.files(folder),
-        lambda: code.commit(folder),
+        lambda: snapshot.files(folder),
+        lambda: snapshot.commit(folder),
         lambda: asked.is_ignored(large),
         lambda: secrets.check(workspace),
     ]
@@ -334,9 +336,9 @@ def test_the_way_out_that_is_named_leads_out(workspace: Workspace, monkeypatch: 
     put(workspace.root / "large.ckpt")
     _, hint = _of_another_user(workspace.root, monkeypatch)
     subprocess.run(hint.partition(": ")[2], shell=True, check=True)
-    assert Path("x.py") in code.files(workspace.root)
-    assert Path("large.ckpt") not in code.files(workspace.root)
-    assert code.commit(workspace.root)
+    assert Path("x.py") in snapshot.files(workspace.root)
+    assert Path("large.ckpt") not in snapshot.files(workspace.root)
+    assert snapshot.commit(workspace.root)
 
 
 def test_outside_of_a_repository_git_need_not_be_there(
@@ -346,7 +348,7 @@ def test_outside_of_a_repository_git_need_not_be_there(
     monkeypatch.setenv("PATH", "/nowhere")
     assert trainer("run", "demo", "--dry-run").code == 0
     assert asked.check(workspace.root) is None
-    assert code.commit(workspace.root) is None
+    assert snapshot.commit(workspace.root) is None
 
 
 def test_a_repository_inside_of_one_that_git_refuses_is_asked_as_git_does(
@@ -356,4 +358,4 @@ def test_a_repository_inside_of_one_that_git_refuses_is_asked_as_git_does(
     inner = repository(tmp_path / "inner")
     git(tmp_path, "config", "--global", "--add", "safe.directory", str(inner))
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
-    assert Path("x.py") in code.files(inner)
+    assert Path("x.py") in snapshot.files(inner)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from trainer import printable
-from trainer.workspace import Workspace
+from trainer.workspace.settings import Workspace
 
 from unit import history_helpers
 from unit.helpers import Done, HttpServer, put

@@ -8,10 +8,12 @@ import tomllib
 import pytest
 from servers.versions import REQUIREMENTS, TOO_OLD, VERSIONS
 from support import REPOSITORY
-from trainer import image_lock, images, workspace
-from trainer.images import ImageSpec
+from trainer.images import lock as image_lock
+from trainer.images import spec
+from trainer.images.spec import ImageSpec
+from trainer.workspace import settings
 
-IMAGES = images.discover(workspace.find(REPOSITORY))
+IMAGES = spec.discover(settings.find(REPOSITORY))
 
 
 def requirements(name: str) -> list[str]:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from bench.ratios import REPOSITORY, process
 from bench.workspaces import BIN, environment
-from trainer import images, workspace
-from trainer.images import ImagePlan
+from trainer.images import spec
+from trainer.images.spec import ImagePlan
+from trainer.workspace import settings
 
 TAG = "trainer-bench:naive"
 # A name of its own for the caches of downloads: a build without cache empties those that it mounts.
@@ -27,8 +28,8 @@ RUN pip install -r requirements.txt
 
 def plan_of(name: str) -> ImagePlan:
     """What building the repository's image `name` comes to."""
-    here = workspace.find(Path(__file__).parent)
-    return images.plan(here, images.spec(here, name))
+    here = settings.find(Path(__file__).parent)
+    return spec.plan(here, spec.spec(here, name))
 
 
 def build_image(name: str) -> float:

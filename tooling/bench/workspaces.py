@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.ratios import REPOSITORY, process
-from trainer import workspace
-from trainer.backends.docker_code import WORKSPACE_LABEL
+from trainer.backends.docker.code_layer import WORKSPACE_LABEL
+from trainer.workspace import settings
 
 IMAGE = "sklearn"
 NAME = "bench-idle"
@@ -119,7 +119,7 @@ def place(port: int, command: str = "true") -> Iterator[Place]:
             subprocess.run([BIN / "trainer", "server", "down"], cwd=root, check=True, capture_output=True)
             for project in (root / "stock").glob("*"):
                 _remove_images("--filter", f"reference={project.name}")
-            _remove_images("--filter", f"label={WORKSPACE_LABEL}={workspace.find(root).identity}")
+            _remove_images("--filter", f"label={WORKSPACE_LABEL}={settings.find(root).identity}")
 
 
 def _remove_images(*which: str) -> None:

@@ -10,8 +10,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainer import images, workspace
 from trainer.backends.local import environment_folder
+from trainer.images import spec
+from trainer.workspace import settings
 
 from gpu_check.record import Finding, checked, no_card
 from gpu_check.setting import Setting
@@ -37,8 +38,8 @@ def find(setting: Setting) -> Iterator[Finding]:
 
 def _use_environment(place: Path, environment: Path) -> None:
     """The local backend finds its environment made: no registry is there to make it from the lock."""
-    here = workspace.find(place)
-    wanted = environment_folder(here, images.plan(here, images.spec(here, "pytorch")))
+    here = settings.find(place)
+    wanted = environment_folder(here, spec.plan(here, spec.spec(here, "pytorch")))
     wanted.parent.mkdir(parents=True, exist_ok=True)
     wanted.symlink_to(environment)
     (environment / "trainer-complete").touch()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from bench.ratios import machine
-from trainer import process
+from trainer import subprocesses
 
 from gpu_check.page import CARD
 from gpu_check.record import Finding, checked, no_card
@@ -25,7 +25,9 @@ _OF_CARD = {
 def find(setting: Setting) -> Iterator[Finding]:
     """The card first: it is what everything else depends on."""
     if setting.card:
-        answer = process.capture(["nvidia-smi", f"--query-gpu={','.join(_OF_CARD)}", "--format=csv,noheader"])
+        answer = subprocesses.capture(
+            ["nvidia-smi", f"--query-gpu={','.join(_OF_CARD)}", "--format=csv,noheader"]
+        )
         for line in (answer or "").splitlines():
             for what, value in zip(_OF_CARD.values(), line.split(","), strict=False):
                 yield Finding(what, value.strip())

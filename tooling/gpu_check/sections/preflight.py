@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from trainer import gpu, process
+from trainer import subprocesses
 from trainer.errors import GpuError
-from trainer.gpu import Built, Card
+from trainer.host import gpu
+from trainer.host.gpu import Built, Card
 
 from gpu_check.record import Finding, checked, no_card
 from gpu_check.setting import Setting
@@ -23,7 +24,7 @@ def find(setting: Setting) -> Iterator[Finding]:
         yield Finding(
             "trainkit.accelerator", f"CUDA {one.cuda}: {' '.join(one.architectures)}", by=one.framework
         )
-    answer = process.capture(gpu.QUERY)
+    answer = subprocesses.capture(gpu.QUERY)
     if answer is None or not setting.card:
         for what in (
             "good case",
@@ -43,13 +44,13 @@ def find(setting: Setting) -> Iterator[Finding]:
     yield checked("pre-flight: too old a driver", *_outcome(able, old, 0, refused=True))
     other = [replace(one, architectures=("sm_10",)) for one in able]
     yield checked("pre-flight: another architecture", *_outcome(other, cards, 0, refused=True))
-    mig = process.capture(["nvidia-smi", "--query-gpu=mig.mode.current", "--format=csv,noheader"])
+    mig = subprocesses.capture(["nvidia-smi", "--query-gpu=mig.mode.current", "--format=csv,noheader"])
     yield Finding("MIG", (mig or "no answer").strip())
 
 
 def _built(folder: Path) -> list[Built]:
     asking = [sys.executable, *gpu.BUILT_FOR[1:]]
-    return gpu.built_for(folder / "built.json", lambda: process.capture(asking) or "[]")
+    return gpu.built_for(folder / "built.json", lambda: subprocesses.capture(asking) or "[]")
 
 
 def _outcome(

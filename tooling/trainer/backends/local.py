@@ -16,21 +16,23 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from trainer import archives, disk, environment_image, gpu, hardware, locks, process, urls
-from trainer.backends import CHECKPOINTS, End, Job, Launch, image_gone, read_result, shell_variables
-from trainer.bridge import Bridge
-from trainer.build import ImageOrigin
-from trainer.endpoint import Server
-from trainer.environment_image import EnvironmentImage
+from trainer import archives, locks, subprocesses, urls
+from trainer.backends.base import CHECKPOINTS, End, Job, Launch, image_gone, read_result, shell_variables
+from trainer.engine.bridge import Bridge
+from trainer.engine.run_user import host_ids
 from trainer.errors import BadInput, ImageError
-from trainer.foreign import ForeignImage
-from trainer.gpu import Card
-from trainer.hardware import Hardware
-from trainer.outbound import Outbound
-from trainer.plan import RunPlan
-from trainer.run_image import RunImage
-from trainer.run_user import host_ids
-from trainer.workspace import Workspace
+from trainer.host import disk, gpu, hardware
+from trainer.host.gpu import Card
+from trainer.host.hardware import Hardware
+from trainer.images import project_env
+from trainer.images.build import ImageOrigin
+from trainer.images.external import ForeignImage
+from trainer.images.project_env import EnvironmentImage
+from trainer.plan.request import RunPlan
+from trainer.plan.run_image import RunImage
+from trainer.tracking.endpoint import Server
+from trainer.tracking.outbound import Outbound
+from trainer.workspace.settings import Workspace
 
 GRACE_S = 5  # as in a container
 _POLL_S = 0.05
@@ -159,7 +161,7 @@ class LocalBackend:
             )
         if plan.gpus != "none" and not plan.image.has_cuda:
             raise gpu.no_cuda(plan.image.name)
-        if plan.gpus != "none" and process.capture(["nvidia-smi", "-L"]) is None:
+        if plan.gpus != "none" and subprocesses.capture(["nvidia-smi", "-L"]) is None:
             raise gpu.no_driver(plan.gpus)
 
     def bridge(self) -> Bridge | None:
@@ -183,7 +185,7 @@ class LocalBackend:
                 shutil.rmtree(place, ignore_errors=True)
                 with tempfile.TemporaryDirectory(prefix="building-", dir=self._workspace.state) as source:
                     if isinstance(image, EnvironmentImage):
-                        environment_image.write(image, Path(source))
+                        project_env.write(image, Path(source))
                     for command in environment_commands(image, place, Path(source)):
                         _install(command, report)
                 complete.touch()
@@ -230,9 +232,9 @@ class LocalBackend:
             return
         place = self._environment(plan.image)
         asking = [str(place / "bin" / gpu.BUILT_FOR[0]), *gpu.BUILT_FOR[1:]]
-        built = gpu.built_for(place.with_suffix(".gpu.json"), lambda: process.capture(asking) or "[]")
+        built = gpu.built_for(place.with_suffix(".gpu.json"), lambda: subprocesses.capture(asking) or "[]")
         chosen = _gpu_variables(plan.gpus).get("CUDA_VISIBLE_DEVICES")
-        self._cards = gpu.chosen(plan.gpus, gpu.cards(process.capture(gpu.QUERY) or ""), chosen)
+        self._cards = gpu.chosen(plan.gpus, gpu.cards(subprocesses.capture(gpu.QUERY) or ""), chosen)
         gpu.check(plan.image.name, built, self._cards, self._workspace.settings.gpu_free_gb)
 
     def start(self, plan: RunPlan, launch: Launch, before: Callable[[], object]) -> Job:
@@ -298,7 +300,7 @@ def environment_commands(image: RunImage, place: Path, source: Path) -> list[lis
     uv, python = find_uv_bin(), str(place / "bin" / "python")
     install = [uv, "pip", "install", "--python", python, "--compile-bytecode"]
     if isinstance(image, EnvironmentImage):
-        return environment_image.commands(image, place, source, uv)
+        return project_env.commands(image, place, source, uv)
     if isinstance(image, ForeignImage):
         raise TypeError(f"check() lets no run in {image.tag} come this far")
     return [
@@ -311,7 +313,7 @@ def environment_commands(image: RunImage, place: Path, source: Path) -> list[lis
 def _install(command: list[str], report: Callable[[str], None]) -> None:
     last = ""
     try:
-        for line in process.lines(command):
+        for line in subprocesses.lines(command):
             last = line.strip() or last
             report(line)
     except subprocess.CalledProcessError:

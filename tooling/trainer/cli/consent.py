@@ -6,11 +6,11 @@ import sys
 
 import click
 
-from trainer import consent
-from trainer.consent import Ask
 from trainer.errors import NotAllowed
-from trainer.plan import RunPlan
-from trainer.workspace import Workspace
+from trainer.plan import consent
+from trainer.plan.consent import Ask
+from trainer.plan.request import RunPlan
+from trainer.workspace.settings import Workspace
 
 YES = "Allow what the project asks for; --dry-run shows it."
 

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from trainer.workspace import Workspace
+    from trainer.workspace.settings import Workspace
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def choose_workspace(_: click.Context, __: click.Parameter, chosen: Path | None) -> None:
-    """Callback of --workspace: from now on `workspace.find` starts there, in child processes too."""
+    """Callback of --workspace: from now on `settings.find` starts there, in child processes too."""
     if chosen:
-        from trainer import workspace
+        from trainer.workspace import settings
 
-        os.environ[workspace.VARIABLE] = str(chosen)
+        os.environ[settings.VARIABLE] = str(chosen)
 
 
 def global_option(context: click.Context, name: str) -> click.Option | None:
@@ -36,8 +36,8 @@ def pass_workspace(command: Callable[Concatenate[Workspace, P], R]) -> Callable[
 
     @functools.wraps(command)
     def with_workspace(*args: P.args, **kwargs: P.kwargs) -> R:
-        from trainer import workspace
+        from trainer.workspace import settings
 
-        return command(workspace.find(), *args, **kwargs)
+        return command(settings.find(), *args, **kwargs)
 
     return with_workspace

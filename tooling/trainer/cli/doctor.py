@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trainer.cli import screen
+from trainer.cli import output
 from trainer.cli.context import pass_workspace
 from trainer.errors import CheckFailed
-from trainer.workspace import Workspace
+from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
-    from trainer.doctor import Check
+    from trainer.maintenance.doctor import Check
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗", "red")}
 
@@ -25,7 +25,7 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗",
 @pass_workspace
 def doctor(workspace: Workspace, as_json: bool) -> None:
     """Check engine, disk, GPU, secrets and tracking server, and say how to fix what is wrong."""
-    from trainer import doctor as use_case
+    from trainer.maintenance import doctor as use_case
 
     show(use_case.checks(workspace), as_json=as_json)
 
@@ -37,11 +37,11 @@ def show(found: Iterable[Check], *, as_json: bool) -> None:
         checks.append(check)
         if not as_json:
             mark, colour = _MARKS[check.status]
-            click.echo(f"{screen.style(mark, fg=colour, bold=True)} {check.name}: {check.found}")
+            click.echo(f"{output.style(mark, fg=colour, bold=True)} {check.name}: {check.found}")
             if check.fix:
-                click.echo(f"    {screen.style('fix:', bold=True)} {check.fix}")
+                click.echo(f"    {output.style('fix:', bold=True)} {check.fix}")
     if as_json:
-        screen.as_json([check.as_json() for check in checks])
+        output.as_json([check.as_json() for check in checks])
     failed = [check.name for check in checks if check.status == "failure"]
     if failed:
         raise CheckFailed(f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}.",

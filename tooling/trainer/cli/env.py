@@ -6,9 +6,9 @@ import shlex
 
 import click
 
-from trainer.cli import screen
+from trainer.cli import output
 from trainer.cli.context import pass_workspace
-from trainer.workspace import Workspace
+from trainer.workspace.settings import Workspace
 
 
 @click.command(
@@ -22,11 +22,11 @@ def env(workspace: Workspace, as_json: bool) -> None:
     `mlflow` commands and scripts of yours that call MLflow read these. The server is started if it is the
     workspace's own and does not run.
     """
-    from trainer import chosen_server
+    from trainer.server import selection
 
-    variables = chosen_server.connect(workspace)[0].server.variables
+    variables = selection.connect(workspace)[0].server.variables
     if as_json:
-        screen.as_json(variables)
+        output.as_json(variables)
         return
     for name in ("URI", "USERNAME", "PASSWORD", "TOKEN", "SERVER_CERT_PATH", "INSECURE_TLS"):
         variable = f"MLFLOW_TRACKING_{name}"

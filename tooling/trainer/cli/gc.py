@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trainer.cli import screen
+from trainer.cli import output
 from trainer.cli.context import pass_workspace
 from trainer.errors import BadInput
-from trainer.workspace import Workspace
+from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
-    from trainer.gc import Leftover
+    from trainer.maintenance.gc import Leftover
 
 
 @click.command(
@@ -45,8 +45,8 @@ def gc(workspace: Workspace, of_cache: bool, days: float, dry_run: bool, yes: bo
     were built long ago from projects' environment files; a run whose checkpoints or whose image are gone
     cannot be resumed. Nothing that a live run uses is removed.
     """
-    from trainer import gc as use_case
-    from trainer import reconcile
+    from trainer.maintenance import gc as use_case
+    from trainer.runs import reconcile
 
     if not dry_run:
         for _ in reconcile.reconcile(workspace):  # the ends of runs are told before their remains go
@@ -64,7 +64,7 @@ def gc(workspace: Workspace, of_cache: bool, days: float, dry_run: bool, yes: bo
         said = f"Removed {len(removed)} of {len(found)}, {size}." if removed else "Nothing was removed."
         click.echo(said, err=as_json)
     if as_json:
-        screen.as_json([{**asdict(one), "removed": one in removed} for one in found])
+        output.as_json([{**asdict(one), "removed": one in removed} for one in found])
 
 
 def _is_wanted() -> bool:
@@ -82,7 +82,7 @@ def _show(leftovers: Sequence[Leftover]) -> None:
     if not leftovers:
         click.echo("Nothing to remove.")
         return
-    screen.table(
+    output.table(
         ("WHAT", "NAME", "WHY", "SIZE"),
         [(one.kind, one.name, one.why, _megabytes(one.size)) for one in leftovers],
         numbers=1,

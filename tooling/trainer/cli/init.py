@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from trainer.cli import screen
+from trainer.cli import output
 from trainer.errors import BadInput
 
 
@@ -23,8 +23,8 @@ def init(folder: str, dry_run: bool, as_json: bool) -> None:
     What is there already stays as it is. Images, templates and the tracking server are those that trainer
     brings; an image of your own is a folder in trainer_images/.
     """
-    from trainer.process import interruptible
     from trainer.scaffold import workspaces
+    from trainer.subprocesses import interruptible
 
     if not folder:
         raise BadInput(
@@ -35,7 +35,7 @@ def init(folder: str, dry_run: bool, as_json: bool) -> None:
         with interruptible():
             workspaces.make(planned)
     if as_json:
-        screen.as_json({"path": planned.root, "made": sorted(planned.files), "there": planned.there,
+        output.as_json({"path": planned.root, "made": sorted(planned.files), "there": planned.there,
                         "ignored": planned.ignore, "git": planned.begin_git, "dry_run": dry_run})  # fmt: skip
         return
     made = "would be made" if dry_run else "made"
@@ -45,11 +45,11 @@ def init(folder: str, dry_run: bool, as_json: bool) -> None:
         status[".gitignore"] = f"there already; {added}: {', '.join(planned.ignore)}"
     if planned.begin_git:
         status[".git/"] = made
-    screen.table(("FILE", "STATUS"), sorted(status.items()))
+    output.table(("FILE", "STATUS"), sorted(status.items()))
     click.echo(f"{'Would be a' if dry_run else 'A'} workspace: {planned.root}")
     if shutil.which("git") is None:
         click.echo("git is not installed: runs will not record which commit they come from.", err=True)
     if not dry_run:
         is_here = planned.root == Path.cwd()
         going = [] if is_here else [f"cd {shlex.quote(os.path.relpath(planned.root))}"]
-        screen.next_steps([*going, "trainer new mine --template tensorflow", "trainer run mine"])
+        output.next_steps([*going, "trainer new mine --template tensorflow", "trainer run mine"])

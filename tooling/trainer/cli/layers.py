@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-from trainer.cli import screen
+from trainer.cli import output as screen
 from trainer.cli.context import pass_workspace
-from trainer.workspace import Workspace
+from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
     from trainkit.layer_report import Report, State
@@ -68,7 +68,7 @@ def layers(
     NAME is inceptionv3 or efficientnetb0. Keras is asked in the image `tensorflow`, which is built if it is
     missing; no weights are downloaded.
     """
-    from trainer import layers as use_case
+    from trainer.models import layers as use_case
 
     question = use_case.Question(backbone, image_size, unfreeze_from, full)
     with screen.Progress() as progress:

@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
             if _is_debugging(arguments):
                 import traceback
 
-                from trainer import secrets
+                from trainer.workspace import secrets
 
                 click.echo(secrets.hide(traceback.format_exc()), err=True)
     sys.exit(code if isinstance(code, int) else 0)
@@ -81,12 +81,13 @@ def _call(arguments: list[str]) -> object:
 
 
 def _show(message: str, hint: str) -> None:
-    from trainer import printable, secrets
-    from trainer.cli import screen
+    from trainer import printable
+    from trainer.cli import output
+    from trainer.workspace import secrets
 
     click.echo(
-        f"{screen.style('Error:', fg='red', bold=True)} {printable.line(secrets.hide(message))}", err=True
+        f"{output.style('Error:', fg='red', bold=True)} {printable.line(secrets.hide(message))}", err=True
     )
     click.echo(
-        f"{screen.style('Hint:', fg='cyan', bold=True)}  {printable.line(secrets.hide(hint))}", err=True
+        f"{output.style('Hint:', fg='cyan', bold=True)}  {printable.line(secrets.hide(hint))}", err=True
     )

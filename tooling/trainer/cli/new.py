@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
-from trainer import sources
-from trainer.cli import screen
+from trainer.cli import output
 from trainer.cli.context import pass_workspace
-from trainer.cli.run import complete_project
+from trainer.cli.runs.run import complete_project
 from trainer.errors import BadInput, TrainerError
+from trainer.projects import sources
 from trainer.scaffold import templates
-from trainer.workspace import Workspace
+from trainer.workspace.settings import Workspace
 
 
 def _complete_template(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -37,8 +37,8 @@ def new(
 
     Where a template's default data set is not in data/, one of made-up images is made.
     """
-    from trainer.process import interruptible
     from trainer.scaffold import projects
+    from trainer.subprocesses import interruptible
 
     if (template is None) == (origin is None):
         raise BadInput(
@@ -47,7 +47,7 @@ def new(
         )
     source = None
     try:
-        with interruptible(), screen.Bar() as bar:
+        with interruptible(), output.Bar() as bar:
             source = sources.resolve(workspace, origin) if origin else None
             folder = source.folder if source else templates.place(template or "")
             planned = projects.plan(workspace, name, folder)
@@ -61,7 +61,7 @@ def new(
         if source:
             source.close()
     if as_json:
-        screen.as_json({"path": planned.target, "files": planned.files, "data": planned.samples,
+        output.as_json({"path": planned.target, "files": planned.files, "data": planned.samples,
                         "dry_run": dry_run})  # fmt: skip
         return
     made = "Would make" if dry_run else "Made"
@@ -71,4 +71,4 @@ def new(
     if not dry_run:
         readme = planned.target / "README.md"
         reading = [f"{readme.relative_to(workspace.root)} says what to change, step by step"]
-        screen.next_steps([f"trainer run {name}", *(reading if readme.exists() else [])])
+        output.next_steps([f"trainer run {name}", *(reading if readme.exists() else [])])

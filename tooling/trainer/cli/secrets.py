@@ -7,10 +7,10 @@ import sys
 import click
 from click.shell_completion import CompletionItem
 
-from trainer.cli import screen
+from trainer.cli import output
 from trainer.cli.context import pass_workspace
 from trainer.errors import BadInput, TrainerError
-from trainer.workspace import Workspace, find
+from trainer.workspace.settings import Workspace, find
 
 
 @click.group(
@@ -22,7 +22,7 @@ def secrets() -> None:
 
 
 def _complete_known(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from trainer import secrets as domain
+    from trainer.workspace import secrets as domain
 
     try:
         names = domain.read(find()).values
@@ -32,7 +32,7 @@ def _complete_known(ctx: click.Context, _: click.Parameter, incomplete: str) -> 
 
 
 def _complete_needed(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from trainer.doctor import needed_secrets
+    from trainer.maintenance.doctor import needed_secrets
 
     known = _complete_known(ctx, parameter, incomplete)
     try:
@@ -60,8 +60,8 @@ def set_(workspace: Workspace, name: str, dry_run: bool) -> None:
     The value is asked for without echo, or read from standard input, without its last line break. All other
     lines stay as they are.
     """
-    from trainer import secrets as domain
     from trainer.masking import SHORTEST_MASKED
+    from trainer.workspace import secrets as domain
 
     if not domain.NAME.fullmatch(name):
         raise BadInput(
@@ -102,7 +102,7 @@ def _value(name: str) -> str:
 @pass_workspace
 def unset(workspace: Workspace, name: str, dry_run: bool) -> None:
     """Remove NAME from secrets.env; all other lines stay as they are."""
-    from trainer import secrets as domain
+    from trainer.workspace import secrets as domain
 
     known = domain.load(workspace).values
     if name not in known:
@@ -118,18 +118,18 @@ def unset(workspace: Workspace, name: str, dry_run: bool) -> None:
 @pass_workspace
 def list_(workspace: Workspace, as_json: bool) -> None:
     """List the names in secrets.env, and the projects that need them; no value is shown."""
-    from trainer import secrets as domain
-    from trainer.doctor import needed_secrets
+    from trainer.maintenance.doctor import needed_secrets
+    from trainer.workspace import secrets as domain
 
     needed = needed_secrets(workspace)
     rows = [(name, needed.get(name, [])) for name in sorted(domain.load(workspace).values)]
     if as_json:
-        screen.as_json([{"name": name, "needed_by": users} for name, users in rows])
+        output.as_json([{"name": name, "needed_by": users} for name, users in rows])
         return
     if not rows:
         click.echo(f"No secrets are set; needed by projects: {', '.join(needed) or 'none'}.")
         return
-    screen.table(("NAME", "NEEDED BY"), [(name, ", ".join(users)) for name, users in rows])
+    output.table(("NAME", "NEEDED BY"), [(name, ", ".join(users)) for name, users in rows])
 
 
 @secrets.command(short_help="Check that nothing leaks and nothing is missing.",
@@ -141,8 +141,8 @@ def check(workspace: Workspace, as_json: bool) -> None:
 
     Exit code 89 if something is wrong. No value is shown.
     """
-    from trainer import doctor
     from trainer.cli.doctor import show
+    from trainer.maintenance import doctor
 
     show(doctor.secret_checks(workspace), as_json=as_json)
 

@@ -14,15 +14,14 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from trainer import locks
-from trainer.datasets import atomic
+from trainer import atomic_files, locks
 from trainer.datasets.names import folded
 from trainer.errors import BadInput, TrainerError
 
 
 def workplace(target: Path) -> Path:
     """Where the target is made."""
-    return atomic.beside(target)
+    return atomic_files.beside(target)
 
 
 def check(target: Path, plan: Mapping[str, object]) -> None:
@@ -35,8 +34,8 @@ def build(target: Path, plan: Mapping[str, object], fill: Callable[[Path], None]
     """Have `fill` put files into a folder, which then appears as `target`.
 
     `plan` is JSON that tells it from every other content. `fill` must leave a file that is there alone, and
-    give a file its name only when it is whole (see `atomic.beside`). Raises `BadInput` as `check` does, and
-    where something cannot be written: the same call goes on from there.
+    give a file its name only when it is whole (see `atomic_files.beside`). Raises `BadInput` as `check` does,
+    and where something cannot be written: the same call goes on from there.
     """
     try:
         _build(target, plan, fill)
@@ -58,16 +57,16 @@ def _build(target: Path, plan: Mapping[str, object], fill: Callable[[Path], None
     try:
         check(target, plan)  # again: it may have been finished before we had the lock
         if not _begun(target, plan):
-            atomic.write(place / "plan.json", _text(plan).encode())
+            atomic_files.write(place / "plan.json", _text(plan).encode())
         (place / "files").mkdir(exist_ok=True)
         _fill(place, fill)
         # A power cut must not leave empty files under the final name.
         os.sync()
         try:
-            atomic.rename(place / "files", target)
+            atomic_files.rename(place / "files", target)
         except FileExistsError:
             raise _in_the_way(target) from None
-        atomic.sync_folder(target.parent)
+        atomic_files.sync_folder(target.parent)
         _clean(place)
     finally:
         os.close(lock)

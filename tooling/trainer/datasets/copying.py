@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from trainer.datasets import Report, atomic, building, inside, silent
+from trainer import atomic_files
+from trainer.datasets import Report, building, inside, silent
 from trainer.datasets.names import folded
 from trainer.errors import BadInput
 
@@ -130,7 +131,7 @@ def size(count: int) -> str:
 
 def _place(source: Path, target: Path, link: Link) -> None:
     """Have the file at `target`, which is not there, or not at all."""
-    unfinished = atomic.beside(target)
+    unfinished = atomic_files.beside(target)
     unfinished.unlink(missing_ok=True)
     try:
         if link == "hard":
@@ -141,7 +142,7 @@ def _place(source: Path, target: Path, link: Link) -> None:
             shutil.copyfile(source, unfinished)
         if link != "hard":
             shutil.copystat(source, unfinished)
-        atomic.rename(unfinished, target)
+        atomic_files.rename(unfinished, target)
     except OSError as problem:
         unfinished.unlink(missing_ok=True)
         if link != "copy" and problem.errno in _CANNOT:

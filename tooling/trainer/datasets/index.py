@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from trainer import locks
-from trainer.datasets import atomic
+from trainer import atomic_files, locks
 from trainer.datasets.listing import Stamp
-from trainer.workspace import Workspace
+from trainer.workspace.settings import Workspace
 
 _SCHEMA = 1
 # The coarsest clock of a file system in use (FAT). Git compares with the tick of its own index.
@@ -65,4 +64,4 @@ def save(path: Path, begun: int, stamps: Mapping[str, Stamp], hashes: Mapping[st
     entries = {path: (*stamp, hashes[path]) for path, stamp in stamps.items()}
     said = {"schema": _SCHEMA, "begun": begun, "files": entries}
     with contextlib.suppress(OSError), locks.exclusive(path.with_suffix(".lock")):
-        atomic.write(path, json.dumps(said, separators=(",", ":")).encode())
+        atomic_files.write(path, json.dumps(said, separators=(",", ":")).encode())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.errors import BadInput
-from trainer.mounts import Mount
+from trainer.projects.mounts import Mount
 
 
 @dataclass(frozen=True)

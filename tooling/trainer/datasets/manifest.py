@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from trainer.datasets import atomic, changes, many_objects
+from trainer import atomic_files
+from trainer.datasets import changes, many_objects
 from trainer.datasets.changes import Changes
 from trainer.datasets.contents import Contents, File, Files
 from trainer.errors import BadInput
@@ -145,7 +146,7 @@ def read(path: Path, name: str) -> Manifest:
 
 def write(path: Path, manifest: Manifest) -> None:
     """Write the manifest wholly or not at all."""
-    atomic.write(path, "".join(_text(manifest)).encode())
+    atomic_files.write(path, "".join(_text(manifest)).encode())
 
 
 def _text(manifest: Manifest) -> Iterator[str]:

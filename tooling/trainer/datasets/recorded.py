@@ -10,12 +10,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from trainer.datasets import atomic, changes, contents, index, inside
+from trainer import atomic_files
+from trainer.datasets import changes, contents, index, inside
 from trainer.datasets.contents import Contents, File, Files
+from trainer.datasets.inputs import Data
 from trainer.errors import CheckFailed
-from trainer.given import Data
-from trainer.mounts import Mount
-from trainer.workspace import Workspace
+from trainer.projects.mounts import Mount
+from trainer.workspace.settings import Workspace
 
 _SHOWN = 3
 
@@ -74,7 +75,7 @@ def keep(workspace: Workspace, taken: Contents) -> None:
     place = _place(workspace, taken.digest)
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write(place, json.dumps(taken.files, separators=(",", ":")).encode())
+        atomic_files.write(place, json.dumps(taken.files, separators=(",", ":")).encode())
 
 
 def files(workspace: Workspace, digest: str) -> Files | None:

@@ -16,7 +16,7 @@ from trainer.datasets import copying
 from trainer.datasets.copying import Copies, Link
 from trainer.datasets.names import tidy
 from trainer.errors import BadInput
-from trainer.parameters import nearest
+from trainer.projects.parameters import nearest
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from trainkit.brightness import FULL, Values, White
 from trainkit.errors import InputError
 from trainkit.image_folder import TEST, TRAIN, VALIDATION, Image, ImageFolder
 
-from trainer.datasets import Report, findings, in_threads, inside, near, silent
+from trainer.datasets import Report, findings, in_threads, inside, near_duplicates, silent
 from trainer.datasets.findings import Finding, Kind, Seen, Severity
 from trainer.datasets.inside import Sight
-from trainer.mounts import Mount
+from trainer.projects.mounts import Mount
 
 NEAR, MIN_IMAGES = 4, 10
 _SIDE = 36  # pixels that a picture is made small to before it is hashed
@@ -138,7 +138,7 @@ def _of_near_copies(seen: Iterable[Seen], distance: int) -> Iterator[Finding]:
     """Groups that hold different files; of equal ones the first stands for all in its class and split."""
     unique = {(file.sha256, file.label, file.split): file for file in seen if file.hash is not None}
     files = list(unique.values())
-    for group in near.groups([file.hash for file in files if file.hash is not None], distance):
+    for group in near_duplicates.groups([file.hash for file in files if file.hash is not None], distance):
         members = [files[position] for position in group]
         if len({file.sha256 for file in members}) > 1:
             yield from findings.of_copies(members, near=True)
@@ -172,7 +172,7 @@ def _read(root: Path, image: Image) -> Seen:
             # By itself, because what is white in all of them is not known yet, and makes no difference here.
             small = pixels.rgb(picture, _own_white(values)).resize((_SIDE, _SIDE), reducing_gap=2.0)
             return Seen(image.path, image.label, image.split, digest, "", kind, peculiar,
-                        near.difference_hash(small), values)  # fmt: skip
+                        near_duplicates.difference_hash(small), values)  # fmt: skip
     except InputError as problem:
         return Seen(image.path, image.label, image.split, problem=problem.message.removeprefix(f"{path}: "))
     except Exception as problem:  # noqa: BLE001 (decoders raise what they like; no file may end the check)

@@ -9,14 +9,14 @@ from pathlib import Path
 from trainkit import image_folder
 from trainkit.errors import InputError
 
-from trainer import data_names, git, locks
-from trainer.datasets import Report, changes, contents, index, listing, manifest, recorded, silent
+from trainer import git, locks
+from trainer.datasets import Report, catalog, changes, contents, index, listing, manifest, recorded, silent
 from trainer.datasets.changes import Changes
 from trainer.datasets.contents import Contents, Files
 from trainer.datasets.manifest import Manifest, Version
 from trainer.errors import BadInput, TrainerError
-from trainer.parameters import nearest
-from trainer.workspace import Workspace
+from trainer.projects.parameters import nearest
+from trainer.workspace.settings import Workspace
 
 NOW = "now"
 
@@ -91,11 +91,11 @@ class Difference:
 
 def names(workspace: Workspace) -> list[str]:
     """The data sets in data/, and those of which a manifest is there alone; sorted."""
-    found = set(data_names.datasets(workspace))
+    found = set(catalog.datasets(workspace))
     if workspace.data.is_dir():
         found |= {
-            path.name.removesuffix(data_names.MANIFEST)
-            for path in workspace.data.glob(f"*{data_names.MANIFEST}")
+            path.name.removesuffix(catalog.MANIFEST)
+            for path in workspace.data.glob(f"*{catalog.MANIFEST}")
             if not path.name.startswith(".")
         }
     return sorted(found)
@@ -112,9 +112,9 @@ def named(workspace: Workspace, name: str) -> Dataset:
             if "/" in name
             else nearest(name, known, "There are")
             if known
-            else data_names.missing(workspace, name),
+            else catalog.missing(workspace, name),
         )
-    path = workspace.data / f"{name}{data_names.MANIFEST}"
+    path = workspace.data / f"{name}{catalog.MANIFEST}"
     return Dataset(name, workspace.data / name, path, manifest.read(path, name))
 
 

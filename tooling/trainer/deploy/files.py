@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trainer import server_files
-from trainer.datasets import atomic
+from trainer import atomic_files
 from trainer.deploy.heroku_plan import PASSWORD, SECRET_KEY, USERNAME, App
 from trainer.errors import BadInput, DeployError, SecretsError
-from trainer.process import capture
-from trainer.server_files import FOLDER
-from trainer.workspace import Workspace
+from trainer.server import files as server_files
+from trainer.server.files import FOLDER
+from trainer.subprocesses import capture
+from trainer.workspace.settings import Workspace
 
 TEMPLATES = Path(__file__).parent / "templates"
 COMPOSE = "docker-compose.yml"
@@ -45,7 +45,7 @@ def make(workspace: Workspace, platform: str, app: str) -> Wanted:
     packed = server_files.pack(workspace)
     copy = {f"{FOLDER}/{path.as_posix()}": (packed.folder / path).read_bytes() for path in packed.files}
     wanted = _PLATFORMS[platform](app)
-    ignored = "".join(f"/{name}\n/{atomic.beside(Path(name))}\n" for name in wanted.secrets).encode()
+    ignored = "".join(f"/{name}\n/{atomic_files.beside(Path(name))}\n" for name in wanted.secrets).encode()
     written = {**copy, **wanted.files, **({".gitignore": ignored} if ignored else {})}
     return Wanted(written, wanted.secrets, wanted.next, frozenset(copy))
 
@@ -101,13 +101,13 @@ def write(wanted: Wanted, folder: Path) -> dict[str, str]:
 def _write_new(path: Path, content: bytes, mode: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Under a hidden name first: a part of a file would look like somebody else's to the next call.
-    unfinished = atomic.beside(path)
+    unfinished = atomic_files.beside(path)
     unfinished.unlink(missing_ok=True)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
-        atomic.rename(unfinished, path)
+        atomic_files.rename(unfinished, path)
     except OSError as problem:
         raise BadInput(
             f"{path} cannot be written: {problem.strerror}.", "Fix the cause, then run the command again."

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Protocol, cast
 from urllib.parse import unquote, urlsplit
 
-from trainer import secrets, server_files
 from trainer.deploy import heroku_api, heroku_build, heroku_cli, heroku_plan, verify
 from trainer.deploy.heroku_api import Addon, Api, AppInfo, Dyno, ProcessType, Release
 from trainer.deploy.heroku_plan import (
@@ -29,10 +28,12 @@ from trainer.deploy.heroku_plan import (
     App,
 )
 from trainer.deploy.plan import Plan, Request
-from trainer.endpoint import Server
 from trainer.errors import DeployError, SecretsError, TrainerError
 from trainer.masking import Masker
-from trainer.workspace import Workspace
+from trainer.server import files
+from trainer.tracking.endpoint import Server
+from trainer.workspace import secrets
+from trainer.workspace.settings import Workspace
 
 _SECRET_NAME = re.compile(r"PASS|SECRET|KEY|TOKEN|URL|CREDENTIAL|DSN")
 
@@ -61,7 +62,7 @@ class Outcome:
 
 def plan(workspace: Workspace, app: App) -> Plan:
     """All that `deploy` could do, in order. Nothing is asked of anybody."""
-    return heroku_plan.make(app, server_files.pack(workspace, "heroku.yml"), heroku_api.address())
+    return heroku_plan.make(app, files.pack(workspace, "heroku.yml"), heroku_api.address())
 
 
 def deploy(workspace: Workspace, app: App, reporter: Reporter, *, force: bool = False) -> Outcome:
@@ -72,7 +73,7 @@ def deploy(workspace: Workspace, app: App, reporter: Reporter, *, force: bool = 
     """
     secrets.check(workspace)
     stored = secrets.read(workspace).values
-    packed = server_files.pack(workspace, "heroku.yml")
+    packed = files.pack(workspace, "heroku.yml")
     steps = heroku_plan.make(app, packed, heroku_api.address())
     reporter.step(steps.title("login"))
     token = heroku_cli.token(steps.command("login"))
@@ -90,7 +91,7 @@ def deploy(workspace: Workspace, app: App, reporter: Reporter, *, force: bool = 
 class _Deployment:
     workspace: Workspace
     app: App
-    bundle: server_files.Bundle
+    bundle: files.Bundle
     plan: Plan
     api: Api
     reporter: Reporter

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 from urllib.parse import urlsplit
 
 from trainer.deploy.plan import Request
-from trainer.endpoint import LOOPBACK
 from trainer.errors import BadInput, DeployError
+from trainer.tracking.endpoint import LOOPBACK
 
 if TYPE_CHECKING:
     import requests

@@ -12,7 +12,7 @@ from trainer.deploy.heroku_api import Api, Build, Release, Source
 from trainer.deploy.plan import Plan, Request
 from trainer.errors import DeployError
 from trainer.masking import Masker
-from trainer.server_files import Bundle
+from trainer.server.files import Bundle
 
 POLL_S = 3.0
 BUILD_S = 30 * 60

@@ -6,7 +6,7 @@ import re
 import subprocess
 from collections.abc import Callable
 
-from trainer import process
+from trainer import subprocesses
 from trainer.deploy.plan import Command
 from trainer.errors import DeployError
 
@@ -47,7 +47,7 @@ def run(command: Command, report: Callable[[str], None]) -> None:
     """Run it, its output line by line to `report`. Raises `DeployError` with what it complains of."""
     said: list[str] = []
     try:
-        for line in process.lines(command.argv):
+        for line in subprocesses.lines(command.argv):
             said.append(line)
             report(line)
     except FileNotFoundError:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from trainer.deploy.plan import Body, Command, Later, Note, Plan, Request, Step
 from trainer.errors import BadInput
-from trainer.server_files import FOLDER, Bundle
+from trainer.server.files import FOLDER, Bundle
 
 STACK = "container"
 # By the name of the service: an app that has moved to a larger plan keeps it.

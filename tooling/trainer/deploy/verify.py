@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from trainer.endpoint import LOOPBACK, Server
 from trainer.errors import DeployError, TrackingDenied
-from trainer.tracking_failures import refusal
+from trainer.tracking.endpoint import LOOPBACK, Server
+from trainer.tracking.failures import refusal
 
 if TYPE_CHECKING:
     import requests

@@ -10,14 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer import archives, code, images, projects
-from trainer.datasets import Report, atomic, building, silent
+from trainer import archives, atomic_files
+from trainer.datasets import Report, building, silent
 from trainer.datasets.names import folded
-from trainer.datasets.sample import Sample
+from trainer.datasets.synthetic.sample import Sample
 from trainer.errors import BadInput
-from trainer.projects import PROJECT_FILE
+from trainer.images import spec
+from trainer.projects import mlproject as projects
+from trainer.projects.mlproject import PROJECT_FILE
 from trainer.scaffold import templates
-from trainer.workspace import Workspace
+from trainer.source import snapshot
+from trainer.workspace.settings import Workspace
 
 # What a template's README.md, and the name of its test, say where the project's name belongs.
 _PLACEHOLDER = "PROJECT"
@@ -45,7 +48,7 @@ def plan(workspace: Workspace, name: str, origin: Path) -> Plan:
     """Check the name and what is copied. Raises `BadInput`; makes nothing."""
     target = workspace.projects / name
     _check_name(workspace, name, target)
-    names = [path.as_posix() for path in code.files(origin)]
+    names = [path.as_posix() for path in snapshot.files(origin)]
     if PROJECT_FILE not in names:
         raise BadInput(
             f"{origin} has no file {PROJECT_FILE}, or git ignores it.",
@@ -75,7 +78,7 @@ def make(planned: Plan, report: Report = silent) -> None:
         folder = _copy(planned.origin, Path(place))
         _rename(folder, planned)
         try:
-            atomic.rename(folder, planned.target)
+            atomic_files.rename(folder, planned.target)
         except FileExistsError:
             raise _in_the_way(planned.target) from None
 
@@ -86,7 +89,7 @@ def _check_name(workspace: Workspace, name: str, target: Path) -> None:
             f"{name!r} cannot be a project's name.",
             "Use letters, digits, _ and -, a letter or digit first.",
         )
-    for image in images.discover(workspace).values():
+    for image in spec.discover(workspace).values():
         if name in (image.name, *image.aliases):
             raise BadInput(
                 f"{name} is the name of a trainer image.",
@@ -116,7 +119,7 @@ def _missing_data(workspace: Workspace, project: projects.Project) -> Iterator[P
 
 def _copy(origin: Path, place: Path) -> Path:
     """What a run would get of the project: without what git ignores, with what it shares with others."""
-    code.pack(origin, place / "code.tar.gz")
+    snapshot.pack(origin, place / "code.tar.gz")
     now = int(time.time())  # the archive has no times
     with tarfile.open(place / "code.tar.gz") as archive:
         for member in archive.getmembers():

@@ -10,7 +10,7 @@ from dataclasses import fields
 
 import yaml
 
-from trainer.workspace import Settings
+from trainer.workspace.settings import Settings
 
 _HEAD = """\
 # Settings of this workspace; none of them is a secret. Each line that is commented out says the default.

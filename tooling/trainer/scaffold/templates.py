@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainer import shipped
 from trainer.errors import BadInput
-from trainer.parameters import nearest
-from trainer.projects import PROJECT_FILE
+from trainer.projects.mlproject import PROJECT_FILE
+from trainer.projects.parameters import nearest
+from trainer.workspace import resources
 
-FOLDER = shipped.place("templates")
+FOLDER = resources.place("templates")
 
 
 def names() -> list[str]:

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer import git, process, shipped
-from trainer.datasets import atomic
+from trainer import atomic_files, git, subprocesses
 from trainer.errors import BadInput
 from trainer.scaffold import settings_file
-from trainer.workspace import SETTINGS_FILE
+from trainer.workspace import resources
+from trainer.workspace.settings import SETTINGS_FILE
 
 _SHIPPED = (".gitignore", "secrets.env.example", "data/.gitignore", "data/README.md")
 _FOLDERS = ("train_code", "data")
@@ -43,7 +43,7 @@ def plan(root: Path) -> Plan:
                 f"{place} is in the way: it is not a folder.", "Move it away, or name another folder."
             )
     wanted = {SETTINGS_FILE: settings_file.text().encode()}
-    wanted |= {name: shipped.place(name).read_bytes() for name in _SHIPPED}
+    wanted |= {name: resources.place(name).read_bytes() for name in _SHIPPED}
     there = tuple(name for name in wanted if (root / name).exists() or (root / name).is_symlink())
     return Plan(
         root=root,
@@ -63,8 +63,8 @@ def make(planned: Plan) -> None:
             _ignore(planned.root / ".gitignore", planned.ignore)
         for name, content in sorted(planned.files.items()):  # .gitignore is the first of them
             path = planned.root / name
-            atomic.beside(path).write_bytes(content)
-            atomic.rename(atomic.beside(path), path)
+            atomic_files.beside(path).write_bytes(content)
+            atomic_files.rename(atomic_files.beside(path), path)
     except OSError as problem:
         if problem.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -73,7 +73,7 @@ def make(planned: Plan) -> None:
             "Fix the cause, or name another folder; the same command creates what is missing.",
         ) from None
     if planned.begin_git:
-        process.capture(git.command("init", "--quiet"), cwd=planned.root)
+        subprocesses.capture(git.command("init", "--quiet"), cwd=planned.root)
 
 
 def _not_ignored(path: Path) -> tuple[str, ...]:
@@ -88,7 +88,7 @@ def _not_ignored(path: Path) -> tuple[str, ...]:
 def _ignore(path: Path, names: tuple[str, ...]) -> None:
     before = path.read_bytes()
     gap = b"" if before.endswith(b"\n") or not before else b"\n"
-    atomic.write(path.resolve(), before + gap + "\n".join((*names, "")).encode())
+    atomic_files.write(path.resolve(), before + gap + "\n".join((*names, "")).encode())
 
 
 def _is_in_git(root: Path) -> bool:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from trainer.server_copy import COPIED_FROM, reading
 from trainer.server_copy.reading import Input, Point, Record
-from trainer.tracking import Client
+from trainer.tracking.client import Client
 
 T = TypeVar("T", str, int)
 _RUN_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from trainer import roots
 from trainer.server_copy import COPIED_FROM, logged_copy, models, reading, run_copy
 from trainer.server_copy.logged import Logged
 from trainer.server_copy.plan import Plan, Planned
 from trainer.server_copy.reading import API, Record
 from trainer.server_copy.report import Bar, Report
-from trainer.tracking import Client, RunAnswer
+from trainer.tracking import artifact_roots
+from trainer.tracking.client import Client, RunAnswer
 
 
 def copy(planned: Plan, place: Path, bar: Bar) -> Report:
@@ -57,10 +57,10 @@ def _experiment(planned: Plan, one: Planned, report: Report) -> str:
         return there.id  # the last thing that is done to one: its runs are there
     if there:
         found, tags = there.id, there.tags
-        roots.find(target, name, has_trainkit=True)
+        artifact_roots.find(target, name, has_trainkit=True)
     else:
         tags = {COPIED_FROM: f"{planned.origin.server.uri}/{one.experiment.id}"}
-        found = roots.make(target, name, has_trainkit=True, tags=tags)
+        found = artifact_roots.make(target, name, has_trainkit=True, tags=tags)
         report.made["experiments"] += 1
     for key, value in one.experiment.tags.items():
         if key not in tags and key != COPIED_FROM:

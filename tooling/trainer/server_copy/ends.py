@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from trainer import chosen_server, locks, secrets, server, server_container, server_start
-from trainer.endpoint import Server, configured, named
+from trainer import locks
 from trainer.errors import BadInput
-from trainer.tracking import Client
-from trainer.workspace import Workspace
+from trainer.server import container as server_container
+from trainer.server import process, selection, start
+from trainer.tracking.client import Client
+from trainer.tracking.endpoint import Server, configured, named
+from trainer.workspace import secrets
+from trainer.workspace.settings import Workspace
 
 OWN = "own"
 # Its store may be elsewhere: a server has a large artifact before it sends the first byte of it.
@@ -34,7 +37,7 @@ def _server(workspace: Workspace, said: str, variables: str | None) -> Server:
     container = server_container.recorded(workspace)
     if said == OWN:
         chosen = configured(known, container, None) if container else None
-        return server_start.revive(workspace, chosen) if chosen else _process(workspace)
+        return start.revive(workspace, chosen) if chosen else _process(workspace)
     if variables:
         names = [f"{variables}_{kind}" for kind in ("USERNAME", "PASSWORD", "TOKEN")]
         username, password, token = (known.get(name) for name in names)
@@ -45,10 +48,10 @@ def _server(workspace: Workspace, said: str, variables: str | None) -> Server:
             )
         return replace(named(known, said), username=username, password=password, token=token)
     chosen = named(known, said)
-    usual = chosen_server.named(workspace, known)
+    usual = selection.named(workspace, known)
     if usual and usual.uri == chosen.uri and not chosen.username:
-        chosen = server_start.revive(workspace, usual)
-    elif server.is_own(workspace, chosen):
+        chosen = start.revive(workspace, usual)
+    elif process.is_own(workspace, chosen):
         chosen = _process(workspace)
     return chosen
 
@@ -75,6 +78,6 @@ def place(workspace: Workspace) -> Iterator[Path]:
 
 
 def _process(workspace: Workspace) -> Server:
-    started = server.begin(workspace)
-    server.wait(workspace, started)
+    started = process.begin(workspace)
+    process.wait(workspace, started)
     return started

@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from trainer import artifact_listing, artifacts
 from trainer.errors import TrackingError
-from trainer.tracking import Client, Run
-from trainer.tracking_failures import Unreachable
+from trainer.tracking import artifact_listing, artifacts
+from trainer.tracking.client import Client, Run
+from trainer.tracking.failures import Unreachable
 
 _PIECE = 1 << 20
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NotRequired, TypedDict, cast
 from urllib.parse import urlsplit
 
-from trainer import artifacts, server_version
 from trainer.server_copy import reading
 from trainer.server_copy.reading import Pair
-from trainer.tracking import Client
+from trainer.tracking import artifacts, server_version
+from trainer.tracking.client import Client
 
 _PAGE = 50  # the API's limit
 _PIECE = 1 << 20

@@ -15,7 +15,7 @@ from trainer.server_copy import COPIED_FROM, content, logged, reading, run_copy
 from trainer.server_copy.logged import Logged, Metric, OfModel
 from trainer.server_copy.reading import API, Record
 from trainer.server_copy.report import Report, refused
-from trainer.tracking import Client
+from trainer.tracking.client import Client
 
 _PENDING = "LOGGED_MODEL_PENDING"
 

@@ -7,18 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from trainer import artifact_listing, server_version
-from trainer.artifact_listing import Artifact
 from trainer.counted import counted
 from trainer.errors import BadInput, DiskFull, TrackingError
-from trainer.parameters import nearest
+from trainer.projects.parameters import nearest
 from trainer.server_copy import COPIED_FROM, logged, reading, registry
 from trainer.server_copy.logged import Logged
 from trainer.server_copy.reading import Experiment, Record
 from trainer.server_copy.registry import Model
 from trainer.server_copy.report import Bar
-from trainer.server_version import TooOld
-from trainer.tracking import Client
+from trainer.tracking import artifact_listing, server_version
+from trainer.tracking.artifact_listing import Artifact
+from trainer.tracking.client import Client
+from trainer.tracking.server_version import TooOld
 
 _SPARE = 64 << 20
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NotRequired, TypedDict, cast
 
 from trainer.errors import TrackingError
-from trainer.tracking import Client, Run, RunAnswer
+from trainer.tracking.client import Client, Run, RunAnswer
 
 API = "/api/2.0/mlflow"
 _PAGE = 1000

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NotRequired, TypedDict, cast
 
 from trainer.server_copy.reading import Pair, pages, pairs
-from trainer.tracking import Client
+from trainer.tracking.client import Client
 
 _MODELS = 100
 _OF_MODEL = re.compile(r"models:/(m-[0-9a-f]{32})(?:/|$)")

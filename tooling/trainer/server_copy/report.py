@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from trainer.errors import TrackingError
-from trainer.tracking import Client
-from trainer.tracking_failures import Unreachable
+from trainer.tracking.client import Client
+from trainer.tracking.failures import Unreachable
 
 
 class Bar(Protocol):

@@ -15,7 +15,7 @@ from trainer.server_copy.files import Holder, OfRun
 from trainer.server_copy.plan import Original, Plan
 from trainer.server_copy.reading import API, Point, Record
 from trainer.server_copy.report import Report, refused
-from trainer.tracking import Client
+from trainer.tracking.client import Client
 
 _MOST = {"metrics": 1000, "params": 100, "tags": 100}  # the API's limits for one call
 # By kind and name, why something was refused.

@@ -1,0 +1,35 @@
+"""What the start script of a job sets for its threads."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from trainer.backends import base
+
+from unit.helpers import put
+
+NAMES = ("OMP_WAIT_POLICY", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
+def seen(folder: Path, environment: str = "", **variables: str) -> str:
+    """OMP_WAIT_POLICY, as a command sees it."""
+    start = Path(base.__file__).with_name("start.sh")
+    said = {name: value for name, value in os.environ.items() if name not in NAMES}
+    put(folder / "environment", environment)
+    command = ["sh", str(start), str(folder / "result"), str(folder / "environment")]
+    done = subprocess.run(
+        [*command, "sh", "-c", 'echo "$OMP_WAIT_POLICY"'],
+        env={**said, **variables}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+def test_threads_that_wait_sleep(tmp_path: Path) -> None:
+    assert seen(tmp_path) == "PASSIVE"
+
+
+@pytest.mark.parametrize("value", ["ACTIVE", ""])
+def test_what_is_set_stays_as_it_is(tmp_path: Path, value: str) -> None:
+    assert seen(tmp_path, OMP_WAIT_POLICY=value) == value
+    assert seen(tmp_path, environment=f"OMP_WAIT_POLICY='{value}'\n") == value

@@ -1,0 +1,187 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from trainer.workspace.settings import Workspace
+
+from unit.cli.data.test_commands import lines, offered
+from unit.helpers import Done, git, put
+from unit.pictures import dataset
+
+Trainer = Callable[..., Done]
+
+
+@pytest.fixture
+def skins(workspace: Workspace) -> Path:
+    """The data set `skins` of the workspace, of three files."""
+    root = workspace.data / "skins"
+    for name in ("a/0.jpg", "a/1.jpg", "b/0.jpg"):
+        put(root / name, name)
+    return root
+
+
+def digests(workspace: Workspace) -> list[str]:
+    said = json.loads((workspace.data / "skins.manifest.json").read_text())
+    return [version["digest"][:8] for version in said["versions"]]
+
+
+def test_a_snapshot_says_what_was_noted_and_where(
+    trainer: Trainer, workspace: Workspace, skins: Path
+) -> None:
+    path = workspace.data / "skins.manifest.json"
+    would = trainer("data", "snapshot", "skins", "--dry-run")
+    assert not path.exists()
+    done = trainer("data", "snapshot", "skins")
+    [digest] = digests(workspace)
+    of = f"version 1 of skins: 3 files, 21 B, digest {digest}"
+    assert (would.code, lines(would)) == (0, [f"Would be {of}"])
+    assert (done.code, done.err, lines(done)) == (0, "", [f"Made {of}", f"Next: git add {path}"])
+    put(skins / "a" / "new.jpg", "new")
+    assert lines(trainer("data", "snapshot", "skins"))[0] == (
+        f"Made version 2 of skins: 4 files, 24 B, digest {digests(workspace)[1]} (1 added)"
+    )
+    again = trainer("data", "snapshot", "skins", "--json")
+    said = json.loads(again.out)
+    assert (said["new"], said["version"], said["files"], said["added"]) == (False, 2, 4, ["a/new.jpg"])
+    unchanged = lines(trainer("data", "snapshot", "skins"))
+    assert unchanged == [f"Unchanged: version 2 of skins: 4 files, 24 B, digest {digests(workspace)[1]}"]
+
+
+def test_a_manifest_that_git_ignores_is_warned_of(
+    trainer: Trainer, workspace: Workspace, skins: Path
+) -> None:
+    git(workspace.root, "init", "--quiet")
+    put(workspace.data / ".gitignore", "*\n!.gitignore\n")
+    done = trainer("data", "snapshot", "skins")
+    assert done.err == (
+        f"Warning: git ignores {workspace.data}/skins.manifest.json.\n"
+        f"To track it, add this line to {workspace.data}/.gitignore: !*.manifest.json\n"
+    )
+    put(workspace.data / ".gitignore", "*\n!.gitignore\n!*.manifest.json\n")
+    assert trainer("data", "snapshot", "skins").err == ""
+    listed = git(workspace.root, "status", "--short", "-uall", "data")
+    assert "data/skins.manifest.json" in listed
+    assert "data/skins/" not in listed
+    assert skins.exists()
+
+
+def test_list_says_which_data_set_changed(trainer: Trainer, workspace: Workspace, skins: Path) -> None:
+    put(workspace.data / "iris.csv", "a,b\n")
+    trainer("data", "snapshot", "skins")
+    unchanged = trainer("data", "list")
+    assert [line.split() for line in lines(unchanged)] == [
+        ["DATA", "SET", "SINCE", "THE", "VERSION", "VERSION", "CLASSES", "FILES", "BYTES"],
+        ["iris.csv", "-", "none", "-", "1", "4", "B"],
+        ["skins", "unchanged", "1", f"({digests(workspace)[0]})", "2", "3", "21", "B"],
+    ]
+    (skins / "b" / "0.jpg").unlink()
+    assert "1 removed" in lines(trainer("data", "list"))[2]
+    (skins / "b" / "0.jpg").symlink_to("nowhere")
+    broken = trainer("data", "list", "--json")
+    assert broken.code == 0
+    table, images = json.loads(broken.out)
+    assert (table["name"], table["version"], table["files"]) == ("iris.csv", None, 1)
+    assert images["problem"] == f"{skins}/b/0.jpg is not there, or is a link that leads nowhere."
+
+
+def test_show_tells_the_history(trainer: Trainer, workspace: Workspace, skins: Path) -> None:
+    assert lines(trainer("data", "show", "skins"))[-1] == (
+        "It has no versions yet. Take one: trainer data snapshot skins"
+    )
+    trainer("data", "snapshot", "skins")
+    put(skins / "a" / "0.jpg", "other")
+    trainer("data", "snapshot", "skins")
+    put(skins / "a" / "0.jpg", "a/0.jpg")
+    done = trainer("data", "show", "skins")
+    said = lines(done)
+    assert said[0] == f"skins  {skins}: 3 files, 21 B"
+    assert said[1] == "Classes: a (2), b (1)"
+    one, two = digests(workspace)
+    assert said[4].split()[:2] + said[4].split()[3:] == ["1", one, "the", "first", "3", "21", "B"]
+    assert said[5].split()[:2] + said[5].split()[3:] == ["2", two, "1", "changed", "3", "19", "B"]
+    assert said[7:] == ["Since version 2: 1 changed", "Next: trainer data diff skins"]
+    shown = json.loads(trainer("data", "show", "skins", "--json").out)
+    assert [version["changed"] for version in shown["versions"]] == [[], ["a/0.jpg"]]
+    assert shown["changes"] == {"added": [], "removed": [], "changed": ["a/0.jpg"]}
+
+
+def test_diff_compares_versions_and_the_folder_as_it_is(
+    trainer: Trainer, workspace: Workspace, skins: Path
+) -> None:
+    trainer("data", "snapshot", "skins")
+    put(skins / "a" / "0.jpg", "other")
+    put(skins / "c" / "0.jpg", "new")
+    (skins / "b" / "0.jpg").unlink()
+    now = trainer("data", "diff", "skins")
+    trainer("data", "snapshot", "skins")
+    one, two = digests(workspace)
+    listed = ["changed  a/0.jpg", "removed  b/0.jpg", "added    c/0.jpg"]
+    counts = "1 changed, 1 added, 1 removed"
+    assert lines(now) == [*listed, f"skins from version 1 ({one}) to now: {counts}"]
+    both = f"skins from version 1 ({one}) to version 2 ({two}): {counts}"
+    assert lines(trainer("data", "diff", "skins", "1", two)) == [*listed, both]
+    assert lines(trainer("data", "diff", "skins")) == [f"skins from version 2 ({two}) to now: no changes"]
+    back = json.loads(trainer("data", "diff", "skins", "2", one, "--json").out)
+    assert (back["added"], back["removed"], back["changed"]) == (["b/0.jpg"], ["c/0.jpg"], ["a/0.jpg"])
+
+
+def test_a_long_list_is_cut_unless_all_is_asked_for(trainer: Trainer, skins: Path) -> None:
+    trainer("data", "snapshot", "skins")
+    for number in range(30):
+        put(skins / "a" / f"new{number:02}.jpg", "new")
+    assert lines(trainer("data", "diff", "skins"))[20] == "… and 10 more (--all)"
+    assert lines(trainer("data", "diff", "skins", "--all"))[29] == "added    a/new29.jpg"
+
+
+def test_verify_names_the_altered_file_and_ends_with_89(
+    trainer: Trainer, workspace: Workspace, skins: Path
+) -> None:
+    trainer("data", "snapshot", "skins")
+    [digest] = digests(workspace)
+    sound = trainer("data", "verify", "skins", "--full")
+    assert (sound.code, lines(sound)) == (0, [f"skins is version 1 ({digest})."])
+    put(skins / "b" / "0.jpg", "B/0.jpg")
+    for arguments in ([], ["--full"], [digest], ["1"]):
+        done = trainer("data", "verify", "skins", *arguments)
+        assert (done.code, lines(done)) == (89, ["changed  b/0.jpg"])
+        assert done.err.splitlines()[0] == (
+            f"Error: skins is not what it was in version 1 ({digest}): 1 changed."
+        )
+    as_json = trainer("data", "verify", "skins", "--json")
+    assert as_json.code == 89
+    assert json.loads(as_json.out)["changed"] == ["b/0.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("snapshot skin", "There is no data set skin in {data}."),
+        ("snapshot data/skins", "There is no data set data/skins in {data}."),
+        ("diff skins", "skins has no versions yet."),
+        ("snapshot empty", "{data}/empty has no files."),
+    ],
+)
+def test_a_wrong_command_line_is_two_lines_and_makes_no_manifest(
+    trainer: Trainer, workspace: Workspace, skins: Path, arguments: str, message: str
+) -> None:
+    (workspace.data / "empty").mkdir()
+    done = trainer("data", *arguments.split())
+    assert (done.code, done.out, len(done.err.splitlines())) == (2, "", 2)
+    assert done.err.startswith("Error: " + message.format(data=workspace.data))
+    assert not list(workspace.data.glob("*.json"))
+    assert skins.exists()
+
+
+def test_names_and_versions_are_completed(trainer: Trainer, workspace: Workspace, skins: Path) -> None:
+    trainer("data", "snapshot", "skins")
+    [digest] = digests(workspace)
+    assert offered(workspace, "trainer data snapshot sk") == ["plain,skins"]
+    assert offered(workspace, f"trainer data diff skins {digest[:3]}") == [f"plain,{digest}"]
+    assert skins.exists()
+
+
+def test_a_data_set_of_images_lists_its_classes(trainer: Trainer, workspace: Workspace) -> None:
+    dataset(workspace.data / "split", {"train/a": 2, "train/b": 1, "test/a": 1})
+    [said] = json.loads(trainer("data", "list", "--json").out)
+    assert said["classes"] == {"a": 3, "b": 1}

@@ -1,0 +1,242 @@
+"""`trainer runs`, `show` and `compare`, as a user sees them."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from trainer.cli.runs import columns
+from trainer.cli.runs.list import print_table
+from trainer.tracking.client import Run
+from trainer.tracking.search import Entry
+from trainer.workspace.settings import Workspace
+
+from unit.helpers import Done, HttpServer, Reply
+from unit.history_helpers import has, run
+from unit.run_helpers import API
+
+Trainer = Callable[..., Done]
+EVIL = "<script>alert(1)</script>"
+
+
+@pytest.fixture(autouse=True)
+def _server(http_server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", http_server.uri)
+    points = [
+        {"run_id": run_id, "step": s, "value": s, "timestamp": s} for run_id in ("aa1", "bb2") for s in (0, 9)
+    ]
+    http_server.replies[f"{API}/metrics/get-history-bulk-interval"] = [
+        Reply(body=json.dumps({"metrics": points}))
+    ]
+    http_server.replies[f"{API}/artifacts/list"] = [Reply()]
+
+
+def two(server: HttpServer) -> list[dict[str, object]]:
+    """The server has these two runs, by search and by id."""
+    first = run("aa1", EVIL, metrics={"accuracy": 0.5, "system/cpu": 9.0}, params={"rate": "0.1", "n": "1"})
+    second = run("bb2", "owl", metrics={"accuracy": 0.75}, params={"rate": f"</td>{EVIL}", "n": "1"},
+                 status="FAILED", tags={"trainer.end": "out of memory"})  # fmt: skip
+    has(server, [first, second])
+    return [first, second]
+
+
+def found_by_id(server: HttpServer, *runs: dict[str, object]) -> None:
+    """Each run is looked for by id, by name, by its id offline; afterwards all are read in this order."""
+    searched = [[one] for one in runs for _ in range(3)]
+    server.replies[f"{API}/runs/search"] = [Reply(body=json.dumps({"runs": page})) for page in searched]
+    server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": one})) for one in runs]
+
+
+@pytest.mark.usefixtures("workspace")
+def test_the_table_shows_shared_metrics_and_columns_that_are_asked_for(
+    trainer: Trainer, http_server: HttpServer
+) -> None:
+    two(http_server)
+    shown = trainer("runs").out.splitlines()
+    assert shown[0].split() == ["STATUS", "RUN", "ID", "PROJECT", "AGE", "TOOK", "accuracy"]
+    assert [line.split()[0] for line in shown[1:]] == ["FINISHED", "FAILED"]
+    two(http_server)
+    asked = trainer("runs", "--columns", "n, metrics.system/cpu").out.splitlines()
+    assert asked[0].split()[-2:] == ["n", "metrics.system/cpu"]
+    assert asked[1].split()[-2:] == ["1", "9"]
+
+
+@pytest.mark.usefixtures("workspace")
+def test_more_runs_than_the_limit_are_said(trainer: Trainer, http_server: HttpServer) -> None:
+    two(http_server)
+    done = trainer("runs", "--limit", "1")
+    assert len(done.out.splitlines()) == 2
+    assert done.err == "There are more than these 1: --limit 0 shows all.\n"
+    two(http_server)
+    assert trainer("runs", "--limit", "0").err == ""
+
+
+@pytest.mark.usefixtures("workspace")
+def test_json_and_csv_hold_everything(trainer: Trainer, http_server: HttpServer) -> None:
+    two(http_server)
+    first, _ = json.loads(trainer("runs", "--json").out)
+    assert (first["run_id"], first["duration_seconds"], first["project"]) == ("aa1", 5.0, "demo")
+    assert (first["metrics"]["accuracy"], first["parameters"]) == (0.5, {"rate": "0.1", "n": "1"})
+    two(http_server)
+    rows = list(csv.DictReader(io.StringIO(trainer("runs", "--csv").out)))
+    assert [(row["run_id"], row["accuracy"], row["n"]) for row in rows] == [
+        ("aa1", "0.5", "1"),
+        ("bb2", "0.75", "1"),
+    ]
+    assert "system/cpu" not in rows[0]
+
+
+@pytest.mark.usefixtures("workspace")
+def test_bad_input_gets_two_lines(trainer: Trainer, http_server: HttpServer) -> None:
+    for arguments, message in (
+        (
+            ("runs", "--columns", "acuracy"),
+            "Error: None of the runs shown has a metric, parameter or tag acuracy.",
+        ),
+        (("runs", "--sort", "acuracy"), "Error: No run has a metric acuracy."),
+        (("runs", "--json", "--csv"), "Error: --json and --csv cannot both be printed."),
+        (("show", "@best:acuracy"), "Error: No run has a metric acuracy."),
+        (("show", "@best:"), "Error: @best: names no metric."),
+        (("compare",), "Error: Comparing needs at least two different runs."),
+    ):
+        two(http_server)
+        done = trainer(*arguments)
+        assert (done.code, done.out, done.err.count("\n")) == (2, "", 2)
+        assert done.err.startswith(message + "\n")
+
+
+@pytest.mark.usefixtures("workspace")
+def test_show_says_what_a_run_was_made_from_and_how_it_ended(
+    trainer: Trainer, http_server: HttpServer
+) -> None:
+    tags = {"trainer.image": "trainer/small:1", "trainer.code_digest": "ab" * 32, "trainer.git_dirty": "true",
+            "mlflow.source.git.commit": "cd" * 20, "mlflow.source.git.branch": "main",
+            "trainer.end": "exit code 3", "trainer.exit_code": "3"}  # fmt: skip
+    one = run(
+        "aa1", "hen\x1b[2J", metrics={"loss": 9.0}, tags=tags, inputs={"digits": "e540"}, status="FAILED"
+    )
+    has(http_server)
+    found_by_id(http_server, one)
+    files = (
+        [{"path": "model", "is_dir": True}],
+        [{"path": "model/MLmodel", "is_dir": False, "file_size": 3400}],
+    )
+    http_server.replies[f"{API}/artifacts/list"] = [
+        Reply(body=json.dumps({"files": listed})) for listed in files
+    ]
+    lines = [" ".join(line.split()) for line in trainer("show", "aa1").out.splitlines()]
+    assert lines[0] == "FAILED hen\\x1b[2J aa1"
+    assert "ended: exit code 3" in lines
+    assert {"image trainer/small:1", "code abababababab", "data digits e540"} <= set(lines)
+    assert "commit cdcdcdcdcdcd on main, with uncommitted changes" in lines
+    assert "loss 9 ▁█ steps 0 to 9" in lines
+    assert lines[lines.index("Artifacts") + 1 :] == ["model/", "MLmodel 3.4 kB"]
+    found_by_id(http_server, one)
+    said = json.loads(trainer("show", "aa1", "--json").out)
+    assert said["curves"] == {"loss": [[0, 0.0], [9, 9.0]]}
+    assert said["tags"]["trainer.exit_code"] == "3"
+
+
+@pytest.mark.usefixtures("workspace")
+def test_compare_shows_differences_and_all_of_it_when_asked(
+    trainer: Trainer, http_server: HttpServer
+) -> None:
+    runs = two(http_server)
+    found_by_id(http_server, *runs)
+    shown = trainer("compare", "aa1", "bb2").out
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert lines.index("Parameters 1 more equal") < lines.index("Metrics")
+    assert "accuracy 0.5 0.75 (+0.25) *" in lines
+    assert "n 1 1" not in lines
+    found_by_id(http_server, *runs)
+    assert "n 1 1" in [
+        " ".join(line.split()) for line in trainer("compare", "aa1", "bb2", "--all").out.splitlines()
+    ]
+    found_by_id(http_server, *runs)
+    said = json.loads(trainer("compare", "aa1", "bb2", "--json").out)
+    assert said["metrics"]["accuracy"]["differences"] == {"aa1": 0.0, "bb2": 0.25}
+    assert said["metrics"]["accuracy"]["best"] == ["bb2"]
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: its elements, and what they load."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[str] = []
+        self.loads: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(tag)
+        self.loads += [
+            value or "" for name, value in attrs if name in ("src", "srcset", "data", "xlink:href")
+        ]
+
+
+def test_the_page_escapes_what_runs_say_and_loads_nothing(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    runs = two(http_server)
+    found_by_id(http_server, *runs)
+    done = trainer("compare", "aa1", "bb2", "--html", "page.html")
+    assert (done.code, done.out) == (0, "Written: page.html\n")
+    text = (workspace.root / "page.html").read_text()
+    page = Page(text)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "script" not in page.elements
+    assert not {"link", "img", "iframe", "object"} & set(page.elements)
+    assert page.loads == []
+    assert "url(" not in text
+    assert "@import" not in text
+    assert page.elements.count("polyline") == 2
+
+
+def test_no_file_is_overwritten(workspace: Workspace, trainer: Trainer, http_server: HttpServer) -> None:
+    kept = Path(workspace.root / "page.html")
+    kept.write_text("mine")
+    done = trainer("compare", "aa1", "bb2", "--html", "page.html")
+    assert (done.code, kept.read_text()) == (2, "mine")
+    assert done.err.startswith("Error: page.html already exists.\n")
+    assert http_server.asked == []
+
+
+@pytest.mark.usefixtures("workspace")
+def test_best_names_a_run_wherever_a_run_is_named(trainer: Trainer, http_server: HttpServer) -> None:
+    first, second = two(http_server)
+    http_server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": first}))]
+    has(http_server, [second])
+    trainer("show", "@best:accuracy")
+    asked = [asked.path for asked in http_server.asked if "/runs/get?" in asked.path]
+    assert asked == [f"{API}/runs/get?run_id=bb2"]
+
+
+def test_a_narrow_terminal_gets_fewer_of_the_usual_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = {"accuracy": 0.5, "f1": 0.5, "loss": 0.5}
+    entries = [Entry(Run("aa1", "7", "hen", "FINISHED", "", metrics), "demo", "demo")]
+    usual = columns.telling(entries)
+    print_table(entries, usual, 0.0, least=1)
+    assert capsys.readouterr().out.split()[6:9] == ["accuracy", "f1", "loss"]  # no terminal at all
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    for room, least, shown in ((80, 1, 3), (50, 1, 1), (50, None, 3)):
+        monkeypatch.setenv("COLUMNS", str(room))
+        print_table(entries, usual, 0.0, least=least)
+        said = "".join(capsys.readouterr().out.split())
+        assert ["0.5" in said, said.count("0.5")] == [True, shown]
+
+
+def test_each_project_has_a_usual_column_before_any_has_two() -> None:
+    said = [
+        ("a", {"accuracy": 1.0, "f1": 1.0, "seconds_fit": 1.0}),
+        ("b", {"val_loss": 1.0, "system/cpu": 1.0}),
+    ]
+    entries = [Entry(Run(p, "7", p, "FINISHED", "", metrics), p, p) for p, metrics in said]
+    names = [column.name for column in columns.telling(entries)]
+    assert names == ["accuracy", "val_loss", "f1", "seconds_fit"]
+    assert columns.telling(entries, "seconds_fit")[0].name == "seconds_fit"

@@ -1,0 +1,163 @@
+"""`trainer new`: a project from a template or from another project."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from trainer.datasets.synthetic.sample import Sample
+from trainer.projects import mlproject as projects
+from trainer.workspace.settings import Workspace
+
+from unit.helpers import Done, git, put
+
+Trainer = Callable[..., Done]
+
+
+@pytest.fixture(autouse=True)
+def _few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same data set, drawn in less time."""
+    monkeypatch.setattr("trainer.scaffold.projects.Sample", lambda: Sample(images=2, size=16))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+def test_a_project_of_its_own_name_is_made_from_a_template(trainer: Trainer, workspace: Workspace) -> None:
+    done = trainer("new", "mine", "--template", "minimal")
+    place = workspace.projects / "mine"
+    assert (done.code, done.err) == (0, "")
+    assert files(place).keys() == {"MLproject", "README.md", "test_mine.py", "train.py"}
+    assert projects.load(place).name == "mine"
+    readme = (place / "README.md").read_text()
+    assert readme.startswith("# mine\n")
+    assert "PROJECT" not in readme
+    assert done.out.splitlines() == [
+        f"Made {place}: MLproject, README.md, test_mine.py, train.py",
+        "Next: trainer run mine",
+        "      train_code/mine/README.md says what to change, step by step",
+    ]
+    assert sorted(path.name for path in workspace.projects.iterdir()) == ["demo", "mine"]
+
+
+def test_what_a_template_shares_with_a_project_is_a_file_of_ones_own(
+    trainer: Trainer, workspace: Workspace
+) -> None:
+    trainer("new", "mine", "--template", "pytorch")
+    place = workspace.projects / "mine"
+    assert (place / "layers" / "cnn.yaml").is_file()
+    assert not [path for path in place.rglob("*") if path.is_symlink()]
+
+
+def test_the_data_set_that_its_default_names_is_made_up(trainer: Trainer, workspace: Workspace) -> None:
+    done = trainer("new", "mine", "--template", "tensorflow")
+    assert len(files(workspace.data / "data_4")) == 8
+    assert done.out.splitlines()[0] == (
+        f"Made {workspace.data / 'data_4'}: made-up images to try with (another one: --data NAME)"
+    )
+    assert trainer("run", "mine", "--image", "small", "--dry-run").code == 0
+
+
+def test_a_data_set_of_that_name_stays_as_it_is(trainer: Trainer, workspace: Workspace) -> None:
+    put(workspace.data / "data_4" / "a" / "1.jpg", "mine")
+    done = trainer("new", "mine", "--template", "tensorflow")
+    assert done.code == 0
+    assert files(workspace.data / "data_4") == {"a/1.jpg": b"mine"}
+    assert "data_4" not in done.out
+
+
+def test_a_project_is_copied_without_what_git_ignores(trainer: Trainer, workspace: Workspace) -> None:
+    git(workspace.root, "init", "--quiet")
+    put(workspace.root / ".gitignore", "*.pt\n")
+    put(workspace.projects / "demo" / "weights.pt", "large")
+    put(workspace.projects / "demo" / "parts" / "run.sh", "echo\n").chmod(0o755)
+    put(workspace.projects / "demo" / "test_demo.py")
+    put(workspace.projects / "demo" / "README.md", "# PROJECT demo\n")
+    done = trainer("new", "better", "--from", "demo")
+    place = workspace.projects / "better"
+    assert (done.code, done.err) == (0, "")
+    assert files(place).keys() == {"MLproject", "README.md", "parts/run.sh", "test_better.py", "train.py"}
+    assert os.access(place / "parts" / "run.sh", os.X_OK)
+    assert (place / "README.md").read_text() == "# PROJECT demo\n"
+    before, after = projects.load(workspace.projects / "demo"), projects.load(place)
+    assert (after.name, after.entry_points) == ("better", before.entry_points)
+
+
+def test_a_project_of_a_folder_elsewhere_is_copied(
+    trainer: Trainer, workspace: Workspace, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    mlproject = (workspace.projects / "demo" / "MLproject").read_text()
+    put(other / "MLproject", mlproject.replace("name: demo\n", ""))
+    assert trainer("new", "mine", "--from", str(other)).code == 0
+    assert projects.load(workspace.projects / "mine").name == "mine"
+
+
+def test_a_folder_that_is_no_project_is_refused(
+    trainer: Trainer, workspace: Workspace, tmp_path: Path
+) -> None:
+    put(tmp_path / "other" / "main.py")
+    done = trainer("new", "mine", "--from", str(tmp_path / "other"))
+    assert done.code == 2
+    assert done.err.splitlines() == [
+        f"Error: {tmp_path / 'other'} has no file MLproject, or git ignores it.",
+        "Hint:  `trainer run` runs such a folder as it is. Or start from --template minimal.",
+    ]
+    assert [path.name for path in workspace.projects.iterdir()] == ["demo"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (("a/b", "--template", "minimal"), "'a/b' cannot be a project's name.",
+         "Use letters, digits, _ and -, a letter or digit first."),
+        ((".x", "--template", "minimal"), "'.x' cannot be a project's name.", None),
+        (("ä", "--template", "minimal"), "'ä' cannot be a project's name.", None),
+        (("small", "--template", "minimal"), "small is the name of a trainer image.",
+         "Choose another one, such as my_small."),
+        (("demo", "--template", "minimal"), "{projects}/demo exists already.",
+         "Choose another name; nothing is overwritten."),
+        (("Demo", "--from", "demo"), "{projects}/demo exists already.", None),
+        (("mine", "--template", "tensorfow"), "There is no template tensorfow.", "Did you mean tensorflow?"),
+        (("mine", "--from", "dem"), "There is no project dem.", "Did you mean demo?"),
+        (("mine",), "Name what to start from: a template or another project.",
+         "--template inceptionv3|minimal|pytorch|sklearn|tensorflow, or --from PROJECT"),
+        (("mine", "--from", "demo", "--template", "minimal"),
+         "Name what to start from: a template or another project.", None),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_said_before_anything_is_made(
+    trainer: Trainer, workspace: Workspace, arguments: tuple[str, ...], message: str, hint: str | None
+) -> None:
+    before = files(workspace.root)
+    done = trainer("new", *arguments)
+    assert (done.code, done.out) == (2, "")
+    said = done.err.splitlines()
+    assert said[0] == f"Error: {message.format(projects=workspace.projects)}"
+    assert hint is None or said[1] == f"Hint:  {hint}"
+    assert files(workspace.root) == before
+
+
+def test_a_name_that_cannot_be_changed_leaves_nothing(trainer: Trainer, workspace: Workspace) -> None:
+    path = workspace.projects / "demo" / "MLproject"
+    put(path, "{name: demo, docker_env: {image: trainer/small}, entry_points: {main: {command: python x}}}")
+    done = trainer("new", "mine", "--from", "demo")
+    assert done.code == 2
+    assert done.err.startswith(f"Error: {path} has its name in a form that cannot be changed.")
+    assert [place.name for place in workspace.projects.iterdir()] == ["demo"]
+
+
+def test_a_dry_run_makes_nothing(trainer: Trainer, workspace: Workspace) -> None:
+    before = files(workspace.root)
+    done = trainer("new", "mine", "--template", "tensorflow", "--dry-run", "--json")
+    assert json.loads(done.out) == {
+        "path": str(workspace.projects / "mine"),
+        "files": ["MLproject", "README.md", "test_mine.py", "train.py"],
+        "data": [str(workspace.data / "data_4")],
+        "dry_run": True,
+    }
+    assert "Would make" in trainer("new", "mine", "--template", "tensorflow", "--dry-run").out
+    assert files(workspace.root) == before

@@ -1,0 +1,385 @@
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from trainer.errors import BadInput
+from trainer.images.external import ForeignImage
+from trainer.plan import limits, request
+from trainer.plan.request import RunPlan, RunRequest
+from trainer.projects import mlproject
+from trainer.projects.mounts import Mount
+from trainer.workspace.settings import Workspace, find
+
+from unit.helpers import fails, put, run_plan
+
+
+def make(workspace: Workspace, **said: object) -> RunPlan:
+    project = mlproject.load(workspace.projects / "demo")
+    return request.make(workspace, RunRequest(project, "train_code/demo", **said))  # type: ignore[arg-type]
+
+
+def test_a_plan_of_defaults(workspace: Workspace) -> None:
+    made = make(workspace)
+    assert (made.project, made.source, made.entry_point) == ("demo", "train_code/demo", "main")
+    assert (made.experiment, made.run_name, made.backend) == ("demo", None, "docker")
+    assert made.command == ("python", "train.py", "3", "0.1", "tree", "8", "", "no")
+    assert made.image.tag.startswith("trainer/small:")
+    assert made.mounts == (Mount(f"trainer-cache-{os.getuid()}", "/cache", read_only=False, kind="volume"),)
+    assert (made.gpus, made.memory, made.shared_memory) == ("none", None, "2g")
+    assert (made.pids_limit, made.read_only) == (4096, False)
+    assert made.environment == {
+        "MODE": "fast",
+        "TRAINER_DATA_DIR": "/data",
+        "TRAINER_CACHE_DIR": "/cache",
+        "TRAINER_GPUS": "none",
+        "MPLCONFIGDIR": "/cache/matplotlib",
+        "GIT_PYTHON_REFRESH": "quiet",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    }
+
+
+def test_planning_creates_nothing(workspace: Workspace) -> None:
+    before = sorted(workspace.root.rglob("*"))
+    make(workspace)
+    assert sorted(workspace.root.rglob("*")) == before
+
+
+def test_data_and_paths_are_mounted_read_only(workspace: Workspace) -> None:
+    workspace.data.mkdir()
+    table = put(workspace.root / "my table.csv")
+    values = {"name": "n", "source": "s3://b/k", "table": "my table.csv"}
+    made = make(workspace, entry_point="strict", parameters=values)
+    assert made.mounts[1:] == (
+        Mount(str(workspace.data), "/data", optional=True),
+        Mount(str(table), "/inputs/table/my table.csv"),
+    )
+    assert made.command == ("python", "strict.py", "n", "s3://b/k", "/inputs/table/my table.csv")
+    assert made.parameters["table"] == str(table)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("{epochs: many}", "--epochs is 'many', which is not of type int."),
+        ("{kind: bush}", "--kind is 'bush', which is not one of its choices."),
+    ],
+)
+def test_a_wrong_value_of_trainer_yaml_is_said_to_be_there(
+    workspace: Workspace, said: str, message: str
+) -> None:
+    path = put(workspace.root / "trainer.yaml", f"parameters: {{demo: {said}}}\n")
+    with fails(BadInput, f"{path}: {message}"):
+        make(find(workspace.root))
+    # Where another value is given, it is not used.
+    make(find(workspace.root), parameters={"epochs": "5", "kind": "tree"})
+
+
+def test_a_data_set_of_trainer_yaml_that_is_not_there_is_said_to_be_there(workspace: Workspace) -> None:
+    put(
+        workspace.projects / "demo" / "MLproject",
+        "entry_points: {main: {parameters: {set: {dataset: true, default: a}}, command: a}}\n",
+    )
+    path = put(workspace.root / "trainer.yaml", "parameters: {demo: {set: skins}}\n")
+    with fails(BadInput, f"{path}: --set names skins, which is not in {workspace.data}."):
+        make(find(workspace.root))
+
+
+def test_the_local_backend_sees_the_host(workspace: Workspace) -> None:
+    table = put(workspace.root / "table.csv")
+    values = {"name": "n", "source": "s3://b/k", "table": "table.csv"}
+    made = make(workspace, entry_point="strict", parameters=values, backend="local")
+    assert made.mounts == ()
+    assert made.command[-1] == str(table)
+    assert made.environment["TRAINER_DATA_DIR"] == str(workspace.data)
+    assert made.environment["TRAINER_CACHE_DIR"] == str(workspace.state / "cache")
+
+
+def test_the_request_is_followed(workspace: Workspace) -> None:
+    made = make(workspace, experiment="e", run_name="r", tags={"a": "b"}, gpus="device=0,1", memory="512M")
+    assert (made.experiment, made.run_name, made.tags) == ("e", "r", {"a": "b"})
+    assert (made.gpus, made.memory) == ("device=0,1", "512m")
+
+
+@pytest.mark.parametrize("memory", ["6m", "512m", "8g", "8G", "7000K"])
+def test_every_size_that_is_taken_has_a_number_of_bytes(workspace: Workspace, memory: str) -> None:
+    made = make(workspace, memory=memory)
+    assert made.memory
+    assert limits.bytes_of(made.memory) == limits.bytes_of(memory)
+
+
+def test_what_trainer_yaml_says_of_containers_holds_unless_the_request_says_else(
+    workspace: Workspace,
+) -> None:
+    put(workspace.root / "trainer.yaml", "shm_size: 8G\npids_limit: 99\nread_only: true\n")
+    site = find(workspace.root)
+    made = make(site)
+    assert (made.shared_memory, made.pids_limit, made.read_only) == ("8G", 99, True)
+    assert not make(site, read_only=False).read_only
+
+
+def test_sizes_in_bytes() -> None:
+    assert [limits.bytes_of(size) for size in ("3k", "3m", "3g")] == [3 << 10, 3 << 20, 3 << 30]
+
+
+@pytest.mark.parametrize(
+    "memory", ["", "8", "g", "0g", "8gb", "-8g", "8 g", "8t", "1.5g", "8g\n", "9999999999g"]
+)
+def test_another_size_is_refused(workspace: Workspace, memory: str) -> None:
+    with fails(BadInput, f"--memory {memory} is not understood.", "Say a number and k, m or g: 512m, 8g."):
+        make(workspace, memory=memory)
+
+
+@pytest.mark.parametrize("memory", ["1k", "5m", "6143k"])
+def test_less_memory_than_an_engine_takes_is_refused(workspace: Workspace, memory: str) -> None:
+    with fails(BadInput, f"--memory {memory} is less than an engine takes: 6m."):
+        make(workspace, memory=memory)
+
+
+@pytest.mark.parametrize(
+    ("said", "where"),
+    [
+        ({"image": "UPPER/x y"}, "--image is 'UPPER/x y'"),
+        ({"image": "team/x:"}, "--image is 'team/x:'"),
+        ({"base_image": "Debian"}, "--base-image is 'Debian'"),
+        ({"base_image": ""}, "--base-image is ''"),
+    ],
+)
+def test_what_is_no_reference_to_an_image_is_refused(
+    workspace: Workspace, said: dict[str, str], where: str
+) -> None:
+    with pytest.raises(BadInput, match=f"^{re.escape(where)}, which is not an image reference"):
+        make(workspace, **said)
+
+
+@pytest.mark.parametrize("gpus", ["none", "all", "1", "12", "device=0", "device=0,1", "device=GPU-3a-4"])
+def test_gpus(workspace: Workspace, gpus: str) -> None:
+    assert make(workspace, gpus=gpus).gpus == gpus
+
+
+@pytest.mark.parametrize("gpus", ["", "0", "-1", "some", "device=", "device=0;ls", "device=,", "1 ", "99999"])
+def test_other_gpus_are_refused(workspace: Workspace, gpus: str) -> None:
+    with fails(BadInput, f"--gpus {gpus} is not understood.", "Say none, all, a number, or device=0,1."):
+        make(workspace, gpus=gpus)
+
+
+def test_an_image_for_gpus_asks_for_all_unless_told_otherwise(workspace: Workspace) -> None:
+    put(workspace.images / "small" / "image.yaml", "gpu: true")
+    assert make(workspace).gpus == "all"
+    assert make(workspace, gpus="none").gpus == "none"
+
+
+def test_the_plan_as_json(workspace: Workspace) -> None:
+    made = make(workspace)
+    said = json.loads(json.dumps(made.as_json()))
+    assert said["folder"] == str(workspace.projects / "demo")
+    assert said["image"] == {
+        "name": "small",
+        "tag": made.image.tag,
+        "digest": made.image.digest,
+        "requirements_digest": made.image.requirements_digest,
+        "base_image": "python:3.11-slim-bookworm",
+    }
+
+
+@pytest.mark.parametrize("known", [{}, {"API_KEY": None}, {"API_KEY": ""}])
+def test_a_declared_variable_that_is_not_set(tmp_path: Path, known: Mapping[str, str | None]) -> None:
+    with fails(
+        BadInput,
+        "demo needs the variable API_KEY, which is not set.",
+        "trainer secrets set API_KEY, or set it in the environment.",
+    ):
+        request.secret_values(run_plan(tmp_path), known)
+
+
+def test_declared_variables_and_no_others_are_handed_on(tmp_path: Path) -> None:
+    known = {"API_KEY": "hunter2", "OTHER": "x"}
+    assert request.secret_values(run_plan(tmp_path), known) == {"API_KEY": "hunter2"}
+
+
+def on_data(workspace: Workspace, value: str, **said: object) -> RunPlan:
+    put(
+        workspace.projects / "images" / "MLproject",
+        "name: images\ndocker_env: {image: trainer/small}\nentry_points: {main: {parameters: "
+        "{data: {type: string, dataset: true, default: data_4}}, command: 'python train.py {data}'}}\n",
+    )
+    project = mlproject.load(workspace.projects / "images")
+    return request.make(workspace, RunRequest(project, "images", parameters={"data": value}, **said))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", ["data_4", "group/data_4", "table.csv"])
+def test_a_data_set_is_a_name_in_data(workspace: Workspace, value: str) -> None:
+    put(workspace.data / "data_4" / "a" / "1.jpg")
+    put(workspace.data / "group" / "data_4" / "a" / "1.jpg")
+    put(workspace.data / "table.csv")
+    assert on_data(workspace, value).command == ("python", "train.py", value)
+
+
+def test_a_uri_is_a_data_set_too(workspace: Workspace) -> None:
+    assert on_data(workspace, "https://example.com/t.csv").command[-1] == "https://example.com/t.csv"
+
+
+def test_a_run_needs_the_folder_data_where_it_is_given_something_of_it(workspace: Workspace) -> None:
+    put(workspace.data / "data_4" / "a" / "1.jpg")
+    assert on_data(workspace, "data_4").mounts[1] == Mount(str(workspace.data), "/data")
+    elsewhere = on_data(workspace, "https://example.com/t.csv")
+    assert elsewhere.mounts[1] == Mount(str(workspace.data), "/data", optional=True)
+
+
+@pytest.mark.parametrize("value", ["", "/etc", "../data/data_4", "a/../../b"])
+def test_what_is_no_name_in_data_is_refused(workspace: Workspace, value: str) -> None:
+    put(workspace.data / "data_4" / "a" / "1.jpg")
+    with fails(BadInput, f"--data is {value!r}, which is not the name of a data set."):
+        on_data(workspace, value)
+
+
+def test_a_data_set_that_is_missing_is_told_with_the_nearest_or_how_to_make_one(workspace: Workspace) -> None:
+    missing = f"--data names data_4, which is not in {workspace.data}."
+    with fails(BadInput, missing, "Put it there; or make up one to try with: trainer data sample demo"):
+        on_data(workspace, "data_4")
+    put(workspace.data / "README.md")
+    put(workspace.data / ".gitignore")
+    put(workspace.data / "data_24" / "a" / "1.jpg")
+    with fails(BadInput, missing, "Did you mean data_24?"):
+        on_data(workspace, "data_4")
+
+
+@pytest.mark.parametrize("link", ["absolute", "relative"])
+def test_a_linked_data_set_is_mounted_where_its_link_leads(
+    workspace: Workspace, tmp_path: Path, link: str
+) -> None:
+    elsewhere = tmp_path / "disk" / "derm"
+    put(elsewhere / "a" / "1.jpg")
+    workspace.data.mkdir()
+    (workspace.data / "data_4").symlink_to(elsewhere if link == "absolute" else "../../disk/derm")
+    seen = str(elsewhere) if link == "absolute" else "/disk/derm"
+    assert on_data(workspace, "data_4").mounts[2:] == (Mount(str(elsewhere), seen),)
+    assert on_data(workspace, "data_4", backend="local").mounts == ()
+
+
+def test_a_folder_in_a_linked_data_set_is_seen_too(workspace: Workspace, tmp_path: Path) -> None:
+    put(tmp_path / "disk" / "derm" / "inner" / "a" / "1.jpg")
+    workspace.data.mkdir()
+    (workspace.data / "data_4").symlink_to(tmp_path / "disk" / "derm")
+    elsewhere = str(tmp_path / "disk" / "derm")
+    assert on_data(workspace, "data_4/inner").mounts[2:] == (Mount(elsewhere, elsewhere),)
+
+
+def test_a_link_within_data_needs_no_mount_of_its_own(workspace: Workspace) -> None:
+    put(workspace.data / "data_24" / "a" / "1.jpg")
+    (workspace.data / "data_4").symlink_to("data_24")
+    assert len(on_data(workspace, "data_4").mounts) == 2
+
+
+def test_another_image_can_be_chosen_by_name_or_alias(workspace: Workspace) -> None:
+    put(workspace.images / "big" / "image.yaml", "{aliases: [gpu], gpu: true}")
+    put(workspace.images / "big" / "requirements.txt", "mlflow==3.17.2 --hash=sha256:00\n")
+    made = make(workspace, image="gpu")
+    assert made.image.name == "big"
+    assert (made.gpus, made.environment["TRAINER_GPUS"]) == ("all", "all")
+    with fails(BadInput, "There is no trainer image bog.", "Did you mean big?"):
+        make(workspace, image="bog")
+
+
+def load(workspace: Workspace, text: str) -> mlproject.Project:
+    put(workspace.root / "theirs" / "MLproject", text + "entry_points: {main: {command: a}}\n")
+    return mlproject.load(workspace.root / "theirs")
+
+
+def test_an_image_that_is_not_ours_is_taken_as_it_is_and_gets_no_cache(workspace: Workspace) -> None:
+    project = load(workspace, "docker_env: {image: python}\n")
+    made = request.make(workspace, RunRequest(project, "theirs"))
+    assert made.image == ForeignImage("python")
+    assert (made.mounts, made.gpus) == ((), "none")
+    assert "TRAINER_CACHE_DIR" not in made.environment
+    assert "MPLCONFIGDIR" not in made.environment
+
+
+@pytest.mark.parametrize("name", ["python:3.11", "somebody/small", "localhost:5000/small"])
+def test_another_image_may_be_anybodys(workspace: Workspace, name: str) -> None:
+    assert make(workspace, image=name).image == ForeignImage(name)
+
+
+@pytest.mark.parametrize("name", ["small", "trainer/small", "trainer/small:latest", "tiny"])
+def test_a_trainer_image_is_one_however_it_is_named(workspace: Workspace, name: str) -> None:
+    put(workspace.images / "small" / "image.yaml", "aliases: [tiny]")
+    project = load(workspace, f"docker_env: {{image: {name}}}\n")
+    assert request.make(workspace, RunRequest(project, "theirs")).image.tag.startswith("trainer/small:")
+
+
+def test_a_project_that_says_nothing_of_its_environment(workspace: Workspace) -> None:
+    project = load(workspace, "")
+    with fails(
+        BadInput,
+        "theirs names no environment, and there is no image sklearn to run it in.",
+        "Name an image: --image NAME",
+    ):
+        request.make(workspace, RunRequest(project, "theirs"))
+    put(workspace.images / "sklearn" / "image.yaml")
+    put(workspace.images / "sklearn" / "requirements.txt")
+    assert request.make(workspace, RunRequest(project, "theirs")).image.tag.startswith("trainer/sklearn:")
+    assert request.make(workspace, RunRequest(project, "theirs", image="small")).image.name == "small"
+
+
+def test_the_projects_volumes_are_mounted_after_ours(workspace: Workspace) -> None:
+    workspace.data.mkdir()
+    project = load(workspace, 'docker_env: {image: trainer/small, volumes: ["$(pwd):/work:ro"]}\n')
+    cache, data, own = request.make(workspace, RunRequest(project, "theirs")).mounts
+    assert (cache.target, data.target) == ("/cache", "/data")
+    assert own == Mount(str(project.folder), "/work")
+    with fails(
+        BadInput,
+        "docker_env.volumes need a container: the local backend mounts nothing.",
+        "Use the docker backend, or take them out of the MLproject.",
+    ):
+        request.make(workspace, RunRequest(project, "theirs", backend="local"))
+
+
+def test_a_volume_of_the_projects_own_goes_before_the_workspaces_data(workspace: Workspace) -> None:
+    put(workspace.data / "digits" / "x")
+    project = load(workspace, 'docker_env: {image: trainer/small, volumes: ["$(pwd):/data"]}\n')
+    assert [mount.source for mount in request.make(workspace, RunRequest(project, "theirs")).mounts][1:] == [
+        str(project.folder)
+    ]
+    put(
+        workspace.root / "theirs" / "MLproject",
+        'docker_env: {image: trainer/small, volumes: ["$(pwd):/data/mine"]}\n'
+        "entry_points: {main: {parameters: {set: {dataset: true}}, command: a}}\n",
+    )
+    with fails(
+        BadInput,
+        "The volume at /data/mine hides the data set of --set.",
+        "Mount it elsewhere, or give its place in a parameter of type string.",
+    ):
+        request.make(
+            workspace,
+            RunRequest(mlproject.load(workspace.root / "theirs"), "theirs", parameters={"set": "digits"}),
+        )
+
+
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [
+        ("https://me:pw@example.com/sets/my%20table.csv?v=1", "/inputs/table/my%20table.csv"),
+        ("s3://bucket/sets/", "/inputs/table/sets"),
+        ("runs:/0123/model", "/inputs/table/model"),
+        ("s3://bucket", "/inputs/table/data"),
+    ],
+)
+def test_a_path_elsewhere_is_fetched_later(workspace: Workspace, value: str, seen: str) -> None:
+    values = {"name": "n", "source": "s3://b/k", "table": value}
+    made = make(workspace, entry_point="strict", parameters=values)
+    assert made.downloads == {"table": value}
+    assert made.command[-1] == seen
+    assert made.parameters["table"] == value
+    assert [mount.target for mount in made.mounts] == ["/cache"]
+
+
+def test_a_file_uri_is_a_path(workspace: Workspace) -> None:
+    table = put(workspace.root / "table.csv")
+    values = {"name": "n", "source": "s3://b/k", "table": f"file://{table}"}
+    made = make(workspace, entry_point="strict", parameters=values)
+    assert (made.downloads, made.mounts[-1].source) == ({}, str(table))

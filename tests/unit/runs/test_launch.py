@@ -1,0 +1,306 @@
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+from trainer.backends.base import Backend, End, Job, Launch
+from trainer.datasets.inputs import Data
+from trainer.errors import Interrupted, TrackingError
+from trainer.masking import Masker
+from trainer.plan.request import RunPlan
+from trainer.runs import launch, prepare, reconcile
+from trainer.subprocesses import interruptible
+from trainer.tracking.client import Client, Run
+from trainer.tracking.delivery import Notebook
+from trainer.tracking.endpoint import Server
+from trainer.tracking.failures import TooLarge
+from trainer.tracking.outbound import Outbound
+from trainer.workspace import run_folders
+from trainer.workspace.run_folders import Record
+from trainer.workspace.settings import Workspace
+
+from unit.helpers import put, run_plan
+
+RUN = Run("r1", "7", "brave-hen", "RUNNING", "mlflow-artifacts:/7/r1/artifacts")
+CANARY = "canary-7f3a"
+
+
+class FakeClient:
+    """A tracking server that is told of a run."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.server = Server("http://127.0.0.1:5000", "me", CANARY, CANARY)
+        self.told: list[tuple[object, ...]] = []
+        self._fails = fails
+
+    def _tell(self, *what: object) -> None:
+        if self._fails:
+            raise TrackingError("It is down.", "Start it.")
+        self.told.append(what)
+
+    def log_parameters(self, run_id: str, parameters: dict[str, str]) -> None:
+        self._tell(run_id, "parameters", parameters)
+
+    def upload(self, run: Run, path: Path, name: str) -> None:
+        self._tell(run.id, "upload", path.name, name)
+
+    def log_inputs(self, run_id: str, data: tuple[Data, ...]) -> None:
+        self._tell(run_id, "inputs", [one.name for one in data])
+
+    def set_tags(self, run_id: str, tags: dict[str, str]) -> None:
+        self._tell(run_id, "tags", tags)
+
+    def end_run(self, run_id: str, status: str, at: float | None = None) -> None:  # noqa: ARG002
+        self._tell(run_id, "end", status)
+
+    def exchange(self, *_: object, **__: object) -> None:
+        raise TrackingError("It is down.", "Start it.")
+
+
+class FakeJob:
+    """A job that runs until it is stopped or removed."""
+
+    running = True
+
+    def follow(self) -> Iterator[bytes]:
+        yield b""
+
+    def output(self) -> Iterator[bytes]:
+        yield b""
+
+    def end(self) -> End | None:
+        return None if self.running else End(130)
+
+    def fetch(self, folder: Path) -> None: ...
+
+    def written(self) -> dict[str, int]:
+        return {}
+
+    def bring(self, path: str, place: Path) -> Path | None: ...
+
+    def stop(self) -> None:
+        self.running = False
+
+    def remove(self) -> None:
+        self.running = False
+
+
+class FakeBackend:
+    """Starts a `FakeJob`; the signal or the failure comes while it does."""
+
+    def __init__(self, happening: int | Exception | None = None) -> None:
+        self.job = FakeJob()
+        self.launch: Launch | None = None
+        self._happening = happening
+
+    def outbound(self, found: Outbound, tracking: Server) -> Outbound:  # noqa: ARG002 (as of any backend)
+        return found
+
+    def reachable_uri(self, tracking: Server) -> str:
+        return tracking.uri.replace("127.0.0.1", "host.docker.internal")
+
+    def start(self, plan: RunPlan, job_launch: Launch, before: Callable[[], object]) -> Job:  # noqa: ARG002
+        self.launch = job_launch
+        before()
+        if isinstance(self._happening, Exception):
+            raise self._happening
+        if self._happening:
+            os.kill(os.getpid(), self._happening)
+        return self.job
+
+
+def start(
+    workspace: Workspace, client: FakeClient, backend: FakeBackend, remarks: list[str] | None = None
+) -> Job:
+    plan = run_plan(workspace.root, parameters={"text": f"x {CANARY}"})
+    record = Record("r1", "demo", "docker", "http://127.0.0.1:5000", True)
+    folder, lock = run_folders.write(workspace, run_folders.new_folder(workspace), record)
+    ready = prepare.Ready(
+        workspace,
+        plan,
+        cast(Backend, backend),
+        cast(Client, client),
+        True,
+        "id",
+        Masker([CANARY]),
+        {"API_KEY": CANARY},
+    )
+    try:
+        with interruptible():
+            return launch._start(
+                ready, launch._Made(RUN, record, folder, lock, remarks=[] if remarks is None else remarks)
+            )
+    finally:
+        os.close(lock)
+
+
+def test_a_job_is_handed_what_it_needs_and_secrets_apart(workspace: Workspace) -> None:
+    client, backend = FakeClient(), FakeBackend()
+    assert start(workspace, client, backend) is backend.job
+    assert client.told == [
+        ("r1", "parameters", {"text": "x ***"}),
+        ("r1", "inputs", []),
+        ("r1", "upload", "source.tar.gz", "trainer/source.tar.gz"),
+        ("r1", "upload", "run.json", "trainer/run.json"),
+    ]
+    said = backend.launch
+    assert said
+    assert said.environment == {
+        "MLFLOW_TRACKING_URI": "spool+http://host.docker.internal:5000",
+        "MLFLOW_RUN_ID": "r1",
+        "TRAINER_RUN_ID": "r1",
+        "MLFLOW_EXPERIMENT_ID": "7",
+    }
+    assert said.secret_environment == {"API_KEY": CANARY, "MLFLOW_TRACKING_TOKEN": CANARY}
+    assert said.credentials == ("me", CANARY)
+    assert CANARY not in repr(said)
+
+
+def test_code_that_is_too_large_for_the_server_costs_no_training(workspace: Workspace) -> None:
+    class Small(FakeClient):
+        def upload(self, run: Run, path: Path, name: str) -> None:
+            if name == "trainer/source.tar.gz":
+                path.write_bytes(bytes(2_000_000))
+                raise TooLarge("The tracking server answered 413: too large", "Raise its limit.")
+            super().upload(run, path, name)
+
+    client, backend, remarks = Small(), FakeBackend(), list[str]()
+    assert start(workspace, client, backend, remarks) is backend.job
+    said = (
+        "trainer/source.tar.gz (2.0 MB) is not stored with the run: "
+        "The tracking server answered 413: too large"
+    )
+    assert remarks == [f"{said}\nThe run cannot be resumed or reproduced without it. Raise its limit."]
+    assert client.told[2:] == [
+        ("r1", "tags", {"trainer.refused": said}),
+        ("r1", "upload", "run.json", "trainer/run.json"),
+    ]
+
+
+def test_printing_what_a_launch_has_shows_no_secret(workspace: Workspace) -> None:
+    client, backend = cast(Client, FakeClient()), cast(Backend, FakeBackend())
+    ready = prepare.Ready(
+        workspace,
+        run_plan(workspace.root),
+        backend,
+        client,
+        True,
+        "id",
+        Masker([CANARY]),
+        {"API_KEY": CANARY},
+    )
+    assert CANARY not in repr(ready)
+
+
+def test_a_run_that_cannot_be_started_has_failed(workspace: Workspace) -> None:
+    client = FakeClient()
+    with pytest.raises(ZeroDivisionError):
+        start(workspace, client, FakeBackend(ZeroDivisionError()))
+    assert client.told[4:] == [
+        ("r1", "tags", {"trainer.end": "could not be started"}),
+        ("r1", "end", "FAILED"),
+    ]
+    assert not run_folders.folder(workspace, "r1").exists()
+
+
+def test_a_server_that_is_gone_then_is_told_later(workspace: Workspace) -> None:
+    with pytest.raises(TrackingError):
+        start(workspace, FakeClient(fails=True), FakeBackend())
+    assert run_folders.folder(workspace, "r1").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_job_that_starts_while_it_is_interrupted_does_not_run_on(
+    workspace: Workspace, number: signal.Signals
+) -> None:
+    client, backend = FakeClient(), FakeBackend(number)
+    with pytest.raises(Interrupted):
+        start(workspace, client, backend)
+    assert client.told[-1] == ("r1", "end", "KILLED")
+    assert not backend.job.running
+
+
+class InterruptedScreen:
+    """The user presses Ctrl-C when the run is shown."""
+
+    def step(self, text: str) -> None: ...
+
+    def detail(self, line: str) -> None: ...
+
+    def started(self, run: Run) -> None:  # noqa: ARG002
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def output(self, piece: bytes) -> None: ...
+
+    def remark(self, text: str) -> None:
+        self.remarks = text
+
+
+def test_an_interruption_between_start_and_output_stops_the_job(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = FakeJob()
+    lock = os.open(os.devnull, os.O_RDONLY)
+    folder = run_folders.new_folder(workspace)
+    record = Record("r1", "demo", "docker", "http://127.0.0.1:5000", True)
+    Notebook(folder).begin(RUN, "demo", {}, {})
+    ready = prepare.Ready(
+        workspace,
+        run_plan(workspace.root),
+        cast(Backend, FakeBackend()),
+        cast(Client, FakeClient()),
+        True,
+        "id",
+        Masker([]),
+        {},
+    )
+    monkeypatch.setattr(prepare, "prepare", lambda *_, **__: ready)
+    monkeypatch.setattr(launch, "_make_run", lambda *_: launch._Made(RUN, record, folder, lock))
+    monkeypatch.setattr(launch, "_start", lambda *_: job)
+    screen = InterruptedScreen()
+    with pytest.raises(Interrupted):
+        launch.launch(workspace, ready.plan, screen)
+    assert not job.running
+    assert run_folders.ended(folder) == "KILLED"
+    assert screen.remarks.startswith("Of this run, 1 file, 2 other records are on this disk alone: ")
+
+
+def test_a_run_that_goes_on_detached_is_running_not_what_it_was(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Server(FakeClient):
+        def resume_run(self, run_id: str, tags: Sequence[str]) -> None:
+            self._tell(run_id, "resumed", tags)
+
+    class Screen(InterruptedScreen):
+        def started(self, run: Run) -> None: ...
+
+    ready = prepare.Ready(
+        workspace,
+        run_plan(workspace.root),
+        cast(Backend, FakeBackend()),
+        cast(Client, Server()),
+        True,
+        "id",
+        Masker([]),
+        {},
+    )
+    monkeypatch.setattr(prepare, "prepare", lambda *_, **__: ready)
+    monkeypatch.setattr(reconcile, "in_background", lambda *_: None)
+    killed = replace(RUN, status="KILLED")
+    earlier = launch.Earlier(killed, put(tmp_path / "source.tar.gz"), put(tmp_path / "log"), 1)
+    result = launch.launch(workspace, ready.plan, Screen(), detach=True, earlier=earlier)
+    assert (result.run.status, result.run.name) == ("RUNNING", "brave-hen")
+
+
+def test_a_parameter_that_the_server_cuts_is_named(workspace: Workspace) -> None:
+    screen = InterruptedScreen()
+    plan = run_plan(workspace.root, parameters={"short": "x" * 6000, "prompt": "x" * 6001})
+    launch._remark_on_long(plan, screen)
+    assert screen.remarks == (
+        "The parameter prompt has 6,001 characters: the tracking server stores the first 6,000.\n"
+        "All of it is in the run's artifact trainer/run.json."
+    )

@@ -1,0 +1,208 @@
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import pytest
+from trainer.backends.base import End
+from trainer.errors import DiskFull, OutOfMemory, RunLost, ScriptFailed, ScriptKilled
+from trainer.masking import Masker
+from trainer.runs.outcome import Verdict, close, judge
+from trainer.tracking.client import Run
+from trainer.tracking.delivery import FOLDER, Notebook
+from trainer.workspace import run_folders
+from trainkit.spool_journal import Spool
+
+from unit.helpers import fails
+
+
+@pytest.mark.parametrize(
+    ("end", "interrupted", "status", "reason", "error", "code"),
+    [
+        (End(0), None, "FINISHED", "done", None, None),
+        (End(1), None, "FAILED", "exit code 1", ScriptFailed, 1),
+        (End(3), None, "FAILED", "exit code 3", ScriptFailed, 3),
+        (End(127), None, "FAILED", "exit code 127", ScriptFailed, 127),
+        (End(128), None, "FAILED", "exit code 128", ScriptFailed, 128),
+        (End(255), None, "FAILED", "exit code 255", ScriptFailed, 255),
+        (End(137), None, "FAILED", "ended by SIGKILL", ScriptKilled, 137),
+        (End(139), None, "FAILED", "ended by SIGSEGV", ScriptKilled, 139),
+        (End(178), None, "FAILED", "ended by signal 50", ScriptKilled, 178),
+        (End(137, out_of_memory=True), None, "FAILED", "out of memory", OutOfMemory, 86),
+        (End(0, out_of_memory=True), None, "FAILED", "out of memory", OutOfMemory, 86),
+        (End(None), None, "KILLED", "lost", RunLost, 87),
+        (End(0, stopped_by=15), None, "KILLED", "stopped from outside", RunLost, 87),
+        (End(130, stopped_by=2), None, "KILLED", "stopped from outside", RunLost, 87),
+        (End(137, recorded=False), None, "KILLED", "stopped from outside", RunLost, 87),
+        (End(0, recorded=False), None, "KILLED", "cut off", RunLost, 87),
+        (End(255, recorded=False), None, "KILLED", "cut off", RunLost, 87),
+        (End(137, out_of_memory=True, recorded=False), None, "FAILED", "out of memory", OutOfMemory, 86),
+        (End(0), 2, "KILLED", "stopped by SIGINT", None, None),
+        (End(130, stopped_by=2), 15, "KILLED", "stopped by SIGTERM", None, None),
+        (End(137, out_of_memory=True), 1, "KILLED", "stopped by SIGHUP", None, None),
+        (End(None), 2, "KILLED", "stopped by SIGINT", None, None),
+    ],
+)
+def test_the_verdict(
+    end: End, interrupted: int | None, status: str, reason: str, error: type | None, code: int | None
+) -> None:
+    verdict = judge(end, interrupted)
+    assert (verdict.status, verdict.reason, verdict.exit_code) == (status, reason, end.exit_code)
+    assert type(verdict.error) is (error or type(None))
+    assert (verdict.error.exit_code if verdict.error else None) == code
+
+
+def test_the_error_says_how_the_script_ended() -> None:
+    failed, killed = judge(End(3)).error, judge(End(139)).error
+    assert failed
+    assert killed
+    assert failed.message == "The training script ended with exit code 3."
+    assert killed.message == "The training script was ended by SIGSEGV."
+    assert failed.hint == killed.hint == "Its output is above and in the run's artifact train.log."
+
+
+def test_a_missing_command_has_a_hint_of_its_own() -> None:
+    error = judge(End(127)).error
+    assert error
+    assert error.hint == "The image does not have the MLproject's command."
+
+
+def test_the_tags_of_an_end() -> None:
+    assert judge(End(3)).tags == {"trainer.end": "exit code 3", "trainer.exit_code": "3"}
+    assert judge(End(None)).tags == {"trainer.end": "lost"}
+    assert judge(End(137, out_of_memory=True)).tags == {
+        "trainer.end": "out of memory",
+        "trainer.exit_code": "137",
+        "trainer.signal": "SIGKILL",
+        "trainer.out_of_memory": "true",
+    }
+    assert judge(End(0, stopped_by=15)).tags == {
+        "trainer.end": "stopped from outside",
+        "trainer.exit_code": "0",
+        "trainer.signal": "SIGTERM",
+    }
+
+
+def test_a_run_that_a_command_stopped_says_which() -> None:
+    verdict = judge(End(0, stopped_by=2), by="trainer stop")
+    assert (verdict.status, verdict.reason) == ("KILLED", "stopped by trainer stop")
+    assert verdict.error
+    assert verdict.error.exit_code == 87
+
+
+@dataclass
+class FakeBook:
+    """What is told of a run; after `works` the disk is full."""
+
+    works: int = 99
+    told: list[tuple[object, ...]] = field(default_factory=list)
+
+    def _tell(self, *what: object) -> None:
+        if len(self.told) >= self.works:
+            raise DiskFull("It is full.", "Make space.")
+        self.told.append(what)
+
+    def upload(self, run: Run, path: Path, name: str) -> None:
+        self._tell("upload", run.id, path.read_bytes(), name)
+
+    def set_tags(self, run_id: str, tags: dict[str, str]) -> None:
+        self._tell("tags", run_id, tags)
+
+    def end_run(self, run_id: str, status: str, at: float | None = None) -> None:  # noqa: ARG002
+        self._tell("end", run_id, status)
+
+
+class FakeJob:
+    """A job that has ended, with output."""
+
+    def __init__(self, *output: bytes) -> None:
+        self._output = output
+        self.removed = 0
+
+    def follow(self) -> Iterator[bytes]:
+        yield from self._output
+
+    def output(self) -> Iterator[bytes]:
+        yield from self._output
+
+    def end(self) -> End | None:
+        return End(0)
+
+    def fetch(self, folder: Path) -> None: ...
+
+    def written(self) -> dict[str, int]:
+        return {}
+
+    def bring(self, path: str, place: Path) -> Path | None: ...
+
+    def stop(self) -> None: ...
+
+    def remove(self) -> None:
+        self.removed += 1
+
+
+RUN = Run("r1", "1", "brave-hen", "RUNNING", "mlflow-artifacts:/1/r1/artifacts")
+DONE = Verdict("FINISHED", "done", None, 0)
+
+
+def test_the_book_gets_the_masked_output_then_the_tags_then_the_status(tmp_path: Path) -> None:
+    book, job = FakeBook(), FakeJob(b"the key is hun", b"ter2.\n")
+    close(cast(Notebook, book), RUN, job, tmp_path, Masker(["hunter2"]), DONE)
+    assert book.told == [
+        ("upload", "r1", b"the key is ***.\n", "train.log"),
+        ("tags", "r1", {"trainer.end": "done", "trainer.exit_code": "0"}),
+        ("end", "r1", "FINISHED"),
+    ]
+    assert job.removed == 0  # that is for who has closed the book
+    assert run_folders.ended(tmp_path) == "FINISHED"
+
+
+def test_what_the_masker_still_held_of_the_live_output_is_not_in_the_log(tmp_path: Path) -> None:
+    book, masker = FakeBook(), Masker(["hunter2"])
+    masker.feed(b"stopped in the middle of h")
+    close(cast(Notebook, book), RUN, FakeJob(b"whole output\n"), tmp_path, masker, DONE)
+    assert book.told[0][2] == b"whole output\n"
+
+
+@pytest.mark.parametrize("works", [0, 1, 2])
+def test_an_end_that_cannot_be_written_down_keeps_the_job(tmp_path: Path, works: int) -> None:
+    book, job = FakeBook(works), FakeJob(b"out\n")
+    with fails(DiskFull, "It is full.", "Make space."):
+        close(cast(Notebook, book), RUN, job, tmp_path, Masker([]), DONE)
+    assert job.removed == 0
+    assert run_folders.ended(tmp_path) is None
+
+
+def test_children_that_were_left_running_end_with_their_run(tmp_path: Path) -> None:
+    Notebook(tmp_path).begin(RUN, "demo", {}, {})
+    spool = Spool(tmp_path / FOLDER)
+    for child, status in (("open", "RUNNING"), ("closed", "FINISHED")):
+        data = {"tags": [{"key": "mlflow.parentRunId", "value": "r1"}]}
+        spool.append({"known": "run", "run": {"info": {"run_id": child, "status": status}, "data": data}})
+    failed = Verdict("FAILED", "exit code 1", None, 1)
+    book = FakeBook()
+    close(cast(Notebook, book), RUN, FakeJob(), tmp_path, Masker([]), failed)
+    assert book.told[2:] == [("end", "open", "FAILED"), ("end", "r1", "FAILED")]
+
+
+@pytest.mark.parametrize(
+    ("at", "told"), [(1_500.25, 1_500_250), (999.0, 1_000_000), (2e12, None), (None, None)]
+)
+def test_a_run_ends_when_its_job_did_and_never_before_its_start_or_later_than_now(
+    tmp_path: Path, at: float | None, told: int | None
+) -> None:
+    book = Notebook(tmp_path)
+    book.begin(RUN, "demo", {}, {})
+    place = tmp_path / FOLDER / "run.json"
+    said = json.loads(place.read_text())
+    said["info"]["start_time"] = 1_000_000
+    place.write_text(json.dumps(said))
+    book.end_run("r1", "FINISHED", at)
+    (entry,) = Spool(tmp_path / FOLDER).entries()
+    body = cast(dict[str, dict[str, int]], entry.record)["body"]
+    if told is None:
+        assert abs(body["end_time"] / 1000 - time.time()) < 60
+    else:
+        assert body["end_time"] == told

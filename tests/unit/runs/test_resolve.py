@@ -1,0 +1,123 @@
+import json
+import os
+from dataclasses import replace
+
+import pytest
+from trainer.errors import BadInput
+from trainer.runs import reconcile, resolve
+from trainer.tracking.client import Run
+from trainer.tracking.delivery import FOLDER, Notebook
+from trainer.workspace import run_folders
+from trainer.workspace.run_folders import Record
+from trainer.workspace.settings import Workspace
+from trainkit.spool_journal import Spool
+
+from unit.helpers import HttpServer, Reply, fails
+from unit.run_helpers import API, ID, knows, live, record
+
+
+def started(workspace: Workspace, run_id: str, name: str, *, ended: bool = False) -> Record:
+    run = Record(run_id, "demo", "docker", "http://127.0.0.1:5000", True, name=name)
+    os.close(run_folders.write(workspace, run_folders.new_folder(workspace), run)[1])
+    if ended:
+        run_folders.remove(workspace, run_id)
+    return run
+
+
+@pytest.fixture
+def three(workspace: Workspace) -> list[Record]:
+    """Two ended runs of one name, then a live one."""
+    return [
+        started(workspace, "ab12", "hen", ended=True),
+        started(workspace, "ab34", "hen", ended=True),
+        started(workspace, "cd56", "brave-owl"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "which"),
+    [("ab12", 0), ("ab1", 0), ("ab3", 1), ("c", 2), ("cd56", 2), ("brave-owl", 2), ("@last", 2)],
+)
+def test_a_run_is_named_by_id_name_or_last(
+    workspace: Workspace, three: list[Record], said: str, which: int
+) -> None:
+    assert resolve.resolve(workspace, said) == three[which]
+
+
+@pytest.mark.usefixtures("three")
+def test_what_could_be_several_runs_lists_them(workspace: Workspace) -> None:
+    for said in ("hen", "ab"):
+        with fails(BadInput, f"{said} could be 2 runs: ab12 (hen), ab34 (hen).", "Give more of the id."):
+            resolve.resolve(workspace, said)
+
+
+def test_last_before_the_first_run(workspace: Workspace) -> None:
+    with fails(BadInput, "This workspace has started no run yet.", "trainer run PROJECT"):
+        resolve.resolve(workspace, "@last")
+
+
+def test_a_run_of_somebody_else_is_found_on_the_server(
+    workspace: Workspace, http_server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", http_server.uri)
+    theirs = record(http_server, host="", started=0.0, backend="docker", image="trainer/small:1")
+    tags = {
+        "trainer__backend": "docker",
+        "trainer__image": "trainer/small:1",
+        "mlflow__source__name": "a/demo",
+    }
+    said = knows(http_server, theirs, "FINISHED", **tags)
+    experiments = json.dumps({"experiments": [{"experiment_id": "7"}]})
+    http_server.replies[f"{API}/experiments/search"] = [Reply(body=experiments)]
+    http_server.replies[f"{API}/runs/search"] = [Reply(body=json.dumps({"runs": [said]}))]
+    assert resolve.resolve(workspace, theirs.run_id[:6]) == theirs
+    http_server.replies[f"{API}/runs/search"] = [Reply()]
+    with fails(BadInput, "There is no run zz."):
+        resolve.resolve(workspace, "zz")
+    # A step that began while the server was away, by the id that it had then.
+    http_server.replies[f"{API}/runs/search"] = [
+        Reply(), Reply(), Reply(body=json.dumps({"runs": [said]})),
+    ]  # fmt: skip
+    assert resolve.resolve(workspace, "0ff1") == theirs
+    asked = json.loads(http_server.asked[-1].body)["filter"]
+    assert asked == "tags.`trainer.offline_id` LIKE '0ff1%'"
+
+
+def test_a_run_is_found_by_the_id_that_it_had_before_its_server_gave_it_one(workspace: Workspace) -> None:
+    offline = started(workspace, "0ff1", "offline-0ff1")
+    run_folders.rename(workspace, offline, "ab12")
+    run_folders.remove(workspace, "0ff1")
+    run = replace(offline, run_id="ab12", offline_id="0ff1")
+    for said in ("0ff", "ab12", "offline-0ff1", "@last"):
+        assert resolve.resolve(workspace, said) == run
+    assert run_folders.history(workspace) == [run]
+
+
+@pytest.mark.parametrize("offline_id", [ID, "another"])
+def test_the_id_that_a_spool_says_is_a_runs_only_if_its_server_says_so(
+    workspace: Workspace, http_server: HttpServer, offline_id: str
+) -> None:
+    ours, given = record(http_server), record(http_server, run_id="1" * 32)
+    folder = live(workspace, ours, result="0 ")
+    Notebook(folder).begin(Run(ID, "7", "brave-hen", "RUNNING", "mlflow-artifacts:/7/x"), "demo", {}, {})
+    run_folders.end(folder, "FINISHED")
+    Spool(folder / FOLDER).name({ID: given.run_id})  # as the run's own script can
+    knows(http_server, given, trainer__offline_id=offline_id)
+    assert reconcile.settle(workspace, ours, wait=False) == "FINISHED"
+    (known,) = run_folders.history(workspace)
+    assert known.run_id == (given.run_id if offline_id == ID else ID)
+
+
+@pytest.mark.usefixtures("three")
+def test_completion_offers_names_first_and_ids_to_who_types_one(workspace: Workspace) -> None:
+    offered = resolve.candidates(workspace, "")
+    assert [name for name, _ in offered] == ["brave-owl", "hen", "@last", "@best:"]
+    assert [name for name, _ in resolve.candidates(workspace, "a")] == ["ab34", "ab12"]
+    assert [name for name, _ in resolve.candidates(workspace, "@")] == ["@last", "@best:"]
+    assert [name for name, _ in resolve.candidates(workspace, "", live=True)] == ["brave-owl", "@last"]
+
+
+def test_a_torn_line_of_the_history_is_passed_over(workspace: Workspace, three: list[Record]) -> None:
+    with (workspace.state / "runs.jsonl").open("a") as history:
+        history.write('{"run_id": "ef')
+    assert run_folders.history(workspace) == three

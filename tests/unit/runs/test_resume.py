@@ -1,0 +1,292 @@
+"""What can be resumed, and what is said where it cannot; the journey itself is in tests/faults."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+from trainer.backends import base
+from trainer.datasets import recorded
+from trainer.images import spec
+from trainer.plan import consent, request
+from trainer.projects import mlproject
+from trainer.runs import resume
+from trainer.source import snapshot
+from trainer.tracking.client import Run
+from trainer.workspace import run_folders
+from trainer.workspace.settings import Workspace, find
+
+from unit.helpers import Done, HttpServer, Reply, put, run_plan
+from unit.pictures import dataset
+from unit.run_helpers import API, ID, artifact, live, not_there, record, told
+
+Trainer = Callable[..., Done]
+MLPROJECT = """\
+name: demo
+docker_env: {image: trainer/small}
+entry_points:
+  main:
+    parameters:
+      data: {type: string, default: skin, dataset: true}
+      epochs: {type: int, default: 3}
+      note: {type: string, default: none}
+    command: python train.py {data} {epochs} {note}
+"""
+
+
+@pytest.fixture
+def offer(workspace: Workspace, http_server: HttpServer) -> Callable[..., None]:
+    """Let the server have an ended run of the local backend, its environment and its data be here."""
+    put(workspace.projects / "demo" / "MLproject", MLPROJECT)
+    dataset(workspace.data / "skin", {"a": 2, "b": 2})
+    image = spec.plan(workspace, spec.spec(workspace, "small"))
+    place = f"small-{image.digest[:12]}-py{sys.version_info.major}.{sys.version_info.minor}"
+    put(workspace.state / "environments" / place / "trainer-complete")
+    archive = workspace.state / "source.tar.gz"
+    snapshot.pack(workspace.projects / "demo", archive)
+
+    def make(status: str = "FAILED", *, digest: str | None = None, without: str = "", **tags: str) -> None:
+        said = {
+            "mlflow.source.name": "train_code/demo",
+            "mlflow.project.entryPoint": "main",
+            "trainer.backend": "local",
+            "trainer.command": "python train.py skin 7 none",
+            "trainer.image": image.tag,
+            "trainer.image_digest": image.digest,
+            "trainer.requirements_digest": image.requirements_digest,
+            "trainer.image_id": place,
+            "trainer.gpus": "none",
+            "trainer.memory": "unlimited",
+        } | {key.replace("__", "."): value for key, value in tags.items()}
+        if digest:
+            said["trainer.dataset.skin"] = digest
+        said.pop(without, None)
+        run = {
+            "info": {
+                "run_id": ID,
+                "experiment_id": "7",
+                "run_name": "brave-hen",
+                "status": status,
+                "artifact_uri": f"mlflow-artifacts:/7/{ID}/artifacts",
+            },
+            "data": {
+                "tags": [{"key": key, "value": value} for key, value in said.items()],
+                "params": [{"key": "epochs", "value": "7"}, {"key": "of_the_script", "value": "1"}],
+            },
+        }
+        http_server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": run}))]
+        http_server.replies[artifact(record(http_server), "trainer/source.tar.gz")] = [
+            Reply(content=archive.read_bytes())
+        ]
+
+    live(workspace, record(http_server))
+    run_folders.remove(workspace, ID)
+    http_server.replies[artifact(record(http_server), "train.log")] = [not_there()]
+    make()
+    return make
+
+
+def checkpoint(workspace: Workspace, name: str = "head/state.json") -> Path:
+    return put(workspace.state / "cache" / "checkpoints" / ID / name)
+
+
+Offer = Callable[..., None]
+
+
+def test_a_run_with_a_checkpoint_goes_on_with_what_it_had(
+    workspace: Workspace, trainer: Trainer, offer: Offer
+) -> None:
+    offer(digest=_digest(workspace))
+    checkpoint(workspace)
+    shown = trainer("resume", "@last", "--dry-run")
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.out.startswith("brave-hen would go on from its last checkpoint, in trainer/small:")
+    assert list(workspace.state.glob("resume-*")) == []
+
+
+@pytest.mark.usefixtures("offer")
+@pytest.mark.parametrize("name", [None, "unfinished-1.weights.h5", "state.pt.tmp"])
+def test_without_a_checkpoint_it_begins_anew_only_if_told(
+    workspace: Workspace, trainer: Trainer, name: str | None
+) -> None:
+    if name:
+        checkpoint(workspace, name)
+    refused = trainer("resume", "@last", "--dry-run")
+    assert (refused.code, refused.err) == (
+        2,
+        "Error: The run brave-hen left no checkpoint to go on from.\n"
+        "Hint:  Start it from the beginning, in the same run: --from-scratch\n",
+    )
+    assert "would go on from the beginning" in trainer("resume", "@last", "--dry-run", "--from-scratch").out
+
+
+@pytest.mark.parametrize(
+    ("tags", "seed", "deterministic"),
+    [({}, None, False), ({"trainer__seed": "5", "trainer__deterministic": "true"}, 5, True)],
+)
+def test_it_goes_on_with_the_seed_and_as_deterministic_as_it_began(
+    workspace: Workspace,
+    http_server: HttpServer,
+    offer: Offer,
+    tags: dict[str, str],
+    seed: int | None,
+    deterministic: bool,
+) -> None:
+    put(workspace.root / "trainer.yaml", f"deterministic: {str(not deterministic).lower()}\n")
+    offer(digest=_digest(workspace), **tags)
+    checkpoint(workspace)
+    with resume.prepared(find(workspace.root), record(http_server), Silent()) as ready:
+        assert (ready.plan.seed, ready.plan.deterministic) == (seed, deterministic)
+        assert ready.plan.environment.get("TRAINER_SEED") == ((tags and "5") or None)
+
+
+class Silent:
+    """A screen that shows nothing."""
+
+    def step(self, text: str) -> None: ...
+
+    def detail(self, line: str) -> None: ...
+
+    def started(self, run: Run) -> None: ...
+
+    def output(self, piece: bytes) -> None: ...
+
+    def remark(self, text: str) -> None: ...
+
+
+def test_an_image_that_its_tag_does_not_name_is_had_by_its_id_and_asked_for(workspace: Workspace) -> None:
+    class Backend:
+        def recall(self, *_: object) -> None: ...
+        def is_named(self, *_: object) -> bool:
+            return False
+
+    planned = run_plan(workspace.root)
+    ready = resume._in_its_image(cast(base.Backend, Backend()), planned, "sha256:1f")
+    assert ready.image_reference == "sha256:1f"
+    (what,) = ready.asked.wants
+    assert what == f"run in the image sha256:1f, recorded as {planned.image.tag}"
+
+
+def _digest(workspace: Workspace) -> str:
+    [taken] = recorded.take(workspace, {"data": "skin"}, lambda _: None)
+    return taken.digest
+
+
+def test_data_that_changed_is_said(workspace: Workspace, trainer: Trainer, offer: Offer) -> None:
+    before = _digest(workspace)
+    offer(digest=before)
+    checkpoint(workspace)
+    picture = next(path for path in sorted((workspace.data / "skin").rglob("*")) if path.is_file())
+    picture.write_bytes(picture.read_bytes() + b"x")
+    refused = trainer("resume", "@last")
+    assert refused.code == 89
+    name = picture.relative_to(workspace.data / "skin")
+    assert refused.err.splitlines()[0] == f"Error: skin is not what the run had: {name} (changed)."
+
+
+def test_data_that_is_gone_is_said(workspace: Workspace, trainer: Trainer, offer: Offer) -> None:
+    offer(digest=_digest(workspace))
+    shutil.rmtree(workspace.data / "skin")
+    refused = trainer("resume", "@last")
+    assert refused.code == 2
+    assert "--data names skin, which is not in" in refused.err
+
+
+def test_what_it_says_of_its_source_allows_it_nothing(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer, offer: Offer
+) -> None:
+    offer(digest=_digest(workspace))
+    checkpoint(workspace)
+    project = mlproject.load(workspace.projects / "demo")
+    asked = request.make(workspace, request.RunRequest(project, "train_code/demo", backend="local")).asked
+    consent.check(workspace, replace(asked, is_own=False), asked.asks)
+    refused = trainer("resume", "@last")
+    wants = "run on this machine without a container, with all your rights"
+    assert (refused.code, refused.err.splitlines()[-2]) == (
+        93,
+        f"Error: The code stored with the run {ID[:8]} asks to {wants}.",
+    )
+    assert told(http_server) == []
+
+
+def test_a_run_that_had_it_goes_on(workspace: Workspace, http_server: HttpServer, offer: Offer) -> None:
+    offer(digest=_digest(workspace))
+    checkpoint(workspace)
+    with resume.prepared(find(workspace.root), record(http_server), Silent()) as ready:
+        asked = ready.plan.asked
+        assert [ask.what for ask in consent.open_asks(workspace, asked)] == [
+            "run on this machine without a container, with all your rights"
+        ]
+        assert asked.stored is not None
+        consent.of_run(workspace, asked, asked.stored)
+        assert consent.open_asks(workspace, asked) == ()
+
+
+@pytest.mark.usefixtures("offer")
+def test_an_image_that_is_gone_is_said(workspace: Workspace, trainer: Trainer) -> None:
+    checkpoint(workspace)
+    shutil.rmtree(workspace.state / "environments")
+    refused = trainer("resume", "@last")
+    assert refused.code == 83
+    assert "Error: The image of the run, trainer/small:" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("status", "changes", "message"),
+    [
+        ("FINISHED", {}, "The run brave-hen is FINISHED: there is nothing to resume."),
+        ("RUNNING", {}, "The server has the run brave-hen as RUNNING, and it is not on this machine."),
+        ("FAILED", {"without": "trainer.image_id"}, "The run brave-hen was not made by trainer"),
+        (
+            "FAILED",
+            {"trainer__command": "python train.py skin 7 ***"},
+            "The command of the run brave-hen cannot be reconstructed from its record",
+        ),
+    ],
+)
+def test_what_cannot_be_resumed(
+    trainer: Trainer,
+    http_server: HttpServer,
+    offer: Offer,
+    status: str,
+    changes: dict[str, str],
+    message: str,
+) -> None:
+    offer(status, **changes)
+    refused = trainer("resume", "@last")
+    assert (refused.code, refused.err.splitlines()[0].startswith(f"Error: {message}")) == (2, True)
+    assert told(http_server) == []
+
+
+@pytest.mark.usefixtures("offer")
+def test_a_run_that_goes_on_is_not_resumed(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    live(workspace, record(http_server))
+    refused = trainer("resume", "@last")
+    assert (refused.code, refused.err.splitlines()[0]) == (2, "Error: The run brave-hen has not ended.")
+    assert told(http_server) == []
+
+
+@pytest.mark.usefixtures("offer")
+def test_a_run_without_its_code_is_not_resumed(trainer: Trainer, http_server: HttpServer) -> None:
+    http_server.replies[artifact(record(http_server), "trainer/source.tar.gz")] = [not_there()]
+    refused = trainer("resume", "@last")
+    assert (refused.code, refused.err.splitlines()[0]) == (
+        2,
+        "Error: The run brave-hen has no artifact trainer/source.tar.gz.",
+    )
+
+
+def test_the_recorded_image_is_planned_though_the_workspace_has_another(workspace: Workspace) -> None:
+    recorded = spec.recorded(workspace, "trainer/small:0123456789ab", "0123456789ab" + "0" * 52, "ff")
+    project = mlproject.load(workspace.projects / "demo")
+    made = request.make(workspace, request.RunRequest(project, "train_code/demo", recorded_image=recorded))
+    assert made.image.tag == "trainer/small:0123456789ab"
+    gone = spec.recorded(workspace, "trainer/gone:0123456789ab", "0123456789ab" + "0" * 52, "ff")
+    assert gone.tag == "trainer/gone:0123456789ab"
+    assert gone.spec.folder.name == "gone"

@@ -1,0 +1,302 @@
+import errno
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from trainer import locks
+from trainer.engine.bridge import Bridge
+from trainer.errors import TrackingError
+from trainer.server import container, process
+from trainer.server.process import State
+from trainer.tracking.endpoint import Server
+from trainer.workspace import run_folders, server_password
+from trainer.workspace.settings import Workspace
+
+from unit.helpers import HttpServer, Reply, fails
+
+if TYPE_CHECKING:
+    import docker
+
+NOT_HERE = Bridge("203.0.113.1", "203.0.113.0/24")
+
+
+@contextmanager
+def taken(count: int) -> Iterator[int]:
+    """The first of so many neighbouring ports of 127.0.0.1 that are taken; the one behind them is free."""
+    for first in range(20000, 60000, 100):
+        with ExitStack() as stack:
+            try:
+                for port in range(first, first + count + 1):
+                    sock = stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            except OSError:
+                continue
+            sock.close()
+            yield first
+            return
+
+
+def listen(port: int, bridge: Bridge | None = None) -> tuple[list[tuple[str, int]], int]:
+    sockets, chosen = process._listen(port, bridge)
+    addresses = [sock.getsockname() for sock in sockets]
+    for sock in sockets:
+        sock.close()
+    return addresses, chosen
+
+
+def test_the_port_that_was_asked_for() -> None:
+    with taken(0) as port:
+        assert listen(port) == ([("127.0.0.1", port)], port)
+
+
+def test_the_next_free_port() -> None:
+    with taken(3) as port:
+        assert listen(port)[1] == port + 3
+
+
+def test_all_addresses_have_the_same_port() -> None:
+    with taken(1) as port:
+        bridge = Bridge("127.0.0.2", "127.0.0.0/24")
+        addresses = [("127.0.0.1", port + 1), ("127.0.0.2", port + 1)]
+        assert listen(port, bridge) == (addresses, port + 1)
+
+
+def test_no_free_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "PORTS_TRIED", 2)
+    with (
+        taken(2) as port,
+        fails(
+            TrackingError,
+            f"No free port between {port} and {port + 1} for the workspace's tracking server.",
+            "Set server_port in trainer.yaml to another range.",
+        ),
+    ):
+        listen(port)
+
+
+def test_a_port_that_takes_root_is_said_to_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_address: tuple[str, int]) -> socket.socket:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket, "create_server", refuse)  # as the system does, but for root
+    with fails(
+        TrackingError,
+        "The system lets no ordinary user listen on port 80.",
+        "Name one from 1024 on: trainer server up --port 5000",
+    ):
+        listen(80)
+
+
+def test_no_free_port_at_the_end_of_all_ports() -> None:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 65535))
+        with pytest.raises(TrackingError):
+            listen(65535)
+
+
+def write_state(workspace: Workspace, text: str) -> None:
+    workspace.state.mkdir(exist_ok=True)
+    (workspace.state / "server.json").write_text(text)
+
+
+STATE = {"pid": os.getpid(), "port": 5000, "bridge": None, "form": 1}
+
+
+def test_a_state_file_whose_server_is_dead_is_not_running(workspace: Workspace) -> None:
+    write_state(workspace, json.dumps(STATE))
+    assert process.running(workspace) is None
+    (workspace.state / "server.alive").touch()
+    assert process.running(workspace) is None
+    assert not process.down(workspace)
+
+
+def test_a_living_server_is_running(workspace: Workspace) -> None:
+    write_state(
+        workspace, json.dumps({**STATE, "bridge": {"gateway": "172.17.0.1", "subnet": "172.17.0.0/16"}})
+    )
+    lock = locks.acquire(workspace.state / "server.alive")
+    assert lock is not None
+    password = server_password.make(workspace)
+    state = process.running(workspace)
+    os.close(lock)
+    assert state == State(os.getpid(), 5000, Bridge("172.17.0.1", "172.17.0.0/16"), password=password)
+    assert state.server == Server("http://127.0.0.1:5000", "trainer", password)
+    assert password not in repr(state) + state.written()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"pid": 1, "port": 2, "bridge": 3}'])
+def test_a_server_without_its_state_file_says_what_to_do(workspace: Workspace, text: str) -> None:
+    write_state(workspace, text)
+    alive = workspace.state / "server.alive"
+    lock = locks.acquire(alive)
+    assert lock is not None
+    with fails(
+        TrackingError,
+        "This workspace's tracking server runs, but its state file is gone.",
+        f"End the process that holds {alive}, then try again: fuser -k {alive}",
+    ):
+        process.begin(workspace)
+    os.close(lock)
+
+
+def test_a_living_server_is_left_running(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    bridge = Bridge("127.0.0.2", "127.0.0.0/24")
+    monkeypatch.setattr(process, "running", lambda _: State(1, 5000, bridge, password="p"))
+    assert process.begin(workspace).uri == "http://127.0.0.1:5000"
+    assert process.begin(workspace, bridge).uri == "http://127.0.0.1:5000"
+
+
+def test_a_living_server_is_there_for_who_may_only_read_the_workspace(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def denied(path: object) -> Iterator[None]:
+        raise PermissionError(13, "Permission denied", str(path))
+        yield
+
+    monkeypatch.setattr(locks, "exclusive", denied)
+    with pytest.raises(PermissionError):
+        process.begin(workspace)
+    monkeypatch.setattr(process, "running", lambda _: State(1, 5000, None, password="p"))
+    assert process.begin(workspace).uri == "http://127.0.0.1:5000"
+
+
+def test_it_is_not_started_anew_for_a_bridge_that_is_not_this_machines(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "running", lambda _: State(1, 5000, None, password="p"))
+    monkeypatch.setattr(process, "_stop", lambda *_: pytest.fail("it was stopped"))
+    assert process.begin(workspace, NOT_HERE).uri == "http://127.0.0.1:5000"
+
+
+@pytest.mark.parametrize("state", [{}, {"form": 0}, {"form": 1}])
+def test_one_that_asks_for_no_password_is_started_anew_once_no_run_reports_to_it(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, state: dict[str, object]
+) -> None:
+    write_state(workspace, json.dumps({"pid": 1, "port": 5000, "bridge": None, **state}))
+    monkeypatch.setattr(process, "_start", lambda *_: State(2, 5000, None, password="p"))
+    stopped: list[State] = []
+    monkeypatch.setattr(process, "_stop", lambda _, found: stopped.append(found))
+    lock = locks.acquire(workspace.state / "server.alive")
+    assert lock is not None
+    live = [object()]
+    monkeypatch.setattr(run_folders, "live", lambda _: live)
+    assert process.begin(workspace) == Server("http://127.0.0.1:5000")
+    assert stopped == []
+    live.clear()
+    assert process.begin(workspace) == Server("http://127.0.0.1:5000", "trainer", "p")
+    assert [found.pid for found in stopped] == [1]
+    os.close(lock)
+
+
+def test_the_password_is_for_its_owner_alone_and_not_for_git(workspace: Workspace) -> None:
+    password = server_password.make(workspace)
+    file = server_password.file(workspace)
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert len(password) > 40
+    subprocess.run(["git", "init", "--quiet", workspace.root], check=True)
+    (workspace.root / ".gitignore").write_text("")
+    listed = subprocess.run(
+        ["git", "-C", workspace.root, "status", "--porcelain", "--untracked-files=all"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert "server/" not in listed
+
+
+def test_the_own_server_is_known_by_its_address_or_its_password(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    password = server_password.make(workspace)
+    assert server_password.make(workspace) == password
+    ours = Server("http://127.0.0.1:5000", "trainer", password)
+    assert not process.is_own(workspace, ours)  # none was ever started
+    write_state(workspace, json.dumps(STATE))
+    assert process.is_own(workspace, ours)
+    assert not process.is_own(workspace, Server("http://127.0.0.1:5000"))
+    assert not process.is_own(workspace, replace(ours, uri="http://127.0.0.1:5001"))
+    monkeypatch.setattr(process, "running", lambda _: State(1, 5000, None, password=password))
+    assert process.is_own(workspace, Server("http://127.0.0.1:5000"))
+    assert not process.is_own(workspace, Server("http://127.0.0.1:5001", "me", "another"))
+
+
+def test_every_workspace_has_an_identity_of_its_own(workspace: Workspace) -> None:
+    assert workspace.identity == replace(workspace).identity
+    assert workspace.identity != replace(workspace, root=workspace.root / "x").identity
+
+
+def test_only_the_own_server_is_taken_for_it(workspace: Workspace, http_server: HttpServer) -> None:
+    own = State(1, http_server.port, None).server
+    for name, answers in ((workspace.identity, True), ("another", False)):
+        http_server.replies["/health"] = [Reply(body="OK", headers=(("x-trainer-workspace", name),))]
+        assert process.answers(workspace, own) is answers
+    http_server.replies["/health"] = [Reply(body="OK")]
+    assert not process.answers(workspace, own)
+
+
+def test_a_server_that_does_not_start_shows_the_end_of_its_log(workspace: Workspace) -> None:
+    workspace.state.mkdir()
+    log = process.log_file(workspace)
+    log.write_text("starting\nOSError: no room\n\n")
+    with fails(
+        TrackingError, "The workspace's tracking server did not start: OSError: no room", f"See {log}"
+    ):
+        process.wait(workspace, State(1, 1, None).server)
+
+
+def test_a_server_that_was_killed_before_it_said_anything_is_called_that(workspace: Workspace) -> None:
+    workspace.state.mkdir()
+    log = process.log_file(workspace)
+    for said in (None, "", "\n"):
+        if said is not None:
+            log.write_text(said)
+        with fails(
+            TrackingError, "The workspace's tracking server did not start: it was killed.", f"See {log}"
+        ):
+            process.wait(workspace, State(1, 1, None).server)
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "why"),
+    [
+        ("running", b"Serving\n", "it gives no answer for 0.1 s."),
+        ("exited", b"a\nno room\n", "no room"),
+        ("exited", b"", "it was killed."),
+    ],
+)
+def test_why_a_container_does_not_start(
+    monkeypatch: pytest.MonkeyPatch, status: str, said: bytes, why: str
+) -> None:
+    monkeypatch.setattr(container, "START_S", 0.1)
+    monkeypatch.setattr(container, "find", lambda *_: container.Found(status, "image", 1))
+    monkeypatch.setattr(container, "output", lambda *_: iter([said]))
+    with fails(TrackingError, f"The workspace's tracking server did not start: {why}"):
+        container.wait(cast("docker.DockerClient", None), "server")
+
+
+def test_a_port_that_is_asked_for_is_kept_and_a_taken_one_is_said(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        found = process.free_port(workspace, port)
+        assert port < found < port + process.PORTS_TRIED
+        assert caplog.messages == [f"Port {port} is taken: the tracking server is on port {found}."]
+    assert process.free_port(workspace, port) == port
+
+
+def test_a_run_of_before_a_move_is_told_to_the_server_where_it_is_now(workspace: Workspace) -> None:
+    before, now, elsewhere = (f"http://127.0.0.1:{port}" for port in (5000, 5001, 5002))
+    container.record(workspace, before)
+    container.record(workspace, before)
+    container.record(workspace, now)
+    assert container.recorded(workspace) == now
+    assert container.present(workspace, before, since=1.0) == now
+    assert container.present(workspace, elsewhere, since=1.0) == elsewhere
+    # What has the port now is another server: runs that begin there are told to it.
+    assert container.present(workspace, before, since=time.time() + 1) == before

@@ -1,0 +1,59 @@
+import math
+
+import pytest
+from trainer.tracking import compare
+from trainer.tracking.client import Run
+from trainer.tracking.compare import MetricRow
+
+
+def run(name: str, **said: object) -> Run:
+    return Run(name, "7", name, "FINISHED", "", **said)  # type: ignore[arg-type]
+
+
+def test_what_differs_comes_first_and_what_is_missing_differs() -> None:
+    one = run(
+        "a",
+        parameters={"a": "1", "b": "1", "only": "x"},
+        tags={"trainer.code_digest": "1"},
+        inputs={"d": "9"},
+    )
+    two = run("b", parameters={"a": "1", "b": "2"}, tags={"trainer.code_digest": "2"}, inputs={"d": "9"})
+    compared = compare.compare([one, two])
+    assert [(row.name, row.values, row.differs) for row in compared.parameters] == [
+        ("b", ("1", "2"), True),
+        ("only", ("x", None), True),
+        ("a", ("1", "1"), False),
+    ]
+    assert [row.name for row in compared.origins["Code"] if row.differs] == ["code digest"]
+    assert [row.differs for row in compared.origins["Data"]] == [False]
+    assert compared.origins["Image"] == ()
+
+
+def test_metrics_have_differences_to_the_first_run_and_system_metrics_are_left_out() -> None:
+    compared = compare.compare(
+        [run("a", metrics={"acc": 0.5, "system/cpu": 1.0}), run("b", metrics={"acc": 0.75}), run("c")]
+    )
+    [row] = compared.metrics
+    assert (row.values, row.differences) == ((0.5, 0.75, None), (0.0, 0.25, None))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "best"),
+    [
+        ("val_accuracy", (0.5, 0.75, 0.75), {1, 2}),
+        ("val/loss", (0.5, math.nan, 0.75), {0}),
+        ("images_per_second", (1.0, 2.0), {1}),
+        ("seconds_fit", (1.0, 2.0), {0}),
+        ("n_train", (1.0, 2.0), set()),
+        ("accuracy", (0.5, 0.5), set()),
+        ("accuracy", (None, math.nan), set()),
+    ],
+)
+def test_the_best_is_marked_where_the_name_says_which_way_is_better(
+    name: str, values: tuple[float | None, ...], best: set[int]
+) -> None:
+    assert MetricRow(name, values).best == best
+
+
+def test_not_a_number_is_the_same_as_not_a_number() -> None:
+    assert not MetricRow("gap", (math.nan, math.nan)).differs

@@ -1,0 +1,194 @@
+"""Where a run is executed: what every backend can do, and the backends there are.
+
+A started job does not depend on this process: it goes on when the launcher dies, and whoever looks next
+(`trainer reconcile`, the next `trainer run`) can attach to it by what was written down.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from trainer.engine.bridge import Bridge
+from trainer.errors import BadInput, ImageError
+from trainer.host.hardware import Hardware
+from trainer.images.build import ImageOrigin
+from trainer.plan.request import RunPlan
+from trainer.plan.run_image import RunImage
+from trainer.projects.parameters import nearest
+from trainer.tracking import delivery
+from trainer.tracking.endpoint import Network, Server
+from trainer.tracking.outbound import Outbound
+from trainer.workspace.settings import Workspace
+
+# Of the cache, what a training keeps of a run to go on from: places.cache() / "checkpoints" / RUN_ID.
+CHECKPOINTS = "checkpoints"
+BACKENDS = ("docker", "local")
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What a job needs beyond the plan. `folder` is the run's own, on the host; printing shows no secret."""
+
+    run_id: str
+    image_id: str
+    """What `Backend.prepare` returned: a tag may mean another image by the time the job starts."""
+    folder: Path
+    archive: Path
+    environment: Mapping[str, str]
+    secret_environment: Mapping[str, str] = field(repr=False)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    credentials: tuple[str, str] | None = field(default=None, repr=False)
+    outbound: Outbound = field(default=Outbound(), repr=False)
+    """What it takes to get to the tracking server, and out."""
+    network: Network | None = None
+    """What a container joins to reach the tracking server; None for the engine's default one."""
+    repeated_code: str = ""
+    """The digest of code that is large and was launched before as it is: it may be kept where it runs."""
+
+    @property
+    def spool(self) -> Path:
+        """Where the run's journal is, on the host."""
+        return self.folder / delivery.FOLDER
+
+
+@dataclass(frozen=True)
+class End:
+    """How a job ended, as its backend saw it."""
+
+    exit_code: int | None
+    """As the operating system told it, 128 + n for signal n; None when nobody saw it."""
+    out_of_memory: bool = False
+    stopped_by: int | None = None
+    """The signal that the whole job was sent."""
+    recorded: bool = True
+    """Whether the start script saw the command end. Without that, not even an exit code of 0 is a success."""
+    at: float | None = field(default=None, compare=False)
+    """When, in seconds since 1970 by the clock of where it ran; None when nobody knows."""
+
+
+class Job(Protocol):
+    """A started job."""
+
+    def follow(self) -> Iterator[bytes]:
+        """Its output from the beginning, live, until it ends."""
+
+    def output(self) -> Iterator[bytes]:
+        """Its output so far."""
+
+    def end(self) -> End | None:
+        """How it ended; None while it runs."""
+
+    def fetch(self, folder: Path) -> None:
+        """Bring what it wrote into its spool to the run's folder, if it is elsewhere."""
+
+    def written(self) -> Mapping[str, int]:
+        """Of a job that has ended, the files that it wrote in its code's folder: path there → bytes."""
+
+    def bring(self, path: str, place: Path) -> Path | None:
+        """One of these files on this machine, perhaps in the folder `place`; None if it is gone."""
+
+    def stop(self) -> None:
+        """End it within 10 s, politely first: SIGINT, then SIGKILL."""
+
+    def remove(self) -> None:
+        """Leave nothing of it behind. Safe to call twice."""
+
+
+class Backend(Protocol):
+    """A place to run in."""
+
+    name: str
+
+    def connect(self) -> None:
+        """Raise `EngineError` (or another) at once when runs cannot be executed here."""
+
+    def check(self, plan: RunPlan) -> None:
+        """Raise `BadInput`, `CheckFailed` or `GpuError`, before anything is made, for what cannot run."""
+
+    def bridge(self) -> Bridge | None:
+        """The network that its jobs reach this host by, if it is not the host's own loopback."""
+
+    def reachable_uri(self, tracking: Server) -> str:
+        """The address of a tracking server as a job has to write it."""
+
+    def outbound(self, found: Outbound, tracking: Server) -> Outbound:
+        """What of this machine's way out a job can use, and how it gets to the server that way."""
+
+    def prepare(self, image: RunImage, report: Callable[[str], None]) -> str:
+        """See to it that the image is there and return its identity; `report` gets the build's lines."""
+
+    def owner(self) -> tuple[int, int]:
+        """The ids that own the code where a job unpacks it."""
+
+    def recall(self, image: RunImage, image_id: str, repo_digests: Sequence[str] = ()) -> None:
+        """See to it that the image is here as `prepare` returned its identity once; it gets no tag.
+
+        It is pulled by one of the `repo_digests`, if there are any. Raises `ImageError` where it is not to be
+        had.
+        """
+
+    def is_named(self, image: RunImage, image_id: str) -> bool:
+        """Whether that identity is what the image's name stands for here."""
+
+    def origin(self, image_id: str) -> ImageOrigin:
+        """Where the image that `prepare` returned comes from."""
+
+    def hardware(self) -> Hardware:
+        """Of the machine that its jobs are executed on, with the GPUs that `preflight` found."""
+
+    def has_checkpoints(self, plan: RunPlan, run_id: str) -> bool:
+        """Whether a training of that run left something in checkpoints/RUN_ID of its cache."""
+
+    def preflight(self, plan: RunPlan) -> None:
+        """Raise, before the run exists, where the GPUs do not suit the image that `prepare` got ready."""
+
+    def reach(self, plan: RunPlan, image_id: str, server: Server) -> None:
+        """Raise `TrackingError`, before the run exists, where its job could not reach the server."""
+
+    def start(self, plan: RunPlan, launch: Launch, before: Callable[[], object]) -> Job:
+        """Start the job; `before` is called when all is ready for that.
+
+        On failure, which may be what `before` raises, nothing of it is left behind.
+        """
+
+    def attach(self, run_id: str, folder: Path) -> Job:
+        """The job that was started for that run, perhaps by a process that is gone."""
+
+
+def read_result(text: str) -> tuple[int, int | None] | None:
+    """Exit code, and the signal that the job was sent, of what start.sh wrote; None for anything else."""
+    words = text.split()
+    if not 1 <= len(words) <= 2 or not all(word.isdecimal() for word in words):
+        return None
+    code, signal = int(words[0]), int(words[1]) if len(words) == 2 else None
+    return (code, signal) if code < 256 and (signal or 0) < 128 else None
+
+
+def shell_variables(variables: Mapping[str, str]) -> str:
+    """Variables as a file that `sh` reads, whatever characters the values have."""
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
+
+
+def image_gone(image: RunImage) -> ImageError:
+    """The image that a run was made in is not here, or was built anew since."""
+    return ImageError(
+        f"The image of the run, {image.tag}, no longer exists unchanged.",
+        "A run can only be resumed in its own image. Start a new one: trainer run PROJECT",
+    )
+
+
+def named(name: str, workspace: Workspace) -> Backend:
+    """The backend of that name; raises `BadInput` with the nearest one."""
+    if name == "docker":
+        from trainer.backends.docker.backend import DockerBackend
+
+        return DockerBackend(workspace)
+    if name == "local":
+        from trainer.backends.local import LocalBackend
+
+        return LocalBackend(workspace)
+    raise BadInput(f"There is no backend {name}.", nearest(name, BACKENDS, "The backends are"))

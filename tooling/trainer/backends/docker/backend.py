@@ -1,0 +1,294 @@
+"""Runs in a container of the Docker engine, over its API.
+
+The code and the secrets are put into the created container as archives, so that a remote engine works as
+well as a local one and nothing secret is in the container's configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from trainer import subprocesses, urls
+from trainer.backends.base import CHECKPOINTS, Job, Launch, image_gone
+from trainer.backends.docker import code_layer
+from trainer.backends.docker import reachability as reach
+from trainer.backends.docker.config import (
+    CODE,
+    PLACE,
+    container_config,
+    container_name,
+    network,
+    private_files,
+    spool_files,
+)
+from trainer.backends.docker.job import DockerJob
+from trainer.background import Meanwhile
+from trainer.engine import daemon, run_user
+from trainer.engine.bridge import Bridge
+from trainer.engine.one_off import run, start_failure
+from trainer.engine.run_user import RunUser
+from trainer.errors import BadInput, GpuError, TrackingError
+from trainer.host import disk, gpu, hardware
+from trainer.host.gpu import Card
+from trainer.host.hardware import Hardware
+from trainer.images import build, external, project_env
+from trainer.images.build import ImageOrigin
+from trainer.images.external import ForeignImage
+from trainer.images.project_env import EnvironmentImage
+from trainer.plan import downloads
+from trainer.plan.request import RunPlan
+from trainer.plan.run_image import RunImage
+from trainer.tracking.endpoint import CONTAINER_HOST, Server
+from trainer.tracking.outbound import Outbound
+from trainer.workspace.settings import Workspace
+
+if TYPE_CHECKING:
+    import docker
+
+
+class DockerBackend:
+    """Runs on the engine that the `docker` command uses."""
+
+    name = "docker"
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._client: docker.DockerClient | None = None
+        self._cards: tuple[Card, ...] = ()
+        self._info: Meanwhile[daemon.Info] | None = None
+
+    @property
+    def client(self) -> docker.DockerClient:
+        """The connection to the engine, made when it is first needed."""
+        if self._client is None:
+            self._client = client = daemon.connect()
+            self._info = Meanwhile(lambda: daemon.info(client))
+        return self._client
+
+    def connect(self) -> None:
+        """Raises `EngineError` when no engine answers."""
+        _ = self.client
+
+    def check(self, plan: RunPlan) -> None:
+        """Raises `BadInput` for files that the engine cannot mount, `CheckFailed` on a full disk here."""
+        address = daemon.endpoint()
+        files = [mount.source for mount in plan.mounts if mount.kind == "bind" and not mount.optional]
+        files += [urls.without_password(uri) for uri in plan.downloads.values()]
+        if files and daemon.is_remote(address):
+            raise BadInput(
+                f"{files[0]} is on this machine; the engine at {address} cannot mount it.",
+                "Run on a local engine, or let the script read the data from a URI.",
+            )
+        if files and (user := run_user.of(self.client)).stranger:
+            _check_readable(self._workspace, plan, user)
+        if plan.memory and not self._said()["MemoryLimit"]:
+            raise BadInput(
+                f"--memory {plan.memory}: the engine at {address} cannot limit memory; it would be ignored.",
+                "Leave it out; a rootless engine needs cgroup v2, and a memory controller delegated to it.",
+            )
+        if plan.gpus != "none":
+            self._check_gpu(plan)
+        disk.check(self._workspace)
+
+    def _check_gpu(self, plan: RunPlan) -> None:
+        address = daemon.endpoint()
+        if not plan.image.has_cuda:
+            raise gpu.no_cuda(plan.image.tag)
+        # Not to build gigabytes first: once the image is there, a container is asked instead.
+        is_here = not daemon.is_remote(address) and build.image_id(self.client, plan.image_reference) is None
+        if is_here and subprocesses.capture(["nvidia-smi", "-L"]) is None:
+            raise gpu.no_driver(plan.gpus)
+
+    def bridge(self) -> Bridge | None:
+        """This host's address on the containers' network."""
+        with daemon.failures():
+            return daemon.bridge(self.client)
+
+    def reachable_uri(self, tracking: Server) -> str:
+        """The server's address as a container writes it; raises `TrackingError` where that cannot be."""
+        if urlsplit(seen := tracking.container_uri).hostname == CONTAINER_HOST:
+            address = daemon.endpoint()
+            if daemon.is_remote(address):
+                raise TrackingError(
+                    f"The engine at {address} is another machine: "
+                    f"its containers cannot reach {tracking.uri}.",
+                    "Set MLFLOW_TRACKING_URI to a server that both machines reach.",
+                )
+        return seen
+
+    def outbound(self, found: Outbound, tracking: Server) -> Outbound:
+        """Without the proxies of this machine's localhost, and with none to a server of this machine."""
+        seen = urlsplit(tracking.container_uri).hostname or ""
+        usable = found.without(*found.of_this_machine)
+        return usable.directly_to(seen) if tracking.container_uri != tracking.uri else usable
+
+    def prepare(self, image: RunImage, report: Callable[[str], None]) -> str:
+        """Build the image if it is missing or stale, or pull it; returns the engine's id of it.
+
+        Raises `CheckFailed` where the engine's disk is full.
+        """
+        disk.check(self._workspace, daemon.root(self._said()))
+        if isinstance(image, ForeignImage):
+            return external.ensure(self.client, image, report)
+        if isinstance(image, EnvironmentImage):
+            return project_env.ensure(self._workspace, self.client, image, report)
+        return build.ensure(self._workspace, self.client, image, report)[0]
+
+    def reach(self, plan: RunPlan, image_id: str, server: Server) -> None:
+        """Ask the server from a container of the image, on the network that runs have."""
+        way_out = self.outbound(server.outbound, server)
+        seen = replace(server, uri=self.reachable_uri(server), outbound=way_out)
+        reach.check(self._workspace, self.client, image_id, seen,
+                    network=network(server.network), environment=plan.environment,
+                    needs_bash=plan.needs_bash)  # fmt: skip
+
+    def owner(self) -> tuple[int, int]:
+        """The run's user, in its container."""
+        user = run_user.of(self.client)
+        return user.uid, user.gid
+
+    def recall(self, image: RunImage, image_id: str, repo_digests: Sequence[str] = ()) -> None:
+        """The image by its id: a tag would make everybody's of it, and who says the id may be a stranger.
+
+        Raises `CheckFailed` where the engine's disk is full, as `prepare` does.
+        """
+        disk.check(self._workspace, daemon.root(self._said()))
+        for name in repo_digests:
+            if self._has(image_id):
+                return
+            subprocesses.capture(["docker", "pull", "--quiet", name])
+        if not self._has(image_id):
+            raise image_gone(image)
+
+    def _has(self, image_id: str) -> bool:
+        """Whether that is the id of an image, and not the beginning of one or a name."""
+        return bool(image_id) and build.image_id(self.client, image_id) == image_id
+
+    def is_named(self, image: RunImage, image_id: str) -> bool:
+        """By its tag."""
+        return build.image_id(self.client, image.tag) == image_id
+
+    def origin(self, image_id: str) -> ImageOrigin:
+        """As the engine knows it."""
+        return build.origin(self.client, image_id)
+
+    def hardware(self) -> Hardware:
+        """Of the engine's machine, which may be a virtual one."""
+        info = self._said()
+        here = hardware.this_machine(self._cards)
+        return replace(
+            here,
+            system=f"{str(info['OSType']).capitalize()}-{info['KernelVersion']}-{info['Architecture']}",
+            cpu="" if daemon.is_remote(daemon.endpoint()) else here.cpu,
+            cpus=info["NCPU"],
+            memory=info["MemTotal"],
+        )
+
+    def _said(self) -> daemon.Info:
+        """What the engine says of itself and its machine."""
+        client = self.client
+        return self._info.result() if self._info else daemon.info(client)
+
+    def has_checkpoints(self, plan: RunPlan, run_id: str) -> bool:
+        """Looks into the cache's volume with a container of the run's image."""
+        cache = next((mount for mount in plan.mounts if mount.target == "/cache"), None)
+        if cache is None:
+            return False
+        place = f"{cache.target}/{CHECKPOINTS}/{run_id}"
+        asking = ["find", place, "-type", "f", "!", "-name", "*.tmp", "!", "-name", "unfinished-*"]
+        seen = run(self.client, plan.image_reference, asking, mounts=[replace(cache, read_only=True)])
+        return bool(seen.out.strip())
+
+    def preflight(self, plan: RunPlan) -> None:
+        """Compare the GPUs that a container of the image gets with what the image was built for."""
+        if plan.gpus == "none":
+            return
+        image = plan.image_reference
+        seen = run(self.client, image, gpu.QUERY, gpus=plan.gpus)
+        if seen.code:
+            raise GpuError(
+                f"nvidia-smi failed in a container with --gpus {plan.gpus}: {(seen.err or seen.out).strip()}",
+                f"Fix the driver or the container toolkit, {gpu.ON_PURPOSE}",
+            )
+        self._cards = gpu.cards(seen.out)
+        if not plan.image.has_trainkit:  # nothing in it can be asked
+            return
+        known_as = plan.image_id.removeprefix("sha256:") or plan.image.digest
+        remembered = self._workspace.state / "gpu" / f"{known_as}.json"
+        built = gpu.built_for(remembered, lambda: run(self.client, image, gpu.BUILT_FOR).out)
+        gpu.check(plan.image.tag, built, self._cards, self._workspace.settings.gpu_free_gb)
+
+    def start(self, plan: RunPlan, launch: Launch, before: Callable[[], object]) -> Job:
+        """Create the container, put code and secrets into it, start it."""
+        from docker.errors import APIError
+
+        job, user = DockerJob(self.client, container_name(launch.run_id)), run_user.of(self.client)
+        if user.stranger and plan.downloads:
+            run_user.open_to_others(launch.folder / downloads.FOLDER)
+        try:
+            with daemon.failures():
+                entrypoint, folder = self._entrypoint(plan, launch)
+                with self._layered(plan, launch) as layered:
+                    image = layered or launch.image_id
+                    container = self.client.api.create_container_from_config(
+                        container_config(
+                            self.client, plan, replace(launch, image_id=image), user, entrypoint, folder
+                        ),
+                        container_name(launch.run_id),
+                    )["Id"]
+                self.client.api.put_archive(container, PLACE, private_files(launch, user, folder))
+                if user.stranger:
+                    self.client.api.put_archive(container, PLACE, spool_files(launch, user))
+                if not layered:
+                    with launch.archive.open("rb") as archive:
+                        self.client.api.put_archive(container, PLACE, archive)
+                before()
+                try:
+                    self.client.api.start(container)
+                except APIError as problem:
+                    raise start_failure(plan.gpus, problem) from None
+        except BaseException:
+            job.remove()
+            raise
+        return job
+
+    def _layered(self, plan: RunPlan, launch: Launch) -> AbstractContextManager[str | None]:
+        # In a read-only container the code is in a volume, which the engine would fill file by file too.
+        if plan.read_only or not launch.repeated_code:
+            return nullcontext()
+        return code_layer.layered(self.client, self._workspace, plan.folder, launch)
+
+    def _entrypoint(self, plan: RunPlan, launch: Launch) -> tuple[tuple[str, ...], str]:
+        """What comes before the command, and the folder that it is run in.
+
+        MLflow runs it in the image's WORKDIR. So do we where a volume has the project there: what
+        the script writes is to be found where `mlflow run` leaves it.
+        """
+        if not isinstance(plan.image, ForeignImage):
+            return (), CODE
+        before, working = external.entrypoint(self.client, launch.image_id)
+        here = plan.folder.resolve()
+        own = {mount.target for mount in plan.mounts if Path(mount.source).resolve() == here}
+        return before, working if working in own else CODE
+
+    def attach(self, run_id: str, folder: Path) -> Job:  # noqa: ARG002 (a container is found by its name)
+        """The container of that run."""
+        return DockerJob(self.client, container_name(run_id))
+
+
+def _check_readable(workspace: Workspace, plan: RunPlan, user: RunUser) -> None:
+    """Raises `BadInput` for what is mounted and cannot be read, or written, by another user than you."""
+    binds = [mount for mount in plan.mounts if mount.kind == "bind" and not mount.optional]
+    looked_at = [(Path(mount.source), not mount.read_only) for mount in binds]
+    looked_at += [(workspace.data / name, False) for name in plan.data.values()]
+    for path, writes in looked_at:
+        if closed := run_user.closed_to_others(path, writes=writes):
+            raise BadInput(
+                f"{closed} is closed to the run, which is another user here: {user.stranger}.",
+                f"chmod -R o+{'rwX' if writes else 'rX'} {path}, or use another engine.",
+            )

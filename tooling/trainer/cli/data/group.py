@@ -1,0 +1,199 @@
+"""`trainer data`: what can be done with data sets, that is folders of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trainer.cli import output as screen
+from trainer.cli.data.arguments import complete_dataset, dry_run_option, json_option, next_steps
+from trainer.cli.data.make import sample, split, subset
+from trainer.cli.data.versions import diff, list_, show, snapshot, verify
+from trainer.counted import counted
+from trainer.errors import BadInput, CheckFailed, TrainerError
+
+if TYPE_CHECKING:
+    from trainer.datasets.validate import Verdict
+
+_COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
+_SHOWN, _SHOWN_PATHS = 5, 3
+
+
+@click.group(epilog="Example: trainer data sample demo")
+def data() -> None:
+    """Data sets: folders with one folder of images per class.
+
+    A data set is named by its name in the workspace's data/ folder, or by a path.
+    """
+
+
+@data.command(
+    "rename-classes",
+    short_help="Give the classes of a data set clean names.",
+    epilog="Example: trainer data rename-classes data_24 --dry-run",
+)
+@click.argument("dataset", metavar="DIR", shell_complete=complete_dataset)
+@click.option("--mapping", type=click.Path(path_type=Path), metavar="FILE",
+              help="Your own names: YAML `old name: new name`, or CSV `old,new`.")  # fmt: skip
+@click.option("--undo", is_flag=True, help="Undo the last renaming.")
+@dry_run_option
+@json_option
+def rename_classes(dataset: str, mapping: Path | None, undo: bool, dry_run: bool, as_json: bool) -> None:
+    """Take the word "photos" out of the names of classes and put "_" for blanks.
+
+    Images stay as they are. If anything is in the way of a new name, nothing is renamed. A renaming that was
+    interrupted is finished by the next call.
+    """
+    from trainer.datasets import folders
+    from trainer.datasets.rename import classes
+    from trainer.datasets.rename import mapping as mappings
+
+    if undo and mapping:
+        raise BadInput("--undo and --mapping cannot be combined.", "Give one of them.")
+    root = folders.existing(dataset)
+    if undo:
+        outcome = classes.undo(root, dry_run=dry_run)
+    else:
+        outcome = classes.rename_classes(root, mappings.read(mapping) if mapping else {}, dry_run=dry_run)
+    if as_json:
+        screen.as_json({"path": root, "renamed": {str(r.old): str(r.new) for r in outcome.renames},
+                        "finished": outcome.finished, "already": outcome.already, "undo": undo,
+                        "dry_run": dry_run})  # fmt: skip
+        return
+    if outcome.finished:
+        first = "An interrupted call is to be finished first" if dry_run else "Finished what was interrupted"
+        click.echo(f"{first}: {outcome.finished}.")
+    for old, new in outcome.already.items():
+        click.echo(f"Done earlier: {old} → {new}")
+    if outcome.renames:
+        screen.table(("CLASS", "NEW NAME"), [(str(r.old), str(r.new)) for r in outcome.renames])
+        would = "Would rename" if dry_run else "Renamed"
+        click.echo(f"{would} {counted(len(outcome.renames), 'folder')} in {root}{' back' if undo else ''}.")
+    elif not outcome.finished:
+        click.echo("Nothing to rename: every class has its name.")
+    if outcome.renames and not dry_run:
+        undoing = [] if undo else ["trainer data rename-classes {} --undo    (takes it back)"]
+        next_steps(root, "trainer data validate {}", *undoing, train=False)
+
+
+@data.command(
+    short_help="Look for broken files, duplicates and leaks.",
+    epilog="Example: trainer data validate data_24 --all",
+)
+@click.argument("dataset", metavar="DIR", shell_complete=complete_dataset)
+@click.option("--near", type=click.IntRange(0, 16), default=4, show_default=True, metavar="BITS",
+              help="How many of 64 bits may differ between near duplicates.")  # fmt: skip
+@click.option("--min-images", type=click.IntRange(1), default=10, show_default=True,
+              help="Warn about classes with fewer images.")  # fmt: skip
+@click.option("--white", type=click.FloatRange(0, min_open=True), metavar="VALUE",
+              help="Value that is white in images of more than 8 bits. [default: found in them]")  # fmt: skip
+@click.option("--all", "everything", is_flag=True, help="Print all findings, not the first few of each kind.")
+@json_option
+def validate(
+    dataset: str, near: int, min_images: int, white: float | None, everything: bool, as_json: bool
+) -> None:
+    """Check a data set for broken files, duplicates and leaks between splits.
+
+    Also for wrong suffixes, small and empty classes, and files that are not images. Nothing is changed.
+    Exit code 89 if there are errors; warnings and notes are not failures.
+    """
+    from trainer.datasets import folders
+    from trainer.datasets.findings import Severity
+    from trainer.datasets.validate import validate as check
+
+    root = folders.existing(dataset)
+    with screen.Bar() as bar:
+        verdict = check(root, near, min_images, bar, folders.mounts(root), white)
+    if as_json:
+        screen.as_json(verdict.as_json())
+    else:
+        _print(verdict, everything=everything)
+    if errors := verdict.count(Severity.ERROR):
+        raise CheckFailed(
+            f"{counted(errors, 'error')} in {root}.",
+            "Fix or remove the files named above"
+            + ("." if everything or as_json else "; --all names every one."),
+        )
+    if not as_json:
+        next_steps(root, "trainer data stats {}", train=False)
+
+
+def _print(verdict: Verdict, *, everything: bool) -> None:
+    for kind, found in verdict.by_kind().items():
+        mark = screen.style(kind.severity, fg=_COLOURS[kind.severity], bold=True)
+        click.echo(f"{mark}: {screen.style(kind, bold=True)} ({len(found):,})")
+        shown = found if everything else found[:_SHOWN]
+        for finding in shown:
+            click.echo(f"    {finding.line(None if everything else _SHOWN_PATHS)}")
+        if len(shown) < len(found):
+            click.echo(f"    … and {len(found) - len(shown):,} more (--all)")
+    if verdict.findings:
+        click.echo()
+        screen.table(
+            ("FINDING", "SEVERITY", "COUNT"),
+            [(kind, kind.severity, f"{len(found):,}") for kind, found in verdict.by_kind().items()],
+            numbers=1,
+        )
+        click.echo()
+    said = "nothing found" if not verdict.findings else "checked"
+    click.echo(f"{counted(verdict.images, 'image')} in {counted(verdict.classes, 'class')}: {said}.")
+
+
+@data.command(short_help="Count the images, and draw them.", epilog="Example: trainer data stats data_24")
+@click.argument("dataset", metavar="DIR", shell_complete=complete_dataset)
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FOLDER",
+              help="Where the pictures go. [default: a new folder NAME-stats here]")  # fmt: skip
+@json_option
+def stats(dataset: str, output: Path | None, as_json: bool) -> None:
+    """Count the images of each class, and draw class balance and a contact sheet."""
+    from trainer.datasets import folders
+    from trainer.datasets.copying import size
+    from trainer.datasets.statistics import summary as use_case
+
+    root = folders.existing(dataset)
+    folder = output or use_case.free_place(root, _here(root))
+    use_case.check(folder)
+    with screen.Bar() as bar:
+        found = use_case.measure(root, bar)
+        pictures = use_case.draw(found, folder, bar)
+    if as_json:
+        screen.as_json({**found.as_json(), "pictures": pictures})
+        return
+    rows = [
+        (c.name, f"{c.images:,}", *(f"{c.splits[s]:,}" for s in found.splits), f"{c.share:.1%}",
+         "x".join(map(str, c.median_size)) if c.median_size else "-", size(c.bytes))
+        for c in found.classes
+    ]  # fmt: skip
+    all_splits = [f"{sum(c.splits[s] for c in found.classes):,}" for s in found.splits]
+    rows.append(("all", f"{found.images:,}", *all_splits, "", "", size(found.bytes)))
+    screen.table(
+        ("CLASS", "IMAGES", *(split.upper() for split in found.splits), "SHARE", "MEDIAN SIZE", "BYTES"),
+        rows,
+        numbers=4 + len(found.splits),
+    )
+    if found.beside:
+        click.echo(f"Beside the splits, and no part of it: {', '.join(found.beside)}")
+    if found.unreadable:
+        click.echo(f"Images that cannot be read: {len(found.unreadable)}, the first is {found.unreadable[0]}")
+    click.echo()
+    for picture in pictures:
+        click.echo(f"Drew {picture}")
+    next_steps(root, "trainer data validate {}")
+
+
+def _here(root: Path) -> Path:
+    """The current folder; the workspace where that is in the data set, or would make one in data/."""
+    from trainer.workspace.settings import find
+
+    here = Path.cwd()
+    try:
+        workspace = find()
+    except TrainerError:
+        return here
+    return workspace.root if here.is_relative_to(workspace.data.resolve()) else here
+
+
+for command in (diff, list_, sample, show, snapshot, split, subset, verify):
+    data.add_command(command)

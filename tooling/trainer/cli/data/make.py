@@ -1,0 +1,205 @@
+"""`trainer data sample`, `subset` and `split`: commands that make a new data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from trainer.cli import output
+from trainer.cli.data.arguments import (
+    complete_classes,
+    complete_dataset,
+    dry_run_option,
+    json_option,
+    link_option,
+    next_steps,
+    warn_of_links,
+)
+from trainer.counted import counted
+
+if TYPE_CHECKING:
+    from trainer.datasets.copying import Copies, Link
+
+
+@click.command(
+    short_help="Make a data set of made-up skin images.",
+    epilog="Example: trainer data sample demo --classes 4 --images 40",
+)
+@click.argument("name")
+@click.option("--classes", type=click.IntRange(2, 24), default=4, show_default=True, help="How many classes.")
+@click.option("--images", type=click.IntRange(1, 100_000), default=40, show_default=True,
+              help="Images of each class.")  # fmt: skip
+@click.option(
+    "--size", type=click.IntRange(16, 2048), default=96, show_default=True, help="Width and height."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed; another one gives other images.",
+)
+@click.option("--as-downloaded", is_flag=True, help='Name classes as DermNet does: "Eczema Photos".')
+@dry_run_option
+@json_option
+def sample(
+    name: str,
+    classes: int,
+    images: int,
+    size: int,
+    seed: int,
+    as_downloaded: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Create a data set NAME of synthetic skin images, to try things with."""
+    from trainer.datasets import building, folders
+    from trainer.datasets.synthetic.sample import Sample
+
+    wanted = Sample(classes, images, size, seed, as_downloaded)
+    target = folders.new(name)
+    if dry_run:
+        building.check(target, wanted.plan())
+    else:
+        with output.Bar() as bar:
+            wanted.make(target, bar)
+    if as_json:
+        output.as_json({"path": target, "classes": wanted.class_names(), "images": classes * images,
+                        "dry_run": dry_run})  # fmt: skip
+        return
+    size_said = f"{counted(classes, 'class')} of {counted(images, 'image')}, {size}x{size} pixels"
+    click.echo(f"{'Would make' if dry_run else 'Made'} {target}: {size_said}")
+    if not dry_run:
+        renaming = ["trainer data rename-classes {}"] if as_downloaded else []
+        next_steps(target, *renaming, "trainer data stats {}")
+
+
+@click.command(
+    short_help="Make a data set from some classes of another.",
+    epilog="Example: trainer data subset data_24 data_4 --classes first:3,healthy_skins",
+)
+@click.argument("source", shell_complete=complete_dataset)
+@click.argument("target")
+@click.option(
+    "--classes",
+    "wanted",
+    multiple=True,
+    required=True,
+    metavar="NAMES",
+    shell_complete=complete_classes,
+    help="Names, patterns like 'Lupus*', or first:3 for the first three; with commas between.",
+)
+@click.option(
+    "--images",
+    type=click.IntRange(1),
+    metavar="N",
+    help="At most so many images of each class (in each split), evenly spaced. [default: all]",
+)
+@link_option
+@dry_run_option
+@json_option
+def subset(
+    source: str,
+    target: str,
+    wanted: tuple[str, ...],
+    images: int | None,
+    link: str,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Make TARGET from some classes of SOURCE, whose files stay as they are."""
+    from trainer.datasets import folders, subset
+
+    root, goal = folders.existing(source), folders.new(target)
+    selection = subset.plan(root, wanted, images, cast("Link", link))
+    _make(selection.copies, goal, dry_run=dry_run)
+    if as_json:
+        output.as_json({**_said(selection.copies, goal, dry_run), "classes": selection.counts})
+        return
+    output.table(("CLASS", "IMAGES"), [(name, f"{n:,}") for name, n in selection.counts.items()], numbers=1)
+    _say(selection.copies, goal, selection.left_out, dry_run, "trainer data stats {}")
+
+
+@click.command(
+    short_help="Divide a data set into train, val and test.",
+    epilog="Example: trainer data split data_24 data_24_split --train 0.8 --validation 0.1 --test 0.1",
+)
+@click.argument("source", shell_complete=complete_dataset)
+@click.argument("target")
+@click.option(
+    "--train", type=click.FloatRange(0, 1), default=0.7, show_default=True, help="Share to learn from."
+)
+@click.option("--validation", type=click.FloatRange(0, 1), default=0.15, show_default=True,
+              help="Share to choose the model by.")  # fmt: skip
+@click.option(
+    "--test", type=click.FloatRange(0, 1), default=0.15, show_default=True, help="Share to judge it by."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed; another one gives another split.",
+)
+@link_option
+@dry_run_option
+@json_option
+def split(
+    source: str, target: str, train: float, validation: float, test: float, seed: int, link: str,
+    dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Make TARGET with the images of SOURCE in train/, validation/ and test/.
+
+    Each class is cut by the shares. Images of the same content stay on one side.
+    """
+    from trainkit.image_folder import TEST, TRAIN, VALIDATION
+
+    from trainer.datasets import folders, split
+
+    root, goal = folders.existing(source), folders.new(target)
+    shares = {TRAIN: train, VALIDATION: validation, TEST: test}
+    with output.Bar() as bar:
+        division = split.plan(root, shares, seed, cast("Link", link), bar)
+    copies = division.copies
+    _make(copies, goal, dry_run=dry_run)
+    splits = [name for name, share in shares.items() if share > 0]
+    counts = {name: division.folder.counts(name) for name in splits}
+    if as_json:
+        output.as_json({**_said(copies, goal, dry_run), "splits": counts})
+        return
+    rows = [(label, [counts[name][label] for name in splits]) for label in division.folder.classes]
+    rows.append(("all", [sum(counts[name].values()) for name in splits]))
+    output.table(
+        ("CLASS", *(name.upper() for name in splits), "ALL"),
+        [(label, *(f"{n:,}" for n in numbers), f"{sum(numbers):,}") for label, numbers in rows],
+        numbers=len(splits) + 1,
+    )
+    _say(copies, goal, len(division.folder.passed_over), dry_run, "trainer data validate {}")
+
+
+def _make(copies: Copies, target: Path, *, dry_run: bool) -> None:
+    warn_of_links(copies.link)
+    if dry_run:
+        copies.check(target)
+        return
+    with output.Bar() as bar:
+        copies.make(target, bar)
+
+
+def _said(copies: Copies, target: Path, dry_run: bool) -> dict[str, object]:
+    return {"path": target, "source": copies.source, "images": len(copies.files), "bytes": copies.bytes,
+            "link": copies.link, "dry_run": dry_run}  # fmt: skip
+
+
+def _say(copies: Copies, target: Path, left_out: int, dry_run: bool, step: str) -> None:
+    from trainer.datasets.copying import size
+
+    if left_out:
+        click.echo(f"Files that are no images, and left out: {left_out:,}")
+    done = {"copy": "copied", "reflink": "cloned", "hard": "hard-linked"}[copies.link]
+    made = "Would make" if dry_run else "Made"
+    click.echo(f"{made} {target}: {counted(len(copies.files), 'image')} {done}, {size(copies.bytes)}")
+    if not dry_run:
+        next_steps(target, step)

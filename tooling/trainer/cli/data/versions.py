@@ -1,0 +1,244 @@
+"""`trainer data snapshot`, `list`, `show`, `diff` and `verify`: the versions of data sets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from trainer.cli import output
+from trainer.cli.context import pass_workspace
+from trainer.cli.data.arguments import dry_run_option, json_option
+from trainer.counted import counted
+from trainer.errors import CheckFailed, TrainerError
+from trainer.workspace.settings import Workspace, find
+
+if TYPE_CHECKING:
+    from trainer.datasets.changes import Changes
+    from trainer.datasets.versions import State
+
+_SHOWN = 20
+_COLOURS = {"added": "green", "removed": "red", "changed": "yellow"}
+
+
+def complete_name(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The data sets of the workspace."""
+    from trainer.datasets import versions
+
+    try:
+        return [CompletionItem(name) for name in versions.names(find()) if name.startswith(incomplete)]
+    except TrainerError:
+        return []
+
+
+def complete_version(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The versions of the data set that was named before, by number and by digest."""
+    from trainer.datasets import versions
+
+    try:
+        known = versions.named(find(), str(ctx.params.get("name"))).manifest.versions
+    except TrainerError:
+        return []
+    words = [str(version.number) for version in known] + [version.digest[:8] for version in known]
+    return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
+
+name_argument = click.argument("name", shell_complete=complete_name)
+all_option = click.option("--all", "everything", is_flag=True, help="Print all files, not the first few.")
+full_option = click.option("--full", is_flag=True, help="Read every file, even those that seem unchanged.")
+
+
+@click.command(
+    short_help="Note what is in a data set: a version.", epilog="Example: trainer data snapshot data_4"
+)
+@name_argument
+@full_option
+@dry_run_option
+@json_option
+@pass_workspace
+def snapshot(workspace: Workspace, name: str, full: bool, dry_run: bool, as_json: bool) -> None:
+    """Note what is in a data set: a version, in data/NAME.manifest.json.
+
+    Files that were not changed are not read again. Where nothing changed since the last version, nothing is
+    written.
+    """
+    from trainer.datasets import versions
+    from trainer.datasets.copying import size
+
+    with output.Bar() as bar:
+        made = versions.snapshot(workspace, name, bar, dry_run=dry_run, full=full)
+    version = made.version
+    if as_json:
+        output.as_json({"name": name, "path": made.path, "new": made.is_new, "read": made.reads,
+                        "dry_run": dry_run, **version.as_json()})  # fmt: skip
+    else:
+        of = f"version {version.number} of {name}: {counted(version.files, 'file')}, {size(version.bytes)}"
+        if not made.is_new:
+            click.echo(f"Unchanged: {of}, digest {version.digest[:8]}")
+        else:
+            since = f" ({version.changes})" if version.number > 1 else ""
+            click.echo(f"{'Would be' if dry_run else 'Made'} {of}, digest {version.digest[:8]}{since}")
+    if made.ignored:
+        click.echo(
+            f"{output.style('Warning:', fg='yellow', bold=True)} git ignores {made.path}.\n"
+            f"To track it, add this line to {made.path.parent / '.gitignore'}: !*.manifest.json",
+            err=True,
+        )
+    elif made.is_new and not dry_run and not as_json:
+        click.echo(f"{output.style('Next:', bold=True)} git add {made.path}")
+
+
+@click.command(
+    "list", short_help="List the data sets, and which changed.", epilog="Example: trainer data list"
+)
+@json_option
+@pass_workspace
+def list_(workspace: Workspace, as_json: bool) -> None:
+    """The data sets of the workspace, and which of them changed since their last version.
+
+    Classes are those of an image data set. A table in data/ is a data set too.
+    """
+    from trainer.datasets import versions
+
+    with output.Bar() as bar:
+        found = [
+            versions.state(workspace, versions.named(workspace, name), bar)
+            for name in versions.names(workspace)
+        ]
+    if as_json:
+        output.as_json([one.as_json() for one in found])
+    elif not found:
+        click.echo("There are no data sets. Make one to try with: trainer data sample demo")
+    else:
+        rows = [(one.dataset.name, one.since, _last(one), *_sizes(one)) for one in found]
+        headings = ("DATA SET", "SINCE THE VERSION", "VERSION", "CLASSES", "FILES", "BYTES")
+        output.table(headings, rows, numbers=3, least=3)
+
+
+def _last(one: State) -> str:
+    last = one.dataset.manifest.last
+    return f"{last.number} ({last.digest[:8]})" if last else "none"
+
+
+def _sizes(one: State) -> tuple[str, str, str]:
+    from trainer.datasets.copying import size
+
+    classes = str(len(one.classes)) if one.classes else "-"
+    if one.files is None or one.bytes is None:
+        return classes, "-", "-"
+    return classes, f"{one.files:,}", size(one.bytes)
+
+
+@click.command(
+    short_help="The versions and classes of a data set.", epilog="Example: trainer data show data_4"
+)
+@name_argument
+@json_option
+@pass_workspace
+def show(workspace: Workspace, name: str, as_json: bool) -> None:
+    """The versions of a data set, its classes, and what changed since the last version."""
+    from trainer.datasets import versions
+    from trainer.datasets.copying import size
+
+    with output.Bar() as bar:
+        found = versions.state(workspace, versions.named(workspace, name), bar)
+    history = found.dataset.manifest.versions
+    if as_json:
+        output.as_json({**found.as_json(), "versions": [version.as_json() for version in history]})
+        return
+    _, files, total = _sizes(found)
+    click.echo(f"{output.style(found.dataset.name, bold=True)}  {found.dataset.root}: {files} files, {total}")
+    if found.classes:
+        click.echo("Classes: " + ", ".join(f"{name} ({n:,})" for name, n in found.classes.items()))
+    if not history:
+        if found.problem:
+            click.echo(found.problem.message)
+        click.echo(f"It has no versions yet. Take one: trainer data snapshot {found.dataset.name}")
+        return
+    click.echo()
+    output.table(
+        ("VERSION", "DIGEST", "TAKEN", "CHANGES", "FILES", "BYTES"),
+        [
+            (str(v.number), v.digest[:8], v.created, str(v.changes) if v.number > 1 else "the first",
+             f"{v.files:,}", size(v.bytes))
+            for v in history
+        ],
+        numbers=2,
+        least=4,
+    )  # fmt: skip
+    click.echo()
+    click.echo(f"Since version {history[-1].number}: {found.since}")
+    if found.changes:
+        click.echo(f"{output.style('Next:', bold=True)} trainer data diff {found.dataset.name}")
+
+
+@click.command(
+    short_help="What changed between versions of a data set.", epilog="Example: trainer data diff data_4 1 2"
+)
+@name_argument
+@click.argument("old", required=False, shell_complete=complete_version)
+@click.argument("new", required=False, shell_complete=complete_version)
+@all_option
+@json_option
+@pass_workspace
+def diff(
+    workspace: Workspace, name: str, old: str | None, new: str | None, everything: bool, as_json: bool
+) -> None:
+    """The files that were added, removed and changed between two versions.
+
+    OLD and NEW are numbers of versions, or beginnings of digests. Without NEW, OLD is compared with the data
+    set as it is; without OLD, the last version is.
+    """
+    from trainer.datasets import versions
+
+    with output.Bar() as bar:
+        found = versions.diff(workspace, name, old, new, bar)
+    if as_json:
+        output.as_json({"name": name, "old": found.old, "new": found.new, **found.changes.as_json()})
+        return
+    _print(found.changes, everything=everything)
+    click.echo(f"{name} from {found.old} to {found.new}: {found.changes}")
+
+
+@click.command(
+    short_help="Check that a data set is what it was.", epilog="Example: trainer data verify data_4 --full"
+)
+@name_argument
+@click.argument("digest", required=False, metavar="[VERSION]", shell_complete=complete_version)
+@full_option
+@all_option
+@json_option
+@pass_workspace
+def verify(
+    workspace: Workspace, name: str, digest: str | None, full: bool, everything: bool, as_json: bool
+) -> None:
+    """Check that a data set is what it was in a version, and name the files that are not.
+
+    VERSION is a number or the beginning of a digest; by default the last one. With --full every file is
+    read, so that content that a failing disk changed is found too. Exit code 89 if there is a difference.
+    """
+    from trainer.datasets import versions
+
+    with output.Bar() as bar:
+        found = versions.verify(workspace, name, digest, bar, full=full)
+    if as_json:
+        output.as_json({"name": name, "version": found.old, "same": not found.changes,
+                        **found.changes.as_json()})  # fmt: skip
+    else:
+        _print(found.changes, everything=everything)
+    if found.changes:
+        raise CheckFailed(
+            f"{name} is not what it was in {found.old}: {found.changes}.",
+            f"Put the files back as they were, or keep the data set as it is: trainer data snapshot {name}",
+        )
+    if not as_json:
+        click.echo(f"{name} is {found.old}.")
+
+
+def _print(changes: Changes, *, everything: bool) -> None:
+    lines = changes.lines()
+    for word, path in lines if everything else lines[:_SHOWN]:
+        click.echo(f"{output.style(f'{word:8}', fg=_COLOURS[word])} {path}")
+    if not everything and len(lines) > _SHOWN:
+        click.echo(f"… and {len(lines) - _SHOWN:,} more (--all)")

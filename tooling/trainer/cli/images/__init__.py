@@ -1,0 +1,1 @@
+"""`trainer build-image` and `trainer images`."""

@@ -1,0 +1,121 @@
+"""`trainer build-image` and `trainer images`."""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+from click.shell_completion import CompletionItem
+
+from trainer.cli import output
+from trainer.cli.context import pass_workspace
+from trainer.cli.images import pin, rebuild
+from trainer.errors import BadInput, TrainerError
+from trainer.images import spec as declared
+from trainer.workspace.settings import Workspace, find
+
+
+def complete_image(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The workspace's images by name and alias, with their descriptions."""
+    try:
+        found = declared.discover(find())
+    except TrainerError:
+        return []
+    named = {name: image for image in found.values() for name in (image.name, *image.aliases)}
+    return [CompletionItem(name, help=image.description) for name, image in named.items()
+            if name.startswith(incomplete)]  # fmt: skip
+
+
+@click.command(
+    "build-image", short_help="Build trainer images.", epilog="Example: trainer build-image sklearn"
+)
+@click.argument("names", nargs=-1, metavar="NAME…", shell_complete=complete_image)
+@click.option("--all", "everything", is_flag=True, help="Build every image of the workspace.")
+@click.option("--base-image", metavar="IMAGE", help="Build on this image. [$TRAINER_BASE_IMAGE]")
+@click.option("--no-cache", is_flag=True, help="Build without the cache, even if the image is up to date.")
+@click.option(
+    "--check-reproducible",
+    is_flag=True,
+    help="Build it twice from nothing, and compare the two file by file.",
+)
+@click.option(
+    "--pin-base", is_flag=True, help="Write the digest that the base has in its registry into image.yaml."
+)
+@click.option("--dry-run", is_flag=True, help="Print the commands; build nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@pass_workspace
+def build_image(
+    workspace: Workspace, names: tuple[str, ...], everything: bool, base_image: str | None, no_cache: bool,
+    check_reproducible: bool, pin_base: bool, dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Build trainer images; those that are up to date are skipped.
+
+    --check-reproducible leaves the images that are there as they are, and ends with exit code 89 where the
+    two builds differ in more than when files were written. --pin-base builds nothing: what is built later is
+    built on that very base.
+    """
+    from trainer.engine import daemon
+    from trainer.images import build
+
+    if bool(names) == everything:
+        raise BadInput("Name the images to build, or say --all.", "`trainer images` lists them.")
+    wanted = sorted(declared.discover(workspace)) if everything else names
+    if check_reproducible and pin_base:
+        raise BadInput("--check-reproducible and --pin-base cannot be combined.", "Pin first, then check.")
+    if pin_base:
+        of = [declared.spec(workspace, name) for name in wanted]
+        own = [image for image in of if not (everything and image.inherits)]
+        pin.pin(workspace, own, base_image, dry_run=dry_run, as_json=as_json)
+        return
+    plans = [declared.plan(workspace, declared.spec(workspace, name), base_image) for name in wanted]
+    if check_reproducible:
+        rebuild.check(workspace, plans, dry_run=dry_run, as_json=as_json)
+        return
+    if dry_run:
+        for step in dict.fromkeys(step for plan in plans for step in plan.line()):
+            click.echo(shlex.join(step.build_command(anew=no_cache)))
+        return
+    client = daemon.connect()
+    results = []
+    with output.Progress() as progress:
+        for plan in plans:
+            progress.step(f"Building {plan.tag}")
+            image_id, built = build.ensure(workspace, client, plan, progress.detail, anew=no_cache)
+            results.append({"name": plan.spec.name, "tag": plan.tag, "id": image_id, "built": built})
+    if as_json:
+        output.as_json(results)
+        return
+    for result in results:
+        click.echo(f"{result['tag']}  {'built' if result['built'] else 'up to date'}")
+
+
+@click.command(
+    short_help="List the trainer images and whether they are built.", epilog="Example: trainer images --json"
+)
+@click.option(
+    "--base-image", metavar="IMAGE", help="Compare with builds on this image. [$TRAINER_BASE_IMAGE]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@pass_workspace
+def images(workspace: Workspace, base_image: str | None, as_json: bool) -> None:
+    """List the trainer images and whether they are built and up to date."""
+    from trainer.engine import daemon
+    from trainer.images import build
+
+    client = daemon.connect()
+    plans = [declared.plan(workspace, image, base_image) for image in declared.discover(workspace).values()]
+    found = [(plan, build.look(client, plan)) for plan in plans]
+    if as_json:
+        output.as_json(
+            [{"name": plan.spec.name, "aliases": plan.spec.aliases, "status": seen.status, "tag": plan.tag,
+              "size_mb": seen.size_mb, "gpu": plan.spec.gpu, "description": plan.spec.description}
+             for plan, seen in found]
+        )  # fmt: skip
+        return
+    output.table(
+        ("NAME", "STATUS", "SIZE", "TAG", "DESCRIPTION"),
+        [(", ".join([plan.spec.name, *plan.spec.aliases]), seen.status,
+          f"{seen.size_mb} MB" if seen.size_mb else "", plan.tag, plan.spec.description)
+         for plan, seen in found],
+        least=4,
+    )  # fmt: skip

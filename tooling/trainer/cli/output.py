@@ -1,0 +1,252 @@
+"""Output: steps and progress on stderr, results on stdout, colours only where there is a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar
+
+import click
+
+from trainer import printable
+from trainer.cli.outflow import Outflow
+from trainer.cli.streams import drawn_on, mute
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+    from rich.status import Status
+    from rich.table import Table
+    from rich.text import Text
+
+    from trainer.tracking.client import Run
+
+T = TypeVar("T")
+_LINE_EVERY_S = 5
+_GAP = 2  # between two columns
+
+
+class Progress:
+    """Shows what a long command does: one live line in a terminal, plain lines elsewhere."""
+
+    def __init__(self, output: BinaryIO | None = None) -> None:
+        self._output = Outflow(output or sys.stdout.buffer)
+        self._status: Status | None = None
+        self._step = ""
+        self._at_line_start = True
+
+    def __enter__(self) -> Progress:
+        """Begin."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Leave a clean line. Waits for a reader that is slow, unless the command was stopped."""
+        self.stop()
+        if not self._at_line_start:
+            self._write(b"\n")
+        self._output.close(wait=kind is None or issubclass(kind, Exception))
+        if self._output.trouble:
+            _tell(f"Not all output could be written to stdout: {self._output.trouble.strerror}.")
+
+    def step(self, text: str) -> None:
+        """What is being done now."""
+        self._step = text
+        if sys.stderr.isatty():
+            self._live(text)
+
+    def detail(self, line: str) -> None:
+        """A line of output of the step; its latest one is shown in a terminal, all of them elsewhere."""
+        if sys.stderr.isatty():
+            self._live(f"{self._step}  [dim]{_escape(line.strip()[:90])}[/dim]")
+        elif line.strip():
+            _tell(line)
+
+    def started(self, run: Run) -> None:
+        """The run exists."""
+        self.stop()
+        _tell(f"{style('Run', bold=True)} {run.name} ({run.id})")
+        if run.url:
+            _tell(style(run.url, fg="blue", underline=True))
+
+    def output(self, piece: bytes) -> None:
+        """A piece of the run's own output, as it is."""
+        if piece:
+            self._write(piece)
+
+    def remark(self, text: str) -> None:
+        """Lines that stay."""
+        self.stop()
+        _tell(text)
+
+    def _write(self, piece: bytes) -> None:
+        self._output.write(piece)
+        self._at_line_start = piece.endswith(b"\n")
+
+    def _live(self, text: str) -> None:
+        if self._status is None:
+            from rich.console import Console
+
+            self._status = Console(file=drawn_on(sys.stderr)).status("")
+            self._status.start()
+        self._status.update(printable.line(text))
+
+    def stop(self) -> None:
+        """Take the live line away; a result follows."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+
+class Bar:
+    """Shows how far a long command is: a bar in a terminal, a line every few seconds elsewhere."""
+
+    def __init__(self) -> None:
+        self._rich: RichProgress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._last = time.monotonic()
+
+    def __enter__(self) -> Bar:
+        """Begin; nothing is shown before the first step."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take the bar away."""
+        if self._rich:
+            self._rich.stop()
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """So many of the step's items are done."""
+        if sys.stderr.isatty():
+            self._show(step, done, total)
+        elif time.monotonic() - self._last > _LINE_EVERY_S:
+            self._last = time.monotonic()
+            click.echo(f"{step}: {done} of {total}", err=True)
+
+    def _show(self, step: str, done: int, total: int) -> None:
+        if self._rich is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
+            self._rich = Progress(*columns, console=Console(file=drawn_on(sys.stderr)), transient=True)
+            self._rich.start()
+        if step not in self._tasks:
+            self._tasks[step] = self._rich.add_task(_escape(printable.line(step)), total=total)
+        self._rich.update(self._tasks[step], completed=done, total=total)
+
+
+def _tell(line: str) -> None:
+    """A line on stderr, if that can still be written."""
+    try:
+        click.echo(line, err=True)
+    except OSError:
+        mute(sys.stderr.buffer)
+
+
+def style(text: str, *, fg: str | None = None, bold: bool = False, underline: bool = False) -> str:
+    """`text` in a colour; click leaves it out where there is no terminal, and we where NO_COLOR is set."""
+    return text if os.environ.get("NO_COLOR") else click.style(text, fg=fg, bold=bold, underline=underline)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    *,
+    numbers: int = 0,
+    least: int | None = None,
+) -> None:
+    """Print a table: aligned columns with a heading, the same in a terminal and in a pipe.
+
+    The last `numbers` columns are aligned at their right. In a terminal that is too narrow columns are
+    folded; before that, those after the first `least` are left out from the end.
+    """
+    from rich.console import Console
+
+    rows = list(rows)
+    if sys.stdout.isatty():
+        console = Console(file=drawn_on(sys.stdout), highlight=False)
+        shown = len(headings) if least is None else fitting(headings, rows, least, console.width)
+        console.print(_table(headings[:shown], rows, numbers - len(headings) + shown))
+        return
+    # Without a terminal nothing is folded to a guessed width, and no line ends in blanks.
+    console = Console(width=200, highlight=False, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(_table(headings, rows, numbers))
+    for line in capture.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def fitting(headings: Sequence[str], rows: Sequence[Sequence[str | Text]], least: int, room: int) -> int:
+    """How many of the columns are not wider than `room` together, `least` at least."""
+    from rich.cells import cell_len
+
+    widths = [
+        max(cell_len(cell if isinstance(cell, str) else cell.plain) for cell in column) + _GAP
+        for column in zip(headings, *rows, strict=True)
+    ]
+    shown = len(headings)
+    while shown > least and sum(widths[:shown]) - _GAP > room:
+        shown -= 1
+    return shown
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], numbers: int) -> Table:
+    from rich.table import Table
+
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for left, heading in zip(range(len(headings), 0, -1), headings, strict=True):
+        side: Literal["left", "right"] = "right" if left <= numbers else "left"
+        shown.add_column(_escape(printable.line(heading)), overflow="fold", justify=side)
+    for row in rows:
+        cells = row[: len(headings)]
+        shown.add_row(*(_escape(printable.lines(cell)) if isinstance(cell, str) else cell for cell in cells))
+    return shown
+
+
+def coloured(text: str, colour: str) -> Text:
+    """A cell of a table in a colour, where there is a terminal."""
+    from rich.text import Text
+
+    return Text(printable.lines(text), style=colour)
+
+
+def bold(text: str) -> Text:
+    """A cell that is a heading."""
+    return coloured(text, "bold")
+
+
+def faint(text: str) -> Text:
+    """A cell that is a remark."""
+    return coloured(text, "dim")
+
+
+def next_steps(commands: Iterable[str]) -> None:
+    """Print commands that a user may want now."""
+    for number, command in enumerate(commands):
+        click.echo(f"{style('Next:', bold=True) if number == 0 else '     '} {command}")
+
+
+def finite(value: T) -> T | str:
+    """The value as JSON can say it: what is no number, or too large to be one, as a word."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def as_json(value: object) -> None:
+    """Print a value for another program."""
+    click.echo(json.dumps(value, indent=2, default=str))

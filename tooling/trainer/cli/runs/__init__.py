@@ -1,0 +1,1 @@
+"""The commands that start runs, and those on runs that exist."""

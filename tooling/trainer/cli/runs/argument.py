@@ -1,0 +1,36 @@
+"""RUN, the argument of every command on runs that exist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from trainer.errors import TrainerError
+from trainer.runs import resolve
+from trainer.workspace.settings import find
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def run_argument(*, live: bool = False, several: bool = False) -> Callable[[F], F]:
+    """Decorator: the argument `said`, completed with the runs of the workspace, or its live ones."""
+
+    def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        try:
+            return [
+                CompletionItem(name, help=text)
+                for name, text in resolve.candidates(find(), incomplete, live=live)
+            ]
+        except TrainerError:
+            return []
+
+    return click.argument(
+        "said",
+        metavar="RUN…" if several else "RUN",
+        nargs=-1 if several else 1,
+        required=not several,
+        shell_complete=complete,
+    )

@@ -1,0 +1,102 @@
+"""The columns of `trainer runs`: what can be one, and which are shown if nobody says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from trainer import printable
+from trainer.cli import figures
+from trainer.errors import BadInput
+from trainer.projects.parameters import nearest
+from trainer.tracking import compare
+from trainer.tracking.search import Entry
+
+_FEW = 4
+
+
+@dataclass(frozen=True)
+class Column:
+    """One figure or word of each run."""
+
+    name: str
+    value: Callable[[Entry], str | float | None]
+
+    def text(self, entry: Entry) -> str:
+        """For people."""
+        value = self.value(entry)
+        return figures.metric(value) if isinstance(value, float) else printable.line(value or "")
+
+
+def chosen(entries: Sequence[Entry], names: Sequence[str]) -> list[Column]:
+    """The columns of these names: metrics, parameters or tags that at least one of the runs has.
+
+    `metrics.NAME`, `params.NAME` and `tags.NAME` say which is meant. Raises `BadInput`.
+    """
+    known = available(entries)
+    found: list[Column] = []
+    for name in names:
+        kinds = ("metrics", "params", "tags")
+        column = known.get(name) or next(
+            (known[f"{k}.{name}"] for k in kinds if f"{k}.{name}" in known), None
+        )
+        if column is None and entries:
+            words = [key.partition(".")[2] for key in known if not key.startswith("tags.")]
+            raise BadInput(
+                f"None of the runs shown has a metric, parameter or tag {name}.",
+                nearest(name, words, "There are"),
+            )
+        found.append(Column(name, column.value if column else lambda _: None))
+    return found
+
+
+def available(entries: Sequence[Entry]) -> dict[str, Column]:
+    """Everything that can be a column, by `metrics.NAME`, `params.NAME` and `tags.NAME`."""
+    metrics = {name for entry in entries for name in entry.run.metrics}
+    parameters = {name for entry in entries for name in entry.run.parameters}
+    tags = {name for entry in entries for name in entry.run.tags}
+    return (
+        {f"metrics.{name}": _metric(name) for name in sorted(metrics)}
+        | {f"params.{name}": _parameter(name) for name in sorted(parameters)}
+        | {f"tags.{name}": _tag(name) for name in sorted(tags)}
+    )
+
+
+def telling(entries: Sequence[Entry], first: str | None = None) -> list[Column]:
+    """A few metrics that most runs of a project share; those that say how good a model is before others."""
+    places: dict[str, int] = {}
+    counts: Counter[str] = Counter()
+    for project in {entry.project for entry in entries}:
+        own = Counter(
+            name
+            for entry in entries
+            for name in entry.run.metrics
+            if entry.project == project and not name.startswith("system/")
+        )
+        shared = [name for name, count in own.items() if 2 * count > max(own.values())]
+        ranked = sorted(shared, key=lambda name: (not _judges(name), name))
+        for place, name in enumerate(ranked):
+            places[name] = min(place, places.get(name, place))
+        counts += own
+    # Each project's first metric before any project's second.
+    in_order = sorted(places, key=lambda name: (name != first, places[name], -counts[name], name))
+    return [_metric(name) for name in in_order[:_FEW]]
+
+
+def _judges(name: str) -> bool:
+    """Whether the metric says how good the model is, and not how long something took."""
+    is_time = any(word in name.lower() for word in ("seconds", "time", "latency"))
+    return compare.direction(name) != 0 and not is_time and "per_second" not in name
+
+
+def _metric(name: str) -> Column:
+    return Column(name, lambda entry: entry.run.metrics.get(name))
+
+
+def _parameter(name: str) -> Column:
+    return Column(name, lambda entry: entry.run.parameters.get(name))
+
+
+def _tag(name: str) -> Column:
+    return Column(name, lambda entry: entry.run.tags.get(name))

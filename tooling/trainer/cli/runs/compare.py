@@ -1,0 +1,193 @@
+"""`trainer compare`: runs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trainer import printable
+from trainer.cli import figures, output
+from trainer.cli.context import pass_workspace
+from trainer.cli.runs.argument import run_argument
+from trainer.errors import BadInput
+from trainer.workspace.settings import Workspace
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from trainer.tracking.client import Client, Run
+    from trainer.tracking.compare import Comparison, MetricRow, Row
+
+    Cells = Sequence[str | Text]
+
+
+@click.command(
+    short_help="What differs between runs.",
+    epilog="Examples: trainer compare @last brave-hen-7\n\ntrainer compare @best:accuracy @last --code\n\n"
+    "trainer compare 3f4c ab12 cd56 --html comparison.html",
+)
+@run_argument(several=True)
+@click.option("--all", "everything", is_flag=True, help="Also show what is equal.")
+@click.option(
+    "--code", "with_code", is_flag=True, help="Also show how the stored code differs from the first run's."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.option(
+    "--html", "page", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Write a page with tables and curves that needs no network; nothing is overwritten.",
+)  # fmt: skip
+@pass_workspace
+def compare(
+    workspace: Workspace, said: tuple[str, ...], everything: bool, with_code: bool, as_json: bool,
+    page: Path | None,
+) -> None:  # fmt: skip
+    """Compare runs with the first one: parameters that differ, then metrics, then image, code and data.
+
+    RUN is the beginning of a run's id, its name, @last or @best:METRIC. Each metric shows its
+    difference to the first run; a star marks the best value, if the metric's name says whether higher or
+    lower is better.
+    """
+    from trainer.runs import resolve, server
+    from trainer.tracking import compare as comparison
+
+    if page and page.exists():
+        raise BadInput(f"{page} already exists.", "Nothing is overwritten: name another file, or remove it.")
+    chosen = {record.run_id: record for record in (resolve.resolve(workspace, one) for one in said)}
+    if len(chosen) < 2:
+        raise BadInput("Comparing needs at least two different runs.", "trainer compare RUN RUN…")
+    clients, runs = zip(*(server.run_of(workspace, record) for record in chosen.values()), strict=True)
+    compared = comparison.compare(runs)
+    changes = dict(_code(clients, runs)) if with_code else {}
+    if page:
+        _write(page, compared, clients, changes)
+        click.echo(f"Written: {page}", err=as_json)
+    if as_json:
+        output.as_json(_as_json(compared, changes))
+    elif not page:
+        _print(compared, everything=everything)
+        _print_code(compared, changes)
+
+
+def _write(
+    page: Path, compared: Comparison, clients: Sequence[Client], changes: dict[str, list[str]]
+) -> None:
+    from trainer.cli.runs import compare_page
+    from trainer.tracking import search
+
+    curves: dict[str, dict[str, tuple[search.Point, ...]]] = {row.name: {} for row in compared.metrics}
+    for client in {one.server.uri: one for one in clients}.values():
+        ids = [
+            run.id
+            for run, one in zip(compared.runs, clients, strict=True)
+            if one.server.uri == client.server.uri
+        ]
+        for name, by_run in curves.items():
+            by_run |= search.curves(client, ids, name)
+    text = compare_page.render(compared, curves, changes)
+    try:
+        with page.open("x", encoding="utf-8") as written:  # made in between: not overwritten either
+            written.write(text)
+    except OSError as problem:
+        raise BadInput(f"{page} cannot be written: {problem.strerror}.", "Name another file.") from None
+
+
+def _code(clients: Sequence[Client], runs: Sequence[Run]) -> Iterator[tuple[str, list[str]]]:
+    """By run, the lines of the differences to the first run's code."""
+    from trainer.runs import stored_code
+
+    first = stored_code.fetch(clients[0], runs[0])
+    for client, run in zip(clients[1:], runs[1:], strict=True):
+        yield run.id, list(stored_code.difference(first, stored_code.fetch(client, run)))
+
+
+def _print(compared: Comparison, *, everything: bool) -> None:
+    runs = compared.runs
+    rows: list[Cells] = [
+        ("id", *(run.id[:8] for run in runs)),
+        (
+            "status",
+            *(output.coloured(run.status, figures.status_colour(run.status)) for run in runs),
+        ),
+    ]
+    sections: list[tuple[str, Sequence[Row | MetricRow]]] = [
+        ("Parameters", compared.parameters),
+        ("Metrics", compared.metrics),
+        *compared.origins.items(),
+    ]
+    equal: list[str] = []
+    for title, section in sections:
+        shown = [row for row in section if everything or row.differs]
+        if not shown and section:
+            equal.append(title.lower())
+        if shown:
+            left_out = len(section) - len(shown)
+            rows += [("",), (output.bold(title), output.faint(f"{left_out} more equal") if left_out else "")]
+            rows += [_cells(row) for row in shown]
+    output.table(("", *(printable.line(run.name) for run in runs)), _filled(rows, len(runs) + 1))
+    if equal:
+        click.echo(f"\nEqual: {', '.join(equal)}.")
+
+
+def _filled(rows: Sequence[Cells], width: int) -> Iterator[Cells]:
+    for row in rows:
+        yield (*row, *[""] * (width - len(row)))
+
+
+def _cells(row: Row | MetricRow) -> Cells:
+    from trainer.tracking.compare import MetricRow
+
+    name = f"  {printable.line(row.name)}"
+    if not isinstance(row, MetricRow):
+        return (
+            name,
+            *(printable.line(figures.short(value)) if value is not None else "-" for value in row.values),
+        )
+    cells: list[str | Text] = [name]
+    for index, value in enumerate(row.values):
+        text = figures.metric(value) or "-"
+        if index and row.differs and (change := figures.difference(row.differences[index])):
+            text += f" ({change})"
+        cells.append(output.coloured(f"{text} *", "green") if index in row.best else text)
+    return cells
+
+
+def _print_code(compared: Comparison, changes: dict[str, list[str]]) -> None:
+    first, names = compared.runs[0].name, {run.id: run.name for run in compared.runs}
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    for run_id, lines in changes.items():
+        title = printable.line(f"Code of {first} → {names[run_id]}")
+        click.echo(f"\n{output.style(title, bold=True)}")
+        for line in lines or ["No difference."]:
+            text = printable.line(line.replace("\t", "    "))
+            click.echo(output.style(text, fg=colours.get(line[:1])))
+
+
+def _as_json(compared: Comparison, changes: dict[str, list[str]]) -> dict[str, object]:
+    ids = [run.id for run in compared.runs]
+
+    def by_run(row: Row) -> dict[str, object]:
+        return {"differs": row.differs, "values": dict(zip(ids, row.values, strict=True))}
+
+    return {
+        "runs": [
+            {"run_id": run.id, "name": run.name, "status": run.status, "url": run.url}
+            for run in compared.runs
+        ],
+        "parameters": {row.name: by_run(row) for row in compared.parameters},
+        "metrics": {
+            row.name: {
+                "differs": row.differs,
+                "values": dict(zip(ids, map(output.finite, row.values), strict=True)),
+                "differences": dict(zip(ids, map(output.finite, row.differences), strict=True)),
+                "best": [ids[index] for index in sorted(row.best)],
+            }
+            for row in compared.metrics
+        },
+        **{
+            title.lower(): {row.name: by_run(row) for row in rows} for title, rows in compared.origins.items()
+        },
+        **({"code_diff": {run_id: "\n".join(lines) for run_id, lines in changes.items()}} if changes else {}),
+    }

@@ -1,0 +1,213 @@
+"""A command whose options are its own and the parameters of the project that it is given."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+
+import click
+from click.shell_completion import CompletionItem
+
+from trainer.cli.context import global_option
+from trainer.datasets import catalog
+from trainer.errors import BadInput, TrainerError
+from trainer.plan import parameter_values, seeding
+from trainer.projects import mlproject, sources
+from trainer.projects.mlproject import EntryPoint, Project
+from trainer.projects.parameters import Parameter
+from trainer.workspace.settings import find
+
+# Where the command finds, in `ctx.meta`, the project with its entry point, and the source it came from.
+PROJECT = "trainer.project"
+SOURCE = "trainer.source"
+_PREFIX = "parameter_"
+
+
+class ProjectCommand(click.Command):
+    """A command whose options are its own and the parameters of the project it is given."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Find the project among the arguments first, then parse them with its parameters as options."""
+        try:
+            with _named(ctx):
+                found = self._find(ctx, args)
+                if found:
+                    ctx.meta[PROJECT] = found
+                return super().parse_args(ctx, args)
+        except click.NoSuchOption as problem:
+            ctx.close()  # what was fetched is not left behind; click itself closes contexts that were used
+            name = problem.option_name
+            is_known = PROJECT in ctx.meta and not global_option(ctx, name)
+            if is_known and not ctx.resilient_parsing and name.startswith("--"):
+                project, entry_point = ctx.meta[PROJECT]
+                own = [name for parameter in self.params for name in parameter.opts if name.startswith("--")]
+                raise parameter_values.unknown_parameter(project, entry_point, name, own) from None
+            raise
+        except BaseException:
+            ctx.close()
+            raise
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Call it; a failure names a fetched project by its URL."""
+        with _named(ctx):
+            return super().invoke(ctx)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The command's own options and the project's parameters.
+
+        An option of ours hides a parameter of that name; but a project's `seed` is what our --seed means.
+        """
+        own = super().get_params(ctx)
+        _, entry_point = ctx.meta.get(PROJECT, (None, None))
+        parameters = entry_point.parameters if entry_point else ()
+        if entry_point and seeding.is_declared(entry_point):
+            own = [parameter for parameter in own if parameter.name != seeding.PARAMETER]
+        taken = {name for parameter in own for name in parameter.opts}
+        return [*own, *(_option(parameter) for parameter in parameters if parameter.option not in taken)]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The project's parameters, or the workspace's projects, above the options of `trainer run`."""
+        groups: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record and isinstance(parameter, click.Option):
+                groups[(parameter.name or "").startswith(_PREFIX)].append(record)
+        if PROJECT in ctx.meta:
+            project, entry_point = ctx.meta[PROJECT]
+            shown = {parameter.name for parameter in self.get_params(ctx)}
+            hidden = [parameter for parameter in entry_point.parameters if variable(parameter) not in shown]
+            _section(
+                formatter,
+                f"Parameters of {project.name}, entry point {entry_point.name}",
+                [*groups[True], *((f"-P {parameter.name}=VALUE", parameter.help) for parameter in hidden)],
+                "Any: -P NAME=VALUE" if entry_point.takes_any else "None.",
+            )
+        else:
+            with contextlib.suppress(TrainerError):
+                _section(
+                    formatter,
+                    "Projects of this workspace",
+                    [(name, "") for name in sources.names(find())],
+                    "None. Make one: trainer new NAME --template minimal",
+                )
+        with formatter.section("Options"):
+            formatter.write_dl(groups[False])
+
+    def _find(self, ctx: click.Context, args: list[str]) -> tuple[Project, EntryPoint] | None:
+        """The project and entry point that the arguments name; None if they name none.
+
+        While completing, whatever is wrong is no error. A git URL is fetched for a real run alone.
+        """
+        try:
+            name, version, _ = self._look_for(ctx, args)
+            if name is None or (not name and "" not in args):
+                return None
+            if global_option(ctx, name):
+                raise click.NoSuchOption(name, ctx=ctx)
+            if name.startswith("-"):
+                raise BadInput(
+                    f"{name} stands where the project should.", "trainer run PROJECT --PARAMETER VALUE"
+                )
+            revision = version if sources.is_remote(name) else None
+            source = sources.resolve(find(), name, revision, fetch=not ctx.resilient_parsing)
+            ctx.call_on_close(source.close)
+            ctx.meta[SOURCE] = source
+            project = mlproject.load(source.folder)
+            # Again, now with every parameter it may have: the `-e` of `--text -e` is a value, not our option.
+            every = {p.name: p for entry in project.entry_points for p in entry.parameters}
+            ctx.meta[PROJECT] = project, EntryPoint("", "", tuple(every.values()))
+            _, version, entry_point = self._look_for(ctx, args)
+            if version and not sources.is_remote(name):
+                sources.resolve(find(), name, version)  # which says so
+            return project, project.entry_point(entry_point or "main")
+        except TrainerError:
+            if ctx.resilient_parsing:
+                return None
+            raise
+
+    def _look_for(self, ctx: click.Context, args: list[str]) -> tuple[str | None, str | None, str | None]:
+        """Project, --version and --entry-point, whatever else stands among the arguments."""
+        parser = self.make_parser(ctx)
+        parser.ignore_unknown_options = True
+        try:
+            # The last may be the value of a parameter that is not yet known: the `-e` of `--text -e`.
+            said, _, _ = parser.parse_args([*args, ""])
+        except click.UsageError:
+            return None, None, None  # the parser proper will say what is wrong
+        project, version, entry_point = said.get("project"), said.get("version"), said.get("entry_point")
+        if args and not args[0].startswith("-"):
+            project = args[0]
+        return (
+            project if isinstance(project, str) else None,
+            version if isinstance(version, str) else None,
+            entry_point if isinstance(entry_point, str) else None,
+        )
+
+
+@contextlib.contextmanager
+def _named(ctx: click.Context) -> Iterator[None]:
+    """Within: a failure names a fetched project by its URL, from when it has been fetched."""
+    try:
+        yield
+    except TrainerError as problem:
+        if SOURCE in ctx.meta:
+            ctx.meta[SOURCE].name_in(problem)
+        raise
+
+
+def _section(formatter: click.HelpFormatter, title: str, rows: list[tuple[str, str]], otherwise: str) -> None:
+    with formatter.section(title):
+        if rows:  # click refuses to write an empty list
+            formatter.write_dl(rows)
+        else:
+            formatter.write_text(otherwise)
+
+
+def _option(parameter: Parameter) -> click.Option:
+    facts = [f"{limit:.15g} at {side}" for limit, side in
+             ((parameter.minimum, "least"), (parameter.maximum, "most")) if limit is not None]  # fmt: skip
+    facts.append("required" if parameter.default is None else f"default: {parameter.default}")
+    option = click.Option(
+        [f"--{variable(parameter)}", variable(parameter)],
+        metavar=f"[{'|'.join(parameter.choices)}]" if parameter.choices else parameter.type.upper(),
+        help=f"{parameter.help.rstrip('.')}{'.' if parameter.help else ''}  [{'; '.join(facts)}]".strip(),
+        type=_Value(parameter),
+        multiple=True,
+        callback=_one,
+    )
+    option.opts = [parameter.option]  # as a declaration, click would take a / or ; in it for two options
+    return option
+
+
+def _one(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """The value, if there is one: of several, nobody knows which is meant."""
+    if len(values) > 1:
+        raise parameter_values.given_twice(option.opts[0])
+    return values[0] if values else None
+
+
+def variable(parameter: Parameter) -> str:
+    """The name under which click hands the parameter's value over."""
+    return _PREFIX + re.sub(r"[^\w-]", lambda found: f"_{ord(found[0])}_", parameter.name).replace("-", "_")
+
+
+class _Value(click.ParamType[str]):
+    """Any text: the domain checks it, so that `mlflow run` has the same checks. Completes the choices."""
+
+    name = "value"
+
+    def __init__(self, parameter: Parameter) -> None:
+        self._parameter = parameter
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The choices; files and folders for a path; what is in data/ for a data set."""
+        if self._parameter.type == "path":
+            return [CompletionItem(incomplete, type="file")]
+        if self._parameter.dataset:
+            with contextlib.suppress(TrainerError):
+                names = catalog.datasets(find())
+                return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+        return [CompletionItem(choice) for choice in self._parameter.choices if choice.startswith(incomplete)]

@@ -1,0 +1,49 @@
+"""`trainer reconcile`: end the runs that nobody looks after."""
+
+from __future__ import annotations
+
+import click
+
+from trainer.cli import output
+from trainer.cli.context import pass_workspace
+from trainer.cli.failures import explain
+from trainer.workspace.settings import Workspace
+
+
+@click.command(short_help="End the runs whose launcher is gone.", epilog="Example: trainer reconcile")
+@click.option("--wait", "run_id", metavar="RUN", help="Supervise this detached run until it ends.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@pass_workspace
+def reconcile(workspace: Workspace, run_id: str | None, as_json: bool) -> None:
+    """End runs whose launcher is gone: their log is stored, their status set, their container removed.
+
+    Runs that are still going, and those of other machines that share the workspace, are left alone. `trainer
+    run` and `trainer ps` do this by themselves.
+    """
+    from trainer.runs import reconcile as use_case
+    from trainer.workspace import refusals, run_folders
+
+    for place in run_folders.unreadable(workspace):
+        click.echo(run_folders.said_of_unreadable(place), err=True)
+    findings = [use_case.wait_for(workspace, run_id)] if run_id else list(use_case.reconcile(workspace))
+    rows = [
+        {"run_id": finding.record.run_id, "name": finding.record.name, "project": finding.record.project,
+         "host": finding.record.host, "status": finding.status,
+         "refused": str(kept) if (kept := refusals.of_run(workspace, finding.record.run_id)) else None,
+         "error": explain(finding.error)[0] if finding.error else None}
+        for finding in findings
+    ]  # fmt: skip
+    if as_json:
+        output.as_json(rows)
+    elif rows:
+        output.table(
+            ("RUN", "PROJECT", "HOST", "STATUS"),
+            [[str(row[key]) for key in ("run_id", "project", "host", "status")] for row in rows],
+        )
+    else:
+        click.echo("Nothing to do: no run is unattended.")
+    for kept in refusals.all_kept(workspace):
+        click.echo(f"{kept} It is in {kept.folder}", err=True)
+    for finding in findings:
+        if finding.error:
+            raise finding.error

@@ -1,0 +1,185 @@
+"""`trainer show`: everything of one run."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import click
+
+from trainer import printable
+from trainer.cli import figures, output
+from trainer.cli.context import pass_workspace
+from trainer.cli.runs.argument import run_argument
+from trainer.workspace.settings import Workspace
+
+if TYPE_CHECKING:
+    from trainer.tracking.artifact_listing import Artifact
+    from trainer.tracking.client import Run
+    from trainer.tracking.search import Point
+
+_FILES = 200
+
+
+@click.command(
+    short_help="Show everything of one run.",
+    epilog="Examples: trainer show @last\n\ntrainer show @best:accuracy --json",
+)
+@run_argument()
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON, with the points of every curve.")
+@pass_workspace
+def show(workspace: Workspace, said: str, as_json: bool) -> None:
+    """Show RUN: what pins it, its parameters, metrics and their curves, its artifacts, and how it ended.
+
+    RUN is the beginning of a run's id, its name, @last or @best:METRIC. A long curve is an even sample of it.
+    """
+    from trainer.runs import resolve, server
+    from trainer.tracking import artifact_listing, search
+    from trainer.workspace import refusals
+
+    record = resolve.resolve(workspace, said)
+    client, run = server.run_of(workspace, record)
+    names = sorted(name for name in run.metrics if not name.startswith("system/"))
+    curves = {name: search.curves(client, [run.id], name)[run.id] for name in names}
+    files = list(islice(artifact_listing.of_run(client, run), _FILES + 1))
+    took = search.duration(run, time.time())
+    if as_json:
+        output.as_json(_as_json(run, curves, files[:_FILES], took))
+        return
+    _heading(run, took)
+    if kept := refusals.of_run(workspace, run.id, record.offline_id):
+        click.echo(f"refused: {printable.line(str(kept))} It is in {kept.folder}")
+    _pairs("Made from", _origin(run))
+    _pairs("Parameters", dict(sorted(run.parameters.items())))
+    _metrics(run, curves)
+    _artifacts(files[:_FILES])
+    if len(files) > _FILES:
+        click.echo(f"  … and more: only the first {_FILES} are shown")
+
+
+def _heading(run: Run, took: float | None) -> None:
+    status = output.style(run.status, fg=figures.status_colour(run.status), bold=True)
+    click.echo(f"{status}  {printable.line(run.name)}  {run.id}")
+    since = "" if run.started is None else f"started {figures.ago(time.time() - run.started)} ago"
+    who = f"by {user}" if (user := run.tags.get("mlflow.user")) else ""
+    length = "" if took is None else f"{'took' if run.ended else 'running for'} {figures.duration(took)}"
+    click.echo(printable.line(", ".join(filter(None, (since, length, who)))))
+    if ended := _end(run):
+        click.echo(f"ended: {printable.line(ended)}")
+    click.echo(output.style(run.url, fg="blue", underline=True))
+
+
+def _end(run: Run) -> str:
+    tags = run.tags
+    said = [
+        tags.get("trainer.end", ""),
+        f"exit code {code}" if (code := tags.get("trainer.exit_code")) else "",
+        tags.get("trainer.signal", ""),
+        "out of memory" if "trainer.out_of_memory" in tags else "",
+    ]
+    return ", ".join(dict.fromkeys(filter(None, said)))
+
+
+def _origin(run: Run) -> dict[str, str]:
+    tags = run.tags
+    branch = f" on {tags['mlflow.source.git.branch']}" if "mlflow.source.git.branch" in tags else ""
+    dirty = ", with uncommitted changes" if tags.get("trainer.git_dirty") == "true" else ""
+    commit = tags.get("mlflow.source.git.commit", "")
+    limits = [f"gpus {tags['trainer.gpus']}"] if "trainer.gpus" in tags else []
+    limits += [f"memory {tags['trainer.memory']}"] if "trainer.memory" in tags else []
+    limits += ["deterministic"] if tags.get("trainer.deterministic") == "true" else []
+    said = {
+        "image": tags.get("trainer.image", ""),
+        "image id": figures.short(tags.get("trainer.image_id", "")),
+        "requirements": figures.short(tags.get("trainer.requirements_digest", "")),
+        "code": figures.short(tags.get("trainer.code_digest", "")),
+        "commit": f"{figures.short(commit)}{branch}{dirty}" if commit else "",
+        "source": tags.get("mlflow.source.name", ""),
+        "data": ", ".join(f"{name} {figures.short(digest)}" for name, digest in sorted(run.inputs.items())),
+        "command": _command(tags.get("trainer.command", "")),
+        "backend": ", ".join(filter(None, (tags.get("trainer.backend", ""), *limits))),
+        "trainer": tags.get("trainer.version", ""),
+        "reproduces": ", ".join(
+            filter(
+                None, (figures.short(tags.get("trainer.reproduces", "")), tags.get("trainer.reproduced", ""))
+            )
+        ),
+    }
+    return {name: text for name, text in said.items() if text}
+
+
+def _command(text: str) -> str:
+    """On one line, however its parts were quoted."""
+    try:
+        parts = shlex.split(text)
+    except ValueError:
+        return text
+    return " ".join(shlex.quote(part) for part in parts)
+
+
+def _pairs(title: str, pairs: Mapping[str, str]) -> None:
+    if not pairs:
+        return
+    click.echo(f"\n{output.style(title, bold=True)}")
+    width = max(map(len, pairs))
+    for name, text in pairs.items():
+        click.echo(f"  {printable.line(name):<{width}}  {printable.line(text)}")
+
+
+def _metrics(run: Run, curves: Mapping[str, Sequence[Point]]) -> None:
+    if not curves:
+        return
+    click.echo(f"\n{output.style('Metrics', bold=True)}")
+    width = max(map(len, curves))
+    for name, points in curves.items():
+        value = figures.metric(run.metrics[name])
+        line = f"  {printable.line(name):<{width}}  {value:<12}"
+        if drawn := figures.sparkline([point.value for point in points]):
+            line += f"  {output.style(drawn, fg='cyan')}  steps {points[0].step} to {points[-1].step}"
+        click.echo(line.rstrip())
+
+
+def _artifacts(files: Sequence[Artifact]) -> None:
+    if not files:
+        return
+    click.echo(f"\n{output.style('Artifacts', bold=True)}")
+    lines = [
+        (
+            "  " * (file.path.count("/") + 1)
+            + file.path.rpartition("/")[2]
+            + ("/" if file.size is None else ""),
+            file,
+        )
+        for file in files
+    ]
+    width = max(len(text) for text, _ in lines)
+    for text, file in lines:
+        sized = "" if file.size is None else f"{figures.size(file.size):>9}"
+        click.echo(f"{printable.line(text):<{width}}  {sized}".rstrip())
+
+
+def _as_json(
+    run: Run, curves: Mapping[str, Sequence[Point]], files: Sequence[Artifact], took: float | None
+) -> dict[str, object]:
+    return {
+        "run_id": run.id,
+        "name": run.name,
+        "status": run.status,
+        "experiment_id": run.experiment_id,
+        "started": run.started,
+        "duration_seconds": None if took is None else round(took, 3),
+        "url": run.url,
+        "parameters": dict(run.parameters),
+        "metrics": {name: output.finite(value) for name, value in run.metrics.items()},
+        "curves": {
+            name: [[point.step, output.finite(point.value)] for point in points]
+            for name, points in curves.items()
+        },
+        "data": dict(run.inputs),
+        "tags": dict(run.tags),
+        "artifacts": [asdict(file) for file in files],
+    }

@@ -1,0 +1,103 @@
+"""`trainer sync`: bring what is on this disk to the tracking server."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import CompletionItem
+
+from trainer.cli import output
+from trainer.cli.context import pass_workspace
+from trainer.cli.failures import explain
+from trainer.errors import TrainerError
+from trainer.workspace.refusals import Kept
+from trainer.workspace.settings import Workspace, find
+
+
+def _complete_run(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from trainer.workspace import run_folders
+
+    try:
+        found = run_folders.undelivered(find())
+        return [CompletionItem(record.run_id, help=record.name) for record in found
+                if record.run_id.startswith(incomplete)]  # fmt: skip
+    except TrainerError:
+        return []
+
+
+@click.command(
+    short_help="Bring to the tracking server what is on this disk alone.",
+    epilog="Examples: trainer sync\n\ntrainer sync --dry-run",
+)
+@click.argument("runs", nargs=-1, metavar="[RUN…]", shell_complete=_complete_run)
+@click.option("--dry-run", is_flag=True, help="Show what is on this disk; deliver nothing.")
+@click.option("--recreate", is_flag=True, help="Create runs again that the server does not have any more.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@pass_workspace
+def sync(workspace: Workspace, runs: tuple[str, ...], dry_run: bool, recreate: bool, as_json: bool) -> None:
+    """Bring what runs have logged while the tracking server was away to it, and end them truthfully.
+
+    RUN is a run's name, its id or the beginning of it; without one all are brought. Nothing is sent twice.
+
+    A run that the server does not have any more (its store was replaced, or the run deleted there for good)
+    stays on this disk unless --recreate says to create it again.
+    """
+    from trainer.runs import sync as use_case
+    from trainer.workspace import refusals, run_folders
+
+    for place in run_folders.unreadable(workspace):
+        click.echo(run_folders.said_of_unreadable(place), err=True)
+    with output.Bar() as bar:
+        done = list(use_case.sync(workspace, runs, bar, dry_run=dry_run, recreate=recreate))
+    rows = [
+        {
+            "run_id": one.record.run_id, "name": one.record.name, "project": one.record.project,
+            "status": one.status,
+            "points": one.left.points, "files": one.left.files,
+            "refused": one.refused.records if one.refused else one.left.refused,
+            "delivered": not dry_run and one.error is None and one.status != "RUNNING",
+            "why_refused": list(one.refused.reasons) if one.refused else [],
+            "error": explain(one.error)[0] if one.error else None,
+        }
+        for one in done
+    ]  # fmt: skip
+    # What was refused before is still on this disk alone.
+    known = {one.record.run_id for one in done}
+    old = [] if runs else [kept for kept in refusals.all_kept(workspace) if kept.run_id not in known]
+    if as_json:
+        output.as_json([*rows, *map(_of_old, old)])
+    elif rows:
+        keys = ("name", "project", "status", "points", "files")
+        table = [
+            (
+                str(row["run_id"])[:8],
+                *(str(row[key]) for key in keys),
+                _word(row["delivered"], row["refused"], dry_run),
+            )
+            for row in rows
+        ]  # fmt: skip
+        output.table(("RUN", "NAME", "PROJECT", "STATUS", "POINTS", "FILES", ""), table)
+    elif old:
+        click.echo("Nothing to do: the rest is on the tracking server.")
+    else:
+        click.echo("Nothing to do: everything is on the tracking server.")
+    if dry_run:
+        for kept in refusals.all_kept(workspace):
+            click.echo(f"{kept} It is in {kept.folder}", err=True)
+        old = []
+    problems = [problem for one in done if (problem := one.error or (one.refused and one.refused.error))]
+    problems += [kept.error for kept in old]
+    for problem in problems[1:]:
+        if explain(problem) != explain(problems[0]):
+            click.echo(explain(problem)[0], err=True)
+    if problems:
+        raise problems[0]
+
+
+def _of_old(kept: Kept) -> dict[str, object]:
+    return {"run_id": kept.run_id, "refused": kept.records, "why_refused": list(kept.reasons)}
+
+
+def _word(delivered: object, refused: object, dry_run: bool) -> str:
+    if delivered:
+        return "delivered, but for what was refused" if refused else "delivered"
+    return "" if dry_run else "on this disk"

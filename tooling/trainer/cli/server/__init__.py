@@ -1,0 +1,1 @@
+"""`trainer server` and `trainer ui`."""

@@ -1,0 +1,144 @@
+"""`trainer server deploy`: the tracking server on a platform."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from trainer.cli import output as screen
+from trainer.cli.context import pass_workspace
+from trainer.counted import counted
+from trainer.errors import BadInput, Interrupted
+from trainer.workspace.settings import Workspace
+
+WRITTEN = ("compose", "dokku", "fly", "render")
+_EXAMPLES = """\b
+Examples:
+  trainer server deploy --platform heroku --app my-mlflow --dry-run
+  trainer server deploy --platform heroku --app my-mlflow --region eu
+  trainer server deploy --platform compose -o my-server
+"""
+
+
+@click.command(short_help="Bring the server to a platform.", epilog=_EXAMPLES)
+@click.option("--platform", type=click.Choice(["heroku", *WRITTEN]), required=True,
+              help="heroku: it is brought there. Others: the files they want are written.")  # fmt: skip
+@click.option("--app", metavar="NAME", help="The name it has there.")
+@click.option("--region", type=click.Choice(["eu", "us"]), help="Of a new Heroku app. [default: us]")
+@click.option("--team", metavar="TEAM", help="The Heroku team that a new app belongs to.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+              help="The folder for the files, which may be new.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Let secrets.env name this server in the place of another one.")
+@click.option("--dry-run", is_flag=True, help="Print every step, secrets masked; ask and change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; all else goes to stderr.")
+@pass_workspace
+def deploy(
+    workspace: Workspace, platform: str, app: str | None, region: str | None, team: str | None,
+    output: Path | None, force: bool, dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Bring mlflow_tracking_server/ to a platform, with passwords of its own.
+
+    On Heroku, app, add-ons (they cost money), config vars, build, release and checks are made as far as they
+    are missing; then secrets.env names the server, and the next `trainer run` reports there. A second call
+    changes only what differs, and completes what was interrupted.
+    """
+    if platform == "heroku":
+        if output:
+            raise BadInput("--output is for platforms that files are written for.", "Leave it out.")
+        _heroku(workspace, _named(app), region, team, force, dry_run, as_json)
+        return
+    for name, given in (("--region", region), ("--team", team), ("--force", force)):
+        if given:
+            raise BadInput(f"{name} needs --platform heroku.", "Leave it out.")
+    _write(
+        workspace, platform, _named(app) if platform == "fly" else app or "mlflow", output, dry_run, as_json
+    )
+
+
+def _named(app: str | None) -> str:
+    if app is None:
+        raise BadInput(
+            "The app has no name.", "Names are shared by all users of the platform: --app my-mlflow"
+        )
+    return app
+
+
+def _heroku(
+    workspace: Workspace, name: str, region: str | None, team: str | None, force: bool, dry_run: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    from trainer.deploy import heroku
+    from trainer.deploy.heroku_plan import App
+    from trainer.subprocesses import interruptible
+
+    app = App(name, region, team)
+    if dry_run:
+        steps = heroku.plan(workspace, app).steps
+        if as_json:
+            screen.as_json({"platform": "heroku", "app": name, "steps": [step.as_json() for step in steps]})
+            return
+        for number, step in enumerate(steps, 1):
+            when = screen.style(f"  if {step.when}", fg="cyan") if step.when else ""
+            click.echo(f"{number:2}  {screen.style(step.title, bold=True)}{when}")
+            for action in step.actions:
+                click.echo(f"      {action}")
+        return
+    try:
+        with interruptible(), _Shown(sys.stderr.buffer) as progress:
+            outcome = heroku.deploy(workspace, app, progress, force=force)
+    except Interrupted:
+        click.echo("What was created so far stays; the same command continues from there.", err=True)
+        raise
+    if as_json:
+        screen.as_json(
+            {"platform": "heroku", "app": outcome.app, "uri": outcome.uri, "mlflow": outcome.version,
+             "changed": list(outcome.changed), "secrets_file": str(workspace.secrets_file)}
+        )  # fmt: skip
+    else:
+        ready = screen.style("Ready", fg="green", bold=True)
+        click.echo(f"{ready}  MLflow {outcome.version} on Heroku, app {outcome.app}")
+        click.echo(outcome.uri)
+        click.echo(f"Runs report there: its address, user and password are in {workspace.secrets_file.name}.")
+    elsewhere = os.environ.get("MLFLOW_TRACKING_URI")
+    if elsewhere and elsewhere.rstrip("/") != outcome.uri:
+        click.echo("But MLFLOW_TRACKING_URI of the environment comes first: unset it.", err=True)
+
+
+class _Shown(screen.Progress):
+    """Steps are printed where there is no terminal too: a deployment takes minutes."""
+
+    def step(self, text: str) -> None:
+        super().step(text)
+        if not sys.stderr.isatty():
+            click.echo(f"{text} …", err=True)
+
+
+def _write(
+    workspace: Workspace, platform: str, app: str, output: Path | None, dry_run: bool, as_json: bool
+) -> None:
+    from trainer.deploy import files
+    from trainer.server.files import FOLDER
+
+    if output is None:
+        raise BadInput(f"Where are the files for {platform} to go?", "Name a folder: -o DIR")
+    wanted = files.make(workspace, platform, app)
+    written = files.planned(wanted, output) if dry_run else files.write(wanted, output)
+    if as_json:
+        screen.as_json({"platform": platform, "folder": str(output), "files": written, "next": wanted.next})
+        return
+    states = [written[path] for path in wanted.copied]
+    rows = [(state, str(output / path)) for path, state in written.items() if path not in wanted.copied]
+    if new := states.count("new"):
+        rows.insert(0, ("new", f"{output / FOLDER}{os.sep} ({counted(new, 'file')})"))
+    if same := states.count("same"):
+        rows.insert(0, ("same", f"{output / FOLDER}{os.sep} ({counted(same, 'file')})"))
+    for state, path in rows:
+        click.echo(f"{state:4}  {path}")
+    click.echo()
+    click.echo(screen.style("What to do next", bold=True))
+    for line in (f"cd {shlex.quote(str(output))}", *wanted.next):
+        click.echo(f"  {line}".rstrip())

@@ -1,0 +1,242 @@
+"""`trainer server` and `trainer ui`: tracking servers, the workspace's own above all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+import click
+
+from trainer.cli import output
+from trainer.cli.context import pass_workspace
+from trainer.cli.server.copy_runs import copy_runs
+from trainer.cli.server.deploy import deploy
+from trainer.cli.server.store import backup, restore, rotate_secrets, upgrade
+from trainer.cli.server.users import users
+from trainer.errors import BadInput, EngineError, TrackingError
+from trainer.server.container import Found
+from trainer.tracking.endpoint import Server
+from trainer.workspace.settings import Workspace
+
+_FULL = 1 << 20  # bytes: with less, a server can write next to nothing
+
+
+@click.group(
+    short_help="Tracking servers: your own, and those on a platform.", epilog="Example: trainer server up"
+)
+def server() -> None:
+    """Tracking servers: the workspace's own, and those on a platform."""
+
+
+for _command in (backup, copy_runs, deploy, restore, rotate_secrets, upgrade, users):
+    server.add_command(_command)
+
+
+@server.command(epilog="Examples: trainer server up\n\ntrainer server up --port 5001")
+@click.option("--process", is_flag=True, help="As a process of this machine, not as a container.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Where it listens from now on; the next free port if that is taken.",
+)
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Let secrets.env name this server in the place of another one; move it while runs report to it.",
+)
+@click.option("--empty", is_flag=True, help="Begin with an empty store where the one that it had is gone.")
+@pass_workspace
+def up(workspace: Workspace, process: bool, port: int | None, force: bool, empty: bool) -> None:
+    """Start the server, if it does not run yet.
+
+    It is a container, whose account is made and put into secrets.env the first time, where runs find it.
+    Where there is no Docker engine it is a process of this machine. `trainer env` prints what MLflow's own
+    commands need.
+    """
+    from trainer.server import container
+    from trainer.subprocesses import interruptible
+
+    if process and container.recorded(workspace):
+        raise BadInput(
+            "This workspace's server is a container: a process would not show its runs.",
+            "Start it without --process.",
+        )
+    if not process and _has_engine(workspace):
+        from trainer.server import image, service
+
+        with interruptible(), output.Progress() as progress:
+            started = service.up(workspace, progress, force=force, port=port, empty=empty)
+        click.echo(started.uri)
+        _note(f"Log in as {started.username}; the password is in {workspace.secrets_file.name}.")
+        _warn_of_environment(started)
+        found = service.found(workspace)
+        if found and found.image != image.plan(workspace).tag:
+            _note("mlflow_tracking_server/ has a newer version of it: trainer server upgrade")
+        return
+    if not process:
+        _note("No Docker engine answers: the server is a process of this machine.")
+    click.echo(_start_process(workspace, port).uri)
+
+
+@server.command(epilog="Example: trainer server down")
+@click.option("--force", is_flag=True, help="Even while runs report to it.")
+@pass_workspace
+def down(workspace: Workspace, force: bool) -> None:
+    """Stop the server; runs and artifacts stay where they are."""
+    from trainer.server import container, process, service
+
+    if not force:
+        service.refuse_live_runs(workspace, "stop the server")
+    stopped = process.down(workspace)
+    if container.recorded(workspace):
+        stopped = service.down(workspace) or stopped
+    click.echo("Stopped." if stopped else "It was not running.")
+
+
+@server.command(epilog="Example: trainer server status --json")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@pass_workspace
+def status(workspace: Workspace, as_json: bool) -> None:
+    """Whether the server runs, and where."""
+    from trainer.server import container
+
+    said = _container_status(workspace) if container.recorded(workspace) else _process_status(workspace)
+    if as_json:
+        output.as_json(said)
+    else:
+        output.table(("WHAT", "IS"), [(name, str(value or "-")) for name, value in said.items()])
+
+
+def _container_status(workspace: Workspace) -> dict[str, object]:
+    from trainer.server import container, image, service
+    from trainer.tracking.client import Client
+
+    found = service.found(workspace)
+    uri = container.recorded(workspace)
+    running = found is not None and found.status == "running"
+    account = service.account(workspace)
+    mlflow = None
+    if running and account:
+        with contextlib.suppress(TrackingError):
+            mlflow = Client(account).version()
+    newest = image.plan(workspace).tag
+    return {
+        "status": "up" if mlflow else "starting or stuck" if running else "down",
+        "form": "container",
+        "uri": uri,
+        "MLflow": mlflow,
+        "user": account.username if account else None,
+        "container": container.name(workspace),
+        "containers reach it on": container.network(workspace).uri,
+        "image": found.image if found else None,
+        "newer image": newest if found and found.image != newest else None,
+        "store": f"volume {container.name(workspace)}",
+        "space": _space(workspace, found) if found else None,
+    }
+
+
+def _space(workspace: Workspace, found: Found) -> str:
+    from trainer.engine import daemon
+    from trainer.server.volume import Volume
+
+    space = Volume(daemon.connect(), workspace, found.image).space()
+    said = "FULL: " if space["free"] < _FULL else ""
+    return f"{said}{space['free'] / 1e9:.1f} of {space['total'] / 1e9:.1f} GB free"
+
+
+def _process_status(workspace: Workspace) -> dict[str, object]:
+    from trainer.server import process as own
+
+    state = own.running(workspace)
+    answers = state is not None and own.answers(workspace, state.server)
+    return {
+        "status": "up" if answers else "starting or stuck" if state else "down",
+        "form": "process",
+        "uri": state.server.uri if state else None,
+        "user": state.server.username if state else None,
+        "pid": state.pid if state else None,
+        "containers reach it on": state.bridge.gateway if state and state.bridge else None,
+        "store": str(workspace.store),
+        "log": str(own.log_file(workspace)),
+    }
+
+
+@server.command(epilog="Example: trainer server logs --follow")
+@click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
+@click.option("-n", "--lines", type=click.IntRange(1), default=100, show_default=True,
+              help="So many of the last lines.")  # fmt: skip
+@pass_workspace
+def logs(workspace: Workspace, follow: bool, lines: int) -> None:
+    """Print what the server said."""
+    from trainer.server import container, process
+
+    if container.recorded(workspace):
+        from trainer.engine import daemon
+
+        for piece in container.output(daemon.connect(), container.name(workspace), lines, follow):
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+        return
+    for line in process.output(workspace, lines, follow):
+        click.echo(line)
+
+
+@click.command(short_help="Browse the runs in the MLflow UI.", epilog="Example: trainer ui")
+@click.option("--browser/--no-browser", default=None, help="Open a browser. [default: where there is one]")
+@pass_workspace
+def ui(workspace: Workspace, browser: bool | None) -> None:
+    """Browse the runs in the MLflow UI, logged in where the server lets us."""
+    from trainer.server import login_page, selection, start
+    from trainer.workspace import secrets
+
+    chosen = selection.chosen(workspace, secrets.load(workspace))
+    found = _start_process(workspace) if chosen is None else start.revive(workspace, chosen)
+    click.echo(login_page.address(found))
+    has_screen = sys.platform == "darwin" or bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )
+    opens = browser or (browser is None and has_screen)
+    page = login_page.write(workspace, found) if opens else None
+    if found.username and not page:
+        _note(f"Log in as {found.username}; `trainer env` prints the password.")
+    if opens:
+        click.launch(page.as_uri() if page else login_page.address(found))
+
+
+def _has_engine(workspace: Workspace) -> bool:
+    from trainer.engine import daemon
+    from trainer.server import container
+
+    try:
+        daemon.connect()
+    except EngineError:
+        if container.recorded(workspace):
+            raise  # its store is a volume of the engine
+        return False
+    return True
+
+
+def _start_process(workspace: Workspace, port: int | None = None) -> Server:
+    from trainer.engine import daemon
+    from trainer.server import process as own
+
+    try:
+        bridge = daemon.bridge(daemon.connect())
+    except EngineError:
+        bridge = None  # without an engine there are no containers to be reached from
+    with output.Progress() as progress:
+        progress.step("Starting the tracking server")
+        started = own.begin(workspace, bridge, port)
+        own.wait(workspace, started)
+    return started
+
+
+def _warn_of_environment(started: Server) -> None:
+    elsewhere = os.environ.get("MLFLOW_TRACKING_URI")
+    if elsewhere and elsewhere.rstrip("/") != started.uri:
+        _note("But MLFLOW_TRACKING_URI of the environment comes first: unset it.")
+
+
+def _note(text: str) -> None:
+    click.echo(text, err=True)

@@ -1,0 +1,154 @@
+"""`trainer server backup`, `restore`, `upgrade` and `rotate-secrets`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from trainer.cli import output
+from trainer.cli.context import pass_workspace
+from trainer.counted import counted
+from trainer.workspace.settings import Workspace
+
+_force = click.option("--force", is_flag=True, help="Even while runs report to the server.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+_SHOWN = ("runs", "experiments", "metrics", "registered_models", "users")
+
+
+@click.command(
+    short_help="Save database and artifacts in a file.", epilog="Example: trainer server backup monday.tar.gz"
+)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@_as_json
+@pass_workspace
+def backup(workspace: Workspace, file: Path, as_json: bool) -> None:
+    """Save database and artifacts of the workspace's own server in a new file.
+
+    The server may be running. The file is read again and compared before it gets its name; it is compressed
+    where that ends in .gz.
+    """
+    from trainer.maintenance import backup as server_backup
+    from trainer.subprocesses import interruptible
+
+    with interruptible(), output.Progress() as progress:
+        progress.step(f"Saving the tracking server's store in {file}")
+        manifest = server_backup.backup(workspace, file)
+    said = {
+        "file": str(file),
+        "bytes": file.stat().st_size,
+        "files": len(manifest["files"]),
+        "counts": manifest["counts"],
+    }
+    if as_json:
+        output.as_json(said)
+    else:
+        click.echo(f"{file}  {file.stat().st_size / 1e6:.1f} MB: {_counted(manifest['counts'])}, "
+                   f"{counted(len(manifest['files']), 'file')}, read again and found equal")  # fmt: skip
+
+
+@click.command(
+    short_help="Put a backup in the place of what is there.",
+    epilog="Example: trainer server restore monday.tar.gz",
+)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Check the file and print what is in it; change nothing.")
+@_force
+@_as_json
+@pass_workspace
+def restore(workspace: Workspace, file: Path, dry_run: bool, force: bool, as_json: bool) -> None:
+    """Put what was saved in the place of what the workspace's own server holds.
+
+    What it holds now, accounts among it, is saved in .trainer/backups/ first. Accounts come back with the
+    passwords they had; trainer's own keeps that of secrets.env.
+
+    A run that was live when the backup was made is KILLED, with a remark, unless it still runs in this
+    workspace or this workspace knows its end.
+    """
+    from trainer.maintenance import backup as server_backup
+    from trainer.subprocesses import interruptible
+
+    if dry_run:
+        manifest = server_backup.check(file)
+        output.as_json(manifest["counts"]) if as_json else click.echo(
+            f"{file}: {_counted(manifest['counts'])}"
+        )
+        return
+    with interruptible(), output.Progress() as progress:
+        done = server_backup.restore(workspace, file, progress, force=force)
+    if as_json:
+        saved = str(done.saved) if done.saved else None
+        output.as_json({"counts": done.counts, "saved": saved, "killed": done.killed})
+        return
+    click.echo(f"Restored {_counted(done.counts)}.")
+    if done.killed:
+        click.echo(
+            f"KILLED: {counted(done.killed, 'run')}, live when the backup was made and not any more.",
+            err=True,
+        )
+    if done.saved:
+        click.echo(f"What was there before is in {done.saved}", err=True)
+
+
+@click.command(
+    short_help="Bring the server to the present version.", epilog="Example: trainer server upgrade"
+)
+@click.option("--dry-run", is_flag=True, help="Print which image it has and which it would get.")
+@_force
+@pass_workspace
+def upgrade(workspace: Workspace, dry_run: bool, force: bool) -> None:
+    """Bring the server's container to the version in mlflow_tracking_server/.
+
+    The store is saved first. If the new version does not start, does not let us in, or lost a row, the old
+    one and its store come back.
+    """
+    from trainer.maintenance import backup as server_backup
+    from trainer.server import image, service
+    from trainer.subprocesses import interruptible
+
+    if dry_run:
+        found = service.found(workspace)
+        if found is None:
+            raise service.none_here()
+        click.echo(f"{found.image} → {image.plan(workspace).tag}")
+        return
+    if not force:
+        service.refuse_live_runs(workspace, "upgrade")
+    saved = server_backup.new_name(workspace, "before-upgrade")
+    with interruptible(), output.Progress() as progress:
+        before, after = service.upgrade(workspace, progress, saved)
+    if before == after:
+        click.echo(f"{after}  up to date")
+        return
+    click.echo(f"{before} → {after}")
+    click.echo(f"What it held before is in {saved}", err=True)
+
+
+@click.command(
+    "rotate-secrets",
+    short_help="Give the server a new password and key.",
+    epilog="Example: trainer server rotate-secrets",
+)
+@_force
+@pass_workspace
+def rotate_secrets(workspace: Workspace, force: bool) -> None:
+    """Give the workspace's own server a new password and key, in secrets.env too.
+
+    The old password is refused from then on, and the server is restarted. With --force, what a live run logs
+    from then on stays on disk until the run has ended, and is delivered with the new password.
+    """
+    from trainer.server import service
+    from trainer.subprocesses import interruptible
+
+    if not force:
+        service.refuse_live_runs(workspace, "rotate the secrets")
+    with interruptible(), output.Progress() as progress:
+        started = service.rotate_secrets(workspace, progress)
+    click.echo(
+        f"{started.uri} has a new password for {started.username}; it is in {workspace.secrets_file.name}."
+    )
+
+
+def _counted(counts: dict[str, int]) -> str:
+    shown = [(table.replace("_", " "), counts[table]) for table in _SHOWN if counts.get(table)]
+    return ", ".join(counted(rows, table.removesuffix("s")) for table, rows in shown) or "nothing"

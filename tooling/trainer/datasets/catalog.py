@@ -1,0 +1,61 @@
+"""What is in data/ by name, and the check that a parameter names something of it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from trainer.errors import BadInput
+from trainer.projects.parameters import Parameter, nearest
+from trainer.workspace.settings import Workspace
+
+# data/NAME.manifest.json, which `trainer data snapshot` writes, is no data set.
+MANIFEST = ".manifest.json"
+
+
+def check(workspace: Workspace, parameter: Parameter, value: str) -> None:
+    """Raises `BadInput` for a name that data/ does not have."""
+    if "://" in value:
+        return
+    if not value or Path(value).is_absolute() or ".." in Path(value).parts:
+        raise BadInput(
+            f"{parameter.option} is {value!r}, which is not the name of a data set.",
+            f"Name a file or folder in {workspace.data}.",
+        )
+    if not (workspace.data / value).exists():
+        raise BadInput(
+            f"{parameter.option} names {value}, which is not in {workspace.data}.",
+            missing(workspace, value),
+        )
+    try:
+        place = workspace.data / value
+        is_empty = place.is_dir() and next(os.scandir(place), None) is None
+        if place.is_file():
+            place.open("rb").close()
+    except OSError as problem:
+        raise BadInput(
+            f"{parameter.option} names {place}, which cannot be read: {problem.strerror}.",
+            f"Let the user that runs trainer read it: chmod -R u+rX {shlex.quote(str(place))}",
+        ) from None
+    if is_empty:
+        raise BadInput(f"{parameter.option} names {place}, which is empty.", "Put the data set there.")
+
+
+def missing(workspace: Workspace, name: str) -> str:
+    """What to do where data/ has no `name`. Never to make it up: it may be the name of real data."""
+    if (workspace.data / f"{name}{MANIFEST}").is_file():
+        return f"Its manifest is here. Put the data there; `trainer data verify {name}` compares them."
+    found = datasets(workspace)
+    if found:
+        return nearest(name, found, "There are")
+    return "Put it there; or make up one to try with: trainer data sample demo"
+
+
+def datasets(workspace: Workspace) -> list[str]:
+    """The names in data/ that a data set may have, sorted."""
+    if not workspace.data.is_dir():
+        return []
+    ours = ("README.md",)
+    names = (place.name for place in workspace.data.iterdir() if place.name not in ours)
+    return sorted(name for name in names if name[0] != "." and not name.endswith(MANIFEST))

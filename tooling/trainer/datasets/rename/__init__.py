@@ -1,0 +1,1 @@
+"""Renaming the classes of a data set."""

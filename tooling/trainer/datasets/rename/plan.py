@@ -1,0 +1,180 @@
+"""What renaming the classes of a data set would do: a plan, checked as a whole before anything is done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from trainkit import image_folder
+
+from trainer.datasets import inside
+from trainer.datasets.names import folded, tidy
+from trainer.errors import BadInput
+from trainer.projects.parameters import nearest
+
+# Names that a step takes a folder away to. Hidden, so that nobody takes it for a class meanwhile.
+TEMPORARY = ".trainer-renaming"
+_LONGEST = 255
+
+
+@dataclass(frozen=True)
+class Part:
+    """A folder of class folders: the data set itself, or one of its splits."""
+
+    path: PurePosixPath
+    """Relative to the data set; "." for itself."""
+    classes: tuple[str, ...]
+    others: tuple[str, ...] = ()
+    """Whatever else lies there."""
+
+
+@dataclass(frozen=True, order=True)
+class Rename:
+    """A class folder's old and new place, relative to the data set."""
+
+    old: PurePosixPath
+    new: PurePosixPath
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Renames in an order that works, also where names are swapped: all `away` first, then all `home`."""
+
+    away: tuple[Rename, ...]
+    """Class folders whose names are in each other's way, to temporary names."""
+    home: tuple[Rename, ...]
+    """Class folders from where they are then to their new names."""
+
+
+def parts(root: Path) -> tuple[Part, ...]:
+    """The folders that hold class folders.
+
+    Raises `InputError` as `image_folder.scan` does, and `BadInput` for one that is a link out of it.
+    """
+    folder = image_folder.scan(root)
+    depth = 2 if folder.is_split else 1
+    places = {PurePosixPath(*image.path.parts[:depth]) for image in folder.images}
+    places |= {PurePosixPath(path) for path in folder.empty}
+    found: list[Part] = []
+    for path in sorted({place.parent for place in places}):
+        inside.check(root, root / path)
+        classes = {place.name for place in places if place.parent == path}
+        others = {entry.name for entry in os.scandir(root / path)} - classes
+        found.append(Part(path, tuple(sorted(classes)), tuple(sorted(others))))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be renamed; and the pairs of the mapping that were done earlier."""
+
+    renames: tuple[Rename, ...]
+    already: Mapping[str, str]
+
+
+def plan(found: tuple[Part, ...], mapping: Mapping[str, str], last: tuple[Rename, ...] = ()) -> Plan:
+    """Every rename that `mapping`, or for other names the rule (`names.tidy`), asks for.
+
+    `last` are the renames done before, so that a mapping can be given twice, even one that swaps names.
+    Raises `BadInput` for names that cannot be, and where a rename would meet something that is there.
+    """
+    classes = sorted({name for part in found for name in part.classes})
+    already = {
+        old: new for old, new in mapping.items() if new in classes and _is_done(old, new, classes, last)
+    }
+    wanted = {old: new for old, new in mapping.items() if old not in already}
+    kept = {name: name for name in already.values()}
+    new = {name: wanted.get(name, kept.get(name, tidy(name))) for name in classes}
+    for name in wanted:
+        if name not in classes:
+            raise BadInput(f"The mapping names a class that is not there: {name}", _near(name, classes))
+    for name in classes:
+        _check_name(name, new[name])
+    renames: list[Rename] = []
+    for part in found:
+        _check_collisions(part, new)
+        renames += [
+            Rename(part.path / name, part.path / new[name]) for name in part.classes if new[name] != name
+        ]
+    return Plan(tuple(renames), already)
+
+
+def _is_done(old: str, new: str, classes: list[str], last: tuple[Rename, ...]) -> bool:
+    """Whether the class has got its new name: its old one is gone, or was given to another class then."""
+    pairs = {(rename.old.name, rename.new.name) for rename in last}
+    return old not in classes or ((old, new) in pairs and any(taken == old for _, taken in pairs))
+
+
+def steps(renames: tuple[Rename, ...]) -> Steps:
+    """An order of the renames, so that what is done of them can be told from the tree.
+
+    For that no name may be in two steps of a phase.
+    """
+    old, new = (
+        {_key(path) for path in paths} for paths in zip(*((r.old, r.new) for r in renames), strict=True)
+    )
+    away, home = [], []
+    for number, rename in enumerate(renames):
+        if _key(rename.new) in old or _key(rename.old) in new:
+            between = rename.old.parent / f"{TEMPORARY}-{number}"
+            away.append(Rename(rename.old, between))
+            home.append(Rename(between, rename.new))
+        else:
+            home.append(rename)
+    return Steps(tuple(away), tuple(home))
+
+
+def _key(path: PurePosixPath) -> PurePosixPath:
+    return path.parent / folded(path.name)
+
+
+def _near(name: str, classes: list[str]) -> str:
+    return nearest(name, [c for c in classes if tidy(c) == tidy(name)] or classes, "The classes are")
+
+
+def _check_name(old: str, new: str) -> None:
+    if not new:
+        raise BadInput(f"Nothing would be left of the name {old!r}.", "Name it in a mapping file: --mapping")
+    reasons = (
+        ("/" in new or "\\" in new, "it would lie in another folder"),
+        (new.startswith("."), "it would be hidden"),
+        (
+            new != new.strip() or not new.isprintable(),
+            "it has blanks at an end, or characters that do not show",
+        ),
+        (len(os.fsencode(new)) > _LONGEST, f"it is longer than {_LONGEST} bytes"),
+    )
+    for applies, reason in reasons:
+        if applies and new != old:
+            raise BadInput(f"{old!r} cannot be renamed to {new!r}: {reason}.", "Give it another name.")
+
+
+def _check_collisions(part: Part, new: Mapping[str, str]) -> None:
+    where = "" if part.path == PurePosixPath(".") else f" in {part.path}"
+    taken = {folded(name): name for name in part.others}
+    for name in part.others:
+        if name.startswith(TEMPORARY):
+            raise BadInput(
+                f"{part.path / name} is left of a renaming whose journal is gone.", "Rename it by hand."
+            )
+    wanted: dict[str, str] = {}
+    for name in part.classes:
+        key = folded(new[name])
+        if key in taken and new[name] != name:
+            raise BadInput(
+                f"{name} cannot become {new[name]}{where}: {taken[key]} is there already.",
+                "Rename or move that away, or give another name in a mapping file: --mapping",
+            )
+        if key in wanted:
+            both = f"{wanted[key]} and {name}"
+            raise BadInput(
+                f"{both}{where} would have one name: {_said(new[wanted[key]], new[name])}",
+                "Give one of them another name in a mapping file, --mapping, or put their images together.",
+            )
+        wanted[key] = name
+
+
+def _said(one: str, other: str) -> str:
+    return one if one == other else f"{one}, {other} (the same where case does not count)"

@@ -1,0 +1,1 @@
+"""This machine: its disk, its GPUs, its hardware."""

@@ -1,0 +1,1 @@
+"""What an image is, how it is built, and what it is called."""

@@ -1,0 +1,265 @@
+"""Building trainer images with BuildKit; an image that is up to date costs one look-up."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from trainer import locks, subprocesses
+from trainer.engine import daemon
+from trainer.errors import EngineError, ImageError
+from trainer.images import build_failure, spec
+from trainer.images.spec import BASE_DIGEST_LABEL, BASE_ID_LABEL, BASE_LABEL, ImagePlan
+from trainer.workspace.settings import Workspace
+
+if TYPE_CHECKING:
+    import docker
+
+
+class Image(Protocol):
+    """What can be built: its tag names its content, and its parent is built first."""
+
+    @property
+    def name(self) -> str:
+        """For messages, and for the file with the build's output."""
+
+    @property
+    def tag(self) -> str:
+        """One for each content."""
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """All that it bears."""
+
+    @property
+    def base_image(self) -> str:
+        """What it is built on."""
+
+    @property
+    def parent(self) -> Image | None:
+        """The image it is built on, if that is ours too."""
+
+    def build_command(self, *, anew: bool = False) -> list[str]:
+        """The call of BuildKit."""
+
+
+@dataclass(frozen=True)
+class ImageOrigin:
+    """What a built image is, and what it was built on. What is not known is empty."""
+
+    id: str
+    repo_digests: tuple[str, ...]
+    """`NAME@sha256:…` for each registry it was pushed to or pulled from; none where it was built here."""
+    base_image: str
+    """The base as it was named, or the tag of the trainer image that it inherits from."""
+    base_image_id: str
+    base_image_digest: str
+    """`NAME@sha256:…`, where the base came from a registry under that name; empty otherwise."""
+
+    def digest_as(self, name: str) -> str:
+        """The repo digest of the image in the registry that `name` stands for; empty where it has none."""
+        repository = name.partition("@")[0]
+        if ":" in repository.rpartition("/")[2]:
+            repository = repository.rpartition(":")[0]
+        return next((known for known in self.repo_digests if known.partition("@")[0] == repository), "")
+
+
+def origin(client: docker.DockerClient, image_id: str) -> ImageOrigin:
+    """What is to be recorded of an image, by its id or tag: one look-up; the base need not be there any more.
+
+    Raises `ImageError` when the engine does not have the image.
+    """
+    from docker.errors import ImageNotFound
+
+    with daemon.failures():
+        try:
+            found = client.api.inspect_image(image_id)
+        except ImageNotFound:
+            raise ImageError(f"The engine does not have the image {image_id}.", "trainer images") from None
+    labels = found["Config"].get("Labels") or {}
+    return ImageOrigin(
+        id=found["Id"],
+        repo_digests=tuple(found.get("RepoDigests") or ()),
+        base_image=labels.get(BASE_LABEL, ""),
+        base_image_id=labels.get(BASE_ID_LABEL, ""),
+        base_image_digest=labels.get(BASE_DIGEST_LABEL, ""),
+    )
+
+
+def image_id(client: docker.DockerClient, tag: str) -> str | None:
+    """The engine's id of the image, or None when it is not there."""
+    from docker.errors import ImageNotFound
+
+    with daemon.failures():
+        try:
+            return str(client.api.inspect_image(tag)["Id"])
+        except ImageNotFound:
+            return None
+
+
+def ensure(
+    workspace: Workspace,
+    client: docker.DockerClient,
+    image: Image,
+    report: Callable[[str], None],
+    *,
+    anew: bool = False,
+) -> tuple[str, bool]:
+    """Have the image: its id, and whether anything was built. Parents are built first.
+
+    `report` gets the build's output line by line. Raises `ImageError` with the cause, `EngineError`
+    when BuildKit is missing. `anew` builds even what is up to date, from an empty layer cache. Of several
+    callers at once one builds, and the others wait and find its image.
+    """
+    found = None if anew else _found(client, image)
+    if found:
+        return found, False
+    if image.parent:
+        ensure(workspace, client, image.parent, report, anew=anew)
+    buildx_version()
+    lock = _lock(image)
+    if locks.held(lock):
+        report(f"Waiting for another trainer that builds {image.tag}")
+    with locks.exclusive(lock):
+        found = None if anew else _found(client, image)
+        if found:
+            return found, False
+        command = [*image.build_command(anew=anew), *base_labels(client, image, report)]
+        run(image, command, workspace.state / f"build-{image.name}.log", report)
+        return built(client, image.tag), True
+
+
+def _found(client: docker.DockerClient, image: Image) -> str | None:
+    """The engine's id of the image, which bears all its tags from now on; None when it is not there.
+
+    Its inputs may be those of an earlier day again, and another image the latest since then.
+    """
+    from docker.errors import ImageNotFound
+
+    with daemon.failures():
+        try:
+            found = client.api.inspect_image(image.tag)
+        except ImageNotFound:
+            return None
+        for tag in set(image.tags) - set(found["RepoTags"]):
+            client.api.tag(found["Id"], tag.rpartition(":")[0], tag.rpartition(":")[2])
+        return str(found["Id"])
+
+
+def built(client: docker.DockerClient, tag: str) -> str:
+    """The id of what was built just now; raises `ImageError` where BuildKit has put it elsewhere."""
+    found = image_id(client, tag)
+    if found is None:
+        raise ImageError(
+            f"The build of {tag} succeeded, but the engine at {daemon.endpoint()} does not have the image.",
+            "docker buildx builds elsewhere: choose its builder with `docker buildx use default`.",
+        )
+    return found
+
+
+def base_labels(client: docker.DockerClient, image: Image, report: Callable[[str], None]) -> list[str]:
+    """The options with which an image is told what its base is, which is pulled if it is missing.
+
+    Neither time nor place: two builds on one base still come to the same image. Raises `ImageError`.
+    """
+    if image_id(client, image.base_image) is None:
+        _pull(image, report)
+    base = origin(client, image.base_image)
+    digest = base.digest_as(image.base_image)
+    return [
+        f"--label={BASE_ID_LABEL}={base.id}",
+        *([f"--label={BASE_DIGEST_LABEL}={digest}"] if digest else []),
+    ]
+
+
+def _pull(image: Image, report: Callable[[str], None]) -> None:
+    try:
+        for line in subprocesses.lines(["docker", "pull", image.base_image]):
+            report(line)
+    except subprocess.CalledProcessError:
+        raise _no_base(image) from None
+
+
+def _no_base(image: Image) -> ImageError:
+    return ImageError(
+        f"The base image {image.base_image} is not available locally and cannot be pulled.",
+        "Name one that is: --base-image IMAGE, TRAINER_BASE_IMAGE, or base_image in trainer.yaml.",
+    )
+
+
+def _lock(image: Image) -> Path:
+    """Held by who builds the image. In the user's state folder, not in the workspace's: workspaces share the
+    engine, and with the same inputs they ask it for the same tag.
+    """
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return state / "trainer" / "builds" / f"{image.tag.replace('/', '-')}.lock"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the engine has of an image: `up to date`, `stale` (built from other inputs) or `not built`."""
+
+    status: str
+    size_mb: int | None = None
+
+
+def look(client: docker.DockerClient, image: ImagePlan) -> Found:
+    """Compare the engine's images with the plan."""
+    with daemon.failures():
+        for tag, status in ((image.tag, "up to date"), (image.latest, "stale")):
+            if image_id(client, tag):
+                return Found(status, round(client.api.inspect_image(tag)["Size"] / 1e6))
+    return Found("not built")
+
+
+def buildx_version() -> str:
+    """The version of buildx; raises `EngineError` with the way to get it."""
+    if shutil.which("docker") is None:
+        raise EngineError(
+            "The program docker is not installed; images are built with `docker buildx`.",
+            "Install the Docker CLI with its buildx plug-in (packages docker-cli and docker-buildx).",
+        )
+    told = subprocesses.capture(["docker", "buildx", "version"])
+    if told is None:
+        raise EngineError(
+            "docker has no buildx, which the images are built with.",
+            "Install it: apt-get install docker-buildx-plugin (in Debian's own packages: docker-buildx).",
+        )
+    return told.strip()
+
+
+@contextlib.contextmanager
+def _inputs(image: Image) -> Iterator[None]:
+    """Within: all that the build sees lies where its command looks."""
+    if not isinstance(image, ImagePlan) or image.context is None:
+        yield
+        return
+    try:
+        spec.gather(image, image.context)
+        yield
+    finally:
+        shutil.rmtree(image.context, ignore_errors=True)
+
+
+def run(image: Image, command: list[str], log: Path, report: Callable[[str], None]) -> None:
+    """Run one build; its output goes to the file `log` too. Raises `ImageError` with the cause."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with log.open("w", encoding="utf-8") as written, _inputs(image):
+            for line in subprocesses.lines(command):
+                written.write(line + "\n")
+                report(line)
+    except subprocess.CalledProcessError:
+        # A builder in a container of its own has none of the engine's images, and pulls by itself.
+        said = log.read_text(encoding="utf-8")
+        if f"failed to solve: {image.base_image}: " in said:
+            raise _no_base(image) from None
+        why = build_failure.cause(said.splitlines())
+        room = "Make room: trainer gc, docker system df. " if build_failure.is_full(why) else ""
+        raise ImageError(f"The build of {image.name} failed: {why}", f"{room}See {log}") from None

@@ -1,0 +1,86 @@
+"""Images that somebody else built: used as they are, pulled when they are not here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trainer.engine import daemon
+from trainer.errors import ImageError
+from trainer.images import build
+
+if TYPE_CHECKING:
+    import docker
+
+
+@dataclass(frozen=True)
+class ForeignImage:
+    """An image by its reference, as in `docker run`. Nothing of trainer's is in it."""
+
+    tag: str
+    digest: str = ""
+    requirements_digest: str = ""
+    base_image: str = ""
+    has_trainkit: bool = False
+    has_cache: bool = False
+    # Nobody knows before a container of it runs.
+    has_cuda: bool = True
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def root_base(self) -> str:
+        """Nobody says what it was built on."""
+        return ""
+
+    @property
+    def name(self) -> str:
+        """What the user calls it."""
+        return self.tag
+
+
+def ensure(client: docker.DockerClient, image: ForeignImage, report: Callable[[str], None]) -> str:
+    """Have the image, by a pull if need be; returns the engine's id of it. `report` gets the pull's progress.
+
+    Credentials are those of `docker login`. Raises `ImageError`, naming the image, where it cannot be had.
+    """
+    found = build.image_id(client, image.tag)
+    if found:
+        return found
+    _pull(client, image.tag, report)
+    found = build.image_id(client, image.tag)
+    if found is None:
+        raise _not_to_be_had(image.tag, "the pull brought none of that name")
+    return found
+
+
+def entrypoint(client: docker.DockerClient, image_id: str) -> tuple[tuple[str, ...], str]:
+    """What the image puts before every command, as `docker run` does, and its WORKDIR."""
+    with daemon.failures():
+        config = client.api.inspect_image(image_id).get("Config") or {}
+    return tuple(config.get("Entrypoint") or ()), str(config.get("WorkingDir") or "/")
+
+
+def _pull(client: docker.DockerClient, reference: str, report: Callable[[str], None]) -> None:
+    from docker.errors import APIError, NotFound
+    from docker.utils import parse_repository_tag
+
+    repository, tag = parse_repository_tag(reference)
+    report(f"Pulling {reference}")
+    with daemon.failures():
+        try:
+            for said in client.api.pull(repository, tag or "latest", stream=True, decode=True):
+                if "error" in said:
+                    raise _not_to_be_had(reference, str(said["error"]))
+                words = (said.get("id"), said.get("status"), said.get("progress"))
+                report(" ".join(str(word) for word in words if word))
+        except (APIError, NotFound) as problem:
+            raise _not_to_be_had(reference, str(problem.explanation or problem)) from None
+
+
+def _not_to_be_had(reference: str, why: str) -> ImageError:
+    return ImageError(
+        f"The image {reference} is not available locally and cannot be pulled: "
+        f"{why.strip().splitlines()[0][:200]}",
+        "Check its name, build it, or `docker login` where it is kept. `trainer images` lists trainer's own.",
+    )

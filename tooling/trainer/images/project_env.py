@@ -1,0 +1,242 @@
+"""An image that is built from a project's own environment file, once for each content of it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer.errors import BadInput, ImageError
+from trainer.images import build, build_failure, spec
+from trainer.images.spec import DIGEST_LABEL, PREFIX
+from trainer.projects import python_env, python_version
+from trainer.projects.mlproject import Project
+from trainer.projects.python_env import Environment
+from trainer.urls import without_password
+from trainer.workspace import resources
+from trainer.workspace.settings import Workspace
+
+if TYPE_CHECKING:
+    import docker
+
+NAME_PREFIX = "env-"
+LABEL = "trainer.environment"
+STEPS = ("trainer-build.txt", "trainer-dependencies.txt")
+"""The files of requirements in the context's project/, beside what they name; in the order of installing."""
+_RECIPES = Path(__file__).parent / "project_env"
+_CONDA_FILE = "trainer-environment.yaml"
+# What Python reads of ours at every start; it needs nothing else of trainkit.
+_IN_RUN = "trainer_images/trainkit/trainkit/mlflow_in_run.py"
+_START = b"import trainer_mlflow_in_run; trainer_mlflow_in_run.watch()\n"
+_CAUSES = (
+    (
+        r"Because (\S+) was not found in the package registry",
+        "The package registry has no {}, which the environment names.",
+        "Correct its name, or install micromamba if it is a package of conda's. ",
+    ),
+    (r"cause: (Because .*)", "The packages of the environment cannot be installed: {}", ""),
+    (
+        r"fatal: (.*)",
+        "A git repository that the environment names cannot be fetched: {}",
+        "Check its address, or name a version of a package registry instead. ",
+    ),
+)
+_COPY = """
+import glob, shutil, sys, sysconfig
+for file in glob.glob(sys.argv[1] + "/*"):
+    shutil.copy(file, sysconfig.get_path("purelib"))
+"""
+
+
+@dataclass(frozen=True)
+class EnvironmentImage:
+    """The image as it is to be; trainkit is not in it, since its own requirements are not the project's."""
+
+    name: str
+    base_image: str
+    digest: str
+    requirements_digest: str
+    python: str = ""
+    context: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """What it is built from, by name."""
+    micromamba: Path | None = None
+    """This machine's, which makes all of a conda.yaml; without it, uv makes what PyPI has of it."""
+    apt: str = ""
+    """What the base may lack."""
+    remarks: tuple[str, ...] = ()
+    """What the user should know of it."""
+    place: Path = Path()
+    """Where that is written, while it is built."""
+    parent: None = None
+    has_trainkit: bool = False
+    has_cache: bool = True
+    # What is in it is known to nobody before it is built.
+    has_cuda: bool = True
+
+    @property
+    def tag(self) -> str:
+        """`trainer/env-wine:0123456789ab`."""
+        return f"{PREFIX}{self.name}:{self.digest[:12]}"
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """All that it bears."""
+        return (self.tag,)
+
+    @property
+    def root_base(self) -> str:
+        """What it is built on."""
+        return self.base_image
+
+    def build_command(self, *, anew: bool = False) -> list[str]:
+        """The BuildKit build; `anew` without what is cached of it."""
+        return [
+            "docker", "buildx", "build", "--progress=plain", "--load",
+            *(["--no-cache"] if anew else []),
+            f"--build-arg=BASE_IMAGE={self.base_image}",
+            f"--build-arg=PYTHON={self.python}",
+            f"--build-arg=APT={self.apt}",
+            f"--label={DIGEST_LABEL}={self.digest}",
+            f"--label={LABEL}={self.name}",
+            f"--label=trainer.requirements_digest={self.requirements_digest}",
+            f"--label=trainer.base_image={self.base_image}",
+            f"--tag={self.tag}",
+            str(self.place),
+        ]  # fmt: skip
+
+
+def plan(
+    workspace: Workspace, project: Project, path: Path, base_image: str | None, *, is_conda: bool
+) -> EnvironmentImage:
+    """What building it comes to, for the environment file `path`. Raises `BadInput`; creates nothing."""
+    said = python_env.read(path, project.folder, is_conda=is_conda)
+    uv = spec.shared(workspace) / "uv.txt"
+    if not uv.is_file():
+        raise BadInput(f"{uv} is missing; every image is built with it.", "Restore it.")
+    base = spec.chosen_base(workspace, base_image)
+    micromamba = _micromamba() if said.conda else None
+    if micromamba is None:  # conda has other Pythons, too
+        python_version.check(path, said.python)
+    wanted = {f"project/{name}": content for name, content in _files(said, micromamba).items()}
+    context = {
+        **wanted,
+        "Dockerfile": (_RECIPES / f"{'micromamba.' if micromamba else ''}Dockerfile").read_bytes(),
+        "uv.txt": uv.read_bytes(),
+        "site/trainer_mlflow_in_run.py": resources.place(_IN_RUN).read_bytes(),
+        "site/trainer.pth": _START,
+    }
+    name = NAME_PREFIX + (re.sub(r"[^a-z0-9]+", "-", project.name.lower()).strip("-") or "project")
+    return EnvironmentImage(
+        name,
+        base,
+        _digest(base, said.python, context),
+        _digest(said.python, wanted),
+        said.python,
+        context,
+        micromamba=micromamba,
+        apt="git" if said.needs_git else "",
+        remarks=tuple(_remarks(path.name, said, has_conda=micromamba is not None)),
+    )
+
+
+def recorded(tag: str, digest: str, requirements_digest: str) -> EnvironmentImage:
+    """The image of an earlier run, which is not to be built."""
+    return EnvironmentImage(tag.removeprefix(PREFIX).partition(":")[0], "", digest, requirements_digest)
+
+
+def ensure(
+    workspace: Workspace, client: docker.DockerClient, image: EnvironmentImage, report: Callable[[str], None]
+) -> str:
+    """Have the image, and return its id. Raises `ImageError`, with the end of the build's output."""
+    found = build.image_id(client, image.tag)
+    if found:
+        return found
+    workspace.state.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="building-", dir=workspace.state) as folder:
+        place = Path(folder)
+        write(image, place)
+        try:
+            return build.ensure(workspace, client, replace(image, place=place), report)[0]
+        except ImageError as problem:
+            log = workspace.state / f"build-{image.name}.log"
+            raise explained(image, problem, log.read_text() if log.exists() else "") from None
+
+
+def explained(image: EnvironmentImage, problem: ImageError, log: str) -> ImageError:
+    """The failure of a build in the words of uv or git, with the way out; as it is where they say nothing."""
+    if build_failure.is_full(problem.message):
+        return problem
+    if image.python and re.search("failed to solve: process .*uv venv", log):
+        return ImageError(
+            f"The environment needs Python {image.python}, which {image.base_image} is not, and none "
+            "could be fetched.",
+            f"Name a base image that has it: --base-image python:{python_version.to_name(image.python)}",
+        )
+    for pattern, message, hint in _CAUSES:
+        if found := re.search(pattern, log):
+            return ImageError(message.format(without_password(found[1])), hint + problem.hint)
+    return problem
+
+
+def commands(image: EnvironmentImage, place: Path, source: Path, uv: str) -> list[list[str]]:
+    """How `uv` makes a virtual environment instead, from what `write` wrote to `source`."""
+    python = str(place / "bin" / "python")
+    if image.micromamba:
+        file = str(source / "project" / _CONDA_FILE)
+        return [
+            [str(image.micromamba), "create", "--yes", "--prefix", str(place), "--file", file],
+            [python, "-c", _COPY, str(source / "site")],
+        ]
+    install = [uv, "pip", "install", "--python", python, "--compile-bytecode", "-r"]
+    return [
+        [uv, "venv", "--python", image.python or sys.executable, str(place)],
+        *([*install, str(source / "project" / step)] for step in STEPS),
+        [python, "-c", _COPY, str(source / "site")],
+    ]
+
+
+def write(image: EnvironmentImage, place: Path) -> None:
+    """Write what the image is built from."""
+    for name, content in image.context.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(content)
+    if image.micromamba:
+        shutil.copy(image.micromamba, place / "micromamba")
+
+
+def _micromamba() -> Path | None:
+    """That of this machine, where a Linux image can have it, too."""
+    found = shutil.which("micromamba") if sys.platform == "linux" else None
+    return Path(found).resolve() if found else None
+
+
+def _remarks(file: str, said: Environment, *, has_conda: bool) -> Iterator[str]:
+    found = {"installed from PyPI": said.from_conda, "left out, as only conda has it": said.left_out}
+    if any(found.values()) and not has_conda:
+        what = "; ".join(f"{how}: {', '.join(names)}" for how, names in found.items() if names)
+        yield f"{file}: {what}.\nWhere micromamba is on the PATH, it installs all of the file as conda does."
+    if said.unpinned:
+        yield (
+            f"{file}: the newest version of {', '.join(said.unpinned)} is installed, for it was frozen as a "
+            "file of another machine.\nTo freeze versions instead: pip list --format=freeze"
+        )
+
+
+def _files(said: Environment, micromamba: Path | None) -> dict[str, bytes]:
+    if micromamba:
+        return {**said.files, _CONDA_FILE: said.conda}
+    lines = dict(zip(STEPS, (said.build_dependencies, said.dependencies), strict=True))
+    return {**said.files, **{name: "".join(f"{line}\n" for line in lines[name]).encode() for name in lines}}
+
+
+def _digest(*parts: str | Mapping[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(repr(sorted(part.items()) if not isinstance(part, str) else part).encode())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Checks of the machine, backups, and removing what is no longer used."""

@@ -1,0 +1,114 @@
+"""What runs keep for later ones: the volume that containers share, and the folder of the local backend."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from trainer.engine import daemon, one_off
+from trainer.errors import EngineError
+from trainer.plan.request import cache_volume
+from trainer.projects.mounts import Mount
+from trainer.workspace.settings import Workspace
+
+if TYPE_CHECKING:
+    import docker
+
+_PLACE = "/cache"
+_AT_ONCE = 200  # paths on one command line
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A part of a cache: pixels/FILE, checkpoints/RUN_ID, downloads/FOLDER, …"""
+
+    name: str
+    size: int
+    """Bytes."""
+    used: float
+    """When a file of it was last read or written, in seconds since 1970."""
+
+
+def in_volume(client: docker.DockerClient, image: str) -> list[Entry]:
+    """What the cache of containers holds; looked at with a container of the image. Raises `EngineError`."""
+    if not _exists(client):
+        return []
+    asking = ["find", _PLACE, "-type", "f", "-printf", r"%A@ %T@ %s %P\0"]
+    lines = one_off.run(client, image, asking, mounts=[_mount(read_only=True)]).out.split("\0")
+    files = []
+    for line in filter(None, lines):
+        read, written, size, path = line.split(" ", 3)
+        files.append((PurePosixPath(path), max(float(read), float(written)), int(size)))
+    return _grouped(files)
+
+
+def in_folder(workspace: Workspace) -> list[Entry]:
+    """What the cache of the local backend holds."""
+    place = folder(workspace)
+    files = [(path, path.lstat()) for path in place.rglob("*") if path.is_file() and not path.is_symlink()]
+    return _grouped(
+        (PurePosixPath(path.relative_to(place)), max(said.st_atime, said.st_mtime), said.st_size)
+        for path, said in files
+    )
+
+
+def is_used(client: docker.DockerClient) -> bool:
+    """Whether a running container, of any workspace, has the volume."""
+    with daemon.failures():
+        return bool(client.containers.list(filters={"volume": cache_volume()}))
+
+
+def remove_from_volume(client: docker.DockerClient, image: str, names: Sequence[str]) -> None:
+    """Remove these entries. Raises `EngineError`."""
+    for start in range(0, len(names), _AT_ONCE):
+        paths = [f"{_PLACE}/{name}" for name in names[start : start + _AT_ONCE]]
+        done = one_off.run(client, image, ["rm", "-rf", "--", *paths], mounts=[_mount(read_only=False)])
+        if done.code:
+            raise EngineError(
+                f"The cache could not be cleared: {done.err.strip()}", "See who owns its files."
+            )
+
+
+def remove_from_folder(workspace: Workspace, names: Iterable[str]) -> None:
+    """Remove these entries."""
+    for name in names:
+        place = folder(workspace) / name
+        shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+
+
+def folder(workspace: Workspace) -> Path:
+    """The cache of the local backend."""
+    return workspace.state / "cache"
+
+
+def days(entry: Entry) -> float:
+    """How long nobody has used it."""
+    return (time.time() - entry.used) / 86400
+
+
+def _exists(client: docker.DockerClient) -> bool:
+    from docker.errors import NotFound
+
+    with daemon.failures():
+        try:
+            client.volumes.get(cache_volume())
+        except NotFound:
+            return False
+    return True
+
+
+def _mount(*, read_only: bool) -> Mount:
+    return Mount(cache_volume(), _PLACE, read_only=read_only, kind="volume")
+
+
+def _grouped(files: Iterable[tuple[PurePosixPath, float, int]]) -> list[Entry]:
+    found: dict[str, Entry] = {}
+    for path, used, size in files:
+        name = str(PurePosixPath(*path.parts[:2]))
+        before = found.get(name, Entry(name, 0, 0.0))
+        found[name] = Entry(name, before.size + size, max(before.used, used))
+    return sorted(found.values(), key=lambda entry: entry.name)

@@ -1,0 +1,287 @@
+"""Checking everything that a run needs, without changing anything but a server that is started on demand."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Literal
+
+from trainkit.spool_apart import is_proxied
+
+from trainer import git, subprocesses
+from trainer.backends.base import named
+from trainer.backends.docker import reachability
+from trainer.backends.docker.config import network
+from trainer.counted import counted
+from trainer.engine import daemon, run_user
+from trainer.errors import FileError, TrainerError
+from trainer.host import disk
+from trainer.images import build, lock, spec
+from trainer.masking import SHORTEST_MASKED
+from trainer.projects import mlproject, sources
+from trainer.runs import prepare
+from trainer.server import process as server
+from trainer.tracking import artifact_roots, artifact_stores, server_version
+from trainer.tracking.client import Client
+from trainer.tracking.endpoint import Server
+from trainer.workspace import secrets
+from trainer.workspace.settings import Workspace
+
+if TYPE_CHECKING:
+    import docker
+
+Level = Literal["ok", "warning", "failure"]
+_LEAST_FREE_GB = 10  # an image of the deep-learning kind and its build
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. `fix` is what to do about it, if anything."""
+
+    name: str
+    status: Level
+    found: str
+    fix: str | None = None
+
+    def as_json(self) -> dict[str, str | None]:
+        """The check in JSON's types."""
+        return asdict(self)
+
+
+def checks(workspace: Workspace) -> Iterator[Check]:
+    """Look at one thing after the other; none keeps the others from being looked at."""
+    client: docker.DockerClient | None = None
+    try:
+        client = daemon.connect()
+        yield _engine(client)
+    except TrainerError as problem:
+        yield Check("engine", "failure", problem.message, problem.hint)
+    yield _buildx(client)
+    yield _disk(workspace, client)
+    yield _gpu(client)
+    yield _attempt("git", lambda: _git(workspace))
+    yield _attempt("secrets", lambda: _secrets(workspace))
+    plans: list[spec.ImagePlan] = []
+    try:
+        plans = [spec.plan(workspace, image) for image in spec.discover(workspace).values()]
+        yield Check("image definitions", "ok", ", ".join(plan.spec.name for plan in plans) or "none")
+    except TrainerError as problem:
+        yield Check("image definitions", "failure", problem.message, problem.hint)
+    yield from _tracking(workspace, client, plans)
+
+
+def _attempt(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, "ok", look())
+    except TrainerError as problem:
+        return Check(name, "failure", problem.message, problem.hint)
+
+
+def _engine(client: docker.DockerClient) -> Check:
+    run_user.of(client)  # which it may not have
+    kinds = sorted(daemon.kinds(client) & {"rootless", "userns"})
+    found = ", ".join([f"{daemon.product(client)} at {daemon.endpoint()}", *kinds])
+    if not daemon.info(client)["MemoryLimit"]:
+        return Check(
+            "engine",
+            "warning",
+            f"{found}; it cannot limit the memory of a run (--memory)",
+            "Use cgroup v2; to a rootless engine, delegate the memory controller.",
+        )
+    return Check("engine", "ok", found)
+
+
+def _buildx(client: docker.DockerClient | None) -> Check:
+    try:
+        found = build.buildx_version()
+        is_built_in = client is None or daemon.has_buildkit(client)
+    except TrainerError as problem:
+        return Check("buildx", "failure", problem.message, problem.hint)
+    if client and not is_built_in:
+        return Check(
+            "buildx",
+            "warning",
+            f"{found}, but {daemon.product(client)} has no BuildKit: buildx starts one in a container of "
+            "moby/buildkit, which sees no image that the engine has",
+            "Build images on a Docker engine, and bring them: docker save IMAGE, then podman load",
+        )
+    return Check("buildx", "ok", found)
+
+
+def _disk(workspace: Workspace, client: docker.DockerClient | None) -> Check:
+    try:
+        root = daemon.root(daemon.info(client)) if client else None
+        spaces = disk.look(workspace, root)
+        disk.check(workspace, root)
+    except TrainerError as problem:
+        return Check("disk", "failure", problem.message, problem.hint)
+    found = ", ".join(map(str, spaces))
+    if any(space.free_gb < _LEAST_FREE_GB for space in spaces):
+        return Check("disk", "warning", found, "Make room: docker system df shows what the engine keeps.")
+    return Check("disk", "ok", found)
+
+
+def _gpu(client: docker.DockerClient | None) -> Check:
+    cards = subprocesses.capture(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"])
+    if cards is None:
+        return Check("gpu", "ok", "no NVIDIA driver; images that need no GPU run all the same")
+    found = "; ".join(cards.strip().splitlines())
+    if client and "nvidia" not in client.info()["Runtimes"]:
+        return Check(
+            "gpu",
+            "warning",
+            f"{found}, but the engine has no NVIDIA runtime",
+            "Install the NVIDIA container toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker",
+        )
+    return Check("gpu", "ok", found)
+
+
+def secret_checks(workspace: Workspace) -> Iterator[Check]:
+    """Whether secrets.env is kept to oneself, is understood, and has what the projects need."""
+    path = workspace.secrets_file
+    leaks = list(secrets.leaks(path))
+    for leak in leaks:
+        yield Check(path.name, "failure", leak.message, leak.hint)
+    commit = None
+    with contextlib.suppress(FileError):  # that is one of the leaks
+        commit = secrets.in_history(path)
+    if commit:
+        yield Check(path.name, "warning", f"an earlier commit has it: {commit}",
+                    "Change every secret that was in it, where it was pushed or shared. To take it out of "
+                    f"the history: git filter-repo --invert-paths --path {path.name}")  # fmt: skip
+    try:
+        known = secrets.read(workspace)
+    except TrainerError as problem:
+        yield Check(path.name, "failure", problem.message, problem.hint)
+        return
+    if not leaks:
+        there = f"{counted(len(known.values), 'secret')}, for you alone" if path.exists() else "not there yet"
+        yield Check(path.name, "ok", f"{there}; git does not commit it")
+    for name in sorted(known.values.keys() - secrets.NOT_SECRET):
+        if len(known.values[name]) < SHORTEST_MASKED:
+            yield Check(name, "warning", f"its value cannot be masked in output: {secrets.TOO_SHORT}",
+                        "Take a longer one where you can choose.")  # fmt: skip
+    for name, users in needed_secrets(workspace).items():
+        by = f"needed by {', '.join(users)}"
+        if known.get(name):
+            where = path.name if name in known.values else "the environment"
+            yield Check(name, "ok", f"in {where}, {by}")
+        else:
+            yield Check(name, "failure", f"not set, {by}", f"trainer secrets set {name}")
+
+
+def needed_secrets(workspace: Workspace) -> dict[str, list[str]]:
+    """Variable → the projects that take it from the host; one that is not understood is passed over."""
+    needed: dict[str, list[str]] = {}
+    for project in sources.names(workspace):
+        with contextlib.suppress(TrainerError):
+            for name, value in mlproject.load(workspace.projects / project).environment:
+                if value is None:
+                    needed.setdefault(name, []).append(project)
+    return dict(sorted(needed.items()))
+
+
+def _git(workspace: Workspace) -> str:
+    top = git.check(workspace.root)
+    return f"the repository {top}" if top else "no repository: no commit is recorded with a run"
+
+
+def _secrets(workspace: Workspace) -> str:
+    known = secrets.load(workspace)
+    if not workspace.secrets_file.exists():
+        return f"no {workspace.secrets_file.name}, and nothing that needs it"
+    return f"{len(known.values)} in {workspace.secrets_file.name}, readable by you alone and not in git"
+
+
+def _tracking(
+    workspace: Workspace, engine_client: docker.DockerClient | None, plans: list[spec.ImagePlan]
+) -> Iterator[Check]:
+    try:
+        backend = named("docker" if engine_client else "local", workspace)
+        client, own = prepare.connect(workspace, backend, secrets.load(workspace), None)
+        if own:
+            server.wait(workspace, client.server)
+        told = reachability.from_host(client)
+    except TrainerError as problem:
+        yield Check("tracking server", "failure", problem.message, problem.hint)
+        return
+    except OSError as problem:
+        found = f"it cannot be started: {problem.filename}: {problem.strerror}"
+        fix = f"Give yourself the right to write in {workspace.root}, or use another workspace."
+        yield Check("tracking server", "failure", found, fix)
+        return
+    yield Check("tracking server", "ok", f"MLflow {told} at {client.server.uri}")
+    yield from _stores(client)
+    if engine_client:
+        yield _from_container(
+            plans,
+            engine_client,
+            replace(
+                client.server,
+                uri=backend.reachable_uri(client.server),
+                outbound=backend.outbound(client.server.outbound, client.server),
+            ),
+        )
+    yield _versions(plans, told)
+
+
+def _stores(client: Client) -> Iterator[Check]:
+    """Try to write where experiments have their artifacts, as a run's launcher will."""
+    try:
+        for uri in artifact_roots.of_server(client):
+            if is_proxied(uri):
+                yield Check("artifacts", "ok", f"{uri}: by way of the tracking server")
+            else:
+                yield _store(client, uri)
+    except TrainerError as problem:
+        yield Check("artifacts", "failure", problem.message, problem.hint)
+
+
+def _store(client: Client, uri: str) -> Check:
+    try:
+        artifact_roots.check(client.server, uri, has_trainkit=True)
+    except TrainerError as problem:
+        # A folder may be that of old experiments alone, whose location is for good.
+        level: Level = "warning" if artifact_stores.folder(uri) else "failure"
+        return Check("artifacts", level, problem.message, problem.hint)
+    return Check("artifacts", "ok", f"{uri}: can be written from here")
+
+
+def _from_container(plans: list[spec.ImagePlan], engine_client: docker.DockerClient, seen: Server) -> Check:
+    """Ask the server from inside a container, whose network is not the host's."""
+    name = "tracking server from a container"
+    found = (build.image_id(engine_client, plan.tag) for plan in plans)
+    image = next((image_id for image_id in found if image_id), None)
+    if image is None:
+        return Check(name, "warning", "not tried: no trainer image is built", "trainer build-image --all")
+    try:
+        asked = reachability.from_container(
+            engine_client, image, seen, network=network(seen.network), environment={}
+        )
+    except TrainerError as problem:
+        return Check(name, "failure", problem.message, problem.hint)
+    return Check(name, "ok", seen.uri if asked else "not asked: no image has a client")
+
+
+def _versions(plans: list[spec.ImagePlan], of_server: str) -> Check:
+    """What an older server costs; the versions between the oldest one and ours are tested."""
+    found = {"trainer": version("mlflow")}
+    for plan in plans:
+        pins = [lock.locked_version(image.spec.lock, package) for image in reversed([*plan.line()])
+                for package in ("mlflow-skinny", "mlflow")]  # fmt: skip
+        found[f"image {plan.spec.name}"] = next(filter(None, pins), "none")
+    other = {name: number for name, number in found.items() if number != of_server}
+    if not other:
+        return Check("MLflow versions", "ok", f"{of_server} on the server, in trainer and in every image")
+    said = f"server {of_server}, " + ", ".join(f"{name} {number}" for name, number in other.items())
+    if cost := server_version.cost(of_server):
+        return Check(
+            "MLflow versions",
+            "warning",
+            f"{said}. The server has {cost}: models are stored in the artifacts of their runs",
+            f"Runs work as it is. To have them, upgrade it: pip install mlflow=={version('mlflow')} on the "
+            "server, then mlflow db upgrade with its database.",
+        )
+    return Check("MLflow versions", "ok", said)

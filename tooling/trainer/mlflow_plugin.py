@@ -1,0 +1,199 @@
+"""MLflow's plug-in point: `mlflow run PROJECT --backend trainer-docker` is `trainer run PROJECT`.
+
+MLflow neither waits for a plug-in's run nor ends it, so this returns when the run has ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import mlflow
+from mlflow.entities import RunStatus
+from mlflow.exceptions import ExecutionException
+from mlflow.projects import utils
+from mlflow.projects.backend.abstract_backend import AbstractBackend
+from mlflow.projects.submitted_run import SubmittedRun
+
+from trainer import printable
+from trainer.cli import streams
+from trainer.cli.output import Progress
+from trainer.engine.daemon import NoEngine
+from trainer.errors import BadInput, Interrupted, TrainerError
+from trainer.plan import request as plans
+from trainer.projects import mlproject, sources
+from trainer.projects.parameters import nearest
+from trainer.runs.launch import Result, launch
+from trainer.server import selection
+from trainer.workspace import secrets, settings
+
+# What --backend-config may say, and what MLflow itself puts beside it.
+OPTIONS = ("image", "gpus", "memory", "read_only", "base_image", "seed", "deterministic", "keep_files", "yes")
+# What this backend would leave out without a word.
+_NOT_HONOURED = (
+    (utils.PROJECT_DOCKER_ARGS, "--docker-args", f"--backend-config takes {', '.join(OPTIONS)}."),
+    (utils.PROJECT_DOCKER_AUTH, "docker_auth", "Images are pulled with the credentials of `docker login`."),
+    (utils.PROJECT_ENV_MANAGER, "--env-manager", "A python_env or conda_env becomes an image, made by uv."),
+)
+_MLFLOWS_OWN = {
+    utils.PROJECT_BUILD_IMAGE,
+    utils.PROJECT_DOCKER_ARGS,
+    utils.PROJECT_DOCKER_AUTH,
+    utils.PROJECT_ENV_MANAGER,
+    utils.PROJECT_STORAGE_DIR,
+    utils.PROJECT_SYNCHRONOUS,
+}
+
+
+class EndedRun(SubmittedRun):  # type: ignore[misc]  # mlflow is not typed
+    """A run that has ended well."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__()
+        self._run_id = run_id
+
+    @property
+    def run_id(self) -> str:
+        """The MLflow run's id."""
+        return self._run_id
+
+    def wait(self) -> bool:
+        """There is nothing to wait for."""
+        return True
+
+    def get_status(self) -> str:
+        """FINISHED: other ends raise."""
+        return str(RunStatus.to_string(RunStatus.FINISHED))
+
+    def cancel(self) -> None:
+        """There is nothing to cancel."""
+
+
+class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
+    name: str
+
+    def run(
+        self,
+        project_uri: str,
+        entry_point: str,
+        params: Mapping[str, object],
+        version: str | None,
+        backend_config: Mapping[str, object] | str | None,
+        tracking_uri: str,
+        experiment_id: str,
+    ) -> EndedRun:
+        """Run the project and return when it has ended; raises `ExecutionException` unless it ended well."""
+        try:
+            result = self._run(
+                project_uri,
+                entry_point,
+                params,
+                version,
+                _options(backend_config),
+                tracking_uri,
+                experiment_id,
+            )
+            if result.error:
+                raise result.error
+        except NoEngine as problem:
+            raise ExecutionException(_said(problem.or_without("--backend trainer-local"))) from None
+        except TrainerError as problem:
+            raise ExecutionException(_said(problem)) from None
+        except Interrupted:
+            raise KeyboardInterrupt from None
+        return EndedRun(result.run.id)
+
+    def _run(
+        self, uri: str, entry_point: str, params: Mapping[str, object], version: str | None,
+        options: Mapping[str, str], tracking_uri: str, experiment_id: str,
+    ) -> Result:  # fmt: skip
+        here = settings.find(Path(uri) if Path(uri).is_dir() else None)
+        source = sources.resolve(here, uri, version)
+        try:
+            request = plans.RunRequest(
+                project=mlproject.load(source.folder),
+                source=source.name,
+                commit=source.commit,
+                entry_point=entry_point,
+                parameters={name: str(value) for name, value in params.items()},
+                backend=self.name,
+                image=options.get("image"),
+                gpus=options.get("gpus"),
+                memory=options.get("memory"),
+                read_only=_yes("read_only", options),
+                base_image=options.get("base_image"),
+                seed=_whole("seed", options),
+                deterministic=_yes("deterministic", options),
+                keep_files=_yes("keep_files", options) is True,
+            )
+            plan = plans.make(here, request)
+            is_server = tracking_uri.startswith(("http://", "https://"))
+            with streams.harmless(), Progress() as progress:
+                result = launch(
+                    here,
+                    plan,
+                    progress,
+                    tracking_uri=tracking_uri if is_server else None,
+                    experiment_id=experiment_id if is_server else None,
+                    allowed=plan.asked.asks if _yes("yes", options) else (),
+                )
+        except TrainerError as problem:
+            source.name_in(problem)
+            raise
+        finally:
+            source.close()
+        if not is_server:
+            # MLflow goes on to tag the run; it would look in its local default store otherwise.
+            server = selection.connect(here)[0].server
+            os.environ.update(server.environment)
+            mlflow.set_tracking_uri(server.uri)
+        return result
+
+
+class DockerProjectBackend(_Backend):
+    """`--backend trainer-docker`."""
+
+    name = "docker"
+
+
+class LocalProjectBackend(_Backend):
+    """`--backend trainer-local`."""
+
+    name = "local"
+
+
+def _said(problem: TrainerError) -> str:
+    return printable.lines(secrets.hide(f"{problem.message}\n{problem.hint}"))
+
+
+def _yes(name: str, options: Mapping[str, str]) -> bool | None:
+    said = options.get(name)
+    if said not in (None, "True", "False"):
+        raise BadInput(f"--backend-config: {name} is {said}.", "Write true or false.")
+    return None if said is None else said == "True"
+
+
+def _whole(name: str, options: Mapping[str, str]) -> int | None:
+    said = options.get(name)
+    if said is not None and not said.isdecimal():
+        raise BadInput(f"--backend-config: {name} is {said}.", "Write a whole number.")
+    return None if said is None else int(said)
+
+
+def _options(said: Mapping[str, object] | str | None) -> dict[str, str]:
+    try:
+        config = (
+            json.loads(Path(said).read_text(encoding="utf-8")) if isinstance(said, str) else dict(said or {})
+        )
+    except (OSError, ValueError):
+        raise BadInput(f"{said} is not a JSON file.", '--backend-config \'{"memory": "8g"}\'') from None
+    for key, option, remedy in _NOT_HONOURED:
+        if config.get(key):
+            raise BadInput(f"{option} is not honoured by this backend.", remedy)
+    options = {str(name): str(value) for name, value in config.items() if name not in _MLFLOWS_OWN}
+    for name in options:
+        if name not in OPTIONS:
+            raise BadInput(f"--backend-config: unknown option {name}.", nearest(name, OPTIONS, "It takes"))
+    return options

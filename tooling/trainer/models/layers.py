@@ -1,0 +1,142 @@
+"""What a backbone consists of: asked of Keras itself, in a container of the TensorFlow image."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from trainkit import architectures
+
+from trainer import atomic_files
+from trainer.engine import daemon, one_off
+from trainer.errors import BadInput, ImageError
+from trainer.images import build, spec
+from trainer.subprocesses import interruptible
+from trainer.workspace.settings import Workspace
+
+if TYPE_CHECKING:
+    from trainkit.layer_report import Report
+
+IMAGE = "tensorflow"
+SUFFIXES = (".png", ".svg")
+_REFUSED = 2  # what trainkit.layer_report ends with when the question itself is wrong
+
+
+class Screen(Protocol):
+    """Where it is shown what is being done."""
+
+    def step(self, text: str) -> None:
+        """What is being done now; it may take a while."""
+
+    def detail(self, line: str) -> None:
+        """A line of the output of the present step."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which backbone, for images of which size (None: its own), unfrozen from where (None: not said).
+
+    `full` draws each layer, and not the blocks.
+    """
+
+    backbone: str
+    image_size: int | None = None
+    unfreeze_from: str | None = None
+    full: bool = False
+
+
+def report(
+    workspace: Workspace,
+    question: Question,
+    screen: Screen,
+    output: Path | None = None,
+    *,
+    force: bool = False,
+) -> Report:
+    """The report, and with `output` a drawing in that file. The image is built if it is missing.
+
+    Raises `InputError` for a question that cannot be and `BadInput` for a file that cannot be written, both
+    before anything is started; `EngineError`, `ImageError`. An existing file is replaced with `force` only.
+    """
+    known = architectures.backbone(question.backbone)
+    architectures.check(known.name, question.image_size or known.image_size, question.unfreeze_from or "none")
+    if output:
+        _check_output(output, force=force)
+    with interruptible():
+        client = daemon.connect()
+        image = spec.plan(workspace, spec.spec(workspace, IMAGE))
+        screen.step(f"Building {image.tag}")
+        build.ensure(workspace, client, image, screen.detail)
+        screen.step(f"Reading the layers of {known.title}")
+        drawing = f"/tmp/drawing{output.suffix.lower()}" if output else None  # noqa: S108 (the container's)
+        request = json.dumps({**asdict(question), "drawing": drawing})
+        answer = one_off.run(
+            client, image.tag, ["python", "-m", "trainkit.layer_report", request], fetch=drawing
+        )
+        found = _understood(answer, image.tag)
+        if output:
+            if answer.file is None:
+                raise _failed(image.tag, "it drew nothing")
+            _write(output, answer.file, force=force)
+        return found
+
+
+def _understood(answer: one_off.Output, tag: str) -> Report:
+    try:
+        said = json.loads(answer.out)
+    except ValueError:
+        said = None
+    if said and answer.code == 0:
+        return cast("Report", said)
+    if said and answer.code == _REFUSED:
+        raise BadInput(said["message"], said["hint"])
+    lines = answer.err.strip().splitlines()
+    raise _failed(tag, lines[-1] if lines else f"exit code {answer.code}")
+
+
+def _failed(tag: str, reason: str) -> ImageError:
+    return ImageError(
+        f"The layers could not be read in {tag}: {reason}",
+        f"Rebuild the image: trainer build-image {IMAGE} --no-cache",
+    )
+
+
+def _check_output(file: Path, *, force: bool) -> None:
+    if file.suffix.lower() not in SUFFIXES:
+        raise BadInput(
+            f"{file} is not a valid file name for a drawing.",
+            f"Name a file that ends in {' or '.join(SUFFIXES)}.",
+        )
+    if not file.parent.is_dir():
+        raise BadInput(f"There is no folder {file.parent}.", "Make it first, or choose another one.")
+    if file.is_dir():
+        raise BadInput(f"{file} is a folder.", "Name a file.")
+    if os.path.lexists(file) and not force:
+        raise _taken(file)
+    if not os.access(file.parent, os.W_OK):
+        raise BadInput(f"You may not write into the folder {file.parent}.", "Choose another one.")
+
+
+def _write(file: Path, content: bytes, *, force: bool) -> None:
+    """All of it or nothing, and never over a file that came there in the meantime."""
+    unfinished = atomic_files.beside(file)
+    try:
+        try:
+            unfinished.write_bytes(content)
+            if force:
+                unfinished.replace(file)
+            else:
+                atomic_files.rename(unfinished, file)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except FileExistsError:
+        raise _taken(file) from None
+    except OSError as problem:
+        raise BadInput(f"{file} cannot be written: {problem.strerror}.", "Choose another place.") from None
+
+
+def _taken(file: Path) -> BadInput:
+    return BadInput(f"{file} exists already.", "Choose another name, or say --force to replace it.")

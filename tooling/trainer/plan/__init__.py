@@ -1,0 +1,1 @@
+"""What a run comes to, as data: nothing is made here."""

@@ -1,0 +1,85 @@
+"""Parameters of type path that name something elsewhere: it is fetched for the run, as MLflow does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from trainer.errors import BadInput
+from trainer.tracking.endpoint import Server
+from trainer.urls import without_password
+
+# In a process of its own: importing MLflow takes a second, and only these runs pay for it. The URI, which may
+# have a password in it, is on no command line.
+_FETCH = (
+    "import os, mlflow; print(mlflow.artifacts.download_artifacts("
+    "artifact_uri=os.environ['TRAINER_INPUT'], dst_path=os.environ['TRAINER_PLACE']))"
+)
+_PATIENCE_S = 60
+FOLDER = "inputs"
+"""In the run's own folder; mounted at /inputs."""
+
+
+def name(uri: str) -> str:
+    """What the file or folder is called in the run."""
+    last = urlsplit(uri).path.rstrip("/").rpartition("/")[2]
+    return "data" if last in ("", ".", "..") else last
+
+
+def fetch(downloads: Mapping[str, str], folder: Path, server: Server, step: Callable[[str], None]) -> None:
+    """Fetch each parameter's URI to `folder`/inputs/PARAMETER/NAME. Raises `BadInput` where it cannot be had.
+
+    `runs:/…` and `models:/…` are of the tracking server.
+    """
+    for parameter, uri in downloads.items():
+        step(f"Fetching {without_password(uri)}")
+        place = folder / FOLDER / parameter  # a name that leads nowhere else (`names.check`)
+        place.mkdir(parents=True)
+        is_web = urlsplit(uri).scheme in ("http", "https")
+        problem = _from_the_web(uri, place) if is_web else _from_a_store(uri, place, server)
+        if problem:
+            raise BadInput(
+                f"--{parameter.replace('_', '-')} names {without_password(uri)}, which cannot be fetched: "
+                f"{problem.replace(uri, without_password(uri))}",
+                "Check the address, or fetch it yourself and name the file.",
+            )
+
+
+def _from_the_web(uri: str, place: Path) -> str | None:
+    """MLflow, in spite of its documentation, cannot. What went wrong, if something did."""
+    import requests
+
+    try:
+        with requests.get(uri, stream=True, timeout=_PATIENCE_S) as answer:
+            if not answer.ok:
+                return f"{answer.status_code} {answer.reason}"
+            with (place / name(uri)).open("wb") as written:
+                for piece in answer.iter_content(1 << 20):
+                    written.write(piece)
+    except requests.RequestException as problem:
+        return type(problem).__name__
+    return None
+
+
+def _from_a_store(uri: str, place: Path, server: Server) -> str | None:
+    """With MLflow, from whatever it knows. What went wrong, if something did."""
+    done = subprocess.run(
+        [sys.executable, "-c", _FETCH],
+        env={**os.environ, **server.environment, "TRAINER_INPUT": uri, "TRAINER_PLACE": str(place)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    if done.returncode != 0:
+        return (done.stderr.strip() or "no reason given").splitlines()[-1]
+    found, wanted = Path(done.stdout.splitlines()[-1]), place / name(uri)
+    if found == place:  # the whole of something, which has no name of its own
+        found = place.rename(place.with_name(f"{place.name}.whole"))
+        place.mkdir()
+    if found != wanted:
+        found.rename(wanted)
+    return None

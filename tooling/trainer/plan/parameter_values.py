@@ -1,0 +1,138 @@
+"""The values of a run's parameters: what is said, else trainer.yaml's, else the default; and their check."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from trainer.errors import BadInput
+from trainer.projects.mlproject import EntryPoint, Project, project_file
+from trainer.projects.parameters import Parameter, check_text, check_value, is_elsewhere
+from trainer.workspace.settings import SETTINGS_FILE, Workspace
+
+Origin: TypeAlias = Literal["command line", "settings", "default"]
+"""Where a parameter's value comes from."""
+
+
+def of(
+    workspace: Workspace,
+    project: Project,
+    entry_point: EntryPoint,
+    said: Mapping[str, str],
+    *,
+    with_settings: bool = True,
+) -> tuple[dict[str, str], dict[str, Origin]]:
+    """The value of every parameter, in declared order, and its origin. Raises `BadInput` as `check` does."""
+    given = named(project, entry_point, said)
+    # Those of the entry point: the project's others may have parameters that this one has not.
+    settings = {
+        name: str(workspace.root / value) if parameter.type == "path" and not is_elsewhere(value) else value
+        for name, value in workspace.settings.parameters.get(project.name, {}).items()
+        if with_settings and (parameter := entry_point.parameter(name))
+    }
+    with said_in(workspace, "settings"):
+        for parameter in entry_point.parameters:
+            if parameter.name in settings.keys() - given.keys():
+                check_value(parameter, settings[parameter.name])
+    values = check(project, entry_point, {**settings, **given})
+    origins: dict[str, Origin] = {
+        name: "command line" if name in given else "settings" if name in settings else "default"
+        for name in values
+    }
+    return values, origins
+
+
+@contextlib.contextmanager
+def said_in(workspace: Workspace, origin: Origin | None) -> Iterator[None]:
+    """Within: what is wrong with a value of trainer.yaml is said to be there."""
+    try:
+        yield
+    except BadInput as problem:
+        if origin != "settings":
+            raise
+        raise BadInput(f"{workspace.root / SETTINGS_FILE}: {problem.message}", problem.hint) from None
+
+
+def check(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -> dict[str, str]:
+    """The value of every declared parameter, in declared order: the given one, else the default.
+
+    Raises `BadInput` for an unknown name (with the nearest), a missing value, or a value of the wrong type.
+    """
+    given = named(project, entry_point, given)
+    extra = {name: value for name, value in given.items() if entry_point.parameter(name) is None}
+    values: dict[str, str] = {}
+    for parameter in entry_point.parameters:
+        value = given.get(parameter.name, parameter.default)
+        if value is None:
+            raise BadInput(
+                f"{project.name} needs {parameter.option}: it has no default.",
+                f"Add {parameter.option} and a value of type {parameter.type}, or -P {parameter.name}=VALUE.",
+            )
+        if parameter.type == "path" and not is_elsewhere(value):
+            value = value.removeprefix("file://")
+            # As given: beside the user; as a default: beside the MLproject that declares it.
+            value = str(((Path.cwd() if parameter.name in given else project.folder) / value).resolve())
+        _check_value(project, parameter, value, is_given=parameter.name in given)
+        values[parameter.name] = value
+    for name, value in (values | extra).items():
+        check_text(name, value)
+    return values | extra
+
+
+def _check_value(project: Project, parameter: Parameter, value: str, *, is_given: bool) -> None:
+    """A default is checked when it is used: a run that is given another value needs none."""
+    try:
+        check_value(parameter if is_given else replace(parameter, default=None), value)
+    except BadInput as problem:
+        if is_given or parameter.type == "path":
+            raise
+        where = project_file(project.folder)
+        raise BadInput(f"{where}: the default of {problem.message}", problem.hint) from None
+
+
+def named(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -> dict[str, str]:
+    """The values by the names that are declared: `batch-size` is `batch_size`, as on the command line.
+
+    Raises `BadInput` for a name that is none, with the nearest, unless the entry point takes any.
+    """
+    names = {parameter.option.removeprefix("--"): parameter.name for parameter in entry_point.parameters}
+    for name in given:
+        if name.replace("_", "-") not in names and not entry_point.takes_any:
+            raise unknown_parameter(project, entry_point, name)
+    values: dict[str, str] = {}
+    for said, value in given.items():
+        name = names.get(said.replace("_", "-"), said)
+        if name in values:
+            raise given_twice(name)
+        values[name] = value
+    return values
+
+
+def given_twice(name: str) -> BadInput:
+    """The error for a parameter with more values than one."""
+    return BadInput(f"The parameter {name} is given twice.", "Give it once, as an option or with -P.")
+
+
+def unknown_parameter(
+    project: Project, entry_point: EntryPoint, name: str, also: Iterable[str] = ()
+) -> BadInput:
+    """The error for a parameter that the entry point does not have; `also` are names it may have meant."""
+    declared = [parameter.option for parameter in entry_point.parameters]
+    option = "--" + name.lstrip("-").replace("_", "-")
+    if entry_point.takes_any:
+        hint = f"The script {entry_point.name} gets undeclared parameters with -P {name.lstrip('-')}=VALUE"
+        return BadInput(f"{project.name} declares no parameter {option}.", hint)
+    near = difflib.get_close_matches(option, [*declared, *also], n=1)
+    otherwise = (
+        f"Those of its entry point {entry_point.name} are {', '.join(declared)}."
+        if declared
+        else f"Its entry point {entry_point.name} has no parameters."
+    )
+    return BadInput(
+        f"{project.name} has no parameter {option}.",
+        f"Did you mean {near[0]}?" if near else otherwise,
+    )

@@ -1,0 +1,76 @@
+"""Which image a run has: one of trainer's, somebody else's, or one built from an environment file."""
+
+from __future__ import annotations
+
+import re
+
+from trainer import image_reference
+from trainer.errors import BadInput
+from trainer.images import project_env, spec
+from trainer.images.external import ForeignImage
+from trainer.images.project_env import EnvironmentImage
+from trainer.images.spec import PREFIX, ImagePlan
+from trainer.plan import consent
+from trainer.projects.mlproject import Project
+from trainer.workspace.settings import Workspace
+
+RunImage = ImagePlan | ForeignImage | EnvironmentImage
+# For a project that says nothing of what it needs. MLflow would take the Python that it runs with.
+DEFAULT = "sklearn"
+_OURS = re.compile(r"[^/:]+:[0-9a-f]{12}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def choose(workspace: Workspace, project: Project, asked: str | None, base_image: str | None) -> RunImage:
+    """The image that was `asked` for, else the project's own. Raises `BadInput` where there is none."""
+    if asked is not None and not (_is_ours(workspace, asked) or "/" in asked or ":" in asked):
+        spec.spec(workspace, asked)  # which says what it may have meant
+    file = project.python_env or project.conda_env
+    if file and not asked:
+        place = consent.Place(workspace, project.folder)
+        if not place.is_own and not place.has(file.resolve()):
+            raise BadInput(
+                f"{project.name} is built from {file}, which is outside of the project.",
+                "Copy that file into the project, or run in an image that you have: --image IMAGE",
+            )
+        is_conda = project.python_env is None
+        return project_env.plan(workspace, project, file, base_image, is_conda=is_conda)
+    wanted = asked or project.image or DEFAULT
+    if _is_ours(workspace, wanted):
+        return spec.plan(workspace, spec.spec(workspace, wanted), base_image)
+    if says_nothing(project) and not asked:
+        raise BadInput(
+            f"{project.name} names no environment, and there is no image {DEFAULT} to run it in.",
+            "Name an image: --image NAME",
+        )
+    return ForeignImage(
+        image_reference.check(wanted, "--image" if asked else f"{project.name}: docker_env.image")
+    )
+
+
+def says_nothing(project: Project) -> bool:
+    """Whether the project leaves open what it runs in."""
+    return project.image is None and project.python_env is None and project.conda_env is None
+
+
+def recorded(workspace: Workspace, tag: str, digest: str, requirements_digest: str) -> RunImage:
+    """The image of an earlier run, which is not to be built or pulled.
+
+    Raises `BadInput` where what was recorded cannot be one: a server says it, and files are named after it.
+    """
+    if not tag.startswith(PREFIX):
+        return ForeignImage(tag)
+    if not _OURS.fullmatch(tag.removeprefix(PREFIX)) or not _DIGEST.fullmatch(digest):
+        raise BadInput(
+            f"The run recorded the image {tag!r} with the digest {digest!r}, which cannot be.",
+            "What its server says of it was changed. Start a new run: trainer run PROJECT",
+        )
+    if tag.startswith(PREFIX + project_env.NAME_PREFIX):
+        return project_env.recorded(tag, digest, requirements_digest)
+    return spec.recorded(workspace, tag, digest, requirements_digest)
+
+
+def _is_ours(workspace: Workspace, name: str) -> bool:
+    known = spec.discover(workspace).values()
+    names = {name for image in known for name in (image.name, *image.aliases)}
+    return name.startswith(PREFIX) or name.removesuffix(":latest") in names

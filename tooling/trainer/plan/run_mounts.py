@@ -1,0 +1,61 @@
+"""Where a run finds what is on the host: mounts, the values of its parameters, the names of its folders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from trainer.errors import BadInput
+from trainer.plan import downloads
+from trainer.projects.mlproject import EntryPoint
+from trainer.projects.mounts import DATA, Mount, linked_data
+from trainer.projects.parameters import is_elsewhere
+from trainer.workspace.settings import Workspace
+
+
+def of(
+    workspace: Workspace,
+    backend: str,
+    entry_point: EntryPoint,
+    values: Mapping[str, str],
+    volumes: tuple[Mount, ...],
+    cache: Mount | None,
+) -> tuple[tuple[Mount, ...], dict[str, str], dict[str, str]]:
+    """Mounts, parameter values as the run sees them, and the variables that name its folders."""
+    if backend == "local":
+        if volumes:
+            raise BadInput(
+                "docker_env.volumes need a container: the local backend mounts nothing.",
+                "Use the docker backend, or take them out of the MLproject.",
+            )
+        return (), dict(values), _folders(str(workspace.data), str(workspace.state / "cache"))
+    mounts = [cache] if cache else []
+    own_data = [
+        volume for volume in volumes if volume.target == "/data" or volume.target.startswith("/data/")
+    ]
+    if workspace.data.is_dir() and not own_data:
+        read = (p.name for p in entry_point.parameters if p.dataset and not is_elsewhere(values[p.name]))
+        mounts.append(Mount(str(workspace.data), DATA, optional=not any(read)))
+    seen = dict(values)
+    for parameter in entry_point.parameters:
+        if parameter.dataset:
+            if own_data:
+                raise BadInput(
+                    f"The volume at {own_data[0].target} hides the data set of {parameter.option}.",
+                    "Mount it elsewhere, or give its place in a parameter of type string.",
+                )
+            mounts += linked_data(workspace.data, values[parameter.name])
+        if parameter.type != "path":
+            continue
+        if is_elsewhere(values[parameter.name]):
+            seen[parameter.name] = f"/inputs/{parameter.name}/{downloads.name(values[parameter.name])}"
+        else:
+            source = Path(values[parameter.name])
+            seen[parameter.name] = f"/inputs/{parameter.name}/{source.name}"
+            mounts.append(Mount(str(source), seen[parameter.name]))
+    return (*mounts, *volumes), seen, _folders("/data", cache.target if cache else None)
+
+
+def _folders(data: str, cache: str | None) -> dict[str, str]:
+    where = {"TRAINER_DATA_DIR": data}
+    return where | {"TRAINER_CACHE_DIR": cache, "MPLCONFIGDIR": f"{cache}/matplotlib"} if cache else where

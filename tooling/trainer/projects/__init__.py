@@ -1,0 +1,1 @@
+"""The MLproject format, and where projects come from."""

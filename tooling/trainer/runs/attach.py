@@ -1,0 +1,89 @@
+"""Following a run that somebody else started: its output, and how it ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from trainer.errors import BadInput, TrackingError, TrainerError
+from trainer.masking import Masker
+from trainer.runs import outcome, reconcile, server
+from trainer.tracking.client import Run
+from trainer.tracking.failures import NotThere
+from trainer.workspace import run_folders, secrets
+from trainer.workspace.run_folders import Record
+from trainer.workspace.settings import Workspace
+
+_TOLD_WITHIN_S = 60
+
+
+def output(workspace: Workspace, record: Record, *, follow: bool) -> Iterator[bytes]:
+    """The run's output, masked: what there is of a live run, or all until its end; else its train.log.
+
+    Any bytes may come. Raises `BadInput` for a run that another machine has.
+    """
+    masker = Masker(secrets.load(workspace).masked(record.secret_names))
+    for piece in _pieces(workspace, record, follow=follow):
+        yield masker.feed(piece)
+    yield masker.flush()
+
+
+def _pieces(workspace: Workspace, record: Record, *, follow: bool) -> Iterator[bytes]:
+    if run_folders.is_live(workspace, record.run_id):
+        if not record.is_here:
+            raise BadInput(
+                f"The run {record.name} is running on {record.host}, not on this machine.",
+                "Run the command there; the output is on the server after the run has ended.",
+            )
+        job = reconcile.job_of(workspace, record)
+        yield from job.follow() if follow else job.output()
+        return
+    kept = run_folders.folder(workspace, record.run_id) / "train.log"
+    if kept.exists():  # not delivered yet
+        with kept.open("rb") as log:
+            yield from iter(lambda: log.read(1 << 16), b"")
+        return
+    client = server.client_of(workspace, record)
+    try:
+        yield from client.download(client.get_run(record.run_id), "train.log")
+    except NotThere as problem:
+        raise BadInput(
+            f"The run {record.name or record.run_id} has no train.log on {client.server.uri}.",
+            "It was deleted there, or never started.",
+        ) from problem
+
+
+def look_after(workspace: Workspace, record: Record) -> None:
+    """See to it that some process ends the live run truthfully, whatever becomes of this one."""
+    if run_folders.is_live(workspace, record.run_id) and not run_folders.is_looked_after(
+        workspace, record.run_id
+    ):
+        reconcile.in_background(workspace, record.run_id)
+
+
+def result(workspace: Workspace, record: Record) -> tuple[Run, int | None, TrainerError | None]:
+    """The ended run, its exit code, and the error to show for it. Waits until the server knows the end.
+
+    Raises `TrackingError` where it is not told within a minute.
+    """
+    give_up = time.monotonic() + _TOLD_WITHIN_S
+    while run_folders.is_live(workspace, record.run_id):
+        if time.monotonic() > give_up:
+            raise _untold(record)
+        reconcile.settle_one(workspace, record.run_id)
+        time.sleep(0.1)
+    client = server.client_of(workspace, record)
+    # It has ended; who looks after it may still be telling the server, its status last.
+    while (run := client.get_run(record.run_id)).status == "RUNNING":
+        if time.monotonic() > give_up:
+            raise _untold(record)
+        time.sleep(0.1)
+    code = run.tags.get("trainer.exit_code", "")
+    return run, int(code) if code.isdecimal() else None, outcome.recall(run.status, run.tags)
+
+
+def _untold(record: Record) -> TrackingError:
+    return TrackingError(
+        f"The run {record.name} has ended, but the tracking server could not be told yet.",
+        "Nothing is lost: when the server answers again, `trainer reconcile` ends the run there.",
+    )

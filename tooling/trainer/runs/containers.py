@@ -1,0 +1,77 @@
+"""The containers of runs that the engine has, of any workspace: they are known by their labels."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from trainer.engine import daemon
+from trainer.workspace.run_folders import Record
+
+if TYPE_CHECKING:
+    import docker
+    from docker.models.containers import Container
+
+
+@dataclass(frozen=True)
+class RunContainer:
+    """A container of a run. `memory` (bytes) and `cpus` (mean since its start) are known of running ones."""
+
+    run_id: str
+    workspace: str
+    record: Record
+    """What would be written down about the run; of its labels."""
+    image_id: str
+    running: bool
+    memory: int | None = None
+    cpus: float | None = None
+
+
+def of_runs(*, usage: bool = True) -> list[RunContainer]:
+    """Every container of a run, running or not. Raises `EngineError`."""
+    client = daemon.connect()
+    with daemon.failures():
+        found = client.containers.list(all=True, filters={"label": "trainer.run_id"}, ignore_removed=True)
+        return [_seen(client, container, usage=usage) for container in found]
+
+
+def _seen(client: docker.DockerClient, container: Container, *, usage: bool) -> RunContainer:
+    labels, running = container.labels, container.attrs["State"]["Status"] in ("running", "paused")
+    memory, cpus = _usage(client, container) if running and usage else (None, None)
+    record = Record(
+        run_id=labels["trainer.run_id"],
+        project=labels.get("trainer.project", ""),
+        backend="docker",
+        tracking_uri=labels.get("trainer.tracking_uri", ""),
+        own_server=labels.get("trainer.own_server") == "true",
+        keep_files=labels.get("trainer.keep_files") == "true",
+        secret_names=tuple(filter(None, labels.get("trainer.secret_names", "").split(","))),
+        name=labels.get("trainer.run_name", ""),
+        image=container.attrs["Config"]["Image"],
+        host=labels.get("trainer.host", ""),
+        started=_time(container.attrs["Created"]),
+    )
+    workspace = labels.get("trainer.workspace", "")
+    image_id = container.attrs["Image"]
+    return RunContainer(record.run_id, workspace, record, image_id, running, memory, cpus)
+
+
+def _usage(client: docker.DockerClient, container: Container) -> tuple[int | None, float | None]:
+    from docker.errors import APIError
+
+    # One sample: the engine answers at once, where a second one would take it a second.
+    with contextlib.suppress(APIError, KeyError, TypeError):
+        said = client.api.stats(str(container.id), stream=False, one_shot=True)
+        memory = said["memory_stats"]
+        droppable = memory["stats"].get("inactive_file", memory["stats"].get("total_inactive_file", 0))
+        seconds = time.time() - _time(container.attrs["State"]["StartedAt"])
+        cpus = said["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9 / max(seconds, 0.001)
+        return memory["usage"] - droppable, cpus
+    return None, None
+
+
+def _time(said: str) -> float:
+    return datetime.fromisoformat(said).timestamp()

@@ -1,0 +1,46 @@
+"""Folders that launches, clones and resumptions had begun when they were killed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from trainkit.spool_journal import Spool
+
+from trainer import locks
+from trainer.tracking import delivery
+from trainer.workspace import run_folders
+from trainer.workspace.settings import Workspace
+
+AGE_S = 3600  # whoever is at work writes to its folder, or holds its lock
+_TEMPORARY = ("source-*", "resume-*", "reproduce-*", "building-*", "context-*")
+
+
+def folders(workspace: Workspace) -> list[Path]:
+    """All of them."""
+    begun = [path for pattern in _TEMPORARY for path in workspace.state.glob(f"{pattern}/")]
+    begun += workspace.projects.glob(".new-*/")
+    return sorted([*launches(workspace), *(path for path in begun if _is_forsaken(path))])
+
+
+def launches(workspace: Workspace, called: str = "*") -> Iterator[Path]:
+    """Those that had no run yet: nothing in them is a run's, understood or not, or is on this disk alone."""
+    for path in sorted((workspace.state / "runs").glob(f"{called}/")):
+        if _is_forsaken(path) and not run_folders.has_run(path) and is_delivered(path):
+            yield path
+
+
+def is_delivered(folder: Path) -> bool:
+    """Whether the server has all of the run's journal, what this version cannot read included."""
+    spool = Spool(folder / delivery.FOLDER)
+    return not spool.journal.exists() or spool.journal.stat().st_size <= spool.delivered()
+
+
+def _is_forsaken(folder: Path) -> bool:
+    """Whether nothing in it was written for long, and no process says that it uses it."""
+    try:
+        touched = max(path.lstat().st_mtime for path in (folder, *folder.rglob("*")))
+    except FileNotFoundError:  # it is being removed, or written to
+        return False
+    return time.time() - touched > AGE_S and not locks.is_used(folder)

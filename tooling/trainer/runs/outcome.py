@@ -1,0 +1,180 @@
+"""How a run ends: the verdict on what its backend saw, and telling the tracking server."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from trainkit.spool_view import View
+
+from trainer.backends.base import End, Job
+from trainer.errors import OutOfMemory, RunLost, ScriptFailed, ScriptKilled, TrainerError, signal_name
+from trainer.masking import Masker
+from trainer.runs import left_files
+from trainer.runs.left_files import LeftFiles
+from trainer.tracking import delivery, spool_guard
+from trainer.tracking.client import Run, Status
+from trainer.tracking.delivery import FOLDER, Notebook
+from trainer.tracking.spool_guard import SoundSpool
+from trainer.workspace import run_folders
+
+# In the run's folder: what it printed before it was resumed.
+EARLIER_LOG = "earlier.log"
+_LOG_HINT = "Its output is above and in the run's artifact train.log."
+_RESUME = "`trainer resume RUN` goes on from its last checkpoint."
+_NOT_FOUND = 127  # what sh says of a command that it cannot find
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The run's final status, why, and the error to show for it."""
+
+    status: Status
+    reason: str
+    error: TrainerError | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    out_of_memory: bool = False
+    at: float | None = field(default=None, compare=False)
+    """As of the `End`."""
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What the run's tags say about its end."""
+        said = {"trainer.end": self.reason}
+        if self.exit_code is not None:
+            said["trainer.exit_code"] = str(self.exit_code)
+        if self.signal is not None:
+            said["trainer.signal"] = signal_name(self.signal)
+        if self.out_of_memory:
+            said["trainer.out_of_memory"] = "true"
+        return said
+
+
+# What a run's tags say of its end. They are removed when the run is taken up again.
+TAGS = ("trainer.end", "trainer.exit_code", "trainer.signal", "trainer.out_of_memory")
+
+
+def judge(end: End, interrupted_by: int | None = None, by: str | None = None) -> Verdict:
+    """What the end of a job means. Exit code 0 alone does not make a run FINISHED.
+
+    `interrupted_by` is the signal that this process was sent, and therefore stopped the job; `by` is the
+    command that stopped it.
+    """
+    status, reason, error = _judge(end, interrupted_by, by)
+    ended_by = end.exit_code - 128 if end.exit_code and _is_signal(end.exit_code) else None
+    return Verdict(
+        status,
+        reason,
+        error,
+        end.exit_code,
+        interrupted_by or end.stopped_by or ended_by,
+        end.out_of_memory,
+        end.at,
+    )
+
+
+def recall(status: str, tags: Mapping[str, str]) -> TrainerError | None:
+    """The error to show for a run that has ended, by its status and tags on the server."""
+    if status == "FINISHED":
+        return None
+    reason, code = tags.get("trainer.end", ""), tags.get("trainer.exit_code", "")
+    end = End(
+        int(code) if code.isdecimal() else None,
+        "trainer.out_of_memory" in tags,
+        signal.SIGINT if reason == "stopped from outside" else None,
+        recorded=reason != "cut off",
+    )
+    by = reason.removeprefix("stopped by ") if reason.startswith("stopped by ") else None
+    return judge(end, by=by).error
+
+
+def _judge(end: End, interrupted_by: int | None, by: str | None) -> tuple[Status, str, TrainerError | None]:
+    code = end.exit_code
+    if interrupted_by is not None:
+        return "KILLED", f"stopped by {signal_name(interrupted_by)}", None
+    if by is not None:
+        return "KILLED", f"stopped by {by}", RunLost(f"The run was stopped by `{by}`.", _RESUME)
+    if end.out_of_memory:
+        error: TrainerError = OutOfMemory(
+            "The run was out of memory: a process of it was killed.",
+            "Give it more (--memory 8g), or make it need less (a smaller batch, fewer workers).",
+        )
+        return "FAILED", "out of memory", error
+    if code is None:
+        error = RunLost(
+            "The run's container or process is gone, and nobody saw how it ended.",
+            f"Somebody removed it, or the machine went down. {_RESUME}",
+        )
+        return "KILLED", "lost", error
+    if end.stopped_by or (not end.recorded and _is_signal(code)):
+        error = RunLost(
+            "The container was stopped from outside.",
+            f"Somebody ran `docker stop`, or the engine shut down. {_RESUME}",
+        )
+        return "KILLED", "stopped from outside", error
+    if not end.recorded:
+        error = RunLost(
+            f"The container ended with {code}, but its command never did: it was cut off.",
+            f"The machine or the engine went down, or the container was tampered with. {_RESUME}",
+        )
+        return "KILLED", "cut off", error
+    if code == 0:
+        return "FINISHED", "done", None
+    if _is_signal(code):
+        return "FAILED", f"ended by {signal_name(code - 128)}", ScriptKilled(code - 128, _LOG_HINT)
+    hint = "The image does not have the MLproject's command." if code == _NOT_FOUND else _LOG_HINT
+    return "FAILED", f"exit code {code}", ScriptFailed(code, hint)
+
+
+def _is_signal(code: int) -> bool:
+    return 128 < code <= 128 + max(signal.Signals)
+
+
+def close(
+    book: Notebook,
+    run: Run,
+    job: Job,
+    folder: Path,
+    masker: Masker,
+    verdict: Verdict,
+    *,
+    keep_files: bool = False,
+) -> LeftFiles | None:
+    """Write down how the run ended, its output included.
+
+    From then on all of the run lies in its folder, to be delivered, and its job can be removed. Raises
+    `DiskFull` when it cannot: the job's remains are kept for the next try. Returns what files it left that
+    were not logged; with `keep_files` they are artifacts.
+    """
+    job.fetch(folder)
+    spool_guard.clean(folder / FOLDER)
+    masker.flush()  # of the live output, which may have stopped in the middle of a word
+    log = folder / "train.log"
+    with log.open("wb") as written:
+        with contextlib.suppress(FileNotFoundError), (folder / EARLIER_LOG).open("rb") as earlier:
+            shutil.copyfileobj(earlier, written)
+        for piece in job.output():
+            written.write(masker.feed(piece))
+        written.write(masker.flush())
+    book.upload(run, log, "train.log")
+    left = left_files.settle(book, run, job, folder, keep=keep_files)
+    book.set_tags(run.id, verdict.tags)
+    for child in _left_running(folder):
+        book.end_run(child, verdict.status, verdict.at)
+    book.end_run(run.id, verdict.status, verdict.at)
+    run_folders.end(folder, verdict.status)
+    return left
+
+
+def _left_running(folder: Path) -> list[str]:
+    """The runs that the script began within its own and did not end: nobody goes on with them."""
+    if not delivery.exists(folder):
+        return []
+    spool = SoundSpool(folder / FOLDER)
+    return View(spool).running_below(str(cast(Mapping[str, str], spool.run()["info"])["run_id"]))

@@ -1,0 +1,148 @@
+"""All that is looked at and made ready before a run exists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from trainer.backends import base
+from trainer.backends.base import Backend
+from trainer.backends.docker import reachability
+from trainer.datasets.inputs import Data
+from trainer.errors import BadInput
+from trainer.masking import Masker
+from trainer.plan import exec_size
+from trainer.plan.request import RunPlan, secret_values
+from trainer.progress import Steps
+from trainer.server import process, selection, start
+from trainer.tracking import outbound, server_version
+from trainer.tracking.client import Client
+from trainer.tracking.endpoint import Server
+from trainer.tracking.outbound import Outbound
+from trainer.workspace import secrets
+from trainer.workspace.secrets import Secrets
+from trainer.workspace.settings import Workspace
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Everything is there for the run to be made."""
+
+    workspace: Workspace
+    plan: RunPlan
+    backend: Backend
+    client: Client
+    own_server: bool
+    image_id: str
+    masker: Masker
+    secret_environment: Mapping[str, str] = field(repr=False)
+    offline: bool = False
+    data: tuple[Data, ...] = ()
+    outbound: Outbound = field(default=Outbound(), repr=False)
+    """What of this machine's way out the job has."""
+    remarks: tuple[str, ...] = ()
+    """What the user should know before the run starts."""
+
+
+def connect(workspace: Workspace, backend: Backend, known: Secrets, uri: str | None) -> tuple[Client, bool]:
+    """A client of the tracking server that was chosen, and whether it is the workspace's own process.
+
+    That one may still be on its way (`process.wait`); another one has answered already.
+    """
+    chosen = selection.chosen(workspace, known, uri)
+    if chosen is None:
+        own = process.begin(workspace, backend.bridge())
+        backend.reachable_uri(own)
+        return Client(own), True
+    backend.reachable_uri(chosen)
+    client = Client(start.revive(workspace, chosen))
+    reachability.from_host(client)
+    return client, False
+
+
+def _unasked(workspace: Workspace, known: Secrets, uri: str | None) -> tuple[Client, bool]:
+    """As `connect`, for a server that nobody is to ask yet."""
+    chosen = selection.named(workspace, known, uri)
+    if chosen is None:
+        return Client(Server(f"http://127.0.0.1:{workspace.settings.server_port}")), True
+    return Client(chosen), False
+
+
+def prepare(
+    workspace: Workspace,
+    plan: RunPlan,
+    screen: Steps,
+    tracking_uri: str | None,
+    *,
+    goes_on: bool = False,
+    offline: bool = False,
+) -> Ready:
+    """Check and make ready all that a run needs; `goes_on` for one that has begun already.
+
+    Raises `TrainerError` for the first thing that would spoil the run; nothing of it exists then.
+    """
+    if offline and not plan.image.has_trainkit:
+        raise BadInput(
+            f"--offline: {plan.image.tag} has no trainkit, which keeps what a run logs.",
+            "Run with a tracking server, or in a trainer image: --image NAME",
+        )
+    known = secrets.load(workspace)
+    secret_environment = secret_values(plan, {name: known.get(name) for name in plan.secret_names})
+    exec_size.check(plan, secret_environment)
+    backend = base.named(plan.backend, workspace)
+    screen.step(f"Connecting to the {plan.backend} backend")
+    backend.connect()
+    backend.check(plan)
+    if offline:
+        client, own = _unasked(workspace, known, tracking_uri)
+    else:
+        screen.step("Connecting to the tracking server")
+        client, own = connect(workspace, backend, known, tracking_uri)
+    screen.step(f"Preparing the image {plan.image.tag}")
+    image_id = plan.image_id or backend.prepare(plan.image, screen.detail)
+    if plan.gpus != "none":
+        screen.step("Looking at the GPUs")
+    backend.preflight(plan)
+    if own and not offline:
+        screen.step("Waiting for the tracking server")
+        process.wait(workspace, client.server)
+    if not offline:
+        screen.step("Asking the tracking server as the run will")
+        backend.reach(plan, image_id, client.server)
+    found = outbound.of(known)
+    usable = backend.outbound(found, client.server)
+    # A run that goes on keeps what it recorded when it began.
+    data = () if goes_on else _data(workspace, plan, screen)
+    return Ready(
+        workspace,
+        plan,
+        backend,
+        client,
+        own,
+        image_id,
+        # Read again: the own server's password may have been made meanwhile.
+        Masker(secrets.read(workspace).masked(plan.secret_names)),
+        secret_environment,
+        offline,
+        data,
+        outbound=usable.without(*plan.environment),
+        remarks=(
+            *outbound.remarks(found, usable),
+            *_version_remarks(plan, client, is_asked=not (own or offline)),
+        ),
+    )
+
+
+def _version_remarks(plan: RunPlan, client: Client, *, is_asked: bool) -> tuple[str, ...]:
+    if plan.image.has_trainkit or not is_asked:
+        return ()
+    remark = server_version.remark(client.server, client.version())
+    return (remark,) if remark else ()
+
+
+def _data(workspace: Workspace, plan: RunPlan, screen: Steps) -> tuple[Data, ...]:
+    if not plan.data:
+        return ()
+    from trainer.datasets import recorded
+
+    return recorded.take(workspace, plan.data, screen.step, plan.mounts)

@@ -1,0 +1,296 @@
+"""Making a run once more, from what was stored with it, and comparing the metrics of both.
+
+It gets the recorded code, image, parameters and data. What cannot be had is said, all of it at once, before
+anything runs; what is another machine or another trainer is a remark.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+
+from trainer.backends import base
+from trainer.backends.base import Backend
+from trainer.datasets import recorded
+from trainer.errors import BadInput, CheckFailed, ImageError, TrackingError, TrainerError
+from trainer.images import spec
+from trainer.images.project_env import EnvironmentImage
+from trainer.images.spec import ImagePlan
+from trainer.masking import MASK
+from trainer.plan import consent
+from trainer.plan import request as plan
+from trainer.plan.consent import Ask
+from trainer.plan.request import Again, RunPlan, RunRequest
+from trainer.plan.run_image import RunImage
+from trainer.projects import docker_env
+from trainer.projects.mlproject import Project
+from trainer.runs import left_files, stored_run
+from trainer.runs.launch import Result, Screen, launch
+from trainer.runs.run_record import Pins
+from trainer.runs.stored_run import Stored
+from trainer.source.snapshot import Commit
+from trainer.tracking import tolerance
+from trainer.tracking.client import Run
+from trainer.tracking.tolerance import Compared, Tolerances
+from trainer.workspace import secrets
+from trainer.workspace.settings import Workspace
+
+VERDICT = "trainer.reproduced"
+_UNEQUAL = "the last digits may differ."
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A run that can be made once more."""
+
+    stored: Stored
+    plan: RunPlan
+    has_image: bool
+    """Whether the recorded image is there; else it is pulled, or built anew."""
+    remarks: tuple[str, ...]
+
+    @property
+    def ways_to_image(self) -> tuple[str, ...]:
+        """How the recorded image, if it is gone, may be had."""
+        return _ways(self.plan.image, self.stored.pins)
+
+
+@dataclass(frozen=True)
+class _Findings:
+    """What cannot be had."""
+
+    obstacles: list[TrainerError] = field(default_factory=list)
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        try:
+            yield
+        except TrainerError as problem:
+            self.obstacles.append(problem)
+
+
+def check(workspace: Workspace, stored: Stored, step: Callable[[str], None]) -> Reproduction:
+    """Look whether everything can be had. Raises the one obstacle, or `CheckFailed` with all of them."""
+    found, pinned = _Findings(), stored.pins
+    image = stored_run.image_of(workspace, stored)
+    for one in pinned.data:
+        step(f"Comparing {one.name} with what the run had")
+        with found.collected():
+            recorded.verify(workspace, one.parameter, one.name, one.digest)
+    planned: RunPlan | None = None
+    with found.collected():
+        planned = _plan(workspace, stored, image)
+        known = secrets.load(workspace)
+        plan.secret_values(planned, {name: known.get(name) for name in planned.secret_names})
+    backend = base.named(pinned.backend, workspace)
+    step(f"Connecting to the {pinned.backend} backend")
+    backend.connect()
+    has_image = is_known = False
+    with found.collected():
+        has_image = _is_here(backend, image, pinned)
+        if planned:
+            asks = tuple(_asks(workspace, backend, image, pinned, has_image=has_image))
+            is_known = has_image and not consent.open_asks(workspace, replace(planned.asked, asks=asks))
+            asked = replace(planned.asked, asks=(*planned.asked.asks, *asks))
+            planned = replace(planned, asked=asked, image_id=pinned.image.id if has_image else "")
+        if planned and is_known:  # no other is executed before it is allowed, not even to look at the GPUs
+            backend.preflight(planned)
+    if found.obstacles or planned is None:
+        raise _refusal(stored.run, found.obstacles)
+    remarks = tuple(_differences(backend, stored.project, pinned, saw_gpus=is_known))
+    return Reproduction(stored, planned, has_image, remarks)
+
+
+def reproduce(
+    workspace: Workspace, made: Reproduction, screen: Screen, allowed: Collection[Ask] = ()
+) -> Result:
+    """Run it, as a new run that points to the old one. Raises what `launch` raises."""
+    consent.check(workspace, made.plan.asked, allowed)  # before an image is pulled or built
+    for remark in made.remarks:
+        screen.remark(remark)
+    planned, stored = made.plan, made.stored
+    if not made.has_image:
+        backend = base.named(planned.backend, workspace)
+        planned = replace(planned, image_id=_had_again(backend, planned.image, stored.pins, screen))
+    uri, experiment = stored.client.server.uri, stored.run.experiment_id
+    return launch(workspace, planned, screen, tracking_uri=uri, experiment_id=experiment, allowed=allowed)
+
+
+def compare(stored: Stored, result: Result, allowed: Tolerances) -> tuple[Compared, ...]:
+    """The metrics of both runs; the new run gets the verdict as a tag."""
+    compared = tolerance.judge(stored.run.metrics, result.run.metrics, allowed)
+    verdicts = {one.verdict for one in compared}
+    verdict = (
+        "no" if "differs" in verdicts else "within tolerance" if "within tolerance" in verdicts else "exactly"
+    )
+    if result.error:
+        verdict = "no"
+    elif tolerance.is_nothing(compared):
+        verdict = "nothing to compare"
+    with contextlib.suppress(TrackingError):
+        stored.client.set_tags(result.run.id, {VERDICT: verdict})
+    return compared
+
+
+def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
+    pinned = stored.pins
+    masked = [name for name, parameter in pinned.parameters.items() if MASK.decode() in parameter.value]
+    if masked:
+        raise BadInput(
+            f"The value of the parameter {masked[0]} held a secret, which was not recorded.",
+            "Start a new run with it: trainer run PROJECT",
+        )
+    git = pinned.git
+    in_code = {name: one.in_code for name, one in pinned.parameters.items() if one.in_code}
+    docker_env.check_again(stored.project.volumes, stored.run.name)
+    content = consent.content(
+        pinned.code_digest, shlex.join(pinned.command.run), pinned.image.tag, pinned.image.id
+    )
+    planned = plan.make(
+        workspace,
+        RunRequest(
+            project=stored.project,
+            source=pinned.source,
+            commit=git.commit if git else "",
+            entry_point=pinned.entry_point,
+            parameters={
+                name: str(stored.code / parameter.in_code) if parameter.in_code else parameter.value
+                for name, parameter in pinned.parameters.items()
+            },
+            experiment=pinned.experiment,
+            run_name=f"{stored.run.name}-again",
+            backend=pinned.backend,
+            gpus=pinned.resources.gpus,
+            memory=pinned.resources.memory,
+            read_only=pinned.resources.read_only,
+            seed=pinned.seed,
+            deterministic=pinned.deterministic,
+            keep_files=stored.run.tags.get(left_files.KEEP_TAG) == "true",
+            recorded_image=image,
+            stored=consent.StoredRun(stored.run.id, content),
+            again=Again(
+                stored.run.id,
+                Commit(git.commit, git.dirty, git.branch, git.remote) if git else None,
+                {name: parameter.origin for name, parameter in pinned.parameters.items()},
+                in_code,
+            ),
+        ),
+    )
+    values = {name: parameter.value for name, parameter in pinned.parameters.items()}
+    command = planned.command
+    for name, path in in_code.items():  # without a container it has the folder's name
+        command = tuple(word.replace(str(stored.code / path), values[name]) for word in command)
+    if command != pinned.command.run:
+        raise BadInput(
+            f"The run's command cannot be reconstructed from its record: {' '.join(pinned.command.run)}",
+            "It was run by another trainer, or a secret was in it. Start a new run: trainer run PROJECT",
+        )
+    resources = pinned.resources
+    return replace(
+        planned,
+        parameters=values,
+        shared_memory=resources.shared_memory,
+        pids_limit=resources.pids_limit,
+    )
+
+
+def _is_here(backend: Backend, image: RunImage, pinned: Pins) -> bool:
+    """Whether the image is here. Raises `ImageError` where it is not and cannot be had in any way."""
+    try:
+        backend.recall(image, pinned.image.id)
+    except ImageError:
+        if not _ways(image, pinned):
+            raise
+        return False
+    return True
+
+
+def _ways(image: RunImage, pinned: Pins) -> tuple[str, ...]:
+    ways = (("pulled", bool(pinned.image.repo_digests)), ("built from its lock", _can_be_built(image)))
+    return tuple(way for way, is_open in ways if is_open)
+
+
+def _can_be_built(image: RunImage) -> bool:
+    return isinstance(image, EnvironmentImage) or (isinstance(image, ImagePlan) and bool(image.inputs))
+
+
+def _had_again(backend: Backend, image: RunImage, pinned: Pins, screen: Screen) -> str:
+    """Pull or build the image that is gone; returns its identity."""
+    if pinned.image.repo_digests:
+        screen.step(f"Pulling the image {pinned.image.tag}")
+        try:
+            backend.recall(image, pinned.image.id, pinned.image.repo_digests)
+        except ImageError:
+            if not _can_be_built(image):
+                raise
+        else:
+            return pinned.image.id
+    screen.remark(f"The image {pinned.image.tag} is gone; rebuilding it from the recorded lock file.")
+    screen.step(f"Building the image {image.tag}")
+    built = backend.prepare(image, screen.detail)
+    if built != pinned.image.id:
+        screen.remark(_rebuilt(pinned, built, backend.origin(built).base_image_id))
+    return built
+
+
+def _asks(
+    workspace: Workspace, backend: Backend, image: RunImage, pinned: Pins, *, has_image: bool
+) -> Iterator[Ask]:
+    """What it asks for with its image: run.json may be a stranger's, and name any."""
+    recorded_as = pinned.image
+    if has_image:
+        if not backend.is_named(image, recorded_as.id):
+            yield from consent.of_image(image.tag, recorded_as.id)
+        return
+    if recorded_as.repo_digests:
+        yield from consent.of_image(image.tag, recorded_as.id, recorded_as.repo_digests)
+    if isinstance(image, ImagePlan) and image.inputs and not _is_known(workspace, image):
+        yield Ask(f"build an image from the recipe that is stored with it, sha256:{image.digest}")
+
+
+def _is_known(workspace: Workspace, image: ImagePlan) -> bool:
+    """Whether the workspace has that recipe, or had it: its files byte for byte, and those of its parents."""
+    own: set[str] = set()
+    with contextlib.suppress(BadInput):  # it has no image of that name
+        own = {one.digest for one in spec.plan(workspace, spec.spec(workspace, image.name)).line()}
+    return all(one.digest in own or spec.was_packed(workspace, one) for one in image.line())
+
+
+def _differences(backend: Backend, project: Project, pinned: Pins, *, saw_gpus: bool) -> Iterator[str]:
+    """What is not the same on this machine, and can change the last digits of a result."""
+    then, now = pinned.host, backend.hardware()
+    sides = [(then.processors, now.processors)]
+    if saw_gpus:
+        sides.append((", ".join(then.gpus), ", ".join(now.gpus)))
+    for before, after in sides:
+        if before != after:
+            yield f"The run had {before or 'no GPU'}, this machine has {after or 'no GPU'}: {_UNEQUAL}"
+    if pinned.trainer != version("trainer"):
+        yield f"The run was made by trainer {pinned.trainer}; this is {version('trainer')}."
+    for volume in project.volumes:
+        yield f"What the volume {volume} holds cannot be verified."
+    for name, parameter in pinned.parameters.items():
+        if "://" in parameter.value:
+            yield f"What --{name.replace('_', '-')} names, {parameter.value}, cannot be verified."
+
+
+def _rebuilt(pinned: Pins, image_id: str, base_id: str) -> str:
+    why = (
+        f"its base {pinned.image.base_image} is another one now"
+        if base_id != pinned.image.base_image_id
+        else "its packages are the recorded ones, its files' times are not"
+    )
+    return f"Warning: the image was {pinned.image.id} and is {image_id} now: {why}."
+
+
+def _refusal(run: Run, obstacles: list[TrainerError]) -> TrainerError:
+    if len(obstacles) == 1:
+        return obstacles[0]
+    return CheckFailed(
+        f"The run {run.name} cannot be reproduced: " + " ".join(problem.message for problem in obstacles),
+        " ".join(problem.hint for problem in obstacles),
+    )

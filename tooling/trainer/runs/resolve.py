@@ -1,0 +1,104 @@
+"""What a user calls a run: the beginning of its id, its name, @last, or @best:METRIC.
+
+The id may also be the one that it had while its server was away.
+"""
+
+from __future__ import annotations
+
+from trainkit.spool_names import OFFLINE_TAG
+
+from trainer.errors import BadInput
+from trainer.server import selection
+from trainer.tracking import search
+from trainer.tracking.client import Run
+from trainer.workspace import run_folders
+from trainer.workspace.run_folders import Record
+from trainer.workspace.settings import Workspace
+
+LAST = "@last"
+BEST = "@best:"
+_SHOWN = 5
+
+
+def resolve(workspace: Workspace, said: str) -> Record:
+    """The one run that is meant: of those that this workspace started, else of the chosen server.
+
+    `@best:METRIC` is the finished run on the chosen server with the highest final value of the metric,
+    `@best:-METRIC` the one with the lowest.
+
+    Raises `BadInput` where there is none, or more than one; `TrackingError` where the server has to be asked
+    and does not answer.
+    """
+    known = {
+        record.run_id: record for record in [*run_folders.history(workspace), *run_folders.live(workspace)]
+    }
+    if said == LAST:
+        if not known:
+            raise BadInput("This workspace has started no run yet.", "trainer run PROJECT")
+        return max(known.values(), key=lambda record: record.started)
+    if said.startswith(BEST):
+        return _best(workspace, said.removeprefix(BEST))
+    found = [record for record in known.values() if _means(said, record)]
+    if not found and said:
+        found = _on_server(workspace, said)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = ", ".join(f"{record.run_id[:8]} ({record.name})" for record in found[-_SHOWN:])
+        raise BadInput(f"{said} could be {len(found)} runs: {several}.", "Give more of the id.")
+    raise BadInput(
+        f"There is no run {said}.",
+        "Give the beginning of its id, its name, @last or @best:METRIC; `trainer runs` lists the runs.",
+    )
+
+
+def candidates(workspace: Workspace, beginning: str, *, live: bool = False) -> list[tuple[str, str]]:
+    """Name or id, with what to show beside it, of the runs that the beginning could mean; newest first."""
+    found = run_folders.live(workspace) if live else run_folders.history(workspace)
+    said = [(record.name or record.run_id, record) for record in reversed(found)]
+    if beginning and not any(name.startswith(beginning) for name, _ in said):
+        said = [(record.run_id, record) for _, record in said]
+    texts = [(name, record.project) for name, record in said] + [(LAST, "the newest run")]
+    if not live:
+        texts.append((BEST, "METRIC: the run with its highest value; -METRIC: the lowest"))
+    return [(name, text) for name, text in dict(reversed(texts)).items() if name.startswith(beginning)][::-1]
+
+
+def _means(said: str, record: Record) -> bool:
+    ids = (record.run_id, record.offline_id)
+    return bool(said) and (record.name == said or any(one.startswith(said) for one in ids))
+
+
+def _on_server(workspace: Workspace, said: str) -> list[Record]:
+    client, own = selection.connect(workspace)
+    quoted = said.replace("'", "")
+    by_id = client.search_runs(f"attributes.run_id LIKE '{quoted}%'")
+    by_name = client.search_runs(f"attributes.run_name = '{quoted}'")
+    # A run that a script began while the server was away had another id until it was brought there.
+    by_offline_id = client.search_runs(f"tags.`{OFFLINE_TAG}` LIKE '{quoted}%'")
+    found = {run.id: run for run in [*by_id, *by_name, *by_offline_id]}
+    return [_record(run, client.server.uri, own=own) for run in found.values()]
+
+
+def _best(workspace: Workspace, said: str) -> Record:
+    if not said.removeprefix("-"):
+        raise BadInput(
+            f"{BEST}{said} names no metric.", f"{BEST}METRIC for the highest, {BEST}-METRIC for the lowest"
+        )
+    client, own = selection.connect(workspace)
+    best = search.best(client, said.removeprefix("-"), lowest=said.startswith("-"))
+    return _record(best, client.server.uri, own=own)
+
+
+def _record(run: Run, uri: str, *, own: bool) -> Record:
+    return Record(
+        run_id=run.id,
+        project=run.tags.get("mlflow.source.name", "").rpartition("/")[2],
+        backend=run.tags.get("trainer.backend", ""),
+        tracking_uri=uri,
+        own_server=own,
+        name=run.name,
+        image=run.tags.get("trainer.image", ""),
+        host="",
+        started=0.0,
+    )

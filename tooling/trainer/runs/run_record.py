@@ -1,0 +1,236 @@
+"""What pins a run: all that it is made of, written down before it starts.
+
+It is stored as the artifact trainer/run.json; docs/run-record.md says what each field means. The tags of the
+run, which a server can be asked for, say the most important of it once more.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+
+from trainer.datasets.inputs import Data
+from trainer.errors import BadInput
+from trainer.host.hardware import Hardware
+from trainer.images.build import ImageOrigin
+from trainer.plan.parameter_values import Origin
+from trainer.plan.request import RunPlan
+from trainer.source import snapshot
+from trainer.tracking.client import Run
+
+ARTIFACT = "trainer/run.json"
+SCHEMA = 1
+REPRODUCES = "trainer.reproduces"
+# A registry's host may have a port, its repository no tag: a pull by a digest tags nothing.
+_REPO_DIGEST = re.compile(r"([\w.-]+(:\d+)?/)?\w[\w./-]*@sha256:[0-9a-f]{64}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A value that the entry point was given."""
+
+    value: str
+    type: str
+    origin: Origin
+    in_code: str | None = None
+    """Of a path to a file of the code: where it is there."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """The entry point's command: as its MLproject declares it, and as it was run."""
+
+    declared: str
+    run: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Image:
+    """What the run is executed in. Of the local backend, an environment made from the same lock."""
+
+    name: str
+    tag: str
+    id: str
+    repo_digests: tuple[str, ...]
+    digest: str
+    """Of everything that it is built from."""
+    requirements_digest: str
+    """Of its lock file."""
+    base_image: str
+    base_image_id: str
+    base_image_digest: str
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the run is given of the machine. Sizes as Docker writes them: `8g`."""
+
+    gpus: str
+    memory: str | None
+    shared_memory: str
+    pids_limit: int
+    read_only: bool
+
+
+@dataclass(frozen=True)
+class Git:
+    """Where the project's folder stands in git."""
+
+    remote: str
+    commit: str
+    branch: str
+    dirty: bool
+
+
+@dataclass(frozen=True)
+class Pins:
+    """All that pins a run. Of secrets only their names."""
+
+    schema: int
+    trainer: str
+    user: str
+    project: str
+    source: str
+    entry_point: str
+    experiment: str
+    command: Command
+    parameters: Mapping[str, Parameter]
+    seed: int | None
+    deterministic: bool
+    environment: Mapping[str, str]
+    secrets: tuple[str, ...]
+    image: Image
+    backend: str
+    resources: Resources
+    host: Hardware
+    code_digest: str
+    git: Git | None
+    data: tuple[Data, ...]
+    reproduces: str | None = None
+    """The id of the run that this one makes again."""
+
+
+def of(plan: RunPlan, origin: ImageOrigin, host: Hardware, data: tuple[Data, ...], code_digest: str) -> Pins:
+    """What pins a run of this plan."""
+    types = {parameter.name: parameter.type for parameter in plan.declared.parameters}
+    at = plan.again.commit if plan.again else snapshot.commit(plan.folder)
+    return Pins(
+        schema=SCHEMA,
+        trainer=version("trainer"),
+        user=_user(),
+        project=plan.project,
+        source=plan.source,
+        entry_point=plan.entry_point,
+        experiment=plan.experiment,
+        command=Command(plan.declared.command, plan.command),
+        parameters={
+            name: Parameter(
+                value, types.get(name, "string"), plan.origins.get(name, "default"), plan.in_code.get(name)
+            )
+            for name, value in plan.parameters.items()
+        },
+        seed=plan.seed,
+        deterministic=plan.deterministic,
+        environment=plan.environment,
+        secrets=plan.secret_names,
+        image=Image(
+            name=plan.image.name,
+            tag=plan.image.tag,
+            id=origin.id,
+            repo_digests=origin.repo_digests,
+            digest=plan.image.digest,
+            requirements_digest=plan.image.requirements_digest,
+            base_image=plan.image.root_base or origin.base_image,
+            base_image_id=origin.base_image_id,
+            base_image_digest=origin.base_image_digest,
+        ),
+        backend=plan.backend,
+        resources=Resources(plan.gpus, plan.memory, plan.shared_memory, plan.pids_limit, plan.read_only),
+        host=host,
+        code_digest=code_digest,
+        git=Git(at.remote, at.id, at.branch, at.dirty) if at else None,
+        data=data,
+        reproduces=plan.again.run_id if plan.again else None,
+    )
+
+
+def tags(pins: Pins) -> dict[str, str]:
+    """The tags of a new run: MLflow's own that its UI knows, and what pins the run."""
+    said = {
+        "mlflow.user": pins.user,
+        "mlflow.source.type": "PROJECT",
+        "mlflow.source.name": pins.source,
+        "mlflow.project.entryPoint": pins.entry_point,
+        "mlflow.project.backend": f"trainer-{pins.backend}",
+        "trainer.version": pins.trainer,
+        "trainer.backend": pins.backend,
+        "trainer.command": shlex.join(pins.command.run),
+        "trainer.image": pins.image.tag,
+        "trainer.image_id": pins.image.id,
+        "trainer.code_digest": pins.code_digest,
+        "trainer.gpus": pins.resources.gpus,
+        "trainer.memory": pins.resources.memory or "unlimited",
+        "trainer.deterministic": str(pins.deterministic).lower(),
+    }
+    if pins.image.digest:  # of one that somebody else built only the id is known
+        said["trainer.image_digest"] = pins.image.digest
+        said["trainer.requirements_digest"] = pins.image.requirements_digest
+    if pins.seed is not None:
+        said["trainer.seed"] = str(pins.seed)
+    if pins.git:
+        said |= {
+            "mlflow.source.git.commit": pins.git.commit,
+            "mlflow.source.git.branch": pins.git.branch,
+            "trainer.git_dirty": str(pins.git.dirty).lower(),
+        }
+        if pins.git.remote:
+            said["mlflow.source.git.repoURL"] = pins.git.remote
+    if pins.reproduces:
+        said[REPRODUCES] = pins.reproduces
+    return said | {one.tag: one.digest for one in pins.data if one.is_dataset}
+
+
+def as_json(pins: Pins) -> dict[str, object]:
+    """In JSON's types."""
+    return asdict(pins)
+
+
+def read(text: bytes, run: Run) -> Pins:
+    """What was stored with the run. Raises `BadInput` for what this trainer does not understand."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        schema = json.loads(text).get("schema", 0)
+        if schema > SCHEMA:
+            raise _not_understood(run, f"it has the schema {schema}, this trainer knows up to {SCHEMA}")
+        pinned = TypeAdapter(Pins).validate_json(text)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise _not_understood(run, f"{where}: {first['msg']}") from None
+    except (ValueError, TypeError, AttributeError):
+        raise _not_understood(run, "this is no JSON of it") from None
+    for name in pinned.image.repo_digests:
+        if not _REPO_DIGEST.fullmatch(name):
+            raise _not_understood(run, f"image.repo_digests: {name!r} is no NAME@sha256:DIGEST")
+    return pinned
+
+
+def _not_understood(run: Run, why: str) -> BadInput:
+    return BadInput(
+        f"The {ARTIFACT} of the run {run.name} is not understood: {why}.",
+        f"It was damaged, or written by another trainer; this is {version('trainer')}.",
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user that only has a number, as in many containers
+        return str(os.getuid())

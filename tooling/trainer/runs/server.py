@@ -1,0 +1,72 @@
+"""The tracking server of a run that was started before: where it is now, and by which account."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+
+from trainer.backends import base
+from trainer.errors import BadInput, TrainerError
+from trainer.server import container, process, start
+from trainer.tracking import delivery
+from trainer.tracking.client import Client, Run
+from trainer.tracking.endpoint import Server, configured, with_credentials
+from trainer.tracking.failures import NotThere
+from trainer.workspace import run_folders, secrets
+from trainer.workspace.run_folders import Record
+from trainer.workspace.settings import Workspace
+
+
+def client_of(workspace: Workspace, record: Record) -> Client:
+    """A client of the server that the run reports to; the workspace's own is started where it is down."""
+    if record.own_server:
+        bridge = None
+        with contextlib.suppress(
+            TrainerError
+        ):  # else the next run in a container would start it anew for that
+            bridge = base.named(record.backend, workspace).bridge()
+        own = process.begin(workspace, bridge)
+        process.wait(workspace, own)
+        return Client(own)
+    return Client(start.revive(workspace, _named(workspace, record)))
+
+
+def changed(workspace: Workspace, record: Record, before: Server) -> Client | None:
+    """A client of the run's server, if that has another address or account than before; it is not started.
+
+    Waits for a command that is changing the workspace's own one. None where all is as it was.
+    """
+    if record.own_server:
+        return None  # which keeps both
+    with contextlib.suppress(TrainerError):  # then nobody knows of another one
+        if container.recorded(workspace):
+            with container.changing(workspace):
+                pass
+        now = _named(workspace, record)
+        return Client(now) if now != replace(before, network=None) else None
+    return None
+
+
+def run_of(workspace: Workspace, record: Record) -> tuple[Client, Run]:
+    """The run as its server has it, and the server. Raises `BadInput` where it is on this disk alone."""
+    client = client_of(workspace, record)
+    try:
+        return client, client.get_run(record.run_id)
+    except NotThere:
+        if not delivery.exists(run_folders.folder(workspace, record.run_id)):
+            raise
+        raise BadInput(
+            f"The run {record.name or record.run_id} is not on {client.server.uri} yet, but on this disk.",
+            f"Bring it there: trainer sync {record.run_id[:8]}",
+        ) from None
+
+
+def _named(workspace: Workspace, record: Record) -> Server:
+    known = secrets.load(workspace)
+    uri = container.present(workspace, record.tracking_uri, record.started)
+    # The record has the address alone.
+    uri = with_credentials(uri, (known.get("MLFLOW_TRACKING_URI"), workspace.settings.tracking_uri))
+    chosen = configured(known, uri)
+    if chosen is None:
+        raise RuntimeError("a server that was named is not the workspace's own")
+    return chosen

@@ -1,0 +1,133 @@
+"""What was stored with a run, fetched so that the run can be made once more."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from trainer import archives, locks
+from trainer.errors import BadInput
+from trainer.images import spec
+from trainer.images.project_env import EnvironmentImage
+from trainer.plan import run_image
+from trainer.plan.run_image import RunImage
+from trainer.projects import mlproject
+from trainer.projects.mlproject import Project
+from trainer.runs import reconcile, resolve, server, stored_code
+from trainer.runs import run_record as pins
+from trainer.runs.run_record import Pins
+from trainer.source import snapshot as code
+from trainer.tracking.client import Client, Run
+from trainer.tracking.failures import NotThere
+from trainer.workspace import run_folders
+from trainer.workspace.run_folders import Record
+from trainer.workspace.settings import Workspace
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What was stored with a run, unpacked in a folder: `code/` and `trainer_images/`."""
+
+    client: Client
+    run: Run
+    pins: Pins
+    folder: Path
+
+    @property
+    def code(self) -> Path:
+        """The project's folder."""
+        return self.folder / "code"
+
+    @property
+    def project(self) -> Project:
+        """As it was; raises `BadInput` where its MLproject is not understood any more."""
+        return replace(mlproject.load(self.code), name=self.pins.project)
+
+
+def ended(workspace: Workspace, record: Record) -> tuple[Client, Run]:
+    """The run as its server has it, and the server. Raises `BadInput` where it goes on on this machine."""
+    if reconcile.settle_one(workspace, record.run_id):
+        record = resolve.resolve(workspace, record.run_id)  # the server may have given it another id
+    if run_folders.is_live(workspace, record.run_id):
+        raise BadInput(
+            f"The run {record.name or record.run_id} has not ended.",
+            f"Follow it, or stop it first: trainer attach {record.run_id[:8]}; trainer stop …",
+        )
+    return server.run_of(workspace, record)
+
+
+@contextmanager
+def fetched(workspace: Workspace, record: Record, step: Callable[[str], None]) -> Iterator[Stored]:
+    """Within: what was stored with the run lies in a folder. Raises `BadInput` where that is not enough."""
+    step("Looking at the run")
+    client, run = ended(workspace, record)
+    if run.status in ("RUNNING", "SCHEDULED", "DELETED"):
+        raise BadInput(f"The run {run.name} is {run.status}.", "Only a run that has ended can be reproduced.")
+    try:
+        said = b"".join(client.download(run, pins.ARTIFACT))
+    except NotThere:
+        raise BadInput(
+            f"The run {run.name} has no artifact {pins.ARTIFACT}, which says what it was made of.",
+            "`trainer run` stores it. Runs of an older trainer, or of something else, cannot be reproduced.",
+        ) from None
+    pinned = pins.read(said, run)
+    with locks.temporary_folder(workspace.state, "reproduce-") as place:
+        stored = Stored(client, run, pinned, place)
+        step("Fetching its code")
+        _unpack(stored, stored_code.ARTIFACT, stored.folder)
+        _unpack(stored, spec.ARTIFACT, stored.folder / "trainer_images")
+        digest = code.pack(stored.code, Path(os.devnull), paths=code.unpacked(stored.code))
+        if digest != pinned.code_digest:
+            raise BadInput(
+                f"The code that is stored with the run {run.name} is not what it ran.",
+                f"Its artifact {stored_code.ARTIFACT} was replaced or damaged.",
+            )
+        yield stored
+
+
+def image_of(workspace: Workspace, stored: Stored) -> RunImage:
+    """The image as its stored files describe it, so that it can be built, if the run has any."""
+    image = stored.pins.image
+    if not (stored.folder / "trainer_images" / image.name).is_dir():
+        known = run_image.recorded(workspace, image.tag, image.digest, image.requirements_digest)
+        if not isinstance(known, EnvironmentImage):
+            return known
+        # What it is built from is in the project's own folder.
+        return run_image.choose(workspace, stored.project, None, image.base_image)
+    there = replace(workspace, root=stored.folder)
+    planned = spec.plan(there, spec.spec(there, image.name), image.base_image)
+    if planned.requirements_digest != image.requirements_digest:
+        raise BadInput(
+            f"The lock file that is stored with the run {stored.run.name} is not what its image had.",
+            f"Its artifact {spec.ARTIFACT} was replaced or damaged.",
+        )
+    return planned.as_recorded()
+
+
+def _unpack(stored: Stored, artifact: str, place: Path) -> None:
+    packed = stored.folder / "packed"
+    try:
+        with packed.open("wb") as written:
+            for piece in stored.client.download(stored.run, artifact):
+                written.write(piece)
+    except NotThere:
+        if artifact == spec.ARTIFACT:  # an image that was not built from a lock of ours
+            return
+        raise BadInput(
+            f"The run {stored.run.name} has no artifact {artifact}.",
+            "It was removed, it was too large for the server, or the run never started.",
+        ) from None
+    try:
+        with tarfile.open(packed) as archive:
+            archives.unpack(archive, place)
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as problem:
+        why = str(problem).partition("\n")[0]
+        raise BadInput(
+            f"The artifact {artifact} of the run {stored.run.name} cannot be unpacked: {why}",
+            "It was damaged or replaced.",
+        ) from None

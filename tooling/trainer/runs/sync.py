@@ -1,0 +1,118 @@
+"""Bringing to the tracking server what runs left on this disk: `trainer sync`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeGuard
+
+from trainer.errors import BadInput, TrackingError, TrainerError
+from trainer.runs import reconcile, recreated
+from trainer.tracking import delivery
+from trainer.tracking.delivery import Left, Lost, Undelivered
+from trainer.tracking.failures import Unreachable
+from trainer.workspace import refusals, run_folders
+from trainer.workspace.refusals import Kept
+from trainer.workspace.run_folders import Record
+from trainer.workspace.settings import Workspace
+
+
+@dataclass(frozen=True)
+class Synced:
+    """A run, what of it was on this disk alone, its status, and the error that kept it there, if any."""
+
+    record: Record
+    left: Left
+    status: str
+    error: Exception | None = None
+    refused: Kept | None = None
+    """What of it the server refused for good, where the rest is delivered."""
+
+
+def sync(
+    workspace: Workspace,
+    wanted: Sequence[str] = (),
+    progress: Callable[[str, int, int], None] | None = None,
+    *,
+    dry_run: bool = False,
+    recreate: bool = False,
+) -> Iterator[Synced]:
+    """Deliver the runs that nobody looks after, or those with a name or the beginning of an id in `wanted`.
+
+    With `recreate`, those that their server does not have any more are created there again.
+
+    Raises `BadInput` for one that is not here. A server that gives no answer is not asked for the next run;
+    any other failure is of one run alone.
+    """
+    found = list(run_folders.unattended(workspace))
+    try:
+        _check(workspace, wanted, [record for record, _ in found])
+        failed: dict[str, TrackingError] = {}
+        for record, _ in found:
+            if not wanted or any(_means(said, record) for said in wanted):
+                try:
+                    yield _one(workspace, record, failed, progress, dry_run=dry_run, recreate=recreate)
+                except Exception as problem:  # noqa: BLE001 (a run can leave what nobody thought of)
+                    yield Synced(record, Left(0, 0, 0), "UNKNOWN", problem)
+    finally:
+        for _, lock in found:
+            os.close(lock)
+
+
+def _one(
+    workspace: Workspace,
+    record: Record,
+    failed: dict[str, TrackingError],
+    progress: Callable[[str, int, int], None] | None,
+    *,
+    dry_run: bool,
+    recreate: bool,
+) -> Synced:
+    folder = run_folders.folder(workspace, record.run_id)
+    left = delivery.left(folder)
+    status = run_folders.ended(folder) or "RUNNING"
+    if dry_run:
+        return Synced(record, left, status)
+    if record.tracking_uri in failed:
+        return Synced(record, left, status, failed[record.tracking_uri])
+    try:
+        show = (lambda done, total: progress(record.run_id, done, total)) if progress else None
+        settle = partial(reconcile.settle, workspace, record, wait=False, progress=show)
+        try:
+            status = settle()
+        except Lost:
+            if not recreate:
+                raise
+            recreated.prepare(folder)
+            status = settle()
+        return Synced(record, left, status, refused=refusals.of_run(workspace, record.run_id))
+    except TrainerError as problem:
+        if _is_of_all(problem):
+            failed[record.tracking_uri] = problem
+        return Synced(record, delivery.left(folder), run_folders.ended(folder) or "UNKNOWN", problem)
+
+
+def _is_of_all(problem: TrainerError) -> TypeGuard[TrackingError]:
+    """Whether the server would be asked in vain for the other runs too."""
+    if isinstance(problem, Undelivered):
+        return not problem.answers
+    return isinstance(problem, Unreachable)
+
+
+def _means(said: str, record: Record) -> bool:
+    return record.name == said or record.run_id.startswith(said)
+
+
+def _check(workspace: Workspace, wanted: Sequence[str], free: Sequence[Record]) -> None:
+    for said in wanted:
+        if any(_means(said, record) for record in free):
+            continue
+        if any(_means(said, record) for record in run_folders.live(workspace)):
+            raise BadInput(
+                f"The run {said} is still going.", "It is delivered while it runs, and when it ends."
+            )
+        raise BadInput(
+            f"Nothing of a run {said} is on this disk.", "`trainer sync --dry-run` shows what there is."
+        )

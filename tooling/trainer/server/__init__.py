@@ -1,0 +1,1 @@
+"""The workspace's own tracking server, and which server runs report to."""

@@ -1,0 +1,296 @@
+"""The tracking server as a container: what it is made of, and how it is made, started, asked and removed.
+
+A workspace has at most one. Container, network and volume are all called `trainer-server-IDENTITY`. It is
+published on this machine's loopback; runs in containers join its network and call it by its name. Its
+passwords are in a file on its volume, where neither `docker inspect` nor a backup shows them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
+
+from trainer import locks
+from trainer.backends.base import shell_variables
+from trainer.engine import daemon
+from trainer.engine.one_off import private_tar
+from trainer.errors import TrackingError
+from trainer.server.store_archive import OWNER
+from trainer.subprocesses import deferred_signals
+from trainer.tracking.endpoint import Network
+from trainer.workspace.settings import Workspace
+
+if TYPE_CHECKING:
+    import docker
+    from docker.models.containers import Container
+
+LABEL = "trainer.server"
+MEMORY = "1g"
+START_S = 90
+STOP_S = 10
+PORT = 5000
+DATA = "/data"
+_SECRETS = ".secrets"
+_COMMAND = f"set -a; . {DATA}/{_SECRETS}/environment; set +a; exec python -m mlflow_server up"
+
+
+class _Earlier(TypedDict):
+    uri: str
+    until: float
+
+
+class _Record(TypedDict):
+    uri: str
+    earlier: NotRequired[list[_Earlier]]
+    has_store: NotRequired[bool]
+
+
+class Outdated(TrackingError):
+    """The container cannot be started as it was made: its port is taken, or its network removed."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The container as the engine has it."""
+
+    status: str
+    """The engine's word: created, running, restarting, exited, …"""
+    image: str
+    port: int
+
+
+def name(workspace: Workspace) -> str:
+    """What the engine calls the container, its network and its volume."""
+    return f"trainer-server-{workspace.identity}"
+
+
+def network(workspace: Workspace) -> Network:
+    """Where containers reach it."""
+    return Network(name(workspace), f"http://{name(workspace)}:{PORT}")
+
+
+def recorded(workspace: Workspace) -> str | None:
+    """The address of the workspace's container, known without asking the engine; None if it has none."""
+    said = _read_record(workspace)
+    return said["uri"] if said else None
+
+
+def record(workspace: Workspace, uri: str) -> None:
+    """Write down that the workspace's server is a container, published at that address."""
+    workspace.state.mkdir(parents=True, exist_ok=True)
+    before = _read_record(workspace)
+    earlier = before.get("earlier", []) if before else []
+    if before and before["uri"] != uri:
+        earlier = [*earlier, _Earlier(uri=before["uri"], until=time.time())]
+    _write_record(workspace, _Record(uri=uri, earlier=earlier, has_store=has_store(workspace)))
+
+
+def has_store(workspace: Workspace) -> bool:
+    """Whether the container has been running, and so has made a database on its volume."""
+    said = _read_record(workspace)
+    return bool(said and said.get("has_store"))
+
+
+def record_store(workspace: Workspace, *, there: bool) -> None:
+    """Write down that the volume has a database; or that it need not have one any more."""
+    said = _read_record(workspace)
+    if said and bool(said.get("has_store")) != there:
+        _write_record(workspace, {**said, "has_store": there})
+
+
+def present(workspace: Workspace, uri: str, since: float) -> str:
+    """The address of now of the server that was at `uri` at a time, in seconds since 1970."""
+    said = _read_record(workspace)
+    earlier = said.get("earlier", []) if said else []
+    moved = any(one["uri"] == uri and 0 < since < one["until"] for one in earlier)
+    return said["uri"] if said and moved else uri
+
+
+def changing(workspace: Workspace) -> AbstractContextManager[None]:
+    """Within: nobody else makes, starts, replaces or removes the container. Waits for its turn."""
+    return locks.exclusive(workspace.state / "server-container.lock")
+
+
+def restoring(workspace: Workspace) -> Path:
+    """A file that is there while the store is replaced, and after that was interrupted."""
+    return workspace.state / "server-restoring"
+
+
+def _record(workspace: Workspace) -> Path:
+    return workspace.state / "server-container.json"
+
+
+def _write_record(workspace: Workspace, said: _Record) -> None:
+    temporary = _record(workspace).with_suffix(".new")
+    temporary.write_text(json.dumps(said))
+    temporary.replace(_record(workspace))
+
+
+def _read_record(workspace: Workspace) -> _Record | None:
+    try:
+        said = json.loads(_record(workspace).read_text())
+    except (OSError, ValueError):
+        return None
+    return cast(_Record, said) if isinstance(said, dict) and isinstance(said.get("uri"), str) else None
+
+
+def find(client: docker.DockerClient, called: str) -> Found | None:
+    """The container of that name; None if there is none."""
+    container = _get(client, called)
+    if container is None:
+        return None
+    bindings = container.attrs["HostConfig"]["PortBindings"] or {}
+    [binding] = bindings.get(f"{PORT}/tcp") or [{"HostPort": "0"}]
+    return Found(container.status, str(container.attrs["Config"]["Image"]), int(binding["HostPort"]))
+
+
+def create(
+    client: docker.DockerClient, workspace: Workspace, image: str, port: int, temporary: str | None = None
+) -> None:
+    """Make container, network and volume, as far as they are not there; nothing is started.
+
+    `temporary` is a name for the container until it is renamed.
+    """
+    from docker.errors import NotFound
+
+    called, labels = name(workspace), {LABEL: workspace.identity}
+    with daemon.failures(), deferred_signals():
+        try:
+            client.networks.get(called)
+        except NotFound:
+            client.networks.create(called, driver="bridge", labels=labels)
+        client.volumes.create(called, labels=labels)
+        client.containers.create(
+            image,
+            ["sh", "-c", _COMMAND],
+            name=temporary or called,
+            labels={**labels, "trainer.workspace_folder": str(workspace.root)},
+            # The name that runs call it by; without it they would get 403.
+            environment={"PORT": str(PORT), "ALLOWED_HOSTS": called},
+            network=called,
+            ports={f"{PORT}/tcp": ("127.0.0.1", port)},
+            volumes={called: {"bind": DATA, "mode": "rw"}},
+            restart_policy={"Name": "unless-stopped"},  # type: ignore[arg-type]  # the stubs want a count too
+            read_only=True,
+            tmpfs={"/tmp": "rw,nosuid,nodev"},  # noqa: S108 (the container's own)
+            mem_limit=MEMORY,
+            memswap_limit=MEMORY,
+            pids_limit=256,
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+        )
+
+
+def give_secrets(client: docker.DockerClient, called: str, variables: Mapping[str, str]) -> None:
+    """Put the variables where the container reads them at its next start; for its user alone."""
+    files = {f"{_SECRETS}/environment": shell_variables(variables).encode()}
+    with daemon.failures():
+        client.api.put_archive(called, DATA, private_tar(files, OWNER, OWNER))
+
+
+def start(client: docker.DockerClient, workspace: Workspace) -> None:
+    """Start the container and wait until it is healthy; raises `TrackingError` with its last line if not."""
+    from docker.errors import APIError
+
+    called = name(workspace)
+    container = _get(client, called)
+    if container is None:
+        raise TrackingError(f"The container {called} is gone.", "Make it again: trainer server up")
+    try:
+        with daemon.failures():
+            try:
+                container.start()
+            except APIError as problem:
+                raise _start_failure(called, str(problem.explanation)) from None
+        wait(client, called)
+    except TrackingError:
+        stop(client, called)  # else the engine would start it again and again
+        raise
+
+
+def _start_failure(called: str, said: str) -> TrackingError:
+    if "port is already allocated" in said or "address already in use" in said:
+        return Outdated("The port of the workspace's tracking server is taken.", "Try again.")
+    if "network" in said and "not found" in said:
+        return Outdated(f"The network of the container {called} was removed.", "Try again.")
+    return TrackingError(f"The container {called} cannot be started: {said}", f"docker inspect {called}")
+
+
+def wait(client: docker.DockerClient, called: str) -> None:
+    """Return when it is healthy; raises `TrackingError` with its last line if it is not."""
+    give_up = time.monotonic() + START_S
+    while time.monotonic() < give_up:
+        found = find(client, called)
+        if found is None or found.status != "running":
+            break
+        if _is_healthy(found.port):
+            return
+        time.sleep(0.2)
+    else:
+        raise _not_started(f"it gives no answer for {START_S} s.")
+    said = b"".join(output(client, called, 20)).decode(errors="replace").strip().splitlines()
+    raise _not_started(said[-1].strip() if said else "it was killed.")
+
+
+def _not_started(why: str) -> TrackingError:
+    hint = "See all it said: trainer server logs"
+    return TrackingError(f"The workspace's tracking server did not start: {why}", hint)
+
+
+def _is_healthy(port: int) -> bool:
+    import requests
+
+    with contextlib.suppress(requests.RequestException), requests.Session() as session:
+        session.trust_env = False  # a proxy does not know this machine's loopback
+        return session.get(f"http://127.0.0.1:{port}/health", timeout=5).ok
+    return False
+
+
+def output(client: docker.DockerClient, called: str, lines: int, follow: bool = False) -> Iterator[bytes]:
+    """The last `lines` of what it said, both streams, and with `follow` what it says from now on."""
+    with daemon.failures():
+        container = _get(client, called)
+        if container is not None:
+            said = container.logs(tail=lines, follow=follow, stream=True)
+            yield from said
+
+
+def stop(client: docker.DockerClient, called: str) -> bool:
+    """Stop it; False if it did not run. It stays stopped when the engine starts anew."""
+    with daemon.failures():
+        container = _get(client, called)
+        if container is None:
+            return False
+        ran = container.status in ("running", "restarting", "paused")
+        container.stop(timeout=STOP_S)
+        return ran
+
+
+def remove(client: docker.DockerClient, called: str) -> None:
+    """Remove the container, if it is there; network and volume stay."""
+    with daemon.failures():
+        container = _get(client, called)
+        if container is not None:
+            container.remove(force=True)
+
+
+def rename(client: docker.DockerClient, called: str, new: str) -> None:
+    """Give the container another name."""
+    with daemon.failures():
+        client.api.rename(called, new)
+
+
+def _get(client: docker.DockerClient, called: str) -> Container | None:
+    from docker.errors import NotFound
+
+    with daemon.failures():
+        try:
+            return client.containers.get(called)
+        except NotFound:
+            return None

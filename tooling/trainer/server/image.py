@@ -1,0 +1,55 @@
+"""The image of the tracking server, built from mlflow_tracking_server/."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.images import spec
+from trainer.images.spec import BASE_LABEL, DIGEST_LABEL, PREFIX
+from trainer.server import files
+from trainer.workspace.settings import Workspace
+
+NAME = "tracking-server"
+
+
+@dataclass(frozen=True)
+class ServerImage:
+    """The image as it is to be: the tag is the digest of the folder's content and the base image's name."""
+
+    folder: Path
+    base_image: str
+    digest: str
+    name: str = NAME
+    parent: None = None
+
+    @property
+    def tag(self) -> str:
+        """`trainer/tracking-server:0123456789ab`."""
+        return f"{PREFIX}{self.name}:{self.digest[:12]}"
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """All that it bears."""
+        return (self.tag,)
+
+    def build_command(self, *, anew: bool = False) -> list[str]:
+        """The BuildKit build; `anew` without what is cached of it."""
+        return [
+            "docker", "buildx", "build", "--progress=plain", "--load",
+            *(["--no-cache"] if anew else []),
+            f"--build-arg=BASE_IMAGE={self.base_image}",
+            f"--label={DIGEST_LABEL}={self.digest}",
+            f"--label={BASE_LABEL}={self.base_image}",
+            f"--tag={self.tag}",
+            str(self.folder),
+        ]  # fmt: skip
+
+
+def plan(workspace: Workspace, base_image: str | None = None) -> ServerImage:
+    """What building it comes to; raises `BadInput` where the folder lacks its Dockerfile."""
+    packed = files.pack(workspace)
+    base = spec.chosen_base(workspace, base_image)
+    digest = hashlib.sha256(f"{packed.version}\0{base}".encode()).hexdigest()
+    return ServerImage(packed.folder, base, digest)

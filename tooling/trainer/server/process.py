@@ -1,0 +1,284 @@
+"""The workspace's own tracking server: one process, started on demand and left running.
+
+It listens on 127.0.0.1 and, where containers need it, on the address that the host has on Docker's bridge;
+it answers nobody else, and asks for a password. Database and artifacts are in the workspace's mlruns/ folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from trainer import locks
+from trainer.engine.bridge import Bridge
+from trainer.errors import TrackingError
+from trainer.server import store_archive
+from trainer.tracking.endpoint import CONTAINER_HOST, Server
+from trainer.workspace import run_folders, server_password
+from trainer.workspace.settings import Workspace
+
+IDENTITY_HEADER = "x-trainer-workspace"
+START_S = 90
+STOP_S = 10
+PORTS_TRIED = 50
+_FORM = 1  # of the process; 0 is one of an earlier trainer, which asked for no password
+_log = logging.getLogger(__name__)  # nobody configures it: what is said goes to stderr as it is
+
+
+@dataclass(frozen=True)
+class State:
+    """What is written down about the server that was started last."""
+
+    pid: int
+    port: int
+    bridge: Bridge | None
+    form: int = _FORM
+    password: str | None = field(default=None, repr=False)
+
+    @property
+    def server(self) -> Server:
+        """The server as a client sees it."""
+        username = server_password.USERNAME if self.password else None
+        return Server(f"http://127.0.0.1:{self.port}", username, self.password)
+
+    def written(self) -> str:
+        """All but the password, as JSON."""
+        said = asdict(self)
+        del said["password"]
+        return json.dumps(said)
+
+
+def log_file(workspace: Workspace) -> Path:
+    """Where the server's own output goes."""
+    return workspace.state / "server.log"
+
+
+def running(workspace: Workspace) -> State | None:
+    """The state of the server if its process lives, else None."""
+    if not locks.held(_alive(workspace)):
+        return None
+    return _read_state(workspace)
+
+
+def begin(workspace: Workspace, bridge: Bridge | None = None, port: int | None = None) -> Server:
+    """See to it that the server runs or is on its way; `wait` says when it answers.
+
+    A server that does not listen on `bridge` yet is started anew on the same port, or on `port` or the next
+    free one if that is given; clients retry meanwhile. So is one of an earlier trainer, unless runs report to
+    it that were told no password.
+    Any number of callers at once start one server.
+    """
+    if bridge and not _is_own_address(bridge.gateway):
+        bridge = None  # the engine runs in a virtual machine, which brings containers to our loopback
+    try:
+        with locks.exclusive(workspace.state / "server.lock"):
+            state = running(workspace)
+            if state and _suits(workspace, state, bridge, port):
+                return state.server
+            if state:
+                _stop(workspace, state)
+            return _start(workspace, bridge, port).server
+    except OSError:  # a workspace that this user may only read
+        state = running(workspace)
+        if state and _suits(workspace, state, bridge, port):
+            return state.server
+        raise
+
+
+def _suits(workspace: Workspace, state: State, bridge: Bridge | None, port: int | None) -> bool:
+    """Whether the server that runs can stay as it is."""
+    is_there = (bridge is None or state.bridge == bridge) and port in (None, state.port)
+    return is_there and _may_stay(workspace, state)
+
+
+def is_own(workspace: Workspace, chosen: Server) -> bool:
+    """Whether that is this workspace's own server: by its address, and by its password too if it is down."""
+    state = _read_state(workspace)
+    if state is None or state.server.uri != chosen.uri:
+        return False
+    return running(workspace) is not None or (state.password or "") == chosen.password
+
+
+def _may_stay(workspace: Workspace, state: State) -> bool:
+    return (state.form == _FORM and state.password is not None) or bool(run_folders.live(workspace))
+
+
+def wait(workspace: Workspace, server: Server) -> None:
+    """Return when the server answers; raises `TrackingError` with the end of its log if it does not."""
+    give_up = time.monotonic() + START_S
+    while time.monotonic() < give_up:
+        if answers(workspace, server):
+            return
+        if not locks.held(_alive(workspace)):
+            break
+        time.sleep(0.1)
+    log = log_file(workspace)
+    said = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    silence = f"it gives no answer for {START_S} s." if locks.held(_alive(workspace)) else "it was killed."
+    last = next((line.strip() for line in reversed(said) if line.strip()), silence)
+    raise TrackingError(f"The workspace's tracking server did not start: {last}", f"See {log}")
+
+
+def answers(workspace: Workspace, server: Server) -> bool:
+    """Whether this workspace's own server answers at that address."""
+    import requests
+
+    with contextlib.suppress(requests.RequestException), requests.Session() as session:
+        session.trust_env = False  # a proxy does not know this machine's loopback
+        health = session.get(f"{server.uri}/health", timeout=5)
+        return health.ok and health.headers.get(IDENTITY_HEADER) == workspace.identity
+    return False
+
+
+def output(workspace: Workspace, lines: int, follow: bool = False) -> Iterator[str]:
+    """The last `lines` of its log, and with `follow` what is added while it lives."""
+    log = log_file(workspace)
+    if not log.exists():
+        return
+    with log.open(encoding="utf-8", errors="replace") as file:
+        yield from (line.rstrip("\n") for line in deque(file, maxlen=lines))
+        while follow and locks.held(_alive(workspace)):
+            if line := file.readline():
+                yield line.rstrip("\n")
+            else:
+                time.sleep(0.2)
+
+
+def down(workspace: Workspace) -> bool:
+    """Stop the server; False if none ran. Runs and artifacts stay."""
+    with locks.exclusive(workspace.state / "server.lock"):
+        state = running(workspace)
+        if state:
+            _stop(workspace, state)
+        return state is not None
+
+
+def _alive(workspace: Workspace) -> Path:
+    return workspace.state / "server.alive"
+
+
+def _state_file(workspace: Workspace) -> Path:
+    return workspace.state / "server.json"
+
+
+def _read_state(workspace: Workspace) -> State | None:
+    try:
+        said = json.loads(_state_file(workspace).read_text())
+        bridge = Bridge(**said["bridge"]) if said["bridge"] else None
+        return State(said["pid"], said["port"], bridge, said.get("form", 0), server_password.known(workspace))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _start(workspace: Workspace, bridge: Bridge | None, wanted: int | None) -> State:
+    _make_private(workspace)
+    store_archive.finish(workspace.store)
+    before = _read_state(workspace)
+    known = before.port if before else workspace.settings.server_port
+    sockets, port = _listen(wanted or known, bridge)
+    alive = locks.acquire(_alive(workspace))
+    if alive is None:  # a server that lost its state file: it cannot be told from a stranger's
+        raise TrackingError(
+            "This workspace's tracking server runs, but its state file is gone.",
+            f"End the process that holds {_alive(workspace)}, then try again: fuser -k {_alive(workspace)}",
+        )
+    password = server_password.make(workspace)
+    descriptors = [sock.fileno() for sock in sockets]
+    # Nothing of this process's tracking settings or secrets is the server's business.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    with log_file(workspace).open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "trainer.server.asgi", str(workspace.store), workspace.identity,
+             str(server_password.file(workspace)),
+             ",".join(map(str, descriptors)), ",".join(_hosts(port, bridge)),
+             ",".join(["127.0.0.0/8"] + ([bridge.subnet] if bridge else []))],
+            pass_fds=[*descriptors, alive], start_new_session=True, env=environment, cwd=workspace.store,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    os.close(alive)
+    for sock in sockets:
+        sock.close()
+    state = State(process.pid, port, bridge, password=password)
+    _state_file(workspace).write_text(state.written())
+    return state
+
+
+def _make_private(workspace: Workspace) -> None:
+    """Folders that nobody else may look into; what an earlier trainer made could be read by everybody."""
+    (workspace.store / "artifacts").mkdir(parents=True, exist_ok=True)
+    for folder in (workspace.state, workspace.store):
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    for file in workspace.store.glob("mlflow.db*"):
+        file.chmod(0o600)
+
+
+def _hosts(port: int, bridge: Bridge | None) -> list[str]:
+    names = ["localhost", "127.0.0.1", CONTAINER_HOST] + ([bridge.gateway] if bridge else [])
+    return [f"{name}:{port}" for name in names]
+
+
+def _listen(port: int, bridge: Bridge | None) -> tuple[list[socket.socket], int]:
+    """Sockets on the first port from `port` on that is free on every address."""
+    addresses = ["127.0.0.1"] + ([bridge.gateway] if bridge else [])
+    for candidate in range(port, min(port + PORTS_TRIED, 65536)):
+        sockets: list[socket.socket] = []
+        try:
+            sockets.extend(socket.create_server((address, candidate)) for address in addresses)
+        except OSError as problem:
+            for sock in sockets:
+                sock.close()
+            if isinstance(problem, PermissionError):
+                raise TrackingError(
+                    f"The system lets no ordinary user listen on port {candidate}.",
+                    "Name one from 1024 on: trainer server up --port 5000",
+                ) from None
+        else:
+            if candidate != port:
+                _log.warning("Port %d is taken: the tracking server is on port %d.", port, candidate)
+            return sockets, candidate
+    raise TrackingError(
+        f"No free port between {port} and {port + PORTS_TRIED - 1} for the workspace's tracking server.",
+        "Set server_port in trainer.yaml to another range.",
+    )
+
+
+def free_port(workspace: Workspace, first: int | None = None) -> int:
+    """A port of the loopback that nobody listens on: `first` or the setting's, or one of those behind it."""
+    sockets, port = _listen(first or workspace.settings.server_port, None)
+    for sock in sockets:
+        sock.close()
+    return port
+
+
+def _is_own_address(address: str) -> bool:
+    try:
+        socket.create_server((address, 0)).close()
+    except OSError:
+        return False
+    return True
+
+
+def _stop(workspace: Workspace, state: State) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(state.pid, number)
+        give_up = time.monotonic() + STOP_S
+        while locks.held(_alive(workspace)) and time.monotonic() < give_up:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(state.pid, os.WNOHANG)
+            time.sleep(0.05)
+        if not locks.held(_alive(workspace)):
+            return
+    raise TrackingError(f"The tracking server (process {state.pid}) does not stop.", f"kill -9 {state.pid}")

@@ -1,0 +1,45 @@
+"""Which tracking server runs report to: decided here, for every command."""
+
+from __future__ import annotations
+
+from trainer.server import container, process, start
+from trainer.tracking import endpoint
+from trainer.tracking.client import Client
+from trainer.tracking.endpoint import Server
+from trainer.workspace import secrets
+from trainer.workspace.secrets import Secrets
+from trainer.workspace.settings import Workspace
+
+
+def named(workspace: Workspace, known: Secrets, uri: str | None = None) -> Server | None:
+    """The server of `uri`, else of MLFLOW_TRACKING_URI, trainer.yaml, or the workspace's container.
+
+    None where nothing names one. No server is asked.
+    """
+    own = container.recorded(workspace)
+    return endpoint.configured(known, uri, workspace.settings.tracking_uri or own)
+
+
+def chosen(workspace: Workspace, known: Secrets, uri: str | None = None) -> Server | None:
+    """As `named`; None also where that is the workspace's own process, which is started on demand."""
+    found = named(workspace, known, uri)
+    return None if found is None or process.is_own(workspace, found) else found
+
+
+def connect(workspace: Workspace) -> tuple[Client, bool]:
+    """The server that runs report to, started if it is the workspace's own, and whether it is its process."""
+    found = chosen(workspace, secrets.load(workspace))
+    if found is None:
+        own = process.begin(workspace)
+        process.wait(workspace, own)
+        return Client(own), True
+    return Client(start.revive(workspace, found)), False
+
+
+def running(workspace: Workspace) -> Client | None:
+    """The server that runs report to, as it is: none is started."""
+    found = chosen(workspace, secrets.load(workspace))
+    if found is None:
+        state = process.running(workspace)
+        return Client(state.server) if state else None
+    return Client(found)

@@ -1,0 +1,304 @@
+"""The workspace's own tracking server as a container: made, started, stopped, upgraded, its secrets changed.
+
+secrets.env is the truth: the server's account gets the password that is written there whenever it starts, so
+that whatever was interrupted, the next `trainer server up` agrees with it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets as random
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from trainer.engine import daemon
+from trainer.errors import BadInput, TrackingDenied, TrackingError, TrainerError
+from trainer.images import build
+from trainer.progress import Steps
+from trainer.server import container, process, start, store, store_archive
+from trainer.server import image as server_image
+from trainer.server.container import Found, name
+from trainer.server.image import ServerImage
+from trainer.server.start import OLD, URI
+from trainer.server.volume import Volume
+from trainer.subprocesses import deferred_signals
+from trainer.tracking.client import Client
+from trainer.tracking.endpoint import Server
+from trainer.workspace import run_folders, secrets
+from trainer.workspace.secrets import Secrets
+from trainer.workspace.settings import Workspace
+
+if TYPE_CHECKING:
+    import docker
+
+USERNAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+SECRET_KEY = "MLFLOW_FLASK_SERVER_SECRET_KEY"  # noqa: S105 (a name)
+
+
+def up(
+    workspace: Workspace,
+    reporter: Steps,
+    *,
+    force: bool = False,
+    port: int | None = None,
+    empty: bool = False,
+) -> Server:
+    """See to it that the container runs and lets us in; it is made if it is not there.
+
+    What a server that ran as a process kept in mlruns/ is taken over; it stays there too. secrets.env gets
+    the address, a name, a password and a key, as far as they are missing. Raises `BadInput` where secrets.env
+    names another server, unless `force` says to replace it, and `TrainerError` for what else goes wrong: that
+    what the volume held is gone, for example, unless `empty` says that a new store may be made.
+
+    Published on `port`, if that is given, else where it was; where that is taken, on the next free one.
+    """
+    client = _engine()
+    secrets.check(workspace)
+    with container.changing(workspace):
+        _settle(client, workspace)
+        found = container.find(client, name(workspace))
+        if empty:
+            store.forget(client, workspace, found)
+        store.check(client, workspace, found)
+        if found is None:
+            found = _make(client, workspace, reporter, force=force, port=port)
+        elif found.status == "running" and port not in (None, found.port) and not force:
+            refuse_live_runs(workspace, "move the server")
+        start.follow(workspace, found)
+        reporter.step("Waiting for the tracking server")
+        return _let_in(client, workspace, found, port)
+
+
+def down(workspace: Workspace) -> bool:
+    """Stop the container; False if it did not run. Its store stays."""
+    with container.changing(workspace):
+        return container.stop(_engine(), name(workspace))
+
+
+def found(workspace: Workspace) -> Found | None:
+    """The container as it is now."""
+    return container.find(_engine(), name(workspace))
+
+
+def none_here() -> BadInput:
+    """There is no container to do something with."""
+    return BadInput("This workspace has no tracking server in a container.", "Make one: trainer server up")
+
+
+def account(workspace: Workspace) -> Server | None:
+    """The container with the account that secrets.env has for it, if both are there."""
+    uri, known = container.recorded(workspace), secrets.load(workspace).values
+    if uri is None or not (known.get(USERNAME) and known.get(PASSWORD)):
+        return None
+    return Server(uri, known[USERNAME], known[PASSWORD])
+
+
+def refuse_live_runs(workspace: Workspace, what: str) -> None:
+    """Raise `BadInput` while runs of this workspace are live; `what` is what the user wanted."""
+    live = run_folders.live(workspace)
+    if live:
+        raise BadInput(
+            f"{len(live)} live run(s) report to this server, {live[0].run_id} among them.",
+            f"Wait for them (trainer reconcile), or {what} all the same: --force",
+        )
+
+
+def rotate_secrets(workspace: Workspace, reporter: Steps) -> Server:
+    """Give the server a new password and a new key, and start it anew with them.
+
+    They are in secrets.env first: after an interruption `up` completes it.
+    """
+    client = _engine()
+    with container.changing(workspace):
+        _settle(client, workspace)
+        found = container.find(client, name(workspace))
+        if found is None:
+            raise none_here()
+        known = secrets.load(workspace)
+        new = _account()
+        secrets.store(workspace, {PASSWORD: new[PASSWORD], SECRET_KEY: new[SECRET_KEY]})
+        reporter.step("Restarting the tracking server")
+        container.stop(client, name(workspace))
+        tracking = _let_in(client, workspace, found)
+        if not _is_refused(Server(tracking.uri, known.get(USERNAME), known.get(PASSWORD))):
+            raise TrackingError("The old password still works.", "See the server's log: trainer server logs")
+        return tracking
+
+
+def upgrade(workspace: Workspace, reporter: Steps, backup: Path) -> tuple[str, str]:
+    """Replace the container by one of the present image, which migrates the store; its tag before and after.
+
+    The same tag twice: there was nothing to do. The store is saved in the file `backup` first. If the new
+    one does not start, does not let us in, or has fewer rows, store and container are put back as they were
+    and `TrackingError` says why.
+    """
+    client = _engine()
+    with container.changing(workspace):
+        _settle(client, workspace)
+        before = container.find(client, name(workspace))
+        if before is None:
+            raise none_here()
+        image = server_image.plan(workspace)
+        if image.tag == before.image:
+            return before.image, before.image
+        _build(client, workspace, image, reporter)
+        reporter.step("Saving the store")
+        container.stop(client, name(workspace))
+        volume = Volume(client, workspace, before.image)
+        with os.fdopen(os.open(backup, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            volume.backup(file)
+        counts = volume.counts()
+        reporter.step("Upgrading the tracking server")
+        container.rename(client, name(workspace), name(workspace) + OLD)
+        try:
+            container.create(client, workspace, image.tag, before.port)
+            _let_in(client, workspace, before)
+            _no_fewer(counts, Volume(client, workspace, image.tag).counts())
+        except BaseException as problem:
+            with deferred_signals(drop=True):
+                reporter.step("Going back")
+                _roll_back(client, workspace, before, backup)
+            if isinstance(problem, TrainerError):
+                raise TrackingError(
+                    f"The upgrade failed: {problem.message}",
+                    f"The server runs as before. What it held is also in {backup}",
+                ) from None
+            raise
+        container.remove(client, name(workspace) + OLD)
+        return before.image, image.tag
+
+
+def _roll_back(client: docker.DockerClient, workspace: Workspace, before: Found, backup: Path) -> None:
+    container.remove(client, name(workspace))
+    with backup.open("rb") as file:
+        Volume(client, workspace, before.image).restore(file)
+    _settle(client, workspace)
+    _let_in(client, workspace, before)
+
+
+def _no_fewer(before: dict[str, int], after: dict[str, int]) -> None:
+    for table, rows in before.items():
+        if after.get(table, 0) < rows:
+            raise TrackingError(
+                f"{rows} {table} before, {after.get(table, 0)} after the migration.", "See the server's log."
+            )
+
+
+def _settle(client: docker.DockerClient, workspace: Workspace) -> None:
+    """Complete or take back what was interrupted: an upgrade, a restore."""
+    start.settle(client, workspace)
+    if found := container.find(client, name(workspace)):
+        Volume(client, workspace, found.image).settle()
+
+
+def _engine() -> docker.DockerClient:
+    client = daemon.connect()
+    if daemon.is_remote(address := daemon.endpoint()):
+        raise BadInput(
+            f"The engine at {address} is another machine: this one could not reach a server there.",
+            "Use a local engine, `--process`, or deploy a server: trainer server deploy --help",
+        )
+    return client
+
+
+def _make(
+    client: docker.DockerClient, workspace: Workspace, reporter: Steps, *, force: bool, port: int | None
+) -> Found:
+    own = container.recorded(workspace)
+    named = secrets.load(workspace).values.get(URI, "").rstrip("/")
+    if named and named != own and not force:
+        raise BadInput(
+            f"{workspace.secrets_file.name} says that runs report to {named}.",
+            f"To have a server here instead, remove {URI}, {USERNAME} and {PASSWORD} from it, or let them be "
+            "replaced: --force",
+        )
+    image = server_image.plan(workspace)
+    _build(client, workspace, image, reporter)
+    port = process.free_port(workspace, port or (urlsplit(own).port if own else None))
+    _complete_secrets(workspace, start.address(port), anew=bool(named) and named != own)
+    reporter.step("Making the tracking server")
+    container.create(client, workspace, image.tag, port)
+    try:
+        _take_over(workspace, Volume(client, workspace, image.tag), reporter)
+    except BaseException:
+        with deferred_signals(drop=True):
+            container.remove(client, name(workspace))
+        raise
+    return Found("created", image.tag, port)
+
+
+def _complete_secrets(workspace: Workspace, uri: str, *, anew: bool = False) -> Secrets:
+    """secrets.env with all that the server and its clients need; `anew`: the account is another server's."""
+    wanted = {URI: uri, **_account()}
+    known = secrets.load(workspace).values
+    kept = (SECRET_KEY,) if anew else (USERNAME, PASSWORD, SECRET_KEY)
+    secrets.store(workspace, {**wanted, **{key: known[key] for key in kept if known.get(key)}})
+    return secrets.load(workspace)
+
+
+def _account() -> dict[str, str]:
+    return {
+        USERNAME: f"trainer-{random.token_hex(3)}",
+        PASSWORD: random.token_urlsafe(24),
+        SECRET_KEY: random.token_hex(32),
+    }
+
+
+def _build(client: docker.DockerClient, workspace: Workspace, image: ServerImage, reporter: Steps) -> None:
+    reporter.step(f"Preparing the image {image.tag}")
+    build.ensure(workspace, client, image, reporter.detail)
+
+
+def _take_over(workspace: Workspace, volume: Volume, reporter: Steps) -> None:
+    """Copy what the server kept as a process, unless the volume holds runs of its own."""
+    if not store_archive.counts(workspace.store).get("runs") or volume.counts().get("runs"):
+        return
+    refuse_live_runs(workspace, "end them, then start it")
+    process.down(workspace)
+    reporter.step(f"Taking over the runs in {workspace.store}")
+    with tempfile.TemporaryFile(dir=workspace.state) as copy:
+        store_archive.backup(workspace.store, copy)
+        copy.seek(0)
+        volume.restore(copy)
+
+
+def _let_in(
+    client: docker.DockerClient, workspace: Workspace, found: Found, port: int | None = None
+) -> Server:
+    """Start it if it does not run, or not on that port, and log in, with the account of secrets.env."""
+    known = _complete_secrets(workspace, start.address(found.port)).values
+    running = container.find(client, name(workspace))
+    if running and running.status == "running":
+        if port in (None, running.port):
+            container.wait(client, name(workspace))
+            container.record_store(workspace, there=True)
+            tracking = Server(start.address(running.port), known[USERNAME], known[PASSWORD])
+            with contextlib.suppress(TrackingDenied):
+                Client(tracking).version()
+                return tracking
+        container.stop(client, name(workspace))
+    container.give_secrets(
+        client,
+        name(workspace),
+        {
+            "MLFLOW_AUTH_ADMIN_USERNAME": known[USERNAME],
+            "MLFLOW_AUTH_ADMIN_PASSWORD": known[PASSWORD],
+            SECRET_KEY: known[SECRET_KEY],
+            "RESET_ADMIN_PASSWORD": "1",
+        },
+    )
+    uri = start.follow(workspace, start.start(client, workspace, port))
+    tracking = Server(uri, known[USERNAME], known[PASSWORD])
+    Client(tracking).version()
+    return tracking
+
+
+def _is_refused(account: Server) -> bool:
+    try:
+        Client(account).version()
+    except TrackingDenied:
+        return True
+    return False

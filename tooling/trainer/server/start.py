@@ -1,0 +1,121 @@
+"""Starting the workspace's container on its port, or on another one where that is taken.
+
+The port of a container is fixed when it is made. So the container is made again, on the same volume and of
+the same image; what names its address follows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from trainer.engine import daemon
+from trainer.errors import TrackingError
+from trainer.server import container, process, store
+from trainer.server.container import Found, Outdated, name
+from trainer.subprocesses import deferred_signals
+from trainer.tracking.endpoint import LOOPBACK, Server
+from trainer.workspace import secrets
+from trainer.workspace.settings import Workspace
+
+if TYPE_CHECKING:
+    import docker
+
+URI = "MLFLOW_TRACKING_URI"
+OLD = "-old"  # what the container is called while its successor of an upgrade proves itself
+_NEXT = "-next"  # what a container is called until it takes the place of the one before it
+
+
+def revive(workspace: Workspace, chosen: Server) -> Server:
+    """The same server; if it is the workspace's container, it runs from now on and its network is told.
+
+    Raises `EngineError` or `TrackingError` where it cannot be started.
+    """
+    own = container.recorded(workspace)
+    if own is None or _port(chosen.uri) != _port(own):
+        return chosen
+    client = daemon.connect()
+    found = container.find(client, name(workspace))
+    if found is None or found.status != "running":
+        with container.changing(workspace):
+            found = _started(client, workspace)
+    return replace(chosen, uri=follow(workspace, found), network=container.network(workspace))
+
+
+def _started(client: docker.DockerClient, workspace: Workspace) -> Found:
+    if container.restoring(workspace).exists():
+        raise TrackingError(
+            "The tracking server's store is being restored, or that was interrupted.",
+            "Wait for it; if nothing is at work, `trainer server up` settles it.",
+        )
+    settle(client, workspace)
+    return start(client, workspace)
+
+
+def start(client: docker.DockerClient, workspace: Workspace, port: int | None = None) -> Found:
+    """Start the container and wait until it is healthy; the caller is the only one who changes it.
+
+    It is on `port` then, if that is given, else where it was, or on the next free port. Raises
+    `TrackingError` where it does not start.
+    """
+    found = _get(client, workspace)
+    store.check(client, workspace, found)
+    free = process.free_port(workspace, port) if port else found.port
+    if free != found.port:
+        _make_again(client, workspace, found.image, free)
+    try:
+        container.start(client, workspace)
+    except Outdated:
+        _make_again(client, workspace, found.image, process.free_port(workspace, free))
+        container.start(client, workspace)
+    container.record_store(workspace, there=True)
+    return _get(client, workspace)
+
+
+def follow(workspace: Workspace, found: Found) -> str:
+    """The container's address, which is written down from now on, in secrets.env too if that named it."""
+    before, uri = container.recorded(workspace), address(found.port)
+    if before != uri:
+        container.record(workspace, uri)
+        if before and secrets.load(workspace).values.get(URI, "").rstrip("/") == before:
+            secrets.store(workspace, {URI: uri})
+    return uri
+
+
+def address(port: int) -> str:
+    """How this machine reaches the container."""
+    return f"http://127.0.0.1:{port}"
+
+
+def settle(client: docker.DockerClient, workspace: Workspace) -> None:
+    """One container is the workspace's, whatever was interrupted while another was to take its place."""
+    called = name(workspace)
+    for other in (called + OLD, called + _NEXT):
+        if container.find(client, other):
+            if container.find(client, called):
+                container.remove(client, other)
+            else:
+                container.rename(client, other, called)
+
+
+def _make_again(client: docker.DockerClient, workspace: Workspace, image: str, port: int) -> None:
+    called = name(workspace)
+    container.remove(client, called + _NEXT)
+    container.create(client, workspace, image, port, called + _NEXT)
+    with deferred_signals():
+        container.remove(client, called)
+        container.rename(client, called + _NEXT, called)
+
+
+def _get(client: docker.DockerClient, workspace: Workspace) -> Found:
+    found = container.find(client, name(workspace))
+    if found is None:
+        raise TrackingError(f"The container {name(workspace)} is gone.", "Make it again: trainer server up")
+    return found
+
+
+def _port(uri: str) -> int | None:
+    """The port, if the address is one of this machine's own."""
+    parts = urlsplit(uri)
+    return parts.port if parts.hostname in LOOPBACK else None

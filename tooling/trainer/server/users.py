@@ -1,0 +1,93 @@
+"""The accounts of a tracking server that asks for passwords: MLflow's "Authentication REST API"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict, cast
+
+from trainer.errors import BadInput, TrackingDenied, TrackingError
+from trainer.projects.parameters import nearest
+from trainer.tracking.client import Client
+
+_API = "/api/2.0/mlflow/users"
+
+
+@dataclass(frozen=True)
+class Account:
+    """One account."""
+
+    name: str
+    is_admin: bool
+
+
+class _User(TypedDict):
+    username: str
+    is_admin: bool
+
+
+def all_of(client: Client) -> list[Account]:
+    """Every account, by name. Raises `TrackingError` where there are none, or we are no administrator."""
+    try:
+        said = client.send("GET", f"{_API}/list")
+    except TrackingDenied:
+        raise TrackingDenied(
+            f"{client.server.username or 'Nobody'} is not an administrator of {client.server.uri}.",
+            "Put the name and password of one in secrets.env.",
+        ) from None
+    except TrackingError as problem:
+        if "answered 404" not in problem.message:
+            raise
+        raise TrackingError(
+            f"The tracking server {client.server.uri} has no accounts.",
+            "Those that `trainer server up` and `trainer server deploy` make have them.",
+        ) from None
+    users = cast(list[_User], said.json()["users"])
+    return sorted((Account(user["username"], user["is_admin"]) for user in users), key=lambda user: user.name)
+
+
+def add(client: Client, name: str, password: str, *, admin: bool = False) -> None:
+    """Make an account; raises `BadInput` where there is one of that name, or name or password cannot be."""
+    if name in {account.name for account in all_of(client)}:
+        raise BadInput(
+            f"There is an account {name} already.",
+            f"To change its password: trainer server users password {name}",
+        )
+    _check(name, password)
+    client.send("POST", f"{_API}/create", {"username": name, "password": password})
+    if admin:
+        client.send("PATCH", f"{_API}/update-admin", {"username": name, "is_admin": True})
+
+
+def remove(client: Client, name: str) -> None:
+    """Remove an account; its runs stay. Raises `BadInput` where there is none, and for our own."""
+    _require(client, name)
+    if name == client.server.username:
+        raise BadInput(
+            f"{name} is the account that trainer itself uses.",
+            "Runs report with it, so it cannot be removed.",
+        )
+    client.send("DELETE", f"{_API}/delete", {"username": name})
+
+
+def change_password(client: Client, name: str, password: str) -> None:
+    """Give an account another password, at once. Raises `BadInput` where there is none, and for our own."""
+    _require(client, name)
+    _check(name, password)
+    body = {"username": name, "password": password}
+    if name == client.server.username:
+        body["current_password"] = client.server.password or ""
+    client.send("PATCH", f"{_API}/update-password", body)
+
+
+def _require(client: Client, name: str) -> None:
+    names = [account.name for account in all_of(client)]
+    if name not in names:
+        raise BadInput(f"There is no account {name}.", nearest(name, names, "The accounts are"))
+
+
+def _check(name: str, password: str) -> None:
+    # Half of MLflow's routes read credentials as ASCII and would answer 401 to any other.
+    if not (name and name.isascii() and name.isprintable() and ":" not in name):
+        raise BadInput("That name cannot be sent as a user name.", "Use ASCII characters, and no colon.")
+    if len(password) < 12 or not (password.isascii() and password.isprintable()):
+        raise BadInput("That password cannot be used.", "Give one of 12 or more ASCII characters.")

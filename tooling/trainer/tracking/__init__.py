@@ -1,0 +1,1 @@
+"""MLflow's tracking servers by their REST API; nothing here knows of Docker or of processes."""

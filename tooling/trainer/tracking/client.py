@@ -1,0 +1,416 @@
+"""The tracking server's REST API, as much of it as launching a run needs.
+
+Importing `mlflow` costs more than a whole launch, so the few calls are made here over `requests`. The API
+is documented in MLflow's "REST API" reference.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal, NotRequired, TypedDict, cast
+from urllib.parse import quote, urlsplit
+
+from trainer.datasets.inputs import DATASET_TAG
+from trainer.errors import TrackingError
+from trainer.tracking import artifacts, server_version
+from trainer.tracking.endpoint import LOOPBACK, Server
+from trainer.tracking.failures import Dropped, no_mlflow, refusal, unreachable
+
+if TYPE_CHECKING:
+    import requests
+    from requests.auth import HTTPBasicAuth
+
+    from trainer.datasets.inputs import Data
+
+Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
+TIMEOUT_S = (5, 60)
+PROBE = "/api/2.0/mlflow/experiments/search?max_results=1"
+_BATCH = 100  # parameters or tags in one log-batch call: the API's limit
+# Of a run, and the data set's name: the digest of what it was given.
+LONGEST_VALUE = 6000  # of a parameter; the server refuses longer ones
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on the server."""
+
+    id: str
+    experiment_id: str
+    name: str
+    status: str
+    artifact_uri: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    url: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """The digests of its data sets by their names; the splits of one have the same name."""
+    started: float | None = None
+    """In seconds since 1970."""
+    ended: float | None = None
+    """In seconds since 1970; None while it runs."""
+
+
+class _KeyValue(TypedDict):
+    key: str
+    value: str
+
+
+class _Metric(TypedDict):
+    key: str
+    value: float | str
+
+
+class _Experiment(TypedDict):
+    experiment_id: str
+    lifecycle_stage: str
+
+
+class _Info(TypedDict):
+    lifecycle_stage: str
+    run_id: str
+    experiment_id: str
+    run_name: str
+    status: str
+    artifact_uri: str
+    start_time: NotRequired[int]
+    end_time: NotRequired[int]
+
+
+class _Data(TypedDict, total=False):
+    metrics: list[_Metric]
+    params: list[_KeyValue]
+    tags: list[_KeyValue]
+
+
+class _Dataset(TypedDict):
+    name: str
+    digest: str
+
+
+class _Input(TypedDict):
+    dataset: _Dataset
+
+
+class _Inputs(TypedDict, total=False):
+    dataset_inputs: list[_Input]
+
+
+class RunAnswer(TypedDict):
+    """A run as the API writes it."""
+
+    info: _Info
+    data: _Data
+    inputs: NotRequired[_Inputs]
+
+
+class Client:
+    """Calls to one server over one kept-open connection. Every method raises `TrackingError`."""
+
+    def __init__(self, server: Server, timeout_s: tuple[float, float] = TIMEOUT_S) -> None:
+        import requests
+        from requests.adapters import HTTPAdapter
+        from urllib3.exceptions import InsecureRequestWarning
+        from urllib3.util import Retry
+
+        self.server = server
+        self._timeout_s = timeout_s
+        self._session = requests.Session()
+        if urlsplit(server.uri).hostname in LOOPBACK:
+            self._session.trust_env = False  # a proxy does not know this machine's loopback
+        else:
+            self._session.proxies.update(server.outbound.proxies(server.uri))
+        self._verify = server.outbound.verify
+        if self._verify is False:  # as the user wants it
+            warnings.simplefilter("ignore", InsecureRequestWarning)
+        # 503 is an answer of a server (or its router) that did not take the request.
+        retry = Retry(
+            total=3,
+            connect=2,
+            other=0,
+            read=False,  # so that a late answer is told from a lost connection
+            status=3,
+            status_forcelist=(503,),
+            allowed_methods=None,
+            backoff_factor=0.2,
+            raise_on_status=False,
+        )
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(max_retries=retry))
+        # As MLflow's client does: a password before a token. An object of our own, because requests would
+        # put what ~/.netrc says in the place of a header.
+        if server.username and server.password:
+            self._session.auth = _basic(server.username, server.password)
+        elif server.token:
+            self._session.auth = _Bearer(server.token)
+        elif server.username:
+            self._session.auth = _basic(server.username, "")
+
+    def version(self) -> str:
+        """The server's MLflow version; the cheapest call that needs the credentials."""
+        answer = self.send("GET", "/version", ok=(404,))
+        if answer.status_code == 404:
+            self.check()  # which is no success where there is no MLflow at all
+            raise server_version.untold(self.server)
+        return answer.text.strip()
+
+    def check(self) -> None:
+        """Make a call of the API: the server looks at the Host header of these, and not of `version`."""
+        self.send("GET", PROBE)
+
+    def experiment_id(self, name: str) -> str:
+        """The id of the experiment, which is made if it is not there. Safe for several callers at once."""
+        return self.find_experiment(name) or self.make_experiment(name)
+
+    def find_experiment(self, name: str) -> str | None:
+        """The id of the experiment, None if it is not there."""
+        query = {"experiment_name": name}
+        found = self.send("GET", f"{_API}/experiments/get-by-name", query=query, ok=(404,))
+        if found.status_code == 404:
+            return None
+        experiment = cast(_Experiment, self._said(found, "experiment"))
+        if experiment["lifecycle_stage"] == "deleted":
+            raise TrackingError(
+                f"The experiment {name} was deleted on {self.server.uri}.",
+                f"Restore it (mlflow experiments restore -x {experiment['experiment_id']}), or name another: "
+                "--experiment NAME",
+            )
+        return str(experiment["experiment_id"])
+
+    def make_experiment(self, name: str, tags: Mapping[str, str] | None = None) -> str:
+        """Make an experiment that was not there; its id."""
+        own = [{"key": key, "value": value} for key, value in (tags or {}).items()]
+        body = {"name": name, "tags": [TRAINING_VIEW, *own]}
+        made = self.send("POST", f"{_API}/experiments/create", body, ok=(400,))
+        if made.ok:
+            return str(self._said(made, "experiment_id"))
+        # Somebody else made it in between; any other cause of the 400 has to show.
+        found = self.find_experiment(name)
+        if found is None:
+            raise refusal(self.server, made)
+        return found
+
+    def create_run(self, experiment_id: str, name: str | None, tags: Mapping[str, str]) -> Run:
+        """A new run in the state RUNNING."""
+        body = {
+            "experiment_id": experiment_id,
+            "run_name": name or "",
+            "user_id": tags.get("mlflow.user", ""),
+            "start_time": _now_ms(),
+            "tags": [{"key": key, "value": value} for key, value in tags.items()],
+        }
+        self._session.close()  # on a fresh connection: it must not be sent twice, as one that is dropped is
+        return self._run(self.send("POST", f"{_API}/runs/create", body, again=False))
+
+    def get_run(self, run_id: str) -> Run:
+        """The run as it is now, with the latest value of each metric."""
+        return self._run(self.send("GET", f"{_API}/runs/get", query={"run_id": run_id}))
+
+    def log_parameters(self, run_id: str, parameters: Mapping[str, str]) -> None:
+        """Log all parameters; a value longer than the server takes is cut."""
+        pairs = [{"key": key, "value": value[:LONGEST_VALUE]} for key, value in parameters.items()]
+        for start in range(0, len(pairs), _BATCH):
+            self.send(
+                "POST", f"{_API}/runs/log-batch", {"run_id": run_id, "params": pairs[start : start + _BATCH]}
+            )
+
+    def log_inputs(self, run_id: str, data: Iterable[Data]) -> None:
+        """Log what the run is given as MLflow datasets, in the context `data`."""
+        if inputs := dataset_inputs(data):
+            self.send("POST", f"{_API}/runs/log-inputs", {"run_id": run_id, "datasets": inputs})
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags, replacing those of the same key."""
+        pairs = [{"key": key, "value": value} for key, value in tags.items()]
+        if pairs:
+            self.send("POST", f"{_API}/runs/log-batch", {"run_id": run_id, "tags": pairs})
+
+    def resume_run(self, run_id: str, without_tags: Iterable[str]) -> None:
+        """Set an ended run RUNNING again and remove these of its tags."""
+        self.send("POST", f"{_API}/runs/update", {"run_id": run_id, "status": "RUNNING"})
+        for key in without_tags:
+            self.send("POST", f"{_API}/runs/delete-tag", {"run_id": run_id, "key": key}, ok=(404,))
+
+    def search_runs(self, condition: str) -> list[Run]:
+        """The runs of all experiments that meet a condition of MLflow's search; 20 at most."""
+        said = self.send("GET", f"{_API}/experiments/search", query={"max_results": "1000"}).json()
+        ids = [experiment["experiment_id"] for experiment in said.get("experiments", [])]
+        body = {"experiment_ids": ids, "filter": condition, "max_results": 20}
+        answer = self.send("POST", f"{_API}/runs/search", body).json()
+        return [self.read(run) for run in answer.get("runs", [])]
+
+    def end_run(self, run_id: str, status: Status, at: float | None = None) -> None:
+        """Set the final status and the end time (now, or in seconds since 1970), whatever the status was."""
+        end = _now_ms() if at is None else min(int(at * 1000), _now_ms())
+        self.send("POST", f"{_API}/runs/update", {"run_id": run_id, "status": status, "end_time": end})
+
+    def upload(self, run: Run, path: Path, artifact_path: str) -> None:
+        """Store a file as the artifact `artifact_path` of the run."""
+        if urlsplit(run.artifact_uri).scheme != "mlflow-artifacts":
+            artifacts.upload(self.server, run.id, path, artifact_path)
+            return
+        self.store(run.artifact_uri, path, artifact_path)
+
+    def store(self, root: str, path: Path, artifact_path: str) -> None:
+        """Store a file below an address at which the server takes artifacts itself."""
+        with path.open("rb") as content:
+            self.send("PUT", _artifact(urlsplit(root).path, artifact_path), content=content)
+
+    def download(self, run: Run, artifact_path: str) -> Iterator[bytes]:
+        """The content of an artifact in pieces; raises `NotThere` at the first one if the run has none."""
+        parts = urlsplit(run.artifact_uri)
+        if parts.scheme != "mlflow-artifacts":
+            yield from artifacts.download(self.server, run.id, artifact_path)
+            return
+        yield from self.send("GET", _artifact(parts.path, artifact_path), stream=True).iter_content(1 << 16)
+
+    def exchange(
+        self, method: str, path: str, body: object = None, *, query: Mapping[str, str] | None = None,
+        content: object = None, timeout_s: tuple[float, float] | None = None, stream: bool = False,
+    ) -> requests.Response:  # fmt: skip
+        """One request and whatever is answered; raises `TrackingError` when nothing is."""
+        import requests
+
+        try:
+            return self._session.request(
+                method, self.server.uri + path, params=query, json=body, data=content,  # type: ignore[arg-type]
+                timeout=timeout_s or self._timeout_s, allow_redirects=False, stream=stream,
+                verify=self._verify,
+            )  # fmt: skip
+        except requests.RequestException as problem:
+            raise unreachable(self.server, problem, timeout_s or self._timeout_s) from None
+
+    def _run(self, response: requests.Response) -> Run:
+        return self.read(cast(RunAnswer, self._said(response, "run")))
+
+    def read(self, run: RunAnswer) -> Run:
+        """A run of an answer of the API."""
+        info, data = run["info"], run["data"]
+        inputs = run.get("inputs", {}).get("dataset_inputs", [])
+        tags = {pair["key"]: pair["value"] for pair in data.get("tags", [])}
+        # A script may log parts of a data set under its name; the launcher has the digest of the whole.
+        digests = {key.removeprefix(DATASET_TAG): tags[key] for key in tags if key.startswith(DATASET_TAG)}
+        return Run(
+            id=info["run_id"],
+            experiment_id=info["experiment_id"],
+            name=info.get("run_name", ""),
+            status="DELETED" if info.get("lifecycle_stage") == "deleted" else info["status"],
+            artifact_uri=info["artifact_uri"],
+            # JSON has no NaN: the server writes such values as words.
+            metrics={metric["key"]: float(metric["value"]) for metric in data.get("metrics", [])},
+            url=page(self.server, info["experiment_id"], info["run_id"]),
+            parameters={pair["key"]: pair["value"] for pair in data.get("params", [])},
+            tags=tags,
+            inputs={**{said["dataset"]["name"]: said["dataset"]["digest"] for said in inputs}, **digests},
+            started=_seconds(info.get("start_time")),
+            ended=_seconds(info.get("end_time")),
+        )
+
+    def _said(self, response: requests.Response, key: str) -> object:
+        try:
+            return response.json()[key]
+        except (ValueError, LookupError, TypeError):
+            raise no_mlflow(self.server) from None
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content: BinaryIO | None = None,
+        ok: tuple[int, ...] = (),
+        stream: bool = False,
+        again: bool = True,
+    ) -> requests.Response:
+        """One call, and its answer if that is a success or one of the statuses `ok`.
+
+        It is made `again`, once, where the server closes the connection instead.
+        """
+        call = partial(self.exchange, method, path, body, query=query, content=content, stream=stream)
+        try:
+            response = call()
+        except Dropped:
+            if not again:
+                raise
+            if content is not None:
+                content.seek(0)
+            response = call()
+        if response.is_redirect and response.status_code not in ok:
+            raise TrackingError(
+                f"The tracking server {self.server.uri} redirects to {response.headers['Location']}.",
+                "Use that address as the tracking URI, if it is the right one.",
+            )
+        if response.ok and path.startswith(f"{_API}/") and _is_page(response):
+            raise no_mlflow(self.server)
+        if response.ok or response.status_code in ok:
+            return response
+        raise refusal(self.server, response)
+
+
+def _is_page(response: requests.Response) -> bool:
+    return response.headers.get("Content-Type", "").startswith("text/html")
+
+
+def _basic(username: str, password: str) -> HTTPBasicAuth:
+    """In UTF-8; requests would take Latin-1, which lacks most letters."""
+    from requests.auth import HTTPBasicAuth
+
+    return HTTPBasicAuth(*(text.encode(errors="surrogateescape") for text in (username, password)))
+
+
+class _Bearer:
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+_API = "/api/2.0/mlflow"
+# MLflow's UI shows experiments and runs in its view for language models unless it is told what they are.
+_TRAINING_PAGE = "?workflowType=machine_learning"
+TRAINING_VIEW = {"key": "mlflow.experimentKind", "value": "custom_model_development"}
+
+
+def dataset_inputs(data: Iterable[Data]) -> list[dict[str, object]]:
+    """The data sets as the API's "log inputs" takes them. MLflow's limit for a digest is 36 characters."""
+    return [
+        {
+            "tags": [{"key": "mlflow.data.context", "value": "data"}],
+            "dataset": {
+                "name": one.name,
+                "digest": one.digest[:32],
+                "source_type": "local",
+                "source": json.dumps({"uri": one.name}),
+                "profile": json.dumps({"files": one.files, "bytes": one.bytes}),
+            },
+        }
+        for one in data
+        if one.is_dataset
+    ]
+
+
+def page(server: Server, experiment_id: str, run_id: str) -> str:
+    """The address of a run in the server's UI."""
+    return f"{server.uri}/#/experiments/{experiment_id}/runs/{run_id}{_TRAINING_PAGE}"
+
+
+def _artifact(root: str, path: str) -> str:
+    return "/api/2.0/mlflow-artifacts/artifacts/" + quote(f"{root.lstrip('/')}/{path}")
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return int(milliseconds) / 1000 if milliseconds else None
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

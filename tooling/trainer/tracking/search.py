@@ -1,0 +1,229 @@
+"""The runs that a tracking server has: lists of them, the best of them, and their curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import NotRequired, TypedDict, cast
+from urllib.parse import urlencode
+
+from trainkit.spool_answers import Answer, error_text
+
+from trainer.errors import BadInput
+from trainer.projects.parameters import nearest
+from trainer.tracking.client import Client, Run, RunAnswer
+
+START, DURATION = "start", "duration"
+POINTS = 200  # of a curve: more than a terminal or a small chart can show
+_API = "/api/2.0/mlflow"
+_PAGE = 1000
+_LOOKED_AT = 100  # runs whose metrics are offered in place of an unknown one
+_RUNS_A_CALL = 100  # the server's limit for curves
+_NEWEST_FIRST = "attributes.start_time DESC"
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which runs, in which order. Everything is optional."""
+
+    project: str | None = None
+    """A project's or an experiment's name."""
+    condition: str = ""
+    """In the language of MLflow's search."""
+    sort: str = f"-{START}"
+    """A metric, `start` or `duration`; a leading `-` means that the largest comes first."""
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run in a list."""
+
+    run: Run
+    project: str
+    experiment: str
+
+
+@dataclass(frozen=True)
+class Point:
+    """A value of a metric at a step."""
+
+    step: int
+    value: float
+
+
+class _Point(TypedDict):
+    run_id: str
+    step: NotRequired[int]
+    value: float | str
+    timestamp: int
+
+
+class _Experiment(TypedDict):
+    experiment_id: str
+    name: str
+
+
+def figure_names(client: Client, project: str | None) -> tuple[list[str], list[str]]:
+    """The metrics and the parameters that the newest runs have, for completion."""
+    runs = [entry.run for entry in search(client, Query(project, limit=_LOOKED_AT))]
+    metrics = {name for run in runs for name in run.metrics}
+    return sorted(metrics), sorted({name for run in runs for name in run.parameters})
+
+
+def search(client: Client, query: Query) -> list[Entry]:
+    """The runs that are asked for. Only as much is read as the limit needs, except to sort by duration.
+
+    Raises `BadInput` where the server refuses the condition or there is no such project or metric, and
+    `TrackingError`.
+    """
+    names = experiments(client)
+    by, falls = query.sort.removeprefix("-"), query.sort.startswith("-")
+    entries = {
+        run.id: Entry(run, project(run, names), names.get(run.experiment_id, ""))
+        for ids, condition in _scopes(query, names)
+        for run in _ordered(client, ids, condition, query)
+    }
+    if query.project and not entries and not query.condition and query.project not in names.values():
+        raise BadInput(
+            f"{client.server.uri} has no run of a project {query.project}.",
+            nearest(query.project, sorted(names.values()), "Its experiments are"),
+        )
+    is_metric = by not in (START, DURATION)
+    if is_metric and entries and all(by not in entry.run.metrics for entry in entries.values()):
+        newest = _pages(client, list(names), "", [_NEWEST_FIRST], _LOOKED_AT)
+        known = {name for run in newest for name in run.metrics if not name.startswith("system/")}
+        raise BadInput(f"No run has a metric {by}.", nearest(by, sorted(known), "There are"))
+    newest_first = sorted(entries.values(), key=lambda entry: entry.run.started or 0, reverse=True)
+    in_order = sorted(newest_first, key=lambda entry: _rank(_figure(entry.run, by), falls=falls))
+    return in_order[: query.limit]
+
+
+def best(client: Client, metric: str, *, lowest: bool = False) -> Run:
+    """The finished run with the highest (or the lowest) final value; raises `BadInput` if none has one."""
+    query = Query(
+        condition="attributes.status = 'FINISHED'", sort=metric if lowest else f"-{metric}", limit=1
+    )
+    found = [entry.run for entry in search(client, query)]
+    if not found or math.isnan(found[0].metrics.get(metric, math.nan)):
+        raise BadInput(f"No finished run has a metric {metric}.", "`trainer runs` lists the runs.")
+    return found[0]
+
+
+def project(run: Run, experiment_names: Mapping[str, str]) -> str:
+    """What the run is a run of: its project, or its experiment where no project made it."""
+    source = run.tags.get("mlflow.source.name", "") if run.tags.get("mlflow.source.type") == "PROJECT" else ""
+    return source.rpartition("/")[2] or experiment_names.get(run.experiment_id, "")
+
+
+def duration(run: Run, now: float) -> float | None:
+    """Seconds from its start to its end, or until now."""
+    if run.started is None:
+        return None
+    return (now if run.ended is None else run.ended) - run.started
+
+
+def curves(client: Client, run_ids: Sequence[str], metric: str) -> dict[str, tuple[Point, ...]]:
+    """The values of one metric by run and in the order of steps; of a long curve an even sample."""
+    found: dict[str, list[_Point]] = {run_id: [] for run_id in run_ids}
+    for start in range(0, len(run_ids), _RUNS_A_CALL):
+        for point in _points(client, run_ids[start : start + _RUNS_A_CALL], metric):
+            found.setdefault(point["run_id"], []).append(point)
+    return {run_id: _curve(points) for run_id, points in found.items()}
+
+
+def experiments(client: Client) -> dict[str, str]:
+    """The names of the server's experiments by their ids."""
+    found: dict[str, str] = {}
+    token = ""
+    while True:
+        query = {"max_results": str(_PAGE), **({"page_token": token} if token else {})}
+        said = client.send("GET", f"{_API}/experiments/search", query=query).json()
+        listed = cast(list[_Experiment], said.get("experiments", []))
+        found |= {str(experiment["experiment_id"]): experiment.get("name", "") for experiment in listed}
+        token = said.get("next_page_token", "")
+        if not token:
+            return found
+
+
+def _scopes(query: Query, names: Mapping[str, str]) -> Iterator[tuple[list[str], str]]:
+    """Where to look, and with what condition: MLflow's search knows no OR."""
+    if query.project is None:
+        yield list(names), query.condition
+        return
+    own = [experiment_id for experiment_id, name in names.items() if name == query.project]
+    if own:
+        yield own, query.condition
+    quoted = query.project.replace("'", "").replace("%", "")
+    is_project = f"tags.`mlflow.source.type` = 'PROJECT' AND tags.`mlflow.source.name` LIKE '%/{quoted}'"
+    others = [experiment_id for experiment_id in names if experiment_id not in own]
+    yield others, " AND ".join(filter(None, (is_project, query.condition)))
+
+
+def _ordered(client: Client, ids: list[str], condition: str, query: Query) -> Iterator[Run]:
+    by, direction = query.sort.removeprefix("-"), "DESC" if query.sort.startswith("-") else "ASC"
+    if by == DURATION:  # which the server cannot sort by
+        return _pages(client, ids, condition, [_NEWEST_FIRST], None)
+    column = "attributes.start_time" if by == START else f"metrics.`{by}`"
+    order = [f"{column} {direction}"] + ([_NEWEST_FIRST] if by != START else [])
+    return _pages(client, ids, condition, order, query.limit)
+
+
+def _pages(
+    client: Client, ids: list[str], condition: str, order: list[str], limit: int | None
+) -> Iterator[Run]:
+    def runs() -> Iterator[Run]:
+        size = min(limit or _PAGE, _PAGE)
+        body: dict[str, object] = {
+            "experiment_ids": ids, "filter": condition, "order_by": order, "max_results": size
+        }  # fmt: skip
+        while True:
+            answer = client.send("POST", f"{_API}/runs/search", body, ok=(400,))
+            if answer.status_code == 400:
+                raise BadInput(
+                    f"The tracking server rejects the query: {error_text(Answer(400, answer.text))}",
+                    "--filter \"metrics.accuracy > 0.9 AND params.kind = 'tree'\"; as in MLflow's search.",
+                )
+            said = answer.json()
+            yield from map(client.read, cast(list[RunAnswer], said.get("runs", [])))
+            body["page_token"] = said.get("next_page_token", "")
+            if not body["page_token"]:
+                return
+
+    return islice(runs(), limit) if ids else iter(())
+
+
+def _figure(run: Run, by: str) -> float | None:
+    if by == START:
+        return run.started
+    return duration(run, run.started or 0) if by == DURATION else run.metrics.get(by)
+
+
+def _rank(value: float | None, *, falls: bool) -> tuple[int, float]:
+    """What has no value comes last in either direction, as on the server."""
+    if value is None or math.isnan(value):
+        return (2, 0.0) if value is None else (1, 0.0)
+    return (0, -value if falls else value)
+
+
+def _points(client: Client, run_ids: Sequence[str], metric: str) -> list[_Point]:
+    asked = urlencode({"run_ids": run_ids, "metric_key": metric, "max_results": POINTS}, doseq=True)
+    answer = client.send("GET", f"{_API}/metrics/get-history-bulk-interval?{asked}", ok=(404,))
+    if answer.ok:
+        return cast(list[_Point], answer.json().get("metrics", []))
+    points: list[_Point] = []
+    for run_id in run_ids:  # a server from before there was a call for several runs
+        query = {"run_id": run_id, "metric_key": metric}
+        said = client.send("GET", f"{_API}/metrics/get-history", query=query).json()
+        points += [{**point, "run_id": run_id} for point in cast(list[_Point], said.get("metrics", []))]
+    return points
+
+
+def _curve(points: list[_Point]) -> tuple[Point, ...]:
+    in_order = sorted(points, key=lambda point: (int(point.get("step", 0)), int(point["timestamp"])))
+    thinned = in_order[:: max(1, math.ceil(len(in_order) / POINTS))]
+    if in_order and thinned[-1] is not in_order[-1]:
+        thinned.append(in_order[-1])
+    return tuple(Point(int(point.get("step", 0)), float(point["value"])) for point in thinned)

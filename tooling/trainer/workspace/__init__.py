@@ -1,0 +1,1 @@
+"""What lies in a workspace's folder: settings, secrets, the folders of runs, what trainer brings along."""

@@ -1,0 +1,99 @@
+"""What the tracking server refused of runs for good: kept in .trainer/refused, each record and the reason."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainkit.spool_answers import plain
+
+from trainer.counted import counted
+from trainer.errors import TrackingError
+from trainer.workspace.settings import Workspace
+
+FOLDER = "refused"
+_FILE = Path("spool", "refused")
+_SHOWN = 3  # reasons
+_LONGEST = 1 << 26  # bytes of a line
+
+
+class Refused(TrackingError):
+    """The server took the rest of a run, and will never take this."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What of one run was refused: the number of its records, and the first reasons."""
+
+    run_id: str
+    folder: Path
+    records: int
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """`The tracking server refused 1 record of the run 0f3c… for good: notes/a.txt (12.3 MB): …`."""
+        said = "; ".join(reason.rstrip(".") for reason in self.reasons)
+        number = counted(self.records, "record")
+        return f"The tracking server refused {number} of the run {self.run_id[:8]} for good: {said}."
+
+    @property
+    def error(self) -> Refused:
+        """The same as a failure."""
+        return Refused(
+            str(self),
+            f"The rest is delivered. This is kept, its reasons in {_FILE}, until you remove {self.folder}",
+        )
+
+
+def all_kept(workspace: Workspace) -> Iterator[Kept]:
+    """Of every run of which something was refused, delivered or not, as long as its folder is there."""
+    for parent in (workspace.state / "runs", workspace.state / FOLDER):
+        for file in sorted(parent.glob(f"*/{_FILE}")):
+            if kept := _read(file):
+                yield kept
+
+
+def of_run(workspace: Workspace, *ids: str) -> Kept | None:
+    """What was refused of the run that has, or had, one of these ids."""
+    return next((kept for kept in all_kept(workspace) if kept.run_id in ids), None)
+
+
+def keep(workspace: Workspace, place: Path) -> None:
+    """Move the folder of a run, of which everything else is delivered, to where its owner finds it."""
+    if not (place / _FILE).exists():
+        return
+    parent = workspace.state / FOLDER
+    parent.mkdir(exist_ok=True)
+    number = 1
+    while (kept := parent / (place.name if number == 1 else f"{place.name}.{number}")).exists():
+        number += 1  # the run was resumed
+    place.rename(kept)
+
+
+def _read(file: Path) -> Kept | None:
+    records, reasons = 0, dict[str, None]()
+    try:
+        # It may be a live run's, which can put there what it likes.
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as lines:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            while line := lines.readline(_LONGEST):
+                records += line.endswith(b"\n")
+                if len(reasons) < _SHOWN:
+                    reasons[_reason(line)] = None
+    except OSError:
+        return None
+    folder = file.parent.parent
+    return Kept(folder.name.partition(".")[0], folder, records, tuple(reasons)) if records else None
+
+
+def _reason(line: bytes) -> str:
+    try:
+        return plain(str(json.loads(line)["answer"])) or "without a reason"
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return "it cannot be read"
