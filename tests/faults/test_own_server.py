@@ -15,7 +15,7 @@ from support import REPOSITORY, Done
 from trainer.server import container
 from trainer.workspace import run_folders, secrets, settings
 
-from faults.away import PORTS, AwaySite, check_complete
+from faults.away import PORTS, STEPS, AwaySite, check_complete
 
 BACKENDS = pytest.mark.parametrize("backend", ["docker", "local"])
 
@@ -157,6 +157,28 @@ def test_a_run_that_was_live_in_a_backup_is_killed_by_its_restore(team: Team, tm
     assert run.info.status == "KILLED"
     assert run.data.tags["trainer.end"] == "live when the restored backup was made"
     assert run.info.start_time <= run.info.end_time <= file.stat().st_mtime * 1000
+
+
+def test_what_a_run_logged_after_the_backup_is_delivered_again(team: Team, tmp_path: Path) -> None:
+    file = tmp_path / "saved.tar"
+    run = team.begin("--backend", "local")
+    assert team.trainer("server", "backup", str(file)).code == 0
+    run.process.kill()  # so that nobody tells the server of the run's end
+    run.process.wait()
+    run.go()
+    give_up = time.monotonic() + 60
+    while not (run.folder / "result").exists() or len(team.api.get_metric_history(run.id, "loss")) < STEPS:
+        assert time.monotonic() < give_up
+        time.sleep(0.2)
+    team.restored(file)
+    while team.leftovers():
+        assert time.monotonic() < give_up + 60
+        team.sync()
+    ended = team.api.get_run(run.id)
+    assert ended.info.status == "FINISHED"
+    assert ended.data.tags["shape"] == "round"
+    points = team.api.get_metric_history(run.id, "loss")
+    assert sorted(point.step for point in points) == list(range(STEPS))
 
 
 def test_a_run_that_is_live_or_whose_end_is_known_survives_a_restore(team: Team, tmp_path: Path) -> None:

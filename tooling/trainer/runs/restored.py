@@ -5,7 +5,7 @@ from __future__ import annotations
 from trainkit.spool_names import OFFLINE_TAG
 
 from trainer.runs import reconcile
-from trainer.tracking import search
+from trainer.tracking import search, spool_replay
 from trainer.tracking.client import Client, Run
 from trainer.tracking.search import Query
 from trainer.workspace import run_folders
@@ -22,6 +22,8 @@ def end(workspace: Workspace, client: Client, backed_up: float) -> int:
     the workspace, and what was not started by trainer are left alone. `backed_up` is when the others were
     last seen, in seconds since 1970.
     """
+    for record in [*run_folders.live(workspace), *run_folders.undelivered(workspace)]:
+        spool_replay.ask(run_folders.folder(workspace, record.run_id))  # what came after the backup is gone
     for _ in reconcile.reconcile(workspace):  # what cannot be delivered now stays, and is told later
         pass
     kept = {record.run_id for record in [*run_folders.live(workspace), *run_folders.undelivered(workspace)]}

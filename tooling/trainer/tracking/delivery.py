@@ -24,7 +24,7 @@ from trainkit.spool_view import View
 
 from trainer.counted import counted
 from trainer.errors import BadInput, DiskFull, TrackingError
-from trainer.tracking import spool_guard, spool_owner
+from trainer.tracking import spool_guard, spool_owner, spool_replay
 from trainer.tracking.client import LONGEST_VALUE, TRAINING_VIEW, Client, Run, Status, dataset_inputs, page
 from trainer.tracking.endpoint import Server
 from trainer.tracking.spool_guard import GuardedSpool, SoundSpool
@@ -187,6 +187,7 @@ def bring(client: Client, folder: Path, progress: Callable[[int, int], None] | N
         spool_owner.check(spool, transport)
         if not spool_owner.is_known(spool, transport):
             raise Lost(client.server.uri, folder.name, left(folder))
+        spool_replay.prepare(spool, folder)
         spool.set_aside()
         delivery = Delivery(spool, transport)
         while True:

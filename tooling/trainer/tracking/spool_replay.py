@@ -1,0 +1,42 @@
+"""Delivering a run again, as far as it is on this disk: its server was put back to an earlier time."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from trainkit.spool_journal import Spool
+
+from trainer.tracking.spool_guard import GuardedSpool
+
+_MARK, _PREPARED = "restored", "replayed"
+
+
+def ask(folder: Path) -> None:
+    """Have the next delivery of the run in this folder begin at the beginning. The job may still go on."""
+    (folder / _MARK).touch()
+
+
+def prepare(spool: GuardedSpool, folder: Path) -> None:
+    """Let the spool be delivered from its beginning, if that was asked for. Its job has ended.
+
+    The server takes no point twice. Files that it had are not on this disk any more: their records are left
+    out. Whoever is interrupted in between calls it again. Raises `OSError`.
+    """
+    if not (folder / _MARK).exists():
+        return
+    shutil.rmtree(folder / _PREPARED, ignore_errors=True)
+    new = Spool(folder / _PREPARED)
+    new.folder.mkdir()
+    for entry in Spool.entries(spool):
+        record = entry.record
+        if record is not None and ("file" not in record or spool.is_own(spool.folder / str(record["file"]))):
+            new.append(record)
+    # In this order: what is read from the beginning may be the old journal, but not the other way round.
+    if spool.is_apart:
+        spool.acknowledge_stored(0)
+    (spool.folder / "delivered").unlink(missing_ok=True)
+    if new.journal.exists():
+        new.journal.replace(spool.journal)
+    shutil.rmtree(new.folder)
+    (folder / _MARK).unlink()
