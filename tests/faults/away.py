@@ -27,6 +27,7 @@ PORTS = {
     "engine": 5622,
     "many": 5623,
     "own": 5630,
+    "full": 5635,
 }
 STEPS = 40
 

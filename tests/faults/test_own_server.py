@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import docker
 import pytest
+from docker.errors import NotFound
 from mlflow import MlflowClient
 from support import REPOSITORY, Done
+from trainer.images import spec
 from trainer.server import container
 from trainer.workspace import run_folders, secrets, settings
 
@@ -55,6 +58,31 @@ class Team(AwaySite):
         return synced
 
 
+@pytest.fixture
+def small(client: docker.DockerClient, tmp_path: Path) -> Iterator[Team]:
+    """A workspace whose server has a disk of 100 MB; `fill` in it is what fills it."""
+    team = Team(tmp_path / "small", PORTS["full"], "docker")
+    shutil.copytree(REPOSITORY / "mlflow_tracking_server", team.root / "mlflow_tracking_server")
+    called = container.name(settings.find(team.root))
+    options = {"type": "tmpfs", "device": "tmpfs", "o": "size=100m,mode=1777"}
+    client.volumes.create(called, driver="local", driver_opts=options)
+    base = spec.chosen_base(settings.find(REPOSITORY))
+    client.containers.run(  # such a disk is empty again when nobody has it mounted
+        base, ["sleep", "infinity"], name=f"{called}-keeper", volumes=[f"{called}:/data"], detach=True
+    )
+    try:
+        up = team.trainer("server", "up", timeout_s=900)
+        assert up.code == 0, up.err
+        yield team
+    finally:
+        for name in (called, f"{called}-keeper"):
+            with contextlib.suppress(NotFound):
+                client.containers.get(name).remove(force=True)
+        for network in client.networks.list(names=[called]):
+            network.remove()
+        client.volumes.get(called).remove()
+
+
 @pytest.fixture(scope="module")
 def team(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     team = Team(tmp_path_factory.mktemp("team"), PORTS["own"], "docker")
@@ -69,8 +97,9 @@ def team(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(team: Team) -> Iterator[None]:
+def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Every test ends with everything on the server and nothing on this disk."""
+    team: Team = request.getfixturevalue("small" if "small" in request.fixturenames else "team")
     yield
     assert team.leftovers() == []
 
@@ -195,3 +224,27 @@ def test_a_run_that_is_live_or_whose_end_is_known_survives_a_restore(team: Team,
     done = live.end()
     assert (done.code, "on this disk alone" in done.err) == (0, False), done.err
     check_complete(team.api, live.id)
+
+
+def test_a_full_disk_of_the_server_is_told_in_one_line_and_loses_nothing(
+    small: Team, client: docker.DockerClient
+) -> None:
+    keeper = client.containers.get(f"{container.name(settings.find(small.root))}-keeper")
+    run = small.begin()
+    keeper.exec_run(["sh", "-c", "head -c 200m /dev/zero >/data/fill"])
+    run.go()
+    done = run.end()
+    assert done.code == 0, done.err
+    [told] = [line for line in done.err.splitlines() if "on this disk alone" in line]
+    assert told.endswith("are on this disk alone: the server's disk is full.")
+    assert "FULL: 0.0 of 104.9 MB free" in small.trainer("server", "status").out
+    doctor = json.loads(small.trainer("doctor", "--json").out)
+    [disk] = [check for check in doctor if check["name"] == "tracking server's disk"]
+    assert (disk["status"], disk["found"]) == ("failure", "0.0 of 104.9 MB free: nothing can be stored")
+    synced = small.sync()
+    assert synced.code == 84
+    assert "the server's disk is full." in synced.err
+    keeper.exec_run(["rm", "/data/fill"])
+    delivered = small.sync()
+    assert delivered.code == 0, delivered.err
+    check_complete(small.api, run.id)

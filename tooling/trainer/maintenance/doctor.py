@@ -22,7 +22,9 @@ from trainer.images import build, lock, spec
 from trainer.masking import SHORTEST_MASKED
 from trainer.projects import mlproject, sources
 from trainer.runs import prepare
+from trainer.server import container
 from trainer.server import process as server
+from trainer.server.volume import Volume
 from trainer.tracking import artifact_roots, artifact_stores, server_version
 from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server
@@ -213,6 +215,8 @@ def _tracking(
         yield Check("tracking server", "failure", found, fix)
         return
     yield Check("tracking server", "ok", f"MLflow {told} at {client.server.uri}")
+    if engine_client and container.recorded(workspace) == client.server.uri:
+        yield from _space(engine_client, workspace)
     yield from _stores(client)
     if engine_client:
         yield _from_container(
@@ -225,6 +229,13 @@ def _tracking(
             ),
         )
     yield _versions(plans, told)
+
+
+def _space(engine_client: docker.DockerClient, workspace: Workspace) -> Iterator[Check]:
+    found = container.find(engine_client, container.name(workspace))
+    if found and (space := Volume(engine_client, workspace, found.image).space()).is_full:
+        fix = "Make space where the engine keeps volumes: docker system df, trainer gc; then trainer sync"
+        yield Check("tracking server's disk", "failure", f"{space}: nothing can be stored", fix)
 
 
 def _stores(client: Client) -> Iterator[Check]:

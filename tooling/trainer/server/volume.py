@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -20,6 +21,25 @@ if TYPE_CHECKING:
     import docker
 
 _LABEL = "trainer.server_store"
+_FULL = 1 << 20  # bytes: with less, a server can write next to nothing
+
+
+@dataclass(frozen=True)
+class Space:
+    """Of a disk, in bytes."""
+
+    free: int
+    total: int
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a server cannot go on with it."""
+        return self.free < _FULL
+
+    def __str__(self) -> str:
+        """`3.2 of 50.0 GB free`."""
+        unit, name = (1e9, "GB") if self.total >= 1e9 else (1e6, "MB")
+        return f"{self.free / unit:.1f} of {self.total / unit:.1f} {name} free"
 
 
 class Volume:
@@ -46,9 +66,9 @@ class Volume:
         """Table → rows."""
         return self._run("counts")
 
-    def space(self) -> dict[str, int]:
-        """Bytes: what is `free` of the `total` of the volume's disk."""
-        return self._run("space")
+    def space(self) -> Space:
+        """What is free of the volume's disk."""
+        return Space(**self._run("space"))
 
     def settle(self) -> None:
         """Complete or undo a `restore` that was interrupted, and remove what it left behind."""

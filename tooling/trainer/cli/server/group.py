@@ -19,8 +19,6 @@ from trainer.server.container import Found
 from trainer.tracking.endpoint import Server
 from trainer.workspace.settings import Workspace
 
-_FULL = 1 << 20  # bytes: with less, a server can write next to nothing
-
 
 @click.group(
     short_help="Tracking servers: your own, and those on a platform.", epilog="Example: trainer server up"
@@ -141,8 +139,7 @@ def _space(workspace: Workspace, found: Found) -> str:
     from trainer.server.volume import Volume
 
     space = Volume(daemon.connect(), workspace, found.image).space()
-    said = "FULL: " if space["free"] < _FULL else ""
-    return f"{said}{space['free'] / 1e9:.1f} of {space['total'] / 1e9:.1f} GB free"
+    return f"FULL: {space}" if space.is_full else str(space)
 
 
 def _process_status(workspace: Workspace) -> dict[str, object]:
