@@ -21,7 +21,12 @@ _START_S = 20
 
 @contextmanager
 def front(
-    behind: str, folder: Path, *, account: tuple[str, str] | None = None, limit: str = "100m"
+    behind: str,
+    folder: Path,
+    *,
+    account: tuple[str, str] | None = None,
+    limit: str = "100m",
+    port: int = 0,
 ) -> Iterator[str]:
     """Within: nginx, with its files in the folder; its address on this machine, which containers reach too.
 
@@ -29,7 +34,7 @@ def front(
     """
     program = _program()
     folder.mkdir()
-    with socket.create_server(("", 0)) as free:
+    with socket.create_server(("", port)) as free:
         port = free.getsockname()[1]
     (folder / "nginx.conf").write_text(_configuration(behind, folder, port, account, limit))
     command = [program, "-c", str(folder / "nginx.conf"), "-e", str(folder / "log")]

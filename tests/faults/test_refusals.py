@@ -142,3 +142,13 @@ def test_what_nginx_finds_too_large_is_named_with_its_limit(fronted: AwaySite, t
     assert ["trainer.refused" in seen[name].data.tags for name in ("small", "large")] == [False, True]
     [stored] = site.client.list_artifacts(seen["small"].info.run_id, "model")
     assert stored.file_size == 10
+    port = int(front.rpartition(":")[2])
+    with nginx.front(site.uri, tmp_path / "raised", limit="10m", port=port):
+        assert site.sync().code == 84  # unasked it is not sent again
+        again = site.sync("--refused")
+        assert (again.code, again.out.count(" delivered")) == (0, 1), again.err
+    run = site.client.get_run(seen["large"].info.run_id)
+    assert (run.info.status, "trainer.refused" in run.data.tags) == ("FINISHED", False)
+    assert [file.file_size for file in site.client.list_artifacts(run.info.run_id, "model")] == [3 * LIMIT]
+    assert not kept.exists()
+    assert site.leftovers() == []

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeGuard
 
 from trainer.errors import BadInput, TrackingError, TrainerError
-from trainer.runs import reconcile, recreated
+from trainer.runs import reconcile, recreated, refused_again
 from trainer.tracking import delivery
 from trainer.tracking.delivery import Left, Lost, Undelivered
 from trainer.tracking.failures import Unreachable
@@ -38,14 +38,18 @@ def sync(
     *,
     dry_run: bool = False,
     recreate: bool = False,
+    refused: bool = False,
 ) -> Iterator[Synced]:
     """Deliver the runs that nobody looks after, or those with a name or the beginning of an id in `wanted`.
 
-    With `recreate`, those that their server does not have any more are created there again.
+    With `recreate`, those that their server does not have any more are created there again; with `refused`,
+    what it refused before is sent again.
 
     Raises `BadInput` for one that is not here. A server that gives no answer is not asked for the next run;
     any other failure is of one run alone.
     """
+    if refused and not dry_run:
+        refused_again.take_back(workspace, wanted)
     found = list(run_folders.unattended(workspace))
     try:
         _check(workspace, wanted, [record for record, _ in found])

@@ -16,7 +16,7 @@ from trainkit.spool_journal import Record, Spool
 from trainkit.spool_names import OFFLINE, OFFLINE_TAG
 
 _KEPT = "begun.json"
-_REFUSED = "refused/"  # what the server refused to make
+REFUSED = "refused/"  # what the server refused to make
 _READ = ("delivered", "stored", "names.json")
 
 
@@ -61,7 +61,7 @@ def _are_own(spool: Spool, names: Mapping[str, str], transport: Transport) -> bo
     made: dict[str, Record] = {info["run_id"]: {"create": "run"}, **_created(spool)}
     for local, record in made.items():
         said = names.get(local)
-        if said is None or said.startswith(_REFUSED) or record["create"] == "experiment":
+        if said is None or said.startswith(REFUSED) or record["create"] == "experiment":
             continue
         if not local.endswith(said):  # else a model that is files of a run, on a server before MLflow 3
             found = _found(transport, str(record["create"]), said)
@@ -70,7 +70,7 @@ def _are_own(spool: Spool, names: Mapping[str, str], transport: Transport) -> bo
                     return False
                 roots.append(found[0])
     places = [said for name, said in names.items() if "/" in name and not name.startswith("models:/")]
-    return all(said.startswith(_REFUSED) or _is_below(said, roots) for said in places)
+    return all(said.startswith(REFUSED) or _is_below(said, roots) for said in places)
 
 
 def _found(transport: Transport, kind: str, said: str) -> tuple[str, list[Record]] | None:

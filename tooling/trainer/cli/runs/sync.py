@@ -31,15 +31,19 @@ def _complete_run(_: click.Context, __: click.Parameter, incomplete: str) -> lis
 @click.argument("runs", nargs=-1, metavar="[RUN…]", shell_complete=_complete_run)
 @click.option("--dry-run", is_flag=True, help="Show what is on this disk; deliver nothing.")
 @click.option("--recreate", is_flag=True, help="Create runs again that the server does not have any more.")
+@click.option("--refused", is_flag=True, help="Send again what the server refused before.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace
-def sync(workspace: Workspace, runs: tuple[str, ...], dry_run: bool, recreate: bool, as_json: bool) -> None:
+def sync(
+    workspace: Workspace, runs: tuple[str, ...], dry_run: bool, recreate: bool, refused: bool, as_json: bool
+) -> None:  # fmt: skip
     """Bring what runs have logged while the tracking server was away to it, and end them truthfully.
 
     RUN is a run's name, its id or the beginning of it; without one all are brought. Nothing is sent twice.
 
     A run that the server does not have any more (its store was replaced, or the run deleted there for good)
-    stays on this disk unless --recreate says to create it again.
+    stays on this disk unless --recreate says to create it again. So does what the server refused, until
+    --refused sends it again: after its limit for a request was raised, for example.
     """
     from trainer.runs import sync as use_case
     from trainer.workspace import refusals, run_folders
@@ -47,7 +51,7 @@ def sync(workspace: Workspace, runs: tuple[str, ...], dry_run: bool, recreate: b
     for place in run_folders.unreadable(workspace):
         click.echo(run_folders.said_of_unreadable(place), err=True)
     with output.Bar() as bar:
-        done = list(use_case.sync(workspace, runs, bar, dry_run=dry_run, recreate=recreate))
+        done = list(use_case.sync(workspace, runs, bar, dry_run=dry_run, recreate=recreate, refused=refused))
     rows = [
         {
             "run_id": one.record.run_id, "name": one.record.name, "project": one.record.project,

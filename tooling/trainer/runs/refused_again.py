@@ -1,0 +1,69 @@
+"""Sending again what a tracking server refused, after its limit was raised, say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from trainkit.spool_answers import API
+from trainkit.spool_journal import Record, Spool, SpoolError
+from trainkit.spool_refusals import REFUSED_TAG
+
+from trainer.errors import DiskFull
+from trainer.tracking.delivery import FOLDER
+from trainer.tracking.spool_owner import REFUSED
+from trainer.workspace import refusals, run_folders
+from trainer.workspace.settings import Workspace
+
+
+def take_back(workspace: Workspace, wanted: Sequence[str] = ()) -> None:
+    """Put the runs whose ids begin like the `wanted` ones (none: all) back to those that are to be delivered.
+
+    A run that goes on is left alone. Whoever is interrupted calls it again. Raises `DiskFull`.
+    """
+    for kept in list(refusals.all_kept(workspace)):
+        place = run_folders.folder(workspace, kept.run_id)
+        is_wanted = not wanted or kept.run_id.startswith(tuple(wanted))
+        if is_wanted and not place.exists():
+            try:
+                _append_refused(Spool(kept.folder / FOLDER))
+                kept.folder.rename(place)
+            except (OSError, SpoolError) as problem:
+                raise DiskFull(f"{kept.folder} cannot be used: {problem}", "Make space there.") from None
+
+
+def _append_refused(spool: Spool) -> None:
+    file = spool.folder / "refused"
+    run_id = cast(Mapping[str, str], spool.run()["info"])["run_id"]
+    untag = {"run_id": run_id, "key": REFUSED_TAG}
+    spool.append({"method": "POST", "path": f"{API}/runs/delete-tag", "body": untag})
+    lines = file.read_bytes().splitlines(keepends=True)
+    torn = []
+    for line in lines:
+        if (record := _record(line)) is None:
+            torn.append(line)
+        else:
+            spool.append(record)
+    # What was not made then may be made now.
+    names = {name: said for name, said in spool.names().items() if not said.startswith(REFUSED)}
+    _replace(spool.folder / "names.json", [json.dumps(names).encode()])
+    if torn:
+        _replace(file, torn)
+    else:
+        file.unlink()
+
+
+def _record(line: bytes) -> Record | None:
+    try:
+        found = json.loads(line)["record"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _replace(file: Path, lines: Iterable[bytes]) -> None:
+    temporary = file.with_name(f".{file.name}.host")
+    temporary.write_bytes(b"".join(lines))
+    temporary.replace(file)
