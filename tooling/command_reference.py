@@ -21,7 +21,7 @@ where it fails is in [exit-codes.md](exit-codes.md).
 
 def page() -> str:
     """The whole page, in Markdown."""
-    root = click.Context(cli, info_name="trainer")
+    root = click.Context(cli, info_name="trainer", **cli.context_settings)
     commands = list(_commands(root))
     contents = [f"[`{ctx.command_path}`](#{_anchor(ctx)})" for ctx in commands if ctx.parent is root]
     sections = [_section(ctx) for ctx in (root, *commands)]

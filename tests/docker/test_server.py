@@ -40,7 +40,7 @@ def test_two_at_once_start_one_server(fresh: Site) -> None:
 
 def _servers_of(site: Site) -> int:
     commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
-    return sum(b"server_process" in command and bytes(site.root) in command for command in commands)
+    return sum(b"trainer.server.asgi" in command and bytes(site.root) in command for command in commands)
 
 
 def test_a_taken_port_and_a_server_of_another_workspace(fresh: Site, site: Site) -> None:
