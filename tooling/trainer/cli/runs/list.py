@@ -141,7 +141,7 @@ def runs(
         print_table(shown, chosen or run_columns.telling(shown, by), now, least=None if chosen else 1)
     if len(found) > len(shown):
         click.echo(f"There are more than these {limit}: --limit 0 shows all.", err=True)
-    if not project and (waiting := len(run_folders.undelivered(workspace))):
+    if not (project or as_json or as_csv) and (waiting := len(run_folders.undelivered(workspace))):
         click.echo(f"Not all of {counted(waiting, 'run')} is on the server yet: trainer sync", err=True)
 
 
