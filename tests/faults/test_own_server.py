@@ -52,7 +52,7 @@ class Team(AwaySite):
     def settled(self, run_id: str) -> Done:
         """`trainer sync`, when the run's job has ended."""
         give_up = time.monotonic() + 60
-        while run_id not in (synced := self.sync()).out or "RUNNING" in synced.out:
+        while run_id[:8] not in (synced := self.sync()).out or "RUNNING" in synced.out:
             assert time.monotonic() < give_up, synced
             time.sleep(0.5)
         return synced

@@ -84,12 +84,9 @@ def sync(
         click.echo("Nothing to do: the rest is on the tracking server.")
     else:
         click.echo("Nothing to do: everything is on the tracking server.")
-    if dry_run:
-        for kept in refusals.all_kept(workspace):
-            click.echo(f"{kept} It is in {kept.folder}", err=True)
-        old = []
+    for kept in refusals.all_kept(workspace) if dry_run else old:  # of which its own call said so, with 84
+        click.echo(f"{kept} It is in {kept.folder}", err=True)
     problems = [problem for one in done if (problem := one.error or (one.refused and one.refused.error))]
-    problems += [kept.error for kept in old]
     for problem in problems[1:]:
         if explain(problem) != explain(problems[0]):
             click.echo(explain(problem)[0], err=True)
