@@ -45,7 +45,7 @@ class Kept:
         """The same as a failure."""
         return Refused(
             str(self),
-            f"The rest is delivered. To send this again: trainer sync --refused. It is in {self.folder}",
+            f"The rest is delivered. This is kept in {self.folder}; to send it again: trainer sync --refused",
         )
 
 
