@@ -174,7 +174,7 @@ def shell_variables(variables: Mapping[str, str]) -> str:
 
 
 def image_gone(image: RunImage) -> ImageError:
-    """The image that a run was made in is not here, or was built anew since."""
+    """The image that a run was made in is not here, or was rebuilt since."""
     return ImageError(
         f"The image of the run, {image.tag}, no longer exists unchanged.",
         "A run can only be resumed in its own image. Start a new one: trainer run PROJECT",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from trainkit.spool_answers import API
@@ -12,8 +11,9 @@ from trainkit.spool_journal import Record, Spool, SpoolError
 from trainkit.spool_refusals import REFUSED_TAG
 
 from trainer.errors import DiskFull
+from trainer.tracking import spool_guard
 from trainer.tracking.delivery import FOLDER
-from trainer.tracking.spool_owner import REFUSED
+from trainer.tracking.spool_owner import REFUSED, replace
 from trainer.workspace import refusals, run_folders
 from trainer.workspace.settings import Workspace
 
@@ -28,8 +28,10 @@ def take_back(workspace: Workspace, wanted: Sequence[str] = ()) -> None:
         is_wanted = not wanted or kept.run_id.startswith(tuple(wanted))
         if is_wanted and not place.exists():
             try:
-                _append_refused(Spool(kept.folder / FOLDER))
+                # First: cut off from here on, the next delivery brings it back with what was refused.
                 kept.folder.rename(place)
+                spool_guard.clean(place / FOLDER)
+                _append_refused(Spool(place / FOLDER))
             except (OSError, SpoolError) as problem:
                 raise DiskFull(f"{kept.folder} cannot be used: {problem}", "Make space there.") from None
 
@@ -48,9 +50,9 @@ def _append_refused(spool: Spool) -> None:
             spool.append(record)
     # What was not made then may be made now.
     names = {name: said for name, said in spool.names().items() if not said.startswith(REFUSED)}
-    _replace(spool.folder / "names.json", [json.dumps(names).encode()])
+    replace(spool.folder / "names.json", json.dumps(names).encode())
     if torn:
-        _replace(file, torn)
+        replace(file, b"".join(torn))
     else:
         file.unlink()
 
@@ -61,9 +63,3 @@ def _record(line: bytes) -> Record | None:
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _replace(file: Path, lines: Iterable[bytes]) -> None:
-    temporary = file.with_name(f".{file.name}.host")
-    temporary.write_bytes(b"".join(lines))
-    temporary.replace(file)

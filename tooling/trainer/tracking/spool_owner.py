@@ -22,13 +22,13 @@ _READ = ("delivered", "stored", "names.json")
 
 def keep(spool: Spool) -> None:
     """Keep what names the run beside its spool. Raises `OSError` on a full disk."""
-    _replace(spool.folder.parent / _KEPT, (spool.folder / "run.json").read_bytes())
+    replace(spool.folder.parent / _KEPT, (spool.folder / "run.json").read_bytes())
 
 
 def restore(folder: Path) -> None:
     """Put what names the run back into the spool in this folder. Raises `OSError`."""
     with contextlib.suppress(FileNotFoundError):  # a spool of an earlier version, or of no launch
-        _replace(folder / "run.json", (folder.parent / _KEPT).read_bytes())
+        replace(folder / "run.json", (folder.parent / _KEPT).read_bytes())
 
 
 def check(spool: Spool, transport: Transport) -> None:
@@ -97,7 +97,8 @@ def _is_below(uri: str, roots: list[str]) -> bool:
     return any(uri == root or uri.startswith(f"{root}/") for root in roots)
 
 
-def _replace(file: Path, content: bytes) -> None:
+def replace(file: Path, content: bytes) -> None:
+    """Write the file wholly or not at all. Raises `OSError`."""
     temporary = file.with_name(f".{file.name}.host")
     temporary.write_bytes(content)
     temporary.replace(file)
