@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from trainkit.spool_answers import plain
+from trainkit.spool_names import OFFLINE_TAG
+from trainkit.spool_refusals import REFUSED_TAG
 
 from trainer.counted import counted
 from trainer.errors import TrackingError
@@ -60,6 +62,20 @@ def all_kept(workspace: Workspace) -> Iterator[Kept]:
 def of_run(workspace: Workspace, *ids: str) -> Kept | None:
     """What was refused of the run that has, or had, one of these ids."""
     return next((kept for kept in all_kept(workspace) if kept.run_id in ids), None)
+
+
+def teller(workspace: Workspace) -> Callable[[str, Mapping[str, str]], str | None]:
+    """A function that says what was refused of a run with this id and these tags, None if nothing was.
+
+    It knows what is kept in this workspace; of other runs, the reason that they are tagged with.
+    """
+    kept = {one.run_id: one for one in all_kept(workspace)}
+
+    def told(run_id: str, tags: Mapping[str, str]) -> str | None:
+        here = kept.get(run_id) or kept.get(tags.get(OFFLINE_TAG, ""))
+        return f"{here} It is in {here.folder}" if here else tags.get(REFUSED_TAG)
+
+    return told
 
 
 def keep(workspace: Workspace, place: Path) -> None:

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from trainer.tracking.client import Run
 from trainer.tracking.search import Entry
 from trainer.workspace.settings import Workspace
 
-from unit.helpers import Done, HttpServer, Reply
+from unit.helpers import Done, HttpServer, Reply, put
 from unit.history_helpers import has, run
 from unit.run_helpers import API
 
@@ -88,6 +88,40 @@ def test_json_and_csv_hold_everything(trainer: Trainer, http_server: HttpServer)
         ("bb2", "0.75", "1"),
     ]
     assert "system/cpu" not in rows[0]
+
+
+def test_runs_of_which_the_server_refused_something_are_marked(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    said = "weights.bin (2.0 MB): the server answered 413"
+    listed = [
+        run("aa1", "hen", metrics={"accuracy": 0.5}),
+        run("bb2", "owl", tags={"trainer.refused": f"{said}\x1b[2J"}),  # by another machine
+        run("cc3", "elk", tags={"trainer.offline_id": "dd4"}),  # begun while its server was away
+    ]
+    line = json.dumps({"record": {}, "status": 413, "answer": said})
+    kept = put(workspace.state / "refused" / "dd4" / "spool" / "refused", f"{line}\n").parent.parent
+    has(http_server, listed)
+    done = trainer("runs")
+    assert [row.split()[:2] for row in done.out.splitlines()[1:]] == [
+        ["FINISHED", "hen"],
+        ["FINISHED*", "owl"],
+        ["FINISHED*", "elk"],
+    ]
+    assert done.err == "* The server refused something of 2 runs: trainer show RUN\n"
+    has(http_server, listed)
+    here = f"The tracking server refused 1 record of the run dd4 for good: {said}. It is in {kept}"
+    told = [None, f"{said}\x1b[2J", here]
+    assert [row["refused"] for row in json.loads(trainer("runs", "--json").out)] == told
+    has(http_server, listed)
+    done = trainer("runs", "--csv")
+    assert [row["refused"] for row in csv.DictReader(io.StringIO(done.out))] == ["", *told[1:]]
+    assert done.err == ""
+    # What is said leads on.
+    found_by_id(http_server, listed[1])
+    assert f"refused: {said}\\x1b[2J" in trainer("show", "bb2").out.splitlines()
+    found_by_id(http_server, listed[2])
+    assert f"refused: {here}" in trainer("show", "cc3").out.splitlines()
 
 
 @pytest.mark.usefixtures("workspace")
@@ -215,18 +249,22 @@ def test_best_names_a_run_wherever_a_run_is_named(trainer: Trainer, http_server:
     assert asked == [f"{API}/runs/get?run_id=bb2"]
 
 
+def unrefused(_: str, __: Mapping[str, str]) -> None:
+    """No server refused anything of a run."""
+
+
 def test_a_narrow_terminal_gets_fewer_of_the_usual_columns(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     metrics = {"accuracy": 0.5, "f1": 0.5, "loss": 0.5}
     entries = [Entry(Run("aa1", "7", "hen", "FINISHED", "", metrics), "demo", "demo")]
     usual = columns.telling(entries)
-    print_table(entries, usual, 0.0, least=1)
+    print_table(entries, usual, 0.0, unrefused, least=1)
     assert capsys.readouterr().out.split()[6:9] == ["accuracy", "f1", "loss"]  # no terminal at all
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     for room, least, shown in ((80, 1, 3), (50, 1, 1), (50, None, 3)):
         monkeypatch.setenv("COLUMNS", str(room))
-        print_table(entries, usual, 0.0, least=least)
+        print_table(entries, usual, 0.0, unrefused, least=least)
         said = "".join(capsys.readouterr().out.split())
         assert ["0.5" in said, said.count("0.5")] == [True, shown]
 

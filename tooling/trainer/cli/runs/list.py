@@ -6,7 +6,7 @@ import csv
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from trainer.tracking.search import Entry
 
 _SHOWN = 20
+_MARK = "*"  # of a run of which something was refused
+# Of a run's id and tags: what of it was refused.
+Refused = Callable[[str, Mapping[str, str]], str | None]
 _PATIENCE_S = 1.5  # of somebody who has pressed Tab
 
 
@@ -108,13 +111,14 @@ def runs(
     """List the runs on the tracking server that runs report to, the newest first.
 
     PROJECT is the name of a project or of an experiment. The usual columns are a few metrics that most of the
-    runs share; the machine's own (system/…) are not among them.
+    runs share; the machine's own (system/…) are not among them. A status with * is that of a run of which the
+    server refused something.
     """
     from trainer.cli.runs import columns as run_columns
     from trainer.counted import counted
     from trainer.server import selection
     from trainer.tracking import search
-    from trainer.workspace import run_folders
+    from trainer.workspace import refusals, run_folders
 
     if as_json and as_csv:
         raise BadInput("--json and --csv cannot both be printed.", "Choose one of them.")
@@ -124,21 +128,31 @@ def runs(
     shown = found[:limit] if limit else found
     names = [name for part in columns.split(",") if (name := part.strip())]
     chosen = run_columns.chosen(shown, names)
-    now = time.time()
+    now, refused = time.time(), refusals.teller(workspace)
     if as_json:
-        output.as_json([_everything(entry, chosen, now) for entry in shown])
+        output.as_json([_everything(entry, chosen, now, refused) for entry in shown])
     elif as_csv:
         every = [
             column for key, column in run_columns.available(shown).items() if not key.startswith("tags.")
         ]
         _print_csv(
-            shown, chosen or [column for column in every if not column.name.startswith("system/")], now
+            shown,
+            chosen or [column for column in every if not column.name.startswith("system/")],
+            now,
+            refused,
         )
     elif not shown:
         click.echo("No runs.")
     else:
         by = sort.removeprefix("-")
-        print_table(shown, chosen or run_columns.telling(shown, by), now, least=None if chosen else 1)
+        print_table(
+            shown, chosen or run_columns.telling(shown, by), now, refused, least=None if chosen else 1
+        )
+        if marked := sum(refused(entry.run.id, entry.run.tags) is not None for entry in shown):
+            click.echo(
+                f"{_MARK} The server refused something of {counted(marked, 'run')}: trainer show RUN",
+                err=True,
+            )
     if len(found) > len(shown):
         click.echo(f"There are more than these {limit}: --limit 0 shows all.", err=True)
     if not (project or as_json or as_csv) and (waiting := len(run_folders.undelivered(workspace))):
@@ -146,7 +160,7 @@ def runs(
 
 
 def print_table(
-    entries: Sequence[Entry], columns: Sequence[Column], now: float, *, least: int | None
+    entries: Sequence[Entry], columns: Sequence[Column], now: float, refused: Refused, *, least: int | None
 ) -> None:
     """`least`: so many of `columns` are shown, however narrow the terminal is; None for all."""
     from trainer.tracking import search
@@ -154,7 +168,10 @@ def print_table(
     headings = ["STATUS", "RUN", "ID", "PROJECT", "AGE", "TOOK", *(column.name for column in columns)]
     rows: list[Sequence[str | Text]] = [
         (
-            output.coloured(entry.run.status, figures.status_colour(entry.run.status)),
+            output.coloured(
+                entry.run.status + (_MARK if refused(entry.run.id, entry.run.tags) else ""),
+                figures.status_colour(entry.run.status),
+            ),
             printable.line(entry.run.name),
             entry.run.id[:8],
             printable.line(entry.project),
@@ -168,7 +185,7 @@ def print_table(
     output.table(headings, rows, numbers=len(columns) + 2, least=None if least is None else fixed + least)
 
 
-def _fixed(entry: Entry, now: float) -> dict[str, str | float | None]:
+def _fixed(entry: Entry, now: float, refused: Refused) -> dict[str, str | float | None]:
     from trainer.tracking import search
 
     run = entry.run
@@ -181,28 +198,31 @@ def _fixed(entry: Entry, now: float) -> dict[str, str | float | None]:
         "status": run.status,
         "started": run.started,
         "duration_seconds": None if took is None else round(took, 3),
+        "refused": refused(run.id, run.tags),
     }
 
 
-def _everything(entry: Entry, columns: Sequence[Column], now: float) -> dict[str, object]:
+def _everything(entry: Entry, columns: Sequence[Column], now: float, refused: Refused) -> dict[str, object]:
     run = entry.run
     if columns:
         return {
-            **_fixed(entry, now),
+            **_fixed(entry, now, refused),
             **{column.name: output.finite(column.value(entry)) for column in columns},
         }
     return {
-        **_fixed(entry, now),
+        **_fixed(entry, now, refused),
         "metrics": {name: output.finite(value) for name, value in run.metrics.items()},
         "parameters": dict(run.parameters),
         "url": run.url,
     }
 
 
-def _print_csv(entries: Sequence[Entry], columns: Sequence[Column], now: float) -> None:
+def _print_csv(entries: Sequence[Entry], columns: Sequence[Column], now: float, refused: Refused) -> None:
     if not entries:
         return
     written = csv.writer(sys.stdout, lineterminator="\n")
-    written.writerow([*_fixed(entries[0], now), *(column.name for column in columns)])
+    written.writerow([*_fixed(entries[0], now, refused), *(column.name for column in columns)])
     for entry in entries:
-        written.writerow([*_fixed(entry, now).values(), *(column.value(entry) for column in columns)])
+        written.writerow(
+            [*_fixed(entry, now, refused).values(), *(column.value(entry) for column in columns)]
+        )

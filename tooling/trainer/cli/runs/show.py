@@ -47,12 +47,13 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
     curves = {name: search.curves(client, [run.id], name)[run.id] for name in names}
     files = list(islice(artifact_listing.of_run(client, run), _FILES + 1))
     took = search.duration(run, time.time())
+    refused = refusals.teller(workspace)(run.id, run.tags)
     if as_json:
-        output.as_json(_as_json(run, curves, files[:_FILES], took))
+        output.as_json({**_as_json(run, curves, files[:_FILES], took), "refused": refused})
         return
     _heading(run, took)
-    if kept := refusals.of_run(workspace, run.id, record.offline_id):
-        click.echo(f"refused: {printable.line(str(kept))} It is in {kept.folder}")
+    if refused:
+        click.echo(f"refused: {printable.line(refused)}")
     _pairs("Made from", _origin(run))
     _pairs("Parameters", dict(sorted(run.parameters.items())))
     _metrics(run, curves)
