@@ -1,15 +1,18 @@
 """What a server refused goes back to what is to be delivered."""
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from trainer.errors import DiskFull
 from trainer.runs import refused_again
-from trainer.workspace import refusals
+from trainer.workspace import refusals, run_folders
 from trainer.workspace.settings import Workspace
 
-from unit.helpers import put
+from unit.helpers import Done, HttpServer, Reply, put
+from unit.run_helpers import record
 
 RUN_ID = "3f4c" * 8
 
@@ -33,3 +36,34 @@ def test_a_call_that_is_cut_off_loses_nothing(workspace: Workspace, monkeypatch:
     journal = (workspace.state / "runs" / RUN_ID / "spool" / "journal").read_text()
     assert journal.count('"key":"a"') == 1
     assert list(refusals.all_kept(workspace)) == []
+
+
+@pytest.mark.parametrize("said", ["brave-hen", RUN_ID[:6], "5e5e5e", "@last"])
+def test_a_run_is_named_as_everywhere(
+    workspace: Workspace, trainer: Callable[..., Done], http_server: HttpServer, said: str
+) -> None:
+    # It was run offline as RUN_ID, and got another id from the server that refused something of it.
+    for run_id, name in (("ab12" * 8, "another"), (RUN_ID, "brave-hen")):
+        run = record(http_server, run_id=run_id, name=name)
+        folder, lock = run_folders.write(workspace, run_folders.new_folder(workspace), run)
+        os.close(lock)
+        tag = {"method": "POST", "path": "/api/2.0/mlflow/runs/set-tag", "body": {"key": "a", "value": "b"}}
+        line = json.dumps({"record": tag, "status": 413, "answer": "no"})
+        put(folder / "spool" / "refused", line + "\n")
+        put(folder / "spool" / "run.json", json.dumps({"info": {"run_id": run_id}}))
+        run_folders.end(folder, "FINISHED")
+        run_folders.remove(workspace, run_id)
+    run_folders.rename(workspace, run, "5e5e" * 8)
+    http_server.replies["*"] = [Reply(503, "later")]
+    told = trainer("sync", said)
+    assert told == Done(
+        2,
+        "",
+        f"Error: The run {said} is on the tracking server, except for what that refused.\n"
+        f"Hint:  To send it again: trainer sync {said} --refused\n",
+    )
+    assert trainer("sync", said, "--refused", "--dry-run").code == 0
+    assert [one.name for one in sorted((workspace.state / "runs").iterdir())] == []
+    trainer("sync", said, "--refused")
+    assert [one.name for one in (workspace.state / "runs").iterdir()] == [RUN_ID]
+    assert [one.run_id for one in refusals.all_kept(workspace)] == ["ab12" * 8]

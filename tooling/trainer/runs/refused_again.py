@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import cast
 
 from trainkit.spool_answers import API
@@ -18,15 +18,14 @@ from trainer.workspace import refusals, run_folders
 from trainer.workspace.settings import Workspace
 
 
-def take_back(workspace: Workspace, wanted: Sequence[str] = ()) -> None:
-    """Put the runs whose ids begin like the `wanted` ones (none: all) back to those that are to be delivered.
+def take_back(workspace: Workspace, is_wanted: Callable[[str], bool] = lambda _: True) -> None:
+    """Put the runs whose ids are wanted back to those that are to be delivered.
 
     A run that goes on is left alone. Whoever is interrupted calls it again. Raises `DiskFull`.
     """
     for kept in list(refusals.all_kept(workspace)):
         place = run_folders.folder(workspace, kept.run_id)
-        is_wanted = not wanted or kept.run_id.startswith(tuple(wanted))
-        if is_wanted and not place.exists():
+        if is_wanted(kept.run_id) and not place.exists():
             try:
                 # First: cut off from here on, the next delivery brings it back with what was refused.
                 kept.folder.rename(place)

@@ -29,16 +29,9 @@ def resolve(workspace: Workspace, said: str) -> Record:
     Raises `BadInput` where there is none, or more than one; `TrackingError` where the server has to be asked
     and does not answer.
     """
-    known = {
-        record.run_id: record for record in [*run_folders.history(workspace), *run_folders.live(workspace)]
-    }
-    if said == LAST:
-        if not known:
-            raise BadInput("This workspace has started no run yet.", "trainer run PROJECT")
-        return max(known.values(), key=lambda record: record.started)
     if said.startswith(BEST):
         return _best(workspace, said.removeprefix(BEST))
-    found = [record for record in known.values() if _means(said, record)]
+    found = started_here(workspace, said)
     if not found and said:
         found = _on_server(workspace, said)
     if len(found) == 1:
@@ -50,6 +43,21 @@ def resolve(workspace: Workspace, said: str) -> Record:
         f"There is no run {said}.",
         "Give the beginning of its id, its name, @last or @best:METRIC; `trainer runs` lists the runs.",
     )
+
+
+def started_here(workspace: Workspace, said: str) -> list[Record]:
+    """The runs that this workspace started and that could be meant by what is not @best:METRIC.
+
+    No server is asked. Raises `BadInput` for @last before there was a run.
+    """
+    known = {
+        record.run_id: record for record in [*run_folders.history(workspace), *run_folders.live(workspace)]
+    }
+    if said == LAST:
+        if not known:
+            raise BadInput("This workspace has started no run yet.", "trainer run PROJECT")
+        return [max(known.values(), key=lambda record: record.started)]
+    return [record for record in known.values() if _means(said, record)]
 
 
 def candidates(workspace: Workspace, beginning: str, *, live: bool = False) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeGuard
 
 from trainer.errors import BadInput, TrackingError, TrainerError
-from trainer.runs import reconcile, recreated, refused_again
+from trainer.runs import reconcile, recreated, refused_again, resolve
 from trainer.tracking import delivery
 from trainer.tracking.delivery import Left, Lost, Undelivered
 from trainer.tracking.failures import Unreachable
@@ -40,7 +40,7 @@ def sync(
     recreate: bool = False,
     refused: bool = False,
 ) -> Iterator[Synced]:
-    """Deliver the runs that nobody looks after, or those with a name or the beginning of an id in `wanted`.
+    """Deliver the runs that nobody looks after, or those that `wanted` names as `resolve` understands it.
 
     With `recreate`, those that their server does not have any more are created there again; with `refused`,
     what it refused before is sent again.
@@ -48,14 +48,15 @@ def sync(
     Raises `BadInput` for one that is not here. A server that gives no answer is not asked for the next run;
     any other failure is of one run alone.
     """
+    meant = [_Meant(said, _ids(workspace, said)) for said in wanted]
     if refused and not dry_run:
-        refused_again.take_back(workspace, wanted)
+        refused_again.take_back(workspace, lambda run_id: not meant or any(one.has(run_id) for one in meant))
     found = list(run_folders.unattended(workspace))
     try:
-        _check(workspace, wanted, [record for record, _ in found])
+        _check(workspace, meant, [record for record, _ in found], refused=refused)
         failed: dict[str, TrackingError] = {}
         for record, _ in found:
-            if not wanted or any(_means(said, record) for said in wanted):
+            if not meant or any(one.has(record.run_id, record.name) for one in meant):
                 try:
                     yield _one(workspace, record, failed, progress, dry_run=dry_run, recreate=recreate)
                 except Exception as problem:  # noqa: BLE001 (a run can leave what nobody thought of)
@@ -105,18 +106,39 @@ def _is_of_all(problem: TrainerError) -> TypeGuard[TrackingError]:
     return isinstance(problem, Unreachable)
 
 
-def _means(said: str, record: Record) -> bool:
-    return record.name == said or record.run_id.startswith(said)
+@dataclass(frozen=True)
+class _Meant:
+    """What a user calls a run, or several of one name, and the ids that they have or had."""
+
+    said: str
+    ids: frozenset[str]
+
+    def has(self, run_id: str, name: str = "") -> bool:
+        """Whether the run on this disk is meant."""
+        return run_id in self.ids or name == self.said or run_id.startswith(self.said)
 
 
-def _check(workspace: Workspace, wanted: Sequence[str], free: Sequence[Record]) -> None:
-    for said in wanted:
-        if any(_means(said, record) for record in free):
+def _ids(workspace: Workspace, said: str) -> frozenset[str]:
+    is_best = said.startswith(resolve.BEST)
+    found = [resolve.resolve(workspace, said)] if is_best else resolve.started_here(workspace, said)
+    return frozenset(run_id for record in found for run_id in (record.run_id, record.offline_id) if run_id)
+
+
+def _check(workspace: Workspace, meant: Sequence[_Meant], free: Sequence[Record], *, refused: bool) -> None:
+    for one in meant:
+        if any(one.has(record.run_id, record.name) for record in free):
             continue
-        if any(_means(said, record) for record in run_folders.live(workspace)):
+        if any(one.has(record.run_id, record.name) for record in run_folders.live(workspace)):
             raise BadInput(
-                f"The run {said} is still going.", "It is delivered while it runs, and when it ends."
+                f"The run {one.said} is still going.", "It is delivered while it runs, and when it ends."
+            )
+        if any(one.has(kept.run_id) for kept in refusals.all_kept(workspace)):
+            if refused:  # and not sent, in a dry run
+                continue
+            raise BadInput(
+                f"The run {one.said} is on the tracking server, except for what that refused.",
+                f"To send it again: trainer sync {one.said} --refused",
             )
         raise BadInput(
-            f"Nothing of a run {said} is on this disk.", "`trainer sync --dry-run` shows what there is."
+            f"Nothing of a run {one.said} is on this disk.", "`trainer sync --dry-run` shows what there is."
         )

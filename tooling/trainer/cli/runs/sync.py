@@ -39,7 +39,8 @@ def sync(
 ) -> None:  # fmt: skip
     """Bring what runs have logged while the tracking server was away to it, and end them truthfully.
 
-    RUN is a run's name, its id or the beginning of it; without one all are brought. Nothing is sent twice.
+    RUN is the beginning of a run's id, its name (of all runs that have it), @last or @best:METRIC; without
+    one all are brought. Nothing is sent twice.
 
     A run that the server does not have any more (its store was replaced, or the run deleted there for good)
     stays on this disk unless --recreate says to create it again. So does what the server refused, until
@@ -80,7 +81,7 @@ def sync(
             for row in rows
         ]  # fmt: skip
         output.table(("RUN", "NAME", "PROJECT", "STATUS", "POINTS", "FILES", ""), table)
-    elif old:
+    elif any(True for _ in refusals.all_kept(workspace)):
         click.echo("Nothing to do: the rest is on the tracking server.")
     else:
         click.echo("Nothing to do: everything is on the tracking server.")
