@@ -124,18 +124,18 @@ def encrypted(certificate: Path, serve: Serve) -> Serve:
 
 
 @contextlib.contextmanager
-def mlflow_server(place: Path, port: int, *options: str) -> Iterator[str]:
-    """Within: a stock `mlflow server` on 127.0.0.1, with the options; its address."""
+def mlflow_server(place: Path, port: int, *options: str, host: str = "127.0.0.1") -> Iterator[str]:
+    """Within: a stock `mlflow server` on the host, with the options; its address."""
     place.mkdir()
     with (place / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1",
+            [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1",
              "--backend-store-uri", f"sqlite:///{place}/mlflow.db",
              "--artifacts-destination", str(place), *options],
             stdout=log, stderr=log, start_new_session=True,
             env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         )  # fmt: skip
-    uri = f"http://127.0.0.1:{port}"
+    uri = f"http://{host}:{port}"
     try:
         give_up = time.monotonic() + 60
         while True:

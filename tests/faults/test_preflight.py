@@ -147,17 +147,32 @@ def test_the_host_check_of_a_real_server(site: Site, mlflow: str, gateway: str) 
         )  # fmt: skip
 
 
-LISTEN = "Let it listen where containers reach it (--host 0.0.0.0), and let the firewall pass them."
+def listen(gateway: str, port: int) -> str:
+    """The way out that opens the server to this machine's containers, and not to the network."""
+    return (
+        f"Let it listen on the engine's bridge (--host {gateway}), set the tracking URI to "
+        f"http://{gateway}:{port}, and let the firewall pass containers."
+    )
 
 
-def test_a_server_that_containers_do_not_reach(site: Site, stub: HttpServer) -> None:
+def test_a_server_that_containers_do_not_reach(site: Site, stub: HttpServer, gateway: str) -> None:
     stub.replies["*"] = [Reply(body="3.17.2")]
     inside = f"http://host.docker.internal:{stub.port}"
     assert refused(site, "--tracking-uri", stub.uri) == (
         84,
         f"{INSIDE} The tracking server {inside} refuses connections.",
-        LISTEN,
+        listen(gateway, stub.port),
     )
+
+
+def test_a_server_on_the_bridge_is_reached_by_containers_and_by_the_host(
+    site: Site, gateway: str, tmp_path: Path
+) -> None:
+    with mlflow_server(tmp_path / "server", PORT + 1, host=gateway) as uri:
+        done = site.trainer("run", "probe", "-e", "quick", "--tracking-uri", uri)
+        assert done.code == 0, done.err
+        listed = site.trainer("runs", env={"MLFLOW_TRACKING_URI": uri})
+        assert (listed.code, listed.out.count("FINISHED")) == (0, 1), listed.err
 
 
 def test_a_server_that_does_not_answer_containers(site: Site, stub: HttpServer, gateway: str) -> None:
@@ -168,7 +183,7 @@ def test_a_server_that_does_not_answer_containers(site: Site, stub: HttpServer, 
     assert told == (
         84,
         f"{INSIDE} The tracking server {inside} gave no answer in 8 s.",
-        LISTEN,
+        listen(gateway, stub.port),
     )
 
 

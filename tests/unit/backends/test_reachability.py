@@ -16,6 +16,7 @@ import pytest
 from trainer import archives
 from trainer.backends.docker import reachability
 from trainer.engine import daemon, one_off, run_user
+from trainer.engine.bridge import Bridge
 from trainer.engine.one_off import Output
 from trainer.engine.run_user import RunUser
 from trainer.errors import ImageError, TrackingDenied, TrackingError
@@ -41,6 +42,7 @@ def kinds(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     said = {"seccomp"}
     monkeypatch.setattr(run_user, "of", lambda _: USER)
     monkeypatch.setattr(daemon, "kinds", lambda _: said)
+    monkeypatch.setattr(daemon, "bridge", lambda _: Bridge("172.17.0.1", "172.17.0.0/16"))
     return said
 
 

@@ -39,7 +39,7 @@ _ASK = (
 )
 _ASK_FOR_BASH = "command -v bash >/dev/null 2>&1 || exit 4; "
 _NO_BASH, _NO_SHELL, _ALARM = 4, 127, 128 + 14  # exit codes
-_LISTEN = "Let it listen where containers reach it (--host 0.0.0.0), and let the firewall pass them."
+_LISTEN = "Let it listen where containers reach it, and let the firewall pass them."
 _ROOTLESS = (
     "A rootless engine's containers do not reach this machine. Have the server in one: trainer server up"
 )
@@ -129,9 +129,7 @@ def from_container(
     if done.code == _ALARM:
         said = {"kinds": ["Timeout"], "text": ""}
     if "kinds" in said:
-        hints = _HINTS
-        if urlsplit(server.uri).hostname == CONTAINER_HOST and "rootless" in daemon.kinds(client):
-            hints = dict.fromkeys(_HINTS, _ROOTLESS)
+        hints = _hints_of_this_machine(client, server) if _is_of_this_machine(server) else _HINTS
         error = no_answer(server, cause(said["kinds"], said["text"]), said["text"], 8, hints)
     elif "status_code" in said:
         answer = _Answer(said["status_code"], said["reason"], said["text"])
@@ -141,6 +139,25 @@ def from_container(
     else:
         return False
     raise type(error)(f"From inside a container: {error.message}", error.hint)
+
+
+def _is_of_this_machine(server: Server) -> bool:
+    return urlsplit(server.uri).hostname == CONTAINER_HOST
+
+
+def _hints_of_this_machine(client: docker.DockerClient, server: Server) -> Mapping[Cause, str]:
+    if "rootless" in daemon.kinds(client):
+        return dict.fromkeys(_HINTS, _ROOTLESS)
+    if not (bridge := daemon.bridge(client)):
+        return _HINTS
+    # Not all addresses: it would be open to the whole network. MLflow accepts requests for a private one.
+    parts = urlsplit(server.uri)
+    uri = f"{parts.scheme}://{bridge.gateway}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    listen = (
+        f"Let it listen on the engine's bridge (--host {bridge.gateway}), set the tracking URI to {uri}, "
+        "and let the firewall pass containers."
+    )
+    return {**_HINTS, "time": listen, "refused": listen, "unreachable": listen}
 
 
 def _files(server: Server, user: RunUser, environment: Mapping[str, str] = MappingProxyType({})) -> bytes:
