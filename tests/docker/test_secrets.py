@@ -234,7 +234,7 @@ def test_a_server_that_refuses_the_password(site: Site, guarded: Guarded) -> Non
     assert done.code == 85
     assert done.err.splitlines() == [
         f"Error: The tracking server {guarded.uri} refuses the user teamlead (401).",
-        "Hint:  Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in secrets.env.",
+        "Hint:  The password comes from MLFLOW_TRACKING_PASSWORD of the environment: correct it there.",
     ]
     runs = requests.post(
         f"{guarded.uri}/api/2.0/mlflow/runs/search", auth=("teamlead", PASSWORD), timeout=10,

@@ -41,6 +41,8 @@ class Server:
     """Variables of secrets.env by which this machine uses the store that the server has for artifacts."""
     outbound: Outbound = field(default=Outbound(), repr=False, compare=False)
     """What it takes to get to it from this machine."""
+    credentials_from: str = field(default="", compare=False)
+    """Where the password or token was taken from, in words."""
 
     @property
     def variables(self) -> dict[str, str]:
@@ -89,12 +91,16 @@ def configured(secrets: Secrets, uri: str | None, default: str | None = None) ->
             "Copy it again, without anything around it.",
         )
     username, password = _credentials_file()
-    return replace(
+    made = replace(
         chosen,
         username=chosen.username or secrets.get("MLFLOW_TRACKING_USERNAME") or username,
         password=chosen.password or secrets.get("MLFLOW_TRACKING_PASSWORD") or password,
         token=token,
     )
+    if made.username and made.password:  # before a token, as MLflow's client does
+        origin = "the tracking URI" if chosen.password else secrets.origin("MLFLOW_TRACKING_PASSWORD")
+        return replace(made, credentials_from=origin or "~/.mlflow/credentials")
+    return replace(made, credentials_from=secrets.origin("MLFLOW_TRACKING_TOKEN") or "")
 
 
 def named(secrets: Secrets, uri: str) -> Server:

@@ -131,9 +131,12 @@ def refusal(server: Server, response: Answer) -> TrackingError:
     if status in (401, 403):
         nobody = "our token" if server.token else "requests without a user name"
         who = f"the user {server.username}" if server.username else nobody
+        what = "password" if server.username and server.password else "token"
         return TrackingDenied(
             f"The tracking server {server.uri} refuses {who} ({status}).",
-            "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in secrets.env.",
+            f"The {what} comes from {server.credentials_from}: correct it there."
+            if server.credentials_from
+            else "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in secrets.env.",
         )
     if status == 404 and (missing := _missing(response.text)):
         return NotThere(

@@ -51,6 +51,12 @@ class Secrets:
         """The value from the environment, else from secrets.env, else None."""
         return os.environ.get(name) or self.values.get(name)
 
+    def origin(self, name: str) -> str | None:
+        """Where `get` has the value from, in words."""
+        if os.environ.get(name):
+            return f"{name} of the environment"
+        return f"{name} in secrets.env" if self.values.get(name) else None
+
     def masked(self, declared: Iterable[str] = ()) -> list[str]:
         """The values that must not be seen in any output: the file's, and those of the `declared` names."""
         return sorted({value for _, value in self._hidden(declared)} - {""})
