@@ -181,7 +181,7 @@ def serving() -> Iterator[HttpServer]:
                 self.end_headers()
                 self.wfile.write(body)
 
-        do_POST = do_PUT = do_GET  # noqa: N815 (the names that http.server calls)
+        do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 (the names that http.server calls)
 
         def log_message(self, *_: object) -> None:
             pass

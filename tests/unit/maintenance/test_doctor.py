@@ -72,6 +72,24 @@ def test_as_json_each_check_has_the_same_keys(trainer: Trainer, http_server: Htt
     assert all(check["fix"] for check in said if check["status"] != "ok")
 
 
+def test_a_server_that_cannot_store_artifacts(trainer: Trainer, http_server: HttpServer) -> None:
+    api, stored = "/api/2.0/mlflow", "/api/2.0/mlflow-artifacts/artifacts/0/trainer-check"
+    experiment = {"experiment_id": "0", "artifact_location": "mlflow-artifacts:/0"}
+    http_server.replies[f"{api}/experiments/search"] = [Reply(body=json.dumps({"experiments": [experiment]}))]
+    http_server.replies[stored] = [Reply(500, "Internal Server Error")]
+    check = checks(trainer)["artifacts"]
+    assert check["status"] == "failure"
+    assert check["found"] == (
+        f"A file of a few bytes could not be stored. The tracking server {http_server.uri} answered 500: "
+        "Internal Server Error"
+    )
+    assert str(check["fix"]).startswith("Let the server write where it keeps artifacts")
+    http_server.asked.clear()
+    http_server.replies[stored] = [Reply()]
+    assert checks(trainer)["artifacts"]["status"] == "ok"
+    assert [asked.method for asked in http_server.asked if asked.path == stored] == ["PUT", "DELETE"]
+
+
 def test_a_tracking_server_that_refuses(trainer: Trainer, http_server: HttpServer) -> None:
     http_server.replies["/version"] = [Reply(401)]
     check = checks(trainer)["tracking server"]

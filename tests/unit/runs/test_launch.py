@@ -16,13 +16,13 @@ from trainer.subprocesses import interruptible
 from trainer.tracking.client import Client, Run
 from trainer.tracking.delivery import Notebook
 from trainer.tracking.endpoint import Server
-from trainer.tracking.failures import TooLarge
+from trainer.tracking.failures import ServerFailure, TooLarge
 from trainer.tracking.outbound import Outbound
 from trainer.workspace import run_folders
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
-from unit.helpers import put, run_plan
+from unit.helpers import fails, put, run_plan
 
 RUN = Run("r1", "7", "brave-hen", "RUNNING", "mlflow-artifacts:/7/r1/artifacts")
 CANARY = "canary-7f3a"
@@ -178,6 +178,20 @@ def test_code_that_is_too_large_for_the_server_costs_no_training(workspace: Work
         ("r1", "tags", {"trainer.refused": said}),
         ("r1", "upload", "run.json", "trainer/run.json"),
     ]
+
+
+def test_a_server_that_fails_to_store_the_code_is_said_to_do_so(workspace: Workspace) -> None:
+    class Failing(FakeClient):
+        def upload(self, *_: object) -> None:
+            raise ServerFailure("The tracking server answered 500: Internal Server Error", "See its log.")
+
+    with fails(
+        TrackingError,
+        "The artifact trainer/source.tar.gz could not be stored. The tracking server answered 500: "
+        "Internal Server Error",
+        "Let the server write where it keeps artifacts (--artifacts-destination); its log says what failed.",
+    ):
+        start(workspace, Failing(), FakeBackend())
 
 
 def test_printing_what_a_launch_has_shows_no_secret(workspace: Workspace) -> None:

@@ -338,6 +338,19 @@ def test_a_deleted_run_is_forgotten(workspace: Workspace, trainer: Trainer, http
     assert told(http_server) == []
 
 
+def test_sync_does_not_say_that_all_of_a_live_run_is_on_the_server(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    run = record(http_server)
+    _, lock = run_folders.write(workspace, run_folders.new_folder(workspace), run)
+    try:
+        for more in ([], ["--dry-run"]):
+            said = f"Nothing to do. What is still going is delivered by its launcher: {run.name}\n"
+            assert trainer("sync", *more).out == said
+    finally:
+        os.close(lock)
+
+
 def test_a_run_that_its_launcher_did_not_live_to_write_down_is_found_by_its_tag(
     workspace: Workspace, trainer: Trainer, http_server: HttpServer
 ) -> None:

@@ -12,7 +12,7 @@ from trainer.errors import BadInput, TrackingDenied, TrackingError
 from trainer.tracking import artifacts
 from trainer.tracking.client import Client, Run
 from trainer.tracking.endpoint import Server, configured
-from trainer.tracking.failures import Unreachable
+from trainer.tracking.failures import ServerFailure, Unreachable
 from trainer.workspace.secrets import Secrets
 
 from unit.helpers import Asked, HttpServer, Reply, fails, put
@@ -430,7 +430,8 @@ def test_a_server_that_was_not_told_of_its_name(http_server: HttpServer) -> None
 )
 def test_another_answer_is_shown(http_server: HttpServer, reply: Reply, told: str, hint: str) -> None:
     http_server.replies["*"] = [reply]
-    with fails(TrackingError, f"The tracking server {http_server.uri} answered {told}", hint):
+    kind = ServerFailure if reply.status >= 500 else TrackingError
+    with fails(kind, f"The tracking server {http_server.uri} answered {told}", hint):
         Client(Server(http_server.uri)).get_run("r1")
 
 

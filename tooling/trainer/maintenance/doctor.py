@@ -242,16 +242,16 @@ def _stores(client: Client) -> Iterator[Check]:
     """Try to write where experiments have their artifacts, as a run's launcher will."""
     try:
         for uri in artifact_roots.of_server(client):
-            if is_proxied(uri):
-                yield Check("artifacts", "ok", f"{uri}: by way of the tracking server")
-            else:
-                yield _store(client, uri)
+            yield _store(client, uri)
     except TrainerError as problem:
         yield Check("artifacts", "failure", problem.message, problem.hint)
 
 
 def _store(client: Client, uri: str) -> Check:
     try:
+        if is_proxied(uri):
+            artifact_roots.try_by_server(client, uri)
+            return Check("artifacts", "ok", f"{uri}: can be written by way of the tracking server")
         artifact_roots.check(client.server, uri, has_trainkit=True)
     except TrainerError as problem:
         # A folder may be that of old experiments alone, whose location is for good.

@@ -33,7 +33,7 @@ from trainer.subprocesses import deferred_signals, interruptible
 from trainer.tracking import artifact_roots, delivery
 from trainer.tracking.client import LONGEST_VALUE, Client, Run
 from trainer.tracking.delivery import Notebook, Undelivered
-from trainer.tracking.failures import TooLarge
+from trainer.tracking.failures import ServerFailure, TooLarge
 from trainer.workspace import refusals, run_folders
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
@@ -348,6 +348,8 @@ def _store(made: _Made, teller: Client | Notebook, archive: Path, artifact: str)
         said = f"{artifact} ({size:.1f} MB) is not stored with the run: {problem.message}"
         teller.set_tags(made.run.id, {REFUSED_TAG: said[:500]})
         made.remarks.append(f"{said}\nThe run cannot be resumed or reproduced without it. {problem.hint}")
+    except ServerFailure as problem:
+        raise artifact_roots.not_stored(f"The artifact {artifact}", problem) from None
 
 
 def _never_started(ready: Ready, made: _Made, problem: BaseException) -> None:

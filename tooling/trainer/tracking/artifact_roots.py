@@ -9,8 +9,10 @@ put there.
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TypedDict, cast
 
 from trainkit.spool_apart import is_proxied
@@ -20,6 +22,7 @@ from trainer.errors import TrackingError
 from trainer.tracking import artifact_stores, artifacts
 from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server
+from trainer.tracking.failures import ServerFailure
 
 _API = "/api/2.0/mlflow"
 _TRY_S = 20
@@ -102,6 +105,27 @@ def check(server: Server, uri: str, *, has_trainkit: bool) -> None:
             f"The artifact store {uri} gave no answer in {_TRY_S} s.",
             "See whether a firewall lies between, and whether MLFLOW_S3_ENDPOINT_URL is right.",
         ) from None
+
+
+def try_by_server(client: Client, uri: str) -> None:
+    """Have the server store a small file at an address of its own, and delete it. Raises `TrackingError`."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / artifacts.TRIAL
+        file.write_text(artifacts.TRIAL_TEXT)
+        try:
+            client.store(uri, file, artifacts.TRIAL)
+        except ServerFailure as problem:
+            raise not_stored("A file of a few bytes", problem) from None
+    with contextlib.suppress(TrackingError):  # to delete may not be allowed, and is not needed for a run
+        client.remove(uri, artifacts.TRIAL)
+
+
+def not_stored(what: str, problem: TrackingError) -> TrackingError:
+    """What it means that the server failed when it had to store an artifact."""
+    return TrackingError(
+        f"{what} could not be stored. {problem.message}",
+        "Let the server write where it keeps artifacts (--artifacts-destination); its log says what failed.",
+    )
 
 
 def check_folder(server: Server, uri: str) -> None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _ADDRESS = "MLFLOW_TRACKING_URI"
 _CREDENTIALS_OF_SERVERS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
-_TRIAL = "trainer-check"
+TRIAL = "trainer-check"
+TRIAL_TEXT = "Written by trainer to see whether it can."
 _REACHABLE = "The artifact store must be reachable from here, or the server started with --serve-artifacts."
 _AWAY = "See whether the store runs and can be reached from here; of S3, check MLFLOW_S3_ENDPOINT_URL."
 _CREDENTIALS = (
@@ -54,11 +55,11 @@ def try_to_write(server: Server, artifact_uri: str) -> None:
     with _client(server, what, _CREDENTIALS), tempfile.TemporaryDirectory() as place:
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        (Path(place) / _TRIAL).write_text("Written by trainer to see whether it can.")
+        (Path(place) / TRIAL).write_text(TRIAL_TEXT)
         repository = get_artifact_repository(artifact_uri, tracking_uri=server.uri)
-        repository.log_artifact(str(Path(place) / _TRIAL))
+        repository.log_artifact(str(Path(place) / TRIAL))
         with contextlib.suppress(Exception):  # to delete may not be allowed, and is not needed for a run
-            repository.delete_artifacts(_TRIAL)
+            repository.delete_artifacts(TRIAL)
 
 
 def download(server: Server, run_id: str, artifact_path: str) -> Iterator[bytes]:

@@ -262,6 +262,10 @@ class Client:
         with path.open("rb") as content:
             self.send("PUT", _artifact(urlsplit(root).path, artifact_path), content=content)
 
+    def remove(self, root: str, artifact_path: str) -> None:
+        """Delete a file below an address at which the server takes artifacts itself."""
+        self.send("DELETE", _artifact(urlsplit(root).path, artifact_path))
+
     def download(self, run: Run, artifact_path: str) -> Iterator[bytes]:
         """The content of an artifact in pieces; raises `NotThere` at the first one if the run has none."""
         parts = urlsplit(run.artifact_uri)

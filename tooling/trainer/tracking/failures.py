@@ -57,6 +57,10 @@ class TooLarge(TrackingError):
     """The tracking server, or what is in front of it, takes no request of that size."""
 
 
+class ServerFailure(TrackingError):
+    """The tracking server answers that it failed itself (5xx)."""
+
+
 class NotThere(TrackingError):
     """The tracking server answers, and does not have the run or the artifact."""
 
@@ -153,10 +157,10 @@ def refusal(server: Server, response: Answer) -> TrackingError:
             f"The disk of the tracking server {server.uri} is full.",
             "Make space where its database and artifacts are; `trainer server status` says where that is.",
         )
-    return TrackingError(
-        f"The tracking server {server.uri} answered {status}: {text or response.reason}",
-        "See the server's log." if status >= 500 else "Check that this is an MLflow tracking server.",
-    )
+    answered = f"The tracking server {server.uri} answered {status}: {text or response.reason}"
+    if status >= 500:
+        return ServerFailure(answered, "See the server's log.")
+    return TrackingError(answered, "Check that this is an MLflow tracking server.")
 
 
 def _missing(text: str) -> str | None:

@@ -176,6 +176,22 @@ def test_show_says_what_a_run_was_made_from_and_how_it_ended(
 
 
 @pytest.mark.usefixtures("workspace")
+def test_a_store_that_is_away_hides_nothing_that_the_server_knows(
+    trainer: Trainer, http_server: HttpServer
+) -> None:
+    one = run("aa1", "hen", metrics={"loss": 9.0})
+    has(http_server)
+    for arguments in ([], ["--json"]):
+        found_by_id(http_server, one)
+        http_server.replies[f"{API}/artifacts/list"] = [Reply(500, "no such store")]
+        done = trainer("show", "aa1", *arguments)
+        assert (done.code, "loss" in done.out) == (84, True)
+        error, _ = done.err.splitlines()
+        assert error == f"Error: The tracking server {http_server.uri} answered 500: no such store"
+    assert json.loads(done.out)["artifacts"] is None
+
+
+@pytest.mark.usefixtures("workspace")
 def test_compare_shows_differences_and_all_of_it_when_asked(
     trainer: Trainer, http_server: HttpServer
 ) -> None:

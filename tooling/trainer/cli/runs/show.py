@@ -15,11 +15,12 @@ from trainer import printable
 from trainer.cli import figures, output
 from trainer.cli.context import pass_workspace
 from trainer.cli.runs.argument import run_argument
+from trainer.errors import TrackingError
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
     from trainer.tracking.artifact_listing import Artifact
-    from trainer.tracking.client import Run
+    from trainer.tracking.client import Client, Run
     from trainer.tracking.search import Point
 
 _FILES = 200
@@ -38,18 +39,21 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
     RUN is the beginning of a run's id, its name, @last or @best:METRIC. A long curve is an even sample of it.
     """
     from trainer.runs import resolve, server
-    from trainer.tracking import artifact_listing, search
+    from trainer.tracking import search
     from trainer.workspace import refusals
 
     record = resolve.resolve(workspace, said)
     client, run = server.run_of(workspace, record)
     names = sorted(name for name in run.metrics if not name.startswith("system/"))
     curves = {name: search.curves(client, [run.id], name)[run.id] for name in names}
-    files = list(islice(artifact_listing.of_run(client, run), _FILES + 1))
+    files, problem = _files(client, run)
     took = search.duration(run, time.time())
     refused = refusals.teller(workspace)(run.id, run.tags)
     if as_json:
-        output.as_json({**_as_json(run, curves, files[:_FILES], took), "refused": refused})
+        listed = None if problem else [asdict(file) for file in files[:_FILES]]
+        output.as_json({**_as_json(run, curves, took), "artifacts": listed, "refused": refused})
+        if problem:
+            raise problem
         return
     _heading(run, took)
     if refused:
@@ -60,6 +64,20 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
     _artifacts(files[:_FILES])
     if len(files) > _FILES:
         click.echo(f"  … and more: only the first {_FILES} are shown")
+    if problem:
+        raise problem
+
+
+def _files(client: Client, run: Run) -> tuple[list[Artifact], TrackingError | None]:
+    """The first artifacts, and why some are missing: the store may be away while the server answers."""
+    from trainer.tracking import artifact_listing
+
+    files: list[Artifact] = []
+    try:
+        files.extend(islice(artifact_listing.of_run(client, run), _FILES + 1))
+    except TrackingError as problem:
+        return files, problem
+    return files, None
 
 
 def _heading(run: Run, took: float | None) -> None:
@@ -163,9 +181,7 @@ def _artifacts(files: Sequence[Artifact]) -> None:
         click.echo(f"{printable.line(text):<{width}}  {sized}".rstrip())
 
 
-def _as_json(
-    run: Run, curves: Mapping[str, Sequence[Point]], files: Sequence[Artifact], took: float | None
-) -> dict[str, object]:
+def _as_json(run: Run, curves: Mapping[str, Sequence[Point]], took: float | None) -> dict[str, object]:
     return {
         "run_id": run.id,
         "name": run.name,
@@ -182,5 +198,4 @@ def _as_json(
         },
         "data": dict(run.inputs),
         "tags": dict(run.tags),
-        "artifacts": [asdict(file) for file in files],
     }

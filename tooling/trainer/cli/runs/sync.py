@@ -81,6 +81,9 @@ def sync(
             for row in rows
         ]  # fmt: skip
         output.table(("RUN", "NAME", "PROJECT", "STATUS", "POINTS", "FILES", ""), table)
+    elif going := run_folders.live(workspace):
+        named = ", ".join(record.name or record.project for record in going)
+        click.echo(f"Nothing to do. What is still going is delivered by its launcher: {named}")
     elif any(True for _ in refusals.all_kept(workspace)):
         click.echo("Nothing to do: the rest is on the tracking server.")
     else:
