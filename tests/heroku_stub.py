@@ -325,6 +325,7 @@ def error(kind: str, message: str | None = None) -> Answer:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer waits 40 ms for the client's delayed acknowledgement
     stub: Heroku
     lock: threading.Lock
 

@@ -162,6 +162,8 @@ def serving() -> Iterator[HttpServer]:
     said = HttpServer()
 
     class Handler(BaseHTTPRequestHandler):
+        disable_nagle_algorithm = True  # or a body waits 40 ms for the headers' delayed acknowledgement
+
         def do_GET(self) -> None:
             path = urlsplit(self.path).path
             length = int(self.headers.get("Content-Length") or 0)

@@ -21,14 +21,19 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from trainer.backends import local
 from trainer.cli.main import main
+from trainer.datasets.synthetic import drawing
+from trainer.datasets.synthetic.looks import Look
 from trainer.engine import daemon
 from trainer.engine.context import Endpoint
 from trainer.errors import BadInput, ImageError, TrackingError
 from trainer.server import process
 from trainer.workspace.settings import find
+from urllib3.util import Retry
 
 from unit.fuzz_cases import NOWHERE, SURROUNDINGS, arguments, copied, make_good
 from unit.helpers import DEAD_ENGINE, put
@@ -98,6 +103,20 @@ def _no_real_engine(connect: Callable[[Endpoint], object], place: Endpoint) -> N
     raise AssertionError(f"a real engine answers at {place.address}")
 
 
+class _Drawn:
+    """Draws one picture of each look and size; further ones are copies of it."""
+
+    def __init__(self) -> None:
+        self._draw = drawing.draw
+        self._drawn: dict[tuple[int, int], Image.Image] = {}
+
+    def __call__(self, look: Look, rng: np.random.Generator, size: int) -> Image.Image:
+        key = (id(look), size)
+        if key not in self._drawn:
+            self._drawn[key] = self._draw(look, rng, size)
+        return self._drawn[key]
+
+
 def _refuse_server(*_: object) -> None:
     raise TrackingError("No server is started here.", "Go on.")
 
@@ -117,6 +136,8 @@ def test_no_command_line_is_a_bug(
     monkeypatch.setattr(process, "_start", _refuse_server)
     monkeypatch.setattr(local, "_install", _refuse_environment)
     monkeypatch.setattr(webbrowser, "open", lambda *_: False)
+    monkeypatch.setattr(drawing, "draw", _Drawn())
+    monkeypatch.setattr(Retry, "get_backoff_time", lambda _: 0.0)  # refused: tried again at once
     for name, said in {"DOCKER_HOST": DEAD_ENGINE, "MLFLOW_TRACKING_URI": NOWHERE,
                        "HTTP_PROXY": NOWHERE, "HTTPS_PROXY": NOWHERE, "ALL_PROXY": NOWHERE,
                        "GIT_CEILING_DIRECTORIES": str(tmp_path)}.items():  # fmt: skip
