@@ -16,11 +16,12 @@ ON_MACHINE = $(shell sed -n 's/^\([a-z0-9-][a-z0-9-]*\).*/--no-emit-package \1/p
 SCRIPTS := tooling/docker_engine.sh tooling/trainer/backends/start.sh \
 	tooling/trainer/deploy/templates/dokku.sh .ci/run
 
-.PHONY: help run test test-servers bench gpu-check gpu-check-wheels lint lock schema commands clean
+.PHONY: help run test test-unit test-servers bench gpu-check gpu-check-wheels lint lock schema commands clean
 
 help:
 	@echo "make run       set everything up and run the sklearn project, tracked"
-	@echo "make test      run the tests; those with containers need a Docker engine"
+	@echo "make test      run the tests; those with containers need a Docker engine. ARGS='tests/docker -x': of pytest"
+	@echo "make test-unit  run those without an engine, on all cores; ARGS as above"
 	@echo "make test-servers  run those with MLflow servers of all versions that runs may report to"
 	@echo "make bench     measure, in turns with what else could be used; write docs/benchmarks.json and .md:"
 	@echo "               25 minutes, with a Docker engine, the package registry and 10 GB of disk"
@@ -37,7 +38,11 @@ run: $(VENV)/.run
 	@$(BIN)/trainer run sklearn --backend auto
 
 test: $(VENV)/.dev
-	@$(BIN)/pytest
+	@$(BIN)/pytest $(ARGS)
+
+# They share nothing, so each core runs some of them.
+test-unit: $(VENV)/.dev
+	@$(BIN)/pytest --numprocesses auto --dist worksteal tests/unit $(ARGS)
 
 # With every version of the tracking server that is promised; `make test` has three of them.
 test-servers: $(VENV)/.dev
