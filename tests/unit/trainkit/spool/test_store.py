@@ -51,10 +51,9 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Spool]:
     monkeypatch.setitem(repositories._registry, "mlflow-artifacts", spool_plugin.artifact_repository)
     trackings._artifact_repos_cache.clear()
     uri = f"spool+{ADDRESS}/{tmp_path.name}"  # MLflow keeps one store an address
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(uri)
     yield spool
-    mlflow.set_tracking_uri(before)
+    mlflow.set_tracking_uri(None)  # no address, as before: the default's would outlast the test
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     trackings._artifact_repos_cache.clear()
 
