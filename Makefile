@@ -28,7 +28,7 @@ help:
 	@echo "make gpu-check-wheels  fetch what a bare machine with a GPU lacks into $(GPU_WHEELS)"
 	@echo "make gpu-check  on that machine: 8 minutes, one JSON and one page (docs/gpu.md)"
 	@echo "make lint      check code, types, layers, shell scripts and the Dockerfile"
-	@echo "make lock      compile the requirements locks anew"
+	@echo "make lock      compile the requirements locks again"
 	@echo "make schema    write the schema of trainer/run.json to docs/"
 	@echo "make commands  write docs/commands.md from the command line"
 	@echo "make clean     stop the tracking server and remove .venv; runs and data stay"

@@ -93,7 +93,7 @@ def test_an_image_with_nothing_but_a_shell(
     assert (shared / "written.txt").read_text() == "written\n"
     assert (shared / "written.txt").stat().st_uid == project.stat().st_uid
     assert (shared / "given.txt").read_text() == "from the host\n"
-    # It kept nothing that it could go on from, and its volumes were the project's own.
+    # It kept nothing that it could resume from, and its volumes were the project's own.
     again = site.trainer("resume", done.run_id, "--from-scratch")
     assert again.code == 2
     assert "had the volume $(pwd)/host data:/data" in again.err
@@ -379,7 +379,7 @@ def test_a_folder_of_scripts_in_a_repository(site: Site, tmp_path: Path) -> None
     assert "prepared with --x $y\n" in script.out
     which = site.trainer("run", str(tmp_path / "models" / "simple"))
     assert which.err.endswith(
-        "Error: simple has no entry point main.\nHint:  Name a script of it with -e: train.py.\n"
+        "Error: simple has no entry point main.\nHint:  Specify a script of it with -e: train.py.\n"
     )
 
 

@@ -182,7 +182,7 @@ def test_a_base_image_that_cannot_be_had_is_named(small: Path, site: Site) -> No
     assert done.code == 83
     assert done.err.splitlines()[-2:] == [
         "Error: The base image localhost:1/none:1 is not available locally and cannot be pulled.",
-        "Hint:  Name one that is: --base-image IMAGE, TRAINER_BASE_IMAGE, or base_image in trainer.yaml.",
+        "Hint:  Specify one that is: --base-image IMAGE, TRAINER_BASE_IMAGE, or base_image in trainer.yaml.",
     ]
 
 

@@ -66,7 +66,7 @@ def test_a_drawing_too_high_for_a_png_is_refused(site: Site, tmp_path: Path) -> 
     assert (done.code, done.out) == (2, "")
     error, hint = done.err.splitlines()[-2:]
     assert error.startswith("Error: The drawing would be ")
-    assert hint == "Hint:  Name a file that ends in .svg."
+    assert hint == "Hint:  Specify a file that ends in .svg."
     assert "Traceback" not in done.err
     assert list(tmp_path.iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""Which links in a data set a container can follow: what `trainer` says before the run, and what is so."""
+"""Which links in a dataset a container can follow: what `trainer` says before the run, and what is so."""
 
 from __future__ import annotations
 

@@ -162,10 +162,10 @@ def test_bad_input_makes_no_run(site: Site) -> None:
     before = len(site.runs())
     for arguments, suggestion in (
         (["sklearn", "--n-estimtors", "5"], "Did you mean --n-estimators?"),
-        (["sklearn", "--n-estimators", "banana"], "Give a whole number, 1 at least; the default is 100."),
+        (["sklearn", "--n-estimators", "banana"], "Pass a whole number, 1 at least; the default is 100."),
         (["sklearn", "--estimator", "random_forrest"], "Did you mean random_forest?"),
         (["sklern"], "Did you mean sklearn?"),
-        (["sklearn", "--memory", "lots"], "Say a number and k, m or g: 512m, 8g."),
+        (["sklearn", "--memory", "lots"], "Use a number and k, m or g: 512m, 8g."),
     ):
         done = site.trainer("run", *arguments)
         assert done.code == 2

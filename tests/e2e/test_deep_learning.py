@@ -1,4 +1,4 @@
-"""The deep-learning projects, as a user runs them: in containers, on a synthetic data set, on the CPU."""
+"""The deep-learning projects, as a user runs them: in containers, on a synthetic dataset, on the CPU."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EVERY_RUN = {
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A workspace with the repository's own projects and a data set of four classes."""
+    """A workspace with the repository's own projects and a dataset of four classes."""
     site = Site(tmp_path_factory.mktemp("lab"), port=5340)
     shutil.rmtree(site.root / "train_code")
     shutil.copytree(REPOSITORY / "train_code", site.root / "train_code", symlinks=True)

@@ -74,7 +74,7 @@ def test_a_certificate_that_is_not_accepted(site: Site, certificate: Path) -> No
         assert refused(site, "--tracking-uri", uri) == (
             84,
             f"The certificate of the tracking server {uri} is not accepted: self-signed certificate.",
-            "Name the file of its certificate authority in MLFLOW_TRACKING_SERVER_CERT_PATH.",
+            "Specify the file of its certificate authority in MLFLOW_TRACKING_SERVER_CERT_PATH.",
         )
 
 

@@ -29,7 +29,7 @@ LEFT_OUT = (
     r"/mcp-servers",  # hands out addresses of programs
     r"/unified-traces$|/get-online-trace-details$|2.0mlflow",  # answer 404 at MLflow's too
     r"GET /graphql$",  # a page of another origin could have it sent
-    r"/build/",  # the pages' files once more
+    r"/build/",  # the pages' files again
     r"POST /.*/ui-telemetry$",  # sends on what a page says
 )
 # What a field says that might name a place.

@@ -239,7 +239,7 @@ SURROUNDINGS: list[Callable[[random.Random], object]] = [
 
 
 def make_good(root: Path) -> None:
-    """A workspace with a project, an image, a data set, and odd files beside them."""
+    """A workspace with a project, an image, a dataset, and odd files beside them."""
     make_workspace(root)
     put(root / "trainer.yaml", f"tracking_uri: {NOWHERE}\n")
     put(root / "trainer_images" / "odd" / "image.yaml", "aliases: [o]\ninherits: small\n")

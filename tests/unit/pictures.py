@@ -1,4 +1,4 @@
-"""Small data sets of real files for the tests of `trainer data`, and processes that are killed on the way."""
+"""Small datasets of real files for the tests of `trainer data`, and processes that are killed on the way."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def picture(path: Path, seed: int, size: tuple[int, int] = (24, 24)) -> Path:
 
 
 def dataset(root: Path, classes: Mapping[str, int], first: int = 0) -> Path:
-    """A data set with so many different images of each class; a class may be "train/CLASS"."""
+    """A dataset with so many different images of each class; a class may be "train/CLASS"."""
     seed = first
     for name, count in classes.items():
         (root / name).mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def dataset(root: Path, classes: Mapping[str, int], first: int = 0) -> Path:
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    """Path → content of every file that is part of the data set: hidden ones are not."""
+    """Path → content of every file that is part of the dataset: hidden ones are not."""
     files = (path for path in root.rglob("*") if path.is_file())
     return {
         str(path.relative_to(root)): path.read_bytes()

@@ -39,7 +39,7 @@ def test_what_mlflow_puts_there_unasked_is_no_option() -> None:
 
 def test_an_error_shows_mlflow_no_secret(workspace: Workspace) -> None:
     put(workspace.secrets_file, "API_KEY=canary-7f3a\n").chmod(0o600)
-    with pytest.raises(ExecutionException, match=r"^--memory \*\*\* is not understood"):
+    with pytest.raises(ExecutionException, match=r"^--memory \*\*\* is invalid"):
         mlflow_plugin.DockerProjectBackend().run(
             str(workspace.projects / "demo"), "main", {}, None, {"memory": "canary-7f3a"}, "", ""
         )

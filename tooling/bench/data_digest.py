@@ -1,4 +1,4 @@
-"""What the digest of a data set costs that did not change, beside `git status` on the same files.
+"""What the digest of a dataset costs that did not change, beside `git status` on the same files.
 
     python tooling/bench/data_digest.py [--json] [--record]
 
@@ -52,7 +52,7 @@ def main(rounds: int, files: int, size: int, *, as_json: bool, record: bool) -> 
         }
         taken = take_turns(ways, rounds)
         if (root / "data" / "pictures.manifest.json").read_bytes() != manifest:
-            raise click.ClickException("The manifest of the unchanged data set has changed")
+            raise click.ClickException("The manifest of the unchanged dataset has changed")
     cost = {way: median(figures) for way, figures in taken.items()}
     goals = [
         Goal("snapshot of what did not change / reading it all", cost["snapshot"] / cost["full"], most=1 / 3),

@@ -1,4 +1,4 @@
-"""Whether launching costs more beside much data, many files, a long history or a large data set.
+"""Whether launching costs more beside much data, many files, a long history or a large dataset.
 
     python tooling/bench/independence.py [--json] [--record]
 
@@ -25,8 +25,8 @@ WAYS = {
     "ignored-1gb": "1 GB in the folder, ignored by git",
     "ignored-files": "20,000 files in the folder, ignored by git",
     "history": "10,000 runs in the experiment",
-    "data-files": "a data set of 100,000 files, unchanged",
-    "data-1gb": "a data set of 1 GB in 8 files, unchanged",
+    "data-files": "a dataset of 100,000 files, unchanged",
+    "data-1gb": "a dataset of 1 GB in 8 files, unchanged",
     "tracked-files": "20,000 files in the folder that are code, unchanged",
     "mlflow-files": "mlflow run --build-image with the same 20,000 files",
 }

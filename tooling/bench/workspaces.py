@@ -41,7 +41,7 @@ class Place:
     """What MLflow's own commands need to use the server."""
 
     def project(self, name: str = NAME, command: str = "true", *, dataset: str | None = None) -> Path:
-        """The folder of a project that does nothing, made new; with the data set as a parameter."""
+        """The folder of a project that does nothing, made new; with the dataset as a parameter."""
         folder = self.root / "train_code" / name
         folder.mkdir(parents=True)
         parameters = (

@@ -45,7 +45,7 @@ def arguments(project: Path) -> Callable[..., list[str]]:
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of data sets. In it, `pictures` has two classes: noise that is bright, and dark noise."""
+    """The folder of datasets. In it, `pictures` has two classes: noise that is bright, and dark noise."""
     folder = tmp_path / "data"
     random = np.random.default_rng(0)
     for name, low, high in (("bright", 120, 256), ("dark", 0, 120)):

@@ -34,7 +34,7 @@ def small(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def address(data: Path) -> Iterator[str]:
-    """The folder of data sets as a web site."""
+    """The folder of datasets as a web site."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None: ...

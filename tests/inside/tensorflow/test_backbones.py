@@ -372,7 +372,7 @@ def test_weights_of_another_network_are_refused(suffix: str, tmp_path: Path) -> 
             backbones.build("efficientnetb0", 32, str(file))
         assert caught.value.message.startswith(f"The weights in {file} do not fit EfficientNetB0: ")
         assert "\n" not in caught.value.message
-        assert caught.value.hint == "Give a file saved from EfficientNetB0 without its classifier."
+        assert caught.value.hint == "Pass a file saved from EfficientNetB0 without its classifier."
 
 
 @pytest.mark.parametrize("file", ["broken.weights.h5", "broken.keras", "broken.h5"])

@@ -148,7 +148,7 @@ def test_a_png_that_no_program_could_show_is_refused(tmp_path: Path) -> None:
         r"The drawing would be 3\d,\d{3} pixels high, too many for a PNG \(at most 32,000\)\.",
         caught.value.message,
     )
-    assert caught.value.hint == "Name a file that ends in .svg."
+    assert caught.value.hint == "Specify a file that ends in .svg."
     assert list(tmp_path.iterdir()) == []
 
 

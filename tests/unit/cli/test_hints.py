@@ -198,7 +198,9 @@ def test_a_folder_becomes_an_image_step_by_step(trainer: Trainer, workspace: Wor
     subprocess.run(shlex.split(hints(done).partition(": ")[2]), check=True)
     done = trainer("build-image", "mine", "--dry-run")
     assert done.err.startswith("Error: The image mine has no requirements.txt.")
-    assert f"Name the packages in {folder}/requirements.in, one a line. Then: uv pip compile" in hints(done)
+    assert f"Specify the packages in {folder}/requirements.in, one a line. Then: uv pip compile" in hints(
+        done
+    )
     put(folder / "requirements.in", "click\n")
     put(
         folder / "requirements.txt",

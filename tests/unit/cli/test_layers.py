@@ -140,7 +140,7 @@ def test_json_is_the_report(trainer: Trainer, use_case: UseCase, full: bool) -> 
         ("inceptionv3 --unfreeze-from mixd7", "InceptionV3 has no block mixd7 to train from.",
          "Did you mean mixed7? Or say all, none, or a number of last layers."),
         ("inceptionv3 -o layers.pdf", "layers.pdf is not a valid file name for a drawing.",
-         "Name a file that ends in .png or .svg."),
+         "Specify a file that ends in .png or .svg."),
         ("", "Missing argument 'NAME'.", "trainer layers --help"),
         ("inceptionv3 --image-size 0", "Invalid value for '--image-size': 0 is not in the range x>=1.",
          "trainer layers --help"),

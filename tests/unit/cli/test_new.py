@@ -17,7 +17,7 @@ Trainer = Callable[..., Done]
 
 @pytest.fixture(autouse=True)
 def _few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same data set, drawn in less time."""
+    """The same dataset, drawn in less time."""
     monkeypatch.setattr("trainer.scaffold.projects.Sample", lambda: Sample(images=2, size=16))
 
 

@@ -22,7 +22,7 @@ LONG_AGO = 1_500_000_000
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A data set of 90 old files in folders of which one sorts differently by parts than as text."""
+    """A dataset of 90 old files in folders of which one sorts differently by parts than as text."""
     root = tmp_path / "skins"
     for number in range(90):
         put(root / ("a b" if number % 3 else "a") / "deep" / f"{number}.jpg", f"content {number}")
@@ -235,7 +235,7 @@ def test_a_file_that_goes_away_meanwhile_is_named(
         return found
 
     monkeypatch.setattr(listing, "files", then_gone)
-    with fails(BadInput, f"{root}/a.csv disappeared while the data set was read."):
+    with fails(BadInput, f"{root}/a.csv disappeared while the dataset was read."):
         contents.take(root, known)
 
 

@@ -22,10 +22,10 @@ def test_a_name_is_that_of_a_data_set_and_a_path_is_a_path(
 
 def test_an_unknown_name_suggests_the_nearest_one(workspace: Workspace) -> None:
     hint = "Put it there; or make up one to try with: trainer data sample demo"
-    with fails(BadInput, f"There is no data set skin in {workspace.data} or here.", hint):
+    with fails(BadInput, f"There is no dataset skin in {workspace.data} or here.", hint):
         folders.existing("skin")
     (workspace.data / "skins").mkdir(parents=True)
-    with fails(BadInput, f"There is no data set skin in {workspace.data} or here.", "Did you mean skins?"):
+    with fails(BadInput, f"There is no dataset skin in {workspace.data} or here.", "Did you mean skins?"):
         folders.existing("skin")
 
 
@@ -47,7 +47,7 @@ def test_a_new_data_set_goes_to_data_or_where_its_path_says(workspace: Workspace
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/.hidden", "a/.."])
 def test_a_name_that_could_not_be_found_again_is_refused(workspace: Workspace, name: str) -> None:
     assert workspace.root == Path.cwd()
-    with fails(BadInput, f"{name!r} cannot be a data set's name."):
+    with fails(BadInput, f"{name!r} cannot be a dataset's name."):
         folders.new(name)
 
 

@@ -15,7 +15,7 @@ SHARES = {TRAIN: 0.7, VALIDATION: 0.15, TEST: 0.15}
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A data set of two classes, one twice as large."""
+    """A dataset of two classes, one twice as large."""
     return dataset(tmp_path / "source", {"a": 20, "b b": 40})
 
 

@@ -41,8 +41,8 @@ def test_names_as_downloaded_find_renamed_classes() -> None:
     [
         ("Exzema Photos", "There is no class Exzema Photos.", "Did you mean Eczema Photos?"),
         ("zz*", "There is no class zz*.", f"The classes are {', '.join(CLASSES)}."),
-        ("first:6", "first:6: the data set has 5 classes.", "Ask for first:1 to first:5."),
-        ("first:0", "first:0: the data set has 5 classes.", "Ask for first:1 to first:5."),
+        ("first:6", "first:6: the dataset has 5 classes.", "Ask for first:1 to first:5."),
+        ("first:0", "first:0: the dataset has 5 classes.", "Ask for first:1 to first:5."),
         (" , ", "No class is given.", "For instance --classes first:3,healthy_skins"),
     ],
 )
@@ -53,7 +53,7 @@ def test_what_finds_no_class_is_an_error(wanted: str, message: str, hint: str) -
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A data set of three classes, and files that are no images."""
+    """A dataset of three classes, and files that are no images."""
     root = dataset(tmp_path / "source", {"a": 7, "b": 4, "c": 2})
     put(root / "a" / "notes.txt", "mine")
     put(root / "c" / "notes.txt", "mine")

@@ -14,7 +14,7 @@ from unit.pictures import dataset, picture
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """A data set with nothing wrong."""
+    """A dataset with nothing wrong."""
     return dataset(tmp_path / "set", {"a": 4, "b": 4})
 
 

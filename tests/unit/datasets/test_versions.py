@@ -30,7 +30,7 @@ ONE, TWO, THREE = contents_of(a="1", b="2"), contents_of(a="3", c="4"), contents
 
 @pytest.fixture
 def skins(workspace: Workspace) -> Path:
-    """The data set `skins` of the workspace."""
+    """The dataset `skins` of the workspace."""
     return dataset(workspace.data / "skins", {"a": 2, "b": 3})
 
 
@@ -86,7 +86,7 @@ def test_a_version_is_named_by_number_or_by_the_beginning_of_its_digest() -> Non
             made.version(text)
 
 
-SPOILT = "{path} is not a data set manifest: it was edited, or git left the marks of a conflict in it."
+SPOILT = "{path} is not a dataset manifest: it was edited, or git left the marks of a conflict in it."
 
 
 @pytest.mark.parametrize(

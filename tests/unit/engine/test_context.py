@@ -80,7 +80,7 @@ def test_variables_ask_for_tls(
     with fails(
         EngineError,
         f"{variable} asks for TLS, but there is no {tmp_path}/ca.pem.",
-        "Name the folder of ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH.",
+        "Specify the folder of ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH.",
     ):
         docker_context.current()
     ca = put(tmp_path / "ca.pem")
@@ -109,7 +109,7 @@ def test_what_may_be_left_out_of_an_address(said: str, meant: str, monkeypatch: 
 def test_a_context_that_is_not_there_is_not_the_local_engine(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hint = "Name one of `docker context ls`: docker context use NAME, or DOCKER_CONTEXT=NAME"
+    hint = "Specify one of `docker context ls`: docker context use NAME, or DOCKER_CONTEXT=NAME"
     path = put(config / "config.json", json.dumps({"currentContext": "gone"}))
     with fails(EngineError, f"There is no Docker context gone, which {path} names.", hint):
         daemon.connect()

@@ -18,7 +18,7 @@ FETCHING = """\
             "The build failed: No interpreter found for Python 3.8",
             'ERROR: failed to solve: process "/bin/sh -c uv venv --python 3.8" did not complete',
             "The environment needs Python 3.8, which debian is not, and none could be fetched.",
-            "Name a base image that has it: --base-image python:3.8",
+            "Specify a base image that has it: --base-image python:3.8",
         ),
         (
             "The build failed",

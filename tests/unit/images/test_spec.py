@@ -96,9 +96,9 @@ def test_an_unknown_image_where_there_is_none(tmp_path: Path) -> None:
         ),
         ("- a", "{path} does not describe an image.", "Write one `name: value` a line."),
         ("base_imag: a", "{path} has an unknown key: base_imag", "Did you mean base_image?"),
-        ("apt: git", "{path}: apt is 'git'.", "Give a list."),
-        ('gpu: "yes"', "{path}: gpu is 'yes'.", "Give a bool."),
-        ("base_image: 3", "{path}: base_image is 3.", "Give a str."),
+        ("apt: git", "{path}: apt is 'git'.", "Use a list."),
+        ('gpu: "yes"', "{path}: gpu is 'yes'.", "Use a bool."),
+        ("base_image: 3", "{path}: base_image is 3.", "Use a str."),
     ],
 )
 def test_a_malformed_image_is_named(workspace: Workspace, text: str, message: str, hint: str) -> None:

@@ -137,15 +137,15 @@ def test_a_dangling_link_counts_as_a_file(workspace: Workspace, image: Image, tm
         (
             "layers.pdf",
             "{file} is not a valid file name for a drawing.",
-            "Name a file that ends in .png or .svg.",
+            "Specify a file that ends in .png or .svg.",
         ),
         (
             "layers",
             "{file} is not a valid file name for a drawing.",
-            "Name a file that ends in .png or .svg.",
+            "Specify a file that ends in .png or .svg.",
         ),
         ("gone/layers.svg", "There is no folder {file.parent}.", "Make it first, or choose another one."),
-        ("folder.svg", "{file} is a folder.", "Name a file."),
+        ("folder.svg", "{file} is a folder.", "Specify a file."),
     ],
 )
 def test_a_file_that_cannot_be_is_refused_before_anything_starts(
@@ -184,8 +184,8 @@ def failure(workspace: Workspace, kind: type[TrainerError], file: Path | None = 
 
 
 def test_what_the_image_refuses_is_said_in_its_words(workspace: Workspace, image: Image) -> None:
-    image.answer = Output(2, '{"message": "Too high.", "hint": "Name an .svg."}', "noise of TensorFlow")
-    assert failure(workspace, BadInput) == ("Too high.", "Name an .svg.")
+    image.answer = Output(2, '{"message": "Too high.", "hint": "Specify an .svg."}', "noise of TensorFlow")
+    assert failure(workspace, BadInput) == ("Too high.", "Specify an .svg.")
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_sizes_in_bytes() -> None:
     "memory", ["", "8", "g", "0g", "8gb", "-8g", "8 g", "8t", "1.5g", "8g\n", "9999999999g"]
 )
 def test_another_size_is_refused(workspace: Workspace, memory: str) -> None:
-    with fails(BadInput, f"--memory {memory} is not understood.", "Say a number and k, m or g: 512m, 8g."):
+    with fails(BadInput, f"--memory {memory} is invalid.", "Use a number and k, m or g: 512m, 8g."):
         make(workspace, memory=memory)
 
 
@@ -162,7 +162,7 @@ def test_gpus(workspace: Workspace, gpus: str) -> None:
 
 @pytest.mark.parametrize("gpus", ["", "0", "-1", "some", "device=", "device=0;ls", "device=,", "1 ", "99999"])
 def test_other_gpus_are_refused(workspace: Workspace, gpus: str) -> None:
-    with fails(BadInput, f"--gpus {gpus} is not understood.", "Say none, all, a number, or device=0,1."):
+    with fails(BadInput, f"--gpus {gpus} is invalid.", "Use none, all, a number, or device=0,1."):
         make(workspace, gpus=gpus)
 
 
@@ -232,7 +232,7 @@ def test_a_run_needs_the_folder_data_where_it_is_given_something_of_it(workspace
 @pytest.mark.parametrize("value", ["", "/etc", "../data/data_4", "a/../../b"])
 def test_what_is_no_name_in_data_is_refused(workspace: Workspace, value: str) -> None:
     put(workspace.data / "data_4" / "a" / "1.jpg")
-    with fails(BadInput, f"--data is {value!r}, which is not the name of a data set."):
+    with fails(BadInput, f"--data is {value!r}, which is not the name of a dataset."):
         on_data(workspace, value)
 
 
@@ -315,7 +315,7 @@ def test_a_project_that_says_nothing_of_its_environment(workspace: Workspace) ->
     with fails(
         BadInput,
         "theirs names no environment, and there is no image sklearn to run it in.",
-        "Name an image: --image NAME",
+        "Specify an image: --image NAME",
     ):
         request.make(workspace, RunRequest(project, "theirs"))
     put(workspace.images / "sklearn" / "image.yaml")
@@ -351,7 +351,7 @@ def test_a_volume_of_the_projects_own_goes_before_the_workspaces_data(workspace:
     )
     with fails(
         BadInput,
-        "The volume at /data/mine hides the data set of --set.",
+        "The volume at /data/mine hides the dataset of --set.",
         "Mount it elsewhere, or give its place in a parameter of type string.",
     ):
         request.make(

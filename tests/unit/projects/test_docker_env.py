@@ -50,8 +50,8 @@ def test_the_forms_of_a_volume(home: Path, volume: str, mount: Mount) -> None:
 @pytest.mark.parametrize(
     ("volume", "problem", "hint"),
     [
-        ("data:data", "is not understood.", "Write /on/the/host:/in/the/container, or …:ro."),
-        ("/in/the/container", "is not understood.", None),
+        ("data:data", "is invalid.", "Write /on/the/host:/in/the/container, or …:ro."),
+        ("/in/the/container", "is invalid.", None),
         ("./data:/data", "is a relative path.", "Write $(pwd)/data:/data"),
         ("../data:/data", "is a relative path.", None),
         ("/no/such/place:/data", "is of /no/such/place, which is not there.", None),
@@ -74,7 +74,7 @@ def test_the_forms_of_a_volume(home: Path, volume: str, mount: Mount) -> None:
         ("~:/x/${{UNSET}}", "has a variable in its place in the container.", None),
         ("$(pwd):$(pwd)", "has a variable in its place in the container.", None),
         ("~:/x/%SET%", "has a variable in its place in the container.", None),
-        ("$COLON:/a", "is not understood.", None),
+        ("$COLON:/a", "is invalid.", None),
         ("$PLACE/gone:/a", "is of $PLACE/gone, which is not there.", None),
         ("~:/", "is to be at /, where trainer has something of its own.", None),
     ],

@@ -64,7 +64,7 @@ def test_without_a_name_it_is_the_folders(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_the_file(tmp_path: Path) -> None:
-    hint = "Name a folder that has one; `trainer run --help` lists the projects of this workspace."
+    hint = "Specify a folder that has one; `trainer run --help` lists the projects of this workspace."
     with fails(
         BadInput, f"{tmp_path} is not an MLflow project: it has no file MLproject, and no script.", hint
     ):
@@ -108,7 +108,7 @@ def test_a_folder_without_the_file(tmp_path: Path) -> None:
         ("docker_env: {image: 3}\n", "{path} names no image.", None),
         (
             "docker_env: {image: a, volumes: b}\n",
-            "{path}: docker_env.volumes is not understood.",
+            "{path}: docker_env.volumes is invalid.",
             'Write ["/on/the/host:/in/the/container"].',
         ),
         (
@@ -157,7 +157,7 @@ def test_a_folder_without_the_file(tmp_path: Path) -> None:
         ),
         (
             with_parameter("3"),
-            "{path}: parameter x is not understood.",
+            "{path}: parameter x is invalid.",
             "Write `{{type: float, default: 0.1}}`.",
         ),
         (
@@ -167,12 +167,12 @@ def test_a_folder_without_the_file(tmp_path: Path) -> None:
         ),
         (
             MAIN.replace("small}", "small, environment: {A: b}}"),
-            "{path}: docker_env.environment is not understood.",
+            "{path}: docker_env.environment is invalid.",
             'Write [NAME_TO_COPY, ["NAME", "value"]].',
         ),
         (
             MAIN.replace("small}", "small, environment: [[A]]}"),
-            "{path}: docker_env.environment is not understood.",
+            "{path}: docker_env.environment is invalid.",
             None,
         ),
         (
@@ -187,12 +187,12 @@ def test_a_folder_without_the_file(tmp_path: Path) -> None:
         ),
         (
             with_command("python 'a.py"),
-            "{path}: the command of main is not understood: No closing quotation.",
+            "{path}: the command of main is invalid: No closing quotation.",
             "Balance its quotes and braces.",
         ),
         (
             with_command("python a.py {x"),
-            "{path}: the command of main is not understood: expected '}}' before end of string.",
+            "{path}: the command of main is invalid: expected '}}' before end of string.",
             "Balance its quotes and braces.",
         ),
     ],
@@ -255,12 +255,12 @@ def test_what_could_never_run_is_refused_naming_the_file(tmp_path: Path, text: s
 @pytest.mark.parametrize(
     ("body", "message", "hint"),
     [
-        ("{type: int, default: many}", "--x is 'many', which is not of type int.", "Give a whole number."),
+        ("{type: int, default: many}", "--x is 'many', which is not of type int.", "Pass a whole number."),
         ("{default: a, choices: [b]}", "--x is 'a', which is not one of its choices.", "They are b."),
         (
             "{type: int, default: 1, minimum: 2}",
             "--x is 1, which is out of range.",
-            "Give a whole number, 2 at least.",
+            "Pass a whole number, 2 at least.",
         ),
     ],
 )
@@ -499,7 +499,7 @@ def test_a_folder_of_scripts_asks_for_one(tmp_path: Path) -> None:
     put(tmp_path / "forest" / "train.py")
     put(tmp_path / "secret.py")
     project = load(tmp_path / "forest")
-    with fails(BadInput, "forest has no entry point main.", "Name a script of it with -e: train.py."):
+    with fails(BadInput, "forest has no entry point main.", "Specify a script of it with -e: train.py."):
         project.entry_point("main")
     with fails(BadInput, "forest has no entry point ../secret.py."):
         project.entry_point("../secret.py")

@@ -30,14 +30,14 @@ def test_a_value_of_its_type_passes(kind: str, value: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "value", "hint"),
     [
-        ("int", "many", "Give a whole number."),
-        ("int", "", "Give a whole number."),
-        ("int", "1.5", "Give a whole number."),
-        ("int", "1e3", "Give a whole number."),
-        ("float", "banana", "Give a number."),
-        ("float", "1,5", "Give a number."),
-        ("uri", "bucket/key", "Give a URI such as s3://bucket/key."),
-        ("uri", "", "Give a URI such as s3://bucket/key."),
+        ("int", "many", "Pass a whole number."),
+        ("int", "", "Pass a whole number."),
+        ("int", "1.5", "Pass a whole number."),
+        ("int", "1e3", "Pass a whole number."),
+        ("float", "banana", "Pass a number."),
+        ("float", "1,5", "Pass a number."),
+        ("uri", "bucket/key", "Pass a URI such as s3://bucket/key."),
+        ("uri", "", "Pass a URI such as s3://bucket/key."),
     ],
 )
 def test_a_wrong_value_is_named_with_its_parameter_and_type(kind: str, value: str, hint: str) -> None:
@@ -48,7 +48,7 @@ def test_a_wrong_value_is_named_with_its_parameter_and_type(kind: str, value: st
 def test_the_hint_names_bounds_and_default() -> None:
     share = Parameter("share", "float", default="0.25", minimum=0.05, maximum=0.5)
     with fails(BadInput, "--share is 'x', which is not of type float.",
-               "Give a number, 0.05 at least, 0.5 at most; the default is 0.25."):  # fmt: skip
+               "Pass a number, 0.05 at least, 0.5 at most; the default is 0.25."):  # fmt: skip
         check_value(share, "x")
 
 
@@ -59,7 +59,7 @@ def test_bounds_belong_to_the_range(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["-0.001", "1.001", "inf", "-inf", "nan", "NaN", "1e400"])
 def test_out_of_range_is_refused_infinity_and_nan_included(value: str) -> None:
-    with fails(BadInput, f"--x is {value}, which is out of range.", "Give a number, 0 at least, 1 at most."):
+    with fails(BadInput, f"--x is {value}, which is out of range.", "Pass a number, 0 at least, 1 at most."):
         check_value(Parameter("x", "float", minimum=0, maximum=1), value)
 
 
@@ -86,7 +86,7 @@ def test_choices() -> None:
 def test_a_path_must_be_there(tmp_path: Path) -> None:
     check_value(Parameter("data", "path"), str(tmp_path))
     gone = tmp_path / "gone"
-    with fails(BadInput, f"--data names {gone}, which is not there.", "Name a file or folder."):
+    with fails(BadInput, f"--data names {gone}, which is not there.", "Specify a file or folder."):
         check_value(Parameter("data", "path"), str(gone))
 
 

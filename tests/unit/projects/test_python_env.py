@@ -228,6 +228,6 @@ def test_a_package_that_is_a_file_of_this_machine_is_named(tmp_path: Path) -> No
     message = (
         f"{path}: lib @ file://{wheel} is a file of this machine, which is not there when the image is built."
     )
-    hint = "Name a version of a package registry instead, or run in an image that has it: --image IMAGE"
+    hint = "Specify a version of a package registry instead, or run in an image that has it: --image IMAGE"
     with fails(BadInput, message, hint):
         read(path, tmp_path / "project", is_conda=False)

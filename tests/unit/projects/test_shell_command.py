@@ -109,7 +109,7 @@ def test_where_a_value_would_not_be_taken_as_it_is(command: str) -> None:
 def test_what_bash_could_not_read_either_is_not_understood(command: str) -> None:
     with pytest.raises(BadInput) as caught:
         arguments(command, {"x": "1"}, "It")
-    assert caught.value.message.startswith("It is not understood: ")
+    assert caught.value.message.startswith("It is invalid: ")
 
 
 def test_the_braces_of_a_variable_have_to_be_doubled() -> None:

@@ -325,7 +325,7 @@ def test_a_stop_that_the_server_could_not_be_told_is_told_later(
 def test_stop_wants_runs_or_all(trainer: Trainer) -> None:
     for arguments in ([], ["--all", "x"]):
         refused = trainer("stop", *arguments)
-        assert (refused.code, refused.err.splitlines()[0]) == (2, "Error: Say which runs to stop.")
+        assert (refused.code, refused.err.splitlines()[0]) == (2, "Error: Specify which runs to stop.")
 
 
 def test_a_deleted_run_is_forgotten(workspace: Workspace, trainer: Trainer, http_server: HttpServer) -> None:

@@ -457,7 +457,7 @@ def test_data_that_is_gone_is_named(trainer: Trainer, offer: Offer) -> None:
 
 
 def test_a_tolerance_is_checked_before_anything_runs(trainer: Trainer, offer: Offer) -> None:
-    assert refused(trainer, offer, "--tolerance", "lots") == (2, "--tolerance lots is not understood.")
+    assert refused(trainer, offer, "--tolerance", "lots") == (2, "--tolerance lots is invalid.")
     assert refused(trainer, offer, "--tolerance", "acuracy=1") == (2, "The run has no metric acuracy.")
 
 

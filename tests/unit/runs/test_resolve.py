@@ -47,7 +47,7 @@ def test_a_run_is_named_by_id_name_or_last(
 @pytest.mark.usefixtures("three")
 def test_what_could_be_several_runs_lists_them(workspace: Workspace) -> None:
     for said in ("hen", "ab"):
-        with fails(BadInput, f"{said} could be 2 runs: ab12 (hen), ab34 (hen).", "Give more of the id."):
+        with fails(BadInput, f"{said} could be 2 runs: ab12 (hen), ab34 (hen).", "Use more of the id."):
             resolve.resolve(workspace, said)
 
 

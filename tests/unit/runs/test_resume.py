@@ -104,7 +104,7 @@ def test_a_run_with_a_checkpoint_goes_on_with_what_it_had(
     checkpoint(workspace)
     shown = trainer("resume", "@last", "--dry-run")
     assert (shown.code, shown.err) == (0, "")
-    assert shown.out.startswith("brave-hen would go on from its last checkpoint, in trainer/small:")
+    assert shown.out.startswith("brave-hen would resume from its last checkpoint, in trainer/small:")
     assert list(workspace.state.glob("resume-*")) == []
 
 
@@ -118,10 +118,10 @@ def test_without_a_checkpoint_it_begins_anew_only_if_told(
     refused = trainer("resume", "@last", "--dry-run")
     assert (refused.code, refused.err) == (
         2,
-        "Error: The run brave-hen left no checkpoint to go on from.\n"
+        "Error: The run brave-hen left no checkpoint to resume from.\n"
         "Hint:  Start it from the beginning, in the same run: --from-scratch\n",
     )
-    assert "would go on from the beginning" in trainer("resume", "@last", "--dry-run", "--from-scratch").out
+    assert "would resume from the beginning" in trainer("resume", "@last", "--dry-run", "--from-scratch").out
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_a_document_that_is_not_understood_says_where(
 ) -> None:
     text = json.dumps({**run_record.as_json(of(run_plan(tmp_path))), **change}).encode()
     hint = f"It was damaged, or written by another trainer; this is {version('trainer')}."
-    with fails(BadInput, f"The trainer/run.json of the run brave-hen is not understood: {message}", hint):
+    with fails(BadInput, f"The trainer/run.json of the run brave-hen is invalid: {message}", hint):
         run_record.read(text, RUN)
     with pytest.raises(BadInput):
         run_record.read(text[:40], RUN)

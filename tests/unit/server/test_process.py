@@ -88,7 +88,7 @@ def test_a_port_that_takes_root_is_said_to_take_it(monkeypatch: pytest.MonkeyPat
     with fails(
         TrackingError,
         "The system lets no ordinary user listen on port 80.",
-        "Name one from 1024 on: trainer server up --port 5000",
+        "Specify one from 1024 on: trainer server up --port 5000",
     ):
         listen(80)
 

@@ -95,7 +95,7 @@ def test_an_address_that_containers_cannot_reach_is_refused(uri: str, shown: str
     with fails(
         BadInput,
         f"The tracking URI {shown} is not an http(s) address.",
-        "Name a tracking server, or none for the workspace's own: http://HOST:PORT",
+        "Specify a tracking server, or none for the workspace's own: http://HOST:PORT",
     ):
         configured(Secrets(), uri)
 
@@ -372,7 +372,7 @@ def test_a_certificate_that_is_not_accepted(tmp_path: Path) -> None:
         fails(
             Unreachable,
             f"The certificate of the tracking server {uri} is not accepted: self-signed certificate.",
-            "Name the file of its certificate authority in MLFLOW_TRACKING_SERVER_CERT_PATH.",
+            "Specify the file of its certificate authority in MLFLOW_TRACKING_SERVER_CERT_PATH.",
         ),
     ):
         Client(Server(uri)).version()

@@ -56,7 +56,7 @@ def test_a_time_is_compared_where_a_tolerance_names_it() -> None:
 def test_what_is_no_tolerance_is_refused(said: str) -> None:
     with pytest.raises(BadInput) as caught:
         tolerance.tolerances([said], OLD)
-    assert caught.value.message == f"--tolerance {said} is not understood."
+    assert caught.value.message == f"--tolerance {said} is invalid."
 
 
 def test_a_tolerance_of_no_metric_names_the_near_one() -> None:

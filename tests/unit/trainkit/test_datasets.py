@@ -51,5 +51,5 @@ def test_the_mlflow_input_says_what_and_where_from(cancer: LabelledTable) -> Non
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="no bundled data set 'iris': choose from breast_cancer, digits"):
+    with pytest.raises(ValueError, match="no bundled dataset 'iris': choose from breast_cancer, digits"):
         load_bundled("iris")

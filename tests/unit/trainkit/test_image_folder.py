@@ -122,7 +122,7 @@ def test_a_data_set_one_folder_deeper_is_said(tmp_path: Path, inner: str) -> Non
     put(tmp_path / "set" / "__MACOSX" / "._x")
     with pytest.raises(InputError, match=f"has one folder with images, {inner}, and the classes") as caught:
         image_folder.check(image_folder.scan(tmp_path / "set"))
-    assert caught.value.hint == f"Name that folder instead: set/{inner}"
+    assert caught.value.hint == f"Specify that folder instead: set/{inner}"
     image_folder.check(image_folder.scan(tmp_path / "set" / inner))
 
 

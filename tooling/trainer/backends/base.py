@@ -24,7 +24,7 @@ from trainer.tracking.endpoint import Network, Server
 from trainer.tracking.outbound import Outbound
 from trainer.workspace.settings import Workspace
 
-# Of the cache, what a training keeps of a run to go on from: places.cache() / "checkpoints" / RUN_ID.
+# Of the cache, what a training keeps of a run to resume from: places.cache() / "checkpoints" / RUN_ID.
 CHECKPOINTS = "checkpoints"
 BACKENDS = ("docker", "local")
 

@@ -1,4 +1,4 @@
-"""`trainer gc`: remove what nobody needs any more."""
+"""`trainer gc`: remove unused files, images and containers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="Remove what nobody needs any more.",
+    short_help="Remove unused files, images and containers.",
     epilog="Examples: trainer gc --dry-run\n\ntrainer gc --cache --older-than 14 --yes",
 )
 @click.option(
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     metavar="DAYS",
     help="Age at which build logs, packed code and cache entries are removed.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would go; remove nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace

@@ -15,7 +15,7 @@ from trainer.errors import BadInput
 
 @click.command(short_help="Make a workspace.", epilog="Example: trainer init my_models")
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(file_okay=False))
-@click.option("--dry-run", is_flag=True, help="Say what would be made; make nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be made; make nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def init(folder: str, dry_run: bool, as_json: bool) -> None:
     """Make a workspace in DIR, or here: settings, folders for projects and data, and git.

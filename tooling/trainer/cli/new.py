@@ -27,7 +27,7 @@ def _complete_template(ctx: click.Context, _: click.Parameter, incomplete: str) 
               help=f"What to start from: {', '.join(templates.names())}.")  # fmt: skip
 @click.option("--from", "origin", metavar="PROJECT", shell_complete=complete_project,
               help="A project to copy: a name, a folder, or a git URL.")  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Say what would be made; make nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be made; make nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @pass_workspace
 def new(
@@ -35,7 +35,7 @@ def new(
 ) -> None:
     """Make the project train_code/NAME. It runs as it is; `# CHANGE` marks the places to make it yours.
 
-    Where a template's default data set is not in data/, one of made-up images is made.
+    Where a template's default dataset is not in data/, one of made-up images is made.
     """
     from trainer.scaffold import projects
     from trainer.subprocesses import interruptible

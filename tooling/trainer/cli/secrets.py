@@ -43,7 +43,7 @@ def _complete_needed(ctx: click.Context, parameter: click.Parameter, incomplete:
     return [*(CompletionItem(name) for name in missing if name.startswith(incomplete)), *known]
 
 
-_dry_run = click.option("--dry-run", is_flag=True, help="Say what would change; change nothing.")
+_dry_run = click.option("--dry-run", is_flag=True, help="Show what would change; change nothing.")
 
 
 @secrets.command(

@@ -1,4 +1,4 @@
-"""Making a new data set: under a hidden name beside its place, and renamed into it when all is there.
+"""Making a new dataset: under a hidden name beside its place, and renamed into it when all is there.
 
 While it is made, `.NAME.unfinished/` holds `plan.json` (what is being made), `lock` (held by who makes it)
 and `files/`, which becomes NAME. Whoever starts the very same plan again goes on where the last one stopped.
@@ -76,7 +76,7 @@ def _fill(place: Path, fill: Callable[[Path], None]) -> None:
     try:
         fill(place / "files")
     except TrainerError:
-        # What failed at its very first file leaves nothing to go on from.
+        # What failed at its very first file leaves nothing to resume from.
         if not any(path.is_file() for path in (place / "files").rglob("*")):
             _clean(place)
         raise

@@ -10,7 +10,7 @@ from trainer.errors import BadInput
 from trainer.projects.parameters import Parameter, nearest
 from trainer.workspace.settings import Workspace
 
-# data/NAME.manifest.json, which `trainer data snapshot` writes, is no data set.
+# data/NAME.manifest.json, which `trainer data snapshot` writes, is no dataset.
 MANIFEST = ".manifest.json"
 
 
@@ -20,8 +20,8 @@ def check(workspace: Workspace, parameter: Parameter, value: str) -> None:
         return
     if not value or Path(value).is_absolute() or ".." in Path(value).parts:
         raise BadInput(
-            f"{parameter.option} is {value!r}, which is not the name of a data set.",
-            f"Name a file or folder in {workspace.data}.",
+            f"{parameter.option} is {value!r}, which is not the name of a dataset.",
+            f"Specify a file or folder in {workspace.data}.",
         )
     if not (workspace.data / value).exists():
         raise BadInput(
@@ -39,7 +39,7 @@ def check(workspace: Workspace, parameter: Parameter, value: str) -> None:
             f"Let the user that runs trainer read it: chmod -R u+rX {shlex.quote(str(place))}",
         ) from None
     if is_empty:
-        raise BadInput(f"{parameter.option} names {place}, which is empty.", "Put the data set there.")
+        raise BadInput(f"{parameter.option} names {place}, which is empty.", "Put the dataset there.")
 
 
 def missing(workspace: Workspace, name: str) -> str:
@@ -53,7 +53,7 @@ def missing(workspace: Workspace, name: str) -> str:
 
 
 def datasets(workspace: Workspace) -> list[str]:
-    """The names in data/ that a data set may have, sorted."""
+    """The names in data/ that a dataset may have, sorted."""
     if not workspace.data.is_dir():
         return []
     ours = ("README.md",)

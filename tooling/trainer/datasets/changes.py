@@ -1,4 +1,4 @@
-"""What became of a data set between two moments, file by file."""
+"""What became of a dataset between two moments, file by file."""
 
 from __future__ import annotations
 

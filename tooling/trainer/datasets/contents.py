@@ -1,4 +1,4 @@
-"""What a data set holds at a moment: the size and hash of each file, and one digest of all."""
+"""What a dataset holds at a moment: the size and hash of each file, and one digest of all."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class File(NamedTuple):
 
 
 Files: TypeAlias = Mapping[str, File]
-"""By the path relative to the data set, with "/" between its parts."""
+"""By the path relative to the dataset, with "/" between its parts."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """All files of a data set. `reads`: how many of them had to be read for that."""
+    """All files of a dataset. `reads`: how many of them had to be read for that."""
 
     files: Files
     reads: int = 0
@@ -40,7 +40,7 @@ class Contents:
     def digest(self) -> str:
         """64 hex digits; the first 8 are what a run's MLflow input has (see `image_folder.folder_digest`).
 
-        Of a data set that is one file, they are the file's own.
+        Of a dataset that is one file, they are the file's own.
         """
         if ITSELF in self.files:
             return self.files[ITSELF].sha256

@@ -1,4 +1,4 @@
-"""Copying files of one data set into a new one: as copies, as clones that share blocks, or as hard links."""
+"""Copying files of one dataset into a new one: as copies, as clones that share blocks, or as hard links."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class File:
 
 @dataclass(frozen=True)
 class Copies:
-    """A plan: files of `source` that make up a new data set."""
+    """A plan: files of `source` that make up a new dataset."""
 
     source: Path
     files: tuple[File, ...]
@@ -68,7 +68,7 @@ class Copies:
             )
 
     def make(self, target: Path, report: Report = silent) -> None:
-        """Make the new data set; see `building.build`. Times and permissions of files are kept."""
+        """Make the new dataset; see `building.build`. Times and permissions of files are kept."""
         self.check(target)
         building.build(target, self.identity(), lambda folder: self._fill(folder, report))
 

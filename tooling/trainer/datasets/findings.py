@@ -1,4 +1,4 @@
-"""What can be wrong with a data set, as data: kinds, how bad they are, and the files they are about."""
+"""What can be wrong with a dataset, as data: kinds, how bad they are, and the files they are about."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Kind(StrEnum):
 
     UNREADABLE = "unreadable image"
     UNSCALABLE = "values that 8 bits cannot show"
-    DEEPER = "data set one folder deeper"
+    DEEPER = "dataset one folder deeper"
     LEADS_OUT = "link that a run cannot follow"
     EMPTY_CLASS = "class without images"
     ONE_CLASS = "one class only"
@@ -75,7 +75,7 @@ _SEVERITIES = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was found: what of (a reason, a name), and the files, relative to the data set."""
+    """One thing that was found: what of (a reason, a name), and the files, relative to the dataset."""
 
     kind: Kind
     what: str = ""

@@ -1,4 +1,4 @@
-"""What the command line names: a data set of the workspace, or a folder anywhere."""
+"""What the command line names: a dataset of the workspace, or a folder anywhere."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from trainer.workspace.settings import Workspace, find
 
 
 def existing(text: str) -> Path:
-    """The folder of a data set: a name in the workspace's data/, else a path. Raises `BadInput`."""
+    """The folder of a dataset: a name in the workspace's data/, else a path. Raises `BadInput`."""
     workspace = _workspace()
     if _is_name(text) and workspace and (workspace.data / text).is_dir():
         return workspace.data / text
     path = Path(text).expanduser()
     if path.is_dir():
         return path
-    if workspace and (workspace.data / text).is_dir():  # a folder in a data set of data/
+    if workspace and (workspace.data / text).is_dir():  # a folder in a dataset of data/
         return workspace.data / text
     if path.exists():
         raise BadInput(
-            f"{text} is a file, not a folder.", "Name the folder that has the classes' folders in it."
+            f"{text} is a file, not a folder.", "Specify the folder that has the classes' folders in it."
         )
     if not _is_name(text):
-        raise BadInput(f"There is no folder {text}.", "Name a data set in data/, or a folder.")
+        raise BadInput(f"There is no folder {text}.", "Specify a dataset in data/, or a folder.")
     where = f"in {workspace.data} or here" if workspace else "here, and this is no workspace"
     raise BadInput(
-        f"There is no data set {text} {where}.",
+        f"There is no dataset {text} {where}.",
         missing(workspace, text) if workspace else "Make a workspace (trainer init), or name a folder.",
     )
 
 
 def new(text: str) -> Path:
-    """Where a new data set goes: in the workspace's data/ for a name, else the path. Nothing is made.
+    """Where a new dataset goes: in the workspace's data/ for a name, else the path. Nothing is made.
 
     Raises `BadInput` for a name that could not be found again, and for a bare name outside of a workspace.
     """
     path = find().data / text if _is_name(text) else Path(text).expanduser()
     if path.name in ("", "..") or path.name.startswith("."):
         raise BadInput(
-            f"{text!r} cannot be a data set's name.", "Give it a name that does not begin with a dot."
+            f"{text!r} cannot be a dataset's name.", "Give it a name that does not begin with a dot."
         )
     return path.absolute()
 
@@ -55,7 +55,7 @@ def argument(path: Path) -> str:
 
 
 def mounts(path: Path) -> tuple[Mount, ...]:
-    """What a run in a container sees of the folder, if it is a data set of the workspace."""
+    """What a run in a container sees of the folder, if it is a dataset of the workspace."""
     workspace = _workspace()
     if workspace and path.absolute().is_relative_to(workspace.data):
         return of_dataset(workspace.data, str(path.absolute().relative_to(workspace.data)))

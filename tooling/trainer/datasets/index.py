@@ -1,7 +1,7 @@
-"""What is known of the files of a data set, so that those that were not changed are not read again.
+"""What is known of the files of a dataset, so that those that were not changed are not read again.
 
 Git does the same with its index, and this keeps git's rule for "racily clean" entries: a file that was
-changed just before it was read may have been changed once more within the same tick of the file system's
+changed just before it was read may have been changed again within the same tick of the file system's
 clock, with no trace in its stamp. So a file that was young when the index was made is read again.
 """
 
@@ -43,13 +43,13 @@ class Index:
 
 
 def place(workspace: Workspace, root: Path) -> Path:
-    """The file of the data set's index. A data set that is reached by two names has one."""
+    """The file of the dataset's index. A dataset that is reached by two names has one."""
     key = hashlib.sha256(bytes(root.resolve())).hexdigest()[:16]
     return workspace.state / "datasets" / "index" / f"{key}.json"
 
 
 def load(path: Path) -> Index:
-    """The index, empty where there is none or it is not understood: then everything is read."""
+    """The index, empty where there is none or it is invalid: then everything is read."""
     try:
         said = json.loads(path.read_bytes())
         if said["schema"] == _SCHEMA:

@@ -33,5 +33,5 @@ class Data:
 
 
 def tag(name: str) -> str:
-    """The tag of a data set: MLflow takes letters, digits, blanks and `_ - . /` in a tag's name."""
+    """The tag of a dataset: MLflow takes letters, digits, blanks and `_ - . /` in a tag's name."""
     return DATASET_TAG + re.sub(r"[^\w\-. /]", "_", name)[:200]

@@ -1,4 +1,4 @@
-"""Keeping to a data set: a link may lead out of it, to files that are none of its own."""
+"""Keeping to a dataset: a link may lead out of it, to files that are none of its own."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Every file of a data set with what tells that it was changed, and what is in it.
+"""Every file of a dataset with what tells that it was changed, and what is in it.
 
-Hidden files and folders are no part of a data set, as for trainkit. A link counts as what it leads to. What
+Hidden files and folders are no part of a dataset, as for trainkit. A link counts as what it leads to. What
 has no content to speak of (a broken link, a pipe, a file that may not be read) is an error: a digest without
 it would say that all is there.
 """
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from trainer.datasets.inside import Sight
 from trainer.errors import BadInput
 
-# The path of the one file of a data set that is no folder: nothing in a folder can have that name.
+# The path of the one file of a dataset that is no folder: nothing in a folder can have that name.
 ITSELF = "."
 _TRIES = 3
 
@@ -53,7 +53,7 @@ def files(root: Path, sight: Sight | None = None) -> dict[str, Stamp]:
     except FileNotFoundError as problem:
         raise BadInput(
             f"{_shown(problem.filename)} is not there, or is a link that leads nowhere.",
-            "Remove the link, or call again when nothing is moved in the data set any more.",
+            "Remove the link, or call again when nothing is moved in the dataset any more.",
         ) from None
     except OSError as problem:
         raise _unreadable(problem) from None
@@ -75,14 +75,14 @@ def read(root: Path, path: str) -> Read:
                     return Read(path, before, digest)
     except FileNotFoundError:
         raise BadInput(
-            f"{place} disappeared while the data set was read.",
-            "Run the command again when nothing changes the data set any more.",
+            f"{place} disappeared while the dataset was read.",
+            "Run the command again when nothing changes the dataset any more.",
         ) from None
     except OSError as problem:
         raise _unreadable(problem) from None
     raise BadInput(
         f"{place} is being written to: it changed each time while it was read.",
-        "Run the command again when nothing changes the data set any more.",
+        "Run the command again when nothing changes the dataset any more.",
     )
 
 
@@ -111,7 +111,7 @@ def _list(
             else:
                 raise BadInput(
                     f"{entry.path} is not a file or folder, but a pipe, a socket or a device.",
-                    "Take it out of the data set: it has no content that a digest could be taken of.",
+                    "Take it out of the dataset: it has no content that a digest could be taken of.",
                 )
 
 

@@ -1,4 +1,4 @@
-"""data/NAME.manifest.json: the versions of a data set, tracked by git beside the data that is not.
+"""data/NAME.manifest.json: the versions of a dataset, tracked by git beside the data that is not.
 
 The format is documented in docs/data.md. A file has a line of its own, so that `git diff` shows what changed.
 Only the last version is there whole; each version says what it changed, by which the one before it is had.
@@ -64,7 +64,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The versions of a data set, the oldest first, and the files of the last."""
+    """The versions of a dataset, the oldest first, and the files of the last."""
 
     name: str
     versions: tuple[Version, ...] = ()
@@ -93,10 +93,10 @@ class Manifest:
         if len({version.digest for version in found}) == 1:
             return found[-1]
         if found:
-            raise BadInput(f"Several versions of {self.name} begin with {text}.", "Say more of the digest.")
+            raise BadInput(f"Several versions of {self.name} begin with {text}.", "Use more of the digest.")
         raise BadInput(
             f"{self.name} has no version {text}.",
-            f"Say a number from 1 to {len(self.versions)}, or how a digest begins (4 digits at least): "
+            f"Use a number from 1 to {len(self.versions)}, or how a digest begins (4 digits at least): "
             f"trainer data show {self.name}",
         )
 
@@ -136,7 +136,7 @@ def read(path: Path, name: str) -> Manifest:
         return Manifest(name)
     except (ValueError, TypeError, KeyError, AttributeError):
         raise BadInput(
-            f"{path} is not a data set manifest: it was edited, or git left the marks of a conflict in it.",
+            f"{path} is not a dataset manifest: it was edited, or git left the marks of a conflict in it.",
             "Get it back as it was (git checkout), or move it away and take a new one: "
             f"trainer data snapshot {name}",
         ) from None

@@ -1,7 +1,7 @@
-"""The data sets of a run by digest: taken before it starts, and recorded in its tags.
+"""The datasets of a run by digest: taken before it starts, and recorded in its tags.
 
 What a digest stands for is kept in the workspace too, so that it can be said later which file differs, of a
-data set that nobody took a snapshot of.
+dataset that nobody took a snapshot of.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def take(
 ) -> tuple[Data, ...]:
     """Look at what parameters name: names in data/, or absolute paths. Raises `BadInput`.
 
-    `mounts` are what a run in a container sees of the host: a link in a data set has to lead to something in
+    `mounts` are what a run in a container sees of the host: a link in a dataset has to lead to something in
     them. `step` is told how far it is.
     """
     made = []

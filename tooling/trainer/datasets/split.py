@@ -1,4 +1,4 @@
-"""A data set divided into train/, validation/ and test/."""
+"""A dataset divided into train/, validation/ and test/."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainer.errors import BadInput
 
 @dataclass(frozen=True)
 class Division:
-    """A data set, divided, and the copies that make it so."""
+    """A dataset, divided, and the copies that make it so."""
 
     folder: ImageFolder
     copies: Copies
@@ -28,7 +28,7 @@ def plan(
 ) -> Division:
     """Divide by `image_folder.split`: class by class, by content, copies of an image on one side.
 
-    Raises `BadInput` where the data set is divided already, and `InputError` as `split` does.
+    Raises `BadInput` where the dataset is divided already, and `InputError` as `split` does.
     """
     if not all(map(math.isfinite, shares.values())):
         raise BadInput("A share is not a number.", "For instance --train 0.7 --validation 0.15 --test 0.15")

@@ -1,4 +1,4 @@
-"""A part of a data set as a data set of its own: some classes, some images."""
+"""A part of a dataset as a dataset of its own: some classes, some images."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def plan(root: Path, wanted: Sequence[str], images: int | None = None, link: Lin
     """The files of the classes that `select` finds; `images` of each folder at most, evenly spaced.
 
     Evenly, because neighbours in a listing are often pictures of the same patient. Raises `BadInput`, or
-    `InputError` for a folder that is no data set.
+    `InputError` for a folder that is no dataset.
     """
     folder = image_folder.scan(root)
     chosen = select(folder.classes, wanted)
@@ -80,7 +80,7 @@ def _find(classes: Sequence[str], item: str) -> list[str]:
         count = int(first[1])
         if not 0 < count <= len(classes):
             raise BadInput(
-                f"{item}: the data set has {counted(len(classes), 'class')}.",
+                f"{item}: the dataset has {counted(len(classes), 'class')}.",
                 f"Ask for first:1 to first:{len(classes)}.",
             )
         return list(classes[:count])

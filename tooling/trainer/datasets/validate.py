@@ -1,4 +1,4 @@
-"""Checking a data set: every file is read once, in parallel; one that cannot be read ends nothing."""
+"""Checking a dataset: every file is read once, in parallel; one that cannot be read ends nothing."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def validate(
 ) -> Verdict:
     """Check structure, files, copies and near copies (up to `distance` differing bits of 64).
 
-    `mounts` are what a run in a container sees, by default the data set alone. `white` is what a run is to be
-    told of images of more than 8 bits. Raises `InputError` where there is no data set at all.
+    `mounts` are what a run in a container sees, by default the dataset alone. `white` is what a run is to be
+    told of images of more than 8 bits. Raises `InputError` where there is no dataset at all.
     """
     folder = image_folder.scan(root)
     seen = list(_read_all(folder, report))

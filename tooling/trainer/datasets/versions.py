@@ -1,4 +1,4 @@
-"""The versions of the workspace's data sets: taken, listed, compared, verified."""
+"""The versions of the workspace's datasets: taken, listed, compared, verified."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOW = "now"
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set of the workspace: its folder or file (which may be gone), and what is known of it."""
+    """A dataset of the workspace: its folder or file (which may be gone), and what is known of it."""
 
     name: str
     root: Path
@@ -45,7 +45,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class State:
-    """How a data set is: its size, its classes with their images, what changed since its last version.
+    """How a dataset is: its size, its classes with their images, what changed since its last version.
 
     `changes` is None where there is no version, or where `problem` says why nothing can be said.
     """
@@ -90,7 +90,7 @@ class Difference:
 
 
 def names(workspace: Workspace) -> list[str]:
-    """The data sets in data/, and those of which a manifest is there alone; sorted."""
+    """The datasets in data/, and those of which a manifest is there alone; sorted."""
     found = set(catalog.datasets(workspace))
     if workspace.data.is_dir():
         found |= {
@@ -102,12 +102,12 @@ def names(workspace: Workspace) -> list[str]:
 
 
 def named(workspace: Workspace, name: str) -> Dataset:
-    """A data set by its name in data/. Raises `BadInput`."""
+    """A dataset by its name in data/. Raises `BadInput`."""
     name = name.rstrip("/")
     if name not in names(workspace):
         known = names(workspace)
         raise BadInput(
-            f"There is no data set {name} in {workspace.data}.",
+            f"There is no dataset {name} in {workspace.data}.",
             "Versions are kept of what lies in data/: move it there, or link it: ln -s FOLDER data/"
             if "/" in name
             else nearest(name, known, "There are")
@@ -119,11 +119,11 @@ def named(workspace: Workspace, name: str) -> Dataset:
 
 
 def now(workspace: Workspace, dataset: Dataset, report: Report = silent, *, full: bool = False) -> Contents:
-    """What the data set holds. Raises `BadInput` where it is gone or cannot be read."""
+    """What the dataset holds. Raises `BadInput` where it is gone or cannot be read."""
     if not dataset.root.exists():
         raise BadInput(
             f"{dataset.root} is gone; its manifest is all there is.",
-            "Put the data set back, or name two versions to compare.",
+            "Put the dataset back, or name two versions to compare.",
         )
     return contents.take(dataset.root, index.place(workspace, dataset.root), report, full=full)
 
@@ -131,13 +131,13 @@ def now(workspace: Workspace, dataset: Dataset, report: Report = silent, *, full
 def snapshot(
     workspace: Workspace, name: str, report: Report = silent, *, dry_run: bool = False, full: bool = False
 ) -> Snapshot:
-    """Make a version of the data set as it is; where the last version is the same, nothing is written."""
+    """Make a version of the dataset as it is; where the last version is the same, nothing is written."""
     with locks.exclusive(workspace.state / "datasets" / "snapshot.lock"):
         dataset = named(workspace, name)
         ignored = git.is_ignored(workspace.data / dataset.path.name)
         taken = now(workspace, dataset, report, full=full)
         if not taken.files:
-            raise BadInput(f"{dataset.root} has no files.", "Put the data set there.")
+            raise BadInput(f"{dataset.root} has no files.", "Put the dataset there.")
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         made = dataset.manifest.with_version(taken, moment)
         is_new = made is not dataset.manifest
@@ -149,10 +149,10 @@ def snapshot(
 
 
 def state(workspace: Workspace, dataset: Dataset, report: Report = silent) -> State:
-    """How the data set is now. Files are read only where there is a version to compare with."""
+    """How the dataset is now. Files are read only where there is a version to compare with."""
     try:
         classes = image_folder.scan(dataset.root).counts()
-    except (InputError, OSError):  # a table, or what is no image data set
+    except (InputError, OSError):  # a table, or what is no image dataset
         classes = {}
     try:
         if dataset.manifest.files is None:
@@ -168,7 +168,7 @@ def state(workspace: Workspace, dataset: Dataset, report: Report = silent) -> St
 def diff(
     workspace: Workspace, name: str, old: str | None, new: str | None, report: Report = silent
 ) -> Difference:
-    """From the version `old` (or the last) to `new` (or the data set as it is)."""
+    """From the version `old` (or the last) to `new` (or the dataset as it is)."""
     dataset = named(workspace, name)
     before = _version(workspace, dataset, old)
     after = _version(workspace, dataset, new) if new else (NOW, now(workspace, dataset, report).files)
@@ -178,7 +178,7 @@ def diff(
 def verify(
     workspace: Workspace, name: str, version: str | None, report: Report = silent, *, full: bool = False
 ) -> Difference:
-    """What makes the data set differ from the version (or from the last). With `full`, every file is read."""
+    """What makes the dataset differ from the version (or from the last). With `full`, every file is read."""
     dataset = named(workspace, name)
     said, files = _version(workspace, dataset, version)
     return Difference(said, NOW, changes.between(files, now(workspace, dataset, report, full=full).files))

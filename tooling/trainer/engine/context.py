@@ -117,7 +117,7 @@ def _of_variables() -> Endpoint:
         if not (place / "ca.pem").is_file():
             raise EngineError(
                 f"{asked} asks for TLS, but there is no {place / 'ca.pem'}.",
-                "Name the folder of ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH.",
+                "Specify the folder of ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH.",
             )
         tls = _material(place, verify=asked == "DOCKER_TLS_VERIFY")
     host = os.environ.get("DOCKER_HOST")
@@ -149,7 +149,7 @@ def _of_context(name: str, said_by: str) -> Endpoint:
     except FileNotFoundError:
         raise EngineError(
             f"There is no Docker context {name}, which {said_by} names.",
-            "Name one of `docker context ls`: docker context use NAME, or DOCKER_CONTEXT=NAME",
+            "Specify one of `docker context ls`: docker context use NAME, or DOCKER_CONTEXT=NAME",
         ) from None
     except (OSError, ValueError, KeyError, TypeError):
         raise EngineError(

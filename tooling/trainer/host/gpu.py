@@ -65,7 +65,7 @@ def built_for(remembered: Path, ask: Callable[[], str]) -> list[Built]:
 
 
 def cards(answer: str) -> tuple[Card, ...]:
-    """The answer to `QUERY`. Raises `GpuError` for one that is not understood, and for none at all."""
+    """The answer to `QUERY`. Raises `GpuError` for one that is invalid, and for none at all."""
     found = []
     for line in answer.strip().splitlines():
         fields = [field.strip() for field in line.split(",")]
@@ -75,7 +75,7 @@ def cards(answer: str) -> tuple[Card, ...]:
             found.append(Card(index, name, driver, (int(major), int(minor)), int(free), int(total)))
         except ValueError:
             raise GpuError(
-                f"nvidia-smi answers {line!r}, which is not understood.",
+                f"nvidia-smi answers {line!r}, which is invalid.",
                 f"Look at nvidia-smi itself: the driver may need a restart; {ON_PURPOSE}",
             ) from None
     if not found:

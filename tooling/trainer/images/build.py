@@ -189,7 +189,7 @@ def _pull(image: Image, report: Callable[[str], None]) -> None:
 def _no_base(image: Image) -> ImageError:
     return ImageError(
         f"The base image {image.base_image} is not available locally and cannot be pulled.",
-        "Name one that is: --base-image IMAGE, TRAINER_BASE_IMAGE, or base_image in trainer.yaml.",
+        "Specify one that is: --base-image IMAGE, TRAINER_BASE_IMAGE, or base_image in trainer.yaml.",
     )
 
 

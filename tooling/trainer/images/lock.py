@@ -40,4 +40,4 @@ def _without_hash(lock: Path) -> str | None:
 def _how_to_make(lock: Path) -> str:
     source = lock.with_suffix(".in")
     make = shlex.join([*_COMPILE, str(source), "-o", str(lock)])
-    return make if source.is_file() else f"Name the packages in {source}, one a line. Then: {make}"
+    return make if source.is_file() else f"Specify the packages in {source}, one a line. Then: {make}"

@@ -176,7 +176,7 @@ def explained(image: EnvironmentImage, problem: ImageError, log: str) -> ImageEr
         return ImageError(
             f"The environment needs Python {image.python}, which {image.base_image} is not, and none "
             "could be fetched.",
-            f"Name a base image that has it: --base-image python:{python_version.to_name(image.python)}",
+            f"Specify a base image that has it: --base-image python:{python_version.to_name(image.python)}",
         )
     for pattern, message, hint in _CAUSES:
         if found := re.search(pattern, log):

@@ -298,7 +298,7 @@ def _read(path: Path) -> ImageSpec:
         if key not in _KEYS:
             raise BadInput(f"{path} has an unknown key: {key}", nearest(str(key), _KEYS, "The keys are"))
         if value is not None and not isinstance(value, _KEYS[key]):
-            raise BadInput(f"{path}: {key} is {value!r}.", f"Give a {_KEYS[key].__name__}.")
+            raise BadInput(f"{path}: {key} is {value!r}.", f"Use a {_KEYS[key].__name__}.")
     if base := said.get("base_image"):
         image_reference.check(base, f"{path}: base_image")
     return ImageSpec(

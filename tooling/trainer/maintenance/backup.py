@@ -110,13 +110,13 @@ def backup(workspace: Workspace, file: Path) -> Manifest:
 def check(file: Path, shown: Path | None = None) -> Manifest:
     """Read the whole backup and compare it with its manifest; raises `BadInput` if it is no good one."""
     if file.exists() and not file.is_file():  # a pipe would be waited for, and can be read only once
-        raise BadInput(f"{file} is not a file.", "Name a file of `trainer server backup`.")
+        raise BadInput(f"{file} is not a file.", "Specify a file of `trainer server backup`.")
     try:
         with file.open("rb") as archive:
             return store_archive.check(archive)
     except OSError as problem:
         raise BadInput(
-            f"{file} cannot be read: {problem.strerror}.", "Name a file of `trainer server backup`."
+            f"{file} cannot be read: {problem.strerror}.", "Specify a file of `trainer server backup`."
         ) from None
     except ArchiveError as problem:
         raise BadInput(f"{shown or file}: {problem}.", "Use another backup; nothing was changed.") from None

@@ -175,7 +175,7 @@ def secret_checks(workspace: Workspace) -> Iterator[Check]:
 
 
 def needed_secrets(workspace: Workspace) -> dict[str, list[str]]:
-    """Variable → the projects that take it from the host; one that is not understood is passed over."""
+    """Variable → the projects that take it from the host; one that is invalid is passed over."""
     needed: dict[str, list[str]] = {}
     for project in sources.names(workspace):
         with contextlib.suppress(TrainerError):

@@ -108,12 +108,12 @@ def _check_output(file: Path, *, force: bool) -> None:
     if file.suffix.lower() not in SUFFIXES:
         raise BadInput(
             f"{file} is not a valid file name for a drawing.",
-            f"Name a file that ends in {' or '.join(SUFFIXES)}.",
+            f"Specify a file that ends in {' or '.join(SUFFIXES)}.",
         )
     if not file.parent.is_dir():
         raise BadInput(f"There is no folder {file.parent}.", "Make it first, or choose another one.")
     if file.is_dir():
-        raise BadInput(f"{file} is a folder.", "Name a file.")
+        raise BadInput(f"{file} is a folder.", "Specify a file.")
     if os.path.lexists(file) and not force:
         raise _taken(file)
     if not os.access(file.parent, os.W_OK):

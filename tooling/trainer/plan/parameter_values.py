@@ -114,7 +114,7 @@ def named(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -
 
 def given_twice(name: str) -> BadInput:
     """The error for a parameter with more values than one."""
-    return BadInput(f"The parameter {name} is given twice.", "Give it once, as an option or with -P.")
+    return BadInput(f"The parameter {name} is given twice.", "Pass it once, as an option or with -P.")
 
 
 def unknown_parameter(

@@ -29,7 +29,7 @@ from trainer.workspace.settings import Workspace
 
 @dataclass(frozen=True)
 class Again:
-    """An earlier run that is made once more, and what the new one has of it instead of finding it out."""
+    """An earlier run that is made again, and what the new one has of it instead of finding it out."""
 
     run_id: str
     commit: Commit | None

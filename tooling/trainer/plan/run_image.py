@@ -41,7 +41,7 @@ def choose(workspace: Workspace, project: Project, asked: str | None, base_image
     if says_nothing(project) and not asked:
         raise BadInput(
             f"{project.name} names no environment, and there is no image {DEFAULT} to run it in.",
-            "Name an image: --image NAME",
+            "Specify an image: --image NAME",
         )
     return ForeignImage(
         image_reference.check(wanted, "--image" if asked else f"{project.name}: docker_env.image")

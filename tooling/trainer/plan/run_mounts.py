@@ -41,7 +41,7 @@ def of(
         if parameter.dataset:
             if own_data:
                 raise BadInput(
-                    f"The volume at {own_data[0].target} hides the data set of {parameter.option}.",
+                    f"The volume at {own_data[0].target} hides the dataset of {parameter.option}.",
                     "Mount it elsewhere, or give its place in a parameter of type string.",
                 )
             mounts += linked_data(workspace.data, values[parameter.name])

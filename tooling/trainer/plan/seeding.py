@@ -30,7 +30,7 @@ def with_seed(entry_point: EntryPoint, given: Mapping[str, str], seed: int | Non
     if is_declared(entry_point):
         return {**given, PARAMETER: str(seed)}
     if not 0 <= seed <= MOST:
-        raise BadInput(f"--seed {seed} is out of range.", f"Give a whole number from 0 to {MOST}.")
+        raise BadInput(f"--seed {seed} is out of range.", f"Pass a whole number from 0 to {MOST}.")
     return dict(given)
 
 

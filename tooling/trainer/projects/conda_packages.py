@@ -39,7 +39,7 @@ class Package:
 def parse(text: str) -> Package | None:
     """Read `numpy=1.21`, `numpy 1.21.* py38_0`, `conda-forge::numpy>=1.20,<2` and the like.
 
-    Channel and build are left out, for PyPI has neither. None for what is not understood.
+    Channel and build are left out, for PyPI has neither. None for what is invalid.
     """
     found = re.fullmatch(r"(?:[^\s\[]*::)?([\w.-]+)\s*(.*)", text.strip())
     if not found:

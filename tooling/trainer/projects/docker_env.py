@@ -46,7 +46,7 @@ class DockerEnv:
 
 
 def read(path: Path, said: object) -> DockerEnv:
-    """Read `docker_env` of the MLproject at `path`. Raises `BadInput` for anything not understood."""
+    """Read `docker_env` of the MLproject at `path`. Raises `BadInput` for anything invalid."""
     if not isinstance(said, dict):
         raise BadInput(
             f"{path}: docker_env is not a mapping.", "Write `docker_env:` and `image: NAME` below it."
@@ -62,9 +62,7 @@ def read(path: Path, said: object) -> DockerEnv:
             f"{path} names no image.", "Add `docker_env: {image: trainer/NAME}`; `trainer images` lists them."
         )
     if not isinstance(volumes, list) or not all(isinstance(volume, str) for volume in volumes):
-        raise BadInput(
-            f"{path}: docker_env.volumes is not understood.", 'Write ["/on/the/host:/in/the/container"].'
-        )
+        raise BadInput(f"{path}: docker_env.volumes is invalid.", 'Write ["/on/the/host:/in/the/container"].')
     return DockerEnv(
         image, tuple(cast(list[str], volumes)), _environment(path, said.get("environment") or [])
     )
@@ -81,7 +79,7 @@ def _environment(path: Path, items: object) -> tuple[tuple[str, str | None], ...
                 variables.append((name, str(value)))
             case _:
                 raise BadInput(
-                    f"{path}: docker_env.environment is not understood.",
+                    f"{path}: docker_env.environment is invalid.",
                     'Write [NAME_TO_COPY, ["NAME", "value"]].',
                 )
     for name, given in variables:
@@ -134,7 +132,7 @@ def _mount(project: str, folder: Path, volume: str) -> Mount:
     # Only the source is expanded: a run sees the target, and with it the value.
     parts = _FORM.fullmatch(volume)
     if not parts:
-        raise BadInput(f"{where} is not understood.", "Write /on/the/host:/in/the/container, or …:ro.")
+        raise BadInput(f"{where} is invalid.", "Write /on/the/host:/in/the/container, or …:ro.")
     if re.search(r"[$`%]", parts[2]):
         raise BadInput(
             f"{where} has a variable in its place in the container.",
@@ -143,7 +141,7 @@ def _mount(project: str, folder: Path, volume: str) -> Mount:
     source, target = _expanded(where, folder, parts[1]), os.path.normpath(parts[2])
     # A drive's letter, as on Windows, is no name of a volume.
     if ":" in re.sub(r"^[A-Za-z]:(?=[\\/])", "", source):
-        raise BadInput(f"{where} is not understood.", "Write /on/the/host:/in/the/container, or …:ro.")
+        raise BadInput(f"{where} is invalid.", "Write /on/the/host:/in/the/container, or …:ro.")
     options = set(filter(None, (parts[3] or "").split(","))) - set(_HINTS)
     if unknown := sorted(options - {"ro", "rw"}):
         raise BadInput(

@@ -44,7 +44,7 @@ class EntryPoint:
     takes_any: bool = False
     """Whether it gets parameters that nobody declared, as `--name value`: a script, run by its name."""
     problem: BadInput | None = field(default=None, repr=False)
-    """What of it is not understood: it cannot be run, and the others can."""
+    """What of it is invalid: it cannot be run, and the others can."""
 
     def parameter(self, name: str) -> Parameter | None:
         """The declared parameter of that name, or None."""
@@ -71,7 +71,7 @@ class Project:
     def entry_point(self, name: str) -> EntryPoint:
         """A declared one, or a script of the folder.
 
-        Raises `BadInput` with the nearest name, or for what of it is not understood.
+        Raises `BadInput` with the nearest name, or for what of it is invalid.
         """
         for entry_point in self.entry_points:
             if entry_point.name == name:
@@ -80,7 +80,7 @@ class Project:
                 return entry_point
         if script := _script(self.folder, name):
             return script
-        otherwise = "Its entry points are" if self.entry_points else "Name a script of it with -e:"
+        otherwise = "Its entry points are" if self.entry_points else "Specify a script of it with -e:"
         names = self.entry_point_names
         hint = nearest(name, names, otherwise) if names else "Add `entry_points:` to its MLproject."
         raise BadInput(f"{self.name} has no entry point {name}.", hint)
@@ -92,7 +92,7 @@ class Project:
 
 
 def load(folder: Path) -> Project:
-    """Read the project in `folder`. Raises `BadInput`, naming the file, for anything not understood.
+    """Read the project in `folder`. Raises `BadInput`, naming the file, for anything invalid.
 
     What is wrong with one of its entry points is raised when that is asked for.
     """
@@ -100,7 +100,7 @@ def load(folder: Path) -> Project:
     if path is None and not _scripts(folder):
         raise BadInput(
             f"{folder} is not an MLflow project: it has no file {PROJECT_FILE}, and no script.",
-            "Name a folder that has one; `trainer run --help` lists the projects of this workspace.",
+            "Specify a folder that has one; `trainer run --help` lists the projects of this workspace.",
         )
     said = _read(path) if path else {}
     path = path or folder / PROJECT_FILE
@@ -224,12 +224,12 @@ def _understood(path: Path, name: str, body: object) -> EntryPoint:
 def _parameter(path: Path, name: str, body: object) -> Parameter:
     said = {"type": body} if isinstance(body, str) else body
     if not isinstance(said, dict):
-        raise BadInput(f"{path}: parameter {name} is not understood.", "Write `{type: float, default: 0.1}`.")
+        raise BadInput(f"{path}: parameter {name} is invalid.", "Write `{type: float, default: 0.1}`.")
     choices = said.get("choices") or []
     bounds = [said.get("minimum"), said.get("maximum")]
     if not isinstance(choices, list) or not all(bound is None or _is_number(bound) for bound in bounds):
         raise BadInput(
-            f"{path}: the choices or bounds of parameter {name} are not understood.",
+            f"{path}: the choices or bounds of parameter {name} are invalid.",
             "Write `choices: [a, b]`, `minimum: 0`, `maximum: 1`.",
         )
     kind = str(said.get("type") or "string")

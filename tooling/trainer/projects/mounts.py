@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 DATA = "/data"
-"""Where a run has the data sets of the workspace."""
+"""Where a run has the datasets of the workspace."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Mount:
 
 
 def of_dataset(data: Path, name: str) -> tuple[Mount, ...]:
-    """What a run in a container sees of a data set in `data`, the workspace's folder of them."""
+    """What a run in a container sees of a dataset in `data`, the workspace's folder of them."""
     return (Mount(str(data), DATA), *linked_data(data, name))
 
 

@@ -56,7 +56,7 @@ def check_value(parameter: Parameter, value: str) -> None:
     if parameter.type == "uri" and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", value):
         raise wrong
     if parameter.type == "path" and not is_elsewhere(value) and not Path(value).exists():
-        raise BadInput(f"{parameter.option} names {value}, which is not there.", "Name a file or folder.")
+        raise BadInput(f"{parameter.option} names {value}, which is not there.", "Specify a file or folder.")
     if parameter.choices and value not in parameter.choices:
         raise BadInput(
             f"{parameter.option} is {value!r}, which is not one of its choices.",
@@ -77,7 +77,7 @@ def check_text(name: str, value: str) -> None:
 
 def _expectation(parameter: Parameter) -> str:
     kind = {"int": "a whole number", "float": "a number", "uri": "a URI such as s3://bucket/key"}
-    text = f"Give {kind.get(parameter.type, 'a value')}"
+    text = f"Pass {kind.get(parameter.type, 'a value')}"
     if parameter.minimum is not None:
         text += f", {parameter.minimum:.15g} at least"
     if parameter.maximum is not None:

@@ -100,7 +100,7 @@ def _conda_env(path: Path, said: Mapping[object, object]) -> Environment:
             case {"pip": lines}:
                 dependencies = _texts(path, "pip", lines)
             case _:
-                raise BadInput(f"{path}: {item!r} is not understood.", "Write name=version, or pip: [...].")
+                raise BadInput(f"{path}: {item!r} is invalid.", "Write name=version, or pip: [...].")
     for line in dependencies:  # what pip installs after conda replaces it
         if named := re.match(r"\s*([\w.-]+)", line):
             requirements.pop(named[1].lower().replace("_", "-"), None)

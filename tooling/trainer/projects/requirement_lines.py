@@ -86,7 +86,7 @@ def _from_the_registry(path: Path, built: re.Match[str], found: Requirements) ->
         raise BadInput(
             f"{path}: {built[0].strip()} is a file of this machine, which is not there when the image is "
             "built.",
-            "Name a version of a package registry instead, or run in an image that has it: --image IMAGE",
+            "Specify a version of a package registry instead, or run in an image that has it: --image IMAGE",
         )
     if wheel := _WHEEL.search(place):
         return f"{name}=={wheel[1]}{marker}"

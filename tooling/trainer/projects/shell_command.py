@@ -39,7 +39,7 @@ _NOT_WITHIN = {"((", "<<", "$'"}
 def arguments(command: str, values: Mapping[str, str], where: str) -> tuple[str, ...]:
     """The argument vector, with the values in the command's `{parameter}` fields.
 
-    Raises `BadInput`, beginning with `where`, for a command that is not understood, has a field that is not
+    Raises `BadInput`, beginning with `where`, for a command that is invalid, has a field that is not
     in `values`, or has one where bash could take its value for code.
     """
     command = _without_end(command.strip())
@@ -52,7 +52,7 @@ def arguments(command: str, values: Mapping[str, str], where: str) -> tuple[str,
         template = "".join(text + (_FIELD if name is not None else "") for text, name in fields)
         words = () if needs_bash else shlex.split(template)
     except ValueError as problem:
-        raise BadInput(f"{where} is not understood: {problem}.", "Balance its quotes and braces.") from None
+        raise BadInput(f"{where} is invalid: {problem}.", "Balance its quotes and braces.") from None
     names = [name for _, name in fields if name is not None]
     for name in names:
         if name not in values:
@@ -112,7 +112,7 @@ def _quoted(template: str, names: Iterable[str], where: str) -> Iterator[str]:
             yield text
         before = text
     if within[-1] in ("'", "$'", '"'):
-        raise BadInput(f"{where} is not understood: No closing quotation.", "Balance its quotes and braces.")
+        raise BadInput(f"{where} is invalid: No closing quotation.", "Balance its quotes and braces.")
 
 
 def _enter_or_leave(within: list[str], before: str, text: str) -> None:

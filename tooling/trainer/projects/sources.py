@@ -68,7 +68,7 @@ def resolve(workspace: Workspace, name: str, revision: str | None = None, *, fet
     A git URL (`URL#subfolder`, as in MLflow) is fetched into a temporary folder unless `fetch` is false.
     """
     if not name:  # as a path, it would be the current folder
-        raise BadInput("The project's name is empty.", "Name a project, a folder, or a git URL.")
+        raise BadInput("The project's name is empty.", "Specify a project, a folder, or a git URL.")
     if is_remote(name):
         if not fetch:
             raise BadInput(f"{name} is not here.", "Fetch it first.")
@@ -119,7 +119,7 @@ def _fetch(workspace: Workspace, url: str, revision: str | None) -> Source:
             _git(checkout, environment, f"{plain}: {revision} cannot be checked out")
         folder = (place / subfolder).resolve()
         if not folder.is_relative_to(place.resolve()) or not folder.is_dir():
-            raise BadInput(f"{plain} has no folder {subfolder}.", "Name a folder of it: URL#FOLDER")
+            raise BadInput(f"{plain} has no folder {subfolder}.", "Specify a folder of it: URL#FOLDER")
         commit = (git.ask(place, "rev-parse", "--verify", "--quiet", "HEAD") or "").strip()
     except BaseException:
         stack.close()

@@ -105,7 +105,7 @@ def launch(
     offline: bool = False,
     allowed: Collection[Ask] = (),
 ) -> Result:
-    """Run the plan and end its MLflow run truthfully; with `earlier`, as the same run once more.
+    """Run the plan and end its MLflow run truthfully; with `earlier`, as the same run again.
 
     `offline` asks no tracking server before or meanwhile. `allowed` is what the user was asked for now.
 
@@ -329,7 +329,7 @@ def _tell_server(ready: Ready, made: _Made) -> None:
 
 
 def _tell(ready: Ready, made: _Made, teller: Client | Notebook) -> None:
-    """What the run is given, and what it takes to make it once more."""
+    """What the run is given, and what it takes to make it again."""
     teller.log_parameters(made.run.id, ready.masker.tree(dict(ready.plan.parameters)))
     teller.log_inputs(made.run.id, ready.data)
     _store(made, teller, made.folder / "source.tar.gz", stored_code.ARTIFACT)

@@ -1,4 +1,4 @@
-"""Making a run once more, from what was stored with it, and comparing the metrics of both.
+"""Making a run again, from what was stored with it, and comparing the metrics of both.
 
 It gets the recorded code, image, parameters and data. What cannot be had is said, all of it at once, before
 anything runs; what is another machine or another trainer is a remark.
@@ -45,7 +45,7 @@ _UNEQUAL = "the last digits may differ."
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A run that can be made once more."""
+    """A run that can be made again."""
 
     stored: Stored
     plan: RunPlan

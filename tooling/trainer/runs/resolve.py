@@ -38,10 +38,10 @@ def resolve(workspace: Workspace, said: str) -> Record:
         return found[0]
     if found:
         several = ", ".join(f"{record.run_id[:8]} ({record.name})" for record in found[-_SHOWN:])
-        raise BadInput(f"{said} could be {len(found)} runs: {several}.", "Give more of the id.")
+        raise BadInput(f"{said} could be {len(found)} runs: {several}.", "Use more of the id.")
     raise BadInput(
         f"There is no run {said}.",
-        "Give the beginning of its id, its name, @last or @best:METRIC; `trainer runs` lists the runs.",
+        "Use the beginning of its id, its name, @last or @best:METRIC; `trainer runs` lists the runs.",
     )
 
 

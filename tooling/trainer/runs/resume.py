@@ -74,7 +74,7 @@ def prepared(
         digest = snapshot.pack(project.folder, Path(os.devnull), paths=files)
         planned = plan.make(workspace, _request(workspace, project, run, digest))
         _compare_command(workspace, planned, run)
-        screen.step("Comparing the data set with the one that the run had")
+        screen.step("Comparing the dataset with the one that the run had")
         _compare_data(workspace, planned, run)
         screen.step("Looking for the image and for checkpoints")
         backend = base.named(planned.backend, workspace)
@@ -86,7 +86,7 @@ def prepared(
         kept = backend.has_checkpoints(planned, run.id)
         if not kept and not from_scratch:
             raise BadInput(
-                f"The run {run.name} left no checkpoint to go on from.",
+                f"The run {run.name} left no checkpoint to resume from.",
                 "Start it from the beginning, in the same run: --from-scratch",
             )
         restarts = int(run.tags.get("trainer.restarts", "0")) + 1

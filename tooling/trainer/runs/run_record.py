@@ -1,7 +1,7 @@
 """What pins a run: all that it is made of, written down before it starts.
 
 It is stored as the artifact trainer/run.json; docs/run-record.md says what each field means. The tags of the
-run, which a server can be asked for, say the most important of it once more.
+run, which a server can be asked for, say the most important of it again.
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ def read(text: bytes, run: Run) -> Pins:
 
 def _not_understood(run: Run, why: str) -> BadInput:
     return BadInput(
-        f"The {ARTIFACT} of the run {run.name} is not understood: {why}.",
+        f"The {ARTIFACT} of the run {run.name} is invalid: {why}.",
         f"It was damaged, or written by another trainer; this is {version('trainer')}.",
     )
 

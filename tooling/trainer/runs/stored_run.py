@@ -1,4 +1,4 @@
-"""What was stored with a run, fetched so that the run can be made once more."""
+"""What was stored with a run, fetched so that the run can be made again."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Stored:
 
     @property
     def project(self) -> Project:
-        """As it was; raises `BadInput` where its MLproject is not understood any more."""
+        """As it was; raises `BadInput` where its MLproject is not valid any more."""
         return replace(mlproject.load(self.code), name=self.pins.project)
 
 

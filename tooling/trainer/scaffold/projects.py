@@ -36,7 +36,7 @@ class Plan:
     """As they are called in the new project."""
     is_template: bool
     samples: tuple[Path, ...] = ()
-    """Data sets that are to be made up, because the project's defaults name them and they are not there."""
+    """Datasets that are to be made up, because the project's defaults name them and they are not there."""
 
     @property
     def name(self) -> str:
@@ -69,7 +69,7 @@ def plan(workspace: Workspace, name: str, origin: Path) -> Plan:
 def make(planned: Plan, report: Report = silent) -> None:
     """Make the project, wholly or not at all; raises `BadInput` where that cannot be.
 
-    The data sets come first: if that is stopped, the same call goes on with it.
+    The datasets come first: if that is stopped, the same call goes on with it.
     """
     for sample in planned.samples:
         Sample().make(sample, report)

@@ -242,7 +242,7 @@ def _listen(port: int, bridge: Bridge | None) -> tuple[list[socket.socket], int]
             if isinstance(problem, PermissionError):
                 raise TrackingError(
                     f"The system lets no ordinary user listen on port {candidate}.",
-                    "Name one from 1024 on: trainer server up --port 5000",
+                    "Specify one from 1024 on: trainer server up --port 5000",
                 ) from None
         else:
             if candidate != port:

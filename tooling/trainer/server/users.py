@@ -90,4 +90,4 @@ def _check(name: str, password: str) -> None:
     if not (name and name.isascii() and name.isprintable() and ":" not in name):
         raise BadInput("That name cannot be sent as a user name.", "Use ASCII characters, and no colon.")
     if len(password) < 12 or not (password.isascii() and password.isprintable()):
-        raise BadInput("That password cannot be used.", "Give one of 12 or more ASCII characters.")
+        raise BadInput("That password cannot be used.", "Use one of 12 or more ASCII characters.")

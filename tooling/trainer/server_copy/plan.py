@@ -138,7 +138,8 @@ def _logged(client: Client, experiments: Iterable[Experiment]) -> list[Logged]:
 def _check_ends(origin: Client, target: Client) -> None:
     if origin.server.uri == target.server.uri:
         raise BadInput(
-            f"FROM and TO are both {origin.server.uri}.", "Name two servers: trainer server copy-runs FROM TO"
+            f"FROM and TO are both {origin.server.uri}.",
+            "Specify two servers: trainer server copy-runs FROM TO",
         )
     one = {"max_results": "1"}
     for client in (origin, target):
@@ -164,7 +165,7 @@ def _check_strangers(origin: Client, target: Client, records: list[Record]) -> N
         raise BadInput(
             f"{target.server.uri} has the runs of {origin.server.uri} themselves: it is the same server, "
             "or has its database.",
-            "Name two servers: trainer server copy-runs FROM TO",
+            "Specify two servers: trainer server copy-runs FROM TO",
         )
 
 

@@ -22,7 +22,7 @@ class Pair(TypedDict):
 
 
 class Dataset(TypedDict):
-    """A data set that a run was given."""
+    """A dataset that a run was given."""
 
     name: str
     digest: str
@@ -33,7 +33,7 @@ class Dataset(TypedDict):
 
 
 class Input(TypedDict):
-    """A data set and what it was to the run."""
+    """A dataset and what it was to the run."""
 
     dataset: Dataset
     tags: NotRequired[list[Pair]]

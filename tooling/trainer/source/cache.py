@@ -1,7 +1,7 @@
 """The archive of a large project's code, kept from its last launch: what did not change is not packed again.
 
 Whether it changed is told by the stamps of its files, as git does with its index, and with git's rule for
-"racily clean" entries: a file that was changed just before it was packed may have been changed once more
+"racily clean" entries: a file that was changed just before it was packed may have been changed again
 within the same tick of the file system's clock, so what was that young is read again.
 """
 

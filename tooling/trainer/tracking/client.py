@@ -32,7 +32,7 @@ Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 TIMEOUT_S = (5, 60)
 PROBE = "/api/2.0/mlflow/experiments/search?max_results=1"
 _BATCH = 100  # parameters or tags in one log-batch call: the API's limit
-# Of a run, and the data set's name: the digest of what it was given.
+# Of a run, and the dataset's name: the digest of what it was given.
 LONGEST_VALUE = 6000  # of a parameter; the server refuses longer ones
 
 
@@ -50,7 +50,7 @@ class Run:
     parameters: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
-    """The digests of its data sets by their names; the splits of one have the same name."""
+    """The digests of its datasets by their names; the splits of one have the same name."""
     started: float | None = None
     """In seconds since 1970."""
     ended: float | None = None
@@ -298,7 +298,7 @@ class Client:
         info, data = run["info"], run["data"]
         inputs = run.get("inputs", {}).get("dataset_inputs", [])
         tags = {pair["key"]: pair["value"] for pair in data.get("tags", [])}
-        # A script may log parts of a data set under its name; the launcher has the digest of the whole.
+        # A script may log parts of a dataset under its name; the launcher has the digest of the whole.
         digests = {key.removeprefix(DATASET_TAG): tags[key] for key in tags if key.startswith(DATASET_TAG)}
         return Run(
             id=info["run_id"],
@@ -386,7 +386,7 @@ TRAINING_VIEW = {"key": "mlflow.experimentKind", "value": "custom_model_developm
 
 
 def dataset_inputs(data: Iterable[Data]) -> list[dict[str, object]]:
-    """The data sets as the API's "log inputs" takes them. MLflow's limit for a digest is 36 characters."""
+    """The datasets as the API's "log inputs" takes them. MLflow's limit for a digest is 36 characters."""
     return [
         {
             "tags": [{"key": "mlflow.data.context", "value": "data"}],

@@ -112,7 +112,7 @@ def named(secrets: Secrets, uri: str) -> Server:
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadInput(
             f"The tracking URI {_without_credentials(uri)} is not an http(s) address.",
-            "Name a tracking server, or none for the workspace's own: http://HOST:PORT",
+            "Specify a tracking server, or none for the workspace's own: http://HOST:PORT",
         )
     return Server(
         uri=_without_credentials(uri).rstrip("/"),
@@ -154,6 +154,6 @@ def _credentials_file() -> tuple[str | None, str | None]:
         return section.get("mlflow_tracking_username"), section.get("mlflow_tracking_password")
     except (configparser.Error, UnicodeDecodeError):
         raise BadInput(
-            f"{path} is not understood.",
+            f"{path} is invalid.",
             "Write [mlflow], mlflow_tracking_username = …, mlflow_tracking_password = …; and %% for a %.",
         ) from None

@@ -20,7 +20,7 @@ Cause = Literal["plain", "certificate", "time", "name", "refused", "unreachable"
 _ADDRESS = "Start it, or correct its address: MLFLOW_TRACKING_URI, or tracking_uri in trainer.yaml"
 _HINTS: Mapping[Cause, str] = {
     "plain": "Write its address with http://",
-    "certificate": "Name the file of its certificate authority in MLFLOW_TRACKING_SERVER_CERT_PATH.",
+    "certificate": "Specify the file of its certificate authority in MLFLOW_TRACKING_SERVER_CERT_PATH.",
     "time": "See whether it is up, and whether a firewall lies between.",
     "name": "Check the name in the tracking URI.",
     "refused": _ADDRESS,

@@ -114,7 +114,7 @@ def _check(name: str, path: str) -> None:
     except OSError as problem:
         raise BadInput(
             f"{name} is {path}, which cannot be read: {problem.strerror}.",
-            "Name the file of the certificate authority, in PEM.",
+            "Specify the file of the certificate authority, in PEM.",
         ) from None
 
 

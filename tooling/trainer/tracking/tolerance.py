@@ -60,7 +60,7 @@ def tolerances(said: Iterable[str], metrics: Iterable[str]) -> Tolerances:
         match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e-?\d+)?|\.\d+(?:e-?\d+)?)(%?)", value, re.IGNORECASE)
         if match is None:
             raise BadInput(
-                f"--tolerance {text} is not understood.",
+                f"--tolerance {text} is invalid.",
                 "Say how much a metric may differ: 0.01, or 1% of its value, or accuracy=0.01 for one.",
             )
         is_relative = bool(match[2])

@@ -87,7 +87,7 @@ def load(workspace: Workspace) -> Secrets:
     """Read the workspace's secrets.env; a workspace without one has no secrets.
 
     Raises `SecretsError` when it is no file, when git tracks it or would, when other users can read it, or
-    when a line is not understood. The line itself is never shown.
+    when a line is invalid. The line itself is never shown.
     """
     known = read(workspace)
     if workspace.secrets_file.exists():
@@ -157,7 +157,7 @@ def store(workspace: Workspace, values: Mapping[str, str | None]) -> None:
 
     A file that is not there is made, for its owner alone (mode 600). The new content replaces the old in one
     step, so an interruption leaves either. Raises `SecretsError`, with nothing written, where git would
-    commit the file, where its content is not understood, and for a value that would not be read back as it
+    commit the file, where its content is invalid, and for a value that would not be read back as it
     is: an empty one, or one that is no text.
     """
     path = workspace.secrets_file

@@ -71,7 +71,7 @@ class Workspace:
 
     @property
     def data(self) -> Path:
-        """Data sets; mounted read-only into every run."""
+        """Datasets; mounted read-only into every run."""
         return self.root / "data"
 
     @property
@@ -98,7 +98,7 @@ class Workspace:
 def find(start: Path | None = None) -> Workspace:
     """The workspace that `start` (or $TRAINER_WORKSPACE, or the current folder) lies in.
 
-    Raises `BadInput` where there is none, or where its trainer.yaml is not understood.
+    Raises `BadInput` where there is none, or where its trainer.yaml is invalid.
     """
     start = (start or Path(os.environ.get(VARIABLE) or Path.cwd())).resolve()
     for folder in (start, *start.parents):
@@ -134,10 +134,10 @@ def _read_settings(path: Path) -> Settings:
     }
     for name, allowed in _RANGES.items():
         if name in said and said[name] not in allowed:
-            hint = f"Give a number from {allowed[0]} to {allowed[-1]}."
+            hint = f"Use a number from {allowed[0]} to {allowed[-1]}."
             raise BadInput(f"{path}: {name} is {said[name]}.", hint)
     if not re.fullmatch(SIZE, said.get("shm_size", Settings.shm_size)):
-        raise BadInput(f"{path}: shm_size is {said['shm_size']}.", "Say a number and k, m or g: 512m, 8g.")
+        raise BadInput(f"{path}: shm_size is {said['shm_size']}.", "Use a number and k, m or g: 512m, 8g.")
     image_reference.check(said.get("base_image", DEFAULT_BASE_IMAGE), f"{path}: base_image")
     return Settings(**said, parameters=parameters)
 
@@ -145,7 +145,7 @@ def _read_settings(path: Path) -> Settings:
 def _parameters(path: Path, project: str, values: object) -> dict[str, str]:
     if not isinstance(values, dict) or any(isinstance(value, dict | list) for value in values.values()):
         raise BadInput(
-            f"{path}: the parameters of {project} are not understood.",
+            f"{path}: the parameters of {project} are invalid.",
             "Write `parameters: {PROJECT: {NAME: VALUE}}`.",
         )
     return {

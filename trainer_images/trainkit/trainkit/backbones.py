@@ -87,7 +87,7 @@ def blocks(model: keras.Model) -> tuple[Block, ...]:
 
 
 def _with_rescaling(model: keras.Model) -> keras.Model:
-    """EfficientNet as Keras makes it for ImageNet's weights alone: rescaled once more after normalisation.
+    """EfficientNet as Keras makes it for ImageNet's weights alone: rescaled again after normalisation.
 
     Those weights were trained with (x - mean) / deviation, but their normalisation holds the deviation where
     its layer takes a variance. The layer added here divides by the root that is missing.
@@ -166,7 +166,7 @@ def _load(model: keras.Model, file: Path, known: Backbone) -> None:
         reason = str(problem).strip().splitlines()[0]
         raise InputError(
             f"The weights in {file} do not fit {known.title}: {reason}",
-            f"Give a file saved from {known.title} without its classifier.",
+            f"Pass a file saved from {known.title} without its classifier.",
         ) from None
 
 

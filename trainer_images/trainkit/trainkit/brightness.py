@@ -1,4 +1,4 @@
-"""Images of more than 8 bits: which of their values is white. It is one for all images of a data set.
+"""Images of more than 8 bits: which of their values is white. It is one for all images of a dataset.
 
 A picture by itself does not say: 4095 is white to a camera of 12 bits, whose files have 16.
 """

@@ -1,4 +1,4 @@
-"""The data sets that scikit-learn brings along, as tables, and as inputs of an MLflow run."""
+"""The datasets that scikit-learn brings along, as tables, and as inputs of an MLflow run."""
 
 import hashlib
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ def load_bundled(name: str) -> LabelledTable:
     Labels are class names, not numbers, so that a model answers "malignant" and not 0.
     """
     if name not in LOADERS:
-        raise ValueError(f"no bundled data set {name!r}: choose from {', '.join(LOADERS)}")
+        raise ValueError(f"no bundled dataset {name!r}: choose from {', '.join(LOADERS)}")
     bunch = LOADERS[name](as_frame=True)
     labels = bunch.target_names.astype(str)[bunch.target]
     return LabelledTable(name, bunch.data, pd.Series(labels, index=bunch.data.index, name="target"))

@@ -19,7 +19,7 @@ import requests
 from trainkit import places
 from trainkit.errors import InputError
 
-# What a zip file may unpack to: far above any data set for one machine, far below what a zip bomb claims.
+# What a zip file may unpack to: far above any dataset for one machine, far below what a zip bomb claims.
 _MOST_BYTES = 200 * 10**9
 _MOST_FILES = 2_000_000
 _TIMEOUT_S = (10, 60)
@@ -43,7 +43,7 @@ def find(data: str, cache: Path) -> Path:
     """
     place = download(data, cache) if "://" in data else places.dataset(data)
     if not place.exists():
-        raise InputError(f"There is no {place}.", "Name a file or folder in data/, or an http(s) address.")
+        raise InputError(f"There is no {place}.", "Specify a file or folder in data/, or an http(s) address.")
     return unpack(place, cache) if place.is_file() and zipfile.is_zipfile(place) else place
 
 
@@ -58,7 +58,7 @@ def download(url: str, cache: Path) -> Path:
         raise InputError(f"{url} is no address: {problem}.", "Check it.") from None
     shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     if parts.scheme not in ("http", "https"):
-        raise InputError(f"{shown} cannot be downloaded.", "Give an address that begins with http(s)://.")
+        raise InputError(f"{shown} cannot be downloaded.", "Pass an address that begins with http(s)://.")
     folder = cache / "downloads" / hashlib.sha256(url.encode()).hexdigest()[:32]
     folder.mkdir(parents=True, exist_ok=True)
     known = _known(folder)
@@ -84,7 +84,7 @@ def _save(answer: requests.Response, shown: str, folder: Path) -> Path:
         raise InputError(f"{shown} answers {answer.status_code} {answer.reason}.", "Check the address.")
     if answer.headers.get("Content-Type", "").startswith("text/html"):
         raise InputError(
-            f"{shown} is a web page, not a file of data.", "Give the address of the file itself."
+            f"{shown} is a web page, not a file of data.", "Pass the address of the file itself."
         )
     name = PurePosixPath(unquote(urlsplit(answer.url).path)).name[-100:]
     name = name if name.strip(".") else "download"

@@ -41,7 +41,7 @@ class Part:
 
 @dataclass(frozen=True)
 class ImageData:
-    """All of a data set. `class_names[label]` is what the label means."""
+    """All of a dataset. `class_names[label]` is what the label means."""
 
     folder: ImageFolder = field(repr=False)
     digest: str
@@ -57,7 +57,7 @@ class ImageData:
 
     @property
     def name(self) -> str:
-        """The data set's name."""
+        """The dataset's name."""
         return self.folder.name
 
     @property

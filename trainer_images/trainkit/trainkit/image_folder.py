@@ -51,7 +51,7 @@ class ImageFolder:
     """Class folders without an image, as paths relative to the root."""
     passed_over: tuple[PurePosixPath, ...] = ()
     beside: tuple[str, ...] = ()
-    """Folders beside the splits, which are no part of the data set."""
+    """Folders beside the splits, which are no part of the dataset."""
 
     @property
     def name(self) -> str:
@@ -82,7 +82,7 @@ def scan(root: Path) -> ImageFolder:
     what else is wrong is said by `problems`.
     """
     if not root.is_dir():
-        raise InputError(f"There is no folder {root}.", "Name a folder with one folder of images a class.")
+        raise InputError(f"There is no folder {root}.", "Specify a folder with one folder of images a class.")
     parts = folder_listing.folders(root)
     splits = {name: _SPLIT_NAMES[name.lower()] for name in parts if name.lower() in _SPLIT_NAMES}
     is_split = _are_splits(root, parts, splits)
@@ -120,7 +120,7 @@ def problems(folder: ImageFolder) -> Iterator[InputError]:
     if inner := deeper(folder):
         yield InputError(
             f"{folder.root} has one folder with images, {inner}, and the classes are in that.",
-            f"Name that folder instead: {folder.name}/{inner}",
+            f"Specify that folder instead: {folder.name}/{inner}",
         )
         return
     for path in folder.empty:
@@ -146,7 +146,7 @@ def check(folder: ImageFolder) -> ImageFolder:
 
 
 def deeper(folder: ImageFolder) -> PurePosixPath | None:
-    """The folder further down that is the data set itself, as after unpacking an archive of one folder."""
+    """The folder further down that is the dataset itself, as after unpacking an archive of one folder."""
     parents = {image.path.parent for image in folder.images}
     if folder.is_split or not parents:
         return None
@@ -181,7 +181,7 @@ def folder_digest(folder: ImageFolder, digests: Mapping[PurePosixPath, str]) -> 
 def manifest_digest(contents: Iterable[tuple[str, str]]) -> str:
     """SHA-256 (64 hex digits) of pairs of a file's path and its SHA-256: the same on any machine.
 
-    `trainer data snapshot` computes it of every file of a data set, which in most are the images alone.
+    `trainer data snapshot` computes it of every file of a dataset, which in most are the images alone.
     """
     sha = hashlib.sha256()
     for path, digest in sorted(contents, key=lambda pair: pair[0].split("/")):

@@ -26,7 +26,7 @@ def small_cnn(image_size: int, classes: int, *, augment: bool) -> keras.Model:
     last = 128
     for filters in (32, 64, 128, last):
         x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
-        # Means of a batch take hundreds of steps to settle; a small data set has ten an epoch.
+        # Means of a batch take hundreds of steps to settle; a small dataset has ten an epoch.
         x = layers.GroupNormalization(groups=8)(x)
         x = layers.MaxPooling2D()(layers.ReLU()(x))
     return keras.Model(pixels, head(last, classes, 0.2)(layers.GlobalAveragePooling2D()(x)), name="small_cnn")

@@ -76,7 +76,7 @@ def setup(seed: int, mixed_precision: str = "no") -> None:
     if mixed_precision == "yes" and not gpus:
         raise InputError(
             "Mixed precision needs a GPU: on a CPU it is several times slower than without.",
-            "Give --mixed-precision no, or run it with --gpus.",
+            "Pass --mixed-precision no, or run it with --gpus.",
         )
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)

@@ -64,7 +64,7 @@ def draw(report: Report, file: Path, *, full: bool) -> None:
     if pixels > MOST_PIXELS:
         raise InputError(
             f"The drawing would be {pixels:,.0f} pixels high, too many for a PNG (at most {MOST_PIXELS:,}).",
-            "Name a file that ends in .svg.",
+            "Specify a file that ends in .svg.",
         )
     graph.write_png(file)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def dataset(name: str) -> Path:
-    """The data set (a folder or file) of that name in the workspace's data/ folder, which is read-only."""
+    """The dataset (a folder or file) of that name in the workspace's data/ folder, which is read-only."""
     return Path(os.environ.get("TRAINER_DATA_DIR", "data")) / name
 
 

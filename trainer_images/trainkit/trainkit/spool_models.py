@@ -76,7 +76,7 @@ def described(text: str, place: str) -> str:
 
 
 def logged(text: str, place: str) -> Record | None:
-    """The request by which MLflow's page knows the model; None for a description that is not understood."""
+    """The request by which MLflow's page knows the model; None for a description that is invalid."""
     import yaml
 
     class Plain(yaml.SafeLoader):

@@ -125,7 +125,7 @@ class _Sampler:
         self._warned = False
 
     def run(self, stop: threading.Event, seconds: float) -> None:
-        """Sample and log until `stop` is set, and once more then."""
+        """Sample and log until `stop` is set, and again then."""
         due = 0.0
         while not stop.wait(min(_SAMPLE_S, seconds)):
             self._attempt(self._collect)

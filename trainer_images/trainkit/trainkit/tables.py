@@ -94,7 +94,7 @@ def load(
     else:
         values = _numbers(path, said.to_frame(), "For classes use --loss CrossEntropyLoss.")[:, 0]
         if values.min() == values.max():
-            raise InputError(f"Column {column!r} has the same value everywhere.", "Name another --target.")
+            raise InputError(f"Column {column!r} has the same value everywhere.", "Specify another --target.")
     train, validation = _split(values, validation_share, seed, stratify=classes)
     return Table(
         name=path.stem,

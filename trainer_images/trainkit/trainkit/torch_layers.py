@@ -95,7 +95,7 @@ def read(path: Path) -> str:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as problem:
         raise InputError(
-            f"{path} cannot be read: {problem}.", "Name a YAML file with a list of layers."
+            f"{path} cannot be read: {problem}.", "Specify a YAML file with a list of layers."
         ) from None
 
 

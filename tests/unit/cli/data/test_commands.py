@@ -17,7 +17,7 @@ Trainer = Callable[..., Done]
 
 @pytest.fixture
 def skins(workspace: Workspace) -> Path:
-    """The data set `skins` of the workspace: three classes as downloaded, and healthy skin."""
+    """The dataset `skins` of the workspace: three classes as downloaded, and healthy skin."""
     return dataset(workspace.data / "skins", {**dict.fromkeys(DERMNET[:3], 12), "healthy_skins": 12})
 
 
@@ -63,15 +63,15 @@ def test_a_sample_as_downloaded_is_renamed_next(trainer: Trainer, workspace: Wor
     [
         ("sample demo --classes 25", "Invalid value for '--classes': 25 is not in the range 2<=x<=24."),
         ("sample demo --images 0", "Invalid value for '--images': 0 is not in the range 1<=x<=100000."),
-        ("sample .demo", "'.demo' cannot be a data set's name."),
+        ("sample .demo", "'.demo' cannot be a dataset's name."),
         ("sample skins", "{data}/skins exists already."),
         ("subset skins small --classes Acme", "There is no class Acme."),
-        ("subset skin small --classes first:1", "There is no data set skin in {data} or here."),
+        ("subset skin small --classes first:1", "There is no dataset skin in {data} or here."),
         ("subset skins small", "Missing option '--classes'."),
         ("subset skins skins --classes first:1", "{data}/skins would lie inside of {data}/skins."),
         ("split skins divided --train 0.9", "The shares {shares} do not add up to 1."),
         ("split skins divided --link soft", "Invalid value for '--link': 'soft' is not one of"),
-        ("validate README.md", "There is no data set README.md in {data} or here."),
+        ("validate README.md", "There is no dataset README.md in {data} or here."),
         (
             "rename-classes skins --undo --mapping x",
             "--undo and --mapping cannot be combined.",

@@ -14,7 +14,7 @@ Trainer = Callable[..., Done]
 
 @pytest.fixture
 def skins(workspace: Workspace) -> Path:
-    """The data set `skins` of the workspace, of three files."""
+    """The dataset `skins` of the workspace, of three files."""
     root = workspace.data / "skins"
     for name in ("a/0.jpg", "a/1.jpg", "b/0.jpg"):
         put(root / name, name)
@@ -156,8 +156,8 @@ def test_verify_names_the_altered_file_and_ends_with_89(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("snapshot skin", "There is no data set skin in {data}."),
-        ("snapshot data/skins", "There is no data set data/skins in {data}."),
+        ("snapshot skin", "There is no dataset skin in {data}."),
+        ("snapshot data/skins", "There is no dataset data/skins in {data}."),
         ("diff skins", "skins has no versions yet."),
         ("snapshot empty", "{data}/empty has no files."),
     ],

@@ -13,8 +13,8 @@ Trainer = Callable[..., Done]
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        ("", "Name the images to build, or say --all.", "`trainer images` lists them."),
-        ("small --all", "Name the images to build, or say --all.", "`trainer images` lists them."),
+        ("", "Specify the images to build, or pass --all.", "`trainer images` lists them."),
+        ("small --all", "Specify the images to build, or pass --all.", "`trainer images` lists them."),
         ("smal", "There is no trainer image smal.", "Did you mean small?"),
         ("small smal", "There is no trainer image smal.", "Did you mean small?"),
         ("--nocache", "No such option '--nocache'. Did you mean '--no-cache'?", "trainer build-image --help"),

@@ -32,7 +32,7 @@ def planned(done: Done) -> dict[str, object]:
     ("arguments", "message", "hint"),
     [
         ("", "Missing argument 'PROJECT'.", "trainer run --help"),
-        ("''", "The project's name is empty.", "Name a project, a folder, or a git URL."),
+        ("''", "The project's name is empty.", "Specify a project, a folder, or a git URL."),
         ("-e", "Option '-e' requires an argument.", "trainer --help"),
         ("dmeo", "There is no project dmeo.", "Did you mean demo?"),
         ("demo --epoch 5", "demo has no parameter --epoch.", "Did you mean --epochs?"),
@@ -42,17 +42,17 @@ def planned(done: Done) -> dict[str, object]:
         (
             "demo --epochs many",
             "--epochs is 'many', which is not of type int.",
-            "Give a whole number, 1 at least, 100 at most; the default is 3.",
+            "Pass a whole number, 1 at least, 100 at most; the default is 3.",
         ),
         (
             "demo --epochs 0",
             "--epochs is 0, which is out of range.",
-            "Give a whole number, 1 at least, 100 at most; the default is 3.",
+            "Pass a whole number, 1 at least, 100 at most; the default is 3.",
         ),
         (
             "demo --rate nan",
             "--rate is nan, which is out of range.",
-            "Give a number, 0 at least, 1 at most; the default is 0.1.",
+            "Pass a number, 0 at least, 1 at most; the default is 0.1.",
         ),
         ("demo --kind tre", "--kind is 'tre', which is not one of its choices.", "Did you mean tree?"),
         (
@@ -63,16 +63,16 @@ def planned(done: Done) -> dict[str, object]:
         (
             "demo -e strict --name n --source bucket --table trainer.yaml",
             "--source is 'bucket', which is not of type uri.",
-            "Give a URI such as s3://bucket/key.",
+            "Pass a URI such as s3://bucket/key.",
         ),
         ("demo -e stric", "demo has no entry point stric.", "Did you mean strict?"),
-        ("demo -P epochs=1 -P epochs=2", "--param epochs is given twice.", "Give it once."),
-        ("demo --tag a=1 --tag a=2", "--tag a is given twice.", "Give it once."),
+        ("demo -P epochs=1 -P epochs=2", "--param epochs is given twice.", "Pass it once."),
+        ("demo --tag a=1 --tag a=2", "--tag a is given twice.", "Pass it once."),
         *(
             (
                 f"demo {twice}",
                 f"The parameter {name} is given twice.",
-                "Give it once, as an option or with -P.",
+                "Pass it once, as an option or with -P.",
             )
             for twice, name in (
                 ("-P epochs=1 --epochs 2", "epochs"),
@@ -86,10 +86,10 @@ def planned(done: Done) -> dict[str, object]:
         ("demo --tag x", "--tag x is not NAME=VALUE.", "--tag NAME=VALUE"),
         (
             "demo --memory 8",
-            "--memory 8 is not understood.",
-            "Say a number and k, m or g: 512m, 8g.",
+            "--memory 8 is invalid.",
+            "Use a number and k, m or g: 512m, 8g.",
         ),
-        ("demo --gpus some", "--gpus some is not understood.", "Say none, all, a number, or device=0,1."),
+        ("demo --gpus some", "--gpus some is invalid.", "Use none, all, a number, or device=0,1."),
         (
             "demo --version v1",
             "--version needs a git URL, and demo is not one.",
@@ -382,7 +382,7 @@ entry_points: {main: {command: "python a.py {model.lr} {c d}",
     assert said["parameters"] == {"model.lr": "3", "c d": "4", "model_lr": "2"}
     assert said["command"] == ["python", "a.py", "3", "4"]
     refused(trainer("run", "demo", "--model.lr", "x"), "--model.lr is 'x', which is not of type float.",
-            "Give a number; the default is 1.")  # fmt: skip
+            "Pass a number; the default is 1.")  # fmt: skip
 
 
 def test_text_that_names_a_file_outside_of_the_project_is_remarked_on(
@@ -452,7 +452,7 @@ def test_an_error_in_a_fetched_project_names_its_address(
     refused(
         trainer("run", f"{address}#forest", "--dry-run"),
         f"--table names {address}#forest/gone.csv, which is not there.",
-        "Name a file or folder.",
+        "Specify a file or folder.",
     )
     done = trainer("run", f"{address}#empty")
     assert f"Error: {address}#empty is not an MLflow project:" in done.err

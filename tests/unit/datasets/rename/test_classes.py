@@ -29,7 +29,7 @@ def renamed(files: dict[str, bytes]) -> dict[str, bytes]:
 
 @pytest.fixture(params=["flat", "split"])
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A data set, without or with splits."""
+    """A dataset, without or with splits."""
     if request.param == "flat":
         return dataset(tmp_path / "set", CLASSES)
     parts = {f"{part}/{name}": count for part in ("train", "val") for name, count in CLASSES.items()}

@@ -45,7 +45,7 @@ _ROOTLESS = (
 )
 _HINTS: Mapping[Cause, str] = {
     "plain": "Write its address with http://",
-    "certificate": "Name the file of its certificate authority in MLFLOW_TRACKING_SERVER_CERT_PATH. The "
+    "certificate": "Specify the file of its certificate authority in MLFLOW_TRACKING_SERVER_CERT_PATH. The "
     "certificate has to be for the name by which containers ask.",
     "time": _LISTEN,
     "name": "Use a name that containers know: theirs are the engine's name servers, not /etc/hosts.",

@@ -1,4 +1,4 @@
-"""What the commands of `trainer data` have in common: how data sets are named, what is said at the end."""
+"""What the commands of `trainer data` have in common: how datasets are named, what is said at the end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 
 
 def complete_dataset(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The workspace's data sets; folders where none of them begins like that."""
+    """The workspace's datasets; folders where none of them begins like that."""
     try:
         names = [name for name in datasets(find()) if name.startswith(incomplete)]
     except TrainerError:
@@ -38,7 +38,7 @@ def complete_dataset(ctx: click.Context, _: click.Parameter, incomplete: str) ->
 
 
 def complete_classes(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The classes of the data set that was named before, after what stands before the last comma."""
+    """The classes of the dataset that was named before, after what stands before the last comma."""
     from trainkit import image_folder
     from trainkit.errors import InputError
 
@@ -66,7 +66,7 @@ def warn_of_links(link: str) -> None:
 
 
 def _learner() -> str | None:
-    """A project that takes a data set: the small network where there is that, else the first one, or None."""
+    """A project that takes a dataset: the small network where there is that, else the first one, or None."""
     found = []
     with contextlib.suppress(TrainerError):
         workspace = find()
@@ -79,7 +79,7 @@ def _learner() -> str | None:
 
 
 def next_steps(target: Path, *commands: str, train: bool = True) -> None:
-    """Print commands that a user may want now; {} stands for the data set.
+    """Print commands that a user may want now; {} stands for the dataset.
 
     With `train`, how to train with it is the last: a run sees what is in the workspace's data/.
     """

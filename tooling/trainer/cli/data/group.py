@@ -1,4 +1,4 @@
-"""`trainer data`: what can be done with data sets, that is folders of images."""
+"""`trainer data`: what can be done with datasets, that is folders of images."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _SHOWN, _SHOWN_PATHS = 5, 3
 
 @click.group(epilog="Example: trainer data sample demo")
 def data() -> None:
-    """Data sets: folders with one folder of images per class.
+    """Datasets: folders with one folder of images per class.
 
-    A data set is named by its name in the workspace's data/ folder, or by a path.
+    A dataset is named by its name in the workspace's data/ folder, or by a path.
     """
 
 
 @data.command(
     "rename-classes",
-    short_help="Give the classes of a data set clean names.",
+    short_help="Give the classes of a dataset clean names.",
     epilog="Example: trainer data rename-classes data_24 --dry-run",
 )
 @click.argument("dataset", metavar="DIR", shell_complete=complete_dataset)
@@ -51,7 +51,7 @@ def rename_classes(dataset: str, mapping: Path | None, undo: bool, dry_run: bool
     from trainer.datasets.rename import mapping as mappings
 
     if undo and mapping:
-        raise BadInput("--undo and --mapping cannot be combined.", "Give one of them.")
+        raise BadInput("--undo and --mapping cannot be combined.", "Pass one of them.")
     root = folders.existing(dataset)
     if undo:
         outcome = classes.undo(root, dry_run=dry_run)
@@ -94,7 +94,7 @@ def rename_classes(dataset: str, mapping: Path | None, undo: bool, dry_run: bool
 def validate(
     dataset: str, near: int, min_images: int, white: float | None, everything: bool, as_json: bool
 ) -> None:
-    """Check a data set for broken files, duplicates and leaks between splits.
+    """Check a dataset for broken files, duplicates and leaks between splits.
 
     Also for wrong suffixes, small and empty classes, and files that are not images. Nothing is changed.
     Exit code 89 if there are errors; warnings and notes are not failures.
@@ -184,7 +184,7 @@ def stats(dataset: str, output: Path | None, as_json: bool) -> None:
 
 
 def _here(root: Path) -> Path:
-    """The current folder; the workspace where that is in the data set, or would make one in data/."""
+    """The current folder; the workspace where that is in the dataset, or would make one in data/."""
     from trainer.workspace.settings import find
 
     here = Path.cwd()

@@ -1,4 +1,4 @@
-"""`trainer data sample`, `subset` and `split`: commands that make a new data set."""
+"""`trainer data sample`, `subset` and `split`: commands that make a new dataset."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="Make a data set of made-up skin images.",
+    short_help="Make a dataset of made-up skin images.",
     epilog="Example: trainer data sample demo --classes 4 --images 40",
 )
 @click.argument("name")
@@ -54,7 +54,7 @@ def sample(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Create a data set NAME of synthetic skin images, to try things with."""
+    """Create a dataset NAME of synthetic skin images, to try things with."""
     from trainer.datasets import building, folders
     from trainer.datasets.synthetic.sample import Sample
 
@@ -77,7 +77,7 @@ def sample(
 
 
 @click.command(
-    short_help="Make a data set from some classes of another.",
+    short_help="Make a dataset from some classes of another.",
     epilog="Example: trainer data subset data_24 data_4 --classes first:3,healthy_skins",
 )
 @click.argument("source", shell_complete=complete_dataset)
@@ -123,7 +123,7 @@ def subset(
 
 
 @click.command(
-    short_help="Divide a data set into train, val and test.",
+    short_help="Divide a dataset into train, val and test.",
     epilog="Example: trainer data split data_24 data_24_split --train 0.8 --validation 0.1 --test 0.1",
 )
 @click.argument("source", shell_complete=complete_dataset)

@@ -1,4 +1,4 @@
-"""`trainer data snapshot`, `list`, `show`, `diff` and `verify`: the versions of data sets."""
+"""`trainer data snapshot`, `list`, `show`, `diff` and `verify`: the versions of datasets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COLOURS = {"added": "green", "removed": "red", "changed": "yellow"}
 
 
 def complete_name(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The data sets of the workspace."""
+    """The datasets of the workspace."""
     from trainer.datasets import versions
 
     try:
@@ -33,7 +33,7 @@ def complete_name(ctx: click.Context, _: click.Parameter, incomplete: str) -> li
 
 
 def complete_version(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The versions of the data set that was named before, by number and by digest."""
+    """The versions of the dataset that was named before, by number and by digest."""
     from trainer.datasets import versions
 
     try:
@@ -50,7 +50,7 @@ full_option = click.option("--full", is_flag=True, help="Read every file, even t
 
 
 @click.command(
-    short_help="Note what is in a data set: a version.", epilog="Example: trainer data snapshot data_4"
+    short_help="Note what is in a dataset: a version.", epilog="Example: trainer data snapshot data_4"
 )
 @name_argument
 @full_option
@@ -58,7 +58,7 @@ full_option = click.option("--full", is_flag=True, help="Read every file, even t
 @json_option
 @pass_workspace
 def snapshot(workspace: Workspace, name: str, full: bool, dry_run: bool, as_json: bool) -> None:
-    """Note what is in a data set: a version, in data/NAME.manifest.json.
+    """Note what is in a dataset: a version, in data/NAME.manifest.json.
 
     Files that were not changed are not read again. Where nothing changed since the last version, nothing is
     written.
@@ -90,14 +90,14 @@ def snapshot(workspace: Workspace, name: str, full: bool, dry_run: bool, as_json
 
 
 @click.command(
-    "list", short_help="List the data sets, and which changed.", epilog="Example: trainer data list"
+    "list", short_help="List the datasets, and which changed.", epilog="Example: trainer data list"
 )
 @json_option
 @pass_workspace
 def list_(workspace: Workspace, as_json: bool) -> None:
-    """The data sets of the workspace, and which of them changed since their last version.
+    """The datasets of the workspace, and which of them changed since their last version.
 
-    Classes are those of an image data set. A table in data/ is a data set too.
+    Classes are those of an image dataset. A table in data/ is a dataset too.
     """
     from trainer.datasets import versions
 
@@ -109,7 +109,7 @@ def list_(workspace: Workspace, as_json: bool) -> None:
     if as_json:
         output.as_json([one.as_json() for one in found])
     elif not found:
-        click.echo("There are no data sets. Make one to try with: trainer data sample demo")
+        click.echo("There are no datasets. Make one to try with: trainer data sample demo")
     else:
         rows = [(one.dataset.name, one.since, _last(one), *_sizes(one)) for one in found]
         headings = ("DATA SET", "SINCE THE VERSION", "VERSION", "CLASSES", "FILES", "BYTES")
@@ -131,13 +131,13 @@ def _sizes(one: State) -> tuple[str, str, str]:
 
 
 @click.command(
-    short_help="The versions and classes of a data set.", epilog="Example: trainer data show data_4"
+    short_help="The versions and classes of a dataset.", epilog="Example: trainer data show data_4"
 )
 @name_argument
 @json_option
 @pass_workspace
 def show(workspace: Workspace, name: str, as_json: bool) -> None:
-    """The versions of a data set, its classes, and what changed since the last version."""
+    """The versions of a dataset, its classes, and what changed since the last version."""
     from trainer.datasets import versions
     from trainer.datasets.copying import size
 
@@ -174,7 +174,7 @@ def show(workspace: Workspace, name: str, as_json: bool) -> None:
 
 
 @click.command(
-    short_help="What changed between versions of a data set.", epilog="Example: trainer data diff data_4 1 2"
+    short_help="What changed between versions of a dataset.", epilog="Example: trainer data diff data_4 1 2"
 )
 @name_argument
 @click.argument("old", required=False, shell_complete=complete_version)
@@ -202,7 +202,7 @@ def diff(
 
 
 @click.command(
-    short_help="Check that a data set is what it was.", epilog="Example: trainer data verify data_4 --full"
+    short_help="Check that a dataset is what it was.", epilog="Example: trainer data verify data_4 --full"
 )
 @name_argument
 @click.argument("digest", required=False, metavar="[VERSION]", shell_complete=complete_version)
@@ -213,7 +213,7 @@ def diff(
 def verify(
     workspace: Workspace, name: str, digest: str | None, full: bool, everything: bool, as_json: bool
 ) -> None:
-    """Check that a data set is what it was in a version, and name the files that are not.
+    """Check that a dataset is what it was in a version, and name the files that are not.
 
     VERSION is a number or the beginning of a digest; by default the last one. With --full every file is
     read, so that content that a failing disk changed is found too. Exit code 89 if there is a difference.
@@ -230,7 +230,7 @@ def verify(
     if found.changes:
         raise CheckFailed(
             f"{name} is not what it was in {found.old}: {found.changes}.",
-            f"Put the files back as they were, or keep the data set as it is: trainer data snapshot {name}",
+            f"Put the files back as they were, or keep the dataset as it is: trainer data snapshot {name}",
         )
     if not as_json:
         click.echo(f"{name} is {found.old}.")

@@ -58,7 +58,7 @@ def build_image(
     from trainer.images import build
 
     if bool(names) == everything:
-        raise BadInput("Name the images to build, or say --all.", "`trainer images` lists them.")
+        raise BadInput("Specify the images to build, or pass --all.", "`trainer images` lists them.")
     wanted = sorted(declared.discover(workspace)) if everything else names
     if check_reproducible and pin_base:
         raise BadInput("--check-reproducible and --pin-base cannot be combined.", "Pin first, then check.")

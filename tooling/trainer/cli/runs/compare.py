@@ -91,7 +91,7 @@ def _write(
         with page.open("x", encoding="utf-8") as written:  # made in between: not overwritten either
             written.write(text)
     except OSError as problem:
-        raise BadInput(f"{page} cannot be written: {problem.strerror}.", "Name another file.") from None
+        raise BadInput(f"{page} cannot be written: {problem.strerror}.", "Specify another file.") from None
 
 
 def _code(clients: Sequence[Client], runs: Sequence[Run]) -> Iterator[tuple[str, list[str]]]:

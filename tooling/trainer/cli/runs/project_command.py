@@ -203,7 +203,7 @@ class _Value(click.ParamType[str]):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """The choices; files and folders for a path; what is in data/ for a data set."""
+        """The choices; files and folders for a path; what is in data/ for a dataset."""
         if self._parameter.type == "path":
             return [CompletionItem(incomplete, type="file")]
         if self._parameter.dataset:

@@ -1,4 +1,4 @@
-"""`trainer reproduce`: make a run once more, and compare the metrics of both."""
+"""`trainer reproduce`: make a run again, and compare the metrics of both."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ _COLOURS = {"equal": "green", "within tolerance": "green", "differs": "red", "no
     "--export", "place", type=click.Path(path_type=Path), metavar="DIR",
     help="Run nothing; write a folder from which anyone who has Docker can repeat the run.",
 )  # fmt: skip
-@click.option("--with-data", is_flag=True, help="With --export: copy the run's data sets into it.")
+@click.option("--with-data", is_flag=True, help="With --export: copy the run's datasets into it.")
 @click.option("--yes", is_flag=True, help=consent.YES)
-@click.option("--dry-run", is_flag=True, help="Say what would be run, and what is different; run nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be run, and what is different; run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; all else goes to stderr.")
 @pass_workspace
 def reproduce(

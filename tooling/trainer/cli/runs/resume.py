@@ -13,14 +13,16 @@ from trainer.cli.runs.run import print_result
 from trainer.workspace.settings import Workspace
 
 
-@click.command(short_help="Let a run go on from its last checkpoint.", epilog="Example: trainer resume @last")
+@click.command(
+    short_help="Resume an interrupted run from its last checkpoint.", epilog="Example: trainer resume @last"
+)
 @run_argument()
 @click.option(
     "--from-scratch", is_flag=True, help="Start from the beginning, in the same run, if it has no checkpoint."
 )
 @click.option("--detach", is_flag=True, help="Return when the run has started.")
 @click.option("--yes", is_flag=True, help=consent.YES)
-@click.option("--dry-run", is_flag=True, help="Say what it would go on from; start nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what it would resume from; start nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; all else goes to stderr.")
 @pass_workspace
 def resume(
@@ -42,7 +44,7 @@ def resume(
         if dry_run:
             start = "its last checkpoint" if ready.from_checkpoint else "the beginning"
             progress.stop()
-            click.echo(f"{ready.earlier.run.name} would go on from {start}, in {ready.plan.image.tag}.")
+            click.echo(f"{ready.earlier.run.name} would resume from {start}, in {ready.plan.image.tag}.")
             return
         progress.stop()
         allowed = consent.allowed(workspace, ready.plan, yes=yes)

@@ -56,7 +56,7 @@ def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) 
                 f"{parameter.opts[-1]} {value} is not NAME=VALUE.", f"{parameter.opts[-1]} NAME=VALUE"
             )
         if name in pairs:
-            raise BadInput(f"{parameter.opts[-1]} {name} is given twice.", "Give it once.")
+            raise BadInput(f"{parameter.opts[-1]} {name} is given twice.", "Pass it once.")
         pairs[name] = text
     return pairs
 

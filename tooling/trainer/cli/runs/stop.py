@@ -15,7 +15,7 @@ from trainer.workspace.settings import Workspace
 )
 @run_argument(live=True, several=True)
 @click.option("--all", "every", is_flag=True, help="Every live run of this workspace on this machine.")
-@click.option("--dry-run", is_flag=True, help="Say what would be stopped; stop nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be stopped; stop nothing.")
 @pass_workspace
 def stop(workspace: Workspace, said: tuple[str, ...], every: bool, dry_run: bool) -> None:
     """Stop runs: SIGINT, then SIGKILL after 5 s; their status is KILLED then.
@@ -28,7 +28,7 @@ def stop(workspace: Workspace, said: tuple[str, ...], every: bool, dry_run: bool
     from trainer.workspace import run_folders
 
     if every == bool(said):
-        raise BadInput("Say which runs to stop.", "trainer stop RUN…, or trainer stop --all")
+        raise BadInput("Specify which runs to stop.", "trainer stop RUN…, or trainer stop --all")
     chosen = (
         [record for record in run_folders.live(workspace) if record.is_here]
         if every

@@ -25,7 +25,7 @@ def _complete_run(_: click.Context, __: click.Parameter, incomplete: str) -> lis
 
 
 @click.command(
-    short_help="Bring to the tracking server what is on this disk alone.",
+    short_help="Upload pending run data to the tracking server.",
     epilog="Examples: trainer sync\n\ntrainer sync --dry-run",
 )
 @click.argument("runs", nargs=-1, metavar="[RUN…]", shell_complete=_complete_run)

@@ -124,7 +124,7 @@ def _write(
     from trainer.server.files import FOLDER
 
     if output is None:
-        raise BadInput(f"Where are the files for {platform} to go?", "Name a folder: -o DIR")
+        raise BadInput(f"Where are the files for {platform} to go?", "Specify a folder: -o DIR")
     wanted = files.make(workspace, platform, app)
     written = files.planned(wanted, output) if dry_run else files.write(wanted, output)
     if as_json:

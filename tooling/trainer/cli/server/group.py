@@ -162,7 +162,7 @@ def _process_status(workspace: Workspace) -> dict[str, object]:
 @server.command(epilog="Example: trainer server logs --follow")
 @click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
 @click.option("-n", "--lines", type=click.IntRange(1), default=100, show_default=True,
-              help="So many of the last lines.")  # fmt: skip
+              help="Number of lines to show.")  # fmt: skip
 @pass_workspace
 def logs(workspace: Workspace, follow: bool, lines: int) -> None:
     """Print what the server said."""

@@ -106,7 +106,7 @@ def _client(workspace: Workspace) -> Client:
 
 def _password(from_stdin: bool, generate: bool) -> str:
     if from_stdin and generate:
-        raise BadInput("--password-stdin and --generate exclude each other.", "Give one of them.")
+        raise BadInput("--password-stdin and --generate exclude each other.", "Pass one of them.")
     if generate:
         return random.token_urlsafe(15)
     if from_stdin:
@@ -118,7 +118,7 @@ def _password(from_stdin: bool, generate: bool) -> str:
             ) from None
     if not sys.stdin.isatty():
         raise BadInput(
-            "There is no terminal to ask for the password.", "Give --generate, or --password-stdin."
+            "There is no terminal to ask for the password.", "Pass --generate, or --password-stdin."
         )
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
 

@@ -1,1 +1,1 @@
-"""Renaming the classes of a data set."""
+"""Renaming the classes of a dataset."""

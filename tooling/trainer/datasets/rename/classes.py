@@ -1,4 +1,4 @@
-"""Renaming the classes of a data set: what `trainer data rename-classes` does."""
+"""Renaming the classes of a dataset: what `trainer data rename-classes` does."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Doing and undoing renames so that being killed at any moment loses nothing.
 
-The journal is the hidden file `.trainer-renames.json` in the data set itself. That folder can be written, or
-nothing in it could be renamed; it is on the same disk; and the journal goes along when the data set moves. It
+The journal is the hidden file `.trainer-renames.json` in the dataset itself. That folder can be written, or
+nothing in it could be renamed; it is on the same disk; and the journal goes along when the dataset moves. It
 says which renames are being done, in which direction and phase. Which of a phase's steps are done is seen
 from the tree: no name is in two of them (see `plan.steps`).
 """
@@ -64,7 +64,7 @@ class Journal:
 
 
 def read(root: Path) -> Journal:
-    """The journal of the data set; an empty one where there is none. Raises `BadInput` if it is damaged."""
+    """The journal of the dataset; an empty one where there is none. Raises `BadInput` if it is damaged."""
     try:
         said: _File = json.loads((root / NAME).read_text())
         going = _steps(said["going"]) if said["going"] else None
@@ -118,7 +118,7 @@ def resume(root: Path) -> str | None:
 
 @contextlib.contextmanager
 def alone(root: Path) -> Iterator[None]:
-    """Within: no other trainer renames in this data set; raises `BadInput` where one does."""
+    """Within: no other trainer renames in this dataset; raises `BadInput` where one does."""
     descriptor = os.open(root, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -215,7 +215,7 @@ def _steps(entry: _Entry) -> Steps:
 
 
 def _inside(path: str) -> PurePosixPath:
-    """The journal may have come with a data set of somebody else's: it is to reach nothing outside of it."""
+    """The journal may have come with a dataset of somebody else's: it is to reach nothing outside of it."""
     parsed = PurePosixPath(path)
     if parsed.is_absolute() or ".." in parsed.parts or not parsed.parts:
         raise ValueError(path)

@@ -1,4 +1,4 @@
-"""What renaming the classes of a data set would do: a plan, checked as a whole before anything is done."""
+"""What renaming the classes of a dataset would do: a plan, checked as a whole before anything is done."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _LONGEST = 255
 
 @dataclass(frozen=True)
 class Part:
-    """A folder of class folders: the data set itself, or one of its splits."""
+    """A folder of class folders: the dataset itself, or one of its splits."""
 
     path: PurePosixPath
-    """Relative to the data set; "." for itself."""
+    """Relative to the dataset; "." for itself."""
     classes: tuple[str, ...]
     others: tuple[str, ...] = ()
     """Whatever else lies there."""
@@ -32,7 +32,7 @@ class Part:
 
 @dataclass(frozen=True, order=True)
 class Rename:
-    """A class folder's old and new place, relative to the data set."""
+    """A class folder's old and new place, relative to the dataset."""
 
     old: PurePosixPath
     new: PurePosixPath

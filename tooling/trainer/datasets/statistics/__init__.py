@@ -1,1 +1,1 @@
-"""Describing a data set in numbers and pictures."""
+"""Describing a dataset in numbers and pictures."""

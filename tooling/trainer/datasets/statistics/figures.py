@@ -1,4 +1,4 @@
-"""Figures of a data set. They are plain Figure objects: pyplot keeps every figure alive in a global list."""
+"""Figures of a dataset. They are plain Figure objects: pyplot keeps every figure alive in a global list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Describing a data set: numbers of each class, and two pictures."""
+"""Describing a dataset: numbers of each class, and two pictures."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ClassStats:
 
 @dataclass(frozen=True)
 class Stats:
-    """A data set in numbers. `splits` are those that it has; `unreadable` are images without a size."""
+    """A dataset in numbers. `splits` are those that it has; `unreadable` are images without a size."""
 
     root: Path
     images: int
@@ -129,7 +129,7 @@ def _numbered(name: str) -> Iterator[str]:
 
 
 def _exists(path: Path) -> BadInput:
-    return BadInput(f"{path} exists already.", "Name another folder with -o; nothing is overwritten.")
+    return BadInput(f"{path} exists already.", "Specify another folder with -o; nothing is overwritten.")
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Made-up data sets to try things with."""
+"""Made-up datasets to try things with."""

@@ -1,4 +1,4 @@
-"""A made-up data set to try things with: pictures whose classes a small network can learn."""
+"""A made-up dataset to try things with: pictures whose classes a small network can learn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder with which anyone who has Docker can make a run once more: without trainer or a server."""
+"""A folder with which anyone who has Docker can make a run again: without trainer or a server."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def write(
             _copy(workspace.data / one.name, unfinished / _where(one))
         atomic_files.rename(unfinished, place.absolute())
     except OSError as problem:
-        raise BadInput(f"{place} cannot be written: {problem.strerror}.", "Name another folder.") from None
+        raise BadInput(f"{place} cannot be written: {problem.strerror}.", "Specify another folder.") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return export

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make the run @name@ (@id@) once more, with Docker alone, and compare its metrics.
+# Make the run @name@ (@id@) again, with Docker alone, and compare its metrics.
 # What it writes is in a folder of its own below out/. Exit code: 0 where the metrics agree, 1 where they do not.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
