@@ -12,7 +12,7 @@ from trainer.errors import BadInput, TrackingDenied, TrackingError
 from trainer.tracking import artifacts
 from trainer.tracking.client import Client, Run
 from trainer.tracking.endpoint import Server, configured
-from trainer.tracking.failures import ServerFailure, Unreachable
+from trainer.tracking.failures import NotThere, ServerFailure, Unreachable
 from trainer.workspace.secrets import Secrets
 
 from unit.helpers import Asked, HttpServer, Reply, fails, put
@@ -466,3 +466,18 @@ def test_artifacts_of_another_store_go_there_by_mlflow_itself(
     run = Run("r1", "7", "n", "RUNNING", "s3://bucket/7/r1/artifacts")
     Client(Server("http://x")).upload(run, tmp_path / "log", "train.log")
     assert stored == ["r1", tmp_path / "log", "train.log"]
+
+
+def test_an_artifact_that_is_not_there_is_told_from_a_server_that_fails(http_server: HttpServer) -> None:
+    """MLflow 2 answers 500 for both."""
+    stored = "/api/2.0/mlflow-artifacts/artifacts"
+    http_server.replies[f"{stored}/7/r1/artifacts/trainer/a.txt"] = [Reply(500, "No such file or directory")]
+    run = Run("r1", "7", "hen", "FINISHED", "mlflow-artifacts:/7/r1/artifacts")
+    client = Client(Server(http_server.uri))
+    http_server.replies[stored] = [Reply(body="{}")]
+    with fails(NotThere, "There is no artifact trainer/a.txt."):
+        list(client.download(run, "trainer/a.txt"))
+    assert http_server.asked[-1].path.endswith("?path=7%2Fr1%2Fartifacts%2Ftrainer")
+    http_server.replies[stored] = [Reply(body='{"files": [{"path": "a.txt", "is_dir": false}]}')]
+    with pytest.raises(ServerFailure):
+        list(client.download(run, "trainer/a.txt"))

@@ -53,7 +53,7 @@ class OfRun:
         except Unreachable:
             raise
         except TrackingError:
-            return artifacts.download(self.client.server, self.run.id, path)
+            return artifacts.download(self.client.server, self.run.id, self.run.artifact_uri, path)
         return answer.iter_content(_PIECE)
 
     def write(self, path: str, file: Path) -> None:

@@ -14,6 +14,7 @@ from trainkit.spool_answers import plain
 from trainer.errors import TrackingError, TrainerError
 from trainer.tracking import artifact_stores
 from trainer.tracking.endpoint import Server
+from trainer.tracking.failures import no_artifact
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -62,14 +63,29 @@ def try_to_write(server: Server, artifact_uri: str) -> None:
             repository.delete_artifacts(TRIAL)
 
 
-def download(server: Server, run_id: str, artifact_path: str) -> Iterator[bytes]:
-    """The content of the artifact in pieces. Raises `TrackingError`."""
-    with (
-        _client(server, _about(artifact_path)) as client,
-        tempfile.TemporaryDirectory() as place,
-        Path(client.download_artifacts(run_id, artifact_path, place)).open("rb") as content,
-    ):
-        yield from iter(lambda: content.read(1 << 16), b"")
+def download(server: Server, run_id: str, artifact_uri: str, artifact_path: str) -> Iterator[bytes]:
+    """The content of an artifact of the run, whose artifacts are below `artifact_uri`, in pieces.
+
+    Raises `TrackingError`, of it `NotThere` where the run has no such artifact.
+    """
+    with _client(server, _about(artifact_path)) as client, tempfile.TemporaryDirectory() as place:
+        try:
+            file = Path(client.download_artifacts(run_id, artifact_path, place))
+        except Exception:
+            # What is not there is another exception with each store.
+            if _has(server, artifact_uri, artifact_path):
+                raise
+            raise no_artifact(artifact_path) from None
+        with file.open("rb") as content:
+            yield from iter(lambda: content.read(1 << 16), b"")
+
+
+def _has(server: Server, artifact_uri: str, artifact_path: str) -> bool:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    repository = get_artifact_repository(artifact_uri, tracking_uri=server.uri)
+    folder = artifact_path.rpartition("/")[0]
+    return artifact_path in {file.path for file in repository.list_artifacts(folder or None)}
 
 
 def _about(artifact: str) -> str:

@@ -20,7 +20,7 @@ from trainer.datasets.inputs import DATASET_TAG
 from trainer.errors import TrackingError
 from trainer.tracking import artifacts, server_version
 from trainer.tracking.endpoint import LOOPBACK, Server
-from trainer.tracking.failures import Dropped, no_mlflow, refusal, unreachable
+from trainer.tracking.failures import Dropped, ServerFailure, no_artifact, no_mlflow, refusal, unreachable
 
 if TYPE_CHECKING:
     import requests
@@ -270,9 +270,20 @@ class Client:
         """The content of an artifact in pieces; raises `NotThere` at the first one if the run has none."""
         parts = urlsplit(run.artifact_uri)
         if parts.scheme != "mlflow-artifacts":
-            yield from artifacts.download(self.server, run.id, artifact_path)
+            yield from artifacts.download(self.server, run.id, run.artifact_uri, artifact_path)
             return
-        yield from self.send("GET", _artifact(parts.path, artifact_path), stream=True).iter_content(1 << 16)
+        try:
+            answer = self.send("GET", _artifact(parts.path, artifact_path), stream=True)
+        except ServerFailure:  # MLflow 2 answers 500 for what is not there
+            if self._has(parts.path, artifact_path):
+                raise
+            raise no_artifact(artifact_path) from None
+        yield from answer.iter_content(1 << 16)
+
+    def _has(self, root: str, artifact_path: str) -> bool:
+        folder, _, name = f"{root.strip('/')}/{artifact_path}".rpartition("/")
+        listed = self.send("GET", _ARTIFACTS, query={"path": folder}).json()
+        return name in {str(file["path"]).rpartition("/")[2] for file in listed.get("files", [])}
 
     def exchange(
         self, method: str, path: str, body: object = None, *, query: Mapping[str, str] | None = None,
@@ -380,6 +391,7 @@ class _Bearer:
 
 
 _API = "/api/2.0/mlflow"
+_ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 # MLflow's UI shows experiments and runs in its view for language models unless it is told what they are.
 _TRAINING_PAGE = "?workflowType=machine_learning"
 TRAINING_VIEW = {"key": "mlflow.experimentKind", "value": "custom_model_development"}
@@ -409,7 +421,7 @@ def page(server: Server, experiment_id: str, run_id: str) -> str:
 
 
 def _artifact(root: str, path: str) -> str:
-    return "/api/2.0/mlflow-artifacts/artifacts/" + quote(f"{root.lstrip('/')}/{path}")
+    return f"{_ARTIFACTS}/" + quote(f"{root.lstrip('/')}/{path}")
 
 
 def _seconds(milliseconds: int | None) -> float | None:

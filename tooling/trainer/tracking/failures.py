@@ -65,6 +65,11 @@ class NotThere(TrackingError):
     """The tracking server answers, and does not have the run or the artifact."""
 
 
+def no_artifact(path: str) -> NotThere:
+    """What it means that a run has no such artifact."""
+    return NotThere(f"There is no artifact {path}.", "`trainer show RUN` lists the artifacts of a run.")
+
+
 def unreachable(
     server: Server, problem: requests.RequestException, timeout_s: tuple[float, float]
 ) -> TrackingError:
