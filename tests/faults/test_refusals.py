@@ -152,3 +152,43 @@ def test_what_nginx_finds_too_large_is_named_with_its_limit(fronted: AwaySite, t
     assert [file.file_size for file in site.client.list_artifacts(run.info.run_id, "model")] == [3 * LIMIT]
     assert not kept.exists()
     assert site.leftovers() == []
+
+
+def test_code_that_is_too_large_is_kept_and_sent_again_when_the_limit_was_raised(fronted: AwaySite) -> None:
+    site = fronted
+    (site.root / "train_code" / "probe" / "table.bin").write_bytes(os.urandom(3 * LIMIT))
+    with gate(site.uri) as front:
+        front.name, front.longest = "nginx/1.22.1", LIMIT
+        done = site.trainer("run", "probe", "--backend", "local", "--tracking-uri", front.uri)
+        assert (done.code, "FINISHED" in done.out) == (84, True), done.out + done.err
+        [seen] = site.runs()
+        run_id, short = seen.info.run_id, seen.info.run_id[:8]
+        for archive, without in (
+            (r"source\.tar\.gz", "neither resumed nor reproduced"),
+            (r"image\.tar\.gz", "resumed and reproduced as long as its image is there"),
+        ):
+            assert re.search(
+                rf"^trainer/{archive} \(0\.\d MB\) is too large to be stored: .* answered 413: .*\n"
+                rf"Without it the run can be {without}\. It is kept on this disk\. "
+                rf"Raise its limit .* Then: trainer sync {short} --refused$",
+                done.err,
+                re.MULTILINE,
+            ), done.err
+        told = (
+            f"The tracking server refused 2 records of the run {short} for good: "
+            "trainer/source.tar.gz (0.3 MB): "
+        )
+        assert told in done.err
+        assert f"refused: {told}" in site.trainer("show", run_id).out
+        assert "FINISHED*" in site.trainer("runs", "probe").out
+        assert told in site.sync("--dry-run").err
+        assert site.trainer("reproduce", run_id, "--dry-run").code == 2
+        front.longest = 10 * LIMIT
+        again = site.sync(short, "--refused")
+        assert (again.code, again.out.count(" delivered")) == (0, 1), again.err
+        assert site.trainer("reproduce", run_id, "--dry-run").code == 0
+        assert "FINISHED*" not in site.trainer("runs", "probe").out
+    assert [file.path for file in site.client.list_artifacts(run_id, "trainer")] == [
+        "trainer/image.tar.gz", "trainer/run.json", "trainer/source.tar.gz",
+    ]  # fmt: skip
+    assert not (site.root / ".trainer" / "refused" / run_id).exists()

@@ -246,7 +246,7 @@ def test_a_front_that_refuses_one_route_costs_that_alone(
         )
         kept = site.root / ".trainer" / "refused" / run.id
         assert done.code == 84, done.err
-        hint = f"This is kept in {kept}; to send it again: trainer sync --refused"
+        hint = f"This is kept in {kept}; to send it again: trainer sync {run.id[:8]} --refused"
         assert done.err.splitlines()[-2:] == [f"Error: {told}", f"Hint:  The rest is delivered. {hint}"]
         assert "<" not in done.err
         again = site.sync()

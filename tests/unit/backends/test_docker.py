@@ -13,7 +13,7 @@ from trainer.backends import base
 from trainer.backends.base import Launch, shell_variables
 from trainer.backends.docker import backend, job
 from trainer.backends.docker import config as docker_container
-from trainer.engine import one_off
+from trainer.engine import one_off, run_user
 from trainer.engine.daemon import NoEngine
 from trainer.engine.run_user import RunUser
 from trainer.errors import BadInput, EngineError, GpuError, RunLost, TrackingError
@@ -401,6 +401,34 @@ def test_a_stranger_gets_the_spool_put_in(
     said = config(client, run_plan(tmp_path), launch, RunUser(1000, 1000, "the engine remaps user ids"))
     assert said["User"] == "1000:1000"
     assert not cast(dict[str, object], said["HostConfig"]).get("Mounts")
+
+
+def test_a_stranger_gets_what_is_written_into_the_spool_until_it_starts(
+    workspace: Workspace, client: "docker.DockerClient", launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(launch.archive, "")
+    put(launch.spool / "run.json", "{}")
+    given: list[str] = []
+
+    def take(_: str, __: str, content: object) -> None:
+        if isinstance(content, bytes):
+            with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+                given.extend(tar.getnames())
+
+    for name, answer in (
+        ("create_container_from_config", lambda *_: {"Id": "c1"}),
+        ("put_archive", take),
+        ("start", lambda _: given.append("started")),
+    ):
+        monkeypatch.setattr(client.api, name, answer)
+    monkeypatch.setattr(run_user, "of", lambda _: RunUser(1000, 1000, "the engine remaps user ids"))
+    docker_backend = backend.DockerBackend(workspace)
+    docker_backend._client = client
+    docker_backend.start(
+        run_plan(workspace.root), launch, lambda: put(launch.spool / "outbox" / "0" / "a.txt", "")
+    )
+    assert "spool/outbox/0/a.txt" in given
+    assert given[-1] == "started"
 
 
 def packed(member: tarfile.TarInfo, content: bytes = b"") -> bytes:

@@ -21,6 +21,7 @@ from trainer.tracking.outbound import Outbound
 from trainer.workspace import run_folders
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
+from trainkit.spool_journal import Spool
 
 from unit.helpers import fails, put, run_plan
 
@@ -117,7 +118,9 @@ def start(
 ) -> Job:
     plan = run_plan(workspace.root, parameters={"text": f"x {CANARY}"})
     record = Record("r1", "demo", "docker", "http://127.0.0.1:5000", True)
-    folder, lock = run_folders.write(workspace, run_folders.new_folder(workspace), record)
+    prepared = run_folders.new_folder(workspace)
+    Notebook(prepared).begin(RUN, "demo", {}, {})
+    folder, lock = run_folders.write(workspace, prepared, record)
     ready = prepare.Ready(
         workspace,
         plan,
@@ -169,15 +172,16 @@ def test_code_that_is_too_large_for_the_server_costs_no_training(workspace: Work
 
     client, backend, remarks = Small(), FakeBackend(), list[str]()
     assert start(workspace, client, backend, remarks) is backend.job
-    said = (
-        "trainer/source.tar.gz (2.0 MB) is not stored with the run: "
-        "The tracking server answered 413: too large"
-    )
-    assert remarks == [f"{said}\nThe run cannot be resumed or reproduced without it. Raise its limit."]
-    assert client.told[2:] == [
-        ("r1", "tags", {"trainer.refused": said}),
-        ("r1", "upload", "run.json", "trainer/run.json"),
+    assert remarks == [
+        "trainer/source.tar.gz (2.0 MB) is too large to be stored: "
+        "The tracking server answered 413: too large\n"
+        "Without it the run can be neither resumed nor reproduced. It is kept on this disk. Raise its limit. "
+        "Then: trainer sync r1 --refused"
     ]
+    assert client.told[2:] == [("r1", "upload", "run.json", "trainer/run.json")]
+    [kept] = Spool(run_folders.folder(workspace, "r1") / "spool").pending()
+    assert (kept["uri"], kept["path"]) == (RUN.artifact_uri, "trainer")
+    assert (run_folders.folder(workspace, "r1") / "spool" / str(kept["file"])).stat().st_size == 2_000_000
 
 
 def test_a_server_that_fails_to_store_the_code_is_said_to_do_so(workspace: Workspace) -> None:

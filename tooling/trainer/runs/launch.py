@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from trainkit.spool_refusals import REFUSED_TAG
-
 from trainer.backends.base import End, Job, Launch
 from trainer.background import Meanwhile
 from trainer.errors import Interrupted, TrackingError, TrainerError
@@ -332,22 +330,30 @@ def _tell(ready: Ready, made: _Made, teller: Client | Notebook) -> None:
     """What the run is given, and what it takes to make it again."""
     teller.log_parameters(made.run.id, ready.masker.tree(dict(ready.plan.parameters)))
     teller.log_inputs(made.run.id, ready.data)
-    _store(made, teller, made.folder / "source.tar.gz", stored_code.ARTIFACT)
+    neither = "Without it the run can be neither resumed nor reproduced."
+    _store(made, teller, made.folder / "source.tar.gz", stored_code.ARTIFACT, neither)
     image = ready.plan.image
     if isinstance(image, ImagePlan) and image.inputs:  # else it was not built here
-        _store(made, teller, spec.packed(ready.workspace, image), spec.ARTIFACT)
+        only = "Without it the run can be resumed and reproduced as long as its image is there."
+        _store(made, teller, spec.packed(ready.workspace, image), spec.ARTIFACT, only)
     teller.upload(made.run, made.folder / "run.json", run_record.ARTIFACT)
 
 
-def _store(made: _Made, teller: Client | Notebook, archive: Path, artifact: str) -> None:
-    """Store an archive with the run; one that is too large for the server costs no training."""
+def _store(made: _Made, teller: Client | Notebook, archive: Path, artifact: str, without: str) -> None:
+    """Store an archive with the run; one that is too large for the server costs no training.
+
+    `without`: what it means that the run has no such artifact.
+    """
     try:
         teller.upload(made.run, archive, artifact)
     except TooLarge as problem:
-        size = archive.stat().st_size / 1e6
-        said = f"{artifact} ({size:.1f} MB) is not stored with the run: {problem.message}"
-        teller.set_tags(made.run.id, {REFUSED_TAG: said[:500]})
-        made.remarks.append(f"{said}\nThe run cannot be resumed or reproduced without it. {problem.hint}")
+        # By way of the spool it is refused as anything that the run logs: the run is marked, the file kept.
+        Notebook(made.folder).upload(made.run, archive, artifact)
+        size, again = archive.stat().st_size / 1e6, f"trainer sync {made.run.id[:8]} --refused"
+        made.remarks.append(
+            f"{artifact} ({size:.1f} MB) is too large to be stored: {problem.message}\n"
+            f"{without} It is kept on this disk. {problem.hint} Then: {again}"
+        )
     except ServerFailure as problem:
         raise artifact_roots.not_stored(f"The artifact {artifact}", problem) from None
 

@@ -47,7 +47,8 @@ class Kept:
         """The same as a failure."""
         return Refused(
             str(self),
-            f"The rest is delivered. This is kept in {self.folder}; to send it again: trainer sync --refused",
+            f"The rest is delivered. This is kept in {self.folder}; to send it again: "
+            f"trainer sync {self.run_id[:8]} --refused",
         )
 
 

@@ -242,12 +242,12 @@ class DockerBackend:
                         container_name(launch.run_id),
                     )["Id"]
                 self.client.api.put_archive(container, PLACE, private_files(launch, user, folder))
-                if user.stranger:
-                    self.client.api.put_archive(container, PLACE, spool_files(launch, user))
                 if not layered:
                     with launch.archive.open("rb") as archive:
                         self.client.api.put_archive(container, PLACE, archive)
-                before()
+                before()  # which may write into the spool
+                if user.stranger:
+                    self.client.api.put_archive(container, PLACE, spool_files(launch, user))
                 try:
                     self.client.api.start(container)
                 except APIError as problem:
