@@ -17,6 +17,8 @@ from trainkit.spool_journal import Spool
 
 from unit.helpers import fails
 
+RUN_ID = "0f3c" * 8
+
 
 @pytest.mark.parametrize(
     ("end", "interrupted", "status", "reason", "error", "code"),
@@ -48,14 +50,14 @@ from unit.helpers import fails
 def test_the_verdict(
     end: End, interrupted: int | None, status: str, reason: str, error: type | None, code: int | None
 ) -> None:
-    verdict = judge(end, interrupted)
+    verdict = judge(RUN_ID, end, interrupted)
     assert (verdict.status, verdict.reason, verdict.exit_code) == (status, reason, end.exit_code)
     assert type(verdict.error) is (error or type(None))
     assert (verdict.error.exit_code if verdict.error else None) == code
 
 
 def test_the_error_says_how_the_script_ended() -> None:
-    failed, killed = judge(End(3)).error, judge(End(139)).error
+    failed, killed = judge(RUN_ID, End(3)).error, judge(RUN_ID, End(139)).error
     assert failed
     assert killed
     assert failed.message == "The training script ended with exit code 3."
@@ -64,21 +66,21 @@ def test_the_error_says_how_the_script_ended() -> None:
 
 
 def test_a_missing_command_has_a_hint_of_its_own() -> None:
-    error = judge(End(127)).error
+    error = judge(RUN_ID, End(127)).error
     assert error
     assert error.hint == "The image does not have the MLproject's command."
 
 
 def test_the_tags_of_an_end() -> None:
-    assert judge(End(3)).tags == {"trainer.end": "exit code 3", "trainer.exit_code": "3"}
-    assert judge(End(None)).tags == {"trainer.end": "lost"}
-    assert judge(End(137, out_of_memory=True)).tags == {
+    assert judge(RUN_ID, End(3)).tags == {"trainer.end": "exit code 3", "trainer.exit_code": "3"}
+    assert judge(RUN_ID, End(None)).tags == {"trainer.end": "lost"}
+    assert judge(RUN_ID, End(137, out_of_memory=True)).tags == {
         "trainer.end": "out of memory",
         "trainer.exit_code": "137",
         "trainer.signal": "SIGKILL",
         "trainer.out_of_memory": "true",
     }
-    assert judge(End(0, stopped_by=15)).tags == {
+    assert judge(RUN_ID, End(0, stopped_by=15)).tags == {
         "trainer.end": "stopped from outside",
         "trainer.exit_code": "0",
         "trainer.signal": "SIGTERM",
@@ -86,10 +88,24 @@ def test_the_tags_of_an_end() -> None:
 
 
 def test_a_run_that_a_command_stopped_says_which() -> None:
-    verdict = judge(End(0, stopped_by=2), by="trainer stop")
+    verdict = judge(RUN_ID, End(0, stopped_by=2), by="trainer stop")
     assert (verdict.status, verdict.reason) == ("KILLED", "stopped by trainer stop")
     assert verdict.error
     assert verdict.error.exit_code == 87
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        judge(RUN_ID, End(0), by="trainer stop"),
+        judge(RUN_ID, End(None)),
+        judge(RUN_ID, End(0, stopped_by=15)),
+        judge(RUN_ID, End(0, recorded=False)),
+    ],
+)
+def test_a_run_that_can_go_on_is_named_in_the_hint(verdict: Verdict) -> None:
+    assert verdict.error
+    assert verdict.error.hint.endswith("To go on from its last checkpoint: trainer resume 0f3c0f3c")
 
 
 @dataclass

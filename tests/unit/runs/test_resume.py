@@ -119,7 +119,7 @@ def test_without_a_checkpoint_it_begins_anew_only_if_told(
     assert (refused.code, refused.err) == (
         2,
         "Error: The run brave-hen left no checkpoint to resume from.\n"
-        "Hint:  Start it from the beginning, in the same run: --from-scratch\n",
+        f"Hint:  To start it from the beginning, in the same run: trainer resume {ID[:8]} --from-scratch\n",
     )
     assert "would resume from the beginning" in trainer("resume", "@last", "--dry-run", "--from-scratch").out
 

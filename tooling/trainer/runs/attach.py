@@ -79,7 +79,7 @@ def result(workspace: Workspace, record: Record) -> tuple[Run, int | None, Train
             raise _untold(record)
         time.sleep(0.1)
     code = run.tags.get("trainer.exit_code", "")
-    return run, int(code) if code.isdecimal() else None, outcome.recall(run.status, run.tags)
+    return run, int(code) if code.isdecimal() else None, outcome.recall(run)
 
 
 def _untold(record: Record) -> TrackingError:

@@ -386,7 +386,7 @@ def _see_it_through(ready: Ready, made: _Made, job: Job, screen: Screen) -> Resu
             job.stop()
         seen = job.end() or End(None)
         by = run_folders.stopped_by(ready.workspace, made.run.id)
-        verdict = outcome.judge(seen, interrupted.number if interrupted else None, by)
+        verdict = outcome.judge(made.run.id, seen, interrupted.number if interrupted else None, by)
         book, keep = Notebook(made.folder), ready.plan.keep_files
         left = outcome.close(book, made.run, job, made.folder, ready.masker, verdict, keep_files=keep)
         removal = Meanwhile(job.remove)

@@ -26,7 +26,6 @@ from trainer.workspace import run_folders
 # In the run's folder: what it printed before it was resumed.
 EARLIER_LOG = "earlier.log"
 _LOG_HINT = "Its output is above and in the run's artifact train.log."
-_RESUME = "`trainer resume RUN` goes on from its last checkpoint."
 _NOT_FOUND = 127  # what sh says of a command that it cannot find
 
 
@@ -60,13 +59,14 @@ class Verdict:
 TAGS = ("trainer.end", "trainer.exit_code", "trainer.signal", "trainer.out_of_memory")
 
 
-def judge(end: End, interrupted_by: int | None = None, by: str | None = None) -> Verdict:
-    """What the end of a job means. Exit code 0 alone does not make a run FINISHED.
+def judge(run_id: str, end: End, interrupted_by: int | None = None, by: str | None = None) -> Verdict:
+    """What the end of a run's job means. Exit code 0 alone does not make a run FINISHED.
 
     `interrupted_by` is the signal that this process was sent, and therefore stopped the job; `by` is the
     command that stopped it.
     """
-    status, reason, error = _judge(end, interrupted_by, by)
+    resume = f"To go on from its last checkpoint: trainer resume {run_id[:8]}"
+    status, reason, error = _judge(end, interrupted_by, by, resume)
     ended_by = end.exit_code - 128 if end.exit_code and _is_signal(end.exit_code) else None
     return Verdict(
         status,
@@ -79,27 +79,29 @@ def judge(end: End, interrupted_by: int | None = None, by: str | None = None) ->
     )
 
 
-def recall(status: str, tags: Mapping[str, str]) -> TrainerError | None:
+def recall(run: Run) -> TrainerError | None:
     """The error to show for a run that has ended, by its status and tags on the server."""
-    if status == "FINISHED":
+    if run.status == "FINISHED":
         return None
-    reason, code = tags.get("trainer.end", ""), tags.get("trainer.exit_code", "")
+    reason, code = run.tags.get("trainer.end", ""), run.tags.get("trainer.exit_code", "")
     end = End(
         int(code) if code.isdecimal() else None,
-        "trainer.out_of_memory" in tags,
+        "trainer.out_of_memory" in run.tags,
         signal.SIGINT if reason == "stopped from outside" else None,
         recorded=reason != "cut off",
     )
     by = reason.removeprefix("stopped by ") if reason.startswith("stopped by ") else None
-    return judge(end, by=by).error
+    return judge(run.id, end, by=by).error
 
 
-def _judge(end: End, interrupted_by: int | None, by: str | None) -> tuple[Status, str, TrainerError | None]:
+def _judge(
+    end: End, interrupted_by: int | None, by: str | None, resume: str
+) -> tuple[Status, str, TrainerError | None]:
     code = end.exit_code
     if interrupted_by is not None:
         return "KILLED", f"stopped by {signal_name(interrupted_by)}", None
     if by is not None:
-        return "KILLED", f"stopped by {by}", RunLost(f"The run was stopped by `{by}`.", _RESUME)
+        return "KILLED", f"stopped by {by}", RunLost(f"The run was stopped by `{by}`.", resume)
     if end.out_of_memory:
         error: TrainerError = OutOfMemory(
             "The run was out of memory: a process of it was killed.",
@@ -109,19 +111,19 @@ def _judge(end: End, interrupted_by: int | None, by: str | None) -> tuple[Status
     if code is None:
         error = RunLost(
             "The run's container or process is gone, and nobody saw how it ended.",
-            f"Somebody removed it, or the machine went down. {_RESUME}",
+            f"Somebody removed it, or the machine went down. {resume}",
         )
         return "KILLED", "lost", error
     if end.stopped_by or (not end.recorded and _is_signal(code)):
         error = RunLost(
             "The container was stopped from outside.",
-            f"Somebody ran `docker stop`, or the engine shut down. {_RESUME}",
+            f"Somebody ran `docker stop`, or the engine shut down. {resume}",
         )
         return "KILLED", "stopped from outside", error
     if not end.recorded:
         error = RunLost(
             f"The container ended with {code}, but its command never did: it was cut off.",
-            f"The machine or the engine went down, or the container was tampered with. {_RESUME}",
+            f"The machine or the engine went down, or the container was tampered with. {resume}",
         )
         return "KILLED", "cut off", error
     if code == 0:

@@ -215,7 +215,7 @@ def _close(workspace: Workspace, record: Record, *, wait: bool) -> str | None:
     if not delivery.exists(folder):  # its record was lost, and made anew from the container's labels
         seen = server.client_of(workspace, record).get_run(record.run_id)
         Notebook(folder).begin(seen, record.project, seen.tags, seen.parameters)
-    verdict = outcome.judge(end, by=run_folders.stopped_by(workspace, record.run_id))
+    verdict = outcome.judge(record.run_id, end, by=run_folders.stopped_by(workspace, record.run_id))
     run = delivery.known_run(Server(record.tracking_uri), folder)
     masker = Masker(secrets.load(workspace).masked(record.secret_names))
     outcome.close(Notebook(folder), run, job, folder, masker, verdict, keep_files=record.keep_files)

@@ -85,9 +85,10 @@ def prepared(
         snapshot.pack(project.folder, folder / "source.tar.gz", uid=uid, gid=gid, paths=files)
         kept = backend.has_checkpoints(planned, run.id)
         if not kept and not from_scratch:
+            again = f"trainer resume {run.id[:8]} --from-scratch"
             raise BadInput(
                 f"The run {run.name} left no checkpoint to resume from.",
-                "Start it from the beginning, in the same run: --from-scratch",
+                f"To start it from the beginning, in the same run: {again}",
             )
         restarts = int(run.tags.get("trainer.restarts", "0")) + 1
         earlier = Earlier(run, folder / "source.tar.gz", folder / "train.log", restarts)

@@ -44,7 +44,7 @@ def stop(workspace: Workspace, record: Record) -> bool:
         if time.monotonic() > give_up:
             # It is busy or hangs; the status is told here, the log comes when it goes on.
             client = server.client_of(workspace, record)
-            verdict = outcome.judge(job.end() or End(None), by=BY)
+            verdict = outcome.judge(record.run_id, job.end() or End(None), by=BY)
             client.set_tags(record.run_id, verdict.tags)
             client.end_run(record.run_id, verdict.status)
             return True

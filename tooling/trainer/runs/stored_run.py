@@ -54,9 +54,10 @@ def ended(workspace: Workspace, record: Record) -> tuple[Client, Run]:
     if reconcile.settle_one(workspace, record.run_id):
         record = resolve.resolve(workspace, record.run_id)  # the server may have given it another id
     if run_folders.is_live(workspace, record.run_id):
+        short = record.run_id[:8]
         raise BadInput(
             f"The run {record.name or record.run_id} has not ended.",
-            f"Follow it, or stop it first: trainer attach {record.run_id[:8]}; trainer stop …",
+            f"Follow it, or stop it first: trainer attach {short}; trainer stop {short}",
         )
     return server.run_of(workspace, record)
 

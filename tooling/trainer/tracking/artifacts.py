@@ -75,7 +75,7 @@ def download(server: Server, run_id: str, artifact_uri: str, artifact_path: str)
             # What is not there is another exception with each store.
             if _has(server, artifact_uri, artifact_path):
                 raise
-            raise no_artifact(artifact_path) from None
+            raise no_artifact(run_id, artifact_path) from None
         with file.open("rb") as content:
             yield from iter(lambda: content.read(1 << 16), b"")
 

@@ -277,7 +277,7 @@ class Client:
         except ServerFailure:  # MLflow 2 answers 500 for what is not there
             if self._has(parts.path, artifact_path):
                 raise
-            raise no_artifact(artifact_path) from None
+            raise no_artifact(run.id, artifact_path) from None
         yield from answer.iter_content(1 << 16)
 
     def _has(self, root: str, artifact_path: str) -> bool:

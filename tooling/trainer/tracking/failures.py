@@ -65,9 +65,9 @@ class NotThere(TrackingError):
     """The tracking server answers, and does not have the run or the artifact."""
 
 
-def no_artifact(path: str) -> NotThere:
-    """What it means that a run has no such artifact."""
-    return NotThere(f"There is no artifact {path}.", "`trainer show RUN` lists the artifacts of a run.")
+def no_artifact(run_id: str, path: str) -> NotThere:
+    """What it means that the run has no such artifact."""
+    return NotThere(f"There is no artifact {path}.", f"To list those of the run: trainer show {run_id[:8]}")
 
 
 def unreachable(

@@ -108,7 +108,7 @@ def test_runs_of_which_the_server_refused_something_are_marked(
         ["FINISHED*", "owl"],
         ["FINISHED*", "elk"],
     ]
-    assert done.err == "* The server refused something of 2 runs: trainer show RUN\n"
+    assert done.err == "* The server refused something of 2 runs: trainer show bb2\n"
     has(http_server, listed)
     here = f"The tracking server refused 1 record of the run dd4 for good: {said}. It is in {kept}"
     told = [None, f"{said}\x1b[2J", here]

@@ -148,10 +148,10 @@ def runs(
         print_table(
             shown, chosen or run_columns.telling(shown, by), now, refused, least=None if chosen else 1
         )
-        if marked := sum(refused(entry.run.id, entry.run.tags) is not None for entry in shown):
+        if marked := [entry.run.id for entry in shown if refused(entry.run.id, entry.run.tags) is not None]:
+            of = counted(len(marked), "run")
             click.echo(
-                f"{_MARK} The server refused something of {counted(marked, 'run')}: trainer show RUN",
-                err=True,
+                f"{_MARK} The server refused something of {of}: trainer show {marked[0][:8]}", err=True
             )
     if len(found) > len(shown):
         click.echo(f"There are more than these {limit}: --limit 0 shows all.", err=True)
