@@ -414,6 +414,12 @@ def test_a_server_that_was_not_told_of_its_name(http_server: HttpServer) -> None
         Client(Server(http_server.uri)).version()
 
 
+LOCKED = """(sqlite3.OperationalError) database is locked
+[SQL: INSERT INTO tags (value) VALUES (?)]
+[parameters: ('hunter2',)]
+(Background on this error at: https://sqlalche.me/e/20/e3q8)"""
+
+
 @pytest.mark.parametrize(
     ("reply", "told", "hint"),
     [
@@ -423,6 +429,11 @@ def test_a_server_that_was_not_told_of_its_name(http_server: HttpServer) -> None
             Reply(404, "<html><head><title>404 Not Found</title></head><body><h1>No</h1></body></html>"),
             "404: Not Found",
             "Check that this is an MLflow tracking server.",
+        ),
+        (
+            Reply(500, json.dumps({"error_code": "INTERNAL_ERROR", "message": LOCKED})),
+            "500: (sqlite3.OperationalError) database is locked",
+            "See the server's log.",
         ),
         (Reply(404, "no page"), "404: no page", "Check that this is an MLflow tracking server."),
         (Reply(400, "x" * 400), "400: " + "x" * 299 + "…", "Check that this is an MLflow tracking server."),

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import urlsplit
 
-from trainkit.spool_answers import is_full, plain
+from trainkit import spool_answers
+from trainkit.spool_answers import error_text, is_full
 
 from trainer.errors import TrackingDenied, TrackingError
 from trainer.tracking.endpoint import LOOPBACK, Server
@@ -124,7 +125,7 @@ def no_mlflow(server: Server) -> TrackingError:
 
 def refusal(server: Server, response: Answer) -> TrackingError:
     """What it means that the server answered with a status that is no success."""
-    status, text = response.status_code, plain(response.text).removeprefix(f"{response.status_code} ")
+    status, text = response.status_code, _said(response).removeprefix(f"{response.status_code} ")
     if status == 403 and "Host header" in text:
         host = urlsplit(server.uri).netloc
         # The option replaces what MLflow allows by itself.
@@ -166,6 +167,10 @@ def refusal(server: Server, response: Answer) -> TrackingError:
     if status >= 500:
         return ServerFailure(answered, "See the server's log.")
     return TrackingError(answered, "Check that this is an MLflow tracking server.")
+
+
+def _said(response: Answer) -> str:
+    return error_text(spool_answers.Answer(response.status_code, response.text))
 
 
 def _missing(text: str) -> str | None:

@@ -16,6 +16,9 @@ API = "/api/2.0/mlflow"
 LOG_BATCH = f"{API}/runs/log-batch"
 _NOT_MLFLOW = "what answers there is not an MLflow tracking server"
 _PAGE = re.compile("<!doctype|<html|</", re.IGNORECASE)
+# What SQLAlchemy puts behind a database's own sentence, and before it; line ends may be escaped as in JSON.
+_STATEMENT = re.compile(r"(?:\s|\\n)*(?:\[SQL: |\[parameters: |DETAIL: |\(Background on this error at)")
+_AUTOFLUSH = re.compile(r"\(raised as a result of Query-invoked autoflush[^)]*\)(?:\s|\\n)*")
 _LONGEST = 300  # characters of what somebody else says
 # What MLflow itself is served by: another name in the header `Server` is that of what stands in front of it.
 _APP_SERVERS = ("gunicorn", "uvicorn", "waitress", "werkzeug")
@@ -102,7 +105,11 @@ def error_text(answer: Answer) -> str:
 
 
 def plain(text: str) -> str:
-    """A text that somebody else wrote in one short line: of a page of HTML its title, or what it says."""
+    """A text that somebody else wrote in one short line: of a page of HTML its title, or what it says.
+
+    Of a database's failure it is what the database said, without the statement and its values.
+    """
+    text = _AUTOFLUSH.sub("", _STATEMENT.split(text, 1)[0])
     if _PAGE.search(text):
         page = _Page()
         page.feed(text[: 1 << 16])

@@ -428,6 +428,12 @@ def test_a_run_that_the_server_refuses_to_make_stays_whole(spool: Spool) -> None
     assert server.tags == {"a": "b"}
 
 
+LOCKED = """(sqlite3.OperationalError) database is locked
+[SQL: INSERT INTO tags ("key", value, run_uuid) VALUES (?, ?, ?)]
+[parameters: ('note', '<p>hunter2</p>', 'f00d')]
+(Background on this error at: https://sqlalche.me/e/20/e3q8)"""
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
@@ -440,6 +446,13 @@ def test_a_run_that_the_server_refuses_to_make_stays_whole(spool: Spool) -> None
         ("a" * 400, "a" * 299 + "…"),
         ("1 < 2", "1 < 2"),
         ("", ""),
+        (LOCKED, "(sqlite3.OperationalError) database is locked"),
+        (LOCKED.replace("\n", "\\n"), "(sqlite3.OperationalError) database is locked"),
+        (f"(raised as a result of Query-invoked autoflush; …)\n{LOCKED}", LOCKED.partition("\n")[0]),
+        (
+            "(psycopg2.errors.UniqueViolation) duplicate key\nDETAIL:  Key (a)=(hunter2) already exists.\n",
+            "(psycopg2.errors.UniqueViolation) duplicate key",
+        ),
     ],
 )
 def test_what_somebody_else_says_is_told_in_one_line_without_html(text: str, line: str) -> None:
