@@ -95,7 +95,8 @@ def test_https_where_http_is_spoken(site: Site, stub: HttpServer) -> None:
         (403, 85, "refuses requests without a user name (403).",
          "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in secrets.env."),
         (500, 84, "answered 500: the text of the answer", "See the server's log."),
-        (503, 84, "answered 503: the text of the answer", "See the server's log."),
+        (503, 84, "answered 503: the text of the answer",
+         "It is unavailable at the moment: run the same command again later."),
     ],
 )  # fmt: skip
 def test_a_server_that_refuses_or_fails(

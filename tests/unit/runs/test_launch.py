@@ -16,7 +16,7 @@ from trainer.subprocesses import interruptible
 from trainer.tracking.client import Client, Run
 from trainer.tracking.delivery import Notebook
 from trainer.tracking.endpoint import Server
-from trainer.tracking.failures import ServerFailure, TooLarge
+from trainer.tracking.failures import ServerFailure, TooLarge, Unavailable
 from trainer.tracking.outbound import Outbound
 from trainer.workspace import run_folders
 from trainer.workspace.run_folders import Record
@@ -184,18 +184,33 @@ def test_code_that_is_too_large_for_the_server_costs_no_training(workspace: Work
     assert (run_folders.folder(workspace, "r1") / "spool" / str(kept["file"])).stat().st_size == 2_000_000
 
 
-def test_a_server_that_fails_to_store_the_code_is_said_to_do_so(workspace: Workspace) -> None:
+@pytest.mark.parametrize(
+    ("problem", "hint"),
+    [
+        (
+            ServerFailure("The tracking server answered.", "See its log."),
+            "Let the server write where it keeps artifacts (--artifacts-destination); "
+            "its log says what failed.",
+        ),
+        (Unavailable("The tracking server answered.", "Run it again later."), "Run it again later."),
+    ],
+)
+def test_a_server_that_fails_to_store_the_code_is_said_to_do_so(
+    workspace: Workspace, problem: TrackingError, hint: str
+) -> None:
     class Failing(FakeClient):
         def upload(self, *_: object) -> None:
-            raise ServerFailure("The tracking server answered 500: Internal Server Error", "See its log.")
+            raise problem
 
+    client = Failing()
     with fails(
         TrackingError,
-        "The artifact trainer/source.tar.gz could not be stored. The tracking server answered 500: "
-        "Internal Server Error",
-        "Let the server write where it keeps artifacts (--artifacts-destination); its log says what failed.",
+        "The run was not started: the artifact trainer/source.tar.gz could not be stored. "
+        "The tracking server answered.",
+        hint,
     ):
-        start(workspace, Failing(), FakeBackend())
+        start(workspace, client, FakeBackend())
+    assert client.told[-1] == ("r1", "end", "FAILED")
 
 
 def test_printing_what_a_launch_has_shows_no_secret(workspace: Workspace) -> None:

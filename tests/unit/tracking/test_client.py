@@ -12,7 +12,7 @@ from trainer.errors import BadInput, TrackingDenied, TrackingError
 from trainer.tracking import artifacts
 from trainer.tracking.client import Client, Run
 from trainer.tracking.endpoint import Server, configured
-from trainer.tracking.failures import NotThere, ServerFailure, Unreachable
+from trainer.tracking.failures import NotThere, ServerFailure, Unavailable, Unreachable
 from trainer.workspace.secrets import Secrets
 
 from unit.helpers import Asked, HttpServer, Reply, fails, put
@@ -414,6 +414,7 @@ def test_a_server_that_was_not_told_of_its_name(http_server: HttpServer) -> None
         Client(Server(http_server.uri)).version()
 
 
+UNAVAILABLE = "It is unavailable at the moment: run the same command again later."
 LOCKED = """(sqlite3.OperationalError) database is locked
 [SQL: INSERT INTO tags (value) VALUES (?)]
 [parameters: ('hunter2',)]
@@ -424,7 +425,10 @@ LOCKED = """(sqlite3.OperationalError) database is locked
     ("reply", "told", "hint"),
     [
         (Reply(500, "boom"), "500: boom", "See the server's log."),
-        (Reply(503, ""), "503: Service Unavailable", "See the server's log."),
+        *(
+            (Reply(status, ""), f"{status}: {said}", UNAVAILABLE)
+            for status, said in ((502, "Bad Gateway"), (503, "Service Unavailable"), (504, "Gateway Timeout"))
+        ),
         (
             Reply(404, "<html><head><title>404 Not Found</title></head><body><h1>No</h1></body></html>"),
             "404: Not Found",
@@ -441,7 +445,7 @@ LOCKED = """(sqlite3.OperationalError) database is locked
 )
 def test_another_answer_is_shown(http_server: HttpServer, reply: Reply, told: str, hint: str) -> None:
     http_server.replies["*"] = [reply]
-    kind = ServerFailure if reply.status >= 500 else TrackingError
+    kind = Unavailable if hint == UNAVAILABLE else ServerFailure if reply.status >= 500 else TrackingError
     with fails(kind, f"The tracking server {http_server.uri} answered {told}", hint):
         Client(Server(http_server.uri)).get_run("r1")
 

@@ -355,7 +355,9 @@ def _store(made: _Made, teller: Client | Notebook, archive: Path, artifact: str,
             f"{without} It is kept on this disk. {problem.hint} Then: {again}"
         )
     except ServerFailure as problem:
-        raise artifact_roots.not_stored(f"The artifact {artifact}", problem) from None
+        raise artifact_roots.not_stored(
+            f"The run was not started: the artifact {artifact}", problem
+        ) from None
 
 
 def _never_started(ready: Ready, made: _Made, problem: BaseException) -> None:

@@ -22,7 +22,7 @@ from trainer.errors import TrackingError
 from trainer.tracking import artifact_stores, artifacts
 from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server
-from trainer.tracking.failures import ServerFailure
+from trainer.tracking.failures import ServerFailure, Unavailable
 
 _API = "/api/2.0/mlflow"
 _TRY_S = 20
@@ -122,10 +122,11 @@ def try_by_server(client: Client, uri: str) -> None:
 
 def not_stored(what: str, problem: TrackingError) -> TrackingError:
     """What it means that the server failed when it had to store an artifact."""
-    return TrackingError(
-        f"{what} could not be stored. {problem.message}",
-        "Let the server write where it keeps artifacts (--artifacts-destination); its log says what failed.",
+    cause = (
+        "Let the server write where it keeps artifacts (--artifacts-destination); its log says what failed."
     )
+    hint = problem.hint if isinstance(problem, Unavailable) else cause
+    return TrackingError(f"{what} could not be stored. {problem.message}", hint)
 
 
 def check_folder(server: Server, uri: str) -> None:

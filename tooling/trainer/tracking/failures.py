@@ -62,6 +62,10 @@ class ServerFailure(TrackingError):
     """The tracking server answers that it failed itself (5xx)."""
 
 
+class Unavailable(ServerFailure):
+    """The tracking server, or what it is behind, cannot answer for the time being (502, 503, 504)."""
+
+
 class NotThere(TrackingError):
     """The tracking server answers, and does not have the run or the artifact."""
 
@@ -164,6 +168,8 @@ def refusal(server: Server, response: Answer) -> TrackingError:
             "Make space where its database and artifacts are; `trainer server status` says where that is.",
         )
     answered = f"The tracking server {server.uri} answered {status}: {text or response.reason}"
+    if status in (502, 503, 504):
+        return Unavailable(answered, "It is unavailable at the moment: run the same command again later.")
     if status >= 500:
         return ServerFailure(answered, "See the server's log.")
     return TrackingError(answered, "Check that this is an MLflow tracking server.")
