@@ -359,6 +359,7 @@ def test_a_run_that_its_launcher_did_not_live_to_write_down_is_found_by_its_tag(
     with run_folders.launching(prepared, record(http_server, run_id="", name="")):
         assert trainer("reconcile").out == "Nothing to do: no run is unattended.\n"  # it is alive
     assert trainer("reconcile").code == 84
+    assert trainer("ps").err.startswith("Earlier run of demo: The tracking server ")
     assert prepared.exists()
     said = knows(http_server, run)
     http_server.replies[f"{API}/experiments/search"] = [
@@ -374,6 +375,16 @@ def test_a_run_that_its_launcher_did_not_live_to_write_down_is_found_by_its_tag(
     assert isinstance(end, dict)
     assert end["status"] == "KILLED"
     assert not prepared.exists()
+
+
+def test_a_launch_that_died_is_called_by_the_name_that_its_user_gave_it(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    prepared = run_folders.new_folder(workspace)
+    with run_folders.launching(prepared, record(http_server, run_id="", name="my-hen")):
+        pass
+    assert trainer("ps").err.startswith("Earlier run my-hen: The tracking server ")
+    assert trainer("reconcile").out.splitlines()[1].split()[0] == "my-hen"
 
 
 def test_an_end_is_told_with_the_password_that_the_address_of_the_server_has(

@@ -259,7 +259,7 @@ def _record(ready: Ready, run: Run | None = None) -> Record:
         tracking_uri=ready.client.server.uri,
         own_server=ready.own_server,
         secret_names=ready.plan.secret_names,
-        name=run.name if run else "",
+        name=run.name if run else ready.plan.run_name or "",
         image=ready.plan.image.tag,
         keep_files=ready.plan.keep_files,
     )

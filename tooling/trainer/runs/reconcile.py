@@ -99,7 +99,7 @@ def quickly(workspace: Workspace, patience_s: float = 2) -> list[str]:
         except ValueError:
             return [*unreadable, "Earlier runs could not be settled: trainer reconcile"]
     return unreadable + [
-        f"Earlier run {found['name'] or found['run_id']}: "
+        f"Earlier run {found['name'] or found['run_id'] or 'of ' + found['project']}: "
         f"{found['error'] or found['refused'] or found['status']}"
         for found in findings
         if found["status"] not in ("RUNNING", "ELSEWHERE")

@@ -38,7 +38,14 @@ def reconcile(workspace: Workspace, run_id: str | None, as_json: bool) -> None:
     elif rows:
         output.table(
             ("RUN", "PROJECT", "HOST", "STATUS"),
-            [[str(row[key]) for key in ("run_id", "project", "host", "status")] for row in rows],
+            # Of a launch that died nobody here may know the run's id.
+            [
+                [
+                    str(row["run_id"] or row["name"] or "-"),
+                    *(str(row[key]) for key in ("project", "host", "status")),
+                ]
+                for row in rows
+            ],
         )
     else:
         click.echo("Nothing to do: no run is unattended.")
