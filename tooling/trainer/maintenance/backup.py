@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from trainer.engine import daemon
 from trainer.errors import BadInput, EngineError, TrackingError
 from trainer.progress import Steps
 from trainer.runs import restored
-from trainer.server import container, process, service, store_archive
+from trainer.server import container, live_runs, process, service, store_archive
 from trainer.server.container import name
 from trainer.server.store_archive import INCOMING, ArchiveError, Manifest
 from trainer.server.volume import Volume
@@ -131,7 +132,7 @@ def restore(workspace: Workspace, file: Path, reporter: Steps, *, force: bool = 
     reporter.step(f"Checking {file.name}")
     manifest = check(file)
     if not force:
-        service.refuse_live_runs(workspace, "restore")
+        live_runs.refuse(workspace, f"trainer server restore {shlex.quote(str(file))} --force")
     if _store(workspace) is None and _has_engine():
         service.up(workspace, reporter, empty=True)  # on a machine that has nothing yet, or no more
     store = _store(workspace) or Folder(workspace.store)

@@ -18,7 +18,7 @@ from trainer.engine import daemon
 from trainer.errors import BadInput, TrackingDenied, TrackingError, TrainerError
 from trainer.images import build
 from trainer.progress import Steps
-from trainer.server import container, process, start, store, store_archive
+from trainer.server import container, live_runs, process, start, store, store_archive
 from trainer.server import image as server_image
 from trainer.server.container import Found, name
 from trainer.server.image import ServerImage
@@ -27,7 +27,7 @@ from trainer.server.volume import Volume
 from trainer.subprocesses import deferred_signals
 from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server
-from trainer.workspace import run_folders, secrets
+from trainer.workspace import secrets
 from trainer.workspace.secrets import Secrets
 from trainer.workspace.settings import Workspace
 
@@ -66,7 +66,7 @@ def up(
         if found is None:
             found = _make(client, workspace, reporter, force=force, port=port)
         elif found.status == "running" and port not in (None, found.port) and not force:
-            refuse_live_runs(workspace, "move the server")
+            live_runs.refuse(workspace, f"trainer server up --port {port} --force")
         start.follow(workspace, found)
         reporter.step("Waiting for the tracking server")
         return _let_in(client, workspace, found, port)
@@ -94,16 +94,6 @@ def account(workspace: Workspace) -> Server | None:
     if uri is None or not (known.get(USERNAME) and known.get(PASSWORD)):
         return None
     return Server(uri, known[USERNAME], known[PASSWORD])
-
-
-def refuse_live_runs(workspace: Workspace, what: str) -> None:
-    """Raise `BadInput` while runs of this workspace are live; `what` is what the user wanted."""
-    live = run_folders.live(workspace)
-    if live:
-        raise BadInput(
-            f"{len(live)} live run(s) report to this server, {live[0].run_id} among them.",
-            f"Wait for them (trainer reconcile), or {what} all the same: --force",
-        )
 
 
 def rotate_secrets(workspace: Workspace, reporter: Steps) -> Server:
@@ -256,7 +246,7 @@ def _take_over(workspace: Workspace, volume: Volume, reporter: Steps) -> None:
     """Copy what the server kept as a process, unless the volume holds runs of its own."""
     if not store_archive.counts(workspace.store).get("runs") or volume.counts().get("runs"):
         return
-    refuse_live_runs(workspace, "end them, then start it")
+    live_runs.refuse(workspace)
     process.down(workspace)
     reporter.step(f"Taking over the runs in {workspace.store}")
     with tempfile.TemporaryFile(dir=workspace.state) as copy:

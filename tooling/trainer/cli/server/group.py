@@ -82,10 +82,10 @@ def up(workspace: Workspace, process: bool, port: int | None, force: bool, empty
 @pass_workspace
 def down(workspace: Workspace, force: bool) -> None:
     """Stop the server; runs and artifacts stay where they are."""
-    from trainer.server import container, process, service
+    from trainer.server import container, live_runs, process, service
 
     if not force:
-        service.refuse_live_runs(workspace, "stop the server")
+        live_runs.refuse(workspace, "trainer server down --force")
     stopped = process.down(workspace)
     if container.recorded(workspace):
         stopped = service.down(workspace) or stopped

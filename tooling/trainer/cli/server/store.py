@@ -103,7 +103,7 @@ def upgrade(workspace: Workspace, dry_run: bool, force: bool) -> None:
     one and its store come back.
     """
     from trainer.maintenance import backup as server_backup
-    from trainer.server import image, service
+    from trainer.server import image, live_runs, service
     from trainer.subprocesses import interruptible
 
     if dry_run:
@@ -113,7 +113,7 @@ def upgrade(workspace: Workspace, dry_run: bool, force: bool) -> None:
         click.echo(f"{found.image} → {image.plan(workspace).tag}")
         return
     if not force:
-        service.refuse_live_runs(workspace, "upgrade")
+        live_runs.refuse(workspace, "trainer server upgrade --force")
     saved = server_backup.new_name(workspace, "before-upgrade")
     with interruptible(), output.Progress() as progress:
         before, after = service.upgrade(workspace, progress, saved)
@@ -137,11 +137,11 @@ def rotate_secrets(workspace: Workspace, force: bool) -> None:
     The old password is refused from then on, and the server is restarted. With --force, what a live run logs
     from then on stays on disk until the run has ended, and is delivered with the new password.
     """
-    from trainer.server import service
+    from trainer.server import live_runs, service
     from trainer.subprocesses import interruptible
 
     if not force:
-        service.refuse_live_runs(workspace, "rotate the secrets")
+        live_runs.refuse(workspace, "trainer server rotate-secrets --force")
     with interruptible(), output.Progress() as progress:
         started = service.rotate_secrets(workspace, progress)
     click.echo(
