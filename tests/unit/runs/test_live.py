@@ -351,6 +351,19 @@ def test_sync_does_not_say_that_all_of_a_live_run_is_on_the_server(
         os.close(lock)
 
 
+def test_sync_names_the_server_of_a_run_that_was_started_with_another_one(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    knows(http_server, record(http_server))
+    live(workspace, record(http_server), output=b"out\n", result="0 \n")
+    for more in (["--dry-run"], []):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", http_server.uri)
+        assert http_server.uri not in trainer("sync", "--dry-run").err
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+        said = f"1 run goes to {http_server.uri}, the tracking server at launch.\n"
+        assert trainer("sync", *more).err == said
+
+
 def test_a_run_that_its_launcher_did_not_live_to_write_down_is_found_by_its_tag(
     workspace: Workspace, trainer: Trainer, http_server: HttpServer
 ) -> None:

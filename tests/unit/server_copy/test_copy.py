@@ -23,6 +23,8 @@ from trainer.workspace.settings import Workspace
 
 from unit.helpers import Done, HttpServer, Reply, serving
 
+NOWHERE = "http://127.0.0.1:1"
+
 Trainer = Callable[..., Done]
 
 
@@ -70,6 +72,11 @@ def test_credentials_of_an_address_are_used_and_never_shown(
 ) -> None:
     first, second = servers
     address = first.uri.replace("//", "//ada:geheim-geheim@")
+    for place, pair in (("FROM", (NOWHERE, second.uri)), ("TO", (address, NOWHERE))):
+        away = trainer("server", "copy-runs", *pair)
+        error, hint = away.err.splitlines()
+        assert error == f"Error: The tracking server {NOWHERE} refuses connections."
+        assert hint == f"Hint:  Start it, or correct {place}."
     done = trainer("server", "copy-runs", address, second.uri, "--dry-run", "--json")
     assert done.code == 0, done.err
     assert _users(first) == {"ada:geheim-geheim"}

@@ -18,6 +18,7 @@ from trainer.server_copy.report import Bar
 from trainer.tracking import artifact_listing, server_version
 from trainer.tracking.artifact_listing import Artifact
 from trainer.tracking.client import Client
+from trainer.tracking.failures import Unreachable
 from trainer.tracking.server_version import TooOld
 
 _SPARE = 64 << 20
@@ -142,8 +143,12 @@ def _check_ends(origin: Client, target: Client) -> None:
             "Specify two servers: trainer server copy-runs FROM TO",
         )
     one = {"max_results": "1"}
-    for client in (origin, target):
-        if client.send("GET", f"{reading.API}/experiments/search", query=one, ok=(404,)).status_code == 404:
+    for name, client in (("FROM", origin), ("TO", target)):
+        try:
+            answer = client.send("GET", f"{reading.API}/experiments/search", query=one, ok=(404,))
+        except Unreachable as problem:
+            raise Unreachable(problem.message, f"Start it, or correct {name}.") from None
+        if answer.status_code == 404:
             raise TrackingError(
                 f"{client.server.uri} is no server of MLflow 1.30 or newer.",
                 "Check the address. An older server is upgraded first, and its database (mlflow db upgrade).",

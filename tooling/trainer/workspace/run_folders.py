@@ -152,6 +152,11 @@ def is_looked_after(workspace: Workspace, run_id: str) -> bool:
     return locks.held(folder(workspace, run_id) / _LOCK)
 
 
+def without_launcher(workspace: Workspace) -> int:
+    """How many live runs of this machine no process follows: what is known of them may be out of date."""
+    return sum(record.is_here and not is_looked_after(workspace, record.run_id) for record in live(workspace))
+
+
 def live(workspace: Workspace) -> list[Record]:
     """All runs that have not been ended, looked after or not, the oldest first."""
     found = (record for record, place in _all(workspace) if ended(place) is None)

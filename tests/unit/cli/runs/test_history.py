@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
@@ -13,11 +14,12 @@ from trainer.cli.runs import columns
 from trainer.cli.runs.list import print_table
 from trainer.tracking.client import Run
 from trainer.tracking.search import Entry
+from trainer.workspace import run_folders
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import Done, HttpServer, Reply, put
 from unit.history_helpers import has, run
-from unit.run_helpers import API
+from unit.run_helpers import API, record
 
 Trainer = Callable[..., Done]
 EVIL = "<script>alert(1)</script>"
@@ -88,6 +90,17 @@ def test_json_and_csv_hold_everything(trainer: Trainer, http_server: HttpServer)
         ("bb2", "0.75", "1"),
     ]
     assert "system/cpu" not in rows[0]
+
+
+def test_a_live_run_that_lost_its_launcher_is_pointed_out(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    _, lock = run_folders.write(workspace, run_folders.new_folder(workspace), record(http_server))
+    two(http_server)
+    assert trainer("runs").err == ""
+    os.close(lock)
+    two(http_server)
+    assert trainer("runs").err == "1 run lost the launcher and may have ended: trainer ps\n"
 
 
 def test_runs_of_which_the_server_refused_something_are_marked(

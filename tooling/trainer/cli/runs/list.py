@@ -157,6 +157,8 @@ def runs(
         click.echo(f"There are more than these {limit}: --limit 0 shows all.", err=True)
     if not (project or as_json or as_csv) and (waiting := len(run_folders.undelivered(workspace))):
         click.echo(f"Not all of {counted(waiting, 'run')} is on the server yet: trainer sync", err=True)
+    if not (project or as_json or as_csv) and (left := run_folders.without_launcher(workspace)):
+        click.echo(f"{counted(left, 'run')} lost the launcher and may have ended: trainer ps", err=True)
 
 
 def print_table(

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 from click.shell_completion import CompletionItem
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
 from trainer.cli.failures import explain
+from trainer.counted import counted
 from trainer.errors import TrainerError
 from trainer.workspace.refusals import Kept
 from trainer.workspace.settings import Workspace, find
+
+if TYPE_CHECKING:
+    from trainer.workspace.run_folders import Record
 
 
 def _complete_run(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -56,7 +64,7 @@ def sync(
     rows = [
         {
             "run_id": one.record.run_id, "name": one.record.name, "project": one.record.project,
-            "status": one.status,
+            "tracking_uri": one.record.tracking_uri, "status": one.status,
             "points": one.left.points, "files": one.left.files,
             "refused": one.refused.records if one.refused else one.left.refused,
             "delivered": not dry_run and one.error is None and one.status != "RUNNING",
@@ -81,6 +89,7 @@ def sync(
             for row in rows
         ]  # fmt: skip
         output.table(("RUN", "NAME", "PROJECT", "STATUS", "POINTS", "FILES", ""), table)
+        _tell_of_other_servers(workspace, [one.record for one in done])
     elif going := run_folders.live(workspace):
         named = ", ".join(record.name or record.project for record in going)
         click.echo(f"Nothing to do. What is still going is delivered by its launcher: {named}")
@@ -96,6 +105,22 @@ def sync(
             click.echo(explain(problem)[0], err=True)
     if problems:
         raise problems[0]
+
+
+def _tell_of_other_servers(workspace: Workspace, records: Sequence[Record]) -> None:
+    """A run is delivered to the server that was configured when it was started, not to today's."""
+    from trainer.server import selection
+    from trainer.workspace import secrets
+
+    today = selection.chosen(workspace, secrets.load(workspace))
+    others = Counter(
+        record.tracking_uri
+        for record in records
+        if not (record.own_server if today is None else record.tracking_uri == today.uri)
+    )
+    for uri, count in others.items():
+        goes = "goes" if count == 1 else "go"
+        click.echo(f"{counted(count, 'run')} {goes} to {uri}, the tracking server at launch.", err=True)
 
 
 def _of_old(kept: Kept) -> dict[str, object]:
