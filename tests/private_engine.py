@@ -20,7 +20,7 @@ from typing import Protocol
 import docker
 import pytest
 from support import REPOSITORY, Site
-from trainer.images import spec
+from trainer.images import spec, trainer_image
 from trainer.workspace import settings
 
 # No network but the loopback: no other engine's bridge or firewall is touched.
@@ -205,7 +205,7 @@ def import_tiny(engine: HasClient, site: Site, place: Path) -> None:
         for library in libraries:
             tar.add(library.resolve(), str(library).lstrip("/"))
     here = settings.find(site.root)
-    repository, _, version = spec.plan(here, spec.spec(here, "tiny")).tag.partition(":")
+    repository, _, version = trainer_image.plan(here, spec.spec(here, "tiny")).tag.partition(":")
     api = engine.client().api
     api.import_image_from_file(str(place / "image.tar"), repository)
     api.tag(f"{repository}:latest", repository, version)  # which Podman does not do with it

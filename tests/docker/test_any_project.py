@@ -16,8 +16,8 @@ import pytest
 import registry
 import yaml
 from support import CANARY, PROJECTS, REPOSITORY, Site
-from trainer.images import external, spec
-from trainer.images.external import ForeignImage
+from trainer.images import spec, trainer_image
+from trainer.images.external import ExternalImage
 from trainer.workspace import settings
 from unit.helpers import HttpServer, Reply, serving
 
@@ -57,7 +57,7 @@ def http() -> Iterator[HttpServer]:
 def stock(client: docker.DockerClient, site: Site) -> Iterator[str]:
     """An image with a stock MLflow."""
     here = settings.find(site.root)
-    build("docker_example", STOCK, spec.plan(here, spec.spec(here, "sklearn")).tag)
+    build("docker_example", STOCK, trainer_image.plan(here, spec.spec(here, "sklearn")).tag)
     yield STOCK
     client.images.remove(STOCK, force=True)
 
@@ -225,13 +225,13 @@ def test_an_image_that_is_not_here_is_pulled_and_its_progress_told(
         known = client.images.get(bare).id
         client.images.remove(bare, force=True)
         try:
-            pulled = external.ensure(client, ForeignImage(address), lines.append)
+            pulled = ExternalImage(address).ensure(settings.find(REPOSITORY), client, lines.append)
             client.images.get(address).tag(bare)
             assert pulled == known
             assert lines[0] == f"Pulling {address}"
             assert any("Pull complete" in line or "Already exists" in line for line in lines), lines
             lines.clear()
-            assert external.ensure(client, ForeignImage(address), lines.append) == pulled
+            assert ExternalImage(address).ensure(settings.find(REPOSITORY), client, lines.append) == pulled
             assert lines == []
         finally:
             client.images.remove(address)

@@ -10,13 +10,14 @@ import docker
 import pytest
 from support import REPOSITORY, Site
 from trainer.errors import ImageError
-from trainer.images import build, spec
+from trainer.images import build, spec, trainer_image
+from trainer.images.trainer_image import TrainerImage
 from trainer.workspace import settings
 
 
-def _plan(site: Site) -> spec.ImagePlan:
+def _plan(site: Site) -> TrainerImage:
     here = settings.find(site.root)
-    return spec.plan(here, spec.spec(here, "sklearn"))
+    return trainer_image.plan(here, spec.spec(here, "sklearn"))
 
 
 def test_an_image_that_is_up_to_date_is_not_built(site: Site, tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_a_child_image_is_built_on_its_parent(small: Path, site: Site, client: d
     done = site.trainer("--workspace", str(small), "build-image", "test-child")
     assert done.code == 0, done.err
     here = settings.find(small)
-    child = spec.plan(here, spec.spec(here, "test-child"))
+    child = trainer_image.plan(here, spec.spec(here, "test-child"))
     assert child.parent
     layers = {tag: client.api.inspect_image(tag)["RootFS"]["Layers"] for tag in (child.tag, child.parent.tag)}
     assert layers[child.tag][: len(layers[child.parent.tag])] == layers[child.parent.tag]
@@ -77,7 +78,7 @@ def test_an_image_knows_what_it_was_built_on(small: Path, site: Site, client: do
     done = site.trainer("--workspace", str(small), "build-image", "test-child")
     assert done.code == 0, done.err
     here = settings.find(small)
-    child = spec.plan(here, spec.spec(here, "test-child"))
+    child = trainer_image.plan(here, spec.spec(here, "test-child"))
     assert child.parent
     inherited = build.origin(client, child.tag)
     assert inherited.base_image == child.parent.tag
@@ -106,7 +107,7 @@ def test_a_requirement_that_is_added_leaves_what_is_big_as_it_was(
         lock.write_text(said)
         done = site.trainer("--workspace", str(small), "build-image", "test-parent")
         assert done.code == 0, done.err
-        tag = spec.plan(here, spec.spec(here, "test-parent")).tag
+        tag = trainer_image.plan(here, spec.spec(here, "test-parent")).tag
         layers.append(client.api.inspect_image(tag)["RootFS"]["Layers"])
     assert client.containers.run(tag, ["python", "-c", "import wcwidth, click"], remove=True) == b""
     nothing, before, after = layers

@@ -11,7 +11,7 @@ import docker
 import pytest
 from docker.types import Mount
 from support import REPOSITORY, Site
-from trainer.images import spec
+from trainer.images import spec, trainer_image
 from trainer.workspace.settings import Workspace, find
 
 # What pytest consists of; none of it is compiled, so the host's files run in a container as well.
@@ -65,7 +65,7 @@ def _inside(client: docker.DockerClient, image: str, command: list[str], mounts:
 
 
 def _tag(workspace: Workspace, name: str) -> str:
-    return spec.plan(workspace, spec.spec(workspace, name)).tag
+    return trainer_image.plan(workspace, spec.spec(workspace, name)).tag
 
 
 @pytest.mark.timeout(1800)

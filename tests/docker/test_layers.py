@@ -13,7 +13,7 @@ import docker
 import pytest
 from PIL import Image
 from support import Site
-from trainer.images import spec
+from trainer.images import spec, trainer_image
 from trainer.workspace.settings import find
 
 SMALL = ("layers", "efficientnetb0", "--image-size", "32")
@@ -30,7 +30,7 @@ def no_container_left(site: Site, client: docker.DockerClient) -> Iterator[None]
 
 def _containers(site: Site, client: docker.DockerClient) -> list[str]:
     workspace = find(site.root)
-    tag = spec.plan(workspace, spec.spec(workspace, "tensorflow")).tag
+    tag = trainer_image.plan(workspace, spec.spec(workspace, "tensorflow")).tag
     found = client.api.containers(all=True, filters={"ancestor": tag})  # others may train in that image
     return [one["Id"] for one in found if "trainkit.layer_report" in one["Command"]]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import docker
 import pytest
 from support import Done, Site
-from trainer.images import build, spec
+from trainer.images import build, spec, trainer_image
 from trainer.workspace import settings
 
 pytestmark = pytest.mark.usefixtures("without_the_machines_base")
@@ -138,7 +138,7 @@ def test_a_base_is_pinned_and_built_on(
     built = _build(site, pinnable, "test-child")
     assert built.code == 0, built.err
     here = settings.find(pinnable)
-    plan = spec.plan(here, spec.spec(here, "test-parent"))
+    plan = trainer_image.plan(here, spec.spec(here, "test-parent"))
     origin = build.origin(client, plan.tag)
     assert (origin.base_image, origin.base_image_digest) == (pinned, f"{registry.name}@{registry.digest}")
     assert origin.base_image_id == client.api.inspect_image(pinned)["Id"]

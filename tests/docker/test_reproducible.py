@@ -9,7 +9,7 @@ from pathlib import Path
 
 import docker
 from support import Done, Site
-from trainer.images import spec
+from trainer.images import spec, trainer_image
 from trainer.workspace import settings
 
 
@@ -47,7 +47,7 @@ def test_an_image_that_comes_out_the_same_says_so(
 ) -> None:
     assert site.trainer("--workspace", str(small), "build-image", "test-parent").code == 0
     here = settings.find(small)
-    present = client.api.inspect_image(spec.plan(here, spec.spec(here, "test-parent")).tag)["Id"]
+    present = client.api.inspect_image(trainer_image.plan(here, spec.spec(here, "test-parent")).tag)["Id"]
     before = _tags(client), _state(small)
     done = _check(site, small)
     assert done.code == 0, done.err
@@ -63,7 +63,7 @@ def test_an_image_with_the_same_files_in_other_layers_is_told_from_another_one(
 ) -> None:
     assert site.trainer("--workspace", str(small), "build-image", "test-parent").code == 0
     here = settings.find(small)
-    tag = spec.plan(here, spec.spec(here, "test-parent")).tag
+    tag = trainer_image.plan(here, spec.spec(here, "test-parent")).tag
     for step, said in (
         ("chmod 755 /etc", "has the same files, in other layers"),
         ("touch /etc/x", "is another"),

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from trainer.errors import TrainerError
-from trainer.images.spec import ImagePlan, ImageSpec
+from trainer.images.spec import ImageSpec
+from trainer.images.trainer_image import TrainerImage
 from trainer.plan.request import RunPlan
 
 DEAD_ENGINE = "unix:///no/such/engine.sock"
@@ -79,7 +80,7 @@ def make_workspace(root: Path) -> None:
 
 def run_plan(folder: Path, **changes: object) -> RunPlan:
     """A plan as `request.make` gives it, for a project in `folder`."""
-    image = ImagePlan(ImageSpec("small", folder / "small"), "debian:12", "ab" * 32, "cd" * 32)
+    image = TrainerImage(ImageSpec("small", folder / "small"), "debian:12", "ab" * 32, "cd" * 32)
     said: dict[str, object] = {
         "project": "demo",
         "source": "train_code/demo",

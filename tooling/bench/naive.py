@@ -11,8 +11,8 @@ from pathlib import Path
 
 from bench.ratios import REPOSITORY, process
 from bench.workspaces import BIN, environment
-from trainer.images import spec
-from trainer.images.spec import ImagePlan
+from trainer.images import spec, trainer_image
+from trainer.images.trainer_image import TrainerImage
 from trainer.workspace import settings
 
 TAG = "trainer-bench:naive"
@@ -26,10 +26,10 @@ RUN pip install -r requirements.txt
 """
 
 
-def plan_of(name: str) -> ImagePlan:
+def plan_of(name: str) -> TrainerImage:
     """What building the repository's image `name` comes to."""
     here = settings.find(Path(__file__).parent)
-    return spec.plan(here, spec.spec(here, name))
+    return trainer_image.plan(here, spec.spec(here, name))
 
 
 def build_image(name: str) -> float:
@@ -37,7 +37,7 @@ def build_image(name: str) -> float:
     return process([BIN / "trainer", "build-image", name], cwd=REPOSITORY, environment=environment())
 
 
-def build(plan: ImagePlan, *, anew: bool = True) -> float:
+def build(plan: TrainerImage, *, anew: bool = True) -> float:
     """Seconds that the naive image takes: the same direct requirements, the whole of MLflow, by pip."""
     remove(TAG)
     said = (plan.spec.folder / "requirements.in").read_text()

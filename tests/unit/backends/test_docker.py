@@ -18,7 +18,7 @@ from trainer.engine.daemon import NoEngine
 from trainer.engine.run_user import RunUser
 from trainer.errors import BadInput, EngineError, GpuError, RunLost, TrackingError
 from trainer.host import disk, gpu
-from trainer.images import build, spec
+from trainer.images import build, spec, trainer_image
 from trainer.plan.request import RunPlan
 from trainer.projects.mounts import Mount
 from trainer.tracking.endpoint import Server
@@ -303,7 +303,7 @@ def cuda(workspace: Workspace, client: "docker.DockerClient") -> tuple[backend.D
     """A backend that has not been asked anything, and a plan with a GPU in an image that has CUDA."""
     lock = "mlflow==3 --hash=sha256:00\nnvidia-cuda-runtime-cu12==12.9.79 --hash=sha256:00\n"
     put(workspace.images / "small" / "requirements.txt", lock)
-    image = spec.plan(workspace, spec.spec(workspace, "small"))
+    image = trainer_image.plan(workspace, spec.spec(workspace, "small"))
     docker_backend = backend.DockerBackend(workspace)
     docker_backend._client = client
     return docker_backend, run_plan(workspace.root, image=image, gpus="all")
@@ -369,7 +369,9 @@ def test_nothing_is_asked_where_no_gpu_is_asked_for(
 
 
 def test_an_image_without_cuda_is_refused_at_once(workspace: Workspace) -> None:
-    plan = run_plan(workspace.root, image=spec.plan(workspace, spec.spec(workspace, "small")), gpus="all")
+    plan = run_plan(
+        workspace.root, image=trainer_image.plan(workspace, spec.spec(workspace, "small")), gpus="all"
+    )
     with pytest.raises(GpuError, match=f"The image {plan.image.tag} has nothing in it that uses a GPU"):
         base.named("docker", workspace).check(plan)
 

@@ -12,14 +12,15 @@ import pytest
 from trainer import locks, subprocesses
 from trainer.backends import local
 from trainer.backends.base import End, Job, Launch
-from trainer.backends.local import LocalBackend, LocalJob, environment_commands
+from trainer.backends.local import LocalBackend, LocalJob
 from trainer.errors import BadInput, GpuError, ImageError, TrainerError
-from trainer.images import spec
-from trainer.images.spec import ImagePlan
+from trainer.images import spec, trainer_image
+from trainer.images.trainer_image import TrainerImage
 from trainer.plan.request import RunPlan
 from trainer.source import snapshot
 from trainer.tracking.endpoint import Server
 from trainer.workspace.settings import Workspace
+from uv import find_uv_bin
 
 from unit.helpers import fails, put, run_plan
 
@@ -235,7 +236,7 @@ def cuda(workspace: Workspace) -> RunPlan:
     """A plan with a GPU, and its environment with a Python that says what it was built for."""
     lock = "mlflow==3 --hash=sha256:00\nnvidia-cuda-runtime==13.0.1 --hash=sha256:00\n"
     put(workspace.images / "small" / "requirements.txt", lock)
-    image = spec.plan(workspace, spec.spec(workspace, "small"))
+    image = trainer_image.plan(workspace, spec.spec(workspace, "small"))
     plan = run_plan(workspace.root, image=image, gpus="device=1")
     python = put(
         LocalBackend(workspace)._environment(image) / "bin" / "python",
@@ -263,7 +264,7 @@ def test_a_gpu_that_is_not_there_is_no_slow_run(
 
 
 def test_a_gpu_for_an_environment_without_cuda_is_no_slow_run(workspace: Workspace) -> None:
-    image = spec.plan(workspace, spec.spec(workspace, "small"))
+    image = trainer_image.plan(workspace, spec.spec(workspace, "small"))
     with pytest.raises(GpuError, match="The image small has nothing in it that uses a GPU"):
         LocalBackend(workspace).check(run_plan(workspace.root, image=image, gpus="all"))
 
@@ -316,15 +317,15 @@ def test_which_gpus_a_process_sees(
     assert local._gpu_variables(gpus) == variables
 
 
-def image(workspace: Workspace) -> ImagePlan:
+def image(workspace: Workspace) -> TrainerImage:
     plan = run_plan(workspace.images).image
-    assert isinstance(plan, ImagePlan)
+    assert isinstance(plan, TrainerImage)
     inputs = {"trainkit/pyproject.toml": workspace.images / "trainkit" / "pyproject.toml"}
     return replace(plan, spec=replace(plan.spec, folder=workspace.images / "small"), inputs=inputs)
 
 
 def test_how_an_environment_is_made(workspace: Workspace, tmp_path: Path) -> None:
-    venv, locked, own = environment_commands(image(workspace), tmp_path / "env", tmp_path)
+    venv, locked, own = image(workspace).environment(tmp_path / "env", tmp_path, find_uv_bin())
     python = str(tmp_path / "env" / "bin" / "python")
     assert Path(venv[0]).name == "uv"
     assert venv[1:] == ["venv", "--python", sys.executable, str(tmp_path / "env")]
@@ -341,7 +342,7 @@ def test_how_an_environment_is_made(workspace: Workspace, tmp_path: Path) -> Non
 def test_an_environment_is_made_once(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(
-        local, "environment_commands", lambda _i, place, _s: [["sh", "-c", f"echo making; mkdir {place}"]]
+        TrainerImage, "environment", lambda _i, place, *_: [["sh", "-c", f"echo making; mkdir {place}"]]
     )
     backend = LocalBackend(workspace)
     name = backend.prepare(image(workspace), said.append)
@@ -354,7 +355,7 @@ def test_an_environment_that_was_not_finished_is_made_anew(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands = [["sh", "-c", "echo first line; echo No such package >&2; exit 1"]]
-    monkeypatch.setattr(local, "environment_commands", lambda *_: commands)
+    monkeypatch.setattr(TrainerImage, "environment", lambda *_: commands)
     backend = LocalBackend(workspace)
     for _ in range(2):
         with fails(

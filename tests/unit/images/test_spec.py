@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from trainer.errors import BadInput
-from trainer.images import lock
+from trainer.images import lock, trainer_image
 from trainer.images import spec as images
-from trainer.images.spec import ImagePlan, ImageSpec
+from trainer.images.spec import ImageSpec
+from trainer.images.trainer_image import TrainerImage
 from trainer.workspace.settings import Workspace, find
 
 from unit.helpers import fails, put
@@ -17,8 +18,8 @@ from unit.helpers import fails, put
 REPOSITORY = Path(__file__).parents[3]
 
 
-def planned(workspace: Workspace, name: str = "small", base_image: str | None = None) -> ImagePlan:
-    return images.plan(workspace, images.spec(workspace, name), base_image)
+def planned(workspace: Workspace, name: str = "small", base_image: str | None = None) -> TrainerImage:
+    return trainer_image.plan(workspace, images.spec(workspace, name), base_image)
 
 
 def declare(workspace: Workspace, name: str, text: str = "") -> None:
@@ -197,9 +198,9 @@ def test_dockerignore_lets_through_what_the_digest_is_made_of_and_no_more() -> N
     lines = (own.images / ".dockerignore").read_text().splitlines()
     let_through = [line[1:] for line in lines if line.startswith("!")]
     assert [line for line in lines if not line.startswith(("#", "!"))] == ["*"]
-    digested = {name for image in images.discover(own).values() for name, _ in images._inputs(own, image)} - {
-        "Dockerfile"
-    }  # BuildKit reads it whatever is ignored
+    digested = {
+        name for image in images.discover(own).values() for name, _ in trainer_image._inputs(own, image)
+    } - {"Dockerfile"}  # BuildKit reads it whatever is ignored
     sent = {
         path.relative_to(own.images).as_posix()
         for pattern in let_through
@@ -293,7 +294,7 @@ def test_the_locked_version(workspace: Workspace) -> None:
 def test_the_digest_is_the_specs_too(workspace: Workspace, change: Callable[[ImageSpec], ImageSpec]) -> None:
     spec = images.spec(workspace, "small")
     changed = change(spec)
-    assert images.plan(workspace, changed).digest != images.plan(workspace, spec).digest
+    assert trainer_image.plan(workspace, changed).digest != trainer_image.plan(workspace, spec).digest
 
 
 @pytest.fixture
@@ -325,9 +326,10 @@ def test_what_an_own_image_is_built_from_is_gathered(bare: Workspace, tmp_path: 
     declare(bare, "own")
     made = planned(bare, "own")
     assert made.build_command()[-1] == str(bare.state / f"context-own-{made.digest[:12]}")
-    images.gather(made, tmp_path / "context")
-    sent = {path for path in (tmp_path / "context").rglob("*") if path.is_file()}
-    names = {path.relative_to(tmp_path / "context").as_posix() for path in sent}
+    context = tmp_path / "context"
+    with replace(made, context=context).gathered():
+        names = {path.relative_to(context).as_posix() for path in context.rglob("*") if path.is_file()}
+    assert not context.exists()
     assert {"Dockerfile", "uv.txt", "own/requirements.txt", "trainkit/pyproject.toml"} < names
     assert {"trainkit/trainkit/py.typed", "trainkit/site/trainkit.pth"} < names
     assert not any("smoke" in name or "sklearn" in name for name in names)

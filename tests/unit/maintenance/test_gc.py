@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from trainer import locks
-from trainer.images import spec
+from trainer.images import spec, trainer_image
 from trainer.tracking import delivery
 from trainer.workspace import run_folders
 from trainer.workspace.settings import Workspace
@@ -235,6 +235,6 @@ def test_a_run_whose_server_is_away_stays(
 
 
 def test_an_environment_of_today_is_no_leftover(workspace: Workspace, trainer: Trainer) -> None:
-    image = spec.plan(workspace, spec.spec(workspace, "small"))
+    image = trainer_image.plan(workspace, spec.spec(workspace, "small"))
     put(workspace.state / "environments" / f"small-{image.digest[:12]}-py3.11" / "bin" / "python")
     assert gone(trainer, "--dry-run") == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from trainer.errors import BadInput
-from trainer.images.external import ForeignImage
+from trainer.images.external import ExternalImage
 from trainer.plan import limits, request
 from trainer.plan.request import RunPlan, RunRequest
 from trainer.projects import mlproject
@@ -292,7 +292,7 @@ def load(workspace: Workspace, text: str) -> mlproject.Project:
 def test_an_image_that_is_not_ours_is_taken_as_it_is_and_gets_no_cache(workspace: Workspace) -> None:
     project = load(workspace, "docker_env: {image: python}\n")
     made = request.make(workspace, RunRequest(project, "theirs"))
-    assert made.image == ForeignImage("python")
+    assert made.image == ExternalImage("python")
     assert (made.mounts, made.gpus) == ((), "none")
     assert "TRAINER_CACHE_DIR" not in made.environment
     assert "MPLCONFIGDIR" not in made.environment
@@ -300,7 +300,7 @@ def test_an_image_that_is_not_ours_is_taken_as_it_is_and_gets_no_cache(workspace
 
 @pytest.mark.parametrize("name", ["python:3.11", "somebody/small", "localhost:5000/small"])
 def test_another_image_may_be_anybodys(workspace: Workspace, name: str) -> None:
-    assert make(workspace, image=name).image == ForeignImage(name)
+    assert make(workspace, image=name).image == ExternalImage(name)
 
 
 @pytest.mark.parametrize("name", ["small", "trainer/small", "trainer/small:latest", "tiny"])

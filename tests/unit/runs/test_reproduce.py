@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from trainer.datasets import recorded
 from trainer.host import hardware
-from trainer.images import spec
 from trainer.images.build import ImageOrigin
 from trainer.plan import consent, request
 from trainer.plan.request import RunRequest
@@ -58,8 +57,8 @@ class Offer:
         self.plan = request.make(
             workspace, RunRequest(project, "train_code/demo", parameters=parameters, backend="local")
         )
-        image = self.plan.image
-        assert isinstance(image, spec.ImagePlan)
+        image, packed = self.plan.image, self.plan.image.packed(workspace)
+        assert packed
         self.place = f"small-{image.digest[:12]}-py{sys.version_info.major}.{sys.version_info.minor}"
         put(workspace.state / "environments" / self.place / "trainer-complete")
         archive = workspace.state / "source.tar.gz"
@@ -70,7 +69,7 @@ class Offer:
             run_record.of(self.plan, origin, hardware.this_machine(), data, digest)
         )
         self.store("trainer/source.tar.gz", archive.read_bytes())
-        self.store("trainer/image.tar.gz", spec.packed(workspace, image).read_bytes())
+        self.store("trainer/image.tar.gz", packed.read_bytes())
         live(workspace, self.run)
         run_folders.remove(workspace, ID)
         self.tell()
@@ -249,9 +248,9 @@ def test_code_that_is_not_what_ran_is_refused(trainer: Trainer, offer: Offer) ->
 
 
 def test_a_lock_that_is_not_the_images_is_refused(trainer: Trainer, offer: Offer) -> None:
-    image = offer.plan.image
-    assert isinstance(image, spec.ImagePlan)
-    archive = spec.packed(offer.workspace, image).read_bytes()
+    packed = offer.plan.image.packed(offer.workspace)
+    assert packed
+    archive = packed.read_bytes()
     offer.store(
         "trainer/image.tar.gz", changed(archive, "small/requirements.txt", b"mlflow==1 --hash=sha256:00\n")
     )
@@ -267,9 +266,8 @@ def test_a_recipe_that_is_not_of_this_workspace_is_built_only_when_allowed(
         assert shown.code == 0, shown.err
         return [what for what in json.loads(shown.out)["asks_to"] if what.startswith("build an image")]
 
-    image = offer.plan.image
-    assert isinstance(image, spec.ImagePlan)
-    archive = spec.packed(offer.workspace, image)
+    archive = offer.plan.image.packed(offer.workspace)
+    assert archive
     packed = archive.read_bytes()
     shutil.rmtree(offer.workspace.state / "environments")
     assert builds() == []

@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 from trainer.backends import base
 from trainer.datasets import recorded
-from trainer.images import spec
+from trainer.images import spec, trainer_image
 from trainer.plan import consent, request
 from trainer.projects import mlproject
 from trainer.runs import resume
@@ -43,7 +43,7 @@ def offer(workspace: Workspace, http_server: HttpServer) -> Callable[..., None]:
     """Let the server have an ended run of the local backend, its environment and its data be here."""
     put(workspace.projects / "demo" / "MLproject", MLPROJECT)
     dataset(workspace.data / "skin", {"a": 2, "b": 2})
-    image = spec.plan(workspace, spec.spec(workspace, "small"))
+    image = trainer_image.plan(workspace, spec.spec(workspace, "small"))
     place = f"small-{image.digest[:12]}-py{sys.version_info.major}.{sys.version_info.minor}"
     put(workspace.state / "environments" / place / "trainer-complete")
     archive = workspace.state / "source.tar.gz"
@@ -283,10 +283,12 @@ def test_a_run_without_its_code_is_not_resumed(trainer: Trainer, http_server: Ht
 
 
 def test_the_recorded_image_is_planned_though_the_workspace_has_another(workspace: Workspace) -> None:
-    recorded = spec.recorded(workspace, "trainer/small:0123456789ab", "0123456789ab" + "0" * 52, "ff")
+    recorded = trainer_image.recorded(
+        workspace, "trainer/small:0123456789ab", "0123456789ab" + "0" * 52, "ff"
+    )
     project = mlproject.load(workspace.projects / "demo")
     made = request.make(workspace, request.RunRequest(project, "train_code/demo", recorded_image=recorded))
     assert made.image.tag == "trainer/small:0123456789ab"
-    gone = spec.recorded(workspace, "trainer/gone:0123456789ab", "0123456789ab" + "0" * 52, "ff")
+    gone = trainer_image.recorded(workspace, "trainer/gone:0123456789ab", "0123456789ab" + "0" * 52, "ff")
     assert gone.tag == "trainer/gone:0123456789ab"
     assert gone.spec.folder.name == "gone"

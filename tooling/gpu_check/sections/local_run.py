@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from trainer.backends.local import environment_folder
-from trainer.images import spec
+from trainer.images import spec, trainer_image
 from trainer.workspace import settings
 
 from gpu_check.record import Finding, checked, no_card
@@ -39,7 +39,7 @@ def find(setting: Setting) -> Iterator[Finding]:
 def _use_environment(place: Path, environment: Path) -> None:
     """The local backend finds its environment made: no registry is there to make it from the lock."""
     here = settings.find(place)
-    wanted = environment_folder(here, spec.plan(here, spec.spec(here, "pytorch")))
+    wanted = environment_folder(here, trainer_image.plan(here, spec.spec(here, "pytorch")))
     wanted.parent.mkdir(parents=True, exist_ok=True)
     wanted.symlink_to(environment)
     (environment / "trainer-complete").touch()

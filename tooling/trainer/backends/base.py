@@ -16,8 +16,8 @@ from trainer.engine.bridge import Bridge
 from trainer.errors import BadInput, ImageError
 from trainer.host.hardware import Hardware
 from trainer.images.build import ImageOrigin
+from trainer.images.image import RunImage
 from trainer.plan.request import RunPlan
-from trainer.plan.run_image import RunImage
 from trainer.projects.parameters import nearest
 from trainer.tracking import delivery
 from trainer.tracking.endpoint import Network, Server

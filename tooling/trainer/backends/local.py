@@ -24,12 +24,9 @@ from trainer.errors import BadInput, ImageError
 from trainer.host import disk, gpu, hardware
 from trainer.host.gpu import Card
 from trainer.host.hardware import Hardware
-from trainer.images import project_env
 from trainer.images.build import ImageOrigin
-from trainer.images.external import ForeignImage
-from trainer.images.project_env import EnvironmentImage
+from trainer.images.image import RunImage
 from trainer.plan.request import RunPlan
-from trainer.plan.run_image import RunImage
 from trainer.tracking.endpoint import Server
 from trainer.tracking.outbound import Outbound
 from trainer.workspace.settings import Workspace
@@ -133,7 +130,7 @@ class LocalBackend:
     def check(self, plan: RunPlan) -> None:
         """Raises `BadInput` for a limit that takes a container, `GpuError` for a GPU that is not there."""
         disk.check(self._workspace)
-        if isinstance(plan.image, ForeignImage):
+        if not plan.image.has_environment:
             raise BadInput(
                 f"The local backend cannot run in the image {plan.image.tag}: it has no containers.",
                 "Use the docker backend, or name a trainer image: --image NAME",
@@ -178,15 +175,15 @@ class LocalBackend:
 
     def prepare(self, image: RunImage, report: Callable[[str], None]) -> str:
         """Make the virtual environment if it is not there; returns its folder's name."""
+        from uv import find_uv_bin
+
         place = self._environment(image)
         complete = place / "trainer-complete"
         with locks.exclusive(place.with_suffix(".lock")):
             if not complete.exists():
                 shutil.rmtree(place, ignore_errors=True)
                 with tempfile.TemporaryDirectory(prefix="building-", dir=self._workspace.state) as source:
-                    if isinstance(image, EnvironmentImage):
-                        project_env.write(image, Path(source))
-                    for command in environment_commands(image, place, Path(source)):
+                    for command in image.environment(place, Path(source), find_uv_bin()):
                         _install(command, report)
                 complete.touch()
         return place.name
@@ -291,23 +288,6 @@ def environment_folder(workspace: Workspace, image: RunImage) -> Path:
     """Where the image's environment is, or will be made."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     return workspace.state / "environments" / f"{image.name}-{image.digest[:12]}-py{python}"
-
-
-def environment_commands(image: RunImage, place: Path, source: Path) -> list[list[str]]:
-    """How uv makes the environment: of a trainer image from its lock and trainkit, else from `source`."""
-    from uv import find_uv_bin
-
-    uv, python = find_uv_bin(), str(place / "bin" / "python")
-    install = [uv, "pip", "install", "--python", python, "--compile-bytecode"]
-    if isinstance(image, EnvironmentImage):
-        return project_env.commands(image, place, source, uv)
-    if isinstance(image, ForeignImage):
-        raise TypeError(f"check() lets no run in {image.tag} come this far")
-    return [
-        [uv, "venv", "--python", sys.executable, str(place)],
-        [*install, "--require-hashes", "-r", str(image.spec.lock)],
-        [*install, "--no-deps", str(image.inputs["trainkit/pyproject.toml"].parent)],
-    ]
 
 
 def _install(command: list[str], report: Callable[[str], None]) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Protocol
 from trainer import locks, subprocesses
 from trainer.engine import daemon
 from trainer.errors import EngineError, ImageError
-from trainer.images import build_failure, spec
-from trainer.images.spec import BASE_DIGEST_LABEL, BASE_ID_LABEL, BASE_LABEL, ImagePlan
+from trainer.images import build_failure
+from trainer.images.spec import BASE_DIGEST_LABEL, BASE_ID_LABEL, BASE_LABEL
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
     import docker
 
 
-class Image(Protocol):
+class Buildable(Protocol):
     """What can be built: its tag names its content, and its parent is built first."""
 
     @property
@@ -42,11 +42,14 @@ class Image(Protocol):
         """What it is built on."""
 
     @property
-    def parent(self) -> Image | None:
+    def parent(self) -> Buildable | None:
         """The image it is built on, if that is ours too."""
 
     def build_command(self, *, anew: bool = False) -> list[str]:
         """The call of BuildKit."""
+
+    def gathered(self) -> AbstractContextManager[None]:
+        """Within: all that the build sees lies where its command looks."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def image_id(client: docker.DockerClient, tag: str) -> str | None:
 def ensure(
     workspace: Workspace,
     client: docker.DockerClient,
-    image: Image,
+    image: Buildable,
     report: Callable[[str], None],
     *,
     anew: bool = False,
@@ -135,7 +138,7 @@ def ensure(
         return built(client, image.tag), True
 
 
-def _found(client: docker.DockerClient, image: Image) -> str | None:
+def _found(client: docker.DockerClient, image: Buildable) -> str | None:
     """The engine's id of the image, which bears all its tags from now on; None when it is not there.
 
     Its inputs may be those of an earlier day again, and another image the latest since then.
@@ -163,7 +166,7 @@ def built(client: docker.DockerClient, tag: str) -> str:
     return found
 
 
-def base_labels(client: docker.DockerClient, image: Image, report: Callable[[str], None]) -> list[str]:
+def base_labels(client: docker.DockerClient, image: Buildable, report: Callable[[str], None]) -> list[str]:
     """The options with which an image is told what its base is, which is pulled if it is missing.
 
     Neither time nor place: two builds on one base still come to the same image. Raises `ImageError`.
@@ -178,7 +181,7 @@ def base_labels(client: docker.DockerClient, image: Image, report: Callable[[str
     ]
 
 
-def _pull(image: Image, report: Callable[[str], None]) -> None:
+def _pull(image: Buildable, report: Callable[[str], None]) -> None:
     try:
         for line in subprocesses.lines(["docker", "pull", image.base_image]):
             report(line)
@@ -186,14 +189,14 @@ def _pull(image: Image, report: Callable[[str], None]) -> None:
         raise _no_base(image) from None
 
 
-def _no_base(image: Image) -> ImageError:
+def _no_base(image: Buildable) -> ImageError:
     return ImageError(
         f"The base image {image.base_image} is not available locally and cannot be pulled.",
         "Specify one that is: --base-image IMAGE, TRAINER_BASE_IMAGE, or base_image in trainer.yaml.",
     )
 
 
-def _lock(image: Image) -> Path:
+def _lock(image: Buildable) -> Path:
     """Held by who builds the image. In the user's state folder, not in the workspace's: workspaces share the
     engine, and with the same inputs they ask it for the same tag.
     """
@@ -209,10 +212,10 @@ class Found:
     size_mb: int | None = None
 
 
-def look(client: docker.DockerClient, image: ImagePlan) -> Found:
-    """Compare the engine's images with the plan."""
+def look(client: docker.DockerClient, current: str, latest: str) -> Found:
+    """What the engine has of an image whose tag is to be `current`, and was `latest` when it was built."""
     with daemon.failures():
-        for tag, status in ((image.tag, "up to date"), (image.latest, "stale")):
+        for tag, status in ((current, "up to date"), (latest, "stale")):
             if image_id(client, tag):
                 return Found(status, round(client.api.inspect_image(tag)["Size"] / 1e6))
     return Found("not built")
@@ -234,24 +237,11 @@ def buildx_version() -> str:
     return told.strip()
 
 
-@contextlib.contextmanager
-def _inputs(image: Image) -> Iterator[None]:
-    """Within: all that the build sees lies where its command looks."""
-    if not isinstance(image, ImagePlan) or image.context is None:
-        yield
-        return
-    try:
-        spec.gather(image, image.context)
-        yield
-    finally:
-        shutil.rmtree(image.context, ignore_errors=True)
-
-
-def run(image: Image, command: list[str], log: Path, report: Callable[[str], None]) -> None:
+def run(image: Buildable, command: list[str], log: Path, report: Callable[[str], None]) -> None:
     """Run one build; its output goes to the file `log` too. Raises `ImageError` with the cause."""
     log.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with log.open("w", encoding="utf-8") as written, _inputs(image):
+        with log.open("w", encoding="utf-8") as written, image.gathered():
             for line in subprocesses.lines(command):
                 written.write(line + "\n")
                 report(line)

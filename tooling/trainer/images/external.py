@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.engine import daemon
 from trainer.errors import ImageError
 from trainer.images import build
+from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
     import docker
 
 
 @dataclass(frozen=True)
-class ForeignImage:
+class ExternalImage:
     """An image by its reference, as in `docker run`. Nothing of trainer's is in it."""
 
     tag: str
@@ -26,6 +28,11 @@ class ForeignImage:
     has_cache: bool = False
     # Nobody knows before a container of it runs.
     has_cuda: bool = True
+    has_entrypoint: bool = True
+    has_environment: bool = False
+    wants_gpus: bool = False
+    is_of_project: bool = False
+    can_be_built: bool = False
     remarks: tuple[str, ...] = ()
 
     @property
@@ -38,20 +45,25 @@ class ForeignImage:
         """What the user calls it."""
         return self.tag
 
+    def is_known(self, workspace: Workspace) -> bool:  # noqa: ARG002 (nothing of it is stored with a run)
+        """It is not built."""
+        return True
 
-def ensure(client: docker.DockerClient, image: ForeignImage, report: Callable[[str], None]) -> str:
-    """Have the image, by a pull if need be; returns the engine's id of it. `report` gets the pull's progress.
+    def packed(self, workspace: Workspace) -> None:
+        """Nothing of it is stored with a run."""
 
-    Credentials are those of `docker login`. Raises `ImageError`, naming the image, where it cannot be had.
-    """
-    found = build.image_id(client, image.tag)
-    if found:
-        return found
-    _pull(client, image.tag, report)
-    found = build.image_id(client, image.tag)
-    if found is None:
-        raise _not_to_be_had(image.tag, "the pull brought none of that name")
-    return found
+    def ensure(self, workspace: Workspace, client: docker.DockerClient, report: Callable[[str], None]) -> str:  # noqa: ARG002 (nothing is built)
+        """By a pull if need be, with the credentials of `docker login`."""
+        if found := build.image_id(client, self.tag):
+            return found
+        _pull(client, self.tag, report)
+        if found := build.image_id(client, self.tag):
+            return found
+        raise _not_to_be_had(self.tag, "the pull brought none of that name")
+
+    def environment(self, place: Path, source: Path, uv: str) -> list[list[str]]:  # noqa: ARG002 (none is made)
+        """Not to be had."""
+        raise TypeError(f"no environment can be made of {self.tag}")
 
 
 def entrypoint(client: docker.DockerClient, image_id: str) -> tuple[tuple[str, ...], str]:

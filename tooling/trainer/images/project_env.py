@@ -6,9 +6,9 @@ import hashlib
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,6 +78,11 @@ class EnvironmentImage:
     has_cache: bool = True
     # What is in it is known to nobody before it is built.
     has_cuda: bool = True
+    has_entrypoint: bool = False
+    has_environment: bool = True
+    wants_gpus: bool = False
+    is_of_project: bool = True
+    can_be_built: bool = True
 
     @property
     def tag(self) -> str:
@@ -93,6 +98,54 @@ class EnvironmentImage:
     def root_base(self) -> str:
         """What it is built on."""
         return self.base_image
+
+    def is_known(self, workspace: Workspace) -> bool:  # noqa: ARG002 (its file is one of the project's)
+        """What it is built from is the project's code."""
+        return True
+
+    def packed(self, workspace: Workspace) -> None:
+        """What it is built from is stored with the project's code."""
+
+    def ensure(self, workspace: Workspace, client: docker.DockerClient, report: Callable[[str], None]) -> str:
+        """Build it unless it is there. Raises `ImageError` in the words of uv or git where these say why."""
+        try:
+            return build.ensure(workspace, client, self, report)[0]
+        except ImageError as problem:
+            log = workspace.state / f"build-{self.name}.log"
+            raise explained(self, problem, log.read_text() if log.exists() else "") from None
+
+    def environment(self, place: Path, source: Path, uv: str) -> list[list[str]]:
+        """By micromamba where that makes it, else by uv."""
+        self._write(source)
+        python = str(place / "bin" / "python")
+        if self.micromamba:
+            file = str(source / "project" / _CONDA_FILE)
+            return [
+                [str(self.micromamba), "create", "--yes", "--prefix", str(place), "--file", file],
+                [python, "-c", _COPY, str(source / "site")],
+            ]
+        install = [uv, "pip", "install", "--python", python, "--compile-bytecode", "-r"]
+        return [
+            [uv, "venv", "--python", self.python or sys.executable, str(place)],
+            *([*install, str(source / "project" / step)] for step in STEPS),
+            [python, "-c", _COPY, str(source / "site")],
+        ]
+
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """Within: what it is built from lies in `place`."""
+        try:
+            self._write(self.place)
+            yield
+        finally:
+            shutil.rmtree(self.place, ignore_errors=True)
+
+    def _write(self, place: Path) -> None:
+        for name, content in self.context.items():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_bytes(content)
+        if self.micromamba:
+            shutil.copy(self.micromamba, place / "micromamba")
 
     def build_command(self, *, anew: bool = False) -> list[str]:
         """The BuildKit build; `anew` without what is cached of it."""
@@ -132,15 +185,17 @@ def plan(
         "site/trainer.pth": _START,
     }
     name = NAME_PREFIX + (re.sub(r"[^a-z0-9]+", "-", project.name.lower()).strip("-") or "project")
+    digest = _digest(base, said.python, context)
     return EnvironmentImage(
         name,
         base,
-        _digest(base, said.python, context),
+        digest,
         _digest(said.python, wanted),
         said.python,
         context,
         micromamba=micromamba,
         apt="git" if said.needs_git else "",
+        place=workspace.state / f"context-{name}-{digest[:12]}",
         remarks=tuple(_remarks(path.name, said, has_conda=micromamba is not None)),
     )
 
@@ -148,24 +203,6 @@ def plan(
 def recorded(tag: str, digest: str, requirements_digest: str) -> EnvironmentImage:
     """The image of an earlier run, which is not to be built."""
     return EnvironmentImage(tag.removeprefix(PREFIX).partition(":")[0], "", digest, requirements_digest)
-
-
-def ensure(
-    workspace: Workspace, client: docker.DockerClient, image: EnvironmentImage, report: Callable[[str], None]
-) -> str:
-    """Have the image, and return its id. Raises `ImageError`, with the end of the build's output."""
-    found = build.image_id(client, image.tag)
-    if found:
-        return found
-    workspace.state.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="building-", dir=workspace.state) as folder:
-        place = Path(folder)
-        write(image, place)
-        try:
-            return build.ensure(workspace, client, replace(image, place=place), report)[0]
-        except ImageError as problem:
-            log = workspace.state / f"build-{image.name}.log"
-            raise explained(image, problem, log.read_text() if log.exists() else "") from None
 
 
 def explained(image: EnvironmentImage, problem: ImageError, log: str) -> ImageError:
@@ -182,32 +219,6 @@ def explained(image: EnvironmentImage, problem: ImageError, log: str) -> ImageEr
         if found := re.search(pattern, log):
             return ImageError(message.format(without_password(found[1])), hint + problem.hint)
     return problem
-
-
-def commands(image: EnvironmentImage, place: Path, source: Path, uv: str) -> list[list[str]]:
-    """How `uv` makes a virtual environment instead, from what `write` wrote to `source`."""
-    python = str(place / "bin" / "python")
-    if image.micromamba:
-        file = str(source / "project" / _CONDA_FILE)
-        return [
-            [str(image.micromamba), "create", "--yes", "--prefix", str(place), "--file", file],
-            [python, "-c", _COPY, str(source / "site")],
-        ]
-    install = [uv, "pip", "install", "--python", python, "--compile-bytecode", "-r"]
-    return [
-        [uv, "venv", "--python", image.python or sys.executable, str(place)],
-        *([*install, str(source / "project" / step)] for step in STEPS),
-        [python, "-c", _COPY, str(source / "site")],
-    ]
-
-
-def write(image: EnvironmentImage, place: Path) -> None:
-    """Write what the image is built from."""
-    for name, content in image.context.items():
-        (place / name).parent.mkdir(parents=True, exist_ok=True)
-        (place / name).write_bytes(content)
-    if image.micromamba:
-        shutil.copy(image.micromamba, place / "micromamba")
 
 
 def _micromamba() -> Path | None:

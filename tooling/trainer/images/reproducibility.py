@@ -11,7 +11,8 @@ from trainer import subprocesses
 from trainer.engine import daemon
 from trainer.images import build, content
 from trainer.images.content import Difference
-from trainer.images.spec import PREFIX, ImagePlan
+from trainer.images.spec import PREFIX
+from trainer.images.trainer_image import TrainerImage
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Verdict:
         return not self.differences
 
 
-def trials(plan: ImagePlan) -> tuple[Trial, Trial]:
+def trials(plan: TrainerImage) -> tuple[Trial, Trial]:
     """The two builds, without any cache of their own."""
     name = randomness.token_hex(4)
 
@@ -71,7 +72,7 @@ def trials(plan: ImagePlan) -> tuple[Trial, Trial]:
 def check(
     workspace: Workspace,
     client: docker.DockerClient,
-    plan: ImagePlan,
+    plan: TrainerImage,
     step: Callable[[str], None],
     report: Callable[[str], None],
 ) -> Verdict:

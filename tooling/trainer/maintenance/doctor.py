@@ -18,7 +18,8 @@ from trainer.counted import counted
 from trainer.engine import daemon, run_user
 from trainer.errors import FileError, TrainerError
 from trainer.host import disk
-from trainer.images import build, lock, spec
+from trainer.images import build, lock, spec, trainer_image
+from trainer.images.trainer_image import TrainerImage
 from trainer.masking import SHORTEST_MASKED
 from trainer.projects import mlproject, sources
 from trainer.runs import prepare
@@ -65,9 +66,9 @@ def checks(workspace: Workspace) -> Iterator[Check]:
     yield _gpu(client)
     yield _attempt("git", lambda: _git(workspace))
     yield _attempt("secrets", lambda: _secrets(workspace))
-    plans: list[spec.ImagePlan] = []
+    plans: list[TrainerImage] = []
     try:
-        plans = [spec.plan(workspace, image) for image in spec.discover(workspace).values()]
+        plans = [trainer_image.plan(workspace, image) for image in spec.discover(workspace).values()]
         yield Check("image definitions", "ok", ", ".join(plan.spec.name for plan in plans) or "none")
     except TrainerError as problem:
         yield Check("image definitions", "failure", problem.message, problem.hint)
@@ -198,7 +199,7 @@ def _secrets(workspace: Workspace) -> str:
 
 
 def _tracking(
-    workspace: Workspace, engine_client: docker.DockerClient | None, plans: list[spec.ImagePlan]
+    workspace: Workspace, engine_client: docker.DockerClient | None, plans: list[TrainerImage]
 ) -> Iterator[Check]:
     try:
         backend = named("docker" if engine_client else "local", workspace)
@@ -260,7 +261,7 @@ def _store(client: Client, uri: str) -> Check:
     return Check("artifacts", "ok", f"{uri}: can be written from here")
 
 
-def _from_container(plans: list[spec.ImagePlan], engine_client: docker.DockerClient, seen: Server) -> Check:
+def _from_container(plans: list[TrainerImage], engine_client: docker.DockerClient, seen: Server) -> Check:
     """Ask the server from inside a container, whose network is not the host's."""
     name = "tracking server from a container"
     found = (build.image_id(engine_client, plan.tag) for plan in plans)
@@ -276,7 +277,7 @@ def _from_container(plans: list[spec.ImagePlan], engine_client: docker.DockerCli
     return Check(name, "ok", seen.uri if asked else "not asked: no image has a client")
 
 
-def _versions(plans: list[spec.ImagePlan], of_server: str) -> Check:
+def _versions(plans: list[TrainerImage], of_server: str) -> Check:
     """What an older server costs; the versions between the oldest one and ours are tested."""
     found = {"trainer": version("mlflow")}
     for plan in plans:

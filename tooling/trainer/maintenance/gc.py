@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from trainer.backends.docker import code_layer
 from trainer.engine import daemon
 from trainer.errors import TrainerError
-from trainer.images import project_env
+from trainer.images import project_env, trainer_image
 from trainer.images import spec as images
 from trainer.images.spec import BASE_LABEL, DIGEST_LABEL, PREFIX
 from trainer.maintenance import cache
@@ -240,7 +240,7 @@ def _current(workspace: Workspace, client: docker.DockerClient) -> set[str]:
     bases = {image.labels.get(BASE_LABEL) for image in found} | {None}
     bases = {base for base in bases if base is None or not base.startswith(PREFIX)}
     runs = {
-        images.plan(workspace, spec, base).tag
+        trainer_image.plan(workspace, spec, base).tag
         for spec in images.discover(workspace).values()
         for base in bases
     }

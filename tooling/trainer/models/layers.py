@@ -13,7 +13,7 @@ from trainkit import architectures
 from trainer import atomic_files
 from trainer.engine import daemon, one_off
 from trainer.errors import BadInput, ImageError
-from trainer.images import build, spec
+from trainer.images import build, spec, trainer_image
 from trainer.subprocesses import interruptible
 from trainer.workspace.settings import Workspace
 
@@ -67,7 +67,7 @@ def report(
         _check_output(output, force=force)
     with interruptible():
         client = daemon.connect()
-        image = spec.plan(workspace, spec.spec(workspace, IMAGE))
+        image = trainer_image.plan(workspace, spec.spec(workspace, IMAGE))
         screen.step(f"Building {image.tag}")
         build.ensure(workspace, client, image, screen.detail)
         screen.step(f"Reading the layers of {known.title}")

@@ -10,11 +10,10 @@ from trainer import git
 from trainer.datasets import catalog
 from trainer.engine.run_user import host_ids
 from trainer.errors import BadInput
-from trainer.images.spec import ImagePlan
+from trainer.images.image import RunImage
 from trainer.plan import consent, limits, parameter_values, remarks, revealed, run_image, run_mounts, seeding
 from trainer.plan.consent import Asked, StoredRun
 from trainer.plan.parameter_values import Origin
-from trainer.plan.run_image import RunImage
 from trainer.projects import docker_env, mlproject
 from trainer.projects import shell_command as command
 from trainer.projects.mlproject import EntryPoint, Project
@@ -177,8 +176,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     image = request.recorded_image or run_image.choose(workspace, project, request.image, request.base_image)
     is_asked_for = request.image or request.recorded_image or not run_image.says_nothing(project)
     fallback = None if is_asked_for else image.tag
-    wants_gpus = isinstance(image, ImagePlan) and image.spec.gpu
-    gpus = limits.gpus(("all" if wants_gpus else "none") if request.gpus is None else request.gpus)
+    gpus = limits.gpus(("all" if image.wants_gpus else "none") if request.gpus is None else request.gpus)
     volumes = docker_env.mounts(project.name, project.folder, project.volumes)
     # The cache of an image that is not ours would be a folder of root's.
     cache = Mount(cache_volume(), "/cache", read_only=False, kind="volume") if image.has_cache else None

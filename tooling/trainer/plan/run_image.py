@@ -6,15 +6,14 @@ import re
 
 from trainer import image_reference
 from trainer.errors import BadInput
-from trainer.images import project_env, spec
-from trainer.images.external import ForeignImage
-from trainer.images.project_env import EnvironmentImage
-from trainer.images.spec import PREFIX, ImagePlan
+from trainer.images import project_env, spec, trainer_image
+from trainer.images.external import ExternalImage
+from trainer.images.image import RunImage
+from trainer.images.spec import PREFIX
 from trainer.plan import consent
 from trainer.projects.mlproject import Project
 from trainer.workspace.settings import Workspace
 
-RunImage = ImagePlan | ForeignImage | EnvironmentImage
 # For a project that says nothing of what it needs. MLflow would take the Python that it runs with.
 DEFAULT = "sklearn"
 _OURS = re.compile(r"[^/:]+:[0-9a-f]{12}")
@@ -37,13 +36,13 @@ def choose(workspace: Workspace, project: Project, asked: str | None, base_image
         return project_env.plan(workspace, project, file, base_image, is_conda=is_conda)
     wanted = asked or project.image or DEFAULT
     if _is_ours(workspace, wanted):
-        return spec.plan(workspace, spec.spec(workspace, wanted), base_image)
+        return trainer_image.plan(workspace, spec.spec(workspace, wanted), base_image)
     if says_nothing(project) and not asked:
         raise BadInput(
             f"{project.name} names no environment, and there is no image {DEFAULT} to run it in.",
             "Specify an image: --image NAME",
         )
-    return ForeignImage(
+    return ExternalImage(
         image_reference.check(wanted, "--image" if asked else f"{project.name}: docker_env.image")
     )
 
@@ -59,7 +58,7 @@ def recorded(workspace: Workspace, tag: str, digest: str, requirements_digest: s
     Raises `BadInput` where what was recorded cannot be one: a server says it, and files are named after it.
     """
     if not tag.startswith(PREFIX):
-        return ForeignImage(tag)
+        return ExternalImage(tag)
     if not _OURS.fullmatch(tag.removeprefix(PREFIX)) or not _DIGEST.fullmatch(digest):
         raise BadInput(
             f"The run recorded the image {tag!r} with the digest {digest!r}, which cannot be.",
@@ -67,7 +66,7 @@ def recorded(workspace: Workspace, tag: str, digest: str, requirements_digest: s
         )
     if tag.startswith(PREFIX + project_env.NAME_PREFIX):
         return project_env.recorded(tag, digest, requirements_digest)
-    return spec.recorded(workspace, tag, digest, requirements_digest)
+    return trainer_image.recorded(workspace, tag, digest, requirements_digest)
 
 
 def _is_ours(workspace: Workspace, name: str) -> bool:

@@ -16,8 +16,7 @@ from typing import Protocol
 from trainer.backends.base import End, Job, Launch
 from trainer.background import Meanwhile
 from trainer.errors import Interrupted, TrackingError, TrainerError
-from trainer.images import spec
-from trainer.images.spec import ImagePlan
+from trainer.images import trainer_image
 from trainer.plan import consent, downloads
 from trainer.plan.consent import Ask
 from trainer.plan.request import RunPlan
@@ -332,10 +331,9 @@ def _tell(ready: Ready, made: _Made, teller: Client | Notebook) -> None:
     teller.log_inputs(made.run.id, ready.data)
     neither = "Without it the run can be neither resumed nor reproduced."
     _store(made, teller, made.folder / "source.tar.gz", stored_code.ARTIFACT, neither)
-    image = ready.plan.image
-    if isinstance(image, ImagePlan) and image.inputs:  # else it was not built here
+    if packed := ready.plan.image.packed(ready.workspace):
         only = "Without it the run can be resumed and reproduced as long as its image is there."
-        _store(made, teller, spec.packed(ready.workspace, image), spec.ARTIFACT, only)
+        _store(made, teller, packed, trainer_image.ARTIFACT, only)
     teller.upload(made.run, made.folder / "run.json", run_record.ARTIFACT)
 
 

@@ -17,15 +17,12 @@ from trainer.backends import base
 from trainer.backends.base import Backend
 from trainer.datasets import recorded
 from trainer.errors import BadInput, CheckFailed, ImageError, TrackingError, TrainerError
-from trainer.images import spec
-from trainer.images.project_env import EnvironmentImage
-from trainer.images.spec import ImagePlan
+from trainer.images.image import RunImage
 from trainer.masking import MASK
 from trainer.plan import consent
 from trainer.plan import request as plan
 from trainer.plan.consent import Ask
 from trainer.plan.request import Again, RunPlan, RunRequest
-from trainer.plan.run_image import RunImage
 from trainer.projects import docker_env
 from trainer.projects.mlproject import Project
 from trainer.runs import left_files, stored_run
@@ -210,12 +207,8 @@ def _is_here(backend: Backend, image: RunImage, pinned: Pins) -> bool:
 
 
 def _ways(image: RunImage, pinned: Pins) -> tuple[str, ...]:
-    ways = (("pulled", bool(pinned.image.repo_digests)), ("built from its lock", _can_be_built(image)))
+    ways = (("pulled", bool(pinned.image.repo_digests)), ("built from its lock", image.can_be_built))
     return tuple(way for way, is_open in ways if is_open)
-
-
-def _can_be_built(image: RunImage) -> bool:
-    return isinstance(image, EnvironmentImage) or (isinstance(image, ImagePlan) and bool(image.inputs))
 
 
 def _had_again(backend: Backend, image: RunImage, pinned: Pins, screen: Screen) -> str:
@@ -225,7 +218,7 @@ def _had_again(backend: Backend, image: RunImage, pinned: Pins, screen: Screen) 
         try:
             backend.recall(image, pinned.image.id, pinned.image.repo_digests)
         except ImageError:
-            if not _can_be_built(image):
+            if not image.can_be_built:
                 raise
         else:
             return pinned.image.id
@@ -248,16 +241,8 @@ def _asks(
         return
     if recorded_as.repo_digests:
         yield from consent.of_image(image.tag, recorded_as.id, recorded_as.repo_digests)
-    if isinstance(image, ImagePlan) and image.inputs and not _is_known(workspace, image):
+    if not image.is_known(workspace):
         yield Ask(f"build an image from the recipe that is stored with it, sha256:{image.digest}")
-
-
-def _is_known(workspace: Workspace, image: ImagePlan) -> bool:
-    """Whether the workspace has that recipe, or had it: its files byte for byte, and those of its parents."""
-    own: set[str] = set()
-    with contextlib.suppress(BadInput):  # it has no image of that name
-        own = {one.digest for one in spec.plan(workspace, spec.spec(workspace, image.name)).line()}
-    return all(one.digest in own or spec.was_packed(workspace, one) for one in image.line())
 
 
 def _differences(backend: Backend, project: Project, pinned: Pins, *, saw_gpus: bool) -> Iterator[str]:

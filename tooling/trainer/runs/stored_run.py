@@ -12,10 +12,10 @@ from pathlib import Path
 
 from trainer import archives, locks
 from trainer.errors import BadInput
-from trainer.images import spec
-from trainer.images.project_env import EnvironmentImage
+from trainer.images import spec, trainer_image
+from trainer.images.image import RunImage
+from trainer.images.trainer_image import TrainerImage
 from trainer.plan import run_image
-from trainer.plan.run_image import RunImage
 from trainer.projects import mlproject
 from trainer.projects.mlproject import Project
 from trainer.runs import reconcile, resolve, server, stored_code
@@ -81,7 +81,7 @@ def fetched(workspace: Workspace, record: Record, step: Callable[[str], None]) -
         stored = Stored(client, run, pinned, place)
         step("Fetching its code")
         _unpack(stored, stored_code.ARTIFACT, stored.folder)
-        _unpack(stored, spec.ARTIFACT, stored.folder / "trainer_images")
+        _unpack(stored, trainer_image.ARTIFACT, stored.folder / "trainer_images")
         digest = code.pack(stored.code, Path(os.devnull), paths=code.unpacked(stored.code))
         if digest != pinned.code_digest:
             raise BadInput(
@@ -93,19 +93,27 @@ def fetched(workspace: Workspace, record: Record, step: Callable[[str], None]) -
 
 def image_of(workspace: Workspace, stored: Stored) -> RunImage:
     """The image as its stored files describe it, so that it can be built, if the run has any."""
+    if built := built_from(workspace, stored):
+        return built
+    image = stored.pins.image
+    known = run_image.recorded(workspace, image.tag, image.digest, image.requirements_digest)
+    if not known.is_of_project:
+        return known
+    # What it is built from is in the project's own folder.
+    return run_image.choose(workspace, stored.project, None, image.base_image)
+
+
+def built_from(workspace: Workspace, stored: Stored) -> TrainerImage | None:
+    """The image of trainer_images/ whose files are stored with the run; None where there are none."""
     image = stored.pins.image
     if not (stored.folder / "trainer_images" / image.name).is_dir():
-        known = run_image.recorded(workspace, image.tag, image.digest, image.requirements_digest)
-        if not isinstance(known, EnvironmentImage):
-            return known
-        # What it is built from is in the project's own folder.
-        return run_image.choose(workspace, stored.project, None, image.base_image)
+        return None
     there = replace(workspace, root=stored.folder)
-    planned = spec.plan(there, spec.spec(there, image.name), image.base_image)
+    planned = trainer_image.plan(there, spec.spec(there, image.name), image.base_image)
     if planned.requirements_digest != image.requirements_digest:
         raise BadInput(
             f"The lock file that is stored with the run {stored.run.name} is not what its image had.",
-            f"Its artifact {spec.ARTIFACT} was replaced or damaged.",
+            f"Its artifact {trainer_image.ARTIFACT} was replaced or damaged.",
         )
     return planned.as_recorded()
 
@@ -117,7 +125,7 @@ def _unpack(stored: Stored, artifact: str, place: Path) -> None:
             for piece in stored.client.download(stored.run, artifact):
                 written.write(piece)
     except NotThere:
-        if artifact == spec.ARTIFACT:  # an image that was not built from a lock of ours
+        if artifact == trainer_image.ARTIFACT:  # an image that was not built from a lock of ours
             return
         raise BadInput(
             f"The run {stored.run.name} has no artifact {artifact}.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,10 @@ class ServerImage:
     def tags(self) -> tuple[str, ...]:
         """All that it bears."""
         return (self.tag,)
+
+    def gathered(self) -> AbstractContextManager[None]:
+        """All of it lies in its folder."""
+        return nullcontext()
 
     def build_command(self, *, anew: bool = False) -> list[str]:
         """The BuildKit build; `anew` without what is cached of it."""

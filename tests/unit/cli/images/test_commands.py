@@ -2,7 +2,7 @@ import shlex
 from collections.abc import Callable
 
 import pytest
-from trainer.images import spec
+from trainer.images import spec, trainer_image
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import DEAD_ENGINE, Done, put
@@ -40,7 +40,7 @@ def test_a_dry_run_prints_commands_that_can_be_typed(
 ) -> None:
     put(workspace.images / "small" / "image.yaml", "apt: [git, tini]\n")
     done = trainer("build-image", arguments, "--dry-run", "--base-image", "debian:12")
-    plan = spec.plan(workspace, spec.spec(workspace, "small"), "debian:12")
+    plan = trainer_image.plan(workspace, spec.spec(workspace, "small"), "debian:12")
     assert (done.code, done.err) == (0, "")
     assert [shlex.split(line) for line in done.out.splitlines()] == [plan.build_command()]
     assert not workspace.state.exists()

@@ -36,13 +36,11 @@ from trainer.errors import BadInput, GpuError, TrackingError
 from trainer.host import disk, gpu, hardware
 from trainer.host.gpu import Card
 from trainer.host.hardware import Hardware
-from trainer.images import build, external, project_env
+from trainer.images import build, external
 from trainer.images.build import ImageOrigin
-from trainer.images.external import ForeignImage
-from trainer.images.project_env import EnvironmentImage
+from trainer.images.image import RunImage
 from trainer.plan import downloads
 from trainer.plan.request import RunPlan
-from trainer.plan.run_image import RunImage
 from trainer.tracking.endpoint import CONTAINER_HOST, Server
 from trainer.tracking.outbound import Outbound
 from trainer.workspace.settings import Workspace
@@ -133,11 +131,7 @@ class DockerBackend:
         Raises `CheckFailed` where the engine's disk is full.
         """
         disk.check(self._workspace, daemon.root(self._said()))
-        if isinstance(image, ForeignImage):
-            return external.ensure(self.client, image, report)
-        if isinstance(image, EnvironmentImage):
-            return project_env.ensure(self._workspace, self.client, image, report)
-        return build.ensure(self._workspace, self.client, image, report)[0]
+        return image.ensure(self._workspace, self.client, report)
 
     def reach(self, plan: RunPlan, image_id: str, server: Server) -> None:
         """Ask the server from a container of the image, on the network that runs have."""
@@ -269,7 +263,7 @@ class DockerBackend:
         MLflow runs it in the image's WORKDIR. So do we where a volume has the project there: what
         the script writes is to be found where `mlflow run` leaves it.
         """
-        if not isinstance(plan.image, ForeignImage):
+        if not plan.image.has_entrypoint:
             return (), CODE
         before, working = external.entrypoint(self.client, launch.image_id)
         here = plan.folder.resolve()

@@ -12,6 +12,7 @@ from trainer.cli.context import pass_workspace
 from trainer.cli.images import pin, rebuild
 from trainer.errors import BadInput, TrainerError
 from trainer.images import spec as declared
+from trainer.images import trainer_image
 from trainer.workspace.settings import Workspace, find
 
 
@@ -67,7 +68,7 @@ def build_image(
         own = [image for image in of if not (everything and image.inherits)]
         pin.pin(workspace, own, base_image, dry_run=dry_run, as_json=as_json)
         return
-    plans = [declared.plan(workspace, declared.spec(workspace, name), base_image) for name in wanted]
+    plans = [trainer_image.plan(workspace, declared.spec(workspace, name), base_image) for name in wanted]
     if check_reproducible:
         rebuild.check(workspace, plans, dry_run=dry_run, as_json=as_json)
         return
@@ -103,8 +104,10 @@ def images(workspace: Workspace, base_image: str | None, as_json: bool) -> None:
     from trainer.images import build
 
     client = daemon.connect()
-    plans = [declared.plan(workspace, image, base_image) for image in declared.discover(workspace).values()]
-    found = [(plan, build.look(client, plan)) for plan in plans]
+    plans = [
+        trainer_image.plan(workspace, image, base_image) for image in declared.discover(workspace).values()
+    ]
+    found = [(plan, build.look(client, plan.tag, plan.latest)) for plan in plans]
     if as_json:
         output.as_json(
             [{"name": plan.spec.name, "aliases": plan.spec.aliases, "status": seen.status, "tag": plan.tag,

@@ -12,7 +12,7 @@ import click
 from trainer.cli import output
 from trainer.counted import counted
 from trainer.errors import CheckFailed
-from trainer.images.spec import ImagePlan
+from trainer.images.trainer_image import TrainerImage
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-def check(workspace: Workspace, plans: Sequence[ImagePlan], *, dry_run: bool, as_json: bool) -> None:
+def check(workspace: Workspace, plans: Sequence[TrainerImage], *, dry_run: bool, as_json: bool) -> None:
     """Check each image and print what came of it; raises `CheckFailed` where one differs."""
     from trainer.engine import daemon
     from trainer.images import reproducibility

@@ -17,7 +17,7 @@ from trainer.datasets.contents import Files
 from trainer.datasets.inputs import Data
 from trainer.datasets.listing import ITSELF
 from trainer.errors import BadInput
-from trainer.images.spec import ImagePlan
+from trainer.images.trainer_image import TrainerImage
 from trainer.projects import mlproject
 from trainer.runs import run_record, stored_run
 from trainer.runs.run_record import Pins
@@ -63,8 +63,8 @@ def write(
         raise BadInput(f"{place} already exists.", "Nothing is overwritten: name another folder.")
     if not place.absolute().parent.is_dir():
         raise BadInput(f"{place.absolute().parent} is not a folder.", "Make it first.")
-    image = stored_run.image_of(workspace, stored)
-    if not isinstance(image, ImagePlan) or not image.inputs:
+    image = stored_run.built_from(workspace, stored)
+    if image is None:
         raise BadInput(
             f"The image {stored.pins.image.tag} of the run was not built by trainer.",
             "Export its image yourself (docker save), with the run's code: trainer show",
@@ -105,7 +105,7 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _fill(workspace: Workspace, stored: Stored, image: ImagePlan, folder: Path) -> None:
+def _fill(workspace: Workspace, stored: Stored, image: TrainerImage, folder: Path) -> None:
     shutil.copytree(stored.code, folder / "code", symlinks=True)
     shutil.copytree(stored.folder / "trainer_images", folder / "trainer_images")
     for name in ("data", "inputs"):
@@ -129,7 +129,7 @@ def _fill(workspace: Workspace, stored: Stored, image: ImagePlan, folder: Path) 
     (folder / "run.sh").chmod(0o755)
 
 
-def _fields(stored: Stored, image: ImagePlan, *, has_checksums: bool) -> dict[str, str]:
+def _fields(stored: Stored, image: TrainerImage, *, has_checksums: bool) -> dict[str, str]:
     """What stands in the templates for `@NAME@`."""
     pinned = stored.pins
     return {
@@ -169,7 +169,7 @@ docker run --rm --user "$(id -u):$(id -g)" -v "$here:/export:ro" --workdir /expo
 """
 
 
-def _build(image: ImagePlan) -> Iterator[str]:
+def _build(image: TrainerImage) -> Iterator[str]:
     for one in image.line():
         base = f"--build-arg=BASE_IMAGE={one.base_image}"
         # What follows `docker buildx build`, but for the folder; a parent is the base of its heirs.
