@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 import anyio.to_thread
 
-from mlflow_server import locations, routes
+from mlflow_server import locations, routes, uploads
 from mlflow_server.addresses import Addresses
 from mlflow_server.asgi import App, Headers, Receive, Scope, Send, answer, refuse, with_header
 from mlflow_server.bodies import LONGEST, Bodies, Gone, TooLong, TooMany, closing, replay
@@ -101,7 +101,7 @@ class Gate:
         if route is None:
             await refuse(send, 404, "ENDPOINT_NOT_FOUND", f"This server does not offer {method} {path}.")
         elif route.check == "upload":
-            await self._app(scope, receive, send)
+            await uploads.pass_on(self._app, scope, receive, send)
         elif any(name == b"content-encoding" and value != b"identity" for name, value in scope["headers"]):
             # What it comes to would be known only when it is in memory.
             await refuse(send, 415, "INVALID_PARAMETER_VALUE", "Compressed bodies are not read.")

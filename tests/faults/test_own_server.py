@@ -11,6 +11,7 @@ from pathlib import Path
 
 import docker
 import pytest
+import requests
 from docker.errors import NotFound
 from mlflow import MlflowClient
 from support import REPOSITORY, Done
@@ -234,6 +235,13 @@ def test_a_full_disk_of_the_server_is_told_in_one_line_and_loses_nothing(
     keeper.exec_run(["sh", "-c", "head -c 200m /dev/zero >/data/fill"])
     run.go()
     done = run.end()
+    experiment = small.api.get_run(run.id).info.experiment_id
+    place = f"/api/2.0/mlflow-artifacts/artifacts/{experiment}/{run.id}/artifacts/large.bin"
+    user, password = (small.known[f"MLFLOW_TRACKING_{name}"] for name in ("USERNAME", "PASSWORD"))
+    full = requests.put(
+        small.known["MLFLOW_TRACKING_URI"] + place, bytes(1 << 20), auth=(user, password), timeout=60
+    )
+    assert (full.status_code, full.json()["message"]) == (507, "The server's disk is full.")
     assert done.code == 0, done.err
     [told] = [line for line in done.err.splitlines() if "on this disk alone" in line]
     assert told.endswith("are on this disk alone: the server's disk is full.")

@@ -22,7 +22,7 @@ from trainer.engine.run_user import RunUser
 from trainer.errors import ImageError, TrackingDenied, TrackingError
 from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server
-from trainer.tracking.failures import ServerFailure, Unreachable
+from trainer.tracking.failures import Unavailable, Unreachable
 from trainer.tracking.server_version import TooOld
 from trainer.workspace.settings import Workspace
 
@@ -101,7 +101,7 @@ def answer(**said: object) -> Output:
         ),
         (
             answer(status_code=502, reason="Bad Gateway", text=""),
-            ServerFailure,
+            Unavailable,
             "The tracking server http://host.docker.internal:5000 answered 502: Bad Gateway",
         ),
     ],

@@ -1,11 +1,13 @@
 """The brake on guesses and the limits of bodies, of the gate that both forms of the tracking server have."""
 
 import asyncio
+import contextlib
+import errno
 import sys
 from collections.abc import Iterator
 
 import pytest
-from mlflow_server import bodies, brake, locations, routes
+from mlflow_server import bodies, brake, locations, routes, uploads
 from mlflow_server.addresses import Addresses
 from mlflow_server.asgi import Message, Receive, Scope, Send, answer
 from mlflow_server.bodies import ALL_TOGETHER, LONGEST, Bodies, Gone, TooLong, TooMany
@@ -278,3 +280,37 @@ def test_a_route_is_found_in_both_of_its_spellings(method: str, path: str, check
 )  # fmt: skip
 def test_what_is_not_in_the_table_is_not_found(method: str, path: str) -> None:
     assert routes.find(method, path) is None
+
+
+@pytest.mark.parametrize(
+    ("problem", "status", "text"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 507, b"The server's disk is full."),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), 507, b"The server's disk is full."),
+        (OSError(errno.EACCES, "Permission denied"), 500, b"Internal Server Error"),
+        (ZeroDivisionError(), 500, b"Internal Server Error"),
+        (None, 500, b"Internal Server Error"),
+        (None, 200, b""),
+    ],
+)
+def test_an_upload_to_a_full_disk_is_answered_with_what_is_wrong(
+    problem: Exception | None, status: int, text: bytes
+) -> None:
+    said: list[Message] = []
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    async def mlflow(_: Scope, __: Receive, send: Send) -> None:
+        await answer(send, 200 if status == 200 else 500, "Internal Server Error" if status != 200 else "")
+        if problem:
+            raise problem
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    with contextlib.nullcontext() if status != 500 or problem is None else pytest.raises(type(problem)):
+        asyncio.run(uploads.pass_on(mlflow, {}, receive, send))
+    assert [message["type"] for message in said] == ["http.response.start", "http.response.body"]
+    assert said[0]["status"] == status
+    assert text in said[1]["body"]
