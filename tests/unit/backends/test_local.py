@@ -246,6 +246,16 @@ def cuda(workspace: Workspace) -> RunPlan:
     return plan
 
 
+def test_an_environment_that_is_there_needs_no_uv(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = trainer_image.plan(workspace, spec.spec(workspace, "small"))
+    place = LocalBackend(workspace)._environment(image)
+    put(place / "trainer-complete", "")
+    monkeypatch.setitem(sys.modules, "uv", None)
+    assert LocalBackend(workspace).prepare(image, lambda _: None) == place.name
+
+
 def _smi(monkeypatch: pytest.MonkeyPatch, folder: Path, answer: str) -> None:
     put(folder / "nvidia-smi", f"#!/bin/sh\nprintf '{answer}'\n").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")

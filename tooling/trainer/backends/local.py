@@ -175,12 +175,12 @@ class LocalBackend:
 
     def prepare(self, image: RunImage, report: Callable[[str], None]) -> str:
         """Make the virtual environment if it is not there; returns its folder's name."""
-        from uv import find_uv_bin
-
         place = self._environment(image)
         complete = place / "trainer-complete"
         with locks.exclusive(place.with_suffix(".lock")):
             if not complete.exists():
+                from uv import find_uv_bin
+
                 shutil.rmtree(place, ignore_errors=True)
                 with tempfile.TemporaryDirectory(prefix="building-", dir=self._workspace.state) as source:
                     for command in image.environment(place, Path(source), find_uv_bin()):
