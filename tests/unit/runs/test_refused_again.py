@@ -38,6 +38,23 @@ def test_a_call_that_is_cut_off_loses_nothing(workspace: Workspace, monkeypatch:
     assert list(refusals.all_kept(workspace)) == []
 
 
+def test_what_was_refused_before_is_told_and_is_no_new_failure(
+    workspace: Workspace, trainer: Callable[..., Done]
+) -> None:
+    kept = workspace.state / "refused" / RUN_ID
+    put(kept / "spool" / "refused", json.dumps({"record": {}, "status": 413, "answer": "too large"}) + "\n")
+    told = (
+        f"The tracking server refused 1 record of the run {RUN_ID[:8]} for good: too large. It is in {kept}\n"
+    )
+    assert trainer("sync") == Done(0, "Nothing to do: the rest is on the tracking server.\n", told)
+    assert trainer("sync", "--dry-run") == Done(
+        0, "Nothing to do: the rest is on the tracking server.\n", told
+    )
+    assert (said := trainer("reconcile")).code == 0
+    assert said.err == told
+    assert json.loads(trainer("sync", "--json").out)[0]["refused"] == 1
+
+
 @pytest.mark.parametrize("said", ["brave-hen", RUN_ID[:6], "5e5e5e", "@last"])
 def test_a_run_is_named_as_everywhere(
     workspace: Workspace, trainer: Callable[..., Done], http_server: HttpServer, said: str

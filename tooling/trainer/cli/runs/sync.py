@@ -52,7 +52,8 @@ def sync(
 
     A run that the server does not have any more (its store was replaced, or the run deleted there for good)
     stays on this disk unless --recreate says to create it again. So does what the server refused, until
-    --refused sends it again: after its limit for a request was raised, for example.
+    --refused sends it again: after its limit for a request was raised, for example. The exit code is 84 when
+    something is refused; later calls name it on stderr and end with 0.
     """
     from trainer.runs import sync as use_case
     from trainer.workspace import refusals, run_folders
