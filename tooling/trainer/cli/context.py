@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., object])
+_SERVER = "trainer.tracking_uri"
 
 
 def choose_workspace(_: click.Context, __: click.Parameter, chosen: Path | None) -> None:
@@ -31,13 +34,32 @@ def global_option(context: click.Context, name: str) -> click.Option | None:
     return next((option for option in found if name in option.opts), None)
 
 
+def tracking_option(command: F) -> F:
+    """Decorator: --tracking-uri, for a command that looks at what is on a tracking server."""
+
+    def keep(context: click.Context, _: click.Parameter, uri: str | None) -> None:
+        context.meta[_SERVER] = uri
+
+    return click.option(
+        "--tracking-uri",
+        metavar="URI",
+        expose_value=False,
+        callback=keep,
+        help="Tracking server to look at. [default: the one that runs report to]",
+    )(command)
+
+
 def pass_workspace(command: Callable[Concatenate[Workspace, P], R]) -> Callable[P, R]:
-    """Decorator: the command's first argument is the workspace. Outside of one it is an error."""
+    """Decorator: the command's first argument is the workspace. Outside of one it is an error.
+
+    It knows the server of `tracking_option`.
+    """
 
     @functools.wraps(command)
     def with_workspace(*args: P.args, **kwargs: P.kwargs) -> R:
         from trainer.workspace import settings
 
-        return command(settings.find(), *args, **kwargs)
+        found, uri = settings.find(), click.get_current_context().meta.get(_SERVER)
+        return command(replace(found, server_asked_for=uri) if uri else found, *args, **kwargs)
 
     return with_workspace

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trainer.cli import output
-from trainer.cli.context import pass_workspace
+from trainer.cli.context import pass_workspace, tracking_option
 from trainer.errors import CheckFailed
 from trainer.workspace.settings import Workspace
 
@@ -22,6 +22,7 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗",
     short_help="Check the machine and say how to fix what is wrong.", epilog="Example: trainer doctor"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@tracking_option
 @pass_workspace
 def doctor(workspace: Workspace, as_json: bool) -> None:
     """Check engine, disk, GPU, secrets and tracking server, and say how to fix what is wrong."""

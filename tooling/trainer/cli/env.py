@@ -7,7 +7,7 @@ import shlex
 import click
 
 from trainer.cli import output
-from trainer.cli.context import pass_workspace
+from trainer.cli.context import pass_workspace, tracking_option
 from trainer.workspace.settings import Workspace
 
 
@@ -15,6 +15,7 @@ from trainer.workspace.settings import Workspace
     short_help="Print the variables for MLflow's own commands.", epilog="Example: source <(trainer env)"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@tracking_option
 @pass_workspace
 def env(workspace: Workspace, as_json: bool) -> None:
     """Print the tracking server's address, user name and password as variables for a shell.

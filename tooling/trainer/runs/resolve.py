@@ -50,12 +50,12 @@ def started_here(workspace: Workspace, said: str) -> list[Record]:
 
     No server is asked. Raises `BadInput` for @last before there was a run.
     """
-    known = {
-        record.run_id: record for record in [*run_folders.history(workspace), *run_folders.live(workspace)]
-    }
+    found = selection.of_server(workspace, [*run_folders.history(workspace), *run_folders.live(workspace)])
+    known = {record.run_id: record for record in found}
     if said == LAST:
         if not known:
-            raise BadInput("This workspace has started no run yet.", "trainer run PROJECT")
+            where = " on that server" if workspace.server_asked_for else ""
+            raise BadInput(f"This workspace has started no run{where} yet.", "trainer run PROJECT")
         return [max(known.values(), key=lambda record: record.started)]
     return [record for record in known.values() if _means(said, record)]
 

@@ -65,7 +65,8 @@ def _named(workspace: Workspace, record: Record) -> Server:
     known = secrets.load(workspace)
     uri = container.present(workspace, record.tracking_uri, record.started)
     # The record has the address alone.
-    uri = with_credentials(uri, (known.get("MLFLOW_TRACKING_URI"), workspace.settings.tracking_uri))
+    named = (workspace.server_asked_for, known.get("MLFLOW_TRACKING_URI"), workspace.settings.tracking_uri)
+    uri = with_credentials(uri, named)
     chosen = configured(known, uri)
     if chosen is None:
         raise RuntimeError("a server that was named is not the workspace's own")

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from trainer.server import container, process, start
 from trainer.tracking import endpoint
 from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server
 from trainer.workspace import secrets
+from trainer.workspace.run_folders import Record
 from trainer.workspace.secrets import Secrets
 from trainer.workspace.settings import Workspace
 
 
 def named(workspace: Workspace, known: Secrets, uri: str | None = None) -> Server | None:
-    """The server of `uri`, else of MLFLOW_TRACKING_URI, trainer.yaml, or the workspace's container.
+    """The server of `uri`, else of the command line, MLFLOW_TRACKING_URI, trainer.yaml, or the container.
 
     None where nothing names one. No server is asked.
     """
-    own = container.recorded(workspace)
+    own, asked = container.recorded(workspace), workspace.server_asked_for
+    uri = endpoint.with_credentials(uri, [asked]) if uri else asked
     return endpoint.configured(known, uri, workspace.settings.tracking_uri or own)
+
+
+def of_server(workspace: Workspace, records: Iterable[Record]) -> list[Record]:
+    """Those of the runs that report to the server that the command line names; all where it names none."""
+    if workspace.server_asked_for is None:
+        return list(records)
+    uri = endpoint.named(secrets.load(workspace), workspace.server_asked_for).uri
+    return [one for one in records if container.present(workspace, one.tracking_uri, one.started) == uri]
 
 
 def chosen(workspace: Workspace, known: Secrets, uri: str | None = None) -> Server | None:

@@ -58,6 +58,8 @@ class Workspace:
 
     root: Path
     settings: Settings
+    server_asked_for: str | None = field(default=None, repr=False)
+    """The tracking server that the command line names, for this command alone; perhaps with a password."""
 
     @property
     def projects(self) -> Path:

@@ -8,6 +8,7 @@ from typing import TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from trainer.cli.context import tracking_option
 from trainer.errors import TrainerError
 from trainer.runs import resolve
 from trainer.workspace.settings import find
@@ -16,7 +17,10 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def run_argument(*, live: bool = False, several: bool = False) -> Callable[[F], F]:
-    """Decorator: the argument `said`, completed with the runs of the workspace, or its live ones."""
+    """Decorator: the argument `said`, completed with the runs of the workspace, or its live ones.
+
+    Others than live ones may be on any server: --tracking-uri.
+    """
 
     def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
         try:
@@ -27,10 +31,11 @@ def run_argument(*, live: bool = False, several: bool = False) -> Callable[[F], 
         except TrainerError:
             return []
 
-    return click.argument(
+    argument = click.argument(
         "said",
         metavar="RUN…" if several else "RUN",
         nargs=-1 if several else 1,
         required=not several,
         shell_complete=complete,
     )
+    return argument if live else lambda command: argument(tracking_option(command))

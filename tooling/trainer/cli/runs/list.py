@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 
 from trainer import printable
 from trainer.cli import figures, output
-from trainer.cli.context import pass_workspace
+from trainer.cli.context import pass_workspace, tracking_option
 from trainer.cli.runs.run import complete_project
 from trainer.errors import BadInput, TrainerError
 from trainer.workspace.settings import Workspace, find
@@ -103,6 +103,7 @@ def _items(names: Sequence[str], before: str, beginning: str) -> list[Completion
 @click.option(
     "--csv", "as_csv", is_flag=True, help="Print as CSV; without --columns every metric and parameter."
 )
+@tracking_option
 @pass_workspace
 def runs(
     workspace: Workspace, project: str | None, condition: str, sort: str, limit: int, columns: str,

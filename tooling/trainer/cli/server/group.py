@@ -9,7 +9,7 @@ import sys
 import click
 
 from trainer.cli import output
-from trainer.cli.context import pass_workspace
+from trainer.cli.context import pass_workspace, tracking_option
 from trainer.cli.server.copy_runs import copy_runs
 from trainer.cli.server.deploy import deploy
 from trainer.cli.server.store import backup, restore, rotate_secrets, upgrade
@@ -181,6 +181,7 @@ def logs(workspace: Workspace, follow: bool, lines: int) -> None:
 
 @click.command(short_help="Browse the runs in the MLflow UI.", epilog="Example: trainer ui")
 @click.option("--browser/--no-browser", default=None, help="Open a browser. [default: where there is one]")
+@tracking_option
 @pass_workspace
 def ui(workspace: Workspace, browser: bool | None) -> None:
     """Browse the runs in the MLflow UI, logged in where the server lets us."""
