@@ -182,7 +182,11 @@ def test_code_that_is_too_large_is_kept_and_sent_again_when_the_limit_was_raised
         assert f"refused: {told}" in site.trainer("show", run_id).out
         assert "FINISHED*" in site.trainer("runs", "probe").out
         assert told in site.sync("--dry-run").err
-        assert site.trainer("reproduce", run_id, "--dry-run").code == 2
+        lacks = site.trainer("reproduce", run_id, "--dry-run")
+        assert (lacks.code, lacks.err.splitlines()[-1].endswith(f": trainer sync {short} --refused")) == (
+            2,
+            True,
+        )
         front.longest = 10 * LIMIT
         again = site.sync(short, "--refused")
         assert (again.code, again.out.count(" delivered")) == (0, 1), again.err

@@ -280,6 +280,22 @@ def test_a_run_without_its_code_is_not_resumed(trainer: Trainer, http_server: Ht
         2,
         "Error: The run brave-hen has no artifact trainer/source.tar.gz.",
     )
+    assert "the run never started" in refused.err
+
+
+@pytest.mark.usefixtures("offer")
+def test_a_run_whose_code_the_server_refused_can_have_it_sent_again(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    http_server.replies[artifact(record(http_server), "trainer/source.tar.gz")] = [not_there()]
+    line = json.dumps({"record": {}, "status": 413, "answer": "too large"})
+    put(workspace.state / "refused" / ID / "spool" / "refused", f"{line}\n")
+    refused = trainer("resume", "@last")
+    assert (refused.code, refused.err.splitlines()[-1]) == (
+        2,
+        "Hint:  The server refused something of it. To send that again, where it ran: "
+        f"trainer sync {ID[:8]} --refused",
+    )
 
 
 def test_the_recorded_image_is_planned_though_the_workspace_has_another(workspace: Workspace) -> None:

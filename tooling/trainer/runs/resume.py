@@ -61,9 +61,9 @@ def prepared(
     client, run = stored_run.ended(workspace, record)
     _refuse(run)
     with locks.temporary_folder(workspace.state, "resume-") as folder:
-        _download(client, run, "trainer/source.tar.gz", folder / "source.tar.gz")
+        _download(workspace, client, run, "trainer/source.tar.gz", folder / "source.tar.gz")
         try:
-            _download(client, run, "train.log", folder / "train.log")
+            _download(workspace, client, run, "train.log", folder / "train.log")
         except BadInput:
             (folder / "train.log").touch()  # it was cut off before it had one
         with tarfile.open(folder / "source.tar.gz") as archive:
@@ -128,16 +128,13 @@ def _refuse(run: Run) -> None:
         )
 
 
-def _download(client: Client, run: Run, artifact: str, place: Path) -> None:
+def _download(workspace: Workspace, client: Client, run: Run, artifact: str, place: Path) -> None:
     try:
         with place.open("wb") as written:
             for piece in client.download(run, artifact):
                 written.write(piece)
     except NotThere:
-        raise BadInput(
-            f"The run {run.name} has no artifact {artifact}.",
-            "It never started; start a new one: trainer run PROJECT",
-        ) from None
+        raise stored_run.lacks(workspace, run, artifact) from None
 
 
 def _request(workspace: Workspace, project: Project, run: Run, code_digest: str) -> RunRequest:

@@ -24,7 +24,7 @@ from trainer.runs.run_record import Pins
 from trainer.source import snapshot as code
 from trainer.tracking.client import Client, Run
 from trainer.tracking.failures import NotThere
-from trainer.workspace import run_folders
+from trainer.workspace import refusals, run_folders
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
@@ -80,8 +80,8 @@ def fetched(workspace: Workspace, record: Record, step: Callable[[str], None]) -
     with locks.temporary_folder(workspace.state, "reproduce-") as place:
         stored = Stored(client, run, pinned, place)
         step("Fetching its code")
-        _unpack(stored, stored_code.ARTIFACT, stored.folder)
-        _unpack(stored, trainer_image.ARTIFACT, stored.folder / "trainer_images")
+        _unpack(workspace, stored, stored_code.ARTIFACT, stored.folder)
+        _unpack(workspace, stored, trainer_image.ARTIFACT, stored.folder / "trainer_images")
         digest = code.pack(stored.code, Path(os.devnull), paths=code.unpacked(stored.code))
         if digest != pinned.code_digest:
             raise BadInput(
@@ -118,7 +118,19 @@ def built_from(workspace: Workspace, stored: Stored) -> TrainerImage | None:
     return planned.as_recorded()
 
 
-def _unpack(stored: Stored, artifact: str, place: Path) -> None:
+def lacks(workspace: Workspace, run: Run, artifact: str) -> BadInput:
+    """What it means that the run has no such artifact, without which it cannot be made again."""
+    again = f"trainer sync {run.id[:8]} --refused"
+    is_refused = refusals.teller(workspace)(run.id, run.tags) is not None
+    return BadInput(
+        f"The run {run.name} has no artifact {artifact}.",
+        f"The server refused something of it. To send that again, where it ran: {again}"
+        if is_refused
+        else "It was removed there, or the run never started. Start a new one: trainer run PROJECT",
+    )
+
+
+def _unpack(workspace: Workspace, stored: Stored, artifact: str, place: Path) -> None:
     packed = stored.folder / "packed"
     try:
         with packed.open("wb") as written:
@@ -127,10 +139,7 @@ def _unpack(stored: Stored, artifact: str, place: Path) -> None:
     except NotThere:
         if artifact == trainer_image.ARTIFACT:  # an image that was not built from a lock of ours
             return
-        raise BadInput(
-            f"The run {stored.run.name} has no artifact {artifact}.",
-            "It was removed, it was too large for the server, or the run never started.",
-        ) from None
+        raise lacks(workspace, stored.run, artifact) from None
     try:
         with tarfile.open(packed) as archive:
             archives.unpack(archive, place)
