@@ -79,7 +79,7 @@ lock: $(VENV)/.uv
 	$(BIN)/uv pip compile --quiet --python-version 3.12 --python-platform x86_64-manylinux_2_28 --generate-hashes \
 		--no-annotate --custom-compile-command "make lock" -c tooling/gpu_check/machine.txt $(ON_MACHINE) \
 		tooling/gpu_check/wheels.in -o tooling/gpu_check/wheels.txt
-	for image in trainer_images/*/requirements.in mlflow_tracking_server/requirements.in; do \
+	for image in trainer_images/*/requirements.in mlflow_tracking_server/requirements.in tests/docker/*/requirements.in; do \
 		$(COMPILE) "$$image" -o "$${image%.in}.txt" || exit 1; done
 	for server in tests/servers/requirements/*.in; do $(BIN)/uv pip compile --quiet --python-version 3.11 --no-annotate \
 		--custom-compile-command "make lock" "$$server" -o "$${server%.in}.txt" || exit 1; done

@@ -83,13 +83,23 @@ def test_an_image_builds_and_its_smoke_test_passes_in_it(
     assert "FAILED" not in output
 
 
+@pytest.fixture
+def with_test_images(site: Site) -> Site:
+    """The workspace with an image more, that has all backends of Keras."""
+    (site.root / "trainer_images").unlink()
+    shutil.copytree(REPOSITORY / "trainer_images", site.root / "trainer_images", symlinks=True)
+    shutil.copytree(Path(__file__).parent / "keras-backends", site.root / "trainer_images" / "keras-backends")
+    return site
+
+
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     "name", sorted(path.name for path in (REPOSITORY / "tests" / "inside").iterdir() if path.is_dir())
 )
 def test_what_runs_in_an_image_passes_its_tests_there(
-    site: Site, client: docker.DockerClient, pytest_files: Path, name: str
+    with_test_images: Site, client: docker.DockerClient, pytest_files: Path, name: str
 ) -> None:
+    site = with_test_images
     built = site.trainer("build-image", name, timeout_s=1800)
     assert built.code == 0, built.err
     mounts = {REPOSITORY / "tests" / "inside" / name: "/tests", pytest_files: "/pytest",

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from trainer.errors import GpuError
@@ -97,6 +98,18 @@ def test_a_card_that_the_framework_was_not_built_for_is_named_with_what_it_was_b
         "sm_89, compute_90.",
     ):
         gpu.check("image", [TENSORFLOW], [H200, replace(K80, driver="570.1")], least_free_gb=0)
+
+
+def test_a_framework_that_does_not_say_which_cards_it_was_built_for_is_judged_by_its_driver(
+    tmp_path: Path,
+) -> None:
+    said = '[{"framework": "JAX 0.10.2", "cuda": "13", "architectures": null}]'
+    for _ in ("asked", "remembered"):
+        built = gpu.built_for(tmp_path / "jax.json", lambda: said)
+        assert built == [Built("JAX 0.10.2", "13", None)]
+    gpu.check("image", built, [replace(H200, driver="580.65.06")], least_free_gb=0)
+    with pytest.raises(GpuError, match="the CUDA 13 of image needs"):
+        gpu.check("image", built, [replace(H200, driver="570.1")], least_free_gb=0)
 
 
 def test_a_card_whose_memory_is_taken() -> None:

@@ -21,9 +21,8 @@ def find(setting: Setting) -> Iterator[Finding]:
     built = _built(setting.place)
     able = [one for one in built if one.cuda]
     for one in built:
-        yield Finding(
-            "trainkit.accelerator", f"CUDA {one.cuda}: {' '.join(one.architectures)}", by=one.framework
-        )
+        told = "no architectures told" if one.architectures is None else " ".join(one.architectures)
+        yield Finding("trainkit.accelerator", f"CUDA {one.cuda}: {told}", by=one.framework)
     answer = subprocesses.capture(gpu.QUERY)
     if answer is None or not setting.card:
         for what in (

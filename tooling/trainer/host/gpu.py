@@ -41,27 +41,25 @@ class Card:
 
 @dataclass(frozen=True)
 class Built:
-    """What a framework says of itself: see trainkit.accelerator, which the image is asked with."""
+    """What a framework says of itself: see trainkit.accelerator, which the image is asked with.
+
+    `architectures` is None where the framework, such as JAX, does not say.
+    """
 
     framework: str
     cuda: str | None
-    architectures: tuple[str, ...]
+    architectures: tuple[str, ...] | None
 
 
 def built_for(remembered: Path, ask: Callable[[], str]) -> list[Built]:
     """What an image's frameworks were built for. Asking takes seconds, so the answer is kept in a file."""
     if not remembered.exists():
-        said = [
-            Built(one["framework"], one["cuda"], tuple(one["architectures"])) for one in json.loads(ask())
-        ]
+        said = _read(ask())
         remembered.parent.mkdir(parents=True, exist_ok=True)
         unfinished = remembered.with_suffix(".tmp")
         unfinished.write_text(json.dumps([asdict(one) for one in said]))
         unfinished.replace(remembered)
-    return [
-        Built(one["framework"], one["cuda"], tuple(one["architectures"]))
-        for one in json.loads(remembered.read_text())
-    ]
+    return _read(remembered.read_text())
 
 
 def cards(answer: str) -> tuple[Card, ...]:
@@ -136,6 +134,14 @@ def no_cuda(image: str) -> GpuError:
     )
 
 
+def _read(said: str) -> list[Built]:
+    found = []
+    for one in json.loads(said):
+        told = one["architectures"]
+        found.append(Built(one["framework"], one["cuda"], None if told is None else tuple(told)))
+    return found
+
+
 def _check_driver(image: str, built: Built, card: Card) -> None:
     major = int((built.cuda or "0").split(".")[0])
     # A generation that is newer than this table needs what the newest known one needs, at least.
@@ -148,10 +154,11 @@ def _check_driver(image: str, built: Built, card: Card) -> None:
 
 
 def _check_capability(built: Built, card: Card) -> None:
-    if not any(_runs_on(architecture, card.capability) for architecture in built.architectures):
+    told = built.architectures
+    if told is not None and not any(_runs_on(architecture, card.capability) for architecture in told):
         raise GpuError(
             f"GPU {card} has compute capability {card.capability[0]}.{card.capability[1]}; "
-            f"{built.framework} was built for {', '.join(built.architectures)}.",
+            f"{built.framework} was built for {', '.join(told)}.",
             f"Use another card (--gpus device=N) or an image with another version of it, {ON_PURPOSE}",
         )
 

@@ -5,6 +5,8 @@
 
 import json
 import os
+import re
+from importlib.metadata import distributions
 from importlib.util import find_spec
 from typing import TypedDict
 
@@ -16,8 +18,11 @@ class Built(TypedDict):
 
     framework: str
     cuda: str | None
-    architectures: list[str]
-    """`sm_90` is machine code for compute capability 9.0, `compute_90` is what later cards can translate."""
+    architectures: list[str] | None
+    """`sm_90` is machine code for compute capability 9.0, `compute_90` is what later cards can translate.
+
+    None where the framework does not say.
+    """
 
 
 def built_for() -> list[Built]:
@@ -27,6 +32,8 @@ def built_for() -> list[Built]:
         found.append(_tensorflow())
     if find_spec("torch"):
         found.append(_torch())
+    if find_spec("jax"):
+        found.append(_jax())
     return found
 
 
@@ -60,6 +67,18 @@ def _torch() -> Built:
         framework=f"PyTorch {torch.__version__}",
         cuda=torch.version.cuda,
         architectures=(flags or "").split(),
+    )
+
+
+def _jax() -> Built:
+    import jax
+
+    # The CUDA that JAX computes with is a package of its own, jax-cuda13-plugin.
+    plugins = (re.fullmatch(r"jax[-_]cuda(\d+)[-_]plugin", found.name) for found in distributions())
+    return Built(
+        framework=f"JAX {jax.__version__}",
+        cuda=next((plugin[1] for plugin in plugins if plugin), None),
+        architectures=None,
     )
 
 

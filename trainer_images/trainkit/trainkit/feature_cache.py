@@ -19,11 +19,10 @@ from trainkit import keras_settings  # noqa: F401 (before keras)
 import keras
 import mlflow
 import numpy as np
-import tensorflow as tf
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from trainkit import pixels, threads
+from trainkit import keras_backend, pixels
 from trainkit.architectures import BACKBONES, backbone
 from trainkit.image_data import ImageData, Part
 from trainkit.keras_training import Samples
@@ -83,6 +82,7 @@ def load(base: keras.Model, weights: str, data: ImageData, cache: Path) -> Featu
 
 def key(base: keras.Model, weights: str, data: ImageData) -> str:
     """32 hex digits that change with anything that the features depend on, and with nothing else."""
+    backend = keras_backend.of_process()
     parts = {
         "images": [data.digests[image.path] for image in data.folder.images],
         "size": data.size,
@@ -92,13 +92,13 @@ def key(base: keras.Model, weights: str, data: ImageData) -> str:
         "weights": weights,
         "preprocessing": _PREPROCESSING,
         "precision": keras.config.dtype_policy().name,
-        "device": "GPU" if tf.config.get_visible_devices("GPU") else "CPU",
+        "device": "GPU" if backend.has_gpu() else "CPU",
         "keras": keras.__version__,
-        "tensorflow": tf.__version__,
+        keras.backend.backend(): backend.version(),
     }
     if is_deterministic():
         # What another run has left may have other last bits.
-        parts["deterministic"] = f"{threads.of_tensorflow()} threads"
+        parts["deterministic"] = f"{backend.tags()['threads']} threads"
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -121,7 +121,7 @@ def _compute(base: keras.Model, data: ImageData, place: Path) -> None:
     told = time.monotonic()
     for start in range(0, total, _BATCH):
         end = min(start + _BATCH, total)
-        # The last batch is filled up with its last image: for another size TensorFlow builds everything anew.
+        # The last batch is filled up with its last image: for another size it would be compiled again.
         rows = np.arange(start, start + _BATCH).clip(max=total - 1)
         array[start:end] = extractor.predict_on_batch(all_pixels[rows])[: end - start]
         if time.monotonic() - told > _PROGRESS_S:

@@ -1,11 +1,10 @@
 """Training Keras models: the device, batches, epochs that report to MLflow, predictions, the logged model."""
 
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import distributions, version
+from importlib.metadata import version
 
 from trainkit import keras_settings  # noqa: F401 (before keras)
 
@@ -13,16 +12,16 @@ from trainkit import keras_settings  # noqa: F401 (before keras)
 import keras
 import mlflow
 import numpy as np
-import tensorflow as tf
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 from numpy.typing import NDArray
 
-from trainkit import accelerator, image_data, keras_checkpoints, threads
+from trainkit import image_data, keras_backend, keras_checkpoints
 from trainkit.classification import log_results
 from trainkit.errors import InputError
 from trainkit.image_data import ImageData, Part
 from trainkit.image_folder import TRAIN
+from trainkit.keras_backend import Batch, Batches
 from trainkit.keras_checkpoints import Epoch, History
 from trainkit.seeding import is_deterministic
 
@@ -64,34 +63,29 @@ class Schedule:
 def setup(seed: int, mixed_precision: str = "no") -> None:
     """Seed everything, take the GPUs this run was given, set the precision; before any model is made.
 
-    In a deterministic run TensorFlow raises at an operation that does not give the same numbers twice. What
-    else decides the last bits of the results becomes tags of the active MLflow run. Raises `InputError`
-    where TensorFlow does not see the GPUs that were asked for, and for mixed precision without a GPU.
+    In a deterministic run the backend replaces or refuses operations that do not give the same numbers twice.
+    Its name, its version, and what else decides the last bits of the results become tags of the active MLflow
+    run. Raises `InputError` where it does not see the GPUs that were asked for, and for mixed precision
+    without a GPU.
     """
-    gpus = tf.config.list_physical_devices("GPU")
-    accelerator.require_gpus("TensorFlow", len(gpus))
-    if gpus and os.environ.get("TRAINER_GPUS") == "none":
-        tf.config.set_visible_devices([], "GPU")
-        gpus = []
+    backend = keras_backend.of_process()
+    gpus = backend.take_gpus()
     if mixed_precision == "yes" and not gpus:
         raise InputError(
             "Mixed precision needs a GPU: on a CPU it is several times slower than without.",
             "Pass --mixed-precision no, or run it with --gpus.",
         )
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
     keras.config.set_dtype_policy("mixed_float16" if mixed_precision == "yes" else "float32")
     keras.utils.set_random_seed(seed)
     if is_deterministic():
-        tf.config.experimental.enable_op_determinism()
+        backend.make_deterministic()
     mlflow.set_tags(
         {
-            "tensorflow": tf.__version__,
             "keras": keras.__version__,
-            "device": ", ".join(tf.config.experimental.get_device_details(gpu)["device_name"] for gpu in gpus)
-            or "CPU",
-            "threads": threads.of_tensorflow(),
-            "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+            "keras_backend": keras.backend.backend(),
+            keras.backend.backend(): backend.version(),
+            "device": ", ".join(gpus) or "CPU",
+            **backend.tags(),
         }
     )
 
@@ -102,7 +96,7 @@ def compile_model(model: keras.Model, optimizer: str, learning_rate: float) -> N
         optimizer=OPTIMIZERS[optimizer](learning_rate),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
-        jit_compile=False,  # Keras's own choice is up to eleven times slower on a CPU
+        jit_compile=keras_backend.of_process().JIT_COMPILE,
     )
 
 
@@ -171,10 +165,9 @@ def log_model(model: keras.Model, data: ImageData) -> None:
         Schema([TensorSpec(np.dtype("uint8"), shape, "pixels")]),
         Schema([TensorSpec(np.dtype("float32"), (-1, len(data.class_names)), "probabilities")]),
     )
-    # tensorflow-cpu is the same for who loads the model, and only one of the two is installed.
-    installed = {found.name.replace("_", "-") for found in distributions()}
-    names = ["tensorflow" if "tensorflow" in installed else "tensorflow-cpu", "keras", "numpy"]
-    mlflow.tensorflow.log_model(
+    backend = keras_backend.of_process()
+    names = [backend.distribution(), "keras", "numpy"]
+    backend.log_model(
         model,
         name="model",
         signature=signature,
@@ -186,39 +179,28 @@ def log_model(model: keras.Model, data: ImageData) -> None:
 
 
 class _Batches:
-    """Samples as datasets of (inputs, labels, weights), made a few batches ahead in a thread of TensorFlow's.
-
-    `seconds` counts the time that making them took.
-    """
+    """Samples as what Keras takes, in batches; `seconds` counts the time that making them took."""
 
     def __init__(self, samples: Samples, size: int) -> None:
         self._samples = samples
         self._size = size
-        row = samples.inputs(np.arange(1))
-        self._signature = (
-            tf.TensorSpec((None, *row.shape[1:]), row.dtype),
-            tf.TensorSpec((None,), tf.int64),
-            tf.TensorSpec((None,), tf.float32),
-        )
+        self._sample = samples.inputs(np.arange(1))[0]
         self.seconds = 0.0
 
-    def dataset(self, order: NDArray[np.int64]) -> tf.data.Dataset:
+    def dataset(self, order: NDArray[np.int64]) -> object:
         """The samples at these positions, once."""
         count = -(-len(order) // self._size)
-        made = tf.data.Dataset.from_generator(lambda: self._make(order), output_signature=self._signature)
-        return made.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)
+        batches = Batches(count, self._sample, lambda number: self._make(order, number * self._size))
+        return keras_backend.of_process().dataset(batches)
 
-    def _make(
-        self, order: NDArray[np.int64]
-    ) -> Iterator[tuple[NDArray[np.generic], NDArray[np.int64], NDArray[np.float32]]]:
-        for start in range(0, len(order), self._size):
-            began = time.perf_counter()
-            positions = order[start : start + self._size]
-            labels = self._samples.labels[positions]
-            weights = np.ones(len(labels)) if self._samples.weights is None else self._samples.weights[labels]
-            batch = self._samples.inputs(positions), labels, weights.astype(np.float32)
-            self.seconds += time.perf_counter() - began
-            yield batch
+    def _make(self, order: NDArray[np.int64], start: int) -> Batch:
+        began = time.perf_counter()
+        positions = order[start : start + self._size]
+        labels = self._samples.labels[positions]
+        weights = np.ones(len(labels)) if self._samples.weights is None else self._samples.weights[labels]
+        batch = self._samples.inputs(positions), labels, weights.astype(np.float32)
+        self.seconds += time.perf_counter() - began
+        return batch
 
 
 def _one_epoch(
@@ -226,10 +208,14 @@ def _one_epoch(
 ) -> Epoch:
     # Seeded by the number of the epoch, so that it is the same after a restart.
     order = np.random.default_rng([schedule.seed, epoch]).permutation(len(training.labels))
-    _seed_layers(model, schedule.seed, epoch)
+    # After Keras has built what it needs: it does so in a process's first `fit` alone, and on PyTorch that
+    # draws from the generator that dropout takes its numbers from.
+    seeding = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda *_: _seed_layers(model, schedule.seed, epoch)
+    )
     batches = _Batches(training, schedule.batch_size)
     start = time.perf_counter()
-    learnt = model.fit(batches.dataset(order), verbose=0, shuffle=False).history
+    learnt = model.fit(batches.dataset(order), verbose=0, shuffle=False, callbacks=[seeding]).history
     trained = time.perf_counter()
     judged = model.evaluate(
         _Batches(validation, schedule.batch_size).dataset(np.arange(len(validation.labels))),
@@ -239,7 +225,7 @@ def _one_epoch(
     values = {
         **{name: float(value[-1]) for name, value in learnt.items()},
         **{f"val_{name}": float(value) for name, value in judged.items()},
-        "learning_rate": float(model.optimizer.learning_rate),
+        "learning_rate": float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),
         "seconds_epoch": time.perf_counter() - start,
         "images_per_second": len(order) / (trained - start),
         "input_busy": batches.seconds / (trained - start),
@@ -258,6 +244,7 @@ def _seed_layers(model: keras.Model, seed: int, epoch: int) -> None:
     for position, state in enumerate(states):
         words = np.random.SeedSequence([seed, epoch, position]).generate_state(2)
         state.assign(words.astype(state.dtype))
+    keras_backend.of_process().seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
 
 
 def _print(values: Epoch, epoch: int, schedule: Schedule) -> None:
