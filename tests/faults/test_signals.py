@@ -144,10 +144,20 @@ def kill_server(site: Site, number: signal.Signals) -> None:
         ),
         # The script goes on and exits with 0 after its child was killed.
         (["--mode", "child-memory", "--memory", "256m"], 86, ("FAILED", "out of memory", "0", None, "true")),
+        # Without a GPU: the script raises what PyTorch would.
+        (["--mode", "gpu-memory"], 94, ("FAILED", "GPU out of memory", "94", None, None)),
         # Nobody saw how the script ended: not even an exit code of 0 would count.
         (["--mode", "cut-off"], 87, ("KILLED", "stopped from outside", "137", "SIGKILL", None)),
     ],
-    ids=["exit 3", "segmentation fault", "SIGKILL", "out of memory", "a child out of memory", "cut off"],
+    ids=[
+        "exit 3",
+        "segmentation fault",
+        "SIGKILL",
+        "out of memory",
+        "a child out of memory",
+        "GPU out of memory",
+        "cut off",
+    ],
 )
 def test_how_a_script_ended_is_in_the_tags(
     site: Site, arguments: list[str], code: int, expected: Ending

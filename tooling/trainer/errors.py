@@ -110,6 +110,12 @@ class NotAllowed(TrainerError):
     exit_code = 93
 
 
+class GpuOutOfMemory(TrainerError):
+    """The GPU's memory did not suffice for the run; trainkit ended its script with this code."""
+
+    exit_code = 94
+
+
 class ScriptFailed(TrainerError):
     """The training script ended by itself with a code other than 0; that code is passed on."""
 

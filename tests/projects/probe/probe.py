@@ -72,6 +72,11 @@ match mode:
         shutil.rmtree(state.parent)
     case "log":
         log_everything()
+    case "gpu-memory":
+        from trainkit.errors import show_input_errors
+
+        show_input_errors()
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
     case "exit":
         sys.exit(3)
     case "signal":

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 from trainer.backends.base import End
-from trainer.errors import DiskFull, OutOfMemory, RunLost, ScriptFailed, ScriptKilled
+from trainer.errors import DiskFull, GpuOutOfMemory, OutOfMemory, RunLost, ScriptFailed, ScriptKilled
 from trainer.masking import Masker
 from trainer.runs.outcome import Verdict, close, judge
 from trainer.tracking.client import Run
@@ -26,6 +26,7 @@ RUN_ID = "0f3c" * 8
         (End(0), None, "FINISHED", "done", None, None),
         (End(1), None, "FAILED", "exit code 1", ScriptFailed, 1),
         (End(3), None, "FAILED", "exit code 3", ScriptFailed, 3),
+        (End(94), None, "FAILED", "GPU out of memory", GpuOutOfMemory, 94),
         (End(127), None, "FAILED", "exit code 127", ScriptFailed, 127),
         (End(128), None, "FAILED", "exit code 128", ScriptFailed, 128),
         (End(255), None, "FAILED", "exit code 255", ScriptFailed, 255),

@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+from trainer.errors import GpuOutOfMemory
 from trainkit import accelerator
 from trainkit.errors import InputError
 
@@ -23,7 +24,7 @@ def run(raised: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_what_a_user_can_mend_is_two_lines_and_no_traceback() -> None:
+def test_what_a_user_can_fix_is_two_lines_and_no_traceback() -> None:
     done = run("InputError('The class x is empty.', 'Fill it.')")
     assert done.returncode == 1
     assert done.stderr == "Error: The class x is empty.\nHint:  Fill it.\n"
@@ -60,6 +61,50 @@ def test_what_a_framework_cannot_repeat_is_two_lines_in_a_deterministic_run(said
     )
     assert "Traceback" in run(raised).stderr
     assert "Traceback" in run("RuntimeError('a bug')", TRAINER_DETERMINISTIC="1").stderr
+
+
+FULL = {
+    "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB of which "
+    "1.20 GiB is free. Including non-PyTorch memory, this process has 77.90 GiB memory in use.":
+    "CUDA out of memory. Tried to allocate 2.00 GiB",
+    "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported at some other API call":
+    "CUDA error: out of memory",
+    "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`":
+    "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    "Graph execution error:\n\nDetected at node x\n"
+    "OOM when allocating tensor with shape[8,9] and type float on "
+    "/job:localhost/replica:0/task:0/device:GPU:0 by allocator GPU_0_bfc\n\t [[{{node x}}]]":
+    "OOM when allocating tensor with shape[8,9] and type float on "
+    "/job:localhost/replica:0/task:0/device:GPU:0 by allocator GPU_0_bfc",
+    "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 4398046511104 bytes.":
+    "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 4398046511104 bytes",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "shown"), FULL.items())
+def test_a_gpu_out_of_memory_is_two_lines_and_an_exit_code_of_its_own(said: str, shown: str) -> None:
+    done = run(f"RuntimeError({said!r})")
+    assert done.returncode == GpuOutOfMemory.exit_code
+    assert done.stderr == (
+        f"Error: The GPU is out of memory: {shown}.\n"
+        "Hint:  Use a smaller batch or mixed precision. "
+        "nvidia-smi shows what else uses the GPU.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "MemoryError('Unable to allocate 8.00 GiB for an array with shape (1, 2) and data type float64')",
+        "RuntimeError('OOM when allocating tensor with shape[8,9] and type float on "
+        "/job:localhost/replica:0/task:0/device:CPU:0 by allocator cpu')",
+        "RuntimeError('RESOURCE_EXHAUSTED: the quota of the API')",
+    ],
+)
+def test_what_is_not_the_gpus_memory_keeps_its_traceback_and_code(error: str) -> None:
+    done = run(error)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
 
 
 @pytest.mark.parametrize(("asked", "seen"), [(None, 0), ("none", 0), ("all", 1), ("device=0", 1)])

@@ -10,10 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
+from trainkit import gpu_memory
 from trainkit.spool_view import View
 
 from trainer.backends.base import End, Job
-from trainer.errors import OutOfMemory, RunLost, ScriptFailed, ScriptKilled, TrainerError, signal_name
+from trainer.errors import (
+    GpuOutOfMemory,
+    OutOfMemory,
+    RunLost,
+    ScriptFailed,
+    ScriptKilled,
+    TrainerError,
+    signal_name,
+)
 from trainer.masking import Masker
 from trainer.runs import left_files
 from trainer.runs.left_files import LeftFiles
@@ -128,6 +137,12 @@ def _judge(
         return "KILLED", "cut off", error
     if code == 0:
         return "FINISHED", "done", None
+    if code == gpu_memory.EXIT_CODE:
+        error = GpuOutOfMemory(
+            "The run's GPU was out of memory.",
+            "Lower its batch size, or use a GPU with more memory (--gpus device=N). " + _LOG_HINT,
+        )
+        return "FAILED", "GPU out of memory", error
     if _is_signal(code):
         return "FAILED", f"ended by {signal_name(code - 128)}", ScriptKilled(code - 128, _LOG_HINT)
     hint = "The image does not have the MLproject's command." if code == _NOT_FOUND else _LOG_HINT

@@ -1,8 +1,10 @@
-"""What a user can mend: raised anywhere in trainkit, shown as two lines instead of a traceback."""
+"""What a user can fix: raised anywhere in trainkit, shown as two lines instead of a traceback."""
 
 import re
 import sys
 from types import TracebackType
+
+from trainkit import gpu_memory
 
 
 class InputError(Exception):
@@ -17,18 +19,26 @@ class InputError(Exception):
 def show_input_errors() -> None:
     """From now on an uncaught `InputError` ends the script with two lines on stderr and exit code 1.
 
-    So does what a framework raises in a deterministic run at an operation that is not repeatable.
+    So does what a framework raises in a deterministic run at an operation that is not repeatable, and, with
+    exit code `gpu_memory.EXIT_CODE`, a GPU that is out of memory.
     """
     previous = sys.excepthook
 
     def hook(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
-        known = problem if isinstance(problem, InputError) else _not_repeatable(problem)
-        if known:
-            print(f"Error: {known.message}\nHint:  {known.hint}", file=sys.stderr, flush=True)
+        if said := gpu_memory.exhausted(problem):
+            hint = "Use a smaller batch or mixed precision. nvidia-smi shows what else uses the GPU."
+            _show(InputError(f"The GPU is out of memory: {said}.", hint))
+            sys.exit(gpu_memory.EXIT_CODE)
+        if known := problem if isinstance(problem, InputError) else _not_repeatable(problem):
+            _show(known)
         else:
             previous(kind, problem, trace)
 
     sys.excepthook = hook
+
+
+def _show(error: InputError) -> None:
+    print(f"Error: {error.message}\nHint:  {error.hint}", file=sys.stderr, flush=True)
 
 
 def _not_repeatable(problem: BaseException) -> InputError | None:
