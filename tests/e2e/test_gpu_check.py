@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -88,6 +89,52 @@ def test_what_takes_a_card_has_not_passed(checked: tuple[Record, Path]) -> None:
     assert {"card", "pre-flight: good case", "use of the card", "share of the measured peak"} <= without
 
 
+@pytest.mark.parametrize(
+    ("name", "by", "gflop"),  # a sample; JAX and PyTorch differ in what they count besides products
+    [
+        ("tensorflow-jax", "JAX", (0.012, 0.02)),
+        ("inceptionv3-torch", "PyTorch", (0.45, 0.6)),
+        ("efficientnetb0-torch", "PyTorch", (0.025, 0.05)),
+    ],
+)
+def test_keras_projects_train_beside_plain_loops(
+    checked: tuple[Record, Path], name: str, by: str, gflop: tuple[float, float]
+) -> None:
+    [section] = (section for section in checked[0].sections if section.name == name)
+    assert all(re.fullmatch(rf"Keras [\d.]+ on {by} \S+", finding.by) for finding in section.findings)
+    found = {finding.what: finding for finding in section.findings}
+    for way in ("trainkit, float32", "plain loop, float32", "plain loop, bfloat16"):
+        assert (found[way].outcome, found[way].unit) == ("measured", "samples/s")
+        assert float(str(found[way].value)) > 0
+    assert gflop[0] < float(str(found["operations of a training step"].value)) < gflop[1]
+    assert float(str(found["error of a product of float32 as a run takes it"].value)) < 1e-5
+    assert "share of a step that waits for input" in found
+    assert {found[f"trainkit, {precision}"].outcome for precision in ("TF32", "float16")} == {"no card here"}
+
+
+def test_keras_gives_the_same_numbers(checked: tuple[Record, Path]) -> None:
+    [section] = (section for section in checked[0].sections if section.name == "keras-same-jax")
+    twice, resumed, apart, on_card = section.findings
+    assert (twice.outcome, resumed.outcome, on_card.outcome) == ("passed", "passed", "no card here")
+    assert float(str(apart.value)) <= 1e-3
+
+
 def test_each_line_of_the_page_is_of_the_json(checked: tuple[Record, Path]) -> None:
     known, out = checked
-    assert (out / "gpu_check.md").read_text() == page.render(known)
+    said = (out / "gpu_check.md").read_text()
+    assert said == page.render(known)
+    assert "Keras was run on JAX and PyTorch. Keras was not run on TensorFlow." in said
+    # Each row is that of one finding, in their order, and all other lines are of the record and its sections.
+    rows = [re.split(r" ?(?<!\\)\| ?", line)[1:-1] for line in said.splitlines() if line.startswith("|")]
+    findings = [finding for section in known.sections for finding in section.findings]
+    body = [row for row in rows if row != ["", "value", "", "of", ""] and set("".join(row)) != {"-"}]
+    assert [(row[0], row[2], row[3]) for row in body] == [
+        (finding.what, finding.unit, finding.by) for finding in findings
+    ]
+    for row, finding in zip(body, findings, strict=True):
+        if isinstance(finding.value, float):
+            assert float(row[1]) == pytest.approx(finding.value, rel=1e-3, abs=1e-12)
+        else:
+            assert row[1] == (finding.outcome if finding.value is None else finding.value)
+    titles = [line.removeprefix("## ") for line in said.splitlines() if line.startswith("## ")]
+    assert titles == [section.title for section in known.sections]

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from gpu_check import environment, page, plan, record, running, wheels
 from gpu_check.plan import Planned
+from gpu_check.rates import Way, Work, compare
 from gpu_check.record import Finding, Record, Section, checked, no_card
 from gpu_check.setting import Setting
 from support import REPOSITORY
+
+from unit.helpers import put
 
 FINDINGS = (
     Finding("card", "NVIDIA Example"),
@@ -53,6 +58,41 @@ def test_only_what_did_not_pass_is_a_failure() -> None:
     assert replace(KNOWN, sections=[torn, late]).failures == ["Torn"]
 
 
+@pytest.mark.parametrize(
+    ("backends", "said"),
+    [
+        ({}, "Keras was not run on TensorFlow or JAX or PyTorch."),
+        ({"jax": FINDINGS}, "Keras was run on JAX. Keras was not run on TensorFlow or PyTorch."),
+        (
+            {"torch": [checked("the same twice", passed=True)], "jax": FINDINGS},
+            "Keras was run on JAX and PyTorch. Keras was not run on TensorFlow.",
+        ),
+        ({"jax": [Finding("data", "few")]}, "Keras was not run on TensorFlow or JAX or PyTorch."),
+        (dict.fromkeys(("tensorflow", "jax", "torch"), FINDINGS),
+         "Keras was run on TensorFlow and JAX and PyTorch."),
+    ],
+)  # fmt: skip
+def test_the_page_names_the_backends_that_trained_and_those_that_did_not(
+    backends: Mapping[str, Sequence[Finding]], said: str
+) -> None:
+    sections = [Section(name, name, "whole", 1.0, findings, name) for name, findings in backends.items()]
+    assert page.render(replace(KNOWN, sections=sections)).splitlines()[4] == said
+
+
+def test_a_way_that_there_is_no_time_for_costs_no_other_its_figures() -> None:
+    now = time.monotonic()
+    setting = Setting("", "", card=False, small=True, until=now + 2)
+
+    def epoch() -> float:
+        time.sleep(1.5)
+        return 5.0
+
+    ways = {"first": Way(epoch, "float32"), "second": Way(epoch, "float32")}
+    found = {one.what: one for one in compare(ways, Work(1e9, "by hand", lambda *_: 1.0), setting, "torch")}
+    assert (found["first"].value, found["first"].outcome) == (5.0, "measured")
+    assert (found["second"].outcome, found["second"].said) == ("not run", "the time of the section was up")
+
+
 SECTION = """\
 import os, time
 from gpu_check.record import Finding
@@ -83,7 +123,7 @@ def test_a_section_that_goes_wrong_costs_only_what_it_had_not_found_yet(
     (package / "sections" / "machine.py").write_text(SECTION.format(then=then))
     monkeypatch.setattr(running, "_TOOLING", tmp_path / "tooling")
     planned = Planned("machine", "Machine", "machine", 5.0)
-    setting = Setting(str(tmp_path / "work"), "", card=False, small=True)
+    setting = Setting(str(tmp_path / "work"), "", card=False, small=False)
     found = running.run(planned, Path(sys.executable), setting, time.monotonic() + 100)
     assert found.ended.startswith(ended)
     assert found.findings[0] == Finding("first", 1.0)
@@ -93,6 +133,33 @@ def test_a_section_that_there_is_no_time_for_says_so(tmp_path: Path) -> None:
     setting = Setting(str(tmp_path), "", card=False, small=True)
     found = running.run(plan.SECTIONS[0], Path(sys.executable), setting, time.monotonic() + 1)
     assert (found.ended, found.findings) == ("not run: the time was up", ())
+
+
+def test_a_section_is_told_its_backend_before_it_imports_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "tooling" / "gpu_check"
+    shutil.copytree(wheels.HERE, package, ignore=shutil.ignore_patterns("sections"))
+    source = "import os\nfrom gpu_check.record import Finding\nseen = dict(os.environ)\n" \
+             "def find(setting):\n    for name in ('KERAS_BACKEND', 'TRAINER_DETERMINISTIC'):\n" \
+             "        yield Finding(name, seen.get(name, 'none'))\n" \
+             "    yield Finding('project', setting.project)\n"  # fmt: skip
+    put(package / "sections" / "machine.py", source)
+    monkeypatch.setattr(running, "_TOOLING", tmp_path / "tooling")
+    [same] = (one for one in plan.SECTIONS if one.name == "keras-same-jax")
+    planned = replace(same, name="machine", module="machine")
+    setting = Setting(str(tmp_path / "work"), "", card=False, small=False)
+    found = running.run(planned, Path(sys.executable), setting, time.monotonic() + 100)
+    said = {finding.what: finding.value for finding in found.findings}
+    assert said == {"KERAS_BACKEND": "jax", "TRAINER_DETERMINISTIC": "1", "project": "tensorflow"}
+    assert found.keras_backend == "jax"
+
+
+def test_a_small_check_leaves_out_what_other_sections_ask_already() -> None:
+    left_out = [planned for planned in plan.SECTIONS if planned.large]
+    asked = {(planned.module, planned.project) for planned in plan.SECTIONS if not planned.large}
+    assert left_out
+    assert {(planned.module, planned.project) for planned in left_out} <= asked
 
 
 def test_every_section_has_its_module_and_a_name_of_its_own() -> None:

@@ -42,7 +42,7 @@ def main() -> None:
         setting = Setting(
             str(place), str(place / "environment"), shutil.which("nvidia-smi") is not None, asked.small
         )
-        for planned in _wanted(asked.only):
+        for planned in _wanted(asked.only, small=asked.small):
             print(f"{planned.title} …", flush=True)
             section = running.run(planned, python, setting, begun + asked.minutes * 60 - _AT_THE_END_S)
             known = _written(known, section, time.monotonic() - begun, out)
@@ -67,11 +67,13 @@ def _written(known: Record, section: Section, seconds: float, out: Path) -> Reco
     return known
 
 
-def _wanted(names: Sequence[str]) -> list[Planned]:
+def _wanted(names: Sequence[str], *, small: bool) -> list[Planned]:
     known = [planned.name for planned in SECTIONS]
     if unknown := [name for name in names if name not in known]:
         sys.exit(f"There is no section {unknown[0]}. There are {', '.join(known)}.")
-    return [planned for planned in SECTIONS if not names or planned.name in names]
+    return [
+        planned for planned in SECTIONS if (planned.name in names if names else not (small and planned.large))
+    ]
 
 
 def _arguments() -> argparse.Namespace:

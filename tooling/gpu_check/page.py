@@ -12,6 +12,7 @@ from gpu_check.record import Finding, Record, Section, read
 
 CARD = "card"
 """The finding of the first section whose value is the page's name."""
+_BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 _HEADING = ("", "value", "", "of", "")
 
 
@@ -23,9 +24,22 @@ def render(record: Record) -> str:
     parts = [
         f"# GPU check: {names[0] if names else 'no card'}",
         f"{record.begun}; {kind}; {record.seconds:.0f} seconds; {len(record.failures)} failed.",
+        *_backends(record),
         *(_section(section) for section in record.sections),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _backends(record: Record) -> list[str]:
+    """On which of Keras's backends something was trained, and on which nothing was."""
+    trained = {
+        section.keras_backend for section in record.sections
+        if any(one.unit == "samples/s" or one.outcome == "passed" for one in section.findings)
+    } - {""}  # fmt: skip
+    ran = [name for backend, name in _BACKENDS.items() if backend in trained]
+    did_not = [name for backend, name in _BACKENDS.items() if backend not in trained]
+    said = [f"Keras was run on {' and '.join(ran)}."] if ran else []
+    return [" ".join([*said, f"Keras was not run on {' or '.join(did_not)}."]) if did_not else said[0]]
 
 
 def _section(section: Section) -> str:

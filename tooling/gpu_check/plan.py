@@ -7,12 +7,30 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Planned:
-    """A section: the module in `sections/` whose `find` it calls, and for how many seconds at most."""
+    """A section: the module in `sections/` whose `find` it calls, and for how many seconds at most.
+
+    `project` and `keras_backend` are those that it is about. Where `large` is set, it is left out of a small
+    check: it would ask on another backend what other sections ask.
+    """
 
     name: str
     title: str
     module: str
     seconds: float
+    project: str = ""
+    keras_backend: str = ""
+    deterministic: bool = False
+    large: bool = False
+
+
+def _training(project: str, backend: str, seconds: float, *, large: bool = False) -> Planned:
+    title = f"Training of `{project}`: Keras on {backend}"
+    return Planned(f"{project}-{backend}", title, "keras_training", seconds, project, backend, large=large)
+
+
+def _same(backend: str, *, large: bool = False) -> Planned:
+    title = f"Keras on {backend}: the same numbers"
+    return Planned(f"keras-same-{backend}", title, "keras_same", 60, "tensorflow", backend, True, large)
 
 
 SECTIONS = (
@@ -24,4 +42,12 @@ SECTIONS = (
     Planned("run", "A run on the local backend", "local_run", 120),
     Planned("memory", "Out of memory", "out_of_memory", 60),
     Planned("torch-same", "PyTorch: the same numbers", "torch_same", 90),
+    _training("tensorflow", "jax", 75),
+    _training("inceptionv3", "torch", 60),
+    _training("efficientnetb0", "torch", 60),
+    _same("jax"),
+    _training("inceptionv3", "jax", 90, large=True),
+    _training("efficientnetb0", "jax", 90, large=True),
+    _same("torch", large=True),
+    _training("tensorflow", "torch", 60, large=True),
 )

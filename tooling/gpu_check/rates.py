@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -10,8 +11,12 @@ from bench.ratios import take_turns
 
 from gpu_check.record import Finding, no_card
 from gpu_check.sampling import Use
-from gpu_check.sections import peak
 from gpu_check.setting import Setting
+
+OURS = "trainkit, float32"
+FED, HELD = "plain loop, float32", "plain loop, float32, batch on the device already"
+"""Ways that every comparison has: the first two take the same batches, the last one's is on the device."""
+_TO_TRY, _TO_MEASURE = 0.6, 0.85  # of the time that is left at the beginning
 
 
 @dataclass(frozen=True)
@@ -22,40 +27,84 @@ class Way:
     precision: str
 
 
-def compare(
-    ways: Mapping[str, Way], operations: float, counted: str, setting: Setting, by: str
-) -> Iterator[Finding]:
-    """Each way's rate, its share of the measured peak, and of the card what NVML says meanwhile.
+@dataclass(frozen=True)
+class Work:
+    """What one sample costs in a training step: `operations`, and how they were `counted`.
 
-    A way that fails at its first try is a finding, and does not keep the others from theirs. `operations` are
-    those of a training step for one sample; `counted` says how they were counted.
+    `peak` tells the operations a second that the device reaches in a precision.
     """
+
+    operations: float
+    counted: str
+    peak: Callable[[str, Setting], float]
+
+
+class _Time:
+    """From now until the section is killed."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._begun = time.monotonic()
+        self._until = setting.until
+
+    def is_spent(self, share: float) -> bool:
+        """Whether this part of it is over."""
+        return time.monotonic() - self._begun > share * (self._until - self._begun)
+
+
+def compare(ways: Mapping[str, Way], work: Work, setting: Setting, by: str) -> Iterator[Finding]:
+    """Each way's rate, its share of the peak, and of the card what NVML says meanwhile.
+
+    A way that fails at its first try is a finding, and does not keep the others from theirs. The first of the
+    ways count most: for the last ones there may be no time.
+    """
+    whole = _Time(setting)
     able: dict[str, Way] = {}
     for name, way in ways.items():
-        problem = _tried(way)
-        if problem:
+        if whole.is_spent(_TO_TRY):
+            yield Finding(name, outcome="not run", by=by, said="the time of the section was up")
+        elif problem := _tried(way):
             yield Finding(name, outcome="failed", by=by, said=problem)
         else:
             able[name] = way
-    rounds = 2 if setting.small else 5
-    taken = take_turns({name: way.epoch for name, way in able.items()}, rounds, warm=0)
+    taken = _rounds(able, whole, 1 if setting.small else 5)
     for name, figures in taken.items():
         yield Finding(
             name, statistics.median(figures), "samples/s", by=by,
             said=f"{min(figures):.4g} … {max(figures):.4g} in {len(figures)} rounds by turns",
         )  # fmt: skip
-    yield Finding("operations of a training step", operations / 1e9, "GFLOP/sample", by=by, said=counted)
+    rates = {name: statistics.median(figures) for name, figures in taken.items()}
+    yield from _ratios(rates, by)
+    gflop = work.operations / 1e9
+    yield Finding("operations of a training step", gflop, "GFLOP/sample", by=by, said=work.counted)
     if not setting.card:
         for what in ("share of the measured peak", "use of the card", "memory of the card"):
             yield no_card(what, by)
         return
-    peaks = {
-        name: peak.operations_a_second(name, setting) for name in {way.precision for way in able.values()}
-    }
+    peaks = {name: work.peak(name, setting) for name in {way.precision for way in able.values()}}
     for name, way in able.items():
-        share = statistics.median(taken[name]) * operations / peaks[way.precision]
+        share = rates[name] * work.operations / peaks[way.precision]
         yield Finding(f"{name}: share of the measured {way.precision} peak", 100 * share, "%", by=by)
+    for name, way in able.items():
         yield from _use(name, way, by)
+
+
+def _rounds(ways: Mapping[str, Way], whole: _Time, most: int) -> dict[str, list[float]]:
+    """At least one figure of each way, and at most so many, as long as there is time."""
+    epochs = {name: way.epoch for name, way in ways.items()}
+    taken = take_turns(epochs, 1, warm=0)
+    for _ in range(most - 1):
+        if not whole.is_spent(_TO_MEASURE):
+            for name, figures in take_turns(epochs, 1, warm=0).items():
+                taken[name] += figures
+    return taken
+
+
+def _ratios(rates: Mapping[str, float], by: str) -> Iterator[Finding]:
+    """What follows from rates that were taken in turns."""
+    if {OURS, FED, HELD} <= rates.keys():
+        share, said = 100 * (1 - rates[FED] / rates[HELD]), f"1 - ({FED}) / ({HELD})"
+        yield Finding("share of a step that waits for input", share, "%", by=by, said=said)
+        yield Finding(f"({OURS}) / ({FED})", rates[OURS] / rates[FED], by=by)
 
 
 def _use(name: str, way: Way, by: str) -> Iterator[Finding]:

@@ -44,6 +44,8 @@ class Section:
     ended: str
     seconds: float
     findings: Sequence[Finding] = ()
+    keras_backend: str = ""
+    """That Keras was imported with, if it was."""
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,12 @@ from gpu_check.setting import Setting
 _TOOLING = Path(__file__).parents[1]
 _TRAINKIT = _TOOLING.parent / "trainer_images" / "trainkit"
 _LEAST_S = 5.0
+_SMALL_TAKES = 3.0  # on few cores, which others use as well
 
 
 def run(planned: Planned, python: Path, setting: Setting, until: float) -> Section:
     """What the section finds by `until`, a time of the monotonic clock, or within its own limit."""
-    limit = min(planned.seconds, until - time.monotonic())
+    limit = min(planned.seconds * (_SMALL_TAKES if setting.small else 1), until - time.monotonic())
     if limit < _LEAST_S:
         return Section(planned.name, planned.title, "not run: the time was up", 0.0)
     folder = setting.place / planned.name
@@ -31,12 +32,13 @@ def run(planned: Planned, python: Path, setting: Setting, until: float) -> Secti
     own = folder / "work"
     own.mkdir()
     begun = time.monotonic()
+    own_setting = replace(setting, folder=str(own), until=begun + limit, project=planned.project)
     with log.open("wb") as output:
         child = subprocess.Popen(
             [str(python), "-m", "gpu_check.section", planned.name, str(findings),
-             replace(setting, folder=str(own)).as_text()],
+             own_setting.as_text()],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=own, start_new_session=True,
-            env={**os.environ, **_variables(python, own, setting)},
+            env={**os.environ, **_variables(planned, python, own_setting)},
         )  # fmt: skip
         try:
             code = child.wait(limit)
@@ -47,11 +49,25 @@ def run(planned: Planned, python: Path, setting: Setting, until: float) -> Secti
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)  # and what the section started
             child.wait()
-    return Section(planned.name, planned.title, ended, time.monotonic() - begun, _read(findings))
+    seconds = time.monotonic() - begun
+    return Section(planned.name, planned.title, ended, seconds, _read(findings), planned.keras_backend)
 
 
-def _variables(python: Path, folder: Path, setting: Setting) -> dict[str, str]:
+def _variables(planned: Planned, python: Path, setting: Setting) -> dict[str, str]:
+    folder = setting.place
+    small = {
+        # Beside other processes on few cores, threads that wait for each other take many times as long.
+        "OMP_NUM_THREADS": "1",
+        # Most of the time is XLA's compiler's.
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+        "JAX_COMPILATION_CACHE_DIR": str(folder.parents[1] / "xla"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    deterministic = {"TRAINER_DETERMINISTIC": "1"} if planned.deterministic else {}
     return {
+        **(small if setting.small else {}),
+        **deterministic,
+        "KERAS_BACKEND": planned.keras_backend,
         "PATH": f"{python.parent}:{os.environ.get('PATH', os.defpath)}",
         "PYTHONPATH": f"{_TOOLING}:{_TRAINKIT}",
         "TRAINER_CACHE_DIR": str(folder / "cache"),

@@ -9,12 +9,17 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Setting:
-    """`folder` is the section's own, empty at its start; `environment` is where the wheels were installed."""
+    """`folder` is the section's own, empty at its start; `environment` is where the wheels were installed.
+
+    A section is killed at `until`, a time of the monotonic clock. `project` is the one that it is about.
+    """
 
     folder: str
     environment: str
     card: bool
     small: bool
+    until: float = 0.0
+    project: str = ""
 
     def as_text(self) -> str:
         """For `of`."""

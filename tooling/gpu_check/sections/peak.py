@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import torch
 
+from gpu_check import matrices
 from gpu_check.record import Finding
 from gpu_check.setting import Setting
 
@@ -16,7 +16,6 @@ PRECISIONS = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
 }
-_WARM, _TIMES = 3, 20
 
 
 def find(setting: Setting) -> Iterator[Finding]:
@@ -27,29 +26,21 @@ def find(setting: Setting) -> Iterator[Finding]:
             continue
         yield Finding(
             f"matrix product, {name}", operations_a_second(name, setting) / 1e12, "TFLOP/s", by="torch",
-            said=f"{size(setting)} square, normal random numbers, mean of {_TIMES}",
+            said=f"{matrices.size(setting)} square, normal random numbers, mean of {matrices.TIMES}",
         )  # fmt: skip
-
-
-def size(setting: Setting) -> int:
-    """Rows and columns of the matrices."""
-    return 256 if setting.small else 8192
 
 
 def operations_a_second(precision: str, setting: Setting) -> float:
     """Of one product after another."""
     device = "cuda" if setting.card else "cpu"
-    edge = size(setting)
+    edge = matrices.size(setting)
     allow_tf32(precision == "TF32")
     one = torch.randn(edge, edge, device=device).to(PRECISIONS[precision])
-    for _ in range(_WARM):
+
+    def product() -> None:
         one @ one
-    wait(device)
-    begun = time.perf_counter()
-    for _ in range(_TIMES):
-        one @ one
-    wait(device)
-    return _TIMES * 2 * edge**3 / (time.perf_counter() - begun)
+
+    return matrices.operations_a_second(product, lambda: wait(device), setting)
 
 
 def allow_tf32(allowed: bool) -> None:

@@ -5,25 +5,23 @@ from __future__ import annotations
 import itertools
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 from trainkit import torch_training
 from trainkit.torch_data import Pictures
 from trainkit.torch_model import Model
 
-from gpu_check import made_up, torch_models
-from gpu_check.rates import Way, compare
+from gpu_check import made_up, torch_models, torch_operations
+from gpu_check.rates import FED, HELD, OURS, Way, Work, compare
 from gpu_check.record import Finding, no_card
+from gpu_check.sections import peak
 from gpu_check.sections.peak import allow_tf32, wait
 from gpu_check.setting import Setting
 
-_OURS = "trainkit, float32"
 _COMPILED = "plain loop, bfloat16, torch.compile"
-_FED, _HELD = "plain loop, float32", "plain loop, float32, batch on the device already"
 
 
 def find(setting: Setting) -> Iterator[Finding]:
@@ -65,9 +63,9 @@ def find(setting: Setting) -> Iterator[Finding]:
         )
 
     ways = {
-        _OURS: Way(ours(tf32=False), "float32"),
-        _FED: Way(plain("float32"), "float32"),
-        _HELD: Way(plain("float32", held=True), "float32"),
+        OURS: Way(ours(tf32=False), "float32"),
+        FED: Way(plain("float32"), "float32"),
+        HELD: Way(plain("float32", held=True), "float32"),
         "plain loop, bfloat16": Way(plain("bfloat16"), "bfloat16"),
         _COMPILED: Way(plain("bfloat16", compiled=True), "bfloat16"),
     }
@@ -81,27 +79,15 @@ def find(setting: Setting) -> Iterator[Finding]:
                 plain("bfloat16", held=True), "bfloat16"
             ),
         }
-    counted = "torch.utils.flop_counter, forwards and backwards"
-    found = []
-    for finding in compare(ways, operations, counted, setting, by):
-        yield finding  # at once: the section may be cut off
-        found.append(finding)
-    yield from _ratios(found, by)
+    yield from compare(
+        ways, Work(operations, torch_operations.COUNTED, peak.operations_a_second), setting, by
+    )
     if setting.card:
         highest = torch.cuda.max_memory_reserved() / 1e6
         yield Finding("highest memory that PyTorch had", highest, "MB", by=by)
     else:
         for what in ("TF32", "float16"):
             yield no_card(f"plain loop, {what}", by)
-
-
-def _ratios(found: Sequence[Finding], by: str) -> Iterator[Finding]:
-    """What follows from rates that were taken in turns."""
-    rates = {one.what: float(one.value) for one in found if one.unit == "samples/s" and one.value is not None}
-    if {_OURS, _FED, _HELD} <= rates.keys():
-        share, said = 100 * (1 - rates[_FED] / rates[_HELD]), f"1 - ({_FED}) / ({_HELD})"
-        yield Finding("share of a step that waits for input", share, "%", by=by, said=said)
-        yield Finding(f"({_OURS}) / ({_FED})", rates[_OURS] / rates[_FED], by=by)
 
 
 class _First:
@@ -162,7 +148,9 @@ def _plain(
 def _operations(model: Model, train: Pictures, batch: int, device: torch.device) -> float:
     """Floating point operations of a training step for one sample."""
     positions = np.arange(batch)
-    with FlopCounterMode(display=False) as counter:
+
+    def step() -> None:
         target = train.target[torch.from_numpy(positions)].to(device)
         model.loss(model.scores(train.inputs(positions).to(device)), target).backward()
-    return float(counter.get_total_flops()) / batch
+
+    return torch_operations.count(step) / batch

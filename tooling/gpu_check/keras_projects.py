@@ -1,0 +1,62 @@
+"""The Keras projects' networks for made-up pictures, as the projects train them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from unittest.mock import patch
+
+from trainkit import keras_settings  # noqa: F401 (before keras)
+
+# isort: split
+import keras
+import numpy as np
+import yaml
+from trainkit import backbones, keras_models, keras_training
+
+from gpu_check.made_up import CLASSES
+
+_PROJECTS = Path(__file__).parents[2] / "train_code"
+
+
+def model(project: str, size: int, precision: str, *, augment: bool = False) -> keras.Model:
+    """The compiled network of a project, with the same weights each time.
+
+    A backbone's last blocks are unfrozen, as in the project's second phase.
+    """
+    policies = {"float16": "mixed_float16", "bfloat16": "mixed_bfloat16"}
+    keras.config.set_dtype_policy(policies.get(precision, "float32"))
+    keras.utils.set_random_seed(0)
+    given = _defaults(project)
+    with _weights_by_numpy():
+        if project == "tensorflow":
+            made = keras_models.small_cnn(size, CLASSES, augment=augment)
+        else:
+            base = keras_models.pretrained(str(given.get("backbone", project)), size, "none", 0)
+            backbones.unfreeze(base, str(given["unfreeze_from"]))
+            head = keras_models.head(base.output_shape[-1], CLASSES, float(str(given["dropout"])))
+            made = keras_models.transfer(base, head, augment=augment)
+    keras_training.compile_model(made, str(given["optimizer"]), float(str(given["learning_rate"])))
+    return made
+
+
+def _defaults(project: str) -> dict[str, object]:
+    """The defaults of the project's parameters."""
+    said = yaml.safe_load((_PROJECTS / project / "MLproject").read_text())
+    parameters = said["entry_points"]["main"]["parameters"]
+    return {name: parameter.get("default") for name, parameter in parameters.items()}
+
+
+@contextmanager
+def _weights_by_numpy() -> Iterator[None]:
+    """JAX compiles a generator of random numbers for each shape: a minute for a backbone."""
+    numbers = np.random.default_rng(0)
+
+    def drawn(_: object, shape: tuple[int, ...], dtype: str | None = None) -> object:
+        scale = (2 / prod(shape[:-1])) ** 0.5
+        return keras.ops.convert_to_tensor(scale * numbers.standard_normal(shape, np.float32), dtype)
+
+    with patch.object(keras.initializers.VarianceScaling, "__call__", drawn):
+        yield

@@ -1,0 +1,59 @@
+"""Whether Keras gives the same numbers: twice, after a checkpoint, and on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trainkit import keras_settings  # noqa: F401 (before keras)
+
+# isort: split
+import keras
+import mlflow
+import numpy as np
+from trainkit import keras_training
+from trainkit.keras_checkpoints import Epoch
+from trainkit.keras_training import Schedule
+
+from gpu_check import keras_loops, keras_on_cpu, keras_projects, made_up
+from gpu_check.record import Finding, checked, no_card
+from gpu_check.setting import Setting
+
+MOST_APART = 1e-3
+_TIMES = ("seconds_epoch", "images_per_second", "input_busy")
+
+
+def find(setting: Setting) -> Iterator[Finding]:
+    """As `trainer run --deterministic` has it, with dropout, and with augmentation unless it is small."""
+    size, batch, count = (16, 8, 16) if setting.small else (96, 64, 1024)
+    part = made_up.pictures(setting.place, count, size)
+    samples = keras_training.samples(part)
+
+    def epochs(count: int, phase: str) -> tuple[list[Epoch], keras.Model]:
+        made = keras_projects.model(setting.project, size, "float32", augment=not setting.small)
+        schedule = Schedule(count, batch, patience=0, seed=0, phase=phase)
+        history = keras_training.train(made, samples, samples, schedule)
+        timeless = [
+            {name: value for name, value in epoch.items() if name not in _TIMES} for epoch in history.epochs
+        ]
+        return timeless, made
+
+    with mlflow.start_run():
+        keras_training.setup(0)
+        keras_loops.of_process().use_precision("float32")
+        by = keras_loops.by()
+        once, model = epochs(3, "once")
+        answered = keras_training.predict(model, part, batch)
+        twice, _ = epochs(3, "twice")
+        yield checked(
+            "three epochs twice: the same to the last bit", once == twice, f"loss {once[-1]['loss']!r}", by
+        )
+        epochs(1, "resumed")
+        resumed, _ = epochs(3, "resumed")
+        yield checked("a checkpoint taken and resumed: the same to the last bit", once == resumed,
+                      f"loss {resumed[-1]['loss']!r}", by)  # fmt: skip
+    place = setting.place / "model.keras"
+    model.save(place)
+    apart = float(np.abs(keras_on_cpu.answers(place, part.pixels()) - answered).max())
+    yield Finding("largest difference of a probability from the saved model on a CPU", apart, by=by)
+    what = f"trained on the card, predicts on the CPU within {MOST_APART:g}"
+    yield checked(what, apart <= MOST_APART, by=by) if setting.card else no_card(what, by)
