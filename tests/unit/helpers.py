@@ -17,8 +17,11 @@ from trainer.errors import TrainerError
 from trainer.images.spec import ImageSpec
 from trainer.images.trainer_image import TrainerImage
 from trainer.plan.request import RunPlan
+from trainer.plan.target import Target
 
 DEAD_ENGINE = "unix:///no/such/engine.sock"
+DOCKER = Target("docker", isolated=True)
+LOCAL = Target("local", isolated=False)
 
 MLPROJECT = """\
 name: demo

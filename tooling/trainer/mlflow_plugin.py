@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import mlflow
 from mlflow.entities import RunStatus
@@ -18,11 +19,15 @@ from mlflow.projects.backend.abstract_backend import AbstractBackend
 from mlflow.projects.submitted_run import SubmittedRun
 
 from trainer import printable
+from trainer.backends.docker.backend import DockerBackend
+from trainer.backends.local import LocalBackend
+from trainer.backends.registry import BackendType
 from trainer.cli import streams
 from trainer.cli.output import Progress
 from trainer.engine.daemon import NoEngine
 from trainer.errors import BadInput, Interrupted, TrainerError
 from trainer.plan import request as plans
+from trainer.plan.target import Target
 from trainer.projects import mlproject, sources
 from trainer.projects.parameters import nearest
 from trainer.runs.launch import Result, launch
@@ -72,7 +77,7 @@ class EndedRun(SubmittedRun):  # type: ignore[misc]  # mlflow is not typed
 
 
 class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
-    name: str
+    backend: ClassVar[BackendType]
 
     def run(
         self,
@@ -118,7 +123,7 @@ class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
                 commit=source.commit,
                 entry_point=entry_point,
                 parameters={name: str(value) for name, value in params.items()},
-                backend=self.name,
+                backend=Target(self.backend.name, self.backend.isolated),
                 image=options.get("image"),
                 gpus=options.get("gpus"),
                 memory=options.get("memory"),
@@ -155,13 +160,13 @@ class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
 class DockerProjectBackend(_Backend):
     """`--backend trainer-docker`."""
 
-    name = "docker"
+    backend = DockerBackend
 
 
 class LocalProjectBackend(_Backend):
     """`--backend trainer-local`."""
 
-    name = "local"
+    backend = LocalBackend
 
 
 def _said(problem: TrainerError) -> str:

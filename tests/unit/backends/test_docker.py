@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 from trainer import subprocesses
-from trainer.backends import base
+from trainer.backends import base, registry
 from trainer.backends.base import Launch, shell_variables
 from trainer.backends.docker import backend, job
 from trainer.backends.docker import config as docker_container
@@ -227,7 +227,7 @@ def test_secrets_reach_the_command_as_they_are_and_their_file_is_gone(tmp_path: 
 def test_a_server_of_this_machine_is_not_this_machines_for_a_remote_engine(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    docker_backend = base.named("docker", workspace)
+    docker_backend = registry.named("docker", workspace)
     assert docker_backend.reachable_uri(Server("http://127.0.0.1:5000")) == "http://host.docker.internal:5000"
     monkeypatch.setenv("DOCKER_HOST", "ssh://me@far")
     assert docker_backend.reachable_uri(Server("https://example.com")) == "https://example.com"
@@ -251,7 +251,7 @@ def test_a_remote_engine_cannot_mount_this_machines_files(
         "/site/data is on this machine; the engine at tcp://far:2375 cannot mount it.",
         "Run on a local engine, or let the script read the data from a URI.",
     ):
-        base.named("docker", workspace).check(plan)
+        registry.named("docker", workspace).check(plan)
 
 
 def test_what_a_run_can_do_without_is_not_mounted_by_a_remote_engine(
@@ -266,20 +266,20 @@ def test_what_a_run_can_do_without_is_not_mounted_by_a_remote_engine(
     assert targets(USER) == ["/data", "/trainer/spool"]
     monkeypatch.setenv("DOCKER_HOST", "tcp://far:2375")
     monkeypatch.setattr(disk, "check", lambda *_: None)
-    base.named("docker", workspace).check(plan)
+    registry.named("docker", workspace).check(plan)
     assert targets(RunUser(1234, 5678, "the engine is on another machine")) == []
 
 
 def test_without_an_engine(workspace: Workspace) -> None:
     with fails(NoEngine, f"No Docker engine answers at {DEAD_ENGINE}."):
-        base.named("docker", workspace).connect()
+        registry.named("docker", workspace).connect()
 
 
 @pytest.mark.parametrize("address", ["http://[", "npipe://x", "tcp://a:b:c"])
 def test_an_address_that_is_none(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("DOCKER_HOST", address)
     with fails(EngineError, f"{address} is not the address of a Docker engine."):
-        base.named("docker", workspace).connect()
+        registry.named("docker", workspace).connect()
 
 
 @pytest.mark.parametrize(
@@ -373,7 +373,7 @@ def test_an_image_without_cuda_is_refused_at_once(workspace: Workspace) -> None:
         workspace.root, image=trainer_image.plan(workspace, spec.spec(workspace, "small")), gpus="all"
     )
     with pytest.raises(GpuError, match=f"The image {plan.image.tag} has nothing in it that uses a GPU"):
-        base.named("docker", workspace).check(plan)
+        registry.named("docker", workspace).check(plan)
 
 
 def test_gigabytes_are_not_built_for_a_gpu_that_is_not_there(
@@ -390,11 +390,6 @@ def test_gigabytes_are_not_built_for_a_gpu_that_is_not_there(
 
 def test_a_runs_container_is_found_by_its_name() -> None:
     assert docker_container.container_name("r1") == "trainer-r1"
-
-
-def test_an_unknown_backend(workspace: Workspace) -> None:
-    with fails(BadInput, "There is no backend dokcer.", "Did you mean docker?"):
-        base.named("dokcer", workspace)
 
 
 def test_a_stranger_gets_the_spool_put_in(

@@ -17,7 +17,7 @@ from trainer.projects import mlproject
 from trainer.workspace.settings import Workspace
 from trainkit import image_folder
 
-from unit.helpers import fails, put
+from unit.helpers import DOCKER, fails, put
 from unit.pictures import dataset, tree
 
 
@@ -210,7 +210,7 @@ def _plan_of_a_run(workspace: Workspace, **parameters: str) -> request.RunPlan:
         "default: skins}}, command: 'python train.py {data}'}}\n",
     )
     project = mlproject.load(workspace.projects / "images")
-    return request.make(workspace, RunRequest(project, "train_code/images", parameters=parameters))
+    return request.make(workspace, RunRequest(project, "train_code/images", DOCKER, parameters=parameters))
 
 
 def test_a_run_records_the_digest_that_its_own_input_begins_with(workspace: Workspace, skins: Path) -> None:

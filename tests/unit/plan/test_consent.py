@@ -21,7 +21,7 @@ from trainer.plan.consent import Asked, Place, StoredRun
 from trainer.projects.mounts import Mount
 from trainer.workspace.settings import Workspace
 
-from unit.helpers import Done, git, put
+from unit.helpers import DOCKER, LOCAL, Done, git, put
 
 Trainer = Callable[..., Done]
 ALLOWED, REFUSED = 82, 93
@@ -197,7 +197,7 @@ def test_without_a_container_a_stranger_has_all(
     done = trainer("run", stranger.says(), "--backend", "local")
     assert done.code == REFUSED
     assert "asks to run on this machine without a container, with all your rights." in done.err
-    asks = tuple(consent.of_environment(Place(workspace, workspace.projects / "demo"), "local", (), ()))
+    asks = tuple(consent.of_environment(Place(workspace, workspace.projects / "demo"), LOCAL, (), ()))
     own = Asked("train_code/demo", "", asks, is_own=True)
     assert (len(asks), consent.open_asks(workspace, own)) == (1, ())
 
@@ -253,7 +253,7 @@ def test_a_project_of_the_workspace_has_what_it_names(
     stored = StoredRun("run-1", "digest")
     claims = Asked("train_code/own", "", (), stored)
     place = Place(workspace, workspace.state / "reproduce-1" / "code")
-    asks = tuple(consent.of_environment(place, "local", (), ["API_KEY"]))
+    asks = tuple(consent.of_environment(place, LOCAL, (), ["API_KEY"]))
     assert len(consent.open_asks(workspace, replace(claims, asks=asks))) == 2
 
 
@@ -264,8 +264,8 @@ def test_a_run_that_is_made_again_has_what_it_had_and_no_other_has(workspace: Wo
     def asked(folder: Path, run: StoredRun | None = None) -> Asked:
         place = Place(workspace, folder)
         asks = (
-            *consent.of_environment(place, "docker", (), ["API_KEY"]),
-            *consent.of_paths(place, "docker", paths, ()),
+            *consent.of_environment(place, DOCKER, (), ["API_KEY"]),
+            *consent.of_paths(place, DOCKER, paths, ()),
         )
         return Asked("train_code/demo", "", asks, run, place.is_own)
 
@@ -333,7 +333,7 @@ def test_a_bind_mount_of_the_workspace_is_always_asked_for(workspace: Workspace,
     try:
         place = Place(workspace, workspace.projects / "demo")
         for end in (alias, alias / workspace.root.name):
-            [ask] = consent.of_environment(place, "docker", [Mount(str(end), "/it")], ())
+            [ask] = consent.of_environment(place, DOCKER, [Mount(str(end), "/it")], ())
             assert ask.always
     finally:
         subprocess.run(["umount", str(alias)], check=True)

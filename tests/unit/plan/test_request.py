@@ -9,16 +9,17 @@ from trainer.errors import BadInput
 from trainer.images.external import ExternalImage
 from trainer.plan import limits, request
 from trainer.plan.request import RunPlan, RunRequest
+from trainer.plan.target import Target
 from trainer.projects import mlproject
 from trainer.projects.mounts import Mount
 from trainer.workspace.settings import Workspace, find
 
-from unit.helpers import fails, put, run_plan
+from unit.helpers import DOCKER, LOCAL, fails, put, run_plan
 
 
-def make(workspace: Workspace, **said: object) -> RunPlan:
+def make(workspace: Workspace, backend: Target = DOCKER, **said: object) -> RunPlan:
     project = mlproject.load(workspace.projects / "demo")
-    return request.make(workspace, RunRequest(project, "train_code/demo", **said))  # type: ignore[arg-type]
+    return request.make(workspace, RunRequest(project, "train_code/demo", backend, **said))  # type: ignore[arg-type]
 
 
 def test_a_plan_of_defaults(workspace: Workspace) -> None:
@@ -91,7 +92,7 @@ def test_a_data_set_of_trainer_yaml_that_is_not_there_is_said_to_be_there(worksp
 def test_the_local_backend_sees_the_host(workspace: Workspace) -> None:
     table = put(workspace.root / "table.csv")
     values = {"name": "n", "source": "s3://b/k", "table": "table.csv"}
-    made = make(workspace, entry_point="strict", parameters=values, backend="local")
+    made = make(workspace, entry_point="strict", parameters=values, backend=LOCAL)
     assert made.mounts == ()
     assert made.command[-1] == str(table)
     assert made.environment["TRAINER_DATA_DIR"] == str(workspace.data)
@@ -152,7 +153,7 @@ def test_what_is_no_reference_to_an_image_is_refused(
     workspace: Workspace, said: dict[str, str], where: str
 ) -> None:
     with pytest.raises(BadInput, match=f"^{re.escape(where)}, which is not an image reference"):
-        make(workspace, **said)
+        make(workspace, DOCKER, **said)
 
 
 @pytest.mark.parametrize("gpus", ["none", "all", "1", "12", "device=0", "device=0,1", "device=GPU-3a-4"])
@@ -200,14 +201,15 @@ def test_declared_variables_and_no_others_are_handed_on(tmp_path: Path) -> None:
     assert request.secret_values(run_plan(tmp_path), known) == {"API_KEY": "hunter2"}
 
 
-def on_data(workspace: Workspace, value: str, **said: object) -> RunPlan:
+def on_data(workspace: Workspace, value: str, backend: Target = DOCKER, **said: object) -> RunPlan:
     put(
         workspace.projects / "images" / "MLproject",
         "name: images\ndocker_env: {image: trainer/small}\nentry_points: {main: {parameters: "
         "{data: {type: string, dataset: true, default: data_4}}, command: 'python train.py {data}'}}\n",
     )
     project = mlproject.load(workspace.projects / "images")
-    return request.make(workspace, RunRequest(project, "images", parameters={"data": value}, **said))  # type: ignore[arg-type]
+    asked = RunRequest(project, "images", backend, parameters={"data": value}, **said)  # type: ignore[arg-type]
+    return request.make(workspace, asked)
 
 
 @pytest.mark.parametrize("value", ["data_4", "group/data_4", "table.csv"])
@@ -257,7 +259,7 @@ def test_a_linked_data_set_is_mounted_where_its_link_leads(
     (workspace.data / "data_4").symlink_to(elsewhere if link == "absolute" else "../../disk/derm")
     seen = str(elsewhere) if link == "absolute" else "/disk/derm"
     assert on_data(workspace, "data_4").mounts[2:] == (Mount(str(elsewhere), seen),)
-    assert on_data(workspace, "data_4", backend="local").mounts == ()
+    assert on_data(workspace, "data_4", backend=LOCAL).mounts == ()
 
 
 def test_a_folder_in_a_linked_data_set_is_seen_too(workspace: Workspace, tmp_path: Path) -> None:
@@ -291,7 +293,7 @@ def load(workspace: Workspace, text: str) -> mlproject.Project:
 
 def test_an_image_that_is_not_ours_is_taken_as_it_is_and_gets_no_cache(workspace: Workspace) -> None:
     project = load(workspace, "docker_env: {image: python}\n")
-    made = request.make(workspace, RunRequest(project, "theirs"))
+    made = request.make(workspace, RunRequest(project, "theirs", DOCKER))
     assert made.image == ExternalImage("python")
     assert (made.mounts, made.gpus) == ((), "none")
     assert "TRAINER_CACHE_DIR" not in made.environment
@@ -307,7 +309,8 @@ def test_another_image_may_be_anybodys(workspace: Workspace, name: str) -> None:
 def test_a_trainer_image_is_one_however_it_is_named(workspace: Workspace, name: str) -> None:
     put(workspace.images / "small" / "image.yaml", "aliases: [tiny]")
     project = load(workspace, f"docker_env: {{image: {name}}}\n")
-    assert request.make(workspace, RunRequest(project, "theirs")).image.tag.startswith("trainer/small:")
+    asked = RunRequest(project, "theirs", DOCKER)
+    assert request.make(workspace, asked).image.tag.startswith("trainer/small:")
 
 
 def test_a_project_that_says_nothing_of_its_environment(workspace: Workspace) -> None:
@@ -317,17 +320,18 @@ def test_a_project_that_says_nothing_of_its_environment(workspace: Workspace) ->
         "theirs names no environment, and there is no image sklearn to run it in.",
         "Specify an image: --image NAME",
     ):
-        request.make(workspace, RunRequest(project, "theirs"))
+        request.make(workspace, RunRequest(project, "theirs", DOCKER))
     put(workspace.images / "sklearn" / "image.yaml")
     put(workspace.images / "sklearn" / "requirements.txt")
-    assert request.make(workspace, RunRequest(project, "theirs")).image.tag.startswith("trainer/sklearn:")
-    assert request.make(workspace, RunRequest(project, "theirs", image="small")).image.name == "small"
+    asked = RunRequest(project, "theirs", DOCKER)
+    assert request.make(workspace, asked).image.tag.startswith("trainer/sklearn:")
+    assert request.make(workspace, RunRequest(project, "theirs", DOCKER, image="small")).image.name == "small"
 
 
 def test_the_projects_volumes_are_mounted_after_ours(workspace: Workspace) -> None:
     workspace.data.mkdir()
     project = load(workspace, 'docker_env: {image: trainer/small, volumes: ["$(pwd):/work:ro"]}\n')
-    cache, data, own = request.make(workspace, RunRequest(project, "theirs")).mounts
+    cache, data, own = request.make(workspace, RunRequest(project, "theirs", DOCKER)).mounts
     assert (cache.target, data.target) == ("/cache", "/data")
     assert own == Mount(str(project.folder), "/work")
     with fails(
@@ -335,15 +339,14 @@ def test_the_projects_volumes_are_mounted_after_ours(workspace: Workspace) -> No
         "docker_env.volumes need a container: the local backend mounts nothing.",
         "Use the docker backend, or take them out of the MLproject.",
     ):
-        request.make(workspace, RunRequest(project, "theirs", backend="local"))
+        request.make(workspace, RunRequest(project, "theirs", LOCAL))
 
 
 def test_a_volume_of_the_projects_own_goes_before_the_workspaces_data(workspace: Workspace) -> None:
     put(workspace.data / "digits" / "x")
     project = load(workspace, 'docker_env: {image: trainer/small, volumes: ["$(pwd):/data"]}\n')
-    assert [mount.source for mount in request.make(workspace, RunRequest(project, "theirs")).mounts][1:] == [
-        str(project.folder)
-    ]
+    made = request.make(workspace, RunRequest(project, "theirs", DOCKER))
+    assert [mount.source for mount in made.mounts][1:] == [str(project.folder)]
     put(
         workspace.root / "theirs" / "MLproject",
         'docker_env: {image: trainer/small, volumes: ["$(pwd):/data/mine"]}\n'
@@ -356,7 +359,9 @@ def test_a_volume_of_the_projects_own_goes_before_the_workspaces_data(workspace:
     ):
         request.make(
             workspace,
-            RunRequest(mlproject.load(workspace.root / "theirs"), "theirs", parameters={"set": "digits"}),
+            RunRequest(
+                mlproject.load(workspace.root / "theirs"), "theirs", DOCKER, parameters={"set": "digits"}
+            ),
         )
 
 

@@ -12,7 +12,7 @@ from trainer.projects import mlproject
 from trainer.runs import run_record
 from trainer.workspace.settings import Workspace, find
 
-from unit.helpers import Done, fails, put
+from unit.helpers import DOCKER, Done, fails, put
 from unit.run_helpers import pins_of
 
 Trainer = Callable[..., Done]
@@ -40,7 +40,7 @@ def seeded(workspace: Workspace) -> Callable[..., None]:
 
 def make(workspace: Workspace, name: str, **said: object) -> RunPlan:
     project = mlproject.load(workspace.projects / name)
-    return request.make(workspace, RunRequest(project, name, **said))  # type: ignore[arg-type]
+    return request.make(workspace, RunRequest(project, name, DOCKER, **said))  # type: ignore[arg-type]
 
 
 def told(made: RunPlan) -> dict[str, str]:

@@ -24,7 +24,7 @@ from trainer.workspace import run_folders
 from trainer.workspace.settings import Workspace
 
 from unit.git_trap import Trap
-from unit.helpers import Done, HttpServer, Reply, git, put, serving
+from unit.helpers import DOCKER, LOCAL, Done, HttpServer, Reply, git, put, serving
 from unit.pictures import dataset
 from unit.run_helpers import API, ID, artifact, live, not_there, record, told
 
@@ -55,7 +55,7 @@ class Offer:
         dataset(workspace.data / "skin", {"a": 2, "b": 2})
         project = mlproject.load(workspace.projects / "demo")
         self.plan = request.make(
-            workspace, RunRequest(project, "train_code/demo", parameters=parameters, backend="local")
+            workspace, RunRequest(project, "train_code/demo", LOCAL, parameters=parameters)
         )
         image, packed = self.plan.image, self.plan.image.packed(workspace)
         assert packed
@@ -309,7 +309,9 @@ def in_docker(offer: Offer, *repo_digests: str, gpus: str = "none") -> str:
     assert isinstance(command, Mapping)
     project = mlproject.load(offer.workspace.projects / "demo")
     weights = {"weights": str(offer.workspace.root / "weights.txt")}
-    run = request.make(offer.workspace, RunRequest(project, "train_code/demo", parameters=weights)).command
+    run = request.make(
+        offer.workspace, RunRequest(project, "train_code/demo", DOCKER, parameters=weights)
+    ).command
     image = {**image, "id": IMAGE_ID, "repo_digests": repo_digests}
     resources = run_record.Resources(gpus, None, "2g", 4096, False)
     offer.tell(backend="docker", image=image, command={**command, "run": run}, resources=asdict(resources))

@@ -20,7 +20,7 @@ from trainer.tracking.client import Run
 from trainer.workspace import run_folders
 from trainer.workspace.settings import Workspace, find
 
-from unit.helpers import Done, HttpServer, Reply, put, run_plan
+from unit.helpers import DOCKER, LOCAL, Done, HttpServer, Reply, put, run_plan
 from unit.pictures import dataset
 from unit.run_helpers import API, ID, artifact, live, not_there, record, told
 
@@ -202,7 +202,7 @@ def test_what_it_says_of_its_source_allows_it_nothing(
     offer(digest=_digest(workspace))
     checkpoint(workspace)
     project = mlproject.load(workspace.projects / "demo")
-    asked = request.make(workspace, request.RunRequest(project, "train_code/demo", backend="local")).asked
+    asked = request.make(workspace, request.RunRequest(project, "train_code/demo", LOCAL)).asked
     consent.check(workspace, replace(asked, is_own=False), asked.asks)
     refused = trainer("resume", "@last")
     wants = "run on this machine without a container, with all your rights"
@@ -303,7 +303,9 @@ def test_the_recorded_image_is_planned_though_the_workspace_has_another(workspac
         workspace, "trainer/small:0123456789ab", "0123456789ab" + "0" * 52, "ff"
     )
     project = mlproject.load(workspace.projects / "demo")
-    made = request.make(workspace, request.RunRequest(project, "train_code/demo", recorded_image=recorded))
+    made = request.make(
+        workspace, request.RunRequest(project, "train_code/demo", DOCKER, recorded_image=recorded)
+    )
     assert made.image.tag == "trainer/small:0123456789ab"
     gone = trainer_image.recorded(workspace, "trainer/gone:0123456789ab", "0123456789ab" + "0" * 52, "ff")
     assert gone.tag == "trainer/gone:0123456789ab"

@@ -1,4 +1,4 @@
-"""Where a run is executed: what every backend can do, and the backends there are.
+"""Where a run is executed: what every backend can do.
 
 A started job does not depend on this process: it goes on when the launcher dies, and whoever looks next
 (`trainer reconcile`, the next `trainer run`) can attach to it by what was written down.
@@ -13,20 +13,18 @@ from pathlib import Path
 from typing import Protocol
 
 from trainer.engine.bridge import Bridge
-from trainer.errors import BadInput, ImageError
+from trainer.errors import ImageError
 from trainer.host.hardware import Hardware
 from trainer.images.build import ImageOrigin
 from trainer.images.image import RunImage
 from trainer.plan.request import RunPlan
-from trainer.projects.parameters import nearest
 from trainer.tracking import delivery
 from trainer.tracking.endpoint import Network, Server
 from trainer.tracking.outbound import Outbound
-from trainer.workspace.settings import Workspace
+from trainer.workspace.run_folders import Record
 
 # Of the cache, what a training keeps of a run to resume from: places.cache() / "checkpoints" / RUN_ID.
 CHECKPOINTS = "checkpoints"
-BACKENDS = ("docker", "local")
 
 
 @dataclass(frozen=True)
@@ -98,10 +96,25 @@ class Job(Protocol):
         """Leave nothing of it behind. Safe to call twice."""
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A job as its backend sees it; `memory` (bytes) and `cpus` (mean since its start) of running ones."""
+
+    record: Record
+    """What was written down about its run, or what the backend knows of that."""
+    workspace: str
+    """The identity of the workspace that launched it."""
+    running: bool
+    memory: int | None = None
+    cpus: float | None = None
+
+
 class Backend(Protocol):
-    """A place to run in."""
+    """A place to run in. Which there are: `registry`."""
 
     name: str
+    isolated: bool
+    """Whether a run sees only what is mounted into its container, and not this machine's files."""
 
     def connect(self) -> None:
         """Raise `EngineError` (or another) at once when runs cannot be executed here."""
@@ -158,6 +171,12 @@ class Backend(Protocol):
     def attach(self, run_id: str, folder: Path) -> Job:
         """The job that was started for that run, perhaps by a process that is gone."""
 
+    def look(self, records: Sequence[Record], *, of_all: bool) -> list[Seen]:
+        """The jobs of these runs as far as they are there, and with `of_all` those of other workspaces.
+
+        Takes 2 s at most. Raises `EngineError` where that is not known.
+        """
+
 
 def read_result(text: str) -> tuple[int, int | None] | None:
     """Exit code, and the signal that the job was sent, of what start.sh wrote; None for anything else."""
@@ -179,16 +198,3 @@ def image_gone(image: RunImage) -> ImageError:
         f"The image of the run, {image.tag}, no longer exists unchanged.",
         "A run can only be resumed in its own image. Start a new one: trainer run PROJECT",
     )
-
-
-def named(name: str, workspace: Workspace) -> Backend:
-    """The backend of that name; raises `BadInput` with the nearest one."""
-    if name == "docker":
-        from trainer.backends.docker.backend import DockerBackend
-
-        return DockerBackend(workspace)
-    if name == "local":
-        from trainer.backends.local import LocalBackend
-
-        return LocalBackend(workspace)
-    raise BadInput(f"There is no backend {name}.", nearest(name, BACKENDS, "The backends are"))

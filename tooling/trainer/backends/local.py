@@ -17,7 +17,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from trainer import archives, locks, subprocesses, urls
-from trainer.backends.base import CHECKPOINTS, End, Job, Launch, image_gone, read_result, shell_variables
+from trainer.backends.base import (
+    CHECKPOINTS,
+    End,
+    Job,
+    Launch,
+    Seen,
+    image_gone,
+    read_result,
+    shell_variables,
+)
 from trainer.engine.bridge import Bridge
 from trainer.engine.run_user import host_ids
 from trainer.errors import BadInput, ImageError
@@ -29,6 +38,8 @@ from trainer.images.image import RunImage
 from trainer.plan.request import RunPlan
 from trainer.tracking.endpoint import Server
 from trainer.tracking.outbound import Outbound
+from trainer.workspace import run_folders
+from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
 GRACE_S = 5  # as in a container
@@ -119,6 +130,7 @@ class LocalBackend:
     """Runs on this machine without a container."""
 
     name = "local"
+    isolated = False
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -262,6 +274,15 @@ class LocalBackend:
     def attach(self, run_id: str, folder: Path) -> Job:  # noqa: ARG002 (a process is found by its folder)
         """The process that was started in that folder."""
         return LocalJob(folder)
+
+    def look(self, records: Sequence[Record], *, of_all: bool) -> list[Seen]:  # noqa: ARG002 (others are not known)
+        """Of this workspace alone: nothing lists those of others."""
+        ours = self._workspace
+        folders = [run_folders.folder(ours, record.run_id) for record in records]
+        return [
+            Seen(record, ours.identity, LocalJob(folder).end() is None)
+            for record, folder in zip(records, folders, strict=True)
+        ]
 
     def _environment(self, image: RunImage) -> Path:
         return environment_folder(self._workspace, image)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from trainkit.spool_apart import is_proxied
 
 from trainer import git, subprocesses
-from trainer.backends.base import named
+from trainer.backends import registry
 from trainer.backends.docker import reachability
 from trainer.backends.docker.config import network
 from trainer.counted import counted
@@ -202,7 +202,7 @@ def _tracking(
     workspace: Workspace, engine_client: docker.DockerClient | None, plans: list[TrainerImage]
 ) -> Iterator[Check]:
     try:
-        backend = named("docker" if engine_client else "local", workspace)
+        backend = registry.named(registry.automatic(workspace)[0], workspace)
         client, own = prepare.connect(workspace, backend, secrets.load(workspace), None)
         if own:
             server.wait(workspace, client.server)

@@ -11,14 +11,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from trainer.backends.docker import code_layer
+from trainer.backends import registry
+from trainer.backends.docker import code_layer, containers
 from trainer.engine import daemon
 from trainer.errors import TrainerError
 from trainer.images import project_env, trainer_image
 from trainer.images import spec as images
 from trainer.images.spec import BASE_LABEL, DIGEST_LABEL, PREFIX
 from trainer.maintenance import cache
-from trainer.runs import containers, half_made, reconcile, server
+from trainer.runs import half_made, reconcile, server
 from trainer.server import image as server_image
 from trainer.source import cache as code_cache
 from trainer.tracking.failures import NotThere
@@ -61,8 +62,8 @@ def find(workspace: Workspace, *, of_cache: bool, days: float) -> tuple[list[Lef
         found += _runs(workspace)
     except TrainerError as problem:
         notes.append(f"Runs whose end is not told yet were left alone: {problem.message}")
-    local = bool(strange) or any(record.backend == "local" for record in run_folders.live(workspace))
-    if of_cache and local:
+    on_host = (not registry.find(record.backend).isolated for record in run_folders.live(workspace))
+    if of_cache and (strange or any(on_host)):
         notes.append("A live run may use the local cache: nothing of it is removed.")
     elif of_cache:
         found += [
@@ -202,9 +203,10 @@ def _containers(workspace: Workspace) -> Iterator[Leftover]:
     ours = workspace.identity
     for container in containers.of_runs(usage=False):
         is_ours = container.workspace == ours and container.record.is_here
-        is_known = run_folders.folder(workspace, container.run_id).exists()
+        is_known = run_folders.folder(workspace, container.record.run_id).exists()
         if is_ours and not container.running and not is_known:
-            yield Leftover("container", f"trainer-{container.run_id}", 0, "its run has ended or never began")
+            name = f"trainer-{container.record.run_id}"
+            yield Leftover("container", name, 0, "its run has ended or never began")
 
 
 def _images(workspace: Workspace, client: docker.DockerClient) -> Iterator[Leftover]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from trainer import printable, urls
 from trainer.engine import daemon
 from trainer.errors import NotAllowed
+from trainer.plan.target import Target
 from trainer.projects import sources
 from trainer.projects.mounts import Mount
 from trainer.projects.parameters import is_elsewhere
@@ -106,7 +107,7 @@ class Place:
 
 def of_environment(
     place: Place,
-    backend: str,
+    target: Target,
     volumes: Iterable[Mount],
     secret_names: Iterable[str],
     variables: Iterable[str] = (),
@@ -119,7 +120,7 @@ def of_environment(
         yield Ask(f"have the value of the secret {name}")
     for name in variables:
         yield Ask(f"have the value of your variable {name}")
-    if backend == "local":
+    if not target.isolated:
         yield Ask("run on this machine without a container, with all your rights")
         return
     for mount in volumes:
@@ -136,9 +137,9 @@ def of_environment(
                 yield from (ask for ask in found if not ask.is_within)
 
 
-def of_paths(place: Place, backend: str, paths: Mapping[str, str], given: Container[str]) -> Iterator[Ask]:
+def of_paths(place: Place, target: Target, paths: Mapping[str, str], given: Container[str]) -> Iterator[Ask]:
     """What the values of its parameters of type path ask for; those that are `given` the user named."""
-    for name, value in paths.items() if backend != "local" else ():
+    for name, value in paths.items() if target.isolated else ():
         why, is_given = f"as its parameter {name}", name in given
         if is_elsewhere(value):
             found = [Ask(printable.line(f"have {urls.without_password(value)} fetched by you, {why}"))]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from trainer.plan.target import Target
 from trainer.projects.mlproject import PROJECT_FILE, EntryPoint, Project
 from trainer.projects.mounts import Mount
 from trainer.projects.parameters import Parameter
@@ -19,12 +20,12 @@ def of(
     entry_point: EntryPoint,
     values: Mapping[str, str],
     mounts: tuple[Mount, ...],
-    backend: str,
+    target: Target,
     fallback: str | None,
 ) -> tuple[str, ...]:
     """All there is to say; `fallback` is the image that it runs in where nobody named one."""
     image = f"{project.name} names no environment: it runs in {fallback}. --image chooses another."
-    return (*([image] if fallback else []), *_outside_files(project, entry_point, values, mounts, backend))
+    return (*([image] if fallback else []), *_outside_files(project, entry_point, values, mounts, target))
 
 
 def _outside_files(
@@ -32,14 +33,14 @@ def _outside_files(
     entry_point: EntryPoint,
     values: Mapping[str, str],
     mounts: tuple[Mount, ...],
-    backend: str,
+    target: Target,
 ) -> Iterator[str]:
     """A parameter that is text and names a file of this machine, which the run cannot see."""
     for parameter in entry_point.parameters:
         value = values[parameter.name]
         if parameter.type in _NOT_TEXT or parameter.dataset or not _is_hidden(value, project.folder, mounts):
             continue
-        if backend == "local" and Path(value).is_absolute():
+        if not target.isolated and Path(value).is_absolute():
             continue
         yield (
             f"{parameter.option} is {value}, which is outside of the project: the run cannot see it.\n"

@@ -14,6 +14,7 @@ from trainer.images.image import RunImage
 from trainer.plan import consent, limits, parameter_values, remarks, revealed, run_image, run_mounts, seeding
 from trainer.plan.consent import Asked, StoredRun
 from trainer.plan.parameter_values import Origin
+from trainer.plan.target import Target
 from trainer.projects import docker_env, mlproject
 from trainer.projects import shell_command as command
 from trainer.projects.mlproject import EntryPoint, Project
@@ -43,6 +44,7 @@ class RunRequest:
 
     project: Project
     source: str
+    backend: Target
     commit: str = ""
     """Of a git URL."""
     entry_point: str = "main"
@@ -50,7 +52,6 @@ class RunRequest:
     experiment: str | None = None
     run_name: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
-    backend: str = "docker"
     image: str | None = None
     """Instead of the project's own."""
     gpus: str | None = None
@@ -206,7 +207,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         entry_point=entry_point.name,
         experiment=experiment,
         run_name=request.run_name,
-        backend=request.backend,
+        backend=request.backend.name,
         image=image,
         command=mlproject.command_line(entry_point, seen),
         parameters=values,

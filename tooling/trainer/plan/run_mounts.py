@@ -7,6 +7,7 @@ from pathlib import Path
 
 from trainer.errors import BadInput
 from trainer.plan import downloads
+from trainer.plan.target import Target
 from trainer.projects.mlproject import EntryPoint
 from trainer.projects.mounts import DATA, Mount, linked_data
 from trainer.projects.parameters import is_elsewhere
@@ -15,17 +16,17 @@ from trainer.workspace.settings import Workspace
 
 def of(
     workspace: Workspace,
-    backend: str,
+    target: Target,
     entry_point: EntryPoint,
     values: Mapping[str, str],
     volumes: tuple[Mount, ...],
     cache: Mount | None,
 ) -> tuple[tuple[Mount, ...], dict[str, str], dict[str, str]]:
     """Mounts, parameter values as the run sees them, and the variables that name its folders."""
-    if backend == "local":
+    if not target.isolated:
         if volumes:
             raise BadInput(
-                "docker_env.volumes need a container: the local backend mounts nothing.",
+                f"docker_env.volumes need a container: the {target.name} backend mounts nothing.",
                 "Use the docker backend, or take them out of the MLproject.",
             )
         return (), dict(values), _folders(str(workspace.data), str(workspace.state / "cache"))

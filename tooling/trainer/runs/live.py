@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trainer.errors import EngineError, TrainerError
-from trainer.runs import containers, reconcile
-from trainer.runs.containers import RunContainer
-from trainer.subprocesses import within
+from trainer.backends import registry
+from trainer.backends.base import Seen
+from trainer.errors import TrainerError
 from trainer.workspace import run_folders
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
-
-_PATIENCE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -32,44 +28,39 @@ class Live:
 
 
 def runs(workspace: Workspace, *, of_all: bool = False) -> tuple[list[Live], TrainerError | None]:
-    """The live runs of the workspace, the oldest first, and why those of the engine are unknown (within 2 s).
+    """The live runs of the workspace, the oldest first, and why those of a backend are unknown.
 
-    With `of_all`, those of every workspace that uses the engine.
+    With `of_all`, those of every workspace that the backends know of.
     """
     live = run_folders.live(workspace)
+    here = [record for record in live if record.is_here]
     problem: TrainerError | None = None
-    seen: Mapping[str, RunContainer] = {}
-    if of_all or any(record.backend == "docker" and record.is_here for record in live):
+    seen: dict[str, Seen] = {}
+    known = set()
+    for name in sorted({record.backend for record in here}.union(registry.names() if of_all else ())):
         try:
-            found = within(_PATIENCE_S, containers.of_runs)
-            seen = {container.run_id: container for container in found or ()}
-            if found is None:
-                raise EngineError(f"The Docker engine gave no answer in {_PATIENCE_S:.0f} s.", "Restart it.")
+            mine = [record for record in here if record.backend == name]
+            found = registry.named(name, workspace).look(mine, of_all=of_all)
+            seen |= {job.record.run_id: job for job in found}
+            known.add(name)
         except TrainerError as refused:
             problem = type(refused)(f"{refused.message} The state of its runs is unknown.", refused.hint)
-    shown = [_look(workspace, record, seen, engine_known=problem is None) for record in live]
-    if of_all:
-        ours = workspace.identity
-        shown += [_stranger(container) for container in seen.values() if container.workspace != ours]
-    return shown, problem
+    shown = [
+        _live(workspace, record, seen.get(record.run_id), is_known=record.is_here and record.backend in known)
+        for record in live
+    ]
+    ours = workspace.identity
+    return shown + [_stranger(job) for job in seen.values() if job.workspace != ours], problem
 
 
-def _look(
-    workspace: Workspace, record: Record, seen: Mapping[str, RunContainer], *, engine_known: bool
-) -> Live:
+def _live(workspace: Workspace, record: Record, job: Seen | None, *, is_known: bool) -> Live:
     if not record.is_here:
         return Live(record, "unknown", record.host)
     looked_after = "trainer" if run_folders.is_looked_after(workspace, record.run_id) else "nobody"
-    if record.backend == "docker":
-        container = seen.get(record.run_id)
-        if container:
-            state = "running" if container.running else "ended"
-            return Live(record, state, looked_after, container.memory, container.cpus)
-        return Live(record, "ended" if engine_known else "unknown", looked_after)
-    ended = reconcile.job_of(workspace, record).end() is not None
-    return Live(record, "ended" if ended else "running", looked_after)
+    if not job:
+        return Live(record, "ended" if is_known else "unknown", looked_after)
+    return Live(record, "running" if job.running else "ended", looked_after, job.memory, job.cpus)
 
 
-def _stranger(container: RunContainer) -> Live:
-    state = "running" if container.running else "ended"
-    return Live(container.record, state, "another workspace", container.memory, container.cpus)
+def _stranger(job: Seen) -> Live:
+    return Live(job.record, "running" if job.running else "ended", "another workspace", job.memory, job.cpus)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from trainer.backends import base
+from trainer.backends import registry
 from trainer.backends.base import Backend
 from trainer.backends.docker import reachability
 from trainer.datasets.inputs import Data
@@ -89,7 +89,7 @@ def prepare(
     known = secrets.load(workspace)
     secret_environment = secret_values(plan, {name: known.get(name) for name in plan.secret_names})
     exec_size.check(plan, secret_environment)
-    backend = base.named(plan.backend, workspace)
+    backend = registry.named(plan.backend, workspace)
     screen.step(f"Connecting to the {plan.backend} backend")
     backend.connect()
     backend.check(plan)

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from trainkit.spool_names import OFFLINE_TAG
 
-from trainer.backends import base
+from trainer.backends import registry
 from trainer.backends.base import End, Job
-from trainer.backends.docker import reachability
+from trainer.backends.docker import containers, reachability
 from trainer.errors import BadInput, TrackingError, TrainerError
 from trainer.masking import Masker
-from trainer.runs import containers, half_made, outcome, server
+from trainer.runs import half_made, outcome, server
 from trainer.tracking import delivery, spool_guard
 from trainer.tracking.client import Client
 from trainer.tracking.delivery import Notebook, Undelivered
@@ -140,7 +140,7 @@ def in_background(workspace: Workspace, run_id: str) -> None:
 
 def job_of(workspace: Workspace, record: Record) -> Job:
     """The run's job. Raises `EngineError` where its backend does not answer."""
-    backend = base.named(record.backend, workspace)
+    backend = registry.named(record.backend, workspace)
     backend.connect()
     return backend.attach(record.run_id, run_folders.folder(workspace, record.run_id))
 

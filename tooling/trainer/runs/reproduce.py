@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 
-from trainer.backends import base
+from trainer.backends import registry
 from trainer.backends.base import Backend
 from trainer.datasets import recorded
 from trainer.errors import BadInput, CheckFailed, ImageError, TrackingError, TrainerError
@@ -83,7 +83,7 @@ def check(workspace: Workspace, stored: Stored, step: Callable[[str], None]) -> 
         planned = _plan(workspace, stored, image)
         known = secrets.load(workspace)
         plan.secret_values(planned, {name: known.get(name) for name in planned.secret_names})
-    backend = base.named(pinned.backend, workspace)
+    backend = registry.named(pinned.backend, workspace)
     step(f"Connecting to the {pinned.backend} backend")
     backend.connect()
     has_image = is_known = False
@@ -111,7 +111,7 @@ def reproduce(
         screen.remark(remark)
     planned, stored = made.plan, made.stored
     if not made.has_image:
-        backend = base.named(planned.backend, workspace)
+        backend = registry.named(planned.backend, workspace)
         planned = replace(planned, image_id=_had_again(backend, planned.image, stored.pins, screen))
     uri, experiment = stored.client.server.uri, stored.run.experiment_id
     return launch(workspace, planned, screen, tracking_uri=uri, experiment_id=experiment, allowed=allowed)
@@ -160,7 +160,7 @@ def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
             },
             experiment=pinned.experiment,
             run_name=f"{stored.run.name}-again",
-            backend=pinned.backend,
+            backend=registry.target(pinned.backend),
             gpus=pinned.resources.gpus,
             memory=pinned.resources.memory,
             read_only=pinned.resources.read_only,

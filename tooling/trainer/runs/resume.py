@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainer import archives, locks
-from trainer.backends import base
+from trainer.backends import registry
 from trainer.backends.base import Backend
 from trainer.datasets import inputs, recorded
 from trainer.errors import BadInput
@@ -77,7 +77,7 @@ def prepared(
         screen.step("Comparing the dataset with the one that the run had")
         _compare_data(workspace, planned, run)
         screen.step("Looking for the image and for checkpoints")
-        backend = base.named(planned.backend, workspace)
+        backend = registry.named(planned.backend, workspace)
         backend.connect()
         planned = _in_its_image(backend, planned, run.tags["trainer.image_id"])
         uid, gid = backend.owner()
@@ -155,7 +155,7 @@ def _request(workspace: Workspace, project: Project, run: Run, code_digest: str)
         entry_point=entry_point.name,
         parameters=parameters,
         run_name=run.name,
-        backend=tags["trainer.backend"],
+        backend=registry.target(tags["trainer.backend"]),
         gpus=tags["trainer.gpus"],
         memory=None if tags["trainer.memory"] == "unlimited" else tags["trainer.memory"],
         seed=int(tags["trainer.seed"]) if "trainer.seed" in tags else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 
-from trainer.backends import base
+from trainer.backends import registry
 from trainer.errors import BadInput, TrainerError
 from trainer.server import container, process, start
 from trainer.tracking import delivery
@@ -24,7 +24,7 @@ def client_of(workspace: Workspace, record: Record) -> Client:
         with contextlib.suppress(
             TrainerError
         ):  # else the next run in a container would start it anew for that
-            bridge = base.named(record.backend, workspace).bridge()
+            bridge = registry.named(record.backend, workspace).bridge()
         own = process.begin(workspace, bridge)
         process.wait(workspace, own)
         return Client(own)

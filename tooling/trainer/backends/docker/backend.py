@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from trainer import subprocesses, urls
-from trainer.backends.base import CHECKPOINTS, Job, Launch, image_gone
-from trainer.backends.docker import code_layer
+from trainer.backends.base import CHECKPOINTS, Job, Launch, Seen, image_gone
+from trainer.backends.docker import code_layer, containers
 from trainer.backends.docker import reachability as reach
 from trainer.backends.docker.config import (
     CODE,
@@ -32,7 +32,7 @@ from trainer.engine import daemon, run_user
 from trainer.engine.bridge import Bridge
 from trainer.engine.one_off import run, start_failure
 from trainer.engine.run_user import RunUser
-from trainer.errors import BadInput, GpuError, TrackingError
+from trainer.errors import BadInput, EngineError, GpuError, TrackingError
 from trainer.host import disk, gpu, hardware
 from trainer.host.gpu import Card
 from trainer.host.hardware import Hardware
@@ -43,16 +43,21 @@ from trainer.plan import downloads
 from trainer.plan.request import RunPlan
 from trainer.tracking.endpoint import CONTAINER_HOST, Server
 from trainer.tracking.outbound import Outbound
+from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
     import docker
 
 
+_PATIENCE_S = 2.0
+
+
 class DockerBackend:
     """Runs on the engine that the `docker` command uses."""
 
-    name = "docker"
+    name = containers.NAME
+    isolated = True
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -273,6 +278,14 @@ class DockerBackend:
     def attach(self, run_id: str, folder: Path) -> Job:  # noqa: ARG002 (a container is found by its name)
         """The container of that run."""
         return DockerJob(self.client, container_name(run_id))
+
+    def look(self, records: Sequence[Record], *, of_all: bool) -> list[Seen]:
+        """In one question to the engine."""
+        found = subprocesses.within(_PATIENCE_S, containers.of_runs)
+        if found is None:
+            raise EngineError(f"The Docker engine gave no answer in {_PATIENCE_S:.0f} s.", "Restart it.")
+        ids = {record.run_id for record in records}
+        return [one for one in found if of_all or one.record.run_id in ids]
 
 
 def _check_readable(workspace: Workspace, plan: RunPlan, user: RunUser) -> None:

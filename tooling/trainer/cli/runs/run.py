@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
+from trainer.backends import registry
 from trainer.cli import consent, output
 from trainer.cli.runs.project_command import PROJECT, SOURCE, ProjectCommand, variable
 from trainer.errors import BadInput, TrainerError
 from trainer.plan import parameter_values
 from trainer.plan import request as plans
 from trainer.projects import sources
-from trainer.workspace.settings import find
+from trainer.workspace.settings import Workspace, find
 
 if TYPE_CHECKING:
     from trainer.runs.launch import Result
@@ -87,8 +88,8 @@ def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) 
 @click.option("--tag", "tags", multiple=True, callback=_pairs, metavar="KEY=VALUE", help="A tag of the run.")
 @click.option(
     "--backend",
-    type=click.Choice(["docker", "local", "auto"]),
-    default="docker",
+    type=click.Choice([*registry.names(), "auto"]),
+    default=registry.DEFAULT,
     show_default=True,
     help="Where to run; auto is docker where an engine answers, else local.",
 )
@@ -145,7 +146,7 @@ def run(
         experiment=_text(options["experiment"]),
         run_name=_text(options["run_name"]),
         tags=_mapping(options["tags"]),
-        backend=_backend(backend),
+        backend=registry.target(_backend(workspace, backend)),
         image=_text(options["image"]),
         gpus=_text(options["gpus"]),
         memory=_text(options["memory"]),
@@ -204,18 +205,13 @@ def _mapping(value: object) -> dict[str, str]:
     return dict(value) if isinstance(value, dict) else {}
 
 
-def _backend(asked: str) -> str:
+def _backend(workspace: Workspace, asked: str) -> str:
     if asked != "auto":
         return asked
-    from trainer.engine import daemon
-    from trainer.errors import EngineError
-
-    try:
-        daemon.connect()
-    except EngineError as problem:
-        click.echo(f"{problem.message} Running on the local backend instead.", err=True)
-        return "local"
-    return "docker"
+    name, away = registry.automatic(workspace)
+    for problem in away:
+        click.echo(f"{problem.message} Running on the {name} backend instead.", err=True)
+    return name
 
 
 def _print_plan(plan: plans.RunPlan, as_json: bool) -> None:

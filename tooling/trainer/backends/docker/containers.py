@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from trainer.backends.base import Seen
 from trainer.engine import daemon
 from trainer.workspace.run_folders import Record
 
@@ -16,21 +16,11 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 
-@dataclass(frozen=True)
-class RunContainer:
-    """A container of a run. `memory` (bytes) and `cpus` (mean since its start) are known of running ones."""
-
-    run_id: str
-    workspace: str
-    record: Record
-    """What would be written down about the run; of its labels."""
-    image_id: str
-    running: bool
-    memory: int | None = None
-    cpus: float | None = None
+NAME = "docker"
+"""The backend's."""
 
 
-def of_runs(*, usage: bool = True) -> list[RunContainer]:
+def of_runs(*, usage: bool = True) -> list[Seen]:
     """Every container of a run, running or not. Raises `EngineError`."""
     client = daemon.connect()
     with daemon.failures():
@@ -38,13 +28,13 @@ def of_runs(*, usage: bool = True) -> list[RunContainer]:
         return [_seen(client, container, usage=usage) for container in found]
 
 
-def _seen(client: docker.DockerClient, container: Container, *, usage: bool) -> RunContainer:
+def _seen(client: docker.DockerClient, container: Container, *, usage: bool) -> Seen:
     labels, running = container.labels, container.attrs["State"]["Status"] in ("running", "paused")
     memory, cpus = _usage(client, container) if running and usage else (None, None)
     record = Record(
         run_id=labels["trainer.run_id"],
         project=labels.get("trainer.project", ""),
-        backend="docker",
+        backend=NAME,
         tracking_uri=labels.get("trainer.tracking_uri", ""),
         own_server=labels.get("trainer.own_server") == "true",
         keep_files=labels.get("trainer.keep_files") == "true",
@@ -55,8 +45,7 @@ def _seen(client: docker.DockerClient, container: Container, *, usage: bool) -> 
         started=_time(container.attrs["Created"]),
     )
     workspace = labels.get("trainer.workspace", "")
-    image_id = container.attrs["Image"]
-    return RunContainer(record.run_id, workspace, record, image_id, running, memory, cpus)
+    return Seen(record, workspace, running, memory, cpus)
 
 
 def _usage(client: docker.DockerClient, container: Container) -> tuple[int | None, float | None]:
