@@ -92,16 +92,28 @@ def interruptible() -> Iterator[None]:
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, _on_signal) for number in numbers}
-    # Python hears of a signal that came just before it began to wait (for a line of output, say) when that
-    # wait ends, which may be never: so it is woken.
-    before[signal.SIGALRM] = signal.signal(signal.SIGALRM, lambda *_: None)
+    try:
+        with awake():
+            yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def awake() -> Iterator[None]:
+    """Within: signals are heeded within a second, whatever the main thread waits for.
+
+    Python hears of a signal that came just before it began to wait (for a line of output, say) when that wait
+    ends, which may be never: so it is woken.
+    """
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
     timer = signal.setitimer(signal.ITIMER_REAL, _WAKE_S, _WAKE_S)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, *timer)
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextlib.contextmanager

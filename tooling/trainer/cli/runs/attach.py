@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from trainer import subprocesses
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
 from trainer.cli.runs.argument import run_argument
@@ -29,7 +30,7 @@ def attach(workspace: Workspace, said: str, as_json: bool) -> None:
     record = resolve.resolve(workspace, said)
     use_case.look_after(workspace, record)
     try:
-        with output.Progress(sys.stderr.buffer if as_json else None) as progress:
+        with subprocesses.awake(), output.Progress(sys.stderr.buffer if as_json else None) as progress:
             for piece in use_case.output(workspace, record, follow=True):
                 progress.output(piece)
         result = Result(*use_case.result(workspace, record))

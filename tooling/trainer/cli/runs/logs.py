@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from trainer import subprocesses
 from trainer.cli.context import pass_workspace
 from trainer.cli.runs.argument import run_argument
 from trainer.workspace.settings import Workspace
@@ -27,8 +28,9 @@ def logs(workspace: Workspace, said: str, follow: bool) -> None:
     from trainer.runs import attach, resolve
 
     try:
-        for piece in attach.output(workspace, resolve.resolve(workspace, said), follow=follow):
-            sys.stdout.buffer.write(piece)
-            sys.stdout.buffer.flush()
+        with subprocesses.awake():
+            for piece in attach.output(workspace, resolve.resolve(workspace, said), follow=follow):
+                sys.stdout.buffer.write(piece)
+                sys.stdout.buffer.flush()
     except KeyboardInterrupt:  # how one stops to follow: nothing has gone wrong
         raise SystemExit(130) from None
