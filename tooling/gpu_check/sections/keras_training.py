@@ -38,8 +38,8 @@ _SIZES = {
 }
 _SMALL = {
     "tensorflow": _Sizes(32, 16, 16),
-    "inceptionv3": _Sizes(4, 75, 2),
-    "efficientnetb0": _Sizes(8, 32, 4),
+    "inceptionv3": _Sizes(2, 75, 2),
+    "efficientnetb0": _Sizes(4, 32, 4),
 }
 
 
