@@ -14,7 +14,7 @@ from trainkit import keras_training
 from trainkit.keras_checkpoints import Epoch
 from trainkit.keras_training import Schedule
 
-from gpu_check import keras_loops, keras_on_cpu, keras_projects, made_up
+from gpu_check import keras_loops, keras_on_cpu, keras_projects, made_up, same_twice
 from gpu_check.record import Finding, checked, no_card
 from gpu_check.setting import Setting
 
@@ -41,16 +41,8 @@ def find(setting: Setting) -> Iterator[Finding]:
         keras_training.setup(0)
         keras_loops.of_process().use_precision("float32")
         by = keras_loops.by()
-        once, model = epochs(3, "once")
+        model = yield from same_twice.findings(epochs, by)
         answered = keras_training.predict(model, part, batch)
-        twice, _ = epochs(3, "twice")
-        yield checked(
-            "three epochs twice: the same to the last bit", once == twice, f"loss {once[-1]['loss']!r}", by
-        )
-        epochs(1, "resumed")
-        resumed, _ = epochs(3, "resumed")
-        yield checked("a checkpoint taken and resumed: the same to the last bit", once == resumed,
-                      f"loss {resumed[-1]['loss']!r}", by)  # fmt: skip
     place = setting.place / "model.keras"
     model.save(place)
     apart = float(np.abs(keras_on_cpu.answers(place, part.pixels()) - answered).max())

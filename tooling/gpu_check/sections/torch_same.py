@@ -11,7 +11,7 @@ from trainkit import torch_training
 from trainkit.torch_data import Pictures
 from trainkit.torch_training import Epoch
 
-from gpu_check import made_up, torch_models
+from gpu_check import made_up, same_twice, torch_models
 from gpu_check.record import Finding, checked, no_card
 from gpu_check.sections.peak import allow_tf32
 from gpu_check.setting import Setting
@@ -38,15 +38,7 @@ def find(setting: Setting) -> Iterator[Finding]:
         ]
         return timeless, model
 
-    once, model = epochs(3, "once")
-    twice, _ = epochs(3, "twice")
-    yield checked(
-        "three epochs twice: the same to the last bit", once == twice, f"loss {once[-1]['loss']!r}", by
-    )
-    epochs(1, "resumed")
-    resumed, _ = epochs(3, "resumed")
-    yield checked("a checkpoint taken and resumed: the same to the last bit", once == resumed,
-                  f"loss {resumed[-1]['loss']!r}", by)  # fmt: skip
+    model = yield from same_twice.findings(epochs, by)
     what = f"trained on the card, predicts on the CPU within {MOST_APART:g}"
     if not setting.card:
         yield no_card(what, by)
