@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from importlib.metadata import files
 from pathlib import Path
 
@@ -83,13 +84,16 @@ def test_an_image_builds_and_its_smoke_test_passes_in_it(
     assert "FAILED" not in output
 
 
-@pytest.fixture
-def with_test_images(site: Site) -> Site:
+@pytest.fixture(scope="module")
+def with_test_images(site: Site) -> Iterator[Site]:
     """The workspace with an image more, that has all backends of Keras."""
-    (site.root / "trainer_images").unlink()
-    shutil.copytree(REPOSITORY / "trainer_images", site.root / "trainer_images", symlinks=True)
-    shutil.copytree(Path(__file__).parent / "keras-backends", site.root / "trainer_images" / "keras-backends")
-    return site
+    images = site.root / "trainer_images"
+    images.unlink()
+    shutil.copytree(REPOSITORY / "trainer_images", images, symlinks=True)
+    shutil.copytree(Path(__file__).parent / "keras-backends", images / "keras-backends")
+    yield site
+    shutil.rmtree(images)
+    images.symlink_to(REPOSITORY / "trainer_images")
 
 
 @pytest.mark.timeout(1800)
