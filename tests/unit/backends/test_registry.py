@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from trainer.backends import registry
 from trainer.errors import BadInput
+from trainer.maintenance import gc
+from trainer.workspace import run_folders
+from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import DEAD_ENGINE, fails, put
@@ -48,6 +52,16 @@ def test_a_backend_of_another_package_is_one_of_them(workspace: Workspace) -> No
     assert registry.target("cluster").isolated
     with fails(BadInput, "There is no backend clusters.", "Did you mean cluster?"):
         registry.named("clusters", workspace)
+
+
+def test_a_live_run_of_a_backend_that_is_not_installed_may_use_the_local_cache(workspace: Workspace) -> None:
+    assert (registry.isolates("docker"), registry.isolates("local"), registry.isolates("cluster")) == (
+        True, False, False,
+    )  # fmt: skip
+    elsewhere = Record("a" * 32, "demo", "cluster", "http://localhost:1", own_server=False, host="elsewhere")
+    os.close(run_folders.write(workspace, run_folders.new_folder(workspace), elsewhere)[1])
+    notes = gc.find(workspace, of_cache=True, days=30)[1]
+    assert "A live run may use the local cache: nothing of it is removed." in notes
 
 
 @pytest.mark.usefixtures("another")

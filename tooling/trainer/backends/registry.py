@@ -50,6 +50,11 @@ def target(name: str) -> Target:
     return Target(found.name, found.isolated)
 
 
+def isolates(name: str) -> bool:
+    """Whether runs of that backend see only what is mounted; False where it is not installed."""
+    return name in names() and find(name).isolated
+
+
 def automatic(workspace: Workspace) -> tuple[str, Sequence[EngineError]]:
     """The first backend that can be connected to, and why those before it cannot.
 

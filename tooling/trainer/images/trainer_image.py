@@ -48,7 +48,7 @@ class TrainerImage:
     inputs: Mapping[str, Path] = field(default_factory=dict, hash=False)
     """The files that the build sees, by the names that it knows them as; none where it cannot be built."""
     is_recorded: bool = False
-    """Of an earlier run: when it is built anew, it does not become the `latest`."""
+    """Of an earlier run: when it is rebuilt, it does not become the `latest`."""
 
     has_trainkit = True
     has_cache = True

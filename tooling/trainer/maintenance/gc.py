@@ -62,7 +62,7 @@ def find(workspace: Workspace, *, of_cache: bool, days: float) -> tuple[list[Lef
         found += _runs(workspace)
     except TrainerError as problem:
         notes.append(f"Runs whose end is not told yet were left alone: {problem.message}")
-    on_host = (not registry.find(record.backend).isolated for record in run_folders.live(workspace))
+    on_host = (not registry.isolates(record.backend) for record in run_folders.live(workspace))
     if of_cache and (strange or any(on_host)):
         notes.append("A live run may use the local cache: nothing of it is removed.")
     elif of_cache:

@@ -47,7 +47,7 @@ class Reproduction:
     stored: Stored
     plan: RunPlan
     has_image: bool
-    """Whether the recorded image is there; else it is pulled, or built anew."""
+    """Whether the recorded image is there; else it is pulled, or rebuilt."""
     remarks: tuple[str, ...]
 
     @property
