@@ -27,8 +27,8 @@ from trainer.workspace.settings import Workspace
 from trainkit import image_folder
 from trainkit.downloads import unpack
 from trainkit.errors import InputError
+from unit.datasets.pictures import dataset, tree
 from unit.helpers import fails, git, put
-from unit.pictures import dataset, tree
 
 SHARES = {"train": 0.5, "validation": 0.5}
 
@@ -360,7 +360,7 @@ KILLING = """
 import os, random, shutil, signal, sys, time
 from pathlib import Path
 from trainer.datasets.rename import classes
-from unit.pictures import tree
+from unit.datasets.pictures import tree
 
 template, place, times = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 # A circle of 24 classes: each takes the name of the next one.

@@ -12,9 +12,9 @@ import pytest
 from trainer import printable
 from trainer.workspace.settings import Workspace
 
-from unit import history_helpers
+from unit.datasets.pictures import dataset
 from unit.helpers import Done, HttpServer, put
-from unit.pictures import dataset
+from unit.tracking import histories
 
 Trainer = Callable[..., Done]
 # Clears the screen, sets the title, goes back to the start of the line, turns the direction of the text.
@@ -107,7 +107,7 @@ def test_a_servers_text_cannot_steer_a_terminal(
     http_server: HttpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", http_server.uri)
-    evil = history_helpers.run(
+    evil = histories.run(
         "aa1", EVIL, metrics={EVIL: 1.0}, params={EVIL: EVIL}, tags={EVIL: EVIL, "trainer.end": EVIL},
         inputs={EVIL: EVIL}, status="FAILED",
     )  # fmt: skip
@@ -115,7 +115,7 @@ def test_a_servers_text_cannot_steer_a_terminal(
         ("runs",), ("runs", "--columns", EVIL), ("show", "aa1"), ("compare", "aa1", "aa1"),
         ("reproduce", "aa1"), ("resume", "aa1"), ("logs", "aa1"),
     ):  # fmt: skip
-        history_helpers.has(http_server, [evil], e7=EVIL)
+        histories.has(http_server, [evil], e7=EVIL)
         printed = on_a_terminal(*arguments)
         assert printed
         assert not STEERING.findall(printed), (arguments, printed)

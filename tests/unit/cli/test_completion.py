@@ -9,8 +9,8 @@ import pytest
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import HttpServer, Reply, put
-from unit.history_helpers import has, run
-from unit.run_helpers import API
+from unit.runs.helpers import API
+from unit.tracking.histories import has, run
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from trainer.server import process
 from trainer.workspace.settings import find
 from urllib3.util import Retry
 
-from unit.fuzz_cases import NOWHERE, SURROUNDINGS, arguments, copied, make_good
+from unit.cli.fuzz_cases import NOWHERE, SURROUNDINGS, arguments, copied, make_good
 from unit.helpers import DEAD_ENGINE, put
 
 SEED = int(os.environ.get("FUZZ_SEED", "1"))

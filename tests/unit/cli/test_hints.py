@@ -19,8 +19,8 @@ from trainer.errors import TrainerError
 from trainer.workspace.settings import Workspace
 from trainkit.errors import InputError
 
+from unit.datasets.pictures import dataset
 from unit.helpers import Done, put
-from unit.pictures import dataset
 
 Trainer = Callable[..., Done]
 SOURCES = [

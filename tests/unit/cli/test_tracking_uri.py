@@ -12,7 +12,7 @@ from trainer.workspace import run_folders
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import Done, HttpServer, Reply, fails
-from unit.run_helpers import API, ID, knows, record
+from unit.runs.helpers import API, ID, knows, record
 
 Trainer = Callable[..., Done]
 

@@ -14,8 +14,8 @@ from trainer.datasets.listing import Stamp
 from trainer.errors import BadInput
 from trainkit import image_folder
 
+from unit.datasets.pictures import dataset
 from unit.helpers import fails, put
-from unit.pictures import dataset
 
 LONG_AGO = 1_500_000_000
 

@@ -7,8 +7,8 @@ from trainer.errors import BadInput
 from trainkit.errors import InputError
 from trainkit.image_folder import TEST, TRAIN, VALIDATION
 
+from unit.datasets.pictures import dataset, hit_everywhere, tree
 from unit.helpers import fails
-from unit.pictures import dataset, hit_everywhere, tree
 
 SHARES = {TRAIN: 0.7, VALIDATION: 0.15, TEST: 0.15}
 

@@ -9,8 +9,8 @@ from trainer.datasets import building, copying, subset
 from trainer.datasets.copying import Link
 from trainer.errors import BadInput
 
+from unit.datasets.pictures import dataset, hit_everywhere, tree
 from unit.helpers import fails, put
-from unit.pictures import dataset, hit_everywhere, tree
 
 CLASSES = ("Acne Photos", "Bullous Disease", "Eczema Photos", "Warts, Molluscum", "healthy_skins")
 

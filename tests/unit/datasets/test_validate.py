@@ -8,8 +8,8 @@ from trainer.datasets.validate import Verdict, validate
 from trainkit import image_data
 from trainkit.errors import InputError
 
+from unit.datasets.pictures import dataset, picture
 from unit.helpers import put
-from unit.pictures import dataset, picture
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from trainer.projects import mlproject
 from trainer.workspace.settings import Workspace
 from trainkit import image_folder
 
+from unit.datasets.pictures import dataset, tree
 from unit.helpers import DOCKER, fails, put
-from unit.pictures import dataset, tree
 
 
 def contents_of(**files: str) -> Contents:

@@ -17,7 +17,7 @@ from trainer.deploy import files
 from trainer.errors import BadInput, DeployError, SecretsError
 from trainer.workspace.settings import Workspace, find
 
-from unit.deploy_helpers import FILES, make_server_folder
+from unit.deploy.helpers import FILES, make_server_folder
 from unit.helpers import fails, git, put
 
 PLATFORMS = ["compose", "dokku", "fly", "render"]

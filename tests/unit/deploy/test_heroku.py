@@ -13,7 +13,7 @@ from trainer.deploy.heroku_plan import App
 from trainer.errors import BadInput, DeployError, SecretsError, TrackingDenied, TrainerError
 from trainer.workspace import secrets
 
-from unit.deploy_helpers import Site, site
+from unit.deploy.helpers import Site, site
 from unit.helpers import fails, put
 
 __all__ = ["site"]

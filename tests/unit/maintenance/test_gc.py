@@ -20,7 +20,7 @@ from trainkit.spool_answers import LOG_BATCH
 from trainkit.spool_journal import Spool
 
 from unit.helpers import Done, HttpServer, put
-from unit.run_helpers import API, ID, knows, live, not_there, record
+from unit.runs.helpers import API, ID, knows, live, not_there, record
 
 Trainer = Callable[..., Done]
 NO_ENGINE = "Its containers, images and cache were not looked at.\n"

@@ -13,7 +13,7 @@ from trainer.runs import run_record
 from trainer.workspace.settings import Workspace, find
 
 from unit.helpers import DOCKER, Done, fails, put
-from unit.run_helpers import pins_of
+from unit.runs.helpers import pins_of
 
 Trainer = Callable[..., Done]
 HINTS = ("TRAINER_SEED", "PYTHONHASHSEED", "TRAINER_DETERMINISTIC", "CUBLAS_WORKSPACE_CONFIG")

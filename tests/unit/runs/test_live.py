@@ -18,7 +18,7 @@ from trainer.workspace import run_folders
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import DEAD_ENGINE, Done, HttpServer, Reply
-from unit.run_helpers import API, ID, artifact, knows, live, not_there, record, told
+from unit.runs.helpers import API, ID, artifact, knows, live, not_there, record, told
 
 Trainer = Callable[..., Done]
 

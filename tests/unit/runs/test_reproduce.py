@@ -23,10 +23,10 @@ from trainer.source import snapshot
 from trainer.workspace import run_folders
 from trainer.workspace.settings import Workspace
 
+from unit.datasets.pictures import dataset
 from unit.git_trap import Trap
 from unit.helpers import DOCKER, LOCAL, Done, HttpServer, Reply, git, put, serving
-from unit.pictures import dataset
-from unit.run_helpers import API, ID, artifact, live, not_there, record, told
+from unit.runs.helpers import API, ID, artifact, live, not_there, record, told
 
 Trainer = Callable[..., Done]
 MLPROJECT = """\

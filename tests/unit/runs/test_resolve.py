@@ -13,7 +13,7 @@ from trainer.workspace.settings import Workspace
 from trainkit.spool_journal import Spool
 
 from unit.helpers import HttpServer, Reply, fails
-from unit.run_helpers import API, ID, knows, live, record
+from unit.runs.helpers import API, ID, knows, live, record
 
 
 def started(workspace: Workspace, run_id: str, name: str, *, ended: bool = False) -> Record:

@@ -20,9 +20,9 @@ from trainer.tracking.client import Run
 from trainer.workspace import run_folders
 from trainer.workspace.settings import Workspace, find
 
+from unit.datasets.pictures import dataset
 from unit.helpers import DOCKER, LOCAL, Done, HttpServer, Reply, put, run_plan
-from unit.pictures import dataset
-from unit.run_helpers import API, ID, artifact, live, not_there, record, told
+from unit.runs.helpers import API, ID, artifact, live, not_there, record, told
 
 Trainer = Callable[..., Done]
 MLPROJECT = """\

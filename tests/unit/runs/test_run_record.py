@@ -20,7 +20,7 @@ from trainer.source.snapshot import Commit
 from trainer.tracking.client import Run
 
 from unit.helpers import fails, git, put, run_plan
-from unit.run_helpers import pins_of
+from unit.runs.helpers import pins_of
 
 RUN = Run("r1", "7", "brave-hen", "FINISHED", "mlflow-artifacts:/7/r1/artifacts")
 SKINS = Data("data", "skins", "ef" * 32, 5, 500)

@@ -10,7 +10,7 @@ from trainer.tracking.client import Client, Run
 from trainer.tracking.endpoint import Server
 
 from unit.helpers import HttpServer, Reply, fails
-from unit.run_helpers import API, artifact, not_there, record
+from unit.runs.helpers import API, artifact, not_there, record
 
 RUN = Run("r1", "7", "hen", "FINISHED", "mlflow-artifacts:/7/r1/artifacts")
 

@@ -16,7 +16,7 @@ from trainer.server import files
 from trainer.server.files import Bundle
 from trainer.workspace.settings import Workspace, find
 
-from unit.deploy_helpers import FILES, make_server_folder
+from unit.deploy.helpers import FILES, make_server_folder
 from unit.helpers import fails, git, put
 
 

@@ -8,7 +8,7 @@ from trainer.server import live_runs
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import Done, HttpServer, fails, put
-from unit.run_helpers import live, record
+from unit.runs.helpers import live, record
 
 
 def test_a_run_of_another_server_keeps_nobody_from_stopping_this_one(

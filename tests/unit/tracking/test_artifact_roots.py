@@ -14,7 +14,7 @@ from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server
 
 from unit.helpers import HttpServer, Reply
-from unit.run_helpers import API
+from unit.runs.helpers import API
 
 ELSEWHERE = Server("http://192.0.2.1:5000")
 HERE = Server("http://127.0.0.1:5000")

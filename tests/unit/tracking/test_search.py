@@ -10,8 +10,8 @@ from trainer.tracking.endpoint import Server
 from trainer.tracking.search import Point, Query
 
 from unit.helpers import HttpServer, Reply, fails
-from unit.history_helpers import START_MS, has, run, searches
-from unit.run_helpers import API
+from unit.runs.helpers import API
+from unit.tracking.histories import START_MS, has, run, searches
 
 BULK = f"{API}/metrics/get-history-bulk-interval"
 

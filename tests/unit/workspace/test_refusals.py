@@ -12,7 +12,7 @@ from trainer.workspace import refusals, run_folders
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import Done, HttpServer, put
-from unit.run_helpers import live, record
+from unit.runs.helpers import live, record
 
 RUN_ID = "3f4c" * 8
 

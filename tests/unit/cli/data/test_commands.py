@@ -9,8 +9,8 @@ import pytest
 from trainer.datasets.names import DERMNET
 from trainer.workspace.settings import Workspace
 
+from unit.datasets.pictures import dataset, tree
 from unit.helpers import Done, put
-from unit.pictures import dataset, tree
 
 Trainer = Callable[..., Done]
 

@@ -6,8 +6,8 @@ import pytest
 from trainer.workspace.settings import Workspace
 
 from unit.cli.data.test_commands import lines, offered
+from unit.datasets.pictures import dataset
 from unit.helpers import Done, git, put
-from unit.pictures import dataset
 
 Trainer = Callable[..., Done]
 

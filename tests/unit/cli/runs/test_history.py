@@ -18,8 +18,8 @@ from trainer.workspace import run_folders
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import Done, HttpServer, Reply, put
-from unit.history_helpers import has, run
-from unit.run_helpers import API, record
+from unit.runs.helpers import API, record
+from unit.tracking.histories import has, run
 
 Trainer = Callable[..., Done]
 EVIL = "<script>alert(1)</script>"

@@ -18,7 +18,7 @@ from trainer.deploy import heroku
 from trainer.deploy.heroku_plan import App
 from trainer.deploy.plan import Body, Later, Plan, Request, Step
 
-from unit.deploy_helpers import Site, site
+from unit.deploy.helpers import Site, site
 from unit.helpers import Done, put
 
 __all__ = ["site"]

@@ -10,8 +10,8 @@ from trainer import atomic_files
 from trainer.datasets.rename import classes, journal
 from trainer.errors import BadInput
 
+from unit.datasets.pictures import dataset, hit_everywhere, tree
 from unit.helpers import fails, put
-from unit.pictures import dataset, hit_everywhere, tree
 
 # Plain renames, a swap and a chain at once.
 MAPPING = {"a": "b", "b": "a", "c": "d", "d": "e", "f": "F"}

@@ -6,8 +6,8 @@ from trainer.datasets.rename import plan
 from trainer.datasets.rename.plan import Part, Rename
 from trainer.errors import BadInput
 
+from unit.datasets.pictures import dataset
 from unit.helpers import fails, put
-from unit.pictures import dataset
 
 HERE = PurePosixPath(".")
 

@@ -8,8 +8,8 @@ from PIL import Image
 from trainer.datasets.statistics import figures, summary
 from trainer.errors import BadInput
 
+from unit.datasets.pictures import dataset, picture
 from unit.helpers import fails, put
-from unit.pictures import dataset, picture
 
 
 def bars(axes: Axes) -> list[Rectangle]:

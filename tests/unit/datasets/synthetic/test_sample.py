@@ -13,8 +13,8 @@ from trainer.datasets.synthetic.sample import Sample
 from trainer.datasets.validate import validate
 from trainer.errors import BadInput
 
+from unit.datasets.pictures import hit_everywhere, tree
 from unit.helpers import fails, put
-from unit.pictures import hit_everywhere, tree
 
 
 def test_four_classes_are_the_first_three_and_healthy_skin(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from unit.helpers import HttpServer, Reply
-from unit.run_helpers import API
+from unit.runs.helpers import API
 
 START_MS = 1_700_000_000_000
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from trainer.errors import DiskFull
-from trainer.runs import refused_again
+from trainer.runs.sync import refused_again
 from trainer.workspace import refusals, run_folders
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import Done, HttpServer, Reply, put
-from unit.run_helpers import record
+from unit.runs.helpers import record
 
 RUN_ID = "3f4c" * 8
 

@@ -9,7 +9,8 @@ from functools import partial
 from typing import TypeGuard
 
 from trainer.errors import BadInput, TrackingError, TrainerError
-from trainer.runs import reconcile, recreated, refused_again, resolve
+from trainer.runs import reconcile, resolve
+from trainer.runs.sync import recreated, refused_again
 from trainer.tracking import delivery
 from trainer.tracking.delivery import Left, Lost, Undelivered
 from trainer.tracking.failures import Unreachable

@@ -15,7 +15,7 @@ from trainer.deploy.heroku import Outcome
 from trainer.deploy.heroku_plan import App
 from trainer.workspace.settings import Workspace, find
 
-from unit import fake_heroku
+from unit.deploy import fake_heroku
 from unit.helpers import git, put
 
 FILES = {

@@ -15,8 +15,8 @@ import click
 from trainer.cli.commands import loaded
 from trainer.cli.main import cli
 
+from unit.datasets.pictures import picture
 from unit.helpers import make_workspace, put
-from unit.pictures import picture
 
 NOWHERE = "http://127.0.0.1:9"  # refuses connections
 
