@@ -6,7 +6,9 @@ BIN := $(VENV)/bin
 # The first Python that is new enough and really starts (a pyenv shim may exist for one that does not).
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
-UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode
+# Compiled at once, for those whose Python writes no bytecode (PYTHONDONTWRITEBYTECODE). Other Pythons compile what
+# they import when they first import it: UV_COMPILE_BYTECODE=0 saves half a minute.
+UV = UV_COMPILE_BYTECODE=$${UV_COMPILE_BYTECODE-1} $(BIN)/uv pip install --quiet --python $(BIN)/python
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock"
 BENCHMARKS := launch independence cli log_calls data_digest images image_start training busy
