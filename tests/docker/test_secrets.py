@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,10 +26,11 @@ PASSWORD = "canary-password-%41-'\"-9d2c"
 
 
 def test_the_canary_is_nowhere(site: Site, client: docker.DockerClient, tmp_path: Path) -> None:
-    process = site.start("run", "probe", "--mode", "secret")
+    process = site.start("-vv", "run", "probe", "--mode", "secret")
     seen: list[bytes] = []
-    inspected = ""
+    inspected, log = "", b""
     while process.poll() is None:
+        log = b"".join(_content(file) for file in site.root.glob(".trainer/runs/*/trainer.log")) or log
         for place in Path("/proc").glob("[0-9]*/cmdline"):
             try:
                 seen.append(place.read_bytes())
@@ -45,6 +47,9 @@ def test_the_canary_is_nowhere(site: Site, client: docker.DockerClient, tmp_path
     assert "the token is ***" in out  # it did reach the script
     assert inspected  # the container was looked at while it was there
     assert f'"trainer.run_id": "{run.info.run_id}"' in inspected
+    for written in (err, log.decode()):
+        assert f"trainer.runs.launch: Run {run.info.run_id} is on http://" in written
+        assert re.search(r"trainer\.engine\.daemon: POST /v[\d.]+/containers/create: 201, \d+ ms", written)
     assert '"trainer.workspace": "' in inspected
     image = run.data.tags["trainer.image"]
     places = {
@@ -57,11 +62,19 @@ def test_the_canary_is_nowhere(site: Site, client: docker.DockerClient, tmp_path
         "train.log": site.log(run.info.run_id, tmp_path).encode(),
         "code archive": _unpacked(site.artifact(run.info.run_id, "trainer/source.tar.gz", tmp_path)),
         "layers of the image": b"".join(client.images.get(image).save()),
+        "the log of the launch": log,
         "what trainer keeps": _contents(site.root / ".trainer"),
         "what the server keeps": _contents(site.root / "mlruns"),
     }  # fmt: skip
     needles = [CANARY.encode(), base64.b64encode(CANARY.encode())[:-4], json.dumps(CANARY)[1:-1].encode()]
     assert [name for name, content in places.items() if any(needle in content for needle in needles)] == []
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:  # the run has just been delivered
+        return b""
 
 
 def _contents(folder: Path) -> bytes:

@@ -10,6 +10,7 @@ mounted into it. The user's and the system's configuration apply as always, with
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shlex
@@ -22,6 +23,7 @@ from pathlib import Path
 
 from trainer.errors import FileError
 
+_LOG = logging.getLogger(__name__)
 # The command line has the last word: over the repository's configuration, and in what git itself starts.
 _GUARDED = (
     *("git", "--no-optional-locks"),
@@ -135,6 +137,7 @@ def _at(top: Path, *arguments: str, chosen: Mapping[str, str] | None = None) -> 
         "GIT_WORK_TREE": str(top),
         **(chosen or {}),
     }
+    _LOG.debug("git -C %s", shlex.join([str(top), *arguments]))
     try:
         done = subprocess.run(command(*arguments), cwd=top, env=environment, capture_output=True, check=False)
     except OSError as problem:

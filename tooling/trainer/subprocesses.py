@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import queue
+import shlex
 import signal
 import subprocess
 import threading
@@ -16,6 +18,7 @@ from typing import TypeVar
 from trainer.errors import Interrupted
 
 T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
 _WAKE_S = 1
 _deferred: list[int] | None = None
 
@@ -24,6 +27,7 @@ def capture(
     argv: Sequence[str], cwd: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> str | None:
     """Standard output of a short program, or None when it is missing or fails."""
+    _LOG.debug("%s", shlex.join(argv))
     try:
         done = subprocess.run(argv, cwd=cwd, env=environment, capture_output=True, check=False)
     except OSError:
@@ -61,6 +65,7 @@ def lines(argv: Sequence[str], cwd: Path | None = None) -> Iterator[str]:
     Raises `subprocess.CalledProcessError` at the end if it failed, `FileNotFoundError` if it is missing.
     A consumer that stops early ends the program.
     """
+    _LOG.debug("%s", shlex.join(argv))
     with subprocess.Popen(
         argv, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as program:

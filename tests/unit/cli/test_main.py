@@ -194,11 +194,14 @@ def imported_by(*arguments: str) -> set[str]:
 @pytest.mark.parametrize("arguments", [["--help"], ["completion", "bash"]])
 def test_help_of_all_imports_no_command(workspace: Workspace, arguments: list[str]) -> None:
     assert workspace.root == Path.cwd()
-    ours = {name for name in imported_by(*arguments) if name.startswith("trainer.")}
+    modules = imported_by(*arguments)
+    assert "logging" not in modules
+    ours = {name for name in modules if name.startswith("trainer.")}
     assert ours - {"trainer.cli.completion", "trainer.errors"} == {
         "trainer.cli",
         "trainer.cli.commands",
         "trainer.cli.context",
+        "trainer.cli.diagnostics",
         "trainer.cli.main",
         "trainer.cli.streams",
         "trainer.printable",

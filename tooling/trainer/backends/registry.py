@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol, cast
@@ -12,6 +13,7 @@ from trainer.plan.target import Target
 from trainer.projects.parameters import nearest
 from trainer.workspace.settings import Workspace
 
+_LOG = logging.getLogger(__name__)
 GROUP = "trainer.backends"
 DEFAULT = "docker"
 
@@ -65,8 +67,10 @@ def automatic(workspace: Workspace) -> tuple[str, Sequence[EngineError]]:
         try:
             kind(workspace).connect()
         except EngineError as problem:
+            _LOG.info("Backend %s: %s", kind.name, problem.message)
             away.append(problem)
         else:
+            _LOG.info("Backend: %s", kind.name)
             return kind.name, away
     raise away[0]
 

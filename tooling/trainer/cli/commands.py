@@ -6,6 +6,8 @@ from importlib import import_module
 
 import click
 
+from trainer.cli.diagnostics import accepted
+
 
 class Later(click.Command):
     """A command as it is listed. Its module is named like it, unless `module` says otherwise."""
@@ -20,7 +22,7 @@ class Later(click.Command):
         command = getattr(import_module(self._module), self._variable)
         if not isinstance(command, click.Command):
             raise TypeError(f"{self._module}.{self._variable} is no command")
-        return command
+        return accepted(command)
 
 
 class Commands(click.Group):

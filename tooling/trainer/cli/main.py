@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import signal
 import sys
@@ -14,6 +13,7 @@ from click.exceptions import NoArgsIsHelpError
 from trainer.cli import streams
 from trainer.cli.commands import ALL, Commands
 from trainer.cli.context import choose_workspace
+from trainer.cli.diagnostics import Diagnostics, options
 
 
 @click.group(
@@ -29,10 +29,12 @@ from trainer.cli.context import choose_workspace
     expose_value=False,
     help="The workspace to use, instead of the one the current folder lies in.",
 )
-@click.option("--debug", is_flag=True, expose_value=False, help="Show where in trainer a failure comes from.")
 @click.version_option(package_name="trainer", prog_name="trainer")
 def cli() -> None:
     """Run training projects in the right container, tracked and reproducible."""
+
+
+cli.params[1:1] = options(hidden=False)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -40,10 +42,10 @@ def main(arguments: list[str] | None = None) -> None:
     # Python looks for garbage every 700 new objects: a fifth of the time that importing takes.
     gc.set_threshold(50_000)
     streams.prepare()
-    arguments = sys.argv[1:] if arguments is None else arguments
+    asked = Diagnostics()
     try:
         with streams.harmless(), streams.written():
-            code = _call(arguments)
+            code = _call(sys.argv[1:] if arguments is None else arguments, asked)
     except BrokenPipeError:
         # The reader of our output has gone (`trainer images | head`): there is nothing more to say.
         code = 128 + signal.SIGPIPE
@@ -55,26 +57,20 @@ def main(arguments: list[str] | None = None) -> None:
         message, hint, code = explain(problem)
         with streams.harmless(), streams.last_words():
             _show(message, hint)
-            if _is_debugging(arguments):
+            if asked.is_debugging:
                 import traceback
 
                 from trainer.workspace import secrets
 
                 click.echo(secrets.hide(traceback.format_exc()), err=True)
+    finally:
+        asked.close()
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _is_debugging(arguments: list[str]) -> bool:
-    """Whether --debug stands before the command: behind it, it may be anybody's."""
-    parser = cli.make_parser(click.Context(cli))
-    with contextlib.suppress(click.UsageError):
-        return parser.parse_args([*arguments])[0].get("debug") is True
-    return False
-
-
-def _call(arguments: list[str]) -> object:
+def _call(arguments: list[str], asked: Diagnostics) -> object:
     try:
-        return cli.main(arguments, prog_name="trainer", standalone_mode=False)
+        return cli.main(arguments, prog_name="trainer", standalone_mode=False, obj=asked)
     except NoArgsIsHelpError as problem:
         click.echo(problem.format_message())
         return 0

@@ -51,7 +51,7 @@ class Progress:
             self._write(b"\n")
         self._output.close(wait=kind is None or issubclass(kind, Exception))
         if self._output.trouble:
-            _tell(f"Not all output could be written to stdout: {self._output.trouble.strerror}.")
+            tell(f"Not all output could be written to stdout: {self._output.trouble.strerror}.")
 
     def step(self, text: str) -> None:
         """What is being done now."""
@@ -64,14 +64,14 @@ class Progress:
         if sys.stderr.isatty():
             self._live(f"{self._step}  [dim]{_escape(line.strip()[:90])}[/dim]")
         elif line.strip():
-            _tell(line)
+            tell(line)
 
     def started(self, run: Run) -> None:
         """The run exists."""
         self.stop()
-        _tell(f"{style('Run', bold=True)} {run.name} ({run.id})")
+        tell(f"{style('Run', bold=True)} {run.name} ({run.id})")
         if run.url:
-            _tell(style(run.url, fg="blue", underline=True))
+            tell(style(run.url, fg="blue", underline=True))
 
     def output(self, piece: bytes) -> None:
         """A piece of the run's own output, as it is."""
@@ -81,7 +81,7 @@ class Progress:
     def remark(self, text: str) -> None:
         """Lines that stay."""
         self.stop()
-        _tell(text)
+        tell(text)
 
     def _write(self, piece: bytes) -> None:
         self._output.write(piece)
@@ -145,7 +145,7 @@ class Bar:
         self._rich.update(self._tasks[step], completed=done, total=total)
 
 
-def _tell(line: str) -> None:
+def tell(line: str) -> None:
     """A line on stderr, if that can still be written."""
     try:
         click.echo(line, err=True)

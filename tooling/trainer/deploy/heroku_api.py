@@ -6,11 +6,13 @@ in a header; addresses of uploads and logs, which the API hands out, get none.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 from urllib.parse import urlsplit
 
+from trainer import logs
 from trainer.deploy.plan import Request
 from trainer.errors import BadInput, DeployError
 from trainer.tracking.endpoint import LOOPBACK
@@ -18,6 +20,7 @@ from trainer.tracking.endpoint import LOOPBACK
 if TYPE_CHECKING:
     import requests
 
+_LOG = logging.getLogger(__name__)
 TIMEOUT_S = (10, 60)
 RETRIES = 5
 _PIECE = 65536
@@ -247,6 +250,7 @@ def _session(uri: str) -> requests.Session:
     from urllib3.util import Retry
 
     session = requests.Session()
+    logs.answers_to(session, _LOG)
     session.auth = _Login(None)
     if urlsplit(uri).hostname in LOOPBACK:
         session.trust_env = False  # a proxy does not know this machine's loopback

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from trainer import logs
 from trainer.errors import DeployError, TrackingDenied
 from trainer.tracking.endpoint import LOOPBACK, Server
 from trainer.tracking.failures import refusal
@@ -14,6 +16,7 @@ from trainer.tracking.failures import refusal
 if TYPE_CHECKING:
     import requests
 
+_LOG = logging.getLogger(__name__)
 READY_S = 300
 POLL_S = 2.0
 TIMEOUT_S = 30
@@ -86,6 +89,7 @@ def _get(uri: str, path: str, server: Server | None = None) -> requests.Response
 
     try:
         with requests.Session() as session:
+            logs.answers_to(session, _LOG)
             session.trust_env = urlsplit(uri).hostname not in LOOPBACK
             response = session.get(uri + path, auth=_As(server), timeout=TIMEOUT_S, allow_redirects=False)
     except requests.RequestException as problem:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import logging
 import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 
-from trainer import deadline
+from trainer import deadline, logs
 from trainer.engine import context
 from trainer.engine.bridge import Bridge
 from trainer.engine.context import Endpoint, Tls
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import docker
     from docker.tls import TLSConfig
 
+_LOG = logging.getLogger(__name__)
 TIMEOUT_S = 60
 ANSWER_S = 9
 _ANY_VERSION = "1.41"  # a ping is the same in all of them
@@ -61,6 +63,7 @@ def connect() -> docker.DockerClient:
     from docker.errors import DockerException
 
     place = context.current()
+    _LOG.info("Docker engine: %s", place.address)
     try:
         return deadline.within(ANSWER_S, lambda: _client(place))
     except TimeoutError:
@@ -102,6 +105,7 @@ def _client(place: Endpoint) -> docker.DockerClient:
         tls=_tls(place.tls), use_ssh_client=place.address.startswith("ssh://"),
     )  # fmt: skip
     _trust(client.api, place.tls)
+    logs.answers_to(client.api, _LOG)
     return client
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -20,6 +21,8 @@ from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
     import docker
+
+_LOG = logging.getLogger(__name__)
 
 
 class Buildable(Protocol):
@@ -122,6 +125,7 @@ def ensure(
     """
     found = None if anew else _found(client, image)
     if found:
+        _LOG.info("Image %s is up to date: %s", image.tag, found)
         return found, False
     if image.parent:
         ensure(workspace, client, image.parent, report, anew=anew)
@@ -133,9 +137,16 @@ def ensure(
         found = None if anew else _found(client, image)
         if found:
             return found, False
+        _LOG.info("Image %s is built: %s", image.tag, "asked for" if anew else _why(client, image))
         command = [*image.build_command(anew=anew), *base_labels(client, image, report)]
         run(image, command, workspace.state / f"build-{image.name}.log", report)
         return built(client, image.tag), True
+
+
+def _why(client: docker.DockerClient, image: Buildable) -> str:
+    """Why the image is not there. A tag names its inputs: one that is built from others has another tag."""
+    others = [tag for tag in image.tags if tag != image.tag and image_id(client, tag)]
+    return f"what it is built from has changed since {others[0]}" if others else "there is none of that name"
 
 
 def _found(client: docker.DockerClient, image: Buildable) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
     import docker
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class ExternalImage:
         """By a pull if need be, with the credentials of `docker login`."""
         if found := build.image_id(client, self.tag):
             return found
+        _LOG.info("Image %s is pulled: the engine does not have it", self.tag)
         _pull(client, self.tag, report)
         if found := build.image_id(client, self.tag):
             return found

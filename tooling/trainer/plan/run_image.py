@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 
 from trainer import image_reference
@@ -14,6 +15,7 @@ from trainer.plan import consent
 from trainer.projects.mlproject import Project
 from trainer.workspace.settings import Workspace
 
+_LOG = logging.getLogger(__name__)
 # For a project that says nothing of what it needs. MLflow would take the Python that it runs with.
 DEFAULT = "sklearn"
 _OURS = re.compile(r"[^/:]+:[0-9a-f]{12}")
@@ -22,6 +24,13 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 def choose(workspace: Workspace, project: Project, asked: str | None, base_image: str | None) -> RunImage:
     """The image that was `asked` for, else the project's own. Raises `BadInput` where there is none."""
+    image = _choose(workspace, project, asked, base_image)
+    why = "asked for" if asked else "the default" if says_nothing(project) else f"named by {project.name}"
+    _LOG.info("Image: %s, %s", image.tag, why)
+    return image
+
+
+def _choose(workspace: Workspace, project: Project, asked: str | None, base_image: str | None) -> RunImage:
     if asked is not None and not (_is_ours(workspace, asked) or "/" in asked or ":" in asked):
         spec.spec(workspace, asked)  # which says what it may have meant
     file = project.python_env or project.conda_env

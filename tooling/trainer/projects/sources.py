@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -19,6 +21,7 @@ from trainer.projects.parameters import nearest
 from trainer.workspace import resources
 from trainer.workspace.settings import Workspace
 
+_LOG = logging.getLogger(__name__)
 _GIT = re.compile(r"(git@|ssh://|https?://|git://|file://)")
 # What git prints beside the reason of a failure.
 _NO_REASON = re.compile(
@@ -163,6 +166,7 @@ def _without_credentials(url: str) -> tuple[str, dict[str, str]]:
 def _git(arguments: list[str], environment: dict[str, str], trouble: str) -> None:
     # Untranslated, for what it says to be recognized.
     surroundings = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", **environment}
+    _LOG.debug("git %s", shlex.join(arguments))
     try:
         done = subprocess.run(git.command(*arguments), env=surroundings, capture_output=True, check=False)
     except FileNotFoundError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from trainer import logs
 from trainer.backends.base import End, Job, Launch
 from trainer.background import Meanwhile
 from trainer.errors import Interrupted, TrackingError, TrainerError
@@ -35,6 +37,7 @@ from trainer.workspace import refusals, run_folders
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
+_LOG = logging.getLogger(__name__)
 _MUCH_CODE = 50_000_000  # bytes
 
 
@@ -109,7 +112,7 @@ def launch(
     Raises `TrainerError` for what goes wrong before the script starts, and `Interrupted` after a signal,
     when the job is stopped and the run is KILLED. How the script itself ended is in the result.
     """
-    with interruptible():
+    with interruptible(), logs.collected() as log:
         consent.check(workspace, plan.asked, allowed)
         for remark in plan.remarks:
             screen.remark(remark)
@@ -119,6 +122,8 @@ def launch(
             screen.remark(remark)
         screen.step("Starting the run")
         made = _take_up(ready, earlier, screen) if earlier else _make_run(ready, experiment_id, screen)
+        log.write_to(made.folder, ready.masker.text)
+        _LOG.info("Run %s is on %s", made.run.id, ready.client.server.uri)
         try:
             job = _start(ready, made, earlier)
             for remark in made.remarks:
@@ -388,6 +393,7 @@ def _see_it_through(ready: Ready, made: _Made, job: Job, screen: Screen) -> Resu
         by = run_folders.stopped_by(ready.workspace, made.run.id)
         verdict = outcome.judge(made.run.id, seen, interrupted.number if interrupted else None, by)
         book, keep = Notebook(made.folder), ready.plan.keep_files
+        _LOG.info("Run %s ended: %s, %s", made.run.id, verdict.status, verdict.reason)
         left = outcome.close(book, made.run, job, made.folder, ready.masker, verdict, keep_files=keep)
         removal = Meanwhile(job.remove)
     run = delivery.known_run(ready.client.server, made.folder)

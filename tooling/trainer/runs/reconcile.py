@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from trainkit.spool_names import OFFLINE_TAG
 
+from trainer import logs
 from trainer.backends import registry
 from trainer.backends.base import End, Job
 from trainer.backends.docker import containers, reachability
@@ -32,6 +34,7 @@ from trainer.workspace import run_folders, secrets
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
+_LOG = logging.getLogger(__name__)
 LAUNCH_TAG = "trainer.launch"
 
 
@@ -159,6 +162,22 @@ def settle(
 
     Raises `Undelivered` (and other `TrainerError`s) when something of it stays on this disk.
     """
+    with logs.collected() as log:
+        with contextlib.suppress(TrainerError):  # what cannot be masked is not written
+            masker = Masker(secrets.read(workspace).masked(record.secret_names))
+            log.write_to(run_folders.folder(workspace, record.run_id), masker.text)
+        try:
+            status = _settle(workspace, record, wait=wait, progress=progress)
+        except TrainerError as problem:
+            _LOG.info("Run %s is not settled: %s", record.run_id, problem.message)
+            raise
+        _LOG.info("Run %s is settled: %s", record.run_id, status)
+        return status
+
+
+def _settle(
+    workspace: Workspace, record: Record, *, wait: bool, progress: Callable[[int, int], None] | None
+) -> str:
     folder = run_folders.folder(workspace, record.run_id)
     status = run_folders.ended(folder) or _close(workspace, record, wait=wait)
     if status is None:

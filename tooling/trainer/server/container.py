@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 
-from trainer import locks
+from trainer import locks, logs
 from trainer.backends.base import shell_variables
 from trainer.engine import daemon
 from trainer.engine.one_off import private_tar
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container
 
+_LOG = logging.getLogger(__name__)
 LABEL = "trainer.server"
 MEMORY = "1g"
 START_S = 90
@@ -247,6 +249,7 @@ def _is_healthy(port: int) -> bool:
     import requests
 
     with contextlib.suppress(requests.RequestException), requests.Session() as session:
+        logs.answers_to(session, _LOG)
         session.trust_env = False  # a proxy does not know this machine's loopback
         return session.get(f"http://127.0.0.1:{port}/health", timeout=5).ok
     return False

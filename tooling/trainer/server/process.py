@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from trainer import locks
+from trainer import locks, logs
 from trainer.engine.bridge import Bridge
 from trainer.errors import TrackingError
 from trainer.server import store_archive
@@ -33,7 +33,7 @@ START_S = 90
 STOP_S = 10
 PORTS_TRIED = 50
 _FORM = 1  # of the process; 0 is one of an earlier trainer, which asked for no password
-_log = logging.getLogger(__name__)  # nobody configures it: what is said goes to stderr as it is
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,11 @@ def begin(workspace: Workspace, bridge: Bridge | None = None, port: int | None =
         with locks.exclusive(workspace.state / "server.lock"):
             state = running(workspace)
             if state and _suits(workspace, state, bridge, port):
+                _LOG.info("Tracking server: the workspace's own, which runs at %s", state.server.uri)
                 return state.server
+            _LOG.info(
+                "Tracking server: the workspace's own, which is %s", "restarted" if state else "started"
+            )
             if state:
                 _stop(workspace, state)
             return _start(workspace, bridge, port).server
@@ -135,6 +139,7 @@ def answers(workspace: Workspace, server: Server) -> bool:
     import requests
 
     with contextlib.suppress(requests.RequestException), requests.Session() as session:
+        logs.answers_to(session, _LOG)
         session.trust_env = False  # a proxy does not know this machine's loopback
         health = session.get(f"{server.uri}/health", timeout=5)
         return health.ok and health.headers.get(IDENTITY_HEADER) == workspace.identity
@@ -246,7 +251,7 @@ def _listen(port: int, bridge: Bridge | None) -> tuple[list[socket.socket], int]
                 ) from None
         else:
             if candidate != port:
-                _log.warning("Port %d is taken: the tracking server is on port %d.", port, candidate)
+                _LOG.warning("Port %d is taken: the tracking server is on port %d.", port, candidate)
             return sockets, candidate
     raise TrackingError(
         f"No free port between {port} and {port + PORTS_TRIED - 1} for the workspace's tracking server.",

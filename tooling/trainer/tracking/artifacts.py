@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from trainer.tracking.failures import no_artifact
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_LOG = logging.getLogger(__name__)
 _ADDRESS = "MLFLOW_TRACKING_URI"
 _CREDENTIALS_OF_SERVERS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 TRIAL = "trainer-check"
@@ -34,6 +36,7 @@ _CREDENTIALS = (
 def upload(server: Server, run_id: str, path: Path, artifact_path: str) -> None:
     """Store a file as the artifact of the run. Raises `TrackingError`."""
     folder, _, name = artifact_path.rpartition("/")
+    _LOG.info("MLflow's client stores the artifact %s of run %s", artifact_path, run_id)
     with _client(server, _about(artifact_path)) as client, tempfile.TemporaryDirectory() as place:
         named = Path(place) / name
         named.symlink_to(path.resolve())
@@ -43,6 +46,7 @@ def upload(server: Server, run_id: str, path: Path, artifact_path: str) -> None:
 def upload_to(server: Server, artifact_uri: str, path: Path, folder: str) -> None:
     """Store a file, by its own name, in the folder below an artifact URI. Raises `TrackingError`."""
     artifact_stores.check_client(artifact_uri)
+    _LOG.info("MLflow's client stores %s below %s", path.name, artifact_uri)
     with _client(server, _about(path.name)):
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
@@ -68,6 +72,7 @@ def download(server: Server, run_id: str, artifact_uri: str, artifact_path: str)
 
     Raises `TrackingError`, of it `NotThere` where the run has no such artifact.
     """
+    _LOG.info("MLflow's client reads the artifact %s of run %s", artifact_path, run_id)
     with _client(server, _about(artifact_path)) as client, tempfile.TemporaryDirectory() as place:
         try:
             file = Path(client.download_artifacts(run_id, artifact_path, place))

@@ -7,6 +7,7 @@ is documented in MLflow's "REST API" reference.
 from __future__ import annotations
 
 import json
+import logging
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, NotRequired, TypedDict, cast
 from urllib.parse import quote, urlsplit
 
+from trainer import logs
 from trainer.datasets.inputs import DATASET_TAG
 from trainer.errors import TrackingError
 from trainer.tracking import artifacts, server_version
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from trainer.datasets.inputs import Data
 
+_LOG = logging.getLogger(__name__)
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 TIMEOUT_S = (5, 60)
 PROBE = "/api/2.0/mlflow/experiments/search?max_results=1"
@@ -122,6 +125,7 @@ class Client:
         self.server = server
         self._timeout_s = timeout_s
         self._session = requests.Session()
+        logs.answers_to(self._session, _LOG)
         if urlsplit(server.uri).hostname in LOOPBACK:
             self._session.trust_env = False  # a proxy does not know this machine's loopback
         else:
@@ -299,6 +303,7 @@ class Client:
                 verify=self._verify,
             )  # fmt: skip
         except requests.RequestException as problem:
+            _LOG.info("%s %s: no answer (%s)", method, path, type(problem).__name__)
             raise unreachable(self.server, problem, timeout_s or self._timeout_s) from None
 
     def _run(self, response: requests.Response) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from trainer.tracking import outbound
 from trainer.tracking.outbound import AUTHORITY, INSECURE, Outbound
 from trainer.workspace.secrets import Secrets
 
+_LOG = logging.getLogger(__name__)
 LOOPBACK = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}  # noqa: S104 (compared with, not bound to)
 CONTAINER_HOST = "host.docker.internal"
 # By these the clients of stores of artifacts know where a store is, and who one is.
@@ -80,10 +82,13 @@ def configured(secrets: Secrets, uri: str | None, default: str | None = None) ->
     `default`, which trainer.yaml said.
     Raises `BadInput` for an address that a container could not reach (a file, a database).
     """
-    uri = uri or secrets.get("MLFLOW_TRACKING_URI") or default
+    known, origin = secrets.get("MLFLOW_TRACKING_URI"), secrets.origin("MLFLOW_TRACKING_URI")
+    origin = "the command or the run" if uri else origin or "the workspace"
+    uri = uri or known or default
     if not uri:
         return None
     chosen = named(secrets, uri)
+    _LOG.info("Tracking server: %s, named by %s", chosen.uri, origin)
     token = secrets.get("MLFLOW_TRACKING_TOKEN")
     if token and not re.fullmatch(r"[\x21-\x7e]+", token):
         raise BadInput(

@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from trainer.cli.context import global_option
+from trainer.cli.diagnostics import DiagnosticOption
 from trainer.datasets import catalog
 from trainer.errors import BadInput, TrainerError
 from trainer.plan import parameter_values, seeding
@@ -63,6 +64,8 @@ class ProjectCommand(click.Command):
         parameters = entry_point.parameters if entry_point else ()
         if entry_point and seeding.is_declared(entry_point):
             own = [parameter for parameter in own if parameter.name != seeding.PARAMETER]
+        declared = {parameter.option for parameter in parameters}
+        own = [one for one in own if not isinstance(one, DiagnosticOption) or declared.isdisjoint(one.opts)]
         taken = {name for parameter in own for name in parameter.opts}
         return [*own, *(_option(parameter) for parameter in parameters if parameter.option not in taken)]
 
