@@ -61,12 +61,16 @@ def arguments(chance: random.Random) -> list[str]:
     path, command = chance.choice(COMMANDS)
     words: list[list[str]] = []
     for parameter in command.params:
+        if "--debug" in parameter.opts:
+            continue  # which asks for a traceback
         many = 1 if parameter.nargs != -1 else chance.randrange(3)
         if isinstance(parameter, click.Argument):
             words += [[value(chance, parameter)] for _ in range(many) if chance.random() < 0.95]
         elif isinstance(parameter, click.Option) and chance.random() < 0.25:
             option = chance.choice([*parameter.opts, *parameter.secondary_opts])
-            words.append([option] if parameter.is_flag else [option, value(chance, parameter)])
+            words.append(
+                [option] if parameter.is_flag or parameter.count else [option, value(chance, parameter)]
+            )
     if path == ("run",) and chance.random() < 0.6:
         words += [[chance.choice(["--epochs", "--rate", "--kind", "--text"]), chance.choice(NUMBERS + WORDS)]]
     if chance.random() < 0.1:
