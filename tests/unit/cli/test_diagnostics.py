@@ -16,7 +16,7 @@ from trainer.workspace import run_folders
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import Done, HttpServer, Reply, put
-from unit.run_helpers import API, ID, knows, live, record
+from unit.runs.helpers import API, ID, knows, live, record
 
 Trainer = Callable[..., Done]
 CANARY = "canary-7f3a"
