@@ -28,7 +28,7 @@ help:
 	@echo "make bench     measure, in turns with what else could be used; write docs/benchmarks.json and .md:"
 	@echo "               25 minutes, with a Docker engine, the package registry and 10 GB of disk"
 	@echo "make gpu-check-wheels  fetch what a bare machine with a GPU lacks into $(GPU_WHEELS)"
-	@echo "make gpu-check  on that machine: 8 minutes, one JSON and one page (docs/gpu.md)"
+	@echo "make gpu-check  on that machine: 8 minutes, one JSON and one page (docs/gpu.md). PYTHON= its Python, ARGS=--small"
 	@echo "make lint      check code, types, layers, shell scripts and the Dockerfile"
 	@echo "make lock      compile the requirements locks again"
 	@echo "make schema    write the schema of trainer/run.json to docs/"
@@ -62,7 +62,7 @@ gpu-check-wheels: $(VENV)/.dev
 
 # On that machine, with its own Python: nothing of .venv is used, or made.
 gpu-check:
-	@PYTHONPATH=tooling $(PYTHON) -m gpu_check --wheels $(GPU_WHEELS)
+	@PYTHONPATH=tooling $(PYTHON) -m gpu_check --wheels $(GPU_WHEELS) $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

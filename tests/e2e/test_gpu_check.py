@@ -78,15 +78,15 @@ def checked(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Re
 def test_every_section_ends_by_itself(checked: tuple[Record, Path]) -> None:
     known, _ = checked
     assert {section.name: section.ended for section in known.sections} == dict.fromkeys(
-        [section.name for section in known.sections], "whole"
+        [section.name for section in known.sections], "complete"
     )
 
 
 def test_what_takes_a_card_has_not_passed(checked: tuple[Record, Path]) -> None:
     known, _ = checked
     without = {finding.what for section in known.sections for finding in section.findings
-               if finding.outcome == "no card here"}  # fmt: skip
-    assert {"card", "pre-flight: good case", "use of the card", "share of the measured peak"} <= without
+               if finding.outcome == "no GPU here"}  # fmt: skip
+    assert {"GPU", "pre-flight: good case", "GPU utilization", "share of the measured peak"} <= without
 
 
 @pytest.mark.parametrize(
@@ -106,16 +106,16 @@ def test_keras_projects_train_beside_plain_loops(
     for way in ("trainkit, float32", "plain loop, float32", "plain loop, bfloat16"):
         assert (found[way].outcome, found[way].unit) == ("measured", "samples/s")
         assert float(str(found[way].value)) > 0
-    assert gflop[0] < float(str(found["operations of a training step"].value)) < gflop[1]
-    assert float(str(found["error of a product of float32 as a run takes it"].value)) < 1e-5
+    assert gflop[0] < float(str(found["FLOPs of a training step"].value)) < gflop[1]
+    assert float(str(found["relative error of a float32 matrix product in a run"].value)) < 1e-5
     assert "share of a step that waits for input" in found
-    assert {found[f"trainkit, {precision}"].outcome for precision in ("TF32", "float16")} == {"no card here"}
+    assert {found[f"trainkit, {precision}"].outcome for precision in ("TF32", "float16")} == {"no GPU here"}
 
 
 def test_keras_gives_the_same_numbers(checked: tuple[Record, Path]) -> None:
     [section] = (section for section in checked[0].sections if section.name == "keras-same-jax")
     twice, resumed, apart, on_card = section.findings
-    assert (twice.outcome, resumed.outcome, on_card.outcome) == ("passed", "passed", "no card here")
+    assert (twice.outcome, resumed.outcome, on_card.outcome) == ("passed", "passed", "no GPU here")
     assert float(str(apart.value)) <= 1e-3
 
 

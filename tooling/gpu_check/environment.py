@@ -5,23 +5,36 @@ Only the standard library: this is run by a Python that has nothing of the proje
 
 from __future__ import annotations
 
+import hashlib
+import platform
+import re
 import subprocess
 import sys
 import venv
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+HERE = Path(__file__).parent
+LOCK = HERE / "wheels.txt"
+MACHINE = HERE / "machine.txt"
+_PYTHON = (3, 12)
+_OURS = ("trainer", "trainkit")
+_FETCH = "Fetch them where there is a package registry: make gpu-check-wheels"
 
 
 class EnvironmentFailed(Exception):
-    """It could not be made; the message says why."""
+    """It could not be made: `message` says why, `hint` what to do."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
 
 
 def make(place: Path, wheels: Path) -> Path:
     """Make the environment, without any registry; return its interpreter. Raises `EnvironmentFailed`."""
-    found = sorted(wheels.glob("*.whl"))
-    if not found:
-        raise EnvironmentFailed(
-            f"There are no wheels in {wheels}: make gpu-check-wheels where there is a registry."
-        )
+    found = _checked(wheels)
+    _check_python()
     # Without pip: Debian's Python has venv and no ensurepip. The machine's own is used.
     venv.EnvBuilder(clear=True, symlinks=True).create(place)
     python = place / "bin" / "python"
@@ -35,10 +48,62 @@ def make(place: Path, wheels: Path) -> Path:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        raise EnvironmentFailed(f"The wheels cannot be installed: {done.stderr.strip()[-500:]}")
+        last = done.stderr.strip().splitlines()[-1:] or ["pip said nothing"]
+        raise EnvironmentFailed(f"The wheels cannot be installed: {last[0]}", _FETCH)
     return python
 
 
 def site_packages(place: Path) -> Path:
     """Where the environment has its packages."""
     return place / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+
+
+def _check_python() -> None:
+    if sys.version_info[:2] != _PYTHON:
+        raise EnvironmentFailed(
+            f"This is Python {platform.python_version()}; the wheels are for Python 3.12.",
+            "Use the machine's Python 3.12: make gpu-check PYTHON=/path/to/python3.12",
+        )
+    if not _is_here("torch"):
+        raise EnvironmentFailed(
+            f"This Python has no PyTorch: {sys.executable}.",
+            "Use the machine's Python that has it: make gpu-check PYTHON=/path/to/python3.12",
+        )
+
+
+def missing() -> list[str]:
+    """What this Python lacks of all that such a machine has: sections may need it."""
+    names = [line.split("==")[0] for line in MACHINE.read_text().splitlines() if line[:1].isalnum()]
+    return [name for name in names if not _is_here(name)]
+
+
+def _is_here(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _checked(wheels: Path) -> list[Path]:
+    """The wheels in the folder, which are those of the lock, unchanged, and trainer's and trainkit's."""
+    found = sorted(wheels.glob("*.whl"))
+    if not found:
+        raise EnvironmentFailed(f"There are no wheels in {wheels}.", _FETCH)
+    hashes = {
+        digest: name
+        for name, pins in re.findall(r"^([a-z0-9][\w.-]*)==((?:.*\\\n)*.*)", LOCK.read_text(), re.MULTILINE)
+        for digest in re.findall("sha256:([0-9a-f]{64})", pins)
+    }
+    lacks = {*hashes.values(), *_OURS}
+    for wheel in found:
+        name = wheel.name.split("-")[0].replace("_", "-").lower()
+        if name not in _OURS:
+            known = hashes.get(hashlib.sha256(wheel.read_bytes()).hexdigest())
+            if known is None:
+                raise EnvironmentFailed(f"{wheel.name} is damaged, or not of this version.", _FETCH)
+            name = known
+        lacks.discard(name)
+    if lacks:
+        raise EnvironmentFailed(f"{wheels} lacks the wheels of {', '.join(sorted(lacks))}.", _FETCH)
+    return found

@@ -8,22 +8,22 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from gpu_check.plan import KERAS_BACKENDS
 from gpu_check.record import Finding, Record, Section, read
 
-CARD = "card"
+GPU = "GPU"
 """The finding of the first section whose value is the page's name."""
-_BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
-_HEADING = ("", "value", "", "of", "")
+_HEADING = ("what", "value", "unit", "framework", "notes")
 
 
 def render(record: Record) -> str:
     """The page in Markdown."""
     names = [finding.value for section in record.sections for finding in section.findings
-             if finding.what == CARD and finding.value is not None]  # fmt: skip
+             if finding.what == GPU and finding.value is not None]  # fmt: skip
     kind = "small, to try the check itself" if record.small else f"at most {record.minutes:g} minutes"
     parts = [
-        f"# GPU check: {names[0] if names else 'no card'}",
-        f"{record.begun}; {kind}; {record.seconds:.0f} seconds; {len(record.failures)} failed.",
+        f"# GPU check: {names[0] if names else 'no GPU'}",
+        f"{record.begun}; {kind}; {record.seconds:.0f} seconds. {record.summary}",
         *_backends(record),
         *(_section(section) for section in record.sections),
     ]
@@ -36,16 +36,17 @@ def _backends(record: Record) -> list[str]:
         section.keras_backend for section in record.sections
         if any(one.unit == "samples/s" or one.outcome == "passed" for one in section.findings)
     } - {""}  # fmt: skip
-    ran = [name for backend, name in _BACKENDS.items() if backend in trained]
-    did_not = [name for backend, name in _BACKENDS.items() if backend not in trained]
+    ran = [name for backend, name in KERAS_BACKENDS.items() if backend in trained]
+    did_not = [name for backend, name in KERAS_BACKENDS.items() if backend not in trained]
     said = [f"Keras was run on {' and '.join(ran)}."] if ran else []
-    return [" ".join([*said, f"Keras was not run on {' or '.join(did_not)}."]) if did_not else said[0]]
+    missing = f"Keras was not run on {' or '.join(did_not)}." if ran else "Keras was not run on any backend."
+    return [" ".join([*said, missing] if did_not else said)]
 
 
 def _section(section: Section) -> str:
     rows = [_HEADING, *(_row(finding) for finding in section.findings)]
     heading, *body = (f"| {' | '.join(map(_cell, row))} |" for row in rows)
-    ended = "" if section.ended == "whole" else f"{_cell(section.ended)}\n\n"
+    ended = "" if section.ended == "complete" else f"{_cell(section.ended)}\n\n"
     table = "\n".join((heading, "|---" * len(_HEADING) + "|", *body)) if body else ""
     return f"## {section.title}\n\n{ended}{table}\n\n{section.seconds:.0f} seconds.".replace(
         "\n\n\n\n", "\n\n"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+KERAS_BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -24,12 +26,12 @@ class Planned:
 
 
 def _training(project: str, backend: str, seconds: float, *, large: bool = False) -> Planned:
-    title = f"Training of `{project}`: Keras on {backend}"
+    title = f"Training of `{project}`: Keras on {KERAS_BACKENDS[backend]}"
     return Planned(f"{project}-{backend}", title, "keras_training", seconds, project, backend, large=large)
 
 
 def _same(backend: str, *, large: bool = False) -> Planned:
-    title = f"Keras on {backend}: the same numbers"
+    title = f"Keras on {KERAS_BACKENDS[backend]}: the same numbers"
     return Planned(f"keras-same-{backend}", title, "keras_same", 60, "tensorflow", backend, True, large)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.ratios import take_turns
@@ -70,14 +70,14 @@ def compare(ways: Mapping[str, Way], work: Work, setting: Setting, by: str) -> I
     for name, figures in taken.items():
         yield Finding(
             name, statistics.median(figures), "samples/s", by=by,
-            said=f"{min(figures):.4g} … {max(figures):.4g} in {len(figures)} rounds by turns",
+            said=_spread(figures),
         )  # fmt: skip
     rates = {name: statistics.median(figures) for name, figures in taken.items()}
-    yield from _ratios(rates, by)
+    yield from _ratios(rates, by, min(map(len, taken.values()), default=0))
     gflop = work.operations / 1e9
-    yield Finding("operations of a training step", gflop, "GFLOP/sample", by=by, said=work.counted)
+    yield Finding("FLOPs of a training step", gflop, "GFLOP/sample", by=by, said=work.counted)
     if not setting.card:
-        for what in ("share of the measured peak", "use of the card", "memory of the card"):
+        for what in ("share of the measured peak", "GPU utilization", "GPU memory in use"):
             yield no_card(what, by)
         return
     peaks = {name: work.peak(name, setting) for name in {way.precision for way in able.values()}}
@@ -86,6 +86,12 @@ def compare(ways: Mapping[str, Way], work: Work, setting: Setting, by: str) -> I
         yield Finding(f"{name}: share of the measured {way.precision} peak", 100 * share, "%", by=by)
     for name, way in able.items():
         yield from _use(name, way, by)
+
+
+def _spread(figures: Sequence[float]) -> str:
+    if len(figures) == 1:
+        return "once"
+    return f"{min(figures):.4g} … {max(figures):.4g}, median of {len(figures)}"
 
 
 def _rounds(ways: Mapping[str, Way], whole: _Time, most: int) -> dict[str, list[float]]:
@@ -99,12 +105,20 @@ def _rounds(ways: Mapping[str, Way], whole: _Time, most: int) -> dict[str, list[
     return taken
 
 
-def _ratios(rates: Mapping[str, float], by: str) -> Iterator[Finding]:
-    """What follows from rates that were taken in turns."""
-    if {OURS, FED, HELD} <= rates.keys():
-        share, said = 100 * (1 - rates[FED] / rates[HELD]), f"1 - ({FED}) / ({HELD})"
-        yield Finding("share of a step that waits for input", share, "%", by=by, said=said)
-        yield Finding(f"({OURS}) / ({FED})", rates[OURS] / rates[FED], by=by)
+def _ratios(rates: Mapping[str, float], by: str, rounds: int) -> Iterator[Finding]:
+    """What follows from rates that were taken in turns; a single round says nothing."""
+    if not {OURS, FED, HELD} <= rates.keys():
+        return
+    said = f"1 - ({FED}) / ({HELD})"
+    shares = {
+        "share of a step that waits for input": (1 - rates[FED] / rates[HELD], said),
+        f"{OURS}: share of the rate of {FED}": (rates[OURS] / rates[FED], ""),
+    }
+    for what, (share, said) in shares.items():
+        if rounds > 1:
+            yield Finding(what, 100 * share, "%", by=by, said=said)
+        else:
+            yield Finding(what, outcome="not run", by=by, said="a single round says nothing of it")
 
 
 def _use(name: str, way: Way, by: str) -> Iterator[Finding]:
@@ -113,9 +127,9 @@ def _use(name: str, way: Way, by: str) -> Iterator[Finding]:
             way.epoch()
     if use.busy:
         shown = " ".join(f"{busy:.0f}" for busy in use.busy[:: max(1, len(use.busy) // 20)])
-        yield Finding(f"{name}: use of the card", statistics.mean(use.busy), "%", by=by, said=shown)
+        yield Finding(f"{name}: GPU utilization", statistics.mean(use.busy), "%", by=by, said=shown)
         said = "of all processes, as NVML says"
-        yield Finding(f"{name}: memory of the card", max(use.memory), "MB", by=by, said=said)
+        yield Finding(f"{name}: GPU memory in use", max(use.memory), "MB", by=by, said=said)
 
 
 def _tried(way: Way) -> str:

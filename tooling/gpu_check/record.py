@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-Outcome = Literal["measured", "passed", "failed", "no card here", "not run"]
+Outcome = Literal["measured", "passed", "failed", "no GPU here", "not run"]
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ def checked(what: str, passed: bool, said: str = "", by: str = "") -> Finding:
 
 def no_card(what: str, by: str = "") -> Finding:
     """What takes a card, on a machine without one: that is not passed."""
-    return Finding(what, outcome="no card here", by=by)
+    return Finding(what, outcome="no GPU here", by=by)
 
 
 @dataclass(frozen=True)
 class Section:
-    """What one section found. `ended` is `whole`, or says why there may be less than there could be."""
+    """What one section found. `ended` is `complete`, or says why there may be less than there could be."""
 
     name: str
     title: str
@@ -55,6 +55,8 @@ class Record:
     begun: str
     small: bool
     minutes: float
+    planned: int
+    """How many sections it has, had it time for all of them."""
     seconds: float = 0.0
     sections: Sequence[Section] = field(default_factory=tuple)
 
@@ -64,6 +66,22 @@ class Record:
         found = [finding.what for section in self.sections for finding in section.findings
                  if finding.outcome == "failed"]  # fmt: skip
         return found + [section.title for section in self.sections if section.ended.startswith("failed")]
+
+    @property
+    def summary(self) -> str:
+        """How much of it there is, in a sentence."""
+        ended = [section.ended.split(":")[0].split(" after")[0] for section in self.sections]
+        said = [
+            f"{ended.count(end)} {end}"
+            for end in ("complete", "cut off", "failed", "not run")
+            if end in ended
+        ]
+        return f"{self.planned} sections: {', '.join(said) or 'none'}; {len(self.failures)} failures."
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every section ended by itself."""
+        return [section.ended for section in self.sections] == ["complete"] * self.planned
 
 
 def write(record: Record, file: Path) -> None:

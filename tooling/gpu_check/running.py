@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
 
+from gpu_check import orphans
 from gpu_check.plan import Planned
 from gpu_check.record import Finding, Section
 from gpu_check.setting import Setting
@@ -31,6 +31,7 @@ def run(planned: Planned, python: Path, setting: Setting, until: float) -> Secti
     findings, log = folder / "findings", folder / "log"
     own = folder / "work"
     own.mkdir()
+    before = orphans.descendants()
     begun = time.monotonic()
     own_setting = replace(setting, folder=str(own), until=begun + limit, project=planned.project)
     with log.open("wb") as output:
@@ -42,12 +43,11 @@ def run(planned: Planned, python: Path, setting: Setting, until: float) -> Secti
         )  # fmt: skip
         try:
             code = child.wait(limit)
-            ended = "whole" if code == 0 else f"failed: {_how(code)}: {_last_line(log)}"
+            ended = "complete" if code == 0 else f"failed: {_how(code)}: {_last_line(log)}"
         except subprocess.TimeoutExpired:
             ended = f"cut off after {limit:.0f} seconds"
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)  # and what the section started
+            orphans.end_all(before)  # what the section started, too
             child.wait()
     seconds = time.monotonic() - begun
     return Section(planned.name, planned.title, ended, seconds, _read(findings), planned.keras_backend)

@@ -8,7 +8,7 @@ from math import prod
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-COUNTED = "torch.utils.flop_counter, forwards and backwards"
+COUNTED = "torch.utils.flop_counter, forward and backward pass"
 
 
 def count(step: Callable[[], None]) -> float:

@@ -12,9 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
+from gpu_check.environment import HERE, LOCK, MACHINE
+
 REPOSITORY = HERE.parents[1]
-LOCK = HERE / "wheels.txt"
 MOST_MB = 60
 _TAGS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014", "manylinux1")
 _PLATFORMS = [f"--platform={tag}_x86_64" for tag in _TAGS]
@@ -36,7 +36,7 @@ def fetch(folder: Path) -> float:
     (folder / ".gitignore").unlink(missing_ok=True)
     size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
     if size > MOST_MB:
-        sys.exit(f"The wheels take {size:.1f} MB, and {MOST_MB} MB may travel: add to {HERE}/machine.txt.")
+        sys.exit(f"The wheels take {size:.1f} MB, and {MOST_MB} MB may travel: add to {MACHINE}.")
     return size
 
 

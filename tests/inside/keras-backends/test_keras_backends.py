@@ -199,14 +199,19 @@ def test_a_training_that_died_goes_on_to_the_same_numbers(
     assert {name: ours[name] for name in EXACT} == {name: theirs[name] for name in EXACT}
 
 
-def test_an_unknown_backend_is_two_lines_that_name_those_there_are(lab: Lab) -> None:
+def test_an_unknown_backend_is_two_lines_that_name_the_one_that_was_meant(lab: Lab) -> None:
     script = str(PROJECTS / "tensorflow" / "train.py")
-    done = lab.python("mxnet", script)
-    assert done.returncode == 1
-    assert done.stderr.splitlines() == [
-        "Error: Keras cannot train on a backend called mxnet (KERAS_BACKEND).",
-        "Hint:  Set KERAS_BACKEND to tensorflow, jax or torch.",
-    ]
+    hints = {
+        "mxnet": "Set KERAS_BACKEND to tensorflow, jax or torch.",
+        "pytorch": "Did you mean torch?",
+        "TensorFlow": "Did you mean tensorflow?",
+    }
+    for name, hint in hints.items():
+        done = lab.python(name, script)
+        assert done.returncode == 1
+        assert done.stderr.splitlines() == [
+            f"Error: Keras cannot train on a backend called {name} (KERAS_BACKEND).", f"Hint:  {hint}",
+        ]  # fmt: skip
 
 
 def test_importing_trainkit_does_not_import_tensorflow_for_another_backend(lab: Lab) -> None:

@@ -292,3 +292,15 @@ def test_an_operation_that_is_not_repeatable_ends_a_deterministic_run_and_no_oth
     assert error.startswith("Error: put_ does not have a deterministic implementation")
     assert hint.endswith("or run it with --no-deterministic.")
     assert run("").stdout == "done\n"
+
+
+@pytest.mark.parametrize("backend", ["", "torch"])
+def test_a_keras_project_in_an_image_without_keras_is_told_so(backend: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from trainkit import keras_models"],
+        capture_output=True, text=True, check=False, env={**os.environ, "KERAS_BACKEND": backend},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.splitlines()) == (1, [
+        "Error: Keras is not installed here.",
+        "Hint:  Use an image that has it, or add keras to the image's requirements.",
+    ])  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -22,12 +24,14 @@ from support import REPOSITORY
 from unit.helpers import put
 
 FINDINGS = (
-    Finding("card", "NVIDIA Example"),
+    Finding("GPU", "NVIDIA Example"),
     Finding("plain loop", 1234.5, "samples/s", by="torch 2", said="1200 … 1300 in 5 rounds"),
     checked("the same twice", passed=False, said="loss 0.5 | 0.6"),
-    no_card("use of the card"),
+    no_card("GPU utilization"),
 )
-KNOWN = Record("2026-01-01 10:00 UTC", False, 8.0, 70.0, (Section("a", "Speed", "whole", 7.0, FINDINGS),))
+KNOWN = Record(
+    "2026-01-01 10:00 UTC", False, 8.0, 1, 70.0, (Section("a", "Speed", "complete", 7.0, FINDINGS),)
+)
 
 
 def test_the_page_is_what_the_json_says(tmp_path: Path) -> None:
@@ -40,7 +44,7 @@ def test_the_page_is_what_the_json_says(tmp_path: Path) -> None:
     assert done.stdout.startswith("# GPU check: NVIDIA Example\n")
     assert "| plain loop | 1234 | samples/s | torch 2 | 1200 … 1300 in 5 rounds |" in done.stdout
     assert "| the same twice | failed |  |  | loss 0.5 \\| 0.6 |" in done.stdout
-    assert "| use of the card | no card here |  |  |  |" in done.stdout
+    assert "| GPU utilization | no GPU here |  |  |  |" in done.stdout
 
 
 @pytest.mark.parametrize("left_out", FINDINGS, ids=lambda finding: finding.what)
@@ -58,16 +62,28 @@ def test_only_what_did_not_pass_is_a_failure() -> None:
     assert replace(KNOWN, sections=[torn, late]).failures == ["Torn"]
 
 
+def test_what_is_missing_is_counted_and_no_whole_check() -> None:
+    assert KNOWN.is_complete
+    assert KNOWN.summary == "1 sections: 1 complete; 1 failures."
+    cut = Section("b", "Cut", "cut off after 19 seconds", 19.0)
+    late = Section("c", "Late", "not run: interrupted", 0.0)
+    some = replace(KNOWN, planned=3, sections=[*KNOWN.sections, cut, late])
+    assert not some.is_complete
+    assert some.summary == "3 sections: 1 complete, 1 cut off, 1 not run; 1 failures."
+    assert some.summary in page.render(some).splitlines()[2]
+    assert not replace(KNOWN, planned=2).is_complete
+
+
 @pytest.mark.parametrize(
     ("backends", "said"),
     [
-        ({}, "Keras was not run on TensorFlow or JAX or PyTorch."),
+        ({}, "Keras was not run on any backend."),
         ({"jax": FINDINGS}, "Keras was run on JAX. Keras was not run on TensorFlow or PyTorch."),
         (
             {"torch": [checked("the same twice", passed=True)], "jax": FINDINGS},
             "Keras was run on JAX and PyTorch. Keras was not run on TensorFlow.",
         ),
-        ({"jax": [Finding("data", "few")]}, "Keras was not run on TensorFlow or JAX or PyTorch."),
+        ({"jax": [Finding("data", "few")]}, "Keras was not run on any backend."),
         (dict.fromkeys(("tensorflow", "jax", "torch"), FINDINGS),
          "Keras was run on TensorFlow and JAX and PyTorch."),
     ],
@@ -75,7 +91,7 @@ def test_only_what_did_not_pass_is_a_failure() -> None:
 def test_the_page_names_the_backends_that_trained_and_those_that_did_not(
     backends: Mapping[str, Sequence[Finding]], said: str
 ) -> None:
-    sections = [Section(name, name, "whole", 1.0, findings, name) for name, findings in backends.items()]
+    sections = [Section(name, name, "complete", 1.0, findings, name) for name, findings in backends.items()]
     assert page.render(replace(KNOWN, sections=sections)).splitlines()[4] == said
 
 
@@ -105,7 +121,7 @@ def find(setting):
 @pytest.mark.parametrize(
     ("then", "ended"),
     [
-        ("yield Finding('second', 2.0)", "whole"),
+        ("yield Finding('second', 2.0)", "complete"),
         ("raise MemoryError('all gone')", "failed: exit code 1: MemoryError: all gone"),
         ("os.abort()", "failed: signal 6: "),
         ("time.sleep(60)", "cut off after 5 seconds"),
@@ -170,8 +186,79 @@ def test_every_section_has_its_module_and_a_name_of_its_own() -> None:
 
 
 def test_without_wheels_it_says_where_they_come_from(tmp_path: Path) -> None:
-    with pytest.raises(environment.EnvironmentFailed, match="make gpu-check-wheels"):
+    with pytest.raises(environment.EnvironmentFailed, match="There are no wheels in") as failed:
         environment.make(tmp_path / "environment", tmp_path / "none")
+    assert failed.value.hint.endswith("make gpu-check-wheels")
+
+
+def test_a_damaged_wheel_and_missing_ones_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    contents = {"one": b"1", "other_two": b"2"}
+    lines = [f"{name.replace('_', '-')}==1.0 \\\n    --hash=sha256:{hashlib.sha256(data).hexdigest()}\n"
+             for name, data in contents.items()]  # fmt: skip
+    monkeypatch.setattr(environment, "LOCK", put(tmp_path / "lock", "".join(lines)))
+    folder = tmp_path / "wheels"
+    for name in ("trainer", "trainkit"):
+        put(folder / f"{name}-0.1.0-py3-none-any.whl", "ours")
+    put(folder / "one-1.0-py3-none-any.whl", b"1")
+    lacking = f"{re.escape(str(folder))} lacks the wheels of other-two"
+    with pytest.raises(environment.EnvironmentFailed, match=lacking):
+        environment.make(tmp_path / "environment", folder)
+    put(folder / "other_two-1.0-py3-none-any.whl", b"3")
+    with pytest.raises(environment.EnvironmentFailed, match=r"other_two-1.0-py3-none-any.whl is damaged"):
+        environment.make(tmp_path / "environment", folder)
+
+
+def check(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gpu_check", *arguments], cwd=cwd, capture_output=True, text=True,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY / "tooling")},
+    )  # fmt: skip
+
+
+def test_what_cannot_work_is_two_lines_and_no_file(tmp_path: Path) -> None:
+    put(tmp_path / "file")
+    put(tmp_path / "old" / "gpu_check.json", "results")
+    for arguments, message in {
+        (): "There are no wheels in",
+        ("--only", "peaks"): "There is no section peaks.",
+        ("--out", "file"): f"{tmp_path}/file cannot be written",
+        ("--out", "old"): "There are results of an earlier check in",
+    }.items():
+        done = check(*arguments, cwd=tmp_path)
+        error, hint = done.stderr.splitlines()
+        assert (done.returncode, done.stdout) == (1, "")
+        assert error.startswith(f"Error: {message}")
+        assert hint.startswith("Hint:  ")
+    assert (tmp_path / "old" / "gpu_check.json").read_text() == "results"
+    assert not list((tmp_path / "gpu_check").iterdir())
+
+
+@pytest.mark.parametrize("arguments", [("--minutes", "0"), ("--minutes", "nan"), ("--only",)])
+def test_options_that_say_nothing_are_refused(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = check(*arguments, cwd=tmp_path)
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
+
+
+def test_what_a_section_started_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server whose own parent has ended, in a session of its own."""
+    package = tmp_path / "tooling" / "gpu_check"
+    shutil.copytree(wheels.HERE, package, ignore=shutil.ignore_patterns("sections"))
+    put(package / "sections" / "machine.py", SECTION.format(
+        then="os.system('setsid sh -c \'trap \"\" TERM; echo $$ > pid; sleep 100\' &'); time.sleep(60)"
+    ))  # fmt: skip
+    monkeypatch.setattr(running, "_TOOLING", tmp_path / "tooling")
+    script = "import sys, time; from pathlib import Path; from gpu_check import orphans, running; " \
+             "from gpu_check.plan import Planned; from gpu_check.setting import Setting; orphans.adopt(); " \
+             "print(running.run(Planned('machine', '', 'machine', 5), Path(sys.executable), " \
+             "Setting(sys.argv[1], '', card=False, small=False), time.monotonic() + 100).ended)"  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "work")], capture_output=True, text=True,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path / "tooling")},
+    )  # fmt: skip
+    assert done.stdout == "cut off after 5 seconds\n", done.stderr
+    pid = int((tmp_path / "work" / "machine" / "work" / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 def test_wheels_that_are_too_large_to_travel_are_an_error(

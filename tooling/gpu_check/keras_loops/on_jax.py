@@ -13,7 +13,7 @@ from gpu_check import matrices
 from gpu_check.keras_loops import Batch
 from gpu_check.setting import Setting
 
-COUNTED = "XLA's cost analysis, forwards and backwards"
+COUNTED = "XLA's cost analysis, forward and backward pass"
 _KINDS = {"float16": jnp.float16, "bfloat16": jnp.bfloat16}
 State = tuple[Any, Any, Any]
 """Weights, what else the model keeps, and what the optimizer does: trees of arrays, a type that JAX lacks."""

@@ -47,5 +47,5 @@ def find(setting: Setting) -> Iterator[Finding]:
     model.save(place)
     apart = float(np.abs(keras_on_cpu.answers(place, part.pixels()) - answered).max())
     yield Finding("largest difference of a probability from the saved model on a CPU", apart, by=by)
-    what = f"trained on the card, predicts on the CPU within {MOST_APART:g}"
+    what = f"trained on the GPU, predicts on the CPU within {MOST_APART:g}"
     yield checked(what, apart <= MOST_APART, by=by) if setting.card else no_card(what, by)

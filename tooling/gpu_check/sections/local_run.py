@@ -22,7 +22,10 @@ _GPU_ERROR = 88
 
 
 def find(setting: Setting) -> Iterator[Finding]:
-    """With the card where there is one, else on the CPU; and how a card that is missing is refused."""
+    """With the GPU where there is one, else on the CPU; and how a GPU that is missing is refused."""
+    if problem := _loopback():
+        yield checked("trainer run pytorch_layers --backend local", passed=False, said=problem)
+        return
     place = setting.place / "workspace"
     _trainer(setting.place, "init", str(place))
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -34,6 +37,16 @@ def find(setting: Setting) -> Iterator[Finding]:
         yield from _runs(place, setting)
     finally:
         _trainer(place, "server", "down")
+
+
+def _loopback() -> str:
+    """Why the run could not reach a tracking server on this machine; nothing where it can."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(server.getsockname(), timeout=2).close()
+    except OSError as problem:
+        return f"127.0.0.1 cannot be reached ({problem.strerror or problem}): ip link set lo up"
+    return ""
 
 
 def _use_environment(place: Path, environment: Path) -> None:
@@ -48,19 +61,20 @@ def _use_environment(place: Path, environment: Path) -> None:
 def _runs(place: Path, setting: Setting) -> Iterator[Finding]:
     gpus = "all" if setting.card else "none"
     done = _run(place, gpus)
-    yield checked(
-        f"trainer run pytorch_layers --backend local --gpus {gpus}", done.returncode == 0, _last(done)
-    )
+    said = "" if done.returncode == 0 else _last(done)
+    yield checked(f"trainer run pytorch_layers --backend local --gpus {gpus}", done.returncode == 0, said)
+    if done.returncode:
+        return
     shown = json.loads(_trainer(place, "show", "@last", "--json").stdout or "{}")
     device = shown.get("tags", {}).get("torch.device", "none")
     yield Finding("the run's tag torch.device", str(device))
     metrics = sorted(name for name in shown.get("metrics", {}) if name.startswith("system/gpu"))
     if setting.card:
-        yield checked("$TRAINER_GPUS led to the card", str(device) == "cuda", str(device))
-        yield checked("system metrics of the card", bool(metrics), ", ".join(metrics))
+        yield checked("$TRAINER_GPUS led to the GPU", str(device) == "cuda", str(device))
+        yield checked("system metrics of the GPU", bool(metrics), ", ".join(metrics))
     else:
-        yield no_card("$TRAINER_GPUS led to the card")
-        yield no_card("system metrics of the card")
+        yield no_card("$TRAINER_GPUS led to the GPU")
+        yield no_card("system metrics of the GPU")
     for asked in ("device=99", "99") if setting.card else ("all", "device=0"):
         refused = _run(place, asked)
         what = f"--gpus {asked} is refused before there is a run, exit code {_GPU_ERROR}"

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from bench.ratios import machine
 from trainer import subprocesses
 
-from gpu_check.page import CARD
+from gpu_check.page import GPU
 from gpu_check.record import Finding, checked, no_card
 from gpu_check.setting import Setting
 
 _PACKAGES = ("torch", "torchvision", "jax", "jaxlib", "keras", "tensorflow", "transformers", "numpy",
              "onnxruntime", "mlflow", "trainer", "trainkit")  # fmt: skip
-_OF_CARD = {
-    "name": CARD, "driver_version": "driver", "compute_cap": "compute capability",
+_OF_GPU = {
+    "name": GPU, "driver_version": "driver", "compute_cap": "compute capability",
     "memory.total": "memory", "memory.free": "free memory", "mig.mode.current": "MIG",
     "power.limit": "power limit", "clocks.max.sm": "highest clock",
 }  # fmt: skip
@@ -26,17 +25,16 @@ def find(setting: Setting) -> Iterator[Finding]:
     """The card first: it is what everything else depends on."""
     if setting.card:
         answer = subprocesses.capture(
-            ["nvidia-smi", f"--query-gpu={','.join(_OF_CARD)}", "--format=csv,noheader"]
+            ["nvidia-smi", f"--query-gpu={','.join(_OF_GPU)}", "--format=csv,noheader"]
         )
         for line in (answer or "").splitlines():
-            for what, value in zip(_OF_CARD.values(), line.split(","), strict=False):
+            for what, value in zip(_OF_GPU.values(), line.split(","), strict=False):
                 yield Finding(what, value.strip())
     else:
-        yield no_card(CARD)
+        yield no_card(GPU)
     for what, value in machine().items():
         if value:
             yield Finding(what, value)
-    yield Finding("Python", platform.python_version())
     for package in _PACKAGES:
         try:
             yield Finding(package, version(package))
@@ -51,16 +49,16 @@ def _seen(setting: Setting) -> Iterator[Finding]:
     yield Finding("CUDA of PyTorch", torch.version.cuda or "none")
     count = torch.cuda.device_count()
     yield (
-        checked("sees the card", count > 0, f"{count}", "torch")
+        checked("sees the GPU", count > 0, f"{count}", "torch")
         if setting.card
-        else no_card("sees the card", "torch")
+        else no_card("sees the GPU", "torch")
     )
     import jax
 
     platforms = sorted({device.platform for device in jax.devices()})
     said = ", ".join(platforms)
     yield (
-        checked("sees the card", "gpu" in platforms, said, "jax")
+        checked("sees the GPU", "gpu" in platforms, said, "jax")
         if setting.card
-        else no_card("sees the card", "jax")
+        else no_card("sees the GPU", "jax")
     )

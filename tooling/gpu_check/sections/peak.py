@@ -20,13 +20,14 @@ PRECISIONS = {
 
 def find(setting: Setting) -> Iterator[Finding]:
     """Of each precision."""
+    edge = matrices.size(setting)
     for name in PRECISIONS:
         if name == "TF32" and not setting.card:
-            yield Finding("matrix product, TF32", outcome="no card here", by="torch")
+            yield Finding("matrix product, TF32", outcome="no GPU here", by="torch")
             continue
         yield Finding(
             f"matrix product, {name}", operations_a_second(name, setting) / 1e12, "TFLOP/s", by="torch",
-            said=f"{matrices.size(setting)} square, normal random numbers, mean of {matrices.TIMES}",
+            said=f"{edge} x {edge}, normally distributed, mean of {matrices.TIMES}",
         )  # fmt: skip
 
 

@@ -21,8 +21,9 @@ def find(setting: Setting) -> Iterator[Finding]:
     built = _built(setting.place)
     able = [one for one in built if one.cuda]
     for one in built:
-        told = "no architectures told" if one.architectures is None else " ".join(one.architectures)
-        yield Finding("trainkit.accelerator", f"CUDA {one.cuda}: {told}", by=one.framework)
+        built_for = "architectures unknown" if one.architectures is None else " ".join(one.architectures)
+        cuda = f"CUDA {one.cuda}: {built_for}" if one.cuda else "without CUDA"
+        yield Finding("trainkit.accelerator", cuda, by=one.framework)
     answer = subprocesses.capture(gpu.QUERY)
     if answer is None or not setting.card:
         for what in (

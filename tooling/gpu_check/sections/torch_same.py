@@ -39,7 +39,7 @@ def find(setting: Setting) -> Iterator[Finding]:
         return timeless, model
 
     model = yield from same_twice.findings(epochs, by)
-    what = f"trained on the card, predicts on the CPU within {MOST_APART:g}"
+    what = f"trained on the GPU, predicts on the CPU within {MOST_APART:g}"
     if not setting.card:
         yield no_card(what, by)
         return
@@ -49,5 +49,5 @@ def find(setting: Setting) -> Iterator[Finding]:
         there = model(train.inputs(positions).to(device)).cpu()
         here = model.cpu()(train.inputs(positions))
     apart = float((there - here).abs().max())
-    yield Finding("largest difference of a probability between card and CPU", apart, by=by)
+    yield Finding("largest difference of a probability between GPU and CPU", apart, by=by)
     yield checked(what, apart <= MOST_APART, by=by)

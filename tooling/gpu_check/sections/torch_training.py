@@ -32,7 +32,7 @@ def find(setting: Setting) -> Iterator[Finding]:
     train = Pictures(part)
     by = f"torch {torch.__version__}"
     yield Finding(
-        "data", f"{count} pictures, {size} pixels square, batches of {batch}, layers/{layers}", by=by
+        "data", f"{count} images, {size} x {size} pixels, batches of {batch}, layers/{layers}", by=by
     )
     operations = _operations(torch_models.model(layers, size, device), train, batch, device)
     numbers = itertools.count()
@@ -73,7 +73,7 @@ def find(setting: Setting) -> Iterator[Finding]:
         ways |= {
             "trainkit, TF32": Way(ours(tf32=True), "TF32"),
             "plain loop, TF32": Way(plain("TF32"), "TF32"),
-            "plain loop, TF32, whatever algorithm is fastest": Way(plain("TF32", repeatable=False), "TF32"),
+            "plain loop, TF32, cuDNN benchmark mode": Way(plain("TF32", repeatable=False), "TF32"),
             "plain loop, float16": Way(plain("float16"), "float16"),
             "plain loop, bfloat16, batch on the device already": Way(
                 plain("bfloat16", held=True), "bfloat16"
@@ -146,7 +146,7 @@ def _plain(
 
 
 def _operations(model: Model, train: Pictures, batch: int, device: torch.device) -> float:
-    """Floating point operations of a training step for one sample."""
+    """Floating point FLOPs of a training step for one sample."""
     positions = np.arange(batch)
 
     def step() -> None:

@@ -1,6 +1,7 @@
 """The Keras backend of this process, and settings that are read during imports: import this before Keras."""
 
 import os
+from difflib import get_close_matches
 from importlib.util import find_spec
 
 from trainkit import places, threads
@@ -12,15 +13,25 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def _check(backend: str) -> None:
-    """Raise `InputError` unless the backend is installed."""
+    """Raise `InputError` unless Keras and the backend are installed."""
     installed = [name for name in BACKENDS if find_spec(name)]
-    if backend in installed:
+    has_keras = find_spec("keras") is not None
+    if has_keras and backend in installed:
         return
     show_input_errors()  # the imports of a script come before what it calls
+    if not has_keras:
+        raise InputError(
+            "Keras is not installed here.",
+            "Use an image that has it, or add keras to the image's requirements.",
+        )
     names = ", ".join(installed[:-1]) + " or " * (len(installed) > 1) + "".join(installed[-1:])
-    hint = f"Set KERAS_BACKEND to {names}" if installed else "Take an image that has a backend"
+    hint = f"Set KERAS_BACKEND to {names}" if installed else "Use an image that has a backend"
     if backend not in BACKENDS:
-        raise InputError(f"Keras cannot train on a backend called {backend} (KERAS_BACKEND).", f"{hint}.")
+        near = get_close_matches(backend.lower(), BACKENDS, 1)
+        raise InputError(
+            f"Keras cannot train on a backend called {backend} (KERAS_BACKEND).",
+            f"Did you mean {near[0]}?" if near else f"{hint}.",
+        )
     raise InputError(
         f"The Keras backend {backend} is not installed here (KERAS_BACKEND).",
         f"{hint}, or add {backend} to the image's requirements.",

@@ -1,0 +1,53 @@
+"""Processes that outlive their parents, such as a server that a section started: they end with it."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+_PATIENCE_S = 3.0
+
+
+def adopt() -> None:
+    """From now on this process is the parent of every descendant whose own parent has ended."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_all(spared: Collection[int] = ()) -> None:
+    """End the descendants of this process but those: with SIGTERM, and with SIGKILL after a moment."""
+    give_up = time.monotonic() + _PATIENCE_S
+    number = signal.SIGTERM
+    while found := [pid for pid in descendants() if pid not in spared]:
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        time.sleep(0.1)
+        for pid in found:
+            with contextlib.suppress(ChildProcessError):  # of a process below us, or gone
+                os.waitpid(pid, os.WNOHANG)
+        if time.monotonic() > give_up:
+            number = signal.SIGKILL
+
+
+def descendants() -> list[int]:
+    """The processes below this one that have not ended."""
+    children: dict[int, list[int]] = {}
+    for place in Path("/proc").iterdir():
+        if place.name.isdecimal():
+            with contextlib.suppress(OSError):
+                # The name of the program, in parentheses, may have any characters.
+                state, parent = (place / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
+                if state != "Z":
+                    children.setdefault(int(parent), []).append(int(place.name))
+    found, waiting = list[int](), [os.getpid()]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found += below
+        waiting += below
+    return found
