@@ -249,6 +249,20 @@ def test_a_server_that_does_not_start_shows_the_end_of_its_log(workspace: Worksp
         process.wait(workspace, State(1, 1, None).server)
 
 
+def test_a_server_that_runs_and_does_not_answer_is_not_explained_by_its_log(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.state.mkdir()
+    process.log_file(workspace).write_text("INFO mlflow: Updating database tables\n")
+    monkeypatch.setattr(process, "START_S", 0.2)
+    silent = "The workspace's tracking server did not start: it gives no answer for 0.2 s."
+    lock = locks.acquire(workspace.state / "server.alive")
+    assert lock
+    with fails(TrackingError, silent):
+        process.wait(workspace, State(1, 1, None).server)
+    os.close(lock)
+
+
 def test_a_server_that_was_killed_before_it_said_anything_is_called_that(workspace: Workspace) -> None:
     workspace.state.mkdir()
     log = process.log_file(workspace)

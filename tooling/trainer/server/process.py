@@ -129,9 +129,11 @@ def wait(workspace: Workspace, server: Server) -> None:
         time.sleep(0.1)
     log = log_file(workspace)
     said = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-    silence = f"it gives no answer for {START_S} s." if locks.held(_alive(workspace)) else "it was killed."
-    last = next((line.strip() for line in reversed(said) if line.strip()), silence)
-    raise TrackingError(f"The workspace's tracking server did not start: {last}", f"See {log}")
+    if locks.held(_alive(workspace)):  # what it logged last is not the cause
+        why = f"it gives no answer for {START_S} s."
+    else:
+        why = next((line.strip() for line in reversed(said) if line.strip()), "it was killed.")
+    raise TrackingError(f"The workspace's tracking server did not start: {why}", f"See {log}")
 
 
 def answers(workspace: Workspace, server: Server) -> bool:
