@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import uv
-from gpu_check import page, record, wheels
+from gpu_check import environment, page, record, wheels
 from gpu_check.record import Record
 from support import REPOSITORY
 
@@ -30,7 +30,7 @@ def machine() -> Path:
     python = sys.executable if sys.version_info[:2] == (3, 12) else shutil.which("python3.12")
     if python is None or subprocess.run([python, "-c", ""], capture_output=True).returncode:
         pytest.skip("no Python 3.12 is here, which such a machine has; .ci/run names one")
-    wanted = wheels.HERE / "machine.txt"
+    wanted = environment.MACHINE
     digest = hashlib.sha256(wanted.read_bytes()).hexdigest()[:12]
     said = os.environ.get("TRAINER_TEST_GPU_MACHINE")
     places = Path(said) if said else Path.home() / ".cache" / "trainer-test-gpu-machine"
@@ -58,7 +58,7 @@ def checked(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Re
     """What the small check writes, in a network namespace of its own, without the engine's socket."""
     folder = tmp_path_factory.mktemp("check")
     wheels.fetch(folder / "wheels")
-    environment = {
+    variables = {
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(folder),
         "PYTHONPATH": str(REPOSITORY / "tooling"),
         "DOCKER_HOST": f"unix://{folder}/none", "TMPDIR": str(folder),
@@ -68,7 +68,7 @@ def checked(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Re
     done = subprocess.run(
         [*alone, str(machine), "-m", "gpu_check", "--small", "--minutes=10",
          f"--wheels={folder / 'wheels'}", f"--out={folder / 'out'}"],
-        cwd=folder, env=environment, capture_output=True, text=True, check=False,
+        cwd=folder, env=variables, capture_output=True, text=True, check=False,
     )  # fmt: skip
     print(done.stdout, done.stderr, sep="\n", file=sys.stderr)
     assert done.returncode == 0

@@ -155,7 +155,7 @@ def test_a_section_is_told_its_backend_before_it_imports_anything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = tmp_path / "tooling" / "gpu_check"
-    shutil.copytree(wheels.HERE, package, ignore=shutil.ignore_patterns("sections"))
+    shutil.copytree(environment.HERE, package, ignore=shutil.ignore_patterns("sections"))
     source = "import os\nfrom gpu_check.record import Finding\nseen = dict(os.environ)\n" \
              "def find(setting):\n    for name in ('KERAS_BACKEND', 'TRAINER_DETERMINISTIC'):\n" \
              "        yield Finding(name, seen.get(name, 'none'))\n" \
@@ -181,7 +181,7 @@ def test_a_small_check_leaves_out_what_other_sections_ask_already() -> None:
 def test_every_section_has_its_module_and_a_name_of_its_own() -> None:
     names = [planned.name for planned in plan.SECTIONS]
     assert len(set(names)) == len(names)
-    modules = {path.stem for path in (wheels.HERE / "sections").glob("*.py")} - {"__init__"}
+    modules = {path.stem for path in (environment.HERE / "sections").glob("*.py")} - {"__init__"}
     assert {planned.module for planned in plan.SECTIONS} == modules
 
 
@@ -242,7 +242,7 @@ def test_options_that_say_nothing_are_refused(tmp_path: Path, arguments: tuple[s
 def test_what_a_section_started_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server whose own parent has ended, in a session of its own."""
     package = tmp_path / "tooling" / "gpu_check"
-    shutil.copytree(wheels.HERE, package, ignore=shutil.ignore_patterns("sections"))
+    shutil.copytree(environment.HERE, package, ignore=shutil.ignore_patterns("sections"))
     put(package / "sections" / "machine.py", SECTION.format(
         then="os.system('setsid sh -c \'trap \"\" TERM; echo $$ > pid; sleep 100\' &'); time.sleep(60)"
     ))  # fmt: skip
@@ -275,7 +275,7 @@ def test_no_wheel_is_of_what_the_machine_has() -> None:
     def names(text: str) -> set[str]:
         return set(re.findall(r"^([a-z0-9][a-z0-9.-]*)", text, re.MULTILINE))
 
-    lock = wheels.LOCK.read_text()
-    assert names(lock) & names((wheels.HERE / "machine.txt").read_text()) == set()
+    lock = environment.LOCK.read_text()
+    assert names(lock) & names(environment.MACHINE.read_text()) == set()
     assert {"mlflow", "mlflow-skinny", "keras"} <= names(lock)
     assert all("--hash=sha256:" in entry for entry in re.split(r"\n(?=[a-z])", lock)[1:])
