@@ -22,6 +22,7 @@ from trainer.images import build, spec, trainer_image
 from trainer.plan.request import RunPlan
 from trainer.projects.mounts import Mount
 from trainer.tracking.endpoint import Server
+from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import DEAD_ENGINE, fails, put, run_plan
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 USER = RunUser(1234, 5678)
 CANARY = "canary-7f3a-%s-'quoted\"-$HOME-`id`-\\-\n-ž-end"
+
+
+RECORD = Record("r1", "demo", "docker", "http://localhost:5000", own_server=True, secret_names=("A", "B"))
 
 
 @pytest.fixture
@@ -44,14 +48,14 @@ def client() -> "docker.DockerClient":
 @pytest.fixture
 def launch(tmp_path: Path) -> Launch:
     return Launch(
-        run_id="r1",
+        record=RECORD,
+        workspace="w1",
         image_id="sha256:1234",
         folder=tmp_path,
         archive=tmp_path / "source.tar.gz",
         environment={"MLFLOW_RUN_ID": "r1", "MODE": "of the launch"},
         secret_environment={"API_KEY": CANARY},
         credentials=("me", CANARY),
-        labels={"trainer.run_id": "r1"},
     )
 
 
@@ -87,7 +91,17 @@ def test_the_container_as_the_engine_is_asked_for_it(
         ],
         "User": "1234:5678",
         "WorkingDir": "/trainer/code",
-        "Labels": {"trainer.run_id": "r1"},
+        "Labels": {
+            "trainer.run_id": "r1",
+            "trainer.workspace": "w1",
+            "trainer.host": RECORD.host,
+            "trainer.tracking_uri": "http://localhost:5000",
+            "trainer.own_server": "true",
+            "trainer.keep_files": "false",
+            "trainer.project": "demo",
+            "trainer.run_name": "",
+            "trainer.secret_names": "A,B",
+        },
         "StopSignal": "SIGINT",
         "StopTimeout": 5,
         "AttachStdout": True,

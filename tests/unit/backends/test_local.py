@@ -19,6 +19,7 @@ from trainer.images.trainer_image import TrainerImage
 from trainer.plan.request import RunPlan
 from trainer.source import snapshot
 from trainer.tracking.endpoint import Server
+from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 from uv import find_uv_bin
 
@@ -26,6 +27,9 @@ from unit.helpers import fails, put, run_plan
 
 CANARY = "canary-7f3a-%s-'quoted\"-$HOME-`id`-end"
 Start = Callable[..., Job]
+
+
+RECORD = Record("r1", "demo", "local", "http://localhost:5000", own_server=True, secret_names=("A", "B"))
 
 
 @pytest.fixture
@@ -44,7 +48,8 @@ def start(workspace: Workspace, project: Path) -> Start:
         folder.mkdir(parents=True)
         snapshot.pack(project, folder / "source.tar.gz")
         launch = Launch(
-            run_id="r1",
+            record=RECORD,
+            workspace="w1",
             image_id="environment",
             folder=folder,
             archive=folder / "source.tar.gz",

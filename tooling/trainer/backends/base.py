@@ -31,14 +31,16 @@ CHECKPOINTS = "checkpoints"
 class Launch:
     """What a job needs beyond the plan. `folder` is the run's own, on the host; printing shows no secret."""
 
-    run_id: str
+    record: Record
+    """What is written down about the run. A backend may keep it with the job, for when it is lost."""
+    workspace: str
+    """The identity of the run's workspace."""
     image_id: str
     """What `Backend.prepare` returned: a tag may mean another image by the time the job starts."""
     folder: Path
     archive: Path
     environment: Mapping[str, str]
     secret_environment: Mapping[str, str] = field(repr=False)
-    labels: Mapping[str, str] = field(default_factory=dict)
     credentials: tuple[str, str] | None = field(default=None, repr=False)
     outbound: Outbound = field(default=Outbound(), repr=False)
     """What it takes to get to the tracking server, and out."""
@@ -46,6 +48,11 @@ class Launch:
     """What a container joins to reach the tracking server; None for the engine's default one."""
     repeated_code: str = ""
     """The digest of code that is large and was launched before as it is: it may be kept where it runs."""
+
+    @property
+    def run_id(self) -> str:
+        """The run's."""
+        return self.record.run_id
 
     @property
     def spool(self) -> Path:

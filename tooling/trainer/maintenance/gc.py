@@ -159,7 +159,7 @@ def _layered_code(
     found = client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
     for container in found:
         age = time.time() - datetime.fromisoformat(container.attrs["Created"]).timestamp()
-        is_half_made = container.status == "created" and "trainer.run_id" not in container.labels
+        is_half_made = container.status == "created" and containers.RUN_ID not in container.labels
         if is_half_made and age > half_made.AGE_S:
             yield Leftover("container", str(container.name), 0, _KILLED)
     used = {container.attrs["Image"] for container in found}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from trainer.errors import BadInput, TrackingError, TrainerError
 from trainer.masking import Masker
 from trainer.runs import outcome, reconcile, server
+from trainer.tracking import run_tags
 from trainer.tracking.client import Run
 from trainer.tracking.failures import NotThere
 from trainer.workspace import run_folders, secrets
@@ -78,7 +79,7 @@ def result(workspace: Workspace, record: Record) -> tuple[Run, int | None, Train
         if time.monotonic() > give_up:
             raise _untold(record)
         time.sleep(0.1)
-    code = run.tags.get("trainer.exit_code", "")
+    code = run.tags.get(run_tags.EXIT_CODE, "")
     return run, int(code) if code.isdecimal() else None, outcome.recall(run)
 
 

@@ -8,7 +8,6 @@ import logging
 import os
 import shlex
 import shutil
-import socket
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,13 +22,13 @@ from trainer.plan import consent, downloads
 from trainer.plan.consent import Ask
 from trainer.plan.request import RunPlan
 from trainer.progress import Steps
-from trainer.runs import left_files, outcome, prepare, reconcile, run_record, server, stored_code
+from trainer.runs import outcome, prepare, reconcile, run_record, server, stored_code
 from trainer.runs.prepare import Ready
 from trainer.runs.run_record import Pins
 from trainer.source import cache, snapshot
 from trainer.source.cache import Packed
 from trainer.subprocesses import deferred_signals, interruptible
-from trainer.tracking import artifact_roots, delivery
+from trainer.tracking import artifact_roots, delivery, run_tags
 from trainer.tracking.client import LONGEST_VALUE, Client, Run
 from trainer.tracking.delivery import Notebook, Undelivered
 from trainer.tracking.failures import ServerFailure, TooLarge
@@ -152,9 +151,9 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
         pinned = ready.masker.tree(_pin(ready, packed.digest))
         (prepared / "run.json").write_text(json.dumps(run_record.as_json(pinned), indent=2))
         tags = {**run_record.tags(pinned), **ready.masker.tree(dict(plan.tags))}
-        tags[reconcile.LAUNCH_TAG] = prepared.name
+        tags[run_tags.LAUNCH] = prepared.name
         if plan.keep_files:
-            tags[left_files.KEEP_TAG] = "true"
+            tags[run_tags.KEEP_FILES] = "true"
         experiment: str | None = None
         if not ready.offline:
             experiment = found.result() or artifact_roots.make(
@@ -247,7 +246,7 @@ def _take_up(ready: Ready, earlier: Earlier, screen: Screen) -> _Made:
         made = _Made(going_on, record, *run_folders.write(ready.workspace, prepared, record))
         try:
             ready.client.resume_run(earlier.run.id, outcome.TAGS)
-            ready.client.set_tags(earlier.run.id, {"trainer.restarts": str(earlier.restarts)})
+            ready.client.set_tags(earlier.run.id, {run_tags.RESTARTS: str(earlier.restarts)})
         except TrackingError as problem:
             _never_started(ready, made, problem)
             os.close(made.lock)
@@ -273,7 +272,8 @@ def _start(ready: Ready, made: _Made, earlier: Earlier | None = None) -> Job:
     server_used = ready.client.server
     token = {"MLFLOW_TRACKING_TOKEN": server_used.token} if server_used.token else {}
     job_launch = Launch(
-        run_id=made.run.id,
+        record=made.record,
+        workspace=ready.workspace.identity,
         image_id=ready.image_id,
         folder=made.folder,
         archive=made.folder / "source.tar.gz",
@@ -287,18 +287,6 @@ def _start(ready: Ready, made: _Made, earlier: Earlier | None = None) -> Job:
             **({"TRAINER_OFFLINE": "1"} if ready.offline else {}),
         },
         secret_environment={**ready.secret_environment, **token},
-        labels={
-            "trainer.run_id": made.run.id,
-            "trainer.workspace": ready.workspace.identity,
-            "trainer.host": socket.gethostname(),
-            "trainer.tracking_uri": server_used.uri,
-            # And what else it takes to end the run where its record was lost.
-            "trainer.own_server": str(ready.own_server).lower(),
-            "trainer.keep_files": str(ready.plan.keep_files).lower(),
-            "trainer.project": ready.plan.project,
-            "trainer.run_name": made.run.name,
-            "trainer.secret_names": ",".join(ready.plan.secret_names),
-        },
         credentials=(server_used.username, server_used.password or "") if server_used.username else None,
         outbound=ready.outbound,
         network=server_used.network,
@@ -371,7 +359,7 @@ def _never_started(ready: Ready, made: _Made, problem: BaseException) -> None:
         run_folders.remove(ready.workspace, made.run.id)
         return
     with contextlib.suppress(TrackingError):
-        ready.client.set_tags(made.run.id, {"trainer.end": why})
+        ready.client.set_tags(made.run.id, {run_tags.END: why})
         ready.client.end_run(made.run.id, "KILLED" if stopped else "FAILED")
         run_folders.remove(ready.workspace, made.run.id)
 

@@ -12,13 +12,11 @@ from trainkit.spool_names import stored
 
 from trainer.backends.base import Job
 from trainer.counted import counted
-from trainer.tracking import delivery
+from trainer.tracking import delivery, run_tags
 from trainer.tracking.client import Run
 from trainer.tracking.delivery import Notebook
 from trainer.tracking.spool_guard import SoundSpool
 
-TAG = "trainer.left_files"
-KEEP_TAG = "trainer.keep_files"
 """Of a run whose files are kept, so that whatever makes it again keeps them too."""
 FOLDER = "files"
 _LONGEST = 255  # bytes, of a file's name
@@ -78,7 +76,7 @@ def settle(book: Notebook, run: Run, job: Job, folder: Path, *, keep: bool) -> L
         return None
     lost = _keep(book, run, job, folder, sizes) if keep else ()
     left = LeftFiles(sizes, keep, tuple(lost))
-    book.set_tags(run.id, {TAG: str(left)})
+    book.set_tags(run.id, {run_tags.LEFT_FILES: str(left)})
     return left
 
 

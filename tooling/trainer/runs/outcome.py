@@ -26,7 +26,7 @@ from trainer.errors import (
 from trainer.masking import Masker
 from trainer.runs import left_files
 from trainer.runs.left_files import LeftFiles
-from trainer.tracking import delivery, spool_guard
+from trainer.tracking import delivery, run_tags, spool_guard
 from trainer.tracking.client import Run, Status
 from trainer.tracking.delivery import FOLDER, Notebook
 from trainer.tracking.spool_guard import SoundSpool
@@ -54,18 +54,18 @@ class Verdict:
     @property
     def tags(self) -> dict[str, str]:
         """What the run's tags say about its end."""
-        said = {"trainer.end": self.reason}
+        said = {run_tags.END: self.reason}
         if self.exit_code is not None:
-            said["trainer.exit_code"] = str(self.exit_code)
+            said[run_tags.EXIT_CODE] = str(self.exit_code)
         if self.signal is not None:
-            said["trainer.signal"] = signal_name(self.signal)
+            said[run_tags.SIGNAL] = signal_name(self.signal)
         if self.out_of_memory:
-            said["trainer.out_of_memory"] = "true"
+            said[run_tags.OUT_OF_MEMORY] = "true"
         return said
 
 
 # What a run's tags say of its end. They are removed when the run is taken up again.
-TAGS = ("trainer.end", "trainer.exit_code", "trainer.signal", "trainer.out_of_memory")
+TAGS = (run_tags.END, run_tags.EXIT_CODE, run_tags.SIGNAL, run_tags.OUT_OF_MEMORY)
 
 
 def judge(run_id: str, end: End, interrupted_by: int | None = None, by: str | None = None) -> Verdict:
@@ -92,10 +92,10 @@ def recall(run: Run) -> TrainerError | None:
     """The error to show for a run that has ended, by its status and tags on the server."""
     if run.status == "FINISHED":
         return None
-    reason, code = run.tags.get("trainer.end", ""), run.tags.get("trainer.exit_code", "")
+    reason, code = run.tags.get(run_tags.END, ""), run.tags.get(run_tags.EXIT_CODE, "")
     end = End(
         int(code) if code.isdecimal() else None,
-        "trainer.out_of_memory" in run.tags,
+        run_tags.OUT_OF_MEMORY in run.tags,
         signal.SIGINT if reason == "stopped from outside" else None,
         recorded=reason != "cut off",
     )

@@ -24,7 +24,7 @@ from trainer.backends.docker import containers, reachability
 from trainer.errors import BadInput, TrackingError, TrainerError
 from trainer.masking import Masker
 from trainer.runs import half_made, outcome, server
-from trainer.tracking import delivery, spool_guard
+from trainer.tracking import delivery, run_tags, spool_guard
 from trainer.tracking.client import Client
 from trainer.tracking.delivery import Notebook, Undelivered
 from trainer.tracking.endpoint import Server
@@ -35,7 +35,6 @@ from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
 _LOG = logging.getLogger(__name__)
-LAUNCH_TAG = "trainer.launch"
 
 
 @dataclass(frozen=True)
@@ -244,8 +243,8 @@ def _close(workspace: Workspace, record: Record, *, wait: bool) -> str | None:
 
 def _end_unfinished(workspace: Workspace, record: Record, place: Path) -> Iterator[Finding]:
     client = server.client_of(workspace, record)
-    for run in client.search_runs(f"tags.`{LAUNCH_TAG}` = '{place.name}'"):
-        client.set_tags(run.id, {"trainer.end": "stopped before it started"})
+    for run in client.search_runs(f"tags.`{run_tags.LAUNCH}` = '{place.name}'"):
+        client.set_tags(run.id, {run_tags.END: "stopped before it started"})
         client.end_run(run.id, "KILLED")
         yield Finding(replace(record, run_id=run.id, name=run.name), "KILLED")
     shutil.rmtree(place, ignore_errors=True)

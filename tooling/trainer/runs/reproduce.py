@@ -25,18 +25,17 @@ from trainer.plan.consent import Ask
 from trainer.plan.request import Again, RunPlan, RunRequest
 from trainer.projects import docker_env
 from trainer.projects.mlproject import Project
-from trainer.runs import left_files, stored_run
+from trainer.runs import stored_run
 from trainer.runs.launch import Result, Screen, launch
 from trainer.runs.run_record import Pins
 from trainer.runs.stored_run import Stored
 from trainer.source.snapshot import Commit
-from trainer.tracking import tolerance
+from trainer.tracking import run_tags, tolerance
 from trainer.tracking.client import Run
 from trainer.tracking.tolerance import Compared, Tolerances
 from trainer.workspace import secrets
 from trainer.workspace.settings import Workspace
 
-VERDICT = "trainer.reproduced"
 _UNEQUAL = "the last digits may differ."
 
 
@@ -129,7 +128,7 @@ def compare(stored: Stored, result: Result, allowed: Tolerances) -> tuple[Compar
     elif tolerance.is_nothing(compared):
         verdict = "nothing to compare"
     with contextlib.suppress(TrackingError):
-        stored.client.set_tags(result.run.id, {VERDICT: verdict})
+        stored.client.set_tags(result.run.id, {run_tags.REPRODUCED: verdict})
     return compared
 
 
@@ -166,7 +165,7 @@ def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
             read_only=pinned.resources.read_only,
             seed=pinned.seed,
             deterministic=pinned.deterministic,
-            keep_files=stored.run.tags.get(left_files.KEEP_TAG) == "true",
+            keep_files=stored.run.tags.get(run_tags.KEEP_FILES) == "true",
             recorded_image=image,
             stored=consent.StoredRun(stored.run.id, content),
             again=Again(

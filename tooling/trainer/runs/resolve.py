@@ -9,7 +9,7 @@ from trainkit.spool_names import OFFLINE_TAG
 
 from trainer.errors import BadInput
 from trainer.server import selection
-from trainer.tracking import search
+from trainer.tracking import run_tags, search
 from trainer.tracking.client import Run
 from trainer.workspace import run_folders
 from trainer.workspace.run_folders import Record
@@ -101,12 +101,12 @@ def _best(workspace: Workspace, said: str) -> Record:
 def _record(run: Run, uri: str, *, own: bool) -> Record:
     return Record(
         run_id=run.id,
-        project=run.tags.get("mlflow.source.name", "").rpartition("/")[2],
-        backend=run.tags.get("trainer.backend", ""),
+        project=run.tags.get(run_tags.SOURCE_NAME, "").rpartition("/")[2],
+        backend=run.tags.get(run_tags.BACKEND, ""),
         tracking_uri=uri,
         own_server=own,
         name=run.name,
-        image=run.tags.get("trainer.image", ""),
+        image=run.tags.get(run_tags.IMAGE, ""),
         host="",
         started=0.0,
     )

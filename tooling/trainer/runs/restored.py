@@ -5,14 +5,13 @@ from __future__ import annotations
 from trainkit.spool_names import OFFLINE_TAG
 
 from trainer.runs import reconcile
-from trainer.tracking import search, spool_replay
+from trainer.tracking import run_tags, search, spool_replay
 from trainer.tracking.client import Client, Run
 from trainer.tracking.search import Query
 from trainer.workspace import run_folders
 from trainer.workspace.settings import Workspace
 
 END = "live when the restored backup was made"
-_PARENT = "mlflow.parentRunId"
 
 
 def end(workspace: Workspace, client: Client, backed_up: float) -> int:
@@ -29,17 +28,17 @@ def end(workspace: Workspace, client: Client, backed_up: float) -> int:
     kept = {record.run_id for record in [*run_folders.live(workspace), *run_folders.undelivered(workspace)]}
     found = [entry.run for entry in search.search(client, Query(condition="attributes.status = 'RUNNING'"))]
     lost = {run.id: run for run in found if _is_trainers(run) and not kept & _ids(run)}
-    while more := [run for run in found if run.id not in lost and run.tags.get(_PARENT) in lost]:
+    while more := [run for run in found if run.id not in lost and run.tags.get(run_tags.PARENT_RUN) in lost]:
         lost.update((run.id, run) for run in more)
     for run in lost.values():
-        client.set_tags(run.id, {"trainer.end": END})
+        client.set_tags(run.id, {run_tags.END: END})
         client.end_run(run.id, "KILLED", max(backed_up, run.started or 0))
     return len(lost)
 
 
 def _ids(run: Run) -> set[str]:
-    return {run.id, run.tags.get(OFFLINE_TAG, run.id), run.tags.get(_PARENT, run.id)}
+    return {run.id, run.tags.get(OFFLINE_TAG, run.id), run.tags.get(run_tags.PARENT_RUN, run.id)}
 
 
 def _is_trainers(run: Run) -> bool:
-    return _PARENT not in run.tags and any(tag.startswith("trainer.") for tag in run.tags)
+    return run_tags.PARENT_RUN not in run.tags and any(tag.startswith("trainer.") for tag in run.tags)

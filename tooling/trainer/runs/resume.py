@@ -26,9 +26,10 @@ from trainer.plan.consent import Ask
 from trainer.plan.request import RunPlan, RunRequest
 from trainer.projects import docker_env, mlproject
 from trainer.projects.mlproject import Project
-from trainer.runs import left_files, stored_run
+from trainer.runs import stored_run
 from trainer.runs.launch import Earlier, Result, Screen, launch
 from trainer.source import snapshot
+from trainer.tracking import run_tags
 from trainer.tracking.client import Client, Run
 from trainer.tracking.failures import NotThere
 from trainer.workspace import secrets
@@ -79,7 +80,7 @@ def prepared(
         screen.step("Looking for the image and for checkpoints")
         backend = registry.named(planned.backend, workspace)
         backend.connect()
-        planned = _in_its_image(backend, planned, run.tags["trainer.image_id"])
+        planned = _in_its_image(backend, planned, run.tags[run_tags.IMAGE_ID])
         uid, gid = backend.owner()
         # What was looked at, and nothing else that the archive may hold.
         snapshot.pack(project.folder, folder / "source.tar.gz", uid=uid, gid=gid, paths=files)
@@ -90,7 +91,7 @@ def prepared(
                 f"The run {run.name} left no checkpoint to resume from.",
                 f"To start it from the beginning, in the same run: {again}",
             )
-        restarts = int(run.tags.get("trainer.restarts", "0")) + 1
+        restarts = int(run.tags.get(run_tags.RESTARTS, "0")) + 1
         earlier = Earlier(run, folder / "source.tar.gz", folder / "train.log", restarts)
         yield Resumption(client.server.uri, planned, earlier, kept)
 
@@ -121,7 +122,7 @@ def _refuse(run: Run) -> None:
             f"The server has the run {run.name} as RUNNING, and it is not on this machine.",
             "Resume it where it ran, after `trainer reconcile` there.",
         )
-    if "trainer.image_id" not in run.tags:
+    if run_tags.IMAGE_ID not in run.tags:
         raise BadInput(
             f"The run {run.name} was not made by trainer: nothing says what it was made of.",
             "Only runs of trainer can be resumed.",
@@ -139,38 +140,38 @@ def _download(workspace: Workspace, client: Client, run: Run, artifact: str, pla
 
 def _request(workspace: Workspace, project: Project, run: Run, code_digest: str) -> RunRequest:
     tags = run.tags
-    entry_point = project.entry_point(tags["mlflow.project.entryPoint"])
+    entry_point = project.entry_point(tags[run_tags.ENTRY_POINT])
     declared = {parameter.name for parameter in entry_point.parameters}
     # The script may have logged others of its own.
     parameters = {name: value for name, value in run.parameters.items() if name in declared}
     if entry_point.takes_any:
-        extra = shlex.split(tags["trainer.command"])[len(mlproject.command_line(entry_point, {})) :]
+        extra = shlex.split(tags[run_tags.COMMAND])[len(mlproject.command_line(entry_point, {})) :]
         parameters |= {
             name.removeprefix("--"): value for name, value in zip(extra[::2], extra[1::2], strict=True)
         }
     return RunRequest(
         project=project,
-        source=tags["mlflow.source.name"],
-        commit=tags.get("mlflow.source.git.commit", ""),
+        source=tags[run_tags.SOURCE_NAME],
+        commit=tags.get(run_tags.GIT_COMMIT, ""),
         entry_point=entry_point.name,
         parameters=parameters,
         run_name=run.name,
-        backend=registry.target(tags["trainer.backend"]),
-        gpus=tags["trainer.gpus"],
-        memory=None if tags["trainer.memory"] == "unlimited" else tags["trainer.memory"],
-        seed=int(tags["trainer.seed"]) if "trainer.seed" in tags else None,
-        deterministic=tags.get("trainer.deterministic") == "true",
-        keep_files=tags.get(left_files.KEEP_TAG) == "true",
+        backend=registry.target(tags[run_tags.BACKEND]),
+        gpus=tags[run_tags.GPUS],
+        memory=None if tags[run_tags.MEMORY] == "unlimited" else tags[run_tags.MEMORY],
+        seed=int(tags[run_tags.SEED]) if run_tags.SEED in tags else None,
+        deterministic=tags.get(run_tags.DETERMINISTIC) == "true",
+        keep_files=tags.get(run_tags.KEEP_FILES) == "true",
         recorded_image=run_image.recorded(
             workspace,
-            tags["trainer.image"],
-            tags.get("trainer.image_digest", ""),
-            tags.get("trainer.requirements_digest", ""),
+            tags[run_tags.IMAGE],
+            tags.get(run_tags.IMAGE_DIGEST, ""),
+            tags.get(run_tags.REQUIREMENTS_DIGEST, ""),
         ),
         stored=consent.StoredRun(
             run.id,
             consent.content(
-                code_digest, tags["trainer.command"], tags["trainer.image"], tags["trainer.image_id"]
+                code_digest, tags[run_tags.COMMAND], tags[run_tags.IMAGE], tags[run_tags.IMAGE_ID]
             ),
         ),
     )
@@ -188,7 +189,7 @@ def _in_its_image(backend: Backend, planned: RunPlan, image_id: str) -> RunPlan:
 def _compare_command(workspace: Workspace, planned: RunPlan, run: Run) -> None:
     """A parameter that was masked or cut where it is stored shows here."""
     masker = Masker(secrets.load(workspace).masked(planned.secret_names))
-    recorded = run.tags["trainer.command"]
+    recorded = run.tags[run_tags.COMMAND]
     if shlex.join(masker.tree(planned.command)) != recorded or _MASKED in recorded:
         raise BadInput(
             f"The command of the run {run.name} cannot be reconstructed from its record: {recorded}",

@@ -22,11 +22,11 @@ from trainer.images.build import ImageOrigin
 from trainer.plan.parameter_values import Origin
 from trainer.plan.request import RunPlan
 from trainer.source import snapshot
+from trainer.tracking import run_tags
 from trainer.tracking.client import Run
 
 ARTIFACT = "trainer/run.json"
 SCHEMA = 1
-REPRODUCES = "trainer.reproduces"
 # A registry's host may have a port, its repository no tag: a pull by a digest tags nothing.
 _REPO_DIGEST = re.compile(r"([\w.-]+(:\d+)?/)?\w[\w./-]*@sha256:[0-9a-f]{64}", re.ASCII)
 
@@ -163,36 +163,36 @@ def of(plan: RunPlan, origin: ImageOrigin, host: Hardware, data: tuple[Data, ...
 def tags(pins: Pins) -> dict[str, str]:
     """The tags of a new run: MLflow's own that its UI knows, and what pins the run."""
     said = {
-        "mlflow.user": pins.user,
-        "mlflow.source.type": "PROJECT",
-        "mlflow.source.name": pins.source,
-        "mlflow.project.entryPoint": pins.entry_point,
-        "mlflow.project.backend": f"trainer-{pins.backend}",
-        "trainer.version": pins.trainer,
-        "trainer.backend": pins.backend,
-        "trainer.command": shlex.join(pins.command.run),
-        "trainer.image": pins.image.tag,
-        "trainer.image_id": pins.image.id,
-        "trainer.code_digest": pins.code_digest,
-        "trainer.gpus": pins.resources.gpus,
-        "trainer.memory": pins.resources.memory or "unlimited",
-        "trainer.deterministic": str(pins.deterministic).lower(),
+        run_tags.USER: pins.user,
+        run_tags.SOURCE_TYPE: "PROJECT",
+        run_tags.SOURCE_NAME: pins.source,
+        run_tags.ENTRY_POINT: pins.entry_point,
+        run_tags.PROJECT_BACKEND: f"trainer-{pins.backend}",
+        run_tags.VERSION: pins.trainer,
+        run_tags.BACKEND: pins.backend,
+        run_tags.COMMAND: shlex.join(pins.command.run),
+        run_tags.IMAGE: pins.image.tag,
+        run_tags.IMAGE_ID: pins.image.id,
+        run_tags.CODE_DIGEST: pins.code_digest,
+        run_tags.GPUS: pins.resources.gpus,
+        run_tags.MEMORY: pins.resources.memory or "unlimited",
+        run_tags.DETERMINISTIC: str(pins.deterministic).lower(),
     }
     if pins.image.digest:  # of one that somebody else built only the id is known
-        said["trainer.image_digest"] = pins.image.digest
-        said["trainer.requirements_digest"] = pins.image.requirements_digest
+        said[run_tags.IMAGE_DIGEST] = pins.image.digest
+        said[run_tags.REQUIREMENTS_DIGEST] = pins.image.requirements_digest
     if pins.seed is not None:
-        said["trainer.seed"] = str(pins.seed)
+        said[run_tags.SEED] = str(pins.seed)
     if pins.git:
         said |= {
-            "mlflow.source.git.commit": pins.git.commit,
-            "mlflow.source.git.branch": pins.git.branch,
-            "trainer.git_dirty": str(pins.git.dirty).lower(),
+            run_tags.GIT_COMMIT: pins.git.commit,
+            run_tags.GIT_BRANCH: pins.git.branch,
+            run_tags.GIT_DIRTY: str(pins.git.dirty).lower(),
         }
         if pins.git.remote:
-            said["mlflow.source.git.repoURL"] = pins.git.remote
+            said[run_tags.GIT_REPOSITORY] = pins.git.remote
     if pins.reproduces:
-        said[REPRODUCES] = pins.reproduces
+        said[run_tags.REPRODUCES] = pins.reproduces
     return said | {one.tag: one.digest for one in pins.data if one.is_dataset}
 
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from trainer.server_copy import COPIED_FROM, reading
+from trainer.server_copy import reading
 from trainer.server_copy.reading import Input, Point, Record
+from trainer.tracking import run_tags
 from trainer.tracking.client import Client
 
 T = TypeVar("T", str, int)
@@ -62,7 +63,7 @@ class Content:
 def of(client: Client, record: Record, files: Mapping[str, int]) -> Content:
     """What the run has; its artifacts are known."""
     points = (point for key in record.run.metrics for point in reading.points(client, record.run.id, key))
-    tags = {key: value for key, value in record.run.tags.items() if key != COPIED_FROM}
+    tags = {key: value for key, value in record.run.tags.items() if key != run_tags.COPIED_FROM}
     inputs = {_form(one): one for one in record.inputs}
     links = [Link(True, one["model_id"], int(one.get("step", 0))) for one in record.outputs]
     links += [Link(False, one["model_id"], 0) for one in record.uses]

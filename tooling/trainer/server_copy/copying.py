@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from trainer.server_copy import COPIED_FROM, logged_copy, models, reading, run_copy
+from trainer.server_copy import logged_copy, models, reading, run_copy
 from trainer.server_copy.logged import Logged
 from trainer.server_copy.plan import Plan, Planned
 from trainer.server_copy.reading import API, Record
 from trainer.server_copy.report import Bar, Report
-from trainer.tracking import artifact_roots
+from trainer.tracking import artifact_roots, run_tags
 from trainer.tracking.client import Client, RunAnswer
 
 
@@ -59,11 +59,11 @@ def _experiment(planned: Plan, one: Planned, report: Report) -> str:
         found, tags = there.id, there.tags
         artifact_roots.find(target, name, has_trainkit=True)
     else:
-        tags = {COPIED_FROM: f"{planned.origin.server.uri}/{one.experiment.id}"}
+        tags = {run_tags.COPIED_FROM: f"{planned.origin.server.uri}/{one.experiment.id}"}
         found = artifact_roots.make(target, name, has_trainkit=True, tags=tags)
         report.made["experiments"] += 1
     for key, value in one.experiment.tags.items():
-        if key not in tags and key != COPIED_FROM:
+        if key not in tags and key != run_tags.COPIED_FROM:
             call = partial(_tag, target, found, key, value)
             report.attempt(target, f"experiment {name}", f"tag {key}", call)
     report.compared("experiments", 1, 1)
@@ -75,10 +75,10 @@ def _make(
 ) -> None:
     body: dict[str, object] = {
         "experiment_id": experiments[original.run.experiment_id],
-        "run_name": original.run.name or original.run.tags.get("mlflow.runName", ""),
+        "run_name": original.run.name or original.run.tags.get(run_tags.RUN_NAME, ""),
         "user_id": original.user,
         "start_time": original.started_ms,
-        "tags": [{"key": COPIED_FROM, "value": f"{planned.origin.server.uri}/{original.run.id}"}],
+        "tags": [{"key": run_tags.COPIED_FROM, "value": f"{planned.origin.server.uri}/{original.run.id}"}],
     }
     answer = reading.said(planned.target, "POST", "runs/create", body)
     copies[original.run.id] = reading.record_of(planned.target, cast(RunAnswer, answer["run"]))
@@ -110,5 +110,5 @@ def _find(target: Client, name: str) -> reading.Experiment | None:
 
 def _delete(target: Client, name: str) -> None:
     there = _find(target, name)
-    if there and not there.deleted and COPIED_FROM in there.tags:
+    if there and not there.deleted and run_tags.COPIED_FROM in there.tags:
         target.send("POST", f"{API}/experiments/delete", {"experiment_id": there.id})

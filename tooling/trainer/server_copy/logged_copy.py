@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import cast
 
 from trainer.errors import TrackingError
-from trainer.server_copy import COPIED_FROM, content, logged, reading, run_copy
+from trainer.server_copy import content, logged, reading, run_copy
 from trainer.server_copy.logged import Logged, Metric, OfModel
 from trainer.server_copy.reading import API, Record
 from trainer.server_copy.report import Report, refused
+from trainer.tracking import run_tags
 from trainer.tracking.client import Client
 
 _PENDING = "LOGGED_MODEL_PENDING"
@@ -30,8 +31,8 @@ def made(
         "params": [{"key": key, "value": value} for key, value in original.params.items()],
         "tags": [
             *({"key": key, "value": content.translated(value, ids)} for key, value in original.tags.items()
-              if key != COPIED_FROM),
-            {"key": COPIED_FROM, "value": f"{uri}/{original.id}"},
+              if key != run_tags.COPIED_FROM),
+            {"key": run_tags.COPIED_FROM, "value": f"{uri}/{original.id}"},
         ],
     }  # fmt: skip
     answer = reading.said(target, "POST", "logged-models", body)

@@ -7,11 +7,12 @@ from functools import partial
 from typing import cast
 
 from trainer.errors import TrackingError
-from trainer.server_copy import COPIED_FROM, content, reading, registry
+from trainer.server_copy import content, reading, registry
 from trainer.server_copy.plan import Plan
 from trainer.server_copy.reading import API, Record
 from trainer.server_copy.registry import Model, Version
 from trainer.server_copy.report import Bar, Report
+from trainer.tracking import run_tags
 
 
 def copy(
@@ -104,14 +105,17 @@ class _Copying:
             "name": version.model, "source": source, "run_id": copied.run.id if copied else "",
             "description": version.description,
             **({"model_id": content.translated(model_id, self._ids)} if model_id else {}),
-            "tags": [*_tags(version.tags, self._ids), {"key": COPIED_FROM, "value": self._mark(version)}],
+            "tags": [
+                *_tags(version.tags, self._ids),
+                {"key": run_tags.COPIED_FROM, "value": self._mark(version)},
+            ],
         }  # fmt: skip
 
     def _mark(self, version: Version) -> str:
         return f"{self._origin}/{version.model}/{version.number}"
 
     def _is_copy(self, found: Version, version: Version) -> bool:
-        mark = found.tags.get(COPIED_FROM, "")
+        mark = found.tags.get(run_tags.COPIED_FROM, "")
         is_of_run = bool(version.run_id) and found.run_id == self._ids.get(version.run_id)
         return mark == self._mark(version) or (is_of_run and mark.endswith(f"/{version.number}"))
 
@@ -147,5 +151,5 @@ def _tags(tags: Mapping[str, str], ids: Mapping[str, str]) -> list[dict[str, str
     return [
         {"key": key, "value": content.translated(value, ids)}
         for key, value in tags.items()
-        if key != COPIED_FROM
+        if key != run_tags.COPIED_FROM
     ]

@@ -10,12 +10,12 @@ from pathlib import Path
 from trainer.counted import counted
 from trainer.errors import BadInput, DiskFull, TrackingError
 from trainer.projects.parameters import nearest
-from trainer.server_copy import COPIED_FROM, logged, reading, registry
+from trainer.server_copy import logged, reading, registry
 from trainer.server_copy.logged import Logged
 from trainer.server_copy.reading import Experiment, Record
 from trainer.server_copy.registry import Model
 from trainer.server_copy.report import Bar
-from trainer.tracking import artifact_listing, server_version
+from trainer.tracking import artifact_listing, run_tags, server_version
 from trainer.tracking.artifact_listing import Artifact
 from trainer.tracking.client import Client
 from trainer.tracking.failures import Unreachable
@@ -112,7 +112,7 @@ def make(origin: Client, target: Client, names: Sequence[str], bar: Bar, *, dele
         remark = f"{models_said} cannot be copied: {target.server.uri} has none, which came with MLflow 3.0."
         return replace(plan, remarks=(*remarks, remark))
     there_logged = _logged(target, there.values())
-    copied = {origin_of(one.tags): one for one in there_logged if COPIED_FROM in one.tags}
+    copied = {origin_of(one.tags): one for one in there_logged if run_tags.COPIED_FROM in one.tags}
     return replace(plan, logged=found_logged, logged_copies=copied)
 
 
@@ -128,7 +128,7 @@ def check_room(plan: Plan, place: Path) -> None:
 
 def origin_of(tags: Mapping[str, str]) -> str:
     """The id of what it is a copy of."""
-    return tags[COPIED_FROM].rpartition("/")[2]
+    return tags[run_tags.COPIED_FROM].rpartition("/")[2]
 
 
 def _logged(client: Client, experiments: Iterable[Experiment]) -> list[Logged]:
@@ -175,7 +175,7 @@ def _check_strangers(origin: Client, target: Client, records: list[Record]) -> N
 
 
 def _copies(target: Client, experiment_ids: list[str]) -> dict[str, Record]:
-    found = reading.runs(target, experiment_ids, f"tags.`{COPIED_FROM}` LIKE '%/%'")
+    found = reading.runs(target, experiment_ids, f"tags.`{run_tags.COPIED_FROM}` LIKE '%/%'")
     copies: dict[str, Record] = {}
     for record in sorted(found, key=lambda one: one.deleted):
         copies.setdefault(origin_of(record.run.tags), record)
@@ -186,7 +186,7 @@ def _own(target: Client, records: list[Record], copies: Mapping[str, Record]) ->
     """Of the runs, the ids of those that were copied from the server that is copied to."""
     found = set()
     for record in records:
-        if COPIED_FROM in record.run.tags and record.run.id not in copies:
+        if run_tags.COPIED_FROM in record.run.tags and record.run.id not in copies:
             query = {"run_id": origin_of(record.run.tags)}
             if target.send("GET", f"{reading.API}/runs/get", query=query, ok=(400, 404)).ok:
                 found.add(record.run.id)

@@ -20,7 +20,7 @@ from urllib.parse import quote, urlsplit
 from trainer import logs
 from trainer.datasets.inputs import DATASET_TAG
 from trainer.errors import TrackingError
-from trainer.tracking import artifacts, server_version
+from trainer.tracking import artifacts, run_tags, server_version
 from trainer.tracking.endpoint import LOOPBACK, Server
 from trainer.tracking.failures import Dropped, ServerFailure, no_artifact, no_mlflow, refusal, unreachable
 
@@ -205,7 +205,7 @@ class Client:
         body = {
             "experiment_id": experiment_id,
             "run_name": name or "",
-            "user_id": tags.get("mlflow.user", ""),
+            "user_id": tags.get(run_tags.USER, ""),
             "start_time": _now_ms(),
             "tags": [{"key": key, "value": value} for key, value in tags.items()],
         }

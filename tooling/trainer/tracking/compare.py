@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from trainer.tracking import run_tags
 from trainer.tracking.client import Run
 
 # Words of a metric's name that say which way is better. A name with none of them says nothing, as n_train.
@@ -17,23 +18,23 @@ _TIMES = {"busy", "duration", "latency", "ms", "seconds", "throughput", "time"}
 ORIGINS = ("Image", "Code", "Data", "Where")
 _TAGS: Mapping[str, Mapping[str, str]] = {
     "Image": {
-        "image": "trainer.image",
-        "image id": "trainer.image_id",
-        "requirements": "trainer.requirements_digest",
+        "image": run_tags.IMAGE,
+        "image id": run_tags.IMAGE_ID,
+        "requirements": run_tags.REQUIREMENTS_DIGEST,
     },
     "Code": {
-        "code digest": "trainer.code_digest",
-        "commit": "mlflow.source.git.commit",
-        "branch": "mlflow.source.git.branch",
-        "uncommitted changes": "trainer.git_dirty",
-        "source": "mlflow.source.name",
+        "code digest": run_tags.CODE_DIGEST,
+        "commit": run_tags.GIT_COMMIT,
+        "branch": run_tags.GIT_BRANCH,
+        "uncommitted changes": run_tags.GIT_DIRTY,
+        "source": run_tags.SOURCE_NAME,
     },
     "Where": {
-        "backend": "trainer.backend",
-        "gpus": "trainer.gpus",
-        "memory": "trainer.memory",
-        "deterministic": "trainer.deterministic",
-        "trainer": "trainer.version",
+        "backend": run_tags.BACKEND,
+        "gpus": run_tags.GPUS,
+        "memory": run_tags.MEMORY,
+        "deterministic": run_tags.DETERMINISTIC,
+        "trainer": run_tags.VERSION,
     },
 }
 

@@ -24,7 +24,7 @@ from trainkit.spool_view import View
 
 from trainer.counted import counted
 from trainer.errors import BadInput, DiskFull, TrackingError
-from trainer.tracking import spool_guard, spool_owner, spool_replay
+from trainer.tracking import run_tags, spool_guard, spool_owner, spool_replay
 from trainer.tracking.client import LONGEST_VALUE, TRAINING_VIEW, Client, Run, Status, dataset_inputs, page
 from trainer.tracking.endpoint import Server
 from trainer.tracking.spool_guard import GuardedSpool, SoundSpool
@@ -266,7 +266,7 @@ def _as_json(
     """What a spool says of its run to begin with, in the form of MLflow's REST API."""
     info = {
         "run_id": run.id, "run_uuid": run.id, "experiment_id": run.experiment_id, "run_name": run.name,
-        "user_id": tags.get("mlflow.user", ""), "status": "RUNNING", "start_time": _now_ms(),
+        "user_id": tags.get(run_tags.USER, ""), "status": "RUNNING", "start_time": _now_ms(),
         "artifact_uri": run.artifact_uri, "lifecycle_stage": "active",
     }  # fmt: skip
     return {

@@ -13,6 +13,7 @@ from trainkit.spool_answers import Answer, error_text
 
 from trainer.errors import BadInput
 from trainer.projects.parameters import nearest
+from trainer.tracking import run_tags
 from trainer.tracking.client import Client, Run, RunAnswer
 
 START, DURATION = "start", "duration"
@@ -114,7 +115,7 @@ def best(client: Client, metric: str, *, lowest: bool = False) -> Run:
 
 def project(run: Run, experiment_names: Mapping[str, str]) -> str:
     """What the run is a run of: its project, or its experiment where no project made it."""
-    source = run.tags.get("mlflow.source.name", "") if run.tags.get("mlflow.source.type") == "PROJECT" else ""
+    source = run.tags.get(run_tags.SOURCE_NAME, "") if run.tags.get(run_tags.SOURCE_TYPE) == "PROJECT" else ""
     return source.rpartition("/")[2] or experiment_names.get(run.experiment_id, "")
 
 

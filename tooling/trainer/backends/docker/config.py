@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.backends.base import Launch, shell_variables
+from trainer.backends.docker import containers
 from trainer.engine import daemon
 from trainer.engine.one_off import NO_ENTRYPOINT, device_requests, private_tar
 from trainer.engine.run_user import RunUser
@@ -103,7 +104,7 @@ def container_config(
             **_TO_ALL,
         },
         working_dir=folder,
-        labels=dict(launch.labels),
+        labels=containers.labels(launch.record, launch.workspace),
         stop_signal="SIGINT",
         stop_timeout=GRACE_S,  # for a `docker stop`, too
         host_config=host,

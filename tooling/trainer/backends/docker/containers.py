@@ -20,11 +20,31 @@ NAME = "docker"
 """The backend's."""
 
 
+RUN_ID = "trainer.run_id"
+"""The label that a run's container is known by."""
+_WORKSPACE = "trainer.workspace"
+
+
+def labels(record: Record, workspace: str) -> dict[str, str]:
+    """The labels of a run's container: what it takes to end the run where its record was lost."""
+    return {
+        RUN_ID: record.run_id,
+        _WORKSPACE: workspace,
+        "trainer.host": record.host,
+        "trainer.tracking_uri": record.tracking_uri,
+        "trainer.own_server": str(record.own_server).lower(),
+        "trainer.keep_files": str(record.keep_files).lower(),
+        "trainer.project": record.project,
+        "trainer.run_name": record.name,
+        "trainer.secret_names": ",".join(record.secret_names),
+    }
+
+
 def of_runs(*, usage: bool = True) -> list[Seen]:
     """Every container of a run, running or not. Raises `EngineError`."""
     client = daemon.connect()
     with daemon.failures():
-        found = client.containers.list(all=True, filters={"label": "trainer.run_id"}, ignore_removed=True)
+        found = client.containers.list(all=True, filters={"label": RUN_ID}, ignore_removed=True)
         return [_seen(client, container, usage=usage) for container in found]
 
 
@@ -32,7 +52,7 @@ def _seen(client: docker.DockerClient, container: Container, *, usage: bool) -> 
     labels, running = container.labels, container.attrs["State"]["Status"] in ("running", "paused")
     memory, cpus = _usage(client, container) if running and usage else (None, None)
     record = Record(
-        run_id=labels["trainer.run_id"],
+        run_id=labels[RUN_ID],
         project=labels.get("trainer.project", ""),
         backend=NAME,
         tracking_uri=labels.get("trainer.tracking_uri", ""),
@@ -44,7 +64,7 @@ def _seen(client: docker.DockerClient, container: Container, *, usage: bool) -> 
         host=labels.get("trainer.host", ""),
         started=_time(container.attrs["Created"]),
     )
-    workspace = labels.get("trainer.workspace", "")
+    workspace = labels.get(_WORKSPACE, "")
     return Seen(record, workspace, running, memory, cpus)
 
 

@@ -16,6 +16,7 @@ from trainer.cli import figures, output
 from trainer.cli.context import pass_workspace
 from trainer.cli.runs.argument import run_argument
 from trainer.errors import TrackingError
+from trainer.tracking import run_tags
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _heading(run: Run, took: float | None) -> None:
     status = output.style(run.status, fg=figures.status_colour(run.status), bold=True)
     click.echo(f"{status}  {printable.line(run.name)}  {run.id}")
     since = "" if run.started is None else f"started {figures.ago(time.time() - run.started)} ago"
-    who = f"by {user}" if (user := run.tags.get("mlflow.user")) else ""
+    who = f"by {user}" if (user := run.tags.get(run_tags.USER)) else ""
     length = "" if took is None else f"{'took' if run.ended else 'running for'} {figures.duration(took)}"
     click.echo(printable.line(", ".join(filter(None, (since, length, who)))))
     if ended := _end(run):
@@ -95,36 +96,36 @@ def _heading(run: Run, took: float | None) -> None:
 def _end(run: Run) -> str:
     tags = run.tags
     said = [
-        tags.get("trainer.end", ""),
-        f"exit code {code}" if (code := tags.get("trainer.exit_code")) else "",
-        tags.get("trainer.signal", ""),
-        "out of memory" if "trainer.out_of_memory" in tags else "",
+        tags.get(run_tags.END, ""),
+        f"exit code {code}" if (code := tags.get(run_tags.EXIT_CODE)) else "",
+        tags.get(run_tags.SIGNAL, ""),
+        "out of memory" if run_tags.OUT_OF_MEMORY in tags else "",
     ]
     return ", ".join(dict.fromkeys(filter(None, said)))
 
 
 def _origin(run: Run) -> dict[str, str]:
     tags = run.tags
-    branch = f" on {tags['mlflow.source.git.branch']}" if "mlflow.source.git.branch" in tags else ""
-    dirty = ", with uncommitted changes" if tags.get("trainer.git_dirty") == "true" else ""
-    commit = tags.get("mlflow.source.git.commit", "")
-    limits = [f"gpus {tags['trainer.gpus']}"] if "trainer.gpus" in tags else []
-    limits += [f"memory {tags['trainer.memory']}"] if "trainer.memory" in tags else []
-    limits += ["deterministic"] if tags.get("trainer.deterministic") == "true" else []
+    branch = f" on {tags[run_tags.GIT_BRANCH]}" if run_tags.GIT_BRANCH in tags else ""
+    dirty = ", with uncommitted changes" if tags.get(run_tags.GIT_DIRTY) == "true" else ""
+    commit = tags.get(run_tags.GIT_COMMIT, "")
+    limits = [f"gpus {tags[run_tags.GPUS]}"] if run_tags.GPUS in tags else []
+    limits += [f"memory {tags[run_tags.MEMORY]}"] if run_tags.MEMORY in tags else []
+    limits += ["deterministic"] if tags.get(run_tags.DETERMINISTIC) == "true" else []
     said = {
-        "image": tags.get("trainer.image", ""),
-        "image id": figures.short(tags.get("trainer.image_id", "")),
-        "requirements": figures.short(tags.get("trainer.requirements_digest", "")),
-        "code": figures.short(tags.get("trainer.code_digest", "")),
+        "image": tags.get(run_tags.IMAGE, ""),
+        "image id": figures.short(tags.get(run_tags.IMAGE_ID, "")),
+        "requirements": figures.short(tags.get(run_tags.REQUIREMENTS_DIGEST, "")),
+        "code": figures.short(tags.get(run_tags.CODE_DIGEST, "")),
         "commit": f"{figures.short(commit)}{branch}{dirty}" if commit else "",
-        "source": tags.get("mlflow.source.name", ""),
+        "source": tags.get(run_tags.SOURCE_NAME, ""),
         "data": ", ".join(f"{name} {figures.short(digest)}" for name, digest in sorted(run.inputs.items())),
-        "command": _command(tags.get("trainer.command", "")),
-        "backend": ", ".join(filter(None, (tags.get("trainer.backend", ""), *limits))),
-        "trainer": tags.get("trainer.version", ""),
+        "command": _command(tags.get(run_tags.COMMAND, "")),
+        "backend": ", ".join(filter(None, (tags.get(run_tags.BACKEND, ""), *limits))),
+        "trainer": tags.get(run_tags.VERSION, ""),
         "reproduces": ", ".join(
             filter(
-                None, (figures.short(tags.get("trainer.reproduces", "")), tags.get("trainer.reproduced", ""))
+                None, (figures.short(tags.get(run_tags.REPRODUCES, "")), tags.get(run_tags.REPRODUCED, ""))
             )
         ),
     }

@@ -19,13 +19,12 @@ from trainkit.spool_names import OFFLINE, OFFLINE_TAG, translated
 
 from trainer.errors import DiskFull
 from trainer.runs import run_record, stored_code
-from trainer.tracking import spool_guard, spool_owner
+from trainer.tracking import run_tags, spool_guard, spool_owner
 from trainer.tracking.client import TRAINING_VIEW
 from trainer.tracking.delivery import FOLDER
 from trainer.tracking.spool_guard import GuardedSpool
 from trainer.tracking.spool_records import is_sound
 
-TAG = "trainer.recreated"
 _MADE = "its server had lost it"
 _LONG = 32  # characters of an id
 _PREPARED = "recreated"
@@ -106,7 +105,7 @@ class _Again:
             else:
                 lost += 1
         said = f"{_MADE}, and {lost} of its files with it" if lost else _MADE
-        yield self._batch("tags", [{"key": TAG, "value": said}])
+        yield self._batch("tags", [{"key": run_tags.RECREATED, "value": said}])
 
     def _made(self) -> Iterator[Record]:
         info, data = (cast(Record, self.run[name]) for name in ("info", "data"))

@@ -1,0 +1,48 @@
+"""The tags of runs that trainer sets and reads, and those of MLflow's that it uses.
+
+MLflow has names for its own in a module whose import takes seconds. Tags that scripts set by way of the spool
+have their names in trainkit.
+"""
+
+# How a run ended: why, in words; of its script.
+END = "trainer.end"
+EXIT_CODE = "trainer.exit_code"
+SIGNAL = "trainer.signal"
+OUT_OF_MEMORY = "trainer.out_of_memory"
+
+# What it was made of, and where.
+VERSION = "trainer.version"
+BACKEND = "trainer.backend"
+COMMAND = "trainer.command"
+IMAGE = "trainer.image"
+IMAGE_ID = "trainer.image_id"
+IMAGE_DIGEST = "trainer.image_digest"
+REQUIREMENTS_DIGEST = "trainer.requirements_digest"
+CODE_DIGEST = "trainer.code_digest"
+GIT_DIRTY = "trainer.git_dirty"
+GPUS = "trainer.gpus"
+MEMORY = "trainer.memory"
+SEED = "trainer.seed"
+DETERMINISTIC = "trainer.deterministic"
+KEEP_FILES = "trainer.keep_files"
+
+# What became of it.
+LAUNCH = "trainer.launch"
+RESTARTS = "trainer.restarts"
+LEFT_FILES = "trainer.left_files"
+REPRODUCES = "trainer.reproduces"
+REPRODUCED = "trainer.reproduced"
+RECREATED = "trainer.recreated"
+COPIED_FROM = "trainer.copied_from"
+
+# MLflow's.
+USER = "mlflow.user"
+RUN_NAME = "mlflow.runName"
+PARENT_RUN = "mlflow.parentRunId"
+SOURCE_TYPE = "mlflow.source.type"
+SOURCE_NAME = "mlflow.source.name"
+GIT_COMMIT = "mlflow.source.git.commit"
+GIT_BRANCH = "mlflow.source.git.branch"
+GIT_REPOSITORY = "mlflow.source.git.repoURL"
+ENTRY_POINT = "mlflow.project.entryPoint"
+PROJECT_BACKEND = "mlflow.project.backend"
