@@ -43,9 +43,9 @@ def main() -> None:
     known = Record(datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), asked.small, asked.minutes, len(wanted))
     place = Path(tempfile.mkdtemp(prefix="gpu-check-"))
     try:
+        python = make(place / "environment", asked.wheels.absolute())
         if absent := missing():
             print(f"This Python lacks {', '.join(absent)}: sections that need it fail.", file=sys.stderr)
-        python = make(place / "environment", asked.wheels.absolute())
         setting = Setting(
             str(place), str(place / "environment"), shutil.which("nvidia-smi") is not None, asked.small
         )

@@ -243,8 +243,9 @@ def test_what_a_section_started_ends_with_it(tmp_path: Path, monkeypatch: pytest
     """A server whose own parent has ended, in a session of its own."""
     package = tmp_path / "tooling" / "gpu_check"
     shutil.copytree(environment.HERE, package, ignore=shutil.ignore_patterns("sections"))
+    stubborn = put(tmp_path / "stubborn.sh", "trap '' TERM\necho $$ > pid\nsleep 100\n")
     put(package / "sections" / "machine.py", SECTION.format(
-        then="os.system('setsid sh -c \'trap \"\" TERM; echo $$ > pid; sleep 100\' &'); time.sleep(60)"
+        then=f"os.system('setsid sh {stubborn} &'); time.sleep(60)"
     ))  # fmt: skip
     monkeypatch.setattr(running, "_TOOLING", tmp_path / "tooling")
     script = "import sys, time; from pathlib import Path; from gpu_check import orphans, running; " \
