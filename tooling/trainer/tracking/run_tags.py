@@ -35,6 +35,11 @@ REPRODUCED = "trainer.reproduced"
 RECREATED = "trainer.recreated"
 COPIED_FROM = "trainer.copied_from"
 
+# Those of trainkit's Keras code, beside one with the name of the backend, which is its version.
+KERAS = "keras"
+KERAS_BACKEND = "keras_backend"
+KERAS_DEVICE = "device"
+
 # MLflow's.
 USER = "mlflow.user"
 RUN_NAME = "mlflow.runName"

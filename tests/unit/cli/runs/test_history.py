@@ -162,7 +162,8 @@ def test_show_says_what_a_run_was_made_from_and_how_it_ended(
 ) -> None:
     tags = {"trainer.image": "trainer/small:1", "trainer.code_digest": "ab" * 32, "trainer.git_dirty": "true",
             "mlflow.source.git.commit": "cd" * 20, "mlflow.source.git.branch": "main",
-            "trainer.end": "exit code 3", "trainer.exit_code": "3"}  # fmt: skip
+            "trainer.end": "exit code 3", "trainer.exit_code": "3",
+            "keras": "3.12.0", "keras_backend": "jax", "jax": "0.7.2", "device": "CPU"}  # fmt: skip
     one = run(
         "aa1", "hen\x1b[2J", metrics={"loss": 9.0}, tags=tags, inputs={"digits": "e540"}, status="FAILED"
     )
@@ -180,6 +181,7 @@ def test_show_says_what_a_run_was_made_from_and_how_it_ended(
     assert "ended: exit code 3" in lines
     assert {"image trainer/small:1", "code abababababab", "data digits e540"} <= set(lines)
     assert "commit cdcdcdcdcdcd on main, with uncommitted changes" in lines
+    assert "keras 3.12.0, backend jax 0.7.2 on CPU" in lines
     assert "loss 9 ▁█ steps 0 to 9" in lines
     assert lines[lines.index("Artifacts") + 1 :] == ["model/", "MLmodel 3.4 kB"]
     found_by_id(http_server, one)

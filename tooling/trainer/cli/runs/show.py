@@ -122,6 +122,7 @@ def _origin(run: Run) -> dict[str, str]:
         "data": ", ".join(f"{name} {figures.short(digest)}" for name, digest in sorted(run.inputs.items())),
         "command": _command(tags.get(run_tags.COMMAND, "")),
         "backend": ", ".join(filter(None, (tags.get(run_tags.BACKEND, ""), *limits))),
+        "keras": _keras(tags),
         "trainer": tags.get(run_tags.VERSION, ""),
         "reproduces": ", ".join(
             filter(
@@ -130,6 +131,15 @@ def _origin(run: Run) -> dict[str, str]:
         ),
     }
     return {name: text for name, text in said.items() if text}
+
+
+def _keras(tags: Mapping[str, str]) -> str:
+    """`3.12.0, backend jax 0.7.2 on NVIDIA H100`."""
+    if run_tags.KERAS not in tags:
+        return ""
+    backend = tags.get(run_tags.KERAS_BACKEND, "")
+    words = (backend, tags.get(backend, ""), "on", tags.get(run_tags.KERAS_DEVICE, ""))
+    return f"{tags[run_tags.KERAS]}, backend {' '.join(filter(None, words))}"
 
 
 def _command(text: str) -> str:
