@@ -132,9 +132,12 @@ def test_each_line_of_the_page_is_of_the_json(checked: tuple[Record, Path]) -> N
         (finding.what, finding.unit, finding.by) for finding in findings
     ]
     for row, finding in zip(body, findings, strict=True):
+        value = row[1].removeprefix(f"{finding.outcome}: ")
         if isinstance(finding.value, float):
-            assert float(row[1].removeprefix(f"{finding.outcome}: ")) == pytest.approx(finding.value, rel=1e-3, abs=1e-12)
+            assert float(row[1].removeprefix(f"{finding.outcome}: ")) == pytest.approx(
+                finding.value, rel=1e-3, abs=1e-12
+            )
         else:
-            assert row[1].removeprefix(f"{finding.outcome}: ") == (finding.value or finding.outcome)
+            assert value == (finding.value or finding.outcome)
     titles = [line.removeprefix("## ") for line in said.splitlines() if line.startswith("## ")]
     assert titles == [section.title for section in known.sections]
