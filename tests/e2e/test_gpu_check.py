@@ -134,9 +134,7 @@ def test_each_line_of_the_page_is_of_the_json(checked: tuple[Record, Path]) -> N
     for row, finding in zip(body, findings, strict=True):
         value = row[1].removeprefix(f"{finding.outcome}: ")
         if isinstance(finding.value, float):
-            assert float(row[1].removeprefix(f"{finding.outcome}: ")) == pytest.approx(
-                finding.value, rel=1e-3, abs=1e-12
-            )
+            assert float(value) == pytest.approx(finding.value, rel=1e-3, abs=1e-12)
         else:
             assert value == (finding.value or finding.outcome)
     titles = [line.removeprefix("## ") for line in said.splitlines() if line.startswith("## ")]
