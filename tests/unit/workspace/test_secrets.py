@@ -4,6 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from trainer.errors import DiskFull, SecretsError
 from trainer.workspace import secrets
 from trainer.workspace.secrets import Secrets
@@ -334,3 +336,37 @@ def test_a_linked_secrets_file_stays_a_link(site: Workspace, tmp_path: Path) -> 
     secrets.store(site, {"B": "2"})
     assert site.secrets_file.is_symlink()
     assert secrets.load(site).values == {"A": "1", "B": "2"}
+
+
+names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,3}", fullmatch=True)
+odd = st.text(st.sampled_from("'\"\\\n\r\t #=$`{}%x\u2028\x0b\x85é"), min_size=1, max_size=8)
+values = odd | st.text(
+    st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=8
+)
+written = st.lists(
+    st.sampled_from(
+        ["# a comment", "", "  ", "export A = 1", "B='two words'", 'C="a\\nb" # c', "D=", "A=2", "E=$A"]
+    ),
+    max_size=4,
+)
+
+
+@given(
+    before=written, end=st.sampled_from(["", "\n", "\r\n"]), stored=st.dictionaries(names, values | st.none())
+)
+@settings(deadline=None, database=None, max_examples=60)
+def test_what_is_stored_is_read_back_and_every_other_line_stays(
+    tmp_path_factory: pytest.TempPathFactory, before: list[str], end: str, stored: dict[str, str | None]
+) -> None:
+    root = tmp_path_factory.mktemp("site")
+    put(root / "trainer.yaml")
+    workspace = find(root)
+    put(workspace.secrets_file, ((end or "\n").join(before) + end).encode()).chmod(0o600)
+    known = secrets.load(workspace).values
+    secrets.store(workspace, stored)
+    expected = {**known, **stored}
+    assert secrets.load(workspace).values == {name: value for name, value in expected.items() if value}
+    content = workspace.secrets_file.read_bytes()
+    assert all(line.encode() in content for line in before if line.startswith("#"))
+    secrets.store(workspace, stored)
+    assert workspace.secrets_file.read_bytes() == content

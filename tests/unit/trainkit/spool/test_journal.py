@@ -9,7 +9,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from trainkit.spool_journal import LONGEST, Spool, SpoolError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trainkit.spool_journal import LONGEST, Record, Spool, SpoolError
 
 RUN = {"info": {"run_id": "r1", "artifact_uri": "mlflow-artifacts:/1/r1/artifacts"}, "data": {}}
 WRITER = """
@@ -99,7 +101,7 @@ def test_after_a_sigkill_at_any_place_everything_that_was_accepted_is_there(spoo
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-from trainkit.spool_journal import LONGEST, Spool, SpoolError
+from trainkit.spool_journal import LONGEST, Record, Spool, SpoolError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 spool = Spool(Path(sys.argv[1]))
 spool.append({"number": 0})
@@ -160,3 +162,55 @@ def test_a_record_that_is_too_long_to_be_read_is_refused_at_once(spool: Spool) -
         spool.append({"number": 1, "text": "x" * LONGEST})
     spool.append({"number": 2})
     assert numbers(spool) == [2]
+
+
+texts = st.text(st.characters(), max_size=8)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=4,
+)
+records = st.lists(st.dictionaries(texts, values, max_size=3), min_size=1, max_size=4)
+
+
+@given(records=records, later=st.dictionaries(texts, values, max_size=2), at=st.integers(0, 10**6))
+@settings(deadline=None, database=None, max_examples=60)
+def test_of_any_beginning_of_a_journal_each_whole_record_is_read_and_what_follows_too(
+    tmp_path_factory: pytest.TempPathFactory, records: list[Record], later: Record, at: int
+) -> None:
+    spool = Spool(tmp_path_factory.mktemp("spool"))
+    ends = []
+    for record in records:
+        spool.append(record)
+        ends.append(spool.journal.stat().st_size)
+    content = spool.journal.read_bytes()
+    cut = at % (len(content) + 1)
+    spool.journal.write_bytes(content[:cut])
+    whole = [record for record, end in zip(records, ends, strict=True) if end <= cut]
+    assert [entry.record for entry in spool.entries()] == whole
+    assert [entry.end for entry in spool.entries()] == ends[: len(whole)]
+    Spool(spool.folder).append(later)
+    read = [entry.record for entry in spool.entries() if entry.record is not None]
+    # The record that lacked its line feed alone is whole now.
+    whole = [record for record, end in zip(records, ends, strict=True) if end - 1 <= cut]
+    assert read == [*whole, later]
+    for end in ends[: len(whole)]:
+        assert [entry.record for entry in spool.entries(end)][-1] == later
+
+
+@given(records=records, changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=3))
+@settings(deadline=None, database=None, max_examples=60)
+def test_a_journal_with_changed_bytes_has_no_record_that_was_not_written(
+    tmp_path_factory: pytest.TempPathFactory,
+    records: list[Record],
+    changes: list[tuple[int, int]],
+) -> None:
+    spool = Spool(tmp_path_factory.mktemp("spool"))
+    for record in records:
+        spool.append(record)
+    content = bytearray(spool.journal.read_bytes())
+    for place, byte in changes:
+        content[place % len(content)] = byte
+    spool.journal.write_bytes(content)
+    for entry in spool.entries():
+        assert entry.record is None or entry.record in records
