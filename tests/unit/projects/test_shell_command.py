@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
 from trainer.errors import BadInput
 from trainer.projects.shell_command import arguments
 
@@ -168,3 +171,86 @@ def test_values_are_beside_the_line() -> None:
         "0.5",
         "a b",
     )
+
+
+SEARCH = settings(deadline=None, database=None, max_examples=100)
+# Bash hands this function the words of a command that it does not find.
+WORDS = r"""command_not_found_handle() { printf '%s\0' "$@"; }; """
+plain = st.lists(
+    st.sampled_from([*"ab'\"\\ =~#*?[]-,.!:^%@+/\t", "{{", "}}", "\\\n", "a=b", " b "]), max_size=12
+).map("".join)
+
+
+def asked_of_bash(*command: str) -> list[str] | None:
+    """The words that it is given, None where bash takes the command for no command."""
+    done = subprocess.run(
+        command, env={"PATH": "/nonexistent", "HOME": "/home/me"}, capture_output=True, text=True, check=False
+    )
+    return done.stdout.split("\0")[:-1] if not done.stderr else None
+
+
+@given(rest=plain)
+@example(rest="\\\nb")
+@example(rest=" 'b\\\nc'")
+@example(rest="\\\n\\\n b")
+@example(rest="+=")
+@example(rest="[ b ]")
+@SEARCH
+def test_without_bash_a_command_has_the_words_that_it_has_in_bash(rest: str) -> None:
+    assume(not rest.rstrip().endswith("\\"))  # such an end is left out, where bash keeps it
+    try:
+        words = arguments(f"a{rest}", {}, "It")
+    except BadInput:
+        words = ()
+    assume(words[:1] != ("bash",))
+    typed = f"a{rest}".replace("{{", "{").replace("}}", "}")
+    in_bash = asked_of_bash("/bin/bash", "-c", WORDS + typed)
+    assume(in_bash is not None)
+    assert words == tuple(in_bash or ())
+
+
+def within(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """A few pieces of a command beside each other, some of them in quotes or in a command of their own."""
+    forms = [
+        "%s",
+        '"%s"',
+        "'%s'",
+        '"$(show %s)"',
+        '"`show %s`"',
+        "(show %s)",
+        "%s; show ",
+        "# %s\n",
+    ]
+    return st.lists(st.tuples(st.sampled_from(forms), inner), min_size=1, max_size=4).map(
+        lambda parts: "".join(form.replace("%s", text) for form, text in parts)
+    )
+
+
+bare = st.sampled_from(["{x}", "{y}", "{x}", "a", " ", " ", "\\", "=", "#", '"$v"', " && show ", "''", '"'])
+pieces = st.recursive(bare, within, max_leaves=8)
+hostile = st.text(st.sampled_from("a'\"\\$`();&|<>#*{} \n~!"), max_size=6)
+
+
+@given(command=pieces, x=hostile, y=hostile)
+@example(command='"`show #`"{x}', x="a b", y="")
+@settings(SEARCH, suppress_health_check=[HealthCheck.filter_too_much])
+def test_in_bash_a_value_is_what_a_plain_word_in_its_place_would_be(command: str, x: str, y: str) -> None:
+    assume("{" in command and not command.endswith("\\"))
+    command = f"v=1; show {command}"
+    try:
+        made = arguments(command, {"x": x, "y": y}, "It")
+    except BadInput:
+        assume(False)
+    assert made[:2] == ("bash", "-c")
+    show = """show() { builtin printf '<%s>' "$@"; }; """
+    said = [
+        subprocess.run(
+            ["/bin/bash", "-c", show + line, *rest],
+            env={"PATH": "/nonexistent"}, capture_output=True, text=True, check=False,
+        )
+        for line, *rest in ([command.replace("{x}", "QxQ").replace("{y}", "QyQ")], made[2:])
+    ]  # fmt: skip
+    assume(not said[0].stderr)
+    expected = re.sub("Q[xy]Q", lambda found: x if found[0] == "QxQ" else y, said[0].stdout)
+    assert said[1].stdout == expected
+    assert not said[1].stderr

@@ -16,12 +16,12 @@ from trainer.projects.parameters import nearest
 
 BASH = ("bash", "-c")
 
-_SINGLE, _DOUBLE, _ESCAPED = r"'[^']*'", r'"(?:\\.|[^"\\])*"', r"\\."
+_SINGLE, _DOUBLE, _ESCAPED = r"'[^']*'", r'"(?:\\[\s\S]|[^"\\])*"', r"\\[\s\S]"
 # What bash alone understands, where no quotes hide it; only single ones hide a variable.
 _VARIABLE = re.compile(r"[$`]")
 _SYNTAX = re.compile(
     r"[<>|&;()*?\n]|\[[^\]\s]+\]|(?:^|\s)[#~]|\{\{.*?(?:,|\.\.).*?\}\}"
-    r"|^(?:\w+=|(?:[!.:]|command|eval|exec|exit|source|time)(?:\s|$))"
+    r"|^(?:\w+(?:\+?=|\[)|(?:[!.:]|command|eval|exec|exit|source|time)(?:\s|$))"
 )
 
 # The values are in an array, and "$@" is as empty as if there were none: functions have their own.
@@ -43,7 +43,7 @@ def arguments(command: str, values: Mapping[str, str], where: str) -> tuple[str,
     in `values`, or has one where bash could take its value for code.
     """
     command = _without_end(command.strip())
-    joined = command.replace("\\\n", " ")
+    joined = _joined(command)
     needs_bash = _needs_bash(joined)
     try:
         if _FIELD in command:
@@ -78,8 +78,20 @@ def _fields(text: str) -> Iterator[tuple[str, str | None]]:
 
 def _without_end(command: str) -> str:
     """Without a backslash at the end, which goes on with nothing."""
-    text = command.rstrip("\\")
-    return text.rstrip() if (len(command) - len(text)) % 2 else command
+    while (len(command) - len(command.rstrip("\\"))) % 2:
+        command = command[:-1].rstrip()
+    return command
+
+
+def _joined(command: str) -> str:
+    """In one line: a shell takes no notice of a backslash at a line's end, outside of single quotes."""
+
+    def join(part: re.Match[str]) -> str:
+        if part[0].startswith("'"):
+            return part[0]
+        return re.sub(_ESCAPED, lambda found: "" if found[0] == "\\\n" else found[0], part[0])
+
+    return re.sub(f"{_SINGLE}|{_DOUBLE}|{_ESCAPED}", join, command)
 
 
 def _needs_bash(command: str) -> bool:
@@ -120,6 +132,9 @@ def _enter_or_leave(within: list[str], before: str, text: str) -> None:
     inner = within[-1]
     if text == _ENDS.get(inner):
         within.pop()
+    elif inner == "#" and text == "`" in within:  # bash looks for the end of these first
+        while within.pop() != "`":
+            pass
     elif inner in ("'", "$'", "#") or (inner == '"' and text not in ("$(", "$((", "`")):
         return
     elif text in ("((", "$(("):
