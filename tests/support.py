@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import forked
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -87,10 +88,13 @@ class Site:
 
     def start(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Start `trainer ARGUMENTS` in the workspace."""
+        environment = {**os.environ, **(env or {})}
+        if not self.within:
+            return forked.start(arguments, self.root, environment)
         return subprocess.Popen(
             [*self.within, sys.executable, "-m", "trainer", *arguments],
             cwd=self.root,
-            env={**os.environ, **(env or {})},
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
