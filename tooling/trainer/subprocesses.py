@@ -1,23 +1,19 @@
-"""Short programs of others, and signals."""
+"""Subprocesses and signals."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import os
-import queue
 import shlex
 import signal
 import subprocess
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TypeVar
 
 from trainer.errors import Interrupted
 
-T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 _WAKE_S = 1
 _deferred: list[int] | None = None
@@ -34,29 +30,6 @@ def capture(
         return None
     # A file's name need not be text; this keeps it as it is.
     return os.fsdecode(done.stdout) if done.returncode == 0 else None
-
-
-def within(seconds: float, look: Callable[[], T]) -> T | None:
-    """What the look-up returns, or None if it takes longer; then it goes on in a thread that nobody awaits.
-
-    What it raises in time is raised here.
-    """
-    answer: queue.SimpleQueue[tuple[T | None, Exception | None]] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            answer.put((look(), None))
-        except Exception as problem:  # noqa: BLE001 (it is raised by the caller's own thread)
-            answer.put((None, problem))
-
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        value, problem = answer.get(timeout=seconds)
-    except queue.Empty:
-        return None
-    if problem:
-        raise problem
-    return value
 
 
 def lines(argv: Sequence[str], cwd: Path | None = None) -> Iterator[str]:
@@ -145,7 +118,7 @@ def deferred_signals(*, drop: bool = False) -> Iterator[None]:
         raise Interrupted(waiting[0])
 
 
-def heed_deferred() -> None:
+def raise_deferred() -> None:
     """Raises `Interrupted` for a signal that waits within `deferred_signals`, where that cannot go on."""
     if _deferred:
         raise Interrupted(_deferred[0])

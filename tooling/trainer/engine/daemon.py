@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 
-from trainer import deadline, logs
+from trainer import concurrency, logs
 from trainer.engine import context
 from trainer.engine.bridge import Bridge
 from trainer.engine.context import Endpoint, Tls
@@ -65,7 +65,7 @@ def connect() -> docker.DockerClient:
     place = context.current()
     _LOG.info("Docker engine: %s", place.address)
     try:
-        return deadline.within(ANSWER_S, lambda: _client(place))
+        return concurrency.call_with_timeout(ANSWER_S, lambda: _client(place))
     except TimeoutError:
         raise NoEngine(
             f"The Docker engine at {place.address} gave no answer in {ANSWER_S} s.", "Restart it"

@@ -17,7 +17,7 @@ from typing import TypedDict, cast
 
 from trainkit.spool_apart import is_proxied
 
-from trainer import deadline
+from trainer import concurrency
 from trainer.errors import TrackingError
 from trainer.tracking import artifact_stores, artifacts
 from trainer.tracking.client import Client
@@ -99,7 +99,7 @@ def check(server: Server, uri: str, *, has_trainkit: bool) -> None:
     if artifact_stores.folder(uri):
         return
     try:
-        deadline.within(_TRY_S, lambda: artifacts.try_to_write(server, uri))
+        concurrency.call_with_timeout(_TRY_S, lambda: artifacts.try_to_write(server, uri))
     except TimeoutError:
         raise TrackingError(
             f"The artifact store {uri} gave no answer in {_TRY_S} s.",

@@ -7,13 +7,14 @@ well as a local one and nothing secret is in the container's configuration.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from trainer import subprocesses, urls
+from trainer import concurrency, subprocesses, urls
 from trainer.backends.base import CHECKPOINTS, Job, Launch, Seen, image_gone
 from trainer.backends.docker import code_layer, containers
 from trainer.backends.docker import reachability as reach
@@ -27,7 +28,6 @@ from trainer.backends.docker.config import (
     spool_files,
 )
 from trainer.backends.docker.job import DockerJob
-from trainer.background import Meanwhile
 from trainer.engine import daemon, run_user
 from trainer.engine.bridge import Bridge
 from trainer.engine.one_off import run, start_failure
@@ -63,14 +63,14 @@ class DockerBackend:
         self._workspace = workspace
         self._client: docker.DockerClient | None = None
         self._cards: tuple[Card, ...] = ()
-        self._info: Meanwhile[daemon.Info] | None = None
+        self._info: Future[daemon.Info] | None = None
 
     @property
     def client(self) -> docker.DockerClient:
         """The connection to the engine, made when it is first needed."""
         if self._client is None:
             self._client = client = daemon.connect()
-            self._info = Meanwhile(lambda: daemon.info(client))
+            self._info = concurrency.submit(lambda: daemon.info(client))
         return self._client
 
     def connect(self) -> None:
@@ -281,9 +281,12 @@ class DockerBackend:
 
     def look(self, records: Sequence[Record], *, of_all: bool) -> list[Seen]:
         """In one question to the engine."""
-        found = subprocesses.within(_PATIENCE_S, containers.of_runs)
-        if found is None:
-            raise EngineError(f"The Docker engine gave no answer in {_PATIENCE_S:.0f} s.", "Restart it.")
+        try:
+            found = concurrency.call_with_timeout(_PATIENCE_S, containers.of_runs)
+        except TimeoutError:
+            raise EngineError(
+                f"The Docker engine gave no answer in {_PATIENCE_S:.0f} s.", "Restart it."
+            ) from None
         ids = {record.run_id for record in records}
         return [one for one in found if of_all or one.record.run_id in ids]
 

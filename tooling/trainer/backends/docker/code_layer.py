@@ -69,7 +69,7 @@ def _make(client: docker.DockerClient, launch: Launch, tag: str, labels: dict[st
         try:
             with launch.archive.open("rb") as archive:
                 client.api.put_archive(made, PLACE, archive)
-            subprocesses.heed_deferred()
+            subprocesses.raise_deferred()
             client.api.commit(made, repository=REPOSITORY, tag=tag.partition(":")[2])
         finally:
             client.api.remove_container(made, force=True, v=True)

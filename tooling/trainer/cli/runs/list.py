@@ -34,7 +34,7 @@ _PATIENCE_S = 1.5  # of somebody who has pressed Tab
 
 def _figure_names(ctx: click.Context, beginning: str) -> tuple[list[str], list[str]]:
     """Metrics and parameters of the project that was named before; those of the machine only where meant."""
-    from trainer import deadline
+    from trainer import concurrency
     from trainer.server import selection
     from trainer.tracking import search
 
@@ -44,7 +44,7 @@ def _figure_names(ctx: click.Context, beginning: str) -> tuple[list[str], list[s
         client = selection.running(find())
         if client is None:
             return [], []
-        found = deadline.within(_PATIENCE_S, lambda: search.figure_names(client, project))
+        found = concurrency.call_with_timeout(_PATIENCE_S, lambda: search.figure_names(client, project))
     except (TrainerError, TimeoutError, OSError):
         return [], []
     metrics, parameters = (
