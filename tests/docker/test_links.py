@@ -36,8 +36,8 @@ def test_the_links_that_are_refused_are_those_that_a_container_cannot_follow(
     for name in ("skins", "linked"):
         root = here.data / name
         mounts = of_dataset(here.data, name)
-        sight = inside.sight(root, mounts)
-        assert sight
+        mounted = inside.mounted(root, mounts)
+        assert mounted
         links = [path for path in sorted(root.rglob("*")) if path.is_symlink()]
         tests = [f"[ -e /data/{path.relative_to(here.data)} ] || echo {path.name}" for path in links]
         said = client.containers.run(
@@ -46,7 +46,7 @@ def test_the_links_that_are_refused_are_those_that_a_container_cannot_follow(
             remove=True,
             volumes={mount.source: {"bind": mount.target, "mode": "ro"} for mount in mounts},
         )
-        lost = [path.name for path in links if sight.lost(str(path))]
-        assert lost == said.decode().split()
-        assert {"out.jpg", "folder"} <= set(lost)
-        assert {"beside.jpg", "over.jpg"}.isdisjoint(lost)
+        unreachable = [path.name for path in links if mounted.unreachable_target(str(path))]
+        assert unreachable == said.decode().split()
+        assert {"out.jpg", "folder"} <= set(unreachable)
+        assert {"beside.jpg", "over.jpg"}.isdisjoint(unreachable)

@@ -25,28 +25,28 @@ def unpack(tar: tarfile.TarFile, folder: Path) -> None:
         if not member.issym():
             _extract(tar, member, folder)
     # Links come last, so that no file is written through one.
-    made: list[Path] = []
+    links: list[Path] = []
     try:
         for member in filter(tarfile.TarInfo.issym, members):
-            place = _link(member, folder)
-            made.append(place)
-        for place in made:  # where a link leads depends on the others
-            _refuse_way_out(place, folder)
+            link = _link(member, folder)
+            links.append(link)
+        for link in links:  # where a link leads depends on the others
+            _refuse_way_out(link, folder)
     except BaseException:
-        for place in made:
-            place.unlink()
+        for link in links:
+            link.unlink()
         raise
 
 
 def _link(member: tarfile.TarInfo, folder: Path) -> Path:
     _check_name(member)
-    place = folder / member.name
-    _refuse_way_out(place.parent, folder)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if os.path.lexists(place):
+    link = folder / member.name
+    _refuse_way_out(link.parent, folder)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(link):
         raise UnsafeArchive(f"{member.name} is in it twice")
-    place.symlink_to(member.linkname)
-    return place
+    link.symlink_to(member.linkname)
+    return link
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
@@ -67,9 +67,9 @@ def _check_name(member: tarfile.TarInfo) -> None:
         raise UnsafeArchive(f"{member.name} leads out of it")
 
 
-def _refuse_way_out(place: Path, folder: Path) -> None:
-    if not Path(os.path.realpath(place)).is_relative_to(folder.resolve()):
-        raise UnsafeArchive(f"{place.relative_to(folder)} is a link that leads out of it")
+def _refuse_way_out(link: Path, folder: Path) -> None:
+    if not Path(os.path.realpath(link)).is_relative_to(folder.resolve()):
+        raise UnsafeArchive(f"{link.relative_to(folder)} is a link that leads out of it")
 
 
 def _umask() -> int:

@@ -19,13 +19,13 @@ def rename(source: Path, target: Path) -> None:
     On Linux the kernel sees to that (`renameat2`, see its manual page). Elsewhere we look first, which
     leaves a moment in which somebody else may make the target.
     """
-    problem = _renameat2(source, target)
-    if problem in _UNSUPPORTED:
+    error_number = _renameat2(source, target)
+    if error_number in _UNSUPPORTED:
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
         source.rename(target)
-    elif problem:
-        raise OSError(problem, os.strerror(problem), str(source), None, str(target))
+    elif error_number:
+        raise OSError(error_number, os.strerror(error_number), str(source), None, str(target))
 
 
 def _renameat2(source: Path, target: Path) -> int:

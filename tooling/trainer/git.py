@@ -64,8 +64,8 @@ def ask(folder: Path, *arguments: str, path: str | None = None) -> str | None:
     top = work_tree(folder)
     if top is None:
         return None
-    asked = () if path is None else ("--", f":(literal){_below(top, folder, path)}")
-    return _at(top, *arguments, *asked)
+    pathspec = () if path is None else ("--", f":(literal){_below(top, folder, path)}")
+    return _at(top, *arguments, *pathspec)
 
 
 def check(folder: Path) -> Path | None:
@@ -93,8 +93,8 @@ def files(folder: Path) -> list[str]:
     top = work_tree(folder)
     if not listed or top is None:
         return []
-    place = _below(top, folder, ".")
-    start = 0 if place == "." else len(place) + 1
+    prefix = _below(top, folder, ".")
+    start = 0 if prefix == "." else len(prefix) + 1
     return [name[start:] for name in listed.split("\0") if name[start:]]
 
 
@@ -116,18 +116,18 @@ def status(folder: Path) -> str | None:
             if entry.name not in _NOT_LINKED:
                 (view / entry.name).symlink_to(entry)
         (view / "config").write_bytes(os.fsencode(_harmless(listed)))
-        chosen = {"GIT_DIR": str(own), "GIT_COMMON_DIR": name}
+        variables = {"GIT_DIR": str(own), "GIT_COMMON_DIR": name}
         # Not how far it is ahead of its upstream, which can take long to count. Nor what is in a submodule,
         # whose files do not travel: git would ask git there, by that one's configuration.
         asking = ("status", "--porcelain=v2", "--branch", "--no-ahead-behind", "--no-renames")
-        place = ("--ignore-submodules=dirty", "--", f":(literal){_below(top, folder, '.')}")
-        return _at(top, *asking, *place, chosen=chosen)
+        pathspec = ("--ignore-submodules=dirty", "--", f":(literal){_below(top, folder, '.')}")
+        return _at(top, *asking, *pathspec, variables=variables)
 
 
-def _at(top: Path, *arguments: str, chosen: Mapping[str, str] | None = None) -> str | None:
-    kept = {name: value for name, value in os.environ.items() if name not in _OTHERS}
+def _at(top: Path, *arguments: str, variables: Mapping[str, str] | None = None) -> str | None:
+    inherited = {name: value for name, value in os.environ.items() if name not in _OTHERS}
     environment = {
-        **kept,
+        **inherited,
         "LC_ALL": "C",  # its reasons are shown
         # Of a partial clone, git would fetch what is missing, by programs that it names for its remote.
         "GIT_ALLOW_PROTOCOL": "none",
@@ -135,30 +135,30 @@ def _at(top: Path, *arguments: str, chosen: Mapping[str, str] | None = None) -> 
         # This repository and no other, and its own files, whatever work tree it names.
         "GIT_CEILING_DIRECTORIES": str(top.parent),
         "GIT_WORK_TREE": str(top),
-        **(chosen or {}),
+        **(variables or {}),
     }
     _LOG.debug("git -C %s", shlex.join([str(top), *arguments]))
     try:
         done = subprocess.run(command(*arguments), cwd=top, env=environment, capture_output=True, check=False)
-    except OSError as problem:
-        raise _not_asked(top, str(problem.strerror)) from None
+    except OSError as error:
+        raise _not_asked(top, str(error.strerror)) from None
     if done.returncode not in (0, 1):  # 1: it says no
         raise _not_asked(top, os.fsdecode(done.stderr))
     # A file's name need not be text; this keeps it as it is.
     return os.fsdecode(done.stdout) if done.returncode == 0 else None
 
 
-def _not_asked(top: Path, said: str) -> FileError:
+def _not_asked(top: Path, stderr: str) -> FileError:
     if shutil.which("git") is None:
         return FileError(
             f"{top} is a git repository, and git is not installed: nobody knows which files it ignores.",
             "Install git, for instance: sudo apt-get install git",
         )
-    reason = (said.strip().splitlines() or ["no reason given"])[0].removeprefix("fatal: ").rstrip(".")
-    way = re.search(r"git config --global --add safe\.directory .+", said)
+    reason = (stderr.strip().splitlines() or ["no reason given"])[0].removeprefix("fatal: ").rstrip(".")
+    command_line = re.search(r"git config --global --add safe\.directory .+", stderr)
     hint = (
-        f"If you trust who owns it: {way[0]}"
-        if way
+        f"If you trust who owns it: {command_line[0]}"
+        if command_line
         else f"Repair the repository; `git -C {shlex.quote(str(top))} status` says more."
     )
     return FileError(f"git cannot be asked about {top}: {reason}.", hint)
@@ -171,16 +171,16 @@ def work_tree(folder: Path) -> Path | None:
     And a run can make a .git in its project. Where the repository around it tracks files of that place, which
     git does not do with a repository in a repository, it is none.
     """
-    place = folder.resolve()
-    tops = [top for top in (place, *place.parents) if _is_top(top / ".git")]
+    folder_path = folder.resolve()
+    tops = [top for top in (folder_path, *folder_path.parents) if _is_top(top / ".git")]
     real = (inner for inner, outer in pairwise(tops) if not _tracks(outer, inner))
     return next(real, tops[-1] if tops else None)
 
 
-def _is_top(place: Path) -> bool:
-    if place.is_dir() and not os.access(place, os.X_OK):
+def _is_top(folder: Path) -> bool:
+    if folder.is_dir() and not os.access(folder, os.X_OK):
         return True  # and git will say that it is closed
-    return place.is_file() or os.path.lexists(place / "HEAD")
+    return folder.is_file() or os.path.lexists(folder / "HEAD")
 
 
 def _tracks(outer: Path, inner: Path) -> bool:
@@ -196,11 +196,11 @@ def _below(top: Path, folder: Path, path: str) -> str:
     return os.path.relpath(folder.resolve() / path, top)
 
 
-def _pointed(place: Path, prefix: str = "") -> Path:
+def _pointed(file: Path, prefix: str = "") -> Path:
     """The folder that a file leads to, as .git does in a submodule or a linked work tree."""
-    if place.is_dir():
-        return place
-    return (place.parent / os.fsdecode(place.read_bytes()).removeprefix(prefix).rstrip("\n")).resolve()
+    if file.is_dir():
+        return file
+    return (file.parent / os.fsdecode(file.read_bytes()).removeprefix(prefix).rstrip("\n")).resolve()
 
 
 def _harmless(listed: str) -> str:

@@ -15,11 +15,11 @@ _DIGEST = r"@[A-Za-z][\w+.-]*:[0-9a-fA-F]{32,}"
 _REFERENCE = re.compile(rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*(?:{_TAG})?(?:{_DIGEST})?", re.ASCII)
 
 
-def check(said: str, where: str) -> str:
+def check(reference: str, where: str) -> str:
     """The reference itself. Raises `BadInput`, naming where it was said, for what no engine understands."""
-    if not _REFERENCE.fullmatch(said):
+    if not _REFERENCE.fullmatch(reference):
         raise BadInput(
-            f"{where} is {said!r}, which is not an image reference.",
+            f"{where} is {reference!r}, which is not an image reference.",
             "Write NAME, NAME:TAG, REGISTRY/NAME:TAG or NAME@sha256:…, in lower case, as for `docker pull`.",
         )
-    return said
+    return reference

@@ -30,11 +30,11 @@ class Masker:
     def __init__(self, values: Iterable[str]) -> None:
         from ahocorasick_rs import BytesAhoCorasick
 
-        found = {form for value in values if len(value) >= SHORTEST_MASKED for form in _forms(value)}
+        forms = {form for value in values if len(value) >= SHORTEST_MASKED for form in _forms(value)}
         # By their heads: output is searched for those alone, however many and long the forms are.
         self._forms: dict[bytes, list[bytes]] = {}
         # Longest first: of two that begin alike, the whole longer one is replaced.
-        for form in sorted(found, key=len, reverse=True):
+        for form in sorted(forms, key=len, reverse=True):
             self._forms.setdefault(form[:SHORTEST_MASKED], []).append(form)
         self._heads = list(self._forms)
         self._beginnings = {head[:length] for head in self._heads for length in range(1, SHORTEST_MASKED)}
@@ -67,11 +67,11 @@ class Masker:
             case str():
                 return self.text(value)
             case Mapping():
-                return {key: self._tree(one) for key, one in value.items()}
+                return {key: self._tree(item) for key, item in value.items()}
             case list():
-                return [self._tree(one) for one in value]
+                return [self._tree(item) for item in value]
             case tuple():
-                return tuple(self._tree(one) for one in value)
+                return tuple(self._tree(item) for item in value)
         return value
 
     def _masked(self, text: bytes, *, is_all: bool) -> tuple[bytes, bytes]:
@@ -94,8 +94,8 @@ class Masker:
 
     def _end(self, text: bytes, start: int) -> int:
         """The first place from `start` on where a form may begin that is too short yet to tell."""
-        places = range(max(start, len(text) - SHORTEST_MASKED + 1), len(text))
-        return next((place for place in places if text[place:] in self._beginnings), len(text))
+        positions = range(max(start, len(text) - SHORTEST_MASKED + 1), len(text))
+        return next((position for position in positions if text[position:] in self._beginnings), len(text))
 
 
 def _forms(value: str) -> Iterator[bytes]:
@@ -116,23 +116,23 @@ def _parts(value: str) -> Iterator[str]:
             yield from _parts(part)
 
 
-def _texts(said: object) -> Iterator[str]:
-    match said:
+def _texts(value: object) -> Iterator[str]:
+    match value:
         case str():
-            yield said
+            yield value
         case list():
-            for one in said:
-                yield from _texts(one)
+            for item in value:
+                yield from _texts(item)
         case dict():
-            for one in said.values():
-                yield from _texts(one)
+            for item in value.values():
+                yield from _texts(item)
 
 
 def _written(text: str) -> set[str]:
     """As programs write it: as it is, quoted once or twice, and in a URL."""
     written = {text}
     for _ in range(2):
-        written |= {form for one in written for form in _quoted(one)}
+        written |= {form for text_form in written for form in _quoted(text_form)}
     content = _bytes(text)
     return written | {quote(content), quote(content, safe=""), quote_plus(content)}
 

@@ -102,10 +102,10 @@ class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
             )
             if result.error:
                 raise result.error
-        except NoEngine as problem:
-            raise ExecutionException(_said(problem.or_without("--backend trainer-local"))) from None
-        except TrainerError as problem:
-            raise ExecutionException(_said(problem)) from None
+        except NoEngine as error:
+            raise ExecutionException(_message(error.or_without("--backend trainer-local"))) from None
+        except TrainerError as error:
+            raise ExecutionException(_message(error)) from None
         except Interrupted:
             raise KeyboardInterrupt from None
         return EndedRun(result.run.id)
@@ -114,8 +114,8 @@ class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
         self, uri: str, entry_point: str, params: Mapping[str, object], version: str | None,
         options: Mapping[str, str], tracking_uri: str, experiment_id: str,
     ) -> Result:  # fmt: skip
-        here = settings.find(Path(uri) if Path(uri).is_dir() else None)
-        source = sources.resolve(here, uri, version)
+        workspace = settings.find(Path(uri) if Path(uri).is_dir() else None)
+        source = sources.resolve(workspace, uri, version)
         try:
             request = plans.RunRequest(
                 project=mlproject.load(source.folder),
@@ -127,31 +127,31 @@ class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
                 image=options.get("image"),
                 gpus=options.get("gpus"),
                 memory=options.get("memory"),
-                read_only=_yes("read_only", options),
+                read_only=_boolean("read_only", options),
                 base_image=options.get("base_image"),
-                seed=_whole("seed", options),
-                deterministic=_yes("deterministic", options),
-                keep_files=_yes("keep_files", options) is True,
+                seed=_integer("seed", options),
+                deterministic=_boolean("deterministic", options),
+                keep_files=_boolean("keep_files", options) is True,
             )
-            plan = plans.make(here, request)
+            plan = plans.make(workspace, request)
             is_server = tracking_uri.startswith(("http://", "https://"))
             with streams.harmless(), Progress() as progress:
                 result = launch(
-                    here,
+                    workspace,
                     plan,
                     progress,
                     tracking_uri=tracking_uri if is_server else None,
                     experiment_id=experiment_id if is_server else None,
-                    allowed=plan.asked.asks if _yes("yes", options) else (),
+                    allowed=plan.asked.asks if _boolean("yes", options) else (),
                 )
-        except TrainerError as problem:
-            source.name_in(problem)
+        except TrainerError as error:
+            source.name_in(error)
             raise
         finally:
             source.close()
         if not is_server:
             # MLflow goes on to tag the run; it would look in its local default store otherwise.
-            server = selection.connect(here)[0].server
+            server = selection.connect(workspace)[0].server
             os.environ.update(server.environment)
             mlflow.set_tracking_uri(server.uri)
         return result
@@ -169,31 +169,35 @@ class LocalProjectBackend(_Backend):
     backend = LocalBackend
 
 
-def _said(problem: TrainerError) -> str:
-    return printable.lines(secrets.hide(f"{problem.message}\n{problem.hint}"))
+def _message(error: TrainerError) -> str:
+    return printable.lines(secrets.hide(f"{error.message}\n{error.hint}"))
 
 
-def _yes(name: str, options: Mapping[str, str]) -> bool | None:
-    said = options.get(name)
-    if said not in (None, "True", "False"):
-        raise BadInput(f"--backend-config: {name} is {said}.", "Write true or false.")
-    return None if said is None else said == "True"
+def _boolean(name: str, options: Mapping[str, str]) -> bool | None:
+    value = options.get(name)
+    if value not in (None, "True", "False"):
+        raise BadInput(f"--backend-config: {name} is {value}.", "Write true or false.")
+    return None if value is None else value == "True"
 
 
-def _whole(name: str, options: Mapping[str, str]) -> int | None:
-    said = options.get(name)
-    if said is not None and not said.isdecimal():
-        raise BadInput(f"--backend-config: {name} is {said}.", "Write a whole number.")
-    return None if said is None else int(said)
+def _integer(name: str, options: Mapping[str, str]) -> int | None:
+    value = options.get(name)
+    if value is not None and not value.isdecimal():
+        raise BadInput(f"--backend-config: {name} is {value}.", "Write a whole number.")
+    return None if value is None else int(value)
 
 
-def _options(said: Mapping[str, object] | str | None) -> dict[str, str]:
+def _options(backend_config: Mapping[str, object] | str | None) -> dict[str, str]:
     try:
         config = (
-            json.loads(Path(said).read_text(encoding="utf-8")) if isinstance(said, str) else dict(said or {})
+            json.loads(Path(backend_config).read_text(encoding="utf-8"))
+            if isinstance(backend_config, str)
+            else dict(backend_config or {})
         )
     except (OSError, ValueError):
-        raise BadInput(f"{said} is not a JSON file.", '--backend-config \'{"memory": "8g"}\'') from None
+        raise BadInput(
+            f"{backend_config} is not a JSON file.", '--backend-config \'{"memory": "8g"}\''
+        ) from None
     for key, option, remedy in _NOT_HONOURED:
         if config.get(key):
             raise BadInput(f"{option} is not honoured by this backend.", remedy)

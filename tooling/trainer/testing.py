@@ -29,8 +29,8 @@ def run(project: Path, **parameters: str | int | float) -> FinishedRun:
     command += ["--experiment", "tests", "--json"]
     for name, value in parameters.items():
         command += ["-P", f"{name}={value}"]
-    done = subprocess.run(command, cwd=project, stdout=subprocess.PIPE, encoding="utf-8", check=False)
-    if done.returncode != 0:
-        raise AssertionError(f"`trainer run {project.name}` ended with exit code {done.returncode}.")
-    said = json.loads(done.stdout)
-    return FinishedRun(said["run_id"], said["metrics"])
+    process = subprocess.run(command, cwd=project, stdout=subprocess.PIPE, encoding="utf-8", check=False)
+    if process.returncode != 0:
+        raise AssertionError(f"`trainer run {project.name}` ended with exit code {process.returncode}.")
+    summary = json.loads(process.stdout)
+    return FinishedRun(summary["run_id"], summary["metrics"])

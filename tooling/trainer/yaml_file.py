@@ -16,16 +16,16 @@ class _Loader(yaml.SafeLoader):
     """A key that is given twice is an error, as YAML has it, and no loss of the first without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
-        given = set()
+        seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if (key.tag, key.value) in given:
-                    raise _Twice(key.value, key.start_mark.line + 1)
-                given.add((key.tag, key.value))
+                if (key.tag, key.value) in seen:
+                    raise _DuplicateKey(key.value, key.start_mark.line + 1)
+                seen.add((key.tag, key.value))
         return super().construct_mapping(node, deep)
 
 
-class _Twice(Exception):
+class _DuplicateKey(Exception):
     def __init__(self, key: str, line: int) -> None:
         super().__init__()
         self.key, self.line = key, line
@@ -37,27 +37,27 @@ def read(path: Path) -> object:
         at = f" is a link to {path.readlink()}, which" if path.is_symlink() else ""
         raise BadInput(f"{path}{at} is {_kind(path)}, and has to be a file.", "Put a text file in its place.")
     try:
-        said: object = yaml.load(path.read_bytes(), _Loader)  # noqa: S506 (a SafeLoader)
-    except _Twice as twice:
+        document: object = yaml.load(path.read_bytes(), _Loader)  # noqa: S506 (a SafeLoader)
+    except _DuplicateKey as error:
         raise BadInput(
-            f"{path}, line {twice.line}: the key {twice.key} is given twice.", "Keep one of the two."
+            f"{path}, line {error.line}: the key {error.key} is given twice.", "Keep one of the two."
         ) from None
     # The parser passes on what its makers of numbers, dates and so on raise.
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as problem:
-        mark = getattr(problem, "problem_mark", None)
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as yaml_error:
+        mark = getattr(yaml_error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         hint = "Correct the line." if mark else "Write it in UTF-8 as YAML: `name: value`."
         raise BadInput(f"{path}{where}: this is not valid YAML.", hint) from None
-    _check(path, said)
-    return said
+    _check(path, document)
+    return document
 
 
-def name(path: Path, what: str, said: object) -> str:
+def name(path: Path, what: str, key: object) -> str:
     """A key that names something of the user's. Raises `BadInput` for one that YAML takes for no text."""
-    if isinstance(said, str):
-        return said
+    if isinstance(key, str):
+        return key
     raise BadInput(
-        f"{path}: {what} has a name that YAML reads as {said}, which is not text.",
+        f"{path}: {what} has a name that YAML reads as {key}, which is not text.",
         "Put the name in quotes: a bare yes, no, on, off, null or number is another value in YAML.",
     )
 
@@ -71,9 +71,9 @@ def _kind(path: Path) -> str:
         return "not there"
 
 
-def _check(path: Path, said: object) -> None:
+def _check(path: Path, document: object) -> None:
     """A few lines of aliases can stand for more than a machine can hold, and an escape for no letter."""
-    waiting, left = [said], _MOST
+    waiting, remaining = [document], _MOST
     while waiting:
         match waiting.pop():
             case dict() as pairs:
@@ -82,8 +82,8 @@ def _check(path: Path, said: object) -> None:
                 waiting += items
             case str() as text if not _is_text(text):
                 raise BadInput(f"{path} holds {text!r}, which is not valid text.", "Remove the escape.")
-        left -= 1
-        if left < 0:
+        remaining -= 1
+        if remaining < 0:
             raise BadInput(f"{path} holds more than {_MOST} values.", "Shorten it, or use fewer aliases.")
 
 

@@ -27,7 +27,7 @@ from PIL import Image
 from trainer.backends import local
 from trainer.cli.main import main
 from trainer.datasets.synthetic import drawing
-from trainer.datasets.synthetic.looks import Look
+from trainer.datasets.synthetic.looks import Appearance
 from trainer.engine import daemon
 from trainer.engine.context import Endpoint
 from trainer.errors import BadInput, ImageError, TrackingError
@@ -110,7 +110,7 @@ class _Drawn:
         self._draw = drawing.draw
         self._drawn: dict[tuple[int, int], Image.Image] = {}
 
-    def __call__(self, look: Look, rng: np.random.Generator, size: int) -> Image.Image:
+    def __call__(self, look: Appearance, rng: np.random.Generator, size: int) -> Image.Image:
         key = (id(look), size)
         if key not in self._drawn:
             self._drawn[key] = self._draw(look, rng, size)

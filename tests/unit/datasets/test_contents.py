@@ -9,7 +9,7 @@ import pytest
 from trainer import atomic_files
 from trainer.datasets import contents, index, listing
 from trainer.datasets.contents import Contents
-from trainer.datasets.inside import Sight
+from trainer.datasets.inside import MountedFolder
 from trainer.datasets.listing import Stamp
 from trainer.errors import BadInput
 from trainkit import image_folder
@@ -229,8 +229,8 @@ def test_a_file_that_goes_away_meanwhile_is_named(
 ) -> None:
     real = listing.files
 
-    def then_gone(folder: Path, sight: Sight | None) -> dict[str, Stamp]:
-        found = real(folder, sight)
+    def then_gone(folder: Path, mounted: MountedFolder | None) -> dict[str, Stamp]:
+        found = real(folder, mounted)
         (root / "a.csv").unlink()
         return found
 

@@ -34,68 +34,66 @@ _LOOP = re.compile("Symlink loop from '(.*)'")  # what pathlib makes of it, befo
 _OTHERWISE = "The operating system says so. `trainer --debug …` shows what trainer was doing."
 
 
-def explain(problem: BaseException) -> tuple[str, str, int]:
+def explain(error: BaseException) -> tuple[str, str, int]:
     """The message, the hint, and the exit code of a failure."""
-    match problem:
+    match error:
         case TrainerError():
-            return problem.message, problem.hint, problem.exit_code
+            return error.message, error.hint, error.exit_code
         case InputError():
-            return problem.message, problem.hint, BadInput.exit_code
+            return error.message, error.hint, BadInput.exit_code
         case click.UsageError(ctx=click.Context() as context):
-            hint = _where_it_belongs(problem, context) or f"{context.command_path} --help"
-            return problem.format_message(), hint, problem.exit_code
+            hint = _where_it_belongs(error, context) or f"{context.command_path} --help"
+            return error.format_message(), hint, error.exit_code
         case click.ClickException():
-            return problem.format_message(), "trainer --help", problem.exit_code
+            return error.format_message(), "trainer --help", error.exit_code
         case Interrupted() | click.Abort() | KeyboardInterrupt():
-            by, code = (
-                (f" by {problem}", problem.exit_code) if isinstance(problem, Interrupted) else ("", 130)
-            )
+            by, code = (f" by {error}", error.exit_code) if isinstance(error, Interrupted) else ("", 130)
             return f"Stopped{by}.", "Nothing is left running; the same command starts it again.", code
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            return _of_a_full_disk(problem)
+            return _of_a_full_disk(error)
         case FileNotFoundError(filename=None) if not _has_current_folder():
             return "The current folder has been removed.", "Go to another one: cd FOLDER", FileError.exit_code
         case OSError(errno=int(), strerror=str()):
-            return *_of_the_system(problem), FileError.exit_code
-        case RuntimeError() if found := _LOOP.fullmatch(str(problem)):
+            return *_of_the_system(error), FileError.exit_code
+        case RuntimeError() if found := _LOOP.fullmatch(str(error)):
             return explain(OSError(errno.ELOOP, os.strerror(errno.ELOOP), found[1]))
     return (
-        f"Unexpected: {type(problem).__name__}: {problem}",
+        f"Unexpected: {type(error).__name__}: {error}",
         "This is a bug in trainer. Please report it with what `trainer --debug …` prints instead.",
         TrainerError.exit_code,
     )
 
 
-def _where_it_belongs(problem: click.UsageError, context: click.Context) -> str:
+def _where_it_belongs(error: click.UsageError, context: click.Context) -> str:
     """Of an option of `trainer` itself that was given to one of its commands; else ""."""
-    if not isinstance(problem, click.NoSuchOption):
+    if not isinstance(error, click.NoSuchOption):
         return ""
-    option = global_option(context, problem.option_name)
+    option = global_option(context, error.option_name)
     if option is None or context.parent is None:
         return ""
-    said = problem.option_name + ("" if option.is_flag else " VALUE")
+    said = error.option_name + ("" if option.is_flag else " VALUE")
     return f"It comes before the command: trainer {said} {context.command_path.partition(' ')[2]} …"
 
 
-def _of_a_full_disk(problem: OSError) -> tuple[str, str, int]:
-    if problem.filename == "standard output":
+def _of_a_full_disk(error: OSError) -> tuple[str, str, int]:
+    if error.filename == "standard output":
         return (
             "The disk is full: standard output",
             "Make room, or redirect it elsewhere.",
             FileError.exit_code,
         )
     return (
-        f"The disk is full{f': {_name(problem.filename)}' if problem.filename else '.'}",
+        f"The disk is full{f': {_name(error.filename)}' if error.filename else '.'}",
         "Make room. A run that was live has its record: `trainer reconcile` ends it.",
         DiskFull.exit_code,
     )
 
 
-def _of_the_system(problem: OSError) -> tuple[str, str]:
+def _of_the_system(error: OSError) -> tuple[str, str]:
     """A file that cannot be used is nobody's bug: what the operating system says, and which file it is."""
-    names = [_name(name) for name in (problem.filename, problem.filename2) if name]
+    names = [_name(name) for name in (error.filename, error.filename2) if name]
     where = f"{' → '.join(names)}: " if names else ""
-    return f"{where}{problem.strerror}.", _HINTS.get(problem.errno or 0, _OTHERWISE)
+    return f"{where}{error.strerror}.", _HINTS.get(error.errno or 0, _OTHERWISE)
 
 
 def _has_current_folder() -> bool:

@@ -42,37 +42,37 @@ def main(arguments: list[str] | None = None) -> None:
     # Python looks for garbage every 700 new objects: a fifth of the time that importing takes.
     gc.set_threshold(50_000)
     streams.prepare()
-    asked = Diagnostics()
+    diagnostics = Diagnostics()
     try:
         with streams.harmless(), streams.written():
-            code = _call(sys.argv[1:] if arguments is None else arguments, asked)
+            code = _call(sys.argv[1:] if arguments is None else arguments, diagnostics)
     except BrokenPipeError:
         # The reader of our output has gone (`trainer images | head`): there is nothing more to say.
         code = 128 + signal.SIGPIPE
     except SystemExit:  # how click ends a completion
         raise
-    except BaseException as problem:  # noqa: BLE001 (the last resort: a message instead of a traceback)
+    except BaseException as error:  # noqa: BLE001 (the last resort: a message instead of a traceback)
         from trainer.cli.failures import explain
 
-        message, hint, code = explain(problem)
+        message, hint, code = explain(error)
         with streams.harmless(), streams.last_words():
             _show(message, hint)
-            if asked.is_debugging:
+            if diagnostics.is_debugging:
                 import traceback
 
                 from trainer.workspace import secrets
 
                 click.echo(secrets.hide(traceback.format_exc()), err=True)
     finally:
-        asked.close()
+        diagnostics.close()
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _call(arguments: list[str], asked: Diagnostics) -> object:
+def _call(arguments: list[str], diagnostics: Diagnostics) -> object:
     try:
-        return cli.main(arguments, prog_name="trainer", standalone_mode=False, obj=asked)
-    except NoArgsIsHelpError as problem:
-        click.echo(problem.format_message())
+        return cli.main(arguments, prog_name="trainer", standalone_mode=False, obj=diagnostics)
+    except NoArgsIsHelpError as error:
+        click.echo(error.format_message())
         return 0
 
 

@@ -53,9 +53,9 @@ def new(
             planned = projects.plan(workspace, name, folder)
             if not dry_run:
                 projects.make(planned, bar)
-    except TrainerError as problem:
+    except TrainerError as error:
         if source:
-            source.name_in(problem)
+            source.name_in(error)
         raise
     finally:
         if source:

@@ -29,26 +29,26 @@ def check(workspace: Workspace, parameter: Parameter, value: str) -> None:
             missing(workspace, value),
         )
     try:
-        place = workspace.data / value
-        is_empty = place.is_dir() and next(os.scandir(place), None) is None
-        if place.is_file():
-            place.open("rb").close()
-    except OSError as problem:
+        path = workspace.data / value
+        is_empty = path.is_dir() and next(os.scandir(path), None) is None
+        if path.is_file():
+            path.open("rb").close()
+    except OSError as error:
         raise BadInput(
-            f"{parameter.option} names {place}, which cannot be read: {problem.strerror}.",
-            f"Let the user that runs trainer read it: chmod -R u+rX {shlex.quote(str(place))}",
+            f"{parameter.option} names {path}, which cannot be read: {error.strerror}.",
+            f"Let the user that runs trainer read it: chmod -R u+rX {shlex.quote(str(path))}",
         ) from None
     if is_empty:
-        raise BadInput(f"{parameter.option} names {place}, which is empty.", "Put the dataset there.")
+        raise BadInput(f"{parameter.option} names {path}, which is empty.", "Put the dataset there.")
 
 
 def missing(workspace: Workspace, name: str) -> str:
     """What to do where data/ has no `name`. Never to make it up: it may be the name of real data."""
     if (workspace.data / f"{name}{MANIFEST}").is_file():
         return f"Its manifest is here. Put the data there; `trainer data verify {name}` compares them."
-    found = datasets(workspace)
-    if found:
-        return nearest(name, found, "There are")
+    datasets_here = datasets(workspace)
+    if datasets_here:
+        return nearest(name, datasets_here, "There are")
     return "Put it there; or make up one to try with: trainer data sample demo"
 
 
@@ -57,5 +57,5 @@ def datasets(workspace: Workspace) -> list[str]:
     if not workspace.data.is_dir():
         return []
     ours = ("README.md",)
-    names = (place.name for place in workspace.data.iterdir() if place.name not in ours)
+    names = (path.name for path in workspace.data.iterdir() if path.name not in ours)
     return sorted(name for name in names if name[0] != "." and not name.endswith(MANIFEST))

@@ -49,5 +49,5 @@ def between(old: Files, new: Files) -> Changes:
 
 def undone(new: Files, changes: Changes) -> dict[str, File]:
     """The state before the changes."""
-    kept = {path: file for path, file in new.items() if path not in changes.added}
-    return {**kept, **changes.removed, **changes.changed}
+    unchanged = {path: file for path, file in new.items() if path not in changes.added}
+    return {**unchanged, **changes.removed, **changes.changed}

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 from trainkit import image_folder
 
 from trainer.datasets import Report, in_threads, index, listing, many_objects, silent
-from trainer.datasets.inside import Sight
+from trainer.datasets.inside import MountedFolder
 from trainer.datasets.listing import ITSELF, Read
 
 _AT_ONCE = 32  # files that a thread reads before it reports
@@ -54,25 +54,30 @@ class Contents:
 
 @many_objects()
 def take(
-    root: Path, known: Path, report: Report = silent, *, full: bool = False, sight: Sight | None = None
+    root: Path,
+    index_path: Path,
+    report: Report = silent,
+    *,
+    full: bool = False,
+    mounted: MountedFolder | None = None,
 ) -> Contents:
-    """Look at every file, and read those that the index `known` does not vouch for; with `full`, all.
+    """Look at every file, and read those that the index `index_path` does not vouch for; with `full`, all.
 
     Nothing but the index is written. Raises `BadInput` (see `listing`).
     """
     begun = time.time_ns()
-    stamps = listing.files(root, sight)
-    before = index.Index() if full else index.load(known)
+    stamps = listing.files(root, mounted)
+    before = index.Index() if full else index.load(index_path)
     hashes = {path: before.sha256(path, stamp) for path, stamp in stamps.items()}
     unknown = [path for path, sha256 in hashes.items() if sha256 is None]
-    for done, one in enumerate(_read_all(root, unknown), start=1):
-        stamps[one.path], hashes[one.path] = one.stamp, one.sha256
+    for done, item in enumerate(_read_all(root, unknown), start=1):
+        stamps[item.path], hashes[item.path] = item.stamp, item.sha256
         if done % _AT_ONCE == 0 or done == len(unknown):
             report("Reading", done, len(unknown))
-    known_now = {path: sha256 for path, sha256 in hashes.items() if sha256}
+    index_now = {path: sha256 for path, sha256 in hashes.items() if sha256}
     if unknown or len(before.entries) != len(stamps):
-        index.save(known, begun, stamps, known_now)
-    return Contents({path: File(stamps[path][0], known_now[path]) for path in stamps}, len(unknown))
+        index.save(index_path, begun, stamps, index_now)
+    return Contents({path: File(stamps[path][0], index_now[path]) for path in stamps}, len(unknown))
 
 
 def _read_all(root: Path, paths: Sequence[str]) -> Iterator[Read]:

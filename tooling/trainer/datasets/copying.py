@@ -51,8 +51,8 @@ class Copies:
         digest = hashlib.sha256()
         for file in self.files:
             digest.update(f"{file.source}\0{file.target}\0{file.bytes}\0{file.changed_ns}\n".encode())
-        said = {"source": str(self.source.resolve()), "link": self.link, "files": len(self.files)}
-        return {"copies": {**said, "sha256": digest.hexdigest()}}
+        facts = {"source": str(self.source.resolve()), "link": self.link, "files": len(self.files)}
+        return {"copies": {**facts, "sha256": digest.hexdigest()}}
 
     def check(self, target: Path) -> None:
         """Raises `BadInput` where `make` would for a reason that can be known now. Changes nothing."""
@@ -77,7 +77,7 @@ class Copies:
             path = folder / file.target
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                _place(self.source / file.source, path, self.link)
+                _put(self.source / file.source, path, self.link)
             report("Copying" if self.link == "copy" else "Linking", done, len(self.files))
 
     def _missing(self, folder: Path) -> int:
@@ -92,7 +92,7 @@ def files(root: Path, places: Iterable[tuple[PurePosixPath, PurePosixPath]]) -> 
     Raises `BadInput` for one that cannot be read, for one that a link brings in from outside of `root`, and
     for two whose new names are one on a file system without case, where the second would replace the first.
     """
-    found = []
+    copies = []
     parents: set[Path] = set()
     taken: dict[PurePosixPath, PurePosixPath] = {}
     for source, target in places:
@@ -102,21 +102,21 @@ def files(root: Path, places: Iterable[tuple[PurePosixPath, PurePosixPath]]) -> 
             inside.check(root, path)
         _check_name(taken, target)
         try:
-            seen = path.stat()
-        except OSError as problem:
-            raise BadInput(f"{path} cannot be read: {problem.strerror}.", "Fix or remove it.") from None
+            stat = path.stat()
+        except OSError as error:
+            raise BadInput(f"{path} cannot be read: {error.strerror}.", "Fix or remove it.") from None
         if not os.access(path, os.R_OK):
             raise BadInput(f"{path} cannot be read: you have no permission.", f"chmod u+r '{path}'")
-        found.append(File(source, target, seen.st_size, seen.st_mtime_ns))
-    return tuple(found)
+        copies.append(File(source, target, stat.st_size, stat.st_mtime_ns))
+    return tuple(copies)
 
 
 def _check_name(taken: dict[PurePosixPath, PurePosixPath], target: PurePosixPath) -> None:
-    for place in (target, *target.parents[:-1]):
-        key = PurePosixPath(*map(folded, place.parts))
-        if taken.setdefault(key, place) != place:
+    for path in (target, *target.parents[:-1]):
+        key = PurePosixPath(*map(folded, path.parts))
+        if taken.setdefault(key, path) != path:
             raise BadInput(
-                f"{taken[key]} and {place} are one name where case does not count, as on macOS and Windows.",
+                f"{taken[key]} and {path} are one name where case does not count, as on macOS and Windows.",
                 "Rename one of them; nothing was copied.",
             )
 
@@ -129,7 +129,7 @@ def size(count: int) -> str:
     return f"{count / 1000**power:.1f} {' kMGT'[power]}B"
 
 
-def _place(source: Path, target: Path, link: Link) -> None:
+def _put(source: Path, target: Path, link: Link) -> None:
     """Have the file at `target`, which is not there, or not at all."""
     unfinished = atomic_files.beside(target)
     unfinished.unlink(missing_ok=True)
@@ -143,17 +143,17 @@ def _place(source: Path, target: Path, link: Link) -> None:
         if link != "hard":
             shutil.copystat(source, unfinished)
         atomic_files.rename(unfinished, target)
-    except OSError as problem:
+    except OSError as error:
         unfinished.unlink(missing_ok=True)
-        if link != "copy" and problem.errno in _CANNOT:
-            what = "hard links" if link == "hard" else "clones (reflinks)"
+        if link != "copy" and error.errno in _CANNOT:
+            how = "hard links" if link == "hard" else "clones (reflinks)"
             raise BadInput(
-                f"There can be no {what} from {source.parent} to there: {problem.strerror}.",
+                f"There can be no {how} from {source.parent} to there: {error.strerror}.",
                 "Leave --link away, for copies."
                 + ("" if link == "hard" else " Clones need one Btrfs or XFS file system for both."),
             ) from None
         raise BadInput(
-            f"{source} could not be copied: {problem.strerror}.",
+            f"{source} could not be copied: {error.strerror}.",
             "Fix the cause, then run the same command again: it continues from here.",
         ) from None
 

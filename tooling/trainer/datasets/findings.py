@@ -94,7 +94,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Seen:
+class CheckedImage:
     """What is known of one image file after it was read. `problem` says why it cannot be."""
 
     path: PurePosixPath
@@ -109,9 +109,9 @@ class Seen:
     """Of an image of more than 8 bits."""
 
 
-def of_files(seen: Iterable[Seen], suffixes: dict[str, str]) -> Iterator[Finding]:
+def of_files(images: Iterable[CheckedImage], suffixes: dict[str, str]) -> Iterator[Finding]:
     """What is wrong with each file by itself. `suffixes` say the format that a suffix stands for."""
-    for file in seen:
+    for file in images:
         named = suffixes.get(file.path.suffix.lower(), "")
         if file.problem:
             yield Finding(Kind.UNREADABLE, file.problem, (str(file.path),))
@@ -124,14 +124,14 @@ def of_files(seen: Iterable[Seen], suffixes: dict[str, str]) -> Iterator[Finding
             yield Finding(Kind.TOO_PLAIN, "", (str(file.path),))
 
 
-def of_brightness(seen: Iterable[Seen], told: float | None) -> Iterator[Finding]:
+def of_brightness(images: Iterable[CheckedImage], declared_white: float | None) -> Iterator[Finding]:
     """What a training does with images of more than 8 bits: one value is white in all of them.
 
-    It is `told`, or found from them.
+    It is `declared_white`, or found from them.
     """
-    deep = {file.path: file.values for file in seen if file.values}
+    deep = {file.path: file.values for file in images if file.values}
     dark = brightness.dark_colours(deep)
-    reasons = {path: brightness.problem(values, told) for path, values in deep.items()}
+    reasons = {path: brightness.problem(values, declared_white) for path, values in deep.items()}
     reasons |= dict.fromkeys(
         dark, "has 16 bits for each colour and uses few of them: it would be nearly black"
     )
@@ -139,20 +139,20 @@ def of_brightness(seen: Iterable[Seen], told: float | None) -> Iterator[Finding]
         if reason:
             yield Finding(Kind.UNSCALABLE, reason, (str(path),))
     if not any(reasons.values()) and deep:
-        white = brightness.find(deep, told)
+        white = brightness.find(deep, declared_white)
         for path, values in deep.items():
-            what = f"{values.low:g} … {values.high:g}"
+            detail = f"{values.low:g} … {values.high:g}"
             match values.kind:
                 case "integers":
-                    what += f", white is {white.integers:g} (--white says another value)"
+                    detail += f", white is {white.integers:g} (--white says another value)"
                 case "floats":
-                    what += f", white is {white.floats:g} (--white says another value)"
+                    detail += f", white is {white.floats:g} (--white says another value)"
                 case "colour":
-                    what += " in each colour, of which the upper 8 bits are used"
-            yield Finding(Kind.MANY_BITS, what, (str(path),))
+                    detail += " in each colour, of which the upper 8 bits are used"
+            yield Finding(Kind.MANY_BITS, detail, (str(path),))
 
 
-def of_copies(group: Iterable[Seen], *, near: bool) -> Iterator[Finding]:
+def of_copies(group: Iterable[CheckedImage], *, near: bool) -> Iterator[Finding]:
     """What is wrong with files of which all hold the same image, or nearly."""
     files = sorted(group, key=lambda file: file.path)
     paths = tuple(str(file.path) for file in files)

@@ -51,9 +51,9 @@ def place(workspace: Workspace, root: Path) -> Path:
 def load(path: Path) -> Index:
     """The index, empty where there is none or it is invalid: then everything is read."""
     try:
-        said = json.loads(path.read_bytes())
-        if said["schema"] == _SCHEMA:
-            return Index(int(said["begun"]), dict(said["files"]))
+        payload = json.loads(path.read_bytes())
+        if payload["schema"] == _SCHEMA:
+            return Index(int(payload["begun"]), dict(payload["files"]))
     except (OSError, ValueError, TypeError, KeyError):
         pass
     return Index()
@@ -62,6 +62,6 @@ def load(path: Path) -> Index:
 def save(path: Path, begun: int, stamps: Mapping[str, Stamp], hashes: Mapping[str, str]) -> None:
     """Write the index. It is a help and no more: a disk that is full costs the next call time."""
     entries = {path: (*stamp, hashes[path]) for path, stamp in stamps.items()}
-    said = {"schema": _SCHEMA, "begun": begun, "files": entries}
+    payload = {"schema": _SCHEMA, "begun": begun, "files": entries}
     with contextlib.suppress(OSError), locks.exclusive(path.with_suffix(".lock")):
-        atomic_files.write(path, json.dumps(said, separators=(",", ":")).encode())
+        atomic_files.write(path, json.dumps(payload, separators=(",", ":")).encode())

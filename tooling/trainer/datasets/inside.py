@@ -13,40 +13,40 @@ from trainer.projects.mounts import Mount
 
 
 @dataclass(frozen=True)
-class Sight:
+class MountedFolder:
     """A folder as a run in a container sees it: at `target`, which is in `mount`."""
 
     root: Path
     target: str
     mount: Mount
 
-    def lost(self, link: str) -> str | None:
+    def unreachable_target(self, link: str) -> str | None:
         """What a link in the folder leads to, where a run in the container finds nothing there."""
-        said = os.readlink(link)  # noqa: PTH115 (called for each link of many)
+        target = os.readlink(link)  # noqa: PTH115 (called for each link of many)
         folder = os.path.relpath(os.path.dirname(link), self.root)  # noqa: PTH120
-        meant = Path(os.path.normpath(os.path.join(self.target, folder, said)))  # noqa: PTH118
+        destination = Path(os.path.normpath(os.path.join(self.target, folder, target)))  # noqa: PTH118
         is_there = Path(os.path.realpath(link)).is_relative_to(os.path.realpath(self.mount.source))
-        return None if is_there and meant.is_relative_to(self.mount.target) else said
+        return None if is_there and destination.is_relative_to(self.mount.target) else target
 
     def check(self, link: str) -> None:
-        """Raises `BadInput` for a link that is `lost`."""
-        if said := self.lost(link):
+        """Raises `BadInput` for a link that is `unreachable_target`."""
+        if target := self.unreachable_target(link):
             raise BadInput(
-                f"{link} is a link to {said}, which the container of a run does not have.",
+                f"{link} is a link to {target}, which the container of a run does not have.",
                 "Put what it leads to in its place, or make a copy that has no links: "
                 + shlex.join(["cp", "-rL", str(self.root), f"{self.root}-copy"]),
             )
 
 
-def sight(root: Path, mounts: Iterable[Mount]) -> Sight | None:
+def mounted(root: Path, mounts: Iterable[Mount]) -> MountedFolder | None:
     """How a run with these mounts sees the folder; None where it does not, or is in no container."""
-    place = root.resolve()
+    resolved = root.resolve()
     sources = [(Path(mount.source).resolve(), mount) for mount in mounts if mount.kind == "bind"]
-    holding = [(source, mount) for source, mount in sources if place.is_relative_to(source)]
+    holding = [(source, mount) for source, mount in sources if resolved.is_relative_to(source)]
     if not holding:
         return None
     source, mount = max(holding, key=lambda pair: len(pair[0].parts))
-    return Sight(root, os.path.normpath(Path(mount.target) / place.relative_to(source)), mount)
+    return MountedFolder(root, os.path.normpath(Path(mount.target) / resolved.relative_to(source)), mount)
 
 
 def check(root: Path, path: Path) -> None:

@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
-from trainer.datasets.inside import Sight
+from trainer.datasets.inside import MountedFolder
 from trainer.errors import BadInput
 
 # The path of the one file of a dataset that is no folder: nothing in a folder can have that name.
@@ -39,25 +39,25 @@ class Read(NamedTuple):
     sha256: str
 
 
-def files(root: Path, sight: Sight | None = None) -> dict[str, Stamp]:
+def files(root: Path, mounted: MountedFolder | None = None) -> dict[str, Stamp]:
     """Path relative to `root` ("/" between its parts) → stamp. No file is opened.
 
-    Raises `BadInput`, also for a link that a run with this `sight` of the folder cannot follow.
+    Raises `BadInput`, also for a link that a run with this `mounted` of the folder cannot follow.
     """
     try:
-        seen = root.stat()
-        if not stat.S_ISDIR(seen.st_mode):
-            return {ITSELF: _stamp(seen)}
-        found: dict[str, Stamp] = {}
-        _list(str(root), "", ((seen.st_dev, seen.st_ino),), found, sight)
-    except FileNotFoundError as problem:
+        status = root.stat()
+        if not stat.S_ISDIR(status.st_mode):
+            return {ITSELF: _stamp(status)}
+        stamps: dict[str, Stamp] = {}
+        _list(str(root), "", ((status.st_dev, status.st_ino),), stamps, mounted)
+    except FileNotFoundError as error:
         raise BadInput(
-            f"{_shown(problem.filename)} is not there, or is a link that leads nowhere.",
+            f"{_shown(error.filename)} is not there, or is a link that leads nowhere.",
             "Remove the link, or call again when nothing is moved in the dataset any more.",
         ) from None
-    except OSError as problem:
-        raise _unreadable(problem) from None
-    return found
+    except OSError as error:
+        raise _unreadable(error) from None
+    return stamps
 
 
 def read(root: Path, path: str) -> Read:
@@ -65,29 +65,33 @@ def read(root: Path, path: str) -> Read:
 
     Raises `BadInput` for one that changes all the time, went away or cannot be read.
     """
-    place = root if path == ITSELF else root / path
+    file_path = root if path == ITSELF else root / path
     try:
         for _ in range(_TRIES):
-            with place.open("rb") as file:
+            with file_path.open("rb") as file:
                 before = _stamp(os.fstat(file.fileno()))
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 if _stamp(os.fstat(file.fileno())) == before:
                     return Read(path, before, digest)
     except FileNotFoundError:
         raise BadInput(
-            f"{place} disappeared while the dataset was read.",
+            f"{file_path} disappeared while the dataset was read.",
             "Run the command again when nothing changes the dataset any more.",
         ) from None
-    except OSError as problem:
-        raise _unreadable(problem) from None
+    except OSError as error:
+        raise _unreadable(error) from None
     raise BadInput(
-        f"{place} is being written to: it changed each time while it was read.",
+        f"{file_path} is being written to: it changed each time while it was read.",
         "Run the command again when nothing changes the dataset any more.",
     )
 
 
 def _list(
-    root: str, folder: str, above: tuple[tuple[int, int], ...], found: dict[str, Stamp], sight: Sight | None
+    root: str,
+    folder: str,
+    above: tuple[tuple[int, int], ...],
+    stamps: dict[str, Stamp],
+    mounted: MountedFolder | None,
 ) -> None:
     with os.scandir(f"{root}/{folder}") as entries:
         for entry in entries:
@@ -99,15 +103,17 @@ def _list(
                     f"The name of {_shown(entry.path)} is not valid UTF-8.",
                     "Rename it: other machines and programs would read the name in another way.",
                 )
-            seen = entry.stat()
-            if sight and entry.is_symlink():
-                sight.check(entry.path)
-            if stat.S_ISREG(seen.st_mode):
-                found[path] = _stamp(seen)
-            elif stat.S_ISDIR(seen.st_mode):
-                here = (seen.st_dev, seen.st_ino)
-                if here not in above:  # else a link to a folder that it lies in, where all is listed already
-                    _list(root, f"{path}/", (*above, here), found, sight)
+            status = entry.stat()
+            if mounted and entry.is_symlink():
+                mounted.check(entry.path)
+            if stat.S_ISREG(status.st_mode):
+                stamps[path] = _stamp(status)
+            elif stat.S_ISDIR(status.st_mode):
+                identity = (status.st_dev, status.st_ino)
+                if (
+                    identity not in above
+                ):  # else a link to a folder that it lies in, where all is listed already
+                    _list(root, f"{path}/", (*above, identity), stamps, mounted)
             else:
                 raise BadInput(
                     f"{entry.path} is not a file or folder, but a pipe, a socket or a device.",
@@ -115,8 +121,8 @@ def _list(
                 )
 
 
-def _stamp(seen: os.stat_result) -> Stamp:
-    return Stamp(seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino)
+def _stamp(status: os.stat_result) -> Stamp:
+    return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def _is_text(name: str) -> bool:
@@ -128,8 +134,8 @@ def _shown(path: object) -> str:
     return str(path).encode(errors="surrogateescape").decode(errors="replace")
 
 
-def _unreadable(problem: OSError) -> BadInput:
+def _unreadable(error: OSError) -> BadInput:
     return BadInput(
-        f"{_shown(problem.filename)} cannot be read: {problem.strerror}.",
-        f"Let the user that runs trainer read it: chmod -R u+rX {shlex.quote(_shown(problem.filename))}",
+        f"{_shown(error.filename)} cannot be read: {error.strerror}.",
+        f"Let the user that runs trainer read it: chmod -R u+rX {shlex.quote(_shown(error.filename))}",
     )

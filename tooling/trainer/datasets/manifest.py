@@ -79,20 +79,20 @@ class Manifest:
         """The manifest with one version more; itself where the last one has the same files."""
         if self.last and self.files == contents.files:
             return self
-        made = Changes() if self.files is None else changes.between(self.files, contents.files)
+        since = Changes() if self.files is None else changes.between(self.files, contents.files)
         number = len(self.versions) + 1
         size = len(contents.files), contents.bytes
-        version = Version(number, contents.digest, created, *size, made)
+        version = Version(number, contents.digest, created, *size, since)
         return Manifest(self.name, (*self.versions, version), contents.files)
 
     def version(self, text: str) -> Version:
         """The version of that number, or whose digest begins like that. Raises `BadInput`."""
         if text.isdigit() and 1 <= int(text) <= len(self.versions):
             return self.versions[int(text) - 1]
-        found = self.with_digest(text.lower()) if len(text) >= LEAST_PREFIX else []
-        if len({version.digest for version in found}) == 1:
-            return found[-1]
-        if found:
+        matches = self.with_digest(text.lower()) if len(text) >= LEAST_PREFIX else []
+        if len({version.digest for version in matches}) == 1:
+            return matches[-1]
+        if matches:
             raise BadInput(f"Several versions of {self.name} begin with {text}.", "Use more of the digest.")
         raise BadInput(
             f"{self.name} has no version {text}.",
@@ -121,15 +121,15 @@ class Manifest:
 def read(path: Path, name: str) -> Manifest:
     """The manifest, without versions where there is no file. Raises `BadInput`."""
     try:
-        said = json.loads(path.read_bytes())
-        if said["schema"] != _SCHEMA:
+        payload = json.loads(path.read_bytes())
+        if payload["schema"] != _SCHEMA:
             raise BadInput(
-                f"{path} has the schema {said['schema']}; this trainer understands {_SCHEMA}.",
+                f"{path} has the schema {payload['schema']}; this trainer understands {_SCHEMA}.",
                 "Use the trainer that wrote it, or a newer one.",
             )
-        versions = tuple(_version(version) for version in said["versions"])
+        versions = tuple(_version(version) for version in payload["versions"])
         numbers = [version.number for version in versions]
-        manifest = Manifest(name, versions, _files(said["files"]))
+        manifest = Manifest(name, versions, _files(payload["files"]))
         if not manifest.last or numbers != list(range(1, len(numbers) + 1)):
             raise ValueError("the versions are not numbered from 1")
     except FileNotFoundError:
@@ -184,12 +184,14 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _version(said: _Version) -> Version:
-    made = Changes(
-        dict.fromkeys(said["added"], File(0, "")), _files(said["removed"]), _files(said["changed"])
+def _version(payload: _Version) -> Version:
+    since = Changes(
+        dict.fromkeys(payload["added"], File(0, "")), _files(payload["removed"]), _files(payload["changed"])
     )
-    return Version(said["version"], said["digest"], said["created"], said["files"], said["bytes"], made)
+    return Version(
+        payload["version"], payload["digest"], payload["created"], payload["files"], payload["bytes"], since
+    )
 
 
-def _files(said: dict[str, _File]) -> dict[str, File]:
-    return {path: File(file["size"], file["sha256"]) for path, file in said.items()}
+def _files(payload: dict[str, _File]) -> dict[str, File]:
+    return {path: File(file["size"], file["sha256"]) for path, file in payload.items()}

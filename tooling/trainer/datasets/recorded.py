@@ -32,7 +32,7 @@ def take(
     `mounts` are what a run in a container sees of the host: a link in a dataset has to lead to something in
     them. `step` is told how far it is.
     """
-    made = []
+    inputs = []
     for parameter, name in named.items():
         step(f"Looking at {name}")
         root = workspace.data / name
@@ -40,10 +40,12 @@ def take(
         def report(_: str, done: int, total: int, name: str = name) -> None:
             step(f"Reading {name}: {done:,} of {total:,} files")
 
-        taken = contents.take(root, index.place(workspace, root), report, sight=inside.sight(root, mounts))
+        taken = contents.take(
+            root, index.place(workspace, root), report, mounted=inside.mounted(root, mounts)
+        )
         keep(workspace, taken)
-        made.append(Data(parameter, name, taken.digest, len(taken.files), taken.bytes))
-    return tuple(made)
+        inputs.append(Data(parameter, name, taken.digest, len(taken.files), taken.bytes))
+    return tuple(inputs)
 
 
 def verify(workspace: Workspace, parameter: str, name: str, digest: str) -> None:
@@ -58,13 +60,13 @@ def verify(workspace: Workspace, parameter: str, name: str, digest: str) -> None
     if now.digest == digest:
         return
     before = files(workspace, digest)
-    what = f"its digest was {digest[:8]} and is {now.digest[:8]}"
+    difference = f"its digest was {digest[:8]} and is {now.digest[:8]}"
     if before is not None:
         lines = [f"{path} ({word})" for word, path in changes.between(before, now.files).lines()]
         more = len(lines) - _SHOWN
-        what = ", ".join(lines[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+        difference = ", ".join(lines[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
     raise CheckFailed(
-        f"{name} is not what the run had: {what}.",
+        f"{name} is not what the run had: {difference}.",
         f"Put it back as it was (digest {digest[:8]})"
         + ("." if Path(name).is_absolute() else f"; `trainer data diff {name} {digest[:8]}` lists all."),
     )
@@ -72,20 +74,20 @@ def verify(workspace: Workspace, parameter: str, name: str, digest: str) -> None
 
 def keep(workspace: Workspace, taken: Contents) -> None:
     """Keep what the digest stands for, once."""
-    place = _place(workspace, taken.digest)
-    if not place.exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        atomic_files.write(place, json.dumps(taken.files, separators=(",", ":")).encode())
+    path = _place(workspace, taken.digest)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_files.write(path, json.dumps(taken.files, separators=(",", ":")).encode())
 
 
 def files(workspace: Workspace, digest: str) -> Files | None:
     """The files that a whole digest stands for, if a run of this workspace had them."""
     try:
-        said = json.loads(_place(workspace, digest).read_bytes())
+        payload = json.loads(_place(workspace, digest).read_bytes())
     except (OSError, ValueError):
         return None
-    found = {path: File(*file) for path, file in said.items()}
-    return found if Contents(found).digest == digest else None
+    contents = {path: File(*file) for path, file in payload.items()}
+    return contents if Contents(contents).digest == digest else None
 
 
 def digests(workspace: Workspace, prefix: str) -> list[str]:

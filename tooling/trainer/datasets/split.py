@@ -44,9 +44,9 @@ def plan(
 
 def digests(folder: ImageFolder, report: Report) -> dict[PurePosixPath, str]:
     """`image_folder.content_digests`, class by class, so that it can be followed."""
-    found: dict[PurePosixPath, str] = {}
+    by_path: dict[PurePosixPath, str] = {}
     for label in folder.classes:
         part = replace(folder, images=tuple(image for image in folder.images if image.label == label))
-        found |= image_folder.content_digests(part)
-        report("Reading", len(found), len(folder.images))
-    return found
+        by_path |= image_folder.content_digests(part)
+        report("Reading", len(by_path), len(folder.images))
+    return by_path

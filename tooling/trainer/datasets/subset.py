@@ -30,24 +30,24 @@ class Selection:
     left_out: int
 
 
-def plan(root: Path, wanted: Sequence[str], images: int | None = None, link: Link = "copy") -> Selection:
+def plan(root: Path, items: Sequence[str], images: int | None = None, link: Link = "copy") -> Selection:
     """The files of the classes that `select` finds; `images` of each folder at most, evenly spaced.
 
     Evenly, because neighbours in a listing are often pictures of the same patient. Raises `BadInput`, or
     `InputError` for a folder that is no dataset.
     """
     folder = image_folder.scan(root)
-    chosen = select(folder.classes, wanted)
+    chosen = select(folder.classes, items)
     folders: defaultdict[PurePosixPath, list[PurePosixPath]] = defaultdict(list)
     for image in folder.images:
         if image.label in chosen:
             folders[PurePosixPath(image.split or "", image.label)].append(image.path)
     counts = dict.fromkeys(chosen, 0)
     taken: list[PurePosixPath] = []
-    for place, paths in folders.items():
+    for folder_path, paths in folders.items():
         some = _spaced(paths, images)
         taken += some
-        counts[place.name] += len(some)
+        counts[folder_path.name] += len(some)
     for name, count in counts.items():
         if not count:
             raise BadInput(f"The class {name} has no images.", "Leave it out, or fill it.")
@@ -56,22 +56,22 @@ def plan(root: Path, wanted: Sequence[str], images: int | None = None, link: Lin
     return Selection(copies, counts, left_out)
 
 
-def select(classes: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
+def select(classes: Sequence[str], items: Sequence[str]) -> tuple[str, ...]:
     """The classes that are asked for, sorted: names, patterns with * or ?, `first:3`, with commas between.
 
     A name is found as it is and as `rename-classes` would have it. Raises `BadInput` for a name of no class.
     """
-    found: set[str] = set()
-    for item in _items(classes, wanted):
-        found.update(_find(sorted(classes), item))
-    if not found:
+    chosen: set[str] = set()
+    for item in _items(classes, items):
+        chosen.update(_find(sorted(classes), item))
+    if not chosen:
         raise BadInput("No class is given.", "For instance --classes first:3,healthy_skins")
-    return tuple(sorted(found))
+    return tuple(sorted(chosen))
 
 
-def _items(classes: Sequence[str], wanted: Sequence[str]) -> list[str]:
+def _items(classes: Sequence[str], items_given: Sequence[str]) -> list[str]:
     # A name with a comma in it is taken as a whole where it is a class.
-    split = ([text] if text in classes else text.split(",") for text in wanted)
+    split = ([text] if text in classes else text.split(",") for text in items_given)
     return [item.strip() for items in split for item in items if item.strip()]
 
 
@@ -86,12 +86,12 @@ def _find(classes: Sequence[str], item: str) -> list[str]:
         return list(classes[:count])
     if item in classes:
         return [item]
-    found = [name for name in classes if tidy(name) == tidy(item)]
-    if not found and re.search(r"[*?\[]", item):
-        found = [name for name in classes if any(fnmatch.fnmatchcase(n, item) for n in (name, tidy(name)))]
-    if not found:
+    matches = [name for name in classes if tidy(name) == tidy(item)]
+    if not matches and re.search(r"[*?\[]", item):
+        matches = [name for name in classes if any(fnmatch.fnmatchcase(n, item) for n in (name, tidy(name)))]
+    if not matches:
         raise BadInput(f"There is no class {item}.", nearest(item, classes, "The classes are"))
-    return found
+    return matches
 
 
 def _spaced(paths: list[PurePosixPath], count: int | None) -> list[PurePosixPath]:

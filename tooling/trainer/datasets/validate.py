@@ -16,8 +16,8 @@ from trainkit.errors import InputError
 from trainkit.image_folder import TEST, TRAIN, VALIDATION, Image, ImageFolder
 
 from trainer.datasets import Report, findings, in_threads, inside, near_duplicates, silent
-from trainer.datasets.findings import Finding, Kind, Seen, Severity
-from trainer.datasets.inside import Sight
+from trainer.datasets.findings import CheckedImage, Finding, Kind, Severity
+from trainer.datasets.inside import MountedFolder
 from trainer.projects.mounts import Mount
 
 NEAR, MIN_IMAGES = 4, 10
@@ -39,10 +39,10 @@ class Verdict:
 
     def by_kind(self) -> dict[Kind, list[Finding]]:
         """The findings of each kind that there are any of, the worst kinds first."""
-        found: defaultdict[Kind, list[Finding]] = defaultdict(list)
+        kinds: defaultdict[Kind, list[Finding]] = defaultdict(list)
         for finding in self.findings:
-            found[finding.kind].append(finding)
-        return found
+            kinds[finding.kind].append(finding)
+        return kinds
 
     def as_json(self) -> dict[str, object]:
         """For `--json`."""
@@ -69,19 +69,19 @@ def validate(
     told of images of more than 8 bits. Raises `InputError` where there is no dataset at all.
     """
     folder = image_folder.scan(root)
-    seen = list(_read_all(folder, report))
-    good = [file for file in seen if not file.problem]
-    found = [
+    images = list(_read_all(folder, report))
+    good = [file for file in images if not file.problem]
+    all_findings = [
         *_of_structure(folder, min_images),
-        *_of_links(root, inside.sight(root, mounts or [Mount(str(root), f"/data/{root.name}")])),
-        *findings.of_files(seen, formats()),
-        *findings.of_brightness(seen, white),
+        *_of_links(root, inside.mounted(root, mounts or [Mount(str(root), f"/data/{root.name}")])),
+        *findings.of_files(images, formats()),
+        *findings.of_brightness(images, white),
         *_of_copies(good),
         *_of_near_copies(good, distance),
     ]
     order = list(Kind)
-    found.sort(key=lambda finding: (order.index(finding.kind), finding.paths))
-    return Verdict(root, len(folder.images), len(folder.classes), tuple(found))
+    all_findings.sort(key=lambda finding: (order.index(finding.kind), finding.paths))
+    return Verdict(root, len(folder.images), len(folder.classes), tuple(all_findings))
 
 
 def formats() -> dict[str, str]:
@@ -114,29 +114,29 @@ def _of_structure(folder: ImageFolder, min_images: int) -> Iterator[Finding]:
         yield Finding(Kind.NO_IMAGE, "", (str(passed),))
 
 
-def _of_links(root: Path, sight: Sight | None) -> Iterator[Finding]:
-    for folder, folders, files in os.walk(root) if sight else ():
+def _of_links(root: Path, mounted: MountedFolder | None) -> Iterator[Finding]:
+    for folder, folders, files in os.walk(root) if mounted else ():
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in sorted(folders + files):
             path = os.path.join(folder, name)  # noqa: PTH118
             # One that leads nowhere at all is an image that cannot be read.
             is_link = os.path.islink(path) and os.path.exists(path)  # noqa: PTH110, PTH114
-            if is_link and sight and (said := sight.lost(path)):
-                yield Finding(Kind.LEADS_OUT, f"to {said}", (os.path.relpath(path, root),))
+            if is_link and mounted and (destination := mounted.unreachable_target(path)):
+                yield Finding(Kind.LEADS_OUT, f"to {destination}", (os.path.relpath(path, root),))
 
 
-def _of_copies(seen: Iterable[Seen]) -> Iterator[Finding]:
-    same: defaultdict[str, list[Seen]] = defaultdict(list)
-    for file in seen:
+def _of_copies(images: Iterable[CheckedImage]) -> Iterator[Finding]:
+    same: defaultdict[str, list[CheckedImage]] = defaultdict(list)
+    for file in images:
         same[file.sha256].append(file)
     for group in same.values():
         if len(group) > 1:
             yield from findings.of_copies(group, near=False)
 
 
-def _of_near_copies(seen: Iterable[Seen], distance: int) -> Iterator[Finding]:
+def _of_near_copies(images: Iterable[CheckedImage], distance: int) -> Iterator[Finding]:
     """Groups that hold different files; of equal ones the first stands for all in its class and split."""
-    unique = {(file.sha256, file.label, file.split): file for file in seen if file.hash is not None}
+    unique = {(file.sha256, file.label, file.split): file for file in images if file.hash is not None}
     files = list(unique.values())
     for group in near_duplicates.groups([file.hash for file in files if file.hash is not None], distance):
         members = [files[position] for position in group]
@@ -144,16 +144,16 @@ def _of_near_copies(seen: Iterable[Seen], distance: int) -> Iterator[Finding]:
             yield from findings.of_copies(members, near=True)
 
 
-def _read_all(folder: ImageFolder, report: Report) -> Iterator[Seen]:
+def _read_all(folder: ImageFolder, report: Report) -> Iterator[CheckedImage]:
     # Pillow's remarks on odd files would spoil the progress bar; what matters of them is found.
     with warnings.catch_warnings(action="ignore"):
         files = in_threads(lambda image: _read(folder.root, image), folder.images)
-        for done, seen in enumerate(files, start=1):
+        for done, checked in enumerate(files, start=1):
             report("Reading", done, len(folder.images))
-            yield seen
+            yield checked
 
 
-def _read(root: Path, image: Image) -> Seen:
+def _read(root: Path, image: Image) -> CheckedImage:
     from trainkit import brightness, pixels
 
     path = root / image.path
@@ -171,13 +171,15 @@ def _read(root: Path, image: Image) -> Seen:
             picture.draft("RGB", (_SIDE, _SIDE))  # decodes no more pixels than needed
             # By itself, because what is white in all of them is not known yet, and makes no difference here.
             small = pixels.rgb(picture, _own_white(values)).resize((_SIDE, _SIDE), reducing_gap=2.0)
-            return Seen(image.path, image.label, image.split, digest, "", kind, peculiar,
+            return CheckedImage(image.path, image.label, image.split, digest, "", kind, peculiar,
                         near_duplicates.difference_hash(small), values)  # fmt: skip
-    except InputError as problem:
-        return Seen(image.path, image.label, image.split, problem=problem.message.removeprefix(f"{path}: "))
-    except Exception as problem:  # noqa: BLE001 (decoders raise what they like; no file may end the check)
-        reason = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
-        return Seen(image.path, image.label, image.split, problem=reason)
+    except InputError as error:
+        return CheckedImage(
+            image.path, image.label, image.split, problem=error.message.removeprefix(f"{path}: ")
+        )
+    except Exception as error:  # noqa: BLE001 (decoders raise what they like; no file may end the check)
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return CheckedImage(image.path, image.label, image.split, problem=reason)
 
 
 def _own_white(values: Values | None) -> White:

@@ -91,27 +91,27 @@ class Difference:
 
 def names(workspace: Workspace) -> list[str]:
     """The datasets in data/, and those of which a manifest is there alone; sorted."""
-    found = set(catalog.datasets(workspace))
+    names_found = set(catalog.datasets(workspace))
     if workspace.data.is_dir():
-        found |= {
+        names_found |= {
             path.name.removesuffix(catalog.MANIFEST)
             for path in workspace.data.glob(f"*{catalog.MANIFEST}")
             if not path.name.startswith(".")
         }
-    return sorted(found)
+    return sorted(names_found)
 
 
 def named(workspace: Workspace, name: str) -> Dataset:
     """A dataset by its name in data/. Raises `BadInput`."""
     name = name.rstrip("/")
     if name not in names(workspace):
-        known = names(workspace)
+        names_known = names(workspace)
         raise BadInput(
             f"There is no dataset {name} in {workspace.data}.",
             "Versions are kept of what lies in data/: move it there, or link it: ln -s FOLDER data/"
             if "/" in name
-            else nearest(name, known, "There are")
-            if known
+            else nearest(name, names_known, "There are")
+            if names_known
             else catalog.missing(workspace, name),
         )
     path = workspace.data / f"{name}{catalog.MANIFEST}"
@@ -139,13 +139,13 @@ def snapshot(
         if not taken.files:
             raise BadInput(f"{dataset.root} has no files.", "Put the dataset there.")
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        made = dataset.manifest.with_version(taken, moment)
-        is_new = made is not dataset.manifest
+        version = dataset.manifest.with_version(taken, moment)
+        is_new = version is not dataset.manifest
         if is_new and not dry_run:
-            manifest.write(dataset.path, made)
-    if made.last is None:
+            manifest.write(dataset.path, version)
+    if version.last is None:
         raise RuntimeError("a manifest with a version has a last one")
-    return Snapshot(made.last, is_new, dataset.path, taken.reads, ignored)
+    return Snapshot(version.last, is_new, dataset.path, taken.reads, ignored)
 
 
 def state(workspace: Workspace, dataset: Dataset, report: Report = silent) -> State:
@@ -159,10 +159,10 @@ def state(workspace: Workspace, dataset: Dataset, report: Report = silent) -> St
             stamps = listing.files(dataset.root)
             return State(dataset, len(stamps), sum(stamp.size for stamp in stamps.values()), classes, None)
         taken = now(workspace, dataset, report)
-    except TrainerError as problem:
-        return State(dataset, None, None, classes, None, problem)
-    made = changes.between(dataset.manifest.files, taken.files)
-    return State(dataset, len(taken.files), taken.bytes, classes, made)
+    except TrainerError as error:
+        return State(dataset, None, None, classes, None, error)
+    changed = changes.between(dataset.manifest.files, taken.files)
+    return State(dataset, len(taken.files), taken.bytes, classes, changed)
 
 
 def diff(
@@ -180,8 +180,10 @@ def verify(
 ) -> Difference:
     """What makes the dataset differ from the version (or from the last). With `full`, every file is read."""
     dataset = named(workspace, name)
-    said, files = _version(workspace, dataset, version)
-    return Difference(said, NOW, changes.between(files, now(workspace, dataset, report, full=full).files))
+    version_found, files = _version(workspace, dataset, version)
+    return Difference(
+        version_found, NOW, changes.between(files, now(workspace, dataset, report, full=full).files)
+    )
 
 
 def _version(workspace: Workspace, dataset: Dataset, text: str | None) -> tuple[str, Files]:

@@ -108,9 +108,9 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
         atomic_files.rename(unfinished, path)
-    except OSError as problem:
+    except OSError as error:
         raise BadInput(
-            f"{path} cannot be written: {problem.strerror}.", "Fix the cause, then run the command again."
+            f"{path} cannot be written: {error.strerror}.", "Fix the cause, then run the command again."
         ) from None
     finally:
         unfinished.unlink(missing_ok=True)

@@ -81,10 +81,10 @@ def deploy(workspace: Workspace, app: App, reporter: Reporter, *, force: bool = 
     deployment = _Deployment(workspace, app, packed, steps, api, reporter, dict(stored), force, [token])
     try:
         return deployment.run()
-    except TrainerError as problem:
+    except TrainerError as error:
         # What Heroku says of a failure is not ours to trust.
         masked = deployment.masker().text
-        raise type(problem)(masked(problem.message), masked(problem.hint)) from None
+        raise type(error)(masked(error.message), masked(error.hint)) from None
 
 
 @dataclass
@@ -128,8 +128,8 @@ class _Deployment:
             self._refuse_other_server(None)
             try:
                 self._command("create")
-            except DeployError as problem:
-                if "already taken" in problem.message:
+            except DeployError as error:
+                if "already taken" in error.message:
                     raise _taken(self.app.name) from None
                 raise
             return cast(AppInfo, self.api.send(find))

@@ -166,8 +166,8 @@ class Api:
         try:
             # A signed address takes no Content-Type; requests sends none for bytes.
             response = self._plain.put(request.url, data=content, timeout=TIMEOUT_S)
-        except requests.RequestException as problem:
-            raise _unreachable("The place for uploads that Heroku named", problem) from None
+        except requests.RequestException as error:
+            raise _unreachable("The place for uploads that Heroku named", error) from None
         if not response.ok:
             raise DeployError(
                 f"The upload of the server's files was refused ({response.status_code}).", "Try again."
@@ -201,8 +201,8 @@ class Api:
                 request.method, request.url, json=request.body or None, headers=headers,
                 timeout=TIMEOUT_S, allow_redirects=False,
             )  # fmt: skip
-        except requests.RequestException as problem:
-            raise _unreachable("Heroku's API", problem) from None
+        except requests.RequestException as error:
+            raise _unreachable("Heroku's API", error) from None
         if response.status_code in ok or (response.ok and _is_json(response)):
             return response
         raise refusal(request, response)
@@ -230,9 +230,9 @@ def refusal(request: Request, response: requests.Response) -> DeployError:
     )
 
 
-def _unreachable(what: str, problem: requests.RequestException) -> DeployError:
+def _unreachable(what: str, error: requests.RequestException) -> DeployError:
     return DeployError(
-        f"{what} cannot be reached: {type(problem).__name__}.", "Check that this machine is online."
+        f"{what} cannot be reached: {type(error).__name__}.", "Check that this machine is online."
     )
 
 

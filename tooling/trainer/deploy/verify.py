@@ -43,8 +43,8 @@ def ready(
         if trouble is None:
             try:
                 return _attempt(candidates, search)
-            except _NotYet as problem:
-                trouble = str(problem)
+            except _NotYet as error:
+                trouble = str(error)
         if time.monotonic() > give_up:
             raise DeployError(
                 f"{uri} is not ready after {READY_S} s: {trouble}.",
@@ -92,8 +92,8 @@ def _get(uri: str, path: str, server: Server | None = None) -> requests.Response
             logs.answers_to(session, _LOG)
             session.trust_env = urlsplit(uri).hostname not in LOOPBACK
             response = session.get(uri + path, auth=_As(server), timeout=TIMEOUT_S, allow_redirects=False)
-    except requests.RequestException as problem:
-        raise _NotYet(f"no answer ({type(problem).__name__})") from None
+    except requests.RequestException as error:
+        raise _NotYet(f"no answer ({type(error).__name__})") from None
     if response.status_code in _AGAIN:
         raise _NotYet(f"{path.partition('?')[0]} answers {response.status_code}")
     return response

@@ -77,9 +77,9 @@ def check_local() -> None:
         probe.settimeout(_PATIENCE_S)
         try:
             probe.connect(address.removeprefix(_SOCKET))
-        except OSError as problem:
+        except OSError as error:
             raise EngineError(
-                f"No Docker engine answers at {address}: {problem.strerror or problem}.", "Start it."
+                f"No Docker engine answers at {address}: {error.strerror or error}.", "Start it."
             ) from None
 
 

@@ -70,8 +70,8 @@ def connect() -> docker.DockerClient:
         raise NoEngine(
             f"The Docker engine at {place.address} gave no answer in {ANSWER_S} s.", "Restart it"
         ) from None
-    except (DockerException, OSError) as problem:
-        raise _no_answer(place, str(problem)) from None
+    except (DockerException, OSError) as error:
+        raise _no_answer(place, str(error)) from None
     except (AttributeError, TypeError, ValueError):  # what docker-py makes of an address that is none
         raise context.no_address(place.address) from None
 
@@ -143,8 +143,8 @@ def _api_version(place: Endpoint) -> str:
         _trust(asking, place.tls)
         try:
             answer = asking.get(f"{asking.base_url}/_ping", timeout=TIMEOUT_S)
-        except requests.RequestException as problem:
-            raise DockerException(str(problem)) from problem
+        except requests.RequestException as error:
+            raise DockerException(str(error)) from error
         return answer.headers.get("Api-Version") or "auto"
 
 
@@ -225,18 +225,18 @@ def failures() -> Iterator[None]:
 
     try:
         yield
-    except APIError as problem:
+    except APIError as error:
         raise EngineError(
-            f"The Docker engine refused: {problem.explanation or problem}",
+            f"The Docker engine refused: {error.explanation or error}",
             "See `docker info` and the engine's log.",
         ) from None
-    except (DockerException, requests.RequestException, OSError) as problem:
-        if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
+    except (DockerException, requests.RequestException, OSError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(
-                f"The disk is full: {problem.filename or tempfile.gettempdir()}",
+                f"The disk is full: {error.filename or tempfile.gettempdir()}",
                 "Make space there; then `trainer reconcile` goes on.",
             ) from None
         raise EngineError(
-            f"The Docker engine stopped answering: {type(problem).__name__}.",
+            f"The Docker engine stopped answering: {type(error).__name__}.",
             "When it is back, `trainer reconcile` ends what was running.",
         ) from None

@@ -82,8 +82,8 @@ def run(
                     container.put_archive("/tmp", files)  # noqa: S108
             try:
                 container.start()
-            except APIError as problem:
-                raise start_failure(gpus, problem) from None
+            except APIError as error:
+                raise start_failure(gpus, error) from None
             code = container.wait()["StatusCode"]
             out, err = (
                 container.logs(stdout=out, stderr=not out).decode(errors="replace") for out in (True, False)
@@ -148,9 +148,9 @@ def device_requests(gpus: str) -> list[Devices]:
     return [{"count": -1 if gpus == "all" else int(gpus), "capabilities": capabilities}]
 
 
-def start_failure(gpus: str, problem: Exception) -> Exception:
+def start_failure(gpus: str, error: Exception) -> Exception:
     """What it means that a created container could not be started."""
-    text = str(getattr(problem, "explanation", "") or problem)
+    text = str(getattr(error, "explanation", "") or error)
     if "could not select device driver" in text:
         return GpuError(
             f"--gpus {gpus}: the Docker engine cannot give a GPU to a container.",

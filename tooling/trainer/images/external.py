@@ -90,8 +90,8 @@ def _pull(client: docker.DockerClient, reference: str, report: Callable[[str], N
                     raise _not_to_be_had(reference, str(said["error"]))
                 words = (said.get("id"), said.get("status"), said.get("progress"))
                 report(" ".join(str(word) for word in words if word))
-        except (APIError, NotFound) as problem:
-            raise _not_to_be_had(reference, str(problem.explanation or problem)) from None
+        except (APIError, NotFound) as error:
+            raise _not_to_be_had(reference, str(error.explanation or error)) from None
 
 
 def _not_to_be_had(reference: str, why: str) -> ImageError:

@@ -111,9 +111,9 @@ def _digest(client: docker.DockerClient, name: str) -> str:
     with daemon.failures():
         try:
             return str(client.api.inspect_distribution(name)["Descriptor"]["digest"])
-        except APIError as problem:
-            refused = problem.status_code in (401, 403, 404)
-            told = problem.explanation or str(problem)
+        except APIError as error:
+            refused = error.status_code in (401, 403, 404)
+            told = error.explanation or str(error)
     if build.image_id(client, name) and not build.origin(client, name).digest_as(name):
         raise ImageError(
             f"{name} was built on this machine; it is not known to be in a registry.",

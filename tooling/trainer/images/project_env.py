@@ -110,9 +110,9 @@ class EnvironmentImage:
         """Build it unless it is there. Raises `ImageError` in the words of uv or git where these say why."""
         try:
             return build.ensure(workspace, client, self, report)[0]
-        except ImageError as problem:
+        except ImageError as error:
             log = workspace.state / f"build-{self.name}.log"
-            raise explained(self, problem, log.read_text() if log.exists() else "") from None
+            raise explained(self, error, log.read_text() if log.exists() else "") from None
 
     def environment(self, place: Path, source: Path, uv: str) -> list[list[str]]:
         """By micromamba where that makes it, else by uv."""
@@ -205,10 +205,10 @@ def recorded(tag: str, digest: str, requirements_digest: str) -> EnvironmentImag
     return EnvironmentImage(tag.removeprefix(PREFIX).partition(":")[0], "", digest, requirements_digest)
 
 
-def explained(image: EnvironmentImage, problem: ImageError, log: str) -> ImageError:
+def explained(image: EnvironmentImage, error: ImageError, log: str) -> ImageError:
     """The failure of a build in the words of uv or git, with the way out; as it is where they say nothing."""
-    if build_failure.is_full(problem.message):
-        return problem
+    if build_failure.is_full(error.message):
+        return error
     if image.python and re.search("failed to solve: process .*uv venv", log):
         return ImageError(
             f"The environment needs Python {image.python}, which {image.base_image} is not, and none "
@@ -217,8 +217,8 @@ def explained(image: EnvironmentImage, problem: ImageError, log: str) -> ImageEr
         )
     for pattern, message, hint in _CAUSES:
         if found := re.search(pattern, log):
-            return ImageError(message.format(without_password(found[1])), hint + problem.hint)
-    return problem
+            return ImageError(message.format(without_password(found[1])), hint + error.hint)
+    return error
 
 
 def _micromamba() -> Path | None:

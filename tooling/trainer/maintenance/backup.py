@@ -57,8 +57,8 @@ class Folder:
         try:
             store_archive.unpack(archive, self._folder / INCOMING)
             return store_archive.restore(self._folder)["counts"]
-        except ArchiveError as problem:
-            raise TrackingError(f"The tracking store: {problem}", "Nothing in it was changed.") from None
+        except ArchiveError as error:
+            raise TrackingError(f"The tracking store: {error}", "Nothing in it was changed.") from None
         finally:
             shutil.rmtree(self._folder / INCOMING, ignore_errors=True)
 
@@ -115,12 +115,12 @@ def check(file: Path, shown: Path | None = None) -> Manifest:
     try:
         with file.open("rb") as archive:
             return store_archive.check(archive)
-    except OSError as problem:
+    except OSError as error:
         raise BadInput(
-            f"{file} cannot be read: {problem.strerror}.", "Specify a file of `trainer server backup`."
+            f"{file} cannot be read: {error.strerror}.", "Specify a file of `trainer server backup`."
         ) from None
-    except ArchiveError as problem:
-        raise BadInput(f"{shown or file}: {problem}.", "Use another backup; nothing was changed.") from None
+    except ArchiveError as error:
+        raise BadInput(f"{shown or file}: {error}.", "Use another backup; nothing was changed.") from None
 
 
 def restore(workspace: Workspace, file: Path, reporter: Steps, *, force: bool = False) -> Restored:

@@ -59,8 +59,8 @@ def checks(workspace: Workspace) -> Iterator[Check]:
     try:
         client = daemon.connect()
         yield _engine(client)
-    except TrainerError as problem:
-        yield Check("engine", "failure", problem.message, problem.hint)
+    except TrainerError as error:
+        yield Check("engine", "failure", error.message, error.hint)
     yield _buildx(client)
     yield _disk(workspace, client)
     yield _gpu(client)
@@ -70,16 +70,16 @@ def checks(workspace: Workspace) -> Iterator[Check]:
     try:
         plans = [trainer_image.plan(workspace, image) for image in spec.discover(workspace).values()]
         yield Check("image definitions", "ok", ", ".join(plan.spec.name for plan in plans) or "none")
-    except TrainerError as problem:
-        yield Check("image definitions", "failure", problem.message, problem.hint)
+    except TrainerError as error:
+        yield Check("image definitions", "failure", error.message, error.hint)
     yield from _tracking(workspace, client, plans)
 
 
 def _attempt(name: str, look: Callable[[], str]) -> Check:
     try:
         return Check(name, "ok", look())
-    except TrainerError as problem:
-        return Check(name, "failure", problem.message, problem.hint)
+    except TrainerError as error:
+        return Check(name, "failure", error.message, error.hint)
 
 
 def _engine(client: docker.DockerClient) -> Check:
@@ -100,8 +100,8 @@ def _buildx(client: docker.DockerClient | None) -> Check:
     try:
         found = build.buildx_version()
         is_built_in = client is None or daemon.has_buildkit(client)
-    except TrainerError as problem:
-        return Check("buildx", "failure", problem.message, problem.hint)
+    except TrainerError as error:
+        return Check("buildx", "failure", error.message, error.hint)
     if client and not is_built_in:
         return Check(
             "buildx",
@@ -118,8 +118,8 @@ def _disk(workspace: Workspace, client: docker.DockerClient | None) -> Check:
         root = daemon.root(daemon.info(client)) if client else None
         spaces = disk.look(workspace, root)
         disk.check(workspace, root)
-    except TrainerError as problem:
-        return Check("disk", "failure", problem.message, problem.hint)
+    except TrainerError as error:
+        return Check("disk", "failure", error.message, error.hint)
     found = ", ".join(map(str, spaces))
     if any(space.free_gb < _LEAST_FREE_GB for space in spaces):
         return Check("disk", "warning", found, "Make room: docker system df shows what the engine keeps.")
@@ -156,8 +156,8 @@ def secret_checks(workspace: Workspace) -> Iterator[Check]:
                     f"the history: git filter-repo --invert-paths --path {path.name}")  # fmt: skip
     try:
         known = secrets.read(workspace)
-    except TrainerError as problem:
-        yield Check(path.name, "failure", problem.message, problem.hint)
+    except TrainerError as error:
+        yield Check(path.name, "failure", error.message, error.hint)
         return
     if not leaks:
         there = f"{counted(len(known.values), 'secret')}, for you alone" if path.exists() else "not there yet"
@@ -207,11 +207,11 @@ def _tracking(
         if own:
             server.wait(workspace, client.server)
         told = reachability.from_host(client)
-    except TrainerError as problem:
-        yield Check("tracking server", "failure", problem.message, problem.hint)
+    except TrainerError as error:
+        yield Check("tracking server", "failure", error.message, error.hint)
         return
-    except OSError as problem:
-        found = f"it cannot be started: {problem.filename}: {problem.strerror}"
+    except OSError as error:
+        found = f"it cannot be started: {error.filename}: {error.strerror}"
         fix = f"Give yourself the right to write in {workspace.root}, or use another workspace."
         yield Check("tracking server", "failure", found, fix)
         return
@@ -244,8 +244,8 @@ def _stores(client: Client) -> Iterator[Check]:
     try:
         for uri in artifact_roots.of_server(client):
             yield _store(client, uri)
-    except TrainerError as problem:
-        yield Check("artifacts", "failure", problem.message, problem.hint)
+    except TrainerError as error:
+        yield Check("artifacts", "failure", error.message, error.hint)
 
 
 def _store(client: Client, uri: str) -> Check:
@@ -254,10 +254,10 @@ def _store(client: Client, uri: str) -> Check:
             artifact_roots.try_by_server(client, uri)
             return Check("artifacts", "ok", f"{uri}: can be written by way of the tracking server")
         artifact_roots.check(client.server, uri, has_trainkit=True)
-    except TrainerError as problem:
+    except TrainerError as error:
         # A folder may be that of old experiments alone, whose location is for good.
         level: Level = "warning" if artifact_stores.folder(uri) else "failure"
-        return Check("artifacts", level, problem.message, problem.hint)
+        return Check("artifacts", level, error.message, error.hint)
     return Check("artifacts", "ok", f"{uri}: can be written from here")
 
 
@@ -272,8 +272,8 @@ def _from_container(plans: list[TrainerImage], engine_client: docker.DockerClien
         asked = reachability.from_container(
             engine_client, image, seen, network=network(seen.network), environment={}
         )
-    except TrainerError as problem:
-        return Check(name, "failure", problem.message, problem.hint)
+    except TrainerError as error:
+        return Check(name, "failure", error.message, error.hint)
     return Check(name, "ok", seen.uri if asked else "not asked: no image has a client")
 
 

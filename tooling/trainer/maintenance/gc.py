@@ -60,8 +60,8 @@ def find(workspace: Workspace, *, of_cache: bool, days: float) -> tuple[list[Lef
         )
     try:
         found += _runs(workspace)
-    except TrainerError as problem:
-        notes.append(f"Runs whose end is not told yet were left alone: {problem.message}")
+    except TrainerError as error:
+        notes.append(f"Runs whose end is not told yet were left alone: {error.message}")
     on_host = (not registry.isolates(record.backend) for record in run_folders.live(workspace))
     if of_cache and (strange or any(on_host)):
         notes.append("A live run may use the local cache: nothing of it is removed.")
@@ -79,8 +79,8 @@ def find(workspace: Workspace, *, of_cache: bool, days: float) -> tuple[list[Lef
         if of_cache:
             found += _environment_images(workspace, client, days)
             found += _volume(workspace, client, days, notes)
-    except TrainerError as problem:
-        notes.append(f"{problem.message} Its containers, images and cache were not looked at.")
+    except TrainerError as error:
+        notes.append(f"{error.message} Its containers, images and cache were not looked at.")
     return found, notes
 
 

@@ -134,8 +134,8 @@ def _write(file: Path, content: bytes, *, force: bool) -> None:
             unfinished.unlink(missing_ok=True)
     except FileExistsError:
         raise _taken(file) from None
-    except OSError as problem:
-        raise BadInput(f"{file} cannot be written: {problem.strerror}.", "Choose another place.") from None
+    except OSError as error:
+        raise BadInput(f"{file} cannot be written: {error.strerror}.", "Choose another place.") from None
 
 
 def _taken(file: Path) -> BadInput:

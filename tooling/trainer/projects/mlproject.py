@@ -196,8 +196,8 @@ def _mapping(path: Path, said: Mapping[object, object], key: str) -> Mapping[obj
 def _entry_point(path: Path, said: object, body: object) -> EntryPoint:
     try:
         return _understood(path, yaml_file.name(path, "an entry point", said), body)
-    except BadInput as problem:
-        return EntryPoint(str(said), "", problem=problem)
+    except BadInput as error:
+        return EntryPoint(str(said), "", problem=error)
 
 
 def _understood(path: Path, name: str, body: object) -> EntryPoint:

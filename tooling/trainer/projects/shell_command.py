@@ -51,8 +51,8 @@ def arguments(command: str, values: Mapping[str, str], where: str) -> tuple[str,
         fields = list(_fields(command if needs_bash else joined))
         template = "".join(text + (_FIELD if name is not None else "") for text, name in fields)
         words = () if needs_bash else shlex.split(template)
-    except ValueError as problem:
-        raise BadInput(f"{where} is invalid: {problem}.", "Balance its quotes and braces.") from None
+    except ValueError as error:
+        raise BadInput(f"{where} is invalid: {error}.", "Balance its quotes and braces.") from None
     names = [name for _, name in fields if name is not None]
     for name in names:
         if name not in values:

@@ -44,11 +44,11 @@ class Source:
     clone: Path | None = None
     """The temporary folder that it was fetched into."""
 
-    def name_in(self, problem: TrainerError) -> None:
+    def name_in(self, error: TrainerError) -> None:
         """Have the failure name the URL where it names the temporary clone (`URL#PATH`)."""
         if self.clone:
-            problem.message = self._named(problem.message)
-            problem.hint = self._named(problem.hint)
+            error.message = self._named(error.message)
+            error.hint = self._named(error.hint)
 
     def _named(self, text: str) -> str:
         url = self.name.partition("#")[0]

@@ -65,11 +65,11 @@ def make(planned: Plan) -> None:
             path = planned.root / name
             atomic_files.beside(path).write_bytes(content)
             atomic_files.rename(atomic_files.beside(path), path)
-    except OSError as problem:
-        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise BadInput(
-            f"{problem.filename} cannot be made: {problem.strerror}.",
+            f"{error.filename} cannot be made: {error.strerror}.",
             "Fix the cause, or name another folder; the same command creates what is missing.",
         ) from None
     if planned.begin_git:

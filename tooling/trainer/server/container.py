@@ -208,8 +208,8 @@ def start(client: docker.DockerClient, workspace: Workspace) -> None:
         with daemon.failures():
             try:
                 container.start()
-            except APIError as problem:
-                raise _start_failure(called, str(problem.explanation)) from None
+            except APIError as error:
+                raise _start_failure(called, str(error.explanation)) from None
         wait(client, called)
     except TrackingError:
         stop(client, called)  # else the engine would start it again and again

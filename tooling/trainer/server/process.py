@@ -243,10 +243,10 @@ def _listen(port: int, bridge: Bridge | None) -> tuple[list[socket.socket], int]
         sockets: list[socket.socket] = []
         try:
             sockets.extend(socket.create_server((address, candidate)) for address in addresses)
-        except OSError as problem:
+        except OSError as error:
             for sock in sockets:
                 sock.close()
-            if isinstance(problem, PermissionError):
+            if isinstance(error, PermissionError):
                 raise TrackingError(
                     f"The system lets no ordinary user listen on port {candidate}.",
                     "Specify one from 1024 on: trainer server up --port 5000",

@@ -147,13 +147,13 @@ def upgrade(workspace: Workspace, reporter: Steps, backup: Path) -> tuple[str, s
             container.create(client, workspace, image.tag, before.port)
             _let_in(client, workspace, before)
             _no_fewer(counts, Volume(client, workspace, image.tag).counts())
-        except BaseException as problem:
+        except BaseException as error:
             with deferred_signals(drop=True):
                 reporter.step("Going back")
                 _roll_back(client, workspace, before, backup)
-            if isinstance(problem, TrainerError):
+            if isinstance(error, TrainerError):
                 raise TrackingError(
-                    f"The upgrade failed: {problem.message}",
+                    f"The upgrade failed: {error.message}",
                     f"The server runs as before. What it held is also in {backup}",
                 ) from None
             raise

@@ -137,8 +137,8 @@ def check(archive: BinaryIO) -> Manifest:
                         continue
                     kept = "/" not in entry.name and entry.name.endswith((".db", ".json"))
                     found[entry.name] = _read(content, place / entry.name if kept else None)
-        except (tarfile.TarError, EOFError, OSError) as problem:
-            raise ArchiveError(f"it cannot be read: {problem}") from None
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise ArchiveError(f"it cannot be read: {error}") from None
         manifest = _manifest(place)
         _compare(manifest, lambda name: found.get(name))
         _compare_counts(manifest, place)
@@ -195,8 +195,8 @@ def unpack(archive: BinaryIO, folder: Path) -> None:
                 if size > free or len(seen) > MOST_FILES:
                     raise ArchiveError(f"it unpacks to more than fits: {free / 1e9:.1f} GB are free")
                 _extract(tar, entry, folder)
-    except (tarfile.TarError, EOFError, OSError) as problem:
-        raise ArchiveError(f"it cannot be read: {problem}") from None
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise ArchiveError(f"it cannot be read: {error}") from None
 
 
 def _check_entry(entry: tarfile.TarInfo, seen: set[str]) -> None:
@@ -313,8 +313,8 @@ def main(action: str, store: Path) -> None:
                 finish(store)
                 shutil.rmtree(store / INCOMING, ignore_errors=True)
         said = _space(store) if action == "space" else counts(store)
-    except ArchiveError as problem:
-        sys.exit(str(problem))
+    except ArchiveError as error:
+        sys.exit(str(error))
     sys.stderr.write(json.dumps(said) + "\n")
 
 

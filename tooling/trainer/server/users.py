@@ -34,8 +34,8 @@ def all_of(client: Client) -> list[Account]:
             f"{client.server.username or 'Nobody'} is not an administrator of {client.server.uri}.",
             "Put the name and password of one in secrets.env.",
         ) from None
-    except TrackingError as problem:
-        if "answered 404" not in problem.message:
+    except TrackingError as error:
+        if "answered 404" not in error.message:
             raise
         raise TrackingError(
             f"The tracking server {client.server.uri} has no accounts.",

@@ -109,10 +109,10 @@ class Volume:
                     container.put_archive(f"{DATA}/{INCOMING}", archive)
                 attached = self._client.api.attach(str(container.id), stream=True, demux=True)
                 container.start()
-                for text, problem in attached:
+                for text, error in attached:
                     if text and out:
                         out.write(text)
-                    said.write(problem or b"")
+                    said.write(error or b"")
                 code = container.wait()["StatusCode"]
             finally:
                 with deferred_signals(drop=True):

@@ -95,7 +95,7 @@ def _pieces(holder: Holder, path: str) -> Iterator[bytes]:
 
     try:
         yield from holder.read(path)
-    except requests.RequestException as problem:
+    except requests.RequestException as error:
         raise TrackingError(
-            f"it could not be read to its end ({type(problem).__name__}).", "Call the same command again."
+            f"it could not be read to its end ({type(error).__name__}).", "Call the same command again."
         ) from None

@@ -52,8 +52,8 @@ def complete(
     problems = run_copy.bring(target, source, holder, missing, place)
     new = [path for path in missing if path not in present and ("artifacts", path) not in problems]
     report.made["artifacts"] += len(new)
-    for (_, path), problem in problems.items():
-        report.tell(where, f"artifact {path}", problem)
+    for (_, path), error in problems.items():
+        report.tell(where, f"artifact {path}", error)
     report.compared("artifacts", len(files), len(files) - len(problems))
     metrics = {_form(one, runs): one for one in original.metrics}
     for form in sorted(metrics.keys() - {_form(one, {}) for one in copied.metrics}):

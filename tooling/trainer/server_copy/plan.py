@@ -146,8 +146,8 @@ def _check_ends(origin: Client, target: Client) -> None:
     for name, client in (("FROM", origin), ("TO", target)):
         try:
             answer = client.send("GET", f"{reading.API}/experiments/search", query=one, ok=(404,))
-        except Unreachable as problem:
-            raise Unreachable(problem.message, f"Start it, or correct {name}.") from None
+        except Unreachable as error:
+            raise Unreachable(error.message, f"Start it, or correct {name}.") from None
         if answer.status_code == 404:
             raise TrackingError(
                 f"{client.server.uri} is no server of MLflow 1.30 or newer.",
@@ -156,9 +156,9 @@ def _check_ends(origin: Client, target: Client) -> None:
         reading.said(client, "GET", "experiments/search", query=one)
     try:
         server_version.check(target.server, target.version())
-    except TooOld as problem:
+    except TooOld as error:
         hint = "Upgrade it and its database (mlflow db upgrade), or name another server as TO."
-        raise TooOld(problem.message, hint) from None
+        raise TooOld(error.message, hint) from None
 
 
 def _check_strangers(origin: Client, target: Client, records: list[Record]) -> None:
@@ -207,6 +207,6 @@ def _models(origin: Client, own: set[str], ids: set[str] | None) -> list[Model]:
 def _original(origin: Client, record: Record) -> Original:
     try:
         listed = tuple(one for one in artifact_listing.of_run(origin, record.run) if one.size is not None)
-    except TrackingError as problem:
-        return Original(record, (), problem.message)
+    except TrackingError as error:
+        return Original(record, (), error.message)
     return Original(record, listed)

@@ -55,9 +55,9 @@ class Report:
 
     def attempt(self, client: Client, where: str, what: str, call: Callable[[], object]) -> None:
         """Make a call, and say if it is refused."""
-        problem = refused(client, call)
-        if problem:
-            self.tell(where, what, problem)
+        error = refused(client, call)
+        if error:
+            self.tell(where, what, error)
 
 
 def refused(client: Client, call: Callable[[], object]) -> TrackingError | None:
@@ -66,7 +66,7 @@ def refused(client: Client, call: Callable[[], object]) -> TrackingError | None:
         call()
     except Unreachable:
         raise
-    except TrackingError as problem:
+    except TrackingError as error:
         client.check()  # it has to be this request alone
-        return problem
+        return error
     return None

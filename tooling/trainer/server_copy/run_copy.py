@@ -96,15 +96,15 @@ def _send(target: Client, run_id: str, missing: Content) -> Problems:
             problems |= _in_parts(target, run_id, kind, items[start : start + most])
     for form, one in missing.datasets.items():
         body = {"run_id": run_id, "datasets": [one]}
-        problem = refused(target, partial(target.send, "POST", f"{API}/runs/log-inputs", body))
-        if problem:
-            problems["datasets", form] = problem
+        error = refused(target, partial(target.send, "POST", f"{API}/runs/log-inputs", body))
+        if error:
+            problems["datasets", form] = error
     for link in sorted(missing.models):
         path, said = ("outputs", {"step": link.step}) if link.made else ("log-inputs", {})
         given = {"run_id": run_id, "models": [{"model_id": link.model_id, **said}]}
-        problem = refused(target, partial(target.send, "POST", f"{API}/runs/{path}", given))
-        if problem:
-            problems["models", link] = problem
+        error = refused(target, partial(target.send, "POST", f"{API}/runs/{path}", given))
+        if error:
+            problems["models", link] = error
     return problems
 
 
@@ -113,11 +113,11 @@ def _in_parts(
 ) -> Problems:
     """A call is refused as a whole: what of it is, is found by halves."""
     body = {"run_id": run_id, kind: [said for _, said in items]}
-    problem = refused(target, partial(target.send, "POST", f"{API}/runs/log-batch", body))
-    if problem is None:
+    error = refused(target, partial(target.send, "POST", f"{API}/runs/log-batch", body))
+    if error is None:
         return {}
     if len(items) == 1:
-        return {(kind, items[0][0]): problem}
+        return {(kind, items[0][0]): error}
     half = len(items) // 2
     return _in_parts(target, run_id, kind, items[:half]) | _in_parts(target, run_id, kind, items[half:])
 
@@ -126,9 +126,9 @@ def bring(client: Client, origin: Holder, target: Holder, paths: Iterable[str], 
     """Bring artifacts to a server."""
     problems: Problems = {}
     for path in sorted(paths):
-        problem = refused(client, partial(files.copy, origin, target, path, place))
-        if problem:
-            problems["artifacts", path] = problem
+        error = refused(client, partial(files.copy, origin, target, path, place))
+        if error:
+            problems["artifacts", path] = error
     return problems
 
 
@@ -157,8 +157,8 @@ def _compare(
         report.tell(called, f"its link to the logged model {link.model_id}", reason_for_link)
     values: dict[tuple[str, str], int] = {}
     for point in sorted(left.points):
-        problem = problems.get(("metrics", point))
-        reason = (point.key, problem.message if problem else "not there")
+        error = problems.get(("metrics", point))
+        reason = (point.key, error.message if error else "not there")
         values[reason] = values.get(reason, 0) + 1
     for (key, why), number in values.items():
         report.tell(called, f"{counted(number, 'value')} of the metric {key}", why)

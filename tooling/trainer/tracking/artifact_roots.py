@@ -114,19 +114,19 @@ def try_by_server(client: Client, uri: str) -> None:
         file.write_text(artifacts.TRIAL_TEXT)
         try:
             client.store(uri, file, artifacts.TRIAL)
-        except ServerFailure as problem:
-            raise not_stored("A file of a few bytes", problem) from None
+        except ServerFailure as error:
+            raise not_stored("A file of a few bytes", error) from None
     with contextlib.suppress(TrackingError):  # to delete may not be allowed, and is not needed for a run
         client.remove(uri, artifacts.TRIAL)
 
 
-def not_stored(what: str, problem: TrackingError) -> TrackingError:
+def not_stored(what: str, error: TrackingError) -> TrackingError:
     """What it means that the server failed when it had to store an artifact."""
     cause = (
         "Let the server write where it keeps artifacts (--artifacts-destination); its log says what failed."
     )
-    hint = problem.hint if isinstance(problem, Unavailable) else cause
-    return TrackingError(f"{what} could not be stored. {problem.message}", hint)
+    hint = error.hint if isinstance(error, Unavailable) else cause
+    return TrackingError(f"{what} could not be stored. {error.message}", hint)
 
 
 def check_folder(server: Server, uri: str) -> None:

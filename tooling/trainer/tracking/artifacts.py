@@ -123,11 +123,11 @@ def _client(server: Server, what: str, hint: str = _REACHABLE) -> Iterator[Mlflo
         yield MlflowClient(server.uri)
     except TrainerError:
         raise
-    except Exception as problem:  # noqa: BLE001 (the client of each store has exceptions of its own)
-        is_away = "Connect" in type(problem).__name__
-        raise TrackingError(f"{what}: {_said_by(problem)}", _AWAY if is_away else hint) from None
+    except Exception as error:  # noqa: BLE001 (the client of each store has exceptions of its own)
+        is_away = "Connect" in type(error).__name__
+        raise TrackingError(f"{what}: {_said_by(error)}", _AWAY if is_away else hint) from None
 
 
-def _said_by(problem: Exception) -> str:
-    said = plain(str(problem).strip().partition("\n")[0])
-    return f"{type(problem).__name__}: {said}" if said else f"{type(problem).__name__}."
+def _said_by(error: Exception) -> str:
+    said = plain(str(error).strip().partition("\n")[0])
+    return f"{type(error).__name__}: {said}" if said else f"{type(error).__name__}."

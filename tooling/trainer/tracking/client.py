@@ -302,9 +302,9 @@ class Client:
                 timeout=timeout_s or self._timeout_s, allow_redirects=False, stream=stream,
                 verify=self._verify,
             )  # fmt: skip
-        except requests.RequestException as problem:
-            _LOG.info("%s %s: no answer (%s)", method, path, type(problem).__name__)
-            raise unreachable(self.server, problem, timeout_s or self._timeout_s) from None
+        except requests.RequestException as error:
+            _LOG.info("%s %s: no answer (%s)", method, path, type(error).__name__)
+            raise unreachable(self.server, error, timeout_s or self._timeout_s) from None
 
     def _run(self, response: requests.Response) -> Run:
         return self.read(cast(RunAnswer, self._said(response, "run")))

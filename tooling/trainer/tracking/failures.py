@@ -76,19 +76,19 @@ def no_artifact(run_id: str, path: str) -> NotThere:
 
 
 def unreachable(
-    server: Server, problem: requests.RequestException, timeout_s: tuple[float, float]
+    server: Server, error: requests.RequestException, timeout_s: tuple[float, float]
 ) -> TrackingError:
     """What it means that no answer came. `timeout_s` is what was waited to connect, and to read."""
-    kinds = [kind.__name__ for kind in type(problem).__mro__]
-    if _is_dropped(problem):
+    kinds = [kind.__name__ for kind in type(error).__mro__]
+    if _is_dropped(error):
         return Dropped(f"The tracking server {server.uri} closed the connection.", _HINTS["unreachable"])
-    return no_answer(server, cause(kinds, str(problem)), str(problem), timeout_s["ReadTimeout" in kinds])
+    return no_answer(server, cause(kinds, str(error)), str(error), timeout_s["ReadTimeout" in kinds])
 
 
-def _is_dropped(problem: BaseException) -> bool:
+def _is_dropped(error: BaseException) -> bool:
     from urllib3.exceptions import ProtocolError
 
-    return bool(problem.args) and isinstance(problem.args[0], ProtocolError)
+    return bool(error.args) and isinstance(error.args[0], ProtocolError)
 
 
 def cause(kinds: list[str], text: str) -> Cause:

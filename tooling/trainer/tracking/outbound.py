@@ -111,9 +111,9 @@ def remarks(found: Outbound, usable: Outbound) -> tuple[str, ...]:
 def _check(name: str, path: str) -> None:
     try:
         _content(path)
-    except OSError as problem:
+    except OSError as error:
         raise BadInput(
-            f"{name} is {path}, which cannot be read: {problem.strerror}.",
+            f"{name} is {path}, which cannot be read: {error.strerror}.",
             "Specify the file of the certificate authority, in PEM.",
         ) from None
 

@@ -51,9 +51,9 @@ def clean(folder: Path) -> None:
         with _opened(folder.parent) as parent, _entered(parent, folder.name) as place:
             _clean(place, _FOLDERS)
         spool_owner.restore(folder)
-    except OSError as problem:
+    except OSError as error:
         raise FileError(
-            f"What the run left in {folder} cannot be cleaned: {problem.strerror}. Nothing is delivered.",
+            f"What the run left in {folder} cannot be cleaned: {error.strerror}. Nothing is delivered.",
             "ls -lR shows what is there. Remove what does not belong to you, then: trainer sync",
         ) from None
 

@@ -47,10 +47,10 @@ class HostTransport:
             else:
                 with self._spool.opened(file) as content:
                     answer = self._client.exchange(method, path, content=content, timeout_s=_STORING_S)
-        except failures.Dropped as problem:
-            raise Dropped(problem.message) from problem
-        except TrackingError as problem:
-            raise NoAnswer(problem.message) from problem
+        except failures.Dropped as error:
+            raise Dropped(error.message) from error
+        except TrackingError as error:
+            raise NoAnswer(error.message) from error
         return Answer(answer.status_code, answer.text, answer.headers.get("Server", ""))
 
     def store(self, uri: str, folder: str, file: Path) -> Answer:
@@ -66,10 +66,10 @@ class HostTransport:
             if run and not self._is_seen and uri == run.artifact_uri:
                 artifact_roots.see(self._client, run.id, uri, str(PurePosixPath(folder, file.name)))
                 self._is_seen = True
-        except TrackingError as problem:
-            if root is None and (answer := answered(problem)):
+        except TrackingError as error:
+            if root is None and (answer := answered(error)):
                 return answer
-            raise Away(problem.message) from problem
+            raise Away(error.message) from error
         return Answer(200, "{}")
 
     def _run(self) -> Run | None:
@@ -84,8 +84,8 @@ class HostTransport:
                 run = self._client.get_run(run_id)
             except NotThere:
                 continue
-            except TrackingError as problem:
-                raise Away(problem.message) from problem
+            except TrackingError as error:
+                raise Away(error.message) from error
             if run_id == local or run.tags.get(OFFLINE_TAG) == local:
                 return run
         return None

@@ -119,8 +119,8 @@ def leaks(path: Path) -> Iterator[SecretsError]:
     """All the ways in which the file leaks, or would once it is there; that git cannot be asked is one."""
     try:
         yield from _in_git(path)
-    except FileError as problem:
-        yield SecretsError(problem.message, problem.hint)
+    except FileError as error:
+        yield SecretsError(error.message, error.hint)
     if path.exists() and os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         yield SecretsError(f"Other users of this machine can read {path}.", f"chmod 600 {path}")
 
@@ -231,10 +231,10 @@ def _replace(path: Path, content: bytes, beside: Path) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path.resolve())
-    except OSError as problem:
-        is_full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
+    except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise (DiskFull if is_full else FileError)(
-            f"{path} cannot be written: {problem.strerror}.",
+            f"{path} cannot be written: {error.strerror}.",
             "The file is unchanged. Fix the cause and try again.",
         ) from None
     finally:
@@ -254,8 +254,8 @@ def _content(path: Path) -> bytes:
                 "Make that file, for you alone to read, or remove the link.",
             ) from None
         return b""
-    except OSError as problem:
-        raise SecretsError(f"{path} cannot be read: {problem.strerror}.", f"ls -ld {path}") from None
+    except OSError as error:
+        raise SecretsError(f"{path} cannot be read: {error.strerror}.", f"ls -ld {path}") from None
     kind = "folder" if stat.S_ISDIR(mode) else "named pipe" if stat.S_ISFIFO(mode) else "device or a socket"
     raise SecretsError(
         f"{path} is a {kind}, and has to be a file.",

@@ -90,8 +90,8 @@ def _write(
     try:
         with page.open("x", encoding="utf-8") as written:  # made in between: not overwritten either
             written.write(text)
-    except OSError as problem:
-        raise BadInput(f"{page} cannot be written: {problem.strerror}.", "Specify another file.") from None
+    except OSError as error:
+        raise BadInput(f"{page} cannot be written: {error.strerror}.", "Specify another file.") from None
 
 
 def _code(clients: Sequence[Client], runs: Sequence[Run]) -> Iterator[tuple[str, list[str]]]:

@@ -36,9 +36,9 @@ class ProjectCommand(click.Command):
                 if found:
                     ctx.meta[PROJECT] = found
                 return super().parse_args(ctx, args)
-        except click.NoSuchOption as problem:
+        except click.NoSuchOption as error:
             ctx.close()  # what was fetched is not left behind; click itself closes contexts that were used
-            name = problem.option_name
+            name = error.option_name
             is_known = PROJECT in ctx.meta and not global_option(ctx, name)
             if is_known and not ctx.resilient_parsing and name.startswith("--"):
                 project, entry_point = ctx.meta[PROJECT]
@@ -153,9 +153,9 @@ def _named(ctx: click.Context) -> Iterator[None]:
     """Within: a failure names a fetched project by its URL, from when it has been fetched."""
     try:
         yield
-    except TrainerError as problem:
+    except TrainerError as error:
         if SOURCE in ctx.meta:
-            ctx.meta[SOURCE].name_in(problem)
+            ctx.meta[SOURCE].name_in(error)
         raise
 
 

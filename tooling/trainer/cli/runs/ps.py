@@ -34,10 +34,10 @@ def ps(workspace: Workspace, of_all: bool, as_json: bool) -> None:
 
     for line in reconcile.quickly(workspace):
         click.echo(line, err=True)
-    found, problem = live.runs(workspace, of_all=of_all)
+    found, error = live.runs(workspace, of_all=of_all)
     _show(found, as_json)
-    if problem:
-        raise problem
+    if error:
+        raise error
     if not found:
         try:
             context.check_local()

@@ -172,8 +172,8 @@ def run(
                 workspace, plan, progress, tracking_uri=tracking_uri, detach=detach, offline=offline,
                 allowed=allowed,
             )  # fmt: skip
-    except NoEngine as problem:
-        raise problem.or_without("--backend local") from None
+    except NoEngine as error:
+        raise error.or_without("--backend local") from None
     print_result(result, as_json)
     if result.error:
         raise result.error
@@ -209,8 +209,8 @@ def _backend(workspace: Workspace, asked: str) -> str:
     if asked != "auto":
         return asked
     name, away = registry.automatic(workspace)
-    for problem in away:
-        click.echo(f"{problem.message} Running on the {name} backend instead.", err=True)
+    for error in away:
+        click.echo(f"{error.message} Running on the {name} backend instead.", err=True)
     return name
 
 

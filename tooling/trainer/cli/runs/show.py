@@ -47,14 +47,14 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
     client, run = server.run_of(workspace, record)
     names = sorted(name for name in run.metrics if not name.startswith("system/"))
     curves = {name: search.curves(client, [run.id], name)[run.id] for name in names}
-    files, problem = _files(client, run)
+    files, error = _files(client, run)
     took = search.duration(run, time.time())
     refused = refusals.teller(workspace)(run.id, run.tags)
     if as_json:
-        listed = None if problem else [asdict(file) for file in files[:_FILES]]
+        listed = None if error else [asdict(file) for file in files[:_FILES]]
         output.as_json({**_as_json(run, curves, took), "artifacts": listed, "refused": refused})
-        if problem:
-            raise problem
+        if error:
+            raise error
         return
     _heading(run, took)
     if refused:
@@ -65,8 +65,8 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
     _artifacts(files[:_FILES])
     if len(files) > _FILES:
         click.echo(f"  … and more: only the first {_FILES} are shown")
-    if problem:
-        raise problem
+    if error:
+        raise error
 
 
 def _files(client: Client, run: Run) -> tuple[list[Artifact], TrackingError | None]:
@@ -76,8 +76,8 @@ def _files(client: Client, run: Run) -> tuple[list[Artifact], TrackingError | No
     files: list[Artifact] = []
     try:
         files.extend(islice(artifact_listing.of_run(client, run), _FILES + 1))
-    except TrackingError as problem:
-        return files, problem
+    except TrackingError as error:
+        return files, error
     return files, None
 
 

@@ -48,8 +48,8 @@ def stop(workspace: Workspace, said: tuple[str, ...], every: bool, dry_run: bool
                 is_told = use_case.stop(workspace, record)
                 later = "" if is_told else " The tracking server does not know yet; later: trainer sync"
                 click.echo(f"{shown} is stopped.{later}")
-        except TrainerError as problem:
-            click.echo(f"{shown}: {problem.message}", err=True)
-            failed = problem
+        except TrainerError as error:
+            click.echo(f"{shown}: {error.message}", err=True)
+            failed = error
     if failed:
         raise failed

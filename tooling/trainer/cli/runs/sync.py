@@ -100,10 +100,10 @@ def sync(
         click.echo("Nothing to do: everything is on the tracking server.")
     for kept in refusals.all_kept(workspace) if dry_run else old:  # of which its own call said so, with 84
         click.echo(f"{kept} It is in {kept.folder}", err=True)
-    problems = [problem for one in done if (problem := one.error or (one.refused and one.refused.error))]
-    for problem in problems[1:]:
-        if explain(problem) != explain(problems[0]):
-            click.echo(explain(problem)[0], err=True)
+    problems = [error for one in done if (error := one.error or (one.refused and one.refused.error))]
+    for error in problems[1:]:
+        if explain(error) != explain(problems[0]):
+            click.echo(explain(error)[0], err=True)
     if problems:
         raise problems[0]
 

@@ -66,11 +66,13 @@ class Journal:
 def read(root: Path) -> Journal:
     """The journal of the dataset; an empty one where there is none. Raises `BadInput` if it is damaged."""
     try:
-        said: _File = json.loads((root / NAME).read_text())
-        going = _steps(said["going"]) if said["going"] else None
-        if said["phase"] not in ("away", "home"):
-            raise ValueError(said["phase"])
-        return Journal(going, said["back"], said["phase"], tuple(_steps(entry) for entry in said["done"]))
+        payload: _File = json.loads((root / NAME).read_text())
+        going = _steps(payload["going"]) if payload["going"] else None
+        if payload["phase"] not in ("away", "home"):
+            raise ValueError(payload["phase"])
+        return Journal(
+            going, payload["back"], payload["phase"], tuple(_steps(entry) for entry in payload["done"])
+        )
     except FileNotFoundError:
         return Journal()
     except (ValueError, KeyError, TypeError):
@@ -92,18 +94,18 @@ def undo(root: Path, *, dry_run: bool = False) -> tuple[Rename, ...]:
         raise BadInput(
             f"No renaming of {root} is known that could be undone.", "trainer data rename-classes --help"
         )
-    *others, last = journal.done
+    *earlier, last = journal.done
     renames = _seen(last, back=True)
-    made = {rename.old for rename in renames}
+    new_names = {rename.old for rename in renames}
     for rename in renames:
         if not os.path.lexists(root / rename.old):
             raise BadInput(f"{root / rename.old} is gone; the renaming cannot be undone.", "Rename by hand.")
-        if rename.new not in made and os.path.lexists(root / rename.new):
+        if rename.new not in new_names and os.path.lexists(root / rename.new):
             raise BadInput(
                 f"{root / rename.new} is in the way of undoing.", "Move it away; nothing was renamed."
             )
     if not dry_run:
-        _go(root, Journal(last, back=True, phase="home", done=tuple(others)))
+        _go(root, Journal(last, back=True, phase="home", done=tuple(earlier)))
     return renames
 
 
@@ -159,20 +161,20 @@ def _do(root: Path, step: Rename, *, back: bool) -> None:
     source, target = (step.new, step.old) if back else (step.old, step.new)
     for path in (source, target):
         inside.check(root, (root / path).parent)
-    here, there = os.path.lexists(root / source), os.path.lexists(root / target)
-    if there and not here:
+    source_exists, target_exists = os.path.lexists(root / source), os.path.lexists(root / target)
+    if target_exists and not source_exists:
         return  # done before the interruption
     try:
         atomic_files.rename(root / source, root / target)
     except FileExistsError:
-        problem = f"{root / target} has been made by somebody else; {source} was not renamed."
+        message = f"{root / target} has been made by somebody else; {source} was not renamed."
     except FileNotFoundError:
-        problem = f"{root / source} has been taken away by somebody else."
+        message = f"{root / source} has been taken away by somebody else."
     except OSError as reason:
-        problem = f"{root / source} cannot be renamed: {reason.strerror}."
+        message = f"{root / source} cannot be renamed: {reason.strerror}."
     else:
         return
-    raise BadInput(problem, "Fix the cause, then run the command again: it continues from here.")
+    raise BadInput(message, "Fix the cause, then run the command again: it continues from here.")
 
 
 def _write(root: Path, journal: Journal) -> None:
@@ -180,14 +182,14 @@ def _write(root: Path, journal: Journal) -> None:
         (root / NAME).unlink(missing_ok=True)
         atomic_files.sync_folder(root)
         return
-    said: _File = {
+    payload: _File = {
         "going": _entry(journal.going) if journal.going else None,
         "back": journal.back,
         "phase": journal.phase,
         "done": [_entry(steps) for steps in journal.done],
     }
     try:
-        atomic_files.write(root / NAME, json.dumps(said, indent=1).encode())
+        atomic_files.write(root / NAME, json.dumps(payload, indent=1).encode())
     except OSError as reason:
         raise BadInput(
             f"{root / NAME} cannot be written: {reason.strerror}.",

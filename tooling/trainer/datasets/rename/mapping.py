@@ -21,8 +21,8 @@ def read(path: Path) -> dict[str, str]:
         raise BadInput(
             f"There is no mapping file {path}.", "Write one `old name: new name` a line."
         ) from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise BadInput(f"{path} cannot be read: {problem}", "Save it as UTF-8 text.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} cannot be read: {error}", "Save it as UTF-8 text.") from None
     pairs = list(_csv(path, text) if path.suffix.lower() == ".csv" else _yaml(path, text))
     names: dict[str, str] = {}
     for old, new in pairs:
@@ -38,9 +38,9 @@ def _yaml(path: Path, text: str) -> Iterable[tuple[str, str]]:
     try:
         # The nodes, because a loaded mapping hides names that are there twice, and makes a boolean of `no`.
         document = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError) as problem:
-        mark = getattr(problem, "problem_mark", None)
-        where = f"line {mark.line + 1}" if mark else str(problem)
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}" if mark else str(error)
         raise BadInput(f"{path} is not valid YAML: {where}", "Put names with a colon into quotes.") from None
     if document is None:
         return

@@ -55,15 +55,15 @@ def parts(root: Path) -> tuple[Part, ...]:
     """
     folder = image_folder.scan(root)
     depth = 2 if folder.is_split else 1
-    places = {PurePosixPath(*image.path.parts[:depth]) for image in folder.images}
-    places |= {PurePosixPath(path) for path in folder.empty}
-    found: list[Part] = []
-    for path in sorted({place.parent for place in places}):
+    folders = {PurePosixPath(*image.path.parts[:depth]) for image in folder.images}
+    folders |= {PurePosixPath(path) for path in folder.empty}
+    parts_found: list[Part] = []
+    for path in sorted({folder_path.parent for folder_path in folders}):
         inside.check(root, root / path)
-        classes = {place.name for place in places if place.parent == path}
+        classes = {folder_path.name for folder_path in folders if folder_path.parent == path}
         others = {entry.name for entry in os.scandir(root / path)} - classes
-        found.append(Part(path, tuple(sorted(classes)), tuple(sorted(others))))
-    return tuple(found)
+        parts_found.append(Part(path, tuple(sorted(classes)), tuple(sorted(others))))
+    return tuple(parts_found)
 
 
 @dataclass(frozen=True)
@@ -74,26 +74,26 @@ class Plan:
     already: Mapping[str, str]
 
 
-def plan(found: tuple[Part, ...], mapping: Mapping[str, str], last: tuple[Rename, ...] = ()) -> Plan:
+def plan(parts: tuple[Part, ...], mapping: Mapping[str, str], last: tuple[Rename, ...] = ()) -> Plan:
     """Every rename that `mapping`, or for other names the rule (`names.tidy`), asks for.
 
     `last` are the renames done before, so that a mapping can be given twice, even one that swaps names.
     Raises `BadInput` for names that cannot be, and where a rename would meet something that is there.
     """
-    classes = sorted({name for part in found for name in part.classes})
+    classes = sorted({name for part in parts for name in part.classes})
     already = {
         old: new for old, new in mapping.items() if new in classes and _is_done(old, new, classes, last)
     }
-    wanted = {old: new for old, new in mapping.items() if old not in already}
-    kept = {name: name for name in already.values()}
-    new = {name: wanted.get(name, kept.get(name, tidy(name))) for name in classes}
-    for name in wanted:
+    pending = {old: new for old, new in mapping.items() if old not in already}
+    current = {name: name for name in already.values()}
+    new = {name: pending.get(name, current.get(name, tidy(name))) for name in classes}
+    for name in pending:
         if name not in classes:
             raise BadInput(f"The mapping names a class that is not there: {name}", _near(name, classes))
     for name in classes:
         _check_name(name, new[name])
     renames: list[Rename] = []
-    for part in found:
+    for part in parts:
         _check_collisions(part, new)
         renames += [
             Rename(part.path / name, part.path / new[name]) for name in part.classes if new[name] != name
@@ -159,7 +159,7 @@ def _check_collisions(part: Part, new: Mapping[str, str]) -> None:
             raise BadInput(
                 f"{part.path / name} is left of a renaming whose journal is gone.", "Rename it by hand."
             )
-    wanted: dict[str, str] = {}
+    targets: dict[str, str] = {}
     for name in part.classes:
         key = folded(new[name])
         if key in taken and new[name] != name:
@@ -167,14 +167,14 @@ def _check_collisions(part: Part, new: Mapping[str, str]) -> None:
                 f"{name} cannot become {new[name]}{where}: {taken[key]} is there already.",
                 "Rename or move that away, or give another name in a mapping file: --mapping",
             )
-        if key in wanted:
-            both = f"{wanted[key]} and {name}"
+        if key in targets:
+            both = f"{targets[key]} and {name}"
             raise BadInput(
-                f"{both}{where} would have one name: {_said(new[wanted[key]], new[name])}",
+                f"{both}{where} would have one name: {_both(new[targets[key]], new[name])}",
                 "Give one of them another name in a mapping file, --mapping, or put their images together.",
             )
-        wanted[key] = name
+        targets[key] = name
 
 
-def _said(one: str, other: str) -> str:
-    return one if one == other else f"{one}, {other} (the same where case does not count)"
+def _both(first: str, second: str) -> str:
+    return first if first == second else f"{first}, {second} (the same where case does not count)"

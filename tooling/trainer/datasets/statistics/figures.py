@@ -46,8 +46,8 @@ def class_balance(stats: Stats) -> Figure:
         axes.annotate(
             f"{c.images:,}", (c.images, row), (5, 0), textcoords="offset points", va="center", color=INK
         )
-        place = axes.get_yaxis_transform()
-        axes.text(1.06, row, f"{c.share:.1%}", transform=place, va="center", ha="right", color=FAINT)
+        transform = axes.get_yaxis_transform()
+        axes.text(1.06, row, f"{c.share:.1%}", transform=transform, va="center", ha="right", color=FAINT)
     axes.set_yticks(rows, names, color=INK, parse_math=False)
     axes.invert_yaxis()
     axes.margins(y=0.01)

@@ -76,8 +76,8 @@ def measure(root: Path, report: Report = silent) -> Stats:
     sizes: dict[Image, tuple[int, int] | None] = {}
     deep: dict[PurePosixPath, Values] = {}
     with warnings.catch_warnings(action="ignore"):
-        found = in_threads(lambda image: _look(root, image), folder.images)
-        for image, (size, values) in zip(folder.images, found, strict=True):
+        looks = in_threads(lambda image: _look(root, image), folder.images)
+        for image, (size, values) in zip(folder.images, looks, strict=True):
             sizes[image] = size
             if values:
                 deep[image.path] = values
@@ -91,27 +91,27 @@ def measure(root: Path, report: Report = silent) -> Stats:
     )
 
 
-def draw(stats: Stats, place: Path, report: Report = silent) -> tuple[Path, Path]:
+def draw(stats: Stats, folder: Path, report: Report = silent) -> tuple[Path, Path]:
     """Draw `classes.png` and `contact_sheet.png` into the folder, which is made; nothing is replaced."""
     from trainer.datasets.statistics import figures
 
-    check(place)
-    place.mkdir(parents=True, exist_ok=True)
+    check(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     report("Drawing", 0, 2)
-    _save(figures.class_balance(stats), place / CLASSES)
+    _save(figures.class_balance(stats), folder / CLASSES)
     report("Drawing", 1, 2)
     examples = _examples(image_folder.scan(stats.root))
-    _save(figures.contact_sheet(stats.root, examples, stats.white), place / SHEET)
-    return place / CLASSES, place / SHEET
+    _save(figures.contact_sheet(stats.root, examples, stats.white), folder / SHEET)
+    return folder / CLASSES, folder / SHEET
 
 
-def check(place: Path) -> None:
+def check(folder: Path) -> None:
     """Raises `BadInput` where pictures could not be drawn into the folder without replacing a file."""
-    if place.exists() and not place.is_dir():
-        raise _exists(place)
+    if folder.exists() and not folder.is_dir():
+        raise _exists(folder)
     for name in PICTURES:
-        if (place / name).exists():
-            raise _exists(place / name)
+        if (folder / name).exists():
+            raise _exists(folder / name)
 
 
 def free_place(root: Path, parent: Path) -> Path:
@@ -165,8 +165,8 @@ def _of_class(
     folder: ImageFolder, label: str, splits: tuple[str, ...], sizes: Mapping[Image, tuple[int, int] | None]
 ) -> ClassStats:
     images = [image for image in folder.images if image.label == label]
-    known = [size for image in images if (size := sizes[image])]
-    median = (_median(w for w, _ in known), _median(h for _, h in known)) if known else None
+    known_sizes = [size for image in images if (size := sizes[image])]
+    median = (_median(w for w, _ in known_sizes), _median(h for _, h in known_sizes)) if known_sizes else None
     return ClassStats(
         label,
         len(images),
@@ -183,8 +183,8 @@ def _median(values: Iterator[int]) -> int:
 
 def _examples(folder: ImageFolder) -> dict[str, list[Path]]:
     """Images of each class, from all over its listing."""
-    found: defaultdict[str, list[Path]] = defaultdict(list)
+    by_class: defaultdict[str, list[Path]] = defaultdict(list)
     for image in folder.images:
-        found[image.label].append(folder.root / image.path)
+        by_class[image.label].append(folder.root / image.path)
     return {label: [paths[i] for i in sorted({n * len(paths) // _SHOWN for n in range(_SHOWN)})]
-            if (paths := found[label]) else [] for label in folder.classes}  # fmt: skip
+            if (paths := by_class[label]) else [] for label in folder.classes}  # fmt: skip

@@ -8,65 +8,69 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from trainer.datasets.synthetic.looks import Look
+from trainer.datasets.synthetic.looks import Appearance
 
 Field = NDArray[np.float32]
 
 _LIGHT_SKIN, _DARK_SKIN = np.array([238, 204, 182]), np.array([146, 102, 80])
 
 
-def draw(look: Look, rng: np.random.Generator, size: int) -> Image.Image:
+def draw(appearance: Appearance, rng: np.random.Generator, size: int) -> Image.Image:
     """A square picture, `size` pixels wide, RGB; the same for the same state of `rng`."""
     tone = _LIGHT_SKIN + rng.uniform(0, 1) * (_DARK_SKIN - _LIGHT_SKIN) + rng.normal(0, 5, 3)
     picture = np.broadcast_to(tone, (size, size, 3)).astype(np.float32)
     picture *= 1 + 0.05 * _field(rng, size, 5)[..., None] + 0.025 * _field(rng, size, size // 3)[..., None]
-    _draw_hairs(picture, rng, int(rng.integers(look.hairs[0], look.hairs[1] + 1)))
+    _draw_hairs(picture, rng, int(rng.integers(appearance.hairs[0], appearance.hairs[1] + 1)))
     middle = rng.uniform(0.35, 0.65, 2)
-    spread, zoom, tint = rng.uniform(*look.spread), rng.uniform(0.8, 1.25), rng.normal(0, 0.04, 3)
+    spread, zoom, tint = rng.uniform(*appearance.spread), rng.uniform(0.8, 1.25), rng.normal(0, 0.04, 3)
     sun = rng.uniform(0, 2 * math.pi)
-    for _ in range(rng.integers(look.count[0], look.count[1] + 1)):
-        place = (middle + spread * rng.uniform(-1, 1, 2)).clip(0.1, 0.9) * size
-        _draw_lesion(picture, look, rng, place, zoom * rng.uniform(*look.radius) * size, tint, sun)
+    for _ in range(rng.integers(appearance.count[0], appearance.count[1] + 1)):
+        centre = (middle + spread * rng.uniform(-1, 1, 2)).clip(0.1, 0.9) * size
+        _draw_lesion(
+            picture, appearance, rng, centre, zoom * rng.uniform(*appearance.radius) * size, tint, sun
+        )
     picture *= _light(rng, size)[..., None]
     picture += rng.normal(0, rng.uniform(2, 6), picture.shape)
     return Image.fromarray(picture.clip(0, 255).astype(np.uint8))
 
 
 def _draw_lesion(
-    picture: Field, look: Look, rng: np.random.Generator, place: NDArray[np.float64], radius: float,
-    tint: NDArray[np.float64], sun: float,
+    picture: Field, appearance: Appearance, rng: np.random.Generator, centre: NDArray[np.float64],
+    radius: float, tint: NDArray[np.float64], sun: float,
 ) -> None:  # fmt: skip
     size = len(picture)
-    stretch = math.sqrt(rng.uniform(*look.stretch))
+    stretch = math.sqrt(rng.uniform(*appearance.stretch))
     # Beyond this distance nothing of it is to be seen.
-    reach = radius * stretch * (1.1 + look.lobes + look.softness)
+    reach = radius * stretch * (1.1 + appearance.lobes + appearance.softness)
     (top, left), (bottom, right) = (
-        np.clip((place + side * (reach + 1)).astype(int), 0, size) for side in (-1, 1)
+        np.clip((centre + side * (reach + 1)).astype(int), 0, size) for side in (-1, 1)
     )
     patch = picture[top:bottom, left:right]
     if not patch.size:
         return
     rows, columns = np.ogrid[top:bottom, left:right]
-    y, x = (rows - place[0]) / radius, (columns - place[1]) / radius
+    y, x = (rows - centre[0]) / radius, (columns - centre[1]) / radius
     turn = rng.uniform(0, math.pi)
     along = (x * math.cos(turn) + y * math.sin(turn)) / stretch
     across = (y * math.cos(turn) - x * math.sin(turn)) * stretch
-    distance = np.hypot(along, across) / _outline(along, across, look.lobes, rng)
-    shape = _step((1 - distance) / look.softness)
-    if look.hollow:
-        shape *= _step((distance - look.hollow) / look.softness)
-    colour = patch * (np.array(look.tint) + tint)
-    if look.grain:
-        colour *= 1 + 0.28 * look.grain * _field(rng, size, size // 4)[top:bottom, left:right, None]
-    if look.relief:
-        colour *= 1 + 0.3 * look.relief * (x * math.cos(sun) + y * math.sin(sun)).clip(-1, 1)[..., None]
+    distance = np.hypot(along, across) / _outline(along, across, appearance.lobes, rng)
+    shape = _step((1 - distance) / appearance.softness)
+    if appearance.hollow:
+        shape *= _step((distance - appearance.hollow) / appearance.softness)
+    colour = patch * (np.array(appearance.tint) + tint)
+    if appearance.grain:
+        colour *= 1 + 0.28 * appearance.grain * _field(rng, size, size // 4)[top:bottom, left:right, None]
+    if appearance.relief:
+        colour *= 1 + 0.3 * appearance.relief * (x * math.cos(sun) + y * math.sin(sun)).clip(-1, 1)[..., None]
     edge = np.exp(-(((distance - 0.95) / 0.16) ** 2))
-    colour *= 1 - 0.55 * look.rim * edge[..., None]
+    colour *= 1 - 0.55 * appearance.rim * edge[..., None]
     core = np.exp(-((distance / 0.42) ** 2))[..., None]
-    colour += abs(look.core) * core * ((np.array([250, 238, 200]) if look.core > 0 else 40) - colour)
-    if look.flecks:
+    colour += (
+        abs(appearance.core) * core * ((np.array([250, 238, 200]) if appearance.core > 0 else 40) - colour)
+    )
+    if appearance.flecks:
         scales = _step(_field(rng, size, size // 4)[top:bottom, left:right] - 0.5)
-        colour += 0.8 * look.flecks * scales[..., None] * (np.array([245, 240, 232]) - colour)
+        colour += 0.8 * appearance.flecks * scales[..., None] * (np.array([245, 240, 232]) - colour)
     patch += shape[..., None] * (colour - patch)
 
 

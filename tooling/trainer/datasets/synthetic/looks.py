@@ -22,7 +22,7 @@ RED, PINK, PURPLE, BROWN, DARK, PALE, YELLOW = (
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """One class's lesions. Lengths are shares of the picture's side; the rest are strengths from 0 to 1."""
 
     count: tuple[int, int] = (1, 1)
@@ -54,56 +54,56 @@ class Look:
 
 _LOOKS = (
     # Acne: many small red pustules.
-    Look((14, 24), (0.03, 0.055), RED, core=0.85, relief=0.25),
+    Appearance((14, 24), (0.03, 0.055), RED, core=0.85, relief=0.25),
     # Actinic keratosis, basal cell carcinoma: a few rough, pearly patches with a crust.
-    Look((2, 4), (0.12, 0.2), BROWN, lobes=0.2, rim=0.5, core=-0.4, flecks=0.6, grain=0.5, relief=0.2),
+    Appearance((2, 4), (0.12, 0.2), BROWN, lobes=0.2, rim=0.5, core=-0.4, flecks=0.6, grain=0.5, relief=0.2),
     # Atopic dermatitis: large, blurred, scratched areas.
-    Look((4, 6), (0.13, 0.22), RED, lobes=0.3, softness=0.8, grain=0.7, stretch=(1.2, 2.2)),
+    Appearance((4, 6), (0.13, 0.22), RED, lobes=0.3, softness=0.8, grain=0.7, stretch=(1.2, 2.2)),
     # Bullous disease: a few large, tense, glassy blisters.
-    Look((2, 5), (0.08, 0.16), YELLOW, softness=0.1, rim=0.35, core=0.3, relief=0.8),
+    Appearance((2, 5), (0.08, 0.16), YELLOW, softness=0.1, rim=0.35, core=0.3, relief=0.8),
     # Cellulitis, impetigo: one large swelling with honey-coloured crusts.
-    Look((1, 2), (0.24, 0.36), RED, lobes=0.18, softness=0.5, core=0.2, relief=0.3, spread=(0.05, 0.2)),
+    Appearance((1, 2), (0.24, 0.36), RED, lobes=0.18, softness=0.5, core=0.2, relief=0.3, spread=(0.05, 0.2)),
     # Eczema: one scaly plaque of papules that run into each other.
-    Look((12, 24), (0.03, 0.07), RED, lobes=0.3, softness=0.5, flecks=0.6, spread=(0.12, 0.2)),
+    Appearance((12, 24), (0.03, 0.07), RED, lobes=0.3, softness=0.5, flecks=0.6, spread=(0.12, 0.2)),
     # Exanthems: flat spots all over.
-    Look((35, 60), (0.015, 0.035), PINK, lobes=0.25, softness=0.5, spread=(0.45, 0.5)),
+    Appearance((35, 60), (0.015, 0.035), PINK, lobes=0.25, softness=0.5, spread=(0.45, 0.5)),
     # Hair loss: a bald patch among hairs.
-    Look((1, 2), (0.16, 0.28), PALE, softness=0.35, spread=(0.05, 0.2), hairs=(110, 160)),
+    Appearance((1, 2), (0.16, 0.28), PALE, softness=0.35, spread=(0.05, 0.2), hairs=(110, 160)),
     # Herpes: a tight group of vesicles on red ground.
-    Look((9, 16), (0.025, 0.045), RED, rim=0.4, core=0.5, relief=0.7, spread=(0.07, 0.13)),
+    Appearance((9, 16), (0.025, 0.045), RED, rim=0.4, core=0.5, relief=0.7, spread=(0.07, 0.13)),
     # Disorders of pigmentation: pale, map-like areas with a sharp border.
-    Look((3, 6), (0.1, 0.2), PALE, lobes=0.4, softness=0.08),
+    Appearance((3, 6), (0.1, 0.2), PALE, lobes=0.4, softness=0.08),
     # Lupus: discs, dark at the edge, pale and scaly within.
-    Look((2, 4), (0.1, 0.17), PURPLE, hollow=0.55, softness=0.25, flecks=0.5),
+    Appearance((2, 4), (0.1, 0.17), PURPLE, hollow=0.55, softness=0.25, flecks=0.5),
     # Melanoma, moles: a dark, uneven spot.
-    Look((1, 2), (0.07, 0.16), DARK, lobes=0.25, softness=0.2, grain=0.6),
+    Appearance((1, 2), (0.07, 0.16), DARK, lobes=0.25, softness=0.2, grain=0.6),
     # Nail fungus: long, yellow, ridged plates.
-    Look(
+    Appearance(
         (1, 1), (0.3, 0.4), YELLOW, (1.6, 2.0), 0.02, 0.05, rim=0.7, grain=0.8, spread=(0, 0.1), hairs=(0, 0)
     ),
     # Poison ivy: streaks of blisters.
-    Look((4, 8), (0.06, 0.1), RED, (5.0, 8.0), 0.1, 0.3, core=0.3, relief=0.4),
+    Appearance((4, 8), (0.06, 0.1), RED, (5.0, 8.0), 0.1, 0.3, core=0.3, relief=0.4),
     # Psoriasis: thick plaques covered by silvery scales.
-    Look((2, 5), (0.1, 0.18), RED, lobes=0.15, softness=0.1, flecks=1.0, relief=0.3),
+    Appearance((2, 5), (0.1, 0.18), RED, lobes=0.15, softness=0.1, flecks=1.0, relief=0.3),
     # Scabies, bites: a few small papules with a dark point, each in a flush.
-    Look((3, 7), (0.05, 0.08), PINK, softness=0.8, core=-0.9),
+    Appearance((3, 7), (0.05, 0.08), PINK, softness=0.8, core=-0.9),
     # Seborrhoeic keratoses: brown, warty, as if stuck on.
-    Look((4, 9), (0.05, 0.09), BROWN, (1.1, 1.7), 0.1, 0.06, rim=0.4, grain=1.0, relief=0.6),
+    Appearance((4, 9), (0.05, 0.09), BROWN, (1.1, 1.7), 0.1, 0.06, rim=0.4, grain=1.0, relief=0.6),
     # Systemic disease: a net of violet lines.
-    Look((7, 11), (0.1, 0.16), PURPLE, (1.0, 1.6), 0.15, 0.25, hollow=0.8),
+    Appearance((7, 11), (0.1, 0.16), PURPLE, (1.0, 1.6), 0.15, 0.25, hollow=0.8),
     # Tinea: red rings with a clear middle.
-    Look((1, 3), (0.13, 0.24), RED, lobes=0.06, softness=0.12, hollow=0.72, flecks=0.3, relief=0.2),
+    Appearance((1, 3), (0.13, 0.24), RED, lobes=0.06, softness=0.12, hollow=0.72, flecks=0.3, relief=0.2),
     # Urticaria: large pale wheals with a red seam, all over.
-    Look((6, 11), (0.08, 0.14), PINK, (1.0, 1.8), 0.3, 0.12, rim=0.3, core=0.3, relief=0.6),
+    Appearance((6, 11), (0.08, 0.14), PINK, (1.0, 1.8), 0.3, 0.12, rim=0.3, core=0.3, relief=0.6),
     # Vascular tumours: bright red, domed, glossy.
-    Look((1, 4), (0.06, 0.14), (0.82, 0.16, 0.22), lobes=0.08, softness=0.08, relief=0.9),
+    Appearance((1, 4), (0.06, 0.14), (0.82, 0.16, 0.22), lobes=0.08, softness=0.08, relief=0.9),
     # Vasculitis: many small, dark violet dots.
-    Look((30, 55), (0.012, 0.028), (0.5, 0.2, 0.3), softness=0.3, spread=(0.35, 0.45)),
+    Appearance((30, 55), (0.012, 0.028), (0.5, 0.2, 0.3), softness=0.3, spread=(0.35, 0.45)),
     # Warts, molluscum: skin-coloured domes with a dent.
-    Look((5, 12), (0.035, 0.06), (1.0, 0.92, 0.88), rim=0.4, core=-0.5, grain=0.3, relief=1.0),
+    Appearance((5, 12), (0.035, 0.06), (1.0, 0.92, 0.88), rim=0.4, core=-0.5, grain=0.3, relief=1.0),
 )
 # Class as downloaded → its look. Healthy skin may have a mole or some hairs.
 LOOKS = {
     **dict(zip(DERMNET, _LOOKS, strict=True)),
-    HEALTHY: Look((0, 1), (0.012, 0.02), DARK),
+    HEALTHY: Appearance((0, 1), (0.012, 0.02), DARK),
 }
