@@ -144,8 +144,8 @@ def test_a_base_is_pinned_and_built_on(
     assert origin.base_image_id == client.api.inspect_image(pinned)["Id"]
 
     registry.stop()
-    anew = _build(site, pinnable, "test-parent", "--no-cache")
-    assert anew.code == 0, anew.err
+    no_cache = _build(site, pinnable, "test-parent", "--no-cache")
+    assert no_cache.code == 0, no_cache.err
     listed = site.trainer("--workspace", str(pinnable), "images", "--json")
     assert {row["name"]: row["status"] for row in json.loads(listed.out)}["test-parent"] == "up to date"
 

@@ -78,7 +78,7 @@ def test_a_text_that_is_no_unicode_is_masked() -> None:
 
 
 @dataclass(frozen=True)
-class Told:
+class Omission:
     """Something of several texts."""
 
     words: tuple[str, ...]
@@ -86,8 +86,12 @@ class Told:
 
 
 def test_every_text_in_data_is_masked() -> None:
-    said = {"run": Told(("python", f"--key={CANARY}")), "data": [{"name": CANARY, "files": 3}], "seed": None}
-    masked = {"run": Told(("python", "--key=***")), "data": [{"name": "***", "files": 3}], "seed": None}
+    said = {
+        "run": Omission(("python", f"--key={CANARY}")),
+        "data": [{"name": CANARY, "files": 3}],
+        "seed": None,
+    }
+    masked = {"run": Omission(("python", "--key=***")), "data": [{"name": "***", "files": 3}], "seed": None}
     assert Masker([CANARY]).tree(said) == masked
     assert Masker([]).tree(said) == said
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 from trainer.cli import main as command_line
-from trainer.cli.commands import ALL, Later, loaded
+from trainer.cli.commands import ALL, LazyCommand, loaded
 from trainer.errors import Interrupted, TrackingError
 from trainer.workspace.settings import Workspace
 
@@ -133,7 +133,7 @@ def test_the_version(trainer: Trainer) -> None:
 
 def test_every_command_has_help(trainer: Trainer) -> None:
     for name, command in command_line.cli.commands.items():
-        assert isinstance(command, Later)
+        assert isinstance(command, LazyCommand)
         done = trainer(name, "--help")
         assert (done.code, done.err) == (0, "")
         assert done.out.startswith(f"Usage: trainer {name}")

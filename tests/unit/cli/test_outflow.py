@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from trainer.cli.outflow import Outflow
+from trainer.cli.outflow import BackgroundWriter
 
 PIPE = 1 << 16
 
@@ -13,7 +13,7 @@ PIPE = 1 << 16
 def test_writing_does_not_wait_for_the_reader_and_closing_does() -> None:
     there, here = os.pipe()
     with os.fdopen(here, "wb") as stream, os.fdopen(there, "rb") as reader:
-        output = Outflow(stream)
+        output = BackgroundWriter(stream)
         for number in range(100):
             output.write(b"%05d" % number * 2000)
         got: list[bytes] = []
@@ -28,7 +28,7 @@ def test_writing_does_not_wait_for_the_reader_and_closing_does() -> None:
 def test_closing_without_waiting_leaves_a_reader_that_has_stopped() -> None:
     there, here = os.pipe()
     with os.fdopen(there, "rb"):
-        output = Outflow(os.fdopen(here, "wb"))
+        output = BackgroundWriter(os.fdopen(here, "wb"))
         output.write(bytes(4 * PIPE))
         output.close(wait=False)
 
@@ -38,7 +38,7 @@ def test_a_reader_that_has_gone_is_no_error(tmp_path: Path) -> None:
     there, here = os.pipe()
     os.close(there)
     with os.fdopen(here, "wb") as stream:
-        output = Outflow(stream)
+        output = BackgroundWriter(stream)
         output.write(b"into the void")
         output.close(wait=True)
         stream.write(b"and again")
@@ -49,7 +49,7 @@ def test_a_reader_that_has_gone_is_no_error(tmp_path: Path) -> None:
 
 def test_a_stream_without_a_descriptor_is_written_to_as_it_is() -> None:
     stream = io.BytesIO()
-    output = Outflow(stream)
+    output = BackgroundWriter(stream)
     output.write(b"one ")
     output.write(b"two")
     output.close(wait=True)

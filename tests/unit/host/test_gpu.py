@@ -4,15 +4,15 @@ from pathlib import Path
 import pytest
 from trainer.errors import GpuError
 from trainer.host import gpu
-from trainer.host.gpu import Built, Card
+from trainer.host.gpu import Card, FrameworkBuild
 
 from unit.helpers import fails
 
 H200 = Card("0", "NVIDIA H200", "570.124.06", (9, 0), 143000, 143771)
 K80 = Card("1", "Tesla K80", "470.256.02", (3, 7), 11000, 11441)
-TENSORFLOW = Built("TensorFlow 2.21.0", "12.5.1", ("sm_60", "sm_70", "sm_80", "sm_89", "compute_90"))
-PYTORCH = Built("PyTorch 2.15.0+cu132", "13.2", ("sm_75", "sm_80", "sm_90", "sm_100", "sm_120"))
-NO_CUDA = Built("TensorFlow 2.21.0", None, ())
+TENSORFLOW = FrameworkBuild("TensorFlow 2.21.0", "12.5.1", ("sm_60", "sm_70", "sm_80", "sm_89", "compute_90"))
+PYTORCH = FrameworkBuild("PyTorch 2.15.0+cu132", "13.2", ("sm_75", "sm_80", "sm_90", "sm_100", "sm_120"))
+NO_CUDA = FrameworkBuild("TensorFlow 2.21.0", None, ())
 
 
 def test_the_answer_of_nvidia_smi_is_read() -> None:
@@ -106,7 +106,7 @@ def test_a_framework_that_does_not_say_which_cards_it_was_built_for_is_judged_by
     said = '[{"framework": "JAX 0.10.2", "cuda": "13", "architectures": null}]'
     for _ in ("asked", "remembered"):
         built = gpu.built_for(tmp_path / "jax.json", lambda: said)
-        assert built == [Built("JAX 0.10.2", "13", None)]
+        assert built == [FrameworkBuild("JAX 0.10.2", "13", None)]
     gpu.check("image", built, [replace(H200, driver="580.65.06")], least_free_gb=0)
     with pytest.raises(GpuError, match="the CUDA 13 of image needs"):
         gpu.check("image", built, [replace(H200, driver="570.1")], least_free_gb=0)
@@ -118,7 +118,7 @@ def test_a_card_whose_memory_is_taken() -> None:
 
 
 @pytest.mark.parametrize("built", [[], [NO_CUDA]])
-def test_an_image_without_cuda(built: list[Built]) -> None:
+def test_an_image_without_cuda(built: list[FrameworkBuild]) -> None:
     with pytest.raises(GpuError, match="The image trainer/sklearn has nothing in it that uses a GPU") as told:
         gpu.check("trainer/sklearn", built, [H200], least_free_gb=0)
     assert "--image gpu" in told.value.hint

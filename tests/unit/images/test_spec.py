@@ -327,7 +327,7 @@ def test_what_an_own_image_is_built_from_is_gathered(bare: Workspace, tmp_path: 
     made = planned(bare, "own")
     assert made.build_command()[-1] == str(bare.state / f"context-own-{made.digest[:12]}")
     context = tmp_path / "context"
-    with replace(made, context=context).gathered():
+    with replace(made, context=context).build_context():
         names = {path.relative_to(context).as_posix() for path in context.rglob("*") if path.is_file()}
     assert not context.exists()
     assert {"Dockerfile", "uv.txt", "own/requirements.txt", "trainkit/pyproject.toml"} < names

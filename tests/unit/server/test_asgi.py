@@ -3,7 +3,7 @@ import ipaddress
 
 import pytest
 from mlflow_server.asgi import Message, Receive, Scope, Send
-from trainer.server.asgi import OnlyFrom
+from trainer.server.asgi import PeerFilter
 
 NETWORKS = [ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("172.17.0.0/16")]
 HEADER = (b"x-trainer-workspace", b"0123")
@@ -24,7 +24,7 @@ def serve(kind: str, peer: str | None) -> list[Message]:
         sent.append(message)
 
     scope: Scope = {"type": kind, **({"client": (peer, 1)} if peer else {})}
-    asyncio.run(OnlyFrom(app, NETWORKS, HEADER)(scope, receive, send))
+    asyncio.run(PeerFilter(app, NETWORKS, HEADER)(scope, receive, send))
     return sent
 
 

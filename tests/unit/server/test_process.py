@@ -287,7 +287,7 @@ def test_why_a_container_does_not_start(
     monkeypatch: pytest.MonkeyPatch, status: str, said: bytes, why: str
 ) -> None:
     monkeypatch.setattr(container, "START_S", 0.1)
-    monkeypatch.setattr(container, "find", lambda *_: container.Found(status, "image", 1))
+    monkeypatch.setattr(container, "find", lambda *_: container.ContainerState(status, "image", 1))
     monkeypatch.setattr(container, "output", lambda *_: iter([said]))
     with fails(TrackingError, f"The workspace's tracking server did not start: {why}"):
         container.wait(cast("docker.DockerClient", None), "server")

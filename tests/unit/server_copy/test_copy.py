@@ -13,7 +13,7 @@ import pytest
 from trainer import locks
 from trainer.errors import DiskFull, TrackingError
 from trainer.server_copy import content, files, plan
-from trainer.server_copy.plan import Original, Plan, Planned
+from trainer.server_copy.plan import Plan, PlannedExperiment, PlannedRun
 from trainer.server_copy.reading import Experiment, Record
 from trainer.tracking import artifacts
 from trainer.tracking.artifact_listing import Artifact
@@ -144,15 +144,15 @@ def test_an_artifact_that_is_larger_than_the_disk(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 0, 10**9))
     client = Client(Server("http://127.0.0.1:1"))
     record = Record(Run("r", "1", "r", "FINISHED", ""), "", "FINISHED", False, 0, 0, (), (), ())
-    original = Original(record, (Artifact("weights", 2 * 10**9),))
-    planned = Plan(client, client, (Planned(Experiment("1", "e", False, {}), (original,)),), (), {})
+    original = PlannedRun(record, (Artifact("weights", 2 * 10**9),))
+    planned = Plan(client, client, (PlannedExperiment(Experiment("1", "e", False, {}), (original,)),), (), {})
     with pytest.raises(DiskFull):
         plan.check_room(planned, tmp_path)
 
 
 def test_a_path_that_leads_out_of_the_artifacts(tmp_path: Path) -> None:
     client = Client(Server("http://127.0.0.1:1"))
-    holder = files.OfRun(client, Run("r", "1", "r", "FINISHED", "mlflow-artifacts:/1/r/artifacts"))
+    holder = files.RunArtifacts(client, Run("r", "1", "r", "FINISHED", "mlflow-artifacts:/1/r/artifacts"))
     for path in ("../x", "a/../../x", "/x"):
         with pytest.raises(TrackingError, match="leads out"):
             files.copy(holder, holder, path, tmp_path)

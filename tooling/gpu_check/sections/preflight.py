@@ -10,7 +10,7 @@ from pathlib import Path
 from trainer import subprocesses
 from trainer.errors import GpuError
 from trainer.host import gpu
-from trainer.host.gpu import Built, Card
+from trainer.host.gpu import Card, FrameworkBuild
 
 from gpu_check.record import Finding, checked, no_card
 from gpu_check.setting import Setting
@@ -48,13 +48,13 @@ def find(setting: Setting) -> Iterator[Finding]:
     yield Finding("MIG", (mig or "no answer").strip())
 
 
-def _built(folder: Path) -> list[Built]:
+def _built(folder: Path) -> list[FrameworkBuild]:
     asking = [sys.executable, *gpu.BUILT_FOR[1:]]
     return gpu.built_for(folder / "built.json", lambda: subprocesses.capture(asking) or "[]")
 
 
 def _outcome(
-    built: Sequence[Built], cards: Sequence[Card], free: float, *, refused: bool
+    built: Sequence[FrameworkBuild], cards: Sequence[Card], free: float, *, refused: bool
 ) -> tuple[bool, str]:
     """Whether it was refused as it should be, and with what words."""
     try:

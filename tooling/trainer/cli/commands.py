@@ -9,7 +9,7 @@ import click
 from trainer.cli.diagnostics import accepted
 
 
-class Later(click.Command):
+class LazyCommand(click.Command):
     """A command as it is listed. Its module is named like it, unless `module` says otherwise."""
 
     def __init__(self, name: str, short_help: str, module: str = "") -> None:
@@ -38,35 +38,35 @@ class Commands(click.Group):
 
 def loaded(command: click.Command) -> click.Command:
     """The command itself, where it is one that is only listed yet."""
-    return command.load() if isinstance(command, Later) else command
+    return command.load() if isinstance(command, LazyCommand) else command
 
 
 ALL = (
     # What a user starts from.
-    Later("init", "Make a workspace."),
-    Later("new", "Make a project from a template or another project."),
-    Later("secrets", "The secrets of the workspace: set them, check them."),
-    Later("run", "Run a project.", "runs.run"),
-    Later("build-image", "Build trainer images.", "images.commands"),
-    Later("images", "List the trainer images and whether they are built.", "images.commands"),
-    Later("data", "Datasets: folders with one folder of images per class.", "data.group"),
-    Later("layers", "Show the blocks of a network, to choose what to unfreeze."),
-    Later("server", "Tracking servers: your own, and those on a platform.", "server.group"),
-    Later("ui", "Browse the runs in the MLflow UI.", "server.group"),
-    Later("env", "Print the variables for MLflow's own commands."),
-    Later("doctor", "Check the machine and say how to fix what is wrong."),
-    Later("reconcile", "End the runs whose launcher is gone.", "runs.reconcile"),
-    Later("sync", "Upload pending run data to the tracking server.", "runs.sync"),
-    Later("completion", "Print the completion script for a shell."),
+    LazyCommand("init", "Make a workspace."),
+    LazyCommand("new", "Make a project from a template or another project."),
+    LazyCommand("secrets", "The secrets of the workspace: set them, check them."),
+    LazyCommand("run", "Run a project.", "runs.run"),
+    LazyCommand("build-image", "Build trainer images.", "images.commands"),
+    LazyCommand("images", "List the trainer images and whether they are built.", "images.commands"),
+    LazyCommand("data", "Datasets: folders with one folder of images per class.", "data.group"),
+    LazyCommand("layers", "Show the blocks of a network, to choose what to unfreeze."),
+    LazyCommand("server", "Tracking servers: your own, and those on a platform.", "server.group"),
+    LazyCommand("ui", "Browse the runs in the MLflow UI.", "server.group"),
+    LazyCommand("env", "Print the variables for MLflow's own commands."),
+    LazyCommand("doctor", "Check the machine and say how to fix what is wrong."),
+    LazyCommand("reconcile", "End the runs whose launcher is gone.", "runs.reconcile"),
+    LazyCommand("sync", "Upload pending run data to the tracking server.", "runs.sync"),
+    LazyCommand("completion", "Print the completion script for a shell."),
     # Runs that exist.
-    Later("ps", "List the live runs.", "runs.ps"),
-    Later("runs", "List the runs on the tracking server.", "runs.list"),
-    Later("show", "Show everything of one run.", "runs.show"),
-    Later("compare", "What differs between runs.", "runs.compare"),
-    Later("reproduce", "Repeat a run and compare its metrics.", "runs.reproduce"),
-    Later("logs", "Print the output of a run.", "runs.logs"),
-    Later("attach", "Follow a run to its end.", "runs.attach"),
-    Later("stop", "Stop live runs.", "runs.stop"),
-    Later("resume", "Resume an interrupted run from its last checkpoint.", "runs.resume"),
-    Later("gc", "Remove unused files, images and containers."),
+    LazyCommand("ps", "List the live runs.", "runs.ps"),
+    LazyCommand("runs", "List the runs on the tracking server.", "runs.list"),
+    LazyCommand("show", "Show everything of one run.", "runs.show"),
+    LazyCommand("compare", "What differs between runs.", "runs.compare"),
+    LazyCommand("reproduce", "Repeat a run and compare its metrics.", "runs.reproduce"),
+    LazyCommand("logs", "Print the output of a run.", "runs.logs"),
+    LazyCommand("attach", "Follow a run to its end.", "runs.attach"),
+    LazyCommand("stop", "Stop live runs.", "runs.stop"),
+    LazyCommand("resume", "Resume an interrupted run from its last checkpoint.", "runs.resume"),
+    LazyCommand("gc", "Remove unused files, images and containers."),
 )

@@ -20,16 +20,16 @@ def allowed(workspace: Workspace, plan: RunPlan, *, yes: bool) -> tuple[Ask, ...
 
     Raises `NotAllowed` when the user says no.
     """
-    asked = plan.asked
-    asks = consent.open_asks(workspace, asked)
+    requested = plan.asked
+    asks = consent.open_asks(workspace, requested)
     if yes or not asks:
         return asks
     if not sys.stdin.isatty():
         return ()
-    of = f" (commit {asked.commit[:12]})" if asked.commit and not asked.stored else ""
-    click.echo(f"{asked.title}{of} asks to", err=True)
+    of = f" (commit {requested.commit[:12]})" if requested.commit and not requested.stored else ""
+    click.echo(f"{requested.title}{of} asks to", err=True)
     for ask in asks:
         click.echo(f"  - {ask.what}", err=True)
     if not click.confirm("Allow it?", err=True):
-        raise NotAllowed(f"{asked.title} was not allowed what it asks for.", "Nothing was run.")
+        raise NotAllowed(f"{requested.title} was not allowed what it asks for.", "Nothing was run.")
     return asks

@@ -30,8 +30,10 @@ def choose_workspace(_: click.Context, __: click.Parameter, chosen: Path | None)
 
 def global_option(context: click.Context, name: str) -> click.Option | None:
     """The option of `trainer` itself, which stands before the command, of that name."""
-    found = (one for one in context.find_root().command.params if isinstance(one, click.Option))
-    return next((option for option in found if name in option.opts), None)
+    options = (
+        parameter for parameter in context.find_root().command.params if isinstance(parameter, click.Option)
+    )
+    return next((option for option in options if name in option.opts), None)
 
 
 def tracking_option(command: F) -> F:
@@ -59,7 +61,7 @@ def pass_workspace(command: Callable[Concatenate[Workspace, P], R]) -> Callable[
     def with_workspace(*args: P.args, **kwargs: P.kwargs) -> R:
         from trainer.workspace import settings
 
-        found, uri = settings.find(), click.get_current_context().meta.get(_SERVER)
-        return command(replace(found, server_asked_for=uri) if uri else found, *args, **kwargs)
+        workspace, uri = settings.find(), click.get_current_context().meta.get(_SERVER)
+        return command(replace(workspace, server_asked_for=uri) if uri else workspace, *args, **kwargs)
 
     return with_workspace

@@ -31,10 +31,10 @@ def doctor(workspace: Workspace, as_json: bool) -> None:
     show(use_case.checks(workspace), as_json=as_json)
 
 
-def show(found: Iterable[Check], *, as_json: bool) -> None:
+def show(checks_made: Iterable[Check], *, as_json: bool) -> None:
     """Print each check as soon as it is done; raises `CheckFailed` at the end if one of them failed."""
     checks = []
-    for check in found:
+    for check in checks_made:
         checks.append(check)
         if not as_json:
             mark, colour = _MARKS[check.status]

@@ -55,8 +55,8 @@ def explain(error: BaseException) -> tuple[str, str, int]:
             return "The current folder has been removed.", "Go to another one: cd FOLDER", FileError.exit_code
         case OSError(errno=int(), strerror=str()):
             return *_of_the_system(error), FileError.exit_code
-        case RuntimeError() if found := _LOOP.fullmatch(str(error)):
-            return explain(OSError(errno.ELOOP, os.strerror(errno.ELOOP), found[1]))
+        case RuntimeError() if match := _LOOP.fullmatch(str(error)):
+            return explain(OSError(errno.ELOOP, os.strerror(errno.ELOOP), match[1]))
     return (
         f"Unexpected: {type(error).__name__}: {error}",
         "This is a bug in trainer. Please report it with what `trainer --debug …` prints instead.",
@@ -71,8 +71,8 @@ def _where_it_belongs(error: click.UsageError, context: click.Context) -> str:
     option = global_option(context, error.option_name)
     if option is None or context.parent is None:
         return ""
-    said = error.option_name + ("" if option.is_flag else " VALUE")
-    return f"It comes before the command: trainer {said} {context.command_path.partition(' ')[2]} …"
+    option_text = error.option_name + ("" if option.is_flag else " VALUE")
+    return f"It comes before the command: trainer {option_text} {context.command_path.partition(' ')[2]} …"
 
 
 def _of_a_full_disk(error: OSError) -> tuple[str, str, int]:

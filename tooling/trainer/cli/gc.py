@@ -51,31 +51,33 @@ def gc(workspace: Workspace, of_cache: bool, days: float, dry_run: bool, yes: bo
     if not dry_run:
         for _ in reconcile.reconcile(workspace):  # the ends of runs are told before their remains go
             pass
-    found, notes = use_case.find(workspace, of_cache=of_cache, days=days)
+    leftovers, notes = use_case.find(workspace, of_cache=of_cache, days=days)
     for note in notes:
         click.echo(note, err=True)
     if not as_json:
-        _show(found)
+        _show(leftovers)
     removed = []
-    if found and not dry_run:
-        if yes or _is_wanted():
-            removed = list(use_case.remove(workspace, found))
-        size = _megabytes(sum(one.size for one in removed))
-        said = f"Removed {len(removed)} of {len(found)}, {size}." if removed else "Nothing was removed."
-        click.echo(said, err=as_json)
+    if leftovers and not dry_run:
+        if yes or _confirmed():
+            removed = list(use_case.remove(workspace, leftovers))
+        size = _megabytes(sum(leftover.size for leftover in removed))
+        summary = (
+            f"Removed {len(removed)} of {len(leftovers)}, {size}." if removed else "Nothing was removed."
+        )
+        click.echo(summary, err=as_json)
     if as_json:
-        output.as_json([{**asdict(one), "removed": one in removed} for one in found])
+        output.as_json([{**asdict(leftover), "removed": leftover in removed} for leftover in leftovers])
 
 
-def _is_wanted() -> bool:
+def _confirmed() -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise BadInput(
             "Nothing was removed: there is no terminal to ask for confirmation.", "trainer gc --yes"
         )
     question, answers = "Remove them? [y/N]", {"y": True, "yes": True, "n": False, "no": False, "": False}
-    while (said := click.prompt(question, "", show_default=False, err=True).strip().lower()) not in answers:
+    while (answer := click.prompt(question, "", show_default=False, err=True).strip().lower()) not in answers:
         click.echo("Answer y or n.", err=True)
-    return answers[said]
+    return answers[answer]
 
 
 def _show(leftovers: Sequence[Leftover]) -> None:
@@ -84,7 +86,7 @@ def _show(leftovers: Sequence[Leftover]) -> None:
         return
     output.table(
         ("WHAT", "NAME", "WHY", "SIZE"),
-        [(one.kind, one.name, one.why, _megabytes(one.size)) for one in leftovers],
+        [(leftover.kind, leftover.name, leftover.why, _megabytes(leftover.size)) for leftover in leftovers],
         numbers=1,
     )
 

@@ -38,18 +38,18 @@ def init(folder: str, dry_run: bool, as_json: bool) -> None:
         output.as_json({"path": planned.root, "made": sorted(planned.files), "there": planned.there,
                         "ignored": planned.ignore, "git": planned.begin_git, "dry_run": dry_run})  # fmt: skip
         return
-    made = "would be made" if dry_run else "made"
-    status = dict.fromkeys(planned.there, "there already") | dict.fromkeys(planned.files, made)
+    verb = "would be made" if dry_run else "made"
+    status = dict.fromkeys(planned.there, "there already") | dict.fromkeys(planned.files, verb)
     if planned.ignore:
         added = "to be added" if dry_run else "added"
         status[".gitignore"] = f"there already; {added}: {', '.join(planned.ignore)}"
     if planned.begin_git:
-        status[".git/"] = made
+        status[".git/"] = verb
     output.table(("FILE", "STATUS"), sorted(status.items()))
     click.echo(f"{'Would be a' if dry_run else 'A'} workspace: {planned.root}")
     if shutil.which("git") is None:
         click.echo("git is not installed: runs will not record which commit they come from.", err=True)
     if not dry_run:
         is_here = planned.root == Path.cwd()
-        going = [] if is_here else [f"cd {shlex.quote(os.path.relpath(planned.root))}"]
-        output.next_steps([*going, "trainer new mine --template tensorflow", "trainer run mine"])
+        steps = [] if is_here else [f"cd {shlex.quote(os.path.relpath(planned.root))}"]
+        output.next_steps([*steps, "trainer new mine --template tensorflow", "trainer run mine"])

@@ -25,8 +25,8 @@ def complete_backbone(ctx: click.Context, _: click.Parameter, incomplete: str) -
     from trainkit.architectures import BACKBONES
 
     return [
-        CompletionItem(name, help=known.title)
-        for name, known in BACKBONES.items()
+        CompletionItem(name, help=backbone.title)
+        for name, backbone in BACKBONES.items()
         if name.startswith(incomplete)
     ]
 
@@ -36,7 +36,9 @@ def complete_block(ctx: click.Context, _: click.Parameter, incomplete: str) -> l
     from trainkit.architectures import BACKBONES
 
     chosen = BACKBONES.get(ctx.params.get("backbone") or "")
-    blocks = [block for known in ([chosen] if chosen else BACKBONES.values()) for block in known.unfreezable]
+    blocks = [
+        block for backbone in ([chosen] if chosen else BACKBONES.values()) for block in backbone.unfreezable
+    ]
     return [CompletionItem(name) for name in [*dict.fromkeys(blocks), "all", "none"]
             if name.startswith(incomplete)]  # fmt: skip
 
@@ -72,16 +74,16 @@ def layers(
 
     question = use_case.Question(backbone, image_size, unfreeze_from, full)
     with screen.Progress() as progress:
-        found = use_case.report(workspace, question, progress, output, force=force)
+        report = use_case.report(workspace, question, progress, output, force=force)
     if as_json:
-        shown = {key: value for key, value in found.items() if full or key != "all_layers"}
+        shown = {key: value for key, value in report.items() if full or key != "all_layers"}
         screen.as_json({**shown, "drawing": output})
         return
     if full:
-        _print_layers(found)
+        _print_layers(report)
     else:
-        _print_blocks(found)
-    click.echo(f"\n{_summary(found, full=full)}")
+        _print_blocks(report)
+    click.echo(f"\n{_summary(report, full=full)}")
     if output:
         click.echo(f"Drawing: {output}")
 

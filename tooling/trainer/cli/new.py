@@ -64,10 +64,10 @@ def new(
         output.as_json({"path": planned.target, "files": planned.files, "data": planned.samples,
                         "dry_run": dry_run})  # fmt: skip
         return
-    made = "Would make" if dry_run else "Made"
+    verb = "Would make" if dry_run else "Made"
     for sample in planned.samples:
-        click.echo(f"{made} {sample}: made-up images to try with (another one: --data NAME)")
-    click.echo(f"{made} {planned.target}: {', '.join(planned.files)}")
+        click.echo(f"{verb} {sample}: made-up images to try with (another one: --data NAME)")
+    click.echo(f"{verb} {planned.target}: {', '.join(planned.files)}")
     if not dry_run:
         readme = planned.target / "README.md"
         reading = [f"{readme.relative_to(workspace.root)} says what to change, step by step"]

@@ -19,7 +19,7 @@ _PIECE = 1 << 16
 _PATIENCE_S = 2
 
 
-class Outflow:
+class BackgroundWriter:
     """Writes to a stream in a thread of its own.
 
     A reader that goes away, and a disk that is full, are as good as one that reads.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar
 import click
 
 from trainer import printable
-from trainer.cli.outflow import Outflow
+from trainer.cli.outflow import BackgroundWriter
 from trainer.cli.streams import drawn_on, mute
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Progress:
     """Shows what a long command does: one live line in a terminal, plain lines elsewhere."""
 
     def __init__(self, output: BinaryIO | None = None) -> None:
-        self._output = Outflow(output or sys.stdout.buffer)
+        self._output = BackgroundWriter(output or sys.stdout.buffer)
         self._status: Status | None = None
         self._step = ""
         self._at_line_start = True
@@ -210,8 +210,8 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], number
     from rich.table import Table
 
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for left, heading in zip(range(len(headings), 0, -1), headings, strict=True):
-        side: Literal["left", "right"] = "right" if left <= numbers else "left"
+    for number, heading in zip(range(len(headings), 0, -1), headings, strict=True):
+        side: Literal["left", "right"] = "right" if number <= numbers else "left"
         shown.add_column(_escape(printable.line(heading)), overflow="fold", justify=side)
     for row in rows:
         cells = row[: len(headings)]

@@ -34,13 +34,13 @@ def _complete_known(ctx: click.Context, _: click.Parameter, incomplete: str) -> 
 def _complete_needed(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     from trainer.maintenance.doctor import needed_secrets
 
-    known = _complete_known(ctx, parameter, incomplete)
+    names_known = _complete_known(ctx, parameter, incomplete)
     try:
         needed = needed_secrets(find())
     except TrainerError:
-        return known
-    missing = [name for name in needed if name not in {item.value for item in known}]
-    return [*(CompletionItem(name) for name in missing if name.startswith(incomplete)), *known]
+        return names_known
+    missing = [name for name in needed if name not in {item.value for item in names_known}]
+    return [*(CompletionItem(name) for name in missing if name.startswith(incomplete)), *names_known]
 
 
 _dry_run = click.option("--dry-run", is_flag=True, help="Show what would change; change nothing.")
@@ -69,9 +69,9 @@ def set_(workspace: Workspace, name: str, dry_run: bool) -> None:
             "The name is not a valid variable name.",
             "trainer secrets set NAME, of letters, digits and underscores; the value is asked for.",
         )
-    known = domain.read(workspace).values
+    names_known = domain.read(workspace).values
     domain.check(workspace)  # before anything is asked
-    done, would = ("Replaced", "replace") if name in known else ("Set", "set")
+    done, would = ("Replaced", "replace") if name in names_known else ("Set", "set")
     if dry_run:
         click.echo(f"Would {would} {name} in {workspace.secrets_file}")
         return
@@ -104,8 +104,8 @@ def unset(workspace: Workspace, name: str, dry_run: bool) -> None:
     """Remove NAME from secrets.env; all other lines stay as they are."""
     from trainer.workspace import secrets as domain
 
-    known = domain.load(workspace).values
-    if name not in known:
+    names_known = domain.load(workspace).values
+    if name not in names_known:
         _note(f"{workspace.secrets_file.name} has no such name: there is nothing to remove.")
         return
     if not dry_run:

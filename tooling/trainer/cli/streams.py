@@ -34,7 +34,7 @@ class _Named(io.FileIO):
 _OURS = re.compile(r"(\x1b\[(?:[0124]|2[24]|3[1-6])m)")
 
 
-class _Harmless:
+class _EscapingStream:
     """A stream that a person reads: whatever text it is given cannot steer the terminal."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -85,8 +85,8 @@ def harmless() -> Iterator[None]:
     before = sys.stdout, sys.stderr
     try:
         if sys.stdout.isatty():
-            sys.stdout = cast(TextIO, _Harmless(sys.stdout))
-        sys.stderr = cast(TextIO, _Harmless(sys.stderr))
+            sys.stdout = cast(TextIO, _EscapingStream(sys.stdout))
+        sys.stderr = cast(TextIO, _EscapingStream(sys.stderr))
         yield
     finally:
         sys.stdout, sys.stderr = before
@@ -94,7 +94,7 @@ def harmless() -> Iterator[None]:
 
 def drawn_on(stream: TextIO) -> TextIO:
     """The stream itself, for what moves the cursor; that escapes by itself what it is given."""
-    return stream.stream if isinstance(stream, _Harmless) else stream
+    return stream.stream if isinstance(stream, _EscapingStream) else stream
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ COMPOSE = "docker-compose.yml"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PlatformFiles:
     """The files of a platform, by their path in the folder, and what the user does with them."""
 
     files: Mapping[str, bytes] = field(repr=False)
@@ -36,7 +36,7 @@ class Wanted:
     """Those of the files that are the server itself."""
 
 
-def make(workspace: Workspace, platform: str, app: str) -> Wanted:
+def make(workspace: Workspace, platform: str, app: str) -> PlatformFiles:
     """The files for `platform`: compose, dokku, fly or render. Secrets are generated.
 
     Raises `BadInput` for a name that cannot be, or where there is no mlflow_tracking_server/.
@@ -44,19 +44,21 @@ def make(workspace: Workspace, platform: str, app: str) -> Wanted:
     App(app)  # what Heroku takes as a name, the others take too
     packed = server_files.pack(workspace)
     copy = {f"{FOLDER}/{path.as_posix()}": (packed.folder / path).read_bytes() for path in packed.files}
-    wanted = _PLATFORMS[platform](app)
-    ignored = "".join(f"/{name}\n/{atomic_files.beside(Path(name))}\n" for name in wanted.secrets).encode()
-    written = {**copy, **wanted.files, **({".gitignore": ignored} if ignored else {})}
-    return Wanted(written, wanted.secrets, wanted.next, frozenset(copy))
+    platform_files = _PLATFORMS[platform](app)
+    ignored = "".join(
+        f"/{name}\n/{atomic_files.beside(Path(name))}\n" for name in platform_files.secrets
+    ).encode()
+    written = {**copy, **platform_files.files, **({".gitignore": ignored} if ignored else {})}
+    return PlatformFiles(written, platform_files.secrets, platform_files.next, frozenset(copy))
 
 
-def planned(wanted: Wanted, folder: Path) -> dict[str, str]:
+def planned(platform_files: PlatformFiles, folder: Path) -> dict[str, str]:
     """What `write` would do with each file: new, same, or kept (a file with secrets).
 
     Raises `BadInput` where a file is there with another content.
     """
-    found = {}
-    for name, content in wanted.files.items():
+    states = {}
+    for name, content in platform_files.files.items():
         path = folder / name
         if not path.parent.resolve().is_relative_to(folder.resolve()):
             raise BadInput(
@@ -64,38 +66,38 @@ def planned(wanted: Wanted, folder: Path) -> dict[str, str]:
                 "Nothing was written. Choose another: -o DIR",
             )
         if not os.path.lexists(path):
-            found[name] = "new"
+            states[name] = "new"
         elif name == ".gitignore":
-            found[name] = _ignores(path, wanted.secrets)
+            states[name] = _ignores(path, platform_files.secrets)
         elif path.is_file() and path.read_bytes() == content:
-            found[name] = "same"
+            states[name] = "same"
         else:
             raise BadInput(
                 f"{path} is there, and it is another one.",
                 "Nothing was written. Move it away, or choose another folder: -o DIR",
             )
-    for name, values in wanted.secrets.items():
-        found[name] = _kept(folder / name, values) if os.path.lexists(folder / name) else "new"
-    return found
+    for name, values in platform_files.secrets.items():
+        states[name] = _kept(folder / name, values) if os.path.lexists(folder / name) else "new"
+    return states
 
 
-def write(wanted: Wanted, folder: Path) -> dict[str, str]:
+def write(platform_files: PlatformFiles, folder: Path) -> dict[str, str]:
     """Write what is not there yet; what was done with each file. Raises like `planned`, with nothing written.
 
     A compose file is checked with `docker compose` where there is one; raises `DeployError` if it is refused.
     """
-    found = planned(wanted, folder)
+    states = planned(platform_files, folder)
     # .gitignore comes first, so that no secret is ever without it.
-    for name in sorted(wanted.files, key=lambda name: name != ".gitignore"):
-        if found[name] == "new":
-            _write_new(folder / name, wanted.files[name], 0o666)
-    for name, values in wanted.secrets.items():
-        if found[name] == "new":
+    for name in sorted(platform_files.files, key=lambda name: name != ".gitignore"):
+        if states[name] == "new":
+            _write_new(folder / name, platform_files.files[name], 0o666)
+    for name, values in platform_files.secrets.items():
+        if states[name] == "new":
             lines = "".join(f"{key}={value}\n" for key, value in values.items())
             _write_new(folder / name, lines.encode(), 0o600)
-    if COMPOSE in wanted.files:
+    if COMPOSE in platform_files.files:
         _validate(folder)
-    return found
+    return states
 
 
 def _write_new(path: Path, content: bytes, mode: int) -> None:
@@ -148,13 +150,15 @@ def _validate(folder: Path) -> None:
         str(folder / COMPOSE),
         "config",
     ]
-    done = subprocess.run(
+    process = subprocess.run(
         [*argv, "--quiet"], capture_output=True, encoding="utf-8", errors="replace", check=False
     )
-    if done.returncode != 0:
-        said = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it said nothing.")
+    if process.returncode != 0:
+        reason = next(
+            (line for line in reversed(process.stderr.splitlines()) if line.strip()), "it said nothing."
+        )
         raise DeployError(
-            f"docker compose refuses {folder / COMPOSE}: {said.strip()}", "Fix the line that it names."
+            f"docker compose refuses {folder / COMPOSE}: {reason.strip()}", "Fix the line that it names."
         )
 
 
@@ -181,7 +185,7 @@ def _then(uri: str, where: str) -> list[str]:
     ]
 
 
-def _compose(app: str) -> Wanted:
+def _compose(app: str) -> PlatformFiles:
     values = {"DATABASE_PASSWORD": random.token_urlsafe(24), **_accounts()}
     steps = [
         "docker compose up --detach --build --wait",
@@ -189,14 +193,14 @@ def _compose(app: str) -> Wanted:
         "For runs in containers on the same machine, add MLFLOW_ADDRESS=172.17.0.1 to .env (the address of",
         "Docker's bridge: docker network inspect bridge) and write that address instead of localhost.",
     ]
-    return Wanted(
+    return PlatformFiles(
         {COMPOSE: _template(COMPOSE, app)},
         {".env": values},
         steps + _then("http://localhost:5000", "(its value in .env)"),
     )
 
 
-def _dokku(app: str) -> Wanted:
+def _dokku(app: str) -> PlatformFiles:
     steps = [
         "sh deploy.sh root@dokku.example.com mlflow.example.com",
         "",
@@ -205,14 +209,14 @@ def _dokku(app: str) -> Wanted:
         f"dokku letsencrypt:set {app} email you@example.com && dokku letsencrypt:enable {app}",
         f"dokku config:set {app} FORCE_HTTPS=1",
     ]
-    return Wanted(
+    return PlatformFiles(
         {"deploy.sh": _template("dokku.sh", app)},
         {"mlflow.env": _accounts()},
         steps + _then("https://mlflow.example.com", "(its value in mlflow.env)"),
     )
 
 
-def _fly(app: str) -> Wanted:
+def _fly(app: str) -> PlatformFiles:
     steps = [
         f"cd {FOLDER}",
         f"fly apps create {app}",
@@ -224,27 +228,27 @@ def _fly(app: str) -> Wanted:
         "",
         "Names of buckets are shared by all: where it is taken, change S3_BUCKET in fly.toml too.",
     ]
-    return Wanted(
+    return PlatformFiles(
         {f"{FOLDER}/fly.toml": _template("fly.toml", app)},
         {"mlflow.env": _accounts()},
         steps + _then(f"https://{app}.fly.dev", "(its value in mlflow.env)"),
     )
 
 
-def _render(app: str) -> Wanted:
+def _render(app: str) -> PlatformFiles:
     steps = [
         "git init, add, commit, and push this folder to GitHub, GitLab or Bitbucket",
         "https://dashboard.render.com/blueprints: New Blueprint Instance, choose that repository",
         "Render asks for the S3 bucket that artifacts go to, its keys and its region.",
     ]
-    return Wanted(
+    return PlatformFiles(
         {"render.yaml": _template("render.yaml", app)},
         {},
         steps + _then(f"https://{app}.onrender.com", "(its value on the service's page Environment)"),
     )
 
 
-_PLATFORMS: Mapping[str, Callable[[str], Wanted]] = {
+_PLATFORMS: Mapping[str, Callable[[str], PlatformFiles]] = {
     "compose": _compose,
     "dokku": _dokku,
     "fly": _fly,

@@ -121,10 +121,10 @@ class _Deployment:
         self.reporter.step(self.plan.title("find"))
         find = self.plan.request("find")
         try:
-            found = cast(AppInfo | None, self.api.find(find))
+            app = cast(AppInfo | None, self.api.find(find))
         except heroku_api.Forbidden:
             raise _taken(self.app.name) from None
-        if found is None:
+        if app is None:
             self._refuse_other_server(None)
             try:
                 self._command("create")
@@ -133,17 +133,18 @@ class _Deployment:
                     raise _taken(self.app.name) from None
                 raise
             return cast(AppInfo, self.api.send(find))
-        team = (found["team"] or {"name": None})["name"]
-        for what, wanted, has in (
-            ("region", self.app.region, found["region"]["name"]),
+        team = (app["team"] or {"name": None})["name"]
+        for attribute, expected, actual in (
+            ("region", self.app.region, app["region"]["name"]),
             ("team", self.app.team, team),
         ):
-            if wanted and wanted != has:
+            if expected and expected != actual:
                 raise DeployError(
-                    f"The app {self.app.name} is there, and its {what} is {has or 'none'}, not {wanted}.",
-                    f"Leave --{what} out to keep it so, or make another app: --app NAME",
+                    f"The app {self.app.name} is there, and its {attribute} is {actual or 'none'}, "
+                    f"not {expected}.",
+                    f"Leave --{attribute} out to keep it so, or make another app: --app NAME",
                 )
-        return found
+        return app
 
     def _refuse_other_server(self, uri: str | None) -> None:
         """Runs report to one server: which one is changed by nobody but the user."""
@@ -151,10 +152,10 @@ class _Deployment:
             self._refuse_to_overwrite("for another tracking server")
 
     def _refuse_to_overwrite(self, whose: str) -> None:
-        there = [name for name in STORED if self.stored.get(name)]
-        if there and not self.force:
+        present = [name for name in STORED if self.stored.get(name)]
+        if present and not self.force:
             raise SecretsError(
-                f"{self.workspace.secrets_file} sets {', '.join(there)} {whose}.",
+                f"{self.workspace.secrets_file} sets {', '.join(present)} {whose}.",
                 "Keep what you need of it elsewhere and remove it there, or lose it: --force",
             )
 
@@ -182,13 +183,13 @@ class _Deployment:
         return config
 
     def _set_config(self, config: dict[str, str], uri: str) -> dict[str, str]:
-        made = {
+        generated = {
             USERNAME: f"trainer-{random.token_hex(3)}",
             PASSWORD: random.token_urlsafe(24),
             SECRET_KEY: random.token_hex(32),
             HOSTS: urlsplit(uri).hostname or "",
         }
-        missing = {name: value for name, value in made.items() if not config.get(name)}
+        missing = {name: value for name, value in generated.items() if not config.get(name)}
         self.hidden += _secrets_of(missing)
         if missing:
             self._begin("config")

@@ -97,7 +97,7 @@ class Dyno(TypedDict):
     release: _DynoRelease
 
 
-class Places(TypedDict):
+class UploadUrls(TypedDict):
     """Where to store source code, and where a build then finds it."""
 
     put_url: str
@@ -107,7 +107,7 @@ class Places(TypedDict):
 class Source(TypedDict):
     """A place for source code."""
 
-    source_blob: Places
+    source_blob: UploadUrls
 
 
 def address() -> str:
@@ -153,11 +153,11 @@ class Api:
     def listed(self, request: Request) -> list[object]:
         """A list that may come in several parts."""
         response = self._send(request)
-        found = list(response.json())
+        items = list(response.json())
         while response.status_code == 206 and (following := response.headers.get("Next-Range")):
             response = self._send(request, headers={"Range": following})
-            found += response.json()
-        return found
+            items += response.json()
+        return items
 
     def upload(self, request: Request, content: bytes) -> None:
         """Store bytes at an address that the API gave, which is a secret itself."""
@@ -210,8 +210,8 @@ class Api:
 
 def refusal(request: Request, response: requests.Response) -> DeployError:
     """What it means that the API did not do what was asked."""
-    said = response.json() if _is_json(response) else {}
-    body = cast(dict[str, object], said) if isinstance(said, dict) else {}
+    payload = response.json() if _is_json(response) else {}
+    body = cast(dict[str, object], payload) if isinstance(payload, dict) else {}
     if response.status_code == 401:
         key = " HEROKU_API_KEY is set: it comes before the login." if os.environ.get("HEROKU_API_KEY") else ""
         return DeployError("Heroku does not accept the login of the heroku command.", f"heroku login{key}")
@@ -221,18 +221,18 @@ def refusal(request: Request, response: requests.Response) -> DeployError:
         return DeployError(
             f"Heroku's API answered {response.status_code}.", "See https://status.heroku.com, and try again."
         )
-    what = f"{request.method} {urlsplit(request.url).path}"
+    action = f"{request.method} {urlsplit(request.url).path}"
     more = body.get("url")
     kind = Forbidden if response.status_code == 403 and body.get("id") == "forbidden" else DeployError
     return kind(
-        f"Heroku refuses {what}: {body.get('message') or response.reason}",
+        f"Heroku refuses {action}: {body.get('message') or response.reason}",
         f"See {more}" if more else "Fix the cause, then run the same command again: it continues from here.",
     )
 
 
-def _unreachable(what: str, error: requests.RequestException) -> DeployError:
+def _unreachable(action: str, error: requests.RequestException) -> DeployError:
     return DeployError(
-        f"{what} cannot be reached: {type(error).__name__}.", "Check that this machine is online."
+        f"{action} cannot be reached: {type(error).__name__}.", "Check that this machine is online."
     )
 
 

@@ -83,10 +83,10 @@ class Builder:
         builds = cast(list[Build], self.api.listed(self.plan.request("look", "/builds")))
         build = max(builds, key=lambda one: one["created_at"], default=None)
         if build is None or self._is_of_no_use(build):
-            build, anew = self._start(), True
+            build, is_new = self._start(), True
         else:
-            anew = False
-        return self._released(self._built(build)), anew
+            is_new = False
+        return self._released(self._built(build)), is_new
 
     def _is_of_no_use(self, build: Build) -> bool:
         if build["source_blob"]["version"] != self.bundle.version or build["status"] == "failed":
@@ -104,20 +104,20 @@ class Builder:
     def _built(self, build: Build) -> Build:
         """The build, when it has ended and is released."""
         if build["status"] == "pending":
-            give_up = time.monotonic() + BUILD_S
+            deadline = time.monotonic() + BUILD_S
             self.begin("follow")
             self.log.begin(f"build {build['id']}")
             while build["status"] == "pending":
-                _in_time(give_up, "The build")
+                _in_time(deadline, "The build")
                 self._read_on("follow", build["output_stream_url"])
                 build = self._again(build)
             self._read_on("follow", build["output_stream_url"])  # what came after it broke off
             self.log.end()
         if build["status"] == "failed":
             raise DeployError(f"The build on Heroku failed: {self._last()}", f"See {self.log.path}")
-        give_up = time.monotonic() + GRACE_S
+        deadline = time.monotonic() + GRACE_S
         while build["release"] is None:
-            _in_time(give_up, "The build's release")
+            _in_time(deadline, "The build's release")
             build = self._again(build)
         return build
 
@@ -129,14 +129,14 @@ class Builder:
         return build
 
     def _released(self, build: Build) -> Release:
-        give_up = time.monotonic() + RELEASE_S
+        deadline = time.monotonic() + RELEASE_S
         release = self._release(build)
         if release["status"] == "succeeded":
             return release
         self.begin("release")
         self.log.begin(f"release v{release['version']}")
         while release["status"] == "pending":
-            _in_time(give_up, "The release phase")
+            _in_time(deadline, "The release phase")
             self._read_on("release", release.get("output_stream_url"))
             time.sleep(POLL_S)
             release = self._release(build)
@@ -150,8 +150,8 @@ class Builder:
         return release
 
     def _release(self, build: Build) -> Release:
-        known = {"release_id": (build["release"] or {"id": ""})["id"]}
-        return cast(Release, self.api.send(self.plan.request("release").filled(known)))
+        payload = {"release_id": (build["release"] or {"id": ""})["id"]}
+        return cast(Release, self.api.send(self.plan.request("release").filled(payload)))
 
     def _read_on(self, step: str, url: str | None) -> None:
         if url:
@@ -163,9 +163,9 @@ class Builder:
         return self.log.last or "it said nothing."
 
 
-def _in_time(give_up: float, what: str) -> None:
-    if time.monotonic() > give_up:
+def _in_time(deadline: float, action: str) -> None:
+    if time.monotonic() > deadline:
         raise DeployError(
-            f"{what} on Heroku has not ended yet.",
+            f"{action} on Heroku has not ended yet.",
             "Nothing is lost: run the same command again to keep waiting for it.",
         )

@@ -19,7 +19,7 @@ def token(command: Command) -> str:
     Raises `DeployError` where the program is missing or nobody is logged in.
     """
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command.argv,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -34,39 +34,39 @@ def token(command: Command) -> str:
         raise DeployError(
             f"`{command}` gave no answer in {TOKEN_S} s.", "Run it yourself and see what it waits for."
         ) from None
-    lines = done.stdout.split()
-    if done.returncode != 0 or not lines:
-        said = complaint(done.stderr.splitlines())
-        if done.returncode == 0 or said == "not logged in":
+    lines = process.stdout.split()
+    if process.returncode != 0 or not lines:
+        message = error_message(process.stderr.splitlines())
+        if process.returncode == 0 or message == "not logged in":
             raise DeployError("The heroku command is not logged in.", "heroku login")
-        raise DeployError(f"`{command}` failed: {said}", "heroku login")
+        raise DeployError(f"`{command}` failed: {message}", "heroku login")
     return lines[-1]
 
 
 def run(command: Command, report: Callable[[str], None]) -> None:
     """Run it, its output line by line to `report`. Raises `DeployError` with what it complains of."""
-    said: list[str] = []
+    output: list[str] = []
     try:
         for line in subprocesses.lines(command.argv):
-            said.append(line)
+            output.append(line)
             report(line)
     except FileNotFoundError:
         raise _missing() from None
     except subprocess.CalledProcessError:
         raise DeployError(
-            f"`{command}` failed: {complaint(said)}",
+            f"`{command}` failed: {error_message(output)}",
             "Fix the cause, then run the same command again: it continues from here.",
         ) from None
 
 
-def complaint(lines: list[str]) -> str:
+def error_message(lines: list[str]) -> str:
     """The error among a command's output: `Error: …`, which it folds over several lines, as one."""
     # Its margin and its colours.
     plain = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip().removeprefix("\u203a").strip() for line in lines]
-    start = next((place for place, line in enumerate(plain) if line.startswith("Error:")), None)
+    start = next((index for index, line in enumerate(plain) if line.startswith("Error:")), None)
     if start is None:
         return next((line for line in reversed(plain) if line), "it said nothing.")
-    end = next((place for place in range(start, len(plain)) if not plain[place]), len(plain))
+    end = next((index for index in range(start, len(plain)) if not plain[index]), len(plain))
     return " ".join(plain[start:end]).removeprefix("Error:").strip()
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from trainer.deploy.plan import Body, Command, Later, Note, Plan, Request, Step
+from trainer.deploy.plan import Body, Command, Deferred, Note, Plan, Request, Step
 from trainer.errors import BadInput
 from trainer.server.files import FOLDER, Bundle
 
@@ -47,12 +47,15 @@ class App:
 
 def make(app: App, bundle: Bundle, api: str) -> Plan:
     """The plan for this app. `api` is the address of the Platform API."""
-    here = f"{api}/apps/{app.name}"
+    app_url = f"{api}/apps/{app.name}"
     of_app = ("--app", app.name)
     create = ["heroku", "apps:create", app.name, "--stack", STACK, "--no-remote"]
     create += ["--region", app.region] if app.region else []
     create += ["--team", app.team] if app.team else []
-    config: Body = {**{name: Later(name, secret=True) for name in SECRET}, HOSTS: Later("host of web_url")}
+    config: Body = {
+        **{name: Deferred(name, secret=True) for name in SECRET},
+        HOSTS: Deferred("host of web_url"),
+    }
     addons = (
         Step(
             service,
@@ -65,14 +68,14 @@ def make(app: App, bundle: Bundle, api: str) -> Plan:
     return Plan(
         (
             Step("login", "See who is logged in", (Command(("heroku", "auth:token")),)),
-            Step("find", "Find the app", (Request("GET", here),)),
+            Step("find", "Find the app", (Request("GET", app_url),)),
             Step("create", "Create the app", (Command(tuple(create)),), "it does not exist"),
             Step(
                 "look",
                 "See what the app has",
                 tuple(
-                    Request("GET", f"{here}/{what}")
-                    for what in ("formation", "config-vars", "addons", "builds")
+                    Request("GET", f"{app_url}/{resource}")
+                    for resource in ("formation", "config-vars", "addons", "builds")
                 ),
             ),
             Step(
@@ -91,25 +94,25 @@ def make(app: App, bundle: Bundle, api: str) -> Plan:
             Step(
                 "config",
                 "Set the config vars",
-                (Request("PATCH", f"{here}/config-vars", config),),
+                (Request("PATCH", f"{app_url}/config-vars", config),),
                 "one of them is missing; what is set stays, the others are generated",
             ),
-            *_build(here, api, bundle),
+            *_build(app_url, api, bundle),
             Step(
                 "scale",
                 "Start a dyno",
-                (Request("GET", f"{here}/formation"), Command(("heroku", "ps:scale", "web=1", *of_app))),
+                (Request("GET", f"{app_url}/formation"), Command(("heroku", "ps:scale", "web=1", *of_app))),
                 "no web dyno is to run",
             ),
             Step(
                 "check",
                 "Check the server",
                 (
-                    Request("GET", f"{here}/dynos"),
+                    Request("GET", f"{app_url}/dynos"),
                     Request("GET", "<web_url>/health"),
                     Note("without a password, to be refused:"),
                     Request("GET", f"<web_url>{SEARCH}"),
-                    Note(f"as the administrator, password {Later(PASSWORD, secret=True)}:"),
+                    Note(f"as the administrator, password {Deferred(PASSWORD, secret=True)}:"),
                     Request("GET", f"<web_url>{SEARCH}"),
                     Request("GET", "<web_url>/version"),
                 ),
@@ -124,8 +127,8 @@ def make(app: App, bundle: Bundle, api: str) -> Plan:
     )
 
 
-def _build(here: str, api: str, bundle: Bundle) -> tuple[Step, ...]:
-    blob: Body = {"url": Later("get_url"), "version": bundle.version, "checksum": bundle.checksum}
+def _build(app_url: str, api: str, bundle: Bundle) -> tuple[Step, ...]:
+    blob: Body = {"url": Deferred("get_url"), "version": bundle.version, "checksum": bundle.checksum}
     return (
         Step(
             "upload",
@@ -136,18 +139,18 @@ def _build(here: str, api: str, bundle: Bundle) -> tuple[Step, ...]:
         Step(
             "build",
             "Build it there",
-            (Request("POST", f"{here}/builds", {"source_blob": blob}),),
+            (Request("POST", f"{app_url}/builds", {"source_blob": blob}),),
             "it was uploaded",
         ),
         Step(
             "follow",
             "Follow the build",
-            (Request("GET", "<output_stream_url>"), Request("GET", f"{here}/builds/<build_id>")),
+            (Request("GET", "<output_stream_url>"), Request("GET", f"{app_url}/builds/<build_id>")),
             "it has not ended",
         ),
         Step(
             "release",
             "Wait for the release",
-            (Request("GET", f"{here}/releases/<release_id>"), Request("GET", "<output_stream_url>")),
+            (Request("GET", f"{app_url}/releases/<release_id>"), Request("GET", "<output_stream_url>")),
         ),
     )

@@ -11,7 +11,7 @@ SHOWN_INSTEAD = "***"
 
 
 @dataclass(frozen=True)
-class Later:
+class Deferred:
     """A value that is known only when the plan is carried out. A secret one is never printed."""
 
     name: str
@@ -22,7 +22,7 @@ class Later:
         return SHOWN_INSTEAD if self.secret else f"<{self.name}>"
 
 
-Body = Mapping[str, "str | Later | Body"]
+Body = Mapping[str, "str | Deferred | Body"]
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Request:
         body = json.dumps(_shown(self.body)) if self.body else ""
         return f"{self.method} {self.url} {body}".rstrip()
 
-    def filled(self, known: Mapping[str, str]) -> Request:
+    def filled(self, values: Mapping[str, str]) -> Request:
         """The request to send: every later value in its place. Raises `KeyError` for one that is missing."""
         url = self.url
-        for name, value in known.items():
+        for name, value in values.items():
             url = url.replace(f"<{name}>", value)
-        return Request(self.method, url, _filled(self.body, known))
+        return Request(self.method, url, _filled(self.body, values))
 
 
 @dataclass(frozen=True)
@@ -114,11 +114,11 @@ def _shown(body: Body) -> dict[str, object]:
     return {name: _shown(value) if isinstance(value, Mapping) else str(value) for name, value in body.items()}
 
 
-def _filled(body: Body, known: Mapping[str, str]) -> Body:
-    return {name: _value(value, known) for name, value in body.items()}
+def _filled(body: Body, values: Mapping[str, str]) -> Body:
+    return {name: _value(value, values) for name, value in body.items()}
 
 
-def _value(value: str | Later | Body, known: Mapping[str, str]) -> str | Body:
+def _value(value: str | Deferred | Body, values: Mapping[str, str]) -> str | Body:
     if isinstance(value, Mapping):
-        return _filled(value, known)
-    return known[value.name] if isinstance(value, Later) else value
+        return _filled(value, values)
+    return values[value.name] if isinstance(value, Deferred) else value

@@ -23,7 +23,7 @@ TIMEOUT_S = 30
 _AGAIN = (404, 502, 503, 504)  # what a router says while nothing runs behind it
 
 
-class _NotYet(Exception):
+class _NotReady(Exception):
     """Try again."""
 
 
@@ -37,15 +37,15 @@ def ready(
     in everybody, `TrackingDenied` where it lets in none of the candidates.
     """
     uri = candidates[0].uri
-    give_up = time.monotonic() + READY_S
+    deadline = time.monotonic() + READY_S
     while True:
         trouble = obstacle()
         if trouble is None:
             try:
                 return _attempt(candidates, search)
-            except _NotYet as error:
+            except _NotReady as error:
                 trouble = str(error)
-        if time.monotonic() > give_up:
+        if time.monotonic() > deadline:
             raise DeployError(
                 f"{uri} is not ready after {READY_S} s: {trouble}.",
                 f"See what it says: {logs}. Then run the same command again.",
@@ -57,7 +57,7 @@ def _attempt(candidates: Sequence[Server], search: str) -> tuple[Server, str]:
     uri = candidates[0].uri
     health = _get(uri, "/health")
     if health.status_code != 200 or health.text.strip() != "OK":
-        raise _NotYet(f"/health answers {health.status_code}{', but not OK' if health.ok else ''}")
+        raise _NotReady(f"/health answers {health.status_code}{', but not OK' if health.ok else ''}")
     open_ = _get(uri, search)
     if open_.ok:
         raise DeployError(f"{uri} answers without a password.", "Do not use it: everybody could.")
@@ -69,14 +69,14 @@ def _attempt(candidates: Sequence[Server], search: str) -> tuple[Server, str]:
     if open_.status_code != 401:
         raise refusal(candidates[0], open_)
     for server in candidates:
-        found = _get(uri, search, server)
-        if found.ok:
+        response = _get(uri, search, server)
+        if response.ok:
             version = _get(uri, "/version", server)
             if version.ok:
                 return server, version.text.strip()
             raise refusal(server, version)
-        if found.status_code != 401:
-            raise refusal(server, found)
+        if response.status_code != 401:
+            raise refusal(server, response)
     raise TrackingDenied(
         f"{uri} refuses the user {candidates[-1].username} with the password of its config vars.",
         "It was changed since the first start: put user name and password as they are now in secrets.env.",
@@ -91,15 +91,17 @@ def _get(uri: str, path: str, server: Server | None = None) -> requests.Response
         with requests.Session() as session:
             logs.answers_to(session, _LOG)
             session.trust_env = urlsplit(uri).hostname not in LOOPBACK
-            response = session.get(uri + path, auth=_As(server), timeout=TIMEOUT_S, allow_redirects=False)
+            response = session.get(
+                uri + path, auth=_BasicAuth(server), timeout=TIMEOUT_S, allow_redirects=False
+            )
     except requests.RequestException as error:
-        raise _NotYet(f"no answer ({type(error).__name__})") from None
+        raise _NotReady(f"no answer ({type(error).__name__})") from None
     if response.status_code in _AGAIN:
-        raise _NotYet(f"{path.partition('?')[0]} answers {response.status_code}")
+        raise _NotReady(f"{path.partition('?')[0]} answers {response.status_code}")
     return response
 
 
-class _As:
+class _BasicAuth:
     def __init__(self, server: Server | None) -> None:
         self._server = server
 

@@ -99,8 +99,8 @@ def _name() -> tuple[str, str]:
         return named, "DOCKER_CONTEXT"
     path = _folder() / "config.json"
     try:
-        said = cast(_Config, json.loads(path.read_text()))
-        return said.get("currentContext") or _DEFAULT, str(path)
+        config = cast(_Config, json.loads(path.read_text()))
+        return config.get("currentContext") or _DEFAULT, str(path)
     except (OSError, ValueError, AttributeError):  # `docker` warns of such a file, and goes on without it
         return _DEFAULT, str(path)
 
@@ -111,15 +111,15 @@ def _folder() -> Path:
 
 def _of_variables() -> Endpoint:
     tls = None
-    asked = next((name for name in ("DOCKER_TLS_VERIFY", "DOCKER_TLS") if os.environ.get(name)), None)
-    if asked:
-        place = Path(os.environ.get("DOCKER_CERT_PATH") or _folder())
-        if not (place / "ca.pem").is_file():
+    variable = next((name for name in ("DOCKER_TLS_VERIFY", "DOCKER_TLS") if os.environ.get(name)), None)
+    if variable:
+        certificates = Path(os.environ.get("DOCKER_CERT_PATH") or _folder())
+        if not (certificates / "ca.pem").is_file():
             raise EngineError(
-                f"{asked} asks for TLS, but there is no {place / 'ca.pem'}.",
+                f"{variable} asks for TLS, but there is no {certificates / 'ca.pem'}.",
                 "Specify the folder of ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH.",
             )
-        tls = _material(place, verify=asked == "DOCKER_TLS_VERIFY")
+        tls = _material(certificates, verify=variable == "DOCKER_TLS_VERIFY")
     host = os.environ.get("DOCKER_HOST")
     if not host:
         return Endpoint(f"tcp://localhost:{_TLS_PORT}" if tls else _LOCAL, tls)
@@ -142,10 +142,10 @@ def _complete(host: str, port: int) -> str:
 
 def _of_context(name: str, said_by: str) -> Endpoint:
     key = hashlib.sha256(name.encode()).hexdigest()
-    place = _folder() / "contexts" / "meta" / key / "meta.json"
+    metadata = _folder() / "contexts" / "meta" / key / "meta.json"
     try:
-        said = cast(_Meta, json.loads(place.read_text()))["Endpoints"]["docker"]
-        address = said["Host"]
+        docker_endpoint = cast(_Meta, json.loads(metadata.read_text()))["Endpoints"]["docker"]
+        address = docker_endpoint["Host"]
     except FileNotFoundError:
         raise EngineError(
             f"There is no Docker context {name}, which {said_by} names.",
@@ -153,11 +153,12 @@ def _of_context(name: str, said_by: str) -> Endpoint:
         ) from None
     except (OSError, ValueError, KeyError, TypeError):
         raise EngineError(
-            f"The Docker context {name}, which {said_by} names, cannot be read: {place}",
+            f"The Docker context {name}, which {said_by} names, cannot be read: {metadata}",
             f"Make it again: docker context rm {name}, then docker context create {name} --docker host=…",
         ) from None
     tls = _material(
-        _folder() / "contexts" / "tls" / key / "docker", verify=not said.get("SkipTLSVerify", False)
+        _folder() / "contexts" / "tls" / key / "docker",
+        verify=not docker_endpoint.get("SkipTLSVerify", False),
     )
     return Endpoint(address, None if tls.verify and not (tls.ca or tls.cert) else tls)
 

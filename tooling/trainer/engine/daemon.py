@@ -62,49 +62,49 @@ def connect() -> docker.DockerClient:
     """
     from docker.errors import DockerException
 
-    place = context.current()
-    _LOG.info("Docker engine: %s", place.address)
+    endpoint = context.current()
+    _LOG.info("Docker engine: %s", endpoint.address)
     try:
-        return concurrency.call_with_timeout(ANSWER_S, lambda: _client(place))
+        return concurrency.call_with_timeout(ANSWER_S, lambda: _client(endpoint))
     except TimeoutError:
         raise NoEngine(
-            f"The Docker engine at {place.address} gave no answer in {ANSWER_S} s.", "Restart it"
+            f"The Docker engine at {endpoint.address} gave no answer in {ANSWER_S} s.", "Restart it"
         ) from None
     except (DockerException, OSError) as error:
-        raise _no_answer(place, str(error)) from None
+        raise _no_answer(endpoint, str(error)) from None
     except (AttributeError, TypeError, ValueError):  # what docker-py makes of an address that is none
-        raise context.no_address(place.address) from None
+        raise context.no_address(endpoint.address) from None
 
 
-def _no_answer(place: Endpoint, said: str) -> EngineError:
-    if "ermission denied" in said:
+def _no_answer(endpoint: Endpoint, reason: str) -> EngineError:
+    if "ermission denied" in reason:
         return NoEngine(
-            f"This user may not use the Docker engine at {place.address}.",
+            f"This user may not use the Docker engine at {endpoint.address}.",
             "sudo usermod -aG docker $USER, then log in again",
         )
-    if "to an HTTPS server" in said:
+    if "to an HTTPS server" in reason:
         return EngineError(
-            f"The Docker engine at {place.address} accepts only TLS connections.",
+            f"The Docker engine at {endpoint.address} accepts only TLS connections.",
             "Set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or use a context that has its certificates.",
         )
-    if found := re.search(r"\[SSL[^]]*\] ?([^()]*)", said):
+    if ssl_error := re.search(r"\[SSL[^]]*\] ?([^()]*)", reason):
         return EngineError(
-            f"TLS with the Docker engine at {place.address} fails: {found.group(1).strip()}.",
+            f"TLS with the Docker engine at {endpoint.address} fails: {ssl_error.group(1).strip()}.",
             "Compare what `docker version` says; ca.pem, cert.pem and key.pem have to be that engine's.",
         )
-    return NoEngine(f"No Docker engine answers at {place.address}.", _START_HINT)
+    return NoEngine(f"No Docker engine answers at {endpoint.address}.", _START_HINT)
 
 
-def _client(place: Endpoint) -> docker.DockerClient:
+def _client(endpoint: Endpoint) -> docker.DockerClient:
     import docker
 
     # Either way the engine is asked, which is the proof that one answers.
-    is_pinged = place.tls or not is_remote(place.address)
+    is_pinged = endpoint.tls or not is_remote(endpoint.address)
     client = docker.DockerClient(
-        base_url=place.address, timeout=TIMEOUT_S, version=_api_version(place) if is_pinged else "auto",
-        tls=_tls(place.tls), use_ssh_client=place.address.startswith("ssh://"),
+        base_url=endpoint.address, timeout=TIMEOUT_S, version=_api_version(endpoint) if is_pinged else "auto",
+        tls=_tls(endpoint.tls), use_ssh_client=endpoint.address.startswith("ssh://"),
     )  # fmt: skip
-    _trust(client.api, place.tls)
+    _trust(client.api, endpoint.tls)
     logs.answers_to(client.api, _LOG)
     return client
 
@@ -131,16 +131,16 @@ def _trust(api: docker.APIClient, tls: Tls | None) -> None:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
 
-def _api_version(place: Endpoint) -> str:
+def _api_version(endpoint: Endpoint) -> str:
     """By a ping, as the docker command does it: the engine's own account of its version takes it 10 ms."""
     import docker
     import requests
     from docker.errors import DockerException
 
     with docker.APIClient(
-        base_url=place.address, timeout=TIMEOUT_S, version=_ANY_VERSION, tls=_tls(place.tls)
+        base_url=endpoint.address, timeout=TIMEOUT_S, version=_ANY_VERSION, tls=_tls(endpoint.tls)
     ) as asking:
-        _trust(asking, place.tls)
+        _trust(asking, endpoint.tls)
         try:
             answer = asking.get(f"{asking.base_url}/_ping", timeout=TIMEOUT_S)
         except requests.RequestException as error:
@@ -168,8 +168,10 @@ def info(client: docker.DockerClient) -> Info:
 def product(client: docker.DockerClient) -> str:
     """What answers, by name and version: Docker's API is also that of others, as Podman."""
     with failures():
-        said = client.version()
-    parts = cast(list[_Part], said.get("Components") or [{"Name": "Engine", "Version": said["Version"]}])
+        version = client.version()
+    parts = cast(
+        list[_Part], version.get("Components") or [{"Name": "Engine", "Version": version["Version"]}]
+    )
     name = parts[0]["Name"].removesuffix(" Engine").replace("Engine", "Docker")
     return f"{name} {parts[0]['Version']}"
 
@@ -186,9 +188,9 @@ def kinds(client: docker.DockerClient) -> frozenset[str]:
     return frozenset(option.removeprefix("name=").partition(",")[0] for option in options)
 
 
-def root(said: Info) -> Path | None:
+def root(info: Info) -> Path | None:
     """Where the engine keeps its files; None if that is another machine."""
-    return None if is_remote(endpoint()) else Path(said["DockerRootDir"])
+    return None if is_remote(endpoint()) else Path(info["DockerRootDir"])
 
 
 def bridge(client: docker.DockerClient) -> Bridge | None:

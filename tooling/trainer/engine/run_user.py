@@ -72,22 +72,22 @@ def _check_owner(address: str, uid: int) -> None:
 
 def closed_to_others(path: Path, *, writes: bool = False) -> Path | None:
     """What of a file or folder another user cannot read, or write: the first found. Looks one level down."""
-    for place in (path, *_first_in(path)):
-        mode = place.stat().st_mode
-        wanted = stat.S_IROTH | (stat.S_IXOTH if place.is_dir() else 0) | (stat.S_IWOTH if writes else 0)
-        if mode & wanted != wanted:
-            return place
+    for entry in (path, *_first_in(path)):
+        mode = entry.stat().st_mode
+        needed = stat.S_IROTH | (stat.S_IXOTH if entry.is_dir() else 0) | (stat.S_IWOTH if writes else 0)
+        if mode & needed != needed:
+            return entry
     return None
 
 
 def _first_in(folder: Path) -> Iterator[Path]:
     if folder.is_dir() and folder.stat().st_mode & stat.S_IXOTH:
-        with os.scandir(folder) as found:
-            yield from (Path(entry.path) for entry, _ in zip(found, range(_LOOKED_AT), strict=False))
+        with os.scandir(folder) as entries:
+            yield from (Path(entry.path) for entry, _ in zip(entries, range(_LOOKED_AT), strict=False))
 
 
 def open_to_others(folder: Path) -> None:
     """Let others read what is in a folder; that they do not get there is the care of the one above it."""
-    for place in (folder, *folder.rglob("*")):
-        if not place.is_symlink():
-            place.chmod(place.stat().st_mode | (0o055 if place.is_dir() else 0o044))
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))

@@ -40,7 +40,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Built:
+class FrameworkBuild:
     """What a framework says of itself: see trainkit.accelerator, which the image is asked with.
 
     `architectures` is None where the framework, such as JAX, does not say.
@@ -51,64 +51,64 @@ class Built:
     architectures: tuple[str, ...] | None
 
 
-def built_for(remembered: Path, ask: Callable[[], str]) -> list[Built]:
+def built_for(remembered: Path, ask: Callable[[], str]) -> list[FrameworkBuild]:
     """What an image's frameworks were built for. Asking takes seconds, so the answer is kept in a file."""
     if not remembered.exists():
-        said = _read(ask())
+        requirements = _read(ask())
         remembered.parent.mkdir(parents=True, exist_ok=True)
         unfinished = remembered.with_suffix(".tmp")
-        unfinished.write_text(json.dumps([asdict(one) for one in said]))
+        unfinished.write_text(json.dumps([asdict(item) for item in requirements]))
         unfinished.replace(remembered)
     return _read(remembered.read_text())
 
 
 def cards(answer: str) -> tuple[Card, ...]:
     """The answer to `QUERY`. Raises `GpuError` for one that is invalid, and for none at all."""
-    found = []
+    found_cards = []
     for line in answer.strip().splitlines():
         fields = [field.strip() for field in line.split(",")]
         try:
             index, name, driver, capability, free, total = fields
             major, minor = capability.split(".")
-            found.append(Card(index, name, driver, (int(major), int(minor)), int(free), int(total)))
+            found_cards.append(Card(index, name, driver, (int(major), int(minor)), int(free), int(total)))
         except ValueError:
             raise GpuError(
                 f"nvidia-smi answers {line!r}, which is invalid.",
                 f"Look at nvidia-smi itself: the driver may need a restart; {ON_PURPOSE}",
             ) from None
-    if not found:
+    if not found_cards:
         raise GpuError("nvidia-smi finds no GPU.", f"Look at the driver's installation, {ON_PURPOSE}")
-    return tuple(found)
+    return tuple(found_cards)
 
 
-def chosen(asked: str, found: Sequence[Card], numbers: str | None) -> tuple[Card, ...]:
+def chosen(gpus: str, available: Sequence[Card], numbers: str | None) -> tuple[Card, ...]:
     """Those cards, by their numbers with commas, that `--gpus` asked for; None is for all.
 
     Raises `GpuError` where there is no card of such a number: CUDA would leave it out, and all after it.
     Where one is asked for by its UUID, all are returned: any of them may be meant.
     """
     if numbers is None or not re.fullmatch(r"[\d,]+", numbers):
-        return tuple(found)
-    wanted = numbers.split(",")
-    known = {card.index: card for card in found}
-    if missing := [number for number in wanted if number not in known]:
+        return tuple(available)
+    requested = numbers.split(",")
+    by_index = {card.index: card for card in available}
+    if missing := [number for number in requested if number not in by_index]:
         raise GpuError(
-            f"--gpus {asked}: this machine has no GPU {', '.join(missing)}; it has {', '.join(known)}.",
+            f"--gpus {gpus}: this machine has no GPU {', '.join(missing)}; it has {', '.join(by_index)}.",
             f"Choose of these (nvidia-smi -L lists them), {ON_PURPOSE}",
         )
-    return tuple(known[number] for number in wanted)
+    return tuple(by_index[number] for number in requested)
 
 
-def check(image: str, built: Sequence[Built], found: Sequence[Card], least_free_gb: float) -> None:
+def check(image: str, built: Sequence[FrameworkBuild], cards: Sequence[Card], least_free_gb: float) -> None:
     """Raises `GpuError`, naming both sides and the remedy, for the first thing that does not fit."""
     able = [framework for framework in built if framework.cuda]
     if not able:
         raise no_cuda(image)
     for framework in able:
-        for card in found:
+        for card in cards:
             _check_driver(image, framework, card)
             _check_capability(framework, card)
-    for card in found:
+    for card in cards:
         if card.free < least_free_gb * 1024:
             raise GpuError(
                 f"GPU {card} has {card.free / 1024:.1f} of {card.total / 1024:.1f} GB free; "
@@ -118,10 +118,10 @@ def check(image: str, built: Sequence[Built], found: Sequence[Card], least_free_
             )
 
 
-def no_driver(asked: str) -> GpuError:
+def no_driver(gpus: str) -> GpuError:
     """The error for a GPU that is asked for on a machine whose nvidia-smi does not answer."""
     return GpuError(
-        f"--gpus {asked}: this machine has no usable NVIDIA GPU (nvidia-smi does not answer).",
+        f"--gpus {gpus}: this machine has no usable NVIDIA GPU (nvidia-smi does not answer).",
         f"Install the driver, {ON_PURPOSE}",
     )
 
@@ -134,15 +134,19 @@ def no_cuda(image: str) -> GpuError:
     )
 
 
-def _read(said: str) -> list[Built]:
-    found = []
-    for one in json.loads(said):
-        told = one["architectures"]
-        found.append(Built(one["framework"], one["cuda"], None if told is None else tuple(told)))
-    return found
+def _read(text: str) -> list[FrameworkBuild]:
+    requirements = []
+    for item in json.loads(text):
+        architectures = item["architectures"]
+        requirements.append(
+            FrameworkBuild(
+                item["framework"], item["cuda"], None if architectures is None else tuple(architectures)
+            )
+        )
+    return requirements
 
 
-def _check_driver(image: str, built: Built, card: Card) -> None:
+def _check_driver(image: str, built: FrameworkBuild, card: Card) -> None:
     major = int((built.cuda or "0").split(".")[0])
     # A generation that is newer than this table needs what the newest known one needs, at least.
     oldest = _OLDEST_DRIVER.get(major, _OLDEST_DRIVER[max(_OLDEST_DRIVER)] if major > 13 else "0")
@@ -153,12 +157,14 @@ def _check_driver(image: str, built: Built, card: Card) -> None:
         )
 
 
-def _check_capability(built: Built, card: Card) -> None:
-    told = built.architectures
-    if told is not None and not any(_runs_on(architecture, card.capability) for architecture in told):
+def _check_capability(built: FrameworkBuild, card: Card) -> None:
+    architectures = built.architectures
+    if architectures is not None and not any(
+        _runs_on(architecture, card.capability) for architecture in architectures
+    ):
         raise GpuError(
             f"GPU {card} has compute capability {card.capability[0]}.{card.capability[1]}; "
-            f"{built.framework} was built for {', '.join(told)}.",
+            f"{built.framework} was built for {', '.join(architectures)}.",
             f"Use another card (--gpus device=N) or an image with another version of it, {ON_PURPOSE}",
         )
 
@@ -169,13 +175,13 @@ def _runs_on(architecture: str, capability: tuple[int, int]) -> bool:
     "CUDA C++ Programming Guide", sections "Binary Compatibility" and "PTX Compatibility". A letter at the end
     (sm_90a) ties the code to that very capability.
     """
-    told = re.fullmatch(r"(sm|compute)_(\d+)(\d)([a-z]?)", architecture)
-    if not told:
+    match = re.fullmatch(r"(sm|compute)_(\d+)(\d)([a-z]?)", architecture)
+    if not match:
         return False
-    made_for = (int(told[2]), int(told[3]))
-    if told[4]:
+    made_for = (int(match[2]), int(match[3]))
+    if match[4]:
         return capability == made_for
-    if told[1] == "compute":
+    if match[1] == "compute":
         return capability >= made_for
     return capability[0] == made_for[0] and capability[1] >= made_for[1]
 

@@ -48,10 +48,10 @@ class Buildable(Protocol):
     def parent(self) -> Buildable | None:
         """The image it is built on, if that is ours too."""
 
-    def build_command(self, *, anew: bool = False) -> list[str]:
+    def build_command(self, *, no_cache: bool = False) -> list[str]:
         """The call of BuildKit."""
 
-    def gathered(self) -> AbstractContextManager[None]:
+    def build_context(self) -> AbstractContextManager[None]:
         """Within: all that the build sees lies where its command looks."""
 
 
@@ -73,7 +73,10 @@ class ImageOrigin:
         repository = name.partition("@")[0]
         if ":" in repository.rpartition("/")[2]:
             repository = repository.rpartition(":")[0]
-        return next((known for known in self.repo_digests if known.partition("@")[0] == repository), "")
+        return next(
+            (repo_digest for repo_digest in self.repo_digests if repo_digest.partition("@")[0] == repository),
+            "",
+        )
 
 
 def origin(client: docker.DockerClient, image_id: str) -> ImageOrigin:
@@ -85,13 +88,13 @@ def origin(client: docker.DockerClient, image_id: str) -> ImageOrigin:
 
     with daemon.failures():
         try:
-            found = client.api.inspect_image(image_id)
+            inspected = client.api.inspect_image(image_id)
         except ImageNotFound:
             raise ImageError(f"The engine does not have the image {image_id}.", "trainer images") from None
-    labels = found["Config"].get("Labels") or {}
+    labels = inspected["Config"].get("Labels") or {}
     return ImageOrigin(
-        id=found["Id"],
-        repo_digests=tuple(found.get("RepoDigests") or ()),
+        id=inspected["Id"],
+        repo_digests=tuple(inspected.get("RepoDigests") or ()),
         base_image=labels.get(BASE_LABEL, ""),
         base_image_id=labels.get(BASE_ID_LABEL, ""),
         base_image_digest=labels.get(BASE_DIGEST_LABEL, ""),
@@ -115,30 +118,30 @@ def ensure(
     image: Buildable,
     report: Callable[[str], None],
     *,
-    anew: bool = False,
+    no_cache: bool = False,
 ) -> tuple[str, bool]:
     """Have the image: its id, and whether anything was built. Parents are built first.
 
     `report` gets the build's output line by line. Raises `ImageError` with the cause, `EngineError`
-    when BuildKit is missing. `anew` builds even what is up to date, from an empty layer cache. Of several
+    when BuildKit is missing. `no_cache` builds even what is up to date, from an empty layer cache. Of several
     callers at once one builds, and the others wait and find its image.
     """
-    found = None if anew else _found(client, image)
-    if found:
-        _LOG.info("Image %s is up to date: %s", image.tag, found)
-        return found, False
+    present = None if no_cache else _present_id(client, image)
+    if present:
+        _LOG.info("Image %s is up to date: %s", image.tag, present)
+        return present, False
     if image.parent:
-        ensure(workspace, client, image.parent, report, anew=anew)
+        ensure(workspace, client, image.parent, report, no_cache=no_cache)
     buildx_version()
     lock = _lock(image)
     if locks.held(lock):
         report(f"Waiting for another trainer that builds {image.tag}")
     with locks.exclusive(lock):
-        found = None if anew else _found(client, image)
-        if found:
-            return found, False
-        _LOG.info("Image %s is built: %s", image.tag, "asked for" if anew else _why(client, image))
-        command = [*image.build_command(anew=anew), *base_labels(client, image, report)]
+        present = None if no_cache else _present_id(client, image)
+        if present:
+            return present, False
+        _LOG.info("Image %s is built: %s", image.tag, "asked for" if no_cache else _why(client, image))
+        command = [*image.build_command(no_cache=no_cache), *base_labels(client, image, report)]
         run(image, command, workspace.state / f"build-{image.name}.log", report)
         return built(client, image.tag), True
 
@@ -149,7 +152,7 @@ def _why(client: docker.DockerClient, image: Buildable) -> str:
     return f"what it is built from has changed since {others[0]}" if others else "there is none of that name"
 
 
-def _found(client: docker.DockerClient, image: Buildable) -> str | None:
+def _present_id(client: docker.DockerClient, image: Buildable) -> str | None:
     """The engine's id of the image, which bears all its tags from now on; None when it is not there.
 
     Its inputs may be those of an earlier day again, and another image the latest since then.
@@ -158,23 +161,23 @@ def _found(client: docker.DockerClient, image: Buildable) -> str | None:
 
     with daemon.failures():
         try:
-            found = client.api.inspect_image(image.tag)
+            inspected = client.api.inspect_image(image.tag)
         except ImageNotFound:
             return None
-        for tag in set(image.tags) - set(found["RepoTags"]):
-            client.api.tag(found["Id"], tag.rpartition(":")[0], tag.rpartition(":")[2])
-        return str(found["Id"])
+        for tag in set(image.tags) - set(inspected["RepoTags"]):
+            client.api.tag(inspected["Id"], tag.rpartition(":")[0], tag.rpartition(":")[2])
+        return str(inspected["Id"])
 
 
 def built(client: docker.DockerClient, tag: str) -> str:
     """The id of what was built just now; raises `ImageError` where BuildKit has put it elsewhere."""
-    found = image_id(client, tag)
-    if found is None:
+    built_id = image_id(client, tag)
+    if built_id is None:
         raise ImageError(
             f"The build of {tag} succeeded, but the engine at {daemon.endpoint()} does not have the image.",
             "docker buildx builds elsewhere: choose its builder with `docker buildx use default`.",
         )
-    return found
+    return built_id
 
 
 def base_labels(client: docker.DockerClient, image: Buildable, report: Callable[[str], None]) -> list[str]:
@@ -216,20 +219,20 @@ def _lock(image: Buildable) -> Path:
 
 
 @dataclass(frozen=True)
-class Found:
+class ImageState:
     """What the engine has of an image: `up to date`, `stale` (built from other inputs) or `not built`."""
 
     status: str
     size_mb: int | None = None
 
 
-def look(client: docker.DockerClient, current: str, latest: str) -> Found:
+def state(client: docker.DockerClient, current: str, latest: str) -> ImageState:
     """What the engine has of an image whose tag is to be `current`, and was `latest` when it was built."""
     with daemon.failures():
         for tag, status in ((current, "up to date"), (latest, "stale")):
             if image_id(client, tag):
-                return Found(status, round(client.api.inspect_image(tag)["Size"] / 1e6))
-    return Found("not built")
+                return ImageState(status, round(client.api.inspect_image(tag)["Size"] / 1e6))
+    return ImageState("not built")
 
 
 def buildx_version() -> str:
@@ -239,28 +242,28 @@ def buildx_version() -> str:
             "The program docker is not installed; images are built with `docker buildx`.",
             "Install the Docker CLI with its buildx plug-in (packages docker-cli and docker-buildx).",
         )
-    told = subprocesses.capture(["docker", "buildx", "version"])
-    if told is None:
+    version = subprocesses.capture(["docker", "buildx", "version"])
+    if version is None:
         raise EngineError(
             "docker has no buildx, which the images are built with.",
             "Install it: apt-get install docker-buildx-plugin (in Debian's own packages: docker-buildx).",
         )
-    return told.strip()
+    return version.strip()
 
 
 def run(image: Buildable, command: list[str], log: Path, report: Callable[[str], None]) -> None:
     """Run one build; its output goes to the file `log` too. Raises `ImageError` with the cause."""
     log.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with log.open("w", encoding="utf-8") as written, image.gathered():
+        with log.open("w", encoding="utf-8") as written, image.build_context():
             for line in subprocesses.lines(command):
                 written.write(line + "\n")
                 report(line)
     except subprocess.CalledProcessError:
         # A builder in a container of its own has none of the engine's images, and pulls by itself.
-        said = log.read_text(encoding="utf-8")
-        if f"failed to solve: {image.base_image}: " in said:
+        output = log.read_text(encoding="utf-8")
+        if f"failed to solve: {image.base_image}: " in output:
             raise _no_base(image) from None
-        why = build_failure.cause(said.splitlines())
+        why = build_failure.cause(output.splitlines())
         room = "Make room: trainer gc, docker system df. " if build_failure.is_full(why) else ""
         raise ImageError(f"The build of {image.name} failed: {why}", f"{room}See {log}") from None

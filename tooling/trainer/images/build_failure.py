@@ -15,12 +15,12 @@ _ADVICE = re.compile(r"^(hint:|\[?notice\]?|WARNING:|warning:)")
 
 def cause(lines: Sequence[str]) -> str:
     """Of the output of `docker buildx build --progress=plain`. A full disk comes before all else."""
-    said = [_DRAWN.sub("", line).strip() for line in _step(lines)]
-    solved = [found.group(1).strip() for line in lines if (found := _FAILED.match(line))]
-    full = next((line for line in [*said, *solved] if _FULL in line.lower()), None)
-    told = [line for line in said if line and not _ADVICE.match(line)]
+    output = [_DRAWN.sub("", line).strip() for line in _step(lines)]
+    solved = [match.group(1).strip() for line in lines if (match := _FAILED.match(line))]
+    full = next((line for line in [*output, *solved] if _FULL in line.lower()), None)
+    reasons = [line for line in output if line and not _ADVICE.match(line)]
     other = [line.strip() for line in lines if line.strip()]
-    return full or next(reversed(told or solved or other), "no output")
+    return full or next(reversed(reasons or solved or other), "no output")
 
 
 def is_full(why: str) -> bool:
@@ -30,6 +30,6 @@ def is_full(why: str) -> bool:
 
 def _step(lines: Sequence[str]) -> list[str]:
     """What the step that failed said; nothing where BuildKit does not tell."""
-    ended = [found.group(1) for line in lines if (found := _ENDED.match(line))]
-    said = re.compile(rf"#{ended[-1]} \d+\.\d+ (.*)") if ended else None
-    return [found.group(1) for line in lines if (found := said.match(line))] if said else []
+    ended = [match.group(1) for line in lines if (match := _ENDED.match(line))]
+    output = re.compile(rf"#{ended[-1]} \d+\.\d+ (.*)") if ended else None
+    return [match.group(1) for line in lines if (match := output.match(line))] if output else []

@@ -61,44 +61,46 @@ def files(client: docker.DockerClient, image_id: str, report: Callable[[str], No
 def settings(client: docker.DockerClient, image_id: str) -> dict[str, str]:
     """What a container starts with: environment, command, user, labels, …, and the platform."""
     with daemon.failures():
-        found = client.api.inspect_image(image_id)
-    said = {**found["Config"], "Os": found["Os"], "Architecture": found["Architecture"]}
-    return {name: json.dumps(value, sort_keys=True) for name, value in said.items()}
+        inspected = client.api.inspect_image(image_id)
+    values = {**inspected["Config"], "Os": inspected["Os"], "Architecture": inspected["Architecture"]}
+    return {name: json.dumps(value, sort_keys=True) for name, value in values.items()}
 
 
 def differences(first: Mapping[str, File], second: Mapping[str, File]) -> Iterator[Difference]:
     """How two images' files differ, by path."""
     for path in sorted(first.keys() | second.keys()):
-        one, other = first.get(path), second.get(path)
-        if one is None or other is None:
-            yield Difference(path, f"only in the {'second' if one is None else 'first'} build")
-        elif one != other:
-            yield Difference(path, ", ".join(_changed(one, other)))
+        before, after = first.get(path), second.get(path)
+        if before is None or after is None:
+            yield Difference(path, f"only in the {'second' if before is None else 'first'} build")
+        elif before != after:
+            yield Difference(path, ", ".join(_changed(before, after)))
 
 
 def settings_differences(first: Mapping[str, str], second: Mapping[str, str]) -> Iterator[Difference]:
     """How two images' settings differ."""
     for name in sorted(first.keys() | second.keys()):
-        one, other = first.get(name, "nothing"), second.get(name, "nothing")
-        if one != other:
-            yield Difference(f"setting {name}", f"{one}, then {other}")
+        before, after = first.get(name, "nothing"), second.get(name, "nothing")
+        if before != after:
+            yield Difference(f"setting {name}", f"{before}, then {after}")
 
 
-def _changed(one: File, other: File) -> Iterator[str]:
-    names = [field.name for field in fields(File) if getattr(one, field.name) != getattr(other, field.name)]
+def _changed(before: File, after: File) -> Iterator[str]:
+    names = [
+        field.name for field in fields(File) if getattr(before, field.name) != getattr(after, field.name)
+    ]
     for name in names:
         if name == "sha256":
             yield "content"
         else:
-            yield f"{name} {getattr(one, name)}, then {getattr(other, name)}"
+            yield f"{name} {getattr(before, name)}, then {getattr(after, name)}"
 
 
 def _read(pieces: Iterator[bytes], report: Callable[[str], None]) -> dict[str, File]:
-    found: dict[str, File] = {}
-    with tarfile.open(fileobj=io.BufferedReader(_Pieces(pieces), _CHUNK), mode="r|") as tar:
+    entries: dict[str, File] = {}
+    with tarfile.open(fileobj=io.BufferedReader(_ChunkReader(pieces), _CHUNK), mode="r|") as tar:
         for entry in tar:
             content = tar.extractfile(entry) if entry.isreg() else None
-            found[f"/{entry.name}"] = File(
+            entries[f"/{entry.name}"] = File(
                 kind=_KINDS.get(entry.type, "file"),
                 mode=f"{entry.mode:o}",
                 owner=f"{entry.uid}:{entry.gid}",
@@ -109,9 +111,9 @@ def _read(pieces: Iterator[bytes], report: Callable[[str], None]) -> dict[str, F
                     sorted(item for item in entry.pax_headers.items() if item[0].startswith("SCHILY.xattr."))
                 ),
             )
-            if len(found) % _TOLD_EVERY == 0:
-                report(f"{len(found)} files read")
-    return found
+            if len(entries) % _TOLD_EVERY == 0:
+                report(f"{len(entries)} files read")
+    return entries
 
 
 def _sha256(content: IO[bytes]) -> str:
@@ -121,7 +123,7 @@ def _sha256(content: IO[bytes]) -> str:
     return sha.hexdigest()
 
 
-class _Pieces(io.RawIOBase):
+class _ChunkReader(io.RawIOBase):
     """A stream of pieces as a file, for tarfile."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:

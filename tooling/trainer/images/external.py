@@ -57,15 +57,15 @@ class ExternalImage:
 
     def ensure(self, workspace: Workspace, client: docker.DockerClient, report: Callable[[str], None]) -> str:  # noqa: ARG002 (nothing is built)
         """By a pull if need be, with the credentials of `docker login`."""
-        if found := build.image_id(client, self.tag):
-            return found
+        if image_id := build.image_id(client, self.tag):
+            return image_id
         _LOG.info("Image %s is pulled: the engine does not have it", self.tag)
         _pull(client, self.tag, report)
-        if found := build.image_id(client, self.tag):
-            return found
+        if image_id := build.image_id(client, self.tag):
+            return image_id
         raise _not_to_be_had(self.tag, "the pull brought none of that name")
 
-    def environment(self, place: Path, source: Path, uv: str) -> list[list[str]]:  # noqa: ARG002 (none is made)
+    def environment(self, folder: Path, source: Path, uv: str) -> list[list[str]]:  # noqa: ARG002 (none is made)
         """Not to be had."""
         raise TypeError(f"no environment can be made of {self.tag}")
 
@@ -85,10 +85,10 @@ def _pull(client: docker.DockerClient, reference: str, report: Callable[[str], N
     report(f"Pulling {reference}")
     with daemon.failures():
         try:
-            for said in client.api.pull(repository, tag or "latest", stream=True, decode=True):
-                if "error" in said:
-                    raise _not_to_be_had(reference, str(said["error"]))
-                words = (said.get("id"), said.get("status"), said.get("progress"))
+            for event in client.api.pull(repository, tag or "latest", stream=True, decode=True):
+                if "error" in event:
+                    raise _not_to_be_had(reference, str(event["error"]))
+                words = (event.get("id"), event.get("status"), event.get("progress"))
                 report(" ".join(str(word) for word in words if word))
         except (APIError, NotFound) as error:
             raise _not_to_be_had(reference, str(error.explanation or error)) from None

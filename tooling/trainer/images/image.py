@@ -87,8 +87,8 @@ class RunImage(Protocol):
         Raises `ImageError` with the cause, `EngineError` where it takes a build and BuildKit is missing.
         """
 
-    def environment(self, place: Path, source: Path, uv: str) -> list[list[str]]:
-        """The commands that make a virtual environment at `place` with the program `uv`.
+    def environment(self, folder: Path, source: Path, uv: str) -> list[list[str]]:
+        """The commands that make a virtual environment at `folder` with the program `uv`.
 
         What they read is written to the empty folder `source`. Only where it `has_environment`.
         """

@@ -67,10 +67,10 @@ def write(pin: Pin) -> None:
 def with_base(file: Path, base: str) -> str:
     """The text of an image.yaml with that base, and all else, comments too, as it was. Raises `BadInput`."""
     text = file.read_text(encoding="utf-8")
-    wanted = {**(yaml.safe_load(text) or {}), _KEY: base}
+    expected = {**(yaml.safe_load(text) or {}), _KEY: base}
     changed = _changed(text, base)
     with contextlib.suppress(yaml.YAMLError):
-        if changed is not None and yaml.safe_load(changed) == wanted:
+        if changed is not None and yaml.safe_load(changed) == expected:
             return changed
     raise BadInput(f"{file} is in a form that cannot be edited automatically.", f"Write: {_KEY}: {base}")
 
@@ -113,7 +113,7 @@ def _digest(client: docker.DockerClient, name: str) -> str:
             return str(client.api.inspect_distribution(name)["Descriptor"]["digest"])
         except APIError as error:
             refused = error.status_code in (401, 403, 404)
-            told = error.explanation or str(error)
+            reason = error.explanation or str(error)
     if build.image_id(client, name) and not build.origin(client, name).digest_as(name):
         raise ImageError(
             f"{name} was built on this machine; it is not known to be in a registry.",
@@ -121,10 +121,10 @@ def _digest(client: docker.DockerClient, name: str) -> str:
         )
     if refused:
         raise ImageError(
-            f"The registry has no {name}, or does not show it: {told}",
+            f"The registry has no {name}, or does not show it: {reason}",
             "Look at the name and the tag; docker login if it is a private one.",
         )
     raise ImageError(
-        f"The registry of {name} does not answer: {told}",
+        f"The registry of {name} does not answer: {reason}",
         "Pin it on a machine that reaches the registry, and commit the image.yaml.",
     )

@@ -114,25 +114,25 @@ class EnvironmentImage:
             log = workspace.state / f"build-{self.name}.log"
             raise explained(self, error, log.read_text() if log.exists() else "") from None
 
-    def environment(self, place: Path, source: Path, uv: str) -> list[list[str]]:
+    def environment(self, folder: Path, source: Path, uv: str) -> list[list[str]]:
         """By micromamba where that makes it, else by uv."""
         self._write(source)
-        python = str(place / "bin" / "python")
+        python = str(folder / "bin" / "python")
         if self.micromamba:
             file = str(source / "project" / _CONDA_FILE)
             return [
-                [str(self.micromamba), "create", "--yes", "--prefix", str(place), "--file", file],
+                [str(self.micromamba), "create", "--yes", "--prefix", str(folder), "--file", file],
                 [python, "-c", _COPY, str(source / "site")],
             ]
         install = [uv, "pip", "install", "--python", python, "--compile-bytecode", "-r"]
         return [
-            [uv, "venv", "--python", self.python or sys.executable, str(place)],
+            [uv, "venv", "--python", self.python or sys.executable, str(folder)],
             *([*install, str(source / "project" / step)] for step in STEPS),
             [python, "-c", _COPY, str(source / "site")],
         ]
 
     @contextmanager
-    def gathered(self) -> Iterator[None]:
+    def build_context(self) -> Iterator[None]:
         """Within: what it is built from lies in `place`."""
         try:
             self._write(self.place)
@@ -140,18 +140,18 @@ class EnvironmentImage:
         finally:
             shutil.rmtree(self.place, ignore_errors=True)
 
-    def _write(self, place: Path) -> None:
+    def _write(self, folder: Path) -> None:
         for name, content in self.context.items():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            (place / name).write_bytes(content)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
         if self.micromamba:
-            shutil.copy(self.micromamba, place / "micromamba")
+            shutil.copy(self.micromamba, folder / "micromamba")
 
-    def build_command(self, *, anew: bool = False) -> list[str]:
-        """The BuildKit build; `anew` without what is cached of it."""
+    def build_command(self, *, no_cache: bool = False) -> list[str]:
+        """The BuildKit build; `no_cache` without what is cached of it."""
         return [
             "docker", "buildx", "build", "--progress=plain", "--load",
-            *(["--no-cache"] if anew else []),
+            *(["--no-cache"] if no_cache else []),
             f"--build-arg=BASE_IMAGE={self.base_image}",
             f"--build-arg=PYTHON={self.python}",
             f"--build-arg=APT={self.apt}",
@@ -168,35 +168,35 @@ def plan(
     workspace: Workspace, project: Project, path: Path, base_image: str | None, *, is_conda: bool
 ) -> EnvironmentImage:
     """What building it comes to, for the environment file `path`. Raises `BadInput`; creates nothing."""
-    said = python_env.read(path, project.folder, is_conda=is_conda)
+    environment = python_env.read(path, project.folder, is_conda=is_conda)
     uv = spec.shared(workspace) / "uv.txt"
     if not uv.is_file():
         raise BadInput(f"{uv} is missing; every image is built with it.", "Restore it.")
     base = spec.chosen_base(workspace, base_image)
-    micromamba = _micromamba() if said.conda else None
+    micromamba = _micromamba() if environment.conda else None
     if micromamba is None:  # conda has other Pythons, too
-        python_version.check(path, said.python)
-    wanted = {f"project/{name}": content for name, content in _files(said, micromamba).items()}
+        python_version.check(path, environment.python)
+    files = {f"project/{name}": content for name, content in _files(environment, micromamba).items()}
     context = {
-        **wanted,
+        **files,
         "Dockerfile": (_RECIPES / f"{'micromamba.' if micromamba else ''}Dockerfile").read_bytes(),
         "uv.txt": uv.read_bytes(),
         "site/trainer_mlflow_in_run.py": resources.place(_IN_RUN).read_bytes(),
         "site/trainer.pth": _START,
     }
     name = NAME_PREFIX + (re.sub(r"[^a-z0-9]+", "-", project.name.lower()).strip("-") or "project")
-    digest = _digest(base, said.python, context)
+    digest = _digest(base, environment.python, context)
     return EnvironmentImage(
         name,
         base,
         digest,
-        _digest(said.python, wanted),
-        said.python,
+        _digest(environment.python, files),
+        environment.python,
         context,
         micromamba=micromamba,
-        apt="git" if said.needs_git else "",
+        apt="git" if environment.needs_git else "",
         place=workspace.state / f"context-{name}-{digest[:12]}",
-        remarks=tuple(_remarks(path.name, said, has_conda=micromamba is not None)),
+        remarks=tuple(_remarks(path.name, environment, has_conda=micromamba is not None)),
     )
 
 
@@ -216,34 +216,43 @@ def explained(image: EnvironmentImage, error: ImageError, log: str) -> ImageErro
             f"Specify a base image that has it: --base-image python:{python_version.to_name(image.python)}",
         )
     for pattern, message, hint in _CAUSES:
-        if found := re.search(pattern, log):
-            return ImageError(message.format(without_password(found[1])), hint + error.hint)
+        if match := re.search(pattern, log):
+            return ImageError(message.format(without_password(match[1])), hint + error.hint)
     return error
 
 
 def _micromamba() -> Path | None:
     """That of this machine, where a Linux image can have it, too."""
-    found = shutil.which("micromamba") if sys.platform == "linux" else None
-    return Path(found).resolve() if found else None
+    path = shutil.which("micromamba") if sys.platform == "linux" else None
+    return Path(path).resolve() if path else None
 
 
-def _remarks(file: str, said: Environment, *, has_conda: bool) -> Iterator[str]:
-    found = {"installed from PyPI": said.from_conda, "left out, as only conda has it": said.left_out}
-    if any(found.values()) and not has_conda:
-        what = "; ".join(f"{how}: {', '.join(names)}" for how, names in found.items() if names)
-        yield f"{file}: {what}.\nWhere micromamba is on the PATH, it installs all of the file as conda does."
-    if said.unpinned:
+def _remarks(file: str, environment: Environment, *, has_conda: bool) -> Iterator[str]:
+    names_by_kind = {
+        "installed from PyPI": environment.from_conda,
+        "left out, as only conda has it": environment.left_out,
+    }
+    if any(names_by_kind.values()) and not has_conda:
+        summary = "; ".join(f"{how}: {', '.join(names)}" for how, names in names_by_kind.items() if names)
         yield (
-            f"{file}: the newest version of {', '.join(said.unpinned)} is installed, for it was frozen as a "
-            "file of another machine.\nTo freeze versions instead: pip list --format=freeze"
+            f"{file}: {summary}.\nWhere micromamba is on the PATH, it installs all of the file as conda does."
+        )
+    if environment.unpinned:
+        yield (
+            f"{file}: the newest version of {', '.join(environment.unpinned)} is installed, "
+            "for it was frozen as a file of another machine.\n"
+            "To freeze versions instead: pip list --format=freeze"
         )
 
 
-def _files(said: Environment, micromamba: Path | None) -> dict[str, bytes]:
+def _files(environment: Environment, micromamba: Path | None) -> dict[str, bytes]:
     if micromamba:
-        return {**said.files, _CONDA_FILE: said.conda}
-    lines = dict(zip(STEPS, (said.build_dependencies, said.dependencies), strict=True))
-    return {**said.files, **{name: "".join(f"{line}\n" for line in lines[name]).encode() for name in lines}}
+        return {**environment.files, _CONDA_FILE: environment.conda}
+    lines = dict(zip(STEPS, (environment.build_dependencies, environment.dependencies), strict=True))
+    return {
+        **environment.files,
+        **{name: "".join(f"{line}\n" for line in lines[name]).encode() for name in lines},
+    }
 
 
 def _digest(*parts: str | Mapping[str, bytes]) -> str:

@@ -64,7 +64,7 @@ def trials(plan: TrainerImage) -> tuple[Trial, Trial]:
 
     def trial(number: int) -> Trial:
         tag = f"{PREFIX}{plan.name}:check-{name}-{number}"
-        return Trial(number, tag, [*plan.build_command(anew=True, tags=(tag,)), _OWN_DOWNLOADS])
+        return Trial(number, tag, [*plan.build_command(no_cache=True, tags=(tag,)), _OWN_DOWNLOADS])
 
     return trial(1), trial(2)
 
@@ -95,7 +95,7 @@ def check(
             log.unlink()
         ids = (build.built(client, both[0].tag), build.built(client, both[1].tag))
         # An export of 800 MB is read in seconds; but images with one id are one image.
-        found = () if ids[0] == ids[1] else tuple(_differences(client, ids, step, report))
+        differences = () if ids[0] == ids[1] else tuple(_differences(client, ids, step, report))
         present, is_equal = build.image_id(client, plan.tag), None
         if present:
             others = (ids[0], present)
@@ -104,7 +104,7 @@ def check(
         with subprocesses.deferred_signals():
             for trial in both:
                 _remove(client, trial.tag)
-    return Verdict(plan.name, ids, present, found, is_equal)
+    return Verdict(plan.name, ids, present, differences, is_equal)
 
 
 def _differences(
@@ -113,8 +113,8 @@ def _differences(
     step: Callable[[str], None],
     report: Callable[[str], None],
 ) -> Iterator[Difference]:
-    one, other = (content.settings(client, image) for image in ids)
-    yield from content.settings_differences(one, other)
+    first, second = (content.settings(client, image) for image in ids)
+    yield from content.settings_differences(first, second)
     read = []
     for number, image in enumerate(ids, 1):
         step(f"Reading the files of {number} of 2 images")

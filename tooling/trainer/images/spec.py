@@ -64,11 +64,11 @@ def discover(workspace: Workspace) -> dict[str, ImageSpec]:
 
     Raises `BadInput` for one not understood.
     """
-    places = (shared(workspace), workspace.images)
-    files = {path.parent.name: path for place in places for path in place.glob(f"*/{IMAGE_FILE}")}
-    found = {name: _read(path) for name, path in sorted(files.items())}
-    taken = dict.fromkeys(found, "an image's name")
-    for name, image in found.items():
+    folders = (shared(workspace), workspace.images)
+    files = {path.parent.name: path for folder in folders for path in folder.glob(f"*/{IMAGE_FILE}")}
+    specs = {name: _read(path) for name, path in sorted(files.items())}
+    taken = dict.fromkeys(specs, "an image's name")
+    for name, image in specs.items():
         for alias in image.aliases:
             if alias in taken:
                 raise BadInput(
@@ -76,28 +76,28 @@ def discover(workspace: Workspace) -> dict[str, ImageSpec]:
                     "Choose another one.",
                 )
             taken[alias] = f"an alias of {name}"
-    return found
+    return specs
 
 
 def spec(workspace: Workspace, name: str) -> ImageSpec:
     """The image of that name or alias, also as `trainer/NAME`; raises `BadInput` with the nearest name."""
-    found = discover(workspace)
-    wanted = name.removeprefix(PREFIX).removesuffix(":latest")
-    named = found | {alias: image for image in found.values() for alias in image.aliases}
-    if wanted not in named:
-        file = workspace.images / wanted / IMAGE_FILE
-        if wanted and file.parent.is_dir():
+    specs = discover(workspace)
+    image_name = name.removeprefix(PREFIX).removesuffix(":latest")
+    named = specs | {alias: image for image in specs.values() for alias in image.aliases}
+    if image_name not in named:
+        file = workspace.images / image_name / IMAGE_FILE
+        if image_name and file.parent.is_dir():
             raise BadInput(
                 f"{file.parent} has no {IMAGE_FILE}: it is not an image yet.",
                 f"Write one, which may be empty: touch {shlex.quote(str(file))}",
             )
         raise BadInput(
             f"There is no trainer image {name}.",
-            nearest(wanted, named, "The images are")
+            nearest(image_name, named, "The images are")
             if named
-            else f"Make the folder {workspace.images / wanted} with {IMAGE_FILE} and requirements.txt.",
+            else f"Make the folder {workspace.images / image_name} with {IMAGE_FILE} and requirements.txt.",
         )
-    return named[wanted]
+    return named[image_name]
 
 
 def chosen_base(workspace: Workspace, base_image: str | None = None, own: str | None = None) -> str:
@@ -110,23 +110,23 @@ def chosen_base(workspace: Workspace, base_image: str | None = None, own: str | 
 
 
 def _read(path: Path) -> ImageSpec:
-    said = yaml_file.read(path) or {}
-    if not isinstance(said, dict):
+    document = yaml_file.read(path) or {}
+    if not isinstance(document, dict):
         raise BadInput(f"{path} does not describe an image.", "Write one `name: value` a line.")
-    for key, value in said.items():
+    for key, value in document.items():
         if key not in _KEYS:
             raise BadInput(f"{path} has an unknown key: {key}", nearest(str(key), _KEYS, "The keys are"))
         if value is not None and not isinstance(value, _KEYS[key]):
             raise BadInput(f"{path}: {key} is {value!r}.", f"Use a {_KEYS[key].__name__}.")
-    if base := said.get("base_image"):
+    if base := document.get("base_image"):
         image_reference.check(base, f"{path}: base_image")
     return ImageSpec(
         name=path.parent.name,
         folder=path.parent,
-        description=said.get("description") or "",
-        aliases=tuple(map(str, said.get("aliases") or ())),
+        description=document.get("description") or "",
+        aliases=tuple(map(str, document.get("aliases") or ())),
         base_image=base,
-        inherits=said.get("inherits"),
-        apt=tuple(map(str, said.get("apt") or ())),
-        gpu=bool(said.get("gpu")),
+        inherits=document.get("inherits"),
+        apt=tuple(map(str, document.get("apt") or ())),
+        gpu=bool(document.get("gpu")),
     )

@@ -123,49 +123,49 @@ class TrainerImage:
         """A folder of images with all that this one is built from, as a tar.gz; made once a digest."""
         if not self.inputs:
             return None
-        place = _archive(workspace, self)
-        if not place.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = place.with_name(f"{place.name}.{os.getpid()}")
+        archive = _archive(workspace, self)
+        if not archive.exists():
+            archive.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = archive.with_name(f"{archive.name}.{os.getpid()}")
             files: dict[str, Path] = {}
             for image in self.line():
                 files |= {**image.inputs, f"{image.name}/{IMAGE_FILE}": image.spec.folder / IMAGE_FILE}
             with tarfile.open(unfinished, "w:gz") as tar:
                 for name, path in files.items():
                     tar.add(path, name)
-            unfinished.replace(place)
-        return place
+            unfinished.replace(archive)
+        return archive
 
     def ensure(self, workspace: Workspace, client: docker.DockerClient, report: Callable[[str], None]) -> str:
         """Build it, and before it its parents, unless it is there."""
         return build.ensure(workspace, client, self, report)[0]
 
-    def environment(self, place: Path, source: Path, uv: str) -> list[list[str]]:  # noqa: ARG002 (all is here)
+    def environment(self, folder: Path, source: Path, uv: str) -> list[list[str]]:  # noqa: ARG002 (all is here)
         """From its lock, with trainkit."""
-        install = [uv, "pip", "install", "--python", str(place / "bin" / "python"), "--compile-bytecode"]
+        install = [uv, "pip", "install", "--python", str(folder / "bin" / "python"), "--compile-bytecode"]
         return [
-            [uv, "venv", "--python", sys.executable, str(place)],
+            [uv, "venv", "--python", sys.executable, str(folder)],
             [*install, "--require-hashes", "-r", str(self.spec.lock)],
             [*install, "--no-deps", str(self.inputs["trainkit/pyproject.toml"].parent)],
         ]
 
     @contextmanager
-    def gathered(self) -> Iterator[None]:
+    def build_context(self) -> Iterator[None]:
         """Within: what does not lie beside the image's folder lies in `context`."""
         if self.context is None:
             yield
             return
         try:
             for name, path in self.inputs.items():
-                place = self.context / name
-                place.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, place)  # engines up to 20.10 know no named contexts
+                target = self.context / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)  # engines up to 20.10 know no named contexts
             yield
         finally:
             shutil.rmtree(self.context, ignore_errors=True)
 
-    def build_command(self, *, anew: bool = False, tags: tuple[str, ...] = ()) -> list[str]:
-        """The BuildKit build of this image, without its parents; `anew` without what is cached of it.
+    def build_command(self, *, no_cache: bool = False, tags: tuple[str, ...] = ()) -> list[str]:
+        """The BuildKit build of this image, without its parents; `no_cache` without what is cached of it.
 
         `tags` are given instead of the image's own. `--load`: with a builder that runs in a container the
         result would otherwise stay in its cache.
@@ -176,7 +176,7 @@ class TrainerImage:
             "build",
             "--progress=plain",
             "--load",
-            *(["--no-cache"] if anew else []),
+            *(["--no-cache"] if no_cache else []),
             f"--build-arg=BASE_IMAGE={self.base_image}",
             f"--build-arg=IMAGE={self.spec.name}",
             f"--build-arg=APT={' '.join(self.spec.apt)}",
@@ -222,8 +222,8 @@ def _archive(workspace: Workspace, image: TrainerImage) -> Path:
 def recorded(workspace: Workspace, tag: str, digest: str, requirements_digest: str) -> TrainerImage:
     """The image of an earlier run, which is not to be built; the workspace may have another of that name."""
     name = tag.removeprefix(PREFIX).partition(":")[0]
-    known = spec.discover(workspace).get(name) or ImageSpec(name, workspace.images / name, gpu=True)
-    return TrainerImage(known, "", digest, requirements_digest)
+    image_spec = spec.discover(workspace).get(name) or ImageSpec(name, workspace.images / name, gpu=True)
+    return TrainerImage(image_spec, "", digest, requirements_digest)
 
 
 def _inputs(workspace: Workspace, image: ImageSpec) -> Iterator[tuple[str, Path]]:

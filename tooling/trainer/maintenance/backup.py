@@ -172,9 +172,9 @@ def new_name(workspace: Workspace, occasion: str) -> Path:
 def _store(workspace: Workspace) -> Store | None:
     if container.recorded(workspace):
         client = daemon.connect()
-        found = container.find(client, name(workspace))
-        if found:
-            return Volume(client, workspace, found.image)
+        container_state = container.find(client, name(workspace))
+        if container_state:
+            return Volume(client, workspace, container_state.image)
     return Folder(workspace.store) if store_archive.databases(workspace.store) else None
 
 

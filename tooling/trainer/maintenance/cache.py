@@ -48,11 +48,13 @@ def in_volume(client: docker.DockerClient, image: str) -> list[Entry]:
 
 def in_folder(workspace: Workspace) -> list[Entry]:
     """What the cache of the local backend holds."""
-    place = folder(workspace)
-    files = [(path, path.lstat()) for path in place.rglob("*") if path.is_file() and not path.is_symlink()]
+    cache_folder = folder(workspace)
+    files = [
+        (path, path.lstat()) for path in cache_folder.rglob("*") if path.is_file() and not path.is_symlink()
+    ]
     return _grouped(
-        (PurePosixPath(path.relative_to(place)), max(said.st_atime, said.st_mtime), said.st_size)
-        for path, said in files
+        (PurePosixPath(path.relative_to(cache_folder)), max(stat.st_atime, stat.st_mtime), stat.st_size)
+        for path, stat in files
     )
 
 
@@ -76,8 +78,8 @@ def remove_from_volume(client: docker.DockerClient, image: str, names: Sequence[
 def remove_from_folder(workspace: Workspace, names: Iterable[str]) -> None:
     """Remove these entries."""
     for name in names:
-        place = folder(workspace) / name
-        shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+        path = folder(workspace) / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def folder(workspace: Workspace) -> Path:
@@ -106,9 +108,9 @@ def _mount(*, read_only: bool) -> Mount:
 
 
 def _grouped(files: Iterable[tuple[PurePosixPath, float, int]]) -> list[Entry]:
-    found: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     for path, used, size in files:
         name = str(PurePosixPath(*path.parts[:2]))
-        before = found.get(name, Entry(name, 0, 0.0))
-        found[name] = Entry(name, before.size + size, max(before.used, used))
-    return sorted(found.values(), key=lambda entry: entry.name)
+        before = entries.get(name, Entry(name, 0, 0.0))
+        entries[name] = Entry(name, before.size + size, max(before.used, used))
+    return sorted(entries.values(), key=lambda entry: entry.name)

@@ -75,9 +75,9 @@ def checks(workspace: Workspace) -> Iterator[Check]:
     yield from _tracking(workspace, client, plans)
 
 
-def _attempt(name: str, look: Callable[[], str]) -> Check:
+def _attempt(name: str, check: Callable[[], str]) -> Check:
     try:
-        return Check(name, "ok", look())
+        return Check(name, "ok", check())
     except TrainerError as error:
         return Check(name, "failure", error.message, error.hint)
 
@@ -85,20 +85,20 @@ def _attempt(name: str, look: Callable[[], str]) -> Check:
 def _engine(client: docker.DockerClient) -> Check:
     run_user.of(client)  # which it may not have
     kinds = sorted(daemon.kinds(client) & {"rootless", "userns"})
-    found = ", ".join([f"{daemon.product(client)} at {daemon.endpoint()}", *kinds])
+    summary = ", ".join([f"{daemon.product(client)} at {daemon.endpoint()}", *kinds])
     if not daemon.info(client)["MemoryLimit"]:
         return Check(
             "engine",
             "warning",
-            f"{found}; it cannot limit the memory of a run (--memory)",
+            f"{summary}; it cannot limit the memory of a run (--memory)",
             "Use cgroup v2; to a rootless engine, delegate the memory controller.",
         )
-    return Check("engine", "ok", found)
+    return Check("engine", "ok", summary)
 
 
 def _buildx(client: docker.DockerClient | None) -> Check:
     try:
-        found = build.buildx_version()
+        version_text = build.buildx_version()
         is_built_in = client is None or daemon.has_buildkit(client)
     except TrainerError as error:
         return Check("buildx", "failure", error.message, error.hint)
@@ -106,11 +106,11 @@ def _buildx(client: docker.DockerClient | None) -> Check:
         return Check(
             "buildx",
             "warning",
-            f"{found}, but {daemon.product(client)} has no BuildKit: buildx starts one in a container of "
-            "moby/buildkit, which sees no image that the engine has",
+            f"{version_text}, but {daemon.product(client)} has no BuildKit: buildx starts one in a container "
+            "of moby/buildkit, which sees no image that the engine has",
             "Build images on a Docker engine, and bring them: docker save IMAGE, then podman load",
         )
-    return Check("buildx", "ok", found)
+    return Check("buildx", "ok", version_text)
 
 
 def _disk(workspace: Workspace, client: docker.DockerClient | None) -> Check:
@@ -120,25 +120,25 @@ def _disk(workspace: Workspace, client: docker.DockerClient | None) -> Check:
         disk.check(workspace, root)
     except TrainerError as error:
         return Check("disk", "failure", error.message, error.hint)
-    found = ", ".join(map(str, spaces))
+    summary = ", ".join(map(str, spaces))
     if any(space.free_gb < _LEAST_FREE_GB for space in spaces):
-        return Check("disk", "warning", found, "Make room: docker system df shows what the engine keeps.")
-    return Check("disk", "ok", found)
+        return Check("disk", "warning", summary, "Make room: docker system df shows what the engine keeps.")
+    return Check("disk", "ok", summary)
 
 
 def _gpu(client: docker.DockerClient | None) -> Check:
     cards = subprocesses.capture(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"])
     if cards is None:
         return Check("gpu", "ok", "no NVIDIA driver; images that need no GPU run all the same")
-    found = "; ".join(cards.strip().splitlines())
+    summary = "; ".join(cards.strip().splitlines())
     if client and "nvidia" not in client.info()["Runtimes"]:
         return Check(
             "gpu",
             "warning",
-            f"{found}, but the engine has no NVIDIA runtime",
+            f"{summary}, but the engine has no NVIDIA runtime",
             "Install the NVIDIA container toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker",
         )
-    return Check("gpu", "ok", found)
+    return Check("gpu", "ok", summary)
 
 
 def secret_checks(workspace: Workspace) -> Iterator[Check]:
@@ -155,21 +155,23 @@ def secret_checks(workspace: Workspace) -> Iterator[Check]:
                     "Change every secret that was in it, where it was pushed or shared. To take it out of "
                     f"the history: git filter-repo --invert-paths --path {path.name}")  # fmt: skip
     try:
-        known = secrets.read(workspace)
+        loaded = secrets.read(workspace)
     except TrainerError as error:
         yield Check(path.name, "failure", error.message, error.hint)
         return
     if not leaks:
-        there = f"{counted(len(known.values), 'secret')}, for you alone" if path.exists() else "not there yet"
-        yield Check(path.name, "ok", f"{there}; git does not commit it")
-    for name in sorted(known.values.keys() - secrets.NOT_SECRET):
-        if len(known.values[name]) < SHORTEST_MASKED:
+        summary = (
+            f"{counted(len(loaded.values), 'secret')}, for you alone" if path.exists() else "not there yet"
+        )
+        yield Check(path.name, "ok", f"{summary}; git does not commit it")
+    for name in sorted(loaded.values.keys() - secrets.NOT_SECRET):
+        if len(loaded.values[name]) < SHORTEST_MASKED:
             yield Check(name, "warning", f"its value cannot be masked in output: {secrets.TOO_SHORT}",
                         "Take a longer one where you can choose.")  # fmt: skip
     for name, users in needed_secrets(workspace).items():
         by = f"needed by {', '.join(users)}"
-        if known.get(name):
-            where = path.name if name in known.values else "the environment"
+        if loaded.get(name):
+            where = path.name if name in loaded.values else "the environment"
             yield Check(name, "ok", f"in {where}, {by}")
         else:
             yield Check(name, "failure", f"not set, {by}", f"trainer secrets set {name}")
@@ -192,10 +194,10 @@ def _git(workspace: Workspace) -> str:
 
 
 def _secrets(workspace: Workspace) -> str:
-    known = secrets.load(workspace)
+    loaded = secrets.load(workspace)
     if not workspace.secrets_file.exists():
         return f"no {workspace.secrets_file.name}, and nothing that needs it"
-    return f"{len(known.values)} in {workspace.secrets_file.name}, readable by you alone and not in git"
+    return f"{len(loaded.values)} in {workspace.secrets_file.name}, readable by you alone and not in git"
 
 
 def _tracking(
@@ -206,16 +208,16 @@ def _tracking(
         client, own = prepare.connect(workspace, backend, secrets.load(workspace), None)
         if own:
             server.wait(workspace, client.server)
-        told = reachability.from_host(client)
+        server_version = reachability.from_host(client)
     except TrainerError as error:
         yield Check("tracking server", "failure", error.message, error.hint)
         return
     except OSError as error:
-        found = f"it cannot be started: {error.filename}: {error.strerror}"
+        summary = f"it cannot be started: {error.filename}: {error.strerror}"
         fix = f"Give yourself the right to write in {workspace.root}, or use another workspace."
-        yield Check("tracking server", "failure", found, fix)
+        yield Check("tracking server", "failure", summary, fix)
         return
-    yield Check("tracking server", "ok", f"MLflow {told} at {client.server.uri}")
+    yield Check("tracking server", "ok", f"MLflow {server_version} at {client.server.uri}")
     if engine_client and container.recorded(workspace) == client.server.uri:
         yield from _space(engine_client, workspace)
     yield from _stores(client)
@@ -229,12 +231,12 @@ def _tracking(
                 outbound=backend.outbound(client.server.outbound, client.server),
             ),
         )
-    yield _versions(plans, told)
+    yield _versions(plans, server_version)
 
 
 def _space(engine_client: docker.DockerClient, workspace: Workspace) -> Iterator[Check]:
-    found = container.find(engine_client, container.name(workspace))
-    if found and (space := Volume(engine_client, workspace, found.image).space()).is_full:
+    container_state = container.find(engine_client, container.name(workspace))
+    if container_state and (space := Volume(engine_client, workspace, container_state.image).space()).is_full:
         fix = "Make space where the engine keeps volumes: docker system df, trainer gc; then trainer sync"
         yield Check("tracking server's disk", "failure", f"{space}: nothing can be stored", fix)
 
@@ -264,36 +266,36 @@ def _store(client: Client, uri: str) -> Check:
 def _from_container(plans: list[TrainerImage], engine_client: docker.DockerClient, seen: Server) -> Check:
     """Ask the server from inside a container, whose network is not the host's."""
     name = "tracking server from a container"
-    found = (build.image_id(engine_client, plan.tag) for plan in plans)
-    image = next((image_id for image_id in found if image_id), None)
+    image_ids = (build.image_id(engine_client, plan.tag) for plan in plans)
+    image = next((image_id for image_id in image_ids if image_id), None)
     if image is None:
         return Check(name, "warning", "not tried: no trainer image is built", "trainer build-image --all")
     try:
-        asked = reachability.from_container(
+        version_seen = reachability.from_container(
             engine_client, image, seen, network=network(seen.network), environment={}
         )
     except TrainerError as error:
         return Check(name, "failure", error.message, error.hint)
-    return Check(name, "ok", seen.uri if asked else "not asked: no image has a client")
+    return Check(name, "ok", seen.uri if version_seen else "not asked: no image has a client")
 
 
 def _versions(plans: list[TrainerImage], of_server: str) -> Check:
     """What an older server costs; the versions between the oldest one and ours are tested."""
-    found = {"trainer": version("mlflow")}
+    versions = {"trainer": version("mlflow")}
     for plan in plans:
         pins = [lock.locked_version(image.spec.lock, package) for image in reversed([*plan.line()])
                 for package in ("mlflow-skinny", "mlflow")]  # fmt: skip
-        found[f"image {plan.spec.name}"] = next(filter(None, pins), "none")
-    other = {name: number for name, number in found.items() if number != of_server}
+        versions[f"image {plan.spec.name}"] = next(filter(None, pins), "none")
+    other = {name: number for name, number in versions.items() if number != of_server}
     if not other:
         return Check("MLflow versions", "ok", f"{of_server} on the server, in trainer and in every image")
-    said = f"server {of_server}, " + ", ".join(f"{name} {number}" for name, number in other.items())
+    summary = f"server {of_server}, " + ", ".join(f"{name} {number}" for name, number in other.items())
     if cost := server_version.cost(of_server):
         return Check(
             "MLflow versions",
             "warning",
-            f"{said}. The server has {cost}: models are stored in the artifacts of their runs",
+            f"{summary}. The server has {cost}: models are stored in the artifacts of their runs",
             f"Runs work as it is. To have them, upgrade it: pip install mlflow=={version('mlflow')} on the "
             "server, then mlflow db upgrade with its database.",
         )
-    return Check("MLflow versions", "ok", said)
+    return Check("MLflow versions", "ok", summary)

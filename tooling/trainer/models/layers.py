@@ -61,8 +61,10 @@ def report(
     Raises `InputError` for a question that cannot be and `BadInput` for a file that cannot be written, both
     before anything is started; `EngineError`, `ImageError`. An existing file is replaced with `force` only.
     """
-    known = architectures.backbone(question.backbone)
-    architectures.check(known.name, question.image_size or known.image_size, question.unfreeze_from or "none")
+    backbone = architectures.backbone(question.backbone)
+    architectures.check(
+        backbone.name, question.image_size or backbone.image_size, question.unfreeze_from or "none"
+    )
     if output:
         _check_output(output, force=force)
     with interruptible():
@@ -70,29 +72,29 @@ def report(
         image = trainer_image.plan(workspace, spec.spec(workspace, IMAGE))
         screen.step(f"Building {image.tag}")
         build.ensure(workspace, client, image, screen.detail)
-        screen.step(f"Reading the layers of {known.title}")
+        screen.step(f"Reading the layers of {backbone.title}")
         drawing = f"/tmp/drawing{output.suffix.lower()}" if output else None  # noqa: S108 (the container's)
         request = json.dumps({**asdict(question), "drawing": drawing})
         answer = one_off.run(
             client, image.tag, ["python", "-m", "trainkit.layer_report", request], fetch=drawing
         )
-        found = _understood(answer, image.tag)
+        layer_report = _parsed(answer, image.tag)
         if output:
             if answer.file is None:
                 raise _failed(image.tag, "it drew nothing")
             _write(output, answer.file, force=force)
-        return found
+        return layer_report
 
 
-def _understood(answer: one_off.Output, tag: str) -> Report:
+def _parsed(answer: one_off.Output, tag: str) -> Report:
     try:
-        said = json.loads(answer.out)
+        payload = json.loads(answer.out)
     except ValueError:
-        said = None
-    if said and answer.code == 0:
-        return cast("Report", said)
-    if said and answer.code == _REFUSED:
-        raise BadInput(said["message"], said["hint"])
+        payload = None
+    if payload and answer.code == 0:
+        return cast("Report", payload)
+    if payload and answer.code == _REFUSED:
+        raise BadInput(payload["message"], payload["hint"])
     lines = answer.err.strip().splitlines()
     raise _failed(tag, lines[-1] if lines else f"exit code {answer.code}")
 

@@ -41,10 +41,10 @@ def parse(text: str) -> Package | None:
 
     Channel and build are left out, for PyPI has neither. None for what is invalid.
     """
-    found = re.fullmatch(r"(?:[^\s\[]*::)?([\w.-]+)\s*(.*)", text.strip())
-    if not found:
+    match = re.fullmatch(r"(?:[^\s\[]*::)?([\w.-]+)\s*(.*)", text.strip())
+    if not match:
         return None
-    name, rest = found[1].lower(), found[2]
+    name, rest = match[1].lower(), match[2]
     if rest.startswith("["):
         quoted = re.search(r"""version\s*=\s*["']?([^"'\]]*)""", rest)
         rest = quoted[1] if quoted else ""
@@ -59,15 +59,15 @@ def _version(text: str) -> str | None:
         return f"=={exact[1]}"
     # PyPI's form has no "or": any of the versions will do, so the first is taken.
     parts = text.partition("|")[0].split(",") if text else []
-    made = [_part(part) for part in parts]
-    return None if None in made else ",".join(cast(list[str], list(filter(None, made))))
+    specifiers = [_part(part) for part in parts]
+    return None if None in specifiers else ",".join(cast(list[str], list(filter(None, specifiers))))
 
 
 def _part(text: str) -> str | None:
-    found = re.fullmatch(rf"({_OPERATOR}?)([\w.!+]*)(\.?\*)?", text)
-    if not found or not (found[2] or found[3]):
+    match = re.fullmatch(rf"({_OPERATOR}?)([\w.!+]*)(\.?\*)?", text)
+    if not match or not (match[2] or match[3]):
         return None
-    operator, version, star = found[1], found[2].rstrip("."), found[3]
+    operator, version, star = match[1], match[2].rstrip("."), match[3]
     if not version:
         return ""  # any
     if operator in ("<", ">", "<=", ">=", "~="):

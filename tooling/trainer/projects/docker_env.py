@@ -45,18 +45,18 @@ class DockerEnv:
     """Variables: with a value, or None for "take it from the host"."""
 
 
-def read(path: Path, said: object) -> DockerEnv:
+def read(path: Path, section: object) -> DockerEnv:
     """Read `docker_env` of the MLproject at `path`. Raises `BadInput` for anything invalid."""
-    if not isinstance(said, dict):
+    if not isinstance(section, dict):
         raise BadInput(
             f"{path}: docker_env is not a mapping.", "Write `docker_env:` and `image: NAME` below it."
         )
-    for key in said:
+    for key in section:
         if key not in _KEYS:
             raise BadInput(
                 f"{path}: docker_env has the unknown key {key}.", nearest(str(key), _KEYS, "Its keys are")
             )
-    image, volumes = said.get("image"), said.get("volumes") or []
+    image, volumes = section.get("image"), section.get("volumes") or []
     if not isinstance(image, str) or not image:
         raise BadInput(
             f"{path} names no image.", "Add `docker_env: {image: trainer/NAME}`; `trainer images` lists them."
@@ -64,7 +64,7 @@ def read(path: Path, said: object) -> DockerEnv:
     if not isinstance(volumes, list) or not all(isinstance(volume, str) for volume in volumes):
         raise BadInput(f"{path}: docker_env.volumes is invalid.", 'Write ["/on/the/host:/in/the/container"].')
     return DockerEnv(
-        image, tuple(cast(list[str], volumes)), _environment(path, said.get("environment") or [])
+        image, tuple(cast(list[str], volumes)), _environment(path, section.get("environment") or [])
     )
 
 
@@ -82,13 +82,13 @@ def _environment(path: Path, items: object) -> tuple[tuple[str, str | None], ...
                     f"{path}: docker_env.environment is invalid.",
                     'Write [NAME_TO_COPY, ["NAME", "value"]].',
                 )
-    for name, given in variables:
+    for name, item_value in variables:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise BadInput(
                 f"{path}: {name!r} cannot be a variable's name.",
                 "Use letters, digits and underscores, a letter first.",
             )
-        if name in _RESERVED and not (given is None and name in _OF_THE_RUN):
+        if name in _RESERVED and not (item_value is None and name in _OF_THE_RUN):
             raise BadInput(
                 f"{path}: docker_env.environment has {name}, which a run gets from trainer.",
                 "Leave it out. The tracking server is chosen with --tracking-uri.",
@@ -102,12 +102,12 @@ def mounts(project: str, folder: Path, volumes: tuple[str, ...]) -> tuple[Mount,
     Raises `BadInput`, naming the volume, for what `docker run -v` would not take, for a folder that is not on
     this host (docker would make an empty one, owned by root), and for a place that trainer uses itself.
     """
-    found = tuple(_mount(project, folder, volume) for volume in volumes)
-    targets = [mount.target for mount in found]
+    volume_mounts = tuple(_mount(project, folder, volume) for volume in volumes)
+    targets = [mount.target for mount in volume_mounts]
     for target in targets:
         if targets.count(target) > 1:
             raise BadInput(f"{project} mounts two volumes at {target}.", "Keep one of docker_env.volumes.")
-    return found
+    return volume_mounts
 
 
 def check_again(volumes: tuple[str, ...], run: str) -> None:
@@ -123,8 +123,8 @@ def check_again(volumes: tuple[str, ...], run: str) -> None:
 def variables(volumes: tuple[str, ...]) -> tuple[str, ...]:
     """The variables of this process whose values are in the volumes; the home and the folder are none."""
     sources = (parts[1] for volume in volumes if (parts := _FORM.fullmatch(volume)))
-    found = (name for source in sources for name in _names(source))
-    return tuple(dict.fromkeys(found))
+    names = (name for source in sources for name in _names(source))
+    return tuple(dict.fromkeys(names))
 
 
 def _mount(project: str, folder: Path, volume: str) -> Mount:
@@ -165,12 +165,12 @@ def _mount(project: str, folder: Path, volume: str) -> Mount:
 
 
 def _names(source: str) -> list[str]:
-    found = _WORDS.finditer(source)
-    return [name for word in found if not _is_known(word[0]) and (name := word[1] or word[2])]
+    matches = _WORDS.finditer(source)
+    return [name for word in matches if not _is_known(word[0]) and (name := word[1] or word[2])]
 
 
 def _is_known(word: str) -> bool:
-    return word.lower() in (known.lower() for known in (*_OF_THE_FOLDER, *_OF_THE_HOME))
+    return word.lower() in (variable.lower() for variable in (*_OF_THE_FOLDER, *_OF_THE_HOME))
 
 
 def _expanded(where: str, folder: Path, source: str) -> str:
@@ -178,14 +178,14 @@ def _expanded(where: str, folder: Path, source: str) -> str:
 
     Other variables are those of this process, which `docker run` of MLflow has too.
     """
-    known: Mapping[str, str] = {
+    folders: Mapping[str, str] = {
         **dict.fromkeys((word.lower() for word in _OF_THE_FOLDER), str(folder)),
         **dict.fromkeys((word.lower() for word in _OF_THE_HOME), str(Path.home())),
     }
 
     def value(found: re.Match[str]) -> str:
-        if (place := known.get(found[0].lower())) is not None:
-            return place
+        if (folder_path := folders.get(found[0].lower())) is not None:
+            return folder_path
         name = found[1] or found[2]
         if not name:
             raise BadInput(

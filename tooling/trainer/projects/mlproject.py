@@ -102,38 +102,38 @@ def load(folder: Path) -> Project:
             f"{folder} is not an MLflow project: it has no file {PROJECT_FILE}, and no script.",
             "Specify a folder that has one; `trainer run --help` lists the projects of this workspace.",
         )
-    said = _read(path) if path else {}
+    document = _read(path) if path else {}
     path = path or folder / PROJECT_FILE
-    named = [key for key in _ENVIRONMENTS if said.get(key)]
+    named = [key for key in _ENVIRONMENTS if document.get(key)]
     if "databricks_spark_job" in named:
         raise BadInput(f"{path} is a Databricks job, which trainer cannot run.", "Run it with mlflow run.")
     if len(named) > 1:
         raise BadInput(f"{path} has both {named[0]} and {named[1]}.", "A project has one environment.")
-    environment = docker_env.read(path, said["docker_env"]) if "docker_env" in named else None
+    environment = docker_env.read(path, document["docker_env"]) if "docker_env" in named else None
     return Project(
-        name=_name(path, said.get("name") or folder.name),
+        name=_name(path, document.get("name") or folder.name),
         folder=folder,
         image=environment.image if environment else None,
         entry_points=tuple(
-            _entry_point(path, name, body) for name, body in _mapping(path, said, "entry_points").items()
+            _entry_point(path, name, body) for name, body in _mapping(path, document, "entry_points").items()
         ),
         environment=environment.environment if environment else (),
         volumes=environment.volumes if environment else (),
-        **({} if environment else _environment_file(path, said)),
+        **({} if environment else _environment_file(path, document)),
     )
 
 
-def _name(path: Path, said: object) -> str:
-    if isinstance(said, list | dict):
-        raise BadInput(f"{path}: name is no text, but {said}.", "Write one name: `name: my-project`.")
-    return str(said)
+def _name(path: Path, document: object) -> str:
+    if isinstance(document, list | dict):
+        raise BadInput(f"{path}: name is no text, but {document}.", "Write one name: `name: my-project`.")
+    return str(document)
 
 
 def project_file(folder: Path) -> Path | None:
     """The folder's MLproject; like MLflow, whatever letters of its name are capitals."""
     if not folder.is_dir():
         return None
-    return next((place for place in sorted(folder.iterdir()) if place.name.lower() == "mlproject"), None)
+    return next((path for path in sorted(folder.iterdir()) if path.name.lower() == "mlproject"), None)
 
 
 def _read(path: Path) -> Mapping[object, object]:
@@ -141,26 +141,26 @@ def _read(path: Path) -> Mapping[object, object]:
         snapshot.is_shared(
             path.parent, Path(path.name)
         )  # a stranger's project has us read nothing of this machine
-    said = yaml_file.read(path)
-    if not isinstance(said, dict):
-        what = "is empty" if said is None else "is not a mapping"
+    document = yaml_file.read(path)
+    if not isinstance(document, dict):
+        description = "is empty" if document is None else "is not a mapping"
         raise BadInput(
-            f"{path} {what}.", "It needs `name:`, `docker_env:` and `entry_points:`, each on its line."
+            f"{path} {description}.", "It needs `name:`, `docker_env:` and `entry_points:`, each on its line."
         )
-    return said
+    return document
 
 
-def _environment_file(path: Path, said: Mapping[object, object]) -> dict[str, Path]:
+def _environment_file(path: Path, document: Mapping[object, object]) -> dict[str, Path]:
     """The file that the MLproject names, else one of the usual name; MLflow's order."""
     for key in _ENVIRONMENT_FILES:
-        if not said.get(key):
+        if not document.get(key):
             continue
-        place = path.parent / str(said[key])
-        if not place.is_file():
+        file = path.parent / str(document[key])
+        if not file.is_file():
             raise BadInput(
-                f"{path}: {key} names {said[key]}, which is not there.", f"Add it, or correct {key}."
+                f"{path}: {key} names {document[key]}, which is not there.", f"Add it, or correct {key}."
             )
-        return {key: place}
+        return {key: file}
     for key, name in _ENVIRONMENT_FILES.items():
         if (path.parent / name).is_file():
             return {key: path.parent / name}
@@ -168,9 +168,9 @@ def _environment_file(path: Path, said: Mapping[object, object]) -> dict[str, Pa
 
 
 def _script(folder: Path, name: str) -> EntryPoint | None:
-    place = (folder / name).resolve()
-    start = _SCRIPTS.get(place.suffix)
-    if start is None or not place.is_file() or not place.is_relative_to(folder.resolve()):
+    script = (folder / name).resolve()
+    start = _SCRIPTS.get(script.suffix)
+    if start is None or not script.is_file() or not script.is_relative_to(folder.resolve()):
         return None
     return EntryPoint(name, start(name).replace("{", "{{").replace("}", "}}"), takes_any=True)
 
@@ -180,12 +180,12 @@ def _in_r(text: str) -> str:
 
 
 def _scripts(folder: Path) -> list[str]:
-    places = folder.iterdir() if folder.is_dir() else ()
-    return sorted(place.name for place in places if place.suffix in _SCRIPTS and place.is_file())
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path.name for path in paths if path.suffix in _SCRIPTS and path.is_file())
 
 
-def _mapping(path: Path, said: Mapping[object, object], key: str) -> Mapping[object, object]:
-    value = {} if said.get(key) is None else said[key]
+def _mapping(path: Path, document: Mapping[object, object], key: str) -> Mapping[object, object]:
+    value = {} if document.get(key) is None else document[key]
     if not isinstance(value, dict):
         raise BadInput(
             f"{path}: {key} is not a mapping.", f"Write `{key}:` and `name: value` lines below it."
@@ -193,14 +193,14 @@ def _mapping(path: Path, said: Mapping[object, object], key: str) -> Mapping[obj
     return cast(Mapping[object, object], value)
 
 
-def _entry_point(path: Path, said: object, body: object) -> EntryPoint:
+def _entry_point(path: Path, key: object, body: object) -> EntryPoint:
     try:
-        return _understood(path, yaml_file.name(path, "an entry point", said), body)
+        return _parse_entry_point(path, yaml_file.name(path, "an entry point", key), body)
     except BadInput as error:
-        return EntryPoint(str(said), "", problem=error)
+        return EntryPoint(str(key), "", problem=error)
 
 
-def _understood(path: Path, name: str, body: object) -> EntryPoint:
+def _parse_entry_point(path: Path, name: str, body: object) -> EntryPoint:
     line = body.get("command") if isinstance(body, dict) else None
     if not isinstance(body, dict) or not isinstance(line, str) or not line.strip():
         raise BadInput(f"{path}: entry point {name} has no command.", "Add `command: python train.py …`.")
@@ -217,31 +217,31 @@ def _understood(path: Path, name: str, body: object) -> EntryPoint:
                 f"{parameter.option}.",
                 "Rename one of them.",
             )
-    command.arguments(line, {one.name: "" for one in parameters}, f"{path}: the command of {name}")
+    command.arguments(line, {declared.name: "" for declared in parameters}, f"{path}: the command of {name}")
     return EntryPoint(name, line, parameters)
 
 
 def _parameter(path: Path, name: str, body: object) -> Parameter:
-    said = {"type": body} if isinstance(body, str) else body
-    if not isinstance(said, dict):
+    declaration = {"type": body} if isinstance(body, str) else body
+    if not isinstance(declaration, dict):
         raise BadInput(f"{path}: parameter {name} is invalid.", "Write `{type: float, default: 0.1}`.")
-    choices = said.get("choices") or []
-    bounds = [said.get("minimum"), said.get("maximum")]
+    choices = declaration.get("choices") or []
+    bounds = [declaration.get("minimum"), declaration.get("maximum")]
     if not isinstance(choices, list) or not all(bound is None or _is_number(bound) for bound in bounds):
         raise BadInput(
             f"{path}: the choices or bounds of parameter {name} are invalid.",
             "Write `choices: [a, b]`, `minimum: 0`, `maximum: 1`.",
         )
-    kind = str(said.get("type") or "string")
+    kind = str(declaration.get("type") or "string")
     return Parameter(
         name=name,
         type=_TYPE_NAMES.get(kind, kind),
-        default=None if said.get("default") is None else str(said["default"]),
-        help=str(said.get("help", "")),
+        default=None if declaration.get("default") is None else str(declaration["default"]),
+        help=str(declaration.get("help", "")),
         choices=tuple(map(str, choices)),
         minimum=bounds[0],
         maximum=bounds[1],
-        dataset=said.get("dataset") is True,
+        dataset=declaration.get("dataset") is True,
     )
 
 

@@ -33,8 +33,8 @@ def linked_data(data: Path, name: str) -> list[Mount]:
     parts = Path(name).parts
     for depth in range(1, len(parts) + 1):
         relative = Path(*parts[:depth])
-        place = data / relative
-        if place.is_symlink():
-            target = os.path.normpath(Path(DATA) / relative.parent / place.readlink())
-            return [] if Path(target).is_relative_to(DATA) else [Mount(str(place.resolve()), target)]
+        path = data / relative
+        if path.is_symlink():
+            target = os.path.normpath(Path(DATA) / relative.parent / path.readlink())
+            return [] if Path(target).is_relative_to(DATA) else [Mount(str(path.resolve()), target)]
     return []

@@ -48,44 +48,44 @@ class Environment:
 
 def read(path: Path, folder: Path, *, is_conda: bool) -> Environment:
     """Read the file of the project in `folder`. Raises `BadInput`, naming it, for what is not possible."""
-    said = yaml_file.read(path)
-    if not isinstance(said, dict):
+    document = yaml_file.read(path)
+    if not isinstance(document, dict):
         raise BadInput(f"{path} describes no environment.", "It needs `dependencies`.")
-    made = _conda_env(path, said) if is_conda else _python_env(path, said)
-    lines = requirement_lines.read(path, folder, (*made.build_dependencies, *made.dependencies))
-    first = len(made.build_dependencies)
+    environment = _conda_env(path, document) if is_conda else _python_env(path, document)
+    lines = requirement_lines.read(path, folder, (*environment.build_dependencies, *environment.dependencies))
+    first = len(environment.build_dependencies)
     return replace(
-        made,
+        environment,
         build_dependencies=lines.lines[:first],
         dependencies=lines.lines[first:],
         files=lines.files,
         unpinned=tuple(lines.unpinned),
-        conda=_whole(said, lines.lines[first + len(made.from_conda) :]) if is_conda else b"",
+        conda=_complete(document, lines.lines[first + len(environment.from_conda) :]) if is_conda else b"",
     )
 
 
-def _whole(said: Mapping[object, object], pip: tuple[str, ...]) -> bytes:
-    items = [item for item in cast(list[object], said.get("dependencies") or []) if isinstance(item, str)]
-    whole = {"channels": said.get("channels") or ["conda-forge"], "dependencies": items}
-    return yaml.safe_dump({**whole, "dependencies": [*items, {"pip": [*pip]}] if pip else items}).encode()
+def _complete(document: Mapping[object, object], pip: tuple[str, ...]) -> bytes:
+    items = [item for item in cast(list[object], document.get("dependencies") or []) if isinstance(item, str)]
+    complete = {"channels": document.get("channels") or ["conda-forge"], "dependencies": items}
+    return yaml.safe_dump({**complete, "dependencies": [*items, {"pip": [*pip]}] if pip else items}).encode()
 
 
-def _python_env(path: Path, said: Mapping[object, object]) -> Environment:
-    for key in said:
+def _python_env(path: Path, document: Mapping[object, object]) -> Environment:
+    for key in document:
         if key not in _KEYS:
             raise BadInput(f"{path} has the unknown key {key}.", nearest(str(key), _KEYS, "The keys are"))
-    python = said.get("python") or ""
+    python = document.get("python") or ""
     if not isinstance(python, str):  # 3.10 would be 3.1
         raise BadInput(f"{path}: python is {python!r}, a number.", 'Write it as a text: python: "3.11"')
-    build, dependencies = (_texts(path, key, said.get(key) or []) for key in _KEYS[1:])
+    build, dependencies = (_texts(path, key, document.get(key) or []) for key in _KEYS[1:])
     return Environment(python, build, dependencies)
 
 
-def _conda_env(path: Path, said: Mapping[object, object]) -> Environment:
+def _conda_env(path: Path, document: Mapping[object, object]) -> Environment:
     """Python, the tools of building, what pip installs, and what PyPI has of the rest."""
     python, build, requirements, left_out = "", [], {}, []
     dependencies: tuple[str, ...] = ()
-    items = said.get("dependencies") or []
+    items = document.get("dependencies") or []
     for item in items if isinstance(items, list) else [None]:
         match item:
             case str() if package := conda_packages.parse(item):

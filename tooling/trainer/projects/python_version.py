@@ -13,32 +13,32 @@ _PART = re.compile(r"\s*(==|~=|!=|>=|<=|>|<|)\s*(\d+)(?:\.(\d+))?((?:\.\d+)*)(?:
 _Version = tuple[int, ...]
 
 
-def check(path: Path, said: str) -> None:
+def check(path: Path, constraint: str) -> None:
     """Raises `BadInput`, naming the file, for what is no version or range, or one that cannot be had."""
-    if not said:
+    if not constraint:
         return
-    if not all(map(_PART.fullmatch, said.split(","))):
+    if not all(map(_PART.fullmatch, constraint.split(","))):
         raise BadInput(
-            f"{path}: python is {said!r}, which is not a version.", "Write a version, such as 3.11."
+            f"{path}: python is {constraint!r}, which is not a version.", "Write a version, such as 3.11."
         )
-    if not _fitting(said):
+    if not _fitting(constraint):
         first, last = (".".join(map(str, python)) for python in (_PYTHONS[0], _PYTHONS[-1]))
         raise BadInput(
-            f"{path}: python is {said}, which is not available.",
+            f"{path}: python is {constraint}, which is not available.",
             f"Write a version from {first} to {last}, such as 3.11.",
         )
 
 
-def to_name(said: str) -> str:
+def to_name(constraint: str) -> str:
     """One version that will do, for the name of an image that has it."""
-    exact = re.fullmatch(r"(?:==)?\s*(\d+(?:\.\d+)*)(?:\.\*)?", said)
-    return exact[1] if exact else ".".join(map(str, _fitting(said)[-1]))
+    exact = re.fullmatch(r"(?:==)?\s*(\d+(?:\.\d+)*)(?:\.\*)?", constraint)
+    return exact[1] if exact else ".".join(map(str, _fitting(constraint)[-1]))
 
 
-def _fitting(said: str) -> list[_Version]:
+def _fitting(constraint: str) -> list[_Version]:
     """The minor versions that will do, or may do in some of their patches."""
-    parts = [found for part in said.split(",") if (found := _PART.fullmatch(part))]
-    return [python for python in _PYTHONS if all(_allows(found, python) for found in parts)]
+    parts = [match for part in constraint.split(",") if (match := _PART.fullmatch(part))]
+    return [python for python in _PYTHONS if all(_allows(match, python) for match in parts)]
 
 
 def _allows(part: re.Match[str], python: _Version) -> bool:

@@ -37,60 +37,62 @@ def decoded(content: bytes) -> str:
 
 def read(path: Path, folder: Path, lines: Iterable[str]) -> Requirements:
     """The lines of `path`, an environment file of the project in `folder`; raises `BadInput` naming it."""
-    found = Requirements()
-    found.lines = tuple(_read(path, folder.resolve(), Path(), lines, found))
-    return found
+    requirements = Requirements()
+    requirements.lines = tuple(_read(path, folder.resolve(), Path(), lines, requirements))
+    return requirements
 
 
-def _read(path: Path, folder: Path, beside: Path, lines: Iterable[str], found: Requirements) -> Iterable[str]:
-    """The lines as they can be installed; `beside` is where their own file is in the project."""
+def _read(
+    path: Path, folder: Path, relative_to: Path, lines: Iterable[str], requirements: Requirements
+) -> Iterable[str]:
+    """The lines as they can be installed; `relative_to` is where their own file is in the project."""
     for line in lines:
         if git := _EDITABLE_GIT.match(line):
             yield _not_editable(git[1], git[2])
         elif built := _BUILT_ELSEWHERE.match(line):
-            yield _from_the_registry(path, built, found)
+            yield _from_the_registry(path, built, requirements)
         elif _LOCAL.match(line):
             raise _local(path, line)
         else:
             yield line
             named = _INCLUDE.match(line)
             if named and "://" not in named[1]:
-                _include(path, folder, beside, named[1], found)
+                _include(path, folder, relative_to, named[1], requirements)
 
 
-def _include(path: Path, folder: Path, beside: Path, name: str, found: Requirements) -> None:
-    place = (folder / beside / name).resolve()
-    if not place.is_relative_to(folder) or not place.is_file():
+def _include(path: Path, folder: Path, relative_to: Path, name: str, requirements: Requirements) -> None:
+    included_path = (folder / relative_to / name).resolve()
+    if not included_path.is_relative_to(folder) or not included_path.is_file():
         raise BadInput(f"{path} names {name}, which is not in the project.", "Add it, or correct the line.")
-    inside = place.relative_to(folder)
-    if str(inside) in found.files:
+    inside = included_path.relative_to(folder)
+    if str(inside) in requirements.files:
         return
-    content = place.read_bytes()
-    found.files[str(inside)] = content  # before what it names, which may be itself
+    content = included_path.read_bytes()
+    requirements.files[str(inside)] = content  # before what it names, which may be itself
     lines = decoded(content).splitlines()
-    made = list(_read(place, folder, inside.parent, lines, found))
-    if made != lines or not content.isascii():
-        found.files[str(inside)] = "".join(f"{line}\n" for line in made).encode()
+    included = list(_read(included_path, folder, inside.parent, lines, requirements))
+    if included != lines or not content.isascii():
+        requirements.files[str(inside)] = "".join(f"{line}\n" for line in included).encode()
 
 
 def _not_editable(url: str, fragment: str | None) -> str:
     """A commit of a git repository, which uv installs in the usual way alone."""
-    said = dict(part.partition("=")[::2] for part in (fragment or "").split("&"))
-    subdirectory = f"#subdirectory={said['subdirectory']}" if "subdirectory" in said else ""
-    return (f"{said['egg']} @ " if said.get("egg") else "") + url + subdirectory
+    options = dict(part.partition("=")[::2] for part in (fragment or "").split("&"))
+    subdirectory = f"#subdirectory={options['subdirectory']}" if "subdirectory" in options else ""
+    return (f"{options['egg']} @ " if options.get("egg") else "") + url + subdirectory
 
 
-def _from_the_registry(path: Path, built: re.Match[str], found: Requirements) -> str:
-    name, place, marker = built[1], built[2], built[3] or ""
-    if Path(place).exists():
+def _from_the_registry(path: Path, built: re.Match[str], requirements: Requirements) -> str:
+    name, location, marker = built[1], built[2], built[3] or ""
+    if Path(location).exists():
         raise BadInput(
             f"{path}: {built[0].strip()} is a file of this machine, which is not there when the image is "
             "built.",
             "Specify a version of a package registry instead, or run in an image that has it: --image IMAGE",
         )
-    if wheel := _WHEEL.search(place):
+    if wheel := _WHEEL.search(location):
         return f"{name}=={wheel[1]}{marker}"
-    found.unpinned.append(name)
+    requirements.unpinned.append(name)
     return name + marker
 
 

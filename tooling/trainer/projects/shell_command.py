@@ -61,8 +61,8 @@ def arguments(command: str, values: Mapping[str, str], where: str) -> tuple[str,
                 hint = f"Write ${{{{{name}}}}} for a variable of the shell."
             raise BadInput(f"{where} uses {{{name}}}, which is not one of its parameters.", hint)
     if not needs_bash:
-        left = iter(names)
-        return tuple(re.sub(_FIELD, lambda _: values[next(left)], word) for word in words)
+        remaining = iter(names)
+        return tuple(re.sub(_FIELD, lambda _: values[next(remaining)], word) for word in words)
     line = "".join(_quoted(template, names, where))
     return (*BASH, _TAKE_VALUES + line, "bash", *(values[name] for name in names)) if names else (*BASH, line)
 
@@ -104,13 +104,13 @@ def _needs_bash(command: str) -> bool:
 def _quoted(template: str, names: Iterable[str], where: str) -> Iterator[str]:
     """The line in pieces, with a variable of bash for each field."""
     fields = enumerate(names)
-    within, before, place = [""], "\n", 0
-    while place < len(template):
+    within, before, position = [""], "\n", 0
+    while position < len(template):
         inner = within[-1]
         takes_backslash = inner in ("'", "#")
-        found = (_CHARACTER if takes_backslash else _TOKEN).match(template, place)
-        assert found  # noqa: S101 (any character matches)
-        text, place = found[0], found.end()
+        match = (_CHARACTER if takes_backslash else _TOKEN).match(template, position)
+        assert match  # noqa: S101 (any character matches)
+        text, position = match[0], match.end()
         if text[-1] == _FIELD:
             number, name = next(fields)
             if _NOT_WITHIN & set(within) or (before == "$" and not takes_backslash):

@@ -86,9 +86,9 @@ def resolve(workspace: Workspace, name: str, revision: str | None = None, *, fet
     if not folder.is_dir() and "#" in name:  # FOLDER#SUBFOLDER, as of a git URL
         folder = Path(*name.split("#", 1))
     if folder.is_dir():
-        place = folder.resolve()
-        inside = place.is_relative_to(workspace.root)
-        return Source(str(place.relative_to(workspace.root) if inside else place), place)
+        path = folder.resolve()
+        inside = path.is_relative_to(workspace.root)
+        return Source(str(path.relative_to(workspace.root) if inside else path), path)
     if name.endswith(".zip") and folder.is_file():
         raise BadInput(f"{name} is an archive.", "Unpack it and name the folder.")
     raise BadInput(
@@ -102,8 +102,8 @@ def _instead(workspace: Workspace, name: str) -> str:
     if (template / mlproject.PROJECT_FILE).is_file():
         # The template's own name may be an image's too, which no project can have.
         return f"Make one from the template {name}: trainer new my_{name} --template {name}"
-    if known := names(workspace):
-        return nearest(name, known, "The projects are")
+    if project_names := names(workspace):
+        return nearest(name, project_names, "The projects are")
     return "Make one: trainer new NAME --template minimal (`trainer new --help` names the other templates)"
 
 
@@ -113,22 +113,22 @@ def _fetch(workspace: Workspace, url: str, revision: str | None) -> Source:
     stack = ExitStack()
     home = _new_home(workspace, stack)
     # A project without a name of its own is called like its folder.
-    place = home / (re.sub(r"\.git$", "", plain.rstrip("/").rpartition("/")[2]) or "clone")
+    repository_folder = home / (re.sub(r"\.git$", "", plain.rstrip("/").rpartition("/")[2]) or "clone")
 
     try:
-        _git(["clone", "--quiet", plain, str(place)], environment, f"{plain} cannot be cloned")
+        _git(["clone", "--quiet", plain, str(repository_folder)], environment, f"{plain} cannot be cloned")
         if revision:
-            checkout = ["-C", str(place), "checkout", "--quiet", revision]
+            checkout = ["-C", str(repository_folder), "checkout", "--quiet", revision]
             _git(checkout, environment, f"{plain}: {revision} cannot be checked out")
-        folder = (place / subfolder).resolve()
-        if not folder.is_relative_to(place.resolve()) or not folder.is_dir():
+        folder = (repository_folder / subfolder).resolve()
+        if not folder.is_relative_to(repository_folder.resolve()) or not folder.is_dir():
             raise BadInput(f"{plain} has no folder {subfolder}.", "Specify a folder of it: URL#FOLDER")
-        commit = (git.ask(place, "rev-parse", "--verify", "--quiet", "HEAD") or "").strip()
+        commit = (git.ask(repository_folder, "rev-parse", "--verify", "--quiet", "HEAD") or "").strip()
     except BaseException:
         stack.close()
         raise
     name = f"{plain}#{subfolder}" if subfolder else plain
-    return Source(name, folder, stack.close, commit, place.resolve())
+    return Source(name, folder, stack.close, commit, repository_folder.resolve())
 
 
 def _new_home(workspace: Workspace, stack: ExitStack) -> Path:
@@ -168,31 +168,31 @@ def _git(arguments: list[str], environment: dict[str, str], trouble: str) -> Non
     surroundings = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", **environment}
     _LOG.debug("git %s", shlex.join(arguments))
     try:
-        done = subprocess.run(git.command(*arguments), env=surroundings, capture_output=True, check=False)
+        process = subprocess.run(git.command(*arguments), env=surroundings, capture_output=True, check=False)
     except FileNotFoundError:
         raise BadInput("git is not installed.", "Install it (package git), or name a folder.") from None
-    if done.returncode != 0:
-        reason = _reason(_hidden(done.stderr.decode(errors="replace"), environment))
+    if process.returncode != 0:
+        reason = _reason(_hidden(process.stderr.decode(errors="replace"), environment))
         raise BadInput(
             f"{trouble}{f': {reason}' if reason else ''}.",
             "Check the URL, the revision, and that you have access to the repository.",
         )
 
 
-def _hidden(said: str, environment: dict[str, str]) -> str:
+def _hidden(text: str, environment: dict[str, str]) -> str:
     """What git said, without the credentials that it was given."""
     url = environment.get("GIT_CONFIG_KEY_0", "").removeprefix("url.").removesuffix(".insteadOf")
     parts = urlsplit(url)
     own, password = parts.netloc.rpartition("@")[0], parts.password or ""
     for secret in filter(None, (own, password, unquote(password))):
-        said = said.replace(secret, "***")
-    return said
+        text = text.replace(secret, "***")
+    return text
 
 
-def _reason(said: str) -> str:
+def _reason(stderr: str) -> str:
     """Why git failed, of all that it said: its own error, else what ssh or the server said before it."""
-    lines = [line.strip() for line in said.splitlines()]
-    told = [line for line in lines if line and not _NO_REASON.fullmatch(line)]
-    errors = [line for line in told if line.startswith(("fatal: ", "error: "))]
-    chosen = (errors or told[-1:] or [""])[0]
+    lines = [line.strip() for line in stderr.splitlines()]
+    reasons = [line for line in lines if line and not _NO_REASON.fullmatch(line)]
+    errors = [line for line in reasons if line.startswith(("fatal: ", "error: "))]
+    chosen = (errors or reasons[-1:] or [""])[0]
     return _PREFIX.sub("", chosen, count=1).rstrip(".")

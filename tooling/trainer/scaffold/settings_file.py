@@ -40,9 +40,9 @@ def _meanings() -> dict[str, str]:
     """Setting → the string below it in the source, which is all that Python keeps of it."""
     (declared,) = ast.parse(inspect.getsource(Settings)).body
     body = declared.body if isinstance(declared, ast.ClassDef) else []
-    found: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     for before, after in itertools.pairwise(body):
         match before, after:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(meaning))):
-                found[name] = inspect.cleandoc(meaning)
-    return found
+                meanings[name] = inspect.cleandoc(meaning)
+    return meanings

@@ -37,18 +37,18 @@ class Plan:
 def plan(root: Path) -> Plan:
     """Look at what there is. Raises `BadInput` where a workspace cannot be made."""
     root = root.resolve()
-    for place in (*reversed(root.parents), root, *(root / name for name in _FOLDERS)):
-        if place.exists() and not place.is_dir():
+    for folder in (*reversed(root.parents), root, *(root / name for name in _FOLDERS)):
+        if folder.exists() and not folder.is_dir():
             raise BadInput(
-                f"{place} is in the way: it is not a folder.", "Move it away, or name another folder."
+                f"{folder} is in the way: it is not a folder.", "Move it away, or name another folder."
             )
-    wanted = {SETTINGS_FILE: settings_file.text().encode()}
-    wanted |= {name: resources.place(name).read_bytes() for name in _SHIPPED}
-    there = tuple(name for name in wanted if (root / name).exists() or (root / name).is_symlink())
+    files = {SETTINGS_FILE: settings_file.text().encode()}
+    files |= {name: resources.place(name).read_bytes() for name in _SHIPPED}
+    existing = tuple(name for name in files if (root / name).exists() or (root / name).is_symlink())
     return Plan(
         root=root,
-        files={name: content for name, content in wanted.items() if name not in there},
-        there=there,
+        files={name: content for name, content in files.items() if name not in existing},
+        there=existing,
         ignore=_not_ignored(root / ".gitignore"),
         begin_git=shutil.which("git") is not None and not _is_in_git(root),
     )
@@ -92,5 +92,5 @@ def _ignore(path: Path, names: tuple[str, ...]) -> None:
 
 
 def _is_in_git(root: Path) -> bool:
-    place = next(place for place in (root, *root.parents) if place.is_dir())
-    return git.work_tree(place) is not None
+    folder = next(folder for folder in (root, *root.parents) if folder.is_dir())
+    return git.work_tree(folder) is not None

@@ -23,7 +23,7 @@ REQUESTS_AT_ONCE = 40
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class OnlyFrom:
+class PeerFilter:
     """Lets requests from the given networks through to `app`, and adds a header to every answer."""
 
     def __init__(self, app: App, networks: list[Network], header: Header) -> None:
@@ -86,7 +86,7 @@ def main(
     from mlflow.server.fastapi_app import app
 
     gate = Gate(app, Addresses(tuple(hosts.split(",")), (), behind_router=False), REQUESTS_AT_ONCE, is_right)
-    guarded = OnlyFrom(gate, networks, (IDENTITY_HEADER.encode(), identity.encode()))
+    guarded = PeerFilter(gate, networks, (IDENTITY_HEADER.encode(), identity.encode()))
     # proxy_headers would let a peer say that it is another one.
     config = uvicorn.Config(guarded, proxy_headers=False, log_level="warning", timeout_graceful_shutdown=5)
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=number) for number in descriptors])

@@ -42,23 +42,23 @@ _SECRETS = ".secrets"
 _COMMAND = f"set -a; . {DATA}/{_SECRETS}/environment; set +a; exec python -m mlflow_server up"
 
 
-class _Earlier(TypedDict):
+class _EarlierAddress(TypedDict):
     uri: str
     until: float
 
 
 class _Record(TypedDict):
     uri: str
-    earlier: NotRequired[list[_Earlier]]
+    earlier: NotRequired[list[_EarlierAddress]]
     has_store: NotRequired[bool]
 
 
-class Outdated(TrackingError):
+class StaleContainer(TrackingError):
     """The container cannot be started as it was made: its port is taken, or its network removed."""
 
 
 @dataclass(frozen=True)
-class Found:
+class ContainerState:
     """The container as the engine has it."""
 
     status: str
@@ -79,8 +79,8 @@ def network(workspace: Workspace) -> Network:
 
 def recorded(workspace: Workspace) -> str | None:
     """The address of the workspace's container, known without asking the engine; None if it has none."""
-    said = _read_record(workspace)
-    return said["uri"] if said else None
+    record = _read_record(workspace)
+    return record["uri"] if record else None
 
 
 def record(workspace: Workspace, uri: str) -> None:
@@ -89,29 +89,29 @@ def record(workspace: Workspace, uri: str) -> None:
     before = _read_record(workspace)
     earlier = before.get("earlier", []) if before else []
     if before and before["uri"] != uri:
-        earlier = [*earlier, _Earlier(uri=before["uri"], until=time.time())]
+        earlier = [*earlier, _EarlierAddress(uri=before["uri"], until=time.time())]
     _write_record(workspace, _Record(uri=uri, earlier=earlier, has_store=has_store(workspace)))
 
 
 def has_store(workspace: Workspace) -> bool:
     """Whether the container has been running, and so has made a database on its volume."""
-    said = _read_record(workspace)
-    return bool(said and said.get("has_store"))
+    record = _read_record(workspace)
+    return bool(record and record.get("has_store"))
 
 
-def record_store(workspace: Workspace, *, there: bool) -> None:
+def record_store(workspace: Workspace, *, exists: bool) -> None:
     """Write down that the volume has a database; or that it need not have one any more."""
-    said = _read_record(workspace)
-    if said and bool(said.get("has_store")) != there:
-        _write_record(workspace, {**said, "has_store": there})
+    record = _read_record(workspace)
+    if record and bool(record.get("has_store")) != exists:
+        _write_record(workspace, {**record, "has_store": exists})
 
 
 def present(workspace: Workspace, uri: str, since: float) -> str:
     """The address of now of the server that was at `uri` at a time, in seconds since 1970."""
-    said = _read_record(workspace)
-    earlier = said.get("earlier", []) if said else []
-    moved = any(one["uri"] == uri and 0 < since < one["until"] for one in earlier)
-    return said["uri"] if said and moved else uri
+    record = _read_record(workspace)
+    earlier = record.get("earlier", []) if record else []
+    moved = any(address["uri"] == uri and 0 < since < address["until"] for address in earlier)
+    return record["uri"] if record and moved else uri
 
 
 def changing(workspace: Workspace) -> AbstractContextManager[None]:
@@ -128,28 +128,30 @@ def _record(workspace: Workspace) -> Path:
     return workspace.state / "server-container.json"
 
 
-def _write_record(workspace: Workspace, said: _Record) -> None:
+def _write_record(workspace: Workspace, record: _Record) -> None:
     temporary = _record(workspace).with_suffix(".new")
-    temporary.write_text(json.dumps(said))
+    temporary.write_text(json.dumps(record))
     temporary.replace(_record(workspace))
 
 
 def _read_record(workspace: Workspace) -> _Record | None:
     try:
-        said = json.loads(_record(workspace).read_text())
+        payload = json.loads(_record(workspace).read_text())
     except (OSError, ValueError):
         return None
-    return cast(_Record, said) if isinstance(said, dict) and isinstance(said.get("uri"), str) else None
+    return (
+        cast(_Record, payload) if isinstance(payload, dict) and isinstance(payload.get("uri"), str) else None
+    )
 
 
-def find(client: docker.DockerClient, called: str) -> Found | None:
+def find(client: docker.DockerClient, container_name: str) -> ContainerState | None:
     """The container of that name; None if there is none."""
-    container = _get(client, called)
+    container = _get(client, container_name)
     if container is None:
         return None
     bindings = container.attrs["HostConfig"]["PortBindings"] or {}
     [binding] = bindings.get(f"{PORT}/tcp") or [{"HostPort": "0"}]
-    return Found(container.status, str(container.attrs["Config"]["Image"]), int(binding["HostPort"]))
+    return ContainerState(container.status, str(container.attrs["Config"]["Image"]), int(binding["HostPort"]))
 
 
 def create(
@@ -161,23 +163,23 @@ def create(
     """
     from docker.errors import NotFound
 
-    called, labels = name(workspace), {LABEL: workspace.identity}
+    container_name, labels = name(workspace), {LABEL: workspace.identity}
     with daemon.failures(), deferred_signals():
         try:
-            client.networks.get(called)
+            client.networks.get(container_name)
         except NotFound:
-            client.networks.create(called, driver="bridge", labels=labels)
-        client.volumes.create(called, labels=labels)
+            client.networks.create(container_name, driver="bridge", labels=labels)
+        client.volumes.create(container_name, labels=labels)
         client.containers.create(
             image,
             ["sh", "-c", _COMMAND],
-            name=temporary or called,
+            name=temporary or container_name,
             labels={**labels, "trainer.workspace_folder": str(workspace.root)},
             # The name that runs call it by; without it they would get 403.
-            environment={"PORT": str(PORT), "ALLOWED_HOSTS": called},
-            network=called,
+            environment={"PORT": str(PORT), "ALLOWED_HOSTS": container_name},
+            network=container_name,
             ports={f"{PORT}/tcp": ("127.0.0.1", port)},
-            volumes={called: {"bind": DATA, "mode": "rw"}},
+            volumes={container_name: {"bind": DATA, "mode": "rw"}},
             restart_policy={"Name": "unless-stopped"},  # type: ignore[arg-type]  # the stubs want a count too
             read_only=True,
             tmpfs={"/tmp": "rw,nosuid,nodev"},  # noqa: S108 (the container's own)
@@ -189,55 +191,57 @@ def create(
         )
 
 
-def give_secrets(client: docker.DockerClient, called: str, variables: Mapping[str, str]) -> None:
+def give_secrets(client: docker.DockerClient, container_name: str, variables: Mapping[str, str]) -> None:
     """Put the variables where the container reads them at its next start; for its user alone."""
     files = {f"{_SECRETS}/environment": shell_variables(variables).encode()}
     with daemon.failures():
-        client.api.put_archive(called, DATA, private_tar(files, OWNER, OWNER))
+        client.api.put_archive(container_name, DATA, private_tar(files, OWNER, OWNER))
 
 
 def start(client: docker.DockerClient, workspace: Workspace) -> None:
     """Start the container and wait until it is healthy; raises `TrackingError` with its last line if not."""
     from docker.errors import APIError
 
-    called = name(workspace)
-    container = _get(client, called)
+    container_name = name(workspace)
+    container = _get(client, container_name)
     if container is None:
-        raise TrackingError(f"The container {called} is gone.", "Make it again: trainer server up")
+        raise TrackingError(f"The container {container_name} is gone.", "Make it again: trainer server up")
     try:
         with daemon.failures():
             try:
                 container.start()
             except APIError as error:
-                raise _start_failure(called, str(error.explanation)) from None
-        wait(client, called)
+                raise _start_failure(container_name, str(error.explanation)) from None
+        wait(client, container_name)
     except TrackingError:
-        stop(client, called)  # else the engine would start it again and again
+        stop(client, container_name)  # else the engine would start it again and again
         raise
 
 
-def _start_failure(called: str, said: str) -> TrackingError:
-    if "port is already allocated" in said or "address already in use" in said:
-        return Outdated("The port of the workspace's tracking server is taken.", "Try again.")
-    if "network" in said and "not found" in said:
-        return Outdated(f"The network of the container {called} was removed.", "Try again.")
-    return TrackingError(f"The container {called} cannot be started: {said}", f"docker inspect {called}")
+def _start_failure(container_name: str, reason: str) -> TrackingError:
+    if "port is already allocated" in reason or "address already in use" in reason:
+        return StaleContainer("The port of the workspace's tracking server is taken.", "Try again.")
+    if "network" in reason and "not found" in reason:
+        return StaleContainer(f"The network of the container {container_name} was removed.", "Try again.")
+    return TrackingError(
+        f"The container {container_name} cannot be started: {reason}", f"docker inspect {container_name}"
+    )
 
 
-def wait(client: docker.DockerClient, called: str) -> None:
+def wait(client: docker.DockerClient, container_name: str) -> None:
     """Return when it is healthy; raises `TrackingError` with its last line if it is not."""
-    give_up = time.monotonic() + START_S
-    while time.monotonic() < give_up:
-        found = find(client, called)
-        if found is None or found.status != "running":
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        state = find(client, container_name)
+        if state is None or state.status != "running":
             break
-        if _is_healthy(found.port):
+        if _is_healthy(state.port):
             return
         time.sleep(0.2)
     else:
         raise _not_started(f"it gives no answer for {START_S} s.")
-    said = b"".join(output(client, called, 20)).decode(errors="replace").strip().splitlines()
-    raise _not_started(said[-1].strip() if said else "it was killed.")
+    log_lines = b"".join(output(client, container_name, 20)).decode(errors="replace").strip().splitlines()
+    raise _not_started(log_lines[-1].strip() if log_lines else "it was killed.")
 
 
 def _not_started(why: str) -> TrackingError:
@@ -255,19 +259,21 @@ def _is_healthy(port: int) -> bool:
     return False
 
 
-def output(client: docker.DockerClient, called: str, lines: int, follow: bool = False) -> Iterator[bytes]:
+def output(
+    client: docker.DockerClient, container_name: str, lines: int, follow: bool = False
+) -> Iterator[bytes]:
     """The last `lines` of what it said, both streams, and with `follow` what it says from now on."""
     with daemon.failures():
-        container = _get(client, called)
+        container = _get(client, container_name)
         if container is not None:
-            said = container.logs(tail=lines, follow=follow, stream=True)
-            yield from said
+            log = container.logs(tail=lines, follow=follow, stream=True)
+            yield from log
 
 
-def stop(client: docker.DockerClient, called: str) -> bool:
+def stop(client: docker.DockerClient, container_name: str) -> bool:
     """Stop it; False if it did not run. It stays stopped when the engine starts anew."""
     with daemon.failures():
-        container = _get(client, called)
+        container = _get(client, container_name)
         if container is None:
             return False
         ran = container.status in ("running", "restarting", "paused")
@@ -275,25 +281,25 @@ def stop(client: docker.DockerClient, called: str) -> bool:
         return ran
 
 
-def remove(client: docker.DockerClient, called: str) -> None:
+def remove(client: docker.DockerClient, container_name: str) -> None:
     """Remove the container, if it is there; network and volume stay."""
     with daemon.failures():
-        container = _get(client, called)
+        container = _get(client, container_name)
         if container is not None:
             container.remove(force=True)
 
 
-def rename(client: docker.DockerClient, called: str, new: str) -> None:
+def rename(client: docker.DockerClient, container_name: str, new: str) -> None:
     """Give the container another name."""
     with daemon.failures():
-        client.api.rename(called, new)
+        client.api.rename(container_name, new)
 
 
-def _get(client: docker.DockerClient, called: str) -> Container | None:
+def _get(client: docker.DockerClient, container_name: str) -> Container | None:
     from docker.errors import NotFound
 
     with daemon.failures():
         try:
-            return client.containers.get(called)
+            return client.containers.get(container_name)
         except NotFound:
             return None

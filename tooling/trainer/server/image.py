@@ -35,15 +35,15 @@ class ServerImage:
         """All that it bears."""
         return (self.tag,)
 
-    def gathered(self) -> AbstractContextManager[None]:
+    def build_context(self) -> AbstractContextManager[None]:
         """All of it lies in its folder."""
         return nullcontext()
 
-    def build_command(self, *, anew: bool = False) -> list[str]:
-        """The BuildKit build; `anew` without what is cached of it."""
+    def build_command(self, *, no_cache: bool = False) -> list[str]:
+        """The BuildKit build; `no_cache` without what is cached of it."""
         return [
             "docker", "buildx", "build", "--progress=plain", "--load",
-            *(["--no-cache"] if anew else []),
+            *(["--no-cache"] if no_cache else []),
             f"--build-arg=BASE_IMAGE={self.base_image}",
             f"--label={DIGEST_LABEL}={self.digest}",
             f"--label={BASE_LABEL}={self.base_image}",

@@ -17,17 +17,17 @@ def refuse(workspace: Workspace, forced: str | None = None) -> None:
 
     `forced` is the command that goes on all the same, where there is one.
     """
-    found = [record for record in run_folders.live(workspace) if _reports_here(workspace, record)]
-    if not found:
+    live = [record for record in run_folders.live(workspace) if _reports_here(workspace, record)]
+    if not live:
         return
-    names = [record.name or record.run_id[:8] for record in found]
+    names = [record.name or record.run_id[:8] for record in live]
     shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if names[_SHOWN:] else "")
-    verb, they, which = ("reports", "it has", found[0].run_id[:8]) if len(found) == 1 else (
+    verb, they, which = ("reports", "it has", live[0].run_id[:8]) if len(live) == 1 else (
         "report", "they have", "--all",
     )  # fmt: skip
     anyway = f" To go on all the same, while what is logged waits on this disk: {forced}" if forced else ""
     raise BadInput(
-        f"{counted(len(found), 'live run')} {verb} to this server: {shown}.",
+        f"{counted(len(live), 'live run')} {verb} to this server: {shown}.",
         f"Wait until {they} ended (trainer ps), or: trainer stop {which}.{anyway}",
     )
 

@@ -54,9 +54,9 @@ class State:
 
     def written(self) -> str:
         """All but the password, as JSON."""
-        said = asdict(self)
-        del said["password"]
-        return json.dumps(said)
+        payload = asdict(self)
+        del payload["password"]
+        return json.dumps(payload)
 
 
 def log_file(workspace: Workspace) -> Path:
@@ -120,19 +120,19 @@ def _may_stay(workspace: Workspace, state: State) -> bool:
 
 def wait(workspace: Workspace, server: Server) -> None:
     """Return when the server answers; raises `TrackingError` with the end of its log if it does not."""
-    give_up = time.monotonic() + START_S
-    while time.monotonic() < give_up:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
         if answers(workspace, server):
             return
         if not locks.held(_alive(workspace)):
             break
         time.sleep(0.1)
     log = log_file(workspace)
-    said = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    log_lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
     if locks.held(_alive(workspace)):  # what it logged last is not the cause
         why = f"it gives no answer for {START_S} s."
     else:
-        why = next((line.strip() for line in reversed(said) if line.strip()), "it was killed.")
+        why = next((line.strip() for line in reversed(log_lines) if line.strip()), "it was killed.")
     raise TrackingError(f"The workspace's tracking server did not start: {why}", f"See {log}")
 
 
@@ -181,19 +181,21 @@ def _state_file(workspace: Workspace) -> Path:
 
 def _read_state(workspace: Workspace) -> State | None:
     try:
-        said = json.loads(_state_file(workspace).read_text())
-        bridge = Bridge(**said["bridge"]) if said["bridge"] else None
-        return State(said["pid"], said["port"], bridge, said.get("form", 0), server_password.known(workspace))
+        payload = json.loads(_state_file(workspace).read_text())
+        bridge = Bridge(**payload["bridge"]) if payload["bridge"] else None
+        return State(
+            payload["pid"], payload["port"], bridge, payload.get("form", 0), server_password.known(workspace)
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _start(workspace: Workspace, bridge: Bridge | None, wanted: int | None) -> State:
+def _start(workspace: Workspace, bridge: Bridge | None, port_wanted: int | None) -> State:
     _make_private(workspace)
     store_archive.finish(workspace.store)
     before = _read_state(workspace)
-    known = before.port if before else workspace.settings.server_port
-    sockets, port = _listen(wanted or known, bridge)
+    usual_port = before.port if before else workspace.settings.server_port
+    sockets, port = _listen(port_wanted or usual_port, bridge)
     alive = locks.acquire(_alive(workspace))
     if alive is None:  # a server that lost its state file: it cannot be told from a stranger's
         raise TrackingError(
@@ -281,8 +283,8 @@ def _stop(workspace: Workspace, state: State) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.kill(state.pid, number)
-        give_up = time.monotonic() + STOP_S
-        while locks.held(_alive(workspace)) and time.monotonic() < give_up:
+        deadline = time.monotonic() + STOP_S
+        while locks.held(_alive(workspace)) and time.monotonic() < deadline:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(state.pid, os.WNOHANG)
             time.sleep(0.05)

@@ -14,14 +14,14 @@ from trainer.workspace.secrets import Secrets
 from trainer.workspace.settings import Workspace
 
 
-def named(workspace: Workspace, known: Secrets, uri: str | None = None) -> Server | None:
+def named(workspace: Workspace, loaded: Secrets, uri: str | None = None) -> Server | None:
     """The server of `uri`, else of the command line, MLFLOW_TRACKING_URI, trainer.yaml, or the container.
 
     None where nothing names one. No server is asked.
     """
-    own, asked = container.recorded(workspace), workspace.server_asked_for
-    uri = endpoint.with_credentials(uri, [asked]) if uri else asked
-    return endpoint.configured(known, uri, workspace.settings.tracking_uri or own)
+    own, requested = container.recorded(workspace), workspace.server_asked_for
+    uri = endpoint.with_credentials(uri, [requested]) if uri else requested
+    return endpoint.configured(loaded, uri, workspace.settings.tracking_uri or own)
 
 
 def of_server(workspace: Workspace, records: Iterable[Record]) -> list[Record]:
@@ -29,29 +29,33 @@ def of_server(workspace: Workspace, records: Iterable[Record]) -> list[Record]:
     if workspace.server_asked_for is None:
         return list(records)
     uri = endpoint.named(secrets.load(workspace), workspace.server_asked_for).uri
-    return [one for one in records if container.present(workspace, one.tracking_uri, one.started) == uri]
+    return [
+        record
+        for record in records
+        if container.present(workspace, record.tracking_uri, record.started) == uri
+    ]
 
 
-def chosen(workspace: Workspace, known: Secrets, uri: str | None = None) -> Server | None:
+def chosen(workspace: Workspace, loaded: Secrets, uri: str | None = None) -> Server | None:
     """As `named`; None also where that is the workspace's own process, which is started on demand."""
-    found = named(workspace, known, uri)
-    return None if found is None or process.is_own(workspace, found) else found
+    server = named(workspace, loaded, uri)
+    return None if server is None or process.is_own(workspace, server) else server
 
 
 def connect(workspace: Workspace) -> tuple[Client, bool]:
     """The server that runs report to, started if it is the workspace's own, and whether it is its process."""
-    found = chosen(workspace, secrets.load(workspace))
-    if found is None:
+    server = chosen(workspace, secrets.load(workspace))
+    if server is None:
         own = process.begin(workspace)
         process.wait(workspace, own)
         return Client(own), True
-    return Client(start.revive(workspace, found)), False
+    return Client(start.revive(workspace, server)), False
 
 
 def running(workspace: Workspace) -> Client | None:
     """The server that runs report to, as it is: none is started."""
-    found = chosen(workspace, secrets.load(workspace))
-    if found is None:
+    server = chosen(workspace, secrets.load(workspace))
+    if server is None:
         state = process.running(workspace)
         return Client(state.server) if state else None
-    return Client(found)
+    return Client(server)

@@ -20,7 +20,7 @@ from trainer.images import build
 from trainer.progress import Steps
 from trainer.server import container, live_runs, process, start, store, store_archive
 from trainer.server import image as server_image
-from trainer.server.container import Found, name
+from trainer.server.container import ContainerState, name
 from trainer.server.image import ServerImage
 from trainer.server.start import OLD, URI
 from trainer.server.volume import Volume
@@ -59,17 +59,17 @@ def up(
     secrets.check(workspace)
     with container.changing(workspace):
         _settle(client, workspace)
-        found = container.find(client, name(workspace))
+        state = container.find(client, name(workspace))
         if empty:
-            store.forget(client, workspace, found)
-        store.check(client, workspace, found)
-        if found is None:
-            found = _make(client, workspace, reporter, force=force, port=port)
-        elif found.status == "running" and port not in (None, found.port) and not force:
+            store.forget(client, workspace, state)
+        store.check(client, workspace, state)
+        if state is None:
+            state = _make(client, workspace, reporter, force=force, port=port)
+        elif state.status == "running" and port not in (None, state.port) and not force:
             live_runs.refuse(workspace, f"trainer server up --port {port} --force")
-        start.follow(workspace, found)
+        start.follow(workspace, state)
         reporter.step("Waiting for the tracking server")
-        return _let_in(client, workspace, found, port)
+        return _let_in(client, workspace, state, port)
 
 
 def down(workspace: Workspace) -> bool:
@@ -78,7 +78,7 @@ def down(workspace: Workspace) -> bool:
         return container.stop(_engine(), name(workspace))
 
 
-def found(workspace: Workspace) -> Found | None:
+def found(workspace: Workspace) -> ContainerState | None:
     """The container as it is now."""
     return container.find(_engine(), name(workspace))
 
@@ -90,10 +90,10 @@ def none_here() -> BadInput:
 
 def account(workspace: Workspace) -> Server | None:
     """The container with the account that secrets.env has for it, if both are there."""
-    uri, known = container.recorded(workspace), secrets.load(workspace).values
-    if uri is None or not (known.get(USERNAME) and known.get(PASSWORD)):
+    uri, loaded = container.recorded(workspace), secrets.load(workspace).values
+    if uri is None or not (loaded.get(USERNAME) and loaded.get(PASSWORD)):
         return None
-    return Server(uri, known[USERNAME], known[PASSWORD])
+    return Server(uri, loaded[USERNAME], loaded[PASSWORD])
 
 
 def rotate_secrets(workspace: Workspace, reporter: Steps) -> Server:
@@ -104,16 +104,16 @@ def rotate_secrets(workspace: Workspace, reporter: Steps) -> Server:
     client = _engine()
     with container.changing(workspace):
         _settle(client, workspace)
-        found = container.find(client, name(workspace))
-        if found is None:
+        state = container.find(client, name(workspace))
+        if state is None:
             raise none_here()
-        known = secrets.load(workspace)
+        loaded = secrets.load(workspace)
         new = _account()
         secrets.store(workspace, {PASSWORD: new[PASSWORD], SECRET_KEY: new[SECRET_KEY]})
         reporter.step("Restarting the tracking server")
         container.stop(client, name(workspace))
-        tracking = _let_in(client, workspace, found)
-        if not _is_refused(Server(tracking.uri, known.get(USERNAME), known.get(PASSWORD))):
+        tracking = _let_in(client, workspace, state)
+        if not _is_refused(Server(tracking.uri, loaded.get(USERNAME), loaded.get(PASSWORD))):
             raise TrackingError("The old password still works.", "See the server's log: trainer server logs")
         return tracking
 
@@ -161,7 +161,9 @@ def upgrade(workspace: Workspace, reporter: Steps, backup: Path) -> tuple[str, s
         return before.image, image.tag
 
 
-def _roll_back(client: docker.DockerClient, workspace: Workspace, before: Found, backup: Path) -> None:
+def _roll_back(
+    client: docker.DockerClient, workspace: Workspace, before: ContainerState, backup: Path
+) -> None:
     container.remove(client, name(workspace))
     with backup.open("rb") as file:
         Volume(client, workspace, before.image).restore(file)
@@ -180,8 +182,8 @@ def _no_fewer(before: dict[str, int], after: dict[str, int]) -> None:
 def _settle(client: docker.DockerClient, workspace: Workspace) -> None:
     """Complete or take back what was interrupted: an upgrade, a restore."""
     start.settle(client, workspace)
-    if found := container.find(client, name(workspace)):
-        Volume(client, workspace, found.image).settle()
+    if state := container.find(client, name(workspace)):
+        Volume(client, workspace, state.image).settle()
 
 
 def _engine() -> docker.DockerClient:
@@ -196,7 +198,7 @@ def _engine() -> docker.DockerClient:
 
 def _make(
     client: docker.DockerClient, workspace: Workspace, reporter: Steps, *, force: bool, port: int | None
-) -> Found:
+) -> ContainerState:
     own = container.recorded(workspace)
     named = secrets.load(workspace).values.get(URI, "").rstrip("/")
     if named and named != own and not force:
@@ -208,7 +210,7 @@ def _make(
     image = server_image.plan(workspace)
     _build(client, workspace, image, reporter)
     port = process.free_port(workspace, port or (urlsplit(own).port if own else None))
-    _complete_secrets(workspace, start.address(port), anew=bool(named) and named != own)
+    _complete_secrets(workspace, start.address(port), rotate=bool(named) and named != own)
     reporter.step("Making the tracking server")
     container.create(client, workspace, image.tag, port)
     try:
@@ -217,15 +219,15 @@ def _make(
         with deferred_signals(drop=True):
             container.remove(client, name(workspace))
         raise
-    return Found("created", image.tag, port)
+    return ContainerState("created", image.tag, port)
 
 
-def _complete_secrets(workspace: Workspace, uri: str, *, anew: bool = False) -> Secrets:
-    """secrets.env with all that the server and its clients need; `anew`: the account is another server's."""
-    wanted = {URI: uri, **_account()}
-    known = secrets.load(workspace).values
-    kept = (SECRET_KEY,) if anew else (USERNAME, PASSWORD, SECRET_KEY)
-    secrets.store(workspace, {**wanted, **{key: known[key] for key in kept if known.get(key)}})
+def _complete_secrets(workspace: Workspace, uri: str, *, rotate: bool = False) -> Secrets:
+    """secrets.env with all that the server and its clients need; `rotate`: with a new account."""
+    generated = {URI: uri, **_account()}
+    loaded = secrets.load(workspace).values
+    kept = (SECRET_KEY,) if rotate else (USERNAME, PASSWORD, SECRET_KEY)
+    secrets.store(workspace, {**generated, **{key: loaded[key] for key in kept if loaded.get(key)}})
     return secrets.load(workspace)
 
 
@@ -256,16 +258,16 @@ def _take_over(workspace: Workspace, volume: Volume, reporter: Steps) -> None:
 
 
 def _let_in(
-    client: docker.DockerClient, workspace: Workspace, found: Found, port: int | None = None
+    client: docker.DockerClient, workspace: Workspace, state: ContainerState, port: int | None = None
 ) -> Server:
     """Start it if it does not run, or not on that port, and log in, with the account of secrets.env."""
-    known = _complete_secrets(workspace, start.address(found.port)).values
+    loaded = _complete_secrets(workspace, start.address(state.port)).values
     running = container.find(client, name(workspace))
     if running and running.status == "running":
         if port in (None, running.port):
             container.wait(client, name(workspace))
-            container.record_store(workspace, there=True)
-            tracking = Server(start.address(running.port), known[USERNAME], known[PASSWORD])
+            container.record_store(workspace, exists=True)
+            tracking = Server(start.address(running.port), loaded[USERNAME], loaded[PASSWORD])
             with contextlib.suppress(TrackingDenied):
                 Client(tracking).version()
                 return tracking
@@ -274,14 +276,14 @@ def _let_in(
         client,
         name(workspace),
         {
-            "MLFLOW_AUTH_ADMIN_USERNAME": known[USERNAME],
-            "MLFLOW_AUTH_ADMIN_PASSWORD": known[PASSWORD],
-            SECRET_KEY: known[SECRET_KEY],
+            "MLFLOW_AUTH_ADMIN_USERNAME": loaded[USERNAME],
+            "MLFLOW_AUTH_ADMIN_PASSWORD": loaded[PASSWORD],
+            SECRET_KEY: loaded[SECRET_KEY],
             "RESET_ADMIN_PASSWORD": "1",
         },
     )
     uri = start.follow(workspace, start.start(client, workspace, port))
-    tracking = Server(uri, known[USERNAME], known[PASSWORD])
+    tracking = Server(uri, loaded[USERNAME], loaded[PASSWORD])
     Client(tracking).version()
     return tracking
 

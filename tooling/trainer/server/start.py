@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from trainer.engine import daemon
 from trainer.errors import TrackingError
 from trainer.server import container, process, store
-from trainer.server.container import Found, Outdated, name
+from trainer.server.container import ContainerState, StaleContainer, name
 from trainer.subprocesses import deferred_signals
 from trainer.tracking.endpoint import LOOPBACK, Server
 from trainer.workspace import secrets
@@ -36,14 +36,14 @@ def revive(workspace: Workspace, chosen: Server) -> Server:
     if own is None or _port(chosen.uri) != _port(own):
         return chosen
     client = daemon.connect()
-    found = container.find(client, name(workspace))
-    if found is None or found.status != "running":
+    state = container.find(client, name(workspace))
+    if state is None or state.status != "running":
         with container.changing(workspace):
-            found = _started(client, workspace)
-    return replace(chosen, uri=follow(workspace, found), network=container.network(workspace))
+            state = _started(client, workspace)
+    return replace(chosen, uri=follow(workspace, state), network=container.network(workspace))
 
 
-def _started(client: docker.DockerClient, workspace: Workspace) -> Found:
+def _started(client: docker.DockerClient, workspace: Workspace) -> ContainerState:
     if container.restoring(workspace).exists():
         raise TrackingError(
             "The tracking server's store is being restored, or that was interrupted.",
@@ -53,29 +53,29 @@ def _started(client: docker.DockerClient, workspace: Workspace) -> Found:
     return start(client, workspace)
 
 
-def start(client: docker.DockerClient, workspace: Workspace, port: int | None = None) -> Found:
+def start(client: docker.DockerClient, workspace: Workspace, port: int | None = None) -> ContainerState:
     """Start the container and wait until it is healthy; the caller is the only one who changes it.
 
     It is on `port` then, if that is given, else where it was, or on the next free port. Raises
     `TrackingError` where it does not start.
     """
-    found = _get(client, workspace)
-    store.check(client, workspace, found)
-    free = process.free_port(workspace, port) if port else found.port
-    if free != found.port:
-        _make_again(client, workspace, found.image, free)
+    state = _get(client, workspace)
+    store.check(client, workspace, state)
+    free_port = process.free_port(workspace, port) if port else state.port
+    if free_port != state.port:
+        _make_again(client, workspace, state.image, free_port)
     try:
         container.start(client, workspace)
-    except Outdated:
-        _make_again(client, workspace, found.image, process.free_port(workspace, free))
+    except StaleContainer:
+        _make_again(client, workspace, state.image, process.free_port(workspace, free_port))
         container.start(client, workspace)
-    container.record_store(workspace, there=True)
+    container.record_store(workspace, exists=True)
     return _get(client, workspace)
 
 
-def follow(workspace: Workspace, found: Found) -> str:
+def follow(workspace: Workspace, state: ContainerState) -> str:
     """The container's address, which is written down from now on, in secrets.env too if that named it."""
-    before, uri = container.recorded(workspace), address(found.port)
+    before, uri = container.recorded(workspace), address(state.port)
     if before != uri:
         container.record(workspace, uri)
         if before and secrets.load(workspace).values.get(URI, "").rstrip("/") == before:
@@ -90,29 +90,29 @@ def address(port: int) -> str:
 
 def settle(client: docker.DockerClient, workspace: Workspace) -> None:
     """One container is the workspace's, whatever was interrupted while another was to take its place."""
-    called = name(workspace)
-    for other in (called + OLD, called + _NEXT):
+    container_name = name(workspace)
+    for other in (container_name + OLD, container_name + _NEXT):
         if container.find(client, other):
-            if container.find(client, called):
+            if container.find(client, container_name):
                 container.remove(client, other)
             else:
-                container.rename(client, other, called)
+                container.rename(client, other, container_name)
 
 
 def _make_again(client: docker.DockerClient, workspace: Workspace, image: str, port: int) -> None:
-    called = name(workspace)
-    container.remove(client, called + _NEXT)
-    container.create(client, workspace, image, port, called + _NEXT)
+    container_name = name(workspace)
+    container.remove(client, container_name + _NEXT)
+    container.create(client, workspace, image, port, container_name + _NEXT)
     with deferred_signals():
-        container.remove(client, called)
-        container.rename(client, called + _NEXT, called)
+        container.remove(client, container_name)
+        container.rename(client, container_name + _NEXT, container_name)
 
 
-def _get(client: docker.DockerClient, workspace: Workspace) -> Found:
-    found = container.find(client, name(workspace))
-    if found is None:
+def _get(client: docker.DockerClient, workspace: Workspace) -> ContainerState:
+    state = container.find(client, name(workspace))
+    if state is None:
         raise TrackingError(f"The container {name(workspace)} is gone.", "Make it again: trainer server up")
-    return found
+    return state
 
 
 def _port(uri: str) -> int | None:

@@ -108,15 +108,15 @@ def _manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def _compare(manifest: Manifest, found: Callable[[str], File | None]) -> None:
-    for name, said in manifest["files"].items():
-        if found(name) != said:
+def _compare(manifest: Manifest, find_file: Callable[[str], File | None]) -> None:
+    for name, expected in manifest["files"].items():
+        if find_file(name) != expected:
             raise ArchiveError(f"the file {name} is damaged or missing")
 
 
 def _compare_counts(manifest: Manifest, folder: Path) -> None:
-    if (found := counts(folder)) != manifest["counts"]:
-        raise ArchiveError(f"it has {found}, but its manifest says {manifest['counts']}")
+    if (actual := counts(folder)) != manifest["counts"]:
+        raise ArchiveError(f"it has {actual}, but its manifest says {manifest['counts']}")
 
 
 def check(archive: BinaryIO) -> Manifest:
@@ -124,10 +124,10 @@ def check(archive: BinaryIO) -> Manifest:
 
     Raises `ArchiveError` for what is no archive, is not all there, or is damaged.
     """
-    found: dict[str, File] = {}
+    files: dict[str, File] = {}
     seen = set[str]()
     with tempfile.TemporaryDirectory() as scratch:
-        place = Path(scratch)
+        folder = Path(scratch)
         try:
             with tarfile.open(fileobj=archive, mode="r|*") as tar:
                 for entry in tar:
@@ -135,13 +135,13 @@ def check(archive: BinaryIO) -> Manifest:
                     content = tar.extractfile(entry)
                     if content is None:
                         continue
-                    kept = "/" not in entry.name and entry.name.endswith((".db", ".json"))
-                    found[entry.name] = _read(content, place / entry.name if kept else None)
+                    is_kept = "/" not in entry.name and entry.name.endswith((".db", ".json"))
+                    files[entry.name] = _read(content, folder / entry.name if is_kept else None)
         except (tarfile.TarError, EOFError, OSError) as error:
             raise ArchiveError(f"it cannot be read: {error}") from None
-        manifest = _manifest(place)
-        _compare(manifest, lambda name: found.get(name))
-        _compare_counts(manifest, place)
+        manifest = _manifest(folder)
+        _compare(manifest, lambda name: files.get(name))
+        _compare_counts(manifest, folder)
     return manifest
 
 
@@ -164,11 +164,11 @@ def finish(store: Path) -> None:
     """Complete a `restore` that was interrupted after it had verified everything; else do nothing."""
     ready, replaced = store / _READY, store / _REPLACED
     if (ready / MANIFEST).exists():
-        wanted = {ARTIFACTS, *(name.split("/")[0] for name in _manifest(ready)["files"])}
+        restored_names = {ARTIFACTS, *(name.split("/")[0] for name in _manifest(ready)["files"])}
         replaced.mkdir(exist_ok=True)
-        for name in sorted({*wanted, *(path.name for path in databases(store))}):
+        for name in sorted({*restored_names, *(path.name for path in databases(store))}):
             # What is wanted and does not lie ready any more is in its place already.
-            if (ready / name).exists() or name not in wanted:
+            if (ready / name).exists() or name not in restored_names:
                 for old in (f"{name}-wal", f"{name}-shm", name):
                     if (store / old).exists():
                         (store / old).rename(replaced / old)
@@ -186,14 +186,14 @@ def unpack(archive: BinaryIO, folder: Path) -> None:
     and more than fits are refused, at the first of them: what was unpacked by then stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    free, seen, size = shutil.disk_usage(folder).free, set[str](), 0
+    free_bytes, seen, size = shutil.disk_usage(folder).free, set[str](), 0
     try:
         with tarfile.open(fileobj=archive, mode="r|*") as tar:
             for entry in tar:
                 size += entry.size
                 _check_entry(entry, seen)
-                if size > free or len(seen) > MOST_FILES:
-                    raise ArchiveError(f"it unpacks to more than fits: {free / 1e9:.1f} GB are free")
+                if size > free_bytes or len(seen) > MOST_FILES:
+                    raise ArchiveError(f"it unpacks to more than fits: {free_bytes / 1e9:.1f} GB are free")
                 _extract(tar, entry, folder)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ArchiveError(f"it cannot be read: {error}") from None
@@ -211,10 +211,10 @@ def _check_entry(entry: tarfile.TarInfo, seen: set[str]) -> None:
 
 def _extract(tar: tarfile.TarFile, entry: tarfile.TarInfo, folder: Path) -> None:
     # Not `tar.extract`, whose `filter` Python has only from 3.11.4.
-    place = folder / entry.name
-    (place if entry.isdir() else place.parent).mkdir(parents=True, exist_ok=True)
+    target = folder / entry.name
+    (target if entry.isdir() else target.parent).mkdir(parents=True, exist_ok=True)
     if content := tar.extractfile(entry):
-        with content, place.open("wb") as written:
+        with content, target.open("wb") as written:
             shutil.copyfileobj(content, written, _CHUNK)
 
 
@@ -225,17 +225,17 @@ def databases(store: Path) -> list[Path]:
 
 def counts(store: Path) -> dict[str, int]:
     """Table → rows, over all databases of the store, for the tables that hold what users care about."""
-    found: dict[str, int] = {}
+    counted: dict[str, int] = {}
     for database in databases(store):
         with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-            there = {
+            tables_present = {
                 name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")
             }
             for table in COUNTED:
-                if table in there:
+                if table in tables_present:
                     [(rows,)] = connection.execute(f"SELECT COUNT(*) FROM {table}")  # noqa: S608 (our own names)
-                    found[table] = rows
-    return found
+                    counted[table] = rows
+    return counted
 
 
 def _snapshot(database: Path, copy: Path) -> None:
@@ -312,10 +312,10 @@ def main(action: str, store: Path) -> None:
             case "finish":
                 finish(store)
                 shutil.rmtree(store / INCOMING, ignore_errors=True)
-        said = _space(store) if action == "space" else counts(store)
+        summary = _space(store) if action == "space" else counts(store)
     except ArchiveError as error:
         sys.exit(str(error))
-    sys.stderr.write(json.dumps(said) + "\n")
+    sys.stderr.write(json.dumps(summary) + "\n")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ class _User(TypedDict):
 def all_of(client: Client) -> list[Account]:
     """Every account, by name. Raises `TrackingError` where there are none, or we are no administrator."""
     try:
-        said = client.send("GET", f"{_API}/list")
+        response = client.send("GET", f"{_API}/list")
     except TrackingDenied:
         raise TrackingDenied(
             f"{client.server.username or 'Nobody'} is not an administrator of {client.server.uri}.",
@@ -41,7 +41,7 @@ def all_of(client: Client) -> list[Account]:
             f"The tracking server {client.server.uri} has no accounts.",
             "Those that `trainer server up` and `trainer server deploy` make have them.",
         ) from None
-    users = cast(list[_User], said.json()["users"])
+    users = cast(list[_User], response.json()["users"])
     return sorted((Account(user["username"], user["is_admin"]) for user in users), key=lambda user: user.name)
 
 

@@ -58,9 +58,9 @@ class Volume:
     def restore(self, archive: BinaryIO) -> dict[str, int]:
         """Put the archive in the place of the store; the server must be stopped. What is there now."""
         self._interrupted.touch()
-        found = self._run("restore", archive=archive)
+        output = self._run("restore", archive=archive)
         self._interrupted.unlink()
-        return found
+        return output
 
     def counts(self) -> dict[str, int]:
         """Table → rows."""
@@ -88,7 +88,7 @@ class Volume:
     ) -> dict[str, int]:
         from docker.types import LogConfig
 
-        with daemon.failures(), tempfile.TemporaryFile() as said:
+        with daemon.failures(), tempfile.TemporaryFile() as stderr:
             with deferred_signals():
                 container = self._client.containers.create(
                     self._image,
@@ -112,13 +112,13 @@ class Volume:
                 for text, error in attached:
                     if text and out:
                         out.write(text)
-                    said.write(error or b"")
+                    stderr.write(error or b"")
                 code = container.wait()["StatusCode"]
             finally:
                 with deferred_signals(drop=True):
                     container.remove(force=True)
-            said.seek(0)
-            lines = said.read().decode(errors="replace").strip().splitlines() or [""]
+            stderr.seek(0)
+            lines = stderr.read().decode(errors="replace").strip().splitlines() or [""]
         if code != 0:
             raise TrackingError(f"The tracking store: {lines[-1]}", "Nothing in it was changed.")
         return cast(dict[str, int], json.loads(lines[-1]))

@@ -45,7 +45,7 @@ class Content:
             _less(self.params, other.params),
             _less(self.tags, other.tags),
             self.points - other.points,
-            {form: one for form, one in self.datasets.items() if form not in other.datasets},
+            {form: dataset for form, dataset in self.datasets.items() if form not in other.datasets},
             _less(self.files, other.files),
             self.models - other.models,
         )
@@ -64,9 +64,9 @@ def of(client: Client, record: Record, files: Mapping[str, int]) -> Content:
     """What the run has; its artifacts are known."""
     points = (point for key in record.run.metrics for point in reading.points(client, record.run.id, key))
     tags = {key: value for key, value in record.run.tags.items() if key != run_tags.COPIED_FROM}
-    inputs = {_form(one): one for one in record.inputs}
-    links = [Link(True, one["model_id"], int(one.get("step", 0))) for one in record.outputs]
-    links += [Link(False, one["model_id"], 0) for one in record.uses]
+    inputs = {_form(item): item for item in record.inputs}
+    links = [Link(True, item["model_id"], int(item.get("step", 0))) for item in record.outputs]
+    links += [Link(False, item["model_id"], 0) for item in record.uses]
     return Content(record.run.parameters, tags, frozenset(points), inputs, files, frozenset(links))
 
 
@@ -75,11 +75,11 @@ def translated(text: str, ids: Mapping[str, str]) -> str:
     return _RUN_ID.sub(lambda found: ids.get(found[0], found[0]), text)
 
 
-def _less(some: Mapping[str, T], others: Mapping[str, T]) -> dict[str, T]:
-    return {key: value for key, value in some.items() if key not in others or others[key] != value}
+def _less(items: Mapping[str, T], other: Mapping[str, T]) -> dict[str, T]:
+    return {key: value for key, value in items.items() if key not in other or other[key] != value}
 
 
-def _form(one: Input) -> str:
-    tags = sorted((tag["key"], tag.get("value", "")) for tag in one.get("tags", []))
-    said = sorted((key, value) for key, value in one["dataset"].items() if value)
-    return json.dumps([said, tags])
+def _form(dataset_input: Input) -> str:
+    tags = sorted((tag["key"], tag.get("value", "")) for tag in dataset_input.get("tags", []))
+    fields = sorted((key, value) for key, value in dataset_input["dataset"].items() if value)
+    return json.dumps([fields, tags])

@@ -23,32 +23,32 @@ OWN = "own"
 _PATIENCE_S = (5, 900)
 
 
-def find(workspace: Workspace, said: str, variables: str | None) -> Client:
+def find(workspace: Workspace, given: str, variables: str | None) -> Client:
     """The server of that address, or the workspace's own for the word `own`, which is started.
 
     Credentials are in the address; in the variables that begin with `variables`; or the workspace's, if it is
     its server. Raises `BadInput` and `TrackingError`.
     """
-    return Client(_server(workspace, said, variables), _PATIENCE_S)
+    return Client(_server(workspace, given, variables), _PATIENCE_S)
 
 
-def _server(workspace: Workspace, said: str, variables: str | None) -> Server:
-    known = secrets.load(workspace)
+def _server(workspace: Workspace, given: str, variables: str | None) -> Server:
+    loaded = secrets.load(workspace)
     container = server_container.recorded(workspace)
-    if said == OWN:
-        chosen = configured(known, container, None) if container else None
+    if given == OWN:
+        chosen = configured(loaded, container, None) if container else None
         return start.revive(workspace, chosen) if chosen else _process(workspace)
     if variables:
         names = [f"{variables}_{kind}" for kind in ("USERNAME", "PASSWORD", "TOKEN")]
-        username, password, token = (known.get(name) for name in names)
+        username, password, token = (loaded.get(name) for name in names)
         if not (username or token):
             raise BadInput(
                 f"Neither {names[0]} nor {names[2]} is set, in the environment or in secrets.env.",
                 f"trainer secrets set {names[0]}, and {names[1]}",
             )
-        return replace(named(known, said), username=username, password=password, token=token)
-    chosen = named(known, said)
-    usual = selection.named(workspace, known)
+        return replace(named(loaded, given), username=username, password=password, token=token)
+    chosen = named(loaded, given)
+    usual = selection.named(workspace, loaded)
     if usual and usual.uri == chosen.uri and not chosen.username:
         chosen = start.revive(workspace, usual)
     elif process.is_own(workspace, chosen):

@@ -17,7 +17,7 @@ from trainer.tracking.failures import Unreachable
 _PIECE = 1 << 20
 
 
-class Holder(Protocol):
+class ArtifactHolder(Protocol):
     """What has artifacts on a server."""
 
     def listed(self) -> dict[str, int]:
@@ -31,7 +31,7 @@ class Holder(Protocol):
 
 
 @dataclass(frozen=True)
-class OfRun:
+class RunArtifacts:
     """A run's artifacts."""
 
     client: Client
@@ -39,8 +39,8 @@ class OfRun:
 
     def listed(self) -> dict[str, int]:
         """Their sizes by their paths."""
-        found = artifact_listing.of_run(self.client, self.run)
-        return {file.path: file.size for file in found if file.size is not None}
+        artifacts = artifact_listing.of_run(self.client, self.run)
+        return {file.path: file.size for file in artifacts if file.size is not None}
 
     def read(self, path: str) -> Iterator[bytes]:
         """The content of one in pieces."""
@@ -61,36 +61,36 @@ class OfRun:
         self.client.upload(self.run, file, path)
 
 
-def copy(origin: Holder, target: Holder, path: str, place: Path) -> None:
+def copy(origin: ArtifactHolder, target: ArtifactHolder, path: str, folder: Path) -> None:
     """Bring an artifact to the other server and read it there. Raises `TrackingError` unless it is equal."""
     if path.startswith("/") or ".." in PurePosixPath(path).parts:
         raise TrackingError("its path leads out of the run's artifacts.", "Nothing is copied from there.")
-    on_its_way = place / "artifact"
-    wanted = hashlib.sha256()
+    on_its_way = folder / "artifact"
+    expected = hashlib.sha256()
     with on_its_way.open("wb") as file:
         for piece in _pieces(origin, path):
-            wanted.update(piece)
+            expected.update(piece)
             file.write(piece)
-    if _is_there(target, path, wanted.hexdigest()):
+    if _is_there(target, path, expected.hexdigest()):
         return
     target.write(path, on_its_way)
-    if not _is_there(target, path, wanted.hexdigest()):
+    if not _is_there(target, path, expected.hexdigest()):
         raise TrackingError("what arrived has another SHA-256.", "Call the same command again.")
 
 
-def _is_there(holder: Holder, path: str, digest: str) -> bool:
-    found = hashlib.sha256()
+def _is_there(holder: ArtifactHolder, path: str, digest: str) -> bool:
+    actual = hashlib.sha256()
     try:
         for piece in _pieces(holder, path):
-            found.update(piece)
+            actual.update(piece)
     except Unreachable:
         raise
     except TrackingError:
         return False
-    return found.hexdigest() == digest
+    return actual.hexdigest() == digest
 
 
-def _pieces(holder: Holder, path: str) -> Iterator[bytes]:
+def _pieces(holder: ArtifactHolder, path: str) -> Iterator[bytes]:
     import requests
 
     try:

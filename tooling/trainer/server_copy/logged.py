@@ -53,7 +53,7 @@ class _File(TypedDict):
 
 
 @dataclass(frozen=True)
-class Logged:
+class LoggedModel:
     """A logged model."""
 
     id: str
@@ -69,11 +69,11 @@ class Logged:
 
 
 @dataclass(frozen=True)
-class OfModel:
+class ModelArtifacts:
     """The artifacts of a logged model."""
 
     client: Client
-    model: Logged
+    model: LoggedModel
 
     def listed(self) -> dict[str, int]:
         """Their sizes by their paths."""
@@ -99,10 +99,10 @@ class OfModel:
 
     def _listed(self, folder: str) -> Iterator[tuple[str, int]]:
         path = f"logged-models/{self.model.id}/artifacts/directories"
-        said = reading.said(
+        payload = reading.said(
             self.client, "GET", path, query={"artifact_directory_path": folder} if folder else {}
         )
-        for file in cast(list[_File], said.get("files", [])):
+        for file in cast(list[_File], payload.get("files", [])):
             if file.get("is_dir"):
                 yield from self._listed(file["path"])
             else:
@@ -115,22 +115,22 @@ def are_known(client: Client) -> bool:
     return answer.ok and server_version.cost(answer.text.strip()) is None
 
 
-def of(client: Client, experiment_ids: list[str]) -> Iterator[Logged]:
+def of(client: Client, experiment_ids: list[str]) -> Iterator[LoggedModel]:
     """Those of the experiments."""
     body: dict[str, object] = {"experiment_ids": experiment_ids, "max_results": _PAGE}
     while experiment_ids:
         answer = reading.said(client, "POST", "logged-models/search", body)
-        for one in cast(list[Mapping[str, object]], answer.get("models", [])):
-            yield read(one)
+        for model in cast(list[Mapping[str, object]], answer.get("models", [])):
+            yield read(model)
         if not answer.get("next_page_token"):
             return
         body["page_token"] = answer["next_page_token"]
 
 
-def read(model: Mapping[str, object]) -> Logged:
+def read(model: Mapping[str, object]) -> LoggedModel:
     """One of an answer of the API."""
     info, data = cast(_Info, model["info"]), cast(_Data, model.get("data", {}))
-    return Logged(
+    return LoggedModel(
         info["model_id"], str(info["experiment_id"]), info.get("name", ""), info.get("model_type", ""),
         info.get("source_run_id", ""), info["artifact_uri"], info["status"],
         reading.pairs(info.get("tags", [])), reading.pairs(data.get("params", [])),

@@ -12,7 +12,7 @@ from typing import cast
 
 from trainer.errors import TrackingError
 from trainer.server_copy import content, logged, reading, run_copy
-from trainer.server_copy.logged import Logged, Metric, OfModel
+from trainer.server_copy.logged import LoggedModel, Metric, ModelArtifacts
 from trainer.server_copy.reading import API, Record
 from trainer.server_copy.report import Report, refused
 from trainer.tracking import run_tags
@@ -22,8 +22,8 @@ _PENDING = "LOGGED_MODEL_PENDING"
 
 
 def made(
-    target: Client, uri: str, original: Logged, experiment_id: str, ids: Mapping[str, str]
-) -> Logged:  # fmt: skip
+    target: Client, uri: str, original: LoggedModel, experiment_id: str, ids: Mapping[str, str]
+) -> LoggedModel:  # fmt: skip
     """A new one, with everything that can only be said when it is made."""
     body = {
         "experiment_id": experiment_id, "name": original.name, "model_type": original.kind,
@@ -40,23 +40,23 @@ def made(
 
 
 def complete(
-    origin: Client, original: Logged, target: Client, copied: Logged, runs: Mapping[str, Record],
-    place: Path, report: Report,
+    origin: Client, original: LoggedModel, target: Client, copied: LoggedModel, runs: Mapping[str, Record],
+    folder: Path, report: Report,
 ) -> None:  # fmt: skip
     """Bring its artifacts and its metrics, compare, and give it its status. `runs` are copies."""
-    where, holder = f"logged model {original.name} ({original.id})", OfModel(target, copied)
-    source = OfModel(origin, original)
+    where, holder = f"logged model {original.name} ({original.id})", ModelArtifacts(target, copied)
+    source = ModelArtifacts(origin, original)
     files, present = source.listed(), holder.listed()
     is_ready = copied.status != _PENDING
     missing = [path for path in files if not is_ready or present.get(path) != files[path]]
-    problems = run_copy.bring(target, source, holder, missing, place)
+    problems = run_copy.transfer(target, source, holder, missing, folder)
     new = [path for path in missing if path not in present and ("artifacts", path) not in problems]
     report.made["artifacts"] += len(new)
     for (_, path), error in problems.items():
         report.tell(where, f"artifact {path}", error)
     report.compared("artifacts", len(files), len(files) - len(problems))
-    metrics = {_form(one, runs): one for one in original.metrics}
-    for form in sorted(metrics.keys() - {_form(one, {}) for one in copied.metrics}):
+    metrics = {_form(metric, runs): metric for metric in original.metrics}
+    for form in sorted(metrics.keys() - {_form(metric, {}) for metric in copied.metrics}):
         refusal = _log(target, metrics[form], runs, copied.id)
         if refusal:
             report.tell(where, f"metric {form[0]}", refusal)
@@ -73,8 +73,8 @@ def _log(target: Client, metric: Metric, runs: Mapping[str, Record], model_id: s
     run = runs.get(metric["run_id"])
     if run is None or run.deleted:
         return None
-    said = {**metric, "model_id": model_id, "run_id": run.run.id}
-    body = {"run_id": run.run.id, "metrics": [said]}
+    payload = {**metric, "model_id": model_id, "run_id": run.run.id}
+    body = {"run_id": run.run.id, "metrics": [payload]}
     return refused(target, partial(target.send, "POST", f"{API}/runs/log-batch", body))
 
 

@@ -19,12 +19,12 @@ def copy(
     planned: Plan, copies: Mapping[str, Record], ids: Mapping[str, str], report: Report, bar: Bar
 ) -> None:
     """Copy the registered models. `copies` are the runs by their originals; `ids` are of all copies."""
-    originals = {one.record.run.id: one.record for one in planned.runs}
-    there = {model.name: model for model in registry.of(planned.target)}
+    originals = {planned_run.record.run.id: planned_run.record for planned_run in planned.runs}
+    existing = {model.name: model for model in registry.of(planned.target)}
     for number, model in enumerate(planned.models):
         bar("Copying registered models", number, len(planned.models))
         copying = _Copying(planned, originals, copies, ids, report)
-        call = partial(copying.model, model, there.get(model.name))
+        call = partial(copying.model, model, existing.get(model.name))
         report.attempt(planned.target, f"registered model {model.name}", "the model", call)
 
 
@@ -41,8 +41,8 @@ class _Copying:
         self._originals, self._copies, self._report = originals, copies, report
         self._ids = ids
 
-    def model(self, model: Model, there: Model | None) -> None:
-        if there is None:
+    def model(self, model: Model, existing: Model | None) -> None:
+        if existing is None:
             body = {
                 "name": model.name,
                 "description": model.description,
@@ -52,9 +52,9 @@ class _Copying:
             self._report.made["registered models"] += 1
         else:
             for key, value in model.tags.items():
-                if key not in there.tags:
+                if key not in existing.tags:
                     self._post("registered-models/set-tag", {"name": model.name, "key": key, "value": value})
-        present = list(there.versions) if there else []
+        present = list(existing.versions) if existing else []
         numbers: dict[int, int] = {}
         for version in model.versions:
             call = partial(self._version, version, present, numbers)
@@ -62,20 +62,20 @@ class _Copying:
                                  f"version {version.number}", call)  # fmt: skip
         self._report.compared("registered models", 1, 1)
         self._report.compared("model versions", len(model.versions), len(numbers))
-        self._aliases(model, there.aliases if there else {}, numbers)
+        self._aliases(model, existing.aliases if existing else {}, numbers)
 
     def _version(self, version: Version, present: list[Version], numbers: dict[int, int]) -> None:
         """Write down the number of the version's copy, which is made if it is not there."""
-        for found in present:
-            if self._is_copy(found, version):
-                if found.number >= version.number:
-                    numbers[version.number] = found.number
+        for candidate in present:
+            if self._is_copy(candidate, version):
+                if candidate.number >= version.number:
+                    numbers[version.number] = candidate.number
                     return
-                self._delete(found)
-        said = self._said(version)
+                self._delete(candidate)
+        payload = self._payload(version)
         while True:
-            made = reading.said(self._target, "POST", "model-versions/create", said)["model_version"]
-            number = int(cast(Mapping[str, str], made)["version"])
+            created = reading.said(self._target, "POST", "model-versions/create", payload)["model_version"]
+            number = int(cast(Mapping[str, str], created)["version"])
             if number >= version.number:
                 break
             # Of a version that was deleted, the number is not given again.
@@ -83,13 +83,13 @@ class _Copying:
         self._report.made["model versions"] += 1
         numbers[version.number] = number
         if number != version.number:
-            self._tell(version, f"it is version {number} there: there was one of that number")
+            self._report_omission(version, f"it is version {number} there: there was one of that number")
         if version.stage:
             body = {"name": version.model, "version": str(number), "stage": version.stage,
                     "archive_existing_versions": False}  # fmt: skip
             self._post("model-versions/transition-stage", body)
 
-    def _said(self, version: Version) -> dict[str, object]:
+    def _payload(self, version: Version) -> dict[str, object]:
         original, copied = self._originals.get(version.run_id), self._copies.get(version.run_id)
         if version.run_id and (original is None or copied is None):
             raise TrackingError(f"its run {version.run_id} is not copied.", "Copy its experiment, too.")
@@ -114,27 +114,27 @@ class _Copying:
     def _mark(self, version: Version) -> str:
         return f"{self._origin}/{version.model}/{version.number}"
 
-    def _is_copy(self, found: Version, version: Version) -> bool:
-        mark = found.tags.get(run_tags.COPIED_FROM, "")
-        is_of_run = bool(version.run_id) and found.run_id == self._ids.get(version.run_id)
+    def _is_copy(self, candidate: Version, version: Version) -> bool:
+        mark = candidate.tags.get(run_tags.COPIED_FROM, "")
+        is_of_run = bool(version.run_id) and candidate.run_id == self._ids.get(version.run_id)
         return mark == self._mark(version) or (is_of_run and mark.endswith(f"/{version.number}"))
 
     def _delete(self, version: Version) -> None:
         body = {"name": version.model, "version": str(version.number)}
         self._target.send("DELETE", f"{API}/model-versions/delete", body)
 
-    def _aliases(self, model: Model, there: Mapping[str, int], numbers: Mapping[int, int]) -> None:
+    def _aliases(self, model: Model, existing: Mapping[str, int], numbers: Mapping[int, int]) -> None:
         for alias, number in model.aliases.items():
-            wanted = numbers.get(number)
-            if wanted is None:
+            expected = numbers.get(number)
+            if expected is None:
                 continue  # it is told of the version
-            if alias in there:
-                is_equal = there[alias] == wanted
+            if alias in existing:
+                is_equal = existing[alias] == expected
                 if not is_equal:
                     self._report.tell(f"registered model {model.name}", f"alias {alias}",
-                                      f"it is version {there[alias]}'s there")  # fmt: skip
+                                      f"it is version {existing[alias]}'s there")  # fmt: skip
             else:
-                body = {"name": model.name, "alias": alias, "version": str(wanted)}
+                body = {"name": model.name, "alias": alias, "version": str(expected)}
                 self._post("registered-models/alias", body)
                 self._report.made["aliases"] += 1
                 is_equal = True
@@ -143,7 +143,7 @@ class _Copying:
     def _post(self, path: str, body: Mapping[str, object]) -> None:
         self._target.send("POST", f"{API}/{path}", body)
 
-    def _tell(self, version: Version, why: str) -> None:
+    def _report_omission(self, version: Version, why: str) -> None:
         self._report.tell(f"registered model {version.model}", f"version {version.number}", why)
 
 

@@ -11,7 +11,7 @@ from trainer.counted import counted
 from trainer.errors import BadInput, DiskFull, TrackingError
 from trainer.projects.parameters import nearest
 from trainer.server_copy import logged, reading, registry
-from trainer.server_copy.logged import Logged
+from trainer.server_copy.logged import LoggedModel
 from trainer.server_copy.reading import Experiment, Record
 from trainer.server_copy.registry import Model
 from trainer.server_copy.report import Bar
@@ -25,7 +25,7 @@ _SPARE = 64 << 20
 
 
 @dataclass(frozen=True)
-class Original:
+class PlannedRun:
     """A run that is copied, and its artifacts."""
 
     record: Record
@@ -35,11 +35,11 @@ class Original:
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedExperiment:
     """An experiment that is copied, and what of it."""
 
     experiment: Experiment
-    runs: tuple[Original, ...]
+    runs: tuple[PlannedRun, ...]
 
 
 @dataclass(frozen=True)
@@ -48,24 +48,24 @@ class Plan:
 
     origin: Client
     target: Client
-    experiments: tuple[Planned, ...]
+    experiments: tuple[PlannedExperiment, ...]
     models: tuple[Model, ...]
     copies: dict[str, Record] = field(repr=False)
     """What the other server has already, by the ids of the originals."""
-    logged: tuple[Logged, ...] = ()
-    logged_copies: dict[str, Logged] = field(default_factory=dict, repr=False)
+    logged: tuple[LoggedModel, ...] = ()
+    logged_copies: dict[str, LoggedModel] = field(default_factory=dict, repr=False)
     remarks: tuple[str, ...] = ()
     """What is not copied at all."""
 
     @property
-    def runs(self) -> list[Original]:
+    def runs(self) -> list[PlannedRun]:
         """Of all experiments."""
-        return [one for planned in self.experiments for one in planned.runs]
+        return [run for planned in self.experiments for run in planned.runs]
 
     @property
     def largest(self) -> int:
         """The bytes of the largest artifact."""
-        return max((file.size or 0 for one in self.runs for file in one.files), default=0)
+        return max((file.size or 0 for run in self.runs for file in run.files), default=0)
 
 
 def make(origin: Client, target: Client, names: Sequence[str], bar: Bar, *, deleted: bool = False) -> Plan:
@@ -74,26 +74,26 @@ def make(origin: Client, target: Client, names: Sequence[str], bar: Bar, *, dele
     Without `names`, all experiments. Raises `BadInput` and `TrackingError`.
     """
     _check_ends(origin, target)
-    found = reading.experiments(origin)
-    there = {one.name: one for one in reading.experiments(target)}
-    chosen = [one for one in found if deleted or not one.deleted]
+    experiments = reading.experiments(origin)
+    existing = {experiment.name: experiment for experiment in reading.experiments(target)}
+    chosen = [experiment for experiment in experiments if deleted or not experiment.deleted]
     for name in names:
-        if name not in {one.name for one in chosen}:
+        if name not in {experiment.name for experiment in chosen}:
             raise BadInput(
                 f"{origin.server.uri} has no experiment {name}.",
-                nearest(name, sorted(one.name for one in chosen), "Its experiments are"),
+                nearest(name, sorted(experiment.name for experiment in chosen), "Its experiments are"),
             )
-    chosen = [one for one in chosen if not names or one.name in names]
-    for one in chosen:
-        if one.name in there and there[one.name].deleted and not one.deleted:
-            target.find_experiment(one.name)  # says how to restore it
-    records = list(reading.runs(origin, [one.id for one in chosen]))
-    records = [one for one in records if deleted or not one.deleted]
-    copies = _copies(target, [one.id for one in there.values()])
+    chosen = [experiment for experiment in chosen if not names or experiment.name in names]
+    for experiment in chosen:
+        if experiment.name in existing and existing[experiment.name].deleted and not experiment.deleted:
+            target.find_experiment(experiment.name)  # says how to restore it
+    records = list(reading.runs(origin, [experiment.id for experiment in chosen]))
+    records = [experiment for experiment in records if deleted or not experiment.deleted]
+    copies = _copies(target, [experiment.id for experiment in existing.values()])
     _check_strangers(origin, target, records)
     own = _own(target, records, copies)
-    records = [one for one in records if one.run.id not in own]
-    runs: dict[str, list[Original]] = {}
+    records = [experiment for experiment in records if experiment.run.id not in own]
+    runs: dict[str, list[PlannedRun]] = {}
     for number, record in enumerate(records):
         bar("Reading runs", number, len(records))
         runs.setdefault(record.run.experiment_id, []).append(_original(origin, record))
@@ -102,26 +102,37 @@ def make(origin: Client, target: Client, names: Sequence[str], bar: Bar, *, dele
     remarks = (
         [f"{counted(len(own), 'run')} left out: copies of runs that {target.server.uri} has."] if own else []
     )
-    planned = tuple(Planned(one, tuple(runs.get(one.id, []))) for one in chosen)
+    planned = tuple(
+        PlannedExperiment(experiment, tuple(runs.get(experiment.id, []))) for experiment in chosen
+    )
     plan = Plan(origin, target, planned, tuple(models), copies, remarks=tuple(remarks))
-    found_logged = tuple(one for one in _logged(origin, chosen) if not one.run_id or one.run_id in ids)
+    found_logged = tuple(
+        experiment
+        for experiment in _logged(origin, chosen)
+        if not experiment.run_id or experiment.run_id in ids
+    )
     if not found_logged:
         return plan
     if not logged.are_known(target):
         models_said = counted(len(found_logged), "logged model")
         remark = f"{models_said} cannot be copied: {target.server.uri} has none, which came with MLflow 3.0."
         return replace(plan, remarks=(*remarks, remark))
-    there_logged = _logged(target, there.values())
-    copied = {origin_of(one.tags): one for one in there_logged if run_tags.COPIED_FROM in one.tags}
+    there_logged = _logged(target, existing.values())
+    copied = {
+        origin_of(experiment.tags): experiment
+        for experiment in there_logged
+        if run_tags.COPIED_FROM in experiment.tags
+    }
     return replace(plan, logged=found_logged, logged_copies=copied)
 
 
-def check_room(plan: Plan, place: Path) -> None:
+def check_room(plan: Plan, folder: Path) -> None:
     """Raise `DiskFull` where the largest artifact has no room on its way."""
-    free = shutil.disk_usage(place).free
-    if plan.largest + _SPARE > free:
+    free_bytes = shutil.disk_usage(folder).free
+    if plan.largest + _SPARE > free_bytes:
         raise DiskFull(
-            f"The largest artifact has {plan.largest / 1e9:.3g} GB; {free / 1e9:.3g} GB are free at {place}.",
+            f"The largest artifact has {plan.largest / 1e9:.3g} GB; "
+            f"{free_bytes / 1e9:.3g} GB are free at {folder}.",
             "Make room there: each artifact is on this disk on its way.",
         )
 
@@ -131,8 +142,8 @@ def origin_of(tags: Mapping[str, str]) -> str:
     return tags[run_tags.COPIED_FROM].rpartition("/")[2]
 
 
-def _logged(client: Client, experiments: Iterable[Experiment]) -> list[Logged]:
-    ids = [one.id for one in experiments]
+def _logged(client: Client, experiments: Iterable[Experiment]) -> list[LoggedModel]:
+    ids = [experiment.id for experiment in experiments]
     return list(logged.of(client, ids)) if logged.are_known(client) else []
 
 
@@ -142,10 +153,10 @@ def _check_ends(origin: Client, target: Client) -> None:
             f"FROM and TO are both {origin.server.uri}.",
             "Specify two servers: trainer server copy-runs FROM TO",
         )
-    one = {"max_results": "1"}
+    query = {"max_results": "1"}
     for name, client in (("FROM", origin), ("TO", target)):
         try:
-            answer = client.send("GET", f"{reading.API}/experiments/search", query=one, ok=(404,))
+            answer = client.send("GET", f"{reading.API}/experiments/search", query=query, ok=(404,))
         except Unreachable as error:
             raise Unreachable(error.message, f"Start it, or correct {name}.") from None
         if answer.status_code == 404:
@@ -153,7 +164,7 @@ def _check_ends(origin: Client, target: Client) -> None:
                 f"{client.server.uri} is no server of MLflow 1.30 or newer.",
                 "Check the address. An older server is upgraded first, and its database (mlflow db upgrade).",
             )
-        reading.said(client, "GET", "experiments/search", query=one)
+        reading.said(client, "GET", "experiments/search", query=query)
     try:
         server_version.check(target.server, target.version())
     except TooOld as error:
@@ -175,38 +186,40 @@ def _check_strangers(origin: Client, target: Client, records: list[Record]) -> N
 
 
 def _copies(target: Client, experiment_ids: list[str]) -> dict[str, Record]:
-    found = reading.runs(target, experiment_ids, f"tags.`{run_tags.COPIED_FROM}` LIKE '%/%'")
+    runs = reading.runs(target, experiment_ids, f"tags.`{run_tags.COPIED_FROM}` LIKE '%/%'")
     copies: dict[str, Record] = {}
-    for record in sorted(found, key=lambda one: one.deleted):
+    for record in sorted(runs, key=lambda one: one.deleted):
         copies.setdefault(origin_of(record.run.tags), record)
     return copies
 
 
 def _own(target: Client, records: list[Record], copies: Mapping[str, Record]) -> set[str]:
     """Of the runs, the ids of those that were copied from the server that is copied to."""
-    found = set()
+    names_found = set()
     for record in records:
         if run_tags.COPIED_FROM in record.run.tags and record.run.id not in copies:
             query = {"run_id": origin_of(record.run.tags)}
             if target.send("GET", f"{reading.API}/runs/get", query=query, ok=(400, 404)).ok:
-                found.add(record.run.id)
-    return found
+                names_found.add(record.run.id)
+    return names_found
 
 
 def _models(origin: Client, own: set[str], ids: set[str] | None) -> list[Model]:
     """Without the versions of `own` runs; where there are `ids`, models that have a version of those runs."""
-    found = []
+    models = []
     for model in registry.of(origin):
         versions = tuple(version for version in model.versions if version.run_id not in own)
         is_left_out = bool(model.versions) and not versions
         if not is_left_out and (ids is None or any(version.run_id in ids for version in versions)):
-            found.append(replace(model, versions=versions))
-    return found
+            models.append(replace(model, versions=versions))
+    return models
 
 
-def _original(origin: Client, record: Record) -> Original:
+def _original(origin: Client, record: Record) -> PlannedRun:
     try:
-        listed = tuple(one for one in artifact_listing.of_run(origin, record.run) if one.size is not None)
+        listed = tuple(
+            artifact for artifact in artifact_listing.of_run(origin, record.run) if artifact.size is not None
+        )
     except TrackingError as error:
-        return Original(record, (), error.message)
-    return Original(record, listed)
+        return PlannedRun(record, (), error.message)
+    return PlannedRun(record, listed)

@@ -70,7 +70,7 @@ class _Outputs(TypedDict):
     model_outputs: NotRequired[list[Output]]
 
 
-class _Whole(TypedDict):
+class _RunPayload(TypedDict):
     info: _Info
     inputs: NotRequired[_Inputs]
     outputs: NotRequired[_Outputs]
@@ -130,15 +130,15 @@ def said(
     """What the server answers; raises `TrackingError`, for what is no answer of MLflow too."""
     answer = client.send(method, f"{API}/{path}", body, query=query)
     try:
-        found = answer.json()
+        payload = answer.json()
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        payload = None
+    if not isinstance(payload, dict):
         raise TrackingError(
             f"What answers at {client.server.uri} is not an MLflow tracking server.",
             "Check the address: a login page or another service may be in its place.",
         )
-    return found
+    return payload
 
 
 def experiments(client: Client) -> list[Experiment]:
@@ -146,10 +146,10 @@ def experiments(client: Client) -> list[Experiment]:
     query = {"max_results": str(_PAGE), "view_type": "ALL"}
     return [
         Experiment(
-            str(one["experiment_id"]), one["name"], one["lifecycle_stage"] == "deleted",
-            pairs(one.get("tags", [])),
+            str(item["experiment_id"]), item["name"], item["lifecycle_stage"] == "deleted",
+            pairs(item.get("tags", [])),
         )
-        for one in cast(Iterator[_Experiment], pages(client, "experiments/search", query, "experiments"))
+        for item in cast(Iterator[_Experiment], pages(client, "experiments/search", query, "experiments"))
     ]  # fmt: skip
 
 
@@ -161,8 +161,8 @@ def runs(client: Client, experiment_ids: list[str], condition: str = "") -> Iter
     }  # fmt: skip
     while experiment_ids:
         answer = said(client, "POST", "runs/search", body)
-        for one in cast(list[RunAnswer], answer.get("runs", [])):
-            yield record_of(client, one)
+        for payload in cast(list[RunAnswer], answer.get("runs", [])):
+            yield record_of(client, payload)
         if not answer.get("next_page_token"):
             return
         body["page_token"] = answer["next_page_token"]
@@ -178,8 +178,8 @@ def run(client: Client, run_id: str) -> Record:
 def points(client: Client, run_id: str, key: str) -> Iterator[Point]:
     """All values of a metric."""
     query = {"run_id": run_id, "metric_key": key, "max_results": str(_POINTS)}
-    for one in cast(Iterator[_Point], pages(client, "metrics/get-history", query, "metrics")):
-        yield Point(key, int(one.get("step", 0)), int(one.get("timestamp", 0)), _written(one["value"]))
+    for item in cast(Iterator[_Point], pages(client, "metrics/get-history", query, "metrics")):
+        yield Point(key, int(item.get("step", 0)), int(item.get("timestamp", 0)), _written(item["value"]))
 
 
 def pairs(listed: list[Pair]) -> dict[str, str]:
@@ -187,12 +187,12 @@ def pairs(listed: list[Pair]) -> dict[str, str]:
     return {pair["key"]: pair.get("value", "") for pair in listed}
 
 
-def pages(client: Client, path: str, query: Mapping[str, str], what: str) -> Iterator[object]:
+def pages(client: Client, path: str, query: Mapping[str, str], field: str) -> Iterator[object]:
     """Everything that a call lists under that name, page by page."""
     token = ""
     while True:
         answer = said(client, "GET", path, query={**query, **({"page_token": token} if token else {})})
-        yield from cast(list[object], answer.get(what, []))
+        yield from cast(list[object], answer.get(field, []))
         token = str(answer.get("next_page_token", ""))
         if not token:
             return
@@ -200,8 +200,8 @@ def pages(client: Client, path: str, query: Mapping[str, str], what: str) -> Ite
 
 def record_of(client: Client, answer: RunAnswer) -> Record:
     """A run of an answer of the API."""
-    whole = cast(_Whole, answer)
-    info, inputs = whole["info"], whole.get("inputs", _Inputs())
+    payload = cast(_RunPayload, answer)
+    info, inputs = payload["info"], payload.get("inputs", _Inputs())
     for pair in (*answer["data"].get("params", []), *answer["data"].get("tags", [])):
         pair.setdefault("value", "")  # which is left out where it is empty
     return Record(
@@ -213,7 +213,7 @@ def record_of(client: Client, answer: RunAnswer) -> Record:
         ended_ms=int(info.get("end_time", 0)),
         inputs=tuple(inputs.get("dataset_inputs", [])),
         uses=tuple(inputs.get("model_inputs", [])),
-        outputs=tuple(whole.get("outputs", _Outputs()).get("model_outputs", [])),
+        outputs=tuple(payload.get("outputs", _Outputs()).get("model_outputs", [])),
     )
 
 

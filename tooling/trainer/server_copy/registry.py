@@ -71,23 +71,23 @@ def of(client: Client) -> list[Model]:
     ):
         versions.setdefault(version["name"], []).append(_version(version))
     query = {"max_results": str(_MODELS)}
-    found = cast(Iterator[_Model], pages(client, "registered-models/search", query, "registered_models"))
+    models = cast(Iterator[_Model], pages(client, "registered-models/search", query, "registered_models"))
     return [
         Model(
-            one["name"], one.get("description", ""), pairs(one.get("tags", [])),
-            {alias["alias"]: int(alias["version"]) for alias in one.get("aliases", [])},
-            tuple(sorted(versions.get(one["name"], []), key=lambda version: version.number)),
+            item["name"], item.get("description", ""), pairs(item.get("tags", [])),
+            {alias["alias"]: int(alias["version"]) for alias in item.get("aliases", [])},
+            tuple(sorted(versions.get(item["name"], []), key=lambda version: version.number)),
         )
-        for one in found
+        for item in models
     ]  # fmt: skip
 
 
-def _version(one: _Version) -> Version:
-    stage = one.get("current_stage", "")
-    of_model = _OF_MODEL.match(one.get("source", ""))  # a search does not name the logged model otherwise
-    model_id = one.get("model_id", "") or (of_model[1] if of_model else "")
+def _version(item: _Version) -> Version:
+    stage = item.get("current_stage", "")
+    of_model = _OF_MODEL.match(item.get("source", ""))  # a search does not name the logged model otherwise
+    model_id = item.get("model_id", "") or (of_model[1] if of_model else "")
     return Version(
-        one["name"], int(one["version"]), one.get("source", ""), one.get("run_id", ""), model_id,
-        one.get("description", ""), "" if stage == "None" else stage,
-        pairs(one.get("tags", [])),
+        item["name"], int(item["version"]), item.get("source", ""), item.get("run_id", ""), model_id,
+        item.get("description", ""), "" if stage == "None" else stage,
+        pairs(item.get("tags", [])),
     )  # fmt: skip

@@ -20,7 +20,7 @@ class Bar(Protocol):
 
 
 @dataclass(frozen=True)
-class Told:
+class Omission:
     """Something that the other server has not, or not like that."""
 
     where: str
@@ -40,18 +40,18 @@ class Report:
     equal: Counter[str] = field(default_factory=Counter)
     made: Counter[str] = field(default_factory=Counter)
     """What this call has brought."""
-    told: list[Told] = field(default_factory=list)
+    told: list[Omission] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     """What is as somebody wanted it, and should be known."""
 
-    def compared(self, kind: str, there: int, equal: int) -> None:
+    def compared(self, kind: str, expected: int, equal: int) -> None:
         """So many of a kind were compared."""
-        self.there[kind] += there
+        self.there[kind] += expected
         self.equal[kind] += equal
 
     def tell(self, where: str, what: str, why: TrackingError | str) -> None:
         """Say of something that it is missing, or different."""
-        self.told.append(Told(where, what, why if isinstance(why, str) else why.message))
+        self.told.append(Omission(where, what, why if isinstance(why, str) else why.message))
 
     def attempt(self, client: Client, where: str, what: str, call: Callable[[], object]) -> None:
         """Make a call, and say if it is refused."""

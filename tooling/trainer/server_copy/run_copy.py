@@ -11,8 +11,8 @@ from trainer.counted import counted
 from trainer.errors import TrackingError
 from trainer.server_copy import content, files, reading
 from trainer.server_copy.content import Content
-from trainer.server_copy.files import Holder, OfRun
-from trainer.server_copy.plan import Original, Plan
+from trainer.server_copy.files import ArtifactHolder, RunArtifacts
+from trainer.server_copy.plan import Plan, PlannedRun
 from trainer.server_copy.reading import API, Point, Record
 from trainer.server_copy.report import Report, refused
 from trainer.tracking.client import Client
@@ -28,58 +28,60 @@ def where(record: Record) -> str:
 
 
 def complete(
-    planned: Plan, original: Original, copied: Record, ids: Mapping[str, str], place: Path, report: Report
+    planned: Plan, original: PlannedRun, copied: Record, ids: Mapping[str, str], folder: Path, report: Report
 ) -> None:
     """Bring what the copy has not. A copy that has ended on its server was complete before: its artifacts are
     compared by their sizes, and its tags are left as they are there."""
     origin, target, record = planned.origin, planned.target, original.record
-    called = where(record)
+    run_name = where(record)
     if original.unlisted:
-        report.tell(called, "its artifacts", original.unlisted)
-    wanted = _wanted(origin, original, ids)
-    holder = OfRun(target, copied.run)
-    there = content.of(target, copied, holder.listed())
-    before = left = wanted.without(there)
+        report.tell(run_name, "its artifacts", original.unlisted)
+    expected = _expected(origin, original, ids)
+    holder = RunArtifacts(target, copied.run)
+    current = content.of(target, copied, holder.listed())
+    before = remaining = expected.without(current)
     problems: Problems = {}
     if not copied.deleted:
-        missing = _to_send(wanted, there, copied)
+        missing = _to_send(expected, current, copied)
         problems = _send(target, copied.run.id, missing)
-        problems |= bring(target, OfRun(origin, record.run), holder, missing.files, place)
+        problems |= transfer(target, RunArtifacts(origin, record.run), holder, missing.files, folder)
         if any(missing.counts.values()):
-            there = content.of(target, reading.run(target, copied.run.id), holder.listed())
-            left = wanted.without(there)
-        report.made.update({kind: number - left.counts[kind] for kind, number in before.counts.items()})
+            current = content.of(target, reading.run(target, copied.run.id), holder.listed())
+            remaining = expected.without(current)
+        report.made.update({kind: number - remaining.counts[kind] for kind, number in before.counts.items()})
     unsure = {str(name) for kind, name in problems if kind == "artifacts"}
-    left = replace(left, files={**left.files, **{path: wanted.files[path] for path in unsure}})
-    _compare(called, wanted, left, there, problems, report)
+    remaining = replace(
+        remaining, files={**remaining.files, **{path: expected.files[path] for path in unsure}}
+    )
+    _compare(run_name, expected, remaining, current, problems, report)
     # What is there and differs is looked at again by the next call.
-    if record.ended and not (copied.ended or copied.deleted or unsure & there.files.keys()):
+    if record.ended and not (copied.ended or copied.deleted or unsure & current.files.keys()):
         _end(target, copied.run.id, record)
     if record.deleted and not copied.deleted:
         target.send("POST", f"{API}/runs/delete", {"run_id": copied.run.id})
     if copied.deleted and not record.deleted:
         restore = f"mlflow runs restore --run-id {copied.run.id}"
-        report.remarks.append(f"{called}: its copy was deleted, and stays so. To restore it: {restore}")
+        report.remarks.append(f"{run_name}: its copy was deleted, and stays so. To restore it: {restore}")
     report.equal["runs"] += 1
 
 
-def _wanted(origin: Client, original: Original, ids: Mapping[str, str]) -> Content:
+def _expected(origin: Client, original: PlannedRun, ids: Mapping[str, str]) -> Content:
     sizes = {file.path: file.size or 0 for file in original.files}
-    found = content.of(origin, original.record, sizes)
-    tags = {key: content.translated(value, ids) for key, value in found.tags.items()}
-    known = [link for link in found.models if link.model_id.removeprefix("m-") in ids]
-    links = [replace(link, model_id=content.translated(link.model_id, ids)) for link in known]
-    return replace(found, tags=tags, models=frozenset(links))
+    original_content = content.of(origin, original.record, sizes)
+    tags = {key: content.translated(value, ids) for key, value in original_content.tags.items()}
+    known_links = [link for link in original_content.models if link.model_id.removeprefix("m-") in ids]
+    links = [replace(link, model_id=content.translated(link.model_id, ids)) for link in known_links]
+    return replace(original_content, tags=tags, models=frozenset(links))
 
 
-def _to_send(wanted: Content, there: Content, copied: Record) -> Content:
-    missing = wanted.without(there)
-    kept = there.tags if copied.ended else {}
+def _to_send(expected: Content, current: Content, copied: Record) -> Content:
+    missing = expected.without(current)
+    kept_tags = current.tags if copied.ended else {}
     return replace(
         missing,
-        params={key: value for key, value in missing.params.items() if key not in there.params},
-        tags={key: value for key, value in missing.tags.items() if key not in kept},
-        files=missing.files if copied.ended else wanted.files,
+        params={key: value for key, value in missing.params.items() if key not in current.params},
+        tags={key: value for key, value in missing.tags.items() if key not in kept_tags},
+        files=missing.files if copied.ended else expected.files,
     )
 
 
@@ -94,15 +96,15 @@ def _send(target: Client, run_id: str, missing: Content) -> Problems:
         most = _MOST[kind]
         for start in range(0, len(items), most):
             problems |= _in_parts(target, run_id, kind, items[start : start + most])
-    for form, one in missing.datasets.items():
-        body = {"run_id": run_id, "datasets": [one]}
+    for form, dataset in missing.datasets.items():
+        body = {"run_id": run_id, "datasets": [dataset]}
         error = refused(target, partial(target.send, "POST", f"{API}/runs/log-inputs", body))
         if error:
             problems["datasets", form] = error
     for link in sorted(missing.models):
-        path, said = ("outputs", {"step": link.step}) if link.made else ("log-inputs", {})
-        given = {"run_id": run_id, "models": [{"model_id": link.model_id, **said}]}
-        error = refused(target, partial(target.send, "POST", f"{API}/runs/{path}", given))
+        path, step_field = ("outputs", {"step": link.step}) if link.made else ("log-inputs", {})
+        payload = {"run_id": run_id, "models": [{"model_id": link.model_id, **step_field}]}
+        error = refused(target, partial(target.send, "POST", f"{API}/runs/{path}", payload))
         if error:
             problems["models", link] = error
     return problems
@@ -112,7 +114,7 @@ def _in_parts(
     target: Client, run_id: str, kind: str, items: Sequence[tuple[object, dict[str, object]]]
 ) -> Problems:
     """A call is refused as a whole: what of it is, is found by halves."""
-    body = {"run_id": run_id, kind: [said for _, said in items]}
+    body = {"run_id": run_id, kind: [item for _, item in items]}
     error = refused(target, partial(target.send, "POST", f"{API}/runs/log-batch", body))
     if error is None:
         return {}
@@ -122,11 +124,13 @@ def _in_parts(
     return _in_parts(target, run_id, kind, items[:half]) | _in_parts(target, run_id, kind, items[half:])
 
 
-def bring(client: Client, origin: Holder, target: Holder, paths: Iterable[str], place: Path) -> Problems:
+def transfer(
+    client: Client, origin: ArtifactHolder, target: ArtifactHolder, paths: Iterable[str], folder: Path
+) -> Problems:
     """Bring artifacts to a server."""
     problems: Problems = {}
     for path in sorted(paths):
-        error = refused(client, partial(files.copy, origin, target, path, place))
+        error = refused(client, partial(files.copy, origin, target, path, folder))
         if error:
             problems["artifacts", path] = error
     return problems
@@ -139,32 +143,34 @@ def _metric(point: Point) -> dict[str, object]:
 
 
 def _compare(
-    called: str, wanted: Content, left: Content, there: Content, problems: Problems, report: Report
+    run_name: str, expected: Content, remaining: Content, current: Content, problems: Problems, report: Report
 ) -> None:
-    counts = left.counts
-    for kind, number in wanted.counts.items():
+    counts = remaining.counts
+    for kind, number in expected.counts.items():
         report.compared(kind, number, number - counts[kind])
     for what, kind, missing, present in (
-        ("parameter", "params", left.params, there.params),
-        ("tag", "tags", left.tags, there.tags),
-        ("artifact", "artifacts", left.files, there.files),
+        ("parameter", "params", remaining.params, current.params),
+        ("tag", "tags", remaining.tags, current.tags),
+        ("artifact", "artifacts", remaining.files, current.files),
     ):
         for name in missing:
             other = "it is another one there" if name in present else "it is not there"
-            report.tell(called, f"{what} {name}", problems.get((kind, name), other))
-    for link in sorted(left.models):
+            report.tell(run_name, f"{what} {name}", problems.get((kind, name), other))
+    for link in sorted(remaining.models):
         reason_for_link = problems.get(("models", link), "it is not there")
-        report.tell(called, f"its link to the logged model {link.model_id}", reason_for_link)
+        report.tell(run_name, f"its link to the logged model {link.model_id}", reason_for_link)
     values: dict[tuple[str, str], int] = {}
-    for point in sorted(left.points):
+    for point in sorted(remaining.points):
         error = problems.get(("metrics", point))
         reason = (point.key, error.message if error else "not there")
         values[reason] = values.get(reason, 0) + 1
     for (key, why), number in values.items():
-        report.tell(called, f"{counted(number, 'value')} of the metric {key}", why)
-    for form, one in left.datasets.items():
+        report.tell(run_name, f"{counted(number, 'value')} of the metric {key}", why)
+    for form, dataset in remaining.datasets.items():
         other = "it is not there, or another one of that name is"
-        report.tell(called, f"dataset {one['dataset']['name']}", problems.get(("datasets", form), other))
+        report.tell(
+            run_name, f"dataset {dataset['dataset']['name']}", problems.get(("datasets", form), other)
+        )
 
 
 def _end(target: Client, run_id: str, record: Record) -> None:

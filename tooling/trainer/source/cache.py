@@ -37,7 +37,7 @@ class Packed:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _FileStamps:
     """What can be told of files without reading them. `newest`: the last change of any of them, in ns."""
 
     stamps: str
@@ -45,7 +45,7 @@ class _Look:
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _CachedArchive:
     """What is known of the archive beside it. `begun`: when its files were looked at, in ns."""
 
     stamps: str
@@ -57,19 +57,19 @@ def pack(workspace: Workspace, folder: Path, archive: Path, *, uid: int, gid: in
     """As `snapshot.pack`, which is spared where nothing changed since the last launch."""
     begun = time.time_ns()
     paths = snapshot.files(folder)
-    seen = None if folder.is_relative_to(workspace.state) else _look(folder, paths, f"{uid} {gid}")
-    if seen is None:
+    stamps = None if folder.is_relative_to(workspace.state) else _stat_files(folder, paths, f"{uid} {gid}")
+    if stamps is None:
         return Packed(snapshot.pack(folder, archive, uid=uid, gid=gid, paths=paths))
-    place = _place(workspace, key(folder))
-    with locks.exclusive(place.with_suffix(".lock")):
-        before = _load(place)
-        if before and before.stamps == seen.stamps and seen.newest < before.begun - _TICK_NS:
+    entry = _place(workspace, key(folder))
+    with locks.exclusive(entry.with_suffix(".lock")):
+        before = _load(entry)
+        if before and before.stamps == stamps.stamps and stamps.newest < before.begun - _TICK_NS:
             with contextlib.suppress(OSError):
-                shutil.copyfile(place / "source.tar.gz", archive)
-                os.utime(place)  # `trainer gc` goes by it
+                shutil.copyfile(entry / "source.tar.gz", archive)
+                os.utime(entry)  # `trainer gc` goes by it
                 return Packed(before.digest, is_repeated=True)
         packed = snapshot.pack(folder, archive, uid=uid, gid=gid, paths=paths)
-        _keep(place, archive, _Kept(seen.stamps, begun, packed))
+        _store(entry, archive, _CachedArchive(stamps.stamps, begun, packed))
     return Packed(packed, is_repeated=before is not None and before.digest == packed)
 
 
@@ -78,10 +78,10 @@ def key(folder: Path) -> str:
     return hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
 
 
-def digest(place: Path) -> str | None:
+def digest(folder: Path) -> str | None:
     """Of the code that is kept in one of `folders`."""
-    kept = _load(place)
-    return kept.digest if kept else None
+    cached = _load(folder)
+    return cached.digest if cached else None
 
 
 def folders(workspace: Workspace) -> list[Path]:
@@ -93,31 +93,31 @@ def _place(workspace: Workspace, name: str) -> Path:
     return workspace.state / "code" / name
 
 
-def _look(folder: Path, paths: Sequence[Path], owner: str) -> _Look | None:
+def _stat_files(folder: Path, paths: Sequence[Path], owner: str) -> _FileStamps | None:
     """None for a small project, and for one with links, which depends on more than its own files."""
     stamps, newest, size = hashlib.sha256(f"{_SCHEMA} {owner}".encode()), 0, 0
     for path in paths:
-        said = os.lstat(f"{folder}/{path}")
-        if stat.S_ISLNK(said.st_mode):
+        status = os.lstat(f"{folder}/{path}")
+        if stat.S_ISLNK(status.st_mode):
             return None
-        newest, size = max(newest, said.st_mtime_ns, said.st_ctime_ns), size + said.st_size
-        stamp = (said.st_mode, said.st_size, said.st_mtime_ns, said.st_ctime_ns, said.st_ino)
+        newest, size = max(newest, status.st_mtime_ns, status.st_ctime_ns), size + status.st_size
+        stamp = (status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
         stamps.update(f"\0{path}\0{stamp}".encode(errors="surrogateescape"))
-    return _Look(stamps.hexdigest(), newest) if len(paths) >= _MANY or size >= _MUCH else None
+    return _FileStamps(stamps.hexdigest(), newest) if len(paths) >= _MANY or size >= _MUCH else None
 
 
-def _load(place: Path) -> _Kept | None:
+def _load(folder: Path) -> _CachedArchive | None:
     try:
-        return _Kept(**json.loads((place / "kept.json").read_bytes()))
+        return _CachedArchive(**json.loads((folder / "kept.json").read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def _keep(place: Path, archive: Path, kept: _Kept) -> None:
+def _store(folder: Path, archive: Path, cached: _CachedArchive) -> None:
     """It is a help and no more: a disk that is full costs the next launch time."""
     with contextlib.suppress(OSError):
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # In this order: what is said of an archive is never said of another one.
-        (place / "kept.json").unlink(missing_ok=True)
-        shutil.copyfile(archive, place / "source.tar.gz")
-        (place / "kept.json").write_text(json.dumps(asdict(kept)))
+        (folder / "kept.json").unlink(missing_ok=True)
+        shutil.copyfile(archive, folder / "source.tar.gz")
+        (folder / "kept.json").write_text(json.dumps(asdict(cached)))

@@ -35,10 +35,10 @@ class Commit:
 def files(folder: Path) -> list[Path]:
     """The project's files, relative to `folder`: tracked and untracked ones, ignored ones left out."""
     # Nothing listed: the repository around it ignores the whole folder.
-    found = git.files(folder) or _walk(folder)
+    listed = git.files(folder) or _walk(folder)
     root, inside = os.path.realpath(folder), dict[str, bool]()
     kept: set[str] = set()
-    for name in found:
+    for name in listed:
         parent, _, last = name.rpartition("/")
         if parent not in inside:
             inside[parent] = os.path.realpath(f"{root}/{parent}") == f"{root}/{parent}".rstrip("/")
@@ -51,8 +51,8 @@ def files(folder: Path) -> list[Path]:
 
 def unpacked(folder: Path) -> list[Path]:
     """Every file below `folder`, relative to it and in the order of `files`."""
-    found = (path.relative_to(folder) for path in folder.rglob("*") if _is_content(path))
-    return sorted(found)
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if _is_content(path))
+    return sorted(paths)
 
 
 def _is_content(path: str | Path) -> bool:
@@ -105,7 +105,7 @@ def pack(
             )
             if entry.isreg():
                 with (folder / path).open("rb") as content:
-                    packed = _Hashed(content)
+                    packed = _HashingReader(content)
                     tar.addfile(entry, packed)
                 digest.update(packed.sha256.digest())
             else:
@@ -118,7 +118,7 @@ def _add_folder(tar: tarfile.TarFile, name: Path, uid: int, gid: int) -> None:
     tar.addfile(_owned(tarfile.TarInfo(name.as_posix()), uid, gid, 0o755, tarfile.DIRTYPE))
 
 
-class _Hashed:
+class _HashingReader:
     """A file that is read once, for the archive and for the digest: so they are of the same bytes."""
 
     def __init__(self, content: BinaryIO) -> None:
@@ -159,10 +159,10 @@ def _owned(entry: tarfile.TarInfo, uid: int, gid: int, mode: int, kind: bytes) -
 
 def commit(folder: Path) -> Commit | None:
     """The commit that the folder's code comes from, or None outside of git or before a first commit."""
-    said = git.status(folder)
-    if said is None:
+    status = git.status(folder)
+    if status is None:
         return None
-    lines = said.splitlines()
+    lines = status.splitlines()
     facts = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
     if facts["branch.oid"] == "(initial)":
         return None

@@ -36,9 +36,9 @@ def of_run(client: Client, run: Run) -> Iterator[Artifact]:
 
     The server lists them. One without the credentials of its own store cannot: this machine does it then.
     """
-    found = _of_server(client, run.id)
+    listed = _of_server(client, run.id)
     try:
-        first = list(islice(found, 1))
+        first = list(islice(listed, 1))
     except TrackingError:
         if is_proxied(run.artifact_uri):
             raise
@@ -46,7 +46,7 @@ def of_run(client: Client, run: Run) -> Iterator[Artifact]:
             yield Artifact(path, size)
         return
     yield from first
-    yield from found
+    yield from listed
 
 
 def _of_server(client: Client, run_id: str, folder: str = "") -> Iterator[Artifact]:
@@ -54,14 +54,14 @@ def _of_server(client: Client, run_id: str, folder: str = "") -> Iterator[Artifa
     token = ""
     while True:
         query = {"run_id": run_id, "path": folder, "page_token": token}
-        given = {name: value for name, value in query.items() if value}
-        said = client.send("GET", _LIST, query=given).json()
-        for file in cast(list[_File], said.get("files", [])):
+        parameters = {name: value for name, value in query.items() if value}
+        payload = client.send("GET", _LIST, query=parameters).json()
+        for file in cast(list[_File], payload.get("files", [])):
             if file["is_dir"]:
                 yield Artifact(file["path"], None)
                 yield from _of_server(client, run_id, file["path"])
             else:
                 yield Artifact(file["path"], int(file.get("file_size", 0)))
-        token = said.get("next_page_token", "")
+        token = payload.get("next_page_token", "")
         if not token:
             return

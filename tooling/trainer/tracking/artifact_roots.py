@@ -42,42 +42,45 @@ class _File(TypedDict):
 
 def find(client: Client, name: str, *, has_trainkit: bool) -> str | None:
     """The id of the experiment, None if it is not there. As `check`, of where its artifacts go."""
-    found = client.find_experiment(name)
-    if found:
-        check(client.server, location(client, found), has_trainkit=has_trainkit)
-    return found
+    experiment = client.find_experiment(name)
+    if experiment:
+        check(client.server, location(client, experiment), has_trainkit=has_trainkit)
+    return experiment
 
 
 def make(client: Client, name: str, *, has_trainkit: bool, tags: Mapping[str, str] | None = None) -> str:
     """Make an experiment; its id. As `check`, of where its artifacts go."""
-    made = client.make_experiment(name, tags)
-    uri = location(client, made)
+    experiment_id = client.make_experiment(name, tags)
+    uri = location(client, experiment_id)
     try:
         check(client.server, uri, has_trainkit=has_trainkit)
     except TrackingError:
         if artifact_stores.folder(uri):
             # Its location is for good, and a deleted experiment keeps its name.
-            body = {"experiment_id": made, "new_name": f"{name} (not used: {uuid.uuid4().hex[:8]})"}
+            body = {"experiment_id": experiment_id, "new_name": f"{name} (not used: {uuid.uuid4().hex[:8]})"}
             with contextlib.suppress(TrackingError):
                 client.send("POST", f"{_API}/experiments/update", body)
-                client.send("POST", f"{_API}/experiments/delete", {"experiment_id": made})
+                client.send("POST", f"{_API}/experiments/delete", {"experiment_id": experiment_id})
         raise
-    return made
+    return experiment_id
 
 
 def location(client: Client, experiment_id: str) -> str:
     """Below which address the experiment's artifacts go."""
     query = {"experiment_id": experiment_id}
-    said = client.send("GET", f"{_API}/experiments/get", query=query).json()
-    return cast(_Experiment, said["experiment"])["artifact_location"]
+    payload = client.send("GET", f"{_API}/experiments/get", query=query).json()
+    return cast(_Experiment, payload["experiment"])["artifact_location"]
 
 
 def of_server(client: Client) -> list[str]:
     """The addresses at which the server's experiments have their artifacts, one for each root."""
     query = {"max_results": "1000"}
-    said = client.send("GET", f"{_API}/experiments/search", query=query).json()
-    found = [one["artifact_location"] for one in cast(list[_Experiment], said.get("experiments", []))]
-    return list({uri.rpartition("/")[0]: uri for uri in found}.values())
+    payload = client.send("GET", f"{_API}/experiments/search", query=query).json()
+    locations = [
+        experiment["artifact_location"]
+        for experiment in cast(list[_Experiment], payload.get("experiments", []))
+    ]
+    return list({uri.rpartition("/")[0]: uri for uri in locations}.values())
 
 
 def check(server: Server, uri: str, *, has_trainkit: bool) -> None:
@@ -120,19 +123,21 @@ def try_by_server(client: Client, uri: str) -> None:
         client.remove(uri, artifacts.TRIAL)
 
 
-def not_stored(what: str, error: TrackingError) -> TrackingError:
+def not_stored(subject: str, error: TrackingError) -> TrackingError:
     """What it means that the server failed when it had to store an artifact."""
     cause = (
         "Let the server write where it keeps artifacts (--artifacts-destination); its log says what failed."
     )
     hint = error.hint if isinstance(error, Unavailable) else cause
-    return TrackingError(f"{what} could not be stored. {error.message}", hint)
+    return TrackingError(f"{subject} could not be stored. {error.message}", hint)
 
 
 def check_folder(server: Server, uri: str) -> None:
     """Raise `TrackingError` for a folder that is not the server's and this machine's alike."""
-    place = artifact_stores.folder(uri)
-    if place and not (artifact_stores.serves_from_here(server.uri) and artifact_stores.can_be_written(place)):
+    folder = artifact_stores.folder(uri)
+    if folder and not (
+        artifact_stores.serves_from_here(server.uri) and artifact_stores.can_be_written(folder)
+    ):
         raise TrackingError(
             f"Artifacts go to {uri}, a folder of the tracking server that cannot be written from here: "
             "they would be lost.",
@@ -145,9 +150,9 @@ def see(client: Client, run_id: str, uri: str, path: str) -> None:
     if artifact_stores.folder(uri) is None:
         return
     query = {"run_id": run_id, "path": path.rpartition("/")[0]}
-    given = {name: value for name, value in query.items() if value}
-    said = client.send("GET", f"{_API}/artifacts/list", query=given).json()
-    if path not in {file["path"] for file in cast(list[_File], said.get("files", []))}:
+    parameters = {name: value for name, value in query.items() if value}
+    payload = client.send("GET", f"{_API}/artifacts/list", query=parameters).json()
+    if path not in {file["path"] for file in cast(list[_File], payload.get("files", []))}:
         raise TrackingError(
             f"The tracking server does not see what was put into {uri}: that is a folder elsewhere.",
             _HINT,

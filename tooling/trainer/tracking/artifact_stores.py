@@ -68,8 +68,8 @@ def serves_from_here(address: str) -> bool:
     if host in LOOPBACK:
         return True
     try:
-        found = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
-        return any(_is_own(str(one)) for one in found)
+        addresses = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
+        return any(_is_own(str(ip_address)) for ip_address in addresses)
     except OSError:
         return False
 
@@ -84,7 +84,7 @@ def _is_own(address: str) -> bool:
     return True
 
 
-def can_be_written(place: Path) -> bool:
+def can_be_written(folder: Path) -> bool:
     """Whether files can be put into that folder of this machine, or of its root, made when it is needed."""
-    there = next((one for one in (place, *place.parents[:2]) if one.exists()), place)
-    return there.is_dir() and there != Path(there.anchor) and os.access(there, os.W_OK | os.X_OK)
+    existing = next((path for path in (folder, *folder.parents[:2]) if path.exists()), folder)
+    return existing.is_dir() and existing != Path(existing.anchor) and os.access(existing, os.W_OK | os.X_OK)

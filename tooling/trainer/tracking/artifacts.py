@@ -37,8 +37,8 @@ def upload(server: Server, run_id: str, path: Path, artifact_path: str) -> None:
     """Store a file as the artifact of the run. Raises `TrackingError`."""
     folder, _, name = artifact_path.rpartition("/")
     _LOG.info("MLflow's client stores the artifact %s of run %s", artifact_path, run_id)
-    with _client(server, _about(artifact_path)) as client, tempfile.TemporaryDirectory() as place:
-        named = Path(place) / name
+    with _client(server, _about(artifact_path)) as client, tempfile.TemporaryDirectory() as scratch:
+        named = Path(scratch) / name
         named.symlink_to(path.resolve())
         client.log_artifact(run_id, str(named), folder or None)
 
@@ -56,13 +56,13 @@ def upload_to(server: Server, artifact_uri: str, path: Path, folder: str) -> Non
 def try_to_write(server: Server, artifact_uri: str) -> None:
     """Store a small file below an artifact URI and delete it. Raises `TrackingError`."""
     artifact_stores.check_client(artifact_uri)
-    what = f"The artifact store {artifact_uri} cannot be written"
-    with _client(server, what, _CREDENTIALS), tempfile.TemporaryDirectory() as place:
+    subject = f"The artifact store {artifact_uri} cannot be written"
+    with _client(server, subject, _CREDENTIALS), tempfile.TemporaryDirectory() as folder:
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        (Path(place) / TRIAL).write_text(TRIAL_TEXT)
+        (Path(folder) / TRIAL).write_text(TRIAL_TEXT)
         repository = get_artifact_repository(artifact_uri, tracking_uri=server.uri)
-        repository.log_artifact(str(Path(place) / TRIAL))
+        repository.log_artifact(str(Path(folder) / TRIAL))
         with contextlib.suppress(Exception):  # to delete may not be allowed, and is not needed for a run
             repository.delete_artifacts(TRIAL)
 
@@ -73,9 +73,9 @@ def download(server: Server, run_id: str, artifact_uri: str, artifact_path: str)
     Raises `TrackingError`, of it `NotThere` where the run has no such artifact.
     """
     _LOG.info("MLflow's client reads the artifact %s of run %s", artifact_path, run_id)
-    with _client(server, _about(artifact_path)) as client, tempfile.TemporaryDirectory() as place:
+    with _client(server, _about(artifact_path)) as client, tempfile.TemporaryDirectory() as folder:
         try:
-            file = Path(client.download_artifacts(run_id, artifact_path, place))
+            file = Path(client.download_artifacts(run_id, artifact_path, folder))
         except Exception:
             # What is not there is another exception with each store.
             if _has(server, artifact_uri, artifact_path):
@@ -105,15 +105,15 @@ def listed(server: Server, artifact_uri: str, folder: str = "") -> Iterator[tupl
 
         # Not by the client, which asks for logged models too: a server of MLflow 2 has no such route.
         repository = get_artifact_repository(artifact_uri, tracking_uri=server.uri)
-        found = repository.list_artifacts(folder or None)
-    for file in found:
+        artifacts = repository.list_artifacts(folder or None)
+    for file in artifacts:
         yield file.path, None if file.is_dir else int(file.file_size or 0)
         if file.is_dir:
             yield from listed(server, artifact_uri, file.path)
 
 
 @contextlib.contextmanager
-def _client(server: Server, what: str, hint: str = _REACHABLE) -> Iterator[MlflowClient]:
+def _client(server: Server, subject: str, hint: str = _REACHABLE) -> Iterator[MlflowClient]:
     from mlflow import MlflowClient
 
     for name in _CREDENTIALS_OF_SERVERS:  # which may be those of another server
@@ -125,9 +125,9 @@ def _client(server: Server, what: str, hint: str = _REACHABLE) -> Iterator[Mlflo
         raise
     except Exception as error:  # noqa: BLE001 (the client of each store has exceptions of its own)
         is_away = "Connect" in type(error).__name__
-        raise TrackingError(f"{what}: {_said_by(error)}", _AWAY if is_away else hint) from None
+        raise TrackingError(f"{subject}: {_message_of(error)}", _AWAY if is_away else hint) from None
 
 
-def _said_by(error: Exception) -> str:
-    said = plain(str(error).strip().partition("\n")[0])
-    return f"{type(error).__name__}: {said}" if said else f"{type(error).__name__}."
+def _message_of(error: Exception) -> str:
+    message = plain(str(error).strip().partition("\n")[0])
+    return f"{type(error).__name__}: {message}" if message else f"{type(error).__name__}."

@@ -175,10 +175,10 @@ class Client:
     def find_experiment(self, name: str) -> str | None:
         """The id of the experiment, None if it is not there."""
         query = {"experiment_name": name}
-        found = self.send("GET", f"{_API}/experiments/get-by-name", query=query, ok=(404,))
-        if found.status_code == 404:
+        response = self.send("GET", f"{_API}/experiments/get-by-name", query=query, ok=(404,))
+        if response.status_code == 404:
             return None
-        experiment = cast(_Experiment, self._said(found, "experiment"))
+        experiment = cast(_Experiment, self._said(response, "experiment"))
         if experiment["lifecycle_stage"] == "deleted":
             raise TrackingError(
                 f"The experiment {name} was deleted on {self.server.uri}.",
@@ -191,14 +191,14 @@ class Client:
         """Make an experiment that was not there; its id."""
         own = [{"key": key, "value": value} for key, value in (tags or {}).items()]
         body = {"name": name, "tags": [TRAINING_VIEW, *own]}
-        made = self.send("POST", f"{_API}/experiments/create", body, ok=(400,))
-        if made.ok:
-            return str(self._said(made, "experiment_id"))
+        response = self.send("POST", f"{_API}/experiments/create", body, ok=(400,))
+        if response.ok:
+            return str(self._said(response, "experiment_id"))
         # Somebody else made it in between; any other cause of the 400 has to show.
-        found = self.find_experiment(name)
-        if found is None:
-            raise refusal(self.server, made)
-        return found
+        existing = self.find_experiment(name)
+        if existing is None:
+            raise refusal(self.server, response)
+        return existing
 
     def create_run(self, experiment_id: str, name: str | None, tags: Mapping[str, str]) -> Run:
         """A new run in the state RUNNING."""
@@ -243,8 +243,8 @@ class Client:
 
     def search_runs(self, condition: str) -> list[Run]:
         """The runs of all experiments that meet a condition of MLflow's search; 20 at most."""
-        said = self.send("GET", f"{_API}/experiments/search", query={"max_results": "1000"}).json()
-        ids = [experiment["experiment_id"] for experiment in said.get("experiments", [])]
+        payload = self.send("GET", f"{_API}/experiments/search", query={"max_results": "1000"}).json()
+        ids = [experiment["experiment_id"] for experiment in payload.get("experiments", [])]
         body = {"experiment_ids": ids, "filter": condition, "max_results": 20}
         answer = self.send("POST", f"{_API}/runs/search", body).json()
         return [self.read(run) for run in answer.get("runs", [])]
@@ -327,7 +327,7 @@ class Client:
             url=page(self.server, info["experiment_id"], info["run_id"]),
             parameters={pair["key"]: pair["value"] for pair in data.get("params", [])},
             tags=tags,
-            inputs={**{said["dataset"]["name"]: said["dataset"]["digest"] for said in inputs}, **digests},
+            inputs={**{item["dataset"]["name"]: item["dataset"]["digest"] for item in inputs}, **digests},
             started=_seconds(info.get("start_time")),
             ended=_seconds(info.get("end_time")),
         )
@@ -408,15 +408,15 @@ def dataset_inputs(data: Iterable[Data]) -> list[dict[str, object]]:
         {
             "tags": [{"key": "mlflow.data.context", "value": "data"}],
             "dataset": {
-                "name": one.name,
-                "digest": one.digest[:32],
+                "name": dataset.name,
+                "digest": dataset.digest[:32],
                 "source_type": "local",
-                "source": json.dumps({"uri": one.name}),
-                "profile": json.dumps({"files": one.files, "bytes": one.bytes}),
+                "source": json.dumps({"uri": dataset.name}),
+                "profile": json.dumps({"files": dataset.files, "bytes": dataset.bytes}),
             },
         }
-        for one in data
-        if one.is_dataset
+        for dataset in data
+        if dataset.is_dataset
     ]
 
 

@@ -74,10 +74,10 @@ class MetricRow:
     def best(self) -> frozenset[int]:
         """Which runs have the best value, where the name says which way is better and they differ."""
         figures = [value for value in self.values if value is not None and not math.isnan(value)]
-        way = direction(self.name)
-        if not figures or way == 0 or not self.differs:
+        better = direction(self.name)
+        if not figures or better == 0 or not self.differs:
             return frozenset()
-        top = max(figures) if way > 0 else min(figures)
+        top = max(figures) if better > 0 else min(figures)
         return frozenset(index for index, value in enumerate(self.values) if value == top)
 
 
@@ -123,7 +123,7 @@ def is_time(metric: str) -> bool:
     return bool(_TIMES & set(words)) or ("per" in words and bool({"second", "sec", "s"} & set(words)))
 
 
-def _rows(said: Sequence[Mapping[str, str]]) -> tuple[Row, ...]:
-    names = {name for pairs in said for name in pairs}
-    rows = (Row(name, tuple(pairs.get(name) for pairs in said)) for name in names)
+def _rows(values: Sequence[Mapping[str, str]]) -> tuple[Row, ...]:
+    names = {name for pairs in values for name in pairs}
+    rows = (Row(name, tuple(pairs.get(name) for pairs in values)) for name in names)
     return tuple(sorted(rows, key=lambda row: (not row.differs, row.name)))

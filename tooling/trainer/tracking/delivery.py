@@ -254,8 +254,8 @@ def _known_run(server: Server, spool: Spool) -> Run:
 
 def _lock(spool: Spool) -> int | None:
     """Wait a moment for the sender of a job that has just ended."""
-    give_up = time.monotonic() + _PATIENCE_S
-    while (lock := spool.sending()) is None and time.monotonic() < give_up:
+    deadline = time.monotonic() + _PATIENCE_S
+    while (lock := spool.sending()) is None and time.monotonic() < deadline:
         time.sleep(0.05)
     return lock
 

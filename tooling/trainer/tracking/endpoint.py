@@ -49,14 +49,14 @@ class Server:
     @property
     def variables(self) -> dict[str, str]:
         """What MLflow's own client reads of the environment to use it."""
-        said = {
+        values = {
             "MLFLOW_TRACKING_URI": self.uri,
             "MLFLOW_TRACKING_USERNAME": self.username,
             "MLFLOW_TRACKING_PASSWORD": self.password,
             "MLFLOW_TRACKING_TOKEN": self.token,
             **{name: self.outbound.variables.get(name) for name in (AUTHORITY, INSECURE)},
         }
-        return {name: value for name, value in said.items() if value}
+        return {name: value for name, value in values.items() if value}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -96,16 +96,16 @@ def configured(secrets: Secrets, uri: str | None, default: str | None = None) ->
             "Copy it again, without anything around it.",
         )
     username, password = _credentials_file()
-    made = replace(
+    server = replace(
         chosen,
         username=chosen.username or secrets.get("MLFLOW_TRACKING_USERNAME") or username,
         password=chosen.password or secrets.get("MLFLOW_TRACKING_PASSWORD") or password,
         token=token,
     )
-    if made.username and made.password:  # before a token, as MLflow's client does
+    if server.username and server.password:  # before a token, as MLflow's client does
         origin = "the tracking URI" if chosen.password else secrets.origin("MLFLOW_TRACKING_PASSWORD")
-        return replace(made, credentials_from=origin or "~/.mlflow/credentials")
-    return replace(made, credentials_from=secrets.origin("MLFLOW_TRACKING_TOKEN") or "")
+        return replace(server, credentials_from=origin or "~/.mlflow/credentials")
+    return replace(server, credentials_from=secrets.origin("MLFLOW_TRACKING_TOKEN") or "")
 
 
 def named(secrets: Secrets, uri: str) -> Server:
@@ -130,9 +130,16 @@ def named(secrets: Secrets, uri: str) -> Server:
     )
 
 
-def with_credentials(uri: str, known: Iterable[str | None]) -> str:
-    """The address as one of the `known` ones has it, with the user name and password that may be in that."""
-    return next((one for one in known if one and _without_credentials(one).rstrip("/") == uri), uri)
+def with_credentials(uri: str, candidates: Iterable[str | None]) -> str:
+    """The URI with the user name and password that the same URI has among `candidates`, if any."""
+    return next(
+        (
+            candidate
+            for candidate in candidates
+            if candidate and _without_credentials(candidate).rstrip("/") == uri
+        ),
+        uri,
+    )
 
 
 def _parsed(uri: str) -> SplitResult | None:

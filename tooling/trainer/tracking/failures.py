@@ -106,11 +106,11 @@ def no_answer(
     server: Server, why: Cause, text: str, seconds: float, hints: Mapping[Cause, str] = _HINTS
 ) -> TrackingError:
     """The error for a server that did not answer in `seconds`."""
-    uri, found = server.uri, re.search(r"certificate verify failed: (.+?)\.? \(_ssl", text)
+    uri, match = server.uri, re.search(r"certificate verify failed: (.+?)\.? \(_ssl", text)
     messages: Mapping[Cause, str] = {
         "plain": f"The tracking server {uri} does not speak TLS.",
         "certificate": f"The certificate of the tracking server {uri} is not accepted"
-        f"{f': {found.group(1)}' if found else ''}.",
+        f"{f': {match.group(1)}' if match else ''}.",
         "time": f"The tracking server {uri} gave no answer in {seconds:g} s.",
         "name": f"The tracking server's host name {urlsplit(uri).hostname} is not known.",
         "refused": f"The tracking server {uri} refuses connections.",
@@ -133,10 +133,11 @@ def refusal(server: Server, response: Answer) -> TrackingError:
     if status == 403 and "Host header" in text:
         host = urlsplit(server.uri).netloc
         # The option replaces what MLflow allows by itself.
-        kept = "" if urlsplit(server.uri).hostname in LOOPBACK else "localhost:*,127.0.0.1:*,"
+        allowed_hosts = "" if urlsplit(server.uri).hostname in LOOPBACK else "localhost:*,127.0.0.1:*,"
         return TrackingError(
             f"The tracking server {server.uri} does not accept requests for {host}.",
-            f"Start it with --allowed-hosts {kept}{host} (mlflow_tracking_server: ALLOWED_HOSTS={host}).",
+            f"Start it with --allowed-hosts {allowed_hosts}{host} "
+            f"(mlflow_tracking_server: ALLOWED_HOSTS={host}).",
         )
     if status == 400 and _TO_TLS.search(text):
         return TrackingError(
@@ -145,10 +146,10 @@ def refusal(server: Server, response: Answer) -> TrackingError:
     if status in (401, 403):
         nobody = "our token" if server.token else "requests without a user name"
         who = f"the user {server.username}" if server.username else nobody
-        what = "password" if server.username and server.password else "token"
+        credential = "password" if server.username and server.password else "token"
         return TrackingDenied(
             f"The tracking server {server.uri} refuses {who} ({status}).",
-            f"The {what} comes from {server.credentials_from}: correct it there."
+            f"The {credential} comes from {server.credentials_from}: correct it there."
             if server.credentials_from
             else "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in secrets.env.",
         )
@@ -182,8 +183,8 @@ def _said(response: Answer) -> str:
 def _missing(text: str) -> str | None:
     """What MLflow itself says that it does not have; a router's 404 says nothing of it."""
     try:
-        said = json.loads(text)
+        payload = json.loads(text)
     except ValueError:
         return None
-    is_ours = isinstance(said, dict) and said.get("error_code") == "RESOURCE_DOES_NOT_EXIST"
-    return str(said.get("message", "")) if is_ours else None
+    is_ours = isinstance(payload, dict) and payload.get("error_code") == "RESOURCE_DOES_NOT_EXIST"
+    return str(payload.get("message", "")) if is_ours else None

@@ -39,11 +39,11 @@ def _length(option: str, name: str) -> None:
         )
 
 
-def _text(what: str, value: str) -> None:
+def _text(kind: str, value: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise BadInput(f"{what} is {value!r}, which is not valid text.", "Write it in UTF-8.") from None
+        raise BadInput(f"{kind} is {value!r}, which is not valid text.", "Write it in UTF-8.") from None
 
 
 def _is_path(name: str) -> bool:

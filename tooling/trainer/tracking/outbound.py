@@ -51,19 +51,19 @@ class Outbound:
         besides = next((self.variables[name] for name in NO_PROXY if name in self.variables), None)
         if should_bypass_proxies(uri, no_proxy=besides):
             return {}
-        found: dict[str, str] = {}
+        by_scheme: dict[str, str] = {}
         for name in ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY"):
             value = self.variables.get(name.lower()) or self.variables.get(name)
             schemes = ("http", "https") if name == "ALL_PROXY" else (name.partition("_")[0].lower(),)
-            found |= dict.fromkeys(schemes, value) if value else {}
-        return found
+            by_scheme |= dict.fromkeys(schemes, value) if value else {}
+        return by_scheme
 
     def directly_to(self, *hosts: str) -> Outbound:
         """The same, with no proxy for these hosts."""
         if not any(name in self.variables for name in PROXIES if name not in NO_PROXY):
             return self
-        said = next((self.variables[name] for name in NO_PROXY if name in self.variables), "")
-        besides = ",".join(filter(None, [said, *hosts]))
+        no_proxy = next((self.variables[name] for name in NO_PROXY if name in self.variables), "")
+        besides = ",".join(filter(None, [no_proxy, *hosts]))
         return replace(self, variables={**self.variables, **dict.fromkeys(NO_PROXY, besides)})
 
     @property
@@ -85,26 +85,26 @@ class Outbound:
 
 def of(secrets: Secrets) -> Outbound:
     """What is set. Raises `BadInput` for a file that cannot be read, and where one contradicts the other."""
-    found = {name: value for name in (AUTHORITY, BUNDLE, *PROXIES) if (value := secrets.get(name))}
+    variables = {name: value for name in (AUTHORITY, BUNDLE, *PROXIES) if (value := secrets.get(name))}
     for name in _FILES:
-        if name in found:
-            _check(name, found[name])
+        if name in variables:
+            _check(name, variables[name])
     if (secrets.get(INSECURE) or "").strip().lower() in ("true", "1"):
-        found[INSECURE] = "true"
-        if AUTHORITY in found:
+        variables[INSECURE] = "true"
+        if AUTHORITY in variables:
             raise BadInput(
                 f"{INSECURE} and {AUTHORITY} are both set: MLflow's client takes one of them.",
                 f"Unset {INSECURE}: with the authority's file, the server's certificate can be checked.",
             )
-    return Outbound(found)
+    return Outbound(variables)
 
 
-def remarks(found: Outbound, usable: Outbound) -> tuple[str, ...]:
+def remarks(outbound: Outbound, usable: Outbound) -> tuple[str, ...]:
     """What to tell of a way out that a run cannot use as it is."""
     return tuple(
         f"{name} names a proxy on this machine's localhost. A container has a localhost of its own: the run "
         "does not get it.\nName the proxy by an address that containers reach."
-        for name in sorted(found.variables.keys() - usable.variables.keys())
+        for name in sorted(outbound.variables.keys() - usable.variables.keys())
     )
 
 
@@ -120,8 +120,12 @@ def _check(name: str, path: str) -> None:
 
 def _content(path: str) -> bytes:
     """Of the file; a folder of such files is taken as one of them all."""
-    place = Path(path)
-    files = sorted(file for file in place.iterdir() if file.is_file()) if place.is_dir() else [place]
+    certificate = Path(path)
+    files = (
+        sorted(file for file in certificate.iterdir() if file.is_file())
+        if certificate.is_dir()
+        else [certificate]
+    )
     return b"\n".join(file.read_bytes() for file in files)
 
 

@@ -95,8 +95,8 @@ def search(client: Client, query: Query) -> list[Entry]:
     is_metric = by not in (START, DURATION)
     if is_metric and entries and all(by not in entry.run.metrics for entry in entries.values()):
         newest = _pages(client, list(names), "", [_NEWEST_FIRST], _LOOKED_AT)
-        known = {name for run in newest for name in run.metrics if not name.startswith("system/")}
-        raise BadInput(f"No run has a metric {by}.", nearest(by, sorted(known), "There are"))
+        metric_names = {name for run in newest for name in run.metrics if not name.startswith("system/")}
+        raise BadInput(f"No run has a metric {by}.", nearest(by, sorted(metric_names), "There are"))
     newest_first = sorted(entries.values(), key=lambda entry: entry.run.started or 0, reverse=True)
     in_order = sorted(newest_first, key=lambda entry: _rank(_figure(entry.run, by), falls=falls))
     return in_order[: query.limit]
@@ -107,10 +107,10 @@ def best(client: Client, metric: str, *, lowest: bool = False) -> Run:
     query = Query(
         condition="attributes.status = 'FINISHED'", sort=metric if lowest else f"-{metric}", limit=1
     )
-    found = [entry.run for entry in search(client, query)]
-    if not found or math.isnan(found[0].metrics.get(metric, math.nan)):
+    runs = [entry.run for entry in search(client, query)]
+    if not runs or math.isnan(runs[0].metrics.get(metric, math.nan)):
         raise BadInput(f"No finished run has a metric {metric}.", "`trainer runs` lists the runs.")
-    return found[0]
+    return runs[0]
 
 
 def project(run: Run, experiment_names: Mapping[str, str]) -> str:
@@ -128,25 +128,25 @@ def duration(run: Run, now: float) -> float | None:
 
 def curves(client: Client, run_ids: Sequence[str], metric: str) -> dict[str, tuple[Point, ...]]:
     """The values of one metric by run and in the order of steps; of a long curve an even sample."""
-    found: dict[str, list[_Point]] = {run_id: [] for run_id in run_ids}
+    by_run: dict[str, list[_Point]] = {run_id: [] for run_id in run_ids}
     for start in range(0, len(run_ids), _RUNS_A_CALL):
         for point in _points(client, run_ids[start : start + _RUNS_A_CALL], metric):
-            found.setdefault(point["run_id"], []).append(point)
-    return {run_id: _curve(points) for run_id, points in found.items()}
+            by_run.setdefault(point["run_id"], []).append(point)
+    return {run_id: _curve(points) for run_id, points in by_run.items()}
 
 
 def experiments(client: Client) -> dict[str, str]:
     """The names of the server's experiments by their ids."""
-    found: dict[str, str] = {}
+    names_by_id: dict[str, str] = {}
     token = ""
     while True:
         query = {"max_results": str(_PAGE), **({"page_token": token} if token else {})}
-        said = client.send("GET", f"{_API}/experiments/search", query=query).json()
-        listed = cast(list[_Experiment], said.get("experiments", []))
-        found |= {str(experiment["experiment_id"]): experiment.get("name", "") for experiment in listed}
-        token = said.get("next_page_token", "")
+        payload = client.send("GET", f"{_API}/experiments/search", query=query).json()
+        listed = cast(list[_Experiment], payload.get("experiments", []))
+        names_by_id |= {str(experiment["experiment_id"]): experiment.get("name", "") for experiment in listed}
+        token = payload.get("next_page_token", "")
         if not token:
-            return found
+            return names_by_id
 
 
 def _scopes(query: Query, names: Mapping[str, str]) -> Iterator[tuple[list[str], str]]:
@@ -159,8 +159,8 @@ def _scopes(query: Query, names: Mapping[str, str]) -> Iterator[tuple[list[str],
         yield own, query.condition
     quoted = query.project.replace("'", "").replace("%", "")
     is_project = f"tags.`mlflow.source.type` = 'PROJECT' AND tags.`mlflow.source.name` LIKE '%/{quoted}'"
-    others = [experiment_id for experiment_id in names if experiment_id not in own]
-    yield others, " AND ".join(filter(None, (is_project, query.condition)))
+    other_ids = [experiment_id for experiment_id in names if experiment_id not in own]
+    yield other_ids, " AND ".join(filter(None, (is_project, query.condition)))
 
 
 def _ordered(client: Client, ids: list[str], condition: str, query: Query) -> Iterator[Run]:
@@ -187,9 +187,9 @@ def _pages(
                     f"The tracking server rejects the query: {error_text(Answer(400, answer.text))}",
                     "--filter \"metrics.accuracy > 0.9 AND params.kind = 'tree'\"; as in MLflow's search.",
                 )
-            said = answer.json()
-            yield from map(client.read, cast(list[RunAnswer], said.get("runs", [])))
-            body["page_token"] = said.get("next_page_token", "")
+            payload = answer.json()
+            yield from map(client.read, cast(list[RunAnswer], payload.get("runs", [])))
+            body["page_token"] = payload.get("next_page_token", "")
             if not body["page_token"]:
                 return
 
@@ -210,15 +210,15 @@ def _rank(value: float | None, *, falls: bool) -> tuple[int, float]:
 
 
 def _points(client: Client, run_ids: Sequence[str], metric: str) -> list[_Point]:
-    asked = urlencode({"run_ids": run_ids, "metric_key": metric, "max_results": POINTS}, doseq=True)
-    answer = client.send("GET", f"{_API}/metrics/get-history-bulk-interval?{asked}", ok=(404,))
+    query_string = urlencode({"run_ids": run_ids, "metric_key": metric, "max_results": POINTS}, doseq=True)
+    answer = client.send("GET", f"{_API}/metrics/get-history-bulk-interval?{query_string}", ok=(404,))
     if answer.ok:
         return cast(list[_Point], answer.json().get("metrics", []))
     points: list[_Point] = []
     for run_id in run_ids:  # a server from before there was a call for several runs
         query = {"run_id": run_id, "metric_key": metric}
-        said = client.send("GET", f"{_API}/metrics/get-history", query=query).json()
-        points += [{**point, "run_id": run_id} for point in cast(list[_Point], said.get("metrics", []))]
+        payload = client.send("GET", f"{_API}/metrics/get-history", query=query).json()
+        points += [{**point, "run_id": run_id} for point in cast(list[_Point], payload.get("metrics", []))]
     return points
 
 

@@ -58,39 +58,47 @@ def _are_own(spool: Spool, names: Mapping[str, str], transport: Transport) -> bo
     """Whether the server has by each name what the launcher, or the journal, calls so."""
     info = cast(Mapping[str, str], spool.run()["info"])
     roots = [info["artifact_uri"]]
-    made: dict[str, Record] = {info["run_id"]: {"create": "run"}, **_created(spool)}
-    for local, record in made.items():
-        said = names.get(local)
-        if said is None or said.startswith(REFUSED) or record["create"] == "experiment":
+    created: dict[str, Record] = {info["run_id"]: {"create": "run"}, **_created(spool)}
+    for local, record in created.items():
+        server_name = names.get(local)
+        if server_name is None or server_name.startswith(REFUSED) or record["create"] == "experiment":
             continue
-        if not local.endswith(said):  # else a model that is files of a run, on a server before MLflow 3
-            found = _found(transport, str(record["create"]), said)
-            if found is not None:
-                if {"key": OFFLINE_TAG, "value": local} not in found[1]:
+        if not local.endswith(
+            server_name
+        ):  # else a model that is files of a run, on a server before MLflow 3
+            exists = _found(transport, str(record["create"]), server_name)
+            if exists is not None:
+                if {"key": OFFLINE_TAG, "value": local} not in exists[1]:
                     return False
-                roots.append(found[0])
-    places = [said for name, said in names.items() if "/" in name and not name.startswith("models:/")]
-    return all(said.startswith(REFUSED) or _is_below(said, roots) for said in places)
+                roots.append(exists[0])
+    places = [
+        server_name for name, server_name in names.items() if "/" in name and not name.startswith("models:/")
+    ]
+    return all(server_name.startswith(REFUSED) or _is_below(server_name, roots) for server_name in places)
 
 
-def _found(transport: Transport, kind: str, said: str) -> tuple[str, list[Record]] | None:
+def _found(transport: Transport, kind: str, server_name: str) -> tuple[str, list[Record]] | None:
     """Address and tags of a run or model; None where the server does not have it, which is another matter."""
     is_run = kind == "run"
-    path, query = (f"{API}/runs/get", {"run_id": said}) if is_run else (f"{API}/logged-models/{said}", None)
+    path, query = (
+        (f"{API}/runs/get", {"run_id": server_name})
+        if is_run
+        else (f"{API}/logged-models/{server_name}", None)
+    )
     answer = transport.send("GET", path, query=query)
     if error_code(answer) == "RESOURCE_DOES_NOT_EXIST":
         return None
     if answer.status != 200:
         raise Away(why(answer))
-    made = cast(Record, answer.json().get(kind) or {})
-    info, data = (cast(Record, made.get(name) or {}) for name in ("info", "data"))
+    payload = cast(Record, answer.json().get(kind) or {})
+    info, data = (cast(Record, payload.get(name) or {}) for name in ("info", "data"))
     tags = data.get("tags") if is_run else info.get("tags")
     return str(info.get("artifact_uri")), cast(list[Record], tags or [])
 
 
 def _created(spool: Spool) -> dict[str, Record]:
-    found = (entry.record for entry in spool.entries())
-    return {str(record["local"]): record for record in found if record is not None and "create" in record}
+    records = (entry.record for entry in spool.entries())
+    return {str(record["local"]): record for record in records if record is not None and "create" in record}
 
 
 def _is_below(uri: str, roots: list[str]) -> bool:

@@ -86,8 +86,8 @@ def _is_request(record: Record) -> bool:
 _LISTS = ("metrics", "params", "tags")
 
 
-def _has_points(said: Mapping[str, object]) -> bool:
-    points = said.get("metrics") or []
+def _has_points(value: Mapping[str, object]) -> bool:
+    points = value.get("metrics") or []
     return isinstance(points, list) and all(_is_point(point) for point in points)
 
 
@@ -103,10 +103,10 @@ def _is_point(point: object) -> bool:
     return True
 
 
-def _has_pairs(said: Mapping[str, object]) -> bool:
-    found = [said.get(name) or [] for name in ("params", "tags")]
+def _has_pairs(value: Mapping[str, object]) -> bool:
+    lists = [value.get(name) or [] for name in ("params", "tags")]
     return all(
-        isinstance(pairs, list) and all(_has(pair, "key", "value") for pair in pairs) for pairs in found
+        isinstance(pairs, list) and all(_has(pair, "key", "value") for pair in pairs) for pairs in lists
     )
 
 
@@ -124,10 +124,10 @@ def _is_json_object(text: str) -> bool:
         return False
 
 
-def _is_object(said: object) -> TypeGuard[Mapping[str, object]]:
-    return isinstance(said, Mapping)
+def _is_object(value: object) -> TypeGuard[Mapping[str, object]]:
+    return isinstance(value, Mapping)
 
 
-def _has(said: object, *texts: str) -> TypeGuard[Mapping[str, object]]:
+def _has(value: object, *texts: str) -> TypeGuard[Mapping[str, object]]:
     """Whether it is an object that has all of these texts."""
-    return isinstance(said, Mapping) and all(isinstance(said.get(name), str) for name in texts)
+    return isinstance(value, Mapping) and all(isinstance(value.get(name), str) for name in texts)

@@ -52,10 +52,10 @@ class Compared:
     verdict: Verdict
 
 
-def tolerances(said: Iterable[str], metrics: Iterable[str]) -> Tolerances:
+def tolerances(texts: Iterable[str], metrics: Iterable[str]) -> Tolerances:
     """`0.01`, `1%`, `METRIC=0.01`, `METRIC=1%`. Raises `BadInput` for what is none, or names no metric."""
-    general, by_metric, known = Tolerance(), {}, set(metrics)
-    for text in said:
+    general, by_metric, metric_names = Tolerance(), {}, set(metrics)
+    for text in texts:
         name, _, value = text.rpartition("=")
         match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e-?\d+)?|\.\d+(?:e-?\d+)?)(%?)", value, re.IGNORECASE)
         if match is None:
@@ -67,10 +67,10 @@ def tolerances(said: Iterable[str], metrics: Iterable[str]) -> Tolerances:
         tolerance = Tolerance(float(match[1]) / (100 if is_relative else 1), is_relative)
         if not name:
             general = tolerance
-        elif name in known:
+        elif name in metric_names:
             by_metric[name] = tolerance
         else:
-            raise BadInput(f"The run has no metric {name}.", nearest(name, sorted(known), "It has"))
+            raise BadInput(f"The run has no metric {name}.", nearest(name, sorted(metric_names), "It has"))
     return Tolerances(general, by_metric)
 
 
@@ -82,17 +82,17 @@ def judge(old: Mapping[str, float], new: Mapping[str, float], allowed: Tolerance
     names = sorted(name for name in {**old, **new} if not name.startswith("system/"))
     rows = [MetricRow(name, (old.get(name), new.get(name))) for name in names]
     compared = (Compared(row, _verdict(row, allowed)) for row in rows)
-    return tuple(sorted(compared, key=lambda one: _ORDER.index(one.verdict)))
+    return tuple(sorted(compared, key=lambda metric: _ORDER.index(metric.verdict)))
 
 
 def agree(compared: Iterable[Compared]) -> bool:
     """Whether no metric differs more than it may."""
-    return all(one.verdict != "differs" for one in compared)
+    return all(metric.verdict != "differs" for metric in compared)
 
 
 def is_nothing(compared: Iterable[Compared]) -> bool:
     """Whether there was no metric that two runs can agree in."""
-    return all(one.verdict == "not compared" for one in compared)
+    return all(metric.verdict == "not compared" for metric in compared)
 
 
 def _verdict(row: MetricRow, allowed: Tolerances) -> Verdict:

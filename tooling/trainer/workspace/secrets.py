@@ -63,19 +63,19 @@ class Secrets:
 
     def named_in(self, text: str, declared: Iterable[str] = ()) -> str | None:
         """The name of a secret whose value is in the text, in whatever form; None where there is none."""
-        found = (name for name, value in self._hidden(declared) if Masker([value]).text(text) != text)
-        return next(found, None)
+        names = (name for name, value in self._hidden(declared) if Masker([value]).text(text) != text)
+        return next(names, None)
 
     def _hidden(self, declared: Iterable[str]) -> Iterator[tuple[str, str]]:
         plain = {*NOT_SECRET, *PROXIES}
-        found = [(name, value) for name, value in self.values.items() if name not in plain]
-        found += [("MLFLOW_TRACKING_PASSWORD", password) for password in self.own]
+        pairs = [(name, value) for name, value in self.values.items() if name not in plain]
+        pairs += [("MLFLOW_TRACKING_PASSWORD", password) for password in self.own]
         elsewhere = {*declared, "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"} - NOT_SECRET
-        found += [(name, os.environ.get(name, "")) for name in sorted(elsewhere)]
-        yield from found
+        pairs += [(name, os.environ.get(name, "")) for name in sorted(elsewhere)]
+        yield from pairs
         # A URI, that of the tracking server too, may carry a password of its own.
         for name, uri in (
-            *found,
+            *pairs,
             *((name, self.get(name) or "") for name in ("MLFLOW_TRACKING_URI", *PROXIES)),
         ):
             with contextlib.suppress(ValueError):
@@ -89,10 +89,10 @@ def load(workspace: Workspace) -> Secrets:
     Raises `SecretsError` when it is no file, when git tracks it or would, when other users can read it, or
     when a line is invalid. The line itself is never shown.
     """
-    known = read(workspace)
+    loaded = read(workspace)
     if workspace.secrets_file.exists():
         check(workspace)
-    return known
+    return loaded
 
 
 def check(workspace: Workspace) -> None:
@@ -177,8 +177,8 @@ def _changed(path: Path, old: bytes, values: Mapping[str, str | None]) -> bytes:
     for name, value in values.items():
         places = [at for at, binding in enumerate(bindings) if binding.key == name]
         if value is None:
-            for place in places:
-                pieces[place] = _gap(pieces[place])
+            for index in places:
+                pieces[index] = _gap(pieces[index])
             continue
         line = f"{name}={_quoted(value)}\n"
         if not places:
@@ -194,8 +194,8 @@ def _changed(path: Path, old: bytes, values: Mapping[str, str | None]) -> bytes:
         after = _values(path, _bindings(path, content))
     except (UnicodeEncodeError, SecretsError):
         after = {}
-    wanted = {**before, **values}
-    if after != {name: value for name, value in wanted.items() if value is not None}:
+    updated = {**before, **values}
+    if after != {name: value for name, value in updated.items() if value is not None}:
         raise SecretsError(
             f"{path} cannot hold this value of {' or '.join(values)}.",
             "A value must be text and not empty. Nothing was written.",
@@ -219,10 +219,10 @@ def _quoted(value: str) -> str:
     return "'" + escaped.replace("'", r"\'") + "'"
 
 
-def _replace(path: Path, content: bytes, beside: Path) -> None:
+def _replace(path: Path, content: bytes, hidden: Path) -> None:
     # Not beside the file itself: nobody's .gitignore knows the temporary name.
     # Always of one name, so that what a kill leaves is replaced by the next call.
-    temporary = beside / "secrets.unfinished"
+    temporary = hidden / "secrets.unfinished"
     try:
         temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -113,12 +113,12 @@ def find(start: Path | None = None) -> Workspace:
 
 
 def _read_settings(path: Path) -> Settings:
-    said = yaml_file.read(path) or {}
-    if not isinstance(said, dict):
+    document = yaml_file.read(path) or {}
+    if not isinstance(document, dict):
         raise BadInput(f"{path} does not hold settings.", "Write one `name: value` a line.")
     types: dict[str, type] = {"int": int, "bool": bool, "Mapping[str, Mapping[str, str]]": dict}
     expected = {field.name: types.get(str(field.type), str) for field in fields(Settings)}
-    for name, value in said.items():
+    for name, value in document.items():
         if name not in expected:
             near = difflib.get_close_matches(str(name), expected, n=1)
             raise BadInput(
@@ -132,16 +132,18 @@ def _read_settings(path: Path) -> Settings:
             )
     parameters = {
         yaml_file.name(path, "a project", project): _parameters(path, str(project), values)
-        for project, values in said.pop("parameters", {}).items()
+        for project, values in document.pop("parameters", {}).items()
     }
     for name, allowed in _RANGES.items():
-        if name in said and said[name] not in allowed:
+        if name in document and document[name] not in allowed:
             hint = f"Use a number from {allowed[0]} to {allowed[-1]}."
-            raise BadInput(f"{path}: {name} is {said[name]}.", hint)
-    if not re.fullmatch(SIZE, said.get("shm_size", Settings.shm_size)):
-        raise BadInput(f"{path}: shm_size is {said['shm_size']}.", "Use a number and k, m or g: 512m, 8g.")
-    image_reference.check(said.get("base_image", DEFAULT_BASE_IMAGE), f"{path}: base_image")
-    return Settings(**said, parameters=parameters)
+            raise BadInput(f"{path}: {name} is {document[name]}.", hint)
+    if not re.fullmatch(SIZE, document.get("shm_size", Settings.shm_size)):
+        raise BadInput(
+            f"{path}: shm_size is {document['shm_size']}.", "Use a number and k, m or g: 512m, 8g."
+        )
+    image_reference.check(document.get("base_image", DEFAULT_BASE_IMAGE), f"{path}: base_image")
+    return Settings(**document, parameters=parameters)
 
 
 def _parameters(path: Path, project: str, values: object) -> dict[str, str]:

@@ -289,7 +289,7 @@ def test_a_narrow_terminal_gets_fewer_of_the_usual_columns(
 ) -> None:
     metrics = {"accuracy": 0.5, "f1": 0.5, "loss": 0.5}
     entries = [Entry(Run("aa1", "7", "hen", "FINISHED", "", metrics), "demo", "demo")]
-    usual = columns.telling(entries)
+    usual = columns.informative(entries)
     print_table(entries, usual, 0.0, unrefused, least=1)
     assert capsys.readouterr().out.split()[6:9] == ["accuracy", "f1", "loss"]  # no terminal at all
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -306,6 +306,6 @@ def test_each_project_has_a_usual_column_before_any_has_two() -> None:
         ("b", {"val_loss": 1.0, "system/cpu": 1.0}),
     ]
     entries = [Entry(Run(p, "7", p, "FINISHED", "", metrics), p, p) for p, metrics in said]
-    names = [column.name for column in columns.telling(entries)]
+    names = [column.name for column in columns.informative(entries)]
     assert names == ["accuracy", "val_loss", "f1", "seconds_fit"]
-    assert columns.telling(entries, "seconds_fit")[0].name == "seconds_fit"
+    assert columns.informative(entries, "seconds_fit")[0].name == "seconds_fit"

@@ -16,7 +16,7 @@ from heroku_stub import TOKEN
 from trainer.cli.main import main
 from trainer.deploy import heroku
 from trainer.deploy.heroku_plan import App
-from trainer.deploy.plan import Body, Later, Plan, Request, Step
+from trainer.deploy.plan import Body, Deferred, Plan, Request, Step
 
 from unit.deploy.helpers import Site, site
 from unit.helpers import Done, put
@@ -125,7 +125,10 @@ def test_nothing_is_asked_that_the_plan_does_not_name(site: Site) -> None:
 
 
 def test_a_plan_prints_no_secret_and_fills_it_in_when_it_is_carried_out() -> None:
-    body: Body = {"NAME": Later("NAME", secret=True), "inner": {"url": Later("url"), "plain": "text"}}
+    body: Body = {
+        "NAME": Deferred("NAME", secret=True),
+        "inner": {"url": Deferred("url"), "plain": "text"},
+    }
     request = Request("POST", "https://x/<url>/y", body)
     assert (
         str(request) == 'POST https://x/<url>/y {"NAME": "***", "inner": {"url": "<url>", "plain": "text"}}'

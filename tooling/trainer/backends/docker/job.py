@@ -51,17 +51,17 @@ class DockerJob:
     def follow(self) -> Iterator[bytes]:
         """The container's output, live. A closed stream is no end: look again until the container stopped."""
         since: float | None = None
-        give_up: float | None = None
+        deadline: float | None = None
         while True:
             try:
                 yield from self._logs(follow=True, since=since)
-                since, give_up = time.time(), None
+                since, deadline = time.time(), None
                 if self.end() is not None:
                     return
             except EngineError:
                 # The engine may be restarting; its containers are looked at again when it is back.
-                since, give_up = since or time.time(), give_up or time.monotonic() + PATIENCE_S
-                if time.monotonic() > give_up:
+                since, deadline = since or time.time(), deadline or time.monotonic() + PATIENCE_S
+                if time.monotonic() > deadline:
                     raise
                 time.sleep(1)
 

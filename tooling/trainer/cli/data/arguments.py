@@ -67,15 +67,15 @@ def warn_of_links(link: str) -> None:
 
 def _learner() -> str | None:
     """A project that takes a dataset: the small network where there is that, else the first one, or None."""
-    found = []
+    candidates = []
     with contextlib.suppress(TrainerError):
         workspace = find()
         for name in sources.names(workspace):
             with contextlib.suppress(TrainerError):
                 entry_points = mlproject.load(workspace.projects / name).entry_points
                 if any(parameter.dataset for entry in entry_points for parameter in entry.parameters):
-                    found.append(name)
-    return "tensorflow" if "tensorflow" in found else next(iter(found), None)
+                    candidates.append(name)
+    return "tensorflow" if "tensorflow" in candidates else next(iter(candidates), None)
 
 
 def next_steps(target: Path, *commands: str, train: bool = True) -> None:

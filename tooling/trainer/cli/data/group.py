@@ -121,24 +121,24 @@ def validate(
 
 
 def _print(verdict: Verdict, *, everything: bool) -> None:
-    for kind, found in verdict.by_kind().items():
+    for kind, findings in verdict.by_kind().items():
         mark = screen.style(kind.severity, fg=_COLOURS[kind.severity], bold=True)
-        click.echo(f"{mark}: {screen.style(kind, bold=True)} ({len(found):,})")
-        shown = found if everything else found[:_SHOWN]
+        click.echo(f"{mark}: {screen.style(kind, bold=True)} ({len(findings):,})")
+        shown = findings if everything else findings[:_SHOWN]
         for finding in shown:
             click.echo(f"    {finding.line(None if everything else _SHOWN_PATHS)}")
-        if len(shown) < len(found):
-            click.echo(f"    … and {len(found) - len(shown):,} more (--all)")
+        if len(shown) < len(findings):
+            click.echo(f"    … and {len(findings) - len(shown):,} more (--all)")
     if verdict.findings:
         click.echo()
         screen.table(
             ("FINDING", "SEVERITY", "COUNT"),
-            [(kind, kind.severity, f"{len(found):,}") for kind, found in verdict.by_kind().items()],
+            [(kind, kind.severity, f"{len(findings):,}") for kind, findings in verdict.by_kind().items()],
             numbers=1,
         )
         click.echo()
-    said = "nothing found" if not verdict.findings else "checked"
-    click.echo(f"{counted(verdict.images, 'image')} in {counted(verdict.classes, 'class')}: {said}.")
+    title = "nothing found" if not verdict.findings else "checked"
+    click.echo(f"{counted(verdict.images, 'image')} in {counted(verdict.classes, 'class')}: {title}.")
 
 
 @data.command(short_help="Count the images, and draw them.", epilog="Example: trainer data stats data_24")
@@ -156,27 +156,29 @@ def stats(dataset: str, output: Path | None, as_json: bool) -> None:
     folder = output or use_case.free_place(root, _here(root))
     use_case.check(folder)
     with screen.Bar() as bar:
-        found = use_case.measure(root, bar)
-        pictures = use_case.draw(found, folder, bar)
+        measured = use_case.measure(root, bar)
+        pictures = use_case.draw(measured, folder, bar)
     if as_json:
-        screen.as_json({**found.as_json(), "pictures": pictures})
+        screen.as_json({**measured.as_json(), "pictures": pictures})
         return
     rows = [
-        (c.name, f"{c.images:,}", *(f"{c.splits[s]:,}" for s in found.splits), f"{c.share:.1%}",
+        (c.name, f"{c.images:,}", *(f"{c.splits[s]:,}" for s in measured.splits), f"{c.share:.1%}",
          "x".join(map(str, c.median_size)) if c.median_size else "-", size(c.bytes))
-        for c in found.classes
+        for c in measured.classes
     ]  # fmt: skip
-    all_splits = [f"{sum(c.splits[s] for c in found.classes):,}" for s in found.splits]
-    rows.append(("all", f"{found.images:,}", *all_splits, "", "", size(found.bytes)))
+    all_splits = [f"{sum(c.splits[s] for c in measured.classes):,}" for s in measured.splits]
+    rows.append(("all", f"{measured.images:,}", *all_splits, "", "", size(measured.bytes)))
     screen.table(
-        ("CLASS", "IMAGES", *(split.upper() for split in found.splits), "SHARE", "MEDIAN SIZE", "BYTES"),
+        ("CLASS", "IMAGES", *(split.upper() for split in measured.splits), "SHARE", "MEDIAN SIZE", "BYTES"),
         rows,
-        numbers=4 + len(found.splits),
+        numbers=4 + len(measured.splits),
     )
-    if found.beside:
-        click.echo(f"Beside the splits, and no part of it: {', '.join(found.beside)}")
-    if found.unreadable:
-        click.echo(f"Images that cannot be read: {len(found.unreadable)}, the first is {found.unreadable[0]}")
+    if measured.beside:
+        click.echo(f"Beside the splits, and no part of it: {', '.join(measured.beside)}")
+    if measured.unreadable:
+        click.echo(
+            f"Images that cannot be read: {len(measured.unreadable)}, the first is {measured.unreadable[0]}"
+        )
     click.echo()
     for picture in pictures:
         click.echo(f"Drew {picture}")
@@ -187,12 +189,12 @@ def _here(root: Path) -> Path:
     """The current folder; the workspace where that is in the dataset, or would make one in data/."""
     from trainer.workspace.settings import find
 
-    here = Path.cwd()
+    current = Path.cwd()
     try:
         workspace = find()
     except TrainerError:
-        return here
-    return workspace.root if here.is_relative_to(workspace.data.resolve()) else here
+        return current
+    return workspace.root if current.is_relative_to(workspace.data.resolve()) else current
 
 
 for command in (diff, list_, sample, show, snapshot, split, subset, verify):

@@ -58,15 +58,15 @@ def sample(
     from trainer.datasets import building, folders
     from trainer.datasets.synthetic.sample import Sample
 
-    wanted = Sample(classes, images, size, seed, as_downloaded)
+    request = Sample(classes, images, size, seed, as_downloaded)
     target = folders.new(name)
     if dry_run:
-        building.check(target, wanted.plan())
+        building.check(target, request.plan())
     else:
         with output.Bar() as bar:
-            wanted.make(target, bar)
+            request.make(target, bar)
     if as_json:
-        output.as_json({"path": target, "classes": wanted.class_names(), "images": classes * images,
+        output.as_json({"path": target, "classes": request.class_names(), "images": classes * images,
                         "dry_run": dry_run})  # fmt: skip
         return
     size_said = f"{counted(classes, 'class')} of {counted(images, 'image')}, {size}x{size} pixels"
@@ -116,10 +116,10 @@ def subset(
     selection = subset.plan(root, wanted, images, cast("Link", link))
     _make(selection.copies, goal, dry_run=dry_run)
     if as_json:
-        output.as_json({**_said(selection.copies, goal, dry_run), "classes": selection.counts})
+        output.as_json({**_as_json(selection.copies, goal, dry_run), "classes": selection.counts})
         return
     output.table(("CLASS", "IMAGES"), [(name, f"{n:,}") for name, n in selection.counts.items()], numbers=1)
-    _say(selection.copies, goal, selection.left_out, dry_run, "trainer data stats {}")
+    _print_result(selection.copies, goal, selection.left_out, dry_run, "trainer data stats {}")
 
 
 @click.command(
@@ -167,7 +167,7 @@ def split(
     splits = [name for name, share in shares.items() if share > 0]
     counts = {name: division.folder.counts(name) for name in splits}
     if as_json:
-        output.as_json({**_said(copies, goal, dry_run), "splits": counts})
+        output.as_json({**_as_json(copies, goal, dry_run), "splits": counts})
         return
     rows = [(label, [counts[name][label] for name in splits]) for label in division.folder.classes]
     rows.append(("all", [sum(counts[name].values()) for name in splits]))
@@ -176,7 +176,7 @@ def split(
         [(label, *(f"{n:,}" for n in numbers), f"{sum(numbers):,}") for label, numbers in rows],
         numbers=len(splits) + 1,
     )
-    _say(copies, goal, len(division.folder.passed_over), dry_run, "trainer data validate {}")
+    _print_result(copies, goal, len(division.folder.passed_over), dry_run, "trainer data validate {}")
 
 
 def _make(copies: Copies, target: Path, *, dry_run: bool) -> None:
@@ -188,18 +188,18 @@ def _make(copies: Copies, target: Path, *, dry_run: bool) -> None:
         copies.make(target, bar)
 
 
-def _said(copies: Copies, target: Path, dry_run: bool) -> dict[str, object]:
+def _as_json(copies: Copies, target: Path, dry_run: bool) -> dict[str, object]:
     return {"path": target, "source": copies.source, "images": len(copies.files), "bytes": copies.bytes,
             "link": copies.link, "dry_run": dry_run}  # fmt: skip
 
 
-def _say(copies: Copies, target: Path, left_out: int, dry_run: bool, step: str) -> None:
+def _print_result(copies: Copies, target: Path, skipped: int, dry_run: bool, step: str) -> None:
     from trainer.datasets.copying import size
 
-    if left_out:
-        click.echo(f"Files that are no images, and left out: {left_out:,}")
+    if skipped:
+        click.echo(f"Files that are no images, and left out: {skipped:,}")
     done = {"copy": "copied", "reflink": "cloned", "hard": "hard-linked"}[copies.link]
-    made = "Would make" if dry_run else "Made"
-    click.echo(f"{made} {target}: {counted(len(copies.files), 'image')} {done}, {size(copies.bytes)}")
+    verb = "Would make" if dry_run else "Made"
+    click.echo(f"{verb} {target}: {counted(len(copies.files), 'image')} {done}, {size(copies.bytes)}")
     if not dry_run:
         next_steps(target, step)

@@ -37,10 +37,12 @@ def complete_version(ctx: click.Context, _: click.Parameter, incomplete: str) ->
     from trainer.datasets import versions
 
     try:
-        known = versions.named(find(), str(ctx.params.get("name"))).manifest.versions
+        versions_known = versions.named(find(), str(ctx.params.get("name"))).manifest.versions
     except TrainerError:
         return []
-    words = [str(version.number) for version in known] + [version.digest[:8] for version in known]
+    words = [str(version.number) for version in versions_known] + [
+        version.digest[:8] for version in versions_known
+    ]
     return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
@@ -67,26 +69,26 @@ def snapshot(workspace: Workspace, name: str, full: bool, dry_run: bool, as_json
     from trainer.datasets.copying import size
 
     with output.Bar() as bar:
-        made = versions.snapshot(workspace, name, bar, dry_run=dry_run, full=full)
-    version = made.version
+        result = versions.snapshot(workspace, name, bar, dry_run=dry_run, full=full)
+    version = result.version
     if as_json:
-        output.as_json({"name": name, "path": made.path, "new": made.is_new, "read": made.reads,
+        output.as_json({"name": name, "path": result.path, "new": result.is_new, "read": result.reads,
                         "dry_run": dry_run, **version.as_json()})  # fmt: skip
     else:
         of = f"version {version.number} of {name}: {counted(version.files, 'file')}, {size(version.bytes)}"
-        if not made.is_new:
+        if not result.is_new:
             click.echo(f"Unchanged: {of}, digest {version.digest[:8]}")
         else:
             since = f" ({version.changes})" if version.number > 1 else ""
             click.echo(f"{'Would be' if dry_run else 'Made'} {of}, digest {version.digest[:8]}{since}")
-    if made.ignored:
+    if result.ignored:
         click.echo(
-            f"{output.style('Warning:', fg='yellow', bold=True)} git ignores {made.path}.\n"
-            f"To track it, add this line to {made.path.parent / '.gitignore'}: !*.manifest.json",
+            f"{output.style('Warning:', fg='yellow', bold=True)} git ignores {result.path}.\n"
+            f"To track it, add this line to {result.path.parent / '.gitignore'}: !*.manifest.json",
             err=True,
         )
-    elif made.is_new and not dry_run and not as_json:
-        click.echo(f"{output.style('Next:', bold=True)} git add {made.path}")
+    elif result.is_new and not dry_run and not as_json:
+        click.echo(f"{output.style('Next:', bold=True)} git add {result.path}")
 
 
 @click.command(
@@ -102,32 +104,32 @@ def list_(workspace: Workspace, as_json: bool) -> None:
     from trainer.datasets import versions
 
     with output.Bar() as bar:
-        found = [
+        states = [
             versions.state(workspace, versions.named(workspace, name), bar)
             for name in versions.names(workspace)
         ]
     if as_json:
-        output.as_json([one.as_json() for one in found])
-    elif not found:
+        output.as_json([state.as_json() for state in states])
+    elif not states:
         click.echo("There are no datasets. Make one to try with: trainer data sample demo")
     else:
-        rows = [(one.dataset.name, one.since, _last(one), *_sizes(one)) for one in found]
+        rows = [(state.dataset.name, state.since, _last(state), *_sizes(state)) for state in states]
         headings = ("DATA SET", "SINCE THE VERSION", "VERSION", "CLASSES", "FILES", "BYTES")
         output.table(headings, rows, numbers=3, least=3)
 
 
-def _last(one: State) -> str:
-    last = one.dataset.manifest.last
+def _last(state: State) -> str:
+    last = state.dataset.manifest.last
     return f"{last.number} ({last.digest[:8]})" if last else "none"
 
 
-def _sizes(one: State) -> tuple[str, str, str]:
+def _sizes(state: State) -> tuple[str, str, str]:
     from trainer.datasets.copying import size
 
-    classes = str(len(one.classes)) if one.classes else "-"
-    if one.files is None or one.bytes is None:
+    classes = str(len(state.classes)) if state.classes else "-"
+    if state.files is None or state.bytes is None:
         return classes, "-", "-"
-    return classes, f"{one.files:,}", size(one.bytes)
+    return classes, f"{state.files:,}", size(state.bytes)
 
 
 @click.command(
@@ -142,19 +144,19 @@ def show(workspace: Workspace, name: str, as_json: bool) -> None:
     from trainer.datasets.copying import size
 
     with output.Bar() as bar:
-        found = versions.state(workspace, versions.named(workspace, name), bar)
-    history = found.dataset.manifest.versions
+        state = versions.state(workspace, versions.named(workspace, name), bar)
+    history = state.dataset.manifest.versions
     if as_json:
-        output.as_json({**found.as_json(), "versions": [version.as_json() for version in history]})
+        output.as_json({**state.as_json(), "versions": [version.as_json() for version in history]})
         return
-    _, files, total = _sizes(found)
-    click.echo(f"{output.style(found.dataset.name, bold=True)}  {found.dataset.root}: {files} files, {total}")
-    if found.classes:
-        click.echo("Classes: " + ", ".join(f"{name} ({n:,})" for name, n in found.classes.items()))
+    _, files, total = _sizes(state)
+    click.echo(f"{output.style(state.dataset.name, bold=True)}  {state.dataset.root}: {files} files, {total}")
+    if state.classes:
+        click.echo("Classes: " + ", ".join(f"{name} ({n:,})" for name, n in state.classes.items()))
     if not history:
-        if found.problem:
-            click.echo(found.problem.message)
-        click.echo(f"It has no versions yet. Take one: trainer data snapshot {found.dataset.name}")
+        if state.problem:
+            click.echo(state.problem.message)
+        click.echo(f"It has no versions yet. Take one: trainer data snapshot {state.dataset.name}")
         return
     click.echo()
     output.table(
@@ -168,9 +170,9 @@ def show(workspace: Workspace, name: str, as_json: bool) -> None:
         least=4,
     )  # fmt: skip
     click.echo()
-    click.echo(f"Since version {history[-1].number}: {found.since}")
-    if found.changes:
-        click.echo(f"{output.style('Next:', bold=True)} trainer data diff {found.dataset.name}")
+    click.echo(f"Since version {history[-1].number}: {state.since}")
+    if state.changes:
+        click.echo(f"{output.style('Next:', bold=True)} trainer data diff {state.dataset.name}")
 
 
 @click.command(
@@ -193,12 +195,14 @@ def diff(
     from trainer.datasets import versions
 
     with output.Bar() as bar:
-        found = versions.diff(workspace, name, old, new, bar)
+        difference = versions.diff(workspace, name, old, new, bar)
     if as_json:
-        output.as_json({"name": name, "old": found.old, "new": found.new, **found.changes.as_json()})
+        output.as_json(
+            {"name": name, "old": difference.old, "new": difference.new, **difference.changes.as_json()}
+        )
         return
-    _print(found.changes, everything=everything)
-    click.echo(f"{name} from {found.old} to {found.new}: {found.changes}")
+    _print(difference.changes, everything=everything)
+    click.echo(f"{name} from {difference.old} to {difference.new}: {difference.changes}")
 
 
 @click.command(
@@ -221,19 +225,19 @@ def verify(
     from trainer.datasets import versions
 
     with output.Bar() as bar:
-        found = versions.verify(workspace, name, digest, bar, full=full)
+        result = versions.verify(workspace, name, digest, bar, full=full)
     if as_json:
-        output.as_json({"name": name, "version": found.old, "same": not found.changes,
-                        **found.changes.as_json()})  # fmt: skip
+        output.as_json({"name": name, "version": result.old, "same": not result.changes,
+                        **result.changes.as_json()})  # fmt: skip
     else:
-        _print(found.changes, everything=everything)
-    if found.changes:
+        _print(result.changes, everything=everything)
+    if result.changes:
         raise CheckFailed(
-            f"{name} is not what it was in {found.old}: {found.changes}.",
+            f"{name} is not what it was in {result.old}: {result.changes}.",
             f"Put the files back as they were, or keep the dataset as it is: trainer data snapshot {name}",
         )
     if not as_json:
-        click.echo(f"{name} is {found.old}.")
+        click.echo(f"{name} is {result.old}.")
 
 
 def _print(changes: Changes, *, everything: bool) -> None:

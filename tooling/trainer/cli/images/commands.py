@@ -19,10 +19,10 @@ from trainer.workspace.settings import Workspace, find
 def complete_image(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The workspace's images by name and alias, with their descriptions."""
     try:
-        found = declared.discover(find())
+        specs = declared.discover(find())
     except TrainerError:
         return []
-    named = {name: image for image in found.values() for name in (image.name, *image.aliases)}
+    named = {name: image for image in specs.values() for name in (image.name, *image.aliases)}
     return [CompletionItem(name, help=image.description) for name, image in named.items()
             if name.startswith(incomplete)]  # fmt: skip
 
@@ -60,28 +60,28 @@ def build_image(
 
     if bool(names) == everything:
         raise BadInput("Specify the images to build, or pass --all.", "`trainer images` lists them.")
-    wanted = sorted(declared.discover(workspace)) if everything else names
+    chosen = sorted(declared.discover(workspace)) if everything else names
     if check_reproducible and pin_base:
         raise BadInput("--check-reproducible and --pin-base cannot be combined.", "Pin first, then check.")
     if pin_base:
-        of = [declared.spec(workspace, name) for name in wanted]
+        of = [declared.spec(workspace, name) for name in chosen]
         own = [image for image in of if not (everything and image.inherits)]
         pin.pin(workspace, own, base_image, dry_run=dry_run, as_json=as_json)
         return
-    plans = [trainer_image.plan(workspace, declared.spec(workspace, name), base_image) for name in wanted]
+    plans = [trainer_image.plan(workspace, declared.spec(workspace, name), base_image) for name in chosen]
     if check_reproducible:
         rebuild.check(workspace, plans, dry_run=dry_run, as_json=as_json)
         return
     if dry_run:
         for step in dict.fromkeys(step for plan in plans for step in plan.line()):
-            click.echo(shlex.join(step.build_command(anew=no_cache)))
+            click.echo(shlex.join(step.build_command(no_cache=no_cache)))
         return
     client = daemon.connect()
     results = []
     with output.Progress() as progress:
         for plan in plans:
             progress.step(f"Building {plan.tag}")
-            image_id, built = build.ensure(workspace, client, plan, progress.detail, anew=no_cache)
+            image_id, built = build.ensure(workspace, client, plan, progress.detail, no_cache=no_cache)
             results.append({"name": plan.spec.name, "tag": plan.tag, "id": image_id, "built": built})
     if as_json:
         output.as_json(results)
@@ -107,18 +107,18 @@ def images(workspace: Workspace, base_image: str | None, as_json: bool) -> None:
     plans = [
         trainer_image.plan(workspace, image, base_image) for image in declared.discover(workspace).values()
     ]
-    found = [(plan, build.look(client, plan.tag, plan.latest)) for plan in plans]
+    states = [(plan, build.state(client, plan.tag, plan.latest)) for plan in plans]
     if as_json:
         output.as_json(
-            [{"name": plan.spec.name, "aliases": plan.spec.aliases, "status": seen.status, "tag": plan.tag,
-              "size_mb": seen.size_mb, "gpu": plan.spec.gpu, "description": plan.spec.description}
-             for plan, seen in found]
+            [{"name": plan.spec.name, "aliases": plan.spec.aliases, "status": state.status, "tag": plan.tag,
+              "size_mb": state.size_mb, "gpu": plan.spec.gpu, "description": plan.spec.description}
+             for plan, state in states]
         )  # fmt: skip
         return
     output.table(
         ("NAME", "STATUS", "SIZE", "TAG", "DESCRIPTION"),
-        [(", ".join([plan.spec.name, *plan.spec.aliases]), seen.status,
-          f"{seen.size_mb} MB" if seen.size_mb else "", plan.tag, plan.spec.description)
-         for plan, seen in found],
+        [(", ".join([plan.spec.name, *plan.spec.aliases]), state.status,
+          f"{state.size_mb} MB" if state.size_mb else "", plan.tag, plan.spec.description)
+         for plan, state in states],
         least=4,
     )  # fmt: skip

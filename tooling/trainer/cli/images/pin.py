@@ -22,16 +22,16 @@ def pin(
     with output.Progress() as progress:
         progress.step("Asking the registry")
         pins = [base_pin.plan(workspace, client, image, base) for image in images]
-    said = [
+    payload = [
         {"name": pin.image, "file": str(pin.file), "old": pin.old, "new": pin.new, "changed": pin.changes}
         for pin in pins
     ]
     if not dry_run:
-        for one in pins:
-            base_pin.write(one)
+        for pinned in pins:
+            base_pin.write(pinned)
     if as_json:
-        output.as_json(said)
+        output.as_json(payload)
         return
-    for each in said:
+    for each in payload:
         click.echo(f"{each['name']}: {each['old']} → {each['new']}" if each["changed"]
                    else f"{each['name']}: pinned already: {each['new']}")  # fmt: skip

@@ -64,12 +64,12 @@ def _show(verdict: Verdict) -> None:
         click.echo(f"  … and {len(verdict.differences) - _SHOWN} more; --json lists all")
     if verdict.identical and verdict.present_id:
         if verdict.present_id == verdict.ids[0]:
-            said = "is the same"
+            comparison = "is the same"
         elif verdict.present_equal:
-            said = f"has the same files, in other layers: {_short(verdict.present_id)}"
+            comparison = f"has the same files, in other layers: {_short(verdict.present_id)}"
         else:
-            said = f"is another: {_short(verdict.present_id)}"
-        click.echo(f"The image that is there {said}")
+            comparison = f"is another: {_short(verdict.present_id)}"
+        click.echo(f"The image that is there {comparison}")
 
 
 def _short(image_id: str) -> str:

@@ -34,21 +34,21 @@ def chosen(entries: Sequence[Entry], names: Sequence[str]) -> list[Column]:
 
     `metrics.NAME`, `params.NAME` and `tags.NAME` say which is meant. Raises `BadInput`.
     """
-    known = available(entries)
-    found: list[Column] = []
+    known_columns = available(entries)
+    columns: list[Column] = []
     for name in names:
         kinds = ("metrics", "params", "tags")
-        column = known.get(name) or next(
-            (known[f"{k}.{name}"] for k in kinds if f"{k}.{name}" in known), None
+        column = known_columns.get(name) or next(
+            (known_columns[f"{k}.{name}"] for k in kinds if f"{k}.{name}" in known_columns), None
         )
         if column is None and entries:
-            words = [key.partition(".")[2] for key in known if not key.startswith("tags.")]
+            words = [key.partition(".")[2] for key in known_columns if not key.startswith("tags.")]
             raise BadInput(
                 f"None of the runs shown has a metric, parameter or tag {name}.",
                 nearest(name, words, "There are"),
             )
-        found.append(Column(name, column.value if column else lambda _: None))
-    return found
+        columns.append(Column(name, column.value if column else lambda _: None))
+    return columns
 
 
 def available(entries: Sequence[Entry]) -> dict[str, Column]:
@@ -63,7 +63,7 @@ def available(entries: Sequence[Entry]) -> dict[str, Column]:
     )
 
 
-def telling(entries: Sequence[Entry], first: str | None = None) -> list[Column]:
+def informative(entries: Sequence[Entry], first: str | None = None) -> list[Column]:
     """A few metrics that most runs of a project share; those that say how good a model is before others."""
     places: dict[str, int] = {}
     counts: Counter[str] = Counter()
@@ -76,8 +76,8 @@ def telling(entries: Sequence[Entry], first: str | None = None) -> list[Column]:
         )
         shared = [name for name, count in own.items() if 2 * count > max(own.values())]
         ranked = sorted(shared, key=lambda name: (not _judges(name), name))
-        for place, name in enumerate(ranked):
-            places[name] = min(place, places.get(name, place))
+        for rank, name in enumerate(ranked):
+            places[name] = min(rank, places.get(name, rank))
         counts += own
     # Each project's first metric before any project's second.
     in_order = sorted(places, key=lambda name: (name != first, places[name], -counts[name], name))

@@ -78,11 +78,11 @@ def _write(
     from trainer.tracking import search
 
     curves: dict[str, dict[str, tuple[search.Point, ...]]] = {row.name: {} for row in compared.metrics}
-    for client in {one.server.uri: one for one in clients}.values():
+    for client in {client_of_run.server.uri: client_of_run for client_of_run in clients}.values():
         ids = [
             run.id
-            for run, one in zip(compared.runs, clients, strict=True)
-            if one.server.uri == client.server.uri
+            for run, client_of_run in zip(compared.runs, clients, strict=True)
+            if client_of_run.server.uri == client.server.uri
         ]
         for name, by_run in curves.items():
             by_run |= search.curves(client, ids, name)
@@ -123,8 +123,8 @@ def _print(compared: Comparison, *, everything: bool) -> None:
         if not shown and section:
             equal.append(title.lower())
         if shown:
-            left_out = len(section) - len(shown)
-            rows += [("",), (output.bold(title), output.faint(f"{left_out} more equal") if left_out else "")]
+            hidden = len(section) - len(shown)
+            rows += [("",), (output.bold(title), output.faint(f"{hidden} more equal") if hidden else "")]
             rows += [_cells(row) for row in shown]
     output.table(("", *(printable.line(run.name) for run in runs)), _filled(rows, len(runs) + 1))
     if equal:

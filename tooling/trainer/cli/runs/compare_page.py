@@ -194,8 +194,8 @@ def _chart(name: str, by_run: Sequence[Sequence[Point]], compared: Comparison) -
     )
 
 
-def _dot(place: str, index: int, name: str) -> str:
-    x, y = place.split(",")
+def _dot(point: str, index: int, name: str) -> str:
+    x, y = point.split(",")
     return (
         f'<circle cx="{x}" cy="{y}" r="3" style="fill:var(--c{index % _COLOURS})">'
         f"<title>{_text(name)}</title></circle>"

@@ -44,12 +44,12 @@ def _figure_names(ctx: click.Context, beginning: str) -> tuple[list[str], list[s
         client = selection.running(find())
         if client is None:
             return [], []
-        found = concurrency.call_with_timeout(_PATIENCE_S, lambda: search.figure_names(client, project))
+        names_found = concurrency.call_with_timeout(_PATIENCE_S, lambda: search.figure_names(client, project))
     except (TrainerError, TimeoutError, OSError):
         return [], []
     metrics, parameters = (
         [name for name in names if beginning.startswith("system") or not name.startswith("system/")]
-        for names in found
+        for names in names_found
     )
     return metrics, parameters
 
@@ -124,9 +124,9 @@ def runs(
     if as_json and as_csv:
         raise BadInput("--json and --csv cannot both be printed.", "Choose one of them.")
     client, _ = selection.connect(workspace)
-    wanted = limit + 1 if limit else None
-    found = search.search(client, search.Query(project, condition, sort, wanted))
-    shown = found[:limit] if limit else found
+    query_limit = limit + 1 if limit else None
+    entries = search.search(client, search.Query(project, condition, sort, query_limit))
+    shown = entries[:limit] if limit else entries
     names = [name for part in columns.split(",") if (name := part.strip())]
     chosen = run_columns.chosen(shown, names)
     now, refused = time.time(), refusals.teller(workspace)
@@ -147,19 +147,19 @@ def runs(
     else:
         by = sort.removeprefix("-")
         print_table(
-            shown, chosen or run_columns.telling(shown, by), now, refused, least=None if chosen else 1
+            shown, chosen or run_columns.informative(shown, by), now, refused, least=None if chosen else 1
         )
         if marked := [entry.run.id for entry in shown if refused(entry.run.id, entry.run.tags) is not None]:
             of = counted(len(marked), "run")
             click.echo(
                 f"{_MARK} The server refused something of {of}: trainer show {marked[0][:8]}", err=True
             )
-    if len(found) > len(shown):
+    if len(entries) > len(shown):
         click.echo(f"There are more than these {limit}: --limit 0 shows all.", err=True)
     if not (project or as_json or as_csv) and (waiting := len(run_folders.undelivered(workspace))):
         click.echo(f"Not all of {counted(waiting, 'run')} is on the server yet: trainer sync", err=True)
-    if not (project or as_json or as_csv) and (left := run_folders.without_launcher(workspace)):
-        click.echo(f"{counted(left, 'run')} lost the launcher and may have ended: trainer ps", err=True)
+    if not (project or as_json or as_csv) and (unattended := run_folders.without_launcher(workspace)):
+        click.echo(f"{counted(unattended, 'run')} lost the launcher and may have ended: trainer ps", err=True)
 
 
 def print_table(

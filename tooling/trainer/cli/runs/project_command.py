@@ -32,9 +32,9 @@ class ProjectCommand(click.Command):
         """Find the project among the arguments first, then parse them with its parameters as options."""
         try:
             with _named(ctx):
-                found = self._find(ctx, args)
-                if found:
-                    ctx.meta[PROJECT] = found
+                project_found = self._find(ctx, args)
+                if project_found:
+                    ctx.meta[PROJECT] = project_found
                 return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             ctx.close()  # what was fetched is not left behind; click itself closes contexts that were used
@@ -135,10 +135,14 @@ class ProjectCommand(click.Command):
         parser.ignore_unknown_options = True
         try:
             # The last may be the value of a parameter that is not yet known: the `-e` of `--text -e`.
-            said, _, _ = parser.parse_args([*args, ""])
+            values, _, _ = parser.parse_args([*args, ""])
         except click.UsageError:
             return None, None, None  # the parser proper will say what is wrong
-        project, version, entry_point = said.get("project"), said.get("version"), said.get("entry_point")
+        project, version, entry_point = (
+            values.get("project"),
+            values.get("version"),
+            values.get("entry_point"),
+        )
         if args and not args[0].startswith("-"):
             project = args[0]
         return (

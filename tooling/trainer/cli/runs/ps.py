@@ -34,42 +34,42 @@ def ps(workspace: Workspace, of_all: bool, as_json: bool) -> None:
 
     for line in reconcile.quickly(workspace):
         click.echo(line, err=True)
-    found, error = live.runs(workspace, of_all=of_all)
-    _show(found, as_json)
+    live_runs, error = live.runs(workspace, of_all=of_all)
+    _show(live_runs, as_json)
     if error:
         raise error
-    if not found:
+    if not live_runs:
         try:
             context.check_local()
         except EngineError as silent:  # no run of it is recorded here, so that the list is right all the same
             click.echo(silent.message, err=True)
 
 
-def _show(found: Sequence[Live], as_json: bool) -> None:
+def _show(live_runs: Sequence[Live], as_json: bool) -> None:
     if as_json:
         output.as_json(
             [
-                {"run_id": one.record.run_id, "name": one.record.name, "project": one.record.project,
-                 "backend": one.record.backend, "state": one.state, "started": round(one.record.started, 3),
-                 "image": one.record.image, "memory_bytes": one.memory,
-                 "cpus": None if one.cpus is None else round(one.cpus, 2),
-                 "host": one.record.host, "looked_after_by": one.looked_after}
-                for one in found
+                {"run_id": run.record.run_id, "name": run.record.name, "project": run.record.project,
+                 "backend": run.record.backend, "state": run.state, "started": round(run.record.started, 3),
+                 "image": run.record.image, "memory_bytes": run.memory,
+                 "cpus": None if run.cpus is None else round(run.cpus, 2),
+                 "host": run.record.host, "looked_after_by": run.looked_after}
+                for run in live_runs
             ]
         )  # fmt: skip
         return
-    if not found:
+    if not live_runs:
         click.echo("No live runs.")
         return
     output.table(
         ("RUN", "ID", "PROJECT", "STATE", "SINCE", "IMAGE", "LOOKED AFTER BY", "MEMORY", "CPUS"),
         [
-            (one.record.name, one.record.run_id[:8], one.record.project, one.state,
-             figures.ago(time.time() - one.record.started), one.record.image.removeprefix("trainer/"),
-             one.looked_after,
-             "" if one.memory is None else f"{one.memory / 1e6:.0f} MB",
-             "" if one.cpus is None else f"{one.cpus:.1f}")
-            for one in found
+            (run.record.name, run.record.run_id[:8], run.record.project, run.state,
+             figures.ago(time.time() - run.record.started), run.record.image.removeprefix("trainer/"),
+             run.looked_after,
+             "" if run.memory is None else f"{run.memory / 1e6:.0f} MB",
+             "" if run.cpus is None else f"{run.cpus:.1f}")
+            for run in live_runs
         ],
         numbers=2,
         least=5,

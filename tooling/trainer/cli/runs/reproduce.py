@@ -75,20 +75,20 @@ def reproduce(
             progress.stop()
             _print_export(written, as_json=as_json, dry_run=dry_run)
             return
-        made = use_case.check(workspace, stored, progress.step)
+        reproduction = use_case.check(workspace, stored, progress.step)
         if dry_run:
             progress.stop()
-            _print_plan(made, as_json)
+            _print_plan(reproduction, as_json)
             return
         progress.stop()
-        allowed = consent.allowed(workspace, made.plan, yes=yes)
-        result = use_case.reproduce(workspace, made, progress, allowed)
+        allowed = consent.allowed(workspace, reproduction.plan, yes=yes)
+        result = use_case.reproduce(workspace, reproduction, progress, allowed)
         compared = use_case.compare(stored, result, tolerances)
-    _print_result(made, result, compared, as_json)
+    _print_result(reproduction, result, compared, as_json)
     if result.error:
         raise result.error
     if not tolerance.agree(compared):
-        names = ", ".join(one.row.name for one in compared if one.verdict == "differs")
+        names = ", ".join(metric.row.name for metric in compared if metric.verdict == "differs")
         raise NotReproduced(
             f"The run {result.run.name} differs from {stored.run.name} in {names}.",
             f"`trainer compare {stored.run.id[:8]} {result.run.id[:8]}` shows more; "
@@ -101,49 +101,55 @@ def _print_export(written: Export, *, as_json: bool, dry_run: bool) -> None:
         output.as_json({"path": written.place.absolute(), "missing": written.missing, "dry_run": dry_run})
         return
     click.echo(f"{'Would write' if dry_run else 'Written:'} {written.place}")
-    for one in written.missing:
-        click.echo(f"{output.style('To be put there:', bold=True)} {written.place / one} (or --with-data)")
+    for missing in written.missing:
+        click.echo(
+            f"{output.style('To be put there:', bold=True)} {written.place / missing} (or --with-data)"
+        )
     if not dry_run:
         click.echo(f"{output.style('Next:', bold=True)} {written.place / 'run.sh'}")
 
 
-def _print_plan(made: Reproduction, as_json: bool) -> None:
-    run, pinned = made.stored.run, made.stored.pins
-    said = {
+def _print_plan(reproduction: Reproduction, as_json: bool) -> None:
+    run, pinned = reproduction.stored.run, reproduction.stored.pins
+    payload = {
         "reproduces": run.id,
         "run": run.name,
         "project": pinned.project,
-        "command": shlex.join(made.plan.command),
-        "image": made.plan.image.tag,
-        "image_is_here": made.has_image,
-        "data": {one.name: one.digest for one in pinned.data},
+        "command": shlex.join(reproduction.plan.command),
+        "image": reproduction.plan.image.tag,
+        "image_is_here": reproduction.has_image,
+        "data": {dataset.name: dataset.digest for dataset in pinned.data},
         "code_digest": pinned.code_digest,
-        "asks_to": list(made.plan.asked.wants),
-        "remarks": list(made.remarks),
+        "asks_to": list(reproduction.plan.asked.wants),
+        "remarks": list(reproduction.remarks),
     }
     if as_json:
-        output.as_json(said)
+        output.as_json(payload)
         return
     rows = [
         ("run", f"{run.name} ({run.id[:8]}) of {pinned.project}"),
-        ("command", str(said["command"])),
+        ("command", str(payload["command"])),
         (
             "image",
-            f"{made.plan.image.tag}, "
-            + ("here" if made.has_image else f"gone: to be {' or '.join(made.ways_to_image)}"),
+            f"{reproduction.plan.image.tag}, "
+            + (
+                "here" if reproduction.has_image else f"gone: to be {' or '.join(reproduction.ways_to_image)}"
+            ),
         ),
         ("code", figures.short(pinned.code_digest)),
-        *(("data", f"{one.name} {figures.short(one.digest)}, as it was") for one in pinned.data),
-        *(("asks to", what) for what in made.plan.asked.wants),
-        *(("remark", remark) for remark in made.remarks),
+        *(("data", f"{dataset.name} {figures.short(dataset.digest)}, as it was") for dataset in pinned.data),
+        *(("asks to", name) for name in reproduction.plan.asked.wants),
+        *(("remark", remark) for remark in reproduction.remarks),
     ]
-    output.table(("What", "Would be made again"), [(what, printable.line(text)) for what, text in rows])
+    output.table(("What", "Would be made again"), [(name, printable.line(text)) for name, text in rows])
 
 
-def _print_result(made: Reproduction, result: Result, compared: Sequence[Compared], as_json: bool) -> None:
+def _print_result(
+    reproduction: Reproduction, result: Result, compared: Sequence[Compared], as_json: bool
+) -> None:
     from trainer.tracking import tolerance
 
-    old = made.stored.run
+    old = reproduction.stored.run
     agrees: bool | None = result.error is None and tolerance.agree(compared)
     if agrees and tolerance.is_nothing(compared):
         agrees = None
@@ -157,23 +163,23 @@ def _print_result(made: Reproduction, result: Result, compared: Sequence[Compare
                 "agrees": agrees,
                 "metrics": [
                     {
-                        "name": one.row.name,
-                        "old": output.finite(one.row.values[0]),
-                        "new": output.finite(one.row.values[1]),
-                        "difference": output.finite(one.row.differences[1]),
-                        "verdict": one.verdict,
+                        "name": metric.row.name,
+                        "old": output.finite(metric.row.values[0]),
+                        "new": output.finite(metric.row.values[1]),
+                        "difference": output.finite(metric.row.differences[1]),
+                        "verdict": metric.verdict,
                     }
-                    for one in compared
+                    for metric in compared
                 ],
                 "url": result.run.url,
-                "remarks": list(made.remarks),
+                "remarks": list(reproduction.remarks),
                 "error": result.error.message if result.error else None,
             }
         )
         return
     click.echo()
     headings = ("Metric", printable.line(old.name), printable.line(result.run.name), "Difference", "")
-    output.table(headings, [_row(one) for one in compared])
+    output.table(headings, [_row(metric) for metric in compared])
     click.echo()
     colour = "red" if agrees is False else "green" if agrees else "yellow"
     word = "NOT REPRODUCED" if agrees is False else "REPRODUCED" if agrees else "NOTHING TO COMPARE"
@@ -182,13 +188,13 @@ def _print_result(made: Reproduction, result: Result, compared: Sequence[Compare
         click.echo(result.run.url)
 
 
-def _row(one: Compared) -> tuple[str | Text, ...]:
+def _row(metric: Compared) -> tuple[str | Text, ...]:
     # Every digit: that is what is compared.
-    old, new = ("-" if value is None else repr(value) for value in one.row.values)
+    old, new = ("-" if value is None else repr(value) for value in metric.row.values)
     return (
-        printable.line(one.row.name),
+        printable.line(metric.row.name),
         old,
         new,
-        figures.difference(one.row.differences[1]) or "-",
-        output.coloured(one.verdict, _COLOURS[one.verdict]),
+        figures.difference(metric.row.differences[1]) or "-",
+        output.coloured(metric.verdict, _COLOURS[metric.verdict]),
     )

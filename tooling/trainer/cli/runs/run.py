@@ -30,8 +30,8 @@ def complete_project(ctx: click.Context, _: click.Parameter, incomplete: str) ->
         names = sources.names(find())
     except TrainerError:
         names = []
-    found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
-    return found or [CompletionItem(incomplete, type="dir")]
+    items = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return items or [CompletionItem(incomplete, type="dir")]
 
 
 def complete_entry_point(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -205,9 +205,9 @@ def _mapping(value: object) -> dict[str, str]:
     return dict(value) if isinstance(value, dict) else {}
 
 
-def _backend(workspace: Workspace, asked: str) -> str:
-    if asked != "auto":
-        return asked
+def _backend(workspace: Workspace, requested: str) -> str:
+    if requested != "auto":
+        return requested
     name, away = registry.automatic(workspace)
     for error in away:
         click.echo(f"{error.message} Running on the {name} backend instead.", err=True)
@@ -215,21 +215,21 @@ def _backend(workspace: Workspace, asked: str) -> str:
 
 
 def _print_plan(plan: plans.RunPlan, as_json: bool) -> None:
-    said = plan.as_json()
+    payload = plan.as_json()
     if as_json:
-        output.as_json(said)
+        output.as_json(payload)
         return
-    said["image"] = plan.image.tag
-    said["command"] = shlex.join(plan.command)
-    said["asks_to"] = "\n".join(plan.asked.wants)
-    if not said["asks_to"]:
-        del said["asks_to"]
-    said["mounts"] = "\n".join(
+    payload["image"] = plan.image.tag
+    payload["command"] = shlex.join(plan.command)
+    payload["asks_to"] = "\n".join(plan.asked.wants)
+    if not payload["asks_to"]:
+        del payload["asks_to"]
+    payload["mounts"] = "\n".join(
         f"{mount.source} → {mount.target}{' (read-only)' if mount.read_only else ''}" for mount in plan.mounts
     )
-    del said["remarks"]
+    del payload["remarks"]
     rows = []
-    for name, value in said.items():
+    for name, value in payload.items():
         if isinstance(value, Mapping):
             value = "\n".join(f"{key}={item}" for key, item in value.items())
         elif isinstance(value, tuple):

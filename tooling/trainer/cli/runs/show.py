@@ -85,9 +85,9 @@ def _heading(run: Run, took: float | None) -> None:
     status = output.style(run.status, fg=figures.status_colour(run.status), bold=True)
     click.echo(f"{status}  {printable.line(run.name)}  {run.id}")
     since = "" if run.started is None else f"started {figures.ago(time.time() - run.started)} ago"
-    who = f"by {user}" if (user := run.tags.get(run_tags.USER)) else ""
+    user_text = f"by {user}" if (user := run.tags.get(run_tags.USER)) else ""
     length = "" if took is None else f"{'took' if run.ended else 'running for'} {figures.duration(took)}"
-    click.echo(printable.line(", ".join(filter(None, (since, length, who)))))
+    click.echo(printable.line(", ".join(filter(None, (since, length, user_text)))))
     if ended := _end(run):
         click.echo(f"ended: {printable.line(ended)}")
     click.echo(output.style(run.url, fg="blue", underline=True))
@@ -95,13 +95,13 @@ def _heading(run: Run, took: float | None) -> None:
 
 def _end(run: Run) -> str:
     tags = run.tags
-    said = [
+    parts = [
         tags.get(run_tags.END, ""),
         f"exit code {code}" if (code := tags.get(run_tags.EXIT_CODE)) else "",
         tags.get(run_tags.SIGNAL, ""),
         "out of memory" if run_tags.OUT_OF_MEMORY in tags else "",
     ]
-    return ", ".join(dict.fromkeys(filter(None, said)))
+    return ", ".join(dict.fromkeys(filter(None, parts)))
 
 
 def _origin(run: Run) -> dict[str, str]:
@@ -112,7 +112,7 @@ def _origin(run: Run) -> dict[str, str]:
     limits = [f"gpus {tags[run_tags.GPUS]}"] if run_tags.GPUS in tags else []
     limits += [f"memory {tags[run_tags.MEMORY]}"] if run_tags.MEMORY in tags else []
     limits += ["deterministic"] if tags.get(run_tags.DETERMINISTIC) == "true" else []
-    said = {
+    pairs = {
         "image": tags.get(run_tags.IMAGE, ""),
         "image id": figures.short(tags.get(run_tags.IMAGE_ID, "")),
         "requirements": figures.short(tags.get(run_tags.REQUIREMENTS_DIGEST, "")),
@@ -130,7 +130,7 @@ def _origin(run: Run) -> dict[str, str]:
             )
         ),
     }
-    return {name: text for name, text in said.items() if text}
+    return {name: text for name, text in pairs.items() if text}
 
 
 def _keras(tags: Mapping[str, str]) -> str:

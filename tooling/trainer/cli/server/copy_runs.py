@@ -49,15 +49,19 @@ def copy_runs(
     from trainer.server_copy import copying, ends, plan
     from trainer.subprocesses import interruptible
 
-    with interruptible(), output.Bar() as bar, ends.place(workspace) as place:
+    with interruptible(), output.Bar() as bar, ends.place(workspace) as folder:
         first = ends.find(workspace, origin, origin_variables)
         second = ends.find(workspace, target, target_variables)
         planned = plan.make(first, second, names, bar, deleted=deleted)
-        plan.check_room(planned, place)
-        report = None if dry_run else copying.copy(planned, place, bar)
-    said: dict[str, object] = {"from": first.server.uri, "to": second.server.uri, "plan": _summary(planned)}
+        plan.check_room(planned, folder)
+        report = None if dry_run else copying.copy(planned, folder, bar)
+    payload: dict[str, object] = {
+        "from": first.server.uri,
+        "to": second.server.uri,
+        "plan": _summary(planned),
+    }
     if report is None:
-        output.as_json(said) if as_json else _show_plan(planned)
+        output.as_json(payload) if as_json else _show_plan(planned)
         return
     kinds = [kind for kind, number in report.there.items() if number]
     rows = [
@@ -65,14 +69,16 @@ def copy_runs(
         for kind in kinds
     ]
     if as_json:
-        told = [{"where": one.where, "what": one.what, "why": one.why} for one in report.told]
-        output.as_json({**said, "compared": rows, "told": told})
+        omissions = [
+            {"where": omission.where, "what": omission.what, "why": omission.why} for omission in report.told
+        ]
+        output.as_json({**payload, "compared": rows, "told": omissions})
     else:
         keys = ("what", "there", "equal", "copied")
         headings = ("WHAT", "ON FROM", "EQUAL ON TO", "COPIED NOW")
         output.table(headings, [tuple(str(row[key]) for key in keys) for row in rows])
-    for one in report.told[:_TOLD]:
-        click.echo(str(one), err=True)
+    for omission in report.told[:_TOLD]:
+        click.echo(str(omission), err=True)
     if len(report.told) > _TOLD:
         click.echo(f"and {len(report.told) - _TOLD} more: --json has all", err=True)
     for line in (*planned.remarks, *report.remarks):
@@ -88,20 +94,20 @@ def copy_runs(
 def _summary(planned: Plan) -> list[dict[str, object]]:
     return [
         {
-            "experiment": one.experiment.name,
-            "runs": len(one.runs),
-            "copied": sum(run.record.run.id in planned.copies for run in one.runs),
-            "artifacts": sum(len(run.files) for run in one.runs),
-            "bytes": sum(file.size or 0 for run in one.runs for file in run.files),
+            "experiment": experiment.experiment.name,
+            "runs": len(experiment.runs),
+            "copied": sum(run.record.run.id in planned.copies for run in experiment.runs),
+            "artifacts": sum(len(run.files) for run in experiment.runs),
+            "bytes": sum(file.size or 0 for run in experiment.runs for file in run.files),
         }
-        for one in planned.experiments
+        for experiment in planned.experiments
     ]
 
 
 def _show_plan(planned: Plan) -> None:
     rows = [
-        (*(str(one[key]) for key in ("experiment", "runs", "copied", "artifacts")), f"{one['bytes']:,}")
-        for one in _summary(planned)
+        (*(str(row[key]) for key in ("experiment", "runs", "copied", "artifacts")), f"{row['bytes']:,}")
+        for row in _summary(planned)
     ]
     output.table(("EXPERIMENT", "RUNS", "COPIED", "ARTIFACTS", "BYTES"), rows)
     for model in planned.models:

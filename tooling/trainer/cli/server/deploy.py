@@ -51,8 +51,8 @@ def deploy(
             raise BadInput("--output is for platforms that files are written for.", "Leave it out.")
         _heroku(workspace, _named(app), region, team, force, dry_run, as_json)
         return
-    for name, given in (("--region", region), ("--team", team), ("--force", force)):
-        if given:
+    for name, value in (("--region", region), ("--team", team), ("--force", force)):
+        if value:
             raise BadInput(f"{name} needs --platform heroku.", "Leave it out.")
     _write(
         workspace, platform, _named(app) if platform == "fly" else app or "mlflow", output, dry_run, as_json
@@ -125,13 +125,17 @@ def _write(
 
     if output is None:
         raise BadInput(f"Where are the files for {platform} to go?", "Specify a folder: -o DIR")
-    wanted = files.make(workspace, platform, app)
-    written = files.planned(wanted, output) if dry_run else files.write(wanted, output)
+    platform_files = files.make(workspace, platform, app)
+    written = files.planned(platform_files, output) if dry_run else files.write(platform_files, output)
     if as_json:
-        screen.as_json({"platform": platform, "folder": str(output), "files": written, "next": wanted.next})
+        screen.as_json(
+            {"platform": platform, "folder": str(output), "files": written, "next": platform_files.next}
+        )
         return
-    states = [written[path] for path in wanted.copied]
-    rows = [(state, str(output / path)) for path, state in written.items() if path not in wanted.copied]
+    states = [written[path] for path in platform_files.copied]
+    rows = [
+        (state, str(output / path)) for path, state in written.items() if path not in platform_files.copied
+    ]
     if new := states.count("new"):
         rows.insert(0, ("new", f"{output / FOLDER}{os.sep} ({counted(new, 'file')})"))
     if same := states.count("same"):
@@ -140,5 +144,5 @@ def _write(
         click.echo(f"{state:4}  {path}")
     click.echo()
     click.echo(screen.style("What to do next", bold=True))
-    for line in (f"cd {shlex.quote(str(output))}", *wanted.next):
+    for line in (f"cd {shlex.quote(str(output))}", *platform_files.next):
         click.echo(f"  {line}".rstrip())

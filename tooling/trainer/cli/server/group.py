@@ -15,7 +15,7 @@ from trainer.cli.server.deploy import deploy
 from trainer.cli.server.store import backup, restore, rotate_secrets, upgrade
 from trainer.cli.server.users import users
 from trainer.errors import BadInput, EngineError, TrackingError
-from trainer.server.container import Found
+from trainer.server.container import ContainerState
 from trainer.tracking.endpoint import Server
 from trainer.workspace.settings import Workspace
 
@@ -68,8 +68,8 @@ def up(workspace: Workspace, process: bool, port: int | None, force: bool, empty
         click.echo(started.uri)
         _note(f"Log in as {started.username}; the password is in {workspace.secrets_file.name}.")
         _warn_of_environment(started)
-        found = service.found(workspace)
-        if found and found.image != image.plan(workspace).tag:
+        state = service.found(workspace)
+        if state and state.image != image.plan(workspace).tag:
             _note("mlflow_tracking_server/ has a newer version of it: trainer server upgrade")
         return
     if not process:
@@ -99,20 +99,20 @@ def status(workspace: Workspace, as_json: bool) -> None:
     """Whether the server runs, and where."""
     from trainer.server import container
 
-    said = _container_status(workspace) if container.recorded(workspace) else _process_status(workspace)
+    payload = _container_status(workspace) if container.recorded(workspace) else _process_status(workspace)
     if as_json:
-        output.as_json(said)
+        output.as_json(payload)
     else:
-        output.table(("WHAT", "IS"), [(name, str(value or "-")) for name, value in said.items()])
+        output.table(("WHAT", "IS"), [(name, str(value or "-")) for name, value in payload.items()])
 
 
 def _container_status(workspace: Workspace) -> dict[str, object]:
     from trainer.server import container, image, service
     from trainer.tracking.client import Client
 
-    found = service.found(workspace)
+    state = service.found(workspace)
     uri = container.recorded(workspace)
-    running = found is not None and found.status == "running"
+    running = state is not None and state.status == "running"
     account = service.account(workspace)
     mlflow = None
     if running and account:
@@ -127,18 +127,18 @@ def _container_status(workspace: Workspace) -> dict[str, object]:
         "user": account.username if account else None,
         "container": container.name(workspace),
         "containers reach it on": container.network(workspace).uri,
-        "image": found.image if found else None,
-        "newer image": newest if found and found.image != newest else None,
+        "image": state.image if state else None,
+        "newer image": newest if state and state.image != newest else None,
         "store": f"volume {container.name(workspace)}",
-        "space": _space(workspace, found) if found else None,
+        "space": _space(workspace, state) if state else None,
     }
 
 
-def _space(workspace: Workspace, found: Found) -> str:
+def _space(workspace: Workspace, state: ContainerState) -> str:
     from trainer.engine import daemon
     from trainer.server.volume import Volume
 
-    space = Volume(daemon.connect(), workspace, found.image).space()
+    space = Volume(daemon.connect(), workspace, state.image).space()
     return f"FULL: {space}" if space.is_full else str(space)
 
 
@@ -189,17 +189,17 @@ def ui(workspace: Workspace, browser: bool | None) -> None:
     from trainer.workspace import secrets
 
     chosen = selection.chosen(workspace, secrets.load(workspace))
-    found = _start_process(workspace) if chosen is None else start.revive(workspace, chosen)
-    click.echo(login_page.address(found))
+    server = _start_process(workspace) if chosen is None else start.revive(workspace, chosen)
+    click.echo(login_page.address(server))
     has_screen = sys.platform == "darwin" or bool(
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     )
     opens = browser or (browser is None and has_screen)
-    page = login_page.write(workspace, found) if opens else None
-    if found.username and not page:
-        _note(f"Log in as {found.username}; `trainer env` prints the password.")
+    page = login_page.write(workspace, server) if opens else None
+    if server.username and not page:
+        _note(f"Log in as {server.username}; `trainer env` prints the password.")
     if opens:
-        click.launch(page.as_uri() if page else login_page.address(found))
+        click.launch(page.as_uri() if page else login_page.address(server))
 
 
 def _has_engine(workspace: Workspace) -> bool:

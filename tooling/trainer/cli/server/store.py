@@ -34,14 +34,14 @@ def backup(workspace: Workspace, file: Path, as_json: bool) -> None:
     with interruptible(), output.Progress() as progress:
         progress.step(f"Saving the tracking server's store in {file}")
         manifest = server_backup.backup(workspace, file)
-    said = {
+    payload = {
         "file": str(file),
         "bytes": file.stat().st_size,
         "files": len(manifest["files"]),
         "counts": manifest["counts"],
     }
     if as_json:
-        output.as_json(said)
+        output.as_json(payload)
     else:
         click.echo(f"{file}  {file.stat().st_size / 1e6:.1f} MB: {_counted(manifest['counts'])}, "
                    f"{counted(len(manifest['files']), 'file')}, read again and found equal")  # fmt: skip
@@ -107,10 +107,10 @@ def upgrade(workspace: Workspace, dry_run: bool, force: bool) -> None:
     from trainer.subprocesses import interruptible
 
     if dry_run:
-        found = service.found(workspace)
-        if found is None:
+        state = service.found(workspace)
+        if state is None:
             raise service.none_here()
-        click.echo(f"{found.image} → {image.plan(workspace).tag}")
+        click.echo(f"{state.image} → {image.plan(workspace).tag}")
         return
     if not force:
         live_runs.refuse(workspace, "trainer server upgrade --force")

@@ -31,11 +31,11 @@ def list_(workspace: Workspace, as_json: bool) -> None:
     from trainer.server import users as accounts
 
     client = _client(workspace)
-    found = accounts.all_of(client)
+    accounts_found = accounts.all_of(client)
     if as_json:
-        output.as_json([{"name": account.name, "admin": account.is_admin} for account in found])
+        output.as_json([{"name": account.name, "admin": account.is_admin} for account in accounts_found])
         return
-    output.table(("NAME", "IS"), [(account.name, _role(account, client)) for account in found])
+    output.table(("NAME", "IS"), [(account.name, _role(account, client)) for account in accounts_found])
 
 
 def _role(account: Account, client: Client) -> str:
@@ -56,7 +56,7 @@ def add(workspace: Workspace, name: str, admin: bool, password_stdin: bool, gene
     client = _client(workspace)
     password = _password(password_stdin, generate)
     accounts.add(client, name, password, admin=admin)
-    _tell(f"Made the account {name} on {client.server.uri}.", password if generate else None)
+    _print_password(f"Made the account {name} on {client.server.uri}.", password if generate else None)
 
 
 @users.command(epilog="Example: trainer server users remove ada")
@@ -88,7 +88,7 @@ def password(workspace: Workspace, name: str, password_stdin: bool, generate: bo
         )
     new = _password(password_stdin, generate)
     accounts.change_password(client, name, new)
-    _tell(f"Changed the password of {name} on {client.server.uri}.", new if generate else None)
+    _print_password(f"Changed the password of {name} on {client.server.uri}.", new if generate else None)
 
 
 def _client(workspace: Workspace) -> Client:
@@ -123,7 +123,7 @@ def _password(from_stdin: bool, generate: bool) -> str:
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
 
 
-def _tell(text: str, password: str | None) -> None:
+def _print_password(text: str, password: str | None) -> None:
     click.echo(text, err=True)
     if password:
         click.echo(password)
