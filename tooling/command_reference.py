@@ -48,8 +48,8 @@ def _section(ctx: click.Context) -> str:
     if options:
         lines += ["| option | what it does |", "|---|---|", *options, ""]
     if command.epilog:
-        said = re.sub(r"^\s*Examples?:", "", inspect.cleandoc(command.epilog).replace("\b", ""))
-        lines += ["```text", *(line.strip() for line in said.splitlines() if line.strip()), "```", ""]
+        epilog = re.sub(r"^\s*Examples?:", "", inspect.cleandoc(command.epilog).replace("\b", ""))
+        lines += ["```text", *(line.strip() for line in epilog.splitlines() if line.strip()), "```", ""]
     return "\n".join(lines)
 
 

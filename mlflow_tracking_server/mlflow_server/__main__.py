@@ -34,15 +34,15 @@ def main(arguments: list[str]) -> None:
 def _run(command: str) -> None:
     from mlflow_server import settings
 
-    asked = settings.read(os.environ)
+    settings_ = settings.read(os.environ)
     if command in ("release", "up"):
         from mlflow_server import release
 
-        release.run(asked)
+        release.run(settings_)
     if command in ("web", "up"):
         from mlflow_server import web
 
-        web.run(asked)
+        web.run(settings_)
 
 
 if __name__ == "__main__":

@@ -44,13 +44,13 @@ def read(environment: Mapping[str, str], port: int) -> Addresses:
 
 
 def _names(environment: Mapping[str, str]) -> list[str]:
-    said = [
+    hosts = [
         name.strip().lower()
         for variable in ("MLFLOW_SERVER_ALLOWED_HOSTS", "ALLOWED_HOSTS")
         for name in environment.get(variable, "").split(",")
         if name.strip()
     ]
-    for name in said:
+    for name in hosts:
         if not re.fullmatch(r"[\w.-]+(:\d+)?|\[[\da-f:]+\](:\d+)?", name):
             raise Refusal(
                 f"ALLOWED_HOSTS holds {name!r}.", "Write names alone, without * or https://, commas between."
@@ -61,7 +61,7 @@ def _names(environment: Mapping[str, str]) -> list[str]:
         "RENDER_EXTERNAL_HOSTNAME": "{}",
         "FLY_APP_NAME": "{}.fly.dev",
     }
-    return said + [
+    return hosts + [
         pattern.format(environment[name]) for name, pattern in platforms.items() if environment.get(name)
     ]
 
@@ -76,7 +76,7 @@ def _any_port(name: str) -> tuple[str, ...]:
 
 
 def _behind_router(environment: Mapping[str, str]) -> bool:
-    said = environment.get("FORCE_HTTPS", "").lower()
-    if said:
-        return said in ON
+    value = environment.get("FORCE_HTTPS", "").lower()
+    if value:
+        return value in ON
     return any(environment.get(name) for name in ("DYNO", "RENDER", "FLY_APP_NAME"))

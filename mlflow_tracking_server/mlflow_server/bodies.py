@@ -15,39 +15,42 @@ ALL_TOGETHER = 4 * LONGEST
 CLOSE = (b"connection", b"close")
 
 
-class TooLong(Exception):
+class BodyTooLarge(Exception):
     """The body is longer than any that is read."""
 
 
-class TooMany(Exception):
+class TooManyBodies(Exception):
     """There is no room for it just now."""
 
 
-class Gone(Exception):
+class ClientDisconnected(Exception):
     """The client went away before it had sent all."""
 
 
 class Bodies:
-    """What is held of bodies just now."""
+    """The request bodies that are in memory."""
 
     def __init__(self) -> None:
         self._held = 0
 
     async def read(self, headers: Headers, receive: Receive) -> bytes:
-        """The whole body, which stays counted until `release`. Raises `TooLong`, `TooMany` and `Gone`."""
+        """The whole body, which counts until `release`.
+
+        Raises `BodyTooLarge`, `TooManyBodies` and `ClientDisconnected`.
+        """
         if _length(headers) > LONGEST:
-            raise TooLong
+            raise BodyTooLarge
         body = bytearray()
         try:
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise Gone
+                    raise ClientDisconnected
                 piece: bytes = message.get("body", b"")
                 if len(body) + len(piece) > LONGEST:
-                    raise TooLong
+                    raise BodyTooLarge
                 if self._held + len(piece) > ALL_TOGETHER:
-                    raise TooMany
+                    raise TooManyBodies
                 self._held += len(piece)
                 body += piece
                 if not message.get("more_body"):
@@ -66,12 +69,12 @@ def replay(body: bytes, receive: Receive) -> Receive:
 
     What the client sends besides is dropped.
     """
-    given = False
+    is_sent = False
 
     async def again() -> Message:
-        nonlocal given
-        if not given:
-            given = True
+        nonlocal is_sent
+        if not is_sent:
+            is_sent = True
             return {"type": "http.request", "body": body, "more_body": False}
         while (message := await receive())["type"] != "http.disconnect":
             pass
@@ -91,5 +94,5 @@ def closing(headers: Headers, send: Send) -> Send:
 
 
 def _length(headers: Headers) -> int:
-    said = headers.get(b"content-length", b"")
-    return int(said) if said.isdigit() else 0
+    value = headers.get(b"content-length", b"")
+    return int(value) if value.isdigit() else 0

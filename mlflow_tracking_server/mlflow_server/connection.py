@@ -31,12 +31,12 @@ def connect(url: str) -> Engine:
     while True:
         try:
             engine.connect().close()
-        except OperationalError as problem:
-            said = str(problem.orig).strip()
+        except OperationalError as error:
+            reason = str(error.orig).strip()
             # FATAL is the database's own answer: to ask again would not change it, unless it is starting up.
-            final = "FATAL" in said and "starting up" not in said
+            final = "FATAL" in reason and "starting up" not in reason
             if final or time.monotonic() > give_up:
-                raise Refusal(f"The database does not answer: {said}.", "Check DATABASE_URL.") from None
+                raise Refusal(f"The database does not answer: {reason}.", "Check DATABASE_URL.") from None
             time.sleep(0.5)
         else:
             return engine
@@ -60,7 +60,7 @@ def _prepare_file(path: Path) -> None:
     storage.prepare(path.absolute().parent)
     try:
         path.open("ab").close()
-    except OSError as problem:
+    except OSError as error:
         raise Refusal(
-            f"The database {path} cannot be written: {problem.strerror}.", "Give it to the server's own uid."
+            f"The database {path} cannot be written: {error.strerror}.", "Give it to the server's own uid."
         ) from None

@@ -24,13 +24,13 @@ def normalise(url: str) -> str:
     url = url.strip()
     if url.startswith(SQLITE):
         return url
-    found = re.fullmatch(r"(?:postgres|postgresql)(?:\+\w+)?://(.*)", url, re.DOTALL)
-    if found is None:
+    match = re.fullmatch(r"(?:postgres|postgresql)(?:\+\w+)?://(.*)", url, re.DOTALL)
+    if match is None:
         raise Refusal(
             "DATABASE_URL is neither PostgreSQL nor SQLite.",
             "Write postgres://USER:PASSWORD@HOST:PORT/NAME or sqlite:////FOLDER/FILE.db.",
         )
-    account, _, location = found[1].rpartition("@")
+    account, _, location = match[1].rpartition("@")
     user, _, password = account.partition(":")
     address, _, query = location.partition("?")
     server, _, name = address.partition("/")
@@ -47,10 +47,10 @@ def normalise(url: str) -> str:
 
 
 def _host_and_port(server: str) -> tuple[str | None, int | None]:
-    found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:]*)(?::(\d+))?", server)
-    if found is None:
+    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:]*)(?::(\d+))?", server)
+    if match is None:
         raise Refusal("The host in DATABASE_URL cannot be read.", "Write it as HOST:PORT.")
-    host, port = found[1].strip("[]"), found[2]
+    host, port = match[1].strip("[]"), match[2]
     return host or None, int(port) if port else None
 
 

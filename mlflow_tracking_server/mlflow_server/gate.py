@@ -20,8 +20,16 @@ import anyio.to_thread
 from mlflow_server import locations, routes, uploads
 from mlflow_server.addresses import Addresses
 from mlflow_server.asgi import App, Headers, Receive, Scope, Send, answer, refuse, with_header
-from mlflow_server.bodies import LONGEST, Bodies, Gone, TooLong, TooMany, closing, replay
-from mlflow_server.brake import Brake
+from mlflow_server.bodies import (
+    LONGEST,
+    Bodies,
+    BodyTooLarge,
+    ClientDisconnected,
+    TooManyBodies,
+    closing,
+    replay,
+)
+from mlflow_server.rate_limiter import RateLimiter
 
 HEALTH = "/health"
 LOGIN = "/login"
@@ -45,7 +53,7 @@ class Gate:
         self._requests_at_once = requests_at_once
         self._is_right = is_right
         self._checks: anyio.CapacityLimiter | None = None
-        self._brake = Brake()
+        self._rate_limiter = RateLimiter()
         self._bodies = Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,15 +119,15 @@ class Gate:
     async def _pass_body_on(self, check: routes.Check, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             body = await self._bodies.read(dict(scope["headers"]), receive)
-        except TooLong:
+        except BodyTooLarge:
             text = f"The body of this request is longer than {LONGEST >> 20} MiB. Log files as artifacts."
             await refuse(send, 413, "INVALID_PARAMETER_VALUE", text)
             return
-        except TooMany:
+        except TooManyBodies:
             wait = (b"retry-after", b"1")
             await refuse(send, 503, "TEMPORARILY_UNAVAILABLE", "Too many long requests at a time.", wait)
             return
-        except Gone:
+        except ClientDisconnected:
             return
         try:
             reason = None
@@ -151,17 +159,17 @@ class Gate:
 
     async def _is_let_in(self, headers: Headers, send: Send) -> bool:
         """Whether the password is right; else that is answered."""
-        found = _credentials(headers.get(b"authorization", b""))
-        if found is not None:
-            if wait := self._brake.wait_s(*found):
+        credentials = _credentials(headers.get(b"authorization", b""))
+        if credentials is not None:
+            if wait := self._rate_limiter.wait_s(*credentials):
                 text = f"Too many wrong passwords. Try again in {wait} s."
                 await answer(send, 429, text, (b"retry-after", str(wait).encode()))
                 return False
             right = False
             try:
-                right = await anyio.to_thread.run_sync(self._is_right, *found, limiter=self._checks)
+                right = await anyio.to_thread.run_sync(self._is_right, *credentials, limiter=self._checks)
             finally:  # a database that is away, too
-                self._brake.tell(*found, right=right)
+                self._rate_limiter.record(*credentials, right=right)
             if right:
                 return True
         await answer(send, 401, "User name or password is missing or wrong.", BASIC)
@@ -195,8 +203,8 @@ async def _to_https(scope: Scope, headers: Headers, send: Send) -> None:
         await answer(send, 403, "This server is reached by https:// alone.")
         return
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
-    place = b"https://" + headers[b"host"] + scope["raw_path"] + query
-    await answer(send, 301, "This server is reached by https:// alone.", (b"location", place))
+    location = b"https://" + headers[b"host"] + scope["raw_path"] + query
+    await answer(send, 301, "This server is reached by https:// alone.", (b"location", location))
 
 
 async def _to_start(https: bool, headers: Headers, send: Send) -> None:
@@ -204,5 +212,5 @@ async def _to_start(https: bool, headers: Headers, send: Send) -> None:
 
     Browsers forbid that to a page whose address holds a password; they remember the password all the same.
     """
-    place = (b"https://" if https else b"http://") + headers[b"host"] + b"/"
-    await answer(send, 302, "", (b"location", place))
+    location = (b"https://" if https else b"http://") + headers[b"host"] + b"/"
+    await answer(send, 302, "", (b"location", location))

@@ -19,17 +19,17 @@ _NO_FILES = ("dummy-source", "prompt-template")
 
 def refusal(check: Check, body: bytes) -> str | None:
     """Why a request with this body is refused; None for one that may pass."""
-    look = _LOOKS.get(check)
-    if look is None:
+    find_locations = _LOOKS.get(check)
+    if find_locations is None:
         return None
     try:
-        said = json.loads(body or b"null")
-        if isinstance(said, str):  # MLflow reads what was encoded twice
-            said = json.loads(said)
-        found = list(look(said))
+        payload = json.loads(body or b"null")
+        if isinstance(payload, str):  # MLflow reads what was encoded twice
+            payload = json.loads(payload)
+        locations = list(find_locations(payload))
     except (ValueError, RecursionError):
         return "The body is not JSON."
-    for name, value in found:
+    for name, value in locations:
         fits = _is_source if check == "source" else _is_location
         if value and not fits(value):
             return (
@@ -78,14 +78,14 @@ def _fields(*names: str) -> Callable[[object], Iterator[tuple[str, object]]]:
     return look
 
 
-def _tags(said: object) -> Iterator[tuple[str, object]]:
+def _tags(payload: object) -> Iterator[tuple[str, object]]:
     """Tags anywhere: as an object, or as objects with key and value."""
-    if isinstance(said, Mapping):
-        yield from ((name, said[name]) for name in LOCATION_TAGS if name in said)
-        if said.get("key") in LOCATION_TAGS:
-            yield str(said["key"]), said.get("value")
-    if isinstance(said, (Mapping, list)):
-        for inner in said.values() if isinstance(said, Mapping) else said:
+    if isinstance(payload, Mapping):
+        yield from ((name, payload[name]) for name in LOCATION_TAGS if name in payload)
+        if payload.get("key") in LOCATION_TAGS:
+            yield str(payload["key"]), payload.get("value")
+    if isinstance(payload, (Mapping, list)):
+        for inner in payload.values() if isinstance(payload, Mapping) else payload:
             yield from _tags(inner)
 
 

@@ -183,8 +183,10 @@ GET              /api/3.0/mlflow/users/roles/list
 
 def find(method: str, path: str) -> Route | None:
     """The route that a request takes; None for one that is not offered."""
-    asked = "GET" if method == "HEAD" else method
-    return next((route for route in ALL if asked in route.methods and route.pattern.fullmatch(path)), None)
+    wanted_method = "GET" if method == "HEAD" else method
+    return next(
+        (route for route in ALL if wanted_method in route.methods and route.pattern.fullmatch(path)), None
+    )
 
 
 def _read(line: str) -> Route:

@@ -20,17 +20,17 @@ ACCOUNTS_VERSION = "alembic_version_auth"  # its own table of versions, beside t
 def verify(engine: Engine) -> None:
     """Raises `Refusal` unless both schemas are those of the installed MLflow."""
     with engine.connect() as connection:
-        found = [
+        actual = [
             MigrationContext.configure(connection).get_current_heads(),
             MigrationContext.configure(
                 connection, opts={"version_table": ACCOUNTS_VERSION}
             ).get_current_heads(),
         ]
-    wanted = [
+    expected = [
         ScriptDirectory.from_config(runs._get_alembic_config(db_url="")).get_heads(),
         ScriptDirectory.from_config(accounts._get_alembic_config("")).get_heads(),
     ]
-    if [set(heads) for heads in found] != [set(heads) for heads in wanted]:
+    if [set(heads) for heads in actual] != [set(heads) for heads in expected]:
         raise Refusal(
             "The database's schema is not that of this version of MLflow.",
             "Take a backup, then run: python -m mlflow_server release",
@@ -45,7 +45,7 @@ def migrate(engine: Engine) -> None:
         else:
             runs._upgrade_db(engine)
         accounts.migrate(engine, "head")
-    except CommandError as problem:
+    except CommandError as error:
         raise Refusal(
-            f"The database cannot be migrated: {problem}.", "If a newer MLflow made it, deploy that version."
+            f"The database cannot be migrated: {error}.", "If a newer MLflow made it, deploy that version."
         ) from None

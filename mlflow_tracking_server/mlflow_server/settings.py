@@ -43,10 +43,10 @@ def read(environment: Mapping[str, str]) -> Settings:
     )
 
 
-def _needed(environment: Mapping[str, str], name: str, what: str) -> str:
+def _needed(environment: Mapping[str, str], name: str, purpose: str) -> str:
     if value := environment.get(name):
         return value
-    raise Refusal(f"{name} is not set.", f"Set it to {what}.")
+    raise Refusal(f"{name} is not set.", f"Set it to {purpose}.")
 
 
 def _admin(environment: Mapping[str, str]) -> tuple[str, str]:

@@ -80,16 +80,17 @@ def _bucketeer_keys(environment: Mapping[str, str]) -> dict[str, str]:
 def prepare(folder: Path) -> None:
     """Make `folder` if it is not there, and see to it that this process may write in it."""
     uid = os.getuid()
-    there = next(place for place in (folder, *folder.parents) if os.path.exists(place))  # noqa: PTH110 - no raise
-    if not os.access(there, os.W_OK | os.X_OK):
+    existing = next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110 - no raise
+    if not os.access(existing, os.W_OK | os.X_OK):
         raise Refusal(
-            f"Uid {uid} cannot write in {there}, which belongs to uid {there.stat().st_uid} or is read-only.",
+            f"Uid {uid} cannot write in {existing}, which belongs to uid {existing.stat().st_uid} "
+            "or is read-only.",
             f"Mount a volume there that uid {uid} may write in (chown -R {uid} FOLDER), or run as its owner.",
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise Refusal(f"The folder {folder} cannot be made: {problem.strerror}.", "Name another.") from None
+    except OSError as error:
+        raise Refusal(f"The folder {folder} cannot be made: {error.strerror}.", "Name another.") from None
 
 
 def spool() -> Path:
@@ -113,11 +114,13 @@ def spool() -> Path:
 def file_system(folder: Path) -> str:
     """The type of the file system that `folder` is on, as the kernel calls it."""
     resolved = folder.resolve()
-    found = {"/": ""}
+    file_systems = {"/": ""}
     for line in Path("/proc/self/mounts").read_text().splitlines():
-        _, place, kind, *_ = line.split()
-        found[place.replace("\\040", " ")] = kind
-    return found[max((place for place in found if resolved.is_relative_to(place)), key=len)]
+        _, mount_point, kind, *_ = line.split()
+        file_systems[mount_point.replace("\\040", " ")] = kind
+    return file_systems[
+        max((mount_point for mount_point in file_systems if resolved.is_relative_to(mount_point)), key=len)
+    ]
 
 
 def _remove_left_overs(folder: Path) -> None:

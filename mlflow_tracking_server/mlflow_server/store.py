@@ -95,7 +95,7 @@ def _folder(destination: str) -> type[Repository]:
             from mlflow.tracing.utils.artifact_utils import TRACE_DATA_FILE_NAME
 
             check(str(Path(self.artifact_dir, TRACE_DATA_FILE_NAME)), self.artifact_uri)
-            said: dict[str, object] = super().download_trace_data()
-            return said
+            data: dict[str, object] = super().download_trace_data()
+            return data
 
     return Folder

@@ -21,8 +21,8 @@ async def pass_on(app: App, scope: Scope, receive: Receive, send: Send) -> None:
 
     try:
         await app(scope, receive, hold_failure)
-    except OSError as problem:  # which is raised behind the answer to it
-        if held and problem.errno in FULL:
+    except OSError as error:  # which is raised behind the answer to it
+        if held and error.errno in FULL:
             held.clear()
             await refuse(send, 507, "TEMPORARILY_UNAVAILABLE", "The server's disk is full.")
         else:

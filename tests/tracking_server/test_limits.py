@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from mlflow_server.bodies import LONGEST
-from mlflow_server.brake import OF_ONE
+from mlflow_server.rate_limiter import OF_ONE
 
 from tracking_server.asking import ADMIN, PASSWORD, Either, ask, authorization
 from tracking_server.containers import Server
@@ -108,14 +108,14 @@ def test_a_body_that_would_grow_in_memory_is_not_read(either: Either, encoding: 
 
 
 @pytest.mark.parametrize("path", ["/version", "/login", SEARCH])
-def test_wrong_passwords_are_braked_and_the_right_one_is_not(either: Either, path: str) -> None:
+def test_wrong_passwords_are_limited_and_the_right_one_is_not(either: Either, path: str) -> None:
     assert either.ask("GET", "/version").status == 200
     name = f"guessed{path.replace('/', '-')}"
     answers = [ask(either.url + path, account=(name, f"wrong-{n}")) for n in range(OF_ONE.at_once + 3)]
     assert {answer.status for answer in answers[: OF_ONE.at_once]} == {401}
-    braked = answers[-1]
-    assert braked.status == 429
-    assert 1 <= int(braked.headers["retry-after"]) <= OF_ONE.seconds
+    limited = answers[-1]
+    assert limited.status == 429
+    assert 1 <= int(limited.headers["retry-after"]) <= OF_ONE.seconds
     assert either.ask("GET", "/version").status == 200
 
 

@@ -38,25 +38,25 @@ def main(
 ) -> None:
     """Print the table or JSON; exit with 1 where sleeping threads are slower."""
     own = dict(python.split("=", 1) for python in pythons)
-    ways: dict[str, Callable[[], float | None]] = {}
+    cases: dict[str, Callable[[], float | None]] = {}
     cpu: dict[str, list[float]] = {}
     for framework in frameworks or tuple(IMAGES):
         command = partial(_command, framework, own.get(framework))
         for situation in SITUATIONS:
             for policy in POLICIES:
-                way = f"{framework}, {situation}, {policy}"
-                ways[way] = partial(_train, command(POLICIES[policy]), situation, cpu.setdefault(way, []))
-    taken = take_turns(ways, rounds, warm=0)
+                case = f"{framework}, {situation}, {policy}"
+                cases[case] = partial(_train, command(POLICIES[policy]), situation, cpu.setdefault(case, []))
+    taken = take_turns(cases, rounds, warm=0)
     goals = [
         Goal(f"{pair}: asleep / spinning", cost[0] / cost[1], most=1.2)
-        for way in ways
-        if way.endswith(", asleep")
-        for pair in [way.removesuffix(", asleep")]
+        for case in cases
+        if case.endswith(", asleep")
+        for pair in [case.removesuffix(", asleep")]
         for cost in [[median(taken[f"{pair}, {policy}"]) for policy in POLICIES]]
     ]
     goals += [
         Goal(f"{pair}: CPU seconds, asleep / spinning", cost[0] / cost[1])
-        for pair in dict.fromkeys(way.rpartition(", ")[0] for way in ways)
+        for pair in dict.fromkeys(case.rpartition(", ")[0] for case in cases)
         for cost in [[median(cpu[f"{pair}, {policy}"]) for policy in POLICIES]]
     ]
     finish(Figures("busy", {}, taken, goals), as_json=as_json, record=record)
@@ -83,9 +83,9 @@ def _train(command: Sequence[str], situation: str, cpu: list[float]) -> float:
         printed = [process.communicate()[0].decode().splitlines() for process in running]
     if not all(printed):
         raise click.ClickException(f"This ended without figures: {' '.join(command)}")
-    said = [json.loads(lines[-1]) for lines in printed]
-    cpu.append(max(one["cpu"] for one in said))
-    return max(float(one["wall"]) for one in said)
+    results = [json.loads(lines[-1]) for lines in printed]
+    cpu.append(max(result["cpu"] for result in results))
+    return max(float(result["wall"]) for result in results)
 
 
 @contextlib.contextmanager

@@ -68,8 +68,8 @@ def main() -> None:
     train(1)
     wall, cpu = time.perf_counter(), time.process_time()
     train(count)
-    said = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
-    sys.stdout.write(json.dumps(said) + "\n")
+    times = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+    sys.stdout.write(json.dumps(times) + "\n")
 
 
 if __name__ == "__main__":

@@ -31,34 +31,36 @@ RUNS = 5
 @click.option("--port", default=5652, show_default=True, help="Of the tracking server.")
 def main(rounds: int, port: int, *, as_json: bool, record: bool) -> None:
     """Print the table or JSON; exit with 1 if the command line costs more than is promised."""
-    with place(port) as here:
+    with place(port) as workspace:
         for _ in range(RUNS):
-            here.launch()
+            workspace.launch()
 
         def complete(words: str, count: int) -> float:
-            said = {"_TRAINER_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(count)}
-            return process([BIN / "trainer"], cwd=here.root, environment={**environment(), **said})
+            completion = {"_TRAINER_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(count)}
+            return process([BIN / "trainer"], cwd=workspace.root, environment={**environment(), **completion})
 
         taken = take_turns(
             {
                 "imports": lambda: process(
                     [sys.executable, "-c", "import click, yaml"], environment=environment()
                 ),
-                "help": lambda: here.trainer("--help"),
-                "run-help": lambda: here.trainer("run", NAME, "--help"),
+                "help": lambda: workspace.trainer("--help"),
+                "run-help": lambda: workspace.trainer("run", NAME, "--help"),
                 "complete": lambda: complete("trainer bu", 1),
                 "complete-project": lambda: complete("trainer run be", 2),
-                "runs": lambda: here.trainer("runs"),
-                "mlflow": lambda: here.mlflow("runs", "list", "--experiment-id", "1"),
+                "runs": lambda: workspace.trainer("runs"),
+                "mlflow": lambda: workspace.mlflow("runs", "list", "--experiment-id", "1"),
             },
             rounds,
         )
     imports = median(taken["imports"])
     goals = [
         Goal(
-            f"{WAYS[way]} / bare imports of click and yaml", median(taken[way]) / imports, most=MOST.get(way)
+            f"{WAYS[variant]} / bare imports of click and yaml",
+            median(taken[variant]) / imports,
+            most=MOST.get(variant),
         )
-        for way in ("help", "complete", "run-help", "complete-project")
+        for variant in ("help", "complete", "run-help", "complete-project")
     ]
     goals.append(
         Goal("trainer runs / mlflow runs list", median(taken["runs"]) / median(taken["mlflow"]), most=1)

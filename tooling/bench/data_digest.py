@@ -32,8 +32,8 @@ WAYS = {
 @click.option("--bytes", "size", default=8_000, show_default=True, help="Of a file.")
 def main(rounds: int, files: int, size: int, *, as_json: bool, record: bool) -> None:
     """Print the table or JSON; exit with 1 where the figures are not what is promised."""
-    with tempfile.TemporaryDirectory() as place:
-        root = Path(place)
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
         _make(root, files, size)
         time.sleep(3)  # so that neither index holds what is too young to be trusted
         trainer = [sys.executable, "-m", "trainer", "--workspace", str(root), "data"]
@@ -46,14 +46,14 @@ def main(rounds: int, files: int, size: int, *, as_json: bool, record: bool) -> 
         process(commands["snapshot"])
         manifest = (root / "data" / "pictures.manifest.json").read_bytes()
         # git is to keep what it finds, as trainer does.
-        ways = {
-            way: partial(process, command, environment={"GIT_OPTIONAL_LOCKS": "1"})
-            for way, command in commands.items()
+        variants = {
+            variant: partial(process, command, environment={"GIT_OPTIONAL_LOCKS": "1"})
+            for variant, command in commands.items()
         }
-        taken = take_turns(ways, rounds)
+        taken = take_turns(variants, rounds)
         if (root / "data" / "pictures.manifest.json").read_bytes() != manifest:
             raise click.ClickException("The manifest of the unchanged dataset has changed")
-    cost = {way: median(figures) for way, figures in taken.items()}
+    cost = {variant: median(figures) for variant, figures in taken.items()}
     goals = [
         Goal("snapshot of what did not change / reading it all", cost["snapshot"] / cost["full"], most=1 / 3),
         Goal("snapshot of what did not change / git status", cost["snapshot"] / cost["git"], most=10),
@@ -66,13 +66,13 @@ def _make(root: Path, files: int, size: int) -> None:
     (root / "trainer.yaml").touch()
     folder = root / "data" / "pictures"
     for number in range(files):
-        place = folder / f"class_{number % 20}" / f"{number:06}.jpg"
+        path = folder / f"class_{number % 20}" / f"{number:06}.jpg"
         if number < 20:
-            place.parent.mkdir(parents=True)
-        place.write_bytes(number.to_bytes(8, "big") + bytes(size - 8))
-    who = ["-c", "user.name=bench", "-c", "user.email=bench@example.com", "-c", "gc.auto=0"]
+            path.parent.mkdir(parents=True)
+        path.write_bytes(number.to_bytes(8, "big") + bytes(size - 8))
+    identity = ["-c", "user.name=bench", "-c", "user.email=bench@example.com", "-c", "gc.auto=0"]
     for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "pictures"]):
-        subprocess.run(["git", "-C", str(folder), *who, *words], check=True)
+        subprocess.run(["git", "-C", str(folder), *identity, *words], check=True)
 
 
 if __name__ == "__main__":

@@ -68,16 +68,16 @@ def draw(folder: Path, work: Work) -> None:
 
     random = np.random.default_rng(0)
     for number in range(work.images):
-        place = folder / "abcd"[number % 4]
-        place.mkdir(parents=True, exist_ok=True)
+        path = folder / "abcd"[number % 4]
+        path.mkdir(parents=True, exist_ok=True)
         noise = random.integers(0, 256, (work.size, work.size, 3), dtype=np.uint8)
-        Image.fromarray(noise).save(place / f"{number}.png")
+        Image.fromarray(noise).save(path / f"{number}.png")
 
 
-def in_own_process(way: str, folder: Path, cache: str) -> float:
+def in_own_process(variant: str, folder: Path, cache: str) -> float:
     """The seconds of one way, with the cache of that name in the folder."""
     done = subprocess.run(
-        [sys.executable, __file__, *sys.argv[1:], "--measure", way],
+        [sys.executable, __file__, *sys.argv[1:], "--measure", variant],
         env={
             **os.environ,
             "TRAINER_DATA_DIR": str(folder / "data"),
@@ -93,7 +93,7 @@ def in_own_process(way: str, folder: Path, cache: str) -> float:
     return float(done.stdout.split()[-1])
 
 
-def measure(way: str, work: Work) -> float:
+def measure(variant: str, work: Work) -> float:
     """Seconds of the first phase, as train_code/inceptionv3/train.py has it."""
     import mlflow
     from trainkit import feature_cache, image_data, keras_models, keras_training, places
@@ -106,7 +106,7 @@ def measure(way: str, work: Work) -> float:
         model = keras_models.transfer(base, head, augment=False)
         schedule = keras_training.Schedule(work.epochs, 16, 0, 0, "head")
         start = time.perf_counter()
-        if way == "without":
+        if variant == "without":
             learner = model
             samples = keras_training.samples(data.train), keras_training.samples(data.validation)
         else:

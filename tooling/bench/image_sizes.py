@@ -39,16 +39,18 @@ print(json.dumps(found))
 @click.option("--least", default=4, show_default=True, help="MB in either image.")
 def main(image: str, other: str, least: int) -> None:
     """Print the table."""
-    one, two = _packages(image), _packages(other)
+    first, second = _packages(image), _packages(other)
     click.echo("| MB | image | of that byte code | other image | of that byte code | of that tests |")
     click.echo("|---|---|---|---|---|---|")
-    names = sorted(one.keys() | two.keys(), key=lambda name: -max(_whole(one, name), _whole(two, name)))
+    names = sorted(
+        first.keys() | second.keys(), key=lambda name: -max(_whole(first, name), _whole(second, name))
+    )
     for name in names:
-        if max(_whole(one, name), _whole(two, name)) >= least * 1e6:
-            _row(name, one.get(name), two.get(name))
-    small = [name for name in names if max(_whole(one, name), _whole(two, name)) < least * 1e6]
-    _row(f"{len(small)} smaller ones", _sum(one, small), _sum(two, small))
-    _row("all", _sum(one, names), _sum(two, names))
+        if max(_whole(first, name), _whole(second, name)) >= least * 1e6:
+            _row(name, first.get(name), second.get(name))
+    small = [name for name in names if max(_whole(first, name), _whole(second, name)) < least * 1e6]
+    _row(f"{len(small)} smaller ones", _sum(first, small), _sum(second, small))
+    _row("all", _sum(first, names), _sum(second, names))
 
 
 def _packages(image: str) -> dict[str, list[int]]:
@@ -67,12 +69,12 @@ def _sum(packages: dict[str, list[int]], names: list[str]) -> list[int]:
     return [sum(packages[name][kind] for name in names if name in packages) for kind in range(3)]
 
 
-def _row(name: str, one: list[int] | None, two: list[int] | None) -> None:
+def _row(name: str, cells: list[int] | None, two: list[int] | None) -> None:
     def whole(sizes: list[int] | None) -> list[str]:
         return ["", ""] if sizes is None else [f"{sum(sizes[:2]) / 1e6:.0f}", f"{sizes[1] / 1e6:.0f}"]
 
     tests = f"{two[2] / 1e6:.0f}" if two else ""
-    click.echo(f"| {' | '.join([name, *whole(one), *whole(two), tests])} |")
+    click.echo(f"| {' | '.join([name, *whole(cells), *whole(two), tests])} |")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def main(rounds: int, tag: str | None, *, as_json: bool, record: bool) -> None:
         naive.build_image(plan.spec.name)
     ours = tag or plan.tag
     with naive.tags_removed(naive.TAG):
-        naive.build(plan, anew=False)
+        naive.build(plan, no_cache=False)
         size = {image: _bytes(image) for image in (ours, naive.TAG)}
         taken = take_turns(
             {
@@ -50,7 +50,7 @@ def main(rounds: int, tag: str | None, *, as_json: bool, record: bool) -> None:
             },
             rounds,
         )
-    cost = {way: median(figures) for way, figures in taken.items()}
+    cost = {variant: median(figures) for variant, figures in taken.items()}
     goals = [
         Goal("size of trainer's image / the naive one's", size[ours] / size[naive.TAG], most=0.8),
         Goal("size of trainer's image, MB", size[ours] / 1e6),
@@ -66,8 +66,8 @@ def imports() -> str:
     lines = [
         node for node in ast.parse(TRAINING.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)
     ]
-    said = "\n".join(map(ast.unparse, lines))
-    return "\n".join(line for line in said.splitlines() if " trainkit" not in line) + "\nimport time"
+    code = "\n".join(map(ast.unparse, lines))
+    return "\n".join(line for line in code.splitlines() if " trainkit" not in line) + "\nimport time"
 
 
 def start(image: str, script: str, figure: str) -> float:
@@ -88,13 +88,13 @@ def _wall(image: str, script: str) -> float:
 
 
 def _bytes(image: str) -> int:
-    said = subprocess.run(
+    output = subprocess.run(
         ["docker", "image", "inspect", "--format", "{{.Size}}", image],
         check=True,
         capture_output=True,
         text=True,
     )
-    return int(said.stdout)
+    return int(output.stdout)
 
 
 if __name__ == "__main__":

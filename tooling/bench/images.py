@@ -50,11 +50,11 @@ def main(rounds: int, name: str, *, as_json: bool, record: bool) -> None:
         command = plan.build_command(tags=(OURS,))
         command[-1:] = [naive.OWN_DOWNLOADS, str(context)]
         lock = context / name / "requirements.txt"
-        said = lock.read_text()
+        content = lock.read_text()
 
         def cold() -> float:
             naive.remove(OURS)
-            lock.write_text(said)
+            lock.write_text(content)
             seconds, log = process_and_log([*command, "--no-cache"])
             _say_slowest(log)
             return seconds
@@ -62,7 +62,7 @@ def main(rounds: int, name: str, *, as_json: bool, record: bool) -> None:
         def added() -> float:
             naive.remove(OURS)  # or it would stay without a name
             # What is added is another text each time: the last round's layer is not found.
-            lock.write_text(f"{said}# {secrets.token_hex(4)}\n{ADDED}")
+            lock.write_text(f"{content}# {secrets.token_hex(4)}\n{ADDED}")
             seconds, log = process_and_log(command)
             _say_slowest(log)
             if any(took is not None for step, took in steps(log).items() if BIG in step):
@@ -82,7 +82,7 @@ def main(rounds: int, name: str, *, as_json: bool, record: bool) -> None:
         )
         slow["added"] += slow.pop("again")
     taken = {**quick, **slow}
-    cost = {way: median(figures) for way, figures in taken.items()}
+    cost = {variant: median(figures) for variant, figures in taken.items()}
     goals = [
         Goal("build-image with nothing to do, seconds", cost["nothing"], most=0.4),
         Goal("the same / docker image inspect", cost["nothing"] / cost["inspect"]),
@@ -97,11 +97,13 @@ def steps(log: str) -> dict[str, float | None]:
     """The seconds of each step of a build that says `--progress=plain`; None for one found in the cache."""
     names = dict(re.findall(r"^#(\d+) (\[.*)", log, re.MULTILINE))
     done = re.findall(r"^#(\d+) (?:CACHED|DONE ([\d.]+)s)$", log, re.MULTILINE)
-    found: dict[str, float | None] = {}
+    seconds_by_step: dict[str, float | None] = {}
     for number, took in done:
-        if number in names and (took or names[number] not in found):  # one that ran may be found afterwards
-            found[names[number]] = float(took) if took else None
-    return found
+        if number in names and (
+            took or names[number] not in seconds_by_step
+        ):  # one that ran may be found afterwards
+            seconds_by_step[names[number]] = float(took) if took else None
+    return seconds_by_step
 
 
 def _say_slowest(log: str) -> None:

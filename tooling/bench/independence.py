@@ -17,7 +17,7 @@ from pathlib import Path
 
 import click
 from bench.ratios import Figures, Goal, finish, median, options, take_turns
-from bench.workspaces import Place, place
+from bench.workspaces import BenchWorkspace, place
 
 WAYS = {
     "empty": "nothing but the MLproject",
@@ -41,54 +41,64 @@ PEERS = {"mlflow-files": "tracked-files"}
 @click.option("--way", "chosen", multiple=True, type=click.Choice(list(WAYS)), help="Only these, and empty.")
 def main(rounds: int, port: int, chosen: tuple[str, ...], *, as_json: bool, record: bool) -> None:
     """Print the table or JSON; exit with 1 if launching depends on what it should not."""
-    wanted = {"empty", *chosen, *(PEERS[way] for way in chosen if way in PEERS)}
-    ways = [way for way in WAYS if way in wanted or not chosen]
-    with place(port) as here:
-        for way in ways:
-            if way not in PEERS:
-                _make(here, way)
-        here.commit()
-        if "history" in ways:
-            here.launch("history")
-            _lengthen(here, 10_000)
+    selected = {"empty", *chosen, *(PEERS[variant] for variant in chosen if variant in PEERS)}
+    variants = [variant for variant in WAYS if variant in selected or not chosen]
+    with place(port) as workspace:
+        for variant in variants:
+            if variant not in PEERS:
+                _make(workspace, variant)
+        workspace.commit()
+        if "history" in variants:
+            workspace.launch("history")
+            _lengthen(workspace, 10_000)
         time.sleep(3)  # so that the index trusts what is in data/
-        if "tracked-files" in ways:
-            here.launch("tracked-files")  # the next launch finds it unchanged, and the one after that kept
-        taken = take_turns({way: _launch(here, way) for way in ways}, rounds)
+        if "tracked-files" in variants:
+            workspace.launch(
+                "tracked-files"
+            )  # the next launch finds it unchanged, and the one after that kept
+        taken = take_turns({variant: _launch(workspace, variant) for variant in variants}, rounds)
     empty = median(taken["empty"])
     goals = [
-        Goal(f"launch with {WAYS[way]} / {WAYS['empty']}", median(taken[way]) / empty, most=MOST.get(way))
-        for way in ways[1:]
-        if way not in PEERS
+        Goal(
+            f"launch with {WAYS[variant]} / {WAYS['empty']}",
+            median(taken[variant]) / empty,
+            most=MOST.get(variant),
+        )
+        for variant in variants[1:]
+        if variant not in PEERS
     ]
     goals += [
-        Goal(f"launch with {WAYS[way]} / {WAYS[peer]}", median(taken[way]) / median(taken[peer]), most=1)
-        for peer, way in PEERS.items()
-        if peer in ways
+        Goal(
+            f"launch with {WAYS[variant]} / {WAYS[peer]}",
+            median(taken[variant]) / median(taken[peer]),
+            most=1,
+        )
+        for peer, variant in PEERS.items()
+        if peer in variants
     ]
     finish(Figures("independence", WAYS, taken, goals), as_json=as_json, record=record)
 
 
-def _launch(here: Place, way: str) -> Callable[[], float]:
-    if way in PEERS:
-        return partial(here.mlflow_run, "--build-image", project=PEERS[way])
-    return partial(here.launch, way)
+def _launch(workspace: BenchWorkspace, variant: str) -> Callable[[], float]:
+    if variant in PEERS:
+        return partial(workspace.mlflow_run, "--build-image", project=PEERS[variant])
+    return partial(workspace.launch, variant)
 
 
-def _make(here: Place, way: str) -> None:
-    folder = here.project(way, dataset=DATASETS.get(way))
-    if way == "ignored-100mb":
+def _make(workspace: BenchWorkspace, variant: str) -> None:
+    folder = workspace.project(variant, dataset=DATASETS.get(variant))
+    if variant == "ignored-100mb":
         _fill(folder / "weights.ignored", 100_000_000)
-    elif way == "ignored-1gb":
+    elif variant == "ignored-1gb":
         _fill(folder / "weights.ignored", 1_000_000_000)
-    elif way == "ignored-files":
+    elif variant == "ignored-files":
         _files(folder, 20_000, ".ignored")
-    elif way == "tracked-files":
+    elif variant == "tracked-files":
         _files(folder, 20_000, ".py")
-    elif way == "data-files":
-        _files(here.root / "data" / DATASETS[way], 100_000, ".txt")
-    elif way == "data-1gb":
-        large = here.root / "data" / DATASETS[way]
+    elif variant == "data-files":
+        _files(workspace.root / "data" / DATASETS[variant], 100_000, ".txt")
+    elif variant == "data-1gb":
+        large = workspace.root / "data" / DATASETS[variant]
         large.mkdir()
         for number in range(8):
             _fill(large / f"{number}.bin", 128_000_000)
@@ -107,9 +117,9 @@ def _files(folder: Path, count: int, suffix: str) -> None:
         file.write_text(f"{number}\n")
 
 
-def _lengthen(here: Place, count: int) -> None:
+def _lengthen(workspace: BenchWorkspace, count: int) -> None:
     """Give the experiment of the project `history` so many runs, each like its first."""
-    database = sqlite3.connect(here.root / "mlruns" / "mlflow.db", timeout=60)
+    database = sqlite3.connect(workspace.root / "mlruns" / "mlflow.db", timeout=60)
     with database:
         [first] = database.execute(
             "SELECT run_uuid FROM runs JOIN experiments USING (experiment_id)"
@@ -117,11 +127,11 @@ def _lengthen(here: Place, count: int) -> None:
         ).fetchone()
         for table in ("runs", "tags", "params", "latest_metrics", "metrics"):
             columns = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
-            said = ", ".join("printf('%032x', n)" if name == "run_uuid" else name for name in columns)
+            values = ", ".join("printf('%032x', n)" if name == "run_uuid" else name for name in columns)
             database.execute(
                 f"WITH RECURSIVE many(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM many WHERE n < {count})"  # noqa: S608
                 f" INSERT INTO {table} ({', '.join(columns)})"
-                f" SELECT {said} FROM {table}, many WHERE run_uuid = '{first}'"
+                f" SELECT {values} FROM {table}, many WHERE run_uuid = '{first}'"
             )
     database.close()
 

@@ -26,18 +26,18 @@ WAYS = {
 @click.option("--command", default="true", show_default=True, help="What the project runs.")
 def main(rounds: int, port: int, command: str, *, as_json: bool, record: bool) -> None:
     """Print the table or JSON; exit with 1 if launching costs more than is promised."""
-    with place(port, command) as here:
+    with place(port, command) as workspace:
         taken = take_turns(
             {
-                "docker": lambda: here.docker_run(command),
-                "trainer": here.launch,
-                "mlflow": here.mlflow_run,
-                "build": lambda: here.mlflow_run("--build-image"),
+                "docker": lambda: workspace.docker_run(command),
+                "trainer": workspace.launch,
+                "mlflow": workspace.mlflow_run,
+                "build": lambda: workspace.mlflow_run("--build-image"),
             },
             rounds,
         )
     raw = median(taken["docker"])
-    above = {way: median(taken[way]) - raw for way in WAYS}
+    above = {variant: median(taken[variant]) - raw for variant in WAYS}
     goals = [
         Goal(
             "launch overhead above docker run: trainer / mlflow run",

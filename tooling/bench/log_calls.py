@@ -64,15 +64,15 @@ def main(
     if train:
         _train(_at(port), train)
         return
-    with tempfile.TemporaryDirectory() as place:
-        with _serving(Path(place), port), _relaying(Path(place), port + 1):
-            taken = _costs(Path(place), port, rounds, calls)
+    with tempfile.TemporaryDirectory() as folder:
+        with _serving(Path(folder), port), _relaying(Path(folder), port + 1):
+            taken = _costs(Path(folder), port, rounds, calls)
         trainings = {
-            "healthy": lambda: _training(Path(place), port, seconds, killed=False),
-            "killed": lambda: _training(Path(place), port, seconds, killed=True),
+            "healthy": lambda: _training(Path(folder), port, seconds, killed=False),
+            "killed": lambda: _training(Path(folder), port, seconds, killed=True),
         }
         times = {kind: median(took) for kind, took in take_turns(trainings, outages, warm=0).items()}
-    cost = {way: median(figures) for way, figures in taken.items()}
+    cost = {variant: median(figures) for variant, figures in taken.items()}
     goals = [
         Goal("a call over the spool / over HTTP", cost["spool"] / cost["http"], most=1 / 3),
         Goal("a call over the spool / over HTTP, asynchronous", cost["spool"] / cost["async"]),
@@ -90,20 +90,20 @@ def _at(port: int) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def _costs(place: Path, port: int, rounds: int, calls: int) -> dict[str, list[float]]:
+def _costs(folder: Path, port: int, rounds: int, calls: int) -> dict[str, list[float]]:
     """A call's mean milliseconds in each round, by way."""
     from mlflow import MlflowClient
 
     server, relay = _at(port), _at(port + 1)
     run = MlflowClient(server).create_run("0")
     _register()
-    _spool(place / "spool", run.to_dictionary())
+    _spool(folder / "spool", run.to_dictionary())
     steps = itertools.count()
 
-    def cost(way: str, client: MlflowClient) -> float:
+    def cost(variant: str, client: MlflowClient) -> float:
         start = time.perf_counter()
         waiting = [
-            client.log_metric(run.info.run_id, way, step / 7, step=step, synchronous=way != "async")
+            client.log_metric(run.info.run_id, variant, step / 7, step=step, synchronous=variant != "async")
             for step in itertools.islice(steps, calls)
         ]
         took = (time.perf_counter() - start) / calls * 1000
@@ -112,12 +112,14 @@ def _costs(place: Path, port: int, rounds: int, calls: int) -> dict[str, list[fl
         return took
 
     places = {"http": server, "async": server, "relay": relay, "spool": f"spool+{server}"}
-    return take_turns({way: partial(cost, way, MlflowClient(uri)) for way, uri in places.items()}, rounds)
+    return take_turns(
+        {variant: partial(cost, variant, MlflowClient(uri)) for variant, uri in places.items()}, rounds
+    )
 
 
-def _training(place: Path, port: int, seconds: int, *, killed: bool) -> float:
+def _training(folder: Path, port: int, seconds: int, *, killed: bool) -> float:
     """The seconds of a training, whose server is killed soon after it has begun."""
-    with _serving(place, port) as server:
+    with _serving(folder, port) as server:
         training = subprocess.Popen(
             [sys.executable, __file__, "--port", str(port), "--train", str(seconds)],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -136,8 +138,8 @@ def _train(server: str, seconds: int) -> None:
 
     run = mlflow.MlflowClient(server).create_run("0")
     _register()
-    with tempfile.TemporaryDirectory() as place:
-        _spool(Path(place), run.to_dictionary())
+    with tempfile.TemporaryDirectory() as folder:
+        _spool(Path(folder), run.to_dictionary())
         mlflow.set_tracking_uri(f"spool+{server}")
         start = time.perf_counter()
         with mlflow.start_run(run.info.run_id):
@@ -168,14 +170,14 @@ def _spool(folder: Path, run: dict[str, dict[str, object]]) -> None:
 
 
 @contextlib.contextmanager
-def _serving(place: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def _serving(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Within: MLflow's server answers."""
     import requests
 
     server = subprocess.Popen(
         [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
-         "--workers", "1", "--backend-store-uri", f"sqlite:///{place}/mlflow.db",
-         "--artifacts-destination", str(place)],
+         "--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db",
+         "--artifacts-destination", str(folder)],
         env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
@@ -193,9 +195,9 @@ def _serving(place: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextlib.contextmanager
-def _relaying(place: Path, port: int) -> Iterator[None]:
+def _relaying(folder: Path, port: int) -> Iterator[None]:
     """Within: a server appends what it is sent to a file and answers at once."""
-    journal = (place / "relay").open("ab", buffering=0)
+    journal = (folder / "relay").open("ab", buffering=0)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

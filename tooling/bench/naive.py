@@ -28,8 +28,8 @@ RUN pip install -r requirements.txt
 
 def plan_of(name: str) -> TrainerImage:
     """What building the repository's image `name` comes to."""
-    here = settings.find(Path(__file__).parent)
-    return trainer_image.plan(here, spec.spec(here, name))
+    workspace = settings.find(Path(__file__).parent)
+    return trainer_image.plan(workspace, spec.spec(workspace, name))
 
 
 def build_image(name: str) -> float:
@@ -37,15 +37,17 @@ def build_image(name: str) -> float:
     return process([BIN / "trainer", "build-image", name], cwd=REPOSITORY, environment=environment())
 
 
-def build(plan: TrainerImage, *, anew: bool = True) -> float:
+def build(plan: TrainerImage, *, no_cache: bool = True) -> float:
     """Seconds that the naive image takes: the same direct requirements, the whole of MLflow, by pip."""
     remove(TAG)
-    said = (plan.spec.folder / "requirements.in").read_text()
+    requirements = (plan.spec.folder / "requirements.in").read_text()
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "requirements.txt").write_text(re.sub("^mlflow-skinny", "mlflow", said, flags=re.M))
+        Path(folder, "requirements.txt").write_text(
+            re.sub("^mlflow-skinny", "mlflow", requirements, flags=re.M)
+        )
         Path(folder, "Dockerfile").write_text(_DOCKERFILE.format(base=plan.root_base))
         command = ["docker", "buildx", "build", "--load", f"--tag={TAG}", folder]
-        return process([*command, *(["--no-cache"] if anew else [])])
+        return process([*command, *(["--no-cache"] if no_cache else [])])
 
 
 def remove(tag: str) -> None:

@@ -46,8 +46,8 @@ class Goal:
     @property
     def limit(self) -> str:
         """The limit in words."""
-        said = [("at most", self.most), ("at least", self.least)]
-        return ", ".join(f"{word} {value:.3g}" for word, value in said if value is not None)
+        limits = [("at most", self.most), ("at least", self.least)]
+        return ", ".join(f"{word} {value:.3g}" for word, value in limits if value is not None)
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,11 @@ class Figures:
     def table(self) -> list[tuple[str, ...]]:
         """Rows of the ways, the heading first."""
         rows: list[tuple[str, ...]] = [("", self.unit, "least", "most", "rounds")]
-        for way, taken in self.taken.items():
+        for variant, taken in self.taken.items():
             figures = (median(taken), min(taken), max(taken))
-            rows.append((self.ways.get(way, way), *(f"{figure:.3g}" for figure in figures), str(len(taken))))
+            rows.append(
+                (self.ways.get(variant, variant), *(f"{figure:.3g}" for figure in figures), str(len(taken)))
+            )
         return rows
 
     def goal_table(self, earlier: Mapping[str, float]) -> list[tuple[str, ...]]:
@@ -80,21 +82,21 @@ class Figures:
 
 
 def take_turns(
-    ways: Mapping[str, Callable[[], float | None]], rounds: int, *, warm: int = 1
+    variants: Mapping[str, Callable[[], float | None]], rounds: int, *, warm: int = 1
 ) -> dict[str, list[float]]:
     """The figures of each way, taken A B A B …, after `warm` rounds that do not count.
 
     A way returns its figure; of one that returns None it is the wall time in seconds.
     """
-    taken: dict[str, list[float]] = {way: [] for way in ways}
+    taken: dict[str, list[float]] = {variant: [] for variant in variants}
     for number in range(-warm, rounds):
-        for way, do in ways.items():
+        for variant, do in variants.items():
             start = time.perf_counter()
-            said = do()
-            took = time.perf_counter() - start if said is None else said
+            figure = do()
+            took = time.perf_counter() - start if figure is None else figure
             if number >= 0:
-                taken[way].append(took)
-            click.echo(f"round {max(number + 1, 0)} of {rounds}  {way}: {took:.3f}", err=True)
+                taken[variant].append(took)
+            click.echo(f"round {max(number + 1, 0)} of {rounds}  {variant}: {took:.3f}", err=True)
     return taken
 
 
@@ -192,17 +194,19 @@ def finish(figures: Figures, *, as_json: bool, record: bool) -> None:
 
 def _recorded() -> dict[str, dict[str, dict[str, float]]]:
     try:
-        said = json.loads(RECORD.read_text())
+        payload = json.loads(RECORD.read_text())
     except (OSError, ValueError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return payload if isinstance(payload, dict) else {}
 
 
 def _as_json(figures: Figures) -> dict[str, object]:
     return {
         "machine": dict(figures.machine),
         "unit": figures.unit,
-        "taken": {way: [round(figure, 4) for figure in taken] for way, taken in figures.taken.items()},
+        "taken": {
+            variant: [round(figure, 4) for figure in taken] for variant, taken in figures.taken.items()
+        },
         "ratios": {goal.what: round(goal.ratio, 4) for goal in figures.goals},
         "goals": [asdict(goal) for goal in figures.goals],
     }
@@ -217,14 +221,14 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
 def _with_section(page: str, figures: Figures, earlier: Mapping[str, float]) -> str:
     """The page with the tables between the marks of this benchmark, which are put at its end at first."""
     begin, end = f"<!-- {figures.name}: written by make bench -->", f"<!-- end of {figures.name} -->"
-    said = {name: value for name, value in figures.machine.items() if value}
-    machine_line = "; ".join(f"{name} {value}" for name, value in said.items())
+    facts = {name: value for name, value in figures.machine.items() if value}
+    machine_line = "; ".join(f"{name} {value}" for name, value in facts.items())
     tables = "\n\n".join(_markdown(rows) for rows in (figures.table(), figures.goal_table(earlier)))
     section = f"{begin}\n{tables}\n\n{machine_line}.\n{end}"
-    found = re.search(f"{re.escape(begin)}.*?{re.escape(end)}", page, re.DOTALL)
-    if found is None:
+    match = re.search(f"{re.escape(begin)}.*?{re.escape(end)}", page, re.DOTALL)
+    if match is None:
         return f"{page.rstrip()}\n\n{section}\n"
-    return page[: found.start()] + section + page[found.end() :]
+    return page[: match.start()] + section + page[match.end() :]
 
 
 def _markdown(rows: Sequence[Sequence[str]]) -> str:

@@ -37,7 +37,7 @@ class Span:
 spans: list[Span] = []
 
 
-def timed(what: Callable[P, str], do: Callable[P, R], least_s: float = 0) -> Callable[P, R]:
+def timed(label: Callable[P, str], do: Callable[P, R], least_s: float = 0) -> Callable[P, R]:
     """`do`, which leaves a span each time it takes at least so long."""
 
     def with_span(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -48,24 +48,24 @@ def timed(what: Callable[P, str], do: Callable[P, R], least_s: float = 0) -> Cal
             took = time.perf_counter() - begin
             if took >= least_s:
                 name = threading.current_thread().name.replace("MainThread", "")
-                spans.append(Span(begin - START, took, name, what(*args, **kwargs)))
+                spans.append(Span(begin - START, took, name, label(*args, **kwargs)))
 
     return with_span
 
 
 def watch() -> None:
     """From now on every request, process and import leaves a span."""
-    asked: dict[int, str] = {}
+    pending: dict[int, str] = {}
     request, answer = http.client.HTTPConnection.putrequest, http.client.HTTPConnection.getresponse
 
     def putrequest(
         self: http.client.HTTPConnection, method: str, url: str, *rest: bool, **more: bool
     ) -> None:
-        asked[id(self)] = f"{method} {url.partition('?')[0]}"
+        pending[id(self)] = f"{method} {url.partition('?')[0]}"
         request(self, method, url, *rest, **more)
 
     def said(self: http.client.HTTPConnection) -> str:
-        return f"http    {asked.get(id(self), '')}"
+        return f"http    {pending.get(id(self), '')}"
 
     def imported(name: str, *_: object, **__: object) -> str:
         return f"import  {name}"

@@ -36,7 +36,7 @@ LEVELS = range(100, 601, 50)
 
 
 @dataclass(frozen=True)
-class Sent:
+class SentRequests:
     """What became of requests; seconds."""
 
     count: int
@@ -52,8 +52,8 @@ class Result:
 
     ready_s: float
     idle_mb: float
-    requests: Sent
-    hundred_runs: Sent
+    requests: SentRequests
+    hundred_runs: SentRequests
     busy_mb: float
     connections: int
     paced_runs: int
@@ -119,7 +119,7 @@ def _measure(server: Server, cluster: Postgres, url: str, seconds: float, paced:
         hundred_runs=hundred,
         busy_mb=max(busy) / 2**20,
         connections=max(connections),
-        paced_runs=max((level for level, seen in p99.items() if seen < 1), default=0),
+        paced_runs=max((level for level, latency in p99.items() if latency < 1), default=0),
         paced_p99=p99,
     )
 
@@ -134,7 +134,7 @@ def _one_batch(client: Client, run_id: str, number: int) -> None:
 
 def _as_fast_as_possible(
     port: int, clients: int, seconds: float, act: Callable[[Client, str, int], None]
-) -> Sent:
+) -> SentRequests:
     """Each client does one thing after the other, over its own connection and in a run of its own."""
     began, took, errors = time.monotonic(), [], []
 
@@ -147,8 +147,8 @@ def _as_fast_as_possible(
             try:
                 run_id = run_id or client.new_run()
                 act(client, run_id, number)
-            except (OSError, Refused) as problem:
-                errors.append(problem)
+            except (OSError, Refused) as error:
+                errors.append(error)
                 time.sleep(0.1)
             else:
                 took.append(time.monotonic() - start)
@@ -165,24 +165,24 @@ def _paced(port: int, seconds: float) -> dict[int, float]:
 
     A batch's time counts from when it was due, so that a server that falls behind is seen to.
     """
-    found: dict[int, float] = {}
+    p99: dict[int, float] = {}
     maker = Client(port)
     runs: list[str] = []
     for level in LEVELS:
         runs += [maker.new_run() for _ in range(level - len(runs))]
-        found[level] = _one_level(port, runs, seconds).p99
-        if found[level] >= 1:
+        p99[level] = _one_level(port, runs, seconds).p99
+        if p99[level] >= 1:
             break
-    return found
+    return p99
 
 
-def _one_level(port: int, runs: list[str], seconds: float) -> Sent:
+def _one_level(port: int, runs: list[str], seconds: float) -> SentRequests:
     due: queue.SimpleQueue[tuple[float, str, int]] = queue.SimpleQueue()
     rounds = max(1, round(seconds / PACE_S))
     began = time.monotonic()
     for number in range(rounds):
-        for place, run_id in enumerate(runs):
-            due.put((began + PACE_S * (number + place / len(runs)), run_id, number))
+        for index, run_id in enumerate(runs):
+            due.put((began + PACE_S * (number + index / len(runs)), run_id, number))
     took: list[float] = []
     errors: list[Exception] = []
 
@@ -196,8 +196,8 @@ def _one_level(port: int, runs: list[str], seconds: float) -> Sent:
             time.sleep(max(0.0, when - time.monotonic()))
             try:
                 client.log(run_id, "loss", 100 * number)
-            except (OSError, Refused) as problem:
-                errors.append(problem)
+            except (OSError, Refused) as error:
+                errors.append(error)
             took.append(time.monotonic() - when)
 
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -208,9 +208,9 @@ def _one_level(port: int, runs: list[str], seconds: float) -> Sent:
     return _sent(took, len(errors), time.monotonic() - began)
 
 
-def _sent(took: list[float], errors: int, seconds: float) -> Sent:
+def _sent(took: list[float], errors: int, seconds: float) -> SentRequests:
     cuts = statistics.quantiles(took, n=100) if len(took) > 1 else [0.0] * 99
-    return Sent(len(took), errors, len(took) / seconds, cuts[49], cuts[98])
+    return SentRequests(len(took), errors, len(took) / seconds, cuts[49], cuts[98])
 
 
 @contextmanager
@@ -233,7 +233,7 @@ def _sampled(value: Callable[[], int]) -> Iterator[list[int]]:
 
 
 def _table(results: dict[str, Result]) -> str:
-    def sent(what: Sent) -> str:
+    def sent(what: SentRequests) -> str:
         return f"{what.per_second:.1f}/s, p99 {what.p99:.2f} s, {what.errors} errors"
 
     rows: list[tuple[str, Callable[[Result], str]]] = [

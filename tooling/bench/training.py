@@ -47,7 +47,7 @@ def main(rounds: int, name: str, cache_rounds: int, tag: str | None, *, as_json:
     step = _in_image(image, gpus, "training_step.py", f"--rounds={rounds}", *(_LARGE if gpus else ()))
     taken = {**_lists(cache["seconds"]), **_lists(step["seconds"])}
     busy = _numbers(step["input_busy"])
-    cost = {way: median(figures) for way, figures in taken.items()}
+    cost = {variant: median(figures) for variant, figures in taken.items()}
     goals = [
         Goal("feature cache: times faster over 10 epochs", cost["without"] / cost["cold"], least=5),
         Goal("feature cache: times faster in a second run", cost["without"] / cost["again"], least=30),
@@ -56,8 +56,8 @@ def main(rounds: int, name: str, cache_rounds: int, tag: str | None, *, as_json:
     ]
     if "gpu_fast" in cost:
         goals.append(Goal("mixed precision and XLA: times faster", cost["input_held"] / cost["gpu_fast"]))
-        for way, at_peak in _named(step["seconds_at_peak"]).items():
-            goals.append(Goal(f"share of the card's peak: {WAYS[way]}", at_peak / cost[way]))
+        for variant, at_peak in _named(step["seconds_at_peak"]).items():
+            goals.append(Goal(f"share of the card's peak: {WAYS[variant]}", at_peak / cost[variant]))
     finish(Figures("training", WAYS, taken, goals), as_json=as_json, record=record)
 
 
@@ -75,22 +75,30 @@ def _in_image(image: str, gpus: Sequence[str], script: str, *arguments: str) -> 
         stdout=subprocess.PIPE, text=True, check=False,
     )  # fmt: skip
     try:
-        said = json.loads(done.stdout.strip().splitlines()[-1])
+        payload = json.loads(done.stdout.strip().splitlines()[-1])
     except (IndexError, ValueError):
         raise click.ClickException(f"{script} ended with {done.returncode} in {image}") from None
-    return said if isinstance(said, dict) else {}
+    return payload if isinstance(payload, dict) else {}
 
 
-def _numbers(said: object) -> list[float]:
-    return [float(figure) for figure in said] if isinstance(said, list) else []
+def _numbers(payload: object) -> list[float]:
+    return [float(figure) for figure in payload] if isinstance(payload, list) else []
 
 
-def _named(said: object) -> dict[str, float]:
-    return {str(way): float(figure) for way, figure in said.items()} if isinstance(said, dict) else {}
+def _named(payload: object) -> dict[str, float]:
+    return (
+        {str(variant): float(figure) for variant, figure in payload.items()}
+        if isinstance(payload, dict)
+        else {}
+    )
 
 
-def _lists(said: object) -> dict[str, list[float]]:
-    return {str(way): _numbers(figures) for way, figures in said.items()} if isinstance(said, dict) else {}
+def _lists(payload: object) -> dict[str, list[float]]:
+    return (
+        {str(variant): _numbers(figures) for variant, figures in payload.items()}
+        if isinstance(payload, dict)
+        else {}
+    )
 
 
 if __name__ == "__main__":

@@ -49,30 +49,30 @@ def main(images: int, size: int, batch_size: int, backbone: str, rounds: int) ->
         model = _compiled(backbone, size, jit=False)
         held = _held(pixels[:batch_size], images // batch_size)
         busy: list[float] = []
-        ways: dict[str, Callable[[], float]] = {
+        variants: dict[str, Callable[[], float]] = {
             "input_projects": _as_projects_do(model, mapped, batch_size, busy),
             "input_held": lambda: _epoch(model, held),
         }
         if gpus:
             keras.config.set_dtype_policy("mixed_float16")
             fast = _compiled(backbone, size, jit=True)
-            ways["gpu_fast"] = lambda: _epoch(fast, held)
-        taken: dict[str, list[float]] = {way: [] for way in ways}
+            variants["gpu_fast"] = lambda: _epoch(fast, held)
+        taken: dict[str, list[float]] = {variant: [] for variant in variants}
         for number in range(-1, rounds):
-            for way, epoch in ways.items():
+            for variant, epoch in variants.items():
                 seconds = epoch()
-                click.echo(f"{way}: {images / seconds:.1f} images a second", err=True)
+                click.echo(f"{variant}: {images / seconds:.1f} images a second", err=True)
                 if number >= 0:
-                    taken[way].append(seconds)
+                    taken[variant].append(seconds)
         keras_checkpoints.remove(run.info.run_id)
-    said: dict[str, object] = {"seconds": taken, "input_busy": busy[1:]}
+    payload: dict[str, object] = {"seconds": taken, "input_busy": busy[1:]}
     if gpus:
         operations = 3 * _operations(model, size) * (images // batch_size) * batch_size
-        said["gpu"] = tf.config.experimental.get_device_details(gpus[0])["device_name"]
-        said["seconds_at_peak"] = {
+        payload["gpu"] = tf.config.experimental.get_device_details(gpus[0])["device_name"]
+        payload["seconds_at_peak"] = {
             "input_held": operations / _peak(tf.float32), "gpu_fast": operations / _peak(tf.float16)
         }  # fmt: skip
-    click.echo(f"\n{json.dumps(said)}")
+    click.echo(f"\n{json.dumps(payload)}")
 
 
 def _compiled(backbone: str, size: int, *, jit: bool) -> keras.Model:
@@ -130,12 +130,12 @@ def _operations(model: keras.Model, size: int) -> float:
 
 def _peak(kind: tf.DType) -> float:
     """Operations a second of a large matrix product."""
-    one = (
+    matrix = (
         tf.random.normal((MATRIX, MATRIX))
         if kind == tf.float32
         else tf.cast(tf.random.normal((MATRIX, MATRIX)), kind)
     )
-    product = tf.function(lambda: tf.reduce_sum(one @ one))
+    product = tf.function(lambda: tf.reduce_sum(matrix @ matrix))
     product().numpy()
     begun = time.perf_counter()
     for _ in range(20):

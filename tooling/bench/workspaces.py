@@ -32,7 +32,7 @@ entry_points:
 
 
 @dataclass(frozen=True)
-class Place:
+class BenchWorkspace:
     """A workspace whose tracking server runs. `image` is the tag of the trainer image that runs use."""
 
     root: Path
@@ -81,14 +81,14 @@ class Place:
     def mlflow_run(self, *arguments: str, project: str = NAME) -> float:
         """Seconds of stock `mlflow run` of the same project in the same image, told to the same server."""
         folder = self.stock(project)
-        said = {**environment(), **self.access, "TMPDIR": str(self.root / "tmp")}
+        variables = {**environment(), **self.access, "TMPDIR": str(self.root / "tmp")}
         command: list[str | Path] = [BIN / "mlflow", "run", folder, "--experiment-name", "mlflow"]
-        return process([*command, *arguments], cwd=self.root, environment=said)
+        return process([*command, *arguments], cwd=self.root, environment=variables)
 
     def mlflow(self, *arguments: str) -> float:
         """Seconds of `mlflow ARGUMENTS`."""
-        said = {**environment(), **self.access}
-        return process([BIN / "mlflow", *arguments], cwd=self.root, environment=said)
+        variables = {**environment(), **self.access}
+        return process([BIN / "mlflow", *arguments], cwd=self.root, environment=variables)
 
 
 def environment() -> Mapping[str, str]:
@@ -97,7 +97,7 @@ def environment() -> Mapping[str, str]:
 
 
 @contextlib.contextmanager
-def place(port: int, command: str = "true") -> Iterator[Place]:
+def place(port: int, command: str = "true") -> Iterator[BenchWorkspace]:
     """Within: a workspace with the repository's images; the first image is built if it is not there."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         root = Path(folder)
@@ -107,14 +107,14 @@ def place(port: int, command: str = "true") -> Iterator[Place]:
         (root / "trainer.yaml").write_text(f"server_port: {port}\n")
         (root / ".gitignore").write_text("secrets.env\n.trainer/\nmlruns/\ndata/\ntmp/\n*.ignored\n")
         subprocess.run(["git", "init", "--quiet", root], check=True)
-        made = Place(root, "", {})
-        made.project(NAME, command)
-        made.commit()
+        workspace = BenchWorkspace(root, "", {})
+        workspace.project(NAME, command)
+        workspace.commit()
         try:
-            made.trainer("build-image", IMAGE)
-            made.launch()  # the server is started, and what is kept from the first run on is there
-            made = Place(root, _image(root), _access(root))
-            yield made
+            workspace.trainer("build-image", IMAGE)
+            workspace.launch()  # the server is started, and what is kept from the first run on is there
+            workspace = BenchWorkspace(root, _image(root), _access(root))
+            yield workspace
         finally:
             subprocess.run([BIN / "trainer", "server", "down"], cwd=root, check=True, capture_output=True)
             for project in (root / "stock").glob("*"):
@@ -147,5 +147,5 @@ def _trainer_json(root: Path, *arguments: str) -> dict[str, object]:
     done = subprocess.run(
         [BIN / "trainer", *arguments], cwd=root, check=True, capture_output=True, text=True, env=os.environ
     )
-    said = json.loads(done.stdout)
-    return said if isinstance(said, dict) else {}
+    variables = json.loads(done.stdout)
+    return variables if isinstance(variables, dict) else {}

@@ -24,7 +24,7 @@ from typing import NoReturn
 
 from gpu_check import orphans, page, record, running
 from gpu_check.environment import EnvironmentFailed, make, missing
-from gpu_check.plan import SECTIONS, Planned
+from gpu_check.plan import SECTIONS, PlannedSection
 from gpu_check.record import Record, Section
 from gpu_check.setting import Setting
 
@@ -34,39 +34,41 @@ _JSON, _PAGE = "gpu_check.json", "gpu_check.md"
 
 def main() -> None:
     """Run the sections that there is time for, and write the results after each."""
-    asked = _arguments()
+    arguments = _arguments()
     begun = time.monotonic()
-    wanted = _wanted(asked.only, small=asked.small)
-    out = _made(asked.out.absolute())
+    sections = _selected(arguments.only, small=arguments.small)
+    out = _made(arguments.out.absolute())
     signal.signal(signal.SIGTERM, _interrupt)
     orphans.adopt()
-    known = Record(datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), asked.small, asked.minutes, len(wanted))
-    place = Path(tempfile.mkdtemp(prefix="gpu-check-"))
+    record = Record(
+        datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), arguments.small, arguments.minutes, len(sections)
+    )
+    folder = Path(tempfile.mkdtemp(prefix="gpu-check-"))
     try:
-        python = make(place / "environment", asked.wheels.absolute())
+        python = make(folder / "environment", arguments.wheels.absolute())
         if absent := missing():
             print(f"This Python lacks {', '.join(absent)}: sections that need it fail.", file=sys.stderr)
         setting = Setting(
-            str(place), str(place / "environment"), shutil.which("nvidia-smi") is not None, asked.small
+            str(folder), str(folder / "environment"), shutil.which("nvidia-smi") is not None, arguments.small
         )
-        for planned in wanted:
+        for planned in sections:
             print(f"{planned.title} …", flush=True)
-            section = running.run(planned, python, setting, begun + asked.minutes * 60 - _AT_THE_END_S)
-            known = _written(known, section, time.monotonic() - begun, out)
-    except EnvironmentFailed as problem:
-        _fail(problem.message, problem.hint)
+            section = running.run(planned, python, setting, begun + arguments.minutes * 60 - _AT_THE_END_S)
+            record = _written(record, section, time.monotonic() - begun, out)
+    except EnvironmentFailed as error:
+        _fail(error.message, error.hint)
     except KeyboardInterrupt:
-        known = _cut(known, wanted[len(known.sections) :], time.monotonic() - begun, out)
+        record = _cut(record, sections[len(record.sections) :], time.monotonic() - begun, out)
         print("Interrupted.", file=sys.stderr)
     finally:
-        if asked.keep:
-            print(f"What the sections wrote: {place}")
+        if arguments.keep:
+            print(f"What the sections wrote: {folder}")
         else:
-            shutil.rmtree(place, ignore_errors=True)
-    for failure in known.failures:
+            shutil.rmtree(folder, ignore_errors=True)
+    for failure in record.failures:
         print(f"failed: {failure}")
-    print(f"{known.summary} {out / _PAGE}")
-    sys.exit(0 if known.is_complete and not known.failures else 1)
+    print(f"{record.summary} {out / _PAGE}")
+    sys.exit(0 if record.is_complete and not record.failures else 1)
 
 
 def _interrupt(*_: object) -> NoReturn:
@@ -85,37 +87,37 @@ def _made(out: Path) -> Path:
         out.mkdir(parents=True, exist_ok=True)
         (out / _JSON).touch()
         (out / _JSON).unlink()
-    except OSError as problem:
-        _fail(f"{out} cannot be written: {problem.strerror}.", "Use another folder: --out FOLDER")
+    except OSError as error:
+        _fail(f"{out} cannot be written: {error.strerror}.", "Use another folder: --out FOLDER")
     return out
 
 
-def _written(known: Record, section: Section, seconds: float, out: Path) -> Record:
+def _written(record: Record, section: Section, seconds: float, out: Path) -> Record:
     """The record with one more section; both files say so."""
     print(f"  {section.ended}, {section.seconds:.0f} s, {len(section.findings)} results", flush=True)
-    return _kept(replace(known, seconds=seconds, sections=(*known.sections, section)), out)
+    return _kept(replace(record, seconds=seconds, sections=(*record.sections, section)), out)
 
 
-def _cut(known: Record, missing: Sequence[Planned], seconds: float, out: Path) -> Record:
+def _cut(record: Record, missing: Sequence[PlannedSection], seconds: float, out: Path) -> Record:
     """The record with the sections that an interrupted check did not come to."""
     rest = [Section(planned.name, planned.title, "not run: interrupted", 0.0) for planned in missing]
-    return _kept(replace(known, seconds=seconds, sections=(*known.sections, *rest)), out)
+    return _kept(replace(record, seconds=seconds, sections=(*record.sections, *rest)), out)
 
 
-def _kept(known: Record, out: Path) -> Record:
+def _kept(previous: Record, out: Path) -> Record:
     try:
-        record.write(known, out / _JSON)
-        record.replace(out / _PAGE, page.render(known))
-    except OSError as problem:
-        print(f"Error: {out} cannot be written: {problem.strerror}. The page so far:\n", file=sys.stderr)
-        print(page.render(known), flush=True)
-    return known
+        record.write(previous, out / _JSON)
+        record.replace(out / _PAGE, page.render(previous))
+    except OSError as error:
+        print(f"Error: {out} cannot be written: {error.strerror}. The page so far:\n", file=sys.stderr)
+        print(page.render(previous), flush=True)
+    return previous
 
 
-def _wanted(names: Sequence[str], *, small: bool) -> list[Planned]:
-    known = [planned.name for planned in SECTIONS]
-    if unknown := [name for name in names if name not in known]:
-        _fail(f"There is no section {unknown[0]}.", f"The sections are {', '.join(known)}.")
+def _selected(names: Sequence[str], *, small: bool) -> list[PlannedSection]:
+    record = [planned.name for planned in SECTIONS]
+    if unknown := [name for name in names if name not in record]:
+        _fail(f"There is no section {unknown[0]}.", f"The sections are {', '.join(record)}.")
     return [
         planned for planned in SECTIONS if (planned.name in names if names else not (small and planned.large))
     ]

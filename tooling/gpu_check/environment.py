@@ -31,20 +31,20 @@ class EnvironmentFailed(Exception):
         self.hint = hint
 
 
-def make(place: Path, wheels: Path) -> Path:
+def make(folder: Path, wheels: Path) -> Path:
     """Make the environment, without any registry; return its interpreter. Raises `EnvironmentFailed`."""
-    found = _checked(wheels)
+    files = _checked(wheels)
     _check_python()
     # Without pip: Debian's Python has venv and no ensurepip. The machine's own is used.
-    venv.EnvBuilder(clear=True, symlinks=True).create(place)
-    python = place / "bin" / "python"
+    venv.EnvBuilder(clear=True, symlinks=True).create(folder)
+    python = folder / "bin" / "python"
     # The machine's Python may be of a virtual environment, whose packages `system_site_packages` would miss.
     theirs = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
     lines = [f"import site; site.addsitedir({path!r})" for path in theirs]
-    (site_packages(place) / "machine.pth").write_text("\n".join(lines) + "\n")
+    (site_packages(folder) / "machine.pth").write_text("\n".join(lines) + "\n")
     done = subprocess.run(
         [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-index",
-         "--no-deps", "--no-compile", "--no-cache-dir", "--disable-pip-version-check", *map(str, found)],
+         "--no-deps", "--no-compile", "--no-cache-dir", "--disable-pip-version-check", *map(str, files)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
@@ -53,9 +53,9 @@ def make(place: Path, wheels: Path) -> Path:
     return python
 
 
-def site_packages(place: Path) -> Path:
+def site_packages(folder: Path) -> Path:
     """Where the environment has its packages."""
-    return place / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    return folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
 
 
 def _check_python() -> None:
@@ -87,8 +87,8 @@ def _is_here(name: str) -> bool:
 
 def _checked(wheels: Path) -> list[Path]:
     """The wheels in the folder, which are those of the lock, unchanged, and trainer's and trainkit's."""
-    found = sorted(wheels.glob("*.whl"))
-    if not found:
+    wheel_files = sorted(wheels.glob("*.whl"))
+    if not wheel_files:
         raise EnvironmentFailed(f"There are no wheels in {wheels}.", _FETCH)
     hashes = {
         digest: name
@@ -96,14 +96,14 @@ def _checked(wheels: Path) -> list[Path]:
         for digest in re.findall("sha256:([0-9a-f]{64})", pins)
     }
     lacks = {*hashes.values(), *_OURS}
-    for wheel in found:
+    for wheel in wheel_files:
         name = wheel.name.split("-")[0].replace("_", "-").lower()
         if name not in _OURS:
-            known = hashes.get(hashlib.sha256(wheel.read_bytes()).hexdigest())
-            if known is None:
+            expected_name = hashes.get(hashlib.sha256(wheel.read_bytes()).hexdigest())
+            if expected_name is None:
                 raise EnvironmentFailed(f"{wheel.name} is damaged, or not of this version.", _FETCH)
-            name = known
+            name = expected_name
         lacks.discard(name)
     if lacks:
         raise EnvironmentFailed(f"{wheels} lacks the wheels of {', '.join(sorted(lacks))}.", _FETCH)
-    return found
+    return wheel_files

@@ -29,23 +29,25 @@ def model(project: str, size: int, precision: str, *, augment: bool = False) -> 
     policies = {"float16": "mixed_float16", "bfloat16": "mixed_bfloat16"}
     keras.config.set_dtype_policy(policies.get(precision, "float32"))
     keras.utils.set_random_seed(0)
-    given = _defaults(project)
+    parameters = _defaults(project)
     with _weights_by_numpy():
         if project == "tensorflow":
-            made = keras_models.small_cnn(size, CLASSES, augment=augment)
+            network = keras_models.small_cnn(size, CLASSES, augment=augment)
         else:
-            base = keras_models.pretrained(str(given.get("backbone", project)), size, "none", 0)
-            backbones.unfreeze(base, str(given["unfreeze_from"]))
-            head = keras_models.head(base.output_shape[-1], CLASSES, float(str(given["dropout"])))
-            made = keras_models.transfer(base, head, augment=augment)
-    keras_training.compile_model(made, str(given["optimizer"]), float(str(given["learning_rate"])))
-    return made
+            base = keras_models.pretrained(str(parameters.get("backbone", project)), size, "none", 0)
+            backbones.unfreeze(base, str(parameters["unfreeze_from"]))
+            head = keras_models.head(base.output_shape[-1], CLASSES, float(str(parameters["dropout"])))
+            network = keras_models.transfer(base, head, augment=augment)
+    keras_training.compile_model(
+        network, str(parameters["optimizer"]), float(str(parameters["learning_rate"]))
+    )
+    return network
 
 
 def _defaults(project: str) -> dict[str, object]:
     """The defaults of the project's parameters."""
-    said = yaml.safe_load((_PROJECTS / project / "MLproject").read_text())
-    parameters = said["entry_points"]["main"]["parameters"]
+    document = yaml.safe_load((_PROJECTS / project / "MLproject").read_text())
+    parameters = document["entry_points"]["main"]["parameters"]
     return {name: parameter.get("default") for name, parameter in parameters.items()}
 
 

@@ -16,6 +16,6 @@ def pictures(folder: Path, count: int, size: int) -> Part:
     labels = np.arange(count) % CLASSES
     pixels = rng.integers(0, 128, (count, size, size, 3), dtype=np.uint8)
     pixels[:, : size // 2, : size // 2] += (labels * 30).astype(np.uint8)[:, None, None, None]
-    place = folder / f"pixels-{count}-{size}.npy"
-    np.save(place, pixels)
-    return Part(np.load(place, mmap_mode="r"), np.arange(count), labels, ())
+    path = folder / f"pixels-{count}-{size}.npy"
+    np.save(path, pixels)
+    return Part(np.load(path, mmap_mode="r"), np.arange(count), labels, ())

@@ -23,12 +23,12 @@ def end_all(spared: Collection[int] = ()) -> None:
     """End the descendants of this process but those: with SIGTERM, and with SIGKILL after a moment."""
     give_up = time.monotonic() + _PATIENCE_S
     number = signal.SIGTERM
-    while found := [pid for pid in descendants() if pid not in spared]:
-        for pid in found:
+    while pids := [pid for pid in descendants() if pid not in spared]:
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
         time.sleep(0.1)
-        for pid in found:
+        for pid in pids:
             with contextlib.suppress(ChildProcessError):  # of a process below us, or gone
                 os.waitpid(pid, os.WNOHANG)
         if time.monotonic() > give_up:
@@ -38,16 +38,16 @@ def end_all(spared: Collection[int] = ()) -> None:
 def descendants() -> list[int]:
     """The processes below this one that have not ended."""
     children: dict[int, list[int]] = {}
-    for place in Path("/proc").iterdir():
-        if place.name.isdecimal():
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal():
             with contextlib.suppress(OSError):
                 # The name of the program, in parentheses, may have any characters.
-                state, parent = (place / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
+                state, parent = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
                 if state != "Z":
-                    children.setdefault(int(parent), []).append(int(place.name))
-    found, waiting = list[int](), [os.getpid()]
+                    children.setdefault(int(parent), []).append(int(process.name))
+    pids, waiting = list[int](), [os.getpid()]
     while waiting:
         below = children.get(waiting.pop(), [])
-        found += below
+        pids += below
         waiting += below
-    return found
+    return pids

@@ -34,13 +34,13 @@ def _backends(record: Record) -> list[str]:
     """On which of Keras's backends something was trained, and on which nothing was."""
     trained = {
         section.keras_backend for section in record.sections
-        if any(one.unit == "samples/s" or one.outcome == "passed" for one in section.findings)
+        if any(finding.unit == "samples/s" or finding.outcome == "passed" for finding in section.findings)
     } - {""}  # fmt: skip
     ran = [name for backend, name in KERAS_BACKENDS.items() if backend in trained]
     did_not = [name for backend, name in KERAS_BACKENDS.items() if backend not in trained]
-    said = [f"Keras was run on {' and '.join(ran)}."] if ran else []
+    parts = [f"Keras was run on {' and '.join(ran)}."] if ran else []
     missing = f"Keras was not run on {' or '.join(did_not)}." if ran else "Keras was not run on any backend."
-    return [" ".join([*said, missing] if did_not else said)]
+    return [" ".join([*parts, missing] if did_not else parts)]
 
 
 def _section(section: Section) -> str:
@@ -55,8 +55,8 @@ def _section(section: Section) -> str:
 
 def _row(finding: Finding) -> tuple[str, ...]:
     if finding.outcome != "measured":
-        said = finding.outcome if finding.value is None else f"{finding.outcome}: {_value(finding)}"
-        return (finding.what, said, finding.unit, finding.by, finding.said)
+        cell = finding.outcome if finding.value is None else f"{finding.outcome}: {_value(finding)}"
+        return (finding.what, cell, finding.unit, finding.by, finding.said)
     return (finding.what, _value(finding), finding.unit, finding.by, finding.said)
 
 

@@ -20,7 +20,7 @@ _TO_TRY, _TO_MEASURE = 0.6, 0.85  # of the time that is left at the beginning
 
 
 @dataclass(frozen=True)
-class Way:
+class Variant:
     """`epoch` returns its samples a second. `precision` is that of the matrix product it is compared with."""
 
     epoch: Callable[[], float]
@@ -39,7 +39,7 @@ class Work:
     peak: Callable[[str, Setting], float]
 
 
-class _Time:
+class _TimeBudget:
     """From now until the section is killed."""
 
     def __init__(self, setting: Setting) -> None:
@@ -51,22 +51,22 @@ class _Time:
         return time.monotonic() - self._begun > share * (self._until - self._begun)
 
 
-def compare(ways: Mapping[str, Way], work: Work, setting: Setting, by: str) -> Iterator[Finding]:
+def compare(variants: Mapping[str, Variant], work: Work, setting: Setting, by: str) -> Iterator[Finding]:
     """Each way's rate, its share of the peak, and of the card what NVML says meanwhile.
 
     A way that fails at its first try is a finding, and does not keep the others from theirs. The first of the
     ways count most: for the last ones there may be no time.
     """
-    whole = _Time(setting)
-    able: dict[str, Way] = {}
-    for name, way in ways.items():
-        if whole.is_spent(_TO_TRY):
+    budget = _TimeBudget(setting)
+    able: dict[str, Variant] = {}
+    for name, variant in variants.items():
+        if budget.is_spent(_TO_TRY):
             yield Finding(name, outcome="not run", by=by, said="the time of the section was up")
-        elif problem := _tried(way):
-            yield Finding(name, outcome="failed", by=by, said=problem)
+        elif error := _tried(variant):
+            yield Finding(name, outcome="failed", by=by, said=error)
         else:
-            able[name] = way
-    taken = _rounds(able, whole, 1 if setting.small else 5)
+            able[name] = variant
+    taken = _rounds(able, budget, 1 if setting.small else 5)
     for name, figures in taken.items():
         yield Finding(
             name, statistics.median(figures), "samples/s", by=by,
@@ -77,15 +77,15 @@ def compare(ways: Mapping[str, Way], work: Work, setting: Setting, by: str) -> I
     gflop = work.operations / 1e9
     yield Finding("FLOPs of a training step", gflop, "GFLOP/sample", by=by, said=work.counted)
     if not setting.card:
-        for what in ("share of the measured peak", "GPU utilization", "GPU memory in use"):
-            yield no_card(what, by)
+        for label in ("share of the measured peak", "GPU utilization", "GPU memory in use"):
+            yield no_card(label, by)
         return
-    peaks = {name: work.peak(name, setting) for name in {way.precision for way in able.values()}}
-    for name, way in able.items():
-        share = rates[name] * work.operations / peaks[way.precision]
-        yield Finding(f"{name}: share of the measured {way.precision} peak", 100 * share, "%", by=by)
-    for name, way in able.items():
-        yield from _use(name, way, by)
+    peaks = {name: work.peak(name, setting) for name in {variant.precision for variant in able.values()}}
+    for name, variant in able.items():
+        share = rates[name] * work.operations / peaks[variant.precision]
+        yield Finding(f"{name}: share of the measured {variant.precision} peak", 100 * share, "%", by=by)
+    for name, variant in able.items():
+        yield from _use(name, variant, by)
 
 
 def _spread(figures: Sequence[float]) -> str:
@@ -94,12 +94,12 @@ def _spread(figures: Sequence[float]) -> str:
     return f"{min(figures):.4g} … {max(figures):.4g}, median of {len(figures)}"
 
 
-def _rounds(ways: Mapping[str, Way], whole: _Time, most: int) -> dict[str, list[float]]:
+def _rounds(variants: Mapping[str, Variant], budget: _TimeBudget, most: int) -> dict[str, list[float]]:
     """At least one figure of each way, and at most so many, as long as there is time."""
-    epochs = {name: way.epoch for name, way in ways.items()}
+    epochs = {name: variant.epoch for name, variant in variants.items()}
     taken = take_turns(epochs, 1, warm=0)
     for _ in range(most - 1):
-        if not whole.is_spent(_TO_MEASURE):
+        if not budget.is_spent(_TO_MEASURE):
             for name, figures in take_turns(epochs, 1, warm=0).items():
                 taken[name] += figures
     return taken
@@ -109,33 +109,33 @@ def _ratios(rates: Mapping[str, float], by: str, rounds: int) -> Iterator[Findin
     """What follows from rates that were taken in turns; a single round says nothing."""
     if not {OURS, FED, HELD} <= rates.keys():
         return
-    said = f"1 - ({FED}) / ({HELD})"
+    formula = f"1 - ({FED}) / ({HELD})"
     shares = {
-        "share of a step that waits for input": (1 - rates[FED] / rates[HELD], said),
+        "share of a step that waits for input": (1 - rates[FED] / rates[HELD], formula),
         f"{OURS}: share of the rate of {FED}": (rates[OURS] / rates[FED], ""),
     }
-    for what, (share, said) in shares.items():
+    for label, (share, formula) in shares.items():
         if rounds > 1:
-            yield Finding(what, 100 * share, "%", by=by, said=said)
+            yield Finding(label, 100 * share, "%", by=by, said=formula)
         else:
-            yield Finding(what, outcome="not run", by=by, said="a single round says nothing of it")
+            yield Finding(label, outcome="not run", by=by, said="a single round says nothing of it")
 
 
-def _use(name: str, way: Way, by: str) -> Iterator[Finding]:
+def _use(name: str, variant: Variant, by: str) -> Iterator[Finding]:
     with Use() as use:
         for _ in range(3):
-            way.epoch()
+            variant.epoch()
     if use.busy:
         shown = " ".join(f"{busy:.0f}" for busy in use.busy[:: max(1, len(use.busy) // 20)])
         yield Finding(f"{name}: GPU utilization", statistics.mean(use.busy), "%", by=by, said=shown)
-        said = "of all processes, as NVML says"
-        yield Finding(f"{name}: GPU memory in use", max(use.memory), "MB", by=by, said=said)
+        source = "of all processes, as NVML says"
+        yield Finding(f"{name}: GPU memory in use", max(use.memory), "MB", by=by, said=source)
 
 
-def _tried(way: Way) -> str:
+def _tried(variant: Variant) -> str:
     """What is wrong with it; nothing if it works, which also warms it."""
     try:
-        way.epoch()
-    except Exception as problem:  # noqa: BLE001 (whatever a framework raises)
-        return f"{type(problem).__name__}: {problem}".splitlines()[0][:300]
+        variant.epoch()
+    except Exception as error:  # noqa: BLE001 (whatever a framework raises)
+        return f"{type(error).__name__}: {error}".splitlines()[0][:300]
     return ""

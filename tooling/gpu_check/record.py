@@ -63,20 +63,20 @@ class Record:
     @property
     def failures(self) -> list[str]:
         """What did not pass, and the sections that ended by a fault of their own."""
-        found = [finding.what for section in self.sections for finding in section.findings
+        failed = [finding.what for section in self.sections for finding in section.findings
                  if finding.outcome == "failed"]  # fmt: skip
-        return found + [section.title for section in self.sections if section.ended.startswith("failed")]
+        return failed + [section.title for section in self.sections if section.ended.startswith("failed")]
 
     @property
     def summary(self) -> str:
         """How much of it there is, in a sentence."""
         ended = [section.ended.split(":")[0].split(" after")[0] for section in self.sections]
-        said = [
+        parts = [
             f"{ended.count(end)} {end}"
             for end in ("complete", "cut off", "failed", "not run")
             if end in ended
         ]
-        return f"{self.planned} sections: {', '.join(said) or 'none'}; {len(self.failures)} failures."
+        return f"{self.planned} sections: {', '.join(parts) or 'none'}; {len(self.failures)} failures."
 
     @property
     def is_complete(self) -> bool:
@@ -98,9 +98,9 @@ def replace(file: Path, text: str) -> None:
 
 def read(file: Path) -> Record:
     """The record of that file."""
-    said = json.loads(file.read_text(encoding="utf-8"))
+    payload = json.loads(file.read_text(encoding="utf-8"))
     sections = [
         Section(**{**section, "findings": [Finding(**finding) for finding in section["findings"]]})
-        for section in said["sections"]
+        for section in payload["sections"]
     ]
-    return Record(**{**said, "sections": sections})
+    return Record(**{**payload, "sections": sections})

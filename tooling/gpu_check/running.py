@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gpu_check import orphans
-from gpu_check.plan import Planned
+from gpu_check.plan import PlannedSection
 from gpu_check.record import Finding, Section
 from gpu_check.setting import Setting
 
@@ -21,7 +21,7 @@ _LEAST_S = 5.0
 _SMALL_TAKES = 3.0  # on few cores, which others use as well
 
 
-def run(planned: Planned, python: Path, setting: Setting, until: float) -> Section:
+def run(planned: PlannedSection, python: Path, setting: Setting, until: float) -> Section:
     """What the section finds by `until`, a time of the monotonic clock, or within its own limit."""
     limit = min(planned.seconds * (_SMALL_TAKES if setting.small else 1), until - time.monotonic())
     if limit < _LEAST_S:
@@ -53,7 +53,7 @@ def run(planned: Planned, python: Path, setting: Setting, until: float) -> Secti
     return Section(planned.name, planned.title, ended, seconds, _read(findings), planned.keras_backend)
 
 
-def _variables(planned: Planned, python: Path, setting: Setting) -> dict[str, str]:
+def _variables(planned: PlannedSection, python: Path, setting: Setting) -> dict[str, str]:
     folder = setting.place
     small = {
         # Beside other processes on few cores, threads that wait for each other take many times as long.
@@ -80,12 +80,12 @@ def _variables(planned: Planned, python: Path, setting: Setting) -> dict[str, st
 
 
 def _read(findings: Path) -> list[Finding]:
-    found = []
+    parsed = []
     with contextlib.suppress(FileNotFoundError):
         for line in findings.read_text(encoding="utf-8").splitlines():
             with contextlib.suppress(ValueError):  # the last one of a process that was killed
-                found.append(Finding(**json.loads(line)))
-    return found
+                parsed.append(Finding(**json.loads(line)))
+    return parsed
 
 
 def _how(code: int) -> str:

@@ -19,9 +19,9 @@ def model(layers: str, size: int, device: torch.device) -> Model:
     torch.manual_seed(0)
     parsed = torch_layers.parse(torch_layers.read(_LAYERS / layers), CLASSES)
     network = torch_network.build(parsed, (3, size, size), CLASSES, 32)
-    made = Model(network, "CrossEntropyLoss", pixel_scale())
-    made.to(device)
-    return made
+    model_built = Model(network, "CrossEntropyLoss", pixel_scale())
+    model_built.to(device)
+    return model_built
 
 
 def settings(epochs: int, batch_size: int) -> Settings:

@@ -1,4 +1,4 @@
-"""The brake on guesses and the limits of bodies, of the gate that both forms of the tracking server have."""
+"""The gate of the tracking server: its rate limiter for passwords and its limits of request bodies."""
 
 import asyncio
 import contextlib
@@ -7,12 +7,19 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from mlflow_server import bodies, brake, locations, routes, uploads
+from mlflow_server import bodies, locations, rate_limiter, routes, uploads
 from mlflow_server.addresses import Addresses
 from mlflow_server.asgi import Message, Receive, Scope, Send, answer
-from mlflow_server.bodies import ALL_TOGETHER, LONGEST, Bodies, Gone, TooLong, TooMany
-from mlflow_server.brake import OF_ALL, OF_ONE, Brake
+from mlflow_server.bodies import (
+    ALL_TOGETHER,
+    LONGEST,
+    Bodies,
+    BodyTooLarge,
+    ClientDisconnected,
+    TooManyBodies,
+)
 from mlflow_server.gate import Gate
+from mlflow_server.rate_limiter import OF_ALL, OF_ONE, RateLimiter
 
 
 class Clock:
@@ -23,16 +30,16 @@ class Clock:
         return self.now
 
 
-def guess(brake: Brake, user: str, password: str, right: bool = False) -> int:
-    wait = brake.wait_s(user, password)
+def guess(rate_limiter: RateLimiter, user: str, password: str, right: bool = False) -> int:
+    wait = rate_limiter.wait_s(user, password)
     if not wait:
-        brake.tell(user, password, right=right)
+        rate_limiter.record(user, password, right=right)
     return wait
 
 
 def test_wrong_passwords_of_an_account_are_tried_slowly_after_some() -> None:
     clock = Clock()
-    slowed = Brake(clock)
+    slowed = RateLimiter(clock)
     assert [guess(slowed, "ada", str(n)) for n in range(OF_ONE.at_once)] == [0] * OF_ONE.at_once
     assert guess(slowed, "ada", "next") == OF_ONE.seconds
     clock.now += OF_ONE.seconds / 2
@@ -44,7 +51,7 @@ def test_wrong_passwords_of_an_account_are_tried_slowly_after_some() -> None:
 
 
 def test_who_was_let_in_once_is_not_locked_out_by_a_stranger() -> None:
-    slowed = Brake(Clock())
+    slowed = RateLimiter(Clock())
     assert guess(slowed, "ada", "right", right=True) == 0
     for n in range(2 * OF_ALL.at_once):
         guess(slowed, "ada", str(n))
@@ -55,7 +62,7 @@ def test_who_was_let_in_once_is_not_locked_out_by_a_stranger() -> None:
 
 def test_who_was_not_yet_let_in_waits_no_longer_than_for_one_guess() -> None:
     clock = Clock()
-    slowed = Brake(clock)
+    slowed = RateLimiter(clock)
     for n in range(2 * OF_ONE.at_once):
         guess(slowed, "ada", str(n))
     clock.now += guess(slowed, "ada", "right")
@@ -63,44 +70,47 @@ def test_who_was_not_yet_let_in_waits_no_longer_than_for_one_guess() -> None:
 
 
 def test_right_passwords_are_no_guesses() -> None:
-    slowed = Brake(Clock())
+    slowed = RateLimiter(Clock())
     assert [guess(slowed, f"u{n}", "p", right=True) for n in range(900)] == [0] * 900
     assert guess(slowed, "new", "wrong") == 0
 
 
 @pytest.mark.parametrize("right", [True, False])
 def test_many_requests_at_a_time_with_one_password_are_one_guess(right: bool) -> None:
-    slowed = Brake(Clock())
+    slowed = RateLimiter(Clock())
     assert [slowed.wait_s("ada", "p") for _ in range(1000)] == [0] * 1000
     for _ in range(1000):
-        slowed.tell("ada", "p", right=right)
+        slowed.record("ada", "p", right=right)
     left = OF_ONE.at_once - (0 if right else 1)
     assert [guess(slowed, "ada", str(n)) for n in range(left + 1)] == [0] * left + [OF_ONE.seconds]
     assert slowed._asked == set()
 
 
 def test_a_password_that_was_right_once_is_a_guess_after_it_was_changed() -> None:
-    slowed = Brake(Clock())
+    slowed = RateLimiter(Clock())
     guess(slowed, "ada", "old", right=True)
     assert [guess(slowed, "ada", "old") for _ in range(OF_ONE.at_once + 1)] == [0] * (OF_ONE.at_once + 1)
     assert guess(slowed, "ada", "old") > 0
 
 
-def test_all_accounts_together_are_braked_and_memory_stays_the_same() -> None:
+def test_all_accounts_together_are_limited_and_memory_stays_the_same() -> None:
     clock = Clock()
-    slowed = Brake(clock)
+    slowed = RateLimiter(clock)
     waits = [guess(slowed, f"user{n}" * 1000, "x" * 10_000) for n in range(OF_ALL.at_once + 1)]
     assert waits[-1] > 0
     assert set(waits[:-1]) == {0}
-    for n in range(3 * brake.MOST):
+    for n in range(3 * rate_limiter.MOST):
         clock.now += OF_ALL.seconds
         guess(slowed, f"more{n}", "x", right=True)
-    assert len(slowed._accounts) == len(slowed._right) == brake.MOST
+    assert len(slowed._accounts) == len(slowed._right) == rate_limiter.MOST
     assert all(len(digest) == 16 for digest in (*slowed._accounts, *slowed._right))
 
 
-def test_to_push_an_account_out_of_memory_takes_longer_than_it_is_braked() -> None:
-    assert brake.MOST * OF_ALL.seconds - OF_ALL.at_once * OF_ALL.seconds >= OF_ONE.at_once * OF_ONE.seconds
+def test_to_push_an_account_out_of_memory_takes_longer_than_the_limit() -> None:
+    assert (
+        rate_limiter.MOST * OF_ALL.seconds - OF_ALL.at_once * OF_ALL.seconds
+        >= OF_ONE.at_once * OF_ONE.seconds
+    )
 
 
 async def read(held: Bodies, *pieces: bytes, length: bytes = b"", ends: bool = True) -> bytes:
@@ -119,11 +129,11 @@ def test_a_body_is_read_up_to_its_limit() -> None:
     held, piece = Bodies(), bytes(LONGEST // 4)
     assert asyncio.run(read(held, *[piece] * 4)) == bytes(LONGEST)
     held.release(bytes(LONGEST))
-    with pytest.raises(TooLong):
+    with pytest.raises(BodyTooLarge):
         asyncio.run(read(held, *[piece] * 4, b"x"))
-    with pytest.raises(TooLong):
+    with pytest.raises(BodyTooLarge):
         asyncio.run(read(held, length=str(LONGEST + 1).encode()))
-    with pytest.raises(Gone):
+    with pytest.raises(ClientDisconnected):
         asyncio.run(read(held, piece, ends=False))
     assert held._held == 0
 
@@ -131,7 +141,7 @@ def test_a_body_is_read_up_to_its_limit() -> None:
 def test_bodies_together_have_a_limit_too() -> None:
     held = Bodies()
     whole = [asyncio.run(read(held, bytes(LONGEST))) for _ in range(ALL_TOGETHER // LONGEST)]
-    with pytest.raises(TooMany):
+    with pytest.raises(TooManyBodies):
         asyncio.run(read(held, b"x"))
     for body in whole:
         held.release(body)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 from gpu_check import environment, page, plan, record, running, wheels
-from gpu_check.plan import Planned
-from gpu_check.rates import Way, Work, compare
+from gpu_check.plan import PlannedSection
+from gpu_check.rates import Variant, Work, compare
 from gpu_check.record import Finding, Record, Section, checked, no_card
 from gpu_check.setting import Setting
 from support import REPOSITORY
@@ -103,7 +103,7 @@ def test_a_way_that_there_is_no_time_for_costs_no_other_its_figures() -> None:
         time.sleep(1.5)
         return 5.0
 
-    ways = {"first": Way(epoch, "float32"), "second": Way(epoch, "float32")}
+    ways = {"first": Variant(epoch, "float32"), "second": Variant(epoch, "float32")}
     found = {one.what: one for one in compare(ways, Work(1e9, "by hand", lambda *_: 1.0), setting, "torch")}
     assert (found["first"].value, found["first"].outcome) == (5.0, "measured")
     assert (found["second"].outcome, found["second"].said) == ("not run", "the time of the section was up")
@@ -138,7 +138,7 @@ def test_a_section_that_goes_wrong_costs_only_what_it_had_not_found_yet(
     (package / "sections").mkdir()
     (package / "sections" / "machine.py").write_text(SECTION.format(then=then))
     monkeypatch.setattr(running, "_TOOLING", tmp_path / "tooling")
-    planned = Planned("machine", "Machine", "machine", 5.0)
+    planned = PlannedSection("machine", "Machine", "machine", 5.0)
     setting = Setting(str(tmp_path / "work"), "", card=False, small=False)
     found = running.run(planned, Path(sys.executable), setting, time.monotonic() + 100)
     assert found.ended.startswith(ended)

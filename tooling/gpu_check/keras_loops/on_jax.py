@@ -21,8 +21,8 @@ State = tuple[Any, Any, Any]
 
 def use_precision(name: str) -> None:
     """In mixed precision, what JAX has by default."""
-    said = {"float32": "float32", "TF32": "tensorfloat32"}.get(name)
-    jax.config.update("jax_default_matmul_precision", said)
+    jax_name = {"float32": "float32", "TF32": "tensorfloat32"}.get(name)
+    jax.config.update("jax_default_matmul_precision", jax_name)
 
 
 def placed(batch: Batch) -> Batch:
@@ -54,13 +54,13 @@ def peak(precision: str, setting: Setting) -> float:
     """Of one product after another."""
     edge = matrices.size(setting)
     use_precision(precision)
-    one = jax.random.normal(jax.random.key(0), (edge, edge), _KINDS.get(precision, jnp.float32))
+    matrix = jax.random.normal(jax.random.key(0), (edge, edge), _KINDS.get(precision, jnp.float32))
     multiply = jax.jit(jnp.matmul)
-    last = one
+    last = matrix
 
     def product() -> None:
         nonlocal last
-        last = multiply(one, one)
+        last = multiply(matrix, matrix)
 
     return matrices.operations_a_second(product, lambda: jax.block_until_ready(last), setting)
 
@@ -73,21 +73,21 @@ def highest_memory() -> float:
 def _state(model: keras.Model) -> State:
     model.optimizer.build(model.trainable_variables)
     parts = model.trainable_variables, model.non_trainable_variables, model.optimizer.variables
-    weights, kept, optimizer = ([variable.value for variable in part] for part in parts)
-    return weights, kept, optimizer
+    weights, other_state, optimizer = ([variable.value for variable in part] for part in parts)
+    return weights, other_state, optimizer
 
 
 def _step(model: keras.Model) -> Callable[[State, Any, Any], State]:
     def step(state: State, pixels: Any, labels: Any) -> State:  # noqa: ANN401 (arrays, or what stands for one)
-        weights, kept, optimizer = state
+        weights, other_state, optimizer = state
 
         def loss(weights: Any) -> Any:  # noqa: ANN401
-            answers, after = model.stateless_call(weights, kept, pixels, training=True)
+            answers, after = model.stateless_call(weights, other_state, pixels, training=True)
             right = jnp.take_along_axis(answers, labels[:, None], axis=1)
             return -jnp.log(right + 1e-7).mean(), after
 
-        gradients, kept = jax.grad(loss, has_aux=True)(weights)
+        gradients, other_state = jax.grad(loss, has_aux=True)(weights)
         weights, optimizer = model.optimizer.stateless_apply(optimizer, gradients, weights)
-        return weights, kept, optimizer
+        return weights, other_state, optimizer
 
     return step

@@ -29,13 +29,13 @@ def find(setting: Setting) -> Iterator[Finding]:
     samples = keras_training.samples(part)
 
     def epochs(count: int, phase: str) -> tuple[list[Epoch], keras.Model]:
-        made = keras_projects.model(setting.project, size, "float32", augment=not setting.small)
+        model_built = keras_projects.model(setting.project, size, "float32", augment=not setting.small)
         schedule = Schedule(count, batch, patience=0, seed=0, phase=phase)
-        history = keras_training.train(made, samples, samples, schedule)
+        history = keras_training.train(model_built, samples, samples, schedule)
         timeless = [
             {name: value for name, value in epoch.items() if name not in _TIMES} for epoch in history.epochs
         ]
-        return timeless, made
+        return timeless, model_built
 
     with mlflow.start_run():
         keras_training.setup(0)
@@ -43,9 +43,9 @@ def find(setting: Setting) -> Iterator[Finding]:
         by = keras_loops.by()
         model = yield from same_twice.findings(epochs, by)
         answered = keras_training.predict(model, part, batch)
-    place = setting.place / "model.keras"
-    model.save(place)
-    apart = float(np.abs(keras_on_cpu.answers(place, part.pixels()) - answered).max())
+    folder = setting.place / "model.keras"
+    model.save(folder)
+    apart = float(np.abs(keras_on_cpu.answers(folder, part.pixels()) - answered).max())
     yield Finding("largest difference of a probability from the saved model on a CPU", apart, by=by)
-    what = f"trained on the GPU, predicts on the CPU within {MOST_APART:g}"
-    yield checked(what, apart <= MOST_APART, by=by) if setting.card else no_card(what, by)
+    label = f"trained on the GPU, predicts on the CPU within {MOST_APART:g}"
+    yield checked(label, apart <= MOST_APART, by=by) if setting.card else no_card(label, by)

@@ -19,7 +19,7 @@ from trainkit.keras_training import Samples, Schedule
 
 from gpu_check import keras_loops, keras_projects, made_up
 from gpu_check.keras_loops import Batch
-from gpu_check.rates import FED, HELD, OURS, Way, Work, compare
+from gpu_check.rates import FED, HELD, OURS, Variant, Work, compare
 from gpu_check.record import Finding, no_card
 from gpu_check.setting import Setting
 
@@ -55,41 +55,43 @@ def find(setting: Setting) -> Iterator[Finding]:
             f"{sizes.pictures} images, {sizes.pixels} x {sizes.pixels} pixels, batches of {sizes.batch}",
             by=by,
         )
-        said = "float32 stays below 1e-5; above 1e-4 it was computed in TF32"
-        yield Finding("relative error of a float32 matrix product in a run", _error(), by=by, said=said)
+        explanation = "float32 stays below 1e-5; above 1e-4 it was computed in TF32"
+        yield Finding(
+            "relative error of a float32 matrix product in a run", _error(), by=by, said=explanation
+        )
         yield from _rates(setting, sizes, part, by)
     if setting.card:
         highest = keras_loops.of_process().highest_memory()
         yield Finding("highest memory that the framework had", highest, "MB", by=by)
     else:
-        for what in ("TF32", "float16"):
-            yield no_card(f"trainkit, {what}", by)
+        for label in ("TF32", "float16"):
+            yield no_card(f"trainkit, {label}", by)
 
 
 def _error() -> float:
     """The largest one, as a part of the largest number."""
-    one = np.random.default_rng(0).standard_normal((256, 256), np.float32)
-    exact = one.astype(np.float64) @ one.astype(np.float64)
-    found = keras.ops.convert_to_numpy(keras.ops.matmul(one, one))
-    return float(np.abs(found - exact).max() / np.abs(exact).max())
+    matrix = np.random.default_rng(0).standard_normal((256, 256), np.float32)
+    exact = matrix.astype(np.float64) @ matrix.astype(np.float64)
+    product = keras.ops.convert_to_numpy(keras.ops.matmul(matrix, matrix))
+    return float(np.abs(product - exact).max() / np.abs(exact).max())
 
 
 def _rates(setting: Setting, sizes: _Sizes, part: Part, by: str) -> Iterator[Finding]:
     fed, held = _plain(setting, sizes, part, "float32")
-    ways = {
-        OURS: Way(_ours(setting, sizes, part, "float32"), "float32"),
-        FED: Way(fed, "float32"),
-        HELD: Way(held, "float32"),
+    variants = {
+        OURS: Variant(_ours(setting, sizes, part, "float32"), "float32"),
+        FED: Variant(fed, "float32"),
+        HELD: Variant(held, "float32"),
     }
     if setting.card:
         for precision in ("float16", "TF32", "bfloat16"):
-            ways[f"trainkit, {precision}"] = Way(_ours(setting, sizes, part, precision), precision)
-    ways["plain loop, bfloat16"] = Way(_plain(setting, sizes, part, "bfloat16")[0], "bfloat16")
+            variants[f"trainkit, {precision}"] = Variant(_ours(setting, sizes, part, precision), precision)
+    variants["plain loop, bfloat16"] = Variant(_plain(setting, sizes, part, "bfloat16")[0], "bfloat16")
     loops = keras_loops.of_process()
     counted = loops.operations(
         keras_projects.model(setting.project, sizes.pixels, "float32"), next(_batches(part, sizes))
     )
-    yield from compare(ways, Work(counted / sizes.batch, loops.COUNTED, loops.peak), setting, by)
+    yield from compare(variants, Work(counted / sizes.batch, loops.COUNTED, loops.peak), setting, by)
 
 
 def _ours(setting: Setting, sizes: _Sizes, part: Part, precision: str) -> Callable[[], float]:

@@ -28,13 +28,13 @@ def find(setting: Setting) -> Iterator[Finding]:
             ["nvidia-smi", f"--query-gpu={','.join(_OF_GPU)}", "--format=csv,noheader"]
         )
         for line in (answer or "").splitlines():
-            for what, value in zip(_OF_GPU.values(), line.split(","), strict=False):
-                yield Finding(what, value.strip())
+            for label, value in zip(_OF_GPU.values(), line.split(","), strict=False):
+                yield Finding(label, value.strip())
     else:
         yield no_card(GPU)
-    for what, value in machine().items():
+    for label, value in machine().items():
         if value:
-            yield Finding(what, value)
+            yield Finding(label, value)
     for package in _PACKAGES:
         try:
             yield Finding(package, version(package))
@@ -56,9 +56,9 @@ def _seen(setting: Setting) -> Iterator[Finding]:
     import jax
 
     platforms = sorted({device.platform for device in jax.devices()})
-    said = ", ".join(platforms)
+    summary = ", ".join(platforms)
     yield (
-        checked("sees the GPU", "gpu" in platforms, said, "jax")
+        checked("sees the GPU", "gpu" in platforms, summary, "jax")
         if setting.card
         else no_card("sees the GPU", "jax")
     )

@@ -32,9 +32,9 @@ def find(setting: Setting) -> Iterator[Finding]:
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         lines = done.stderr.strip().splitlines() or [""]
-        what = f"out of memory on the {'GPU' if setting.card else 'CPU'} ends with exit code {code}"
-        said = next((line for line in lines if "Error:" in line), lines[-1])[:300]
-        yield checked(what, done.returncode == code, f"{done.returncode}: {said}", by=framework)
+        label = f"out of memory on the {'GPU' if setting.card else 'CPU'} ends with exit code {code}"
+        reason = next((line for line in lines if "Error:" in line), lines[-1])[:300]
+        yield checked(label, done.returncode == code, f"{done.returncode}: {reason}", by=framework)
         if not setting.card:
             yield no_card(
                 f"out of memory on the GPU ends with exit code {gpu_memory.EXIT_CODE}", by=framework

@@ -36,10 +36,10 @@ def operations_a_second(precision: str, setting: Setting) -> float:
     device = "cuda" if setting.card else "cpu"
     edge = matrices.size(setting)
     allow_tf32(precision == "TF32")
-    one = torch.randn(edge, edge, device=device).to(PRECISIONS[precision])
+    matrix = torch.randn(edge, edge, device=device).to(PRECISIONS[precision])
 
     def product() -> None:
-        one @ one
+        matrix @ matrix
 
     return matrices.operations_a_second(product, lambda: wait(device), setting)
 

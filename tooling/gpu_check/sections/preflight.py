@@ -19,21 +19,21 @@ from gpu_check.setting import Setting
 def find(setting: Setting) -> Iterator[Finding]:
     """The good case, and each that is to be refused."""
     built = _built(setting.place)
-    able = [one for one in built if one.cuda]
-    for one in built:
-        built_for = "architectures unknown" if one.architectures is None else " ".join(one.architectures)
-        cuda = f"CUDA {one.cuda}: {built_for}" if one.cuda else "without CUDA"
-        yield Finding("trainkit.accelerator", cuda, by=one.framework)
+    able = [build for build in built if build.cuda]
+    for build in built:
+        built_for = "architectures unknown" if build.architectures is None else " ".join(build.architectures)
+        cuda = f"CUDA {build.cuda}: {built_for}" if build.cuda else "without CUDA"
+        yield Finding("trainkit.accelerator", cuda, by=build.framework)
     answer = subprocesses.capture(gpu.QUERY)
     if answer is None or not setting.card:
-        for what in (
+        for label in (
             "good case",
             "too little free memory",
             "too old a driver",
             "another architecture",
             "MIG",
         ):
-            yield no_card(f"pre-flight: {what}")
+            yield no_card(f"pre-flight: {label}")
         return
     cards = gpu.cards(answer)
     yield Finding("nvidia-smi answers", "; ".join(answer.strip().splitlines()))
@@ -42,7 +42,7 @@ def find(setting: Setting) -> Iterator[Finding]:
     yield checked("pre-flight: too little free memory", *_outcome(able, cards, more, refused=True))
     old = [replace(card, driver="1.0") for card in cards]
     yield checked("pre-flight: too old a driver", *_outcome(able, old, 0, refused=True))
-    other = [replace(one, architectures=("sm_10",)) for one in able]
+    other = [replace(build, architectures=("sm_10",)) for build in able]
     yield checked("pre-flight: another architecture", *_outcome(other, cards, 0, refused=True))
     mig = subprocesses.capture(["nvidia-smi", "--query-gpu=mig.mode.current", "--format=csv,noheader"])
     yield Finding("MIG", (mig or "no answer").strip())
@@ -59,6 +59,6 @@ def _outcome(
     """Whether it was refused as it should be, and with what words."""
     try:
         gpu.check("this environment", built, cards, free)
-    except GpuError as problem:
-        return refused, str(problem)
+    except GpuError as error:
+        return refused, str(error)
     return not refused, ""

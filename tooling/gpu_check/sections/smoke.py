@@ -19,9 +19,9 @@ _FRAMEWORKS = {"sklearn": "sklearn", "pytorch": "torch", "tensorflow": "tensorfl
 def find(setting: Setting) -> Iterator[Finding]:
     """With the card where there is one: $TRAINER_GPUS tells the tests."""
     for image, framework in _FRAMEWORKS.items():
-        what = f"smoke test of the image {image}"
+        label = f"smoke test of the image {image}"
         if not find_spec(framework):
-            yield Finding(what, outcome="not run", said=f"{framework} is not installed here")
+            yield Finding(label, outcome="not run", said=f"{framework} is not installed here")
             continue
         done = subprocess.run(
             [sys.executable, str(_IMAGES / image / "smoke.py")], cwd=setting.place,
@@ -29,5 +29,7 @@ def find(setting: Setting) -> Iterator[Finding]:
         )  # fmt: skip
         lines = (done.stdout + done.stderr).splitlines()
         passed = sum(line.startswith("ok ") for line in lines)
-        said = f"{passed} checks" if done.returncode == 0 else lines[-1][:300] if lines else "it said nothing"
-        yield checked(what, done.returncode == 0, said)
+        summary = (
+            f"{passed} checks" if done.returncode == 0 else lines[-1][:300] if lines else "it said nothing"
+        )
+        yield checked(label, done.returncode == 0, summary)

@@ -29,9 +29,9 @@ def find(setting: Setting) -> Iterator[Finding]:
 
     def epochs(count: int, folder: str) -> tuple[list[Epoch], torch.nn.Module]:
         model = torch_models.model("cnn.yaml", _SIZE, device)
-        place = Path(setting.folder) / folder
-        wanted = torch_models.settings(count, _BATCH)
-        progress = torch_training.fit(model, train, train, wanted, lambda *_: None, place)
+        path = Path(setting.folder) / folder
+        torch_settings = torch_models.settings(count, _BATCH)
+        progress = torch_training.fit(model, train, train, torch_settings, lambda *_: None, path)
         timeless = [
             {name: value for name, value in epoch.items() if name != "seconds_epoch"}
             for epoch in progress.history
@@ -39,15 +39,15 @@ def find(setting: Setting) -> Iterator[Finding]:
         return timeless, model
 
     model = yield from same_twice.findings(epochs, by)
-    what = f"trained on the GPU, predicts on the CPU within {MOST_APART:g}"
+    label = f"trained on the GPU, predicts on the CPU within {MOST_APART:g}"
     if not setting.card:
-        yield no_card(what, by)
+        yield no_card(label, by)
         return
     positions = np.arange(min(256, len(train)))
     model.eval()
     with torch.inference_mode():
-        there = model(train.inputs(positions).to(device)).cpu()
-        here = model.cpu()(train.inputs(positions))
-    apart = float((there - here).abs().max())
+        on_gpu = model(train.inputs(positions).to(device)).cpu()
+        on_cpu = model.cpu()(train.inputs(positions))
+    apart = float((on_gpu - on_cpu).abs().max())
     yield Finding("largest difference of a probability between GPU and CPU", apart, by=by)
-    yield checked(what, apart <= MOST_APART, by=by)
+    yield checked(label, apart <= MOST_APART, by=by)

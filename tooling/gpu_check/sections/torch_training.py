@@ -15,7 +15,7 @@ from trainkit.torch_data import Pictures
 from trainkit.torch_model import Model
 
 from gpu_check import made_up, torch_models, torch_operations
-from gpu_check.rates import FED, HELD, OURS, Way, Work, compare
+from gpu_check.rates import FED, HELD, OURS, Variant, Work, compare
 from gpu_check.record import Finding, no_card
 from gpu_check.sections import peak
 from gpu_check.sections.peak import allow_tf32, wait
@@ -42,14 +42,14 @@ def find(setting: Setting) -> Iterator[Finding]:
 
         def epoch() -> float:
             allow_tf32(tf32)
-            kept = Path(setting.folder) / f"checkpoints-{next(numbers)}"
+            checkpoints = Path(setting.folder) / f"checkpoints-{next(numbers)}"
             settings = torch_models.settings(1, batch)
             first: list[float] = []
             torch_training.fit(
                 model, train, _First(train), settings,
-                lambda _, values, __: first.append(values["seconds_epoch"]), kept,
+                lambda _, values, __: first.append(values["seconds_epoch"]), checkpoints,
             )  # fmt: skip
-            shutil.rmtree(kept)
+            shutil.rmtree(checkpoints)
             return count / first[0]
 
         return epoch
@@ -62,32 +62,32 @@ def find(setting: Setting) -> Iterator[Finding]:
             model, train, batch, device, precision, held=held, compiled=compiled, repeatable=repeatable
         )
 
-    ways = {
-        OURS: Way(ours(tf32=False), "float32"),
-        FED: Way(plain("float32"), "float32"),
-        HELD: Way(plain("float32", held=True), "float32"),
-        "plain loop, bfloat16": Way(plain("bfloat16"), "bfloat16"),
-        _COMPILED: Way(plain("bfloat16", compiled=True), "bfloat16"),
+    variants = {
+        OURS: Variant(ours(tf32=False), "float32"),
+        FED: Variant(plain("float32"), "float32"),
+        HELD: Variant(plain("float32", held=True), "float32"),
+        "plain loop, bfloat16": Variant(plain("bfloat16"), "bfloat16"),
+        _COMPILED: Variant(plain("bfloat16", compiled=True), "bfloat16"),
     }
     if setting.card:
-        ways |= {
-            "trainkit, TF32": Way(ours(tf32=True), "TF32"),
-            "plain loop, TF32": Way(plain("TF32"), "TF32"),
-            "plain loop, TF32, cuDNN benchmark mode": Way(plain("TF32", repeatable=False), "TF32"),
-            "plain loop, float16": Way(plain("float16"), "float16"),
-            "plain loop, bfloat16, batch on the device already": Way(
+        variants |= {
+            "trainkit, TF32": Variant(ours(tf32=True), "TF32"),
+            "plain loop, TF32": Variant(plain("TF32"), "TF32"),
+            "plain loop, TF32, cuDNN benchmark mode": Variant(plain("TF32", repeatable=False), "TF32"),
+            "plain loop, float16": Variant(plain("float16"), "float16"),
+            "plain loop, bfloat16, batch on the device already": Variant(
                 plain("bfloat16", held=True), "bfloat16"
             ),
         }
     yield from compare(
-        ways, Work(operations, torch_operations.COUNTED, peak.operations_a_second), setting, by
+        variants, Work(operations, torch_operations.COUNTED, peak.operations_a_second), setting, by
     )
     if setting.card:
         highest = torch.cuda.max_memory_reserved() / 1e6
         yield Finding("highest memory that PyTorch had", highest, "MB", by=by)
     else:
-        for what in ("TF32", "float16"):
-            yield no_card(f"plain loop, {what}", by)
+        for label in ("TF32", "float16"):
+            yield no_card(f"plain loop, {label}", by)
 
 
 class _First:

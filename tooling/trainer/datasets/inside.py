@@ -1,4 +1,4 @@
-"""Keeping to a dataset: a link may lead out of it, to files that are none of its own."""
+"""Symbolic links in datasets: whether they stay inside, and whether a container can follow them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from trainer.projects.mounts import Mount
 
 @dataclass(frozen=True)
 class MountedFolder:
-    """A folder as a run in a container sees it: at `target`, which is in `mount`."""
+    """A folder as it is mounted into a run's container: at `target`, which is in `mount`."""
 
     root: Path
     target: str
     mount: Mount
 
     def unreachable_target(self, link: str) -> str | None:
-        """What a link in the folder leads to, where a run in the container finds nothing there."""
+        """The target of a link in the folder, if the container does not have it; None if it does."""
         target = os.readlink(link)  # noqa: PTH115 (called for each link of many)
         folder = os.path.relpath(os.path.dirname(link), self.root)  # noqa: PTH120
         destination = Path(os.path.normpath(os.path.join(self.target, folder, target)))  # noqa: PTH118
@@ -29,7 +29,7 @@ class MountedFolder:
         return None if is_there and destination.is_relative_to(self.mount.target) else target
 
     def check(self, link: str) -> None:
-        """Raises `BadInput` for a link that is `unreachable_target`."""
+        """Raises `BadInput` for a link whose target the container does not have."""
         if target := self.unreachable_target(link):
             raise BadInput(
                 f"{link} is a link to {target}, which the container of a run does not have.",
@@ -39,7 +39,7 @@ class MountedFolder:
 
 
 def mounted(root: Path, mounts: Iterable[Mount]) -> MountedFolder | None:
-    """How a run with these mounts sees the folder; None where it does not, or is in no container."""
+    """The folder as these mounts bring it into a container; None if none of them does."""
     resolved = root.resolve()
     sources = [(Path(mount.source).resolve(), mount) for mount in mounts if mount.kind == "bind"]
     holding = [(source, mount) for source, mount in sources if resolved.is_relative_to(source)]

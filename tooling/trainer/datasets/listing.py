@@ -42,7 +42,7 @@ class Read(NamedTuple):
 def files(root: Path, mounted: MountedFolder | None = None) -> dict[str, Stamp]:
     """Path relative to `root` ("/" between its parts) → stamp. No file is opened.
 
-    Raises `BadInput`, also for a link that a run with this `mounted` of the folder cannot follow.
+    Raises `BadInput`, also for a link that a run cannot follow where the folder is `mounted`.
     """
     try:
         status = root.stat()

@@ -1,4 +1,4 @@
-"""A brake on guesses of passwords, in constant memory.
+"""A rate limiter for password guesses, in constant memory.
 
 An account whose password was guessed wrong too often may be tried again at a slow rate only, and so may all
 accounts together. Name and password that were right once pass at any time: nobody can lock out another one.
@@ -15,13 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-Kept = TypeVar("Kept")
-MOST = 1000  # accounts that are remembered; to push one out by inventing names takes longer than it is braked
+Value = TypeVar("Value")
+MOST = 1000  # accounts that are remembered; to push one out by inventing names takes longer than the limit
 
 
 @dataclass(frozen=True)
 class Rate:
-    """So many wrong guesses at once, and one more each so many seconds."""
+    """A token bucket: `at_once` wrong guesses, then one every `seconds`."""
 
     at_once: int
     seconds: float
@@ -32,13 +32,13 @@ OF_ALL = Rate(200, 0.5)
 
 
 class _Bucket:
-    """How many guesses are left."""
+    """A token bucket of guesses."""
 
     def __init__(self, rate: Rate, now: float) -> None:
         self._rate, self._left, self._at = rate, float(rate.at_once), now
 
     def wait_s(self, now: float) -> float:
-        """How long until there is one; 0 if there is."""
+        """Seconds until the next guess is allowed; 0 if it is now."""
         self._left = min(self._rate.at_once, self._left + (now - self._at) / self._rate.seconds)
         self._at = now
         return max(0.0, (1 - self._left) * self._rate.seconds)
@@ -47,8 +47,8 @@ class _Bucket:
         self._left -= count
 
 
-class Brake:
-    """Ask `wait_s` before a password is checked, and say with `tell` whether it was right."""
+class RateLimiter:
+    """Limits wrong passwords: call `wait_s` before a check, and `record` with its result after it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -59,7 +59,7 @@ class Brake:
         self._all = _Bucket(OF_ALL, clock())
 
     def wait_s(self, user: str, password: str) -> int:
-        """The seconds to wait; 0 where the password may be checked now, as a guess that `tell` takes back."""
+        """The seconds to wait; 0 where the password may be checked now, which `record` may undo."""
         digest = self._digest(user, password)
         if digest in self._right or digest in self._asked:  # many at a time that say the same are one guess
             return 0
@@ -72,7 +72,7 @@ class Brake:
         self._asked.add(digest)
         return 0
 
-    def tell(self, user: str, password: str, *, right: bool) -> None:
+    def record(self, user: str, password: str, *, right: bool) -> None:
         """Whether it was right."""
         digest = self._digest(user, password)
         if not right:
@@ -92,11 +92,11 @@ class Brake:
 
     def _digest(self, *texts: str) -> bytes:
         # As long as each other, however long the texts are; a password itself is not kept.
-        said = "\0".join(texts).encode(errors="surrogatepass")
-        return hashlib.blake2b(said, key=self._key, digest_size=16).digest()
+        key = "\0".join(texts).encode(errors="surrogatepass")
+        return hashlib.blake2b(key, key=self._key, digest_size=16).digest()
 
 
-def _remember(entries: OrderedDict[bytes, Kept], key: bytes, value: Kept) -> None:
+def _remember(entries: OrderedDict[bytes, Value], key: bytes, value: Value) -> None:
     entries[key] = value
     if len(entries) > MOST:
         entries.popitem(last=False)
