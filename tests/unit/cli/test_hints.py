@@ -59,7 +59,7 @@ def texts(tree: ast.Module) -> Iterator[str]:
                 passed |= {id(value) for value in values}
             case ast.keyword(arg="help" | "short_help" | "epilog", value=value):
                 passed |= {id(inner) for inner in ast.walk(value)}
-            case ast.Call(func=ast.Name(id="Later")):
+            case ast.Call(func=ast.Name(id="LazyCommand")):
                 passed |= {id(inner) for inner in ast.walk(node)}
     for node in ast.walk(tree):
         if id(node) not in passed and (text := said(node)):

@@ -249,8 +249,9 @@ def test_what_a_section_started_ends_with_it(tmp_path: Path, monkeypatch: pytest
     ))  # fmt: skip
     monkeypatch.setattr(running, "_TOOLING", tmp_path / "tooling")
     script = "import sys, time; from pathlib import Path; from gpu_check import orphans, running; " \
-             "from gpu_check.plan import Planned; from gpu_check.setting import Setting; orphans.adopt(); " \
-             "print(running.run(Planned('machine', '', 'machine', 5), Path(sys.executable), " \
+             "from gpu_check.plan import PlannedSection; " \
+             "from gpu_check.setting import Setting; orphans.adopt(); " \
+             "print(running.run(PlannedSection('machine', '', 'machine', 5), Path(sys.executable), " \
              "Setting(sys.argv[1], '', card=False, small=False), time.monotonic() + 100).ended)"  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "work")], capture_output=True, text=True,
