@@ -55,10 +55,10 @@ def _lock(descriptor: int, kind: int) -> bool:
 def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """Within: a new folder that nobody takes for a killed process's. It is removed at the end."""
     parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as folder:
-        lock = acquire(Path(folder) / _USED)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as place:
+        lock = acquire(Path(place) / _USED)
         try:
-            yield Path(folder)
+            yield Path(place)
         finally:
             if lock is not None:
                 os.close(lock)

@@ -23,20 +23,20 @@ _GPU_ERROR = 88
 
 def find(setting: Setting) -> Iterator[Finding]:
     """With the GPU where there is one, else on the CPU; and how a GPU that is missing is refused."""
-    if error := _loopback():
-        yield checked("trainer run pytorch_layers --backend local", passed=False, said=error)
+    if problem := _loopback():
+        yield checked("trainer run pytorch_layers --backend local", passed=False, said=problem)
         return
-    folder = setting.place / "workspace"
-    _trainer(setting.place, "init", str(folder))
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        (folder / "trainer.yaml").write_text(f"server_port: {sock.getsockname()[1]}\n")
-    shutil.copytree(_PROJECTS / "pytorch_layers", folder / "train_code" / "pytorch_layers")
-    _trainer(folder, "data", "sample", "data_4", "--images", "8", "--size", "64")
-    _use_environment(folder, Path(setting.environment))
+    place = setting.place / "workspace"
+    _trainer(setting.place, "init", str(place))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        (place / "trainer.yaml").write_text(f"server_port: {free.getsockname()[1]}\n")
+    shutil.copytree(_PROJECTS / "pytorch_layers", place / "train_code" / "pytorch_layers")
+    _trainer(place, "data", "sample", "data_4", "--images", "8", "--size", "64")
+    _use_environment(place, Path(setting.environment))
     try:
-        yield from _runs(folder, setting)
+        yield from _runs(place, setting)
     finally:
-        _trainer(folder, "server", "down")
+        _trainer(place, "server", "down")
 
 
 def _loopback() -> str:
@@ -44,30 +44,28 @@ def _loopback() -> str:
     try:
         with socket.create_server(("127.0.0.1", 0)) as server:
             socket.create_connection(server.getsockname(), timeout=2).close()
-    except OSError as error:
-        return f"127.0.0.1 cannot be reached ({error.strerror or error}): ip link set lo up"
+    except OSError as problem:
+        return f"127.0.0.1 cannot be reached ({problem.strerror or problem}): ip link set lo up"
     return ""
 
 
-def _use_environment(folder: Path, environment: Path) -> None:
+def _use_environment(place: Path, environment: Path) -> None:
     """The local backend finds its environment made: no registry is there to make it from the lock."""
-    workspace = settings.find(folder)
-    expected_folder = environment_folder(
-        workspace, trainer_image.plan(workspace, spec.spec(workspace, "pytorch"))
-    )
-    expected_folder.parent.mkdir(parents=True, exist_ok=True)
-    expected_folder.symlink_to(environment)
+    here = settings.find(place)
+    wanted = environment_folder(here, trainer_image.plan(here, spec.spec(here, "pytorch")))
+    wanted.parent.mkdir(parents=True, exist_ok=True)
+    wanted.symlink_to(environment)
     (environment / "trainer-complete").touch()
 
 
-def _runs(folder: Path, setting: Setting) -> Iterator[Finding]:
+def _runs(place: Path, setting: Setting) -> Iterator[Finding]:
     gpus = "all" if setting.card else "none"
-    done = _run(folder, gpus)
-    reason = "" if done.returncode == 0 else _last(done)
-    yield checked(f"trainer run pytorch_layers --backend local --gpus {gpus}", done.returncode == 0, reason)
+    done = _run(place, gpus)
+    said = "" if done.returncode == 0 else _last(done)
+    yield checked(f"trainer run pytorch_layers --backend local --gpus {gpus}", done.returncode == 0, said)
     if done.returncode:
         return
-    shown = json.loads(_trainer(folder, "show", "@last", "--json").stdout or "{}")
+    shown = json.loads(_trainer(place, "show", "@last", "--json").stdout or "{}")
     device = shown.get("tags", {}).get("torch.device", "none")
     yield Finding("the run's tag torch.device", str(device))
     metrics = sorted(name for name in shown.get("metrics", {}) if name.startswith("system/gpu"))
@@ -77,26 +75,26 @@ def _runs(folder: Path, setting: Setting) -> Iterator[Finding]:
     else:
         yield no_card("$TRAINER_GPUS led to the GPU")
         yield no_card("system metrics of the GPU")
-    for request in ("device=99", "99") if setting.card else ("all", "device=0"):
-        refused = _run(folder, request)
-        label = f"--gpus {request} is refused before there is a run, exit code {_GPU_ERROR}"
-        yield checked(label, refused.returncode == _GPU_ERROR, f"{refused.returncode}: {_last(refused)}")
+    for asked in ("device=99", "99") if setting.card else ("all", "device=0"):
+        refused = _run(place, asked)
+        what = f"--gpus {asked} is refused before there is a run, exit code {_GPU_ERROR}"
+        yield checked(what, refused.returncode == _GPU_ERROR, f"{refused.returncode}: {_last(refused)}")
 
 
-def _run(folder: Path, gpus: str) -> subprocess.CompletedProcess[str]:
+def _run(place: Path, gpus: str) -> subprocess.CompletedProcess[str]:
     options = ["--backend", "local", "--gpus", gpus, "--epochs", "2", "--batch-size", "8"]
-    return _trainer(folder, "run", "pytorch_layers", *options)
+    return _trainer(place, "run", "pytorch_layers", *options)
 
 
-def _trainer(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def _trainer(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """`trainer` in that folder, which knows of no other tracking server."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "TRAINER_"))}
     return subprocess.run(
-        ["trainer", *words], cwd=folder, env=own, capture_output=True, text=True, check=False
+        ["trainer", *words], cwd=place, env=own, capture_output=True, text=True, check=False
     )
 
 
 def _last(done: subprocess.CompletedProcess[str]) -> str:
     lines = (done.stderr or done.stdout).strip().splitlines()
-    errors = [line for line in lines if line.startswith("Error:")]
-    return (errors or lines or [""])[-1][:300]
+    found = [line for line in lines if line.startswith("Error:")]
+    return (found or lines or [""])[-1][:300]

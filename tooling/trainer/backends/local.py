@@ -108,11 +108,11 @@ class LocalJob:
     def stop(self) -> None:
         """SIGINT to the whole group, SIGKILL after the grace period."""
         self._signal(signal.SIGINT)
-        deadline = time.monotonic() + GRACE_S
-        while self.end() is None and time.monotonic() < deadline:
+        give_up = time.monotonic() + GRACE_S
+        while self.end() is None and time.monotonic() < give_up:
             time.sleep(_POLL_S)
         self._signal(signal.SIGKILL)
-        while locks.held(self._folder / "job.alive") and time.monotonic() < deadline + 2:
+        while locks.held(self._folder / "job.alive") and time.monotonic() < give_up + 2:
             time.sleep(_POLL_S)
 
     def _signal(self, number: int) -> None:

@@ -51,33 +51,31 @@ def gc(workspace: Workspace, of_cache: bool, days: float, dry_run: bool, yes: bo
     if not dry_run:
         for _ in reconcile.reconcile(workspace):  # the ends of runs are told before their remains go
             pass
-    leftovers, notes = use_case.find(workspace, of_cache=of_cache, days=days)
+    found, notes = use_case.find(workspace, of_cache=of_cache, days=days)
     for note in notes:
         click.echo(note, err=True)
     if not as_json:
-        _show(leftovers)
+        _show(found)
     removed = []
-    if leftovers and not dry_run:
-        if yes or _confirmed():
-            removed = list(use_case.remove(workspace, leftovers))
-        size = _megabytes(sum(leftover.size for leftover in removed))
-        summary = (
-            f"Removed {len(removed)} of {len(leftovers)}, {size}." if removed else "Nothing was removed."
-        )
-        click.echo(summary, err=as_json)
+    if found and not dry_run:
+        if yes or _is_wanted():
+            removed = list(use_case.remove(workspace, found))
+        size = _megabytes(sum(one.size for one in removed))
+        said = f"Removed {len(removed)} of {len(found)}, {size}." if removed else "Nothing was removed."
+        click.echo(said, err=as_json)
     if as_json:
-        output.as_json([{**asdict(leftover), "removed": leftover in removed} for leftover in leftovers])
+        output.as_json([{**asdict(one), "removed": one in removed} for one in found])
 
 
-def _confirmed() -> bool:
+def _is_wanted() -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise BadInput(
             "Nothing was removed: there is no terminal to ask for confirmation.", "trainer gc --yes"
         )
     question, answers = "Remove them? [y/N]", {"y": True, "yes": True, "n": False, "no": False, "": False}
-    while (answer := click.prompt(question, "", show_default=False, err=True).strip().lower()) not in answers:
+    while (said := click.prompt(question, "", show_default=False, err=True).strip().lower()) not in answers:
         click.echo("Answer y or n.", err=True)
-    return answers[answer]
+    return answers[said]
 
 
 def _show(leftovers: Sequence[Leftover]) -> None:
@@ -86,7 +84,7 @@ def _show(leftovers: Sequence[Leftover]) -> None:
         return
     output.table(
         ("WHAT", "NAME", "WHY", "SIZE"),
-        [(leftover.kind, leftover.name, leftover.why, _megabytes(leftover.size)) for leftover in leftovers],
+        [(one.kind, one.name, one.why, _megabytes(one.size)) for one in leftovers],
         numbers=1,
     )
 

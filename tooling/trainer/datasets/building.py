@@ -39,46 +39,46 @@ def build(target: Path, plan: Mapping[str, object], fill: Callable[[Path], None]
     """
     try:
         _build(target, plan, fill)
-    except OSError as error:
+    except OSError as problem:
         raise BadInput(
-            f"{target} could not be made: {error.strerror or error}.",
+            f"{target} could not be made: {problem.strerror or problem}.",
             "Fix the cause, then run the same command again: it continues from here.",
         ) from None
 
 
 def _build(target: Path, plan: Mapping[str, object], fill: Callable[[Path], None]) -> None:
-    folder = workplace(target)
+    place = workplace(target)
     if _done(target, plan):
-        _clean(folder)
+        _clean(place)
         return
-    lock = locks.acquire(folder / "lock")
+    lock = locks.acquire(place / "lock")
     if lock is None:
         raise BadInput(f"Another trainer process is creating {target}.", "Wait for it.")
     try:
         check(target, plan)  # again: it may have been finished before we had the lock
         if not _begun(target, plan):
-            atomic_files.write(folder / "plan.json", _text(plan).encode())
-        (folder / "files").mkdir(exist_ok=True)
-        _fill(folder, fill)
+            atomic_files.write(place / "plan.json", _text(plan).encode())
+        (place / "files").mkdir(exist_ok=True)
+        _fill(place, fill)
         # A power cut must not leave empty files under the final name.
         os.sync()
         try:
-            atomic_files.rename(folder / "files", target)
+            atomic_files.rename(place / "files", target)
         except FileExistsError:
             raise _in_the_way(target) from None
         atomic_files.sync_folder(target.parent)
-        _clean(folder)
+        _clean(place)
     finally:
         os.close(lock)
 
 
-def _fill(folder: Path, fill: Callable[[Path], None]) -> None:
+def _fill(place: Path, fill: Callable[[Path], None]) -> None:
     try:
-        fill(folder / "files")
+        fill(place / "files")
     except TrainerError:
         # What failed at its very first file leaves nothing to resume from.
-        if not any(path.is_file() for path in (folder / "files").rglob("*")):
-            _clean(folder)
+        if not any(path.is_file() for path in (place / "files").rglob("*")):
+            _clean(place)
         raise
 
 
@@ -87,22 +87,22 @@ def _done(target: Path, plan: Mapping[str, object]) -> bool:
     if not os.path.lexists(target):
         _check_neighbours(target)
         return False
-    folder = workplace(target)
-    if (folder / "files").exists() or _read(folder) != _text(plan):
+    place = workplace(target)
+    if (place / "files").exists() or _read(place) != _text(plan):
         raise _in_the_way(target)
     return True
 
 
 def _begun(target: Path, plan: Mapping[str, object]) -> bool:
     """Whether this plan was begun; raises `BadInput` if it was another one."""
-    folder = workplace(target)
-    begun = _read(folder)
-    if begun is None and not (folder / "files").exists():
+    place = workplace(target)
+    begun = _read(place)
+    if begun is None and not (place / "files").exists():
         return False
     if begun != _text(plan):
         raise BadInput(
-            f"{folder} was left by another command for {target.name} that was interrupted.",
-            f"Run that command again to finish it, or delete what it made: rm -r {shlex.quote(str(folder))}",
+            f"{place} was left by another command for {target.name} that was interrupted.",
+            f"Run that command again to finish it, or delete what it made: rm -r {shlex.quote(str(place))}",
         )
     return True
 
@@ -118,9 +118,9 @@ def _in_the_way(target: Path) -> BadInput:
     return BadInput(f"{target} exists already.", "Choose another name; nothing is overwritten.")
 
 
-def _read(folder: Path) -> str | None:
+def _read(place: Path) -> str | None:
     try:
-        return (folder / "plan.json").read_text()
+        return (place / "plan.json").read_text()
     except FileNotFoundError:
         return None
 
@@ -129,10 +129,10 @@ def _text(plan: Mapping[str, object]) -> str:
     return json.dumps(plan, indent=1, sort_keys=True) + "\n"
 
 
-def _clean(folder: Path) -> None:
+def _clean(place: Path) -> None:
     """The plan goes last: as long as it is there, the same command knows that it has this to do."""
-    shutil.rmtree(folder / "files", ignore_errors=True)
-    (folder / "lock").unlink(missing_ok=True)
-    (folder / "plan.json").unlink(missing_ok=True)
+    shutil.rmtree(place / "files", ignore_errors=True)
+    (place / "lock").unlink(missing_ok=True)
+    (place / "plan.json").unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # something that is not ours lies there
-        folder.rmdir()
+        place.rmdir()

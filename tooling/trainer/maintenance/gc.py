@@ -50,38 +50,38 @@ def find(workspace: Workspace, *, of_cache: bool, days: float) -> tuple[list[Lef
     Nothing that a live run uses is among it, nor what is on this disk alone. `days` is how old a build's log
     has to be, and, with `of_cache`, how long a part of the cache has not been used.
     """
-    leftovers = [Leftover("folder", str(path), _size(path), _KILLED) for path in half_made.folders(workspace)]
-    leftovers += [*_build_logs(workspace, days), *_packed_code(workspace, days)]
-    unreadable = run_folders.unreadable(workspace)
-    notes = [run_folders.said_of_unreadable(folder) for folder in unreadable]
+    found = [Leftover("folder", str(path), _size(path), _KILLED) for path in half_made.folders(workspace)]
+    found += [*_build_logs(workspace, days), *_packed_code(workspace, days)]
+    strange = run_folders.unreadable(workspace)
+    notes = [run_folders.said_of_unreadable(place) for place in strange]
     if waiting := run_folders.undelivered(workspace):
         notes.append(
             f"{len(waiting)} run(s) have data that is on this disk alone. They were left alone: trainer sync"
         )
     try:
-        leftovers += _runs(workspace)
-    except TrainerError as error:
-        notes.append(f"Runs whose end is not told yet were left alone: {error.message}")
+        found += _runs(workspace)
+    except TrainerError as problem:
+        notes.append(f"Runs whose end is not told yet were left alone: {problem.message}")
     on_host = (not registry.isolates(record.backend) for record in run_folders.live(workspace))
-    if of_cache and (unreadable or any(on_host)):
+    if of_cache and (strange or any(on_host)):
         notes.append("A live run may use the local cache: nothing of it is removed.")
     elif of_cache:
-        leftovers += [
+        found += [
             _unused("local cache", entry) for entry in cache.in_folder(workspace) if cache.days(entry) > days
         ]
     try:
         client = daemon.connect()
         with daemon.failures():
-            leftovers += [*_containers(workspace), *_images(workspace, client)]
-            leftovers += _layered_code(workspace, client, {leftover.name for leftover in leftovers})
-        if not unreadable:
-            leftovers += _environments(workspace, _current(workspace, client), days if of_cache else None)
+            found += [*_containers(workspace), *_images(workspace, client)]
+            found += _layered_code(workspace, client, {one.name for one in found})
+        if not strange:
+            found += _environments(workspace, _current(workspace, client), days if of_cache else None)
         if of_cache:
-            leftovers += _environment_images(workspace, client, days)
-            leftovers += _volume(workspace, client, days, notes)
-    except TrainerError as error:
-        notes.append(f"{error.message} Its containers, images and cache were not looked at.")
-    return leftovers, notes
+            found += _environment_images(workspace, client, days)
+            found += _volume(workspace, client, days, notes)
+    except TrainerError as problem:
+        notes.append(f"{problem.message} Its containers, images and cache were not looked at.")
+    return found, notes
 
 
 def remove(workspace: Workspace, leftovers: Sequence[Leftover]) -> Iterator[Leftover]:
@@ -144,28 +144,28 @@ def _packed_code(workspace: Workspace, days: float) -> Iterator[Leftover]:
 
 
 def _layered_code(
-    workspace: Workspace, client: docker.DockerClient, removed: Container[str]
+    workspace: Workspace, client: docker.DockerClient, going: Container[str]
 ) -> Iterator[Leftover]:
     """Code that the engine keeps and that no launch would take, and what killed launches left of it.
 
-    `removed` are the names of what goes already: an image is not freed before the code on it is.
+    `going` are the names of what goes already: an image is not freed before the code on it is.
     """
     launched = {
-        folder.name: code_cache.digest(folder)
-        for folder in code_cache.folders(workspace)
-        if str(folder) not in removed
+        place.name: code_cache.digest(place)
+        for place in code_cache.folders(workspace)
+        if str(place) not in going
     }
     labels = [code_layer.DIGEST_LABEL, f"{code_layer.WORKSPACE_LABEL}={workspace.identity}"]
-    all_containers = client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
-    for container in all_containers:
+    found = client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
+    for container in found:
         age = time.time() - datetime.fromisoformat(container.attrs["Created"]).timestamp()
         is_half_made = container.status == "created" and containers.RUN_ID not in container.labels
         if is_half_made and age > half_made.AGE_S:
             yield Leftover("container", str(container.name), 0, _KILLED)
-    used = {container.attrs["Image"] for container in all_containers}
+    used = {container.attrs["Image"] for container in found}
     for image in client.images.list(filters={"label": labels}):
         is_current = launched.get(image.labels[code_layer.KEY_LABEL]) == image.labels[code_layer.DIGEST_LABEL]
-        stays = any(name not in removed for name in _names(client, image.labels[code_layer.IMAGE_LABEL]))
+        stays = any(name not in going for name in _names(client, image.labels[code_layer.IMAGE_LABEL]))
         if image.id not in used and not (is_current and stays):
             why = (
                 "the image below it is not used any more" if is_current else "its code was not launched last"
@@ -178,10 +178,10 @@ def _names(client: docker.DockerClient, image_id: str) -> list[str]:
     from docker.errors import ImageNotFound
 
     try:
-        inspected = client.api.inspect_image(image_id)
+        said = client.api.inspect_image(image_id)
     except ImageNotFound:
         return []
-    return [*(inspected.get("RepoTags") or ()), *(inspected.get("RepoDigests") or ())]
+    return [*(said.get("RepoTags") or ()), *(said.get("RepoDigests") or ())]
 
 
 def _runs(workspace: Workspace) -> Iterator[Leftover]:
@@ -238,8 +238,8 @@ def _environment_images(workspace: Workspace, client: docker.DockerClient, days:
 
 def _current(workspace: Workspace, client: docker.DockerClient) -> set[str]:
     """The tags of today's inputs, on every base image that was built on."""
-    built = client.images.list(filters={"label": DIGEST_LABEL})
-    bases = {image.labels.get(BASE_LABEL) for image in built} | {None}
+    found = client.images.list(filters={"label": DIGEST_LABEL})
+    bases = {image.labels.get(BASE_LABEL) for image in found} | {None}
     bases = {base for base in bases if base is None or not base.startswith(PREFIX)}
     runs = {
         trainer_image.plan(workspace, spec, base).tag
@@ -287,8 +287,8 @@ def _unused(kind: Kind, entry: cache.Entry) -> Leftover:
 def _any_image(workspace: Workspace, client: docker.DockerClient) -> str | None:
     names = tuple(f"{PREFIX}{name}:" for name in images.discover(workspace))
     with daemon.failures():
-        candidates = client.images.list(filters={"label": DIGEST_LABEL})
-    return next((tag for image in candidates for tag in image.tags if tag.startswith(names)), None)
+        found = client.images.list(filters={"label": DIGEST_LABEL})
+    return next((tag for image in found for tag in image.tags if tag.startswith(names)), None)
 
 
 def _size(folder: Path) -> int:

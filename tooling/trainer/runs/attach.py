@@ -67,16 +67,16 @@ def result(workspace: Workspace, record: Record) -> tuple[Run, int | None, Train
 
     Raises `TrackingError` where it is not told within a minute.
     """
-    deadline = time.monotonic() + _TOLD_WITHIN_S
+    give_up = time.monotonic() + _TOLD_WITHIN_S
     while run_folders.is_live(workspace, record.run_id):
-        if time.monotonic() > deadline:
+        if time.monotonic() > give_up:
             raise _untold(record)
         reconcile.settle_one(workspace, record.run_id)
         time.sleep(0.1)
     client = server.client_of(workspace, record)
     # It has ended; who looks after it may still be telling the server, its status last.
     while (run := client.get_run(record.run_id)).status == "RUNNING":
-        if time.monotonic() > deadline:
+        if time.monotonic() > give_up:
             raise _untold(record)
         time.sleep(0.1)
     code = run.tags.get(run_tags.EXIT_CODE, "")

@@ -9,13 +9,13 @@ import os
 import shlex
 import shutil
 from collections.abc import Collection
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from trainer import concurrency, logs
+from trainer import logs
 from trainer.backends.base import End, Job, Launch
+from trainer.background import Meanwhile
 from trainer.errors import Interrupted, TrackingError, TrainerError
 from trainer.images import trainer_image
 from trainer.plan import consent, downloads
@@ -143,7 +143,7 @@ def _make_run(ready: Ready, experiment_id: str | None, screen: Screen) -> _Made:
     is_asked = False
     has_trainkit = plan.image.has_trainkit
     try:
-        found = concurrency.submit(lambda: None if ready.offline else _experiment(ready, experiment_id))
+        found = Meanwhile(lambda: None if ready.offline else _experiment(ready, experiment_id))
         packed = _pack(ready, prepared / "source.tar.gz", screen)
         downloads.fetch(plan.downloads, prepared, client.server, screen.step)
         _remark_on_long(plan, screen)
@@ -295,14 +295,14 @@ def _start(ready: Ready, made: _Made, earlier: Earlier | None = None) -> Job:
     job: Job | None = None
     try:
         if earlier:
-            told = concurrency.submit(lambda: None)
+            told = Meanwhile(lambda: None)
         elif ready.offline:
             _tell(ready, made, Notebook(made.folder))
-            told = concurrency.submit(lambda: None)
+            told = Meanwhile(lambda: None)
         else:
-            told = concurrency.submit(lambda: _tell_server(ready, made))
+            told = Meanwhile(lambda: _tell_server(ready, made))
         with deferred_signals():
-            job = ready.backend.start(ready.plan, job_launch, lambda: concurrency.wait(told))
+            job = ready.backend.start(ready.plan, job_launch, lambda: told.result(heed_signals=True))
     except BaseException as problem:
         with deferred_signals(drop=True):
             if job:  # the signal came while it was started
@@ -383,7 +383,7 @@ def _see_it_through(ready: Ready, made: _Made, job: Job, screen: Screen) -> Resu
         book, keep = Notebook(made.folder), ready.plan.keep_files
         _LOG.info("Run %s ended: %s, %s", made.run.id, verdict.status, verdict.reason)
         left = outcome.close(book, made.run, job, made.folder, ready.masker, verdict, keep_files=keep)
-        removal = concurrency.submit(job.remove)
+        removal = Meanwhile(job.remove)
     run = delivery.known_run(ready.client.server, made.folder)
     if left:
         screen.remark(left.remark)
@@ -406,7 +406,7 @@ def _see_it_through(ready: Ready, made: _Made, job: Job, screen: Screen) -> Resu
     return Result(run, verdict.exit_code, verdict.error or (kept.error if kept else None), undelivered)
 
 
-def _deliver(ready: Ready, made: _Made, removal: Future[None]) -> Undelivered | None:
+def _deliver(ready: Ready, made: _Made, removal: Meanwhile[None]) -> Undelivered | None:
     if ready.offline:
         return Undelivered(delivery.left(made.folder), "no tracking server was asked (--offline).")
     try:

@@ -121,8 +121,8 @@ def settle_one(workspace: Workspace, run_id: str, *, wait: bool = False) -> Find
 
 def wait_for(workspace: Workspace, run_id: str) -> Finding:
     """Look after one detached run until it has ended."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
+    give_up = time.monotonic() + 10
+    while time.monotonic() < give_up:
         if finding := settle_one(workspace, run_id, wait=True):
             return finding
         if not run_folders.folder(workspace, run_id).exists():

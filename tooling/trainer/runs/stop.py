@@ -37,11 +37,11 @@ def stop(workspace: Workspace, record: Record) -> bool:
     if job.end() is None:
         run_folders.ask_to_stop(workspace, record.run_id, BY)
         job.stop()
-    deadline = time.monotonic() + _OTHERS_S
+    give_up = time.monotonic() + _OTHERS_S
     while run_folders.is_live(workspace, record.run_id):
         if reconcile.settle_one(workspace, record.run_id):
             return True
-        if time.monotonic() > deadline:
+        if time.monotonic() > give_up:
             # It is busy or hangs; the status is told here, the log comes when it goes on.
             client = server.client_of(workspace, record)
             verdict = outcome.judge(record.run_id, job.end() or End(None), by=BY)
@@ -50,6 +50,6 @@ def stop(workspace: Workspace, record: Record) -> bool:
             return True
         time.sleep(0.1)
     place = run_folders.folder(workspace, record.run_id)
-    while run_folders.is_looked_after(workspace, record.run_id) and time.monotonic() < deadline:
+    while run_folders.is_looked_after(workspace, record.run_id) and time.monotonic() < give_up:
         time.sleep(0.1)
     return not place.exists()

@@ -74,8 +74,8 @@ def make(planned: Plan, report: Report = silent) -> None:
     for sample in planned.samples:
         Sample().make(sample, report)
     planned.target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=planned.target.parent) as folder_name:
-        folder = _copy(planned.origin, Path(folder_name))
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=planned.target.parent) as place:
+        folder = _copy(planned.origin, Path(place))
         _rename(folder, planned)
         try:
             atomic_files.rename(folder, planned.target)
@@ -100,8 +100,8 @@ def _check_name(workspace: Workspace, name: str, target: Path) -> None:
             raise _in_the_way(neighbour)
 
 
-def _in_the_way(path: Path) -> BadInput:
-    return BadInput(f"{path} exists already.", "Choose another name; nothing is overwritten.")
+def _in_the_way(place: Path) -> BadInput:
+    return BadInput(f"{place} exists already.", "Choose another name; nothing is overwritten.")
 
 
 def _tests(origin: Path, is_template: bool, name: str) -> tuple[str, str]:
@@ -111,30 +111,30 @@ def _tests(origin: Path, is_template: bool, name: str) -> tuple[str, str]:
 
 def _missing_data(workspace: Workspace, project: projects.Project) -> Iterator[Path]:
     for parameter in (each for entry in project.entry_points for each in entry.parameters):
-        path = workspace.data / (parameter.default or "")
-        if parameter.dataset and parameter.default and not path.exists():
-            building.check(path, Sample().plan())
-            yield path
+        place = workspace.data / (parameter.default or "")
+        if parameter.dataset and parameter.default and not place.exists():
+            building.check(place, Sample().plan())
+            yield place
 
 
-def _copy(origin: Path, target: Path) -> Path:
+def _copy(origin: Path, place: Path) -> Path:
     """What a run would get of the project: without what git ignores, with what it shares with others."""
-    snapshot.pack(origin, target / "code.tar.gz")
+    snapshot.pack(origin, place / "code.tar.gz")
     now = int(time.time())  # the archive has no times
-    with tarfile.open(target / "code.tar.gz") as archive:
+    with tarfile.open(place / "code.tar.gz") as archive:
         for member in archive.getmembers():
             member.mtime = now
-        archives.unpack(archive, target)
-    return target / "code"
+        archives.unpack(archive, place)
+    return place / "code"
 
 
 def _rename(folder: Path, planned: Plan) -> None:
     mlproject, readme = folder / PROJECT_FILE, folder / "README.md"
     line = f"name: {planned.name}"
-    text, count = re.subn(
+    text, found = re.subn(
         r"^name\s*:.*$", line, mlproject.read_text(encoding="utf-8"), count=1, flags=re.MULTILINE
     )
-    mlproject.write_text(text if count else f"{line}\n{text}", encoding="utf-8")
+    mlproject.write_text(text if found else f"{line}\n{text}", encoding="utf-8")
     try:
         is_named = projects.load(folder).name == planned.name
     except BadInput:

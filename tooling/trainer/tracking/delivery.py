@@ -196,12 +196,12 @@ def bring(client: Client, folder: Path, progress: Callable[[int, int], None] | N
                 return
             except Stuck:  # it says Away when it has tried often enough
                 time.sleep(_STUCK_PAUSE_S)
-    except Away as error:
-        why = str(error)
+    except Away as problem:
+        why = str(problem)
         why = why if why.endswith(".") else f"{why}."
-        raise Undelivered(left(folder), why, answers=not isinstance(error, NoAnswer)) from None
-    except OSError as error:
-        raise DiskFull(f"The spool {spool.folder} cannot be used: {error}", "Make space there.") from None
+        raise Undelivered(left(folder), why, answers=not isinstance(problem, NoAnswer)) from None
+    except OSError as problem:
+        raise DiskFull(f"The spool {spool.folder} cannot be used: {problem}", "Make space there.") from None
     finally:
         os.close(lock)
 
@@ -224,9 +224,9 @@ def known_run(server: Server, folder: Path) -> Run:
     """The run as its spool knows it, by the id that the server has for it, if any; `BadInput` if torn."""
     try:
         return _known_run(server, SoundSpool(folder / FOLDER))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as problem:
         raise BadInput(
-            f"What {folder} holds of its run cannot be read: {type(error).__name__}: {error}",
+            f"What {folder} holds of its run cannot be read: {type(problem).__name__}: {problem}",
             "Another version of trainer wrote it, or it is torn. It is left as it is.",
         ) from None
 
@@ -254,8 +254,8 @@ def _known_run(server: Server, spool: Spool) -> Run:
 
 def _lock(spool: Spool) -> int | None:
     """Wait a moment for the sender of a job that has just ended."""
-    deadline = time.monotonic() + _PATIENCE_S
-    while (lock := spool.sending()) is None and time.monotonic() < deadline:
+    give_up = time.monotonic() + _PATIENCE_S
+    while (lock := spool.sending()) is None and time.monotonic() < give_up:
         time.sleep(0.05)
     return lock
 
@@ -290,7 +290,7 @@ def _now_ms() -> int:
 def _failures() -> Iterator[None]:
     try:
         yield
-    except (SpoolError, OSError) as error:
+    except (SpoolError, OSError) as problem:
         raise DiskFull(
-            str(error), "Make space on the disk that holds the workspace, then try again."
+            str(problem), "Make space on the disk that holds the workspace, then try again."
         ) from None

@@ -28,7 +28,7 @@ class Refused(TrackingError):
 
 
 @dataclass(frozen=True)
-class RefusedRecords:
+class Kept:
     """What of one run was refused: the number of its records, and the first reasons."""
 
     run_id: str
@@ -38,9 +38,9 @@ class RefusedRecords:
 
     def __str__(self) -> str:
         """`The tracking server refused 1 record of the run 0f3c… for good: notes/a.txt (12.3 MB): …`."""
-        reasons = "; ".join(reason.rstrip(".") for reason in self.reasons)
+        said = "; ".join(reason.rstrip(".") for reason in self.reasons)
         number = counted(self.records, "record")
-        return f"The tracking server refused {number} of the run {self.run_id[:8]} for good: {reasons}."
+        return f"The tracking server refused {number} of the run {self.run_id[:8]} for good: {said}."
 
     @property
     def error(self) -> Refused:
@@ -52,17 +52,17 @@ class RefusedRecords:
         )
 
 
-def all_kept(workspace: Workspace) -> Iterator[RefusedRecords]:
+def all_kept(workspace: Workspace) -> Iterator[Kept]:
     """Of every run of which something was refused, delivered or not, as long as its folder is there."""
     for parent in (workspace.state / "runs", workspace.state / FOLDER):
         for file in sorted(parent.glob(f"*/{_FILE}")):
-            if refused := _read(file):
-                yield refused
+            if kept := _read(file):
+                yield kept
 
 
-def of_run(workspace: Workspace, *ids: str) -> RefusedRecords | None:
+def of_run(workspace: Workspace, *ids: str) -> Kept | None:
     """What was refused of the run that has, or had, one of these ids."""
-    return next((refused for refused in all_kept(workspace) if refused.run_id in ids), None)
+    return next((kept for kept in all_kept(workspace) if kept.run_id in ids), None)
 
 
 def teller(workspace: Workspace) -> Callable[[str, Mapping[str, str]], str | None]:
@@ -70,28 +70,28 @@ def teller(workspace: Workspace) -> Callable[[str, Mapping[str, str]], str | Non
 
     It knows what is kept in this workspace; of other runs, the reason that they are tagged with.
     """
-    by_run = {refused_records.run_id: refused_records for refused_records in all_kept(workspace)}
+    kept = {one.run_id: one for one in all_kept(workspace)}
 
     def told(run_id: str, tags: Mapping[str, str]) -> str | None:
-        refused = by_run.get(run_id) or by_run.get(tags.get(OFFLINE_TAG, ""))
-        return f"{refused} It is in {refused.folder}" if refused else tags.get(REFUSED_TAG)
+        here = kept.get(run_id) or kept.get(tags.get(OFFLINE_TAG, ""))
+        return f"{here} It is in {here.folder}" if here else tags.get(REFUSED_TAG)
 
     return told
 
 
-def keep(workspace: Workspace, folder: Path) -> None:
+def keep(workspace: Workspace, place: Path) -> None:
     """Move the folder of a run, of which everything else is delivered, to where its owner finds it."""
-    if not (folder / _FILE).exists():
+    if not (place / _FILE).exists():
         return
     parent = workspace.state / FOLDER
     parent.mkdir(exist_ok=True)
     number = 1
-    while (target := parent / (folder.name if number == 1 else f"{folder.name}.{number}")).exists():
+    while (kept := parent / (place.name if number == 1 else f"{place.name}.{number}")).exists():
         number += 1  # the run was resumed
-    folder.rename(target)
+    place.rename(kept)
 
 
-def _read(file: Path) -> RefusedRecords | None:
+def _read(file: Path) -> Kept | None:
     records, reasons = 0, dict[str, None]()
     try:
         # It may be a live run's, which can put there what it likes.
@@ -106,7 +106,7 @@ def _read(file: Path) -> RefusedRecords | None:
     except OSError:
         return None
     folder = file.parent.parent
-    return RefusedRecords(folder.name.partition(".")[0], folder, records, tuple(reasons)) if records else None
+    return Kept(folder.name.partition(".")[0], folder, records, tuple(reasons)) if records else None
 
 
 def _reason(line: bytes) -> str:

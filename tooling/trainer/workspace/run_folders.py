@@ -102,17 +102,17 @@ def write(workspace: Workspace, prepared: Path, record: Record) -> tuple[Path, i
         raise RuntimeError("nobody else knows of a folder that was just made")
     text = json.dumps(asdict(record))
     (prepared / _FILE).write_text(text)
-    target = prepared.rename(folder(workspace, record.run_id))
+    made = prepared.rename(folder(workspace, record.run_id))
     with (workspace.state / _HISTORY).open("a") as history:
         history.write(text + "\n")
-    return target, lock
+    return made, lock
 
 
 def rename(workspace: Workspace, record: Record, run_id: str) -> None:
     """Write down the id that a server gave to a run that was started without one."""
-    renamed = replace(record, run_id=run_id, offline_id=record.run_id)
+    known = replace(record, run_id=run_id, offline_id=record.run_id)
     with (workspace.state / _HISTORY).open("a") as history:
-        history.write(json.dumps(asdict(renamed)) + "\n")
+        history.write(json.dumps(asdict(known)) + "\n")
 
 
 def history(workspace: Workspace) -> list[Record]:
@@ -123,10 +123,10 @@ def history(workspace: Workspace) -> list[Record]:
             lines = file.read().splitlines()
     except OSError:
         return []
-    by_id = {record.run_id: record for line in lines if (record := _read(line))}
-    renamed = {record.offline_id for record in by_id.values()}
+    found = {record.run_id: record for line in lines if (record := _read(line))}
+    renamed = {record.offline_id for record in found.values()}
     return sorted(
-        (record for record in by_id.values() if record.run_id not in renamed),
+        (record for record in found.values() if record.run_id not in renamed),
         key=lambda record: record.started,
     )
 
@@ -159,14 +159,14 @@ def without_launcher(workspace: Workspace) -> int:
 
 def live(workspace: Workspace) -> list[Record]:
     """All runs that have not been ended, looked after or not, the oldest first."""
-    records = (record for record, run_folder in _all(workspace) if ended(run_folder) is None)
-    return sorted(records, key=lambda record: record.started)
+    found = (record for record, place in _all(workspace) if ended(place) is None)
+    return sorted(found, key=lambda record: record.started)
 
 
 def undelivered(workspace: Workspace) -> list[Record]:
     """The runs that have ended and of which something is on this disk alone, the oldest first."""
-    records = (record for record, run_folder in _all(workspace) if ended(run_folder) is not None)
-    return sorted(records, key=lambda record: record.started)
+    found = (record for record, place in _all(workspace) if ended(place) is not None)
+    return sorted(found, key=lambda record: record.started)
 
 
 def unreadable(workspace: Workspace) -> list[Path]:
@@ -174,19 +174,19 @@ def unreadable(workspace: Workspace) -> list[Path]:
 
     Nobody can tell what became of such a run: it is left as it is, and so is whatever it may use.
     """
-    folders = []
+    found = []
     for path in sorted((workspace.state / "runs").glob("*/")):
         written = [path / name for name in (_FILE, _INTENT) if (path / name).exists()]
         with contextlib.suppress(OSError):  # ended in between
             if written and _read(written[0].read_bytes()) is None:
-                folders.append(path)
-    return folders
+                found.append(path)
+    return found
 
 
-def said_of_unreadable(run_folder: Path) -> str:
+def said_of_unreadable(place: Path) -> str:
     """A line for the user."""
     return (
-        f"The run in {run_folder} cannot be read: another version of trainer wrote it, or it is torn. "
+        f"The run in {place} cannot be read: another version of trainer wrote it, or it is torn. "
         "It is left as it is."
     )
 
@@ -198,8 +198,8 @@ def has_run(folder: Path) -> bool:
 
 def is_live(workspace: Workspace, run_id: str) -> bool:
     """Whether the run has not been ended yet."""
-    run_folder = folder(workspace, run_id)
-    return run_folder.exists() and ended(run_folder) is None
+    place = folder(workspace, run_id)
+    return place.exists() and ended(place) is None
 
 
 def ask_to_stop(workspace: Workspace, run_id: str, by: str) -> None:
@@ -225,9 +225,9 @@ def _all(workspace: Workspace) -> Iterator[tuple[Record, Path]]:
 def _read(text: bytes) -> Record | None:
     """What another version wrote is read as far as it is known; None for what is torn, or says too little."""
     try:
-        payload = json.loads(text)
-        values = {field.name: payload[field.name] for field in fields(Record) if field.name in payload}
-        record = Record(**{**values, "secret_names": tuple(values.get("secret_names", ()))})
+        said = json.loads(text)
+        known = {one.name: said[one.name] for one in fields(Record) if one.name in said}
+        record = Record(**{**known, "secret_names": tuple(known.get("secret_names", ()))})
     except (ValueError, TypeError, RecursionError):
         return None
     texts = (record.run_id, record.project, record.backend, record.tracking_uri, record.name, record.image)
@@ -240,17 +240,17 @@ def _read(text: bytes) -> Record | None:
     return record if is_sound else None
 
 
-def end(run_folder: Path, status: str) -> None:
+def end(place: Path, status: str) -> None:
     """The job has ended and all that is to be said of it is written down; what is left is to deliver it."""
-    temporary = run_folder / f".{_ENDED}"
+    temporary = place / f".{_ENDED}"
     temporary.write_text(status)
-    temporary.replace(run_folder / _ENDED)
+    temporary.replace(place / _ENDED)
 
 
-def ended(run_folder: Path) -> str | None:
+def ended(place: Path) -> str | None:
     """The final status that was written down for a run that has ended; None for one that may be running."""
     try:
-        return (run_folder / _ENDED).read_text()
+        return (place / _ENDED).read_text()
     except (FileNotFoundError, UnicodeDecodeError):
         return None
 

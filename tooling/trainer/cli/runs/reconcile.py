@@ -23,13 +23,13 @@ def reconcile(workspace: Workspace, run_id: str | None, as_json: bool) -> None:
     from trainer.runs import reconcile as use_case
     from trainer.workspace import refusals, run_folders
 
-    for folder in run_folders.unreadable(workspace):
-        click.echo(run_folders.said_of_unreadable(folder), err=True)
+    for place in run_folders.unreadable(workspace):
+        click.echo(run_folders.said_of_unreadable(place), err=True)
     findings = [use_case.wait_for(workspace, run_id)] if run_id else list(use_case.reconcile(workspace))
     rows = [
         {"run_id": finding.record.run_id, "name": finding.record.name, "project": finding.record.project,
          "host": finding.record.host, "status": finding.status,
-         "refused": str(refused) if (refused := refusals.of_run(workspace, finding.record.run_id)) else None,
+         "refused": str(kept) if (kept := refusals.of_run(workspace, finding.record.run_id)) else None,
          "error": explain(finding.error)[0] if finding.error else None}
         for finding in findings
     ]  # fmt: skip
@@ -49,8 +49,8 @@ def reconcile(workspace: Workspace, run_id: str | None, as_json: bool) -> None:
         )
     else:
         click.echo("Nothing to do: no run is unattended.")
-    for refused in refusals.all_kept(workspace):
-        click.echo(f"{refused} It is in {refused.folder}", err=True)
+    for kept in refusals.all_kept(workspace):
+        click.echo(f"{kept} It is in {kept.folder}", err=True)
     for finding in findings:
         if finding.error:
             raise finding.error

@@ -15,7 +15,7 @@ from trainer.tracking import delivery
 from trainer.tracking.delivery import Left, Lost, Undelivered
 from trainer.tracking.failures import Unreachable
 from trainer.workspace import refusals, run_folders
-from trainer.workspace.refusals import RefusedRecords
+from trainer.workspace.refusals import Kept
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
@@ -28,7 +28,7 @@ class Synced:
     left: Left
     status: str
     error: Exception | None = None
-    refused: RefusedRecords | None = None
+    refused: Kept | None = None
     """What of it the server refused for good, where the rest is delivered."""
 
 
