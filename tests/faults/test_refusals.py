@@ -45,7 +45,7 @@ def offline(workspace: Workspace, uri: str, experiment: str, name: str, size: in
     folder, lock = run_folders.write(
         workspace, folder, Record(run.id, "demo", "local", uri, False, name=name)
     )
-    os.close(lock)
+    lock.release()
     book = Notebook(folder)
     metric = {"key": "loss", "value": 0.5, "timestamp": 1000, "step": 1}
     spool = Spool(folder / delivery.FOLDER)

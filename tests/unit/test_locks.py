@@ -16,7 +16,7 @@ def test_a_lock_has_one_holder_at_a_time(tmp_path: Path) -> None:
     assert lock is not None
     assert locks.held(path)
     assert locks.acquire(path) is None
-    os.close(lock)
+    lock.release()
     assert not locks.held(path)
 
 
@@ -25,7 +25,7 @@ def test_who_may_only_read_may_ask(tmp_path: Path) -> None:
     assert lock is not None
     (tmp_path / "lock").chmod(0o400)
     assert locks.held(tmp_path / "lock")
-    os.close(lock)
+    lock.release()
     assert not locks.held(tmp_path / "lock")
 
 
@@ -50,9 +50,11 @@ def test_a_child_that_is_handed_the_lock_holds_it_until_it_ends(tmp_path: Path) 
     path = tmp_path / "lock"
     lock = locks.acquire(path)
     assert lock is not None
-    heir = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, pass_fds=[lock])
+    heir = subprocess.Popen(
+        ["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, pass_fds=[lock.fileno()]
+    )
     other = subprocess.Popen(["sleep", "100"])
-    os.close(lock)
+    lock.release()
     assert locks.held(path)
     heir.communicate()
     assert not locks.held(path)  # a child that was not handed it does not hold it

@@ -18,17 +18,54 @@ _TRIES, _PAUSE_S = 5, 0.01
 _USED = "used"
 
 
-def acquire(path: Path) -> int | None:
-    """Take the lock and return its file descriptor, or None when somebody holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+class Lock:
+    """A lock that this process holds: until the end of a `with` block of it, or until `release`."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
+
+    def fileno(self) -> int:
+        """The file descriptor, for a child process that is to hold it too. Raises `ValueError` afterwards."""
+        if self._descriptor is None:
+            raise ValueError("the lock is released")
+        return self._descriptor
+
+    def release(self) -> None:
+        """Let go of it. Safe to call twice."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def __enter__(self) -> Lock:
+        """The lock is held already."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of it."""
+        self.release()
+
+
+def acquire(path: Path) -> Lock | None:
+    """Take the lock, or None when somebody holds it."""
+    descriptor = _opened(path)
     # Somebody who only asks (`held`) is in the way for microseconds.
     for _ in range(_TRIES):
         if _lock(descriptor, fcntl.LOCK_EX):
-            return descriptor
+            return Lock(descriptor)
         time.sleep(_PAUSE_S)
     os.close(descriptor)
     return None
+
+
+def exclusive(path: Path) -> Lock:
+    """Take the lock as soon as nobody else holds it. Waits for its turn."""
+    descriptor = _opened(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return Lock(descriptor)
 
 
 def held(path: Path) -> bool:
@@ -43,25 +80,15 @@ def held(path: Path) -> bool:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 @contextlib.contextmanager
 def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """Within: a new folder that nobody takes for a killed process's. It is removed at the end."""
     parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as place:
-        lock = acquire(Path(place) / _USED)
-        try:
-            yield Path(place)
-        finally:
-            if lock is not None:
-                os.close(lock)
+    with (
+        tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as place,
+        exclusive(Path(place) / _USED),
+    ):
+        yield Path(place)
 
 
 def is_used(folder: Path) -> bool:
@@ -69,13 +96,14 @@ def is_used(folder: Path) -> bool:
     return held(folder / _USED)
 
 
-@contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Within: nobody else is within the same block. Waits for its turn."""
+def _opened(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _lock(descriptor: int, kind: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

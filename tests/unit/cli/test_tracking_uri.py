@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 from collections.abc import Callable
 
 import pytest
@@ -72,7 +71,7 @@ def test_a_run_is_looked_for_on_the_server_that_is_named_and_nowhere_else(
     ours = record(http_server, run_id="a" * 32, tracking_uri="http://127.0.0.1:9", started=2.0)
     theirs = record(http_server, started=1.0)
     for run in (ours, theirs):  # of one name
-        os.close(run_folders.write(workspace, run_folders.new_folder(workspace), run)[1])
+        run_folders.write(workspace, run_folders.new_folder(workspace), run)[1].release()
         run_folders.remove(workspace, run.run_id)
     found = knows(http_server, theirs, "FINISHED")
     uri = http_server.uri.replace("://", "://me:hunter2@")

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from trainer import subprocesses
-from trainer.runs import prepare
+from trainer.runs.launch import prepare
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import DEAD_ENGINE, Done, HttpServer, Reply, git, put

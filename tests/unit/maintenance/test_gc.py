@@ -208,7 +208,7 @@ def test_nothing_that_a_live_run_uses_goes(
     assert done.out == "Nothing to remove.\n"
     assert folder.exists()
     assert lock
-    os.close(lock)
+    lock.release()
 
 
 def test_a_run_that_its_server_does_not_know_goes_on_request_alone(

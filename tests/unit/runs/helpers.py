@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def record(server: HttpServer, **changes: object) -> Record:
 def live(workspace: Workspace, run: Record, *, output: bytes = b"", result: str | None = None) -> Path:
     """Write the live run down; with a result its job has ended, else the caller's process is its job."""
     folder, lock = run_folders.write(workspace, run_folders.new_folder(workspace), run)
-    os.close(lock)
+    lock.release()
     put(folder / "output", output)
     if result is None:
         locks.acquire(folder / "job.alive")

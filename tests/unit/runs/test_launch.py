@@ -1,6 +1,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -11,15 +12,16 @@ from trainer.datasets.inputs import Data
 from trainer.errors import Interrupted, TrackingError
 from trainer.masking import Masker
 from trainer.plan.request import RunPlan
-from trainer.runs import launch, prepare, reconcile
-from trainer.subprocesses import interruptible
+from trainer.runs import launch, reconcile
+from trainer.runs.launch import begin, prepare
+from trainer.runs.launch.begin import Begun
+from trainer.runs.launch.prepare import Ready
 from trainer.tracking.client import Client, Run
 from trainer.tracking.delivery import Notebook
 from trainer.tracking.endpoint import Server
 from trainer.tracking.failures import ServerFailure, TooLarge, Unavailable
 from trainer.tracking.outbound import Outbound
 from trainer.workspace import run_folders
-from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 from trainkit.spool_journal import Spool
 
@@ -113,17 +115,28 @@ class FakeBackend:
         return self.job
 
 
-def start(
-    workspace: Workspace, client: FakeClient, backend: FakeBackend, remarks: list[str] | None = None
-) -> Job:
-    plan = run_plan(workspace.root, parameters={"text": f"x {CANARY}"})
-    record = Record("r1", "demo", "docker", "http://127.0.0.1:5000", True)
-    prepared = run_folders.new_folder(workspace)
-    Notebook(prepared).begin(RUN, "demo", {}, {})
-    folder, lock = run_folders.write(workspace, prepared, record)
-    ready = prepare.Ready(
+class Screen:
+    """Keeps the remarks."""
+
+    def __init__(self) -> None:
+        self.remarks: list[str] = []
+
+    def step(self, text: str) -> None: ...
+
+    def detail(self, line: str) -> None: ...
+
+    def started(self, run: Run) -> None: ...
+
+    def output(self, piece: bytes) -> None: ...
+
+    def remark(self, text: str) -> None:
+        self.remarks.append(text)
+
+
+def ready_to_start(workspace: Workspace, client: FakeClient, backend: FakeBackend) -> Ready:
+    return Ready(
         workspace,
-        plan,
+        run_plan(workspace.root, parameters={"text": f"x {CANARY}"}),
         cast(Backend, backend),
         cast(Client, client),
         True,
@@ -131,18 +144,37 @@ def start(
         Masker([CANARY]),
         {"API_KEY": CANARY},
     )
-    try:
-        with interruptible():
-            return launch._start(
-                ready, launch._Made(RUN, record, folder, lock, remarks=[] if remarks is None else remarks)
-            )
-    finally:
-        os.close(lock)
 
 
-def test_a_job_is_handed_what_it_needs_and_secrets_apart(workspace: Workspace) -> None:
+@pytest.fixture
+def start(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Launches a run that the server has already; returns the remarks."""
+
+    def begun(ready: Ready, _: object, __: object, held: ExitStack, unstarted: ExitStack) -> Begun:
+        prepared = run_folders.new_folder(workspace)
+        Notebook(prepared).begin(RUN, "demo", {}, {})
+        return begin.write_down(ready, RUN, prepared, held, unstarted)
+
+    def launched(
+        client: FakeClient, backend: FakeBackend, screen: Screen | None = None, *, detach: bool = True
+    ) -> list[str]:
+        ready, screen = ready_to_start(workspace, client, backend), screen or Screen()
+        monkeypatch.setattr(prepare, "prepare", lambda *_, **__: ready)
+        monkeypatch.setattr(begin, "new", begun)
+        monkeypatch.setattr(reconcile, "in_background", lambda *_: None)
+        try:
+            launch.launch(workspace, ready.plan, screen, detach=detach)
+        finally:
+            assert not run_folders.is_looked_after(workspace, RUN.id)
+        return screen.remarks
+
+    return launched
+
+
+def test_a_job_is_handed_what_it_needs_and_secrets_apart(start: Callable[..., list[str]]) -> None:
     client, backend = FakeClient(), FakeBackend()
-    assert start(workspace, client, backend) is backend.job
+    assert start(client, backend) == []
+    assert backend.job.running
     assert client.told == [
         ("r1", "parameters", {"text": "x ***"}),
         ("r1", "inputs", []),
@@ -162,7 +194,9 @@ def test_a_job_is_handed_what_it_needs_and_secrets_apart(workspace: Workspace) -
     assert CANARY not in repr(said)
 
 
-def test_code_that_is_too_large_for_the_server_costs_no_training(workspace: Workspace) -> None:
+def test_code_that_is_too_large_for_the_server_costs_no_training(
+    workspace: Workspace, start: Callable[..., list[str]]
+) -> None:
     class Small(FakeClient):
         def upload(self, run: Run, path: Path, name: str) -> None:
             if name == "trainer/source.tar.gz":
@@ -170,9 +204,8 @@ def test_code_that_is_too_large_for_the_server_costs_no_training(workspace: Work
                 raise TooLarge("The tracking server answered 413: too large", "Raise its limit.")
             super().upload(run, path, name)
 
-    client, backend, remarks = Small(), FakeBackend(), list[str]()
-    assert start(workspace, client, backend, remarks) is backend.job
-    assert remarks == [
+    client, backend = Small(), FakeBackend()
+    assert start(client, backend) == [
         "trainer/source.tar.gz (2.0 MB) is too large to be stored: "
         "The tracking server answered 413: too large\n"
         "Without it the run can be neither resumed nor reproduced. It is kept on this disk. Raise its limit. "
@@ -196,7 +229,7 @@ def test_code_that_is_too_large_for_the_server_costs_no_training(workspace: Work
     ],
 )
 def test_a_server_that_fails_to_store_the_code_is_said_to_do_so(
-    workspace: Workspace, problem: TrackingError, hint: str
+    start: Callable[..., list[str]], problem: TrackingError, hint: str
 ) -> None:
     class Failing(FakeClient):
         def upload(self, *_: object) -> None:
@@ -209,29 +242,21 @@ def test_a_server_that_fails_to_store_the_code_is_said_to_do_so(
         "The tracking server answered.",
         hint,
     ):
-        start(workspace, client, FakeBackend())
+        start(client, FakeBackend())
     assert client.told[-1] == ("r1", "end", "FAILED")
 
 
 def test_printing_what_a_launch_has_shows_no_secret(workspace: Workspace) -> None:
-    client, backend = cast(Client, FakeClient()), cast(Backend, FakeBackend())
-    ready = prepare.Ready(
-        workspace,
-        run_plan(workspace.root),
-        backend,
-        client,
-        True,
-        "id",
-        Masker([CANARY]),
-        {"API_KEY": CANARY},
-    )
-    assert CANARY not in repr(ready)
+    ready = ready_to_start(workspace, FakeClient(), FakeBackend())
+    assert CANARY not in repr(replace(ready, plan=run_plan(workspace.root)))
 
 
-def test_a_run_that_cannot_be_started_has_failed(workspace: Workspace) -> None:
+def test_a_run_that_cannot_be_started_has_failed(
+    workspace: Workspace, start: Callable[..., list[str]]
+) -> None:
     client = FakeClient()
     with pytest.raises(ZeroDivisionError):
-        start(workspace, client, FakeBackend(ZeroDivisionError()))
+        start(client, FakeBackend(ZeroDivisionError()))
     assert client.told[4:] == [
         ("r1", "tags", {"trainer.end": "could not be started"}),
         ("r1", "end", "FAILED"),
@@ -239,66 +264,40 @@ def test_a_run_that_cannot_be_started_has_failed(workspace: Workspace) -> None:
     assert not run_folders.folder(workspace, "r1").exists()
 
 
-def test_a_server_that_is_gone_then_is_told_later(workspace: Workspace) -> None:
+def test_a_server_that_is_gone_then_is_told_later(
+    workspace: Workspace, start: Callable[..., list[str]]
+) -> None:
     with pytest.raises(TrackingError):
-        start(workspace, FakeClient(fails=True), FakeBackend())
+        start(FakeClient(fails=True), FakeBackend())
     assert run_folders.folder(workspace, "r1").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_job_that_starts_while_it_is_interrupted_does_not_run_on(
-    workspace: Workspace, number: signal.Signals
+    start: Callable[..., list[str]], number: signal.Signals
 ) -> None:
     client, backend = FakeClient(), FakeBackend(number)
     with pytest.raises(Interrupted):
-        start(workspace, client, backend)
+        start(client, backend)
     assert client.told[-1] == ("r1", "end", "KILLED")
     assert not backend.job.running
 
 
-class InterruptedScreen:
-    """The user presses Ctrl-C when the run is shown."""
-
-    def step(self, text: str) -> None: ...
-
-    def detail(self, line: str) -> None: ...
-
-    def started(self, run: Run) -> None:  # noqa: ARG002
-        os.kill(os.getpid(), signal.SIGINT)
-
-    def output(self, piece: bytes) -> None: ...
-
-    def remark(self, text: str) -> None:
-        self.remarks = text
-
-
 def test_an_interruption_between_start_and_output_stops_the_job(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, start: Callable[..., list[str]]
 ) -> None:
-    job = FakeJob()
-    lock = os.open(os.devnull, os.O_RDONLY)
-    folder = run_folders.new_folder(workspace)
-    record = Record("r1", "demo", "docker", "http://127.0.0.1:5000", True)
-    Notebook(folder).begin(RUN, "demo", {}, {})
-    ready = prepare.Ready(
-        workspace,
-        run_plan(workspace.root),
-        cast(Backend, FakeBackend()),
-        cast(Client, FakeClient()),
-        True,
-        "id",
-        Masker([]),
-        {},
-    )
-    monkeypatch.setattr(prepare, "prepare", lambda *_, **__: ready)
-    monkeypatch.setattr(launch, "_make_run", lambda *_: launch._Made(RUN, record, folder, lock))
-    monkeypatch.setattr(launch, "_start", lambda *_: job)
-    screen = InterruptedScreen()
+    class Interrupting(Screen):
+        """The user presses Ctrl-C when the run is shown."""
+
+        def started(self, run: Run) -> None:  # noqa: ARG002
+            os.kill(os.getpid(), signal.SIGINT)
+
+    backend, screen = FakeBackend(), Interrupting()
     with pytest.raises(Interrupted):
-        launch.launch(workspace, ready.plan, screen)
-    assert not job.running
-    assert run_folders.ended(folder) == "KILLED"
-    assert screen.remarks.startswith("Of this run, 1 file, 2 other records are on this disk alone: ")
+        start(FakeClient(), backend, screen, detach=False)
+    assert not backend.job.running
+    assert run_folders.ended(run_folders.folder(workspace, RUN.id)) == "KILLED"
+    assert screen.remarks[0].startswith("Of this run, 1 file, 2 other records are on this disk alone: ")
 
 
 def test_a_run_that_goes_on_detached_is_running_not_what_it_was(
@@ -308,19 +307,7 @@ def test_a_run_that_goes_on_detached_is_running_not_what_it_was(
         def resume_run(self, run_id: str, tags: Sequence[str]) -> None:
             self._tell(run_id, "resumed", tags)
 
-    class Screen(InterruptedScreen):
-        def started(self, run: Run) -> None: ...
-
-    ready = prepare.Ready(
-        workspace,
-        run_plan(workspace.root),
-        cast(Backend, FakeBackend()),
-        cast(Client, Server()),
-        True,
-        "id",
-        Masker([]),
-        {},
-    )
+    ready = ready_to_start(workspace, Server(), FakeBackend())
     monkeypatch.setattr(prepare, "prepare", lambda *_, **__: ready)
     monkeypatch.setattr(reconcile, "in_background", lambda *_: None)
     killed = replace(RUN, status="KILLED")
@@ -330,10 +317,10 @@ def test_a_run_that_goes_on_detached_is_running_not_what_it_was(
 
 
 def test_a_parameter_that_the_server_cuts_is_named(workspace: Workspace) -> None:
-    screen = InterruptedScreen()
+    screen = Screen()
     plan = run_plan(workspace.root, parameters={"short": "x" * 6000, "prompt": "x" * 6001})
-    launch._remark_on_long(plan, screen)
-    assert screen.remarks == (
+    begin._remark_on_long(plan, screen)
+    assert screen.remarks == [
         "The parameter prompt has 6,001 characters: the tracking server stores the first 6,000.\n"
         "All of it is in the run's artifact trainer/run.json."
-    )
+    ]

@@ -278,7 +278,7 @@ def test_stop_tells_the_server_itself_where_who_looks_after_the_run_hangs(
     assert trainer("stop", "brave-hen").code == 0
     assert ended(http_server) == ["KILLED"]
     assert folder.exists()
-    os.close(lock)
+    lock.release()
     trainer("reconcile")
     assert ended(http_server) == ["KILLED", "KILLED"]
 
@@ -296,7 +296,7 @@ def test_stop_says_so_where_who_looks_after_the_run_has_not_told_the_server(
         job.wait(10)
         run_folders.end(folder, "KILLED")
         time.sleep(0.5)
-        os.close(lock)
+        lock.release()
 
     launcher = threading.Thread(target=look_after)
     launcher.start()
@@ -348,7 +348,7 @@ def test_sync_does_not_say_that_all_of_a_live_run_is_on_the_server(
             said = f"Nothing to do. What is still going is delivered by its launcher: {run.name}\n"
             assert trainer("sync", *more).out == said
     finally:
-        os.close(lock)
+        lock.release()
 
 
 def test_sync_names_the_server_of_a_run_that_was_started_with_another_one(

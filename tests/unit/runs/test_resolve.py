@@ -1,5 +1,4 @@
 import json
-import os
 from dataclasses import replace
 
 import pytest
@@ -18,7 +17,7 @@ from unit.runs.helpers import API, ID, knows, live, record
 
 def started(workspace: Workspace, run_id: str, name: str, *, ended: bool = False) -> Record:
     run = Record(run_id, "demo", "docker", "http://127.0.0.1:5000", True, name=name)
-    os.close(run_folders.write(workspace, run_folders.new_folder(workspace), run)[1])
+    run_folders.write(workspace, run_folders.new_folder(workspace), run)[1].release()
     if ended:
         run_folders.remove(workspace, run_id)
     return run

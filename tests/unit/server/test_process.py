@@ -124,7 +124,7 @@ def test_a_living_server_is_running(workspace: Workspace) -> None:
     assert lock is not None
     password = server_password.make(workspace)
     state = process.running(workspace)
-    os.close(lock)
+    lock.release()
     assert state == State(os.getpid(), 5000, Bridge("172.17.0.1", "172.17.0.0/16"), password=password)
     assert state.server == Server("http://127.0.0.1:5000", "trainer", password)
     assert password not in repr(state) + state.written()
@@ -142,7 +142,7 @@ def test_a_server_without_its_state_file_says_what_to_do(workspace: Workspace, t
         f"End the process that holds {alive}, then try again: fuser -k {alive}",
     ):
         process.begin(workspace)
-    os.close(lock)
+    lock.release()
 
 
 def test_a_living_server_is_left_running(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +192,7 @@ def test_one_that_asks_for_no_password_is_started_anew_once_no_run_reports_to_it
     live.clear()
     assert process.begin(workspace) == Server("http://127.0.0.1:5000", "trainer", "p")
     assert [found.pid for found in stopped] == [1]
-    os.close(lock)
+    lock.release()
 
 
 def test_the_password_is_for_its_owner_alone_and_not_for_git(workspace: Workspace) -> None:
@@ -260,7 +260,7 @@ def test_a_server_that_runs_and_does_not_answer_is_not_explained_by_its_log(
     assert lock
     with fails(TrackingError, silent):
         process.wait(workspace, State(1, 1, None).server)
-    os.close(lock)
+    lock.release()
 
 
 def test_a_server_that_was_killed_before_it_said_anything_is_called_that(workspace: Workspace) -> None:

@@ -1,5 +1,4 @@
 import json
-import os
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -29,7 +28,7 @@ def unattended(workspace: Workspace) -> list[str]:
     found = []
     for record, lock in run_folders.unattended(workspace):
         found.append(record.run_id)
-        os.close(lock)
+        lock.release()
     return found
 
 
@@ -41,7 +40,7 @@ def test_a_run_is_attended_until_the_lock_is_let_go(workspace: Workspace) -> Non
     assert (folder / "source.tar.gz").exists()
     assert not prepared.exists()
     assert unattended(workspace) == []
-    os.close(lock)
+    lock.release()
     assert unattended(workspace) == ["r1"]
     run_folders.remove(workspace, "r1")
     assert unattended(workspace) == []
@@ -50,15 +49,15 @@ def test_a_run_is_attended_until_the_lock_is_let_go(workspace: Workspace) -> Non
 
 
 def test_what_was_written_is_read(workspace: Workspace) -> None:
-    os.close(run_folders.write(workspace, run_folders.new_folder(workspace), RECORD)[1])
+    run_folders.write(workspace, run_folders.new_folder(workspace), RECORD)[1].release()
     ((record, lock),) = run_folders.unattended(workspace)
-    os.close(lock)
+    lock.release()
     assert (record.run_id, record.tracking_uri, record.own_server) == ("r1", "http://127.0.0.1:5000", True)
     assert list(record.secret_names) == ["API_KEY"]
 
 
 def test_who_gets_an_unattended_run_is_its_only_attendant(workspace: Workspace) -> None:
-    os.close(run_folders.write(workspace, run_folders.new_folder(workspace), RECORD)[1])
+    run_folders.write(workspace, run_folders.new_folder(workspace), RECORD)[1].release()
     for _ in run_folders.unattended(workspace):
         assert locks.held(run_folders.folder(workspace, "r1") / "looked-after")
         assert unattended(workspace) == []
@@ -67,7 +66,7 @@ def test_who_gets_an_unattended_run_is_its_only_attendant(workspace: Workspace) 
 def test_a_run_of_another_machine_is_nobodys_here(workspace: Workspace) -> None:
     elsewhere = replace(RECORD, host="another-machine")
     folder, lock = run_folders.write(workspace, run_folders.new_folder(workspace), elsewhere)
-    os.close(lock)
+    lock.release()
     (folder / "looked-after").unlink()
     assert unattended(workspace) == []
     assert run_folders.live(workspace) == [elsewhere]
@@ -97,10 +96,10 @@ def test_what_another_version_wrote_is_read_as_far_as_it_is_known(workspace: Wor
 def test_a_launcher_that_died_before_it_renamed_the_folder(workspace: Workspace) -> None:
     prepared = run_folders.new_folder(workspace)
     _, lock = run_folders.write(workspace, prepared, RECORD)
-    os.close(lock)
+    lock.release()
     run_folders.folder(workspace, "r1").rename(prepared)
     for record, lock in run_folders.unattended(workspace):
-        os.close(lock)
+        lock.release()
         assert run_folders.folder(workspace, record.run_id).is_dir()
 
 

@@ -265,10 +265,10 @@ class LocalBackend:
                 ["sh", str(_HERE / "start.sh"), str(folder / "result"), str(folder / "environment"),
                  *plan.command],
                 cwd=folder / "code", env=self._variables(plan, launch), stdin=subprocess.DEVNULL,
-                stdout=output, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=[alive],
+                stdout=output, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=[alive.fileno()],
             )  # fmt: skip
         (folder / "pid").write_text(str(child.pid))
-        os.close(alive)
+        alive.release()
         return LocalJob(folder, child)
 
     def attach(self, run_id: str, folder: Path) -> Job:  # noqa: ARG002 (a process is found by its folder)

@@ -54,7 +54,7 @@ def _build(target: Path, plan: Mapping[str, object], fill: Callable[[Path], None
     lock = locks.acquire(place / "lock")
     if lock is None:
         raise BadInput(f"Another trainer process is creating {target}.", "Wait for it.")
-    try:
+    with lock:
         check(target, plan)  # again: it may have been finished before we had the lock
         if not _begun(target, plan):
             atomic_files.write(place / "plan.json", _text(plan).encode())
@@ -68,8 +68,6 @@ def _build(target: Path, plan: Mapping[str, object], fill: Callable[[Path], None
             raise _in_the_way(target) from None
         atomic_files.sync_folder(target.parent)
         _clean(place)
-    finally:
-        os.close(lock)
 
 
 def _fill(place: Path, fill: Callable[[Path], None]) -> None:

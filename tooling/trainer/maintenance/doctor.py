@@ -22,7 +22,7 @@ from trainer.images import build, lock, spec, trainer_image
 from trainer.images.trainer_image import TrainerImage
 from trainer.masking import SHORTEST_MASKED
 from trainer.projects import mlproject, sources
-from trainer.runs import prepare
+from trainer.runs.launch import prepare
 from trainer.server import container
 from trainer.server import process as server
 from trainer.server.volume import Volume

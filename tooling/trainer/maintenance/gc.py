@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Container, Iterator, Sequence
@@ -110,10 +109,10 @@ def _remove(workspace: Workspace, leftover: Leftover) -> bool:
             Path(leftover.name).unlink(missing_ok=True)
         case "run":
             for record, lock in run_folders.unattended(workspace):
-                if record.run_id == leftover.name:
-                    reconcile.job_of(workspace, record).remove()
-                    run_folders.remove(workspace, record.run_id)
-                os.close(lock)
+                with lock:
+                    if record.run_id == leftover.name:
+                        reconcile.job_of(workspace, record).remove()
+                        run_folders.remove(workspace, record.run_id)
         case "container" | "image":
             client = daemon.connect()
             with daemon.failures():

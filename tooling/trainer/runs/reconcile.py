@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import shutil
 import subprocess
 import sys
@@ -69,12 +68,11 @@ def reconcile(workspace: Workspace) -> Iterator[Finding]:
         except Exception as problem:  # noqa: BLE001 (a run can leave what nobody thought of)
             yield Finding(record, "UNKNOWN", problem)
     for record, lock in run_folders.unattended(workspace):
-        try:
-            yield Finding(record, settle(workspace, record, wait=False))
-        except Exception as problem:  # noqa: BLE001 (as above)
-            yield Finding(record, "UNKNOWN", problem)
-        finally:
-            os.close(lock)
+        with lock:
+            try:
+                yield Finding(record, settle(workspace, record, wait=False))
+            except Exception as problem:  # noqa: BLE001 (as above)
+                yield Finding(record, "UNKNOWN", problem)
 
 
 def quickly(workspace: Workspace, patience_s: float = 2) -> list[str]:
@@ -111,11 +109,9 @@ def quickly(workspace: Workspace, patience_s: float = 2) -> list[str]:
 def settle_one(workspace: Workspace, run_id: str, *, wait: bool = False) -> Finding | None:
     """End one run if its job has ended, or when it has (`wait`); None where somebody else looks after it."""
     for record, lock in run_folders.unattended(workspace):
-        try:
+        with lock:
             if record.run_id == run_id:
                 return Finding(record, settle(workspace, record, wait=wait))
-        finally:
-            os.close(lock)
     return None
 
 
@@ -262,7 +258,7 @@ def _adopt(workspace: Workspace) -> None:
         # The engine gives nothing out of a container whose mounted folder is gone.
         (prepared / delivery.FOLDER).mkdir()
         try:
-            os.close(run_folders.write(workspace, prepared, run)[1])
+            run_folders.write(workspace, prepared, run)[1].release()
         except OSError:  # another process has just done so
             shutil.rmtree(prepared, ignore_errors=True)
             continue

@@ -12,7 +12,6 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
@@ -22,6 +21,7 @@ from trainer.backends.base import shell_variables
 from trainer.engine import daemon
 from trainer.engine.one_off import private_tar
 from trainer.errors import TrackingError
+from trainer.locks import Lock
 from trainer.server.store_archive import OWNER
 from trainer.subprocesses import deferred_signals
 from trainer.tracking.endpoint import Network
@@ -114,7 +114,7 @@ def present(workspace: Workspace, uri: str, since: float) -> str:
     return record["uri"] if record and moved else uri
 
 
-def changing(workspace: Workspace) -> AbstractContextManager[None]:
+def changing(workspace: Workspace) -> Lock:
     """Within: nobody else makes, starts, replaces or removes the container. Waits for its turn."""
     return locks.exclusive(workspace.state / "server-container.lock")
 

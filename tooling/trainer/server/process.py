@@ -212,10 +212,10 @@ def _start(workspace: Workspace, bridge: Bridge | None, port_wanted: int | None)
              str(server_password.file(workspace)),
              ",".join(map(str, descriptors)), ",".join(_hosts(port, bridge)),
              ",".join(["127.0.0.0/8"] + ([bridge.subnet] if bridge else []))],
-            pass_fds=[*descriptors, alive], start_new_session=True, env=environment, cwd=workspace.store,
-            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            pass_fds=[*descriptors, alive.fileno()], start_new_session=True, env=environment,
+            cwd=workspace.store, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
-    os.close(alive)
+    alive.release()
     for sock in sockets:
         sock.close()
     state = State(process.pid, port, bridge, password=password)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -68,13 +67,11 @@ def place(workspace: Workspace) -> Iterator[Path]:
             "Another `trainer server copy-runs` is at work in this workspace.", "Wait until it has ended."
         )
     folder = workspace.state / "copy-runs"
-    try:
+    with lock, contextlib.ExitStack() as made:
         shutil.rmtree(folder, ignore_errors=True)  # of a call that was killed
+        made.callback(shutil.rmtree, folder, ignore_errors=True)
         folder.mkdir(parents=True)
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
 
 
 def _process(workspace: Workspace) -> Server:

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from trainer import locks
+from trainer.locks import Lock
 from trainer.workspace import refusals
 from trainer.workspace.settings import Workspace
 
@@ -76,13 +77,9 @@ def launching(prepared: Path, record: Record) -> Iterator[None]:
     Until then the record has none, and the prepared folder's name, as a tag of the run, has to do: whoever is
     killed in between leaves what `unfinished` finds.
     """
-    lock = locks.acquire(prepared / _LAUNCHING)
-    (prepared / _INTENT).write_text(json.dumps(asdict(record)))
-    try:
+    with locks.exclusive(prepared / _LAUNCHING):
+        (prepared / _INTENT).write_text(json.dumps(asdict(record)))
         yield
-    finally:
-        if lock is not None:
-            os.close(lock)
 
 
 def unfinished(workspace: Workspace) -> Iterator[tuple[Record, Path]]:
@@ -95,11 +92,9 @@ def unfinished(workspace: Workspace) -> Iterator[tuple[Record, Path]]:
                 yield record, path.parent
 
 
-def write(workspace: Workspace, prepared: Path, record: Record) -> tuple[Path, int]:
+def write(workspace: Workspace, prepared: Path, record: Record) -> tuple[Path, Lock]:
     """Make the prepared folder the run's own: the folder, and the lock of who looks after the run."""
-    lock = locks.acquire(prepared / _LOCK)
-    if lock is None:
-        raise RuntimeError("nobody else knows of a folder that was just made")
+    lock = locks.exclusive(prepared / _LOCK)  # nobody else knows of a folder that was just made
     text = json.dumps(asdict(record))
     (prepared / _FILE).write_text(text)
     made = prepared.rename(folder(workspace, record.run_id))
@@ -131,14 +126,14 @@ def history(workspace: Workspace) -> list[Record]:
     )
 
 
-def unattended(workspace: Workspace) -> Iterator[tuple[Record, int]]:
+def unattended(workspace: Workspace) -> Iterator[tuple[Record, Lock]]:
     """The runs of this machine that nobody looks after, each with the lock that makes the caller who does."""
     for record, path in _all(workspace):
         lock = locks.acquire(path / _LOCK) if record.is_here and path.exists() else None
         if lock is None:
             continue
         if not (path / _FILE).exists():
-            os.close(lock)  # ended in between
+            lock.release()  # ended in between
             shutil.rmtree(path, ignore_errors=True)
             continue
         if path != folder(workspace, record.run_id):

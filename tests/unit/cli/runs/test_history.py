@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
@@ -98,7 +97,7 @@ def test_a_live_run_that_lost_its_launcher_is_pointed_out(
     _, lock = run_folders.write(workspace, run_folders.new_folder(workspace), record(http_server))
     two(http_server)
     assert trainer("runs").err == ""
-    os.close(lock)
+    lock.release()
     two(http_server)
     assert trainer("runs").err == "1 run lost the launcher and may have ended: trainer ps\n"
 

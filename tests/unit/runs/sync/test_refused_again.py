@@ -1,7 +1,6 @@
 """What a server refused goes back to what is to be delivered."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,7 +62,7 @@ def test_a_run_is_named_as_everywhere(
     for run_id, name in (("ab12" * 8, "another"), (RUN_ID, "brave-hen")):
         run = record(http_server, run_id=run_id, name=name)
         folder, lock = run_folders.write(workspace, run_folders.new_folder(workspace), run)
-        os.close(lock)
+        lock.release()
         tag = {"method": "POST", "path": "/api/2.0/mlflow/runs/set-tag", "body": {"key": "a", "value": "b"}}
         line = json.dumps({"record": tag, "status": 413, "answer": "no"})
         put(folder / "spool" / "refused", line + "\n")

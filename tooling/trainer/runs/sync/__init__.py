@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeGuard
@@ -52,19 +52,19 @@ def sync(
     meant = [_Meant(said, _ids(workspace, said)) for said in wanted]
     if refused and not dry_run:
         refused_again.take_back(workspace, lambda run_id: not meant or any(one.has(run_id) for one in meant))
-    found = list(run_folders.unattended(workspace))
-    try:
-        _check(workspace, meant, [record for record, _ in found], refused=refused)
+    with ExitStack() as held:
+        found = []
+        for record, lock in run_folders.unattended(workspace):
+            held.enter_context(lock)
+            found.append(record)
+        _check(workspace, meant, found, refused=refused)
         failed: dict[str, TrackingError] = {}
-        for record, _ in found:
+        for record in found:
             if not meant or any(one.has(record.run_id, record.name) for one in meant):
                 try:
                     yield _one(workspace, record, failed, progress, dry_run=dry_run, recreate=recreate)
                 except Exception as problem:  # noqa: BLE001 (a run can leave what nobody thought of)
                     yield Synced(record, Left(0, 0, 0), "UNKNOWN", problem)
-    finally:
-        for _, lock in found:
-            os.close(lock)
 
 
 def _one(

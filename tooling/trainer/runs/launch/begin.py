@@ -1,0 +1,203 @@
+"""The beginning of a run: it is created on the tracking server, or resumed there, and written down here."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import shutil
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+
+from trainer.background import Meanwhile
+from trainer.errors import Interrupted, TrackingError
+from trainer.plan import consent, downloads
+from trainer.plan.request import RunPlan
+from trainer.runs import outcome, run_record, stored_code
+from trainer.runs.launch.prepare import Ready
+from trainer.runs.launch.screen import Screen
+from trainer.runs.run_record import Pins
+from trainer.source import cache, snapshot
+from trainer.source.cache import Packed
+from trainer.subprocesses import deferred_signals
+from trainer.tracking import artifact_roots, delivery, run_tags
+from trainer.tracking.client import LONGEST_VALUE, Run
+from trainer.tracking.delivery import Notebook
+from trainer.workspace import run_folders
+from trainer.workspace.run_folders import Record
+
+_MUCH_CODE = 50_000_000  # bytes
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A run that has ended and is to go on, with what it was made of."""
+
+    run: Run
+    archive: Path
+    """Its code; moved away."""
+    log: Path
+    """Its output so far; moved away."""
+    restarts: int
+    """How many times it was resumed, this time included."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A run on the server that this process looks after."""
+
+    run: Run
+    record: Record
+    folder: Path
+    repeated_code: str = ""
+    restarts: int | None = None
+
+
+def new(
+    ready: Ready, experiment_id: str | None, screen: Screen, held: ExitStack, unstarted: ExitStack
+) -> Begun:
+    """Create the run. Its lock is released by `held`; `unstarted` ends it if the script never runs."""
+    plan, client = ready.plan, ready.client
+    with ExitStack() as unmade:
+        prepared = run_folders.new_folder(ready.workspace)
+        unmade.callback(shutil.rmtree, prepared, ignore_errors=True)
+        found = Meanwhile(lambda: None if ready.offline else _experiment(ready, experiment_id))
+        packed = _pack(ready, prepared / "source.tar.gz", screen)
+        downloads.fetch(plan.downloads, prepared, client.server, screen.step)
+        _remark_on_long(plan, screen)
+        # Masked before the command's words are joined: quoted, a secret is another text.
+        pinned = ready.masker.tree(_pin(ready, packed.digest))
+        (prepared / "run.json").write_text(json.dumps(run_record.as_json(pinned), indent=2))
+        tags = {**run_record.tags(pinned), **ready.masker.tree(dict(plan.tags))}
+        tags[run_tags.LAUNCH] = prepared.name
+        if plan.keep_files:
+            tags[run_tags.KEEP_FILES] = "true"
+        experiment: str | None = None
+        if not ready.offline:
+            experiment = found.result() or artifact_roots.make(
+                client, plan.experiment, has_trainkit=plan.image.has_trainkit
+            )
+        book = Notebook(prepared)
+        with deferred_signals(), run_folders.launching(prepared, _record(ready)):
+            if experiment is None:
+                book.begin_offline(plan.experiment, plan.run_name, tags)
+                run = delivery.known_run(client.server, prepared)
+            else:
+                unmade.pop_all()  # the server may make the run though no answer comes: that is settled later
+                run = client.create_run(experiment, plan.run_name, tags)
+                book.begin(run, plan.experiment, tags, ready.masker.tree(dict(plan.parameters)))
+            begun = write_down(ready, run, prepared, held, unstarted)
+    command, image = shlex.join(pinned.command.run), pinned.image
+    content = consent.content(packed.digest, command, image.tag, image.id)
+    had = (*plan.asked.asks, *consent.of_image(image.tag, image.id, image.repo_digests))
+    consent.of_run(ready.workspace, replace(plan.asked, asks=had), consent.StoredRun(run.id, content))
+    return replace(begun, repeated_code=packed.digest if packed.is_repeated else "")
+
+
+def again(ready: Ready, earlier: Earlier, screen: Screen, held: ExitStack, unstarted: ExitStack) -> Begun:
+    """Resume the run; else as `new`."""
+    uri = earlier.run.artifact_uri
+    artifact_roots.check(ready.client.server, uri, has_trainkit=ready.plan.image.has_trainkit)
+    artifact_roots.see(ready.client, earlier.run.id, uri, stored_code.ARTIFACT)
+    with ExitStack() as unmade:
+        prepared = run_folders.new_folder(ready.workspace)
+        unmade.callback(shutil.rmtree, prepared, ignore_errors=True)
+        downloads.fetch(ready.plan.downloads, prepared, ready.client.server, screen.step)
+        earlier.archive.rename(prepared / "source.tar.gz")
+        earlier.log.rename(prepared / outcome.EARLIER_LOG)
+        tags = {key: value for key, value in earlier.run.tags.items() if key not in outcome.TAGS}
+        Notebook(prepared).begin(earlier.run, ready.plan.experiment, tags, earlier.run.parameters)
+        with deferred_signals():
+            going_on = replace(earlier.run, status="RUNNING")
+            begun = write_down(ready, going_on, prepared, held, unstarted)
+            unmade.pop_all()
+            ready.client.resume_run(earlier.run.id, outcome.TAGS)
+            ready.client.set_tags(earlier.run.id, {run_tags.RESTARTS: str(earlier.restarts)})
+    return replace(begun, restarts=earlier.restarts)
+
+
+def write_down(ready: Ready, run: Run, prepared: Path, held: ExitStack, unstarted: ExitStack) -> Begun:
+    """Write the run down: from now on it is ended whatever becomes of this process."""
+    record = _record(ready, run)
+    folder, lock = run_folders.write(ready.workspace, prepared, record)
+    held.enter_context(lock)
+    unstarted.push(partial(_end_unstarted, ready, run))
+    return Begun(run, record, folder)
+
+
+def _end_unstarted(
+    ready: Ready,
+    run: Run,
+    _kind: type[BaseException] | None,
+    problem: BaseException | None,
+    _where: TracebackType | None,
+) -> None:
+    """The script never ran. A server that cannot be told so now is told later: the record stays."""
+    stopped = isinstance(problem, Interrupted)
+    why = "stopped before it started" if stopped else "could not be started"
+    with deferred_signals(drop=True):
+        if ready.offline:  # nobody has heard of it
+            run_folders.remove(ready.workspace, run.id)
+            return
+        with contextlib.suppress(TrackingError):
+            ready.client.set_tags(run.id, {run_tags.END: why})
+            ready.client.end_run(run.id, "KILLED" if stopped else "FAILED")
+            run_folders.remove(ready.workspace, run.id)
+
+
+def _experiment(ready: Ready, experiment_id: str | None) -> str | None:
+    """The experiment's id, None if it is not there."""
+    has_trainkit = ready.plan.image.has_trainkit
+    if experiment_id is None:
+        return artifact_roots.find(ready.client, ready.plan.experiment, has_trainkit=has_trainkit)
+    uri = artifact_roots.location(ready.client, experiment_id)
+    artifact_roots.check(ready.client.server, uri, has_trainkit=has_trainkit)
+    return experiment_id
+
+
+def _remark_on_long(plan: RunPlan, screen: Screen) -> None:
+    for name, value in plan.parameters.items():
+        if len(value) > LONGEST_VALUE:
+            screen.remark(
+                f"The parameter {name} has {len(value):,} characters: the tracking server stores the first "
+                f"{LONGEST_VALUE:,}.\nAll of it is in the run's artifact {run_record.ARTIFACT}."
+            )
+
+
+def _pack(ready: Ready, archive: Path, screen: Screen) -> Packed:
+    plan = ready.plan
+    uid, gid = ready.backend.owner()
+    if plan.again is not None:
+        return Packed(
+            snapshot.pack(plan.folder, archive, uid=uid, gid=gid, paths=snapshot.unpacked(plan.folder))
+        )
+    packed = cache.pack(ready.workspace, plan.folder, archive, uid=uid, gid=gid)
+    if (size := archive.stat().st_size) > _MUCH_CODE:
+        screen.remark(
+            f"The code in {plan.folder} is {size / 1e6:.0f} MB packed: all of it is stored with each run.\n"
+            "Name in .gitignore what is no code, or keep it in data/."
+        )
+    return packed
+
+
+def _pin(ready: Ready, code_digest: str) -> Pins:
+    backend, plan = ready.backend, ready.plan
+    origin, host = backend.origin(ready.image_id), backend.hardware()
+    return run_record.of(plan, origin, host, ready.data, code_digest)
+
+
+def _record(ready: Ready, run: Run | None = None) -> Record:
+    return Record(
+        run_id=run.id if run else "",
+        project=ready.plan.project,
+        backend=ready.plan.backend,
+        tracking_uri=ready.client.server.uri,
+        own_server=ready.own_server,
+        secret_names=ready.plan.secret_names,
+        name=run.name if run else ready.plan.run_name or "",
+        image=ready.plan.image.tag,
+        keep_files=ready.plan.keep_files,
+    )
