@@ -48,14 +48,14 @@ def offline(workspace: Workspace, uri: str, experiment: str, name: str, size: in
     lock.release()
     book = Notebook(folder)
     metric = {"key": "loss", "value": 0.5, "timestamp": 1000, "step": 1}
-    spool = Spool(folder / delivery.FOLDER)
+    spool = Spool(folder.spool)
     spool.append({"method": "POST", "path": LOG_BATCH, "body": {"run_id": run.id, "metrics": [metric]}})
-    big = folder / "weights.bin"
+    big = folder.path / "weights.bin"
     big.write_bytes(os.urandom(size))
     book.upload(run, big, "model/weights.bin")
     book.end_run(run.id, "FINISHED")
     run_folders.end(folder, "FINISHED")
-    return folder
+    return folder.path
 
 
 def test_of_fifty_runs_one_is_refused_and_49_are_delivered(fronted: AwaySite) -> None:

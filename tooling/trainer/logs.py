@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     import requests
 
-FILE = "trainer.log"
 _ALL = logging.getLogger("trainer")
 _FORMAT = logging.Formatter("%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
 _IN_FILES = logging.Formatter(
@@ -63,10 +62,10 @@ class RunLog(_Handler):
         else:
             self._records.append(record)
 
-    def write_to(self, folder: Path, mask: Callable[[str], str]) -> None:
-        """Append what was kept, and all that follows, to the log in the folder of the run."""
+    def write_to(self, path: Path, mask: Callable[[str], str]) -> None:
+        """Append what was kept, and all that follows, to this file."""
         with contextlib.suppress(OSError):
-            file = self._closing.enter_context((folder / FILE).open("a", encoding="utf-8", buffering=1))
+            file = self._closing.enter_context(path.open("a", encoding="utf-8", buffering=1))
             lines = Lines(logging.NOTSET, mask, lambda line: _append(file, line))
             lines.setFormatter(_IN_FILES)
             kept, self._records = self._records, []

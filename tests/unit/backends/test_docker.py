@@ -22,6 +22,7 @@ from trainer.images import build, spec, trainer_image
 from trainer.plan.request import RunPlan
 from trainer.projects.mounts import Mount
 from trainer.tracking.endpoint import Server
+from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
@@ -51,8 +52,7 @@ def launch(tmp_path: Path) -> Launch:
         record=RECORD,
         workspace="w1",
         image_id="sha256:1234",
-        folder=tmp_path,
-        archive=tmp_path / "source.tar.gz",
+        folder=RunFolder(tmp_path),
         environment={"MLFLOW_RUN_ID": "r1", "MODE": "of the launch"},
         secret_environment={"API_KEY": CANARY},
         credentials=("me", CANARY),
@@ -112,7 +112,7 @@ def test_the_container_as_the_engine_is_asked_for_it(
         {"Source": "trainer-cache", "Target": "/cache", "Type": "volume", "ReadOnly": False},
         {"Source": "/site/data", "Target": "/data", "Type": "bind", "ReadOnly": True},
         {
-            "Source": str(launch.folder / "spool"),
+            "Source": str(launch.folder.path / "spool"),
             "Target": "/trainer/spool",
             "Type": "bind",
             "ReadOnly": False,
@@ -417,7 +417,7 @@ def test_a_stranger_gets_the_spool_put_in(
 def test_a_stranger_gets_what_is_written_into_the_spool_until_it_starts(
     workspace: Workspace, client: "docker.DockerClient", launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put(launch.archive, "")
+    put(launch.folder.source, "")
     put(launch.spool / "run.json", "{}")
     given: list[str] = []
 

@@ -19,6 +19,7 @@ from trainer.images.trainer_image import TrainerImage
 from trainer.plan.request import RunPlan
 from trainer.source import snapshot
 from trainer.tracking.endpoint import Server
+from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 from uv import find_uv_bin
@@ -51,8 +52,7 @@ def start(workspace: Workspace, project: Path) -> Start:
             record=RECORD,
             workspace="w1",
             image_id="environment",
-            folder=folder,
-            archive=folder / "source.tar.gz",
+            folder=RunFolder(folder),
             environment={"MLFLOW_RUN_ID": "r1"},
             secret_environment={"API_KEY": CANARY},
             credentials=("me", CANARY),
@@ -176,7 +176,7 @@ def test_another_process_can_look_after_it(start: Start, workspace: Workspace) -
     start("sh", "-c", "echo one; touch ../ready; sleep 0.2; echo two; exit 4")
     folder = workspace.state / "runs" / "r1"
     wait_for(folder / "ready")
-    again = LocalBackend(workspace).attach("r1", folder)
+    again = LocalBackend(workspace).attach("r1", RunFolder(folder))
     assert again.end() is None
     assert finish(again) == (b"one\ntwo\n", End(4))
 
@@ -192,7 +192,7 @@ def test_a_process_that_vanished_has_an_unknown_end(start: Start, workspace: Wor
 def test_a_number_that_is_another_processes_now_is_not_signalled(tmp_path: Path) -> None:
     put(tmp_path / "pid", str(os.getpgid(0)))
     (tmp_path / "job.alive").touch()
-    LocalJob(tmp_path).remove()  # this test would be gone
+    LocalJob(RunFolder(tmp_path)).remove()  # this test would be gone
 
 
 def test_a_process_that_ends_while_one_looks_did_not_vanish(
@@ -203,7 +203,7 @@ def test_a_process_that_ends_while_one_looks_did_not_vanish(
         return False
 
     monkeypatch.setattr(locks, "held", ends_now)
-    job = LocalJob(tmp_path)
+    job = LocalJob(RunFolder(tmp_path))
     assert job.end() in (None, End(0))
     assert job.end() == End(0)
 

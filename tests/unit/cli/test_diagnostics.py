@@ -13,6 +13,7 @@ import pytest
 from trainer.cli.commands import loaded
 from trainer.cli.main import cli
 from trainer.workspace import run_folders
+from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import Done, HttpServer, Reply, put
@@ -133,7 +134,7 @@ def test_what_was_done_with_a_run_is_in_its_folder(
     knows(http_server, run)
     http_server.replies[f"{API}/runs/log-batch"] = [Reply(500, f"boom {CANARY}-of-the-environment")]
     trainer("reconcile")
-    assert run_folders.ended(folder) is not None
+    assert run_folders.ended(RunFolder(folder)) is not None
     log = (folder / "trainer.log").read_text()
     entry = rf"\d{{4}}-\d\d-\d\d [\d:.]+ INFO trainer.tracking.client: POST {API}/runs/log-batch: 500, \d+ ms"
     assert re.search(rf"^{entry}$", log, re.MULTILINE), log

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from trainer import locks
 from trainer.images import spec, trainer_image
-from trainer.tracking import delivery
 from trainer.workspace import run_folders
+from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.settings import Workspace
 from trainkit.spool_answers import LOG_BATCH
 from trainkit.spool_journal import Spool
@@ -69,7 +69,7 @@ def test_what_a_process_that_lives_is_at_work_in_stays(workspace: Workspace, tra
         old(used / "used", 1)
         old(used, 1)
         # A launch that fetches its inputs for hours.
-        download = put(run_folders.new_folder(workspace) / "inputs" / "part")
+        download = put(run_folders.new_folder(workspace).inputs / "part")
         old(download.parent, 1)
         old(download.parents[1], 1)
         done = trainer("gc", "--yes")
@@ -90,20 +90,20 @@ def test_what_is_on_this_disk_alone_stays_and_is_named(
 ) -> None:
     run = record(http_server, tracking_uri="http://127.0.0.1:1")
     folder = live(workspace, run, result="0 \n")
-    spool = Spool(folder / delivery.FOLDER)
+    spool = Spool(RunFolder(folder).spool)
     spool.create({"info": {"run_id": ID}})  # torn: that is said, and no more than that
     points = {"run_id": ID, "metrics": [{"key": "a", "value": 1}]}
     spool.append({"method": "POST", "path": LOG_BATCH, "body": points})
-    run_folders.end(folder, "FINISHED")
+    run_folders.end(RunFolder(folder), "FINISHED")
     orphan = run_folders.new_folder(workspace)  # its record is lost
-    Spool(orphan / delivery.FOLDER).create({})
-    Spool(orphan / delivery.FOLDER).append({"body": {}})
-    for place in (folder, orphan):
+    Spool(orphan.spool).create({})
+    Spool(orphan.spool).append({"body": {}})
+    for place in (folder, orphan.path):
         old_tree(place)
     done = trainer("gc", "--yes")
     assert "1 run(s) have data that is on this disk alone. They were left alone: trainer sync\n" in done.err
     assert done.out == "Nothing to remove.\n"
-    assert orphan.exists()
+    assert orphan.path.exists()
     (kept,) = json.loads(trainer("sync", "--dry-run", "--json").out)
     assert (kept["run_id"], kept["points"]) == (ID, 1)
 

@@ -46,12 +46,12 @@ def live(workspace: Workspace, run: Record, *, output: bytes = b"", result: str 
     """Write the live run down; with a result its job has ended, else the caller's process is its job."""
     folder, lock = run_folders.write(workspace, run_folders.new_folder(workspace), run)
     lock.release()
-    put(folder / "output", output)
+    put(folder.job_output, output)
     if result is None:
-        locks.acquire(folder / "job.alive")
+        locks.acquire(folder.job_lock)
     else:
-        put(folder / "result", result)
-    return folder
+        put(folder.job_result, result)
+    return folder.path
 
 
 def knows(server: HttpServer, run: Record, status: str = "RUNNING", **tags: str) -> dict[str, object]:

@@ -21,7 +21,8 @@ from trainer.tracking.delivery import Notebook
 from trainer.tracking.endpoint import Server
 from trainer.tracking.failures import ServerFailure, TooLarge, Unavailable
 from trainer.tracking.outbound import Outbound
-from trainer.workspace import run_folders
+from trainer.workspace import run_folder, run_folders
+from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.settings import Workspace
 from trainkit.spool_journal import Spool
 
@@ -77,7 +78,7 @@ class FakeJob:
     def end(self) -> End | None:
         return None if self.running else End(130)
 
-    def fetch(self, folder: Path) -> None: ...
+    def fetch(self, folder: RunFolder) -> None: ...
 
     def written(self) -> dict[str, int]:
         return {}
@@ -212,9 +213,9 @@ def test_code_that_is_too_large_for_the_server_costs_no_training(
         "Then: trainer sync r1 --refused"
     ]
     assert client.told[2:] == [("r1", "upload", "run.json", "trainer/run.json")]
-    [kept] = Spool(run_folders.folder(workspace, "r1") / "spool").pending()
+    [kept] = Spool(run_folder.of(workspace, "r1").spool).pending()
     assert (kept["uri"], kept["path"]) == (RUN.artifact_uri, "trainer")
-    assert (run_folders.folder(workspace, "r1") / "spool" / str(kept["file"])).stat().st_size == 2_000_000
+    assert (run_folder.of(workspace, "r1").spool / str(kept["file"])).stat().st_size == 2_000_000
 
 
 @pytest.mark.parametrize(
@@ -261,7 +262,7 @@ def test_a_run_that_cannot_be_started_has_failed(
         ("r1", "tags", {"trainer.end": "could not be started"}),
         ("r1", "end", "FAILED"),
     ]
-    assert not run_folders.folder(workspace, "r1").exists()
+    assert not run_folder.of(workspace, "r1").path.exists()
 
 
 def test_a_server_that_is_gone_then_is_told_later(
@@ -269,7 +270,7 @@ def test_a_server_that_is_gone_then_is_told_later(
 ) -> None:
     with pytest.raises(TrackingError):
         start(FakeClient(fails=True), FakeBackend())
-    assert run_folders.folder(workspace, "r1").exists()
+    assert run_folder.of(workspace, "r1").path.exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -296,7 +297,7 @@ def test_an_interruption_between_start_and_output_stops_the_job(
     with pytest.raises(Interrupted):
         start(FakeClient(), backend, screen, detach=False)
     assert not backend.job.running
-    assert run_folders.ended(run_folders.folder(workspace, RUN.id)) == "KILLED"
+    assert run_folders.ended(run_folder.of(workspace, RUN.id)) == "KILLED"
     assert screen.remarks[0].startswith("Of this run, 1 file, 2 other records are on this disk alone: ")
 
 

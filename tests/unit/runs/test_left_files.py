@@ -10,8 +10,10 @@ from pathlib import Path
 from trainer.backends import base
 from trainer.backends.local import LocalJob
 from trainer.runs import left_files
+from trainer.runs.left_files import LeftFiles
 from trainer.tracking.client import Run
-from trainer.tracking.delivery import FOLDER, Notebook
+from trainer.tracking.delivery import Notebook
+from trainer.workspace.run_folder import RunFolder
 from trainkit.spool_journal import Spool
 
 from unit.helpers import put
@@ -21,18 +23,23 @@ RUN = Run("r1", "1", "brave-hen", "RUNNING", "mlflow-artifacts:/1/r1/artifacts")
 
 def job_of(folder: Path) -> LocalJob:
     """A job that wrote beside code that was unpacked."""
-    Notebook(folder).begin(RUN, "demo", {}, {})
+    Notebook(RunFolder(folder)).begin(RUN, "demo", {}, {})
     code = folder / "code"
     for name in ("train.py", "out/logged.png", "out/model.pkl", "notes#1.txt", "__pycache__/x.pyc"):
         put(code / name, "x" * (200_000 if name.endswith(".pkl") else 5))
     os.utime(code / "train.py", (0, 0))
     put(folder / "logged.png")
-    Notebook(folder).upload(RUN, folder / "logged.png", "plots/logged.png")
-    return LocalJob(folder)
+    Notebook(RunFolder(folder)).upload(RUN, folder / "logged.png", "plots/logged.png")
+    return LocalJob(RunFolder(folder))
+
+
+def settle(place: Path, job: LocalJob, *, keep: bool) -> LeftFiles | None:
+    folder = RunFolder(place)
+    return left_files.settle(Notebook(folder), RUN, job, folder, keep=keep)
 
 
 def told(folder: Path) -> list[dict[str, object]]:
-    return Spool(folder / FOLDER).pending()[1:]
+    return Spool(RunFolder(folder).spool).pending()[1:]
 
 
 def kept(folder: Path) -> set[str]:
@@ -40,7 +47,7 @@ def kept(folder: Path) -> set[str]:
 
 
 def test_what_was_left_is_named(tmp_path: Path) -> None:
-    left = left_files.settle(Notebook(tmp_path), RUN, job_of(tmp_path), tmp_path, keep=False)
+    left = settle(tmp_path, job_of(tmp_path), keep=False)
     assert left
     assert left.remark == (
         "The run wrote 2 files in its folder (0.2 MB; the largest is out/model.pkl).\n"
@@ -51,7 +58,7 @@ def test_what_was_left_is_named(tmp_path: Path) -> None:
 
 
 def test_what_was_left_is_kept_if_that_is_wanted(tmp_path: Path) -> None:
-    left = left_files.settle(Notebook(tmp_path), RUN, job_of(tmp_path), tmp_path, keep=True)
+    left = settle(tmp_path, job_of(tmp_path), keep=True)
     assert left
     assert left.remark.endswith(
         "\nStored as artifacts in files/. Characters that the server cannot store are escaped: notes~231.txt."
@@ -64,7 +71,7 @@ def test_a_name_that_no_server_stores_is_escaped(tmp_path: Path) -> None:
     for name in ("out/model.pkl", "notes#1.txt"):
         (tmp_path / "code" / name).unlink()
     put(tmp_path / "code" / "caf\udce9\n.txt", "x")
-    left = left_files.settle(Notebook(tmp_path), RUN, job, tmp_path, keep=True)
+    left = settle(tmp_path, job, keep=True)
     assert left
     assert left.remark == (
         "The run wrote 1 file in its folder (1 byte; the largest is caf~E9~0A.txt).\n"
@@ -77,7 +84,7 @@ def test_what_cannot_be_stored_under_an_escaped_name_is_named(tmp_path: Path) ->
     job = job_of(tmp_path)
     for name in ("notes~231.txt", "#" * 99):
         put(tmp_path / "code" / name)
-    left = left_files.settle(Notebook(tmp_path), RUN, job, tmp_path, keep=True)
+    left = settle(tmp_path, job, keep=True)
     assert left
     assert left.lost == ("~23" * 99, "notes~231.txt")
     assert f"files/, except {'~23' * 99}, notes~231.txt: its name is too long or taken." in left.remark
@@ -85,9 +92,9 @@ def test_what_cannot_be_stored_under_an_escaped_name_is_named(tmp_path: Path) ->
 
 
 def test_without_such_files_nothing_is_said(tmp_path: Path) -> None:
-    Notebook(tmp_path).begin(RUN, "demo", {}, {})
+    Notebook(RunFolder(tmp_path)).begin(RUN, "demo", {}, {})
     os.utime(put(tmp_path / "code" / "train.py"), (0, 0))
-    assert left_files.settle(Notebook(tmp_path), RUN, LocalJob(tmp_path), tmp_path, keep=True) is None
+    assert settle(tmp_path, LocalJob(RunFolder(tmp_path)), keep=True) is None
     assert told(tmp_path) == []
 
 

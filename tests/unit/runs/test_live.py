@@ -15,6 +15,7 @@ import pytest
 from trainer import locks
 from trainer.tracking.delivery import Notebook
 from trainer.workspace import run_folders
+from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import DEAD_ENGINE, Done, HttpServer, Reply
@@ -294,7 +295,7 @@ def test_stop_says_so_where_who_looks_after_the_run_has_not_told_the_server(
 
     def look_after() -> None:  # as a launcher whose server does not answer
         job.wait(10)
-        run_folders.end(folder, "KILLED")
+        run_folders.end(RunFolder(folder), "KILLED")
         time.sleep(0.5)
         lock.release()
 
@@ -373,7 +374,7 @@ def test_a_run_that_its_launcher_did_not_live_to_write_down_is_found_by_its_tag(
         assert trainer("reconcile").out == "Nothing to do: no run is unattended.\n"  # it is alive
     assert trainer("reconcile").code == 84
     assert trainer("ps").err.startswith("Earlier run of demo: The tracking server ")
-    assert prepared.exists()
+    assert prepared.path.exists()
     said = knows(http_server, run)
     http_server.replies[f"{API}/experiments/search"] = [
         Reply(body='{"experiments": [{"experiment_id": "7"}]}')
@@ -383,11 +384,11 @@ def test_a_run_that_its_launcher_did_not_live_to_write_down_is_found_by_its_tag(
     assert trainer("reconcile").out.split()[-4::3] == [ID, "KILLED"]
     search, tags, end = told(http_server)
     assert isinstance(search, dict)
-    assert search["filter"] == f"tags.`trainer.launch` = '{prepared.name}'"
+    assert search["filter"] == f"tags.`trainer.launch` = '{prepared.path.name}'"
     assert tags == {"run_id": ID, "tags": [{"key": "trainer.end", "value": "stopped before it started"}]}
     assert isinstance(end, dict)
     assert end["status"] == "KILLED"
-    assert not prepared.exists()
+    assert not prepared.path.exists()
 
 
 def test_a_launch_that_died_is_called_by_the_name_that_its_user_gave_it(
@@ -451,7 +452,7 @@ def test_a_run_that_no_server_knows_is_kept_from_one_that_is_too_old(
     workspace: Workspace, trainer: Trainer, http_server: HttpServer, reply: Reply, found: str
 ) -> None:
     folder = live(workspace, record(http_server), result="0 \n")
-    Notebook(folder).begin_offline("demo", "brave-hen", {})
+    Notebook(RunFolder(folder)).begin_offline("demo", "brave-hen", {})
     http_server.replies |= {"/version": [reply], "*": [Reply()]}
     done = trainer("sync")
     assert done.code == 84

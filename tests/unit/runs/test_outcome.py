@@ -11,8 +11,9 @@ from trainer.errors import DiskFull, GpuOutOfMemory, OutOfMemory, RunLost, Scrip
 from trainer.masking import Masker
 from trainer.runs.outcome import Verdict, close, judge
 from trainer.tracking.client import Run
-from trainer.tracking.delivery import FOLDER, Notebook
+from trainer.tracking.delivery import Notebook
 from trainer.workspace import run_folders
+from trainer.workspace.run_folder import RunFolder
 from trainkit.spool_journal import Spool
 
 from unit.helpers import fails
@@ -147,7 +148,7 @@ class FakeJob:
     def end(self) -> End | None:
         return End(0)
 
-    def fetch(self, folder: Path) -> None: ...
+    def fetch(self, folder: RunFolder) -> None: ...
 
     def written(self) -> dict[str, int]:
         return {}
@@ -166,20 +167,20 @@ DONE = Verdict("FINISHED", "done", None, 0)
 
 def test_the_book_gets_the_masked_output_then_the_tags_then_the_status(tmp_path: Path) -> None:
     book, job = FakeBook(), FakeJob(b"the key is hun", b"ter2.\n")
-    close(cast(Notebook, book), RUN, job, tmp_path, Masker(["hunter2"]), DONE)
+    close(cast(Notebook, book), RUN, job, RunFolder(tmp_path), Masker(["hunter2"]), DONE)
     assert book.told == [
         ("upload", "r1", b"the key is ***.\n", "train.log"),
         ("tags", "r1", {"trainer.end": "done", "trainer.exit_code": "0"}),
         ("end", "r1", "FINISHED"),
     ]
     assert job.removed == 0  # that is for who has closed the book
-    assert run_folders.ended(tmp_path) == "FINISHED"
+    assert run_folders.ended(RunFolder(tmp_path)) == "FINISHED"
 
 
 def test_what_the_masker_still_held_of_the_live_output_is_not_in_the_log(tmp_path: Path) -> None:
     book, masker = FakeBook(), Masker(["hunter2"])
     masker.feed(b"stopped in the middle of h")
-    close(cast(Notebook, book), RUN, FakeJob(b"whole output\n"), tmp_path, masker, DONE)
+    close(cast(Notebook, book), RUN, FakeJob(b"whole output\n"), RunFolder(tmp_path), masker, DONE)
     assert book.told[0][2] == b"whole output\n"
 
 
@@ -187,20 +188,20 @@ def test_what_the_masker_still_held_of_the_live_output_is_not_in_the_log(tmp_pat
 def test_an_end_that_cannot_be_written_down_keeps_the_job(tmp_path: Path, works: int) -> None:
     book, job = FakeBook(works), FakeJob(b"out\n")
     with fails(DiskFull, "It is full.", "Make space."):
-        close(cast(Notebook, book), RUN, job, tmp_path, Masker([]), DONE)
+        close(cast(Notebook, book), RUN, job, RunFolder(tmp_path), Masker([]), DONE)
     assert job.removed == 0
-    assert run_folders.ended(tmp_path) is None
+    assert run_folders.ended(RunFolder(tmp_path)) is None
 
 
 def test_children_that_were_left_running_end_with_their_run(tmp_path: Path) -> None:
-    Notebook(tmp_path).begin(RUN, "demo", {}, {})
-    spool = Spool(tmp_path / FOLDER)
+    Notebook(RunFolder(tmp_path)).begin(RUN, "demo", {}, {})
+    spool = Spool(RunFolder(tmp_path).spool)
     for child, status in (("open", "RUNNING"), ("closed", "FINISHED")):
         data = {"tags": [{"key": "mlflow.parentRunId", "value": "r1"}]}
         spool.append({"known": "run", "run": {"info": {"run_id": child, "status": status}, "data": data}})
     failed = Verdict("FAILED", "exit code 1", None, 1)
     book = FakeBook()
-    close(cast(Notebook, book), RUN, FakeJob(), tmp_path, Masker([]), failed)
+    close(cast(Notebook, book), RUN, FakeJob(), RunFolder(tmp_path), Masker([]), failed)
     assert book.told[2:] == [("end", "open", "FAILED"), ("end", "r1", "FAILED")]
 
 
@@ -210,14 +211,14 @@ def test_children_that_were_left_running_end_with_their_run(tmp_path: Path) -> N
 def test_a_run_ends_when_its_job_did_and_never_before_its_start_or_later_than_now(
     tmp_path: Path, at: float | None, told: int | None
 ) -> None:
-    book = Notebook(tmp_path)
+    book = Notebook(RunFolder(tmp_path))
     book.begin(RUN, "demo", {}, {})
-    place = tmp_path / FOLDER / "run.json"
+    place = RunFolder(tmp_path).spool / "run.json"
     said = json.loads(place.read_text())
     said["info"]["start_time"] = 1_000_000
     place.write_text(json.dumps(said))
     book.end_run("r1", "FINISHED", at)
-    (entry,) = Spool(tmp_path / FOLDER).entries()
+    (entry,) = Spool(RunFolder(tmp_path).spool).entries()
     body = cast(dict[str, dict[str, int]], entry.record)["body"]
     if told is None:
         assert abs(body["end_time"] / 1000 - time.time()) < 60

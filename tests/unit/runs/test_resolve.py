@@ -5,8 +5,9 @@ import pytest
 from trainer.errors import BadInput
 from trainer.runs import reconcile, resolve
 from trainer.tracking.client import Run
-from trainer.tracking.delivery import FOLDER, Notebook
+from trainer.tracking.delivery import Notebook
 from trainer.workspace import run_folders
+from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 from trainkit.spool_journal import Spool
@@ -97,10 +98,10 @@ def test_the_id_that_a_spool_says_is_a_runs_only_if_its_server_says_so(
     workspace: Workspace, http_server: HttpServer, offline_id: str
 ) -> None:
     ours, given = record(http_server), record(http_server, run_id="1" * 32)
-    folder = live(workspace, ours, result="0 ")
+    folder = RunFolder(live(workspace, ours, result="0 "))
     Notebook(folder).begin(Run(ID, "7", "brave-hen", "RUNNING", "mlflow-artifacts:/7/x"), "demo", {}, {})
     run_folders.end(folder, "FINISHED")
-    Spool(folder / FOLDER).name({ID: given.run_id})  # as the run's own script can
+    Spool(folder.spool).name({ID: given.run_id})  # as the run's own script can
     knows(http_server, given, trainer__offline_id=offline_id)
     assert reconcile.settle(workspace, ours, wait=False) == "FINISHED"
     (known,) = run_folders.history(workspace)

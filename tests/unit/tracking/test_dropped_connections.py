@@ -13,6 +13,7 @@ import pytest
 from trainer.tracking import delivery
 from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server
+from trainer.workspace.run_folder import RunFolder
 from trainkit.spool_answers import API, LOG_BATCH
 from trainkit.spool_delivery import Delivery
 from trainkit.spool_journal import Spool
@@ -101,8 +102,8 @@ def test_a_run_is_created_on_a_fresh_connection(closing: Closing) -> None:
 
 
 def test_a_launcher_delivers_all(closing: Closing, spool: Spool) -> None:
-    delivery.bring(Client(Server(closing.uri)), spool.folder.parent)
-    assert not delivery.left(spool.folder.parent)
+    delivery.bring(Client(Server(closing.uri)), RunFolder(spool.folder.parent))
+    assert not delivery.left(RunFolder(spool.folder.parent))
     assert closing.answered[-1] == "/runs/log-batch"
     assert not (spool.folder / "marked").exists()
 

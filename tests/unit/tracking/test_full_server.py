@@ -10,6 +10,7 @@ from trainer.errors import TrackingError
 from trainer.tracking import delivery
 from trainer.tracking.client import Client, Run
 from trainer.tracking.endpoint import Server
+from trainer.workspace.run_folder import RunFolder
 from trainkit.spool_answers import API
 
 from unit.helpers import HttpServer, Reply, fails
@@ -37,17 +38,17 @@ def test_what_a_run_left_waits_until_there_is_space(
 ) -> None:
     folder = tmp_path / "runs" / ID
     run = Run(ID, "1", "x", "RUNNING", f"mlflow-artifacts:/1/{ID}/artifacts")
-    book = delivery.Notebook(folder)
+    book = delivery.Notebook(RunFolder(folder))
     book.begin(run, "e", {}, {})
     book.set_tags(ID, {"shape": "round"})
     full = Reply(500, FULL.replace("TEMPORARILY_UNAVAILABLE", code))
     http_server.replies = {"*": [Reply()], f"{API}/runs/log-batch": [full]}
     with pytest.raises(delivery.Undelivered) as told:
-        delivery.bring(Client(Server(http_server.uri)), folder)
+        delivery.bring(Client(Server(http_server.uri)), RunFolder(folder))
     assert told.value.message == (
         "Of this run, 1 other record are on this disk alone: the server's disk is full."
     )
     http_server.replies = {"*": [Reply()]}
-    delivery.bring(Client(Server(http_server.uri)), folder)
-    assert not delivery.left(folder)
-    assert not delivery.left(folder).refused
+    delivery.bring(Client(Server(http_server.uri)), RunFolder(folder))
+    assert not delivery.left(RunFolder(folder))
+    assert not delivery.left(RunFolder(folder)).refused

@@ -11,6 +11,7 @@ from trainer.tracking import delivery, spool_guard
 from trainer.tracking.client import Client, Run
 from trainer.tracking.endpoint import Server
 from trainer.tracking.failures import NotThere
+from trainer.workspace.run_folder import RunFolder
 from trainkit.spool_answers import LOG_BATCH
 from trainkit.spool_journal import Record, Spool
 from trainkit.spool_names import OFFLINE_TAG
@@ -48,7 +49,7 @@ def bring(http_server: HttpServer, spool: Spool) -> None:
     http_server.replies["*"] = [Reply()]
     before = len(http_server.asked)
     try:
-        delivery.bring(Client(Server(http_server.uri)), spool.folder.parent)
+        delivery.bring(Client(Server(http_server.uri)), RunFolder(spool.folder.parent))
     finally:
         if http_server.asked[before:] and "/runs/get?" in http_server.asked[before].path:
             del http_server.asked[before]  # whether the server has the run
@@ -75,7 +76,7 @@ def test_a_link_in_the_outbox_is_not_sent(http_server: HttpServer, spool: Spool,
     bring(http_server, spool)
     assert not any(SECRET in str(asked) for asked in http_server.asked)
     assert (home / "secret").read_text() == SECRET
-    assert len(refused(spool)) == delivery.left(spool.folder.parent).refused == 1
+    assert len(refused(spool)) == delivery.left(RunFolder(spool.folder.parent)).refused == 1
 
 
 @pytest.mark.parametrize("known", [{}, {"known": 1}])
@@ -302,7 +303,7 @@ def test_the_journal_that_the_host_writes_to_is_the_spools_own_file(
     else:
         journal.mkdir()
     spool.folder.chmod(0o300)
-    spool_guard.clean(spool.folder)
+    spool_guard.clean(RunFolder(spool.folder.parent))
     spool.append({"method": "POST", "path": f"{API}/runs/update", "body": {"run_id": ID}})
     bring(http_server, spool)
     assert [asked.path for asked in http_server.asked] == [f"{API}/runs/update"]
@@ -319,7 +320,7 @@ def test_a_file_that_the_run_made_unreadable_is_delivered(
         path.chmod(0)
     bring(http_server, spool)
     assert [asked.body for asked in http_server.asked] == [b"content"]
-    assert delivery.left(spool.folder.parent).refused == 0
+    assert delivery.left(RunFolder(spool.folder.parent)).refused == 0
 
 
 def test_folders_that_no_spool_has_are_removed_however_deep(spool: Spool) -> None:
@@ -332,7 +333,7 @@ def test_folders_that_no_spool_has_are_removed_however_deep(spool: Spool) -> Non
         os.close(at)
         at = inner
     os.close(at)
-    spool_guard.clean(spool.folder)
+    spool_guard.clean(RunFolder(spool.folder.parent))
     assert [path.name for path in spool.folder.iterdir()] == ["run.json"]
 
 
@@ -385,12 +386,12 @@ def test_what_is_no_record_of_a_run_is_set_aside_and_the_others_are_delivered(
     (outbox(spool) / "x").touch()
     spool.append(record)
     spool.append(UPDATE)
-    assert delivery.left(spool.folder.parent).others == 1
-    assert delivery.known_run(Server("http://x"), spool.folder.parent).status == "FINISHED"
+    assert delivery.left(RunFolder(spool.folder.parent)).others == 1
+    assert delivery.known_run(Server("http://x"), RunFolder(spool.folder.parent)).status == "FINISHED"
     bring(http_server, spool)
     assert [asked.path for asked in http_server.asked] == [UPDATE["path"]]
     assert refused(spool) == [record]
-    assert not delivery.left(spool.folder.parent)
+    assert not delivery.left(RunFolder(spool.folder.parent))
 
 
 @pytest.mark.parametrize("text", ["[1]", "1", "[" * 100_000])
@@ -430,12 +431,12 @@ def test_a_description_of_a_model_may_be_of_any_size_and_kind(
 def test_a_hole_as_large_as_a_disk_is_not_read(http_server: HttpServer, spool: Spool, name: str) -> None:
     with (spool.folder / name).open("a") as file:
         file.truncate(1 << 42)
-    assert not delivery.left(spool.folder.parent)
+    assert not delivery.left(RunFolder(spool.folder.parent))
     spool.append(UPDATE)
-    spool_guard.clean(spool.folder)
+    spool_guard.clean(RunFolder(spool.folder.parent))
     if name == "run.json":
         with pytest.raises(BadInput, match="cannot be read"):
-            delivery.known_run(Server("http://x"), spool.folder.parent)
+            delivery.known_run(Server("http://x"), RunFolder(spool.folder.parent))
         return
     bring(http_server, spool)
     assert [asked.path for asked in http_server.asked] == [UPDATE["path"]]
@@ -453,7 +454,7 @@ def test_an_offline_run_that_names_another_run_as_its_own_goes_to_its_own(
     http_server: HttpServer, tmp_path: Path
 ) -> None:
     folder = tmp_path / "runs" / ID
-    delivery.Notebook(folder).begin_offline("e", "x", {})
+    delivery.Notebook(RunFolder(folder)).begin_offline("e", "x", {})
     spool = Spool(folder / "spool")
     local = json.loads((folder / "spool" / "run.json").read_text())["info"]["run_id"]
     experiment, created = (record for record in spool.pending())
@@ -490,9 +491,9 @@ def test_a_run_that_the_server_made_has_no_other_name(
 
 def test_what_names_the_run_is_what_its_launcher_wrote(http_server: HttpServer, tmp_path: Path) -> None:
     folder = tmp_path / "runs" / ID
-    delivery.Notebook(folder).begin(Run(ID, "1", "x", "RUNNING", URI), "e", {}, {})
+    delivery.Notebook(RunFolder(folder)).begin(Run(ID, "1", "x", "RUNNING", URI), "e", {}, {})
     spool = Spool(folder / "spool")
     forged = (spool.folder / "run.json").read_text().replace(ID, OTHER)
     (spool.folder / "run.json").write_text(forged)
-    spool_guard.clean(spool.folder)
-    assert delivery.known_run(Server(http_server.uri), folder).id == ID
+    spool_guard.clean(RunFolder(spool.folder.parent))
+    assert delivery.known_run(Server(http_server.uri), RunFolder(folder)).id == ID

@@ -3,7 +3,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from trainer import locks
-from trainer.workspace import run_folders
+from trainer.workspace import run_folder, run_folders
+from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
@@ -34,17 +35,17 @@ def unattended(workspace: Workspace) -> list[str]:
 
 def test_a_run_is_attended_until_the_lock_is_let_go(workspace: Workspace) -> None:
     prepared = run_folders.new_folder(workspace)
-    (prepared / "source.tar.gz").touch()
+    prepared.source.touch()
     folder, lock = run_folders.write(workspace, prepared, RECORD)
-    assert folder == run_folders.folder(workspace, "r1") == workspace.state / "runs" / "r1"
-    assert (folder / "source.tar.gz").exists()
-    assert not prepared.exists()
+    assert folder == run_folder.of(workspace, "r1") == RunFolder(workspace.state / "runs" / "r1")
+    assert (folder.path / "source.tar.gz").exists()
+    assert not prepared.path.exists()
     assert unattended(workspace) == []
     lock.release()
     assert unattended(workspace) == ["r1"]
     run_folders.remove(workspace, "r1")
     assert unattended(workspace) == []
-    assert not folder.exists()
+    assert not folder.path.exists()
     run_folders.remove(workspace, "r1")
 
 
@@ -59,7 +60,7 @@ def test_what_was_written_is_read(workspace: Workspace) -> None:
 def test_who_gets_an_unattended_run_is_its_only_attendant(workspace: Workspace) -> None:
     run_folders.write(workspace, run_folders.new_folder(workspace), RECORD)[1].release()
     for _ in run_folders.unattended(workspace):
-        assert locks.held(run_folders.folder(workspace, "r1") / "looked-after")
+        assert locks.held(run_folder.of(workspace, "r1").lock)
         assert unattended(workspace) == []
 
 
@@ -67,16 +68,16 @@ def test_a_run_of_another_machine_is_nobodys_here(workspace: Workspace) -> None:
     elsewhere = replace(RECORD, host="another-machine")
     folder, lock = run_folders.write(workspace, run_folders.new_folder(workspace), elsewhere)
     lock.release()
-    (folder / "looked-after").unlink()
+    folder.lock.unlink()
     assert unattended(workspace) == []
     assert run_folders.live(workspace) == [elsewhere]
-    assert not (folder / "looked-after").exists()
+    assert not folder.lock.exists()
 
 
 def test_a_folder_without_a_record_or_with_a_broken_one_is_passed_over(workspace: Workspace) -> None:
     run_folders.new_folder(workspace)
     for content in ("", "{", "[]", '{"run_id": "r2"}', '{"other": 1}', *WRONG):
-        (run_folders.new_folder(workspace) / "record.json").write_text(content)
+        run_folders.new_folder(workspace).record.write_text(content)
     assert unattended(workspace) == []
     assert run_folders.live(workspace) == []
 
@@ -97,12 +98,12 @@ def test_a_launcher_that_died_before_it_renamed_the_folder(workspace: Workspace)
     prepared = run_folders.new_folder(workspace)
     _, lock = run_folders.write(workspace, prepared, RECORD)
     lock.release()
-    run_folders.folder(workspace, "r1").rename(prepared)
+    run_folder.of(workspace, "r1").path.rename(prepared.path)
     for record, lock in run_folders.unattended(workspace):
         lock.release()
-        assert run_folders.folder(workspace, record.run_id).is_dir()
+        assert run_folder.of(workspace, record.run_id).path.is_dir()
 
 
 def test_an_end_that_is_torn_is_none(tmp_path: Path) -> None:
     (tmp_path / "ended").write_bytes(b"\xff\xfe")
-    assert run_folders.ended(tmp_path) is None
+    assert run_folders.ended(RunFolder(tmp_path)) is None

@@ -18,9 +18,9 @@ from trainer.host.hardware import Hardware
 from trainer.images.build import ImageOrigin
 from trainer.images.image import RunImage
 from trainer.plan.request import RunPlan
-from trainer.tracking import delivery
 from trainer.tracking.endpoint import Network, Server
 from trainer.tracking.outbound import Outbound
+from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
 
 # Of the cache, what a training keeps of a run to resume from: places.cache() / "checkpoints" / RUN_ID.
@@ -37,8 +37,7 @@ class Launch:
     """The identity of the run's workspace."""
     image_id: str
     """What `Backend.prepare` returned: a tag may mean another image by the time the job starts."""
-    folder: Path
-    archive: Path
+    folder: RunFolder
     environment: Mapping[str, str]
     secret_environment: Mapping[str, str] = field(repr=False)
     credentials: tuple[str, str] | None = field(default=None, repr=False)
@@ -57,7 +56,7 @@ class Launch:
     @property
     def spool(self) -> Path:
         """Where the run's journal is, on the host."""
-        return self.folder / delivery.FOLDER
+        return self.folder.spool
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class Job(Protocol):
     def end(self) -> End | None:
         """How it ended; None while it runs."""
 
-    def fetch(self, folder: Path) -> None:
+    def fetch(self, folder: RunFolder) -> None:
         """Bring what it wrote into its spool to the run's folder, if it is elsewhere."""
 
     def written(self) -> Mapping[str, int]:
@@ -175,7 +174,7 @@ class Backend(Protocol):
         On failure, which may be what `before` raises, nothing of it is left behind.
         """
 
-    def attach(self, run_id: str, folder: Path) -> Job:
+    def attach(self, run_id: str, folder: RunFolder) -> Job:
         """The job that was started for that run, perhaps by a process that is gone."""
 
     def look(self, records: Sequence[Record], *, of_all: bool) -> list[Seen]:

@@ -38,7 +38,8 @@ from trainer.images.image import RunImage
 from trainer.plan.request import RunPlan
 from trainer.tracking.endpoint import Server
 from trainer.tracking.outbound import Outbound
-from trainer.workspace import run_folders
+from trainer.workspace import run_folder
+from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
@@ -54,13 +55,13 @@ _INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CER
 class LocalJob:
     """One process group and the folder it runs in."""
 
-    def __init__(self, folder: Path, child: subprocess.Popen[bytes] | None = None) -> None:
+    def __init__(self, folder: RunFolder, child: subprocess.Popen[bytes] | None = None) -> None:
         self._folder = folder
         self._child = child
 
     def follow(self) -> Iterator[bytes]:
         """The output file as it grows."""
-        with (self._folder / "output").open("rb") as written:
+        with self._folder.job_output.open("rb") as written:
             while True:
                 ended = self.end() is not None
                 yield from iter(lambda: written.read(1 << 16), b"")
@@ -70,28 +71,28 @@ class LocalJob:
 
     def output(self) -> Iterator[bytes]:
         """The output file so far."""
-        with contextlib.suppress(FileNotFoundError), (self._folder / "output").open("rb") as written:
+        with contextlib.suppress(FileNotFoundError), self._folder.job_output.open("rb") as written:
             yield from iter(lambda: written.read(1 << 16), b"")
 
     def end(self) -> End | None:
         """The result that was written down; unknown if the process is gone without one."""
         if self._child is not None:
             self._child.poll()  # or it would stay a zombie
-        alive = locks.held(self._folder / "job.alive")
+        alive = locks.held(self._folder.job_lock)
         # Looked at after the lock: the start script writes the result before it lets go.
         with contextlib.suppress(FileNotFoundError):
-            written = self._folder / "result"
+            written = self._folder.job_result
             if result := read_result(written.read_text()):
                 return End(result[0], stopped_by=result[1], at=written.stat().st_mtime)
         return None if alive else End(None)
 
-    def fetch(self, folder: Path) -> None:
+    def fetch(self, folder: RunFolder) -> None:
         """It wrote there itself."""
 
     def written(self) -> dict[str, int]:
         """What is newer in its folder than the code, which is of 1970."""
         found = {}
-        for current, folders, names in os.walk(code := self._folder / "code"):
+        for current, folders, names in os.walk(code := self._folder.job_code):
             folders[:] = [name for name in folders if name != "__pycache__"]
             for path in (Path(current) / name for name in names):
                 with contextlib.suppress(OSError):
@@ -102,7 +103,7 @@ class LocalJob:
 
     def bring(self, path: str, place: Path) -> Path | None:  # noqa: ARG002 (it is on this machine)
         """The file itself."""
-        file = self._folder / "code" / path
+        file = self._folder.job_code / path
         return file if file.exists() else None
 
     def stop(self) -> None:
@@ -112,14 +113,14 @@ class LocalJob:
         while self.end() is None and time.monotonic() < give_up:
             time.sleep(_POLL_S)
         self._signal(signal.SIGKILL)
-        while locks.held(self._folder / "job.alive") and time.monotonic() < give_up + 2:
+        while locks.held(self._folder.job_lock) and time.monotonic() < give_up + 2:
             time.sleep(_POLL_S)
 
     def _signal(self, number: int) -> None:
         # The lock says that the group is still the one we started, not a later one with the same number.
-        if locks.held(self._folder / "job.alive"):
+        if locks.held(self._folder.job_lock):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
-                os.killpg(int((self._folder / "pid").read_text()), number)
+                os.killpg(int(self._folder.job_pid.read_text()), number)
 
     def remove(self) -> None:
         """End what still runs; the folder itself belongs to the launcher."""
@@ -250,35 +251,35 @@ class LocalBackend:
         """Unpack the code in the run's folder and start the command there."""
         folder = launch.folder
         Path(plan.environment["TRAINER_CACHE_DIR"]).mkdir(parents=True, exist_ok=True)
-        with tarfile.open(launch.archive) as code:
-            archives.unpack(code, folder)
+        with tarfile.open(folder.source) as code:
+            archives.unpack(code, folder.path)
         secret = dict(launch.secret_environment)
         if launch.credentials:
             secret["MLFLOW_TRACKING_USERNAME"], secret["MLFLOW_TRACKING_PASSWORD"] = launch.credentials
-        _write_private(folder / "environment", shell_variables(secret))
+        _write_private(folder.job_environment, shell_variables(secret))
         before()
-        alive = locks.acquire(folder / "job.alive")
+        alive = locks.acquire(folder.job_lock)
         if alive is None:
             raise RuntimeError("a run's folder is used by one job alone")
-        with (folder / "output").open("wb") as output:
+        with folder.job_output.open("wb") as output:
             child = subprocess.Popen(
-                ["sh", str(_HERE / "start.sh"), str(folder / "result"), str(folder / "environment"),
+                ["sh", str(_HERE / "start.sh"), str(folder.job_result), str(folder.job_environment),
                  *plan.command],
-                cwd=folder / "code", env=self._variables(plan, launch), stdin=subprocess.DEVNULL,
+                cwd=folder.job_code, env=self._variables(plan, launch), stdin=subprocess.DEVNULL,
                 stdout=output, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=[alive.fileno()],
             )  # fmt: skip
-        (folder / "pid").write_text(str(child.pid))
+        folder.job_pid.write_text(str(child.pid))
         alive.release()
         return LocalJob(folder, child)
 
-    def attach(self, run_id: str, folder: Path) -> Job:  # noqa: ARG002 (a process is found by its folder)
+    def attach(self, run_id: str, folder: RunFolder) -> Job:  # noqa: ARG002 (a process is found by its folder)
         """The process that was started in that folder."""
         return LocalJob(folder)
 
     def look(self, records: Sequence[Record], *, of_all: bool) -> list[Seen]:  # noqa: ARG002 (others are not known)
         """Of this workspace alone: nothing lists those of others."""
         ours = self._workspace
-        folders = [run_folders.folder(ours, record.run_id) for record in records]
+        folders = [run_folder.of(ours, record.run_id) for record in records]
         return [
             Seen(record, ours.identity, LocalJob(folder).end() is None)
             for record, folder in zip(records, folders, strict=True)

@@ -22,7 +22,7 @@ from trainer.runs import half_made, reconcile, server
 from trainer.server import image as server_image
 from trainer.source import cache as code_cache
 from trainer.tracking.failures import NotThere
-from trainer.workspace import run_folders
+from trainer.workspace import run_folder, run_folders
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _names(client: docker.DockerClient, image_id: str) -> list[str]:
 def _runs(workspace: Workspace) -> Iterator[Leftover]:
     """Runs that have ended, and that their server does not know any more."""
     for record in run_folders.live(workspace):
-        folder = run_folders.folder(workspace, record.run_id)
+        folder = run_folder.of(workspace, record.run_id)
         is_ours = record.is_here and not run_folders.is_looked_after(workspace, record.run_id)
         if not is_ours or not half_made.is_delivered(folder):
             continue
@@ -195,14 +195,14 @@ def _runs(workspace: Workspace) -> Iterator[Leftover]:
         try:
             server.client_of(workspace, record).get_run(record.run_id)
         except NotThere:
-            yield Leftover("run", record.run_id, _size(folder), f"{record.tracking_uri} has it no more")
+            yield Leftover("run", record.run_id, _size(folder.path), f"{record.tracking_uri} has it no more")
 
 
 def _containers(workspace: Workspace) -> Iterator[Leftover]:
     ours = workspace.identity
     for container in containers.of_runs(usage=False):
         is_ours = container.workspace == ours and container.record.is_here
-        is_known = run_folders.folder(workspace, container.record.run_id).exists()
+        is_known = run_folder.of(workspace, container.record.run_id).path.exists()
         if is_ours and not container.running and not is_known:
             name = f"trainer-{container.record.run_id}"
             yield Leftover("container", name, 0, "its run has ended or never began")

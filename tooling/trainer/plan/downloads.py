@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from trainer.errors import BadInput
 from trainer.tracking.endpoint import Server
 from trainer.urls import without_password
+from trainer.workspace.run_folder import RunFolder
 
 # In a process of its own: importing MLflow takes a second, and only these runs pay for it. The URI, which may
 # have a password in it, is on no command line.
@@ -20,8 +21,6 @@ _FETCH = (
     "artifact_uri=os.environ['TRAINER_INPUT'], dst_path=os.environ['TRAINER_PLACE']))"
 )
 _PATIENCE_S = 60
-FOLDER = "inputs"
-"""In the run's own folder; mounted at /inputs."""
 
 
 def name(uri: str) -> str:
@@ -30,14 +29,16 @@ def name(uri: str) -> str:
     return "data" if last in ("", ".", "..") else last
 
 
-def fetch(downloads: Mapping[str, str], folder: Path, server: Server, step: Callable[[str], None]) -> None:
-    """Fetch each parameter's URI to `folder`/inputs/PARAMETER/NAME. Raises `BadInput` where it cannot be had.
+def fetch(
+    downloads: Mapping[str, str], folder: RunFolder, server: Server, step: Callable[[str], None]
+) -> None:
+    """Fetch each parameter's URI to PARAMETER/NAME of the folder's inputs.
 
-    `runs:/…` and `models:/…` are of the tracking server.
+    `runs:/…` and `models:/…` are of the tracking server. Raises `BadInput` where one cannot be had.
     """
     for parameter, uri in downloads.items():
         step(f"Fetching {without_password(uri)}")
-        place = folder / FOLDER / parameter  # a name that leads nowhere else (`names.check`)
+        place = folder.inputs / parameter  # a name that leads nowhere else (`names.check`)
         place.mkdir(parents=True)
         is_web = urlsplit(uri).scheme in ("http", "https")
         problem = _from_the_web(uri, place) if is_web else _from_a_store(uri, place, server)

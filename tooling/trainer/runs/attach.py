@@ -11,7 +11,8 @@ from trainer.runs import outcome, reconcile, server
 from trainer.tracking import run_tags
 from trainer.tracking.client import Run
 from trainer.tracking.failures import NotThere
-from trainer.workspace import run_folders, secrets
+from trainer.workspace import run_folder, run_folders, secrets
+from trainer.workspace.run_folder import LOG
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
@@ -39,17 +40,17 @@ def _pieces(workspace: Workspace, record: Record, *, follow: bool) -> Iterator[b
         job = reconcile.job_of(workspace, record)
         yield from job.follow() if follow else job.output()
         return
-    kept = run_folders.folder(workspace, record.run_id) / "train.log"
+    kept = run_folder.of(workspace, record.run_id).log
     if kept.exists():  # not delivered yet
         with kept.open("rb") as log:
             yield from iter(lambda: log.read(1 << 16), b"")
         return
     client = server.client_of(workspace, record)
     try:
-        yield from client.download(client.get_run(record.run_id), "train.log")
+        yield from client.download(client.get_run(record.run_id), LOG)
     except NotThere as problem:
         raise BadInput(
-            f"The run {record.name or record.run_id} has no train.log on {client.server.uri}.",
+            f"The run {record.name or record.run_id} has no {LOG} on {client.server.uri}.",
             "It was deleted there, or never started.",
         ) from problem
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from trainkit.spool_journal import Spool
 
 from trainer import locks
-from trainer.tracking import delivery
 from trainer.workspace import run_folders
+from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.settings import Workspace
 
 AGE_S = 3600  # whoever is at work writes to its folder, or holds its lock
@@ -24,16 +24,20 @@ def folders(workspace: Workspace) -> list[Path]:
     return sorted([*launches(workspace), *(path for path in begun if _is_forsaken(path))])
 
 
-def launches(workspace: Workspace, called: str = "*") -> Iterator[Path]:
-    """Those that had no run yet: nothing in them is a run's, understood or not, or is on this disk alone."""
-    for path in sorted((workspace.state / "runs").glob(f"{called}/")):
-        if _is_forsaken(path) and not run_folders.has_run(path) and is_delivered(path):
-            yield path
+def launches(workspace: Workspace, called: str = "") -> Iterator[Path]:
+    """Those that had no run yet: nothing in them is a run's, understood or not, or is on this disk alone.
+
+    `called` is what their names begin with.
+    """
+    for folder in run_folders.all_folders(workspace):
+        is_empty = not run_folders.has_run(folder) and is_delivered(folder)
+        if is_empty and folder.path.name.startswith(called) and _is_forsaken(folder.path):
+            yield folder.path
 
 
-def is_delivered(folder: Path) -> bool:
+def is_delivered(folder: RunFolder) -> bool:
     """Whether the server has all of the run's journal, what this version cannot read included."""
-    spool = Spool(folder / delivery.FOLDER)
+    spool = Spool(folder.spool)
     return not spool.journal.exists() or spool.journal.stat().st_size <= spool.delivered()
 
 

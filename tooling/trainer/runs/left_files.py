@@ -16,6 +16,7 @@ from trainer.tracking import delivery, run_tags
 from trainer.tracking.client import Run
 from trainer.tracking.delivery import Notebook
 from trainer.tracking.spool_guard import SoundSpool
+from trainer.workspace.run_folder import RunFolder
 
 """Of a run whose files are kept, so that whatever makes it again keeps them too."""
 FOLDER = "files"
@@ -62,7 +63,7 @@ class LeftFiles:
         return f"{_size(sum(self.sizes.values()))}; the largest is {stored(largest)}"
 
 
-def settle(book: Notebook, run: Run, job: Job, folder: Path, *, keep: bool) -> LeftFiles | None:
+def settle(book: Notebook, run: Run, job: Job, folder: RunFolder, *, keep: bool) -> LeftFiles | None:
     """Look for what the ended job left, write it down, with `keep` the files themselves; None without any.
 
     Raises `DiskFull`.
@@ -80,13 +81,13 @@ def settle(book: Notebook, run: Run, job: Job, folder: Path, *, keep: bool) -> L
     return left
 
 
-def _keep(book: Notebook, run: Run, job: Job, folder: Path, paths: Iterable[str]) -> list[str]:
+def _keep(book: Notebook, run: Run, job: Job, folder: RunFolder, paths: Iterable[str]) -> list[str]:
     """Store the files; returns the names of those that cannot be."""
     lost = []
     taken: set[str] = set()
     for path in sorted(paths):
         name = stored(path)
-        with tempfile.TemporaryDirectory(dir=folder) as place:
+        with tempfile.TemporaryDirectory(dir=folder.path) as place:
             # An escaped name is longer, and may be another file's.
             is_possible = name not in taken and all(
                 len(os.fsencode(one)) <= _LONGEST for one in name.split("/")
@@ -100,11 +101,11 @@ def _keep(book: Notebook, run: Run, job: Job, folder: Path, paths: Iterable[str]
     return lost
 
 
-def _logged(folder: Path) -> set[str]:
+def _logged(folder: RunFolder) -> set[str]:
     """The names of all files that went through the run's journal."""
     if not delivery.exists(folder):
         return set()
-    entries = SoundSpool(folder / delivery.FOLDER).entries()
+    entries = SoundSpool(folder.spool).entries()
     files = (str(one.record["file"]) for one in entries if one.record and "file" in one.record)
     return {file.rpartition("/")[2] for file in files}
 

@@ -7,7 +7,6 @@ import shutil
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import cast
 
 from trainkit import gpu_memory
@@ -28,13 +27,12 @@ from trainer.runs import left_files
 from trainer.runs.left_files import LeftFiles
 from trainer.tracking import delivery, run_tags, spool_guard
 from trainer.tracking.client import Run, Status
-from trainer.tracking.delivery import FOLDER, Notebook
+from trainer.tracking.delivery import Notebook
 from trainer.tracking.spool_guard import SoundSpool
 from trainer.workspace import run_folders
+from trainer.workspace.run_folder import LOG, RunFolder
 
-# In the run's folder: what it printed before it was resumed.
-EARLIER_LOG = "earlier.log"
-_LOG_HINT = "Its output is above and in the run's artifact train.log."
+_LOG_HINT = f"Its output is above and in the run's artifact {LOG}."
 _NOT_FOUND = 127  # what sh says of a command that it cannot find
 
 
@@ -157,7 +155,7 @@ def close(
     book: Notebook,
     run: Run,
     job: Job,
-    folder: Path,
+    folder: RunFolder,
     masker: Masker,
     verdict: Verdict,
     *,
@@ -170,16 +168,15 @@ def close(
     were not logged; with `keep_files` they are artifacts.
     """
     job.fetch(folder)
-    spool_guard.clean(folder / FOLDER)
+    spool_guard.clean(folder)
     masker.flush()  # of the live output, which may have stopped in the middle of a word
-    log = folder / "train.log"
-    with log.open("wb") as written:
-        with contextlib.suppress(FileNotFoundError), (folder / EARLIER_LOG).open("rb") as earlier:
+    with folder.log.open("wb") as written:
+        with contextlib.suppress(FileNotFoundError), folder.earlier_log.open("rb") as earlier:
             shutil.copyfileobj(earlier, written)
         for piece in job.output():
             written.write(masker.feed(piece))
         written.write(masker.flush())
-    book.upload(run, log, "train.log")
+    book.upload(run, folder.log, LOG)
     left = left_files.settle(book, run, job, folder, keep=keep_files)
     book.set_tags(run.id, verdict.tags)
     for child in _left_running(folder):
@@ -189,9 +186,9 @@ def close(
     return left
 
 
-def _left_running(folder: Path) -> list[str]:
+def _left_running(folder: RunFolder) -> list[str]:
     """The runs that the script began within its own and did not end: nobody goes on with them."""
     if not delivery.exists(folder):
         return []
-    spool = SoundSpool(folder / FOLDER)
+    spool = SoundSpool(folder.spool)
     return View(spool).running_below(str(cast(Mapping[str, str], spool.run()["info"])["run_id"]))

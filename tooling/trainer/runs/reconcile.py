@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from trainkit.spool_names import OFFLINE_TAG
 
@@ -29,7 +28,8 @@ from trainer.tracking.delivery import Notebook, Undelivered
 from trainer.tracking.endpoint import Server
 from trainer.tracking.failures import NotThere
 from trainer.tracking.server_version import TooOld
-from trainer.workspace import run_folders, secrets
+from trainer.workspace import run_folder, run_folders, secrets
+from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
@@ -55,16 +55,16 @@ def reconcile(workspace: Workspace) -> Iterator[Finding]:
     A second call changes nothing, and neither does an engine or a server that cannot be reached. Whatever
     goes wrong with one run, the others are ended.
     """
-    for place in half_made.launches(workspace, run_folders.UNNAMED):
+    for place in half_made.launches(workspace, run_folder.UNNAMED):
         shutil.rmtree(place, ignore_errors=True)
     with contextlib.suppress(TrainerError):
         _adopt(workspace)
     for record in run_folders.live(workspace):
         if not record.is_here:
             yield Finding(record, "ELSEWHERE")
-    for record, place in run_folders.unfinished(workspace):
+    for record, folder in run_folders.unfinished(workspace):
         try:
-            yield from _end_unfinished(workspace, record, place)
+            yield from _end_unfinished(workspace, record, folder)
         except Exception as problem:  # noqa: BLE001 (a run can leave what nobody thought of)
             yield Finding(record, "UNKNOWN", problem)
     for record, lock in run_folders.unattended(workspace):
@@ -121,7 +121,7 @@ def wait_for(workspace: Workspace, run_id: str) -> Finding:
     while time.monotonic() < give_up:
         if finding := settle_one(workspace, run_id, wait=True):
             return finding
-        if not run_folders.folder(workspace, run_id).exists():
+        if not run_folder.of(workspace, run_id).path.exists():
             break
         time.sleep(0.1)  # its launcher is still letting go of it
     raise BadInput(f"There is no unattended run {run_id}.", "`trainer reconcile` shows those there are.")
@@ -140,7 +140,7 @@ def job_of(workspace: Workspace, record: Record) -> Job:
     """The run's job. Raises `EngineError` where its backend does not answer."""
     backend = registry.named(record.backend, workspace)
     backend.connect()
-    return backend.attach(record.run_id, run_folders.folder(workspace, record.run_id))
+    return backend.attach(record.run_id, run_folder.of(workspace, record.run_id))
 
 
 def _has_unattended(workspace: Workspace) -> bool:
@@ -160,7 +160,7 @@ def settle(
     with logs.collected() as log:
         with contextlib.suppress(TrainerError):  # what cannot be masked is not written
             masker = Masker(secrets.read(workspace).masked(record.secret_names))
-            log.write_to(run_folders.folder(workspace, record.run_id), masker.text)
+            log.write_to(run_folder.of(workspace, record.run_id).trainer_log, masker.text)
         try:
             status = _settle(workspace, record, wait=wait, progress=progress)
         except TrainerError as problem:
@@ -173,7 +173,7 @@ def settle(
 def _settle(
     workspace: Workspace, record: Record, *, wait: bool, progress: Callable[[int, int], None] | None
 ) -> str:
-    folder = run_folders.folder(workspace, record.run_id)
+    folder = run_folder.of(workspace, record.run_id)
     status = run_folders.ended(folder) or _close(workspace, record, wait=wait)
     if status is None:
         return "RUNNING"
@@ -205,7 +205,7 @@ def _rename(workspace: Workspace, client: Client, record: Record, given: str) ->
             run_folders.rename(workspace, record, given)
 
 
-def _ask(client: Client, folder: Path) -> None:
+def _ask(client: Client, folder: RunFolder) -> None:
     """Raise `TooOld` for a server that cannot have the run, and `Undelivered` where nobody can say."""
     try:
         reachability.from_host(client)
@@ -217,7 +217,7 @@ def _ask(client: Client, folder: Path) -> None:
 
 def _close(workspace: Workspace, record: Record, *, wait: bool) -> str | None:
     """Write down how the job ended; None while it runs."""
-    folder = run_folders.folder(workspace, record.run_id)
+    folder = run_folder.of(workspace, record.run_id)
     job = job_of(workspace, record)
     if wait:
         for _ in job.follow():
@@ -225,7 +225,7 @@ def _close(workspace: Workspace, record: Record, *, wait: bool) -> str | None:
     end = job.end()
     if end is None:
         return None
-    spool_guard.clean(folder / delivery.FOLDER)
+    spool_guard.clean(folder)
     if not delivery.exists(folder):  # its record was lost, and made anew from the container's labels
         seen = server.client_of(workspace, record).get_run(record.run_id)
         Notebook(folder).begin(seen, record.project, seen.tags, seen.parameters)
@@ -237,13 +237,13 @@ def _close(workspace: Workspace, record: Record, *, wait: bool) -> str | None:
     return verdict.status
 
 
-def _end_unfinished(workspace: Workspace, record: Record, place: Path) -> Iterator[Finding]:
+def _end_unfinished(workspace: Workspace, record: Record, folder: RunFolder) -> Iterator[Finding]:
     client = server.client_of(workspace, record)
-    for run in client.search_runs(f"tags.`{run_tags.LAUNCH}` = '{place.name}'"):
+    for run in client.search_runs(f"tags.`{run_tags.LAUNCH}` = '{folder.path.name}'"):
         client.set_tags(run.id, {run_tags.END: "stopped before it started"})
         client.end_run(run.id, "KILLED")
         yield Finding(replace(record, run_id=run.id, name=run.name), "KILLED")
-    shutil.rmtree(place, ignore_errors=True)
+    shutil.rmtree(folder.path, ignore_errors=True)
 
 
 def _adopt(workspace: Workspace) -> None:
@@ -251,16 +251,16 @@ def _adopt(workspace: Workspace) -> None:
     ours = workspace.identity
     for container in containers.of_runs(usage=False):
         run = container.record
-        is_known = run_folders.folder(workspace, run.run_id).exists()
+        is_known = run_folder.of(workspace, run.run_id).path.exists()
         if is_known or container.workspace != ours or not run.is_here:
             continue
         prepared = run_folders.new_folder(workspace)
         # The engine gives nothing out of a container whose mounted folder is gone.
-        (prepared / delivery.FOLDER).mkdir()
+        prepared.spool.mkdir()
         try:
             run_folders.write(workspace, prepared, run)[1].release()
         except OSError:  # another process has just done so
-            shutil.rmtree(prepared, ignore_errors=True)
+            shutil.rmtree(prepared.path, ignore_errors=True)
             continue
         if job_of(workspace, run).end() == End(None):  # ended in between, or never started
             run_folders.remove(workspace, run.run_id)

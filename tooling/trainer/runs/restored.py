@@ -8,7 +8,7 @@ from trainer.runs import reconcile
 from trainer.tracking import run_tags, search, spool_replay
 from trainer.tracking.client import Client, Run
 from trainer.tracking.search import Query
-from trainer.workspace import run_folders
+from trainer.workspace import run_folder, run_folders
 from trainer.workspace.settings import Workspace
 
 END = "live when the restored backup was made"
@@ -22,7 +22,7 @@ def end(workspace: Workspace, client: Client, backed_up: float) -> int:
     last seen, in seconds since 1970.
     """
     for record in [*run_folders.live(workspace), *run_folders.undelivered(workspace)]:
-        spool_replay.ask(run_folders.folder(workspace, record.run_id))  # what came after the backup is gone
+        spool_replay.ask(run_folder.of(workspace, record.run_id))  # what came after the backup is gone
     for _ in reconcile.reconcile(workspace):  # what cannot be delivered now stays, and is told later
         pass
     kept = {record.run_id for record in [*run_folders.live(workspace), *run_folders.undelivered(workspace)]}

@@ -26,13 +26,14 @@ from trainer.plan.consent import Ask
 from trainer.plan.request import RunPlan, RunRequest
 from trainer.projects import docker_env, mlproject
 from trainer.projects.mlproject import Project
-from trainer.runs import stored_run
+from trainer.runs import stored_code, stored_run
 from trainer.runs.launch import Earlier, Result, Screen, launch
 from trainer.source import snapshot
 from trainer.tracking import run_tags
 from trainer.tracking.client import Client, Run
 from trainer.tracking.failures import NotThere
 from trainer.workspace import secrets
+from trainer.workspace.run_folder import LOG, RunFolder
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
@@ -61,15 +62,16 @@ def prepared(
     screen.step("Looking at the run")
     client, run = stored_run.ended(workspace, record)
     _refuse(run)
-    with locks.temporary_folder(workspace.state, "resume-") as folder:
-        _download(workspace, client, run, "trainer/source.tar.gz", folder / "source.tar.gz")
+    with locks.temporary_folder(workspace.state, "resume-") as place:
+        folder = RunFolder(place)
+        _download(workspace, client, run, stored_code.ARTIFACT, folder.source)
         try:
-            _download(workspace, client, run, "train.log", folder / "train.log")
+            _download(workspace, client, run, LOG, folder.log)
         except BadInput:
-            (folder / "train.log").touch()  # it was cut off before it had one
-        with tarfile.open(folder / "source.tar.gz") as archive:
-            archives.unpack(archive, folder)
-        project = replace(mlproject.load(folder / "code"), name=record.project)
+            folder.log.touch()  # it was cut off before it had one
+        with tarfile.open(folder.source) as archive:
+            archives.unpack(archive, place)
+        project = replace(mlproject.load(place / "code"), name=record.project)
         docker_env.check_again(project.volumes, run.name)
         files = snapshot.unpacked(project.folder)
         digest = snapshot.pack(project.folder, Path(os.devnull), paths=files)
@@ -83,7 +85,7 @@ def prepared(
         planned = _in_its_image(backend, planned, run.tags[run_tags.IMAGE_ID])
         uid, gid = backend.owner()
         # What was looked at, and nothing else that the archive may hold.
-        snapshot.pack(project.folder, folder / "source.tar.gz", uid=uid, gid=gid, paths=files)
+        snapshot.pack(project.folder, folder.source, uid=uid, gid=gid, paths=files)
         kept = backend.has_checkpoints(planned, run.id)
         if not kept and not from_scratch:
             again = f"trainer resume {run.id[:8]} --from-scratch"
@@ -92,7 +94,7 @@ def prepared(
                 f"To start it from the beginning, in the same run: {again}",
             )
         restarts = int(run.tags.get(run_tags.RESTARTS, "0")) + 1
-        earlier = Earlier(run, folder / "source.tar.gz", folder / "train.log", restarts)
+        earlier = Earlier(run, folder.source, folder.log, restarts)
         yield Resumption(client.server.uri, planned, earlier, kept)
 
 

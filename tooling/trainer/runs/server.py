@@ -12,7 +12,7 @@ from trainer.tracking import delivery
 from trainer.tracking.client import Client, Run
 from trainer.tracking.endpoint import Server, configured, with_credentials
 from trainer.tracking.failures import NotThere
-from trainer.workspace import run_folders, secrets
+from trainer.workspace import run_folder, secrets
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
@@ -53,7 +53,7 @@ def run_of(workspace: Workspace, record: Record) -> tuple[Client, Run]:
     try:
         return client, client.get_run(record.run_id)
     except NotThere:
-        if not delivery.exists(run_folders.folder(workspace, record.run_id)):
+        if not delivery.exists(run_folder.of(workspace, record.run_id)):
             raise
         raise BadInput(
             f"The run {record.name or record.run_id} is not on {client.server.uri} yet, but on this disk.",

@@ -7,7 +7,7 @@ import time
 from trainer.backends.base import End
 from trainer.errors import BadInput
 from trainer.runs import outcome, reconcile, server
-from trainer.workspace import run_folders
+from trainer.workspace import run_folder, run_folders
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
@@ -49,7 +49,7 @@ def stop(workspace: Workspace, record: Record) -> bool:
             client.end_run(record.run_id, verdict.status)
             return True
         time.sleep(0.1)
-    place = run_folders.folder(workspace, record.run_id)
+    folder = run_folder.of(workspace, record.run_id)
     while run_folders.is_looked_after(workspace, record.run_id) and time.monotonic() < give_up:
         time.sleep(0.1)
-    return not place.exists()
+    return not folder.path.exists()

@@ -29,13 +29,13 @@ from trainer.tracking.client import LONGEST_VALUE, TRAINING_VIEW, Client, Run, S
 from trainer.tracking.endpoint import Server
 from trainer.tracking.spool_guard import GuardedSpool, SoundSpool
 from trainer.tracking.transport import HostTransport
+from trainer.workspace.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trainer.datasets.inputs import Data
 
-FOLDER = "spool"
 _BATCH = 100
 _STUCK_PAUSE_S = 0.5
 _PATIENCE_S = 10
@@ -94,8 +94,9 @@ class Notebook:
     Every method raises `DiskFull`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._spool = Spool(folder / FOLDER)
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._spool = Spool(folder.spool)
 
     def begin(
         self, run: Run, experiment: str, tags: Mapping[str, str], parameters: Mapping[str, str]
@@ -103,7 +104,7 @@ class Notebook:
         """Make the spool of a run that the server knows, of the experiment of that name."""
         with _failures():
             self._spool.create(_as_json(run, experiment, tags, parameters))
-            spool_owner.keep(self._spool)
+            spool_owner.keep(self._folder)
             if not is_proxied(run.artifact_uri):
                 self._spool.set_apart()
 
@@ -121,7 +122,7 @@ class Notebook:
         made = {"name": experiment, "tags": [TRAINING_VIEW]}
         with _failures():
             self._spool.create(said)
-            spool_owner.keep(self._spool)
+            spool_owner.keep(self._folder)
             self._spool.append({"create": "experiment", "local": run.experiment_id, "body": made})
             self._spool.append({"create": "run", "local": run.id, "uri": uri, "body": body})
 
@@ -165,20 +166,20 @@ class Notebook:
                 self._spool.append({"method": "POST", "path": LOG_BATCH, "body": body})
 
 
-def exists(folder: Path) -> bool:
+def exists(folder: RunFolder) -> bool:
     """Whether the run in this folder has a spool."""
-    return (folder / FOLDER / "run.json").exists()
+    return (folder.spool / "run.json").exists()
 
 
-def bring(client: Client, folder: Path, progress: Callable[[int, int], None] | None = None) -> None:
+def bring(client: Client, folder: RunFolder, progress: Callable[[int, int], None] | None = None) -> None:
     """Deliver what is left of the run in this folder; a second call finds nothing to do.
 
     Raises `Undelivered` when the server does not take everything, and when somebody else is delivering.
     """
-    spool = GuardedSpool(folder / FOLDER)
+    spool = GuardedSpool(folder.spool)
     if not spool.folder.exists():
         return
-    spool_guard.clean(spool.folder)
+    spool_guard.clean(folder)
     lock = _lock(spool)
     if lock is None:
         raise Undelivered(left(folder), "another process delivers them just now.")
@@ -186,7 +187,7 @@ def bring(client: Client, folder: Path, progress: Callable[[int, int], None] | N
         transport = HostTransport(client, spool)
         spool_owner.check(spool, transport)
         if not spool_owner.is_known(spool, transport):
-            raise Lost(client.server.uri, folder.name, left(folder))
+            raise Lost(client.server.uri, folder.path.name, left(folder))
         spool_replay.prepare(spool, folder)
         spool.set_aside()
         delivery = Delivery(spool, transport)
@@ -206,9 +207,9 @@ def bring(client: Client, folder: Path, progress: Callable[[int, int], None] | N
         os.close(lock)
 
 
-def left(folder: Path) -> Left:
+def left(folder: RunFolder) -> Left:
     """What of the run in this folder the server does not have."""
-    spool = SoundSpool(folder / FOLDER)
+    spool = SoundSpool(folder.spool)
     points = files = others = 0
     for entry in waiting(spool):
         if entry.record is None or "known" in entry.record:
@@ -220,13 +221,13 @@ def left(folder: Path) -> Left:
     return Left(points, files, others, spool.refused())
 
 
-def known_run(server: Server, folder: Path) -> Run:
+def known_run(server: Server, folder: RunFolder) -> Run:
     """The run as its spool knows it, by the id that the server has for it, if any; `BadInput` if torn."""
     try:
-        return _known_run(server, SoundSpool(folder / FOLDER))
+        return _known_run(server, SoundSpool(folder.spool))
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise BadInput(
-            f"What {folder} holds of its run cannot be read: {type(problem).__name__}: {problem}",
+            f"What {folder.path} holds of its run cannot be read: {type(problem).__name__}: {problem}",
             "Another version of trainer wrote it, or it is torn. It is left as it is.",
         ) from None
 

@@ -27,6 +27,7 @@ from trainkit.spool_journal import Entry, Record, Spool
 from trainer.errors import FileError
 from trainer.tracking import spool_owner
 from trainer.tracking.spool_records import is_made_up, is_sound
+from trainer.workspace.run_folder import RunFolder
 
 _FILE = re.compile(r"outbox/[0-9a-f]{32}/[^/\0]+")
 _FOLDERS = ("outbox", "[0-9a-f]{32}", "translated")  # each within the one before
@@ -39,21 +40,22 @@ _LONGEST = 1 << 26
 _SMALL, _SMALL_SIZE = ("run.json", "names.json", "delivered", "stored"), 1 << 24
 
 
-def clean(folder: Path) -> None:
-    """Leave in the spool of a job that has ended what a spool consists of: files, in its own folders.
+def clean(folder: RunFolder) -> None:
+    """Leave in the spool of a run whose job has ended what a spool consists of: files, in its own folders.
 
     All of that can be read and removed then. Links, pipes, other folders and the like, which hold nothing of
     the run, are removed. Raises `FileError` where that fails: nothing may be delivered from such a spool.
     """
-    if not os.path.lexists(folder):
+    spool = folder.spool
+    if not os.path.lexists(spool):
         return
     try:
-        with _opened(folder.parent) as parent, _entered(parent, folder.name) as place:
+        with _opened(folder.path) as parent, _entered(parent, spool.name) as place:
             _clean(place, _FOLDERS)
         spool_owner.restore(folder)
     except OSError as problem:
         raise FileError(
-            f"What the run left in {folder} cannot be cleaned: {problem.strerror}. Nothing is delivered.",
+            f"What the run left in {spool} cannot be cleaned: {problem.strerror}. Nothing is delivered.",
             "ls -lR shows what is there. Remove what does not belong to you, then: trainer sync",
         ) from None
 

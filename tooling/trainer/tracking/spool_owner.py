@@ -15,20 +15,21 @@ from trainkit.spool_answers import API, Away, Transport, error_code, why
 from trainkit.spool_journal import Record, Spool
 from trainkit.spool_names import OFFLINE, OFFLINE_TAG
 
-_KEPT = "begun.json"
+from trainer.workspace.run_folder import RunFolder
+
 REFUSED = "refused/"  # what the server refused to make
 _READ = ("delivered", "stored", "names.json")
 
 
-def keep(spool: Spool) -> None:
+def keep(folder: RunFolder) -> None:
     """Keep what names the run beside its spool. Raises `OSError` on a full disk."""
-    replace(spool.folder.parent / _KEPT, (spool.folder / "run.json").read_bytes())
+    replace(folder.begun, (folder.spool / "run.json").read_bytes())
 
 
-def restore(folder: Path) -> None:
-    """Put what names the run back into the spool in this folder. Raises `OSError`."""
+def restore(folder: RunFolder) -> None:
+    """Put what names the run back into its spool. Raises `OSError`."""
     with contextlib.suppress(FileNotFoundError):  # a spool of an earlier version, or of no launch
-        replace(folder / "run.json", (folder.parent / _KEPT).read_bytes())
+        replace(folder.spool / "run.json", folder.begun.read_bytes())
 
 
 def check(spool: Spool, transport: Transport) -> None:

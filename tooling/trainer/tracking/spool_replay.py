@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 from trainkit.spool_journal import Spool
 
 from trainer.tracking.spool_guard import GuardedSpool
+from trainer.workspace.run_folder import RunFolder
 
-_MARK, _PREPARED = "restored", "replayed"
 
-
-def ask(folder: Path) -> None:
+def ask(folder: RunFolder) -> None:
     """Have the next delivery of the run in this folder begin at the beginning. The job may still go on."""
-    (folder / _MARK).touch()
+    folder.replay.touch()
 
 
-def prepare(spool: GuardedSpool, folder: Path) -> None:
+def prepare(spool: GuardedSpool, folder: RunFolder) -> None:
     """Let the spool be delivered from its beginning, if that was asked for. Its job has ended.
 
     The server takes no point twice. Files that it had are not on this disk any more: their records are left
     out. Whoever is interrupted in between calls it again. Raises `OSError`.
     """
-    if not (folder / _MARK).exists():
+    if not folder.replay.exists():
         return
-    shutil.rmtree(folder / _PREPARED, ignore_errors=True)
-    new = Spool(folder / _PREPARED)
+    shutil.rmtree(folder.replayed, ignore_errors=True)
+    new = Spool(folder.replayed)
     new.folder.mkdir()
     for entry in Spool.entries(spool):
         record = entry.record
@@ -39,4 +37,4 @@ def prepare(spool: GuardedSpool, folder: Path) -> None:
     if new.journal.exists():
         new.journal.replace(spool.journal)
     shutil.rmtree(new.folder)
-    (folder / _MARK).unlink()
+    folder.replay.unlink()

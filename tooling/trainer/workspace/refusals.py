@@ -15,10 +15,11 @@ from trainkit.spool_refusals import REFUSED_TAG
 
 from trainer.counted import counted
 from trainer.errors import TrackingError
+from trainer.workspace import run_folder
+from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.settings import Workspace
 
 FOLDER = "refused"
-_FILE = Path("spool", "refused")
 _SHOWN = 3  # reasons
 _LONGEST = 1 << 26  # bytes of a line
 
@@ -54,9 +55,9 @@ class Kept:
 
 def all_kept(workspace: Workspace) -> Iterator[Kept]:
     """Of every run of which something was refused, delivered or not, as long as its folder is there."""
-    for parent in (workspace.state / "runs", workspace.state / FOLDER):
-        for file in sorted(parent.glob(f"*/{_FILE}")):
-            if kept := _read(file):
+    for parent in (run_folder.parent(workspace), workspace.state / FOLDER):
+        for path in sorted(parent.glob("*/")):
+            if kept := _read(RunFolder(path)):
                 yield kept
 
 
@@ -79,23 +80,23 @@ def teller(workspace: Workspace) -> Callable[[str, Mapping[str, str]], str | Non
     return told
 
 
-def keep(workspace: Workspace, place: Path) -> None:
+def keep(workspace: Workspace, folder: RunFolder) -> None:
     """Move the folder of a run, of which everything else is delivered, to where its owner finds it."""
-    if not (place / _FILE).exists():
+    if not folder.refused.exists():
         return
     parent = workspace.state / FOLDER
     parent.mkdir(exist_ok=True)
-    number = 1
-    while (kept := parent / (place.name if number == 1 else f"{place.name}.{number}")).exists():
+    name, number = folder.path.name, 1
+    while (kept := parent / (name if number == 1 else f"{name}.{number}")).exists():
         number += 1  # the run was resumed
-    place.rename(kept)
+    folder.path.rename(kept)
 
 
-def _read(file: Path) -> Kept | None:
+def _read(folder: RunFolder) -> Kept | None:
     records, reasons = 0, dict[str, None]()
     try:
         # It may be a live run's, which can put there what it likes.
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(folder.refused, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as lines:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return None
@@ -105,8 +106,8 @@ def _read(file: Path) -> Kept | None:
                     reasons[_reason(line)] = None
     except OSError:
         return None
-    folder = file.parent.parent
-    return Kept(folder.name.partition(".")[0], folder, records, tuple(reasons)) if records else None
+    run_id = folder.path.name.partition(".")[0]
+    return Kept(run_id, folder.path, records, tuple(reasons)) if records else None
 
 
 def _reason(line: bytes) -> str:

@@ -18,16 +18,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
-from trainer import locks
+from trainer import atomic_files, locks
 from trainer.locks import Lock
-from trainer.workspace import refusals
+from trainer.workspace import refusals, run_folder
+from trainer.workspace.run_folder import UNNAMED, RunFolder
 from trainer.workspace.settings import Workspace
 
-UNNAMED = "new-*"  # the folders of launches that have no run yet
-_FILE = "record.json"
-_LOCK = "looked-after"
-_STOPPED, _ENDED = "stopped-by", "ended"
-_INTENT, _LAUNCHING = "launch.json", "launching"
 _HISTORY = "runs.jsonl"
 _HISTORY_READ = 1 << 20  # bytes: some thousands of runs
 
@@ -58,46 +54,42 @@ class Record:
         return self.host == socket.gethostname()
 
 
-def folder(workspace: Workspace, run_id: str) -> Path:
-    """The run's own folder on this machine."""
-    return workspace.state / "runs" / run_id
-
-
-def new_folder(workspace: Workspace) -> Path:
+def new_folder(workspace: Workspace) -> RunFolder:
     """A folder for a run that has no id yet."""
-    runs = workspace.state / "runs"
+    runs = run_folder.parent(workspace)
     runs.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=UNNAMED.rstrip("*"), dir=runs))
+    return RunFolder(Path(tempfile.mkdtemp(prefix=UNNAMED, dir=runs)))
 
 
 @contextlib.contextmanager
-def launching(prepared: Path, record: Record) -> Iterator[None]:
+def launching(prepared: RunFolder, record: Record) -> Iterator[None]:
     """Within: the run is made on the server, which gives it its id, and then written down.
 
     Until then the record has none, and the prepared folder's name, as a tag of the run, has to do: whoever is
     killed in between leaves what `unfinished` finds.
     """
-    with locks.exclusive(prepared / _LAUNCHING):
-        (prepared / _INTENT).write_text(json.dumps(asdict(record)))
+    with locks.exclusive(prepared.launch_lock):
+        prepared.launch_record.write_text(json.dumps(asdict(record)))
         yield
 
 
-def unfinished(workspace: Workspace) -> Iterator[tuple[Record, Path]]:
+def unfinished(workspace: Workspace) -> Iterator[tuple[Record, RunFolder]]:
     """Launches of this machine that died when they may have made a run and had not written it down."""
-    for path in sorted((workspace.state / "runs").glob(f"*/{_INTENT}")):
+    for folder in all_folders(workspace):
         with contextlib.suppress(OSError):
-            record = _read(path.read_bytes())
-            is_dead = not locks.held(path.with_name(_LAUNCHING)) and not path.with_name(_FILE).exists()
+            record = _read(folder.launch_record.read_bytes())
+            is_dead = not locks.held(folder.launch_lock) and not folder.record.exists()
             if record and record.is_here and is_dead:
-                yield record, path.parent
+                yield record, folder
 
 
-def write(workspace: Workspace, prepared: Path, record: Record) -> tuple[Path, Lock]:
+def write(workspace: Workspace, prepared: RunFolder, record: Record) -> tuple[RunFolder, Lock]:
     """Make the prepared folder the run's own: the folder, and the lock of who looks after the run."""
-    lock = locks.exclusive(prepared / _LOCK)  # nobody else knows of a folder that was just made
+    lock = locks.exclusive(prepared.lock)  # nobody else knows of a folder that was just made
     text = json.dumps(asdict(record))
-    (prepared / _FILE).write_text(text)
-    made = prepared.rename(folder(workspace, record.run_id))
+    prepared.record.write_text(text)
+    made = run_folder.of(workspace, record.run_id)
+    prepared.path.rename(made.path)
     with (workspace.state / _HISTORY).open("a") as history:
         history.write(text + "\n")
     return made, lock
@@ -128,23 +120,24 @@ def history(workspace: Workspace) -> list[Record]:
 
 def unattended(workspace: Workspace) -> Iterator[tuple[Record, Lock]]:
     """The runs of this machine that nobody looks after, each with the lock that makes the caller who does."""
-    for record, path in _all(workspace):
-        lock = locks.acquire(path / _LOCK) if record.is_here and path.exists() else None
+    for record, folder in _all(workspace):
+        lock = locks.acquire(folder.lock) if record.is_here and folder.path.exists() else None
         if lock is None:
             continue
-        if not (path / _FILE).exists():
+        if not folder.record.exists():
             lock.release()  # ended in between
-            shutil.rmtree(path, ignore_errors=True)
+            shutil.rmtree(folder.path, ignore_errors=True)
             continue
-        if path != folder(workspace, record.run_id):
+        own = run_folder.of(workspace, record.run_id)
+        if folder != own:
             # Its launcher died between writing this down and naming the folder.
-            path.rename(folder(workspace, record.run_id))
+            folder.path.rename(own.path)
         yield record, lock
 
 
 def is_looked_after(workspace: Workspace, run_id: str) -> bool:
     """Whether some process sees to it that the run ends truthfully."""
-    return locks.held(folder(workspace, run_id) / _LOCK)
+    return locks.held(run_folder.of(workspace, run_id).lock)
 
 
 def without_launcher(workspace: Workspace) -> int:
@@ -154,67 +147,72 @@ def without_launcher(workspace: Workspace) -> int:
 
 def live(workspace: Workspace) -> list[Record]:
     """All runs that have not been ended, looked after or not, the oldest first."""
-    found = (record for record, place in _all(workspace) if ended(place) is None)
+    found = (record for record, folder in _all(workspace) if ended(folder) is None)
     return sorted(found, key=lambda record: record.started)
 
 
 def undelivered(workspace: Workspace) -> list[Record]:
     """The runs that have ended and of which something is on this disk alone, the oldest first."""
-    found = (record for record, place in _all(workspace) if ended(place) is not None)
+    found = (record for record, folder in _all(workspace) if ended(folder) is not None)
     return sorted(found, key=lambda record: record.started)
 
 
-def unreadable(workspace: Workspace) -> list[Path]:
+def unreadable(workspace: Workspace) -> list[RunFolder]:
     """The folders of runs whose record says nothing to this version of trainer, or is torn.
 
     Nobody can tell what became of such a run: it is left as it is, and so is whatever it may use.
     """
     found = []
-    for path in sorted((workspace.state / "runs").glob("*/")):
-        written = [path / name for name in (_FILE, _INTENT) if (path / name).exists()]
+    for folder in all_folders(workspace):
+        written = [path for path in (folder.record, folder.launch_record) if path.exists()]
         with contextlib.suppress(OSError):  # ended in between
             if written and _read(written[0].read_bytes()) is None:
-                found.append(path)
+                found.append(folder)
     return found
 
 
-def said_of_unreadable(place: Path) -> str:
+def said_of_unreadable(folder: RunFolder) -> str:
     """A line for the user."""
     return (
-        f"The run in {place} cannot be read: another version of trainer wrote it, or it is torn. "
+        f"The run in {folder.path} cannot be read: another version of trainer wrote it, or it is torn. "
         "It is left as it is."
     )
 
 
-def has_run(folder: Path) -> bool:
+def has_run(folder: RunFolder) -> bool:
     """Whether the folder is a run's, or of a launch that may have made one, readable or not."""
-    return (folder / _FILE).exists() or (folder / _INTENT).exists()
+    return folder.record.exists() or folder.launch_record.exists()
 
 
 def is_live(workspace: Workspace, run_id: str) -> bool:
     """Whether the run has not been ended yet."""
-    place = folder(workspace, run_id)
-    return place.exists() and ended(place) is None
+    folder = run_folder.of(workspace, run_id)
+    return folder.path.exists() and ended(folder) is None
 
 
 def ask_to_stop(workspace: Workspace, run_id: str, by: str) -> None:
     """Write down what command stops the run, for whoever will see it end."""
-    (folder(workspace, run_id) / _STOPPED).write_text(by)
+    run_folder.of(workspace, run_id).stopped_by.write_text(by)
 
 
 def stopped_by(workspace: Workspace, run_id: str) -> str | None:
     """The command that stopped the run, or is about to."""
     try:
-        return (folder(workspace, run_id) / _STOPPED).read_text()
+        return run_folder.of(workspace, run_id).stopped_by.read_text()
     except (OSError, UnicodeDecodeError):
         return None
 
 
-def _all(workspace: Workspace) -> Iterator[tuple[Record, Path]]:
-    for path in sorted((workspace.state / "runs").glob(f"*/{_FILE}")):
-        with contextlib.suppress(OSError):  # ended in between
-            if record := _read(path.read_bytes()):
-                yield record, path.parent
+def all_folders(workspace: Workspace) -> list[RunFolder]:
+    """The folders of all runs, and of launches that have no run yet."""
+    return [RunFolder(path) for path in sorted(run_folder.parent(workspace).glob("*/"))]
+
+
+def _all(workspace: Workspace) -> Iterator[tuple[Record, RunFolder]]:
+    for folder in all_folders(workspace):
+        with contextlib.suppress(OSError):  # ended in between, or it has no run yet
+            if record := _read(folder.record.read_bytes()):
+                yield record, folder
 
 
 def _read(text: bytes) -> Record | None:
@@ -235,17 +233,17 @@ def _read(text: bytes) -> Record | None:
     return record if is_sound else None
 
 
-def end(place: Path, status: str) -> None:
+def end(folder: RunFolder, status: str) -> None:
     """The job has ended and all that is to be said of it is written down; what is left is to deliver it."""
-    temporary = place / f".{_ENDED}"
-    temporary.write_text(status)
-    temporary.replace(place / _ENDED)
+    unfinished = atomic_files.beside(folder.ended)
+    unfinished.write_text(status)
+    unfinished.replace(folder.ended)
 
 
-def ended(place: Path) -> str | None:
+def ended(folder: RunFolder) -> str | None:
     """The final status that was written down for a run that has ended; None for one that may be running."""
     try:
-        return (place / _ENDED).read_text()
+        return folder.ended.read_text()
     except (FileNotFoundError, UnicodeDecodeError):
         return None
 
@@ -255,5 +253,6 @@ def remove(workspace: Workspace, run_id: str) -> None:
 
     What the server refused for good is moved to .trainer/refused/RUN_ID, for its owner to look at.
     """
-    refusals.keep(workspace, folder(workspace, run_id))
-    shutil.rmtree(folder(workspace, run_id), ignore_errors=True)
+    folder = run_folder.of(workspace, run_id)
+    refusals.keep(workspace, folder)
+    shutil.rmtree(folder.path, ignore_errors=True)

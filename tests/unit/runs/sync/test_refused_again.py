@@ -65,8 +65,8 @@ def test_a_run_is_named_as_everywhere(
         lock.release()
         tag = {"method": "POST", "path": "/api/2.0/mlflow/runs/set-tag", "body": {"key": "a", "value": "b"}}
         line = json.dumps({"record": tag, "status": 413, "answer": "no"})
-        put(folder / "spool" / "refused", line + "\n")
-        put(folder / "spool" / "run.json", json.dumps({"info": {"run_id": run_id}}))
+        put(folder.refused, line + "\n")
+        put(folder.spool / "run.json", json.dumps({"info": {"run_id": run_id}}))
         run_folders.end(folder, "FINISHED")
         run_folders.remove(workspace, run_id)
     run_folders.rename(workspace, run, "5e5e" * 8)

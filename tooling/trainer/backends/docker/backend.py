@@ -39,10 +39,10 @@ from trainer.host.hardware import Hardware
 from trainer.images import build, external
 from trainer.images.build import ImageOrigin
 from trainer.images.image import RunImage
-from trainer.plan import downloads
 from trainer.plan.request import RunPlan
 from trainer.tracking.endpoint import CONTAINER_HOST, Server
 from trainer.tracking.outbound import Outbound
+from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
@@ -228,7 +228,7 @@ class DockerBackend:
 
         job, user = DockerJob(self.client, container_name(launch.run_id)), run_user.of(self.client)
         if user.stranger and plan.downloads:
-            run_user.open_to_others(launch.folder / downloads.FOLDER)
+            run_user.open_to_others(launch.folder.inputs)
         try:
             with daemon.failures():
                 entrypoint, folder = self._entrypoint(plan, launch)
@@ -242,7 +242,7 @@ class DockerBackend:
                     )["Id"]
                 self.client.api.put_archive(container, PLACE, private_files(launch, user, folder))
                 if not layered:
-                    with launch.archive.open("rb") as archive:
+                    with launch.folder.source.open("rb") as archive:
                         self.client.api.put_archive(container, PLACE, archive)
                 before()  # which may write into the spool
                 if user.stranger:
@@ -275,7 +275,7 @@ class DockerBackend:
         own = {mount.target for mount in plan.mounts if Path(mount.source).resolve() == here}
         return before, working if working in own else CODE
 
-    def attach(self, run_id: str, folder: Path) -> Job:  # noqa: ARG002 (a container is found by its name)
+    def attach(self, run_id: str, folder: RunFolder) -> Job:  # noqa: ARG002 (a container is found by its name)
         """The container of that run."""
         return DockerJob(self.client, container_name(run_id))
 

@@ -67,7 +67,7 @@ def _make(client: docker.DockerClient, launch: Launch, tag: str, labels: dict[st
             launch.image_id, ["true"], entrypoint=NO_ENTRYPOINT, working_dir=f"{PLACE}/code", labels=labels
         )["Id"]
         try:
-            with launch.archive.open("rb") as archive:
+            with launch.folder.source.open("rb") as archive:
                 client.api.put_archive(made, PLACE, archive)
             subprocesses.raise_deferred()
             client.api.commit(made, repository=REPOSITORY, tag=tag.partition(":")[2])

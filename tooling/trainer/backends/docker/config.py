@@ -12,7 +12,6 @@ from trainer.backends.docker import containers
 from trainer.engine import daemon
 from trainer.engine.one_off import NO_ENTRYPOINT, device_requests, private_tar
 from trainer.engine.run_user import RunUser
-from trainer.plan import downloads
 from trainer.plan.limits import bytes_of
 from trainer.plan.request import RunPlan
 from trainer.tracking.endpoint import CONTAINER_HOST, Network
@@ -70,7 +69,7 @@ def container_config(
     own = [Mount(PLACE, None)] if plan.read_only else []
     memory = bytes_of(plan.memory) if plan.memory else None
     fetched = [
-        Mount(f"/inputs/{name}", str(launch.folder / downloads.FOLDER / name), "bind", read_only=True)
+        Mount(f"/inputs/{name}", str(launch.folder.inputs / name), "bind", read_only=True)
         for name in plan.downloads
     ]
     # A stranger could not write to it: there the spool is put in, and fetched at the end.
@@ -140,7 +139,7 @@ def spool_files(launch: Launch, user: RunUser) -> bytes:
 
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
-        tar.add(launch.spool, "spool", filter=owned)
+        tar.add(launch.spool, Path(SPOOL).name, filter=owned)
     return packed.getvalue()
 
 

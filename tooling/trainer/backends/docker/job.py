@@ -19,6 +19,7 @@ from trainer.backends.base import End, read_result
 from trainer.backends.docker.config import CODE, GRACE_S, RESULT, SPOOL, WRITTEN
 from trainer.engine import daemon
 from trainer.errors import EngineError
+from trainer.workspace.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import docker
@@ -140,7 +141,7 @@ class DockerJob:
                 archives.unpack(tar, place)
         return place / Path(path).name
 
-    def fetch(self, folder: Path) -> None:
+    def fetch(self, folder: RunFolder) -> None:
         """Bring the spool from the container, where it is not mounted."""
         from docker.errors import NotFound
 
@@ -151,7 +152,7 @@ class DockerJob:
                 packed.write(piece)
             packed.seek(0)
             with tarfile.open(fileobj=packed) as tar:
-                archives.unpack(tar, folder)
+                archives.unpack(tar, folder.path)
 
     def _has_mounted_spool(self) -> bool:
         from docker.errors import NotFound

@@ -60,7 +60,7 @@ def launch(
                 if earlier
                 else begin.new(ready, experiment_id, screen, held, unstarted)
             )
-            log.write_to(begun.folder, ready.masker.text)
+            log.write_to(begun.folder.trainer_log, ready.masker.text)
             _LOG.info("Run %s is on %s", begun.run.id, ready.client.server.uri)
             stored = _store(ready, begun)
             job = _start(ready, begun, stored, unstarted)
@@ -108,7 +108,6 @@ def _job_launch(ready: Ready, begun: Begun) -> Launch:
         workspace=ready.workspace.identity,
         image_id=ready.image_id,
         folder=begun.folder,
-        archive=begun.folder / "source.tar.gz",
         environment={
             # A stock MLflow, as in images that are not trainer's, does not know the scheme of the spool.
             "MLFLOW_TRACKING_URI": ("spool+" if ready.plan.image.has_trainkit else "") + _seen_uri(ready),

@@ -27,6 +27,7 @@ from trainer.tracking import artifact_roots, delivery, run_tags
 from trainer.tracking.client import LONGEST_VALUE, Run
 from trainer.tracking.delivery import Notebook
 from trainer.workspace import run_folders
+from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
 
 _MUCH_CODE = 50_000_000  # bytes
@@ -51,7 +52,7 @@ class Begun:
 
     run: Run
     record: Record
-    folder: Path
+    folder: RunFolder
     repeated_code: str = ""
     restarts: int | None = None
 
@@ -63,16 +64,16 @@ def new(
     plan, client = ready.plan, ready.client
     with ExitStack() as unmade:
         prepared = run_folders.new_folder(ready.workspace)
-        unmade.callback(shutil.rmtree, prepared, ignore_errors=True)
+        unmade.callback(shutil.rmtree, prepared.path, ignore_errors=True)
         found = Meanwhile(lambda: None if ready.offline else _experiment(ready, experiment_id))
-        packed = _pack(ready, prepared / "source.tar.gz", screen)
+        packed = _pack(ready, prepared.source, screen)
         downloads.fetch(plan.downloads, prepared, client.server, screen.step)
         _remark_on_long(plan, screen)
         # Masked before the command's words are joined: quoted, a secret is another text.
         pinned = ready.masker.tree(_pin(ready, packed.digest))
-        (prepared / "run.json").write_text(json.dumps(run_record.as_json(pinned), indent=2))
+        prepared.run_record.write_text(json.dumps(run_record.as_json(pinned), indent=2))
         tags = {**run_record.tags(pinned), **ready.masker.tree(dict(plan.tags))}
-        tags[run_tags.LAUNCH] = prepared.name
+        tags[run_tags.LAUNCH] = prepared.path.name
         if plan.keep_files:
             tags[run_tags.KEEP_FILES] = "true"
         experiment: str | None = None
@@ -104,10 +105,10 @@ def again(ready: Ready, earlier: Earlier, screen: Screen, held: ExitStack, unsta
     artifact_roots.see(ready.client, earlier.run.id, uri, stored_code.ARTIFACT)
     with ExitStack() as unmade:
         prepared = run_folders.new_folder(ready.workspace)
-        unmade.callback(shutil.rmtree, prepared, ignore_errors=True)
+        unmade.callback(shutil.rmtree, prepared.path, ignore_errors=True)
         downloads.fetch(ready.plan.downloads, prepared, ready.client.server, screen.step)
-        earlier.archive.rename(prepared / "source.tar.gz")
-        earlier.log.rename(prepared / outcome.EARLIER_LOG)
+        earlier.archive.rename(prepared.source)
+        earlier.log.rename(prepared.earlier_log)
         tags = {key: value for key, value in earlier.run.tags.items() if key not in outcome.TAGS}
         Notebook(prepared).begin(earlier.run, ready.plan.experiment, tags, earlier.run.parameters)
         with deferred_signals():
@@ -119,7 +120,7 @@ def again(ready: Ready, earlier: Earlier, screen: Screen, held: ExitStack, unsta
     return replace(begun, restarts=earlier.restarts)
 
 
-def write_down(ready: Ready, run: Run, prepared: Path, held: ExitStack, unstarted: ExitStack) -> Begun:
+def write_down(ready: Ready, run: Run, prepared: RunFolder, held: ExitStack, unstarted: ExitStack) -> Begun:
     """Write the run down: from now on it is ended whatever becomes of this process."""
     record = _record(ready, run)
     folder, lock = run_folders.write(ready.workspace, prepared, record)

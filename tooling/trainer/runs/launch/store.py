@@ -30,11 +30,11 @@ def _store(ready: Ready, begun: Begun, teller: Client | Notebook) -> list[str]:
     teller.log_parameters(begun.run.id, ready.masker.tree(dict(ready.plan.parameters)))
     teller.log_inputs(begun.run.id, ready.data)
     neither = "Without it the run can be neither resumed nor reproduced."
-    remarks = _upload(begun, teller, begun.folder / "source.tar.gz", stored_code.ARTIFACT, neither)
+    remarks = _upload(begun, teller, begun.folder.source, stored_code.ARTIFACT, neither)
     if packed := ready.plan.image.packed(ready.workspace):
         only = "Without it the run can be resumed and reproduced as long as its image is there."
         remarks += _upload(begun, teller, packed, trainer_image.ARTIFACT, only)
-    teller.upload(begun.run, begun.folder / "run.json", run_record.ARTIFACT)
+    teller.upload(begun.run, begun.folder.run_record, run_record.ARTIFACT)
     return remarks
 
 

@@ -14,7 +14,7 @@ from trainer.runs.sync import recreated, refused_again
 from trainer.tracking import delivery
 from trainer.tracking.delivery import Left, Lost, Undelivered
 from trainer.tracking.failures import Unreachable
-from trainer.workspace import refusals, run_folders
+from trainer.workspace import refusals, run_folder, run_folders
 from trainer.workspace.refusals import Kept
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
@@ -76,7 +76,7 @@ def _one(
     dry_run: bool,
     recreate: bool,
 ) -> Synced:
-    folder = run_folders.folder(workspace, record.run_id)
+    folder = run_folder.of(workspace, record.run_id)
     left = delivery.left(folder)
     status = run_folders.ended(folder) or "RUNNING"
     if dry_run:

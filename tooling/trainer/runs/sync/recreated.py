@@ -10,7 +10,6 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import cast
 
 from trainkit.spool_answers import LOG_BATCH
@@ -21,47 +20,46 @@ from trainer.errors import DiskFull
 from trainer.runs import run_record, stored_code
 from trainer.tracking import run_tags, spool_guard, spool_owner
 from trainer.tracking.client import TRAINING_VIEW
-from trainer.tracking.delivery import FOLDER
 from trainer.tracking.spool_guard import GuardedSpool
 from trainer.tracking.spool_records import is_sound
+from trainer.workspace.run_folder import RunFolder
 
 _MADE = "its server had lost it"
 _LONG = 32  # characters of an id
-_PREPARED = "recreated"
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: RunFolder) -> None:
     """Have the next delivery of the run in this folder create it. Its job has ended.
 
     Whoever is interrupted in between calls it again. Raises `DiskFull`.
     """
-    spool = GuardedSpool(folder / FOLDER)
-    spool_guard.clean(spool.folder)
+    spool = GuardedSpool(folder.spool)
+    spool_guard.clean(folder)
     try:
         _prepare(spool, folder)
     except OSError as problem:
         raise DiskFull(f"The spool {spool.folder} cannot be used: {problem}", "Make space there.") from None
 
 
-def _prepare(spool: GuardedSpool, folder: Path) -> None:
+def _prepare(spool: GuardedSpool, folder: RunFolder) -> None:
     run = spool.run()
     again = _Again(spool, run)
-    shutil.rmtree(folder / _PREPARED, ignore_errors=True)
-    new = Spool(folder / _PREPARED)
+    shutil.rmtree(folder.recreated, ignore_errors=True)
+    new = Spool(folder.recreated)
     new.folder.mkdir()
     for record in again.records():
         new.append(record)
-    for name, artifact in (("source.tar.gz", stored_code.ARTIFACT), ("run.json", run_record.ARTIFACT)):
+    for file, artifact in ((folder.source, stored_code.ARTIFACT), (folder.run_record, run_record.ARTIFACT)):
         place, _, called = artifact.rpartition("/")
-        if (folder / name).exists() and (place, called) not in again.kept:
-            new.append({"file": spool.keep(folder / name, called), "uri": again.uri, "path": place})
+        if file.exists() and (place, called) not in again.kept:
+            new.append({"file": spool.keep(file, called), "uri": again.uri, "path": place})
     # In this order: until the last step the run counts as lost.
     for stale in ("delivered", "stored", "refused", "marked"):
         (spool.folder / stale).unlink(missing_ok=True)
     new.journal.replace(spool.journal)
     (spool.folder / "names.json").unlink(missing_ok=True)
     spool.create(again.run)
-    spool_owner.keep(spool)
+    spool_owner.keep(folder)
     shutil.rmtree(new.folder)
 
 

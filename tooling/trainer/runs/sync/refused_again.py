@@ -12,9 +12,9 @@ from trainkit.spool_refusals import REFUSED_TAG
 
 from trainer.errors import DiskFull
 from trainer.tracking import spool_guard
-from trainer.tracking.delivery import FOLDER
 from trainer.tracking.spool_owner import REFUSED, replace
-from trainer.workspace import refusals, run_folders
+from trainer.workspace import refusals, run_folder
+from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.settings import Workspace
 
 
@@ -24,19 +24,19 @@ def take_back(workspace: Workspace, is_wanted: Callable[[str], bool] = lambda _:
     A run that goes on is left alone. Whoever is interrupted calls it again. Raises `DiskFull`.
     """
     for kept in list(refusals.all_kept(workspace)):
-        place = run_folders.folder(workspace, kept.run_id)
-        if is_wanted(kept.run_id) and not place.exists():
+        folder = run_folder.of(workspace, kept.run_id)
+        if is_wanted(kept.run_id) and not folder.path.exists():
             try:
                 # First: cut off from here on, the next delivery brings it back with what was refused.
-                kept.folder.rename(place)
-                spool_guard.clean(place / FOLDER)
-                _append_refused(Spool(place / FOLDER))
+                kept.folder.rename(folder.path)
+                spool_guard.clean(folder)
+                _append_refused(folder)
             except (OSError, SpoolError) as problem:
                 raise DiskFull(f"{kept.folder} cannot be used: {problem}", "Make space there.") from None
 
 
-def _append_refused(spool: Spool) -> None:
-    file = spool.folder / "refused"
+def _append_refused(folder: RunFolder) -> None:
+    spool, file = Spool(folder.spool), folder.refused
     run_id = cast(Mapping[str, str], spool.run()["info"])["run_id"]
     untag = {"run_id": run_id, "key": REFUSED_TAG}
     spool.append({"method": "POST", "path": f"{API}/runs/delete-tag", "body": untag})
