@@ -28,6 +28,7 @@ PORTS = {
     "many": 5623,
     "own": 5630,
     "full": 5635,
+    "earlier": 5636,
 }
 STEPS = 40
 

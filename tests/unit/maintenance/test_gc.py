@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from trainer import locks
 from trainer.images import spec, trainer_image
 from trainer.workspace import run_folders
 from trainer.workspace.run_folder import RunFolder
+from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 from trainkit.spool_answers import LOG_BATCH
 from trainkit.spool_journal import Spool
@@ -111,17 +113,29 @@ def test_what_is_on_this_disk_alone_stays_and_is_named(
 def test_a_run_that_this_version_cannot_read_stays_and_every_command_names_it(
     workspace: Workspace, trainer: Trainer
 ) -> None:
-    torn, other = workspace.state / "runs" / "torn", workspace.state / "runs" / "other"
+    torn, other, newer = (workspace.state / "runs" / name for name in ("torn", "other", "newer"))
     put(torn / "record.json", '{"run_id": "r1", "proj')
     put(other / "launch.json", '{"version": 9, "run": {"id": "r2"}}')
+    put(
+        newer / "record.json",
+        json.dumps({**asdict(Record("r3", "demo", "local", "http://x", True)), "schema": 2}),
+    )
+    damaged = (
+        "cannot be read: its record is damaged. It is left as it is: remove the folder if you do not need it."
+    )
+    told = {
+        torn: damaged,
+        other: damaged,
+        newer: "was written by a newer version of trainer. It is left as it is: upgrade trainer here.",
+    }
     put(workspace.state / "environments" / "small-abc-py3.11" / "bin" / "python")
-    for place in (torn, other):
+    for place in told:
         old_tree(place)
     for command in (("gc", "--yes"), ("reconcile",), ("sync",), ("ps",)):
         done = trainer(*command)
         assert done.code == 0
-        for place in (torn, other):
-            assert f"The run in {place} cannot be read: another version of trainer wrote it" in done.err
+        for place, line in told.items():
+            assert f"The run in {place} {line}\n" in done.err
             assert any(place.iterdir())
     assert (workspace.state / "environments" / "small-abc-py3.11").exists()
 

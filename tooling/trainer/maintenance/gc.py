@@ -52,7 +52,7 @@ def find(workspace: Workspace, *, of_cache: bool, days: float) -> tuple[list[Lef
     found = [Leftover("folder", str(path), _size(path), _KILLED) for path in half_made.folders(workspace)]
     found += [*_build_logs(workspace, days), *_packed_code(workspace, days)]
     strange = run_folders.unreadable(workspace)
-    notes = [run_folders.said_of_unreadable(place) for place in strange]
+    notes = [str(one) for one in strange]
     if waiting := run_folders.undelivered(workspace):
         notes.append(
             f"{len(waiting)} run(s) have data that is on this disk alone. They were left alone: trainer sync"

@@ -81,7 +81,7 @@ def quickly(workspace: Workspace, patience_s: float = 2) -> list[str]:
     What takes longer goes on by itself, so that nothing here delays or fails the caller. Costs nothing
     where every run is looked after.
     """
-    unreadable = [run_folders.said_of_unreadable(place) for place in run_folders.unreadable(workspace)]
+    unreadable = [str(one) for one in run_folders.unreadable(workspace)]
     if not _has_unattended(workspace):
         return unreadable
     with tempfile.TemporaryFile() as out:

@@ -24,6 +24,8 @@ from trainer.workspace import refusals, run_folder
 from trainer.workspace.run_folder import UNNAMED, RunFolder
 from trainer.workspace.settings import Workspace
 
+SCHEMA = 1
+"""Of a record. It is raised when a trainer that knows only the number before would misunderstand one."""
 _HISTORY = "runs.jsonl"
 _HISTORY_READ = 1 << 20  # bytes: some thousands of runs
 
@@ -54,6 +56,27 @@ class Record:
         return self.host == socket.gethostname()
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """The folder of a run that this version of trainer does not understand."""
+
+    folder: RunFolder
+    is_newer: bool
+    """Whether a newer version would."""
+
+    def __str__(self) -> str:
+        """A line for the user."""
+        if self.is_newer:
+            return (
+                f"The run in {self.folder.path} was written by a newer version of trainer. "
+                "It is left as it is: upgrade trainer here."
+            )
+        return (
+            f"The run in {self.folder.path} cannot be read: its record is damaged. "
+            "It is left as it is: remove the folder if you do not need it."
+        )
+
+
 def new_folder(workspace: Workspace) -> RunFolder:
     """A folder for a run that has no id yet."""
     runs = run_folder.parent(workspace)
@@ -69,7 +92,7 @@ def launching(prepared: RunFolder, record: Record) -> Iterator[None]:
     killed in between leaves what `unfinished` finds.
     """
     with locks.exclusive(prepared.launch_lock):
-        prepared.launch_record.write_text(json.dumps(asdict(record)))
+        prepared.launch_record.write_text(_text(record))
         yield
 
 
@@ -86,7 +109,7 @@ def unfinished(workspace: Workspace) -> Iterator[tuple[Record, RunFolder]]:
 def write(workspace: Workspace, prepared: RunFolder, record: Record) -> tuple[RunFolder, Lock]:
     """Make the prepared folder the run's own: the folder, and the lock of who looks after the run."""
     lock = locks.exclusive(prepared.lock)  # nobody else knows of a folder that was just made
-    text = json.dumps(asdict(record))
+    text = _text(record)
     prepared.record.write_text(text)
     made = run_folder.of(workspace, record.run_id)
     prepared.path.rename(made.path)
@@ -99,7 +122,7 @@ def rename(workspace: Workspace, record: Record, run_id: str) -> None:
     """Write down the id that a server gave to a run that was started without one."""
     known = replace(record, run_id=run_id, offline_id=record.run_id)
     with (workspace.state / _HISTORY).open("a") as history:
-        history.write(json.dumps(asdict(known)) + "\n")
+        history.write(_text(known) + "\n")
 
 
 def history(workspace: Workspace) -> list[Record]:
@@ -157,7 +180,7 @@ def undelivered(workspace: Workspace) -> list[Record]:
     return sorted(found, key=lambda record: record.started)
 
 
-def unreadable(workspace: Workspace) -> list[RunFolder]:
+def unreadable(workspace: Workspace) -> list[Unreadable]:
     """The folders of runs whose record says nothing to this version of trainer, or is torn.
 
     Nobody can tell what became of such a run: it is left as it is, and so is whatever it may use.
@@ -166,17 +189,9 @@ def unreadable(workspace: Workspace) -> list[RunFolder]:
     for folder in all_folders(workspace):
         written = [path for path in (folder.record, folder.launch_record) if path.exists()]
         with contextlib.suppress(OSError):  # ended in between
-            if written and _read(written[0].read_bytes()) is None:
-                found.append(folder)
+            if written and _read(text := written[0].read_bytes()) is None:
+                found.append(Unreadable(folder, is_newer=_schema(text) > SCHEMA))
     return found
-
-
-def said_of_unreadable(folder: RunFolder) -> str:
-    """A line for the user."""
-    return (
-        f"The run in {folder.path} cannot be read: another version of trainer wrote it, or it is torn. "
-        "It is left as it is."
-    )
 
 
 def has_run(folder: RunFolder) -> bool:
@@ -215,8 +230,23 @@ def _all(workspace: Workspace) -> Iterator[tuple[Record, RunFolder]]:
                 yield record, folder
 
 
+def _text(record: Record) -> str:
+    return json.dumps({"schema": SCHEMA, **asdict(record)})
+
+
+def _schema(text: bytes) -> int:
+    """The number of the schema; 0 of what has none: a record of trainer 0.1.0, or what is torn."""
+    try:
+        schema = json.loads(text)["schema"]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return 0
+    return schema if isinstance(schema, int) else 0
+
+
 def _read(text: bytes) -> Record | None:
-    """What another version wrote is read as far as it is known; None for what is torn, or says too little."""
+    """None for what a newer schema is needed for, is torn, or says too little. Unknown keys are ignored."""
+    if _schema(text) > SCHEMA:
+        return None
     try:
         said = json.loads(text)
         known = {one.name: said[one.name] for one in fields(Record) if one.name in said}

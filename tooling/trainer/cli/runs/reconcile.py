@@ -23,8 +23,8 @@ def reconcile(workspace: Workspace, run_id: str | None, as_json: bool) -> None:
     from trainer.runs import reconcile as use_case
     from trainer.workspace import refusals, run_folders
 
-    for place in run_folders.unreadable(workspace):
-        click.echo(run_folders.said_of_unreadable(place), err=True)
+    for unreadable in run_folders.unreadable(workspace):
+        click.echo(str(unreadable), err=True)
     findings = [use_case.wait_for(workspace, run_id)] if run_id else list(use_case.reconcile(workspace))
     rows = [
         {"run_id": finding.record.run_id, "name": finding.record.name, "project": finding.record.project,

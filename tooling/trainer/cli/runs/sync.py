@@ -58,8 +58,8 @@ def sync(
     from trainer.runs import sync as use_case
     from trainer.workspace import refusals, run_folders
 
-    for place in run_folders.unreadable(workspace):
-        click.echo(run_folders.said_of_unreadable(place), err=True)
+    for unreadable in run_folders.unreadable(workspace):
+        click.echo(str(unreadable), err=True)
     with output.Bar() as bar:
         done = list(use_case.sync(workspace, runs, bar, dry_run=dry_run, recreate=recreate, refused=refused))
     rows = [
