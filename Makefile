@@ -18,7 +18,8 @@ ON_MACHINE = $(shell sed -n 's/^\([a-z0-9-][a-z0-9-]*\).*/--no-emit-package \1/p
 SCRIPTS := tooling/docker_engine.sh tooling/trainer/backends/start.sh \
 	tooling/trainer/deploy/templates/dokku.sh .ci/run
 
-.PHONY: help run test test-unit test-servers bench gpu-check gpu-check-wheels lint lock schema commands clean
+.PHONY: help run test test-unit test-servers bench gpu-check gpu-check-wheels lint format lock schema commands \
+	release clean
 
 help:
 	@echo "make run       set everything up and run the sklearn project, tracked"
@@ -30,9 +31,11 @@ help:
 	@echo "make gpu-check-wheels  fetch what a bare machine with a GPU lacks into $(GPU_WHEELS)"
 	@echo "make gpu-check  on that machine: 8 minutes, one JSON and one page (docs/gpu.md). PYTHON= its Python, ARGS=--small"
 	@echo "make lint      check code, types, layers, shell scripts and the Dockerfile"
+	@echo "make format    format the code, and fix what the linter can"
 	@echo "make lock      compile the requirements locks again"
 	@echo "make schema    write the schema of trainer/run.json to docs/"
 	@echo "make commands  write docs/commands.md from the command line"
+	@echo "make release   build the wheel and the sdist into dist/, and check them"
 	@echo "make clean     stop the tracking server and remove .venv; runs and data stay"
 
 # Without an engine `--backend auto` says so and runs in a virtual environment instead.
@@ -73,9 +76,14 @@ lint: $(VENV)/.dev
 	$(BIN)/hadolint trainer_images/Dockerfile tooling/trainer/images/project_env/Dockerfile \
 		tooling/trainer/images/project_env/micromamba.Dockerfile mlflow_tracking_server/Dockerfile
 
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
 lock: $(VENV)/.uv
 	$(COMPILE) pyproject.toml --group install -o requirements.txt
 	$(COMPILE) pyproject.toml --group install --group dev -c requirements.txt -o requirements-dev.txt
+	for group in release; do $(COMPILE) --group $$group -o requirements-$$group.txt || exit 1; done
 	echo uv | $(COMPILE) - -c requirements.txt -o trainer_images/uv.txt
 	cp trainer_images/uv.txt mlflow_tracking_server/uv.txt
 	$(BIN)/uv pip compile --quiet --python-version 3.12 --python-platform x86_64-manylinux_2_28 --generate-hashes \
@@ -96,9 +104,15 @@ commands: $(VENV)/.dev
 	$(BIN)/python tooling/command_reference.py > docs/commands.md.new
 	mv docs/commands.md.new docs/commands.md
 
+# The version is the tag's: git tag v1.2.3; make release.
+release: $(VENV)/.dev $(VENV)-release/.there
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(VENV)-release/bin/twine check --strict dist/*
+
 clean:
 	@[ ! -x $(BIN)/trainer ] || $(BIN)/trainer server down
-	rm -rf $(VENV) .trainer/environments
+	rm -rf $(VENV) $(VENV)-* .trainer/environments
 
 $(VENV)/.uv: trainer_images/uv.txt
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed. Install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
@@ -116,4 +130,11 @@ $(VENV)/.run: $(VENV)/.uv requirements.txt pyproject.toml
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	@echo "Installing what the tests need"
 	@$(UV) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# What is used rarely has an environment of its own.
+$(VENV)-%/.there: requirements-%.txt $(VENV)/.uv
+	@echo "Installing what make $* needs"
+	@$(BIN)/uv venv --quiet --clear $(VENV)-$*
+	@$(BIN)/uv pip install --quiet --python $(VENV)-$*/bin/python --require-hashes -r $<
 	@touch $@
