@@ -104,7 +104,13 @@ def test_every_command_takes_both_and_its_help_does_not_repeat_them() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["--debug show x", "show x --debug", "show --debug x", "data show x --debug", "data --debug show x"],
+    [
+        "--debug build-image x",
+        "build-image x --debug",
+        "build-image --debug x",
+        "data show x --debug",
+        "data --debug show x",
+    ],
 )
 def test_debug_shows_where_a_failure_comes_from(trainer: Trainer, line: str) -> None:
     done = trainer(*line.split())
