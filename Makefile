@@ -19,7 +19,7 @@ SCRIPTS := tooling/docker_engine.sh tooling/trainer/backends/start.sh \
 	tooling/trainer/deploy/templates/dokku.sh .ci/run
 
 .PHONY: help run test test-unit test-servers bench gpu-check gpu-check-wheels lint format lock schema commands \
-	release clean
+	docs release clean
 
 help:
 	@echo "make run       set everything up and run the sklearn project, tracked"
@@ -35,6 +35,7 @@ help:
 	@echo "make lock      compile the requirements locks again"
 	@echo "make schema    write the schema of trainer/run.json to docs/"
 	@echo "make commands  write docs/commands.md from the command line"
+	@echo "make docs      write the pages as a site to site/"
 	@echo "make release   build the wheel and the sdist into dist/, and check them"
 	@echo "make clean     stop the tracking server and remove .venv; runs and data stay"
 
@@ -83,7 +84,7 @@ format: $(VENV)/.dev
 lock: $(VENV)/.uv
 	$(COMPILE) pyproject.toml --group install -o requirements.txt
 	$(COMPILE) pyproject.toml --group install --group dev -c requirements.txt -o requirements-dev.txt
-	for group in release; do $(COMPILE) --group $$group -o requirements-$$group.txt || exit 1; done
+	for group in docs release; do $(COMPILE) --group $$group -o requirements-$$group.txt || exit 1; done
 	echo uv | $(COMPILE) - -c requirements.txt -o trainer_images/uv.txt
 	cp trainer_images/uv.txt mlflow_tracking_server/uv.txt
 	$(BIN)/uv pip compile --quiet --python-version 3.12 --python-platform x86_64-manylinux_2_28 --generate-hashes \
@@ -103,6 +104,11 @@ schema: $(VENV)/.dev
 commands: $(VENV)/.dev
 	$(BIN)/python tooling/command_reference.py > docs/commands.md.new
 	mv docs/commands.md.new docs/commands.md
+
+# Nothing of it is loaded from elsewhere: site/README.html can be opened as it is.
+docs: $(VENV)/.dev $(VENV)-docs/.there
+	$(BIN)/python tooling/docs_site.py .trainer/docs
+	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --quiet
 
 # The version is the tag's: git tag v1.2.3; make release.
 release: $(VENV)/.dev $(VENV)-release/.there
