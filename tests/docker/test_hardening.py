@@ -154,7 +154,7 @@ def test_of_two_builds_at_once_one_builds_and_the_other_finds_it(
 
 ESCAPE = """
 import json, os, pathlib, sys
-from trainkit.spool_journal import Spool
+from trainkit.spool.journal import Spool
 spool = Spool(pathlib.Path(os.environ["TRAINER_SPOOL"]))
 host = os.environ["HOST_FOLDER"]
 uri = spool.run()["info"]["artifact_uri"]

@@ -32,7 +32,7 @@ def _containers(site: Site, client: docker.DockerClient) -> list[str]:
     workspace = find(site.root)
     tag = trainer_image.plan(workspace, spec.spec(workspace, "tensorflow")).tag
     found = client.api.containers(all=True, filters={"ancestor": tag})  # others may train in that image
-    return [one["Id"] for one in found if "trainkit.layer_report" in one["Command"]]
+    return [one["Id"] for one in found if "trainkit.keras.layer_report" in one["Command"]]
 
 
 def test_the_blocks_are_printed_and_drawn(site: Site, tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ from trainer.server import store_archive
 from trainer.server.store_archive import ArchiveError
 from trainer.workspace import secrets, settings
 from trainer.workspace.settings import Workspace
-from trainkit import image_folder
-from trainkit.downloads import unpack
+from trainkit.data import image_folder
+from trainkit.data.downloads import unpack
 from trainkit.errors import InputError
 from unit.datasets.pictures import dataset, tree
 from unit.helpers import fails, git, put
@@ -167,7 +167,7 @@ def test_a_hostile_zip_is_refused_and_nothing_of_it_stays(
 def test_a_zip_bomb_is_refused_by_what_it_would_unpack_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainkit.downloads._MOST_BYTES", 1 << 20)
+    monkeypatch.setattr("trainkit.data.downloads._MOST_BYTES", 1 << 20)
     archive = zipped(tmp_path / "set.zip", ("a/1.png", bytes(2 << 20)))
     assert archive.stat().st_size < 10_000
     with pytest.raises(InputError, match=r"would unpack to 0\.0 GB in 1 files: too much"):

@@ -96,25 +96,27 @@ def in_own_process(variant: str, folder: Path, cache: str) -> float:
 def measure(variant: str, work: Work) -> float:
     """Seconds of the first phase, as train_code/inceptionv3/train.py has it."""
     import mlflow
-    from trainkit import feature_cache, image_data, keras_models, keras_training, places
+    from trainkit import places
+    from trainkit.data import image_data
+    from trainkit.keras import feature_cache, models, training
 
     with mlflow.start_run():
-        keras_training.setup(0)
+        training.setup(0)
         data = image_data.load(places.dataset("made-up"), work.size, 0.2, 0, places.cache())
-        base = keras_models.pretrained(work.backbone, work.size, "none", 0)
-        head = keras_models.head(base.output_shape[-1], len(data.class_names), 0.2)
-        model = keras_models.transfer(base, head, augment=False)
-        schedule = keras_training.Schedule(work.epochs, 16, 0, 0, "head")
+        base = models.pretrained(work.backbone, work.size, "none", 0)
+        head = models.head(base.output_shape[-1], len(data.class_names), 0.2)
+        model = models.transfer(base, head, augment=False)
+        schedule = training.Schedule(work.epochs, 16, 0, 0, "head")
         start = time.perf_counter()
         if variant == "without":
             learner = model
-            samples = keras_training.samples(data.train), keras_training.samples(data.validation)
+            samples = training.samples(data.train), training.samples(data.validation)
         else:
             learner = head
             origin = feature_cache.weights_key(work.backbone, "none", 0)
             samples = feature_cache.load(base, origin, data, places.cache()).both(data, None)
-        keras_training.compile_model(learner, "adam", 0.001)
-        keras_training.train(learner, *samples, schedule)
+        training.compile_model(learner, "adam", 0.001)
+        training.train(learner, *samples, schedule)
         return time.perf_counter() - start
 
 

@@ -155,14 +155,14 @@ def _register() -> None:
     """As trainkit's entry points do where it is installed by itself, in an image."""
     from mlflow.store.artifact.artifact_repository_registry import _artifact_repository_registry
     from mlflow.tracking._tracking_service.utils import _register
-    from trainkit import spool_plugin
+    from trainkit.spool import plugin
 
-    _register("spool+http", spool_plugin.tracking_store)
-    _artifact_repository_registry.register("mlflow-artifacts", spool_plugin.artifact_repository)
+    _register("spool+http", plugin.tracking_store)
+    _artifact_repository_registry.register("mlflow-artifacts", plugin.artifact_repository)
 
 
 def _spool(folder: Path, run: dict[str, dict[str, object]]) -> None:
-    from trainkit.spool_journal import VARIABLE, Spool
+    from trainkit.spool.journal import VARIABLE, Spool
 
     info = {name: value for name, value in run["info"].items() if value is not None}
     Spool(folder).create({"info": info, "data": {}})

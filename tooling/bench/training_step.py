@@ -20,7 +20,8 @@ import click
 import mlflow
 import numpy as np
 from numpy.typing import NDArray
-from trainkit import keras_checkpoints, keras_models, keras_training
+from trainkit.keras import checkpoints, models
+from trainkit.keras import training as keras_training
 
 # isort: split
 import keras
@@ -64,7 +65,7 @@ def main(images: int, size: int, batch_size: int, backbone: str, rounds: int) ->
                 click.echo(f"{variant}: {images / seconds:.1f} images a second", err=True)
                 if number >= 0:
                     taken[variant].append(seconds)
-        keras_checkpoints.remove(run.info.run_id)
+        checkpoints.remove(run.info.run_id)
     payload: dict[str, object] = {"seconds": taken, "input_busy": busy[1:]}
     if gpus:
         operations = 3 * _operations(model, size) * (images // batch_size) * batch_size
@@ -77,9 +78,9 @@ def main(images: int, size: int, batch_size: int, backbone: str, rounds: int) ->
 
 def _compiled(backbone: str, size: int, *, jit: bool) -> keras.Model:
     """A classifier of which everything is trained."""
-    base = keras_models.pretrained(backbone, size, "none", 0)
+    base = models.pretrained(backbone, size, "none", 0)
     base.trainable = True
-    model = keras_models.transfer(base, keras_models.head(base.output_shape[-1], 4, 0.2), augment=False)
+    model = models.transfer(base, models.head(base.output_shape[-1], 4, 0.2), augment=False)
     keras_training.compile_model(model, "adam", 0.001)
     if jit:
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=True)

@@ -27,7 +27,7 @@ def answers(model: Path, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _main(model: str, pictures: str, outputs: str) -> None:
-    from trainkit import keras_settings  # noqa: F401 (before keras)
+    from trainkit.keras import settings  # noqa: F401 (before keras)
 
     # isort: split
     import keras

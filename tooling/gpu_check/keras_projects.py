@@ -8,13 +8,13 @@ from math import prod
 from pathlib import Path
 from unittest.mock import patch
 
-from trainkit import keras_settings  # noqa: F401 (before keras)
+from trainkit.keras import settings  # noqa: F401 (before keras)
 
 # isort: split
 import keras
 import numpy as np
 import yaml
-from trainkit import backbones, keras_models, keras_training
+from trainkit.keras import backbones, models, training
 
 from gpu_check.made_up import CLASSES
 
@@ -32,15 +32,13 @@ def model(project: str, size: int, precision: str, *, augment: bool = False) -> 
     parameters = _defaults(project)
     with _weights_by_numpy():
         if project == "tensorflow":
-            network = keras_models.small_cnn(size, CLASSES, augment=augment)
+            network = models.small_cnn(size, CLASSES, augment=augment)
         else:
-            base = keras_models.pretrained(str(parameters.get("backbone", project)), size, "none", 0)
+            base = models.pretrained(str(parameters.get("backbone", project)), size, "none", 0)
             backbones.unfreeze(base, str(parameters["unfreeze_from"]))
-            head = keras_models.head(base.output_shape[-1], CLASSES, float(str(parameters["dropout"])))
-            network = keras_models.transfer(base, head, augment=augment)
-    keras_training.compile_model(
-        network, str(parameters["optimizer"]), float(str(parameters["learning_rate"]))
-    )
+            head = models.head(base.output_shape[-1], CLASSES, float(str(parameters["dropout"])))
+            network = models.transfer(base, head, augment=augment)
+    training.compile_model(network, str(parameters["optimizer"]), float(str(parameters["learning_rate"])))
     return network
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from trainkit.image_data import Part
+from trainkit.data.image_data import Part
 
 CLASSES = 4
 

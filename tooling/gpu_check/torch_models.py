@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from trainkit import torch_layers, torch_network
-from trainkit.torch_model import Model, pixel_scale
-from trainkit.torch_training import Settings
+from trainkit.torch import layers as torch_layers
+from trainkit.torch import network as torch_network
+from trainkit.torch.model import Model, pixel_scale
+from trainkit.torch.training import Settings
 
 from gpu_check.made_up import CLASSES
 

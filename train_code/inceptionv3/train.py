@@ -8,19 +8,12 @@ The launcher has made the run and logged its parameters; MLFLOW_TRACKING_URI and
 from dataclasses import dataclass, replace
 
 import mlflow
-from trainkit import (
-    architectures,
-    backbones,
-    feature_cache,
-    figures,
-    image_data,
-    keras_models,
-    keras_training,
-    places,
-)
+from trainkit import figures, places
 from trainkit.arguments import read_arguments
+from trainkit.data import image_data
 from trainkit.errors import show_input_errors
-from trainkit.keras_checkpoints import joined
+from trainkit.keras import architectures, backbones, feature_cache, models, training
+from trainkit.keras.checkpoints import joined
 from trainkit.system_metrics import system_metrics
 from trainkit.timing import timed
 
@@ -53,7 +46,7 @@ args = read_arguments(Arguments)
 architectures.check(args.backbone, args.image_size, args.unfreeze_from)
 
 with mlflow.start_run(), system_metrics():
-    keras_training.setup(args.seed, args.mixed_precision)
+    training.setup(args.seed, args.mixed_precision)
 
     # Load
     # CHANGE: the data. --data names an image folder; for anything else, load it here.
@@ -69,24 +62,24 @@ with mlflow.start_run(), system_metrics():
         )
         print(data)
         image_data.log_inputs(data)
-    class_weights = keras_training.class_weights(data, args.class_weights)
+    class_weights = training.class_weights(data, args.class_weights)
     pictures = (
-        keras_training.samples(data.train, class_weights),
-        keras_training.samples(data.validation),
+        training.samples(data.train, class_weights),
+        training.samples(data.validation),
     )
 
     # Build
     # CHANGE: the head. Any Keras model from the backbone's features to a probability a class.
 
     with timed("build"):
-        weights = keras_models.weights_place(args.weights)
-        base = keras_models.pretrained(args.backbone, args.image_size, weights, args.seed)
-        head = keras_models.head(base.output_shape[-1], len(data.class_names), args.dropout)
-        model = keras_models.transfer(base, head, augment=args.augment == "yes")
+        weights = models.weights_place(args.weights)
+        base = models.pretrained(args.backbone, args.image_size, weights, args.seed)
+        head = models.head(base.output_shape[-1], len(data.class_names), args.dropout)
+        model = models.transfer(base, head, augment=args.augment == "yes")
 
     # Train the head, on features that are computed once; augmented pictures are new ones in each epoch
 
-    schedule = keras_training.Schedule(args.epochs, args.batch_size, args.patience, args.seed, "head")
+    schedule = training.Schedule(args.epochs, args.batch_size, args.patience, args.seed, "head")
     with timed("head"):
         if args.augment == "yes":
             print("--augment yes: the features change in every epoch, so none are taken from the cache")
@@ -95,8 +88,8 @@ with mlflow.start_run(), system_metrics():
             origin = feature_cache.weights_key(args.backbone, weights, args.seed)
             features = feature_cache.load(base, origin, data, places.cache())
             learner, learnt_from = head, features.both(data, class_weights)
-        keras_training.compile_model(learner, args.optimizer, args.learning_rate)
-        history = keras_training.train(learner, *learnt_from, schedule)
+        training.compile_model(learner, args.optimizer, args.learning_rate)
+        history = training.train(learner, *learnt_from, schedule)
 
     # Train the last blocks with it, carefully
     # CHANGE: the fine-tuning. What is unfrozen, and how much slower it learns.
@@ -106,10 +99,10 @@ with mlflow.start_run(), system_metrics():
         with timed("fine_tuning"):
             before = model.get_weights()
             first = backbones.unfreeze(base, args.unfreeze_from)
-            keras_training.compile_model(model, args.optimizer, args.learning_rate / 10)
+            training.compile_model(model, args.optimizer, args.learning_rate / 10)
             print(f"fine-tuning: layers {first} to {len(base.layers) - 1} of {base.name} and the head")
             phases["fine-tuning"] = history.last + 1
-            tuned = keras_training.train(
+            tuned = training.train(
                 model,
                 *pictures,
                 replace(schedule, epochs=args.fine_tune_epochs, phase="fine-tuning", first=history.last + 1),
@@ -124,11 +117,11 @@ with mlflow.start_run(), system_metrics():
     # CHANGE: the scores. What mlflow.log_metric is given can be compared between runs.
 
     with timed("evaluate"):
-        results = keras_training.evaluate(model, data, args.batch_size)
+        results = training.evaluate(model, data, args.batch_size)
 
     # Log
 
     with timed("log_model"):
-        keras_training.log_model(model, data)
+        training.log_model(model, data)
 
     print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))

@@ -11,27 +11,19 @@ from pathlib import Path
 
 import mlflow
 import torch
-from trainkit import (
-    classification,
-    downloads,
-    figures,
-    image_data,
-    places,
-    regression,
-    tables,
-    torch_data,
-    torch_export,
-    torch_layers,
-    torch_network,
-    torch_training,
-)
+from trainkit import classification, figures, places, regression
 from trainkit.arguments import read_arguments
+from trainkit.data import downloads, image_data, tables
+from trainkit.data.image_data import ImageData
+from trainkit.data.image_folder import TRAIN
 from trainkit.errors import show_input_errors
-from trainkit.image_data import ImageData
-from trainkit.image_folder import TRAIN
 from trainkit.system_metrics import system_metrics
 from trainkit.timing import timed
-from trainkit.torch_model import CLASSIFICATION, Model, outputs_needed
+from trainkit.torch import data as torch_data
+from trainkit.torch import export, training
+from trainkit.torch import layers as torch_layers
+from trainkit.torch import network as torch_network
+from trainkit.torch.model import CLASSIFICATION, Model, outputs_needed
 
 
 # CHANGE: parameters. A field for each one that the MLproject declares and hands over.
@@ -55,7 +47,7 @@ class Arguments:
 
 show_input_errors()
 args = read_arguments(Arguments)
-device = torch_training.prepare(args.seed)
+device = training.prepare(args.seed)
 
 with mlflow.start_run() as run, system_metrics():
     mlflow.set_tags({"torch.device": str(device), "torch.threads": str(torch.get_num_threads())})
@@ -98,7 +90,7 @@ with mlflow.start_run() as run, system_metrics():
 
     # Train, and keep the weights of the epoch with the lowest validation loss
 
-    settings = torch_training.Settings(
+    settings = training.Settings(
         optimizer=args.optimizer,
         learning_rate=args.learning_rate,
         momentum=args.momentum,
@@ -109,8 +101,8 @@ with mlflow.start_run() as run, system_metrics():
     )
     checkpoints = places.cache() / "checkpoints" / run.info.run_id
     with timed("fit"):
-        report = torch_training.log_epoch(args.epochs)
-        progress = torch_training.fit(model, data.train, data.validation, settings, report, checkpoints)
+        report = training.log_epoch(args.epochs)
+        progress = training.fit(model, data.train, data.validation, settings, report, checkpoints)
     mlflow.log_metric("best_epoch", progress.best)
 
     # Evaluate; a folder of pictures may have a test split as well
@@ -118,7 +110,7 @@ with mlflow.start_run() as run, system_metrics():
 
     with timed("evaluate"):
         for split in [name for name in data.splits if name != TRAIN]:
-            scores = torch_training.predict(model, data.splits[split], args.batch_size)
+            scores = training.predict(model, data.splits[split], args.batch_size)
             answers = model.answers(scores.to(device)).cpu().numpy()
             truth = data.splits[split].target.numpy()
             part = source.parts[split] if isinstance(source, ImageData) else None
@@ -135,8 +127,8 @@ with mlflow.start_run() as run, system_metrics():
     # Log
 
     with timed("log_model"):
-        torch_export.log_model(model, data)
-        torch_export.log_weights(model, data, text)
-        torch_export.log_onnx(model, data)
+        export.log_model(model, data)
+        export.log_weights(model, data, text)
+        export.log_onnx(model, data)
 
     shutil.rmtree(checkpoints)

@@ -17,7 +17,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from trainkit.arguments import read_arguments
-from trainkit.datasets import load_bundled, mlflow_input
+from trainkit.data.datasets import load_bundled, mlflow_input
 from trainkit.figures import confusion_matrix, roc_curves
 from trainkit.seeding import seed_everything
 from trainkit.timing import timed

@@ -8,9 +8,11 @@ The launcher has made the run and logged its parameters; MLFLOW_TRACKING_URI and
 from dataclasses import dataclass
 
 import mlflow
-from trainkit import figures, image_data, keras_models, keras_training, places
+from trainkit import figures, places
 from trainkit.arguments import read_arguments
+from trainkit.data import image_data
 from trainkit.errors import show_input_errors
+from trainkit.keras import models, training
 from trainkit.system_metrics import system_metrics
 from trainkit.timing import timed
 
@@ -37,7 +39,7 @@ show_input_errors()
 args = read_arguments(Arguments)
 
 with mlflow.start_run(), system_metrics():
-    keras_training.setup(args.seed, args.mixed_precision)
+    training.setup(args.seed, args.mixed_precision)
 
     # Load
     # CHANGE: the data. --data names an image folder; for anything else, load it here.
@@ -53,23 +55,23 @@ with mlflow.start_run(), system_metrics():
         )
         print(data)
         image_data.log_inputs(data)
-    weights = keras_training.class_weights(data, args.class_weights)
+    weights = training.class_weights(data, args.class_weights)
 
     # Build
     # CHANGE: the network. Any Keras model from pixels of 0 … 255 to a probability a class.
 
-    model = keras_models.small_cnn(args.image_size, len(data.class_names), augment=args.augment == "yes")
-    keras_training.compile_model(model, args.optimizer, args.learning_rate)
+    model = models.small_cnn(args.image_size, len(data.class_names), augment=args.augment == "yes")
+    training.compile_model(model, args.optimizer, args.learning_rate)
     print(f"{model.name}: {model.count_params():,} parameters")
 
     # Train
 
     with timed("fit"):
-        history = keras_training.train(
+        history = training.train(
             model,
-            keras_training.samples(data.train, weights),
-            keras_training.samples(data.validation),
-            keras_training.Schedule(args.epochs, args.batch_size, args.patience, args.seed),
+            training.samples(data.train, weights),
+            training.samples(data.validation),
+            training.Schedule(args.epochs, args.batch_size, args.patience, args.seed),
         )
         mlflow.log_figure(figures.curves(history.epochs, best=history.best), "curves.png")
 
@@ -77,11 +79,11 @@ with mlflow.start_run(), system_metrics():
     # CHANGE: the scores. What mlflow.log_metric is given can be compared between runs.
 
     with timed("evaluate"):
-        results = keras_training.evaluate(model, data, args.batch_size)
+        results = training.evaluate(model, data, args.batch_size)
 
     # Log
 
     with timed("log_model"):
-        keras_training.log_model(model, data)
+        training.log_model(model, data)
 
     print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))

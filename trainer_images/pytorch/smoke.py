@@ -13,19 +13,13 @@ import torch
 from mlflow.models import infer_signature
 from sklearn.datasets import load_breast_cancer
 from torch import nn
-from trainkit import (  # noqa: F401
-    accelerator,
-    arguments,
-    figures,
-    image_data,
-    system_metrics,
-    tables,
-    torch_training,
-)
-from trainkit.torch_export import export_onnx, onnx_difference
-from trainkit.torch_layers import parse
-from trainkit.torch_model import Model, standard_scale
-from trainkit.torch_network import build
+from trainkit import accelerator, arguments, figures, system_metrics  # noqa: F401
+from trainkit.data import image_data, tables  # noqa: F401
+from trainkit.torch import training  # noqa: F401
+from trainkit.torch.export import export_onnx, onnx_difference
+from trainkit.torch.layers import parse
+from trainkit.torch.model import Model, standard_scale
+from trainkit.torch.network import build
 
 LAYERS = "- Linear: 16\n- ReLU\n- Linear: classes"
 

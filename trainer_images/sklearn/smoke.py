@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from trainkit import arguments, figures, seeding, timing  # noqa: F401
-from trainkit.datasets import load_bundled, mlflow_input
+from trainkit.data.datasets import load_bundled, mlflow_input
 
 
 def check(what: str, passed: bool) -> None:

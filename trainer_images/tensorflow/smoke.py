@@ -9,18 +9,9 @@ from importlib.metadata import version
 from io import BytesIO
 from tempfile import TemporaryDirectory
 
-from trainkit import (  # noqa: F401
-    accelerator,
-    arguments,
-    backbones,
-    classification,
-    feature_cache,
-    figures,
-    image_data,
-    keras_models,
-    keras_training,
-    system_metrics,
-)
+from trainkit import accelerator, arguments, classification, figures, system_metrics  # noqa: F401
+from trainkit.data import image_data  # noqa: F401
+from trainkit.keras import backbones, feature_cache, models, training  # noqa: F401
 
 # isort: split
 import keras
@@ -69,8 +60,8 @@ keras.utils.set_random_seed(0)
 labels = np.arange(64) % 2
 pictures = np.random.default_rng(0).integers(0, 128, (64, 32, 32, 3), dtype=np.uint8)
 pictures[labels == 1, 8:24, 8:24, 0] += 100
-model = keras_models.small_cnn(32, 2, augment=True)
-keras_training.compile_model(model, "adam", 0.003)
+model = models.small_cnn(32, 2, augment=True)
+training.compile_model(model, "adam", 0.003)
 model.fit(pictures, labels, epochs=12, verbose=0)
 predicted = model.predict(pictures, verbose=0)
 accuracy = (predicted.argmax(axis=1) == labels).mean()
@@ -86,7 +77,7 @@ with TemporaryDirectory() as folder:
 same = np.allclose(reloaded.predict(pictures, verbose=0), predicted, atol=1e-5)
 check("saves and loads with the same predictions", same)
 
-base = keras_models.pretrained("efficientnetb0", 32, "none", 0)
+base = models.pretrained("efficientnetb0", 32, "none", 0)
 check(f"builds {base.name} with {len(base.layers)} layers", base.output_shape == (None, 1280))
 
 names = np.array(["no", "yes"])

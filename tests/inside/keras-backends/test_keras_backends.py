@@ -45,7 +45,7 @@ sys.meta_path[sys.meta_path.index(PathFinder)] = Without
 if sys.argv[1] == "-c":
     exec(sys.argv[2])
     sys.exit()
-from trainkit.keras_checkpoints import Checkpoints
+from trainkit.keras.checkpoints import Checkpoints
 save = Checkpoints.save
 
 def save_and_die(self, model, history):
@@ -216,14 +216,14 @@ def test_an_unknown_backend_is_two_lines_that_name_the_one_that_was_meant(lab: L
 
 def test_importing_trainkit_does_not_import_tensorflow_for_another_backend(lab: Lab) -> None:
     for backend in ("jax", "torch"):
-        code = "import sys; from trainkit import feature_cache, keras_models, keras_training; " \
+        code = "import sys; from trainkit.keras import feature_cache, models, training; " \
                "print('tensorflow' in sys.modules)"  # fmt: skip
         assert lab.python(backend, "-c", code).stdout == "False\n"
 
 
 @pytest.mark.parametrize(("backend", "framework"), [("jax", "JAX"), ("torch", "PyTorch")])
 def test_the_backend_is_what_a_run_with_gpus_asks(lab: Lab, backend: str, framework: str) -> None:
-    code = "from trainkit import keras_training; keras_training.setup(0)"
+    code = "from trainkit.keras import training; training.setup(0)"
     done = lab.python(backend, "-c", code, TRAINER_GPUS="all")
     assert f"{framework} sees no GPU, but the run was started with --gpus all." in done.stderr
 

@@ -18,8 +18,8 @@ import onnxruntime
 import pytest
 import torch
 from mlflow.entities import Run
-from trainkit import torch_export
 from trainkit.errors import InputError
+from trainkit.torch import export
 
 TABLES = "layers/mlp.yaml"
 SMALL = "- Conv2d: [4, 3]\n- ReLU\n- AdaptiveAvgPool2d: 2\n- Flatten\n- Linear: classes\n- Softmax\n"
@@ -110,7 +110,7 @@ def test_a_run_on_pictures_records_everything_and_its_models_agree(
     answers = logged(torch.from_numpy(raw)).detach().numpy()
     assert answers.std(axis=0).min() > 0.01, "a constant would equal anything"
     assert np.allclose(answers.sum(axis=1), 1)
-    weights = torch_export.load(folder / "model.pt")
+    weights = export.load(folder / "model.pt")
     assert np.allclose(weights(torch.from_numpy(raw)).detach().numpy(), answers, atol=1e-6)
     session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
     assert np.allclose(session.run(None, {"input": raw})[0], answers, atol=1e-5)

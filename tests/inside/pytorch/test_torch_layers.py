@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from trainkit import torch_layers, torch_network
 from trainkit.errors import InputError
-from trainkit.torch_network import Network, Shape
+from trainkit.torch import layers
+from trainkit.torch import network as torch_network
+from trainkit.torch.network import Network, Shape
 
 PICTURES: Shape = (3, 64, 64)
 END = "\n- Flatten\n- Linear: classes"
 
 
 def build(text: str, shape: Shape = PICTURES, outputs: int = 4, batch: int = 32) -> Network:
-    return torch_network.build(torch_layers.parse(text, outputs), shape, outputs, batch)
+    return torch_network.build(layers.parse(text, outputs), shape, outputs, batch)
 
 
 def refused(text: str, shape: Shape = PICTURES, batch: int = 32) -> InputError:
@@ -81,14 +82,14 @@ def test_a_layer_may_stand_without_arguments(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["cnn.yaml", "bigger.yaml"])
 def test_the_examples_for_pictures_take_different_sizes_and_classes(project: Path, name: str) -> None:
-    text = torch_layers.read(project / "layers" / name)
+    text = layers.read(project / "layers" / name)
     for size, classes in ((64, 4), (128, 23)):
         network = build(text, (3, size, size), outputs=classes)
         assert network.module(torch.rand(2, 3, size, size)).shape == (2, classes)
 
 
 def test_the_example_for_tables_takes_any_columns(project: Path) -> None:
-    assert shapes(torch_layers.read(project / "layers" / "mlp.yaml"), (30,))[-1] == (4,)
+    assert shapes(layers.read(project / "layers" / "mlp.yaml"), (30,))[-1] == (4,)
 
 
 def test_the_table_has_numbers_layers_shapes_and_parameters() -> None:

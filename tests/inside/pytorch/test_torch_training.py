@@ -13,10 +13,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from trainkit import torch_layers, torch_network, torch_training
 from trainkit.errors import InputError
-from trainkit.torch_model import Model, Scale, outputs_needed, pixel_scale, standard_scale
-from trainkit.torch_training import Epoch, Progress, Settings
+from trainkit.torch import layers as torch_layers
+from trainkit.torch import network as torch_network
+from trainkit.torch import training
+from trainkit.torch.model import Model, Scale, outputs_needed, pixel_scale, standard_scale
+from trainkit.torch.training import Epoch, Progress, Settings
 
 SETTINGS = Settings("Adam", 0.01, 0.9, batch_size=8, epochs=3, patience=0, seed=0)
 HIDDEN = "- Linear: 16\n- Tanh\n- Dropout: 0.2\n"
@@ -52,7 +54,7 @@ def fit(
     made: Model, folder: Path, settings: Settings = SETTINGS, classes: int = 3
 ) -> tuple[Progress, list[Epoch]]:
     reported: list[Epoch] = []
-    progress = torch_training.fit(
+    progress = training.fit(
         made,
         Rows(41, classes),
         Rows(20, classes, seed=1),
@@ -201,7 +203,7 @@ def test_pixels_are_scaled_from_0_to_1() -> None:
 
 def test_the_same_seed_gives_the_same_metrics_to_the_last_bit(tmp_path: Path) -> None:
     def history(seed: int, place: str) -> list[Epoch]:
-        torch_training.prepare(seed)
+        training.prepare(seed)
         made = model("CrossEntropyLoss", 3, seed=seed)
         return timeless(fit(made, tmp_path / place, replace(SETTINGS, seed=seed))[0].history)
 
@@ -233,7 +235,7 @@ def test_the_best_epoch_is_kept_and_training_stops_when_it_gets_no_better(tmp_pa
     assert len(losses) == progress.best + 3 < 50
     assert losses[progress.best - 1] == min(losses) < losses[-1]
     rows = Rows(20, 3, seed=1)
-    found = made.loss(torch_training.predict(made, rows, 8), rows.target)
+    found = made.loss(training.predict(made, rows, 8), rows.target)
     assert found.item() == pytest.approx(min(losses), rel=1e-6)
 
 
@@ -254,7 +256,7 @@ def test_a_loss_that_is_no_number_ends_the_training_with_a_hint(tmp_path: Path) 
     [(10, 4, [4, 4, 2]), (9, 4, [4, 5]), (8, 4, [4, 4]), (1, 4, [1]), (3, 1, [1, 1, 1])],
 )
 def test_no_batch_has_one_sample_that_could_have_more(number: int, size: int, expected: list[int]) -> None:
-    found = list(torch_training.batches(np.arange(number), size))
+    found = list(training.batches(np.arange(number), size))
     assert [len(batch) for batch in found] == expected
     assert np.concatenate(found).tolist() == list(range(number))
 
@@ -263,15 +265,15 @@ def test_a_gpu_that_was_asked_for_and_is_not_there_is_an_error(monkeypatch: pyte
     monkeypatch.setenv("TRAINER_GPUS", "all")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(InputError, match="PyTorch sees no GPU, but the run was started with --gpus all"):
-        torch_training.prepare(0)
+        training.prepare(0)
     monkeypatch.setenv("TRAINER_GPUS", "none")
-    assert torch_training.prepare(0) == torch.device("cpu")
+    assert training.prepare(0) == torch.device("cpu")
 
 
 NOT_REPEATABLE = """
 import torch
 from trainkit.errors import show_input_errors
-from trainkit.torch_training import prepare
+from trainkit.torch.training import prepare
 
 show_input_errors()
 prepare(0)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from mlflow.entities import Run
 from PIL import Image
-from trainkit import image_data
-from trainkit.image_data import ImageData
+from trainkit.data import image_data
+from trainkit.data.image_data import ImageData
 
 COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40), "yellow": (200, 190, 40)}
 

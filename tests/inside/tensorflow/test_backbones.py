@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 from keras.src.legacy.saving import legacy_h5_format
 from numpy.typing import NDArray
-from trainkit import architectures, backbones
 from trainkit.errors import InputError
+from trainkit.keras import architectures, backbones
 
 SIZES = {"inceptionv3": 75, "efficientnetb0": 32}
 # Published for ImageNet: what the normalisation of EfficientNet's weights holds.
@@ -353,7 +353,10 @@ def test_another_file_under_the_name_of_imagenets_weights_is_neither_used_nor_lo
 
 
 def test_weights_are_kept_in_the_cache(tmp_path: Path) -> None:
-    code = "from trainkit import backbones; from keras.src.backend import config; print(config.keras_home())"
+    code = (
+        "from trainkit.keras import backbones; "
+        "from keras.src.backend import config; print(config.keras_home())"
+    )
     said = {key: value for key, value in os.environ.items() if key != "KERAS_HOME"}
     done = subprocess.run(
         [sys.executable, "-c", code], env={**said, "TRAINER_CACHE_DIR": str(tmp_path)},

@@ -9,10 +9,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from trainkit import architectures, feature_cache, image_data, keras_models, keras_training, pixels
-from trainkit.brightness import White
-from trainkit.image_data import ImageData
-from trainkit.keras_training import Schedule
+from trainkit.data import image_data, pixels
+from trainkit.data.brightness import White
+from trainkit.data.image_data import ImageData
+from trainkit.keras import architectures, feature_cache, models
+from trainkit.keras import training as keras_training
+from trainkit.keras.training import Schedule
 
 NAME = "inceptionv3"
 
@@ -77,8 +79,8 @@ def test_a_head_learns_from_features_what_it_learns_through_the_backbone(
     results = []
     for cached in (True, False):
         keras.utils.set_random_seed(0)
-        head = keras_models.head(base.output_shape[-1], 3, dropout=0.2)
-        learner = head if cached else keras_models.transfer(base, head, augment=False)
+        head = models.head(base.output_shape[-1], 3, dropout=0.2)
+        learner = head if cached else models.transfer(base, head, augment=False)
         samples = (
             load(base, data, places / "cache").both(data, None)
             if cached
@@ -163,14 +165,14 @@ def test_weights_are_known_by_the_seed_the_published_digest_or_their_content(tmp
 
 
 def test_random_weights_follow_from_the_seed() -> None:
-    same, again, other = (keras_models.pretrained("inceptionv3", 75, "none", seed) for seed in (0, 0, 1))
+    same, again, other = (models.pretrained("inceptionv3", 75, "none", seed) for seed in (0, 0, 1))
     pairs = list(zip(same.get_weights(), again.get_weights(), other.get_weights(), strict=True))
     assert all((ours == theirs).all() for ours, theirs, _ in pairs)
     assert any((ours != theirs).any() for ours, _, theirs in pairs)
 
 
 def test_a_backbone_answers_in_training_as_it_does_later() -> None:
-    base = keras_models.pretrained("efficientnetb0", 32, "none", 0)
+    base = models.pretrained("efficientnetb0", 32, "none", 0)
     pixels = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype(np.float32)
     answers = np.asarray(base(pixels, training=False))
     assert answers.std() > 0
@@ -178,5 +180,5 @@ def test_a_backbone_answers_in_training_as_it_does_later() -> None:
 
 
 def test_a_backbone_comes_frozen_and_a_random_one_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
-    assert not keras_models.pretrained("inceptionv3", 75, "none", 0).trainable_variables
+    assert not models.pretrained("inceptionv3", 75, "none", 0).trainable_variables
     assert "Warning: --weights none: the backbone is random" in capsys.readouterr().out

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from trainkit import keras_models
+from trainkit.keras import models
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
 LABELS = np.arange(8) % 3
@@ -27,7 +27,7 @@ def base() -> keras.Model:
 
 
 def test_the_small_network_answers_raw_pixels_with_probabilities() -> None:
-    found = answers(keras_models.small_cnn(32, 3, augment=False), training=False)
+    found = answers(models.small_cnn(32, 3, augment=False), training=False)
     assert found.shape == (8, 3)
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
 
@@ -37,8 +37,8 @@ def test_augmentation_changes_pictures_in_training_alone(transfer: bool) -> None
     def model(*, augment: bool) -> keras.Model:
         keras.utils.set_random_seed(0)
         if transfer:
-            return keras_models.transfer(base(), keras_models.head(8, 3, 0.0), augment=augment)
-        made = keras_models.small_cnn(32, 3, augment=augment)
+            return models.transfer(base(), models.head(8, 3, 0.0), augment=augment)
+        made = models.small_cnn(32, 3, augment=augment)
         made.get_layer("head").layers[0].rate = 0.0
         return made
 
@@ -50,8 +50,8 @@ def test_augmentation_changes_pictures_in_training_alone(transfer: bool) -> None
 
 
 def test_the_backbone_gets_what_its_preprocessing_makes_of_the_pixels() -> None:
-    network, top = base(), keras_models.head(8, 3, 0.0)
-    whole = keras_models.transfer(network, top, augment=False)
+    network, top = base(), models.head(8, 3, 0.0)
+    whole = models.transfer(network, top, augment=False)
     by_hand = top(network(PIXELS / np.float32(127.5) - 1, training=False))
     np.testing.assert_allclose(answers(whole, training=False), by_hand, rtol=1e-5)
 
@@ -60,8 +60,8 @@ def test_weights_in_data_go_before_files_elsewhere(places: Path) -> None:
     (places / "data").mkdir()
     file = places / "data" / "mine.h5"
     file.touch()
-    assert keras_models.weights_place("mine.h5") == str(file)
-    assert keras_models.weights_place("/elsewhere/mine.h5") == "/elsewhere/mine.h5"
+    assert models.weights_place("mine.h5") == str(file)
+    assert models.weights_place("/elsewhere/mine.h5") == "/elsewhere/mine.h5"
     for name in ("none", "imagenet"):
         (places / "data" / name).touch()
-        assert keras_models.weights_place(name) == name
+        assert models.weights_place(name) == name

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from mlflow.entities import Run
 from numpy.typing import NDArray
-from trainkit import image_data, keras_checkpoints, keras_models, keras_training
+from trainkit.data import image_data
+from trainkit.data.image_data import ImageData
 from trainkit.errors import InputError
-from trainkit.image_data import ImageData
-from trainkit.keras_training import Samples, Schedule
+from trainkit.keras import checkpoints, models, training
+from trainkit.keras.training import Samples, Schedule
 
 # These metrics are measured by the clock.
 TIMES = ("seconds_epoch", "images_per_second", "input_busy")
@@ -30,7 +31,7 @@ class Trained:
     """A model and how it came about."""
 
     model: keras.Model
-    history: keras_checkpoints.History
+    history: checkpoints.History
 
     @property
     def numbers(self) -> list[dict[str, float]]:
@@ -40,11 +41,11 @@ class Trained:
 
 def train(data: ImageData, schedule: Schedule = PACE, rate: float = 0.003) -> Trained:
     """A small network with augmentation and dropout, so that everything random takes part."""
-    keras_training.setup(schedule.seed)
-    model = keras_models.small_cnn(data.size, 3, augment=True)
-    keras_training.compile_model(model, "adam", rate)
-    samples = keras_training.samples(data.train), keras_training.samples(data.validation)
-    return Trained(model, keras_training.train(model, *samples, schedule))
+    training.setup(schedule.seed)
+    model = models.small_cnn(data.size, 3, augment=True)
+    training.compile_model(model, "adam", rate)
+    samples = training.samples(data.train), training.samples(data.validation)
+    return Trained(model, training.train(model, *samples, schedule))
 
 
 def in_own_run(data: ImageData, schedule: Schedule = PACE) -> Trained:
@@ -55,8 +56,8 @@ def in_own_run(data: ImageData, schedule: Schedule = PACE) -> Trained:
 def linear(rate: float = 0.0) -> keras.Model:
     """(n, 2) → 3 classes; with a rate of 0 it stays as it is."""
     keras.utils.set_random_seed(0)
-    model = keras_models.head(2, 3, dropout=0.0)
-    keras_training.compile_model(model, "sgd", rate)
+    model = models.head(2, 3, dropout=0.0)
+    training.compile_model(model, "sgd", rate)
     return model
 
 
@@ -111,7 +112,7 @@ def test_training_stops_when_patience_is_over_and_keeps_the_best_weights(
     assert len(losses) < 40
     assert losses.index(min(losses)) == len(losses) - 3
     assert f"stopped: no lower val_loss since epoch {len(losses) - 2}" in capsys.readouterr().out
-    probabilities = keras_training.predict(trained.model, data.validation, 16)
+    probabilities = training.predict(trained.model, data.validation, 16)
     right = probabilities[np.arange(len(data.validation)), data.validation.labels]
     assert -np.log(right).mean() == pytest.approx(min(losses), rel=1e-4)
 
@@ -119,7 +120,7 @@ def test_training_stops_when_patience_is_over_and_keeps_the_best_weights(
 @pytest.mark.usefixtures("run")
 def test_without_patience_all_epochs_are_trained() -> None:
     # A model that cannot learn never gets better than in its first epoch.
-    history = keras_training.train(linear(), SAMPLES, SAMPLES, replace(PACE, epochs=6))
+    history = training.train(linear(), SAMPLES, SAMPLES, replace(PACE, epochs=6))
     assert len(history.epochs) == 6
     assert history.best == 1
 
@@ -127,7 +128,7 @@ def test_without_patience_all_epochs_are_trained() -> None:
 def test_each_epoch_is_a_step_of_the_metrics_and_a_line_of_the_log(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    history = keras_training.train(linear(), SAMPLES, SAMPLES, replace(PACE, first=4))
+    history = training.train(linear(), SAMPLES, SAMPLES, replace(PACE, first=4))
     client = mlflow.MlflowClient()
     for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", *TIMES):
         points = client.get_metric_history(run.info.run_id, name)
@@ -150,7 +151,7 @@ def test_every_epoch_takes_each_sample_once_in_an_order_of_its_own() -> None:
         taken.extend(positions)
         return ROWS[positions]
 
-    keras_training.train(linear(), Samples(inputs, LABELS), SAMPLES, replace(PACE, batch_size=4))
+    training.train(linear(), Samples(inputs, LABELS), SAMPLES, replace(PACE, batch_size=4))
     # Each epoch first looks at one row to see its shape.
     epochs = [taken[start + 1 : start + 11] for start in range(0, 33, 11)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(10))] * 3
@@ -159,7 +160,7 @@ def test_every_epoch_takes_each_sample_once_in_an_order_of_its_own() -> None:
 
 @pytest.mark.usefixtures("run")
 def test_a_batch_may_be_larger_than_the_data() -> None:
-    history = keras_training.train(linear(0.1), SAMPLES, SAMPLES, replace(PACE, batch_size=1000))
+    history = training.train(linear(0.1), SAMPLES, SAMPLES, replace(PACE, batch_size=1000))
     assert history.epochs[-1]["loss"] < history.epochs[0]["loss"]
 
 
@@ -168,7 +169,7 @@ def test_class_weights_say_how_much_a_sample_counts_in_the_loss() -> None:
     model, weights = linear(), np.array([1.0, 2.0, 0.5])
     right = np.asarray(model(ROWS))[np.arange(10), LABELS]
     weighted = Samples(ROWS.__getitem__, LABELS, weights)
-    history = keras_training.train(model, weighted, SAMPLES, replace(PACE, epochs=1))
+    history = training.train(model, weighted, SAMPLES, replace(PACE, epochs=1))
     expected = (-np.log(right) * weights[LABELS]).mean()
     assert history.epochs[0]["loss"] == pytest.approx(expected, rel=1e-5)
     assert history.epochs[0]["val_loss"] == pytest.approx(-np.log(right).mean(), rel=1e-5)
@@ -176,16 +177,16 @@ def test_class_weights_say_how_much_a_sample_counts_in_the_loss() -> None:
 
 def test_class_weights_are_of_the_training_data_and_only_if_wanted(data: ImageData) -> None:
     np.testing.assert_array_equal(
-        keras_training.class_weights(data, "yes"), image_data.class_weights(data.train, 3)
+        training.class_weights(data, "yes"), image_data.class_weights(data.train, 3)
     )
-    assert keras_training.class_weights(data, "no") is None
+    assert training.class_weights(data, "no") is None
 
 
 @pytest.mark.usefixtures("run")
 def test_a_loss_that_is_no_number_ends_the_training() -> None:
     huge = Samples((ROWS * np.float32(1e38)).__getitem__, LABELS)
     with pytest.raises(InputError) as caught:
-        keras_training.train(linear(1e30), huge, SAMPLES, PACE)
+        training.train(linear(1e30), huge, SAMPLES, PACE)
     assert "epoch 1: the training has diverged" in caught.value.message
     assert caught.value.hint == "Try a learning rate below 1e+30."
 
@@ -194,14 +195,14 @@ def test_the_logged_model_takes_pixels_and_knows_its_classes(run: Run, data: Ima
     trained = train(data, replace(PACE, epochs=1))
     left = places / "cache" / "checkpoints" / run.info.run_id
     assert left.exists()
-    keras_training.log_model(trained.model, data)
+    training.log_model(trained.model, data)
     assert not left.exists()
     [output] = mlflow.get_run(run.info.run_id).outputs.model_outputs
     loaded = mlflow.pyfunc.load_model(f"models:/{output.model_id}")
     pixels = data.validation.pixels()
     assert pixels.dtype == np.uint8
     np.testing.assert_allclose(
-        loaded.predict(pixels), keras_training.predict(trained.model, data.validation, 16), atol=1e-5
+        loaded.predict(pixels), training.predict(trained.model, data.validation, 16), atol=1e-5
     )
     assert loaded.metadata.metadata["class_names"] == list(data.class_names)
     assert loaded.metadata.signature.inputs.inputs[0].shape == (-1, 32, 32, 3)
@@ -211,9 +212,7 @@ def test_results_of_every_part_but_the_trainings_are_logged(
     run: Run, data: ImageData, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parts = {**data.parts, "test": data.validation}
-    found = keras_training.evaluate(
-        keras_models.small_cnn(32, 3, augment=False), replace(data, parts=parts), 16
-    )
+    found = training.evaluate(models.small_cnn(32, 3, augment=False), replace(data, parts=parts), 16)
     assert found["test_accuracy"] == found["validation_accuracy"]
     assert not [name for name in found if name.startswith("train")]
     assert found == pytest.approx(mlflow.get_run(run.info.run_id).data.metrics)
@@ -225,7 +224,7 @@ def test_a_gpu_that_was_asked_for_has_to_be_there(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda _: [])
     monkeypatch.setenv("TRAINER_GPUS", "device=0")
     with pytest.raises(InputError) as caught:
-        keras_training.setup(0)
+        training.setup(0)
     assert "TensorFlow sees no GPU" in caught.value.message
     assert "--gpus device=0" in caught.value.message
 
@@ -234,12 +233,12 @@ def test_a_gpu_that_was_asked_for_has_to_be_there(monkeypatch: pytest.MonkeyPatc
 def test_mixed_precision_is_refused_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda _: [])
     with pytest.raises(InputError, match="Mixed precision needs a GPU"):
-        keras_training.setup(0, "yes")
+        training.setup(0, "yes")
     assert keras.config.dtype_policy().name == "float32"
 
 
 def test_what_decides_the_last_bits_is_recorded(run: Run) -> None:
-    keras_training.setup(0)
+    training.setup(0)
     tags = mlflow.get_run(run.info.run_id).data.tags
     assert tags["keras"] == keras.__version__
     assert int(tags["threads"]) > 0
@@ -249,13 +248,13 @@ def test_what_decides_the_last_bits_is_recorded(run: Run) -> None:
 
 NOT_REPEATABLE = """
 import mlflow
-from trainkit import keras_training
 from trainkit.errors import show_input_errors
+from trainkit.keras import training
 import tensorflow as tf
 
 show_input_errors()
 with mlflow.start_run():
-    keras_training.setup(0)
+    training.setup(0)
     tf.random.set_seed(None)
     tf.random.uniform([2])
 print("done")

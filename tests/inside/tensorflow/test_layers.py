@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from trainkit import layer_drawing, layer_report
 from trainkit.errors import InputError
-from trainkit.layer_report import Report, Request
+from trainkit.keras import layer_drawing, layer_report
+from trainkit.keras.layer_report import Report, Request
 
 GREEN = layer_drawing.FILLS["trains"]
 

@@ -21,10 +21,11 @@ import pytest
 import yaml
 from mlflow.entities import Run
 from PIL import Image
-from trainkit import backbones, feature_cache, keras_checkpoints, keras_training
-from trainkit.architectures import BACKBONES
 from trainkit.errors import InputError
-from trainkit.keras_training import Samples, Schedule
+from trainkit.keras import backbones, checkpoints, feature_cache
+from trainkit.keras import training as keras_training
+from trainkit.keras.architectures import BACKBONES
+from trainkit.keras.training import Samples, Schedule
 
 # In the image both folders stand at the root, where ".." leads nowhere else.
 PROJECTS = (Path(__file__).parent / "../../../train_code").resolve()
@@ -177,7 +178,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
 
     def watched(
         model: keras.Model, training: Samples, validation: Samples, schedule: Schedule
-    ) -> keras_checkpoints.History:
+    ) -> checkpoints.History:
         before = {weight.path: np.array(weight) for weight in model.weights}
         history = train(model, training, validation, schedule)
         paths = [weight.path for weight in model.weights if (before[weight.path] != np.array(weight)).any()]
@@ -220,11 +221,11 @@ def test_fine_tuning_that_makes_it_worse_is_taken_back(
 
     def spoil(
         model: keras.Model, training: Samples, validation: Samples, schedule: Schedule
-    ) -> keras_checkpoints.History:
+    ) -> checkpoints.History:
         if schedule.phase == "head":
             return train(model, training, validation, schedule)
         model.set_weights([3 * np.random.normal(size=weight.shape) for weight in model.get_weights()])
-        return keras_checkpoints.History(schedule.first, [{"val_loss": 99.0}])
+        return checkpoints.History(schedule.first, [{"val_loss": 99.0}])
 
     monkeypatch.setattr(keras_training, "train", spoil)
     done = start("inceptionv3", weights="none")

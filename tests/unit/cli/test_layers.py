@@ -9,12 +9,12 @@ from trainer.cli.layers import complete_backbone, complete_block
 from trainer.cli.layers import layers as command
 from trainer.models import layers
 from trainer.models.layers import Question
-from trainkit.architectures import BACKBONES
+from trainkit.keras.architectures import BACKBONES
 
 from unit.helpers import DEAD_ENGINE, Done
 
 if TYPE_CHECKING:
-    from trainkit.layer_report import BlockRow, LayerRow, Report, State
+    from trainkit.keras.layer_report import BlockRow, LayerRow, Report, State
 
 Trainer = Callable[..., Done]
 

@@ -12,7 +12,7 @@ from trainer.datasets.contents import Contents
 from trainer.datasets.inside import MountedFolder
 from trainer.datasets.listing import Stamp
 from trainer.errors import BadInput
-from trainkit import image_folder
+from trainkit.data import image_folder
 
 from unit.datasets.pictures import dataset
 from unit.helpers import fails, put

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from trainer.datasets import split
 from trainer.errors import BadInput
+from trainkit.data.image_folder import TEST, TRAIN, VALIDATION
 from trainkit.errors import InputError
-from trainkit.image_folder import TEST, TRAIN, VALIDATION
 
 from unit.datasets.pictures import dataset, hit_everywhere, tree
 from unit.helpers import fails

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from trainer.datasets.findings import Finding, Kind, Severity
 from trainer.datasets.validate import Verdict, validate
-from trainkit import image_data
+from trainkit.data import image_data
 from trainkit.errors import InputError
 
 from unit.datasets.pictures import dataset, picture

@@ -15,7 +15,7 @@ from trainer.plan import request
 from trainer.plan.request import RunRequest
 from trainer.projects import mlproject
 from trainer.workspace.settings import Workspace
-from trainkit import image_folder
+from trainkit.data import image_folder
 
 from unit.datasets.pictures import dataset, tree
 from unit.helpers import DOCKER, fails, put

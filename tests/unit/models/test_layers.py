@@ -20,7 +20,7 @@ from trainkit.errors import InputError
 from unit.helpers import put
 
 if TYPE_CHECKING:
-    from trainkit.layer_report import Report
+    from trainkit.keras.layer_report import Report
 
 QUESTION = Question("inceptionv3", unfreeze_from="mixed7")
 ANSWER = Output(0, '{"backbone": "inceptionv3"}', "noise of TensorFlow", b"<svg/>")
@@ -77,7 +77,7 @@ def ask(
 
 def test_the_question_reaches_the_image_and_its_answer_comes_back(workspace: Workspace, image: Image) -> None:
     assert ask(workspace)["backbone"] == "inceptionv3"
-    assert image.commands == [["python", "-m", "trainkit.layer_report"]]
+    assert image.commands == [["python", "-m", "trainkit.keras.layer_report"]]
     assert image.asked == [
         {
             "backbone": "inceptionv3",

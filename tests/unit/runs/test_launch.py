@@ -24,7 +24,7 @@ from trainer.tracking.outbound import Outbound
 from trainer.workspace import run_folder, run_folders
 from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.settings import Workspace
-from trainkit.spool_journal import Spool
+from trainkit.spool.journal import Spool
 
 from unit.helpers import fails, put, run_plan
 

@@ -14,7 +14,7 @@ from trainer.tracking.client import Run
 from trainer.tracking.delivery import Notebook
 from trainer.workspace import run_folders
 from trainer.workspace.run_folder import RunFolder
-from trainkit.spool_journal import Spool
+from trainkit.spool.journal import Spool
 
 from unit.helpers import fails
 

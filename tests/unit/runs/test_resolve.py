@@ -10,7 +10,7 @@ from trainer.workspace import run_folders
 from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
-from trainkit.spool_journal import Spool
+from trainkit.spool.journal import Spool
 
 from unit.helpers import HttpServer, Reply, fails
 from unit.runs.helpers import API, ID, knows, live, record

@@ -14,10 +14,10 @@ from trainer.tracking import delivery
 from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server
 from trainer.workspace.run_folder import RunFolder
-from trainkit.spool_answers import API, LOG_BATCH
-from trainkit.spool_delivery import Delivery
-from trainkit.spool_journal import Spool
-from trainkit.spool_sender import MlflowTransport
+from trainkit.spool.answers import API, LOG_BATCH
+from trainkit.spool.delivery import Delivery
+from trainkit.spool.journal import Spool
+from trainkit.spool.sender import MlflowTransport
 
 ID = "0" * 32
 INFO = {

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn import metrics
-from trainkit import classification, figures, image_folder
+from trainkit import classification, figures
+from trainkit.data import image_folder
+from trainkit.data.image_data import Part
 from trainkit.errors import InputError
-from trainkit.image_data import Part
 
 NAMES = ("cat", "dog", "owl")
 # The third cat and the owl are taken for dogs.

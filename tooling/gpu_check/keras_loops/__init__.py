@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
-from trainkit import keras_settings  # noqa: F401 (before keras)
+from trainkit.keras import settings  # noqa: F401 (before keras)
 
 # isort: split
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from trainkit import keras_backend
+from trainkit.keras import backend as keras_backend
 
 from gpu_check.setting import Setting
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trainkit import keras_settings  # noqa: F401 (before keras)
+from trainkit.keras import settings  # noqa: F401 (before keras)
 
 # isort: split
 import keras
 import mlflow
 import numpy as np
-from trainkit import keras_training
-from trainkit.keras_checkpoints import Epoch
-from trainkit.keras_training import Schedule
+from trainkit.keras import training
+from trainkit.keras.checkpoints import Epoch
+from trainkit.keras.training import Schedule
 
 from gpu_check import keras_loops, keras_on_cpu, keras_projects, made_up, same_twice
 from gpu_check.record import Finding, checked, no_card
@@ -26,23 +26,23 @@ def find(setting: Setting) -> Iterator[Finding]:
     """As `trainer run --deterministic` has it, with dropout, and with augmentation unless it is small."""
     size, batch, count = (16, 8, 16) if setting.small else (96, 64, 1024)
     part = made_up.pictures(setting.place, count, size)
-    samples = keras_training.samples(part)
+    samples = training.samples(part)
 
     def epochs(count: int, phase: str) -> tuple[list[Epoch], keras.Model]:
         model_built = keras_projects.model(setting.project, size, "float32", augment=not setting.small)
         schedule = Schedule(count, batch, patience=0, seed=0, phase=phase)
-        history = keras_training.train(model_built, samples, samples, schedule)
+        history = training.train(model_built, samples, samples, schedule)
         timeless = [
             {name: value for name, value in epoch.items() if name not in _TIMES} for epoch in history.epochs
         ]
         return timeless, model_built
 
     with mlflow.start_run():
-        keras_training.setup(0)
+        training.setup(0)
         keras_loops.of_process().use_precision("float32")
         by = keras_loops.by()
         model = yield from same_twice.findings(epochs, by)
-        answered = keras_training.predict(model, part, batch)
+        answered = training.predict(model, part, batch)
     folder = setting.place / "model.keras"
     model.save(folder)
     apart = float(np.abs(keras_on_cpu.answers(folder, part.pixels()) - answered).max())

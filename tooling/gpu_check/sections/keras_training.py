@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from trainkit import keras_settings  # noqa: F401 (before keras)
+from trainkit.keras import settings  # noqa: F401 (before keras)
 
 # isort: split
 import keras
 import mlflow
 import numpy as np
-from trainkit import keras_training
-from trainkit.image_data import Part
-from trainkit.keras_training import Samples, Schedule
+from trainkit.data.image_data import Part
+from trainkit.keras import training
+from trainkit.keras.training import Samples, Schedule
 
 from gpu_check import keras_loops, keras_projects, made_up
 from gpu_check.keras_loops import Batch
@@ -48,7 +48,7 @@ def find(setting: Setting) -> Iterator[Finding]:
     sizes = (_SMALL if setting.small else _SIZES)[setting.project]
     by = keras_loops.by()
     with mlflow.start_run():
-        keras_training.setup(0)
+        training.setup(0)
         part = made_up.pictures(setting.place, sizes.pictures, sizes.pixels)
         yield Finding(
             "data",
@@ -104,7 +104,7 @@ def _ours(setting: Setting, sizes: _Sizes, part: Part, precision: str) -> Callab
         keras_loops.of_process().use_precision(precision)
         phase = f"{precision}-{next(numbers)}"
         schedule = Schedule(1, sizes.batch, patience=0, seed=0, phase=phase)
-        history = keras_training.train(model, keras_training.samples(part), few, schedule)
+        history = training.train(model, training.samples(part), few, schedule)
         return history.epochs[-1]["images_per_second"]
 
     return epoch

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from trainkit import torch_training
-from trainkit.torch_data import Pictures
-from trainkit.torch_training import Epoch
+from trainkit.torch import training
+from trainkit.torch.data import Pictures
+from trainkit.torch.training import Epoch
 
 from gpu_check import made_up, same_twice, torch_models
 from gpu_check.record import Finding, checked, no_card
@@ -22,7 +22,7 @@ _SIZE, _BATCH = 32, 32
 
 def find(setting: Setting) -> Iterator[Finding]:
     """On the card where there is one, else on the CPU."""
-    device = torch_training.prepare(0)
+    device = training.prepare(0)
     allow_tf32(False)
     train = Pictures(made_up.pictures(setting.place, 64 if setting.small else 2048, _SIZE))
     by = f"torch {torch.__version__} on {device}"
@@ -31,7 +31,7 @@ def find(setting: Setting) -> Iterator[Finding]:
         model = torch_models.model("cnn.yaml", _SIZE, device)
         path = Path(setting.folder) / folder
         torch_settings = torch_models.settings(count, _BATCH)
-        progress = torch_training.fit(model, train, train, torch_settings, lambda *_: None, path)
+        progress = training.fit(model, train, train, torch_settings, lambda *_: None, path)
         timeless = [
             {name: value for name, value in epoch.items() if name != "seconds_epoch"}
             for epoch in progress.history

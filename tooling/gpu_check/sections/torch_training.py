@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from trainkit import torch_training
-from trainkit.torch_data import Pictures
-from trainkit.torch_model import Model
+from trainkit.torch import training
+from trainkit.torch.data import Pictures
+from trainkit.torch.model import Model
 
 from gpu_check import made_up, torch_models, torch_operations
 from gpu_check.rates import FED, HELD, OURS, Variant, Work, compare
@@ -27,7 +27,7 @@ _COMPILED = "plain loop, bfloat16, torch.compile"
 def find(setting: Setting) -> Iterator[Finding]:
     """Of all precisions, and of `torch.compile`."""
     count, size, batch, layers = (64, 32, 16, "cnn.yaml") if setting.small else (8192, 64, 256, "bigger.yaml")
-    device = torch_training.prepare(0)
+    device = training.prepare(0)
     part = made_up.pictures(setting.place, count, size)
     train = Pictures(part)
     by = f"torch {torch.__version__}"
@@ -45,7 +45,7 @@ def find(setting: Setting) -> Iterator[Finding]:
             checkpoints = Path(setting.folder) / f"checkpoints-{next(numbers)}"
             settings = torch_models.settings(1, batch)
             first: list[float] = []
-            torch_training.fit(
+            training.fit(
                 model, train, _First(train), settings,
                 lambda _, values, __: first.append(values["seconds_epoch"]), checkpoints,
             )  # fmt: skip

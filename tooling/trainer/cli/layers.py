@@ -14,7 +14,7 @@ from trainer.cli.context import pass_workspace
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
-    from trainkit.layer_report import Report, State
+    from trainkit.keras.layer_report import Report, State
 
 _STATES: dict[State | None, str] = {"trains": "trains", "partly": "partly", "frozen": "frozen"}
 _MARKS: dict[State | None, str] = {"trains": "●", "frozen": "○"}
@@ -22,7 +22,7 @@ _MARKS: dict[State | None, str] = {"trains": "●", "frozen": "○"}
 
 def complete_backbone(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The backbones, with their proper names."""
-    from trainkit.architectures import BACKBONES
+    from trainkit.keras.architectures import BACKBONES
 
     return [
         CompletionItem(name, help=backbone.title)
@@ -33,7 +33,7 @@ def complete_backbone(ctx: click.Context, _: click.Parameter, incomplete: str) -
 
 def complete_block(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The blocks of the backbone that stands on the command line, else of all."""
-    from trainkit.architectures import BACKBONES
+    from trainkit.keras.architectures import BACKBONES
 
     chosen = BACKBONES.get(ctx.params.get("backbone") or "")
     blocks = [
@@ -130,7 +130,7 @@ def _layer_rows(report: Report) -> Iterator[tuple[str, ...]]:
 
 
 def _summary(report: Report, *, full: bool) -> str:
-    from trainkit.architectures import unfrozen
+    from trainkit.keras.architectures import unfrozen
 
     size = report["image_size"]
     lines = [

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from trainkit import image_folder
+from trainkit.data import image_folder
 
 from trainer.datasets import Report, in_threads, index, listing, many_objects, silent
 from trainer.datasets.inside import MountedFolder

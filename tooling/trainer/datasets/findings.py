@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 
-from trainkit import brightness
-from trainkit.brightness import Values
+from trainkit.data import brightness
+from trainkit.data.brightness import Values
 
 
 class Severity(StrEnum):

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from trainkit import image_folder
-from trainkit.image_folder import ImageFolder
+from trainkit.data import image_folder
+from trainkit.data.image_folder import ImageFolder
 
 from trainer.datasets import Report, copying, silent
 from trainer.datasets.copying import Copies, Link

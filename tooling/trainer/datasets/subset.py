@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from trainkit import image_folder
+from trainkit.data import image_folder
 
 from trainer.counted import counted
 from trainer.datasets import copying

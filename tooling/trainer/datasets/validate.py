@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainkit import image_folder
-from trainkit.brightness import FULL, Values, White
+from trainkit.data import image_folder
+from trainkit.data.brightness import FULL, Values, White
+from trainkit.data.image_folder import TEST, TRAIN, VALIDATION, Image, ImageFolder
 from trainkit.errors import InputError
-from trainkit.image_folder import TEST, TRAIN, VALIDATION, Image, ImageFolder
 
 from trainer.datasets import Report, findings, in_threads, inside, near_duplicates, silent
 from trainer.datasets.findings import CheckedImage, Finding, Kind, Severity
@@ -154,7 +154,7 @@ def _read_all(folder: ImageFolder, report: Report) -> Iterator[CheckedImage]:
 
 
 def _read(root: Path, image: Image) -> CheckedImage:
-    from trainkit import brightness, pixels
+    from trainkit.data import brightness, pixels
 
     path = root / image.path
     try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from trainkit import image_folder
+from trainkit.data import image_folder
 from trainkit.errors import InputError
 
 from trainer import git, locks

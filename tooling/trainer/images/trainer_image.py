@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # Of a run: what its image was built from.
 ARTIFACT = "trainer/image.tar.gz"
-_OF_TRAINKIT = ("trainkit/*.py", "trainkit/*/*.py", "trainkit/py.typed", "site/*.pth")
+_OF_TRAINKIT = ("trainkit/*.py", "trainkit/*/*.py", "trainkit/*/*/*.py", "trainkit/py.typed", "site/*.pth")
 _EPOCH = 315532800  # when an image says that it was made: always 1980, before which an archive has no times
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from trainkit import architectures
+from trainkit.keras import architectures
 
 from trainer import atomic_files
 from trainer.engine import daemon, one_off
@@ -18,11 +18,11 @@ from trainer.subprocesses import interruptible
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
-    from trainkit.layer_report import Report
+    from trainkit.keras.layer_report import Report
 
 IMAGE = "tensorflow"
 SUFFIXES = (".png", ".svg")
-_REFUSED = 2  # what trainkit.layer_report ends with when the question itself is wrong
+_REFUSED = 2  # what trainkit.keras.layer_report ends with when the question itself is wrong
 
 
 class Screen(Protocol):
@@ -76,7 +76,7 @@ def report(
         drawing = f"/tmp/drawing{output.suffix.lower()}" if output else None  # noqa: S108 (the container's)
         request = json.dumps({**asdict(question), "drawing": drawing})
         answer = one_off.run(
-            client, image.tag, ["python", "-m", "trainkit.layer_report", request], fetch=drawing
+            client, image.tag, ["python", "-m", "trainkit.keras.layer_report", request], fetch=drawing
         )
         layer_report = _parsed(answer, image.tag)
         if output:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainkit.spool_journal import Spool
+from trainkit.spool.journal import Spool
 
 from trainer import locks
 from trainer.workspace import run_folders

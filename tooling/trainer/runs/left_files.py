@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainkit.spool_names import stored
+from trainkit.spool.names import stored
 
 from trainer.backends.base import Job
 from trainer.counted import counted

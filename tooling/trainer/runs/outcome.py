@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from trainkit import gpu_memory
-from trainkit.spool_view import View
+from trainkit.spool.view import View
 
 from trainer.backends.base import End, Job
 from trainer.errors import (

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from trainkit.spool_names import OFFLINE_TAG
+from trainkit.spool.names import OFFLINE_TAG
 
 from trainer import logs
 from trainer.backends import registry

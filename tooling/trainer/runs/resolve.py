@@ -5,7 +5,7 @@ The id may also be the one that it had while its server was away.
 
 from __future__ import annotations
 
-from trainkit.spool_names import OFFLINE_TAG
+from trainkit.spool.names import OFFLINE_TAG
 
 from trainer.errors import BadInput
 from trainer.server import selection

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainkit.spool_names import OFFLINE_TAG
+from trainkit.spool.names import OFFLINE_TAG
 
 from trainer.runs import reconcile
 from trainer.tracking import run_tags, search, spool_replay

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from trainkit.spool_answers import API, LOG_BATCH, Away, NoAnswer, Stuck
-from trainkit.spool_apart import is_proxied, waiting
-from trainkit.spool_delivery import Delivery
-from trainkit.spool_journal import Record, Spool, SpoolError
-from trainkit.spool_names import OFFLINE, OFFLINE_TAG
-from trainkit.spool_view import View
+from trainkit.spool.answers import API, LOG_BATCH, Away, NoAnswer, Stuck
+from trainkit.spool.apart import is_proxied, waiting
+from trainkit.spool.delivery import Delivery
+from trainkit.spool.journal import Record, Spool, SpoolError
+from trainkit.spool.names import OFFLINE, OFFLINE_TAG
+from trainkit.spool.view import View
 
 from trainer.counted import counted
 from trainer.errors import BadInput, DiskFull, TrackingError

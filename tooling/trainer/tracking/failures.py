@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import urlsplit
 
-from trainkit import spool_answers
-from trainkit.spool_answers import error_text, is_full
+from trainkit.spool import answers
+from trainkit.spool.answers import error_text, is_full
 
 from trainer.errors import TrackingDenied, TrackingError
 from trainer.tracking.endpoint import LOOPBACK, Server
@@ -177,7 +177,7 @@ def refusal(server: Server, response: Answer) -> TrackingError:
 
 
 def _said(response: Answer) -> str:
-    return error_text(spool_answers.Answer(response.status_code, response.text))
+    return error_text(answers.Answer(response.status_code, response.text))
 
 
 def _missing(text: str) -> str | None:

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import NotRequired, TypedDict, cast
 from urllib.parse import urlencode
 
-from trainkit.spool_answers import Answer, error_text
+from trainkit.spool.answers import Answer, error_text
 
 from trainer.errors import BadInput
 from trainer.projects.parameters import nearest

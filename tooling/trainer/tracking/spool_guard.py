@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from trainkit.spool_answers import Answer
-from trainkit.spool_apart import waiting
-from trainkit.spool_journal import Entry, Record, Spool
+from trainkit.spool.answers import Answer
+from trainkit.spool.apart import waiting
+from trainkit.spool.journal import Entry, Record, Spool
 
 from trainer.errors import FileError
 from trainer.tracking import spool_owner

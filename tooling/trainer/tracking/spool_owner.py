@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from trainkit.spool_answers import API, Away, Transport, error_code, why
-from trainkit.spool_journal import Record, Spool
-from trainkit.spool_names import OFFLINE, OFFLINE_TAG
+from trainkit.spool.answers import API, Away, Transport, error_code, why
+from trainkit.spool.journal import Record, Spool
+from trainkit.spool.names import OFFLINE, OFFLINE_TAG
 
 from trainer.workspace.run_folder import RunFolder
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from trainkit.spool_journal import Spool
+from trainkit.spool.journal import Spool
 
 from trainer.tracking.spool_guard import GuardedSpool
 from trainer.workspace.run_folder import RunFolder

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from trainkit.spool_answers import Answer, Away, Dropped, NoAnswer, answered
-from trainkit.spool_apart import is_proxied
-from trainkit.spool_names import OFFLINE_TAG
+from trainkit.spool.answers import Answer, Away, Dropped, NoAnswer, answered
+from trainkit.spool.apart import is_proxied
+from trainkit.spool.names import OFFLINE_TAG
 
 from trainer.errors import TrackingError
 from trainer.tracking import artifact_roots, artifacts, failures, spool_guard

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainkit.spool_answers import plain
-from trainkit.spool_names import OFFLINE_TAG
-from trainkit.spool_refusals import REFUSED_TAG
+from trainkit.spool.answers import plain
+from trainkit.spool.names import OFFLINE_TAG
+from trainkit.spool.refusals import REFUSED_TAG
 
 from trainer.counted import counted
 from trainer.errors import TrackingError

@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics
 
 from trainkit import figures
+from trainkit.data.image_data import Part
+from trainkit.data.image_folder import VALIDATION
 from trainkit.errors import InputError
-from trainkit.image_data import Part
-from trainkit.image_folder import VALIDATION
 
 MISTAKES_SHOWN = 12
 

@@ -15,11 +15,11 @@ from typing import cast
 
 import pytest
 import yaml
-from trainkit import spool_models
-from trainkit.spool_answers import API, LOG_BATCH, Answer, Away, Stuck, plain
-from trainkit.spool_apart import waiting
-from trainkit.spool_delivery import Delivery
-from trainkit.spool_journal import Record, Spool
+from trainkit.spool import models as spool_models
+from trainkit.spool.answers import API, LOG_BATCH, Answer, Away, Stuck, plain
+from trainkit.spool.apart import waiting
+from trainkit.spool.delivery import Delivery
+from trainkit.spool.journal import Record, Spool
 
 from unit.helpers import Reply, serving
 

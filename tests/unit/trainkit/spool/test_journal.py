@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trainkit.spool_journal import LONGEST, Record, Spool, SpoolError
+from trainkit.spool.journal import LONGEST, Record, Spool, SpoolError
 
 RUN = {"info": {"run_id": "r1", "artifact_uri": "mlflow-artifacts:/1/r1/artifacts"}, "data": {}}
 WRITER = """
 import sys
 from pathlib import Path
-from trainkit.spool_journal import Spool
+from trainkit.spool.journal import Spool
 spool = Spool(Path(sys.argv[1]))
 for number in range(100_000):
     spool.append({"number": number, "text": "x" * (number % 5000)})
@@ -101,7 +101,7 @@ def test_after_a_sigkill_at_any_place_everything_that_was_accepted_is_there(spoo
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-from trainkit.spool_journal import LONGEST, Record, Spool, SpoolError
+from trainkit.spool.journal import LONGEST, Record, Spool, SpoolError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 spool = Spool(Path(sys.argv[1]))
 spool.append({"number": 0})

@@ -18,9 +18,10 @@ from mlflow.store.artifact import artifact_repository_registry as artifacts
 from mlflow.store.model_registry.rest_store import RestStore
 from mlflow.tracking._model_registry import utils as registries
 from mlflow.tracking._tracking_service import utils as trackings
-from trainkit import spool_artifacts, spool_plugin
-from trainkit.spool_journal import Spool
-from trainkit.spool_view import View
+from trainkit.spool import artifacts as spool_artifacts
+from trainkit.spool import plugin
+from trainkit.spool.journal import Spool
+from trainkit.spool.view import View
 
 ADDRESS = "http://127.0.0.1:9"  # nobody listens there
 REGISTERED = artifacts._artifact_repository_registry.get_registered_artifact_repositories()
@@ -45,10 +46,10 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Spool]:
     monkeypatch.setenv("TRAINER_SPOOL", str(spool.folder))
     monkeypatch.setenv("TRAINER_OFFLINE", "1")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    trackings._register("spool+http", spool_plugin.tracking_store)
-    registries._get_store_registry().register("spool+http", spool_plugin.registry_store)
+    trackings._register("spool+http", plugin.tracking_store)
+    registries._get_store_registry().register("spool+http", plugin.registry_store)
     repositories = artifacts._artifact_repository_registry
-    monkeypatch.setitem(repositories._registry, "mlflow-artifacts", spool_plugin.artifact_repository)
+    monkeypatch.setitem(repositories._registry, "mlflow-artifacts", plugin.artifact_repository)
     trackings._artifact_repos_cache.clear()
     uri = f"spool+{ADDRESS}/{tmp_path.name}"  # MLflow keeps one store an address
     mlflow.set_tracking_uri(uri)
@@ -184,7 +185,7 @@ def test_a_full_disk_is_an_error_of_the_log_call(spool: Spool) -> None:
 def test_without_a_spool_the_address_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRAINER_SPOOL", str(tmp_path))
     with pytest.raises(MlflowException, match="which `trainer run` makes"):
-        spool_plugin.tracking_store("spool+http://h:1")
+        plugin.tracking_store("spool+http://h:1")
 
 
 @pytest.mark.parametrize("root", ["s3://bucket/7", "/srv/mlruns/7", "file:///srv/mlruns/7"])
@@ -217,7 +218,7 @@ def test_artifacts_of_a_store_stay_for_the_launcher(
 
 @pytest.mark.usefixtures("spool")
 def test_the_registry_waits_for_a_server_that_is_away_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    registry = spool_plugin.registry_store(mlflow.get_tracking_uri())
+    registry = plugin.registry_store(mlflow.get_tracking_uri())
     monkeypatch.delenv("TRAINER_OFFLINE")
     drained = iter([False, True])
     monkeypatch.setattr(registry._tracking.sender, "drain", lambda _: next(drained))
@@ -233,7 +234,7 @@ def test_a_version_of_a_model_that_is_files_of_a_run_names_these(
         model: model[2:], f"models:/{model}": f"runs:/{RUN_ID}/model",
         f"mlflow-artifacts:/offline/{model}/artifacts": place,
     })  # fmt: skip
-    registry = spool_plugin.registry_store(mlflow.get_tracking_uri())
+    registry = plugin.registry_store(mlflow.get_tracking_uri())
     monkeypatch.setattr(registry._tracking.sender, "drain", lambda _: True)
     monkeypatch.setattr(RestStore, "_call_endpoint", lambda _self, _api, body: body)
     body = json.dumps({"name": "m", "source": f"models:/{model}", "model_id": model})

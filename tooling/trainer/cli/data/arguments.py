@@ -39,7 +39,7 @@ def complete_dataset(ctx: click.Context, _: click.Parameter, incomplete: str) ->
 
 def complete_classes(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The classes of the dataset that was named before, after what stands before the last comma."""
-    from trainkit import image_folder
+    from trainkit.data import image_folder
     from trainkit.errors import InputError
 
     before, comma, last = incomplete.rpartition(",")

@@ -154,7 +154,7 @@ def split(
 
     Each class is cut by the shares. Images of the same content stay on one side.
     """
-    from trainkit.image_folder import TEST, TRAIN, VALIDATION
+    from trainkit.data.image_folder import TEST, TRAIN, VALIDATION
 
     from trainer.datasets import folders, split
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from trainkit import image_folder
+from trainkit.data import image_folder
 
 from trainer.datasets import inside
 from trainer.datasets.names import folded, tidy

@@ -13,8 +13,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from trainkit import pixels
-from trainkit.brightness import FULL, White
+from trainkit.data import pixels
+from trainkit.data.brightness import FULL, White
 from trainkit.errors import InputError
 
 from trainer.counted import counted

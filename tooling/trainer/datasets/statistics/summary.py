@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from trainkit import brightness, image_folder
-from trainkit.brightness import FULL, Values, White
+from trainkit.data import brightness, image_folder
+from trainkit.data.brightness import FULL, Values, White
+from trainkit.data.image_folder import SPLITS, Image, ImageFolder
 from trainkit.errors import InputError
-from trainkit.image_folder import SPLITS, Image, ImageFolder
 
 from trainer import atomic_files
 from trainer.datasets import Report, in_threads, silent
@@ -145,7 +145,7 @@ def _save(figure: Figure, path: Path) -> None:
 
 def _look(root: Path, image: Image) -> tuple[tuple[int, int] | None, Values | None]:
     """The image's size, and its values where it has more than 8 bits."""
-    from trainkit import pixels
+    from trainkit.data import pixels
 
     try:
         with pixels.opened(root / image.path) as picture:

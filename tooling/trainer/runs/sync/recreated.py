@@ -12,9 +12,9 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from trainkit.spool_answers import LOG_BATCH
-from trainkit.spool_journal import Record, Spool
-from trainkit.spool_names import OFFLINE, OFFLINE_TAG, translated
+from trainkit.spool.answers import LOG_BATCH
+from trainkit.spool.journal import Record, Spool
+from trainkit.spool.names import OFFLINE, OFFLINE_TAG, translated
 
 from trainer.errors import DiskFull
 from trainer.runs import run_record, stored_code

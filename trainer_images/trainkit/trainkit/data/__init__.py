@@ -1,0 +1,1 @@
+"""Datasets: image folders, tables, downloads."""

@@ -1,0 +1,338 @@
+"""Bringing a spool to the tracking server: in order, once, whoever was killed when.
+
+What a record says is sent as it is, so a repetition is harmless where MLflow's server takes it so: a point
+equal in key, step, timestamp and value is stored once, tags and parameters are set. What the server would
+take twice (a new run, a model of a run's outputs) is looked for first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import cast
+from urllib.parse import quote, urlsplit
+
+from trainkit.spool import models as spool_models
+from trainkit.spool import refusals
+from trainkit.spool.answers import (
+    API,
+    LOG_BATCH,
+    Answer,
+    Away,
+    Dropped,
+    Stuck,
+    Transport,
+    check,
+    error_code,
+    is_full,
+    why,
+)
+from trainkit.spool.apart import is_apart, is_proxied, waiting
+from trainkit.spool.batches import batches, merged
+from trainkit.spool.journal import Record, Spool
+from trainkit.spool.names import OFFLINE, by_tag, replaced, translated
+
+UNDELIVERED_TAG = "trainer.undelivered"
+_UNDELIVERED = "some of this run is still on the disk it ran on"
+# MLflow's own client sends larger files in parts, where the server can do that.
+_LARGE = 500 * 1024 * 1024
+_LARGEST_MODEL_FILE = 1 << 24  # bytes: a description, which is read as a whole
+_TRIES = 5
+
+
+class _NotMade(Away):
+    """The server answered, and did not make what it was asked to."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(why(answer))
+        self.answer = answer
+
+
+class Delivery:
+    """What brings one spool to one server. The caller holds `Spool.sending`."""
+
+    def __init__(self, spool: Spool, transport: Transport) -> None:
+        self._spool = spool
+        self._transport = transport
+        self._names = spool.names()
+        self._leaves = spool.is_apart and not transport.is_launchers
+        self._stuck = (0, 0)
+        self._refused: list[object] = []
+
+    def deliver(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Send all there is. Raises `Away` when the server takes no more now; what it took stays taken."""
+        mark = self._spool.folder / "marked"
+        try:
+            try:
+                self._deliver(mark, progress)
+            except Dropped:  # on a fresh connection: to repeat what was sent is harmless
+                self._deliver(mark, progress)
+        except Away:
+            mark.touch()
+            raise
+
+    def _deliver(self, mark: Path, progress: Callable[[int, int], None] | None) -> None:
+        try:
+            total = self._spool.journal.stat().st_size
+        except FileNotFoundError:
+            return
+        is_marked = False
+        if self._spool.is_apart and not self._leaves:
+            self._deliver_what_was_left()
+        for records, end in batches(self._spool):
+            if mark.exists() and not is_marked:
+                is_marked = self._tag(UNDELIVERED_TAG, _UNDELIVERED) or self._is_unmade()
+            self._send_all(records, end)
+            if end > self._spool.delivered():
+                self._acknowledge(end)
+            for record in records:
+                self._forget(record)
+            if progress:
+                progress(end, total)
+        if mark.exists():
+            self._untag(UNDELIVERED_TAG)
+            mark.unlink(missing_ok=True)
+
+    def _deliver_what_was_left(self) -> None:
+        delivered = self._spool.delivered()
+        for entry in waiting(self._spool):
+            if entry.end > delivered:
+                return
+            if entry.record is not None:
+                try:
+                    self._send(entry.record, entry.end)
+                except Away:  # the store perhaps, and not the server
+                    self._tag(UNDELIVERED_TAG, _UNDELIVERED)
+                    raise
+                self._spool.acknowledge_stored(entry.end)
+                self._forget(entry.record)
+
+    def _acknowledge(self, end: int) -> None:
+        if self._spool.is_apart and not self._leaves:
+            self._spool.acknowledge_stored(end)  # first: it counts as far as the other one
+        self._spool.acknowledge(end)
+
+    def _is_left(self, record: Record) -> bool:
+        return self._leaves and is_apart(record)
+
+    def _send_all(self, records: list[Record], end: int) -> None:
+        if len(records) > 1:
+            answer = self._post(LOG_BATCH, translated(merged(records), self._names))
+            if answer.status == 200:
+                check(answer)
+                return
+            # One of them may be what it does not take: then the others are not to suffer.
+        for record in records:
+            self._send(record, end)
+
+    def _send(self, record: Record, end: int) -> None:
+        if "known" in record or self._is_left(record) or spool_models.is_needless(record, self._names):
+            return
+        meant = translated(record, self._names)
+        if refusals.is_of_unmade(meant, self._names):
+            answer = refusals.OF_UNMADE
+        elif "create" in meant:
+            try:
+                self._create(meant, str(record["local"]))
+                return
+            except _NotMade as problem:
+                if self._is_of_all(record):
+                    raise
+                answer = problem.answer
+        elif "file" in meant:
+            answer = self._upload(meant, spool_models.place(record, self._names))
+        else:
+            body = self._without_what_is_there(meant)
+            if body is None:
+                return
+            answer = self._transport.send(str(meant["method"]), str(meant["path"]), body)
+        self._judge(record, answer, end)
+        if "create" in record:  # and was refused: what is said of it from now on goes to nobody
+            names = refusals.unmade(record)
+            self._spool.name(names)
+            self._names |= names
+
+    def _is_of_all(self, record: Record) -> bool:
+        """Whether nothing can be delivered without what this record makes."""
+        made_up = cast(Mapping[str, str], self._spool.run()["info"])["run_id"]
+        return record["create"] == "experiment" or record["local"] == made_up
+
+    def _judge(self, record: Record, answer: Answer, end: int) -> None:
+        if answer.status in (200, 204):
+            check(answer)
+            return
+        code = error_code(answer)
+        deletes = record.get("method") == "DELETE" or str(record.get("path")).endswith("/delete-tag")
+        if deletes and code == "RESOURCE_DOES_NOT_EXIST":
+            return
+        if not refusals.is_judged(answer) and not refusals.is_lasting(answer):
+            if code is None or answer.status in (401, 429, 503, 504) or is_full(answer.text):
+                raise Away(why(answer))
+            at, tries = self._stuck
+            self._stuck = (end, tries + 1 if at == end else 1)
+            if self._stuck[1] < _TRIES:
+                raise Stuck(why(answer))
+        if not self._mark(record, answer):  # then it takes nothing of this run, and not this alone
+            raise Away(why(answer))
+        self._set_aside(record, answer)
+
+    def _mark(self, record: Record, answer: Answer) -> bool:
+        """Whether the server takes a tag that says what of the run it refused."""
+        texts = (refusals.reason(self._spool, record, answer)[:500], refusals.WITHOUT_REASON)
+        try:
+            return any(self._tag(refusals.REFUSED_TAG, text) for text in texts)
+        except Away:
+            return False
+
+    def _set_aside(self, record: Record, answer: Answer) -> None:
+        """Keep what the server will not take, on this disk, and go on."""
+        self._refused.append(record.get("file"))
+        refusals.keep(self._spool, record, answer)
+
+    def _create(self, record: Record, local: str) -> None:
+        """Make what was made up while the server was away, unless an earlier try has made it."""
+        if local in self._names:
+            return
+        body = cast(dict[str, object], record["body"])
+        match record["create"]:
+            case "experiment":
+                names = {local: self._experiment(body)}
+            case "run":
+                where = {"experiment_ids": [body["experiment_id"]], "run_view_type": "ALL", "max_results": 1}
+                found = self._found(f"{API}/runs/search", {**where, "filter": by_tag(local)}, "runs")
+                run = found or self._made(f"{API}/runs/create", body)["run"]
+                info = cast(Mapping[str, Mapping[str, str]], run)["info"]
+                names = {local: info["run_id"], str(record["uri"]): info["artifact_uri"]}
+            case _ if spool_models.version_without(self._transport):
+                run = self._run_of({"run_id": body.get("source_run_id") or self.run_id})
+                info = cast(Mapping[str, Mapping[str, str]], run or self._spool.run())["info"]
+                names = spool_models.names(local, record, info)
+            case _:
+                where = {"experiment_ids": [body["experiment_id"]], "max_results": 1}
+                found = self._found(
+                    f"{API}/logged-models/search", {**where, "filter": by_tag(local)}, "models"
+                )
+                model = found or self._made(f"{API}/logged-models", body)["model"]
+                info = cast(Mapping[str, Mapping[str, str]], model)["info"]
+                names = {local: info["model_id"], str(record["uri"]): info["artifact_uri"]}
+        self._spool.name(names)
+        self._names |= names
+
+    def _experiment(self, body: Mapping[str, object]) -> str:
+        query = {"experiment_name": str(body["name"])}
+        for _ in range(2):  # between the two questions somebody else may have made it
+            found = self._transport.send("GET", f"{API}/experiments/get-by-name", query=query)
+            if found.status == 200:
+                return str(cast(Mapping[str, object], found.json()["experiment"])["experiment_id"])
+            if error_code(found) != "RESOURCE_DOES_NOT_EXIST":
+                raise _NotMade(found)
+            made = self._post(f"{API}/experiments/create", body)
+            if made.status == 200:
+                return str(made.json()["experiment_id"])
+        raise _NotMade(made)
+
+    def _found(self, path: str, body: object, key: str) -> object:
+        answer = self._post(path, body)
+        if answer.status != 200:
+            raise _NotMade(answer)
+        found = cast(list[object], answer.json().get(key) or [None])
+        return found[0]
+
+    def _made(self, path: str, body: object) -> Record:
+        answer = self._post(path, body)
+        if answer.status != 200:
+            raise _NotMade(answer)
+        return answer.json()
+
+    def _without_what_is_there(self, record: Record) -> object:
+        """The body to send, without what the server has and would take again; None if nothing is left."""
+        body = cast(dict[str, object], record.get("body") or {})
+        if str(record["path"]).endswith("/runs/outputs"):
+            models = cast(list[dict[str, object]], body["models"])
+            there = cast(dict[str, object], self._run_of(body).get("outputs") or {})
+            has = {str(model["model_id"]) for model in cast(list[Record], there.get("model_outputs") or [])}
+            left = [model for model in models if str(model["model_id"]) not in has]
+            return {**body, "models": left} if left else None
+        if str(record["path"]).endswith("/runs/log-model"):
+            said = json.loads(str(body["model_json"]))
+            data = cast(dict[str, object], self._run_of(body).get("data") or {})
+            tags = {str(t["key"]): str(t["value"]) for t in cast(list[Record], data.get("tags") or [])}
+            history = json.loads(tags.get("mlflow.log-model.history", "[]"))
+            return None if any(m.get("model_uuid") == said.get("model_uuid") for m in history) else body
+        return record.get("body")
+
+    def _run_of(self, body: Mapping[str, object]) -> Record:
+        answer = self._transport.send("GET", f"{API}/runs/get", query={"run_id": str(body["run_id"])})
+        if answer.status != 200:
+            if error_code(answer) in refusals.CODES:
+                return {}  # the request itself will say what is wrong
+            raise Away(why(answer))
+        return cast(Record, answer.json()["run"])
+
+    def _upload(self, record: Record, place: str | None) -> Answer:
+        """Store a file; `place` is what a model that it is of is called on a server without logged models."""
+        file = self._spool.folder / str(record["file"])
+        is_model = file.name == "MLmodel" and file.stat().st_size <= _LARGEST_MODEL_FILE
+        if is_model and self._names:  # which says by itself what model it is
+            text = replaced(file.read_text("utf-8", "surrogateescape"), self._names)
+            if place:
+                text = spool_models.described(text, place)
+                self._show(spool_models.logged(text, place))
+            named = file.parent / "translated" / file.name
+            named.parent.mkdir(exist_ok=True)
+            named.write_text(text, "utf-8", "surrogateescape")
+            file = named
+        parts = urlsplit(str(record["uri"]))
+        folder = str(record["path"])
+        if not is_proxied(str(record["uri"])) or parts.netloc or file.stat().st_size >= _LARGE:
+            return self._transport.store(str(record["uri"]), folder, file)
+        place = "/".join(filter(None, [parts.path.strip("/"), folder, file.name]))
+        quoted = quote(place, errors="surrogatepass")
+        return self._transport.send("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{quoted}", file=file)
+
+    def _show(self, record: Record | None) -> None:
+        """Have MLflow's page show a model; that it is refused is no failure, as it is none for MLflow 2."""
+        body = self._without_what_is_there(record) if record else None
+        if body is not None:
+            answer = self._post(spool_models.LOG_MODEL, body)
+            if answer.status in (401, 429, 502, 503, 504):
+                raise Away(why(answer))
+
+    def _forget(self, record: Record) -> None:
+        if "file" in record and record["file"] not in self._refused and not self._is_left(record):
+            place = self._spool.folder / str(record["file"])
+            for file in (place, place.parent / "translated" / place.name):
+                file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                (place.parent / "translated").rmdir()
+            with contextlib.suppress(OSError):
+                place.parent.rmdir()
+
+    @property
+    def run_id(self) -> str:
+        """The run as the server calls it; its made-up id as long as the server has not heard of it."""
+        info = cast(Mapping[str, str], self._spool.run()["info"])
+        return self._names.get(info["run_id"], info["run_id"])
+
+    def _tag(self, key: str, value: str) -> bool:
+        answer = self._post(f"{API}/runs/set-tag", {"run_id": self.run_id, "key": key, "value": value})
+        return answer.status == 200  # a run that is not made yet is marked after its creation
+
+    def _is_unmade(self) -> bool:
+        """Whether the run is still to be made; raises `Away` for one that the server had, and has no more."""
+        answer = self._transport.send("GET", f"{API}/runs/get", query={"run_id": self.run_id})
+        info = cast(Mapping[str, str], self._spool.run()["info"])
+        is_made = info["run_id"] in self._names or not info["artifact_uri"].startswith(OFFLINE)
+        if is_made and error_code(answer) == "RESOURCE_DOES_NOT_EXIST":
+            raise Away(why(answer))
+        return False
+
+    def _untag(self, key: str) -> None:
+        answer = self._post(f"{API}/runs/delete-tag", {"run_id": self.run_id, "key": key})
+        if answer.status != 200 and error_code(answer) not in refusals.CODES:
+            raise Away(why(answer))
+
+    def _post(self, path: str, body: object) -> Answer:
+        return self._transport.send("POST", path, body)

@@ -1,0 +1,106 @@
+"""Models on a server before MLflow 3, which has no logged models: files of their run, as MLflow 2 had them.
+
+A run always makes a logged model. On such a server its made-up id stands for a folder of the run's artifacts:
+`models:/m-…` is remembered as `runs:/RUN/NAME`, and its address as the address of that folder.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import cast
+
+from trainkit.spool.answers import API, Away, Transport, why
+from trainkit.spool.journal import Record
+from trainkit.spool.names import stored
+
+LOG_MODEL = f"{API}/runs/log-model"
+_OF_MODELS = f"{API}/logged-models"
+_ADDRESS = re.compile(r"mlflow-artifacts:/offline/(m-[0-9a-f]+)/artifacts")
+# What the page has of a description. An old server fails at others, such as a signature with newer types.
+_SHOWN = ("artifact_path", "flavors", "mlflow_version", "model_uuid", "run_id", "utc_time_created")
+_LONGEST_DESCRIPTION = 1 << 20  # characters of an MLmodel file; to parse a longer one takes too long
+
+
+def version_without(transport: Transport) -> str | None:
+    """The version of a server that has no logged models, else None. Raises `Away`."""
+    answer = transport.send("GET", "/version")
+    if answer.status in (401, 429) or answer.status >= 500:
+        raise Away(why(answer))
+    found = re.match(r"[012]\.\d+[\w.]*", answer.text.strip())
+    return found[0] if answer.status == 200 and found else None
+
+
+def is_about_models(path: object) -> bool:
+    """Whether a request to this path is about logged models."""
+    return str(path).startswith(_OF_MODELS)
+
+
+def names(local: str, record: Record, run: Mapping[str, str]) -> dict[str, str]:
+    """What a model that is made on such a server is called there; `run` is the info of the run it is of."""
+    body = cast(Record, record["body"])
+    place = re.sub(r'["\\]', "~", stored(str(body.get("name") or "model")))  # names are replaced in JSON
+    return {
+        local: local.removeprefix("m-"),
+        f"models:/{local}": f"runs:/{run['run_id']}/{place}",
+        str(record["uri"]): f"{run['artifact_uri']}/{place}",
+    }
+
+
+def place(record: Record, known: Mapping[str, str]) -> str | None:
+    """`runs:/RUN/NAME` if the record's file is of a model that is stored there."""
+    found = _ADDRESS.fullmatch(str(record.get("uri")))
+    return known.get(f"models:/{found[1]}") if found else None
+
+
+def is_needless(record: Record, known: Mapping[str, str]) -> bool:
+    """Whether a request tells of logged models that are files of a run on the server."""
+    if "method" not in record:
+        return False
+    path, body = str(record["path"]), cast(Mapping[str, list[Mapping[str, str]]], record.get("body") or {})
+    if path.startswith(f"{_OF_MODELS}/"):
+        models = [path.removeprefix(f"{_OF_MODELS}/").partition("/")[0]]
+    elif path.endswith("/runs/outputs") or (path.endswith("/runs/log-inputs") and not body.get("datasets")):
+        models = [str(model.get("model_id")) for model in body.get("models") or []]
+    else:
+        return False
+    return bool(models) and all(f"models:/{model}" in known for model in models)
+
+
+def described(text: str, place: str) -> str:
+    """The content of an MLmodel file as MLflow 2 would have written it for `runs:/RUN/NAME`."""
+    run_id, _, name = place.removeprefix("runs:/").partition("/")
+    kept = re.sub(r"^(artifact_path|model_id|run_id):.*\n(\s.*\n)*", "", text, flags=re.MULTILINE)
+    return f"artifact_path: {json.dumps(name, ensure_ascii=False)}\nrun_id: {run_id}\n{kept}"
+
+
+def logged(text: str, place: str) -> Record | None:
+    """The request by which MLflow's page knows the model; None for a description that is invalid."""
+    import yaml
+
+    class Plain(yaml.SafeLoader):
+        def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+            if self.check_event(yaml.AliasEvent):  # a few of them make an endless text
+                raise yaml.YAMLError
+            return super().compose_node(parent, index)
+
+    if len(text) > _LONGEST_DESCRIPTION:
+        return None
+    try:
+        said = yaml.load(text, Plain)  # noqa: S506 (it is a safe one)
+        model = json.dumps({name: said[name] for name in _SHOWN if name in said}, default=str)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+        return None
+    run_id = place.removeprefix("runs:/").partition("/")[0]
+    return {"method": "POST", "path": LOG_MODEL, "body": {"run_id": run_id, "model_json": model}}
+
+
+def registered(body: Record, known: Mapping[str, str]) -> Record:
+    """The request for a version of a registered model, of a model that is files of a run."""
+    place = known.get(f"models:/{body.get('model_id')}")
+    if place is None:
+        return body
+    address = known[f"mlflow-artifacts:/offline/{body['model_id']}/artifacts"]
+    less = {key: value for key, value in body.items() if key != "model_id"}
+    return {**less, "source": address, "run_id": place.removeprefix("runs:/").partition("/")[0]}

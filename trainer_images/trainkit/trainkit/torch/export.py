@@ -1,0 +1,155 @@
+"""A trained PyTorch model in the three forms that a run keeps: MLflow's, `model.pt` and `model.onnx`.
+
+None of them needs pickled code to be loaded.
+"""
+
+import logging
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypedDict
+
+import mlflow
+import numpy as np
+import torch
+from mlflow.models import ModelSignature
+from mlflow.types import Schema, TensorSpec
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainkit.torch import layers as torch_layers
+from trainkit.torch import network as torch_network
+from trainkit.torch.data import Data
+from trainkit.torch.model import Model, Scale, outputs_needed
+
+# Answers are probabilities or quantities: more than rounding makes of them.
+_TOLERANCE = 1e-3
+
+
+class Saved(TypedDict):
+    """What `model.pt` holds: words, numbers and tensors."""
+
+    layers: str
+    loss: str
+    input_shape: list[int]
+    class_names: list[str]
+    columns: list[str]
+    state_dict: dict[str, Tensor]
+
+
+def log_model(model: Model, data: Data) -> None:
+    """Log the MLflow model `model`: a traced program with its weights (`torch.export`), for the CPU.
+
+    It takes the raw inputs of `data`, (n, *input_shape), and answers with probabilities or quantities. Its
+    metadata has the names of the classes and, for a table, of the columns, in order.
+    """
+    model.cpu().eval()
+    example = example_inputs(data)
+    answers = model(torch.from_numpy(example)).detach().numpy()
+    shapes = (-1, *example.shape[1:]), (-1, *answers.shape[1:])
+    signature = ModelSignature(
+        Schema([TensorSpec(example.dtype, shapes[0])]), Schema([TensorSpec(answers.dtype, shapes[1])])
+    )
+    mlflow.pytorch.log_model(
+        model,
+        name="model",
+        signature=signature,
+        input_example=example,
+        # Given, because working them out takes MLflow longer than a small training.
+        pip_requirements=[f"{name}=={version(name)}" for name in ("torch", "numpy", "pandas")],
+        serialization_format="pt2",
+        metadata={"class_names": list(data.class_names), "columns": list(data.columns)},
+    )
+
+
+def log_weights(model: Model, data: Data, layers: str) -> None:
+    """Log `model.pt`: the weights, the text of the layers, and what else `load` needs."""
+    saved = Saved(
+        layers=layers,
+        loss=model.loss_name,
+        input_shape=list(data.input_shape),
+        class_names=list(data.class_names),
+        columns=list(data.columns),
+        state_dict=model.cpu().state_dict(),
+    )
+    with TemporaryDirectory() as folder:
+        place = Path(folder) / "model.pt"
+        torch.save(dict(saved), place)
+        mlflow.log_artifact(str(place))
+
+
+def load(place: Path) -> Model:
+    """The model of a `model.pt`, in evaluation mode."""
+    saved: Saved = torch.load(place, map_location="cpu", weights_only=True)
+    outputs = outputs_needed(saved["loss"], len(saved["class_names"]))
+    layers = torch_layers.parse(saved["layers"], outputs)
+    network = torch_network.build(layers, tuple(saved["input_shape"]), outputs, batch=2)
+    state = saved["state_dict"]
+    scales = [Scale(state[f"{what}_shift"], state[f"{what}_factor"]) for what in ("input", "target")]
+    model = Model(network, saved["loss"], *scales)
+    model.load_state_dict(state)
+    model.eval()
+    return model
+
+
+def log_onnx(model: Model, data: Data) -> float:
+    """Log `model.onnx` and, as `onnx_max_difference`, how far its answers are from PyTorch's; return that.
+
+    The two are compared on noise and on samples of the validation split. A file whose answers differ is not
+    logged: there is a warning instead.
+    """
+    model.cpu().eval()
+    with TemporaryDirectory() as folder:
+        place = Path(folder) / "model.onnx"
+        export_onnx(model, torch.from_numpy(example_inputs(data)), place)
+        difference = onnx_difference(model, place, _inputs_to_compare(data))
+        mlflow.log_metric("onnx_max_difference", difference)
+        if difference <= _TOLERANCE:
+            mlflow.log_artifact(str(place))
+        else:
+            print(
+                f"Warning: no model.onnx: its answers differ by {difference:.2g} from PyTorch's", flush=True
+            )
+    return difference
+
+
+def export_onnx(model: Model, example: Tensor, place: Path) -> None:
+    """Write the model as an ONNX file: from `input` to `output`, for any number of samples."""
+    # It would list the operators of torchvision, which no network here has.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    program = torch.onnx.export(
+        model,
+        (example,),
+        dynamo=True,
+        input_names=["input"],
+        output_names=["output"],
+        dynamic_shapes=({0: torch.export.Dim("samples")},),
+        verbose=False,
+    )
+    program.save(str(place), external_data=False)
+
+
+def onnx_difference(model: Model, place: Path, inputs: NDArray[np.floating]) -> float:
+    """The largest difference of any answer, as a share of the spread of PyTorch's where that is above 1."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(place), providers=["CPUExecutionProvider"])
+    (found,) = session.run(["output"], {"input": inputs})
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(inputs)).numpy()
+    return float(np.abs(found - expected).max() / max(1.0, float(expected.std())))
+
+
+def example_inputs(data: Data) -> NDArray[np.floating]:
+    """The first raw inputs of the validation split: two, since one would fix the number for all time."""
+    positions = np.arange(2) % len(data.validation)
+    return np.ascontiguousarray(data.validation.inputs(positions).numpy(), dtype=data.input_type)
+
+
+def _inputs_to_compare(data: Data) -> NDArray[np.floating]:
+    """Some validation samples, and noise of the same mean and spread."""
+    positions = np.arange(min(16, len(data.validation)))
+    real = data.validation.inputs(positions).numpy().astype(data.input_type)
+    noise = np.random.default_rng(0).standard_normal((8, *data.input_shape))
+    made = real.mean(axis=0) + noise * (real.std(axis=0) + 1e-6)
+    return np.concatenate([real, made.astype(data.input_type)])

@@ -1,0 +1,132 @@
+"""A list of layers as a network, its shapes worked out and checked."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from trainkit.torch.layers import DIMENSIONS, KINDS, OUTPUTS, Layer, Value
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A layer of a built network: the shape that comes out for one sample, and its trainable parameters."""
+
+    layer: Layer
+    shape: Shape
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """`module` takes (n, *input_shape), float32."""
+
+    module: nn.Sequential
+    input_shape: Shape
+    rows: tuple[Row, ...]
+
+    def table(self) -> str:
+        """Number, layer, output shape and parameters, with a line for the input and one for the sum."""
+        lines = [("", "layer", "output shape", "parameters"), ("", "input", said(self.input_shape), "")]
+        lines += [
+            (str(row.layer.number), str(row.layer), said(row.shape), f"{row.parameters:,}")
+            for row in self.rows
+        ]
+        lines.append(("", "all", "", f"{sum(row.parameters for row in self.rows):,}"))
+        wide = [max(len(line[column]) for line in lines) for column in range(4)]
+        return "\n".join(
+            f"{number:>{wide[0]}}  {layer:<{wide[1]}}  {shape:<{wide[2]}}  {parameters:>{wide[3]}}".rstrip()
+            for number, layer, shape, parameters in lines
+        )
+
+
+def said(shape: Shape) -> str:
+    """`16 x 32 x 32`."""
+    return " x ".join(map(str, shape))
+
+
+def build(layers: Sequence[Layer], input_shape: Shape, outputs: int, batch: int) -> Network:
+    """The network with fresh weights, drawn from torch's generator.
+
+    The last layer has to give (outputs,) for a sample. Raises `InputError` naming the first layer that cannot
+    work on what it gets, or not in batches of `batch` samples.
+    """
+    # On torch's device without memory first: what does not fit together is found before anything is made.
+    with torch.device("meta"):
+        rows = tuple(_rows(layers, input_shape, [], batch=min(batch, 2), training=True))
+    last = rows[-1]
+    if last.shape != (outputs,):
+        raise last.layer.wrong(
+            f"gives {said(last.shape)}, but the data and the loss need {outputs}.",
+            f"End with `- Flatten` and `- Linear: {OUTPUTS}`."
+            if len(last.shape) > 1
+            else f"End with `- Linear: {OUTPUTS}`.",
+        )
+    modules: list[nn.Module] = []
+    list(_rows(layers, input_shape, modules, batch=2, training=False))
+    return Network(nn.Sequential(*modules), input_shape, rows)
+
+
+def _rows(
+    layers: Sequence[Layer], input_shape: Shape, modules: list[nn.Module], *, batch: int, training: bool
+) -> Iterator[Row]:
+    """Make the modules, pass a batch through each, and append it to `modules`."""
+    samples = torch.zeros(batch, *input_shape)
+    for layer in layers:
+        shape = tuple(samples.shape[1:])
+        arguments = _complete(layer, shape)
+        try:
+            module = KINDS[layer.name].module(**arguments).train(training)
+            with torch.no_grad():
+                samples = module(samples)
+        except (TypeError, ValueError, RuntimeError, IndexError, ArithmeticError) as problem:
+            reason = str(problem).splitlines()[0].rstrip(".")
+            raise layer.wrong(f"cannot work on {said(shape)}: {reason}.", _remedy(reason)) from None
+        if len(samples) != batch or 0 in samples.shape:
+            raise layer.wrong(
+                f"makes {said(tuple(samples.shape[1:]))} of {said(shape)}.", "Mend its arguments."
+            )
+        modules.append(module)
+        parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
+        yield Row(layer, tuple(samples.shape[1:]), parameters)
+
+
+def _remedy(reason: str) -> str:
+    if "more than 1 value per channel" in reason:
+        return "A batch needs two samples at least for it: raise the batch size."
+    if "too small" in reason or "greater than actual input" in reason:
+        return "Use fewer or smaller poolings and strides before it, add padding, or use larger pictures."
+    return "Mend its arguments, or what comes before it."
+
+
+def _complete(layer: Layer, shape: Shape) -> dict[str, Value]:
+    """The arguments with what the shape of the input decides."""
+    kind = KINDS[layer.name]
+    if kind.dimensions == 1 and len(shape) != 1:
+        raise layer.wrong(f"gets {said(shape)}, but needs a flat input.", "Put `- Flatten` before it.")
+    if kind.dimensions == 3 and len(shape) != 3:
+        raise layer.wrong(
+            f"gets {said(shape)}, but needs channels x height x width.",
+            "Put it before Flatten; a table has no pictures, so Linear is the layer for it.",
+        )
+    arguments = dict(layer.arguments)
+    if layer.name in ("Softmax", "LogSoftmax"):
+        arguments.setdefault("dim", 1)
+    for name in DIMENSIONS & set(arguments):
+        dimension = arguments[name]
+        if isinstance(dimension, int) and not -len(shape) <= dimension <= len(shape):
+            raise layer.wrong(f"has {name}={dimension}, but gets {said(shape)}.", "Count from 1, or from -1.")
+    if kind.inferred is None:
+        return arguments
+    found: Value = shape if layer.name == "LayerNorm" else shape[0]
+    given = arguments.setdefault(kind.inferred, found)
+    # LayerNorm may go over the last dimensions only, which torch itself checks.
+    if layer.name != "LayerNorm" and given != found:
+        raise layer.wrong(
+            f"has {kind.inferred}={given}, but gets {said(shape)}: it needs {found}.",
+            f"Leave {kind.inferred} out: it is worked out.",
+        )
+    return arguments
