@@ -8,14 +8,13 @@ take twice (a new run, a model of a run's outputs) is looked for first.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 from urllib.parse import quote, urlsplit
 
+from trainkit.spool import existing, refusals
 from trainkit.spool import models as spool_models
-from trainkit.spool import refusals
 from trainkit.spool.answers import (
     API,
     LOG_BATCH,
@@ -32,7 +31,7 @@ from trainkit.spool.answers import (
 from trainkit.spool.apart import is_apart, is_proxied, waiting
 from trainkit.spool.batches import batches, merged
 from trainkit.spool.journal import Record, Spool
-from trainkit.spool.names import OFFLINE, by_tag, replaced, translated
+from trainkit.spool.names import OFFLINE, replaced, translated
 
 UNDELIVERED_TAG = "trainer.undelivered"
 _UNDELIVERED = "some of this run is still on the disk it ran on"
@@ -40,14 +39,6 @@ _UNDELIVERED = "some of this run is still on the disk it ran on"
 _LARGE = 500 * 1024 * 1024
 _LARGEST_MODEL_FILE = 1 << 24  # bytes: a description, which is read as a whole
 _TRIES = 5
-
-
-class _NotMade(Away):
-    """The server answered, and did not make what it was asked to."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(why(answer))
-        self.answer = answer
 
 
 class Delivery:
@@ -137,14 +128,14 @@ class Delivery:
             try:
                 self._create(meant, str(record["local"]))
                 return
-            except _NotMade as problem:
+            except existing.NotMade as problem:
                 if self._is_of_all(record):
                     raise
                 answer = problem.answer
         elif "file" in meant:
             answer = self._upload(meant, spool_models.place(record, self._names))
         else:
-            body = self._without_what_is_there(meant)
+            body = existing.without(self._transport, meant)
             if body is None:
                 return
             answer = self._transport.send(str(meant["method"]), str(meant["path"]), body)
@@ -195,81 +186,10 @@ class Delivery:
         """Make what was made up while the server was away, unless an earlier try has made it."""
         if local in self._names:
             return
-        body = cast(dict[str, object], record["body"])
-        match record["create"]:
-            case "experiment":
-                names = {local: self._experiment(body)}
-            case "run":
-                where = {"experiment_ids": [body["experiment_id"]], "run_view_type": "ALL", "max_results": 1}
-                found = self._found(f"{API}/runs/search", {**where, "filter": by_tag(local)}, "runs")
-                run = found or self._made(f"{API}/runs/create", body)["run"]
-                info = cast(Mapping[str, Mapping[str, str]], run)["info"]
-                names = {local: info["run_id"], str(record["uri"]): info["artifact_uri"]}
-            case _ if spool_models.version_without(self._transport):
-                run = self._run_of({"run_id": body.get("source_run_id") or self.run_id})
-                info = cast(Mapping[str, Mapping[str, str]], run or self._spool.run())["info"]
-                names = spool_models.names(local, record, info)
-            case _:
-                where = {"experiment_ids": [body["experiment_id"]], "max_results": 1}
-                found = self._found(
-                    f"{API}/logged-models/search", {**where, "filter": by_tag(local)}, "models"
-                )
-                model = found or self._made(f"{API}/logged-models", body)["model"]
-                info = cast(Mapping[str, Mapping[str, str]], model)["info"]
-                names = {local: info["model_id"], str(record["uri"]): info["artifact_uri"]}
+        info = cast(Mapping[str, str], self._spool.run()["info"])
+        names = existing.create(self._transport, record, local, info, self.run_id)
         self._spool.name(names)
         self._names |= names
-
-    def _experiment(self, body: Mapping[str, object]) -> str:
-        query = {"experiment_name": str(body["name"])}
-        for _ in range(2):  # between the two questions somebody else may have made it
-            found = self._transport.send("GET", f"{API}/experiments/get-by-name", query=query)
-            if found.status == 200:
-                return str(cast(Mapping[str, object], found.json()["experiment"])["experiment_id"])
-            if error_code(found) != "RESOURCE_DOES_NOT_EXIST":
-                raise _NotMade(found)
-            made = self._post(f"{API}/experiments/create", body)
-            if made.status == 200:
-                return str(made.json()["experiment_id"])
-        raise _NotMade(made)
-
-    def _found(self, path: str, body: object, key: str) -> object:
-        answer = self._post(path, body)
-        if answer.status != 200:
-            raise _NotMade(answer)
-        found = cast(list[object], answer.json().get(key) or [None])
-        return found[0]
-
-    def _made(self, path: str, body: object) -> Record:
-        answer = self._post(path, body)
-        if answer.status != 200:
-            raise _NotMade(answer)
-        return answer.json()
-
-    def _without_what_is_there(self, record: Record) -> object:
-        """The body to send, without what the server has and would take again; None if nothing is left."""
-        body = cast(dict[str, object], record.get("body") or {})
-        if str(record["path"]).endswith("/runs/outputs"):
-            models = cast(list[dict[str, object]], body["models"])
-            there = cast(dict[str, object], self._run_of(body).get("outputs") or {})
-            has = {str(model["model_id"]) for model in cast(list[Record], there.get("model_outputs") or [])}
-            left = [model for model in models if str(model["model_id"]) not in has]
-            return {**body, "models": left} if left else None
-        if str(record["path"]).endswith("/runs/log-model"):
-            said = json.loads(str(body["model_json"]))
-            data = cast(dict[str, object], self._run_of(body).get("data") or {})
-            tags = {str(t["key"]): str(t["value"]) for t in cast(list[Record], data.get("tags") or [])}
-            history = json.loads(tags.get("mlflow.log-model.history", "[]"))
-            return None if any(m.get("model_uuid") == said.get("model_uuid") for m in history) else body
-        return record.get("body")
-
-    def _run_of(self, body: Mapping[str, object]) -> Record:
-        answer = self._transport.send("GET", f"{API}/runs/get", query={"run_id": str(body["run_id"])})
-        if answer.status != 200:
-            if error_code(answer) in refusals.CODES:
-                return {}  # the request itself will say what is wrong
-            raise Away(why(answer))
-        return cast(Record, answer.json()["run"])
 
     def _upload(self, record: Record, place: str | None) -> Answer:
         """Store a file; `place` is what a model that it is of is called on a server without logged models."""
@@ -294,7 +214,7 @@ class Delivery:
 
     def _show(self, record: Record | None) -> None:
         """Have MLflow's page show a model; that it is refused is no failure, as it is none for MLflow 2."""
-        body = self._without_what_is_there(record) if record else None
+        body = existing.without(self._transport, record) if record else None
         if body is not None:
             answer = self._post(spool_models.LOG_MODEL, body)
             if answer.status in (401, 429, 502, 503, 504):
