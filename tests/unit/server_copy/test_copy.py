@@ -16,7 +16,7 @@ from trainer.server_copy import content, files, plan
 from trainer.server_copy.plan import Plan, PlannedExperiment, PlannedRun
 from trainer.server_copy.reading import Experiment, Record
 from trainer.tracking import artifacts
-from trainer.tracking.artifact_listing import Artifact
+from trainer.tracking.artifacts.listing import Artifact
 from trainer.tracking.client import Client, Run
 from trainer.tracking.endpoint import Server
 from trainer.workspace.settings import Workspace

@@ -3,8 +3,9 @@ import math
 
 import pytest
 from trainer.errors import BadInput
-from trainer.tracking import artifact_listing, search
-from trainer.tracking.artifact_listing import Artifact
+from trainer.tracking import search
+from trainer.tracking.artifacts import listing as artifact_listing
+from trainer.tracking.artifacts.listing import Artifact
 from trainer.tracking.client import Client, Run
 from trainer.tracking.endpoint import Server
 from trainer.tracking.search import Point, Query

@@ -26,7 +26,9 @@ from trainer.runs.launch import prepare
 from trainer.server import container
 from trainer.server import process as server
 from trainer.server.volume import Volume
-from trainer.tracking import artifact_roots, artifact_stores, server_version
+from trainer.tracking import server_version
+from trainer.tracking.artifacts import roots as artifact_roots
+from trainer.tracking.artifacts import stores as artifact_stores
 from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server
 from trainer.workspace import secrets

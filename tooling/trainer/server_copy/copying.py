@@ -12,7 +12,8 @@ from trainer.server_copy.logged import LoggedModel
 from trainer.server_copy.plan import Plan, PlannedExperiment
 from trainer.server_copy.reading import API, Record
 from trainer.server_copy.report import Bar, Report
-from trainer.tracking import artifact_roots, run_tags
+from trainer.tracking import run_tags
+from trainer.tracking.artifacts import roots as artifact_roots
 from trainer.tracking.client import Client, RunAnswer
 
 

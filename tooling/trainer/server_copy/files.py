@@ -10,7 +10,8 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from trainer.errors import TrackingError
-from trainer.tracking import artifact_listing, artifacts
+from trainer.tracking import artifacts
+from trainer.tracking.artifacts import listing as artifact_listing
 from trainer.tracking.client import Client, Run
 from trainer.tracking.failures import Unreachable
 

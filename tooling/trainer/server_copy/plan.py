@@ -15,8 +15,9 @@ from trainer.server_copy.logged import LoggedModel
 from trainer.server_copy.reading import Experiment, Record
 from trainer.server_copy.registry import Model
 from trainer.server_copy.report import Bar
-from trainer.tracking import artifact_listing, run_tags, server_version
-from trainer.tracking.artifact_listing import Artifact
+from trainer.tracking import run_tags, server_version
+from trainer.tracking.artifacts import listing as artifact_listing
+from trainer.tracking.artifacts.listing import Artifact
 from trainer.tracking.client import Client
 from trainer.tracking.failures import Unreachable
 from trainer.tracking.server_version import TooOld

@@ -10,7 +10,8 @@ from trainkit.spool.apart import is_proxied
 from trainkit.spool.names import OFFLINE_TAG
 
 from trainer.errors import TrackingError
-from trainer.tracking import artifact_roots, artifacts, failures, spool_guard
+from trainer.tracking import artifacts, failures, spool_guard
+from trainer.tracking.artifacts import roots as artifact_roots
 from trainer.tracking.client import Client, Run
 from trainer.tracking.failures import NotThere
 from trainer.tracking.spool_guard import GuardedSpool

@@ -20,7 +20,7 @@ from trainer.tracking import run_tags
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
-    from trainer.tracking.artifact_listing import Artifact
+    from trainer.tracking.artifacts.listing import Artifact
     from trainer.tracking.client import Client, Run
     from trainer.tracking.search import Point
 
@@ -71,7 +71,7 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
 
 def _files(client: Client, run: Run) -> tuple[list[Artifact], TrackingError | None]:
     """The first artifacts, and why some are missing: the store may be away while the server answers."""
-    from trainer.tracking import artifact_listing
+    from trainer.tracking.artifacts import listing as artifact_listing
 
     files: list[Artifact] = []
     try:

@@ -23,7 +23,8 @@ from trainer.runs.run_record import Pins
 from trainer.source import cache, snapshot
 from trainer.source.cache import Packed
 from trainer.subprocesses import deferred_signals
-from trainer.tracking import artifact_roots, delivery, run_tags
+from trainer.tracking import delivery, run_tags
+from trainer.tracking.artifacts import roots as artifact_roots
 from trainer.tracking.client import LONGEST_VALUE, Run
 from trainer.tracking.delivery import Notebook
 from trainer.workspace import run_folders

@@ -8,7 +8,7 @@ from trainer.images import trainer_image
 from trainer.runs import run_record, stored_code
 from trainer.runs.launch.begin import Begun
 from trainer.runs.launch.prepare import Ready
-from trainer.tracking import artifact_roots
+from trainer.tracking.artifacts import roots as artifact_roots
 from trainer.tracking.client import Client
 from trainer.tracking.delivery import Notebook
 from trainer.tracking.failures import ServerFailure, TooLarge

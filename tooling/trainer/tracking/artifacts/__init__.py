@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from trainkit.spool.answers import plain
 
 from trainer.errors import TrackingError, TrainerError
-from trainer.tracking import artifact_stores
+from trainer.tracking.artifacts import stores as artifact_stores
 from trainer.tracking.endpoint import Server
 from trainer.tracking.failures import no_artifact
 

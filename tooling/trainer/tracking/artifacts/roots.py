@@ -19,7 +19,8 @@ from trainkit.spool.apart import is_proxied
 
 from trainer import concurrency
 from trainer.errors import TrackingError
-from trainer.tracking import artifact_stores, artifacts
+from trainer.tracking import artifacts
+from trainer.tracking.artifacts import stores as artifact_stores
 from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server
 from trainer.tracking.failures import ServerFailure, Unavailable

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from trainer.errors import TrackingError
-from trainer.tracking import artifact_roots, artifact_stores, artifacts
+from trainer.tracking import artifacts
+from trainer.tracking.artifacts import roots as artifact_roots
+from trainer.tracking.artifacts import stores as artifact_stores
 from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server
 
