@@ -648,7 +648,8 @@ from pathlib import Path
 from trainer.tracking.client import Client
 from trainer.tracking.delivery import bring
 from trainer.tracking.endpoint import Server
-bring(Client(Server(sys.argv[1])), Path(sys.argv[2]))
+from trainer.workspace.run_folder import RunFolder
+bring(Client(Server(sys.argv[1])), RunFolder(Path(sys.argv[2])))
 """
 
 
@@ -670,6 +671,7 @@ def test_a_delivery_that_is_killed_at_any_time_is_finished_by_the_next(tmp_path:
                 time.sleep(0.001)
             time.sleep(randomly.random() * 0.15)
             killed += process.poll() is None
+            assert not process.poll()  # a deliverer that fails would be started for ever
             process.kill()
             process.wait()
         stored = {a.path.rpartition("/")[2]: a.body.decode() for a in server.asked if a.method == "PUT"}
