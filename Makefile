@@ -33,7 +33,7 @@ help:
 	@echo "make lint      check code, types, layers, shell scripts and the Dockerfile"
 	@echo "make format    format the code, and fix what the linter can"
 	@echo "make lock      compile the requirements locks again"
-	@echo "make schema    write the schema of trainer/run.json to docs/"
+	@echo "make schema    write the schemas of trainer/run.json, and of the YAML that users write, to docs/"
 	@echo "make commands  write docs/commands.md from the command line"
 	@echo "make docs      write the pages as a site to site/"
 	@echo "make release   build the wheel and the sdist into dist/, and check them"
@@ -99,6 +99,7 @@ lock: $(VENV)/.uv
 schema: $(VENV)/.dev
 	$(BIN)/python -c 'import json; from pydantic import TypeAdapter; from trainer.runs.run_record import Pins; \
 		print(json.dumps(TypeAdapter(Pins).json_schema(), indent=2))' > docs/run.schema.json
+	PYTHONPATH=tooling $(BIN)/python tooling/schemas.py docs/schemas
 
 # To a file of its own first: a command line that does not start leaves the page as it is.
 commands: $(VENV)/.dev

@@ -18,7 +18,7 @@ VARIABLE = "TRAINER_WORKSPACE"
 DEFAULT_BASE_IMAGE = "python:3.11-slim-bookworm"
 SIZE = r"[1-9][0-9]{0,8}[kmgKMG]"  # as in `docker run --memory`; more bytes have no number there
 
-_RANGES = {
+RANGES = {
     "server_port": range(1, 65536),
     "gpu_free_gb": range(10**6 + 1),
     "disk_free_gb": range(10**9 + 1),
@@ -134,7 +134,7 @@ def _read_settings(path: Path) -> Settings:
         yaml_file.name(path, "a project", project): _parameters(path, str(project), values)
         for project, values in document.pop("parameters", {}).items()
     }
-    for name, allowed in _RANGES.items():
+    for name, allowed in RANGES.items():
         if name in document and document[name] not in allowed:
             hint = f"Use a number from {allowed[0]} to {allowed[-1]}."
             raise BadInput(f"{path}: {name} is {document[name]}.", hint)
