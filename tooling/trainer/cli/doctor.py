@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗", "red")}
 
 
-@click.command(
-    short_help="Check the machine and say how to fix what is wrong.", epilog="Example: trainer doctor"
-)
+@click.command(short_help="Check the machine and suggest fixes.", epilog="Example: trainer doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @tracking_option
 @pass_workspace

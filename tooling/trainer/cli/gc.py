@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     metavar="DAYS",
     help="Age at which build logs, packed code and cache entries are removed.",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would go; remove nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed; remove nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace

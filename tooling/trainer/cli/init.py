@@ -13,14 +13,14 @@ from trainer.cli import output
 from trainer.errors import BadInput
 
 
-@click.command(short_help="Make a workspace.", epilog="Example: trainer init my_models")
+@click.command(short_help="Create a workspace.", epilog="Example: trainer init my_models")
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(file_okay=False))
-@click.option("--dry-run", is_flag=True, help="Show what would be made; make nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be created; create nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def init(folder: str, dry_run: bool, as_json: bool) -> None:
-    """Make a workspace in DIR, or here: settings, folders for projects and data, and git.
+    """Create a workspace in DIR, or here: settings, folders for projects and data, and git.
 
-    What is there already stays as it is. Images, templates and the tracking server are those that trainer
+    Existing files are not changed. Images, templates and the tracking server are those that trainer
     brings; an image of your own is a folder in trainer_images/.
     """
     from trainer.scaffold import workspaces

@@ -52,7 +52,7 @@ Examples: trainer layers inceptionv3
 )
 @click.argument("backbone", metavar="NAME", shell_complete=complete_backbone)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
-              help="Draw it, too: FILE.png or FILE.svg.")  # fmt: skip
+              help="Also draw it to FILE.png or FILE.svg.")  # fmt: skip
 @click.option("--full", is_flag=True, help="Each layer instead of the blocks; draw these as .svg.")
 @click.option("--unfreeze-from", metavar="WHERE", shell_complete=complete_block,
               help="Show what trains from there: a block, a number of last layers, all, none.")  # fmt: skip
@@ -67,7 +67,7 @@ def layers(
 ) -> None:  # fmt: skip
     """Show the blocks of a backbone, and how much trains when it is unfrozen from each of them.
 
-    NAME is inceptionv3 or efficientnetb0. Keras is asked in the image `tensorflow`, which is built if it is
+    NAME is inceptionv3 or efficientnetb0. Keras runs in the image `tensorflow`, which is built if it is
     missing; no weights are downloaded.
     """
     from trainer.models import layers as use_case

@@ -19,7 +19,7 @@ def _complete_template(ctx: click.Context, _: click.Parameter, incomplete: str) 
 
 
 @click.command(
-    short_help="Make a project from a template or another project.",
+    short_help="Create a project from a template or another project.",
     epilog="Examples: trainer new mine --template tensorflow\n\ntrainer new better --from mine",
 )
 @click.argument("name")
@@ -27,13 +27,13 @@ def _complete_template(ctx: click.Context, _: click.Parameter, incomplete: str) 
               help=f"What to start from: {', '.join(templates.names())}.")  # fmt: skip
 @click.option("--from", "origin", metavar="PROJECT", shell_complete=complete_project,
               help="A project to copy: a name, a folder, or a git URL.")  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Show what would be made; make nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be created; create nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @pass_workspace
 def new(
     workspace: Workspace, name: str, template: str | None, origin: str | None, dry_run: bool, as_json: bool
 ) -> None:
-    """Make the project train_code/NAME. It runs as it is; `# CHANGE` marks the places to make it yours.
+    """Create the project train_code/NAME. It runs as it is; `# CHANGE` marks the places to make it yours.
 
     Where a template's default dataset is not in data/, one of made-up images is made.
     """

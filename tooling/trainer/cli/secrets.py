@@ -14,7 +14,7 @@ from trainer.workspace.settings import Workspace, find
 
 
 @click.group(
-    short_help="The secrets of the workspace: set them, check them.",
+    short_help="Manage the secrets of the workspace.",
     epilog="Example: trainer secrets set API_KEY",
 )
 def secrets() -> None:
@@ -48,7 +48,7 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Show what would change;
 
 @secrets.command(
     "set",
-    short_help="Set a secret, asked for without echo.",
+    short_help="Set a secret; the value is not echoed.",
     epilog="Examples: trainer secrets set API_KEY\n\ntrainer secrets set API_KEY < key.txt",
 )
 @click.argument("name", shell_complete=_complete_needed)
@@ -57,8 +57,8 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Show what would change;
 def set_(workspace: Workspace, name: str, dry_run: bool) -> None:
     """Set NAME in secrets.env, which is created with mode 600 if it does not exist.
 
-    The value is asked for without echo, or read from standard input, without its last line break. All other
-    lines stay as they are.
+    The value is prompted for without echo, or read from standard input, without its last line break. All
+    other lines stay as they are.
     """
     from trainer.masking import SHORTEST_MASKED
     from trainer.workspace import secrets as domain

@@ -24,7 +24,7 @@ link_option = click.option(
     show_default=True,
     help="Copies; clones that share disk space (Btrfs, XFS); or the same files under a second name.",
 )
-dry_run_option = click.option("--dry-run", is_flag=True, help="Print what would be done; do nothing.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Print what would be done; change nothing.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 

@@ -31,7 +31,7 @@ def data() -> None:
 
 @data.command(
     "rename-classes",
-    short_help="Give the classes of a dataset clean names.",
+    short_help="Clean up the names of a dataset's classes.",
     epilog="Example: trainer data rename-classes data_24 --dry-run",
 )
 @click.argument("dataset", metavar="DIR", shell_complete=complete_dataset)
@@ -41,7 +41,7 @@ def data() -> None:
 @dry_run_option
 @json_option
 def rename_classes(dataset: str, mapping: Path | None, undo: bool, dry_run: bool, as_json: bool) -> None:
-    """Take the word "photos" out of the names of classes and put "_" for blanks.
+    """Remove the word "photos" from class names and replace spaces with "_".
 
     Images stay as they are. If anything is in the way of a new name, nothing is renamed. A renaming that was
     interrupted is finished by the next call.
@@ -79,7 +79,7 @@ def rename_classes(dataset: str, mapping: Path | None, undo: bool, dry_run: bool
 
 
 @data.command(
-    short_help="Look for broken files, duplicates and leaks.",
+    short_help="Check for broken files, duplicates and leaks.",
     epilog="Example: trainer data validate data_24 --all",
 )
 @click.argument("dataset", metavar="DIR", shell_complete=complete_dataset)
@@ -141,10 +141,12 @@ def _print(verdict: Verdict, *, everything: bool) -> None:
     click.echo(f"{counted(verdict.images, 'image')} in {counted(verdict.classes, 'class')}: {title}.")
 
 
-@data.command(short_help="Count the images, and draw them.", epilog="Example: trainer data stats data_24")
+@data.command(
+    short_help="Show statistics and draw a contact sheet.", epilog="Example: trainer data stats data_24"
+)
 @click.argument("dataset", metavar="DIR", shell_complete=complete_dataset)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FOLDER",
-              help="Where the pictures go. [default: a new folder NAME-stats here]")  # fmt: skip
+              help="Output folder. [default: a new folder NAME-stats here]")  # fmt: skip
 @json_option
 def stats(dataset: str, output: Path | None, as_json: bool) -> None:
     """Count the images of each class, and draw class balance and a contact sheet."""

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="Make a dataset of made-up skin images.",
+    short_help="Create a dataset of synthetic skin images.",
     epilog="Example: trainer data sample demo --classes 4 --images 40",
 )
 @click.argument("name")
-@click.option("--classes", type=click.IntRange(2, 24), default=4, show_default=True, help="How many classes.")
+@click.option(
+    "--classes", type=click.IntRange(2, 24), default=4, show_default=True, help="Number of classes."
+)
 @click.option("--images", type=click.IntRange(1, 100_000), default=40, show_default=True,
-              help="Images of each class.")  # fmt: skip
+              help="Number of images per class.")  # fmt: skip
 @click.option(
     "--size", type=click.IntRange(16, 2048), default=96, show_default=True, help="Width and height."
 )
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Seed; another one gives other images.",
+    help="Random seed.",
 )
 @click.option("--as-downloaded", is_flag=True, help='Name classes as DermNet does: "Eczema Photos".')
 @dry_run_option
@@ -95,7 +97,7 @@ def sample(
     "--images",
     type=click.IntRange(1),
     metavar="N",
-    help="At most so many images of each class (in each split), evenly spaced. [default: all]",
+    help="Maximum number of images per class (and split), evenly spaced. [default: all]",
 )
 @link_option
 @dry_run_option
@@ -123,25 +125,25 @@ def subset(
 
 
 @click.command(
-    short_help="Divide a dataset into train, val and test.",
+    short_help="Split a dataset into train, validation and test.",
     epilog="Example: trainer data split data_24 data_24_split --train 0.8 --validation 0.1 --test 0.1",
 )
 @click.argument("source", shell_complete=complete_dataset)
 @click.argument("target")
 @click.option(
-    "--train", type=click.FloatRange(0, 1), default=0.7, show_default=True, help="Share to learn from."
+    "--train", type=click.FloatRange(0, 1), default=0.7, show_default=True, help="Fraction for training."
 )
 @click.option("--validation", type=click.FloatRange(0, 1), default=0.15, show_default=True,
-              help="Share to choose the model by.")  # fmt: skip
+              help="Fraction for validation.")  # fmt: skip
 @click.option(
-    "--test", type=click.FloatRange(0, 1), default=0.15, show_default=True, help="Share to judge it by."
+    "--test", type=click.FloatRange(0, 1), default=0.15, show_default=True, help="Fraction for testing."
 )
 @click.option(
     "--seed",
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Seed; another one gives another split.",
+    help="Random seed.",
 )
 @link_option
 @dry_run_option
@@ -152,7 +154,7 @@ def split(
 ) -> None:  # fmt: skip
     """Make TARGET with the images of SOURCE in train/, validation/ and test/.
 
-    Each class is cut by the shares. Images of the same content stay on one side.
+    Each class is split by these fractions. Identical images stay in one split.
     """
     from trainkit.data.image_folder import TEST, TRAIN, VALIDATION
 

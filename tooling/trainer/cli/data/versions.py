@@ -51,16 +51,14 @@ all_option = click.option("--all", "everything", is_flag=True, help="Print all f
 full_option = click.option("--full", is_flag=True, help="Read every file, even those that seem unchanged.")
 
 
-@click.command(
-    short_help="Note what is in a dataset: a version.", epilog="Example: trainer data snapshot data_4"
-)
+@click.command(short_help="Record a version of a dataset.", epilog="Example: trainer data snapshot data_4")
 @name_argument
 @full_option
 @dry_run_option
 @json_option
 @pass_workspace
 def snapshot(workspace: Workspace, name: str, full: bool, dry_run: bool, as_json: bool) -> None:
-    """Note what is in a dataset: a version, in data/NAME.manifest.json.
+    """Record a version of a dataset in data/NAME.manifest.json.
 
     Files that were not changed are not read again. Where nothing changed since the last version, nothing is
     written.
@@ -189,8 +187,8 @@ def diff(
 ) -> None:
     """The files that were added, removed and changed between two versions.
 
-    OLD and NEW are numbers of versions, or beginnings of digests. Without NEW, OLD is compared with the data
-    set as it is; without OLD, the last version is.
+    OLD and NEW are numbers of versions, or beginnings of digests. Without NEW, OLD is compared with the
+    dataset as it is; without OLD, the last version is.
     """
     from trainer.datasets import versions
 
@@ -206,7 +204,7 @@ def diff(
 
 
 @click.command(
-    short_help="Check that a dataset is what it was.", epilog="Example: trainer data verify data_4 --full"
+    short_help="Verify that a dataset equals a version.", epilog="Example: trainer data verify data_4 --full"
 )
 @name_argument
 @click.argument("digest", required=False, metavar="[VERSION]", shell_complete=complete_version)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="What differs between runs.",
+    short_help="Compare runs.",
     epilog="Examples: trainer compare @last brave-hen-7\n\ntrainer compare @best:accuracy @last --code\n\n"
     "trainer compare 3f4c ab12 cd56 --html comparison.html",
 )

@@ -84,20 +84,24 @@ def _items(names: Sequence[str], before: str, beginning: str) -> list[Completion
     "trainer runs --filter \"metrics.accuracy > 0.9 AND params.seed = '0'\" --columns accuracy,n_estimators",
 )
 @click.argument("project", required=False, shell_complete=complete_project)
-@click.option("--filter", "condition", default="", metavar="EXPR", help="A condition of MLflow's search.")
+@click.option("--filter", "condition", default="", metavar="EXPR", help="A filter in MLflow's search syntax.")
 @click.option(
     "--sort", default="-start", show_default=True, metavar="METRIC", shell_complete=complete_sort,
     help="A metric, `start` or `duration`; -METRIC puts the highest first.",
 )  # fmt: skip
 @click.option(
-    "--limit", type=click.IntRange(min=0), default=_SHOWN, show_default=True, help="How many; 0 for all."
+    "--limit",
+    type=click.IntRange(min=0),
+    default=_SHOWN,
+    show_default=True,
+    help="Maximum number of runs; 0 for all.",
 )
 @click.option(
     "--columns",
     default="",
     metavar="A,B",
     shell_complete=complete_columns,
-    help="Metrics, parameters or tags to show, in place of the usual.",
+    help="Metrics, parameters or tags to show instead of the default ones.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, with everything of each run.")
 @click.option(

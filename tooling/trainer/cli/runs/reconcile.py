@@ -10,7 +10,7 @@ from trainer.cli.failures import explain
 from trainer.workspace.settings import Workspace
 
 
-@click.command(short_help="End the runs whose launcher is gone.", epilog="Example: trainer reconcile")
+@click.command(short_help="End runs whose launcher no longer exists.", epilog="Example: trainer reconcile")
 @click.option("--wait", "run_id", metavar="RUN", help="Supervise this detached run until it ends.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace

@@ -55,8 +55,8 @@ def reproduce(
 
     RUN is the beginning of a run's id, its name, @last or @best:METRIC. The new run gets the recorded code,
     image, parameters and seed; its data must have the recorded digest. An image that is gone is built from
-    the recorded lock. What cannot be had is said before anything runs. The exit code is 0 where the metrics
-    agree and 1 where they do not; times and speeds are not compared.
+    the recorded lock. What is not available is reported before anything runs. The exit code is 0 where the
+    metrics agree and 1 where they do not; times and speeds are not compared.
     """
     from trainer.runs import export, resolve, stored_run
     from trainer.runs import reproduce as use_case

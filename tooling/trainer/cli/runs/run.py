@@ -72,7 +72,7 @@ def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) 
 )
 @click.argument("project", shell_complete=complete_project, expose_value=False)
 @click.option("-e", "--entry-point", default="main", show_default=True, shell_complete=complete_entry_point,
-              help="What to run of the project: an entry point, or a script of it.")  # fmt: skip
+              help="Entry point, or script, to run.")  # fmt: skip
 @click.option(
     "-P",
     "--param",
@@ -102,7 +102,7 @@ def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) 
 @click.option("--seed", type=int, metavar="N",
               help="Seed of the random numbers. [default: none; 0 with --deterministic]")  # fmt: skip
 @click.option("--deterministic/--no-deterministic", default=None,
-              help="Use only operations that give the same numbers twice. [default: off]")  # fmt: skip
+              help="Use only deterministic operations. [default: off]")  # fmt: skip
 @click.option("--base-image", metavar="IMAGE", help="Base image, if the trainer image has to be built.")
 @click.option("--tracking-uri", metavar="URI", help="Tracking server. [default: the workspace's own]")
 @click.option("--offline", is_flag=True,

@@ -28,14 +28,14 @@ _FILES = 200
 
 
 @click.command(
-    short_help="Show everything of one run.",
+    short_help="Show the details of a run.",
     epilog="Examples: trainer show @last\n\ntrainer show @best:accuracy --json",
 )
 @run_argument()
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, with the points of every curve.")
 @pass_workspace
 def show(workspace: Workspace, said: str, as_json: bool) -> None:
-    """Show RUN: what pins it, its parameters, metrics and their curves, its artifacts, and how it ended.
+    """Show RUN: its origin, parameters, metrics and their curves, its artifacts, and how it ended.
 
     RUN is the beginning of a run's id, its name, @last or @best:METRIC. A long curve is an even sample of it.
     """

@@ -38,21 +38,21 @@ def _complete_run(_: click.Context, __: click.Parameter, incomplete: str) -> lis
 )
 @click.argument("runs", nargs=-1, metavar="[RUN…]", shell_complete=_complete_run)
 @click.option("--dry-run", is_flag=True, help="Show what is on this disk; deliver nothing.")
-@click.option("--recreate", is_flag=True, help="Create runs again that the server does not have any more.")
-@click.option("--refused", is_flag=True, help="Send again what the server refused before.")
+@click.option("--recreate", is_flag=True, help="Recreate runs that the server no longer has.")
+@click.option("--refused", is_flag=True, help="Retry what the server refused.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace
 def sync(
     workspace: Workspace, runs: tuple[str, ...], dry_run: bool, recreate: bool, refused: bool, as_json: bool
 ) -> None:  # fmt: skip
-    """Bring what runs have logged while the tracking server was away to it, and end them truthfully.
+    """Upload run data that the tracking server has not received, and set the final status of the runs.
 
     RUN is the beginning of a run's id, its name (of all runs that have it), @last or @best:METRIC; without
-    one all are brought. Nothing is sent twice.
+    one, all are uploaded. Nothing is sent twice.
 
     A run that the server does not have any more (its store was replaced, or the run deleted there for good)
-    stays on this disk unless --recreate says to create it again. So does what the server refused, until
-    --refused sends it again: after its limit for a request was raised, for example. The exit code is 84 when
+    stays on this disk unless --recreate is given. So does what the server refused, until --refused sends it
+    again: for example, after the limit for a request was raised. The exit code is 84 when
     something is refused; later calls name it on stderr and end with 0.
     """
     from trainer.runs import sync as use_case

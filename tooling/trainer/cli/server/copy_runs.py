@@ -26,10 +26,10 @@ _TOLD = 20  # lines on a terminal; --json has all
 )
 @click.argument("origin", metavar="FROM")
 @click.argument("target", metavar="TO")
-@click.option("--experiment", "names", metavar="NAME", multiple=True, help="Only this one; may be repeated.")
 @click.option(
-    "--deleted", is_flag=True, help="Deleted runs and experiments, too; they are deleted there as well."
+    "--experiment", "names", metavar="NAME", multiple=True, help="Only this experiment; can be repeated."
 )
+@click.option("--deleted", is_flag=True, help="Also copy deleted runs and experiments, as deleted ones.")
 @click.option("--from-credentials", "origin_variables", metavar="PREFIX",
               help="FROM's are in PREFIX_USERNAME and PREFIX_PASSWORD, or PREFIX_TOKEN.")  # fmt: skip
 @click.option("--to-credentials", "target_variables", metavar="PREFIX", help="The same for TO.")

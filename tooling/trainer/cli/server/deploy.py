@@ -24,14 +24,14 @@ Examples:
 """
 
 
-@click.command(short_help="Bring the server to a platform.", epilog=_EXAMPLES)
+@click.command(short_help="Deploy the server to a platform.", epilog=_EXAMPLES)
 @click.option("--platform", type=click.Choice(["heroku", *WRITTEN]), required=True,
-              help="heroku: it is brought there. Others: the files they want are written.")  # fmt: skip
-@click.option("--app", metavar="NAME", help="The name it has there.")
+              help="heroku: deploys the server. Others: write the files that they need.")  # fmt: skip
+@click.option("--app", metavar="NAME", help="Name of the app.")
 @click.option("--region", type=click.Choice(["eu", "us"]), help="Of a new Heroku app. [default: us]")
 @click.option("--team", metavar="TEAM", help="The Heroku team that a new app belongs to.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
-              help="The folder for the files, which may be new.")  # fmt: skip
+              help="Output folder; created if it does not exist.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Let secrets.env name this server in the place of another one.")
 @click.option("--dry-run", is_flag=True, help="Print every step, secrets masked; ask and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; all else goes to stderr.")
@@ -40,10 +40,10 @@ def deploy(
     workspace: Workspace, platform: str, app: str | None, region: str | None, team: str | None,
     output: Path | None, force: bool, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Bring mlflow_tracking_server/ to a platform, with passwords of its own.
+    """Deploy mlflow_tracking_server/ to a platform, with generated passwords.
 
-    On Heroku, app, add-ons (they cost money), config vars, build, release and checks are made as far as they
-    are missing; then secrets.env names the server, and the next `trainer run` reports there. A second call
+    On Heroku, the missing parts are created: app, add-ons (they cost money), config vars, build and release.
+    The server is checked and written to secrets.env, and the next `trainer run` reports there. A second call
     changes only what differs, and completes what was interrupted.
     """
     if platform == "heroku":

@@ -20,9 +20,7 @@ from trainer.tracking.endpoint import Server
 from trainer.workspace.settings import Workspace
 
 
-@click.group(
-    short_help="Tracking servers: your own, and those on a platform.", epilog="Example: trainer server up"
-)
+@click.group(short_help="Manage the tracking server.", epilog="Example: trainer server up")
 def server() -> None:
     """Tracking servers: the workspace's own, and those on a platform."""
 
@@ -46,11 +44,11 @@ for _command in (backup, copy_runs, deploy, restore, rotate_secrets, upgrade, us
 @click.option("--empty", is_flag=True, help="Begin with an empty store where the one that it had is gone.")
 @pass_workspace
 def up(workspace: Workspace, process: bool, port: int | None, force: bool, empty: bool) -> None:
-    """Start the server, if it does not run yet.
+    """Start the server, if it is not running.
 
-    It is a container, whose account is made and put into secrets.env the first time, where runs find it.
-    Where there is no Docker engine it is a process of this machine. `trainer env` prints what MLflow's own
-    commands need.
+    The server runs in a container. The first time, an account is created and written to secrets.env, where
+    runs find it. Without a Docker engine the server is a process on this machine. `trainer env` prints what
+    MLflow's own commands need.
     """
     from trainer.server import container
     from trainer.subprocesses import interruptible
@@ -78,7 +76,7 @@ def up(workspace: Workspace, process: bool, port: int | None, force: bool, empty
 
 
 @server.command(epilog="Example: trainer server down")
-@click.option("--force", is_flag=True, help="Even while runs report to it.")
+@click.option("--force", is_flag=True, help="Stop it even while runs report to it.")
 @pass_workspace
 def down(workspace: Workspace, force: bool) -> None:
     """Stop the server; runs and artifacts stay where they are."""
@@ -96,7 +94,7 @@ def down(workspace: Workspace, force: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace
 def status(workspace: Workspace, as_json: bool) -> None:
-    """Whether the server runs, and where."""
+    """Show whether the server runs, and its address."""
     from trainer.server import container
 
     payload = _container_status(workspace) if container.recorded(workspace) else _process_status(workspace)
@@ -160,12 +158,12 @@ def _process_status(workspace: Workspace) -> dict[str, object]:
 
 
 @server.command(epilog="Example: trainer server logs --follow")
-@click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the log until Ctrl-C.")
 @click.option("-n", "--lines", type=click.IntRange(1), default=100, show_default=True,
               help="Number of lines to show.")  # fmt: skip
 @pass_workspace
 def logs(workspace: Workspace, follow: bool, lines: int) -> None:
-    """Print what the server said."""
+    """Print the server's log."""
     from trainer.server import container, process
 
     if container.recorded(workspace):
@@ -184,7 +182,7 @@ def logs(workspace: Workspace, follow: bool, lines: int) -> None:
 @tracking_option
 @pass_workspace
 def ui(workspace: Workspace, browser: bool | None) -> None:
-    """Browse the runs in the MLflow UI, logged in where the server lets us."""
+    """Browse the runs in the MLflow UI, logged in if the server allows it."""
     from trainer.server import login_page, selection, start
     from trainer.workspace import secrets
 

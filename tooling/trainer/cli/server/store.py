@@ -11,19 +11,20 @@ from trainer.cli.context import pass_workspace
 from trainer.counted import counted
 from trainer.workspace.settings import Workspace
 
-_force = click.option("--force", is_flag=True, help="Even while runs report to the server.")
+_force = click.option("--force", is_flag=True, help="Proceed even while runs report to the server.")
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 _SHOWN = ("runs", "experiments", "metrics", "registered_models", "users")
 
 
 @click.command(
-    short_help="Save database and artifacts in a file.", epilog="Example: trainer server backup monday.tar.gz"
+    short_help="Back up database and artifacts to a file.",
+    epilog="Example: trainer server backup monday.tar.gz",
 )
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @_as_json
 @pass_workspace
 def backup(workspace: Workspace, file: Path, as_json: bool) -> None:
-    """Save database and artifacts of the workspace's own server in a new file.
+    """Back up database and artifacts of the workspace's own server to a new file.
 
     The server may be running. The file is read again and compared before it gets its name; it is compressed
     where that ends in .gz.
@@ -48,7 +49,7 @@ def backup(workspace: Workspace, file: Path, as_json: bool) -> None:
 
 
 @click.command(
-    short_help="Put a backup in the place of what is there.",
+    short_help="Replace the server's store with a backup.",
     epilog="Example: trainer server restore monday.tar.gz",
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -57,7 +58,7 @@ def backup(workspace: Workspace, file: Path, as_json: bool) -> None:
 @_as_json
 @pass_workspace
 def restore(workspace: Workspace, file: Path, dry_run: bool, force: bool, as_json: bool) -> None:
-    """Put what was saved in the place of what the workspace's own server holds.
+    """Replace the store of the workspace's own server with a backup.
 
     What it holds now, accounts among it, is saved in .trainer/backups/ first. Accounts come back with the
     passwords they had; trainer's own keeps that of secrets.env.
@@ -91,16 +92,16 @@ def restore(workspace: Workspace, file: Path, dry_run: bool, force: bool, as_jso
 
 
 @click.command(
-    short_help="Bring the server to the present version.", epilog="Example: trainer server upgrade"
+    short_help="Upgrade the server to the current version.", epilog="Example: trainer server upgrade"
 )
 @click.option("--dry-run", is_flag=True, help="Print which image it has and which it would get.")
 @_force
 @pass_workspace
 def upgrade(workspace: Workspace, dry_run: bool, force: bool) -> None:
-    """Bring the server's container to the version in mlflow_tracking_server/.
+    """Upgrade the server's container to the version in mlflow_tracking_server/.
 
-    The store is saved first. If the new version does not start, does not let us in, or lost a row, the old
-    one and its store come back.
+    The store is saved first. If the new version does not start, refuses the password, or has lost a row, the
+    old version and its store are restored.
     """
     from trainer.maintenance import backup as server_backup
     from trainer.server import image, live_runs, service

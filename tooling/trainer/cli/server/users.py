@@ -15,7 +15,7 @@ from trainer.tracking.client import Client
 from trainer.workspace.settings import Workspace
 
 _from_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-_generate = click.option("--generate", is_flag=True, help="Make a password, and print it, this once.")
+_generate = click.option("--generate", is_flag=True, help="Generate a password and print it once.")
 
 
 @click.group(epilog="Example: trainer server users add ada --generate")
@@ -50,7 +50,7 @@ def _role(account: Account, client: Client) -> str:
 @_generate
 @pass_workspace
 def add(workspace: Workspace, name: str, admin: bool, password_stdin: bool, generate: bool) -> None:
-    """Make an account. It may read everything, and change what it made itself."""
+    """Create an account. It may read everything, and change what it made itself."""
     from trainer.server import users as accounts
 
     client = _client(workspace)
@@ -77,7 +77,7 @@ def remove(workspace: Workspace, name: str) -> None:
 @_generate
 @pass_workspace
 def password(workspace: Workspace, name: str, password_stdin: bool, generate: bool) -> None:
-    """Give an account another password. For trainer's own, use `trainer server rotate-secrets`."""
+    """Change the password of an account. For trainer's own, use `trainer server rotate-secrets`."""
     from trainer.server import users as accounts
 
     client = _client(workspace)
