@@ -39,7 +39,7 @@ Answer = tuple[int, object]
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReceivedRequest:
     """A request that came."""
 
     method: str
@@ -79,7 +79,7 @@ class Heroku:
 
     port: int = 0
     apps: dict[str, HerokuApp] = field(default_factory=dict)
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[ReceivedRequest] = field(default_factory=list)
     others: set[str] = field(default_factory=set)
     """Names of apps of somebody else."""
     polls: int = 1
@@ -99,7 +99,7 @@ class Heroku:
     open_to_all: bool = False
     """The server lets in who has no password."""
     forbidden_host: bool = False
-    refuse: Callable[[Asked], Answer | None] = lambda _: None
+    refuse: Callable[[ReceivedRequest], Answer | None] = lambda _: None
     """An answer instead of the usual one."""
     web_url: str | None = None
     """Where apps are reached; else at the stub itself, which then plays the server too."""
@@ -116,7 +116,7 @@ class Heroku:
         """The requests so far that changed something."""
         return [str(asked) for asked in self.asked if asked.changes]
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: ReceivedRequest) -> Answer:
         """What Heroku says."""
         if (instead := self.refuse(asked)) is not None:
             return instead
@@ -296,7 +296,7 @@ class Heroku:
         app.polls[what] = app.polls.get(what, 0) + 1
         return app.polls[what] > self.polls
 
-    def _web(self, app: HerokuApp, path: str, asked: Asked) -> Answer:
+    def _web(self, app: HerokuApp, path: str, asked: ReceivedRequest) -> Answer:
         if path == "/health":
             return self.health.pop(0) if self.health else (200, "OK")
         if self.forbidden_host:
@@ -331,7 +331,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        asked = Asked(self.command, self.path, {n.lower(): v for n, v in self.headers.items()}, body)
+        asked = ReceivedRequest(
+            self.command, self.path, {n.lower(): v for n, v in self.headers.items()}, body
+        )
         with self.lock:
             self.stub.asked.append(asked)
             log = self.stub.log(urlsplit(self.path).path) if self.path.startswith("/log/") else None

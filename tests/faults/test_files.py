@@ -18,7 +18,7 @@ from support import Done, Site
 from trainer.datasets import building, copying, names, split, subset
 from trainer.datasets.rename import classes as rename
 from trainer.datasets.rename import journal
-from trainer.errors import BadInput, DiskFull
+from trainer.errors import DiskFull, InvalidInput
 from trainer.projects import sources
 from trainer.server import store_archive
 from trainer.server.store_archive import ArchiveError
@@ -47,9 +47,9 @@ def test_files_whose_names_are_one_elsewhere_are_not_copied_over_each_other(
         put(tmp_path / "set" / name, name)
     before = tree(tmp_path / "set")
     classes = sorted({one.split("/")[0], other.split("/")[0]})
-    with pytest.raises(BadInput, match="are one name where case does not count"):
+    with pytest.raises(InvalidInput, match="are one name where case does not count"):
         subset.plan(tmp_path / "set", classes)
-    with pytest.raises(BadInput, match="are one name where case does not count"):
+    with pytest.raises(InvalidInput, match="are one name where case does not count"):
         copying.files(tmp_path / "set", [(PurePosixPath(name), PurePosixPath(name)) for name in (one, other)])
     assert tree(tmp_path / "set") == before
 
@@ -57,7 +57,7 @@ def test_files_whose_names_are_one_elsewhere_are_not_copied_over_each_other(
 @pytest.mark.parametrize("taken", ["PICTURES", unicodedata.normalize("NFD", "pictures")])
 def test_a_new_data_set_takes_no_name_that_is_anothers_elsewhere(tmp_path: Path, taken: str) -> None:
     (tmp_path / taken).mkdir()
-    with fails(BadInput, f"{tmp_path / taken} exists already."):
+    with fails(InvalidInput, f"{tmp_path / taken} exists already."):
         building.build(tmp_path / "pictures", {"plan": 1}, lambda _: None)
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == [taken]
 
@@ -79,9 +79,9 @@ def test_a_link_that_leads_out_is_not_copied(tmp_path: Path) -> None:
     message = (
         f"{root / 'a' / '9.png'} leads out of {root} by a link, to {(tmp_path / 'private.png').resolve()}."
     )
-    with fails(BadInput, message):
+    with fails(InvalidInput, message):
         subset.plan(root, ["a"])
-    with fails(BadInput, message):
+    with fails(InvalidInput, message):
         split.plan(root, SHARES, 0)
 
 
@@ -90,12 +90,12 @@ def test_the_classes_of_a_folder_that_a_link_leads_to_are_not_renamed(tmp_path: 
     root = dataset(tmp_path / "set", {"val/A Photos": 1, "val/B Photos": 1})
     (root / "train").symlink_to(elsewhere)
     before = tree(tmp_path)
-    with pytest.raises(BadInput, match="by a link"):
+    with pytest.raises(InvalidInput, match="by a link"):
         rename.rename_classes(root, {})
     # Nor by a journal that came with the data.
     entry = '{"away": [], "home": [["train/A Photos", "train/stolen"]]}'
     put(root / journal.NAME, f'{{"going": {entry}, "back": false, "phase": "away", "done": []}}')
-    with pytest.raises(BadInput, match="by a link"):
+    with pytest.raises(InvalidInput, match="by a link"):
         rename.undo(root)
     assert tree(tmp_path) == before
 
@@ -283,7 +283,7 @@ def test_classes_are_renamed_wholly_or_not_at_all_on_a_full_disk(small_disk: Pat
     before = tree(root)
     ballast = fill(small_disk)
     with fails(
-        BadInput,
+        InvalidInput,
         f"{root / journal.NAME} cannot be written: No space left on device.",
         "Fix the cause, then run the command again. No image is lost.",
     ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from trainer import image_reference
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 from unit.helpers import fails
 
@@ -31,5 +31,5 @@ def test_a_reference(said: str) -> None:
     "said", ["", "A", "a b", "a:", "a@sha256:12", "a/B", "a//b", "-a", "a:-b", "a\n", "https://x/y", "é"]
 )
 def test_no_reference(said: str) -> None:
-    with fails(BadInput, f"--image is {said!r}, which is not an image reference."):
+    with fails(InvalidInput, f"--image is {said!r}, which is not an image reference."):
         image_reference.check(said, "--image")

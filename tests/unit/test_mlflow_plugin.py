@@ -4,7 +4,7 @@ import pytest
 from mlflow.exceptions import ExecutionException
 from mlflow.projects import utils
 from trainer import mlflow_plugin
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import fails, put
@@ -19,9 +19,9 @@ from unit.helpers import fails, put
     ],
 )
 def test_an_option_of_mlflows_that_is_not_honoured(key: str, value: object, option: str, hint: str) -> None:
-    with fails(BadInput, f"{option} is not honoured by this backend."):
+    with fails(InvalidInput, f"{option} is not honoured by this backend."):
         mlflow_plugin._options({key: value})
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(InvalidInput) as caught:
         mlflow_plugin._options({key: value})
     assert caught.value.hint.endswith(hint)
 

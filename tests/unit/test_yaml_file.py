@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from trainer import yaml_file
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 from unit.helpers import fails, put
 
@@ -24,7 +24,7 @@ def test_an_alias_is_what_it_stands_for(tmp_path: Path) -> None:
 
 def test_a_key_that_is_given_twice_is_refused(tmp_path: Path) -> None:
     path = put(tmp_path / "file", "a: {x: 1}\nb:\n  main: 1\n  other: 2\n  main: 3\n")
-    with fails(BadInput, f"{path}, line 5: the key main is given twice."):
+    with fails(InvalidInput, f"{path}, line 5: the key main is given twice."):
         yaml_file.read(path)
     merged = "a: &a {x: 1}\nb: &b {y: 1}\nc: {<<: *a, x: 2}\nd: {1: x, '1': y}\ne: {<<: [*a, *b]}\n"
     assert yaml_file.read(put(tmp_path / "file", merged)) == {
@@ -57,7 +57,7 @@ def test_a_key_that_is_given_twice_is_refused(tmp_path: Path) -> None:
 )
 def test_what_is_no_yaml_is_refused(tmp_path: Path, text: str | bytes) -> None:
     path = put(tmp_path / "file", text)
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(InvalidInput) as caught:
         yaml_file.read(path)
     assert str(path) in caught.value.message
 
@@ -65,11 +65,11 @@ def test_what_is_no_yaml_is_refused(tmp_path: Path, text: str | bytes) -> None:
 @pytest.mark.timeout(20)
 def test_a_pipe_or_a_device_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "file")
-    with fails(BadInput, f"{tmp_path / 'file'} is a device, a pipe or a socket, and has to be a file."):
+    with fails(InvalidInput, f"{tmp_path / 'file'} is a device, a pipe or a socket, and has to be a file."):
         yaml_file.read(tmp_path / "file")
     (tmp_path / "link").symlink_to("/dev/zero")
     with fails(
-        BadInput,
+        InvalidInput,
         f"{tmp_path / 'link'} is a link to /dev/zero, which is a device, a pipe or a socket, "
         "and has to be a file.",
     ):

@@ -38,5 +38,5 @@ class Meanwhile(Generic[T]):
     def _call(self) -> None:
         try:
             self._results.append(self._function())
-        except BaseException as problem:  # noqa: BLE001 (it is raised where the result is asked for)
-            self._problem = problem
+        except BaseException as error:  # noqa: BLE001 (it is raised where the result is asked for)
+            self._problem = error

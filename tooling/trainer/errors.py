@@ -26,10 +26,13 @@ class NotReproduced(TrainerError):
     exit_code = 1
 
 
-class BadInput(TrainerError):
+class InvalidInput(TrainerError):
     """The command line, an MLproject, an image.yaml or trainer.yaml says something that cannot be."""
 
     exit_code = 2
+
+
+BadInput = InvalidInput
 
 
 class SecretsError(TrainerError):

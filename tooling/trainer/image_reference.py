@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 # The grammar of github.com/distribution/reference; a first part with `.`, `:` or a capital is a registry.
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -16,9 +16,12 @@ _REFERENCE = re.compile(rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*(?:{_TAG})?(?:{_DIGE
 
 
 def check(reference: str, where: str) -> str:
-    """The reference itself. Raises `BadInput`, naming where it was said, for what no engine understands."""
+    """The reference itself.
+
+    Raises `InvalidInput`, naming where it was said, for what no engine understands.
+    """
     if not _REFERENCE.fullmatch(reference):
-        raise BadInput(
+        raise InvalidInput(
             f"{where} is {reference!r}, which is not an image reference.",
             "Write NAME, NAME:TAG, REGISTRY/NAME:TAG or NAME@sha256:…, in lower case, as for `docker pull`.",
         )

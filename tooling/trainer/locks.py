@@ -85,10 +85,10 @@ def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """Within: a new folder that nobody takes for a killed process's. It is removed at the end."""
     parent.mkdir(parents=True, exist_ok=True)
     with (
-        tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as place,
-        exclusive(Path(place) / _USED),
+        tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as folder,
+        exclusive(Path(folder) / _USED),
     ):
-        yield Path(place)
+        yield Path(folder)
 
 
 def is_used(folder: Path) -> bool:

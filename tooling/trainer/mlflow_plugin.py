@@ -25,7 +25,7 @@ from trainer.backends.registry import BackendType
 from trainer.cli import streams
 from trainer.cli.output import Progress
 from trainer.engine.daemon import NoEngine
-from trainer.errors import BadInput, Interrupted, TrainerError
+from trainer.errors import Interrupted, InvalidInput, TrainerError
 from trainer.plan import request as plans
 from trainer.plan.target import Target
 from trainer.projects import mlproject, sources
@@ -176,14 +176,14 @@ def _message(error: TrainerError) -> str:
 def _boolean(name: str, options: Mapping[str, str]) -> bool | None:
     value = options.get(name)
     if value not in (None, "True", "False"):
-        raise BadInput(f"--backend-config: {name} is {value}.", "Write true or false.")
+        raise InvalidInput(f"--backend-config: {name} is {value}.", "Write true or false.")
     return None if value is None else value == "True"
 
 
 def _integer(name: str, options: Mapping[str, str]) -> int | None:
     value = options.get(name)
     if value is not None and not value.isdecimal():
-        raise BadInput(f"--backend-config: {name} is {value}.", "Write a whole number.")
+        raise InvalidInput(f"--backend-config: {name} is {value}.", "Write a whole number.")
     return None if value is None else int(value)
 
 
@@ -195,14 +195,16 @@ def _options(backend_config: Mapping[str, object] | str | None) -> dict[str, str
             else dict(backend_config or {})
         )
     except (OSError, ValueError):
-        raise BadInput(
+        raise InvalidInput(
             f"{backend_config} is not a JSON file.", '--backend-config \'{"memory": "8g"}\''
         ) from None
     for key, option, remedy in _NOT_HONOURED:
         if config.get(key):
-            raise BadInput(f"{option} is not honoured by this backend.", remedy)
+            raise InvalidInput(f"{option} is not honoured by this backend.", remedy)
     options = {str(name): str(value) for name, value in config.items() if name not in _MLFLOWS_OWN}
     for name in options:
         if name not in OPTIONS:
-            raise BadInput(f"--backend-config: unknown option {name}.", nearest(name, OPTIONS, "It takes"))
+            raise InvalidInput(
+                f"--backend-config: unknown option {name}.", nearest(name, OPTIONS, "It takes")
+            )
     return options

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 _MOST = 100_000  # values, with what aliases stand for
 
@@ -32,14 +32,16 @@ class _DuplicateKey(Exception):
 
 
 def read(path: Path) -> object:
-    """What the file says. Raises `BadInput`, naming file and line, where that is no YAML in UTF-8."""
+    """What the file says. Raises `InvalidInput`, naming file and line, where that is no YAML in UTF-8."""
     if not path.is_file():  # a device or a pipe would be read for ever
         at = f" is a link to {path.readlink()}, which" if path.is_symlink() else ""
-        raise BadInput(f"{path}{at} is {_kind(path)}, and has to be a file.", "Put a text file in its place.")
+        raise InvalidInput(
+            f"{path}{at} is {_kind(path)}, and has to be a file.", "Put a text file in its place."
+        )
     try:
         document: object = yaml.load(path.read_bytes(), _Loader)  # noqa: S506 (a SafeLoader)
     except _DuplicateKey as error:
-        raise BadInput(
+        raise InvalidInput(
             f"{path}, line {error.line}: the key {error.key} is given twice.", "Keep one of the two."
         ) from None
     # The parser passes on what its makers of numbers, dates and so on raise.
@@ -47,16 +49,16 @@ def read(path: Path) -> object:
         mark = getattr(yaml_error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         hint = "Correct the line." if mark else "Write it in UTF-8 as YAML: `name: value`."
-        raise BadInput(f"{path}{where}: this is not valid YAML.", hint) from None
+        raise InvalidInput(f"{path}{where}: this is not valid YAML.", hint) from None
     _check(path, document)
     return document
 
 
 def name(path: Path, what: str, key: object) -> str:
-    """A key that names something of the user's. Raises `BadInput` for one that YAML takes for no text."""
+    """A key that names something of the user's. Raises `InvalidInput` for one that YAML takes for no text."""
     if isinstance(key, str):
         return key
-    raise BadInput(
+    raise InvalidInput(
         f"{path}: {what} has a name that YAML reads as {key}, which is not text.",
         "Put the name in quotes: a bare yes, no, on, off, null or number is another value in YAML.",
     )
@@ -81,10 +83,10 @@ def _check(path: Path, document: object) -> None:
             case list() | tuple() | set() as items:
                 waiting += items
             case str() as text if not _is_text(text):
-                raise BadInput(f"{path} holds {text!r}, which is not valid text.", "Remove the escape.")
+                raise InvalidInput(f"{path} holds {text!r}, which is not valid text.", "Remove the escape.")
         remaining -= 1
         if remaining < 0:
-            raise BadInput(f"{path} holds more than {_MOST} values.", "Shorten it, or use fewer aliases.")
+            raise InvalidInput(f"{path} holds more than {_MOST} values.", "Shorten it, or use fewer aliases.")
 
 
 def _is_text(value: str) -> bool:

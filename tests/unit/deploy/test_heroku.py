@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from heroku_stub import BUCKET, DATABASE_URL, TOKEN, Answer, Asked, HerokuApp, error
+from heroku_stub import BUCKET, DATABASE_URL, TOKEN, Answer, HerokuApp, ReceivedRequest, error
 from trainer.deploy import heroku_api, heroku_build, verify
 from trainer.deploy.heroku_plan import App
 from trainer.errors import BadInput, DeployError, SecretsError, TrackingDenied, TrainerError
@@ -158,7 +158,7 @@ def test_what_cannot_be_changed_of_an_app_is_said(site: Site) -> None:
 
 @pytest.mark.parametrize("request_number", range(len(ORDER)))
 def test_a_call_that_was_cut_off_anywhere_is_completed_by_the_next(site: Site, request_number: int) -> None:
-    def cut_off(asked: Asked) -> Answer | None:
+    def cut_off(asked: ReceivedRequest) -> Answer | None:
         done = [one for one in site.stub.asked if one.changes]
         return error("forbidden") if asked.changes and len(done) > request_number else None
 
@@ -181,7 +181,7 @@ def test_a_call_that_was_cut_off_behind_the_door_is_completed_by_the_next(site: 
     """The request came through, its answer did not: nothing is made twice."""
     cut = {"POST /apps/my-mlflow/builds", "PATCH /apps/my-mlflow/config-vars", "GET /web/my-mlflow/version"}
 
-    def lost(asked: Asked) -> Answer | None:
+    def lost(asked: ReceivedRequest) -> Answer | None:
         if str(asked) not in cut:
             return None
         cut.remove(str(asked))
@@ -337,7 +337,7 @@ def test_a_heroku_that_cannot_be_reached(site: Site, monkeypatch: pytest.MonkeyP
 def test_an_api_that_fails_for_a_moment_is_asked_again_but_never_to_build_twice(site: Site) -> None:
     failed: list[str] = []
 
-    def once(asked: Asked) -> Answer | None:
+    def once(asked: ReceivedRequest) -> Answer | None:
         if (
             asked.method in ("GET", "PUT")
             and asked.path.startswith(("/apps", "/put"))

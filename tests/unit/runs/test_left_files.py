@@ -10,7 +10,7 @@ from pathlib import Path
 from trainer.backends import base
 from trainer.backends.local import LocalJob
 from trainer.runs import left_files
-from trainer.runs.left_files import LeftFiles
+from trainer.runs.left_files import UnloggedFiles
 from trainer.tracking.client import Run
 from trainer.tracking.delivery import Notebook
 from trainer.workspace.run_folder import RunFolder
@@ -33,7 +33,7 @@ def job_of(folder: Path) -> LocalJob:
     return LocalJob(RunFolder(folder))
 
 
-def settle(place: Path, job: LocalJob, *, keep: bool) -> LeftFiles | None:
+def settle(place: Path, job: LocalJob, *, keep: bool) -> UnloggedFiles | None:
     folder = RunFolder(place)
     return left_files.settle(Notebook(folder), RUN, job, folder, keep=keep)
 

@@ -28,7 +28,7 @@ def refused(workspace: Workspace, *reasons: str) -> Path:
 def test_what_was_refused_is_kept_when_the_run_is_removed(workspace: Workspace) -> None:
     refused(workspace, "a.bin (2.0 MB): the server answered 413.", "<b>no</b>", "no", "three", "four")
     run_folders.remove(workspace, RUN_ID)
-    (kept,) = refusals.all_kept(workspace)
+    (kept,) = refusals.all_refused(workspace)
     assert kept.folder == workspace.state / "refused" / RUN_ID
     assert str(kept) == (
         "The tracking server refused 5 records of the run 3f4c3f4c for good: "
@@ -43,7 +43,7 @@ def test_a_run_that_is_refused_something_again_loses_none_of_it(workspace: Works
     for reason in ("once", "twice", "thrice"):
         refused(workspace, reason)
         run_folders.remove(workspace, RUN_ID)
-    assert [(kept.run_id, kept.reasons) for kept in refusals.all_kept(workspace)] == [
+    assert [(kept.run_id, kept.reasons) for kept in refusals.all_refused(workspace)] == [
         (RUN_ID, ("once",)),
         (RUN_ID, ("twice",)),
         (RUN_ID, ("thrice",)),
@@ -55,7 +55,7 @@ def test_a_run_that_is_refused_something_again_loses_none_of_it(workspace: Works
 def test_what_a_live_run_puts_in_its_place_stops_nobody(workspace: Workspace, kind: str) -> None:
     file = put(workspace.state / "runs" / RUN_ID / "spool" / "refused", "no JSON\n")
     if kind == "torn":
-        (kept,) = refusals.all_kept(workspace)
+        (kept,) = refusals.all_refused(workspace)
         assert kept.reasons == ("it cannot be read",)
         return
     file.unlink()
@@ -63,7 +63,7 @@ def test_what_a_live_run_puts_in_its_place_stops_nobody(workspace: Workspace, ki
         os.mkfifo(file)
     else:
         file.symlink_to(put(workspace.root / "mine", '{"answer": "secret"}\n'))
-    assert list(refusals.all_kept(workspace)) == []
+    assert list(refusals.all_refused(workspace)) == []
 
 
 def test_reconcile_and_sync_say_what_was_refused(workspace: Workspace, trainer: Callable[..., Done]) -> None:

@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol, cast
 
 from trainer.backends.base import Backend
-from trainer.errors import BadInput, EngineError
+from trainer.errors import EngineError, InvalidInput
 from trainer.plan.target import Target
 from trainer.projects.parameters import nearest
 from trainer.workspace.settings import Workspace
@@ -34,22 +34,24 @@ def names() -> list[str]:
 
 
 def find(name: str) -> BackendType:
-    """The backend of that name; raises `BadInput` with the nearest one."""
-    known = _entry_points()
-    if name not in known:
-        raise BadInput(f"There is no backend {name}.", nearest(name, sorted(known), "The backends are"))
-    return cast(BackendType, known[name].load())
+    """The backend of that name; raises `InvalidInput` with the nearest one."""
+    entry_points = _entry_points()
+    if name not in entry_points:
+        raise InvalidInput(
+            f"There is no backend {name}.", nearest(name, sorted(entry_points), "The backends are")
+        )
+    return cast(BackendType, entry_points[name].load())
 
 
 def named(name: str, workspace: Workspace) -> Backend:
-    """The backend of that name for the workspace; raises `BadInput` with the nearest one."""
+    """The backend of that name for the workspace; raises `InvalidInput` with the nearest one."""
     return find(name)(workspace)
 
 
 def target(name: str) -> Target:
-    """What a plan has to know of the backend; raises `BadInput` with the nearest one."""
-    found = find(name)
-    return Target(found.name, found.isolated)
+    """What a plan has to know of the backend; raises `InvalidInput` with the nearest one."""
+    backend = find(name)
+    return Target(backend.name, backend.isolated)
 
 
 def isolates(name: str) -> bool:
@@ -66,9 +68,9 @@ def automatic(workspace: Workspace) -> tuple[str, Sequence[EngineError]]:
     for kind in sorted(map(find, names()), key=lambda kind: not kind.isolated):
         try:
             kind(workspace).connect()
-        except EngineError as problem:
-            _LOG.info("Backend %s: %s", kind.name, problem.message)
-            away.append(problem)
+        except EngineError as error:
+            _LOG.info("Backend %s: %s", kind.name, error.message)
+            away.append(error)
         else:
             _LOG.info("Backend: %s", kind.name)
             return kind.name, away

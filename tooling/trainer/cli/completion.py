@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 
 @click.command(
@@ -18,5 +18,5 @@ def completion(ctx: click.Context, shell: str) -> None:
     """Print the completion script for a shell: commands, projects, their parameters, choices, images."""
     kind = get_completion_class(shell)
     if kind is None:
-        raise BadInput(f"There is no completion for {shell}.", "Use bash, zsh or fish.")
+        raise InvalidInput(f"There is no completion for {shell}.", "Use bash, zsh or fish.")
     click.echo(kind(ctx.find_root().command, {}, "trainer", "_TRAINER_COMPLETE").source())

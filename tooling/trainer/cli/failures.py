@@ -11,7 +11,7 @@ import click
 from trainkit.errors import InputError
 
 from trainer.cli.context import global_option
-from trainer.errors import BadInput, DiskFull, FileError, Interrupted, TrainerError
+from trainer.errors import DiskFull, FileError, Interrupted, InvalidInput, TrainerError
 
 _IN_THE_WAY = "Something else is in its place. Move that away, and call the same command again."
 _FORBIDDEN = "Give yourself the right to it (ls -ld shows who has it), or use another folder."
@@ -40,7 +40,7 @@ def explain(error: BaseException) -> tuple[str, str, int]:
         case TrainerError():
             return error.message, error.hint, error.exit_code
         case InputError():
-            return error.message, error.hint, BadInput.exit_code
+            return error.message, error.hint, InvalidInput.exit_code
         case click.UsageError(ctx=click.Context() as context):
             hint = _where_it_belongs(error, context) or f"{context.command_path} --help"
             return error.format_message(), hint, error.exit_code

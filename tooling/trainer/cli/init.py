@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from trainer.cli import output
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 
 @click.command(short_help="Create a workspace.", epilog="Example: trainer init my_models")
@@ -27,7 +27,7 @@ def init(folder: str, dry_run: bool, as_json: bool) -> None:
     from trainer.subprocesses import interruptible
 
     if not folder:
-        raise BadInput(
+        raise InvalidInput(
             "The name of the folder is empty.", "Name it, or a dot for this folder: trainer init ."
         )
     planned = workspaces.plan(Path(folder))

@@ -8,7 +8,7 @@ from click.shell_completion import CompletionItem
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
 from trainer.cli.runs.run import complete_project
-from trainer.errors import BadInput, TrainerError
+from trainer.errors import InvalidInput, TrainerError
 from trainer.projects import sources
 from trainer.scaffold import templates
 from trainer.workspace.settings import Workspace
@@ -41,7 +41,7 @@ def new(
     from trainer.subprocesses import interruptible
 
     if (template is None) == (origin is None):
-        raise BadInput(
+        raise InvalidInput(
             "Name what to start from: a template or another project.",
             f"--template {'|'.join(templates.names())}, or --from PROJECT",
         )

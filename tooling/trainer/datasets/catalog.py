@@ -6,7 +6,7 @@ import os
 import shlex
 from pathlib import Path
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.projects.parameters import Parameter, nearest
 from trainer.workspace.settings import Workspace
 
@@ -15,16 +15,16 @@ MANIFEST = ".manifest.json"
 
 
 def check(workspace: Workspace, parameter: Parameter, value: str) -> None:
-    """Raises `BadInput` for a name that data/ does not have."""
+    """Raises `InvalidInput` for a name that data/ does not have."""
     if "://" in value:
         return
     if not value or Path(value).is_absolute() or ".." in Path(value).parts:
-        raise BadInput(
+        raise InvalidInput(
             f"{parameter.option} is {value!r}, which is not the name of a dataset.",
             f"Specify a file or folder in {workspace.data}.",
         )
     if not (workspace.data / value).exists():
-        raise BadInput(
+        raise InvalidInput(
             f"{parameter.option} names {value}, which is not in {workspace.data}.",
             missing(workspace, value),
         )
@@ -34,12 +34,12 @@ def check(workspace: Workspace, parameter: Parameter, value: str) -> None:
         if path.is_file():
             path.open("rb").close()
     except OSError as error:
-        raise BadInput(
+        raise InvalidInput(
             f"{parameter.option} names {path}, which cannot be read: {error.strerror}.",
             f"Let the user that runs trainer read it: chmod -R u+rX {shlex.quote(str(path))}",
         ) from None
     if is_empty:
-        raise BadInput(f"{parameter.option} names {path}, which is empty.", "Put the dataset there.")
+        raise InvalidInput(f"{parameter.option} names {path}, which is empty.", "Put the dataset there.")
 
 
 def missing(workspace: Workspace, name: str) -> str:

@@ -63,7 +63,7 @@ def take(
 ) -> Contents:
     """Look at every file, and read those that the index `index_path` does not vouch for; with `full`, all.
 
-    Nothing but the index is written. Raises `BadInput` (see `listing`).
+    Nothing but the index is written. Raises `InvalidInput` (see `listing`).
     """
     begun = time.time_ns()
     stamps = listing.files(root, mounted)

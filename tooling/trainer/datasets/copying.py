@@ -15,7 +15,7 @@ from typing import Literal
 from trainer import atomic_files
 from trainer.datasets import Report, building, inside, silent
 from trainer.datasets.names import folded
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 Link = Literal["copy", "reflink", "hard"]
 # <linux/fs.h>: the new file shares the old one's blocks until one of them is written.
@@ -55,14 +55,14 @@ class Copies:
         return {"copies": {**facts, "sha256": digest.hexdigest()}}
 
     def check(self, target: Path) -> None:
-        """Raises `BadInput` where `make` would for a reason that can be known now. Changes nothing."""
+        """Raises `InvalidInput` where `make` would for a reason that can be known now. Changes nothing."""
         if target.resolve().is_relative_to(self.source.resolve()):
-            raise BadInput(f"{target} would lie inside of {self.source}.", "Choose a place beside it.")
+            raise InvalidInput(f"{target} would lie inside of {self.source}.", "Choose a place beside it.")
         building.check(target, self.identity())
         existing = next(folder for folder in target.parents if folder.exists())
         needed, free = self._missing(building.workplace(target) / "files"), shutil.disk_usage(existing).free
         if self.link == "copy" and needed > free:
-            raise BadInput(
+            raise InvalidInput(
                 f"The copy takes {size(needed)} more, and {existing} has {size(free)} free.",
                 "Free some space, or share it with the source: --link reflink or --link hard",
             )
@@ -89,8 +89,9 @@ class Copies:
 def files(root: Path, places: Iterable[tuple[PurePosixPath, PurePosixPath]]) -> tuple[File, ...]:
     """Pairs of old and new place as files to copy.
 
-    Raises `BadInput` for one that cannot be read, for one that a link brings in from outside of `root`, and
-    for two whose new names are one on a file system without case, where the second would replace the first.
+    Raises `InvalidInput` for one that cannot be read, for one that a link brings in from outside of `root`,
+    and for two whose new names are one on a file system without case, where the second would replace the
+    first.
     """
     copies = []
     parents: set[Path] = set()
@@ -104,9 +105,9 @@ def files(root: Path, places: Iterable[tuple[PurePosixPath, PurePosixPath]]) -> 
         try:
             stat = path.stat()
         except OSError as error:
-            raise BadInput(f"{path} cannot be read: {error.strerror}.", "Fix or remove it.") from None
+            raise InvalidInput(f"{path} cannot be read: {error.strerror}.", "Fix or remove it.") from None
         if not os.access(path, os.R_OK):
-            raise BadInput(f"{path} cannot be read: you have no permission.", f"chmod u+r '{path}'")
+            raise InvalidInput(f"{path} cannot be read: you have no permission.", f"chmod u+r '{path}'")
         copies.append(File(source, target, stat.st_size, stat.st_mtime_ns))
     return tuple(copies)
 
@@ -115,7 +116,7 @@ def _check_name(taken: dict[PurePosixPath, PurePosixPath], target: PurePosixPath
     for path in (target, *target.parents[:-1]):
         key = PurePosixPath(*map(folded, path.parts))
         if taken.setdefault(key, path) != path:
-            raise BadInput(
+            raise InvalidInput(
                 f"{taken[key]} and {path} are one name where case does not count, as on macOS and Windows.",
                 "Rename one of them; nothing was copied.",
             )
@@ -147,12 +148,12 @@ def _put(source: Path, target: Path, link: Link) -> None:
         unfinished.unlink(missing_ok=True)
         if link != "copy" and error.errno in _CANNOT:
             how = "hard links" if link == "hard" else "clones (reflinks)"
-            raise BadInput(
+            raise InvalidInput(
                 f"There can be no {how} from {source.parent} to there: {error.strerror}.",
                 "Leave --link away, for copies."
                 + ("" if link == "hard" else " Clones need one Btrfs or XFS file system for both."),
             ) from None
-        raise BadInput(
+        raise InvalidInput(
             f"{source} could not be copied: {error.strerror}.",
             "Fix the cause, then run the same command again: it continues from here.",
         ) from None

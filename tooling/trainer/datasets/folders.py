@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from trainer.datasets.catalog import missing
-from trainer.errors import BadInput, TrainerError
+from trainer.errors import InvalidInput, TrainerError
 from trainer.projects.mounts import Mount, of_dataset
 from trainer.workspace.settings import Workspace, find
 
 
 def existing(text: str) -> Path:
-    """The folder of a dataset: a name in the workspace's data/, else a path. Raises `BadInput`."""
+    """The folder of a dataset: a name in the workspace's data/, else a path. Raises `InvalidInput`."""
     workspace = _workspace()
     if _is_name(text) and workspace and (workspace.data / text).is_dir():
         return workspace.data / text
@@ -21,13 +21,13 @@ def existing(text: str) -> Path:
     if workspace and (workspace.data / text).is_dir():  # a folder in a dataset of data/
         return workspace.data / text
     if path.exists():
-        raise BadInput(
+        raise InvalidInput(
             f"{text} is a file, not a folder.", "Specify the folder that has the classes' folders in it."
         )
     if not _is_name(text):
-        raise BadInput(f"There is no folder {text}.", "Specify a dataset in data/, or a folder.")
+        raise InvalidInput(f"There is no folder {text}.", "Specify a dataset in data/, or a folder.")
     where = f"in {workspace.data} or here" if workspace else "here, and this is no workspace"
-    raise BadInput(
+    raise InvalidInput(
         f"There is no dataset {text} {where}.",
         missing(workspace, text) if workspace else "Make a workspace (trainer init), or name a folder.",
     )
@@ -36,11 +36,12 @@ def existing(text: str) -> Path:
 def new(text: str) -> Path:
     """Where a new dataset goes: in the workspace's data/ for a name, else the path. Nothing is made.
 
-    Raises `BadInput` for a name that could not be found again, and for a bare name outside of a workspace.
+    Raises `InvalidInput` for a name that could not be found again, and for a bare name outside of a
+    workspace.
     """
     path = find().data / text if _is_name(text) else Path(text).expanduser()
     if path.name in ("", "..") or path.name.startswith("."):
-        raise BadInput(
+        raise InvalidInput(
             f"{text!r} cannot be a dataset's name.", "Give it a name that does not begin with a dot."
         )
     return path.absolute()

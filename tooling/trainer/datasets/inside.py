@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.projects.mounts import Mount
 
 
@@ -29,9 +29,9 @@ class MountedFolder:
         return None if is_there and destination.is_relative_to(self.mount.target) else target
 
     def check(self, link: str) -> None:
-        """Raises `BadInput` for a link whose target the container does not have."""
+        """Raises `InvalidInput` for a link whose target the container does not have."""
         if target := self.unreachable_target(link):
-            raise BadInput(
+            raise InvalidInput(
                 f"{link} is a link to {target}, which the container of a run does not have.",
                 "Put what it leads to in its place, or make a copy that has no links: "
                 + shlex.join(["cp", "-rL", str(self.root), f"{self.root}-copy"]),
@@ -50,9 +50,9 @@ def mounted(root: Path, mounts: Iterable[Mount]) -> MountedFolder | None:
 
 
 def check(root: Path, path: Path) -> None:
-    """Raises `BadInput` where `path`, below `root` by its name, is outside of it on the disk."""
+    """Raises `InvalidInput` where `path`, below `root` by its name, is outside of it on the disk."""
     if not path.resolve().is_relative_to(root.resolve()):
-        raise BadInput(
+        raise InvalidInput(
             f"{path} leads out of {root} by a link, to {path.resolve()}.",
             "Put the files themselves in the place of the link, or name the folder that it leads to.",
         )

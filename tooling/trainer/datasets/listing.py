@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trainer.datasets.inside import MountedFolder
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 # The path of the one file of a dataset that is no folder: nothing in a folder can have that name.
 ITSELF = "."
@@ -42,7 +42,7 @@ class Read(NamedTuple):
 def files(root: Path, mounted: MountedFolder | None = None) -> dict[str, Stamp]:
     """Path relative to `root` ("/" between its parts) → stamp. No file is opened.
 
-    Raises `BadInput`, also for a link that a run cannot follow where the folder is `mounted`.
+    Raises `InvalidInput`, also for a link that a run cannot follow where the folder is `mounted`.
     """
     try:
         status = root.stat()
@@ -51,7 +51,7 @@ def files(root: Path, mounted: MountedFolder | None = None) -> dict[str, Stamp]:
         stamps: dict[str, Stamp] = {}
         _list(str(root), "", ((status.st_dev, status.st_ino),), stamps, mounted)
     except FileNotFoundError as error:
-        raise BadInput(
+        raise InvalidInput(
             f"{_shown(error.filename)} is not there, or is a link that leads nowhere.",
             "Remove the link, or call again when nothing is moved in the dataset any more.",
         ) from None
@@ -63,7 +63,7 @@ def files(root: Path, mounted: MountedFolder | None = None) -> dict[str, Stamp]:
 def read(root: Path, path: str) -> Read:
     """The SHA-256 of a file's content. One that is written to meanwhile is read again.
 
-    Raises `BadInput` for one that changes all the time, went away or cannot be read.
+    Raises `InvalidInput` for one that changes all the time, went away or cannot be read.
     """
     file_path = root if path == ITSELF else root / path
     try:
@@ -74,13 +74,13 @@ def read(root: Path, path: str) -> Read:
                 if _stamp(os.fstat(file.fileno())) == before:
                     return Read(path, before, digest)
     except FileNotFoundError:
-        raise BadInput(
+        raise InvalidInput(
             f"{file_path} disappeared while the dataset was read.",
             "Run the command again when nothing changes the dataset any more.",
         ) from None
     except OSError as error:
         raise _unreadable(error) from None
-    raise BadInput(
+    raise InvalidInput(
         f"{file_path} is being written to: it changed each time while it was read.",
         "Run the command again when nothing changes the dataset any more.",
     )
@@ -99,7 +99,7 @@ def _list(
                 continue
             path = folder + entry.name
             if not entry.name.isascii() and not _is_text(entry.name):
-                raise BadInput(
+                raise InvalidInput(
                     f"The name of {_shown(entry.path)} is not valid UTF-8.",
                     "Rename it: other machines and programs would read the name in another way.",
                 )
@@ -115,7 +115,7 @@ def _list(
                 ):  # else a link to a folder that it lies in, where all is listed already
                     _list(root, f"{path}/", (*above, identity), stamps, mounted)
             else:
-                raise BadInput(
+                raise InvalidInput(
                     f"{entry.path} is not a file or folder, but a pipe, a socket or a device.",
                     "Take it out of the dataset: it has no content that a digest could be taken of.",
                 )
@@ -134,8 +134,8 @@ def _shown(path: object) -> str:
     return str(path).encode(errors="surrogateescape").decode(errors="replace")
 
 
-def _unreadable(error: OSError) -> BadInput:
-    return BadInput(
+def _unreadable(error: OSError) -> InvalidInput:
+    return InvalidInput(
         f"{_shown(error.filename)} cannot be read: {error.strerror}.",
         f"Let the user that runs trainer read it: chmod -R u+rX {shlex.quote(_shown(error.filename))}",
     )

@@ -16,7 +16,7 @@ from trainer import atomic_files
 from trainer.datasets import changes, many_objects
 from trainer.datasets.changes import Changes
 from trainer.datasets.contents import Contents, File, Files
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 _SCHEMA = 1
 LEAST_PREFIX = 4
@@ -86,15 +86,17 @@ class Manifest:
         return Manifest(self.name, (*self.versions, version), contents.files)
 
     def version(self, text: str) -> Version:
-        """The version of that number, or whose digest begins like that. Raises `BadInput`."""
+        """The version of that number, or whose digest begins like that. Raises `InvalidInput`."""
         if text.isdigit() and 1 <= int(text) <= len(self.versions):
             return self.versions[int(text) - 1]
         matches = self.with_digest(text.lower()) if len(text) >= LEAST_PREFIX else []
         if len({version.digest for version in matches}) == 1:
             return matches[-1]
         if matches:
-            raise BadInput(f"Several versions of {self.name} begin with {text}.", "Use more of the digest.")
-        raise BadInput(
+            raise InvalidInput(
+                f"Several versions of {self.name} begin with {text}.", "Use more of the digest."
+            )
+        raise InvalidInput(
             f"{self.name} has no version {text}.",
             f"Use a number from 1 to {len(self.versions)}, or how a digest begins (4 digits at least): "
             f"trainer data show {self.name}",
@@ -105,12 +107,12 @@ class Manifest:
         return [version for version in self.versions if version.digest.startswith(prefix)]
 
     def files_of(self, version: Version) -> Files:
-        """The files of a version. Raises `BadInput` where the history does not lead to it."""
+        """The files of a version. Raises `InvalidInput` where the history does not lead to it."""
         files = self.files or {}
         for later in reversed(self.versions[version.number :]):
             files = changes.undone(files, later.changes)
         if Contents(files).digest != version.digest:
-            raise BadInput(
+            raise InvalidInput(
                 f"The manifest of {self.name} does not add up to version {version.number}: it was edited.",
                 f"Get it back as it was: git checkout -- data/{self.name}.manifest.json",
             )
@@ -119,11 +121,11 @@ class Manifest:
 
 @many_objects()
 def read(path: Path, name: str) -> Manifest:
-    """The manifest, without versions where there is no file. Raises `BadInput`."""
+    """The manifest, without versions where there is no file. Raises `InvalidInput`."""
     try:
         payload = json.loads(path.read_bytes())
         if payload["schema"] != _SCHEMA:
-            raise BadInput(
+            raise InvalidInput(
                 f"{path} has the schema {payload['schema']}; this trainer understands {_SCHEMA}.",
                 "Use the trainer that wrote it, or a newer one.",
             )
@@ -135,7 +137,7 @@ def read(path: Path, name: str) -> Manifest:
     except FileNotFoundError:
         return Manifest(name)
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise BadInput(
+        raise InvalidInput(
             f"{path} is not a dataset manifest: it was edited, or git left the marks of a conflict in it.",
             "Get it back as it was (git checkout), or move it away and take a new one: "
             f"trainer data snapshot {name}",

@@ -27,7 +27,7 @@ def take(
     step: Callable[[str], None],
     mounts: Sequence[Mount] = (),
 ) -> tuple[Data, ...]:
-    """Look at what parameters name: names in data/, or absolute paths. Raises `BadInput`.
+    """Look at what parameters name: names in data/, or absolute paths. Raises `InvalidInput`.
 
     `mounts` are what a run in a container sees of the host: a link in a dataset has to lead to something in
     them. `step` is told how far it is.

@@ -12,7 +12,7 @@ from trainkit.data.image_folder import ImageFolder
 
 from trainer.datasets import Report, copying, silent
 from trainer.datasets.copying import Copies, Link
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,15 @@ def plan(
 ) -> Division:
     """Divide by `image_folder.split`: class by class, by content, copies of an image on one side.
 
-    Raises `BadInput` where the dataset is divided already, and `InputError` as `split` does.
+    Raises `InvalidInput` where the dataset is divided already, and `InputError` as `split` does.
     """
     if not all(map(math.isfinite, shares.values())):
-        raise BadInput("A share is not a number.", "For instance --train 0.7 --validation 0.15 --test 0.15")
+        raise InvalidInput(
+            "A share is not a number.", "For instance --train 0.7 --validation 0.15 --test 0.15"
+        )
     folder = image_folder.scan(root)
     if folder.is_split:
-        raise BadInput(
+        raise InvalidInput(
             f"{root} is split already.", "Use it as it is: `trainer run` finds its train/ by itself."
         )
     divided = image_folder.split(folder, digests(folder, report), shares, seed)

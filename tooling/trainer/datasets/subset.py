@@ -15,7 +15,7 @@ from trainer.counted import counted
 from trainer.datasets import copying
 from trainer.datasets.copying import Copies, Link
 from trainer.datasets.names import tidy
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.projects.parameters import nearest
 
 
@@ -33,7 +33,7 @@ class Selection:
 def plan(root: Path, items: Sequence[str], images: int | None = None, link: Link = "copy") -> Selection:
     """The files of the classes that `select` finds; `images` of each folder at most, evenly spaced.
 
-    Evenly, because neighbours in a listing are often pictures of the same patient. Raises `BadInput`, or
+    Evenly, because neighbours in a listing are often pictures of the same patient. Raises `InvalidInput`, or
     `InputError` for a folder that is no dataset.
     """
     folder = image_folder.scan(root)
@@ -50,7 +50,7 @@ def plan(root: Path, items: Sequence[str], images: int | None = None, link: Link
         counts[folder_path.name] += len(some)
     for name, count in counts.items():
         if not count:
-            raise BadInput(f"The class {name} has no images.", "Leave it out, or fill it.")
+            raise InvalidInput(f"The class {name} has no images.", "Leave it out, or fill it.")
     left_out = sum(any(part in counts for part in path.parts[:-1]) for path in folder.passed_over)
     copies = Copies(root, copying.files(root, ((path, path) for path in sorted(taken))), link)
     return Selection(copies, counts, left_out)
@@ -59,13 +59,14 @@ def plan(root: Path, items: Sequence[str], images: int | None = None, link: Link
 def select(classes: Sequence[str], items: Sequence[str]) -> tuple[str, ...]:
     """The classes that are asked for, sorted: names, patterns with * or ?, `first:3`, with commas between.
 
-    A name is found as it is and as `rename-classes` would have it. Raises `BadInput` for a name of no class.
+    A name is found as it is and as `rename-classes` would have it. Raises `InvalidInput` for a name of no
+    class.
     """
     chosen: set[str] = set()
     for item in _items(classes, items):
         chosen.update(_find(sorted(classes), item))
     if not chosen:
-        raise BadInput("No class is given.", "For instance --classes first:3,healthy_skins")
+        raise InvalidInput("No class is given.", "For instance --classes first:3,healthy_skins")
     return tuple(sorted(chosen))
 
 
@@ -79,7 +80,7 @@ def _find(classes: Sequence[str], item: str) -> list[str]:
     if first := re.fullmatch(r"first:(\d+)", item):
         count = int(first[1])
         if not 0 < count <= len(classes):
-            raise BadInput(
+            raise InvalidInput(
                 f"{item}: the dataset has {counted(len(classes), 'class')}.",
                 f"Ask for first:1 to first:{len(classes)}.",
             )
@@ -90,7 +91,7 @@ def _find(classes: Sequence[str], item: str) -> list[str]:
     if not matches and re.search(r"[*?\[]", item):
         matches = [name for name in classes if any(fnmatch.fnmatchcase(n, item) for n in (name, tidy(name)))]
     if not matches:
-        raise BadInput(f"There is no class {item}.", nearest(item, classes, "The classes are"))
+        raise InvalidInput(f"There is no class {item}.", nearest(item, classes, "The classes are"))
     return matches
 
 

@@ -14,7 +14,7 @@ from trainer.datasets import Report, catalog, changes, contents, index, listing,
 from trainer.datasets.changes import Changes
 from trainer.datasets.contents import Contents, Files
 from trainer.datasets.manifest import Manifest, Version
-from trainer.errors import BadInput, TrainerError
+from trainer.errors import InvalidInput, TrainerError
 from trainer.projects.parameters import nearest
 from trainer.workspace.settings import Workspace
 
@@ -102,11 +102,11 @@ def names(workspace: Workspace) -> list[str]:
 
 
 def named(workspace: Workspace, name: str) -> Dataset:
-    """A dataset by its name in data/. Raises `BadInput`."""
+    """A dataset by its name in data/. Raises `InvalidInput`."""
     name = name.rstrip("/")
     if name not in names(workspace):
         names_known = names(workspace)
-        raise BadInput(
+        raise InvalidInput(
             f"There is no dataset {name} in {workspace.data}.",
             "Versions are kept of what lies in data/: move it there, or link it: ln -s FOLDER data/"
             if "/" in name
@@ -119,9 +119,9 @@ def named(workspace: Workspace, name: str) -> Dataset:
 
 
 def now(workspace: Workspace, dataset: Dataset, report: Report = silent, *, full: bool = False) -> Contents:
-    """What the dataset holds. Raises `BadInput` where it is gone or cannot be read."""
+    """What the dataset holds. Raises `InvalidInput` where it is gone or cannot be read."""
     if not dataset.root.exists():
-        raise BadInput(
+        raise InvalidInput(
             f"{dataset.root} is gone; its manifest is all there is.",
             "Put the dataset back, or name two versions to compare.",
         )
@@ -137,7 +137,7 @@ def snapshot(
         ignored = git.is_ignored(workspace.data / dataset.path.name)
         taken = now(workspace, dataset, report, full=full)
         if not taken.files:
-            raise BadInput(f"{dataset.root} has no files.", "Put the dataset there.")
+            raise InvalidInput(f"{dataset.root} has no files.", "Put the dataset there.")
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         version = dataset.manifest.with_version(taken, moment)
         is_new = version is not dataset.manifest
@@ -194,7 +194,7 @@ def _version(workspace: Workspace, dataset: Dataset, text: str | None) -> tuple[
     if is_of_run and (files := recorded.files(workspace, runs[0])):
         return f"{runs[0][:8]} (of a run)", files
     if last is None:
-        raise BadInput(
+        raise InvalidInput(
             f"{dataset.name} has no versions yet.", f"Take one: trainer data snapshot {dataset.name}"
         )
     version = dataset.manifest.version(text) if text else last

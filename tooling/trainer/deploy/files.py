@@ -13,7 +13,7 @@ from pathlib import Path
 
 from trainer import atomic_files
 from trainer.deploy.heroku_plan import PASSWORD, SECRET_KEY, USERNAME, App
-from trainer.errors import BadInput, DeployError, SecretsError
+from trainer.errors import DeployError, InvalidInput, SecretsError
 from trainer.server import files as server_files
 from trainer.server.files import FOLDER
 from trainer.subprocesses import capture
@@ -39,7 +39,7 @@ class PlatformFiles:
 def make(workspace: Workspace, platform: str, app: str) -> PlatformFiles:
     """The files for `platform`: compose, dokku, fly or render. Secrets are generated.
 
-    Raises `BadInput` for a name that cannot be, or where there is no mlflow_tracking_server/.
+    Raises `InvalidInput` for a name that cannot be, or where there is no mlflow_tracking_server/.
     """
     App(app)  # what Heroku takes as a name, the others take too
     packed = server_files.pack(workspace)
@@ -55,13 +55,13 @@ def make(workspace: Workspace, platform: str, app: str) -> PlatformFiles:
 def planned(platform_files: PlatformFiles, folder: Path) -> dict[str, str]:
     """What `write` would do with each file: new, same, or kept (a file with secrets).
 
-    Raises `BadInput` where a file is there with another content.
+    Raises `InvalidInput` where a file is there with another content.
     """
     states = {}
     for name, content in platform_files.files.items():
         path = folder / name
         if not path.parent.resolve().is_relative_to(folder.resolve()):
-            raise BadInput(
+            raise InvalidInput(
                 f"{path.parent} leads out of {folder} by a link.",
                 "Nothing was written. Choose another: -o DIR",
             )
@@ -72,7 +72,7 @@ def planned(platform_files: PlatformFiles, folder: Path) -> dict[str, str]:
         elif path.is_file() and path.read_bytes() == content:
             states[name] = "same"
         else:
-            raise BadInput(
+            raise InvalidInput(
                 f"{path} is there, and it is another one.",
                 "Nothing was written. Move it away, or choose another folder: -o DIR",
             )
@@ -111,7 +111,7 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
             stream.write(content)
         atomic_files.rename(unfinished, path)
     except OSError as error:
-        raise BadInput(
+        raise InvalidInput(
             f"{path} cannot be written: {error.strerror}.", "Fix the cause, then run the command again."
         ) from None
     finally:
@@ -122,7 +122,7 @@ def _ignores(path: Path, names: Iterable[str]) -> str:
     lines = {line.strip().lstrip("/") for line in path.read_text(encoding="utf-8").splitlines()}
     for name in names:
         if name not in lines:
-            raise BadInput(
+            raise InvalidInput(
                 f"{path} does not name /{name}, which holds secrets.", f"Add the line {name} to it."
             )
     return "same"
@@ -134,7 +134,9 @@ def _kept(path: Path, values: Mapping[str, str]) -> str:
     names = {line.partition("=")[0] for line in path.read_text(encoding="utf-8").splitlines()}
     missing = [name for name in values if name not in names]
     if missing:
-        raise BadInput(f"{path} is there, but does not set {missing[0]}.", "Move it away, or add that line.")
+        raise InvalidInput(
+            f"{path} is there, but does not set {missing[0]}.", "Move it away, or add that line."
+        )
     return "kept"
 
 

@@ -69,7 +69,7 @@ def deploy(workspace: Workspace, app: App, reporter: Reporter, *, force: bool = 
     """Have the server of the workspace's mlflow_tracking_server/ run as this app, and runs report to it.
 
     `force` lets secrets.env name this server in the place of another one. Raises `DeployError`,
-    `SecretsError`, `BadInput` and, where the server does not let its administrator in, `TrackingDenied`.
+    `SecretsError`, `InvalidInput` and, where the server does not let its administrator in, `TrackingDenied`.
     """
     secrets.check(workspace)
     stored = secrets.read(workspace).values

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from trainer import logs
 from trainer.deploy.plan import Request
-from trainer.errors import BadInput, DeployError
+from trainer.errors import DeployError, InvalidInput
 from trainer.tracking.endpoint import LOOPBACK
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Source(TypedDict):
 def address() -> str:
     """Where the API is: HEROKU_HOST, as the heroku command understands it, else Heroku's own.
 
-    Raises `BadInput` for a host that is neither Heroku's nor this machine: the token would go there.
+    Raises `InvalidInput` for a host that is neither Heroku's nor this machine: the token would go there.
     """
     chosen = os.environ.get("HEROKU_HOST") or "heroku.com"
     uri = chosen if chosen.startswith("http") else f"https://api.{chosen}"
@@ -122,7 +122,7 @@ def address() -> str:
     herokus = host in DOMAINS or host.endswith(tuple(f".{domain}" for domain in DOMAINS))
     if (herokus and parts.scheme == "https") or host in LOOPBACK:
         return uri.rstrip("/")
-    raise BadInput(
+    raise InvalidInput(
         f"HEROKU_HOST is {chosen}, which is not an address of Heroku.",
         "Unset it; the login would be sent there.",
     )

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 
 from trainer.deploy.plan import Body, Command, Deferred, Note, Plan, Request, Step
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.server.files import FOLDER, Bundle
 
 STACK = "container"
@@ -37,9 +37,9 @@ class App:
     team: str | None = None
 
     def __post_init__(self) -> None:
-        """Raise `BadInput` for a name that Heroku would not take."""
+        """Raise `InvalidInput` for a name that Heroku would not take."""
         if not _NAME.fullmatch(self.name):
-            raise BadInput(
+            raise InvalidInput(
                 f"{self.name} cannot be the name of an app on Heroku.",
                 "3 to 30 lower case letters, digits and dashes, the first one a letter: --app my-mlflow",
             )

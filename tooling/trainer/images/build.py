@@ -148,8 +148,12 @@ def ensure(
 
 def _why(client: docker.DockerClient, image: Buildable) -> str:
     """Why the image is not there. A tag names its inputs: one that is built from others has another tag."""
-    others = [tag for tag in image.tags if tag != image.tag and image_id(client, tag)]
-    return f"what it is built from has changed since {others[0]}" if others else "there is none of that name"
+    other_tags = [tag for tag in image.tags if tag != image.tag and image_id(client, tag)]
+    return (
+        f"what it is built from has changed since {other_tags[0]}"
+        if other_tags
+        else "there is none of that name"
+    )
 
 
 def _present_id(client: docker.DockerClient, image: Buildable) -> str | None:

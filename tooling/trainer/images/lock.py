@@ -6,17 +6,19 @@ import re
 import shlex
 from pathlib import Path
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 _COMPILE = ("uv", "pip", "compile", "--universal", "--python-version", "3.11", "--generate-hashes")
 
 
 def check(image: str, lock: Path) -> None:
-    """Raises `BadInput` where the image has no lock file, or one that lacks a hash, with how to make it."""
+    """Raises `InvalidInput` where the image has no lock file, or one that lacks a hash, with how to
+    make it.
+    """
     if not lock.is_file():
-        raise BadInput(f"The image {image} has no {lock.name}.", _how_to_make(lock))
+        raise InvalidInput(f"The image {image} has no {lock.name}.", _how_to_make(lock))
     if requirement := _without_hash(lock):
-        raise BadInput(
+        raise InvalidInput(
             f"{lock} has no hash of {requirement}: images are installed from hashes alone.",
             _how_to_make(lock),
         )

@@ -11,7 +11,7 @@ import yaml
 
 from trainer import atomic_files
 from trainer.engine import daemon
-from trainer.errors import BadInput, ImageError
+from trainer.errors import ImageError, InvalidInput
 from trainer.images import build
 from trainer.images.spec import IMAGE_FILE, ImageSpec
 from trainer.workspace.settings import Workspace
@@ -43,11 +43,11 @@ def plan(workspace: Workspace, client: docker.DockerClient, image: ImageSpec, ba
     """Ask the registry, through the engine, and say what to write; nothing is written.
 
     `base` is to be pinned, else what the image's own image.yaml or trainer.yaml says: $TRAINER_BASE_IMAGE is
-    of this machine alone. The digest is that of the list of platforms, where there is one. Raises `BadInput`
-    where there is no base to pin, `ImageError` where no registry tells its digest.
+    of this machine alone. The digest is that of the list of platforms, where there is one. Raises
+    `InvalidInput` where there is no base to pin, `ImageError` where no registry tells its digest.
     """
     if image.inherits:
-        raise BadInput(
+        raise InvalidInput(
             f"The image {image.name} inherits from {image.inherits}, and has no base of its own.",
             f"trainer build-image {image.inherits} --pin-base",
         )
@@ -65,14 +65,17 @@ def write(pin: Pin) -> None:
 
 
 def with_base(file: Path, base: str) -> str:
-    """The text of an image.yaml with that base, and all else, comments too, as it was. Raises `BadInput`."""
+    """The text of an image.yaml with that base, and all else, comments too, as it was.
+
+    Raises `InvalidInput`.
+    """
     text = file.read_text(encoding="utf-8")
     expected = {**(yaml.safe_load(text) or {}), _KEY: base}
     changed = _changed(text, base)
     with contextlib.suppress(yaml.YAMLError):
         if changed is not None and yaml.safe_load(changed) == expected:
             return changed
-    raise BadInput(f"{file} is in a form that cannot be edited automatically.", f"Write: {_KEY}: {base}")
+    raise InvalidInput(f"{file} is in a form that cannot be edited automatically.", f"Write: {_KEY}: {base}")
 
 
 def _changed(text: str, base: str) -> str | None:
@@ -98,7 +101,7 @@ def _with_tag(name: str) -> str:
     if ":" in bare.rpartition("/")[2]:
         return bare
     if digest:
-        raise BadInput(
+        raise InvalidInput(
             f"{name} has no tag, so its current digest cannot be looked up.",
             "Name one: --base-image NAME:TAG",
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer.errors import BadInput, ImageError
+from trainer.errors import ImageError, InvalidInput
 from trainer.images import build, build_failure, spec
 from trainer.images.spec import DIGEST_LABEL, PREFIX
 from trainer.projects import python_env, python_version
@@ -167,11 +167,11 @@ class EnvironmentImage:
 def plan(
     workspace: Workspace, project: Project, path: Path, base_image: str | None, *, is_conda: bool
 ) -> EnvironmentImage:
-    """What building it comes to, for the environment file `path`. Raises `BadInput`; creates nothing."""
+    """What building it comes to, for the environment file `path`. Raises `InvalidInput`; creates nothing."""
     environment = python_env.read(path, project.folder, is_conda=is_conda)
     uv = spec.shared(workspace) / "uv.txt"
     if not uv.is_file():
-        raise BadInput(f"{uv} is missing; every image is built with it.", "Restore it.")
+        raise InvalidInput(f"{uv} is missing; every image is built with it.", "Restore it.")
     base = spec.chosen_base(workspace, base_image)
     micromamba = _micromamba() if environment.conda else None
     if micromamba is None:  # conda has other Pythons, too

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer import image_reference, yaml_file
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.projects.parameters import nearest
 from trainer.workspace import resources
 from trainer.workspace.settings import Workspace
@@ -62,7 +62,7 @@ def shared(workspace: Workspace) -> Path:
 def discover(workspace: Workspace) -> dict[str, ImageSpec]:
     """Name → image, for every */image.yaml of `shared` and of the workspace, whose own come first.
 
-    Raises `BadInput` for one not understood.
+    Raises `InvalidInput` for one not understood.
     """
     folders = (shared(workspace), workspace.images)
     files = {path.parent.name: path for folder in folders for path in folder.glob(f"*/{IMAGE_FILE}")}
@@ -71,7 +71,7 @@ def discover(workspace: Workspace) -> dict[str, ImageSpec]:
     for name, image in specs.items():
         for alias in image.aliases:
             if alias in taken:
-                raise BadInput(
+                raise InvalidInput(
                     f"{image.folder / IMAGE_FILE}: the alias {alias} is {taken[alias]} already.",
                     "Choose another one.",
                 )
@@ -80,18 +80,21 @@ def discover(workspace: Workspace) -> dict[str, ImageSpec]:
 
 
 def spec(workspace: Workspace, name: str) -> ImageSpec:
-    """The image of that name or alias, also as `trainer/NAME`; raises `BadInput` with the nearest name."""
+    """The image of that name or alias, also as `trainer/NAME`.
+
+    Raises `InvalidInput` with the nearest name.
+    """
     specs = discover(workspace)
     image_name = name.removeprefix(PREFIX).removesuffix(":latest")
     named = specs | {alias: image for image in specs.values() for alias in image.aliases}
     if image_name not in named:
         file = workspace.images / image_name / IMAGE_FILE
         if image_name and file.parent.is_dir():
-            raise BadInput(
+            raise InvalidInput(
                 f"{file.parent} has no {IMAGE_FILE}: it is not an image yet.",
                 f"Write one, which may be empty: touch {shlex.quote(str(file))}",
             )
-        raise BadInput(
+        raise InvalidInput(
             f"There is no trainer image {name}.",
             nearest(image_name, named, "The images are")
             if named
@@ -112,12 +115,12 @@ def chosen_base(workspace: Workspace, base_image: str | None = None, own: str | 
 def _read(path: Path) -> ImageSpec:
     document = yaml_file.read(path) or {}
     if not isinstance(document, dict):
-        raise BadInput(f"{path} does not describe an image.", "Write one `name: value` a line.")
+        raise InvalidInput(f"{path} does not describe an image.", "Write one `name: value` a line.")
     for key, value in document.items():
         if key not in _KEYS:
-            raise BadInput(f"{path} has an unknown key: {key}", nearest(str(key), _KEYS, "The keys are"))
+            raise InvalidInput(f"{path} has an unknown key: {key}", nearest(str(key), _KEYS, "The keys are"))
         if value is not None and not isinstance(value, _KEYS[key]):
-            raise BadInput(f"{path}: {key} is {value!r}.", f"Use a {_KEYS[key].__name__}.")
+            raise InvalidInput(f"{path}: {key} is {value!r}.", f"Use a {_KEYS[key].__name__}.")
     if base := document.get("base_image"):
         image_reference.check(base, f"{path}: base_image")
     return ImageSpec(

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.images import build, spec
 from trainer.images import lock as image_lock
 from trainer.images.spec import BASE_LABEL, DIGEST_LABEL, IMAGE_FILE, PREFIX, ImageSpec
@@ -115,7 +115,7 @@ class TrainerImage:
         if not self.inputs:
             return True
         own: set[str] = set()
-        with contextlib.suppress(BadInput):  # it has no image of that name
+        with contextlib.suppress(InvalidInput):  # it has no image of that name
             own = {image.digest for image in plan(workspace, spec.spec(workspace, self.name)).line()}
         return all(image.digest in own or _archive(workspace, image).exists() for image in self.line())
 
@@ -194,11 +194,11 @@ def plan(
 ) -> TrainerImage:
     """What building the image comes to; `heirs` are the images that inherit from it.
 
-    Raises `BadInput` for a file that is missing, and for images that inherit in a circle.
+    Raises `InvalidInput` for a file that is missing, and for images that inherit in a circle.
     """
     if image.name in heirs:
         circle = " → ".join([*heirs, image.name])
-        raise BadInput(f"Images inherit in a circle: {circle}.", f"Fix one of their {IMAGE_FILE} files.")
+        raise InvalidInput(f"Images inherit in a circle: {circle}.", f"Fix one of their {IMAGE_FILE} files.")
     parent = None
     if image.inherits:
         parent = plan(workspace, spec.spec(workspace, image.inherits), base_image, (*heirs, image.name))
@@ -233,7 +233,7 @@ def _inputs(workspace: Workspace, image: ImageSpec) -> Iterator[tuple[str, Path]
     root = spec.shared(workspace)
     for path in (root / "Dockerfile", root / "uv.txt", root / "trainkit" / "pyproject.toml"):
         if not path.is_file():
-            raise BadInput(f"{path} is missing; every image is built with it.", "Restore it.")
+            raise InvalidInput(f"{path} is missing; every image is built with it.", "Restore it.")
         yield path.relative_to(root).as_posix(), path
     trainkit = root / "trainkit"
     for path in sorted(path for kind in _OF_TRAINKIT for path in trainkit.glob(kind)):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
 from trainer.engine import daemon
-from trainer.errors import BadInput, EngineError, TrackingError
+from trainer.errors import EngineError, InvalidInput, TrackingError
 from trainer.progress import Steps
 from trainer.runs import restored
 from trainer.server import container, live_runs, process, service, store_archive
@@ -82,16 +82,16 @@ class Restored:
 def backup(workspace: Workspace, file: Path) -> Manifest:
     """Save the store in a new file, which is read again and compared before it gets its name.
 
-    It is compressed where the name ends in .gz or .tgz. Raises `BadInput` where the file is there already or
-    there is no store.
+    It is compressed where the name ends in .gz or .tgz. Raises `InvalidInput` where the file is there already
+    or there is no store.
     """
     if file.exists():
-        raise BadInput(f"{file} already exists.", "Nothing was written. Give another name.")
+        raise InvalidInput(f"{file} already exists.", "Nothing was written. Give another name.")
     if not file.absolute().parent.is_dir():
-        raise BadInput(f"There is no folder {file.absolute().parent}.", "Make it, or give another name.")
+        raise InvalidInput(f"There is no folder {file.absolute().parent}.", "Make it, or give another name.")
     store = _store(workspace)
     if store is None:
-        raise BadInput(
+        raise InvalidInput(
             "This workspace has no tracking server of its own, and so nothing to save.",
             "How to save a server on a platform is in mlflow_tracking_server/README.md.",
         )
@@ -109,24 +109,24 @@ def backup(workspace: Workspace, file: Path) -> Manifest:
 
 
 def check(file: Path, shown: Path | None = None) -> Manifest:
-    """Read the whole backup and compare it with its manifest; raises `BadInput` if it is no good one."""
+    """Read the whole backup and compare it with its manifest; raises `InvalidInput` if it is no good one."""
     if file.exists() and not file.is_file():  # a pipe would be waited for, and can be read only once
-        raise BadInput(f"{file} is not a file.", "Specify a file of `trainer server backup`.")
+        raise InvalidInput(f"{file} is not a file.", "Specify a file of `trainer server backup`.")
     try:
         with file.open("rb") as archive:
             return store_archive.check(archive)
     except OSError as error:
-        raise BadInput(
+        raise InvalidInput(
             f"{file} cannot be read: {error.strerror}.", "Specify a file of `trainer server backup`."
         ) from None
     except ArchiveError as error:
-        raise BadInput(f"{shown or file}: {error}.", "Use another backup; nothing was changed.") from None
+        raise InvalidInput(f"{shown or file}: {error}.", "Use another backup; nothing was changed.") from None
 
 
 def restore(workspace: Workspace, file: Path, reporter: Steps, *, force: bool = False) -> Restored:
     """Put a backup in the place of the store, and leave the server running.
 
-    What the store held is saved in .trainer/backups/ first. Raises `BadInput` for a file that is no whole
+    What the store held is saved in .trainer/backups/ first. Raises `InvalidInput` for a file that is no whole
     backup, and while runs are live, unless `force` says so.
     """
     reporter.step(f"Checking {file.name}")

@@ -12,7 +12,7 @@ from trainkit.keras import architectures
 
 from trainer import atomic_files
 from trainer.engine import daemon, one_off
-from trainer.errors import BadInput, ImageError
+from trainer.errors import ImageError, InvalidInput
 from trainer.images import build, spec, trainer_image
 from trainer.subprocesses import interruptible
 from trainer.workspace.settings import Workspace
@@ -58,8 +58,9 @@ def report(
 ) -> Report:
     """The report, and with `output` a drawing in that file. The image is built if it is missing.
 
-    Raises `InputError` for a question that cannot be and `BadInput` for a file that cannot be written, both
-    before anything is started; `EngineError`, `ImageError`. An existing file is replaced with `force` only.
+    Raises `InputError` for a question that cannot be and `InvalidInput` for a file that cannot be written,
+    both before anything is started; `EngineError`, `ImageError`. An existing file is replaced with `force`
+    only.
     """
     backbone = architectures.backbone(question.backbone)
     architectures.check(
@@ -94,7 +95,7 @@ def _parsed(answer: one_off.Output, tag: str) -> Report:
     if payload and answer.code == 0:
         return cast("Report", payload)
     if payload and answer.code == _REFUSED:
-        raise BadInput(payload["message"], payload["hint"])
+        raise InvalidInput(payload["message"], payload["hint"])
     lines = answer.err.strip().splitlines()
     raise _failed(tag, lines[-1] if lines else f"exit code {answer.code}")
 
@@ -108,18 +109,18 @@ def _failed(tag: str, reason: str) -> ImageError:
 
 def _check_output(file: Path, *, force: bool) -> None:
     if file.suffix.lower() not in SUFFIXES:
-        raise BadInput(
+        raise InvalidInput(
             f"{file} is not a valid file name for a drawing.",
             f"Specify a file that ends in {' or '.join(SUFFIXES)}.",
         )
     if not file.parent.is_dir():
-        raise BadInput(f"There is no folder {file.parent}.", "Make it first, or choose another one.")
+        raise InvalidInput(f"There is no folder {file.parent}.", "Make it first, or choose another one.")
     if file.is_dir():
-        raise BadInput(f"{file} is a folder.", "Specify a file.")
+        raise InvalidInput(f"{file} is a folder.", "Specify a file.")
     if os.path.lexists(file) and not force:
         raise _taken(file)
     if not os.access(file.parent, os.W_OK):
-        raise BadInput(f"You may not write into the folder {file.parent}.", "Choose another one.")
+        raise InvalidInput(f"You may not write into the folder {file.parent}.", "Choose another one.")
 
 
 def _write(file: Path, content: bytes, *, force: bool) -> None:
@@ -137,8 +138,8 @@ def _write(file: Path, content: bytes, *, force: bool) -> None:
     except FileExistsError:
         raise _taken(file) from None
     except OSError as error:
-        raise BadInput(f"{file} cannot be written: {error.strerror}.", "Choose another place.") from None
+        raise InvalidInput(f"{file} cannot be written: {error.strerror}.", "Choose another place.") from None
 
 
-def _taken(file: Path) -> BadInput:
-    return BadInput(f"{file} exists already.", "Choose another name, or say --force to replace it.")
+def _taken(file: Path) -> InvalidInput:
+    return InvalidInput(f"{file} exists already.", "Choose another name, or say --force to replace it.")

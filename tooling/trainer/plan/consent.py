@@ -106,7 +106,7 @@ class Place:
 
 
 def of_environment(
-    place: Place,
+    location: Place,
     target: Target,
     volumes: Iterable[Mount],
     secret_names: Iterable[str],
@@ -128,24 +128,26 @@ def of_environment(
         if mount.kind == "volume":
             yield Ask(printable.line(f"{do} Docker's volume {mount.source}, {where}"))
         else:
-            yield from _of_path(place, do, Path(mount.source), where)
-    if not place.is_own:
-        for path in snapshot.files(place.folder):
-            if (place.folder / path).is_symlink():
-                snapshot.is_shared(place.folder, path)  # nobody is asked for what is refused anyway
-                found = _of_path(place, "read", place.folder / path, f"as its file {path}")
-                yield from (ask for ask in found if not ask.is_within)
+            yield from _of_path(location, do, Path(mount.source), where)
+    if not location.is_own:
+        for path in snapshot.files(location.folder):
+            if (location.folder / path).is_symlink():
+                snapshot.is_shared(location.folder, path)  # nobody is asked for what is refused anyway
+                permissions = _of_path(location, "read", location.folder / path, f"as its file {path}")
+                yield from (ask for ask in permissions if not ask.is_within)
 
 
-def of_paths(place: Place, target: Target, paths: Mapping[str, str], given: Container[str]) -> Iterator[Ask]:
-    """What the values of its parameters of type path ask for; those that are `given` the user named."""
+def of_paths(
+    location: Place, target: Target, paths: Mapping[str, str], given_names: Container[str]
+) -> Iterator[Ask]:
+    """What the values of its parameters of type path ask for; those that are `given_names` the user named."""
     for name, value in paths.items() if target.isolated else ():
-        why, is_given = f"as its parameter {name}", name in given
+        why, is_given = f"as its parameter {name}", name in given_names
         if is_elsewhere(value):
-            found = [Ask(printable.line(f"have {urls.without_password(value)} fetched by you, {why}"))]
+            permissions = [Ask(printable.line(f"have {urls.without_password(value)} fetched by you, {why}"))]
         else:
-            found = list(_of_path(place, "read", Path(value), why))
-        yield from (replace(ask, is_given=is_given) for ask in found)
+            permissions = list(_of_path(location, "read", Path(value), why))
+        yield from (replace(ask, is_given=is_given) for ask in permissions)
 
 
 def of_image(tag: str, image_id: str, repo_digests: Iterable[str] = ()) -> Iterator[Ask]:
@@ -158,24 +160,24 @@ def of_image(tag: str, image_id: str, repo_digests: Iterable[str] = ()) -> Itera
         yield Ask(f"have the image {name} pulled", is_for_all=True)
 
 
-def open_asks(workspace: Workspace, asked: Asked) -> tuple[Ask, ...]:
+def open_asks(workspace: Workspace, requested: Asked) -> tuple[Ask, ...]:
     """Those that the user has to be asked for now."""
     return tuple(
         ask
-        for ask in asked.asks
-        if asked.is_asked_for(ask) and (ask.always or not _place(workspace, asked, ask).exists())
+        for ask in requested.asks
+        if requested.is_asked_for(ask) and (ask.always or not _path_of(workspace, requested, ask).exists())
     )
 
 
-def check(workspace: Workspace, asked: Asked, allowed: Collection[Ask]) -> None:
+def check(workspace: Workspace, requested: Asked, allowed: Collection[Ask]) -> None:
     """Raises `NotAllowed` for what was allowed neither before nor now; remembers what was."""
-    missing = [ask.what for ask in open_asks(workspace, asked) if ask not in allowed]
+    missing = [ask.what for ask in open_asks(workspace, requested) if ask not in allowed]
     if missing:
         raise NotAllowed(
-            f"{asked.title} asks to {'; to '.join(missing)}.",
+            f"{requested.title} asks to {'; to '.join(missing)}.",
             "If you trust it, allow it with --yes; with mlflow run: --backend-config '{\"yes\": true}'",
         )
-    _remember(workspace, replace(asked, asks=tuple(ask for ask in asked.asks if not ask.is_within)))
+    _remember(workspace, replace(requested, asks=tuple(ask for ask in requested.asks if not ask.is_within)))
 
 
 def content(code_digest: str, command: str, image: str, image_id: str) -> str:
@@ -183,36 +185,36 @@ def content(code_digest: str, command: str, image: str, image_id: str) -> str:
     return hashlib.sha256(json.dumps([code_digest, command, image, image_id]).encode()).hexdigest()
 
 
-def of_run(workspace: Workspace, asked: Asked, run: StoredRun) -> None:
+def of_run(workspace: Workspace, requested: Asked, run: StoredRun) -> None:
     """Remember that the run had all this, for when it is taken up or made again."""
-    _remember(workspace, replace(asked, stored=run))
+    _remember(workspace, replace(requested, stored=run))
 
 
-def _remember(workspace: Workspace, asked: Asked) -> None:
-    for ask in asked.asks:
-        place = _place(workspace, asked, ask)
-        if not ask.always and not place.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(f"{asked.title} {asked.commit}\n{ask.what}\n")
+def _remember(workspace: Workspace, requested: Asked) -> None:
+    for ask in requested.asks:
+        path = _path_of(workspace, requested, ask)
+        if not ask.always and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{requested.title} {requested.commit}\n{ask.what}\n")
 
 
-def _place(workspace: Workspace, asked: Asked, ask: Ask) -> Path:
+def _path_of(workspace: Workspace, requested: Asked, ask: Ask) -> Path:
     if ask.is_for_all:
         return _file(workspace, [ask.what])
-    if asked.stored:
-        return _file(workspace, ["run", asked.stored.run_id, asked.stored.content, ask.what])
+    if requested.stored:
+        return _file(workspace, ["run", requested.stored.run_id, requested.stored.content, ask.what])
     # Code in the user's own folders changes all the time; of a repository a commit is looked at.
-    commit = asked.commit if sources.is_remote(asked.source) else ""
-    return _file(workspace, [asked.source, commit, ask.what])
+    commit = requested.commit if sources.is_remote(requested.source) else ""
+    return _file(workspace, [requested.source, commit, ask.what])
 
 
-def _file(workspace: Workspace, said: list[str]) -> Path:
-    return workspace.state / "allowed" / hashlib.sha256(json.dumps(said).encode()).hexdigest()
+def _file(workspace: Workspace, facts: list[str]) -> Path:
+    return workspace.state / "allowed" / hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def _of_path(place: Place, do: str, path: Path, why: str) -> Iterator[Ask]:
+def _of_path(location: Place, do: str, path: Path, why: str) -> Iterator[Ask]:
     end = path.resolve()
-    for precious in _precious(place.workspace):
+    for precious in _precious(location.workspace):
         if _has(end, precious):
             has = "" if precious == end else f", which has {precious}"
             yield Ask(printable.line(f"{do} {end}{has}, {why}"), always=True)
@@ -220,9 +222,9 @@ def _of_path(place: Place, do: str, path: Path, why: str) -> Iterator[Ask]:
     if any(_has(machine, end) for machine in _of_the_machine()) and not _has(_MEMORY, end):
         yield Ask(printable.line(f"{do} {end}, {why}"), always=True)
         return
-    is_data = do == "read" and end.is_relative_to(place.workspace.data.resolve())
+    is_data = do == "read" and end.is_relative_to(location.workspace.data.resolve())
     if not is_data:
-        yield Ask(printable.line(f"{do} {end}, {why}"), is_within=place.has(end))
+        yield Ask(printable.line(f"{do} {end}, {why}"), is_within=location.has(end))
 
 
 def _precious(workspace: Workspace) -> Iterator[Path]:
@@ -240,21 +242,21 @@ def _of_the_machine() -> Iterator[Path]:
 
     /proc has the root of each process (`PID/root`), /dev the disks, the engine all containers' files.
     """
-    for place in (*map(Path, _MACHINE), *Path("/run").glob("docker*")):
-        yield place.resolve()
+    for path in (*map(Path, _MACHINE), *Path("/run").glob("docker*")):
+        yield path.resolve()
 
 
 def _has(folder: Path, path: Path) -> bool:
     """Whether the path is the folder or lies in it; a bind mount gives a folder another name."""
     if path.is_relative_to(folder):
         return True
-    known = _identity(folder)
-    return known is not None and any(_identity(place) == known for place in (path, *path.parents))
+    identity = _identity(folder)
+    return identity is not None and any(_identity(parent) == identity for parent in (path, *path.parents))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import re
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.workspace.settings import SIZE
 
 _LEAST_MEMORY = 6 << 20  # Docker's own limit
 
 
-def gpus(asked: str) -> str:
-    """The value of --gpus: none, all, a number, or device=0,1. Raises `BadInput` for anything else."""
-    if not re.fullmatch(r"none|all|[1-9][0-9]{0,3}|device=[\w-]+(,[\w-]+)*", asked):
-        raise BadInput(f"--gpus {asked} is invalid.", "Use none, all, a number, or device=0,1.")
-    return asked
+def gpus(value: str) -> str:
+    """The value of --gpus: none, all, a number, or device=0,1. Raises `InvalidInput` for anything else."""
+    if not re.fullmatch(r"none|all|[1-9][0-9]{0,3}|device=[\w-]+(,[\w-]+)*", value):
+        raise InvalidInput(f"--gpus {value} is invalid.", "Use none, all, a number, or device=0,1.")
+    return value
 
 
-def memory(asked: str | None) -> str | None:
-    """The value of --memory, such as 8g. Raises `BadInput` for what is no size."""
-    if asked is not None and not re.fullmatch(SIZE, asked):
-        raise BadInput(f"--memory {asked} is invalid.", "Use a number and k, m or g: 512m, 8g.")
-    if asked is not None and bytes_of(asked) < _LEAST_MEMORY:
-        raise BadInput(
-            f"--memory {asked} is less than an engine takes: 6m.", "Use what the training needs, such as 8g."
+def memory(value: str | None) -> str | None:
+    """The value of --memory, such as 8g. Raises `InvalidInput` for what is no size."""
+    if value is not None and not re.fullmatch(SIZE, value):
+        raise InvalidInput(f"--memory {value} is invalid.", "Use a number and k, m or g: 512m, 8g.")
+    if value is not None and bytes_of(value) < _LEAST_MEMORY:
+        raise InvalidInput(
+            f"--memory {value} is less than an engine takes: 6m.", "Use what the training needs, such as 8g."
         )
-    return asked.lower() if asked else None
+    return value.lower() if value else None
 
 
 def bytes_of(size: str) -> int:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.projects.mlproject import EntryPoint, Project, project_file
 from trainer.projects.parameters import Parameter, check_text, check_value, is_elsewhere
 from trainer.workspace.settings import SETTINGS_FILE, Workspace
@@ -22,12 +22,15 @@ def of(
     workspace: Workspace,
     project: Project,
     entry_point: EntryPoint,
-    said: Mapping[str, str],
+    texts: Mapping[str, str],
     *,
     with_settings: bool = True,
 ) -> tuple[dict[str, str], dict[str, Origin]]:
-    """The value of every parameter, in declared order, and its origin. Raises `BadInput` as `check` does."""
-    given = named(project, entry_point, said)
+    """The value of every parameter, in declared order, and its origin.
+
+    Raises `InvalidInput` as `check` does.
+    """
+    values_given = named(project, entry_point, texts)
     # Those of the entry point: the project's others may have parameters that this one has not.
     settings = {
         name: str(workspace.root / value) if parameter.type == "path" and not is_elsewhere(value) else value
@@ -36,11 +39,11 @@ def of(
     }
     with said_in(workspace, "settings"):
         for parameter in entry_point.parameters:
-            if parameter.name in settings.keys() - given.keys():
+            if parameter.name in settings.keys() - values_given.keys():
                 check_value(parameter, settings[parameter.name])
-    values = check(project, entry_point, {**settings, **given})
+    values = check(project, entry_point, {**settings, **values_given})
     origins: dict[str, Origin] = {
-        name: "command line" if name in given else "settings" if name in settings else "default"
+        name: "command line" if name in values_given else "settings" if name in settings else "default"
         for name in values
     }
     return values, origins
@@ -51,16 +54,17 @@ def said_in(workspace: Workspace, origin: Origin | None) -> Iterator[None]:
     """Within: what is wrong with a value of trainer.yaml is said to be there."""
     try:
         yield
-    except BadInput as problem:
+    except InvalidInput as error:
         if origin != "settings":
             raise
-        raise BadInput(f"{workspace.root / SETTINGS_FILE}: {problem.message}", problem.hint) from None
+        raise InvalidInput(f"{workspace.root / SETTINGS_FILE}: {error.message}", error.hint) from None
 
 
 def check(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -> dict[str, str]:
     """The value of every declared parameter, in declared order: the given one, else the default.
 
-    Raises `BadInput` for an unknown name (with the nearest), a missing value, or a value of the wrong type.
+    Raises `InvalidInput` for an unknown name (with the nearest), a missing value, or a value of the wrong
+    type.
     """
     given = named(project, entry_point, given)
     extra = {name: value for name, value in given.items() if entry_point.parameter(name) is None}
@@ -68,7 +72,7 @@ def check(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -
     for parameter in entry_point.parameters:
         value = given.get(parameter.name, parameter.default)
         if value is None:
-            raise BadInput(
+            raise InvalidInput(
                 f"{project.name} needs {parameter.option}: it has no default.",
                 f"Add {parameter.option} and a value of type {parameter.type}, or -P {parameter.name}=VALUE.",
             )
@@ -87,52 +91,52 @@ def _check_value(project: Project, parameter: Parameter, value: str, *, is_given
     """A default is checked when it is used: a run that is given another value needs none."""
     try:
         check_value(parameter if is_given else replace(parameter, default=None), value)
-    except BadInput as problem:
+    except InvalidInput as error:
         if is_given or parameter.type == "path":
             raise
         where = project_file(project.folder)
-        raise BadInput(f"{where}: the default of {problem.message}", problem.hint) from None
+        raise InvalidInput(f"{where}: the default of {error.message}", error.hint) from None
 
 
 def named(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -> dict[str, str]:
     """The values by the names that are declared: `batch-size` is `batch_size`, as on the command line.
 
-    Raises `BadInput` for a name that is none, with the nearest, unless the entry point takes any.
+    Raises `InvalidInput` for a name that is none, with the nearest, unless the entry point takes any.
     """
     names = {parameter.option.removeprefix("--"): parameter.name for parameter in entry_point.parameters}
     for name in given:
         if name.replace("_", "-") not in names and not entry_point.takes_any:
             raise unknown_parameter(project, entry_point, name)
     values: dict[str, str] = {}
-    for said, value in given.items():
-        name = names.get(said.replace("_", "-"), said)
+    for name_given, value in given.items():
+        name = names.get(name_given.replace("_", "-"), name_given)
         if name in values:
             raise given_twice(name)
         values[name] = value
     return values
 
 
-def given_twice(name: str) -> BadInput:
+def given_twice(name: str) -> InvalidInput:
     """The error for a parameter with more values than one."""
-    return BadInput(f"The parameter {name} is given twice.", "Pass it once, as an option or with -P.")
+    return InvalidInput(f"The parameter {name} is given twice.", "Pass it once, as an option or with -P.")
 
 
 def unknown_parameter(
     project: Project, entry_point: EntryPoint, name: str, also: Iterable[str] = ()
-) -> BadInput:
+) -> InvalidInput:
     """The error for a parameter that the entry point does not have; `also` are names it may have meant."""
     declared = [parameter.option for parameter in entry_point.parameters]
     option = "--" + name.lstrip("-").replace("_", "-")
     if entry_point.takes_any:
         hint = f"The script {entry_point.name} gets undeclared parameters with -P {name.lstrip('-')}=VALUE"
-        return BadInput(f"{project.name} declares no parameter {option}.", hint)
+        return InvalidInput(f"{project.name} declares no parameter {option}.", hint)
     near = difflib.get_close_matches(option, [*declared, *also], n=1)
     otherwise = (
         f"Those of its entry point {entry_point.name} are {', '.join(declared)}."
         if declared
         else f"Its entry point {entry_point.name} has no parameters."
     )
-    return BadInput(
+    return InvalidInput(
         f"{project.name} has no parameter {option}.",
         f"Did you mean {near[0]}?" if near else otherwise,
     )

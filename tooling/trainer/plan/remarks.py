@@ -51,15 +51,15 @@ def _outside_files(
 def _is_hidden(value: str, folder: Path, mounts: tuple[Mount, ...]) -> bool:
     if "/" not in value or "\0" in value or "\n" in value:
         return False
-    place = Path(os.path.normpath(folder / value))
+    path = Path(os.path.normpath(folder / value))
     try:
-        if not place.exists() or place.is_relative_to(folder) or folder.is_relative_to(place):
+        if not path.exists() or path.is_relative_to(folder) or folder.is_relative_to(path):
             return False
     except OSError:  # as of a name that is too long
         return False
     # Containers have folders of these names, too.
-    of_the_system = place.is_relative_to("/dev") or place in (Path("/tmp"), Path("/var/tmp"))  # noqa: S108
-    return not (of_the_system or any(place.is_relative_to(mount.target) for mount in mounts))
+    of_the_system = path.is_relative_to("/dev") or path in (Path("/tmp"), Path("/var/tmp"))  # noqa: S108
+    return not (of_the_system or any(path.is_relative_to(mount.target) for mount in mounts))
 
 
 def _as_path(parameter: Parameter) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import cast
 
 from trainer import yaml_file
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.projects import docker_env
 from trainer.projects import shell_command as command
 from trainer.projects.parameters import Parameter, nearest
@@ -43,7 +43,7 @@ class EntryPoint:
     parameters: tuple[Parameter, ...] = ()
     takes_any: bool = False
     """Whether it gets parameters that nobody declared, as `--name value`: a script, run by its name."""
-    problem: BadInput | None = field(default=None, repr=False)
+    problem: InvalidInput | None = field(default=None, repr=False)
     """What of it is invalid: it cannot be run, and the others can."""
 
     def parameter(self, name: str) -> Parameter | None:
@@ -71,7 +71,7 @@ class Project:
     def entry_point(self, name: str) -> EntryPoint:
         """A declared one, or a script of the folder.
 
-        Raises `BadInput` with the nearest name, or for what of it is invalid.
+        Raises `InvalidInput` with the nearest name, or for what of it is invalid.
         """
         for entry_point in self.entry_points:
             if entry_point.name == name:
@@ -83,7 +83,7 @@ class Project:
         otherwise = "Its entry points are" if self.entry_points else "Specify a script of it with -e:"
         names = self.entry_point_names
         hint = nearest(name, names, otherwise) if names else "Add `entry_points:` to its MLproject."
-        raise BadInput(f"{self.name} has no entry point {name}.", hint)
+        raise InvalidInput(f"{self.name} has no entry point {name}.", hint)
 
     @property
     def entry_point_names(self) -> list[str]:
@@ -92,13 +92,13 @@ class Project:
 
 
 def load(folder: Path) -> Project:
-    """Read the project in `folder`. Raises `BadInput`, naming the file, for anything invalid.
+    """Read the project in `folder`. Raises `InvalidInput`, naming the file, for anything invalid.
 
     What is wrong with one of its entry points is raised when that is asked for.
     """
     path = project_file(folder)
     if path is None and not _scripts(folder):
-        raise BadInput(
+        raise InvalidInput(
             f"{folder} is not an MLflow project: it has no file {PROJECT_FILE}, and no script.",
             "Specify a folder that has one; `trainer run --help` lists the projects of this workspace.",
         )
@@ -106,9 +106,11 @@ def load(folder: Path) -> Project:
     path = path or folder / PROJECT_FILE
     named = [key for key in _ENVIRONMENTS if document.get(key)]
     if "databricks_spark_job" in named:
-        raise BadInput(f"{path} is a Databricks job, which trainer cannot run.", "Run it with mlflow run.")
+        raise InvalidInput(
+            f"{path} is a Databricks job, which trainer cannot run.", "Run it with mlflow run."
+        )
     if len(named) > 1:
-        raise BadInput(f"{path} has both {named[0]} and {named[1]}.", "A project has one environment.")
+        raise InvalidInput(f"{path} has both {named[0]} and {named[1]}.", "A project has one environment.")
     environment = docker_env.read(path, document["docker_env"]) if "docker_env" in named else None
     return Project(
         name=_name(path, document.get("name") or folder.name),
@@ -125,7 +127,7 @@ def load(folder: Path) -> Project:
 
 def _name(path: Path, document: object) -> str:
     if isinstance(document, list | dict):
-        raise BadInput(f"{path}: name is no text, but {document}.", "Write one name: `name: my-project`.")
+        raise InvalidInput(f"{path}: name is no text, but {document}.", "Write one name: `name: my-project`.")
     return str(document)
 
 
@@ -144,7 +146,7 @@ def _read(path: Path) -> Mapping[object, object]:
     document = yaml_file.read(path)
     if not isinstance(document, dict):
         description = "is empty" if document is None else "is not a mapping"
-        raise BadInput(
+        raise InvalidInput(
             f"{path} {description}.", "It needs `name:`, `docker_env:` and `entry_points:`, each on its line."
         )
     return document
@@ -157,7 +159,7 @@ def _environment_file(path: Path, document: Mapping[object, object]) -> dict[str
             continue
         file = path.parent / str(document[key])
         if not file.is_file():
-            raise BadInput(
+            raise InvalidInput(
                 f"{path}: {key} names {document[key]}, which is not there.", f"Add it, or correct {key}."
             )
         return {key: file}
@@ -187,7 +189,7 @@ def _scripts(folder: Path) -> list[str]:
 def _mapping(path: Path, document: Mapping[object, object], key: str) -> Mapping[object, object]:
     value = {} if document.get(key) is None else document[key]
     if not isinstance(value, dict):
-        raise BadInput(
+        raise InvalidInput(
             f"{path}: {key} is not a mapping.", f"Write `{key}:` and `name: value` lines below it."
         )
     return cast(Mapping[object, object], value)
@@ -196,14 +198,14 @@ def _mapping(path: Path, document: Mapping[object, object], key: str) -> Mapping
 def _entry_point(path: Path, key: object, body: object) -> EntryPoint:
     try:
         return _parse_entry_point(path, yaml_file.name(path, "an entry point", key), body)
-    except BadInput as error:
+    except InvalidInput as error:
         return EntryPoint(str(key), "", problem=error)
 
 
 def _parse_entry_point(path: Path, name: str, body: object) -> EntryPoint:
     line = body.get("command") if isinstance(body, dict) else None
     if not isinstance(body, dict) or not isinstance(line, str) or not line.strip():
-        raise BadInput(f"{path}: entry point {name} has no command.", "Add `command: python train.py …`.")
+        raise InvalidInput(f"{path}: entry point {name} has no command.", "Add `command: python train.py …`.")
     parameters = tuple(
         _parameter(path, yaml_file.name(path, f"a parameter of {name}", key), value)
         for key, value in _mapping(path, body, "parameters").items()
@@ -212,7 +214,7 @@ def _parse_entry_point(path: Path, name: str, body: object) -> EntryPoint:
     for parameter in parameters:
         other = options.setdefault(parameter.option, parameter)
         if other is not parameter:
-            raise BadInput(
+            raise InvalidInput(
                 f"{path}: the parameters {other.name} and {parameter.name} of {name} are one option, "
                 f"{parameter.option}.",
                 "Rename one of them.",
@@ -224,11 +226,11 @@ def _parse_entry_point(path: Path, name: str, body: object) -> EntryPoint:
 def _parameter(path: Path, name: str, body: object) -> Parameter:
     declaration = {"type": body} if isinstance(body, str) else body
     if not isinstance(declaration, dict):
-        raise BadInput(f"{path}: parameter {name} is invalid.", "Write `{type: float, default: 0.1}`.")
+        raise InvalidInput(f"{path}: parameter {name} is invalid.", "Write `{type: float, default: 0.1}`.")
     choices = declaration.get("choices") or []
     bounds = [declaration.get("minimum"), declaration.get("maximum")]
     if not isinstance(choices, list) or not all(bound is None or _is_number(bound) for bound in bounds):
-        raise BadInput(
+        raise InvalidInput(
             f"{path}: the choices or bounds of parameter {name} are invalid.",
             "Write `choices: [a, b]`, `minimum: 0`, `maximum: 1`.",
         )

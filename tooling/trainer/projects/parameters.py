@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ def is_elsewhere(path: str) -> bool:
 
 
 def check_value(parameter: Parameter, value: str) -> None:
-    """Raises `BadInput` naming parameter, value and type when the value is not of the declared kind."""
-    wrong = BadInput(
+    """Raises `InvalidInput` naming parameter, value and type when the value is not of the declared kind."""
+    wrong = InvalidInput(
         f"{parameter.option} is {value!r}, which is not of type {parameter.type}.",
         _expectation(parameter),
     )
@@ -52,24 +52,28 @@ def check_value(parameter: Parameter, value: str) -> None:
         above = parameter.minimum is None or number >= parameter.minimum
         below = parameter.maximum is None or number <= parameter.maximum
         if not (above and below):
-            raise BadInput(f"{parameter.option} is {value}, which is out of range.", _expectation(parameter))
+            raise InvalidInput(
+                f"{parameter.option} is {value}, which is out of range.", _expectation(parameter)
+            )
     if parameter.type == "uri" and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", value):
         raise wrong
     if parameter.type == "path" and not is_elsewhere(value) and not Path(value).exists():
-        raise BadInput(f"{parameter.option} names {value}, which is not there.", "Specify a file or folder.")
+        raise InvalidInput(
+            f"{parameter.option} names {value}, which is not there.", "Specify a file or folder."
+        )
     if parameter.choices and value not in parameter.choices:
-        raise BadInput(
+        raise InvalidInput(
             f"{parameter.option} is {value!r}, which is not one of its choices.",
             nearest(value, parameter.choices, "They are"),
         )
 
 
 def check_text(name: str, value: str) -> None:
-    """Raises `BadInput` for bytes of the command line that are no UTF-8: a server would store others."""
+    """Raises `InvalidInput` for bytes of the command line that are no UTF-8: a server would store others."""
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise BadInput(
+        raise InvalidInput(
             f"The value of {name} is not UTF-8: {os.fsencode(value)!r}",
             "Give it in UTF-8; rename a file whose name is not.",
         ) from None

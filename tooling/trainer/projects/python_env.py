@@ -11,7 +11,7 @@ from typing import cast
 import yaml
 
 from trainer import yaml_file
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.projects import conda_packages, requirement_lines
 from trainer.projects.parameters import nearest
 
@@ -47,10 +47,13 @@ class Environment:
 
 
 def read(path: Path, folder: Path, *, is_conda: bool) -> Environment:
-    """Read the file of the project in `folder`. Raises `BadInput`, naming it, for what is not possible."""
+    """Read the file of the project in `folder`.
+
+    Raises `InvalidInput`, naming it, for what is not possible.
+    """
     document = yaml_file.read(path)
     if not isinstance(document, dict):
-        raise BadInput(f"{path} describes no environment.", "It needs `dependencies`.")
+        raise InvalidInput(f"{path} describes no environment.", "It needs `dependencies`.")
     environment = _conda_env(path, document) if is_conda else _python_env(path, document)
     lines = requirement_lines.read(path, folder, (*environment.build_dependencies, *environment.dependencies))
     first = len(environment.build_dependencies)
@@ -73,10 +76,10 @@ def _complete(document: Mapping[object, object], pip: tuple[str, ...]) -> bytes:
 def _python_env(path: Path, document: Mapping[object, object]) -> Environment:
     for key in document:
         if key not in _KEYS:
-            raise BadInput(f"{path} has the unknown key {key}.", nearest(str(key), _KEYS, "The keys are"))
+            raise InvalidInput(f"{path} has the unknown key {key}.", nearest(str(key), _KEYS, "The keys are"))
     python = document.get("python") or ""
     if not isinstance(python, str):  # 3.10 would be 3.1
-        raise BadInput(f"{path}: python is {python!r}, a number.", 'Write it as a text: python: "3.11"')
+        raise InvalidInput(f"{path}: python is {python!r}, a number.", 'Write it as a text: python: "3.11"')
     build, dependencies = (_texts(path, key, document.get(key) or []) for key in _KEYS[1:])
     return Environment(python, build, dependencies)
 
@@ -100,7 +103,7 @@ def _conda_env(path: Path, document: Mapping[object, object]) -> Environment:
             case {"pip": lines}:
                 dependencies = _texts(path, "pip", lines)
             case _:
-                raise BadInput(f"{path}: {item!r} is invalid.", "Write name=version, or pip: [...].")
+                raise InvalidInput(f"{path}: {item!r} is invalid.", "Write name=version, or pip: [...].")
     for line in dependencies:  # what pip installs after conda replaces it
         if named := re.match(r"\s*([\w.-]+)", line):
             requirements.pop(named[1].lower().replace("_", "-"), None)
@@ -116,5 +119,5 @@ def _conda_env(path: Path, document: Mapping[object, object]) -> Environment:
 def _texts(path: Path, key: str, items: object) -> tuple[str, ...]:
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         hint = 'Write ["numpy==2.1", "-r requirements.txt"].'
-        raise BadInput(f"{path}: {key} is not a list of requirements.", hint)
+        raise InvalidInput(f"{path}: {key} is not a list of requirements.", hint)
     return tuple(cast(list[str], items))

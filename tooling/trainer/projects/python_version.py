@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 # What uv makes environments for; the newest is the newest that it knows.
 _PYTHONS = tuple((3, minor) for minor in range(6, 16))
@@ -14,16 +14,16 @@ _Version = tuple[int, ...]
 
 
 def check(path: Path, constraint: str) -> None:
-    """Raises `BadInput`, naming the file, for what is no version or range, or one that cannot be had."""
+    """Raises `InvalidInput`, naming the file, for what is no version or range, or one that cannot be had."""
     if not constraint:
         return
     if not all(map(_PART.fullmatch, constraint.split(","))):
-        raise BadInput(
+        raise InvalidInput(
             f"{path}: python is {constraint!r}, which is not a version.", "Write a version, such as 3.11."
         )
     if not _fitting(constraint):
         first, last = (".".join(map(str, python)) for python in (_PYTHONS[0], _PYTHONS[-1]))
-        raise BadInput(
+        raise InvalidInput(
             f"{path}: python is {constraint}, which is not available.",
             f"Write a version from {first} to {last}, such as 3.11.",
         )

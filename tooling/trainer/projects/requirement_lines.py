@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 _INCLUDE = re.compile(r"\s*(?:-r|--requirement|-c|--constraint)(?:\s+|=)?(\S+)")
 _LOCAL = re.compile(r"\s*(?:-e\b|--editable\b|\.{0,2}/|\.\s*$|~/|\S+\s*@\s*(?:file:|\.{0,2}/)|file:)")
@@ -36,7 +36,10 @@ def decoded(content: bytes) -> str:
 
 
 def read(path: Path, folder: Path, lines: Iterable[str]) -> Requirements:
-    """The lines of `path`, an environment file of the project in `folder`; raises `BadInput` naming it."""
+    """The lines of `path`, an environment file of the project in `folder`.
+
+    Raises `InvalidInput` naming it.
+    """
     requirements = Requirements()
     requirements.lines = tuple(_read(path, folder.resolve(), Path(), lines, requirements))
     return requirements
@@ -63,7 +66,9 @@ def _read(
 def _include(path: Path, folder: Path, relative_to: Path, name: str, requirements: Requirements) -> None:
     included_path = (folder / relative_to / name).resolve()
     if not included_path.is_relative_to(folder) or not included_path.is_file():
-        raise BadInput(f"{path} names {name}, which is not in the project.", "Add it, or correct the line.")
+        raise InvalidInput(
+            f"{path} names {name}, which is not in the project.", "Add it, or correct the line."
+        )
     inside = included_path.relative_to(folder)
     if str(inside) in requirements.files:
         return
@@ -85,7 +90,7 @@ def _not_editable(url: str, fragment: str | None) -> str:
 def _from_the_registry(path: Path, built: re.Match[str], requirements: Requirements) -> str:
     name, location, marker = built[1], built[2], built[3] or ""
     if Path(location).exists():
-        raise BadInput(
+        raise InvalidInput(
             f"{path}: {built[0].strip()} is a file of this machine, which is not there when the image is "
             "built.",
             "Specify a version of a package registry instead, or run in an image that has it: --image IMAGE",
@@ -96,8 +101,8 @@ def _from_the_registry(path: Path, built: re.Match[str], requirements: Requireme
     return name + marker
 
 
-def _local(path: Path, line: str) -> BadInput:
-    return BadInput(
+def _local(path: Path, line: str) -> InvalidInput:
+    return InvalidInput(
         f"{path}: {line.strip()} is of the project, which is not there when its image is built.",
         "Leave it out, and import it from the folder: a run's working folder is the project.",
     )

@@ -11,7 +11,7 @@ import shlex
 import string
 from collections.abc import Iterable, Iterator, Mapping
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.projects.parameters import nearest
 
 BASH = ("bash", "-c")
@@ -39,7 +39,7 @@ _NOT_WITHIN = {"((", "<<", "$'"}
 def arguments(command: str, values: Mapping[str, str], where: str) -> tuple[str, ...]:
     """The argument vector, with the values in the command's `{parameter}` fields.
 
-    Raises `BadInput`, beginning with `where`, for a command that is invalid, has a field that is not
+    Raises `InvalidInput`, beginning with `where`, for a command that is invalid, has a field that is not
     in `values`, or has one where bash could take its value for code.
     """
     command = _without_end(command.strip())
@@ -52,14 +52,14 @@ def arguments(command: str, values: Mapping[str, str], where: str) -> tuple[str,
         template = "".join(text + (_FIELD if name is not None else "") for text, name in fields)
         words = () if needs_bash else shlex.split(template)
     except ValueError as error:
-        raise BadInput(f"{where} is invalid: {error}.", "Balance its quotes and braces.") from None
+        raise InvalidInput(f"{where} is invalid: {error}.", "Balance its quotes and braces.") from None
     names = [name for _, name in fields if name is not None]
     for name in names:
         if name not in values:
             hint = nearest(name, sorted(values), "Its parameters are") if values else "Declare it."
             if f"${{{name}}}" in command:
                 hint = f"Write ${{{{{name}}}}} for a variable of the shell."
-            raise BadInput(f"{where} uses {{{name}}}, which is not one of its parameters.", hint)
+            raise InvalidInput(f"{where} uses {{{name}}}, which is not one of its parameters.", hint)
     if not needs_bash:
         remaining = iter(names)
         return tuple(re.sub(_FIELD, lambda _: values[next(remaining)], word) for word in words)
@@ -114,7 +114,7 @@ def _quoted(template: str, names: Iterable[str], where: str) -> Iterator[str]:
         if text[-1] == _FIELD:
             number, name = next(fields)
             if _NOT_WITHIN & set(within) or (before == "$" and not takes_backslash):
-                raise BadInput(
+                raise InvalidInput(
                     f"{where} has {{{name}}} where bash would not take its value as it is.",
                     f'Put it into a variable of the shell first, v={{{name}}}; and write "$v" there.',
                 )
@@ -124,7 +124,7 @@ def _quoted(template: str, names: Iterable[str], where: str) -> Iterator[str]:
             yield text
         before = text
     if within[-1] in ("'", "$'", '"'):
-        raise BadInput(f"{where} is invalid: No closing quotation.", "Balance its quotes and braces.")
+        raise InvalidInput(f"{where} is invalid: No closing quotation.", "Balance its quotes and braces.")
 
 
 def _enter_or_leave(within: list[str], before: str, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from trainer.errors import BadInput, TrackingError, TrainerError
+from trainer.errors import InvalidInput, TrackingError, TrainerError
 from trainer.masking import Masker
 from trainer.runs import outcome, reconcile, server
 from trainer.tracking import run_tags
@@ -22,7 +22,7 @@ _TOLD_WITHIN_S = 60
 def output(workspace: Workspace, record: Record, *, follow: bool) -> Iterator[bytes]:
     """The run's output, masked: what there is of a live run, or all until its end; else its train.log.
 
-    Any bytes may come. Raises `BadInput` for a run that another machine has.
+    Any bytes may come. Raises `InvalidInput` for a run that another machine has.
     """
     masker = Masker(secrets.load(workspace).masked(record.secret_names))
     for piece in _pieces(workspace, record, follow=follow):
@@ -33,26 +33,26 @@ def output(workspace: Workspace, record: Record, *, follow: bool) -> Iterator[by
 def _pieces(workspace: Workspace, record: Record, *, follow: bool) -> Iterator[bytes]:
     if run_folders.is_live(workspace, record.run_id):
         if not record.is_here:
-            raise BadInput(
+            raise InvalidInput(
                 f"The run {record.name} is running on {record.host}, not on this machine.",
                 "Run the command there; the output is on the server after the run has ended.",
             )
         job = reconcile.job_of(workspace, record)
         yield from job.follow() if follow else job.output()
         return
-    kept = run_folder.of(workspace, record.run_id).log
-    if kept.exists():  # not delivered yet
-        with kept.open("rb") as log:
+    log_file = run_folder.of(workspace, record.run_id).log
+    if log_file.exists():  # not delivered yet
+        with log_file.open("rb") as log:
             yield from iter(lambda: log.read(1 << 16), b"")
         return
     client = server.client_of(workspace, record)
     try:
         yield from client.download(client.get_run(record.run_id), LOG)
-    except NotThere as problem:
-        raise BadInput(
+    except NotThere as error:
+        raise InvalidInput(
             f"The run {record.name or record.run_id} has no {LOG} on {client.server.uri}.",
             "It was deleted there, or never started.",
-        ) from problem
+        ) from error
 
 
 def look_after(workspace: Workspace, record: Record) -> None:
@@ -68,16 +68,16 @@ def result(workspace: Workspace, record: Record) -> tuple[Run, int | None, Train
 
     Raises `TrackingError` where it is not told within a minute.
     """
-    give_up = time.monotonic() + _TOLD_WITHIN_S
+    deadline = time.monotonic() + _TOLD_WITHIN_S
     while run_folders.is_live(workspace, record.run_id):
-        if time.monotonic() > give_up:
+        if time.monotonic() > deadline:
             raise _untold(record)
         reconcile.settle_one(workspace, record.run_id)
         time.sleep(0.1)
     client = server.client_of(workspace, record)
     # It has ended; who looks after it may still be telling the server, its status last.
     while (run := client.get_run(record.run_id)).status == "RUNNING":
-        if time.monotonic() > give_up:
+        if time.monotonic() > deadline:
             raise _untold(record)
         time.sleep(0.1)
     code = run.tags.get(run_tags.EXIT_CODE, "")

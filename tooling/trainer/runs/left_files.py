@@ -24,7 +24,7 @@ _LONGEST = 255  # bytes, of a file's name
 
 
 @dataclass(frozen=True)
-class LeftFiles:
+class UnloggedFiles:
     """Files, by their paths in the run's folder, with their sizes in bytes; there is one at least."""
 
     sizes: Mapping[str, int]
@@ -63,7 +63,7 @@ class LeftFiles:
         return f"{_size(sum(self.sizes.values()))}; the largest is {stored(largest)}"
 
 
-def settle(book: Notebook, run: Run, job: Job, folder: RunFolder, *, keep: bool) -> LeftFiles | None:
+def settle(spool: Notebook, run: Run, job: Job, folder: RunFolder, *, keep: bool) -> UnloggedFiles | None:
     """Look for what the ended job left, write it down, with `keep` the files themselves; None without any.
 
     Raises `DiskFull`.
@@ -75,26 +75,26 @@ def settle(book: Notebook, run: Run, job: Job, folder: RunFolder, *, keep: bool)
     sizes = {path: size for path, size in written.items() if stored(Path(path).name) not in logged}
     if not sizes:
         return None
-    lost = _keep(book, run, job, folder, sizes) if keep else ()
-    left = LeftFiles(sizes, keep, tuple(lost))
-    book.set_tags(run.id, {run_tags.LEFT_FILES: str(left)})
-    return left
+    lost = _keep(spool, run, job, folder, sizes) if keep else ()
+    unlogged = UnloggedFiles(sizes, keep, tuple(lost))
+    spool.set_tags(run.id, {run_tags.LEFT_FILES: str(unlogged)})
+    return unlogged
 
 
-def _keep(book: Notebook, run: Run, job: Job, folder: RunFolder, paths: Iterable[str]) -> list[str]:
+def _keep(spool: Notebook, run: Run, job: Job, folder: RunFolder, paths: Iterable[str]) -> list[str]:
     """Store the files; returns the names of those that cannot be."""
     lost = []
     taken: set[str] = set()
     for path in sorted(paths):
         name = stored(path)
-        with tempfile.TemporaryDirectory(dir=folder.path) as place:
+        with tempfile.TemporaryDirectory(dir=folder.path) as folder_path:
             # An escaped name is longer, and may be another file's.
             is_possible = name not in taken and all(
-                len(os.fsencode(one)) <= _LONGEST for one in name.split("/")
+                len(os.fsencode(part)) <= _LONGEST for part in name.split("/")
             )
-            file = job.bring(path, Path(place)) if is_possible else None
+            file = job.bring(path, Path(folder_path)) if is_possible else None
             if file:
-                book.upload(run, file, f"{FOLDER}/{name}")
+                spool.upload(run, file, f"{FOLDER}/{name}")
                 taken.add(name)
             else:
                 lost.append(name)
@@ -106,7 +106,7 @@ def _logged(folder: RunFolder) -> set[str]:
     if not delivery.exists(folder):
         return set()
     entries = SoundSpool(folder.spool).entries()
-    files = (str(one.record["file"]) for one in entries if one.record and "file" in one.record)
+    files = (str(entry.record["file"]) for entry in entries if entry.record and "file" in entry.record)
     return {file.rpartition("/")[2] for file in files}
 
 

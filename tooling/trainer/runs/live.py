@@ -33,24 +33,29 @@ def runs(workspace: Workspace, *, of_all: bool = False) -> tuple[list[Live], Tra
     With `of_all`, those of every workspace that the backends know of.
     """
     live = run_folders.live(workspace)
-    here = [record for record in live if record.is_here]
-    problem: TrainerError | None = None
-    seen: dict[str, Seen] = {}
-    known = set()
-    for name in sorted({record.backend for record in here}.union(registry.names() if of_all else ())):
+    here_only = [record for record in live if record.is_here]
+    error: TrainerError | None = None
+    states: dict[str, Seen] = {}
+    known_backends = set()
+    for name in sorted({record.backend for record in here_only}.union(registry.names() if of_all else ())):
         try:
-            mine = [record for record in here if record.backend == name]
-            found = registry.named(name, workspace).look(mine, of_all=of_all)
-            seen |= {job.record.run_id: job for job in found}
-            known.add(name)
+            mine = [record for record in here_only if record.backend == name]
+            jobs = registry.named(name, workspace).look(mine, of_all=of_all)
+            states |= {job.record.run_id: job for job in jobs}
+            known_backends.add(name)
         except TrainerError as refused:
-            problem = type(refused)(f"{refused.message} The state of its runs is unknown.", refused.hint)
+            error = type(refused)(f"{refused.message} The state of its runs is unknown.", refused.hint)
     shown = [
-        _live(workspace, record, seen.get(record.run_id), is_known=record.is_here and record.backend in known)
+        _live(
+            workspace,
+            record,
+            states.get(record.run_id),
+            is_known=record.is_here and record.backend in known_backends,
+        )
         for record in live
     ]
     ours = workspace.identity
-    return shown + [_stranger(job) for job in seen.values() if job.workspace != ours], problem
+    return shown + [_stranger(job) for job in states.values() if job.workspace != ours], error
 
 
 def _live(workspace: Workspace, record: Record, job: Seen | None, *, is_known: bool) -> Live:

@@ -24,7 +24,7 @@ from trainer.errors import (
 )
 from trainer.masking import Masker
 from trainer.runs import left_files
-from trainer.runs.left_files import LeftFiles
+from trainer.runs.left_files import UnloggedFiles
 from trainer.tracking import delivery, run_tags, spool_guard
 from trainer.tracking.client import Run, Status
 from trainer.tracking.delivery import Notebook
@@ -52,14 +52,14 @@ class Verdict:
     @property
     def tags(self) -> dict[str, str]:
         """What the run's tags say about its end."""
-        said = {run_tags.END: self.reason}
+        values = {run_tags.END: self.reason}
         if self.exit_code is not None:
-            said[run_tags.EXIT_CODE] = str(self.exit_code)
+            values[run_tags.EXIT_CODE] = str(self.exit_code)
         if self.signal is not None:
-            said[run_tags.SIGNAL] = signal_name(self.signal)
+            values[run_tags.SIGNAL] = signal_name(self.signal)
         if self.out_of_memory:
-            said[run_tags.OUT_OF_MEMORY] = "true"
-        return said
+            values[run_tags.OUT_OF_MEMORY] = "true"
+        return values
 
 
 # What a run's tags say of its end. They are removed when the run is taken up again.
@@ -152,7 +152,7 @@ def _is_signal(code: int) -> bool:
 
 
 def close(
-    book: Notebook,
+    spool: Notebook,
     run: Run,
     job: Job,
     folder: RunFolder,
@@ -160,7 +160,7 @@ def close(
     verdict: Verdict,
     *,
     keep_files: bool = False,
-) -> LeftFiles | None:
+) -> UnloggedFiles | None:
     """Write down how the run ended, its output included.
 
     From then on all of the run lies in its folder, to be delivered, and its job can be removed. Raises
@@ -176,14 +176,14 @@ def close(
         for piece in job.output():
             written.write(masker.feed(piece))
         written.write(masker.flush())
-    book.upload(run, folder.log, LOG)
-    left = left_files.settle(book, run, job, folder, keep=keep_files)
-    book.set_tags(run.id, verdict.tags)
+    spool.upload(run, folder.log, LOG)
+    unlogged = left_files.settle(spool, run, job, folder, keep=keep_files)
+    spool.set_tags(run.id, verdict.tags)
     for child in _left_running(folder):
-        book.end_run(child, verdict.status, verdict.at)
-    book.end_run(run.id, verdict.status, verdict.at)
+        spool.end_run(child, verdict.status, verdict.at)
+    spool.end_run(run.id, verdict.status, verdict.at)
     run_folders.end(folder, verdict.status)
-    return left
+    return unlogged
 
 
 def _left_running(folder: RunFolder) -> list[str]:

@@ -19,7 +19,7 @@ from trainer import logs
 from trainer.backends import registry
 from trainer.backends.base import End, Job
 from trainer.backends.docker import containers, reachability
-from trainer.errors import BadInput, TrackingError, TrainerError
+from trainer.errors import InvalidInput, TrackingError, TrainerError
 from trainer.masking import Masker
 from trainer.runs import half_made, outcome, server
 from trainer.tracking import delivery, run_tags, spool_guard
@@ -55,8 +55,8 @@ def reconcile(workspace: Workspace) -> Iterator[Finding]:
     A second call changes nothing, and neither does an engine or a server that cannot be reached. Whatever
     goes wrong with one run, the others are ended.
     """
-    for place in half_made.launches(workspace, run_folder.UNNAMED):
-        shutil.rmtree(place, ignore_errors=True)
+    for path in half_made.launches(workspace, run_folder.UNNAMED):
+        shutil.rmtree(path, ignore_errors=True)
     with contextlib.suppress(TrainerError):
         _adopt(workspace)
     for record in run_folders.live(workspace):
@@ -65,14 +65,14 @@ def reconcile(workspace: Workspace) -> Iterator[Finding]:
     for record, folder in run_folders.unfinished(workspace):
         try:
             yield from _end_unfinished(workspace, record, folder)
-        except Exception as problem:  # noqa: BLE001 (a run can leave what nobody thought of)
-            yield Finding(record, "UNKNOWN", problem)
+        except Exception as error:  # noqa: BLE001 (a run can leave what nobody thought of)
+            yield Finding(record, "UNKNOWN", error)
     for record, lock in run_folders.unattended(workspace):
         with lock:
             try:
                 yield Finding(record, settle(workspace, record, wait=False))
-            except Exception as problem:  # noqa: BLE001 (as above)
-                yield Finding(record, "UNKNOWN", problem)
+            except Exception as error:  # noqa: BLE001 (as above)
+                yield Finding(record, "UNKNOWN", error)
 
 
 def quickly(workspace: Workspace, patience_s: float = 2) -> list[str]:
@@ -81,7 +81,7 @@ def quickly(workspace: Workspace, patience_s: float = 2) -> list[str]:
     What takes longer goes on by itself, so that nothing here delays or fails the caller. Costs nothing
     where every run is looked after.
     """
-    unreadable = [str(one) for one in run_folders.unreadable(workspace)]
+    unreadable = [str(folder) for folder in run_folders.unreadable(workspace)]
     if not _has_unattended(workspace):
         return unreadable
     with tempfile.TemporaryFile() as out:
@@ -99,10 +99,10 @@ def quickly(workspace: Workspace, patience_s: float = 2) -> list[str]:
         except ValueError:
             return [*unreadable, "Earlier runs could not be settled: trainer reconcile"]
     return unreadable + [
-        f"Earlier run {found['name'] or found['run_id'] or 'of ' + found['project']}: "
-        f"{found['error'] or found['refused'] or found['status']}"
-        for found in findings
-        if found["status"] not in ("RUNNING", "ELSEWHERE")
+        f"Earlier run {finding['name'] or finding['run_id'] or 'of ' + finding['project']}: "
+        f"{finding['error'] or finding['refused'] or finding['status']}"
+        for finding in findings
+        if finding["status"] not in ("RUNNING", "ELSEWHERE")
     ]
 
 
@@ -117,14 +117,14 @@ def settle_one(workspace: Workspace, run_id: str, *, wait: bool = False) -> Find
 
 def wait_for(workspace: Workspace, run_id: str) -> Finding:
     """Look after one detached run until it has ended."""
-    give_up = time.monotonic() + 10
-    while time.monotonic() < give_up:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
         if finding := settle_one(workspace, run_id, wait=True):
             return finding
         if not run_folder.of(workspace, run_id).path.exists():
             break
         time.sleep(0.1)  # its launcher is still letting go of it
-    raise BadInput(f"There is no unattended run {run_id}.", "`trainer reconcile` shows those there are.")
+    raise InvalidInput(f"There is no unattended run {run_id}.", "`trainer reconcile` shows those there are.")
 
 
 def in_background(workspace: Workspace, run_id: str) -> None:
@@ -163,8 +163,8 @@ def settle(
             log.write_to(run_folder.of(workspace, record.run_id).trainer_log, masker.text)
         try:
             status = _settle(workspace, record, wait=wait, progress=progress)
-        except TrainerError as problem:
-            _LOG.info("Run %s is not settled: %s", record.run_id, problem.message)
+        except TrainerError as error:
+            _LOG.info("Run %s is not settled: %s", record.run_id, error.message)
             raise
         _LOG.info("Run %s is settled: %s", record.run_id, status)
         return status
@@ -196,13 +196,13 @@ def _is_deleted(client: Client, run_id: str) -> bool:
     return False
 
 
-def _rename(workspace: Workspace, client: Client, record: Record, given: str) -> None:
+def _rename(workspace: Workspace, client: Client, record: Record, name: str) -> None:
     """Remember the id that a server gave to the run, if the server agrees: the script may have made it up."""
-    if given == record.run_id:
+    if name == record.run_id:
         return
     with contextlib.suppress(TrackingError):
-        if client.get_run(given).tags.get(OFFLINE_TAG) == record.run_id:
-            run_folders.rename(workspace, record, given)
+        if client.get_run(name).tags.get(OFFLINE_TAG) == record.run_id:
+            run_folders.rename(workspace, record, name)
 
 
 def _ask(client: Client, folder: RunFolder) -> None:
@@ -211,8 +211,8 @@ def _ask(client: Client, folder: RunFolder) -> None:
         reachability.from_host(client)
     except TooOld:
         raise
-    except TrackingError as problem:
-        raise Undelivered(delivery.left(folder), problem.message) from None
+    except TrackingError as error:
+        raise Undelivered(delivery.left(folder), error.message) from None
 
 
 def _close(workspace: Workspace, record: Record, *, wait: bool) -> str | None:
@@ -227,8 +227,8 @@ def _close(workspace: Workspace, record: Record, *, wait: bool) -> str | None:
         return None
     spool_guard.clean(folder)
     if not delivery.exists(folder):  # its record was lost, and made anew from the container's labels
-        seen = server.client_of(workspace, record).get_run(record.run_id)
-        Notebook(folder).begin(seen, record.project, seen.tags, seen.parameters)
+        run_seen = server.client_of(workspace, record).get_run(record.run_id)
+        Notebook(folder).begin(run_seen, record.project, run_seen.tags, run_seen.parameters)
     verdict = outcome.judge(record.run_id, end, by=run_folders.stopped_by(workspace, record.run_id))
     run = delivery.known_run(Server(record.tracking_uri), folder)
     masker = Masker(secrets.load(workspace).masked(record.secret_names))

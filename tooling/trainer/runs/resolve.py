@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from trainkit.spool.names import OFFLINE_TAG
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.server import selection
 from trainer.tracking import run_tags, search
 from trainer.tracking.client import Run
@@ -20,81 +20,81 @@ BEST = "@best:"
 _SHOWN = 5
 
 
-def resolve(workspace: Workspace, said: str) -> Record:
+def resolve(workspace: Workspace, text: str) -> Record:
     """The one run that is meant: of those that this workspace started, else of the chosen server.
 
     `@best:METRIC` is the finished run on the chosen server with the highest final value of the metric,
     `@best:-METRIC` the one with the lowest.
 
-    Raises `BadInput` where there is none, or more than one; `TrackingError` where the server has to be asked
-    and does not answer.
+    Raises `InvalidInput` where there is none, or more than one; `TrackingError` where the server has to be
+    asked and does not answer.
     """
-    if said.startswith(BEST):
-        return _best(workspace, said.removeprefix(BEST))
-    found = started_here(workspace, said)
-    if not found and said:
-        found = _on_server(workspace, said)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        several = ", ".join(f"{record.run_id[:8]} ({record.name})" for record in found[-_SHOWN:])
-        raise BadInput(f"{said} could be {len(found)} runs: {several}.", "Use more of the id.")
-    raise BadInput(
-        f"There is no run {said}.",
+    if text.startswith(BEST):
+        return _best(workspace, text.removeprefix(BEST))
+    matches = started_here(workspace, text)
+    if not matches and text:
+        matches = _on_server(workspace, text)
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        several = ", ".join(f"{record.run_id[:8]} ({record.name})" for record in matches[-_SHOWN:])
+        raise InvalidInput(f"{text} could be {len(matches)} runs: {several}.", "Use more of the id.")
+    raise InvalidInput(
+        f"There is no run {text}.",
         "Use the beginning of its id, its name, @last or @best:METRIC; `trainer runs` lists the runs.",
     )
 
 
-def started_here(workspace: Workspace, said: str) -> list[Record]:
+def started_here(workspace: Workspace, text: str) -> list[Record]:
     """The runs that this workspace started and that could be meant by what is not @best:METRIC.
 
-    No server is asked. Raises `BadInput` for @last before there was a run.
+    No server is asked. Raises `InvalidInput` for @last before there was a run.
     """
-    found = selection.of_server(workspace, [*run_folders.history(workspace), *run_folders.live(workspace)])
-    known = {record.run_id: record for record in found}
-    if said == LAST:
-        if not known:
+    records = selection.of_server(workspace, [*run_folders.history(workspace), *run_folders.live(workspace)])
+    by_id = {record.run_id: record for record in records}
+    if text == LAST:
+        if not by_id:
             where = " on that server" if workspace.server_asked_for else ""
-            raise BadInput(f"This workspace has started no run{where} yet.", "trainer run PROJECT")
-        return [max(known.values(), key=lambda record: record.started)]
-    return [record for record in known.values() if _means(said, record)]
+            raise InvalidInput(f"This workspace has started no run{where} yet.", "trainer run PROJECT")
+        return [max(by_id.values(), key=lambda record: record.started)]
+    return [record for record in by_id.values() if _matches(text, record)]
 
 
 def candidates(workspace: Workspace, beginning: str, *, live: bool = False) -> list[tuple[str, str]]:
     """Name or id, with what to show beside it, of the runs that the beginning could mean; newest first."""
-    found = run_folders.live(workspace) if live else run_folders.history(workspace)
-    said = [(record.name or record.run_id, record) for record in reversed(found)]
-    if beginning and not any(name.startswith(beginning) for name, _ in said):
-        said = [(record.run_id, record) for _, record in said]
-    texts = [(name, record.project) for name, record in said] + [(LAST, "the newest run")]
+    records = run_folders.live(workspace) if live else run_folders.history(workspace)
+    choices = [(record.name or record.run_id, record) for record in reversed(records)]
+    if beginning and not any(name.startswith(beginning) for name, _ in choices):
+        choices = [(record.run_id, record) for _, record in choices]
+    texts = [(name, record.project) for name, record in choices] + [(LAST, "the newest run")]
     if not live:
         texts.append((BEST, "METRIC: the run with its highest value; -METRIC: the lowest"))
     return [(name, text) for name, text in dict(reversed(texts)).items() if name.startswith(beginning)][::-1]
 
 
-def _means(said: str, record: Record) -> bool:
+def _matches(text: str, record: Record) -> bool:
     ids = (record.run_id, record.offline_id)
-    return bool(said) and (record.name == said or any(one.startswith(said) for one in ids))
+    return bool(text) and (record.name == text or any(run_id.startswith(text) for run_id in ids))
 
 
-def _on_server(workspace: Workspace, said: str) -> list[Record]:
+def _on_server(workspace: Workspace, text: str) -> list[Record]:
     client, own = selection.connect(workspace)
-    quoted = said.replace("'", "")
+    quoted = text.replace("'", "")
     by_id = client.search_runs(f"attributes.run_id LIKE '{quoted}%'")
     by_name = client.search_runs(f"attributes.run_name = '{quoted}'")
     # A run that a script began while the server was away had another id until it was brought there.
     by_offline_id = client.search_runs(f"tags.`{OFFLINE_TAG}` LIKE '{quoted}%'")
-    found = {run.id: run for run in [*by_id, *by_name, *by_offline_id]}
-    return [_record(run, client.server.uri, own=own) for run in found.values()]
+    runs = {run.id: run for run in [*by_id, *by_name, *by_offline_id]}
+    return [_record(run, client.server.uri, own=own) for run in runs.values()]
 
 
-def _best(workspace: Workspace, said: str) -> Record:
-    if not said.removeprefix("-"):
-        raise BadInput(
-            f"{BEST}{said} names no metric.", f"{BEST}METRIC for the highest, {BEST}-METRIC for the lowest"
+def _best(workspace: Workspace, text: str) -> Record:
+    if not text.removeprefix("-"):
+        raise InvalidInput(
+            f"{BEST}{text} names no metric.", f"{BEST}METRIC for the highest, {BEST}-METRIC for the lowest"
         )
     client, own = selection.connect(workspace)
-    best = search.best(client, said.removeprefix("-"), lowest=said.startswith("-"))
+    best = search.best(client, text.removeprefix("-"), lowest=text.startswith("-"))
     return _record(best, client.server.uri, own=own)
 
 

@@ -25,10 +25,14 @@ def end(workspace: Workspace, client: Client, backed_up: float) -> int:
         spool_replay.ask(run_folder.of(workspace, record.run_id))  # what came after the backup is gone
     for _ in reconcile.reconcile(workspace):  # what cannot be delivered now stays, and is told later
         pass
-    kept = {record.run_id for record in [*run_folders.live(workspace), *run_folders.undelivered(workspace)]}
-    found = [entry.run for entry in search.search(client, Query(condition="attributes.status = 'RUNNING'"))]
-    lost = {run.id: run for run in found if _is_trainers(run) and not kept & _ids(run)}
-    while more := [run for run in found if run.id not in lost and run.tags.get(run_tags.PARENT_RUN) in lost]:
+    known_ids = {
+        record.run_id for record in [*run_folders.live(workspace), *run_folders.undelivered(workspace)]
+    }
+    running = [entry.run for entry in search.search(client, Query(condition="attributes.status = 'RUNNING'"))]
+    lost = {run.id: run for run in running if _is_trainers(run) and not known_ids & _ids(run)}
+    while more := [
+        run for run in running if run.id not in lost and run.tags.get(run_tags.PARENT_RUN) in lost
+    ]:
         lost.update((run.id, run) for run in more)
     for run in lost.values():
         client.set_tags(run.id, {run_tags.END: END})

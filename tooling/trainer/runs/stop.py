@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from trainer.backends.base import End
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.runs import outcome, reconcile, server
 from trainer.workspace import run_folder, run_folders
 from trainer.workspace.run_folders import Record
@@ -17,11 +17,13 @@ _OTHERS_S = 5
 
 
 def check(workspace: Workspace, record: Record) -> bool:
-    """Whether there is something to stop; raises `BadInput` for a run that another machine has."""
+    """Whether there is something to stop; raises `InvalidInput` for a run that another machine has."""
     if not run_folders.is_live(workspace, record.run_id):
         return False
     if not record.is_here:
-        raise BadInput(f"The run {record.name} is on {record.host}, not on this machine.", "Stop it there.")
+        raise InvalidInput(
+            f"The run {record.name} is on {record.host}, not on this machine.", "Stop it there."
+        )
     return True
 
 
@@ -37,11 +39,11 @@ def stop(workspace: Workspace, record: Record) -> bool:
     if job.end() is None:
         run_folders.ask_to_stop(workspace, record.run_id, BY)
         job.stop()
-    give_up = time.monotonic() + _OTHERS_S
+    deadline = time.monotonic() + _OTHERS_S
     while run_folders.is_live(workspace, record.run_id):
         if reconcile.settle_one(workspace, record.run_id):
             return True
-        if time.monotonic() > give_up:
+        if time.monotonic() > deadline:
             # It is busy or hangs; the status is told here, the log comes when it goes on.
             client = server.client_of(workspace, record)
             verdict = outcome.judge(record.run_id, job.end() or End(None), by=BY)
@@ -50,6 +52,6 @@ def stop(workspace: Workspace, record: Record) -> bool:
             return True
         time.sleep(0.1)
     folder = run_folder.of(workspace, record.run_id)
-    while run_folders.is_looked_after(workspace, record.run_id) and time.monotonic() < give_up:
+    while run_folders.is_looked_after(workspace, record.run_id) and time.monotonic() < deadline:
         time.sleep(0.1)
     return not folder.path.exists()

@@ -8,7 +8,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.tracking.client import Client, Run
 from trainer.tracking.failures import NotThere
 
@@ -17,7 +17,10 @@ _LARGEST = 64 << 20  # bytes, packed and unpacked: code is small
 
 
 def fetch(client: Client, run: Run) -> dict[str, bytes]:
-    """The files of the run's code by their paths. Raises `BadInput` where it has none or it is no code."""
+    """The files of the run's code by their paths.
+
+    Raises `InvalidInput` where it has none or it is no code.
+    """
     packed = io.BytesIO()
     try:
         for piece in client.download(run, ARTIFACT):
@@ -25,28 +28,30 @@ def fetch(client: Client, run: Run) -> dict[str, bytes]:
             if packed.tell() > _LARGEST:
                 raise _too_large(run)
     except NotThere:
-        raise BadInput(f"The run {run.name} has no stored code.", "Only `trainer run` stores it.") from None
+        raise InvalidInput(
+            f"The run {run.name} has no stored code.", "Only `trainer run` stores it."
+        ) from None
     packed.seek(0)
     return unpack(packed, run)
 
 
 def unpack(packed: io.BytesIO, run: Run) -> dict[str, bytes]:
-    """The files in an archive. A link is the text of where it leads. Raises `BadInput`."""
+    """The files in an archive. A link is the text of where it leads. Raises `InvalidInput`."""
     files: dict[str, bytes] = {}
-    left = _LARGEST
+    remaining = _LARGEST
     try:
         with tarfile.open(fileobj=packed, mode="r:gz") as archive:
             for entry in archive:
                 name = entry.name.removeprefix("code/")
-                left -= entry.size
-                if left < 0:
+                remaining -= entry.size
+                if remaining < 0:
                     raise _too_large(run)
                 if entry.issym() or entry.islnk():
                     files[name] = f"link to {entry.linkname}\n".encode(errors="surrogateescape")
                 elif entry.isreg() and (content := archive.extractfile(entry)):
                     files[name] = content.read()
     except (tarfile.TarError, OSError, EOFError, zlib.error):
-        raise BadInput(
+        raise InvalidInput(
             f"The stored code of the run {run.name} cannot be read.", "The artifact was damaged or replaced."
         ) from None
     return files
@@ -79,8 +84,8 @@ def _lines(content: bytes | None) -> list[str] | None:
         return None
 
 
-def _too_large(run: Run) -> BadInput:
-    return BadInput(
+def _too_large(run: Run) -> InvalidInput:
+    return InvalidInput(
         f"The stored code of the run {run.name} is larger than {_LARGEST >> 20} MiB.",
         f"Download its artifact {ARTIFACT} and look at it with other tools.",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.projects.mlproject import PROJECT_FILE
 from trainer.projects.parameters import nearest
 from trainer.workspace import resources
@@ -18,7 +18,7 @@ def names() -> list[str]:
 
 
 def place(name: str) -> Path:
-    """The folder of that template; raises `BadInput` with the nearest name."""
+    """The folder of that template; raises `InvalidInput` with the nearest name."""
     if name not in names():
-        raise BadInput(f"There is no template {name}.", nearest(name, names(), "The templates are"))
+        raise InvalidInput(f"There is no template {name}.", nearest(name, names(), "The templates are"))
     return FOLDER / name

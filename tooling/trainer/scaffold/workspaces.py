@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer import atomic_files, git, subprocesses
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.scaffold import settings_file
 from trainer.workspace import resources
 from trainer.workspace.settings import SETTINGS_FILE
@@ -35,11 +35,11 @@ class Plan:
 
 
 def plan(root: Path) -> Plan:
-    """Look at what there is. Raises `BadInput` where a workspace cannot be made."""
+    """Look at what there is. Raises `InvalidInput` where a workspace cannot be made."""
     root = root.resolve()
     for folder in (*reversed(root.parents), root, *(root / name for name in _FOLDERS)):
         if folder.exists() and not folder.is_dir():
-            raise BadInput(
+            raise InvalidInput(
                 f"{folder} is in the way: it is not a folder.", "Move it away, or name another folder."
             )
     files = {SETTINGS_FILE: settings_file.text().encode()}
@@ -55,7 +55,7 @@ def plan(root: Path) -> Plan:
 
 
 def make(planned: Plan) -> None:
-    """Make what is planned; raises `BadInput` where the folder cannot be written to."""
+    """Make what is planned; raises `InvalidInput` where the folder cannot be written to."""
     try:
         for name in (*_FOLDERS, "."):
             (planned.root / name).mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def make(planned: Plan) -> None:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise BadInput(
+        raise InvalidInput(
             f"{error.filename} cannot be made: {error.strerror}.",
             "Fix the cause, or name another folder; the same command creates what is missing.",
         ) from None

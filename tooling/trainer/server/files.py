@@ -9,7 +9,7 @@ import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.source import snapshot
 from trainer.workspace import resources
 from trainer.workspace.settings import Workspace
@@ -37,13 +37,13 @@ class Bundle:
 def pack(workspace: Workspace, *needed: str) -> Bundle:
     """Pack the workspace's mlflow_tracking_server/, or trainer's own where it has none.
 
-    What git ignores stays behind. Raises `BadInput` where one of the files `needed` of it is missing.
+    What git ignores stays behind. Raises `InvalidInput` where one of the files `needed` of it is missing.
     """
     own = workspace.root / FOLDER
     folder = own if own.is_dir() else resources.place(FOLDER)
     for name in ("Dockerfile", *needed):
         if not (folder / name).is_file():
-            raise BadInput(
+            raise InvalidInput(
                 f"{folder / name} is not there.",
                 f"Put it back, or remove {FOLDER}/ to have the server that trainer brings.",
             )

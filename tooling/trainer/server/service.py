@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from trainer.engine import daemon
-from trainer.errors import BadInput, TrackingDenied, TrackingError, TrainerError
+from trainer.errors import InvalidInput, TrackingDenied, TrackingError, TrainerError
 from trainer.images import build
 from trainer.progress import Steps
 from trainer.server import container, live_runs, process, start, store, store_archive
@@ -49,9 +49,9 @@ def up(
     """See to it that the container runs and lets us in; it is made if it is not there.
 
     What a server that ran as a process kept in mlruns/ is taken over; it stays there too. secrets.env gets
-    the address, a name, a password and a key, as far as they are missing. Raises `BadInput` where secrets.env
-    names another server, unless `force` says to replace it, and `TrainerError` for what else goes wrong: that
-    what the volume held is gone, for example, unless `empty` says that a new store may be made.
+    the address, a name, a password and a key, as far as they are missing. Raises `InvalidInput` where
+    secrets.env names another server, unless `force` says to replace it, and `TrainerError` for what else goes
+    wrong: that what the volume held is gone, for example, unless `empty` says that a new store may be made.
 
     Published on `port`, if that is given, else where it was; where that is taken, on the next free one.
     """
@@ -83,9 +83,11 @@ def found(workspace: Workspace) -> ContainerState | None:
     return container.find(_engine(), name(workspace))
 
 
-def none_here() -> BadInput:
+def none_here() -> InvalidInput:
     """There is no container to do something with."""
-    return BadInput("This workspace has no tracking server in a container.", "Make one: trainer server up")
+    return InvalidInput(
+        "This workspace has no tracking server in a container.", "Make one: trainer server up"
+    )
 
 
 def account(workspace: Workspace) -> Server | None:
@@ -189,7 +191,7 @@ def _settle(client: docker.DockerClient, workspace: Workspace) -> None:
 def _engine() -> docker.DockerClient:
     client = daemon.connect()
     if daemon.is_remote(address := daemon.endpoint()):
-        raise BadInput(
+        raise InvalidInput(
             f"The engine at {address} is another machine: this one could not reach a server there.",
             "Use a local engine, `--process`, or deploy a server: trainer server deploy --help",
         )
@@ -202,7 +204,7 @@ def _make(
     own = container.recorded(workspace)
     named = secrets.load(workspace).values.get(URI, "").rstrip("/")
     if named and named != own and not force:
-        raise BadInput(
+        raise InvalidInput(
             f"{workspace.secrets_file.name} says that runs report to {named}.",
             f"To have a server here instead, remove {URI}, {USERNAME} and {PASSWORD} from it, or let them be "
             "replaced: --force",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypedDict, cast
 
-from trainer.errors import BadInput, TrackingDenied, TrackingError
+from trainer.errors import InvalidInput, TrackingDenied, TrackingError
 from trainer.projects.parameters import nearest
 from trainer.tracking.client import Client
 
@@ -46,9 +46,12 @@ def all_of(client: Client) -> list[Account]:
 
 
 def add(client: Client, name: str, password: str, *, admin: bool = False) -> None:
-    """Make an account; raises `BadInput` where there is one of that name, or name or password cannot be."""
+    """Make an account.
+
+    Raises `InvalidInput` where there is one of that name, or name or password cannot be.
+    """
     if name in {account.name for account in all_of(client)}:
-        raise BadInput(
+        raise InvalidInput(
             f"There is an account {name} already.",
             f"To change its password: trainer server users password {name}",
         )
@@ -59,10 +62,10 @@ def add(client: Client, name: str, password: str, *, admin: bool = False) -> Non
 
 
 def remove(client: Client, name: str) -> None:
-    """Remove an account; its runs stay. Raises `BadInput` where there is none, and for our own."""
+    """Remove an account; its runs stay. Raises `InvalidInput` where there is none, and for our own."""
     _require(client, name)
     if name == client.server.username:
-        raise BadInput(
+        raise InvalidInput(
             f"{name} is the account that trainer itself uses.",
             "Runs report with it, so it cannot be removed.",
         )
@@ -70,7 +73,10 @@ def remove(client: Client, name: str) -> None:
 
 
 def change_password(client: Client, name: str, password: str) -> None:
-    """Give an account another password, at once. Raises `BadInput` where there is none, and for our own."""
+    """Give an account another password, at once.
+
+    Raises `InvalidInput` where there is none, and for our own.
+    """
     _require(client, name)
     _check(name, password)
     body = {"username": name, "password": password}
@@ -82,12 +88,12 @@ def change_password(client: Client, name: str, password: str) -> None:
 def _require(client: Client, name: str) -> None:
     names = [account.name for account in all_of(client)]
     if name not in names:
-        raise BadInput(f"There is no account {name}.", nearest(name, names, "The accounts are"))
+        raise InvalidInput(f"There is no account {name}.", nearest(name, names, "The accounts are"))
 
 
 def _check(name: str, password: str) -> None:
     # Half of MLflow's routes read credentials as ASCII and would answer 401 to any other.
     if not (name and name.isascii() and name.isprintable() and ":" not in name):
-        raise BadInput("That name cannot be sent as a user name.", "Use ASCII characters, and no colon.")
+        raise InvalidInput("That name cannot be sent as a user name.", "Use ASCII characters, and no colon.")
     if len(password) < 12 or not (password.isascii() and password.isprintable()):
-        raise BadInput("That password cannot be used.", "Use one of 12 or more ASCII characters.")
+        raise InvalidInput("That password cannot be used.", "Use one of 12 or more ASCII characters.")

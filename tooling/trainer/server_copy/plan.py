@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trainer.counted import counted
-from trainer.errors import BadInput, DiskFull, TrackingError
+from trainer.errors import DiskFull, InvalidInput, TrackingError
 from trainer.projects.parameters import nearest
 from trainer.server_copy import logged, reading, registry
 from trainer.server_copy.logged import LoggedModel
@@ -72,7 +72,7 @@ class Plan:
 def make(origin: Client, target: Client, names: Sequence[str], bar: Bar, *, deleted: bool = False) -> Plan:
     """Look at both servers.
 
-    Without `names`, all experiments. Raises `BadInput` and `TrackingError`.
+    Without `names`, all experiments. Raises `InvalidInput` and `TrackingError`.
     """
     _check_ends(origin, target)
     experiments = reading.experiments(origin)
@@ -80,7 +80,7 @@ def make(origin: Client, target: Client, names: Sequence[str], bar: Bar, *, dele
     chosen = [experiment for experiment in experiments if deleted or not experiment.deleted]
     for name in names:
         if name not in {experiment.name for experiment in chosen}:
-            raise BadInput(
+            raise InvalidInput(
                 f"{origin.server.uri} has no experiment {name}.",
                 nearest(name, sorted(experiment.name for experiment in chosen), "Its experiments are"),
             )
@@ -150,7 +150,7 @@ def _logged(client: Client, experiments: Iterable[Experiment]) -> list[LoggedMod
 
 def _check_ends(origin: Client, target: Client) -> None:
     if origin.server.uri == target.server.uri:
-        raise BadInput(
+        raise InvalidInput(
             f"FROM and TO are both {origin.server.uri}.",
             "Specify two servers: trainer server copy-runs FROM TO",
         )
@@ -179,7 +179,7 @@ def _check_strangers(origin: Client, target: Client, records: list[Record]) -> N
         return
     answer = target.send("GET", f"{reading.API}/runs/get", query={"run_id": records[0].run.id}, ok=(400, 404))
     if answer.ok:
-        raise BadInput(
+        raise InvalidInput(
             f"{target.server.uri} has the runs of {origin.server.uri} themselves: it is the same server, "
             "or has its database.",
             "Specify two servers: trainer server copy-runs FROM TO",

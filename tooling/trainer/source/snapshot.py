@@ -14,7 +14,7 @@ from typing import BinaryIO
 from urllib.parse import urlsplit, urlunsplit
 
 from trainer import git
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 # What never travels, in a folder that git does not look after.
 _LEFT_OUT = {".git", ".venv", ".trainer", "mlruns", "__pycache__"}
@@ -135,7 +135,7 @@ class _HashingReader:
 def is_shared(folder: Path, path: Path) -> bool:
     """Whether a link leads to a file of another project, which then travels under the link's name.
 
-    Raises `BadInput` where it leads elsewhere outside of the project, or to what is never to travel.
+    Raises `InvalidInput` where it leads elsewhere outside of the project, or to what is never to travel.
     """
     target = (folder / path).readlink()
     end = (folder / path).resolve()
@@ -144,7 +144,7 @@ def is_shared(folder: Path, path: Path) -> bool:
     in_project = end.is_file() and any((parent / "MLproject").is_file() for parent in end.parents)
     ignored = in_project and git.is_ignored(end)
     if target.is_absolute() or not in_project or ignored or end.name in _NEVER:
-        raise BadInput(
+        raise InvalidInput(
             f"{folder / path} is a link to {target}, outside of the project: it leads nowhere in a run.",
             "Put a copy of what it points to in its place. Of a git URL, clone it first and run the clone.",
         )

@@ -23,7 +23,7 @@ from trainkit.spool.names import OFFLINE, OFFLINE_TAG
 from trainkit.spool.view import View
 
 from trainer.counted import counted
-from trainer.errors import BadInput, DiskFull, TrackingError
+from trainer.errors import DiskFull, InvalidInput, TrackingError
 from trainer.tracking import run_tags, spool_guard, spool_owner, spool_replay
 from trainer.tracking.client import LONGEST_VALUE, TRAINING_VIEW, Client, Run, Status, dataset_inputs, page
 from trainer.tracking.endpoint import Server
@@ -42,7 +42,7 @@ _PATIENCE_S = 10
 
 
 @dataclass(frozen=True)
-class Left:
+class Pending:
     """What of a run is on this disk alone."""
 
     points: int
@@ -56,8 +56,8 @@ class Left:
 
     def __str__(self) -> str:
         """`30 points, 2 files`."""
-        said = {"point": self.points, "file": self.files, "other record": self.others}
-        return ", ".join(counted(number, what) for what, number in said.items() if number) or "nothing"
+        counts = {"point": self.points, "file": self.files, "other record": self.others}
+        return ", ".join(counted(number, noun) for noun, number in counts.items() if number) or "nothing"
 
 
 class Undelivered(TrackingError):
@@ -66,7 +66,7 @@ class Undelivered(TrackingError):
     `answers` is whether it says anything at all: then it may well take what other runs left.
     """
 
-    def __init__(self, left: Left, why: str, *, answers: bool = False) -> None:
+    def __init__(self, left: Pending, why: str, *, answers: bool = False) -> None:
         when = "it takes them" if answers else "the server answers"
         super().__init__(
             f"Of this run, {left} are on this disk alone: {why}",
@@ -76,10 +76,10 @@ class Undelivered(TrackingError):
         self.answers = answers
 
 
-class Lost(Undelivered):
+class RunMissing(Undelivered):
     """The server does not have the run any more: it was deleted there for good, or its store was replaced."""
 
-    def __init__(self, uri: str, run_id: str, left: Left) -> None:
+    def __init__(self, uri: str, run_id: str, left: Pending) -> None:
         super().__init__(left, "", answers=True)
         self.message = (
             f"The run {run_id[:8]} is not on {uri} any more: it was deleted there, or the server's store was "
@@ -113,17 +113,17 @@ class Notebook:
         local, experiment_id = uuid.uuid4().hex, uuid.uuid4().hex
         uri = f"mlflow-artifacts:/offline/{local}/artifacts"
         run = Run(local, experiment_id, name or f"offline-{local[:8]}", "RUNNING", uri)
-        said = _as_json(run, experiment, tags, {})
-        info = cast(dict[str, object], said["info"])
+        payload = _as_json(run, experiment, tags, {})
+        info = cast(dict[str, object], payload["info"])
         body = {
             "experiment_id": run.experiment_id, "run_name": run.name, "user_id": info["user_id"],
             "start_time": info["start_time"], "tags": _pairs({**tags, OFFLINE_TAG: run.id}),
         }  # fmt: skip
-        made = {"name": experiment, "tags": [TRAINING_VIEW]}
+        experiment_body = {"name": experiment, "tags": [TRAINING_VIEW]}
         with _failures():
-            self._spool.create(said)
+            self._spool.create(payload)
             spool_owner.keep(self._folder)
-            self._spool.append({"create": "experiment", "local": run.experiment_id, "body": made})
+            self._spool.append({"create": "experiment", "local": run.experiment_id, "body": experiment_body})
             self._spool.append({"create": "run", "local": run.id, "uri": uri, "body": body})
 
     def log_parameters(self, run_id: str, parameters: Mapping[str, str]) -> None:
@@ -187,7 +187,7 @@ def bring(client: Client, folder: RunFolder, progress: Callable[[int, int], None
         transport = HostTransport(client, spool)
         spool_owner.check(spool, transport)
         if not spool_owner.is_known(spool, transport):
-            raise Lost(client.server.uri, folder.path.name, left(folder))
+            raise RunMissing(client.server.uri, folder.path.name, left(folder))
         spool_replay.prepare(spool, folder)
         spool.set_aside()
         delivery = Delivery(spool, transport)
@@ -197,37 +197,37 @@ def bring(client: Client, folder: RunFolder, progress: Callable[[int, int], None
                 return
             except Stuck:  # it says Away when it has tried often enough
                 time.sleep(_STUCK_PAUSE_S)
-    except Away as problem:
-        why = str(problem)
+    except Away as error:
+        why = str(error)
         why = why if why.endswith(".") else f"{why}."
-        raise Undelivered(left(folder), why, answers=not isinstance(problem, NoAnswer)) from None
-    except OSError as problem:
-        raise DiskFull(f"The spool {spool.folder} cannot be used: {problem}", "Make space there.") from None
+        raise Undelivered(left(folder), why, answers=not isinstance(error, NoAnswer)) from None
+    except OSError as error:
+        raise DiskFull(f"The spool {spool.folder} cannot be used: {error}", "Make space there.") from None
     finally:
         os.close(lock)
 
 
-def left(folder: RunFolder) -> Left:
+def left(folder: RunFolder) -> Pending:
     """What of the run in this folder the server does not have."""
     spool = SoundSpool(folder.spool)
-    points = files = others = 0
+    points = files = other_records = 0
     for entry in waiting(spool):
         if entry.record is None or "known" in entry.record:
             continue
         metrics = cast(list[object], cast(Record, entry.record.get("body") or {}).get("metrics") or [])
         points += len(metrics)
         files += "file" in entry.record
-        others += "file" not in entry.record and not metrics
-    return Left(points, files, others, spool.refused())
+        other_records += "file" not in entry.record and not metrics
+    return Pending(points, files, other_records, spool.refused())
 
 
 def known_run(server: Server, folder: RunFolder) -> Run:
-    """The run as its spool knows it, by the id that the server has for it, if any; `BadInput` if torn."""
+    """The run as its spool knows it, by the id that the server has for it, if any; `InvalidInput` if torn."""
     try:
         return _known_run(server, SoundSpool(folder.spool))
-    except (OSError, ValueError, KeyError, TypeError) as problem:
-        raise BadInput(
-            f"What {folder.path} holds of its run cannot be read: {type(problem).__name__}: {problem}",
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(
+            f"What {folder.path} holds of its run cannot be read: {type(error).__name__}: {error}",
             "Another version of trainer wrote it, or it is torn. It is left as it is.",
         ) from None
 
@@ -235,10 +235,10 @@ def known_run(server: Server, folder: RunFolder) -> Run:
 def _known_run(server: Server, spool: Spool) -> Run:
     names = spool.names()
     made_up = str(cast(Record, spool.run()["info"])["run_id"])
-    said = View(spool).run(made_up)
-    if said is None:
+    payload = View(spool).run(made_up)
+    if payload is None:
         raise RuntimeError("a spool knows its own run")
-    info, data = cast(Mapping[str, str], said["info"]), cast(Mapping[str, list[Record]], said["data"])
+    info, data = cast(Mapping[str, str], payload["info"]), cast(Mapping[str, list[Record]], payload["data"])
     experiment_id = names.get(info["experiment_id"], info["experiment_id"])
     run_id = names.get(made_up, made_up)
     is_there = made_up in names or not info["artifact_uri"].startswith(OFFLINE)
@@ -255,8 +255,8 @@ def _known_run(server: Server, spool: Spool) -> Run:
 
 def _lock(spool: Spool) -> int | None:
     """Wait a moment for the sender of a job that has just ended."""
-    give_up = time.monotonic() + _PATIENCE_S
-    while (lock := spool.sending()) is None and time.monotonic() < give_up:
+    deadline = time.monotonic() + _PATIENCE_S
+    while (lock := spool.sending()) is None and time.monotonic() < deadline:
         time.sleep(0.05)
     return lock
 
@@ -291,7 +291,7 @@ def _now_ms() -> int:
 def _failures() -> Iterator[None]:
     try:
         yield
-    except (SpoolError, OSError) as problem:
+    except (SpoolError, OSError) as error:
         raise DiskFull(
-            str(problem), "Make space on the disk that holds the workspace, then try again."
+            str(error), "Make space on the disk that holds the workspace, then try again."
         ) from None

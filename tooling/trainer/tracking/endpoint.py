@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.tracking import outbound
 from trainer.tracking.outbound import AUTHORITY, INSECURE, Outbound
 from trainer.workspace.secrets import Secrets
@@ -80,7 +80,7 @@ def configured(secrets: Secrets, uri: str | None, default: str | None = None) ->
 
     `uri` is what the user said; else it is MLFLOW_TRACKING_URI of the environment or of secrets.env; else
     `default`, which trainer.yaml said.
-    Raises `BadInput` for an address that a container could not reach (a file, a database).
+    Raises `InvalidInput` for an address that a container could not reach (a file, a database).
     """
     known, origin = secrets.get("MLFLOW_TRACKING_URI"), secrets.origin("MLFLOW_TRACKING_URI")
     origin = "the command or the run" if uri else origin or "the workspace"
@@ -91,7 +91,7 @@ def configured(secrets: Secrets, uri: str | None, default: str | None = None) ->
     _LOG.info("Tracking server: %s, named by %s", chosen.uri, origin)
     token = secrets.get("MLFLOW_TRACKING_TOKEN")
     if token and not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise BadInput(
+        raise InvalidInput(
             "MLFLOW_TRACKING_TOKEN is not a token: it has spaces, line breaks or non-ASCII characters.",
             "Copy it again, without anything around it.",
         )
@@ -111,11 +111,11 @@ def configured(secrets: Secrets, uri: str | None, default: str | None = None) ->
 def named(secrets: Secrets, uri: str) -> Server:
     """The server of that address, with no credentials but those in the address.
 
-    Raises `BadInput` for an address that a container could not reach (a file, a database).
+    Raises `InvalidInput` for an address that a container could not reach (a file, a database).
     """
     parts = _parsed(uri)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadInput(
+        raise InvalidInput(
             f"The tracking URI {_without_credentials(uri)} is not an http(s) address.",
             "Specify a tracking server, or none for the workspace's own: http://HOST:PORT",
         )
@@ -165,7 +165,7 @@ def _credentials_file() -> tuple[str | None, str | None]:
         section = parser["mlflow"] if parser.has_section("mlflow") else {}
         return section.get("mlflow_tracking_username"), section.get("mlflow_tracking_password")
     except (configparser.Error, UnicodeDecodeError):
-        raise BadInput(
+        raise InvalidInput(
             f"{path} is invalid.",
             "Write [mlflow], mlflow_tracking_username = …, mlflow_tracking_password = …; and %% for a %.",
         ) from None

@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections.abc import Mapping
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 # The columns of MLflow's database. Its own check lets an experiment have 500, which PostgreSQL then refuses.
 _LONGEST = {"--experiment": 256, "--run-name": 250, "--tag": 250, "--param": 250}
@@ -15,7 +15,7 @@ _LONGEST = {"--experiment": 256, "--run-name": 250, "--tag": 250, "--param": 250
 def check(
     experiment: str, run_name: str | None, tags: Mapping[str, str], parameters: Mapping[str, str]
 ) -> None:
-    """Raises `BadInput` for the first name or value that MLflow does not take."""
+    """Raises `InvalidInput` for the first name or value that MLflow does not take."""
     _length("--experiment", experiment)
     _length("--run-name", run_name or "")
     for option, pairs in (("--tag", tags), ("--param", parameters)):
@@ -24,7 +24,7 @@ def check(
             _text(f"{option} {name}", value)
             # MLflow uses them as paths, too.
             if not re.fullmatch(r"[/\w.\- :]+", name) or not _is_path(name):
-                raise BadInput(
+                raise InvalidInput(
                     f"{option} {name}: MLflow takes no such name.",
                     "Use letters, digits, blanks and _ - . : / (not first, last or twice in a row).",
                 )
@@ -33,7 +33,7 @@ def check(
 def _length(option: str, name: str) -> None:
     _text(option, name)
     if len(name) > _LONGEST[option]:
-        raise BadInput(
+        raise InvalidInput(
             f"{option} {name[:30]}… is {len(name)} characters long; MLflow stores {_LONGEST[option]}.",
             "Choose a shorter name.",
         )
@@ -43,7 +43,7 @@ def _text(kind: str, value: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise BadInput(f"{kind} is {value!r}, which is not valid text.", "Write it in UTF-8.") from None
+        raise InvalidInput(f"{kind} is {value!r}, which is not valid text.", "Write it in UTF-8.") from None
 
 
 def _is_path(name: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.workspace.secrets import PROXIES, Secrets
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -84,7 +84,10 @@ class Outbound:
 
 
 def of(secrets: Secrets) -> Outbound:
-    """What is set. Raises `BadInput` for a file that cannot be read, and where one contradicts the other."""
+    """What is set.
+
+    Raises `InvalidInput` for a file that cannot be read, and where one contradicts the other.
+    """
     variables = {name: value for name in (AUTHORITY, BUNDLE, *PROXIES) if (value := secrets.get(name))}
     for name in _FILES:
         if name in variables:
@@ -92,7 +95,7 @@ def of(secrets: Secrets) -> Outbound:
     if (secrets.get(INSECURE) or "").strip().lower() in ("true", "1"):
         variables[INSECURE] = "true"
         if AUTHORITY in variables:
-            raise BadInput(
+            raise InvalidInput(
                 f"{INSECURE} and {AUTHORITY} are both set: MLflow's client takes one of them.",
                 f"Unset {INSECURE}: with the authority's file, the server's certificate can be checked.",
             )
@@ -112,7 +115,7 @@ def _check(name: str, path: str) -> None:
     try:
         _content(path)
     except OSError as error:
-        raise BadInput(
+        raise InvalidInput(
             f"{name} is {path}, which cannot be read: {error.strerror}.",
             "Specify the file of the certificate authority, in PEM.",
         ) from None

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from trainkit.spool.answers import Answer, error_text
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.projects.parameters import nearest
 from trainer.tracking import run_tags
 from trainer.tracking.client import Client, Run, RunAnswer
@@ -77,7 +77,7 @@ def figure_names(client: Client, project: str | None) -> tuple[list[str], list[s
 def search(client: Client, query: Query) -> list[Entry]:
     """The runs that are asked for. Only as much is read as the limit needs, except to sort by duration.
 
-    Raises `BadInput` where the server refuses the condition or there is no such project or metric, and
+    Raises `InvalidInput` where the server refuses the condition or there is no such project or metric, and
     `TrackingError`.
     """
     names = experiments(client)
@@ -88,7 +88,7 @@ def search(client: Client, query: Query) -> list[Entry]:
         for run in _ordered(client, ids, condition, query)
     }
     if query.project and not entries and not query.condition and query.project not in names.values():
-        raise BadInput(
+        raise InvalidInput(
             f"{client.server.uri} has no run of a project {query.project}.",
             nearest(query.project, sorted(names.values()), "Its experiments are"),
         )
@@ -96,20 +96,23 @@ def search(client: Client, query: Query) -> list[Entry]:
     if is_metric and entries and all(by not in entry.run.metrics for entry in entries.values()):
         newest = _pages(client, list(names), "", [_NEWEST_FIRST], _LOOKED_AT)
         metric_names = {name for run in newest for name in run.metrics if not name.startswith("system/")}
-        raise BadInput(f"No run has a metric {by}.", nearest(by, sorted(metric_names), "There are"))
+        raise InvalidInput(f"No run has a metric {by}.", nearest(by, sorted(metric_names), "There are"))
     newest_first = sorted(entries.values(), key=lambda entry: entry.run.started or 0, reverse=True)
     in_order = sorted(newest_first, key=lambda entry: _rank(_figure(entry.run, by), falls=falls))
     return in_order[: query.limit]
 
 
 def best(client: Client, metric: str, *, lowest: bool = False) -> Run:
-    """The finished run with the highest (or the lowest) final value; raises `BadInput` if none has one."""
+    """The finished run with the highest (or the lowest) final value.
+
+    Raises `InvalidInput` if none has one.
+    """
     query = Query(
         condition="attributes.status = 'FINISHED'", sort=metric if lowest else f"-{metric}", limit=1
     )
     runs = [entry.run for entry in search(client, query)]
     if not runs or math.isnan(runs[0].metrics.get(metric, math.nan)):
-        raise BadInput(f"No finished run has a metric {metric}.", "`trainer runs` lists the runs.")
+        raise InvalidInput(f"No finished run has a metric {metric}.", "`trainer runs` lists the runs.")
     return runs[0]
 
 
@@ -183,7 +186,7 @@ def _pages(
         while True:
             answer = client.send("POST", f"{_API}/runs/search", body, ok=(400,))
             if answer.status_code == 400:
-                raise BadInput(
+                raise InvalidInput(
                     f"The tracking server rejects the query: {error_text(Answer(400, answer.text))}",
                     "--filter \"metrics.accuracy > 0.9 AND params.kind = 'tree'\"; as in MLflow's search.",
                 )

@@ -50,61 +50,61 @@ def clean(folder: RunFolder) -> None:
     if not os.path.lexists(spool):
         return
     try:
-        with _opened(folder.path) as parent, _entered(parent, spool.name) as place:
-            _clean(place, _FOLDERS)
+        with _opened(folder.path) as parent, _entered(parent, spool.name) as directory:
+            _clean(directory, _FOLDERS)
         spool_owner.restore(folder)
-    except OSError as problem:
+    except OSError as error:
         raise FileError(
-            f"What the run left in {spool} cannot be cleaned: {problem.strerror}. Nothing is delivered.",
+            f"What the run left in {spool} cannot be cleaned: {error.strerror}. Nothing is delivered.",
             "ls -lR shows what is there. Remove what does not belong to you, then: trainer sync",
         ) from None
 
 
-def _clean(place: int, folders: Sequence[str]) -> None:
-    for name in os.listdir(place):
-        seen = os.lstat(name, dir_fd=place)
-        mode = seen.st_mode
+def _clean(directory: int, folders: Sequence[str]) -> None:
+    for name in os.listdir(directory):
+        status = os.lstat(name, dir_fd=directory)
+        mode = status.st_mode
         if stat.S_ISDIR(mode):
             if folders and re.fullmatch(folders[0], name):
-                with _entered(place, name) as inner:
+                with _entered(directory, name) as inner:
                     _clean(inner, folders[1:])
             else:
-                _remove(place, name)
-        elif not stat.S_ISREG(mode) or name in folders or (name in _SMALL and seen.st_size > _SMALL_SIZE):
-            os.unlink(name, dir_fd=place)
+                _remove(directory, name)
+        elif not stat.S_ISREG(mode) or name in folders or (name in _SMALL and status.st_size > _SMALL_SIZE):
+            os.unlink(name, dir_fd=directory)
         elif mode & 0o600 != 0o600:
-            os.chmod(name, stat.S_IMODE(mode) | 0o600, dir_fd=place)
+            os.chmod(name, stat.S_IMODE(mode) | 0o600, dir_fd=directory)
 
 
-def _remove(place: int, name: str) -> None:
+def _remove(directory: int, name: str) -> None:
     """Remove a folder, however deep it is: what is in it comes to the top first."""
     waiting = [name]
     while waiting:
         folder = waiting.pop()
-        with _entered(place, folder) as inner:
-            for found in os.listdir(inner):  # noqa: PTH208 (of a descriptor)
-                if stat.S_ISDIR(os.lstat(found, dir_fd=inner).st_mode):
-                    with _entered(inner, found):  # to move a folder takes the right to write in it
+        with _entered(directory, folder) as inner:
+            for entry in os.listdir(inner):  # noqa: PTH208 (of a descriptor)
+                if stat.S_ISDIR(os.lstat(entry, dir_fd=inner).st_mode):
+                    with _entered(inner, entry):  # to move a folder takes the right to write in it
                         waiting.append(f"{uuid.uuid4().hex}.removed")
-                    os.rename(found, waiting[-1], src_dir_fd=inner, dst_dir_fd=place)
+                    os.rename(entry, waiting[-1], src_dir_fd=inner, dst_dir_fd=directory)
                 else:
-                    os.unlink(found, dir_fd=inner)
-        os.rmdir(folder, dir_fd=place)
+                    os.unlink(entry, dir_fd=inner)
+        os.rmdir(folder, dir_fd=directory)
 
 
 @contextlib.contextmanager
-def _entered(place: int, name: str) -> Iterator[int]:
+def _entered(directory: int, name: str) -> Iterator[int]:
     """A folder in the opened one, whatever its mode was; raises `OSError` for a link."""
-    mode = os.lstat(name, dir_fd=place).st_mode
+    mode = os.lstat(name, dir_fd=directory).st_mode
     if stat.S_ISDIR(mode) and mode & 0o700 != 0o700:
-        os.chmod(name, stat.S_IMODE(mode) | 0o700, dir_fd=place)
-    with _opened(name, _A_FOLDER, place) as inner:
+        os.chmod(name, stat.S_IMODE(mode) | 0o700, dir_fd=directory)
+    with _opened(name, _A_FOLDER, directory) as inner:
         yield inner
 
 
 @contextlib.contextmanager
-def _opened(name: str | Path, flags: int = os.O_RDONLY, place: int | None = None) -> Iterator[int]:
-    descriptor = os.open(name, flags | os.O_CLOEXEC, dir_fd=place)
+def _opened(name: str | Path, flags: int = os.O_RDONLY, directory: int | None = None) -> Iterator[int]:
+    descriptor = os.open(name, flags | os.O_CLOEXEC, dir_fd=directory)
     try:
         yield descriptor
     finally:
@@ -127,9 +127,9 @@ class SoundSpool(Spool):
         """As of any spool, without what nobody made up."""
         with contextlib.suppress(ValueError, TypeError, RecursionError):
             return {
-                name: said
-                for name, said in super().names().items()
-                if _is_name(name) and isinstance(said, str)
+                name: value
+                for name, value in super().names().items()
+                if _is_name(name) and isinstance(value, str)
             }
         return {}
 
@@ -156,8 +156,8 @@ class GuardedSpool(SoundSpool):
         lines: dict[bytes, None] = {}
         for entry in waiting(self, partial(Spool.entries, self)):
             if entry.record is not None and (why := self._why_not(entry.record)):
-                said = json.dumps({"record": entry.record, "status": 0, "answer": why})
-                lines[f"{said}\n".encode()] = None
+                text = json.dumps({"record": entry.record, "status": 0, "answer": why})
+                lines[f"{text}\n".encode()] = None
         if not lines:
             return
         with (self.folder / "refused").open("a+b") as file:
@@ -175,19 +175,21 @@ class GuardedSpool(SoundSpool):
     @contextlib.contextmanager
     def opened(self, file: Path) -> Iterator[BinaryIO]:
         """A file of the outbox, to be read; raises `OSError` for any other, and where a link leads to it."""
-        place = Path(os.path.relpath(file, self.folder))
-        named = place.parent.parent / place.name if place.parent.name == "translated" else place
+        directory = Path(os.path.relpath(file, self.folder))
+        named = (
+            directory.parent.parent / directory.name if directory.parent.name == "translated" else directory
+        )
         # Within translated/ is what delivery itself made of the file beside it.
-        if _FILE.fullmatch(str(named)) is None or ".." in place.parts:
+        if _FILE.fullmatch(str(named)) is None or ".." in directory.parts:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
         with contextlib.ExitStack() as stack:
             at = stack.enter_context(_opened(self.folder, _A_FOLDER))
-            for name in place.parts[:-1]:
+            for name in directory.parts[:-1]:
                 at = stack.enter_context(_opened(name, _A_FOLDER, at))
-            found = stack.enter_context(_opened(place.name, _A_FILE, at))
-            if not stat.S_ISREG(os.fstat(found).st_mode):
+            descriptor = stack.enter_context(_opened(directory.name, _A_FILE, at))
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
-            yield stack.enter_context(open(found, "rb", closefd=False))
+            yield stack.enter_context(open(descriptor, "rb", closefd=False))
 
     def _why_not(self, record: Record) -> str | None:
         if "file" in record and not self.is_own(self.folder / str(record["file"])):
@@ -220,13 +222,13 @@ def is_below(root: str | None, uri: str, folder: str) -> bool:
         return False
     if parts.scheme not in ("", "file"):
         return True
-    place = Path(_unquoted(parts.path), _unquoted(folder))  # perhaps through a link of this machine's
-    return place.resolve().is_relative_to(Path(_unquoted(urlsplit(root).path)).resolve())
+    directory = Path(_unquoted(parts.path), _unquoted(folder))  # perhaps through a link of this machine's
+    return directory.resolve().is_relative_to(Path(_unquoted(urlsplit(root).path)).resolve())
 
 
 def _is_plain(path: str) -> bool:
-    said = _unquoted(path)
-    return said.isprintable() and not set(said) & set("?#\\") and ".." not in said.split("/")
+    path_text = _unquoted(path)
+    return path_text.isprintable() and not set(path_text) & set("?#\\") and ".." not in path_text.split("/")
 
 
 def _unquoted(text: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.projects.parameters import nearest
 from trainer.tracking.compare import MetricRow, is_time
 
@@ -53,13 +53,16 @@ class Compared:
 
 
 def tolerances(texts: Iterable[str], metrics: Iterable[str]) -> Tolerances:
-    """`0.01`, `1%`, `METRIC=0.01`, `METRIC=1%`. Raises `BadInput` for what is none, or names no metric."""
+    """`0.01`, `1%`, `METRIC=0.01`, `METRIC=1%`.
+
+    Raises `InvalidInput` for what is none, or names no metric.
+    """
     general, by_metric, metric_names = Tolerance(), {}, set(metrics)
     for text in texts:
         name, _, value = text.rpartition("=")
         match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e-?\d+)?|\.\d+(?:e-?\d+)?)(%?)", value, re.IGNORECASE)
         if match is None:
-            raise BadInput(
+            raise InvalidInput(
                 f"--tolerance {text} is invalid.",
                 "Say how much a metric may differ: 0.01, or 1% of its value, or accuracy=0.01 for one.",
             )
@@ -70,7 +73,9 @@ def tolerances(texts: Iterable[str], metrics: Iterable[str]) -> Tolerances:
         elif name in metric_names:
             by_metric[name] = tolerance
         else:
-            raise BadInput(f"The run has no metric {name}.", nearest(name, sorted(metric_names), "It has"))
+            raise InvalidInput(
+                f"The run has no metric {name}.", nearest(name, sorted(metric_names), "It has")
+            )
     return Tolerances(general, by_metric)
 
 

@@ -29,7 +29,7 @@ class Refused(TrackingError):
 
 
 @dataclass(frozen=True)
-class Kept:
+class RefusedRecords:
     """What of one run was refused: the number of its records, and the first reasons."""
 
     run_id: str
@@ -39,9 +39,9 @@ class Kept:
 
     def __str__(self) -> str:
         """`The tracking server refused 1 record of the run 0f3c… for good: notes/a.txt (12.3 MB): …`."""
-        said = "; ".join(reason.rstrip(".") for reason in self.reasons)
+        reasons = "; ".join(reason.rstrip(".") for reason in self.reasons)
         number = counted(self.records, "record")
-        return f"The tracking server refused {number} of the run {self.run_id[:8]} for good: {said}."
+        return f"The tracking server refused {number} of the run {self.run_id[:8]} for good: {reasons}."
 
     @property
     def error(self) -> Refused:
@@ -53,17 +53,17 @@ class Kept:
         )
 
 
-def all_kept(workspace: Workspace) -> Iterator[Kept]:
+def all_refused(workspace: Workspace) -> Iterator[RefusedRecords]:
     """Of every run of which something was refused, delivered or not, as long as its folder is there."""
     for parent in (run_folder.parent(workspace), workspace.state / FOLDER):
         for path in sorted(parent.glob("*/")):
-            if kept := _read(RunFolder(path)):
-                yield kept
+            if refused := _read(RunFolder(path)):
+                yield refused
 
 
-def of_run(workspace: Workspace, *ids: str) -> Kept | None:
+def of_run(workspace: Workspace, *ids: str) -> RefusedRecords | None:
     """What was refused of the run that has, or had, one of these ids."""
-    return next((kept for kept in all_kept(workspace) if kept.run_id in ids), None)
+    return next((refused for refused in all_refused(workspace) if refused.run_id in ids), None)
 
 
 def teller(workspace: Workspace) -> Callable[[str, Mapping[str, str]], str | None]:
@@ -71,11 +71,11 @@ def teller(workspace: Workspace) -> Callable[[str, Mapping[str, str]], str | Non
 
     It knows what is kept in this workspace; of other runs, the reason that they are tagged with.
     """
-    kept = {one.run_id: one for one in all_kept(workspace)}
+    by_run = {refused_records.run_id: refused_records for refused_records in all_refused(workspace)}
 
     def told(run_id: str, tags: Mapping[str, str]) -> str | None:
-        here = kept.get(run_id) or kept.get(tags.get(OFFLINE_TAG, ""))
-        return f"{here} It is in {here.folder}" if here else tags.get(REFUSED_TAG)
+        refused = by_run.get(run_id) or by_run.get(tags.get(OFFLINE_TAG, ""))
+        return f"{refused} It is in {refused.folder}" if refused else tags.get(REFUSED_TAG)
 
     return told
 
@@ -87,12 +87,12 @@ def keep(workspace: Workspace, folder: RunFolder) -> None:
     parent = workspace.state / FOLDER
     parent.mkdir(exist_ok=True)
     name, number = folder.path.name, 1
-    while (kept := parent / (name if number == 1 else f"{name}.{number}")).exists():
+    while (target := parent / (name if number == 1 else f"{name}.{number}")).exists():
         number += 1  # the run was resumed
-    folder.path.rename(kept)
+    folder.path.rename(target)
 
 
-def _read(folder: RunFolder) -> Kept | None:
+def _read(folder: RunFolder) -> RefusedRecords | None:
     records, reasons = 0, dict[str, None]()
     try:
         # It may be a live run's, which can put there what it likes.
@@ -107,7 +107,7 @@ def _read(folder: RunFolder) -> Kept | None:
     except OSError:
         return None
     run_id = folder.path.name.partition(".")[0]
-    return Kept(run_id, folder.path, records, tuple(reasons)) if records else None
+    return RefusedRecords(run_id, folder.path, records, tuple(reasons)) if records else None
 
 
 def _reason(line: bytes) -> str:

@@ -111,18 +111,18 @@ def write(workspace: Workspace, prepared: RunFolder, record: Record) -> tuple[Ru
     lock = locks.exclusive(prepared.lock)  # nobody else knows of a folder that was just made
     text = _text(record)
     prepared.record.write_text(text)
-    made = run_folder.of(workspace, record.run_id)
-    prepared.path.rename(made.path)
+    target = run_folder.of(workspace, record.run_id)
+    prepared.path.rename(target.path)
     with (workspace.state / _HISTORY).open("a") as history:
         history.write(text + "\n")
-    return made, lock
+    return target, lock
 
 
 def rename(workspace: Workspace, record: Record, run_id: str) -> None:
     """Write down the id that a server gave to a run that was started without one."""
-    known = replace(record, run_id=run_id, offline_id=record.run_id)
+    renamed = replace(record, run_id=run_id, offline_id=record.run_id)
     with (workspace.state / _HISTORY).open("a") as history:
-        history.write(_text(known) + "\n")
+        history.write(_text(renamed) + "\n")
 
 
 def history(workspace: Workspace) -> list[Record]:
@@ -133,10 +133,10 @@ def history(workspace: Workspace) -> list[Record]:
             lines = file.read().splitlines()
     except OSError:
         return []
-    found = {record.run_id: record for line in lines if (record := _read(line))}
-    renamed = {record.offline_id for record in found.values()}
+    by_id = {record.run_id: record for line in lines if (record := _read(line))}
+    renamed = {record.offline_id for record in by_id.values()}
     return sorted(
-        (record for record in found.values() if record.run_id not in renamed),
+        (record for record in by_id.values() if record.run_id not in renamed),
         key=lambda record: record.started,
     )
 
@@ -170,14 +170,14 @@ def without_launcher(workspace: Workspace) -> int:
 
 def live(workspace: Workspace) -> list[Record]:
     """All runs that have not been ended, looked after or not, the oldest first."""
-    found = (record for record, folder in _all(workspace) if ended(folder) is None)
-    return sorted(found, key=lambda record: record.started)
+    records = (record for record, folder in _all(workspace) if ended(folder) is None)
+    return sorted(records, key=lambda record: record.started)
 
 
 def undelivered(workspace: Workspace) -> list[Record]:
     """The runs that have ended and of which something is on this disk alone, the oldest first."""
-    found = (record for record, folder in _all(workspace) if ended(folder) is not None)
-    return sorted(found, key=lambda record: record.started)
+    records = (record for record, folder in _all(workspace) if ended(folder) is not None)
+    return sorted(records, key=lambda record: record.started)
 
 
 def unreadable(workspace: Workspace) -> list[Unreadable]:
@@ -185,13 +185,13 @@ def unreadable(workspace: Workspace) -> list[Unreadable]:
 
     Nobody can tell what became of such a run: it is left as it is, and so is whatever it may use.
     """
-    found = []
+    folders = []
     for folder in all_folders(workspace):
         written = [path for path in (folder.record, folder.launch_record) if path.exists()]
         with contextlib.suppress(OSError):  # ended in between
             if written and _read(text := written[0].read_bytes()) is None:
-                found.append(Unreadable(folder, is_newer=_schema(text) > SCHEMA))
-    return found
+                folders.append(Unreadable(folder, is_newer=_schema(text) > SCHEMA))
+    return folders
 
 
 def has_run(folder: RunFolder) -> bool:
@@ -248,9 +248,9 @@ def _read(text: bytes) -> Record | None:
     if _schema(text) > SCHEMA:
         return None
     try:
-        said = json.loads(text)
-        known = {one.name: said[one.name] for one in fields(Record) if one.name in said}
-        record = Record(**{**known, "secret_names": tuple(known.get("secret_names", ()))})
+        payload = json.loads(text)
+        values = {field.name: payload[field.name] for field in fields(Record) if field.name in payload}
+        record = Record(**{**values, "secret_names": tuple(values.get("secret_names", ()))})
     except (ValueError, TypeError, RecursionError):
         return None
     texts = (record.run_id, record.project, record.backend, record.tracking_uri, record.name, record.image)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from trainer import image_reference, yaml_file
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 SETTINGS_FILE = "trainer.yaml"
 VARIABLE = "TRAINER_WORKSPACE"
@@ -100,13 +100,13 @@ class Workspace:
 def find(start: Path | None = None) -> Workspace:
     """The workspace that `start` (or $TRAINER_WORKSPACE, or the current folder) lies in.
 
-    Raises `BadInput` where there is none, or where its trainer.yaml is invalid.
+    Raises `InvalidInput` where there is none, or where its trainer.yaml is invalid.
     """
     start = (start or Path(os.environ.get(VARIABLE) or Path.cwd())).resolve()
     for folder in (start, *start.parents):
         if os.path.lexists(folder / SETTINGS_FILE):
             return Workspace(folder, _read_settings(folder / SETTINGS_FILE))
-    raise BadInput(
+    raise InvalidInput(
         f"{start} is not in a workspace: neither it nor a folder above it has a {SETTINGS_FILE}.",
         "Go into your workspace, name it (trainer --workspace DIR …), or make one: trainer init",
     )
@@ -115,18 +115,18 @@ def find(start: Path | None = None) -> Workspace:
 def _read_settings(path: Path) -> Settings:
     document = yaml_file.read(path) or {}
     if not isinstance(document, dict):
-        raise BadInput(f"{path} does not hold settings.", "Write one `name: value` a line.")
+        raise InvalidInput(f"{path} does not hold settings.", "Write one `name: value` a line.")
     types: dict[str, type] = {"int": int, "bool": bool, "Mapping[str, Mapping[str, str]]": dict}
     expected = {field.name: types.get(str(field.type), str) for field in fields(Settings)}
     for name, value in document.items():
         if name not in expected:
             near = difflib.get_close_matches(str(name), expected, n=1)
-            raise BadInput(
+            raise InvalidInput(
                 f"{path} has an unknown setting: {name}",
                 f"Did you mean {near[0]}?" if near else f"The settings are {', '.join(expected)}.",
             )
         if not isinstance(value, expected[name]) or isinstance(value, bool) != (expected[name] is bool):
-            raise BadInput(
+            raise InvalidInput(
                 f"{path}: {name} is {value!r}, which is not of type {expected[name].__name__}.",
                 "Correct the value, or remove the line for the default.",
             )
@@ -137,9 +137,9 @@ def _read_settings(path: Path) -> Settings:
     for name, allowed in RANGES.items():
         if name in document and document[name] not in allowed:
             hint = f"Use a number from {allowed[0]} to {allowed[-1]}."
-            raise BadInput(f"{path}: {name} is {document[name]}.", hint)
+            raise InvalidInput(f"{path}: {name} is {document[name]}.", hint)
     if not re.fullmatch(SIZE, document.get("shm_size", Settings.shm_size)):
-        raise BadInput(
+        raise InvalidInput(
             f"{path}: shm_size is {document['shm_size']}.", "Use a number and k, m or g: 512m, 8g."
         )
     image_reference.check(document.get("base_image", DEFAULT_BASE_IMAGE), f"{path}: base_image")
@@ -148,7 +148,7 @@ def _read_settings(path: Path) -> Settings:
 
 def _parameters(path: Path, project: str, values: object) -> dict[str, str]:
     if not isinstance(values, dict) or any(isinstance(value, dict | list) for value in values.values()):
-        raise BadInput(
+        raise InvalidInput(
             f"{path}: the parameters of {project} are invalid.",
             "Write `parameters: {PROJECT: {NAME: VALUE}}`.",
         )

@@ -30,11 +30,11 @@ def test_a_call_that_is_cut_off_loses_nothing(workspace: Workspace, monkeypatch:
         patched.setattr(Path, "rename", fail)
         with pytest.raises(DiskFull):
             refused_again.take_back(workspace)
-    assert [one.run_id for one in refusals.all_kept(workspace)] == [RUN_ID]
+    assert [one.run_id for one in refusals.all_refused(workspace)] == [RUN_ID]
     refused_again.take_back(workspace)
     journal = (workspace.state / "runs" / RUN_ID / "spool" / "journal").read_text()
     assert journal.count('"key":"a"') == 1
-    assert list(refusals.all_kept(workspace)) == []
+    assert list(refusals.all_refused(workspace)) == []
 
 
 def test_what_was_refused_before_is_told_and_is_no_new_failure(
@@ -82,4 +82,4 @@ def test_a_run_is_named_as_everywhere(
     assert [one.name for one in sorted((workspace.state / "runs").iterdir())] == []
     trainer("sync", said, "--refused")
     assert [one.name for one in (workspace.state / "runs").iterdir()] == [RUN_ID]
-    assert [one.run_id for one in refusals.all_kept(workspace)] == ["ab12" * 8]
+    assert [one.run_id for one in refusals.all_refused(workspace)] == ["ab12" * 8]

@@ -47,8 +47,8 @@ def layered(
         IMAGE_LABEL: launch.image_id,
         WORKSPACE_LABEL: identity,
     }
-    said = repr((identity, key, launch.image_id, launch.repeated_code, run_user.of(client)))
-    tag = f"{REPOSITORY}:{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+    identity_text = repr((identity, key, launch.image_id, launch.repeated_code, run_user.of(client)))
+    tag = f"{REPOSITORY}:{hashlib.sha256(identity_text.encode()).hexdigest()[:12]}"
     with locks.exclusive(workspace.state / "code" / f"{key}.layer.lock"):
         yield build.image_id(client, tag) or _make(client, launch, tag, labels)
 
@@ -63,16 +63,16 @@ def _make(client: docker.DockerClient, launch: Launch, tag: str, labels: dict[st
     from requests import Timeout
 
     with contextlib.suppress(APIError, Timeout):
-        made = client.api.create_container(
+        created = client.api.create_container(
             launch.image_id, ["true"], entrypoint=NO_ENTRYPOINT, working_dir=f"{PLACE}/code", labels=labels
         )["Id"]
         try:
             with launch.folder.source.open("rb") as archive:
-                client.api.put_archive(made, PLACE, archive)
+                client.api.put_archive(created, PLACE, archive)
             subprocesses.raise_deferred()
-            client.api.commit(made, repository=REPOSITORY, tag=tag.partition(":")[2])
+            client.api.commit(created, repository=REPOSITORY, tag=tag.partition(":")[2])
         finally:
-            client.api.remove_container(made, force=True, v=True)
+            client.api.remove_container(created, force=True, v=True)
         _remove_others(client, tag, labels)
     return build.image_id(client, tag)
 

@@ -44,8 +44,8 @@ def of_runs(*, usage: bool = True) -> list[Seen]:
     """Every container of a run, running or not. Raises `EngineError`."""
     client = daemon.connect()
     with daemon.failures():
-        found = client.containers.list(all=True, filters={"label": RUN_ID}, ignore_removed=True)
-        return [_seen(client, container, usage=usage) for container in found]
+        containers = client.containers.list(all=True, filters={"label": RUN_ID}, ignore_removed=True)
+        return [_seen(client, container, usage=usage) for container in containers]
 
 
 def _seen(client: docker.DockerClient, container: Container, *, usage: bool) -> Seen:
@@ -73,14 +73,14 @@ def _usage(client: docker.DockerClient, container: Container) -> tuple[int | Non
 
     # One sample: the engine answers at once, where a second one would take it a second.
     with contextlib.suppress(APIError, KeyError, TypeError):
-        said = client.api.stats(str(container.id), stream=False, one_shot=True)
-        memory = said["memory_stats"]
+        stats = client.api.stats(str(container.id), stream=False, one_shot=True)
+        memory = stats["memory_stats"]
         droppable = memory["stats"].get("inactive_file", memory["stats"].get("total_inactive_file", 0))
         seconds = time.time() - _time(container.attrs["State"]["StartedAt"])
-        cpus = said["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9 / max(seconds, 0.001)
+        cpus = stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9 / max(seconds, 0.001)
         return memory["usage"] - droppable, cpus
     return None, None
 
 
-def _time(said: str) -> float:
-    return datetime.fromisoformat(said).timestamp()
+def _time(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()

@@ -104,8 +104,8 @@ class DockerJob:
 
     def _result(self) -> tuple[int, int | None] | None:
         """What start.sh wrote when the command had ended, if it came to that."""
-        said = self._read(RESULT, _RESULT_SIZE)
-        return None if said is None else read_result(said)
+        text = self._read(RESULT, _RESULT_SIZE)
+        return None if text is None else read_result(text)
 
     def _read(self, path: str, most: int) -> str | None:
         """What start.sh wrote; None for what cannot be its file: the run may have put there what it liked."""
@@ -119,14 +119,14 @@ class DockerJob:
     def written(self) -> dict[str, int]:
         """What start.sh found; nothing where the container was cut off, or its image has no `find`."""
         with daemon.failures():
-            said = self._read(WRITTEN, _WRITTEN_SIZE) or ""
-        _, *listed = re.split(r"^([0-9]+) \.//\./", said, flags=re.MULTILINE)
-        found = dict(
+            listing = self._read(WRITTEN, _WRITTEN_SIZE) or ""
+        _, *listed = re.split(r"^([0-9]+) \.//\./", listing, flags=re.MULTILINE)
+        sizes = dict(
             zip((path.removesuffix("\n") for path in listed[1::2]), map(int, listed[::2]), strict=True)
         )
-        return {path: size for path, size in found.items() if ".." not in path.split("/")}
+        return {path: size for path, size in sizes.items() if ".." not in path.split("/")}
 
-    def bring(self, path: str, place: Path) -> Path | None:
+    def bring(self, path: str, folder: Path) -> Path | None:
         """The file, copied out of the container."""
         from docker.errors import NotFound
 
@@ -138,8 +138,8 @@ class DockerJob:
                 return None
             packed.seek(0)
             with tarfile.open(fileobj=packed) as tar:
-                archives.unpack(tar, place)
-        return place / Path(path).name
+                archives.unpack(tar, folder)
+        return folder / Path(path).name
 
     def fetch(self, folder: RunFolder) -> None:
         """Bring the spool from the container, where it is not mounted."""
@@ -188,10 +188,10 @@ def content(packed: Iterable[bytes], most: int) -> str | None:
             break
     try:
         with tarfile.open(fileobj=io.BytesIO(read), mode="r:") as tar:
-            found = tar.next()
-            if found is None or not found.isreg() or found.size > most:
+            member = tar.next()
+            if member is None or not member.isreg() or member.size > most:
                 return None
-            file = tar.extractfile(found)
+            file = tar.extractfile(member)
             return file.read().decode(errors="surrogateescape") if file else None
     except tarfile.TarError:
         return None

@@ -55,7 +55,7 @@ _HINTS: Mapping[Cause, str] = {
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _Response:
     status_code: int
     reason: str
     text: str
@@ -81,11 +81,11 @@ def check(
     network: Mapping[str, object], environment: Mapping[str, str], needs_bash: bool = False,
 ) -> None:  # fmt: skip
     """`from_container`, unless that went well within the last hour. Raises `TrackingError`."""
-    known = (
+    inputs = (
         daemon.endpoint(), image, server.uri, server.username, server.outbound.digest,
         sorted(environment.items()), needs_bash,
     )  # fmt: skip
-    proof = workspace.state / "reached" / hashlib.sha256(repr(known).encode()).hexdigest()[:32]
+    proof = workspace.state / "reached" / hashlib.sha256(repr(inputs).encode()).hexdigest()[:32]
     if proof.exists() and 0 <= time.time() - proof.stat().st_mtime < PROOF_S:
         return
     from_container(client, image, server, network=network, environment=environment, needs_bash=needs_bash)
@@ -113,9 +113,9 @@ def from_container(
         files=_files(server, run_user.of(client), environment),
     )
     try:
-        said = json.loads(done.out)
+        payload = json.loads(done.out)
     except ValueError:
-        said = {}
+        payload = {}
     if done.code == _NO_SHELL:
         raise ImageError(
             "The image has no sh, which trainer starts a run's command with.",
@@ -127,12 +127,12 @@ def from_container(
             "Add it, or run in another image: --image NAME",
         )
     if done.code == _ALARM:
-        said = {"kinds": ["Timeout"], "text": ""}
-    if "kinds" in said:
+        payload = {"kinds": ["Timeout"], "text": ""}
+    if "kinds" in payload:
         hints = _hints_of_this_machine(client, server) if _is_of_this_machine(server) else _HINTS
-        error = no_answer(server, cause(said["kinds"], said["text"]), said["text"], 8, hints)
-    elif "status_code" in said:
-        answer = _Answer(said["status_code"], said["reason"], said["text"])
+        error = no_answer(server, cause(payload["kinds"], payload["text"]), payload["text"], 8, hints)
+    elif "status_code" in payload:
+        answer = _Response(payload["status_code"], payload["reason"], payload["text"])
         if answer.status_code < 300:
             return True
         error = refusal(server, answer)
@@ -163,12 +163,16 @@ def _hints_of_this_machine(client: docker.DockerClient, server: Server) -> Mappi
 def _files(server: Server, user: RunUser, environment: Mapping[str, str] = MappingProxyType({})) -> bytes:
     """The script and what it asks, for /tmp, as a tar: readable by the container's user alone."""
     variables, authorities = server.outbound.without(*environment).moved("/tmp")  # noqa: S108 (its own)
-    asked = {
+    request = {
         "url": server.uri + PROBE,
         "username": server.username,
         "password": server.password,
         "token": server.token,
         "environment": variables,
     }
-    files = {**authorities, "ask_server.py": _SCRIPT.read_bytes(), "server.json": json.dumps(asked).encode()}
+    files = {
+        **authorities,
+        "ask_server.py": _SCRIPT.read_bytes(),
+        "server.json": json.dumps(request).encode(),
+    }
     return one_off.private_tar(files, user.uid, user.gid)

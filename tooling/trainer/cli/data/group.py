@@ -12,7 +12,7 @@ from trainer.cli.data.arguments import complete_dataset, dry_run_option, json_op
 from trainer.cli.data.make import sample, split, subset
 from trainer.cli.data.versions import diff, list_, show, snapshot, verify
 from trainer.counted import counted
-from trainer.errors import BadInput, CheckFailed, TrainerError
+from trainer.errors import CheckFailed, InvalidInput, TrainerError
 
 if TYPE_CHECKING:
     from trainer.datasets.validate import Verdict
@@ -51,7 +51,7 @@ def rename_classes(dataset: str, mapping: Path | None, undo: bool, dry_run: bool
     from trainer.datasets.rename import mapping as mappings
 
     if undo and mapping:
-        raise BadInput("--undo and --mapping cannot be combined.", "Pass one of them.")
+        raise InvalidInput("--undo and --mapping cannot be combined.", "Pass one of them.")
     root = folders.existing(dataset)
     if undo:
         outcome = classes.undo(root, dry_run=dry_run)

@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
 from trainer.cli.images import pin, rebuild
-from trainer.errors import BadInput, TrainerError
+from trainer.errors import InvalidInput, TrainerError
 from trainer.images import spec as declared
 from trainer.images import trainer_image
 from trainer.workspace.settings import Workspace, find
@@ -59,10 +59,12 @@ def build_image(
     from trainer.images import build
 
     if bool(names) == everything:
-        raise BadInput("Specify the images to build, or pass --all.", "`trainer images` lists them.")
+        raise InvalidInput("Specify the images to build, or pass --all.", "`trainer images` lists them.")
     chosen = sorted(declared.discover(workspace)) if everything else names
     if check_reproducible and pin_base:
-        raise BadInput("--check-reproducible and --pin-base cannot be combined.", "Pin first, then check.")
+        raise InvalidInput(
+            "--check-reproducible and --pin-base cannot be combined.", "Pin first, then check."
+        )
     if pin_base:
         of = [declared.spec(workspace, name) for name in chosen]
         own = [image for image in of if not (everything and image.inherits)]

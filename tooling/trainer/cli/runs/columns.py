@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from trainer import printable
 from trainer.cli import figures
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.projects.parameters import nearest
 from trainer.tracking import compare
 from trainer.tracking.search import Entry
@@ -32,7 +32,7 @@ class Column:
 def chosen(entries: Sequence[Entry], names: Sequence[str]) -> list[Column]:
     """The columns of these names: metrics, parameters or tags that at least one of the runs has.
 
-    `metrics.NAME`, `params.NAME` and `tags.NAME` say which is meant. Raises `BadInput`.
+    `metrics.NAME`, `params.NAME` and `tags.NAME` say which is meant. Raises `InvalidInput`.
     """
     known_columns = available(entries)
     columns: list[Column] = []
@@ -43,7 +43,7 @@ def chosen(entries: Sequence[Entry], names: Sequence[str]) -> list[Column]:
         )
         if column is None and entries:
             words = [key.partition(".")[2] for key in known_columns if not key.startswith("tags.")]
-            raise BadInput(
+            raise InvalidInput(
                 f"None of the runs shown has a metric, parameter or tag {name}.",
                 nearest(name, words, "There are"),
             )

@@ -12,7 +12,7 @@ from trainer import printable
 from trainer.cli import figures, output
 from trainer.cli.context import pass_workspace
 from trainer.cli.runs.argument import run_argument
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
@@ -54,10 +54,12 @@ def compare(
     from trainer.tracking import compare as comparison
 
     if page and page.exists():
-        raise BadInput(f"{page} already exists.", "Nothing is overwritten: name another file, or remove it.")
+        raise InvalidInput(
+            f"{page} already exists.", "Nothing is overwritten: name another file, or remove it."
+        )
     chosen = {record.run_id: record for record in (resolve.resolve(workspace, one) for one in said)}
     if len(chosen) < 2:
-        raise BadInput("Comparing needs at least two different runs.", "trainer compare RUN RUN…")
+        raise InvalidInput("Comparing needs at least two different runs.", "trainer compare RUN RUN…")
     clients, runs = zip(*(server.run_of(workspace, record) for record in chosen.values()), strict=True)
     compared = comparison.compare(runs)
     changes = dict(_code(clients, runs)) if with_code else {}
@@ -91,7 +93,7 @@ def _write(
         with page.open("x", encoding="utf-8") as written:  # made in between: not overwritten either
             written.write(text)
     except OSError as error:
-        raise BadInput(f"{page} cannot be written: {error.strerror}.", "Specify another file.") from None
+        raise InvalidInput(f"{page} cannot be written: {error.strerror}.", "Specify another file.") from None
 
 
 def _code(clients: Sequence[Client], runs: Sequence[Run]) -> Iterator[tuple[str, list[str]]]:

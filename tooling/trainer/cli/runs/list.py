@@ -16,7 +16,7 @@ from trainer import printable
 from trainer.cli import figures, output
 from trainer.cli.context import pass_workspace, tracking_option
 from trainer.cli.runs.run import complete_project
-from trainer.errors import BadInput, TrainerError
+from trainer.errors import InvalidInput, TrainerError
 from trainer.workspace.settings import Workspace, find
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def runs(
     from trainer.workspace import refusals, run_folders
 
     if as_json and as_csv:
-        raise BadInput("--json and --csv cannot both be printed.", "Choose one of them.")
+        raise InvalidInput("--json and --csv cannot both be printed.", "Choose one of them.")
     client, _ = selection.connect(workspace)
     query_limit = limit + 1 if limit else None
     entries = search.search(client, search.Query(project, condition, sort, query_limit))

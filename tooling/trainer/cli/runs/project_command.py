@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from trainer.cli.context import global_option
 from trainer.cli.diagnostics import DiagnosticOption
 from trainer.datasets import catalog
-from trainer.errors import BadInput, TrainerError
+from trainer.errors import InvalidInput, TrainerError
 from trainer.plan import parameter_values, seeding
 from trainer.projects import mlproject, sources
 from trainer.projects.mlproject import EntryPoint, Project
@@ -65,7 +65,11 @@ class ProjectCommand(click.Command):
         if entry_point and seeding.is_declared(entry_point):
             own = [parameter for parameter in own if parameter.name != seeding.PARAMETER]
         declared = {parameter.option for parameter in parameters}
-        own = [one for one in own if not isinstance(one, DiagnosticOption) or declared.isdisjoint(one.opts)]
+        own = [
+            option
+            for option in own
+            if not isinstance(option, DiagnosticOption) or declared.isdisjoint(option.opts)
+        ]
         taken = {name for parameter in own for name in parameter.opts}
         return [*own, *(_option(parameter) for parameter in parameters if parameter.option not in taken)]
 
@@ -109,7 +113,7 @@ class ProjectCommand(click.Command):
             if global_option(ctx, name):
                 raise click.NoSuchOption(name, ctx=ctx)
             if name.startswith("-"):
-                raise BadInput(
+                raise InvalidInput(
                     f"{name} stands where the project should.", "trainer run PROJECT --PARAMETER VALUE"
                 )
             revision = version if sources.is_remote(name) else None

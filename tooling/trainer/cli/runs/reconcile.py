@@ -29,7 +29,7 @@ def reconcile(workspace: Workspace, run_id: str | None, as_json: bool) -> None:
     rows = [
         {"run_id": finding.record.run_id, "name": finding.record.name, "project": finding.record.project,
          "host": finding.record.host, "status": finding.status,
-         "refused": str(kept) if (kept := refusals.of_run(workspace, finding.record.run_id)) else None,
+         "refused": str(refused) if (refused := refusals.of_run(workspace, finding.record.run_id)) else None,
          "error": explain(finding.error)[0] if finding.error else None}
         for finding in findings
     ]  # fmt: skip
@@ -49,8 +49,8 @@ def reconcile(workspace: Workspace, run_id: str | None, as_json: bool) -> None:
         )
     else:
         click.echo("Nothing to do: no run is unattended.")
-    for kept in refusals.all_kept(workspace):
-        click.echo(f"{kept} It is in {kept.folder}", err=True)
+    for refused in refusals.all_refused(workspace):
+        click.echo(f"{refused} It is in {refused.folder}", err=True)
     for finding in findings:
         if finding.error:
             raise finding.error

@@ -6,7 +6,7 @@ import click
 
 from trainer.cli.context import pass_workspace
 from trainer.cli.runs.argument import run_argument
-from trainer.errors import BadInput, TrainerError
+from trainer.errors import InvalidInput, TrainerError
 from trainer.workspace.settings import Workspace
 
 
@@ -28,7 +28,7 @@ def stop(workspace: Workspace, said: tuple[str, ...], every: bool, dry_run: bool
     from trainer.workspace import run_folders
 
     if every == bool(said):
-        raise BadInput("Specify which runs to stop.", "trainer stop RUN…, or trainer stop --all")
+        raise InvalidInput("Specify which runs to stop.", "trainer stop RUN…, or trainer stop --all")
     chosen = (
         [record for record in run_folders.live(workspace) if record.is_here]
         if every

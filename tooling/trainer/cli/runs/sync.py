@@ -14,7 +14,7 @@ from trainer.cli.context import pass_workspace
 from trainer.cli.failures import explain
 from trainer.counted import counted
 from trainer.errors import TrainerError
-from trainer.workspace.refusals import Kept
+from trainer.workspace.refusals import RefusedRecords
 from trainer.workspace.settings import Workspace, find
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ def _complete_run(_: click.Context, __: click.Parameter, incomplete: str) -> lis
     from trainer.workspace import run_folders
 
     try:
-        found = run_folders.undelivered(find())
-        return [CompletionItem(record.run_id, help=record.name) for record in found
+        records = run_folders.undelivered(find())
+        return [CompletionItem(record.run_id, help=record.name) for record in records
                 if record.run_id.startswith(incomplete)]  # fmt: skip
     except TrainerError:
         return []
@@ -64,19 +64,27 @@ def sync(
         done = list(use_case.sync(workspace, runs, bar, dry_run=dry_run, recreate=recreate, refused=refused))
     rows = [
         {
-            "run_id": one.record.run_id, "name": one.record.name, "project": one.record.project,
-            "tracking_uri": one.record.tracking_uri, "status": one.status,
-            "points": one.left.points, "files": one.left.files,
-            "refused": one.refused.records if one.refused else one.left.refused,
-            "delivered": not dry_run and one.error is None and one.status != "RUNNING",
-            "why_refused": list(one.refused.reasons) if one.refused else [],
-            "error": explain(one.error)[0] if one.error else None,
+            "run_id": result.record.run_id, "name": result.record.name, "project": result.record.project,
+            "tracking_uri": result.record.tracking_uri, "status": result.status,
+            "points": result.left.points, "files": result.left.files,
+            "refused": result.refused.records if result.refused else result.left.refused,
+            "delivered": not dry_run and result.error is None and result.status != "RUNNING",
+            "why_refused": list(result.refused.reasons) if result.refused else [],
+            "error": explain(result.error)[0] if result.error else None,
         }
-        for one in done
+        for result in done
     ]  # fmt: skip
     # What was refused before is still on this disk alone.
-    known = {one.record.run_id for one in done}
-    old = [] if runs else [kept for kept in refusals.all_kept(workspace) if kept.run_id not in known]
+    handled = {result.record.run_id for result in done}
+    old = (
+        []
+        if runs
+        else [
+            refused_records
+            for refused_records in refusals.all_refused(workspace)
+            if refused_records.run_id not in handled
+        ]
+    )
     if as_json:
         output.as_json([*rows, *map(_of_old, old)])
     elif rows:
@@ -90,42 +98,46 @@ def sync(
             for row in rows
         ]  # fmt: skip
         output.table(("RUN", "NAME", "PROJECT", "STATUS", "POINTS", "FILES", ""), table)
-        _tell_of_other_servers(workspace, [one.record for one in done])
-    elif going := run_folders.live(workspace):
-        named = ", ".join(record.name or record.project for record in going)
+        _print_other_servers(workspace, [result.record for result in done])
+    elif live := run_folders.live(workspace):
+        named = ", ".join(record.name or record.project for record in live)
         click.echo(f"Nothing to do. What is still going is delivered by its launcher: {named}")
-    elif any(True for _ in refusals.all_kept(workspace)):
+    elif any(True for _ in refusals.all_refused(workspace)):
         click.echo("Nothing to do: the rest is on the tracking server.")
     else:
         click.echo("Nothing to do: everything is on the tracking server.")
-    for kept in refusals.all_kept(workspace) if dry_run else old:  # of which its own call said so, with 84
-        click.echo(f"{kept} It is in {kept.folder}", err=True)
-    problems = [problem for one in done if (problem := one.error or (one.refused and one.refused.error))]
-    for problem in problems[1:]:
-        if explain(problem) != explain(problems[0]):
-            click.echo(explain(problem)[0], err=True)
+    for refused_records in (
+        refusals.all_refused(workspace) if dry_run else old
+    ):  # of which its own call said so, with 84
+        click.echo(f"{refused_records} It is in {refused_records.folder}", err=True)
+    problems = [
+        error for result in done if (error := result.error or (result.refused and result.refused.error))
+    ]
+    for error in problems[1:]:
+        if explain(error) != explain(problems[0]):
+            click.echo(explain(error)[0], err=True)
     if problems:
         raise problems[0]
 
 
-def _tell_of_other_servers(workspace: Workspace, records: Sequence[Record]) -> None:
+def _print_other_servers(workspace: Workspace, records: Sequence[Record]) -> None:
     """A run is delivered to the server that was configured when it was started, not to today's."""
     from trainer.server import selection
     from trainer.workspace import secrets
 
     today = selection.chosen(workspace, secrets.load(workspace))
-    others = Counter(
+    other_servers = Counter(
         record.tracking_uri
         for record in records
         if not (record.own_server if today is None else record.tracking_uri == today.uri)
     )
-    for uri, count in others.items():
+    for uri, count in other_servers.items():
         goes = "goes" if count == 1 else "go"
         click.echo(f"{counted(count, 'run')} {goes} to {uri}, the tracking server at launch.", err=True)
 
 
-def _of_old(kept: Kept) -> dict[str, object]:
-    return {"run_id": kept.run_id, "refused": kept.records, "why_refused": list(kept.reasons)}
+def _of_old(refused: RefusedRecords) -> dict[str, object]:
+    return {"run_id": refused.run_id, "refused": refused.records, "why_refused": list(refused.reasons)}
 
 
 def _word(delivered: object, refused: object, dry_run: bool) -> str:

@@ -12,7 +12,7 @@ import click
 from trainer.cli import output as screen
 from trainer.cli.context import pass_workspace
 from trainer.counted import counted
-from trainer.errors import BadInput, Interrupted
+from trainer.errors import Interrupted, InvalidInput
 from trainer.workspace.settings import Workspace
 
 WRITTEN = ("compose", "dokku", "fly", "render")
@@ -48,12 +48,12 @@ def deploy(
     """
     if platform == "heroku":
         if output:
-            raise BadInput("--output is for platforms that files are written for.", "Leave it out.")
+            raise InvalidInput("--output is for platforms that files are written for.", "Leave it out.")
         _heroku(workspace, _named(app), region, team, force, dry_run, as_json)
         return
     for name, value in (("--region", region), ("--team", team), ("--force", force)):
         if value:
-            raise BadInput(f"{name} needs --platform heroku.", "Leave it out.")
+            raise InvalidInput(f"{name} needs --platform heroku.", "Leave it out.")
     _write(
         workspace, platform, _named(app) if platform == "fly" else app or "mlflow", output, dry_run, as_json
     )
@@ -61,7 +61,7 @@ def deploy(
 
 def _named(app: str | None) -> str:
     if app is None:
-        raise BadInput(
+        raise InvalidInput(
             "The app has no name.", "Names are shared by all users of the platform: --app my-mlflow"
         )
     return app
@@ -124,7 +124,7 @@ def _write(
     from trainer.server.files import FOLDER
 
     if output is None:
-        raise BadInput(f"Where are the files for {platform} to go?", "Specify a folder: -o DIR")
+        raise InvalidInput(f"Where are the files for {platform} to go?", "Specify a folder: -o DIR")
     platform_files = files.make(workspace, platform, app)
     written = files.planned(platform_files, output) if dry_run else files.write(platform_files, output)
     if as_json:

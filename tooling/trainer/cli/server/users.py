@@ -9,7 +9,7 @@ import click
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.server.users import Account
 from trainer.tracking.client import Client
 from trainer.workspace.settings import Workspace
@@ -82,7 +82,7 @@ def password(workspace: Workspace, name: str, password_stdin: bool, generate: bo
 
     client = _client(workspace)
     if name == client.server.username:
-        raise BadInput(
+        raise InvalidInput(
             f"{name} is the account that trainer itself uses.",
             "To change its password: trainer server rotate-secrets",
         )
@@ -97,7 +97,7 @@ def _client(workspace: Workspace) -> Client:
 
     chosen = selection.chosen(workspace, secrets.load(workspace))
     if chosen is None:
-        raise BadInput(
+        raise InvalidInput(
             "This workspace's tracking server is a process without accounts.",
             "Make one with accounts: trainer server up, or trainer server deploy",
         )
@@ -106,18 +106,18 @@ def _client(workspace: Workspace) -> Client:
 
 def _password(from_stdin: bool, generate: bool) -> str:
     if from_stdin and generate:
-        raise BadInput("--password-stdin and --generate exclude each other.", "Pass one of them.")
+        raise InvalidInput("--password-stdin and --generate exclude each other.", "Pass one of them.")
     if generate:
         return random.token_urlsafe(15)
     if from_stdin:
         try:
             return sys.stdin.readline().rstrip("\r\n")
         except UnicodeDecodeError:
-            raise BadInput(
+            raise InvalidInput(
                 "The password on standard input is not text.", "Write it in UTF-8, in one line."
             ) from None
     if not sys.stdin.isatty():
-        raise BadInput(
+        raise InvalidInput(
             "There is no terminal to ask for the password.", "Pass --generate, or --password-stdin."
         )
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))

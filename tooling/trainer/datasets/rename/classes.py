@@ -23,7 +23,10 @@ class Outcome:
 
 
 def rename_classes(root: Path, mapping: Mapping[str, str], *, dry_run: bool = False) -> Outcome:
-    """Give every class the name that the mapping, else the rule, says. Raises `BadInput` before it begins."""
+    """Give every class the name that the mapping, else the rule, says.
+
+    Raises `InvalidInput` before it begins.
+    """
     with journal.alone(root):
         waiting = journal.read(root)
         if waiting.going and dry_run:
@@ -36,7 +39,7 @@ def rename_classes(root: Path, mapping: Mapping[str, str], *, dry_run: bool = Fa
 
 
 def undo(root: Path, *, dry_run: bool = False) -> Outcome:
-    """Take the last renaming back: the one that was interrupted, if there is one. Raises `BadInput`."""
+    """Take the last renaming back: the one that was interrupted, if there is one. Raises `InvalidInput`."""
     with journal.alone(root):
         waiting = journal.read(root)
         if waiting.going and dry_run:

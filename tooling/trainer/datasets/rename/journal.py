@@ -21,7 +21,7 @@ from trainer import atomic_files
 from trainer.counted import counted
 from trainer.datasets import inside
 from trainer.datasets.rename.plan import Rename, Steps
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.subprocesses import deferred_signals, interruptible
 
 NAME = ".trainer-renames.json"
@@ -64,7 +64,10 @@ class Journal:
 
 
 def read(root: Path) -> Journal:
-    """The journal of the dataset; an empty one where there is none. Raises `BadInput` if it is damaged."""
+    """The journal of the dataset; an empty one where there is none.
+
+    Raises `InvalidInput` if it is damaged.
+    """
     try:
         payload: _File = json.loads((root / NAME).read_text())
         going = _steps(payload["going"]) if payload["going"] else None
@@ -76,22 +79,25 @@ def read(root: Path) -> Journal:
     except FileNotFoundError:
         return Journal()
     except (ValueError, KeyError, TypeError):
-        raise BadInput(
+        raise InvalidInput(
             f"{root / NAME} is damaged.", "Look whether the names are right, then remove that file."
         ) from None
 
 
 def apply(root: Path, steps: Steps) -> None:
-    """Do the steps. Raises `BadInput` if somebody made one of the new names meanwhile: none is replaced."""
+    """Do the steps.
+
+    Raises `InvalidInput` if somebody made one of the new names meanwhile: none is replaced.
+    """
     journal = read(root)
     _go(root, replace(journal, going=steps, back=False, phase="away"))
 
 
 def undo(root: Path, *, dry_run: bool = False) -> tuple[Rename, ...]:
-    """Take the last renames back, and say which. Raises `BadInput` where that cannot be."""
+    """Take the last renames back, and say which. Raises `InvalidInput` where that cannot be."""
     journal = read(root)
     if not journal.done:
-        raise BadInput(
+        raise InvalidInput(
             f"No renaming of {root} is known that could be undone.", "trainer data rename-classes --help"
         )
     *earlier, last = journal.done
@@ -99,9 +105,11 @@ def undo(root: Path, *, dry_run: bool = False) -> tuple[Rename, ...]:
     new_names = {rename.old for rename in renames}
     for rename in renames:
         if not os.path.lexists(root / rename.old):
-            raise BadInput(f"{root / rename.old} is gone; the renaming cannot be undone.", "Rename by hand.")
+            raise InvalidInput(
+                f"{root / rename.old} is gone; the renaming cannot be undone.", "Rename by hand."
+            )
         if rename.new not in new_names and os.path.lexists(root / rename.new):
-            raise BadInput(
+            raise InvalidInput(
                 f"{root / rename.new} is in the way of undoing.", "Move it away; nothing was renamed."
             )
     if not dry_run:
@@ -120,13 +128,13 @@ def resume(root: Path) -> str | None:
 
 @contextlib.contextmanager
 def alone(root: Path) -> Iterator[None]:
-    """Within: no other trainer renames in this dataset; raises `BadInput` where one does."""
+    """Within: no other trainer renames in this dataset; raises `InvalidInput` where one does."""
     descriptor = os.open(root, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise BadInput(f"Another trainer process is renaming in {root}.", "Wait for it.") from None
+        raise InvalidInput(f"Another trainer process is renaming in {root}.", "Wait for it.") from None
     except OSError:
         pass  # some network file systems cannot lock a folder
     try:
@@ -174,7 +182,7 @@ def _do(root: Path, step: Rename, *, back: bool) -> None:
         message = f"{root / source} cannot be renamed: {reason.strerror}."
     else:
         return
-    raise BadInput(message, "Fix the cause, then run the command again: it continues from here.")
+    raise InvalidInput(message, "Fix the cause, then run the command again: it continues from here.")
 
 
 def _write(root: Path, journal: Journal) -> None:
@@ -191,7 +199,7 @@ def _write(root: Path, journal: Journal) -> None:
     try:
         atomic_files.write(root / NAME, json.dumps(payload, indent=1).encode())
     except OSError as reason:
-        raise BadInput(
+        raise InvalidInput(
             f"{root / NAME} cannot be written: {reason.strerror}.",
             "Fix the cause, then run the command again. No image is lost.",
         ) from None

@@ -11,7 +11,7 @@ from trainkit.data import image_folder
 
 from trainer.datasets import inside
 from trainer.datasets.names import folded, tidy
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.projects.parameters import nearest
 
 # Names that a step takes a folder away to. Hidden, so that nobody takes it for a class meanwhile.
@@ -51,7 +51,7 @@ class Steps:
 def parts(root: Path) -> tuple[Part, ...]:
     """The folders that hold class folders.
 
-    Raises `InputError` as `image_folder.scan` does, and `BadInput` for one that is a link out of it.
+    Raises `InputError` as `image_folder.scan` does, and `InvalidInput` for one that is a link out of it.
     """
     folder = image_folder.scan(root)
     depth = 2 if folder.is_split else 1
@@ -78,7 +78,7 @@ def plan(parts: tuple[Part, ...], mapping: Mapping[str, str], last: tuple[Rename
     """Every rename that `mapping`, or for other names the rule (`names.tidy`), asks for.
 
     `last` are the renames done before, so that a mapping can be given twice, even one that swaps names.
-    Raises `BadInput` for names that cannot be, and where a rename would meet something that is there.
+    Raises `InvalidInput` for names that cannot be, and where a rename would meet something that is there.
     """
     classes = sorted({name for part in parts for name in part.classes})
     already = {
@@ -89,7 +89,7 @@ def plan(parts: tuple[Part, ...], mapping: Mapping[str, str], last: tuple[Rename
     new = {name: pending.get(name, current.get(name, tidy(name))) for name in classes}
     for name in pending:
         if name not in classes:
-            raise BadInput(f"The mapping names a class that is not there: {name}", _near(name, classes))
+            raise InvalidInput(f"The mapping names a class that is not there: {name}", _near(name, classes))
     for name in classes:
         _check_name(name, new[name])
     renames: list[Rename] = []
@@ -136,7 +136,9 @@ def _near(name: str, classes: list[str]) -> str:
 
 def _check_name(old: str, new: str) -> None:
     if not new:
-        raise BadInput(f"Nothing would be left of the name {old!r}.", "Name it in a mapping file: --mapping")
+        raise InvalidInput(
+            f"Nothing would be left of the name {old!r}.", "Name it in a mapping file: --mapping"
+        )
     reasons = (
         ("/" in new or "\\" in new, "it would lie in another folder"),
         (new.startswith("."), "it would be hidden"),
@@ -148,7 +150,7 @@ def _check_name(old: str, new: str) -> None:
     )
     for applies, reason in reasons:
         if applies and new != old:
-            raise BadInput(f"{old!r} cannot be renamed to {new!r}: {reason}.", "Give it another name.")
+            raise InvalidInput(f"{old!r} cannot be renamed to {new!r}: {reason}.", "Give it another name.")
 
 
 def _check_collisions(part: Part, new: Mapping[str, str]) -> None:
@@ -156,20 +158,20 @@ def _check_collisions(part: Part, new: Mapping[str, str]) -> None:
     taken = {folded(name): name for name in part.others}
     for name in part.others:
         if name.startswith(TEMPORARY):
-            raise BadInput(
+            raise InvalidInput(
                 f"{part.path / name} is left of a renaming whose journal is gone.", "Rename it by hand."
             )
     targets: dict[str, str] = {}
     for name in part.classes:
         key = folded(new[name])
         if key in taken and new[name] != name:
-            raise BadInput(
+            raise InvalidInput(
                 f"{name} cannot become {new[name]}{where}: {taken[key]} is there already.",
                 "Rename or move that away, or give another name in a mapping file: --mapping",
             )
         if key in targets:
             both = f"{targets[key]} and {name}"
-            raise BadInput(
+            raise InvalidInput(
                 f"{both}{where} would have one name: {_both(new[targets[key]], new[name])}",
                 "Give one of them another name in a mapping file, --mapping, or put their images together.",
             )

@@ -17,7 +17,7 @@ from trainkit.errors import InputError
 
 from trainer import atomic_files
 from trainer.datasets import Report, in_threads, silent
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -106,7 +106,7 @@ def draw(stats: Stats, folder: Path, report: Report = silent) -> tuple[Path, Pat
 
 
 def check(folder: Path) -> None:
-    """Raises `BadInput` where pictures could not be drawn into the folder without replacing a file."""
+    """Raises `InvalidInput` where pictures could not be drawn into the folder without replacing a file."""
     if folder.exists() and not folder.is_dir():
         raise _exists(folder)
     for name in PICTURES:
@@ -128,8 +128,8 @@ def _numbered(name: str) -> Iterator[str]:
         number += 1
 
 
-def _exists(path: Path) -> BadInput:
-    return BadInput(f"{path} exists already.", "Specify another folder with -o; nothing is overwritten.")
+def _exists(path: Path) -> InvalidInput:
+    return InvalidInput(f"{path} exists already.", "Specify another folder with -o; nothing is overwritten.")
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -37,33 +37,33 @@ def prepare(folder: RunFolder) -> None:
     spool_guard.clean(folder)
     try:
         _prepare(spool, folder)
-    except OSError as problem:
-        raise DiskFull(f"The spool {spool.folder} cannot be used: {problem}", "Make space there.") from None
+    except OSError as error:
+        raise DiskFull(f"The spool {spool.folder} cannot be used: {error}", "Make space there.") from None
 
 
 def _prepare(spool: GuardedSpool, folder: RunFolder) -> None:
     run = spool.run()
-    again = _Again(spool, run)
+    recreation = _Recreation(spool, run)
     shutil.rmtree(folder.recreated, ignore_errors=True)
     new = Spool(folder.recreated)
     new.folder.mkdir()
-    for record in again.records():
+    for record in recreation.records():
         new.append(record)
     for file, artifact in ((folder.source, stored_code.ARTIFACT), (folder.run_record, run_record.ARTIFACT)):
-        place, _, called = artifact.rpartition("/")
-        if file.exists() and (place, called) not in again.kept:
-            new.append({"file": spool.keep(file, called), "uri": again.uri, "path": place})
+        folder_name, _, file_name = artifact.rpartition("/")
+        if file.exists() and (folder_name, file_name) not in recreation.kept:
+            new.append({"file": spool.keep(file, file_name), "uri": recreation.uri, "path": folder_name})
     # In this order: until the last step the run counts as lost.
     for stale in ("delivered", "stored", "refused", "marked"):
         (spool.folder / stale).unlink(missing_ok=True)
     new.journal.replace(spool.journal)
     (spool.folder / "names.json").unlink(missing_ok=True)
-    spool.create(again.run)
+    spool.create(recreation.run)
     spool_owner.keep(folder)
     shutil.rmtree(new.folder)
 
 
-class _Again:
+class _Recreation:
     """The journal of a run as it would be if no server had been there."""
 
     def __init__(self, spool: GuardedSpool, run: Record) -> None:
@@ -78,7 +78,9 @@ class _Again:
         self.uri = before if self._was_made else _address(self._id)
         # What the server called a thing has its made-up name again. An experiment's id is too short for that.
         self._names = {
-            said: local for local, said in names.items() if len(said) >= _LONG and said not in local
+            server_name: local
+            for local, server_name in names.items()
+            if len(server_name) >= _LONG and server_name not in local
         }
         self._names[before] = self.uri
         info |= {"artifact_uri": self.uri, "experiment_id": self._experiment}
@@ -102,45 +104,45 @@ class _Again:
                 yield self._of(record)
             else:
                 lost += 1
-        said = f"{_MADE}, and {lost} of its files with it" if lost else _MADE
-        yield self._batch("tags", [{"key": run_tags.RECREATED, "value": said}])
+        remark = f"{_MADE}, and {lost} of its files with it" if lost else _MADE
+        yield self._batch("tags", [{"key": run_tags.RECREATED, "value": remark}])
 
     def _made(self) -> Iterator[Record]:
         info, data = (cast(Record, self.run[name]) for name in ("info", "data"))
-        made = {"name": cast(Record, self.run["experiment"])["name"], "tags": [TRAINING_VIEW]}
-        yield {"create": "experiment", "local": self._experiment, "body": made}
+        body = {"name": cast(Record, self.run["experiment"])["name"], "tags": [TRAINING_VIEW]}
+        yield {"create": "experiment", "local": self._experiment, "body": body}
         yield self._created("run", self._id, self.uri, info, cast(list[Record], data.get("tags") or []))
         if parameters := data.get("params"):
             yield self._batch("params", cast(list[Record], parameters))
 
     def _of(self, record: Record) -> Record:
-        known = record.get("known")
-        said = translated(record, self._names)
-        if known == "run":
-            run = cast(Record, said["run"])
+        kind = record.get("known")
+        record_translated = translated(record, self._names)
+        if kind == "run":
+            run = cast(Record, record_translated["run"])
             info, data = (cast(Record, run.get(name) or {}) for name in ("info", "data"))
             run_id = str(info["run_id"])
             self._names[str(info.get("artifact_uri"))] = uri = _address(run_id)
             return self._created("run", run_id, uri, info, cast(list[Record], data.get("tags") or []))
-        if known == "model":
-            model = cast(Record, said["model"])
+        if kind == "model":
+            model = cast(Record, record_translated["model"])
             info, data = (cast(Record, model.get(name) or {}) for name in ("info", "data"))
             model_id = str(info["model_id"])
             self._names[str(info.get("artifact_uri"))] = uri = _address(model_id)
-            made = self._created("model", model_id, uri, info, cast(list[Record], info.get("tags") or []))
-            cast(Record, made["body"])["params"] = data.get("params") or []
-            return made
-        body = said.get("body")
+            created = self._created("model", model_id, uri, info, cast(list[Record], info.get("tags") or []))
+            cast(Record, created["body"])["params"] = data.get("params") or []
+            return created
+        body = record_translated.get("body")
         if isinstance(body, dict) and body.get("experiment_id") in self._experiments:
             body["experiment_id"] = self._experiment
-        return said
+        return record_translated
 
     def _created(self, kind: str, local: str, uri: str, info: Record, tags: list[Record]) -> Record:
-        wanted = {
+        fields = {
             "run": ("run_name", "user_id", "start_time"),
             "model": ("name", "model_type", "source_run_id"),
         }[kind]
-        body = {name: info[name] for name in wanted if info.get(name) is not None}
+        body = {name: info[name] for name in fields if info.get(name) is not None}
         body["experiment_id"] = self._experiment
         body["tags"] = [
             *(tag for tag in tags if tag.get("key") != OFFLINE_TAG), {"key": OFFLINE_TAG, "value": local},

@@ -23,16 +23,16 @@ def take_back(workspace: Workspace, is_wanted: Callable[[str], bool] = lambda _:
 
     A run that goes on is left alone. Whoever is interrupted calls it again. Raises `DiskFull`.
     """
-    for kept in list(refusals.all_kept(workspace)):
-        folder = run_folder.of(workspace, kept.run_id)
-        if is_wanted(kept.run_id) and not folder.path.exists():
+    for refused in list(refusals.all_refused(workspace)):
+        folder = run_folder.of(workspace, refused.run_id)
+        if is_wanted(refused.run_id) and not folder.path.exists():
             try:
                 # First: cut off from here on, the next delivery brings it back with what was refused.
-                kept.folder.rename(folder.path)
+                refused.folder.rename(folder.path)
                 spool_guard.clean(folder)
                 _append_refused(folder)
-            except (OSError, SpoolError) as problem:
-                raise DiskFull(f"{kept.folder} cannot be used: {problem}", "Make space there.") from None
+            except (OSError, SpoolError) as error:
+                raise DiskFull(f"{refused.folder} cannot be used: {error}", "Make space there.") from None
 
 
 def _append_refused(folder: RunFolder) -> None:
@@ -48,7 +48,11 @@ def _append_refused(folder: RunFolder) -> None:
         else:
             spool.append(record)
     # What was not made then may be made now.
-    names = {name: said for name, said in spool.names().items() if not said.startswith(REFUSED)}
+    names = {
+        name: server_name
+        for name, server_name in spool.names().items()
+        if not server_name.startswith(REFUSED)
+    }
     replace(spool.folder / "names.json", json.dumps(names).encode())
     if torn:
         replace(file, b"".join(torn))
@@ -58,7 +62,7 @@ def _append_refused(folder: RunFolder) -> None:
 
 def _record(line: bytes) -> Record | None:
     try:
-        found = json.loads(line)["record"]
+        record = json.loads(line)["record"]
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return record if isinstance(record, dict) else None
