@@ -12,10 +12,10 @@ from pathlib import Path
 import docker
 import pytest
 from docker.errors import ImageNotFound, NotFound
+from trainer import leftovers
 from trainer.backends.docker import code_layer
 from trainer.images.spec import DIGEST_LABEL
 from trainer.maintenance import gc as use_case
-from trainer.runs import half_made
 from trainer.server import image as server_image
 from trainer.workspace import settings
 
@@ -102,12 +102,12 @@ def test_what_a_killed_launch_left_of_keeping_code_goes_when_it_is_old(
     made = client.containers.create("trainer/test-parent:latest", ["true"], labels=labels)
 
     def found() -> list[str]:
-        leftovers, _ = use_case.find(place, of_cache=False, days=30)
-        return [leftover.name for leftover in leftovers if leftover.kind == "container"]
+        found = use_case.find(place, of_cache=False, days=30)
+        return [leftover.name for leftover in found.leftovers if leftover.kind == "container"]
 
     try:
         assert found() == []  # a launch may be at it
-        monkeypatch.setattr(half_made, "AGE_S", 0)
+        monkeypatch.setattr(leftovers, "AT_WORK_S", 0)
         assert found() == [made.name]
     finally:
         made.remove()

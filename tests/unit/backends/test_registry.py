@@ -59,7 +59,7 @@ def test_a_live_run_of_a_backend_that_is_not_installed_may_use_the_local_cache(w
     )  # fmt: skip
     elsewhere = Record("a" * 32, "demo", "cluster", "http://localhost:1", own_server=False, host="elsewhere")
     run_folders.write(workspace, run_folders.new_folder(workspace), elsewhere)[1].release()
-    notes = gc.find(workspace, of_cache=True, days=30)[1]
+    notes = gc.find(workspace, of_cache=True, days=30).notes
     assert "A live run may use the local cache: nothing of it is removed." in notes
 
 

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainer.backends.local import environment_folder
+from trainer.backends import environments
 from trainer.images import spec, trainer_image
 from trainer.workspace import settings
 
@@ -52,7 +52,7 @@ def _loopback() -> str:
 def _use_environment(place: Path, environment: Path) -> None:
     """The local backend finds its environment made: no registry is there to make it from the lock."""
     here = settings.find(place)
-    wanted = environment_folder(here, trainer_image.plan(here, spec.spec(here, "pytorch")))
+    wanted = environments.folder(here, trainer_image.plan(here, spec.spec(here, "pytorch")))
     wanted.parent.mkdir(parents=True, exist_ok=True)
     wanted.symlink_to(environment)
     (environment / "trainer-complete").touch()

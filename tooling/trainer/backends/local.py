@@ -9,14 +9,13 @@ import shutil
 import signal
 import stat
 import subprocess
-import sys
 import tarfile
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from trainer import archives, locks, subprocesses, urls
+from trainer.backends import environments
 from trainer.backends.base import (
     CHECKPOINTS,
     End,
@@ -38,7 +37,7 @@ from trainer.images.image import RunImage
 from trainer.plan.request import RunPlan
 from trainer.tracking.endpoint import Server
 from trainer.tracking.outbound import Outbound
-from trainer.workspace import run_folder
+from trainer.workspace import run_folder, unfinished
 from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
@@ -195,8 +194,8 @@ class LocalBackend:
                 from uv import find_uv_bin
 
                 shutil.rmtree(place, ignore_errors=True)
-                with tempfile.TemporaryDirectory(prefix="building-", dir=self._workspace.state) as source:
-                    for command in image.environment(place, Path(source), find_uv_bin()):
+                with unfinished.folder(self._workspace, unfinished.ENVIRONMENT) as source:
+                    for command in image.environment(place, source, find_uv_bin()):
                         _install(command, report)
                 complete.touch()
         return place.name
@@ -286,7 +285,7 @@ class LocalBackend:
         ]
 
     def _environment(self, image: RunImage) -> Path:
-        return environment_folder(self._workspace, image)
+        return environments.folder(self._workspace, image)
 
     def _variables(self, plan: RunPlan, launch: Launch) -> dict[str, str]:
         environment = self._environment(plan.image)
@@ -304,12 +303,6 @@ class LocalBackend:
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-
-
-def environment_folder(workspace: Workspace, image: RunImage) -> Path:
-    """Where the image's environment is, or will be made."""
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return workspace.state / "environments" / f"{image.name}-{image.digest[:12]}-py{python}"
 
 
 def _install(command: list[str], report: Callable[[str], None]) -> None:

@@ -15,7 +15,7 @@ from trainer.errors import BadInput
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
-    from trainer.maintenance.gc import Leftover
+    from trainer.leftovers import Leftover
 
 
 @click.command(
@@ -51,20 +51,24 @@ def gc(workspace: Workspace, of_cache: bool, days: float, dry_run: bool, yes: bo
     if not dry_run:
         for _ in reconcile.reconcile(workspace):  # the ends of runs are told before their remains go
             pass
-    found, notes = use_case.find(workspace, of_cache=of_cache, days=days)
-    for note in notes:
+    found = use_case.find(workspace, of_cache=of_cache, days=days)
+    for note in found.notes:
         click.echo(note, err=True)
     if not as_json:
-        _show(found)
+        _show(found.leftovers)
     removed = []
-    if found and not dry_run:
+    if found.leftovers and not dry_run:
         if yes or _is_wanted():
-            removed = list(use_case.remove(workspace, found))
+            removed = list(use_case.remove(found))
         size = _megabytes(sum(one.size for one in removed))
-        said = f"Removed {len(removed)} of {len(found)}, {size}." if removed else "Nothing was removed."
+        said = (
+            f"Removed {len(removed)} of {len(found.leftovers)}, {size}."
+            if removed
+            else "Nothing was removed."
+        )
         click.echo(said, err=as_json)
     if as_json:
-        output.as_json([{**asdict(one), "removed": one in removed} for one in found])
+        output.as_json([{**asdict(one), "removed": one in removed} for one in found.leftovers])
 
 
 def _is_wanted() -> bool:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from trainer import leftovers
 from trainer.engine import daemon, one_off
 from trainer.errors import EngineError
+from trainer.images import spec
+from trainer.images.spec import DIGEST_LABEL, PREFIX
+from trainer.leftovers import Leftover, Leftovers
 from trainer.plan.request import cache_volume
 from trainer.projects.mounts import Mount
 from trainer.workspace.settings import Workspace
@@ -58,6 +61,36 @@ def in_folder(workspace: Workspace) -> list[Entry]:
     )
 
 
+def of_folder(workspace: Workspace, days: float, *, is_used: bool) -> Leftovers:
+    """Parts of the local backend's cache that were not used for so many days; none where a run may use it."""
+    if is_used:
+        return leftovers.nothing("A live run may use the local cache: nothing of it is removed.")
+
+    def remove(wanted: Sequence[Leftover]) -> Iterator[Leftover]:
+        remove_from_folder(workspace, [one.name for one in wanted])
+        yield from wanted
+
+    return Leftovers(tuple(_unused("local cache", in_folder(workspace), days)), remove)
+
+
+def of_volume(workspace: Workspace, client: docker.DockerClient, days: float) -> Leftovers:
+    """Parts of the containers' cache that were not used for so many days; none where a run uses it."""
+    image = _any_image(workspace, client)
+    if is_used(client):
+        return leftovers.nothing("A live run uses the cache: nothing of it is removed.")
+    if image is None:
+        return leftovers.nothing(
+            "No trainer image is here to look into the cache with: trainer build-image NAME"
+        )
+
+    def remove(wanted: Sequence[Leftover]) -> Iterator[Leftover]:
+        if wanted and not is_used(client):
+            remove_from_volume(client, image, [one.name for one in wanted])
+            yield from wanted
+
+    return Leftovers(tuple(_unused("cache", in_volume(client, image), days)), remove)
+
+
 def is_used(client: docker.DockerClient) -> bool:
     """Whether a running container, of any workspace, has the volume."""
     with daemon.failures():
@@ -87,9 +120,17 @@ def folder(workspace: Workspace) -> Path:
     return workspace.state / "cache"
 
 
-def days(entry: Entry) -> float:
-    """How long nobody has used it."""
-    return (time.time() - entry.used) / 86400
+def _unused(kind: str, entries: Iterable[Entry], days: float) -> Iterator[Leftover]:
+    for entry in entries:
+        if (age := leftovers.days(entry.used)) > days:
+            yield Leftover(kind, entry.name, entry.size, f"not used for {age:.0f} days")
+
+
+def _any_image(workspace: Workspace, client: docker.DockerClient) -> str | None:
+    names = tuple(f"{PREFIX}{name}:" for name in spec.discover(workspace))
+    with daemon.failures():
+        found = client.images.list(filters={"label": DIGEST_LABEL})
+    return next((tag for image in found for tag in image.tags if tag.startswith(names)), None)
 
 
 def _exists(client: docker.DockerClient) -> bool:

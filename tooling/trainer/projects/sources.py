@@ -18,8 +18,9 @@ from trainer import git, locks
 from trainer.errors import BadInput, TrainerError
 from trainer.projects import mlproject
 from trainer.projects.parameters import nearest
-from trainer.workspace import resources
+from trainer.workspace import resources, unfinished
 from trainer.workspace.settings import Workspace
+from trainer.workspace.unfinished import CLONE
 
 _LOG = logging.getLogger(__name__)
 _GIT = re.compile(r"(git@|ssh://|https?://|git://|file://)")
@@ -135,10 +136,10 @@ def _new_home(workspace: Workspace, stack: ExitStack) -> Path:
     """A folder for a clone, until the stack is closed. Those of processes that were killed are removed."""
     workspace.state.mkdir(parents=True, exist_ok=True)
     with locks.exclusive(workspace.state / "sources.lock"):
-        for old in workspace.state.glob("source-*"):
+        for old in unfinished.parent(workspace, CLONE).glob(f"{CLONE}*"):
             if not locks.is_used(old):
                 shutil.rmtree(old, ignore_errors=True)
-        return stack.enter_context(locks.temporary_folder(workspace.state, "source-"))
+        return stack.enter_context(unfinished.folder(workspace, CLONE))
 
 
 def _without_credentials(url: str) -> tuple[str, dict[str, str]]:

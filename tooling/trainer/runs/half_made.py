@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from trainkit.spool.journal import Spool
 
+from trainer import leftovers as leftover
 from trainer import locks
-from trainer.workspace import run_folders
+from trainer.leftovers import KILLED, Leftover, Leftovers
+from trainer.workspace import run_folders, unfinished
 from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.settings import Workspace
 
-AGE_S = 3600  # whoever is at work writes to its folder, or holds its lock
-_TEMPORARY = ("source-*", "resume-*", "reproduce-*", "building-*", "context-*")
 
-
-def folders(workspace: Workspace) -> list[Path]:
+def leftovers(workspace: Workspace) -> Leftovers:
     """All of them."""
-    begun = [path for pattern in _TEMPORARY for path in workspace.state.glob(f"{pattern}/")]
-    begun += workspace.projects.glob(".new-*/")
-    return sorted([*launches(workspace), *(path for path in begun if _is_forsaken(path))])
+    begun = (path for path in unfinished.folders(workspace) if _is_forsaken(path))
+    found = sorted([*launches(workspace), *begun])
+    return leftover.paths(Leftover("folder", str(path), leftover.size(path), KILLED) for path in found)
 
 
 def launches(workspace: Workspace, called: str = "") -> Iterator[Path]:
@@ -47,4 +45,4 @@ def _is_forsaken(folder: Path) -> bool:
         touched = max(path.lstat().st_mtime for path in (folder, *folder.rglob("*")))
     except FileNotFoundError:  # it is being removed, or written to
         return False
-    return time.time() - touched > AGE_S and not locks.is_used(folder)
+    return not leftover.may_be_in_use(touched) and not locks.is_used(folder)

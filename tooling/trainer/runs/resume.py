@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainer import archives, locks
+from trainer import archives
 from trainer.backends import registry
 from trainer.backends.base import Backend
 from trainer.datasets import inputs, recorded
@@ -32,7 +32,7 @@ from trainer.source import snapshot
 from trainer.tracking import run_tags
 from trainer.tracking.client import Client, Run
 from trainer.tracking.failures import NotThere
-from trainer.workspace import secrets
+from trainer.workspace import secrets, unfinished
 from trainer.workspace.run_folder import LOG, RunFolder
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
@@ -62,7 +62,7 @@ def prepared(
     screen.step("Looking at the run")
     client, run = stored_run.ended(workspace, record)
     _refuse(run)
-    with locks.temporary_folder(workspace.state, "resume-") as place:
+    with unfinished.folder(workspace, unfinished.RESUMPTION) as place:
         folder = RunFolder(place)
         _download(workspace, client, run, stored_code.ARTIFACT, folder.source)
         try:

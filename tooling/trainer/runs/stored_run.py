@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainer import archives, locks
+from trainer import archives
 from trainer.errors import BadInput
 from trainer.images import spec, trainer_image
 from trainer.images.image import RunImage
@@ -24,7 +24,7 @@ from trainer.runs.run_record import Pins
 from trainer.source import snapshot as code
 from trainer.tracking.client import Client, Run
 from trainer.tracking.failures import NotThere
-from trainer.workspace import refusals, run_folders
+from trainer.workspace import refusals, run_folders, unfinished
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
@@ -77,7 +77,7 @@ def fetched(workspace: Workspace, record: Record, step: Callable[[str], None]) -
             "`trainer run` stores it. Runs of an older trainer, or of something else, cannot be reproduced.",
         ) from None
     pinned = pins.read(said, run)
-    with locks.temporary_folder(workspace.state, "reproduce-") as place:
+    with unfinished.folder(workspace, unfinished.REPRODUCTION) as place:
         stored = Stored(client, run, pinned, place)
         step("Fetching its code")
         _unpack(workspace, stored, stored_code.ARTIFACT, stored.folder)

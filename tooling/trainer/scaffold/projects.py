@@ -20,6 +20,7 @@ from trainer.projects import mlproject as projects
 from trainer.projects.mlproject import PROJECT_FILE
 from trainer.scaffold import templates
 from trainer.source import snapshot
+from trainer.workspace import unfinished
 from trainer.workspace.settings import Workspace
 
 # What a template's README.md, and the name of its test, say where the project's name belongs.
@@ -74,7 +75,7 @@ def make(planned: Plan, report: Report = silent) -> None:
     for sample in planned.samples:
         Sample().make(sample, report)
     planned.target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=planned.target.parent) as place:
+    with tempfile.TemporaryDirectory(prefix=unfinished.PROJECT, dir=planned.target.parent) as place:
         folder = _copy(planned.origin, Path(place))
         _rename(folder, planned)
         try:

@@ -6,11 +6,17 @@ import hashlib
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from trainer.images import leftovers as images
 from trainer.images import spec
 from trainer.images.spec import BASE_LABEL, DIGEST_LABEL, PREFIX
+from trainer.leftovers import Leftovers
 from trainer.server import files
 from trainer.workspace.settings import Workspace
+
+if TYPE_CHECKING:
+    import docker
 
 NAME = "tracking-server"
 
@@ -58,3 +64,9 @@ def plan(workspace: Workspace, base_image: str | None = None) -> ServerImage:
     base = spec.chosen_base(workspace, base_image)
     digest = hashlib.sha256(f"{packed.version}\0{base}".encode()).hexdigest()
     return ServerImage(packed.folder, base, digest)
+
+
+def leftovers(workspace: Workspace, client: docker.DockerClient) -> Leftovers:
+    """Builds of it from other inputs than today's, that no container has."""
+    current = {plan(workspace, base).tag for base in images.bases(client)}
+    return images.earlier(workspace, client, (NAME,), current)

@@ -18,7 +18,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from trainer import leftovers as leftover
 from trainer import locks
+from trainer.leftovers import Leftover, Leftovers
 from trainer.source import snapshot
 from trainer.workspace.settings import Workspace
 
@@ -87,6 +89,17 @@ def digest(folder: Path) -> str | None:
 def folders(workspace: Workspace) -> list[Path]:
     """Where archives are kept, each named by its project's key, and last used when it was changed."""
     return sorted(path.parent for path in _place(workspace, "").glob("*/kept.json"))
+
+
+def leftovers(workspace: Workspace, days: float) -> Leftovers:
+    """Archives of code that was not launched for so many days."""
+    found = []
+    for path in folders(workspace):
+        age = leftover.days(path.stat().st_mtime)
+        if age > days:
+            why = f"code that was not launched for {age:.0f} days"
+            found.append(Leftover("folder", str(path), leftover.size(path), why))
+    return leftover.paths(found)
 
 
 def _place(workspace: Workspace, name: str) -> Path:

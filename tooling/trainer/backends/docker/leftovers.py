@@ -1,0 +1,108 @@
+"""Containers of runs, and code on the engine, that nobody needs any more."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from trainer import leftovers
+from trainer.backends.docker import code_layer, containers
+from trainer.backends.docker.config import container_name
+from trainer.engine import daemon
+from trainer.images import leftovers as images
+from trainer.leftovers import KILLED, Leftover, Leftovers
+from trainer.source import cache
+from trainer.workspace import run_folder
+from trainer.workspace.settings import Workspace
+
+if TYPE_CHECKING:
+    import docker
+
+
+def of_runs(workspace: Workspace, client: docker.DockerClient) -> Leftovers:
+    """Containers of this workspace's runs that have ended, or never began."""
+
+    def found() -> Iterator[Leftover]:
+        ours = workspace.identity
+        for container in containers.of_runs(usage=False):
+            is_ours = container.workspace == ours and container.record.is_here
+            is_known = run_folder.of(workspace, container.record.run_id).path.exists()
+            if is_ours and not container.running and not is_known:
+                name = container_name(container.record.run_id)
+                yield Leftover("container", name, 0, "its run has ended or never began")
+
+    return _containers(client, found())
+
+
+def of_killed_launches(workspace: Workspace, client: docker.DockerClient) -> Leftovers:
+    """Containers that were to become a layer with code."""
+
+    def found() -> Iterator[Leftover]:
+        for container in client.containers.list(
+            all=True, filters={"label": _labels(workspace)}, ignore_removed=True
+        ):
+            created = datetime.fromisoformat(container.attrs["Created"]).timestamp()
+            is_half_made = container.status == "created" and containers.RUN_ID not in container.labels
+            if is_half_made and not leftovers.may_be_in_use(created):
+                yield Leftover("container", str(container.name), 0, KILLED)
+
+    return _containers(client, found())
+
+
+def of_code(workspace: Workspace, client: docker.DockerClient, going: Container[str]) -> Leftovers:
+    """Code that the engine keeps and that no launch would take.
+
+    `going` are the names of what goes already: an image is not freed before the code on it is.
+    """
+
+    def found() -> Iterator[Leftover]:
+        kept = [place for place in cache.folders(workspace) if str(place) not in going]
+        launched = {place.name: cache.digest(place) for place in kept}
+        made = client.containers.list(all=True, filters={"label": _labels(workspace)}, ignore_removed=True)
+        used = {container.attrs["Image"] for container in made}
+        for image in client.images.list(filters={"label": _labels(workspace)}):
+            labels = image.labels
+            is_current = launched.get(labels[code_layer.KEY_LABEL]) == labels[code_layer.DIGEST_LABEL]
+            stays = any(name not in going for name in _names(client, labels[code_layer.IMAGE_LABEL]))
+            if image.id not in used and not (is_current and stays):
+                why = (
+                    "the image below it is not used any more"
+                    if is_current
+                    else "its code was not launched last"
+                )
+                for tag in code_layer.tags(image):
+                    yield Leftover("image", tag, image.attrs["Size"], why)
+
+    return images.tagged(client, found())
+
+
+def _containers(client: docker.DockerClient, found: Iterator[Leftover]) -> Leftovers:
+    def remove(leftover: Leftover) -> bool:
+        from docker.errors import APIError, NotFound
+
+        with daemon.failures():
+            try:
+                client.containers.get(leftover.name).remove(v=True)  # not by force: it may run again
+            except NotFound:
+                return True
+            except APIError:
+                return False
+        return True
+
+    with daemon.failures():
+        return leftovers.each(found, remove)
+
+
+def _labels(workspace: Workspace) -> list[str]:
+    return [code_layer.DIGEST_LABEL, f"{code_layer.WORKSPACE_LABEL}={workspace.identity}"]
+
+
+def _names(client: docker.DockerClient, image_id: str) -> list[str]:
+    from docker.errors import ImageNotFound
+
+    try:
+        said = client.api.inspect_image(image_id)
+    except ImageNotFound:
+        return []
+    return [*(said.get("RepoTags") or ()), *(said.get("RepoDigests") or ())]
