@@ -2,19 +2,19 @@
 
 import json
 import shutil
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
-from trainer.backends import base
+from trainer.backends import base, environments
 from trainer.datasets import recorded
-from trainer.images import spec, trainer_image
+from trainer.images import trainer_image
+from trainer.images.build import ImageOrigin
 from trainer.plan import consent, request
 from trainer.projects import mlproject
-from trainer.runs import resume
+from trainer.runs import resume, run_record
 from trainer.source import snapshot
 from trainer.tracking.client import Run
 from trainer.workspace import run_folders
@@ -22,9 +22,10 @@ from trainer.workspace.settings import Workspace, find
 
 from unit.datasets.pictures import dataset
 from unit.helpers import DOCKER, LOCAL, Done, HttpServer, Reply, put, run_plan
-from unit.runs.helpers import API, ID, artifact, live, not_there, record, told
+from unit.runs.helpers import API, HOST, ID, artifact, live, not_there, record, told
 
 Trainer = Callable[..., Done]
+TAGS = {"trainer.image_id": "says that it was made by trainer"}
 MLPROJECT = """\
 name: demo
 docker_env: {image: trainer/small}
@@ -43,28 +44,26 @@ def offer(workspace: Workspace, http_server: HttpServer) -> Callable[..., None]:
     """Let the server have an ended run of the local backend, its environment and its data be here."""
     put(workspace.projects / "demo" / "MLproject", MLPROJECT)
     dataset(workspace.data / "skin", {"a": 2, "b": 2})
-    image = trainer_image.plan(workspace, spec.spec(workspace, "small"))
-    place = f"small-{image.digest[:12]}-py{sys.version_info.major}.{sys.version_info.minor}"
-    put(workspace.state / "environments" / place / "trainer-complete")
+    project = mlproject.load(workspace.projects / "demo")
+    plan = request.make(
+        workspace,
+        request.RunRequest(
+            project, "train_code/demo", LOCAL, parameters={"epochs": "7"}, deterministic=False
+        ),
+    )
+    place = environments.folder(workspace, plan.image)
+    put(place / "trainer-complete")
     archive = workspace.state / "source.tar.gz"
-    snapshot.pack(workspace.projects / "demo", archive)
+    digest = snapshot.pack(workspace.projects / "demo", archive)
+    data = recorded.take(workspace, plan.data, lambda _: None)
+    origin = ImageOrigin(place.name, (), "Python", "", "")
+    pins = run_record.as_json(run_record.of(plan, origin, HOST, data, digest))
 
-    def make(status: str = "FAILED", *, digest: str | None = None, without: str = "", **tags: str) -> None:
-        said = {
-            "mlflow.source.name": "train_code/demo",
-            "mlflow.project.entryPoint": "main",
-            "trainer.backend": "local",
-            "trainer.command": "python train.py skin 7 none",
-            "trainer.image": image.tag,
-            "trainer.image_digest": image.digest,
-            "trainer.requirements_digest": image.requirements_digest,
-            "trainer.image_id": place,
-            "trainer.gpus": "none",
-            "trainer.memory": "unlimited",
-        } | {key.replace("__", "."): value for key, value in tags.items()}
-        if digest:
-            said["trainer.dataset.skin"] = digest
-        said.pop(without, None)
+    def stored(path: str) -> str:
+        return artifact(record(http_server), path)
+
+    def make(status: str = "FAILED", *, tags: Mapping[str, str] = TAGS, **changes: object) -> None:
+        """The run's status and tags, and what its run.json has otherwise."""
         run = {
             "info": {
                 "run_id": ID,
@@ -73,19 +72,15 @@ def offer(workspace: Workspace, http_server: HttpServer) -> Callable[..., None]:
                 "status": status,
                 "artifact_uri": f"mlflow-artifacts:/7/{ID}/artifacts",
             },
-            "data": {
-                "tags": [{"key": key, "value": value} for key, value in said.items()],
-                "params": [{"key": "epochs", "value": "7"}, {"key": "of_the_script", "value": "1"}],
-            },
+            "data": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
         }
         http_server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": run}))]
-        http_server.replies[artifact(record(http_server), "trainer/source.tar.gz")] = [
-            Reply(content=archive.read_bytes())
-        ]
+        http_server.replies[stored("trainer/run.json")] = [Reply(body=json.dumps({**pins, **changes}))]
 
     live(workspace, record(http_server))
     run_folders.remove(workspace, ID)
-    http_server.replies[artifact(record(http_server), "train.log")] = [not_there()]
+    http_server.replies[stored("train.log")] = [not_there()]
+    http_server.replies[stored("trainer/source.tar.gz")] = [Reply(content=archive.read_bytes())]
     make()
     return make
 
@@ -97,10 +92,8 @@ def checkpoint(workspace: Workspace, name: str = "head/state.json") -> Path:
 Offer = Callable[..., None]
 
 
-def test_a_run_with_a_checkpoint_goes_on_with_what_it_had(
-    workspace: Workspace, trainer: Trainer, offer: Offer
-) -> None:
-    offer(digest=_digest(workspace))
+@pytest.mark.usefixtures("offer")
+def test_a_run_with_a_checkpoint_goes_on_with_what_it_had(workspace: Workspace, trainer: Trainer) -> None:
     checkpoint(workspace)
     shown = trainer("resume", "@last", "--dry-run")
     assert (shown.code, shown.err) == (0, "")
@@ -124,24 +117,20 @@ def test_without_a_checkpoint_it_begins_anew_only_if_told(
     assert "would resume from the beginning" in trainer("resume", "@last", "--dry-run", "--from-scratch").out
 
 
-@pytest.mark.parametrize(
-    ("tags", "seed", "deterministic"),
-    [({}, None, False), ({"trainer__seed": "5", "trainer__deterministic": "true"}, 5, True)],
-)
+@pytest.mark.parametrize(("seed", "deterministic"), [(None, False), (5, True)])
 def test_it_goes_on_with_the_seed_and_as_deterministic_as_it_began(
     workspace: Workspace,
     http_server: HttpServer,
     offer: Offer,
-    tags: dict[str, str],
     seed: int | None,
     deterministic: bool,
 ) -> None:
     put(workspace.root / "trainer.yaml", f"deterministic: {str(not deterministic).lower()}\n")
-    offer(digest=_digest(workspace), **tags)
+    offer(seed=seed, deterministic=deterministic)
     checkpoint(workspace)
     with resume.prepared(find(workspace.root), record(http_server), Silent()) as ready:
         assert (ready.plan.seed, ready.plan.deterministic) == (seed, deterministic)
-        assert ready.plan.environment.get("TRAINER_SEED") == ((tags and "5") or None)
+        assert ready.plan.environment.get("TRAINER_SEED") == (str(seed) if seed else None)
 
 
 class Silent:
@@ -171,14 +160,8 @@ def test_an_image_that_its_tag_does_not_name_is_had_by_its_id_and_asked_for(work
     assert what == f"run in the image sha256:1f, recorded as {planned.image.tag}"
 
 
-def _digest(workspace: Workspace) -> str:
-    [taken] = recorded.take(workspace, {"data": "skin"}, lambda _: None)
-    return taken.digest
-
-
-def test_data_that_changed_is_said(workspace: Workspace, trainer: Trainer, offer: Offer) -> None:
-    before = _digest(workspace)
-    offer(digest=before)
+@pytest.mark.usefixtures("offer")
+def test_data_that_changed_is_said(workspace: Workspace, trainer: Trainer) -> None:
     checkpoint(workspace)
     picture = next(path for path in sorted((workspace.data / "skin").rglob("*")) if path.is_file())
     picture.write_bytes(picture.read_bytes() + b"x")
@@ -188,18 +171,18 @@ def test_data_that_changed_is_said(workspace: Workspace, trainer: Trainer, offer
     assert refused.err.splitlines()[0] == f"Error: skin is not what the run had: {name} (changed)."
 
 
-def test_data_that_is_gone_is_said(workspace: Workspace, trainer: Trainer, offer: Offer) -> None:
-    offer(digest=_digest(workspace))
+@pytest.mark.usefixtures("offer")
+def test_data_that_is_gone_is_said(workspace: Workspace, trainer: Trainer) -> None:
     shutil.rmtree(workspace.data / "skin")
     refused = trainer("resume", "@last")
     assert refused.code == 2
     assert "--data names skin, which is not in" in refused.err
 
 
+@pytest.mark.usefixtures("offer")
 def test_what_it_says_of_its_source_allows_it_nothing(
-    workspace: Workspace, trainer: Trainer, http_server: HttpServer, offer: Offer
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
 ) -> None:
-    offer(digest=_digest(workspace))
     checkpoint(workspace)
     project = mlproject.load(workspace.projects / "demo")
     asked = request.make(workspace, request.RunRequest(project, "train_code/demo", LOCAL)).asked
@@ -213,8 +196,8 @@ def test_what_it_says_of_its_source_allows_it_nothing(
     assert told(http_server) == []
 
 
-def test_a_run_that_had_it_goes_on(workspace: Workspace, http_server: HttpServer, offer: Offer) -> None:
-    offer(digest=_digest(workspace))
+@pytest.mark.usefixtures("offer")
+def test_a_run_that_had_it_goes_on(workspace: Workspace, http_server: HttpServer) -> None:
     checkpoint(workspace)
     with resume.prepared(find(workspace.root), record(http_server), Silent()) as ready:
         asked = ready.plan.asked
@@ -240,10 +223,15 @@ def test_an_image_that_is_gone_is_said(workspace: Workspace, trainer: Trainer) -
     [
         ("FINISHED", {}, "The run brave-hen is FINISHED: there is nothing to resume."),
         ("RUNNING", {}, "The server has the run brave-hen as RUNNING, and it is not on this machine."),
-        ("FAILED", {"without": "trainer.image_id"}, "The run brave-hen was not made by trainer"),
+        ("FAILED", {"tags": {}}, "The run brave-hen was not made by trainer"),
         (
             "FAILED",
-            {"trainer__command": "python train.py skin 7 ***"},
+            {"code_digest": "f00d"},
+            "The code that is stored with the run brave-hen is not what it ran.",
+        ),
+        (
+            "FAILED",
+            {"command": {"declared": "", "run": ["python", "train.py", "skin", "7", "***"]}},
             "The command of the run brave-hen cannot be reconstructed from its record",
         ),
     ],
@@ -253,7 +241,7 @@ def test_what_cannot_be_resumed(
     http_server: HttpServer,
     offer: Offer,
     status: str,
-    changes: dict[str, str],
+    changes: dict[str, Any],
     message: str,
 ) -> None:
     offer(status, **changes)
@@ -281,6 +269,31 @@ def test_a_run_without_its_code_is_not_resumed(trainer: Trainer, http_server: Ht
         "Error: The run brave-hen has no artifact trainer/source.tar.gz.",
     )
     assert "the run never started" in refused.err
+
+
+@pytest.mark.usefixtures("offer")
+def test_a_run_without_its_record_is_not_resumed(trainer: Trainer, http_server: HttpServer) -> None:
+    http_server.replies[artifact(record(http_server), "trainer/run.json")] = [not_there()]
+    refused = trainer("resume", "@last")
+    assert (refused.code, refused.err.splitlines()[0]) == (
+        2,
+        "Error: The run brave-hen has no artifact trainer/run.json, which says what it was made of.",
+    )
+
+
+def test_what_its_tags_say_is_no_matter(workspace: Workspace, http_server: HttpServer, offer: Offer) -> None:
+    """Tags can be edited in MLflow's UI; what the run is made of again is what was stored with it."""
+    forged = {
+        "trainer.command": "rm -rf /",
+        "trainer.gpus": "all",
+        "trainer.image": "trainer/other:0123456789ab",
+    }
+    offer(tags={**TAGS, **forged})
+    checkpoint(workspace)
+    with resume.prepared(find(workspace.root), record(http_server), Silent()) as ready:
+        assert ready.plan.command == ("python", "train.py", "skin", "7", "none")
+        assert ready.plan.gpus == "none"
+        assert ready.plan.image.tag.startswith("trainer/small:")
 
 
 @pytest.mark.usefixtures("offer")

@@ -165,7 +165,7 @@ def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
             read_only=pinned.resources.read_only,
             seed=pinned.seed,
             deterministic=pinned.deterministic,
-            keep_files=stored.run.tags.get(run_tags.KEEP_FILES) == "true",
+            keep_files=pinned.keep_files,
             recorded_image=image,
             stored=consent.StoredRun(stored.run.id, content),
             again=Again(

@@ -6,28 +6,26 @@ that cannot be had is an error before anything runs.
 
 from __future__ import annotations
 
-import os
+import contextlib
 import shlex
-import tarfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainer import archives
 from trainer.backends import registry
 from trainer.backends.base import Backend
-from trainer.datasets import inputs, recorded
+from trainer.datasets import recorded
 from trainer.errors import BadInput
-from trainer.masking import Masker
+from trainer.masking import MASK, Masker
 from trainer.plan import consent, run_image
 from trainer.plan import request as plan
 from trainer.plan.consent import Ask
 from trainer.plan.request import RunPlan, RunRequest
-from trainer.projects import docker_env, mlproject
-from trainer.projects.mlproject import Project
-from trainer.runs import stored_code, stored_run
+from trainer.projects import docker_env
+from trainer.runs import stored_run
 from trainer.runs.launch import Earlier, Result, Screen, launch
+from trainer.runs.stored_run import Stored
 from trainer.source import snapshot
 from trainer.tracking import run_tags
 from trainer.tracking.client import Client, Run
@@ -36,8 +34,6 @@ from trainer.workspace import secrets, unfinished
 from trainer.workspace.run_folder import LOG, RunFolder
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
-
-_MASKED = "***"
 
 
 @dataclass(frozen=True)
@@ -62,30 +58,26 @@ def prepared(
     screen.step("Looking at the run")
     client, run = stored_run.ended(workspace, record)
     _refuse(run)
+    pinned = stored_run.pins_of(client, run)
     with unfinished.folder(workspace, unfinished.RESUMPTION) as place:
-        folder = RunFolder(place)
-        _download(workspace, client, run, stored_code.ARTIFACT, folder.source)
-        try:
-            _download(workspace, client, run, LOG, folder.log)
-        except BadInput:
-            folder.log.touch()  # it was cut off before it had one
-        with tarfile.open(folder.source) as archive:
-            archives.unpack(archive, place)
-        project = replace(mlproject.load(place / "code"), name=record.project)
-        docker_env.check_again(project.volumes, run.name)
-        files = snapshot.unpacked(project.folder)
-        digest = snapshot.pack(project.folder, Path(os.devnull), paths=files)
-        planned = plan.make(workspace, _request(workspace, project, run, digest))
-        _compare_command(workspace, planned, run)
+        folder, stored = RunFolder(place), Stored(client, run, pinned, place)
+        stored_run.fetch_code(workspace, stored)
+        _fetch_log(client, run, folder.log)
+        docker_env.check_again(stored.project.volumes, run.name)
+        planned = plan.make(workspace, _request(workspace, stored))
+        _compare_command(workspace, planned, stored)
         screen.step("Comparing the dataset with the one that the run had")
-        _compare_data(workspace, planned, run)
+        for one in pinned.data:
+            if one.is_dataset:
+                recorded.verify(workspace, one.parameter, one.name, one.digest)
         screen.step("Looking for the image and for checkpoints")
         backend = registry.named(planned.backend, workspace)
         backend.connect()
-        planned = _in_its_image(backend, planned, run.tags[run_tags.IMAGE_ID])
+        planned = _in_its_image(backend, planned, pinned.image.id)
         uid, gid = backend.owner()
         # What was looked at, and nothing else that the archive may hold.
-        snapshot.pack(project.folder, folder.source, uid=uid, gid=gid, paths=files)
+        files = snapshot.unpacked(stored.code)
+        snapshot.pack(stored.code, folder.source, uid=uid, gid=gid, paths=files)
         kept = backend.has_checkpoints(planned, run.id)
         if not kept and not from_scratch:
             again = f"trainer resume {run.id[:8]} --from-scratch"
@@ -131,50 +123,31 @@ def _refuse(run: Run) -> None:
         )
 
 
-def _download(workspace: Workspace, client: Client, run: Run, artifact: str, place: Path) -> None:
-    try:
-        with place.open("wb") as written:
-            for piece in client.download(run, artifact):
-                written.write(piece)
-    except NotThere:
-        raise stored_run.lacks(workspace, run, artifact) from None
+def _fetch_log(client: Client, run: Run, log: Path) -> None:
+    with log.open("wb") as written, contextlib.suppress(NotThere):  # it was cut off before it had one
+        for piece in client.download(run, LOG):
+            written.write(piece)
 
 
-def _request(workspace: Workspace, project: Project, run: Run, code_digest: str) -> RunRequest:
-    tags = run.tags
-    entry_point = project.entry_point(tags[run_tags.ENTRY_POINT])
-    declared = {parameter.name for parameter in entry_point.parameters}
-    # The script may have logged others of its own.
-    parameters = {name: value for name, value in run.parameters.items() if name in declared}
-    if entry_point.takes_any:
-        extra = shlex.split(tags[run_tags.COMMAND])[len(mlproject.command_line(entry_point, {})) :]
-        parameters |= {
-            name.removeprefix("--"): value for name, value in zip(extra[::2], extra[1::2], strict=True)
-        }
+def _request(workspace: Workspace, stored: Stored) -> RunRequest:
+    pinned, image, git = stored.pins, stored.pins.image, stored.pins.git
+    command = shlex.join(pinned.command.run)
     return RunRequest(
-        project=project,
-        source=tags[run_tags.SOURCE_NAME],
-        commit=tags.get(run_tags.GIT_COMMIT, ""),
-        entry_point=entry_point.name,
-        parameters=parameters,
-        run_name=run.name,
-        backend=registry.target(tags[run_tags.BACKEND]),
-        gpus=tags[run_tags.GPUS],
-        memory=None if tags[run_tags.MEMORY] == "unlimited" else tags[run_tags.MEMORY],
-        seed=int(tags[run_tags.SEED]) if run_tags.SEED in tags else None,
-        deterministic=tags.get(run_tags.DETERMINISTIC) == "true",
-        keep_files=tags.get(run_tags.KEEP_FILES) == "true",
-        recorded_image=run_image.recorded(
-            workspace,
-            tags[run_tags.IMAGE],
-            tags.get(run_tags.IMAGE_DIGEST, ""),
-            tags.get(run_tags.REQUIREMENTS_DIGEST, ""),
-        ),
+        project=stored.project,
+        source=pinned.source,
+        commit=git.commit if git else "",
+        entry_point=pinned.entry_point,
+        parameters={name: parameter.value for name, parameter in pinned.parameters.items()},
+        run_name=stored.run.name,
+        backend=registry.target(pinned.backend),
+        gpus=pinned.resources.gpus,
+        memory=pinned.resources.memory,
+        seed=pinned.seed,
+        deterministic=pinned.deterministic,
+        keep_files=pinned.keep_files,
+        recorded_image=run_image.recorded(workspace, image.tag, image.digest, image.requirements_digest),
         stored=consent.StoredRun(
-            run.id,
-            consent.content(
-                code_digest, tags[run_tags.COMMAND], tags[run_tags.IMAGE], tags[run_tags.IMAGE_ID]
-            ),
+            stored.run.id, consent.content(pinned.code_digest, command, image.tag, image.id)
         ),
     )
 
@@ -188,19 +161,13 @@ def _in_its_image(backend: Backend, planned: RunPlan, image_id: str) -> RunPlan:
     return replace(planned, image_id=image_id, asked=asked)
 
 
-def _compare_command(workspace: Workspace, planned: RunPlan, run: Run) -> None:
-    """A parameter that was masked or cut where it is stored shows here."""
+def _compare_command(workspace: Workspace, planned: RunPlan, stored: Stored) -> None:
+    """A parameter that was masked where it is stored shows here."""
     masker = Masker(secrets.load(workspace).masked(planned.secret_names))
-    recorded = run.tags[run_tags.COMMAND]
-    if shlex.join(masker.tree(planned.command)) != recorded or _MASKED in recorded:
+    before = stored.pins.command.run
+    if masker.tree(planned.command) != before or any(MASK.decode() in word for word in before):
         raise BadInput(
-            f"The command of the run {run.name} cannot be reconstructed from its record: {recorded}",
-            "A secret or a very long text was one of its parameters. Start a new run: trainer run PROJECT",
+            f"The command of the run {stored.run.name} cannot be reconstructed from its record: "
+            f"{shlex.join(before)}",
+            "A secret was one of its parameters. Start a new run: trainer run PROJECT",
         )
-
-
-def _compare_data(workspace: Workspace, planned: RunPlan, run: Run) -> None:
-    """What the run began with, it goes on with. Raises `CheckFailed`."""
-    for parameter, name in planned.data.items():
-        if digest := run.tags.get(inputs.tag(name)):
-            recorded.verify(workspace, parameter, name, digest)

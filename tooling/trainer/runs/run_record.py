@@ -12,7 +12,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 
 from trainer.datasets.inputs import Data
@@ -114,6 +114,8 @@ class Pins:
     data: tuple[Data, ...]
     reproduces: str | None = None
     """The id of the run that this one makes again."""
+    keep_files: bool = False
+    """Whether files that it leaves in its folder and does not log become artifacts."""
 
 
 def of(plan: RunPlan, origin: ImageOrigin, host: Hardware, data: tuple[Data, ...], code_digest: str) -> Pins:
@@ -157,6 +159,7 @@ def of(plan: RunPlan, origin: ImageOrigin, host: Hardware, data: tuple[Data, ...
         git=Git(at.remote, at.id, at.branch, at.dirty) if at else None,
         data=data,
         reproduces=plan.again.run_id if plan.again else None,
+        keep_files=plan.keep_files,
     )
 
 
@@ -193,6 +196,8 @@ def tags(pins: Pins) -> dict[str, str]:
             said[run_tags.GIT_REPOSITORY] = pins.git.remote
     if pins.reproduces:
         said[run_tags.REPRODUCES] = pins.reproduces
+    if pins.keep_files:
+        said[run_tags.KEEP_FILES] = "true"
     return said | {one.tag: one.digest for one in pins.data if one.is_dataset}
 
 
@@ -206,10 +211,13 @@ def read(text: bytes, run: Run) -> Pins:
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        schema = json.loads(text).get("schema", 0)
+        said = json.loads(text)
+        schema = said.get("schema", 0)
         if schema > SCHEMA:
             raise _not_understood(run, f"it has the schema {schema}, this trainer knows up to {SCHEMA}")
         pinned = TypeAdapter(Pins).validate_json(text)
+        if "keep_files" not in said:  # earlier versions have it as a tag alone
+            pinned = replace(pinned, keep_files=run.tags.get(run_tags.KEEP_FILES) == "true")
     except ValidationError as problem:
         first = problem.errors()[0]
         where = ".".join(map(str, first["loc"]))

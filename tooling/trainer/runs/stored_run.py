@@ -69,26 +69,37 @@ def fetched(workspace: Workspace, record: Record, step: Callable[[str], None]) -
     client, run = ended(workspace, record)
     if run.status in ("RUNNING", "SCHEDULED", "DELETED"):
         raise BadInput(f"The run {run.name} is {run.status}.", "Only a run that has ended can be reproduced.")
+    pinned = pins_of(client, run)
+    with unfinished.folder(workspace, unfinished.REPRODUCTION) as place:
+        stored = Stored(client, run, pinned, place)
+        step("Fetching its code")
+        fetch_code(workspace, stored)
+        _unpack(workspace, stored, trainer_image.ARTIFACT, stored.folder / "trainer_images")
+        yield stored
+
+
+def pins_of(client: Client, run: Run) -> Pins:
+    """What pins the run. Raises `BadInput` where it has no such artifact, or not one of trainer's."""
     try:
         said = b"".join(client.download(run, pins.ARTIFACT))
     except NotThere:
         raise BadInput(
             f"The run {run.name} has no artifact {pins.ARTIFACT}, which says what it was made of.",
-            "`trainer run` stores it. Runs of an older trainer, or of something else, cannot be reproduced.",
+            "`trainer run` stores it. Runs of an older trainer, or of something else, "
+            "can be neither resumed nor reproduced.",
         ) from None
-    pinned = pins.read(said, run)
-    with unfinished.folder(workspace, unfinished.REPRODUCTION) as place:
-        stored = Stored(client, run, pinned, place)
-        step("Fetching its code")
-        _unpack(workspace, stored, stored_code.ARTIFACT, stored.folder)
-        _unpack(workspace, stored, trainer_image.ARTIFACT, stored.folder / "trainer_images")
-        digest = code.pack(stored.code, Path(os.devnull), paths=code.unpacked(stored.code))
-        if digest != pinned.code_digest:
-            raise BadInput(
-                f"The code that is stored with the run {run.name} is not what it ran.",
-                f"Its artifact {stored_code.ARTIFACT} was replaced or damaged.",
-            )
-        yield stored
+    return pins.read(said, run)
+
+
+def fetch_code(workspace: Workspace, stored: Stored) -> None:
+    """Unpack the run's code in the folder. Raises `BadInput` where it is not there, or not what ran."""
+    _unpack(workspace, stored, stored_code.ARTIFACT, stored.folder)
+    digest = code.pack(stored.code, Path(os.devnull), paths=code.unpacked(stored.code))
+    if digest != stored.pins.code_digest:
+        raise BadInput(
+            f"The code that is stored with the run {stored.run.name} is not what it ran.",
+            f"Its artifact {stored_code.ARTIFACT} was replaced or damaged.",
+        )
 
 
 def image_of(workspace: Workspace, stored: Stored) -> RunImage:

@@ -75,8 +75,6 @@ def new(
         prepared.run_record.write_text(json.dumps(run_record.as_json(pinned), indent=2))
         tags = {**run_record.tags(pinned), **ready.masker.tree(dict(plan.tags))}
         tags[run_tags.LAUNCH] = prepared.path.name
-        if plan.keep_files:
-            tags[run_tags.KEEP_FILES] = "true"
         experiment: str | None = None
         if not ready.offline:
             experiment = found.result() or artifact_roots.make(
