@@ -7,16 +7,17 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from trainer.errors import TrainerError
 from trainer.images.spec import ImageSpec
 from trainer.images.trainer_image import TrainerImage
-from trainer.plan.request import RunPlan
+from trainer.plan.run_plan import Code, Environment, Inputs, Resources, RunPlan, Tracking
 from trainer.plan.target import Target
 
 DEAD_ENGINE = "unix:///no/such/engine.sock"
@@ -84,28 +85,27 @@ def make_workspace(root: Path) -> None:
 def run_plan(folder: Path, **changes: object) -> RunPlan:
     """A plan as `request.make` gives it, for a project in `folder`."""
     image = TrainerImage(ImageSpec("small", folder / "small"), "debian:12", "ab" * 32, "cd" * 32)
-    said: dict[str, object] = {
-        "project": "demo",
-        "source": "train_code/demo",
-        "folder": folder,
-        "entry_point": "main",
-        "experiment": "demo",
-        "run_name": None,
-        "backend": "docker",
-        "image": image,
-        "command": ("python", "train.py", "a b;$(c)"),
-        "parameters": {"text": "a b;$(c)"},
-        "environment": {"MODE": "fast", "TRAINER_CACHE_DIR": str(folder / "cache")},
-        "secret_names": ("API_KEY",),
-        "mounts": (),
-        "gpus": "none",
-        "memory": None,
-        "shared_memory": "2g",
-        "pids_limit": 4096,
-        "read_only": False,
-        "tags": {},
-    }
-    return RunPlan(**{**said, **changes})  # type: ignore[arg-type]
+    plan = RunPlan(
+        code=Code("demo", "train_code/demo", folder, "main"),
+        backend="docker",
+        image=image,
+        command=("python", "train.py", "a b;$(c)"),
+        inputs=Inputs({"text": "a b;$(c)"}),
+        environment=Environment({"MODE": "fast", "TRAINER_CACHE_DIR": str(folder / "cache")}, ("API_KEY",)),
+        resources=Resources("none", None, "2g", 4096, read_only=False),
+        tracking=Tracking("demo"),
+    )
+    return changed(plan, **changes)
+
+
+def changed(plan: RunPlan, **changes: object) -> RunPlan:
+    """The plan with other fields, its own or those of its parts, which share no names."""
+    parts: dict[str, Any] = {}
+    for name in ("code", "inputs", "environment", "resources", "tracking"):
+        part = getattr(plan, name)
+        own = {one.name: changes.pop(one.name) for one in fields(part) if one.name in changes}
+        parts[name] = replace(part, **own)
+    return replace(plan, **parts, **changes)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager

@@ -19,14 +19,14 @@ from trainer.engine.run_user import RunUser
 from trainer.errors import BadInput, EngineError, GpuError, RunLost, TrackingError
 from trainer.host import disk, gpu
 from trainer.images import build, spec, trainer_image
-from trainer.plan.request import RunPlan
+from trainer.plan.run_plan import RunPlan
 from trainer.projects.mounts import Mount
 from trainer.tracking.endpoint import Server
 from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
-from unit.helpers import DEAD_ENGINE, fails, put, run_plan
+from unit.helpers import DEAD_ENGINE, changed, fails, put, run_plan
 
 if TYPE_CHECKING:
     import docker
@@ -69,7 +69,7 @@ def test_the_container_as_the_engine_is_asked_for_it(
     client: "docker.DockerClient", tmp_path: Path, launch: Launch
 ) -> None:
     mounts = (Mount("trainer-cache", "/cache", read_only=False, kind="volume"), Mount("/site/data", "/data"))
-    plan = run_plan(tmp_path, mounts=mounts, memory="512m", gpus="2", environment={"MODE": "x", "A": "b c"})
+    plan = run_plan(tmp_path, mounts=mounts, memory="512m", gpus="2", variables={"MODE": "x", "A": "b c"})
     said = config(client, plan, launch)
     host = cast(dict[str, object], said.pop("HostConfig"))
     given = {key: value for key, value in said.items() if value not in (None, False)}
@@ -378,7 +378,7 @@ def test_nothing_is_asked_where_no_gpu_is_asked_for(
     cuda: tuple[backend.DockerBackend, RunPlan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = answers(monkeypatch, one_off.Output(1, "", ""))
-    cuda[0].preflight(replace(cuda[1], gpus="none"))
+    cuda[0].preflight(changed(cuda[1], gpus="none"))
     assert asked == []
 
 

@@ -16,7 +16,7 @@ from trainer.backends.local import LocalBackend, LocalJob
 from trainer.errors import BadInput, GpuError, ImageError, TrainerError
 from trainer.images import spec, trainer_image
 from trainer.images.trainer_image import TrainerImage
-from trainer.plan.request import RunPlan
+from trainer.plan.run_plan import RunPlan
 from trainer.source import snapshot
 from trainer.tracking.endpoint import Server
 from trainer.workspace.run_folder import RunFolder
@@ -24,7 +24,7 @@ from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 from uv import find_uv_bin
 
-from unit.helpers import fails, put, run_plan
+from unit.helpers import changed, fails, put, run_plan
 
 CANARY = "canary-7f3a-%s-'quoted\"-$HOME-`id`-end"
 Start = Callable[..., Job]
@@ -291,7 +291,7 @@ def test_only_the_chosen_gpus_have_to_suit(
     _smi(monkeypatch, tmp_path / "bin", f"{old}\\n{new}\\n")
     LocalBackend(workspace).preflight(cuda)
     with pytest.raises(GpuError, match=r"GPU 0 \(Tesla\) has compute capability 3.7"):
-        LocalBackend(workspace).preflight(replace(cuda, gpus="device=0"))
+        LocalBackend(workspace).preflight(changed(cuda, gpus="device=0"))
 
 
 @pytest.mark.parametrize(("gpus", "missing"), [("device=0,3", "3"), ("device=7", "7"), ("4", "2, 3")])
@@ -313,7 +313,7 @@ def test_a_gpu_of_a_number_that_there_is_not_is_an_error(
         f"--gpus {gpus}: this machine has no GPU {missing}; it has 0, 1.",
         "Choose of these (nvidia-smi -L lists them), or say --gpus none to run on the CPU on purpose.",
     ):
-        LocalBackend(workspace).preflight(replace(cuda, gpus=gpus))
+        LocalBackend(workspace).preflight(changed(cuda, gpus=gpus))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from trainer.datasets.manifest import Manifest
 from trainer.errors import BadInput
 from trainer.plan import request
 from trainer.plan.request import RunRequest
+from trainer.plan.run_plan import RunPlan
 from trainer.projects import mlproject
 from trainer.workspace.settings import Workspace
 from trainkit.data import image_folder
@@ -202,7 +203,7 @@ def test_a_kill_at_any_moment_leaves_the_manifest_whole(workspace: Workspace, sk
     assert tree(skins) == {**before, "a/new.png": b"new"}
 
 
-def _plan_of_a_run(workspace: Workspace, **parameters: str) -> request.RunPlan:
+def _plan_of_a_run(workspace: Workspace, **parameters: str) -> RunPlan:
     put(
         workspace.projects / "images" / "MLproject",
         "name: images\ndocker_env: {image: trainer/small}\nentry_points: {main: {parameters: "
@@ -215,9 +216,9 @@ def _plan_of_a_run(workspace: Workspace, **parameters: str) -> request.RunPlan:
 
 def test_a_run_records_the_digest_that_its_own_input_begins_with(workspace: Workspace, skins: Path) -> None:
     made = _plan_of_a_run(workspace)
-    assert made.data == {"data": "skins", "more": "skins"}
+    assert made.inputs.data == {"data": "skins", "more": "skins"}
     said: list[str] = []
-    first, second = recorded.take(workspace, made.data, said.append)
+    first, second = recorded.take(workspace, made.inputs.data, said.append)
     folder = image_folder.scan(skins)
     in_run = image_folder.folder_digest(folder, image_folder.content_digests(folder))
     assert (first.tag, first.name, first.files) == ("trainer.dataset.skins", "skins", 5)
@@ -233,26 +234,26 @@ def test_a_link_that_the_container_of_a_run_cannot_follow_is_refused(
     put(tmp_path / "out.png", "out")
     made = _plan_of_a_run(workspace)
     (skins / "b" / "in.png").symlink_to("0.png")
-    recorded.take(workspace, made.data, print, made.mounts)
+    recorded.take(workspace, made.inputs.data, print, made.inputs.mounts)
     (skins / "b" / "out.png").symlink_to(tmp_path / "out.png")
     with fails(
         BadInput,
         f"{skins}/b/out.png is a link to {tmp_path}/out.png, which the container of a run does not have.",
         f"Put what it leads to in its place, or make a copy that has no links: cp -rL {skins} {skins}-copy",
     ):
-        recorded.take(workspace, made.data, print, made.mounts)
+        recorded.take(workspace, made.inputs.data, print, made.inputs.mounts)
     # The hint leads on; and a run that is in no container follows the link.
     subprocess.run(["cp", "-rL", skins, f"{skins}-copy"], check=True)
-    recorded.take(workspace, {"data": "skins-copy"}, print, made.mounts)
-    recorded.take(workspace, made.data, print)
+    recorded.take(workspace, {"data": "skins-copy"}, print, made.inputs.mounts)
+    recorded.take(workspace, made.inputs.data, print)
 
 
 def test_an_address_is_no_data_set_of_the_workspace(workspace: Workspace, skins: Path) -> None:
     put(workspace.data / "iris.csv", "a,b\n")
     made = _plan_of_a_run(workspace, data="https://example.com/iris.csv", more="iris.csv")
-    assert made.data == {"more": "iris.csv"}
+    assert made.inputs.data == {"more": "iris.csv"}
     digest = contents.take(workspace.data / "iris.csv", index.place(workspace, skins)).digest
-    [taken] = recorded.take(workspace, made.data, print)
+    [taken] = recorded.take(workspace, made.inputs.data, print)
     assert (taken.tag, taken.digest) == ("trainer.dataset.iris.csv", digest)
 
 

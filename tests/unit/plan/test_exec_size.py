@@ -30,7 +30,7 @@ def test_what_linux_takes_is_taken_and_a_byte_more_is_not(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"environment": {"BIG": "é" * 70_000}}, "The variable BIG has 140,004 bytes"),
+        ({"variables": {"BIG": "é" * 70_000}}, "The variable BIG has 140,004 bytes"),
         ({"command": ("bash", "-c", "x" * 140_000)}, "A word of the command of main has 140,000 bytes"),
     ],
 )
@@ -43,9 +43,9 @@ def test_a_variable_or_a_word_of_the_command_that_is_too_large(
 
 def test_many_that_are_too_large_together(tmp_path: Path) -> None:
     some = {f"A{number:02}": "s" * 90_000 for number in range(21)}
-    exec_size.check(run_plan(tmp_path, environment=some), {})
+    exec_size.check(run_plan(tmp_path, variables=some), {})
     subprocess.run(["true"], env=some, check=True)
     with pytest.raises(
         BadInput, match=r"^The command and the variables of demo have 2,070,\d+ bytes together; "
     ):
-        exec_size.check(run_plan(tmp_path, environment=some), {"B": "x" * 90_000, "C": "x" * 90_000})
+        exec_size.check(run_plan(tmp_path, variables=some), {"B": "x" * 90_000, "C": "x" * 90_000})

@@ -8,7 +8,8 @@ import pytest
 from trainer.errors import BadInput
 from trainer.images.external import ExternalImage
 from trainer.plan import limits, request
-from trainer.plan.request import RunPlan, RunRequest
+from trainer.plan.request import RunRequest
+from trainer.plan.run_plan import RunPlan
 from trainer.plan.target import Target
 from trainer.projects import mlproject
 from trainer.projects.mounts import Mount
@@ -24,14 +25,16 @@ def make(workspace: Workspace, backend: Target = DOCKER, **said: object) -> RunP
 
 def test_a_plan_of_defaults(workspace: Workspace) -> None:
     made = make(workspace)
-    assert (made.project, made.source, made.entry_point) == ("demo", "train_code/demo", "main")
-    assert (made.experiment, made.run_name, made.backend) == ("demo", None, "docker")
+    assert (made.code.project, made.code.source, made.code.entry_point) == ("demo", "train_code/demo", "main")
+    assert (made.tracking.experiment, made.tracking.run_name, made.backend) == ("demo", None, "docker")
     assert made.command == ("python", "train.py", "3", "0.1", "tree", "8", "", "no")
     assert made.image.tag.startswith("trainer/small:")
-    assert made.mounts == (Mount(f"trainer-cache-{os.getuid()}", "/cache", read_only=False, kind="volume"),)
-    assert (made.gpus, made.memory, made.shared_memory) == ("none", None, "2g")
-    assert (made.pids_limit, made.read_only) == (4096, False)
-    assert made.environment == {
+    assert made.inputs.mounts == (
+        Mount(f"trainer-cache-{os.getuid()}", "/cache", read_only=False, kind="volume"),
+    )
+    assert (made.resources.gpus, made.resources.memory, made.resources.shared_memory) == ("none", None, "2g")
+    assert (made.resources.pids_limit, made.resources.read_only) == (4096, False)
+    assert made.environment.variables == {
         "MODE": "fast",
         "TRAINER_DATA_DIR": "/data",
         "TRAINER_CACHE_DIR": "/cache",
@@ -54,12 +57,12 @@ def test_data_and_paths_are_mounted_read_only(workspace: Workspace) -> None:
     table = put(workspace.root / "my table.csv")
     values = {"name": "n", "source": "s3://b/k", "table": "my table.csv"}
     made = make(workspace, entry_point="strict", parameters=values)
-    assert made.mounts[1:] == (
+    assert made.inputs.mounts[1:] == (
         Mount(str(workspace.data), "/data", optional=True),
         Mount(str(table), "/inputs/table/my table.csv"),
     )
     assert made.command == ("python", "strict.py", "n", "s3://b/k", "/inputs/table/my table.csv")
-    assert made.parameters["table"] == str(table)
+    assert made.inputs.parameters["table"] == str(table)
 
 
 @pytest.mark.parametrize(
@@ -93,23 +96,23 @@ def test_the_local_backend_sees_the_host(workspace: Workspace) -> None:
     table = put(workspace.root / "table.csv")
     values = {"name": "n", "source": "s3://b/k", "table": "table.csv"}
     made = make(workspace, entry_point="strict", parameters=values, backend=LOCAL)
-    assert made.mounts == ()
+    assert made.inputs.mounts == ()
     assert made.command[-1] == str(table)
-    assert made.environment["TRAINER_DATA_DIR"] == str(workspace.data)
-    assert made.environment["TRAINER_CACHE_DIR"] == str(workspace.state / "cache")
+    assert made.environment.variables["TRAINER_DATA_DIR"] == str(workspace.data)
+    assert made.environment.variables["TRAINER_CACHE_DIR"] == str(workspace.state / "cache")
 
 
 def test_the_request_is_followed(workspace: Workspace) -> None:
     made = make(workspace, experiment="e", run_name="r", tags={"a": "b"}, gpus="device=0,1", memory="512M")
-    assert (made.experiment, made.run_name, made.tags) == ("e", "r", {"a": "b"})
-    assert (made.gpus, made.memory) == ("device=0,1", "512m")
+    assert (made.tracking.experiment, made.tracking.run_name, made.tracking.tags) == ("e", "r", {"a": "b"})
+    assert (made.resources.gpus, made.resources.memory) == ("device=0,1", "512m")
 
 
 @pytest.mark.parametrize("memory", ["6m", "512m", "8g", "8G", "7000K"])
 def test_every_size_that_is_taken_has_a_number_of_bytes(workspace: Workspace, memory: str) -> None:
     made = make(workspace, memory=memory)
-    assert made.memory
-    assert limits.bytes_of(made.memory) == limits.bytes_of(memory)
+    assert made.resources.memory
+    assert limits.bytes_of(made.resources.memory) == limits.bytes_of(memory)
 
 
 def test_what_trainer_yaml_says_of_containers_holds_unless_the_request_says_else(
@@ -118,8 +121,12 @@ def test_what_trainer_yaml_says_of_containers_holds_unless_the_request_says_else
     put(workspace.root / "trainer.yaml", "shm_size: 8G\npids_limit: 99\nread_only: true\n")
     site = find(workspace.root)
     made = make(site)
-    assert (made.shared_memory, made.pids_limit, made.read_only) == ("8G", 99, True)
-    assert not make(site, read_only=False).read_only
+    assert (made.resources.shared_memory, made.resources.pids_limit, made.resources.read_only) == (
+        "8G",
+        99,
+        True,
+    )
+    assert not make(site, read_only=False).resources.read_only
 
 
 def test_sizes_in_bytes() -> None:
@@ -158,7 +165,7 @@ def test_what_is_no_reference_to_an_image_is_refused(
 
 @pytest.mark.parametrize("gpus", ["none", "all", "1", "12", "device=0", "device=0,1", "device=GPU-3a-4"])
 def test_gpus(workspace: Workspace, gpus: str) -> None:
-    assert make(workspace, gpus=gpus).gpus == gpus
+    assert make(workspace, gpus=gpus).resources.gpus == gpus
 
 
 @pytest.mark.parametrize("gpus", ["", "0", "-1", "some", "device=", "device=0;ls", "device=,", "1 ", "99999"])
@@ -169,8 +176,8 @@ def test_other_gpus_are_refused(workspace: Workspace, gpus: str) -> None:
 
 def test_an_image_for_gpus_asks_for_all_unless_told_otherwise(workspace: Workspace) -> None:
     put(workspace.images / "small" / "image.yaml", "gpu: true")
-    assert make(workspace).gpus == "all"
-    assert make(workspace, gpus="none").gpus == "none"
+    assert make(workspace).resources.gpus == "all"
+    assert make(workspace, gpus="none").resources.gpus == "none"
 
 
 def test_the_plan_as_json(workspace: Workspace) -> None:
@@ -226,9 +233,9 @@ def test_a_uri_is_a_data_set_too(workspace: Workspace) -> None:
 
 def test_a_run_needs_the_folder_data_where_it_is_given_something_of_it(workspace: Workspace) -> None:
     put(workspace.data / "data_4" / "a" / "1.jpg")
-    assert on_data(workspace, "data_4").mounts[1] == Mount(str(workspace.data), "/data")
+    assert on_data(workspace, "data_4").inputs.mounts[1] == Mount(str(workspace.data), "/data")
     elsewhere = on_data(workspace, "https://example.com/t.csv")
-    assert elsewhere.mounts[1] == Mount(str(workspace.data), "/data", optional=True)
+    assert elsewhere.inputs.mounts[1] == Mount(str(workspace.data), "/data", optional=True)
 
 
 @pytest.mark.parametrize("value", ["", "/etc", "../data/data_4", "a/../../b"])
@@ -258,8 +265,8 @@ def test_a_linked_data_set_is_mounted_where_its_link_leads(
     workspace.data.mkdir()
     (workspace.data / "data_4").symlink_to(elsewhere if link == "absolute" else "../../disk/derm")
     seen = str(elsewhere) if link == "absolute" else "/disk/derm"
-    assert on_data(workspace, "data_4").mounts[2:] == (Mount(str(elsewhere), seen),)
-    assert on_data(workspace, "data_4", backend=LOCAL).mounts == ()
+    assert on_data(workspace, "data_4").inputs.mounts[2:] == (Mount(str(elsewhere), seen),)
+    assert on_data(workspace, "data_4", backend=LOCAL).inputs.mounts == ()
 
 
 def test_a_folder_in_a_linked_data_set_is_seen_too(workspace: Workspace, tmp_path: Path) -> None:
@@ -267,13 +274,13 @@ def test_a_folder_in_a_linked_data_set_is_seen_too(workspace: Workspace, tmp_pat
     workspace.data.mkdir()
     (workspace.data / "data_4").symlink_to(tmp_path / "disk" / "derm")
     elsewhere = str(tmp_path / "disk" / "derm")
-    assert on_data(workspace, "data_4/inner").mounts[2:] == (Mount(elsewhere, elsewhere),)
+    assert on_data(workspace, "data_4/inner").inputs.mounts[2:] == (Mount(elsewhere, elsewhere),)
 
 
 def test_a_link_within_data_needs_no_mount_of_its_own(workspace: Workspace) -> None:
     put(workspace.data / "data_24" / "a" / "1.jpg")
     (workspace.data / "data_4").symlink_to("data_24")
-    assert len(on_data(workspace, "data_4").mounts) == 2
+    assert len(on_data(workspace, "data_4").inputs.mounts) == 2
 
 
 def test_another_image_can_be_chosen_by_name_or_alias(workspace: Workspace) -> None:
@@ -281,7 +288,7 @@ def test_another_image_can_be_chosen_by_name_or_alias(workspace: Workspace) -> N
     put(workspace.images / "big" / "requirements.txt", "mlflow==3.17.2 --hash=sha256:00\n")
     made = make(workspace, image="gpu")
     assert made.image.name == "big"
-    assert (made.gpus, made.environment["TRAINER_GPUS"]) == ("all", "all")
+    assert (made.resources.gpus, made.environment.variables["TRAINER_GPUS"]) == ("all", "all")
     with fails(BadInput, "There is no trainer image bog.", "Did you mean big?"):
         make(workspace, image="bog")
 
@@ -295,9 +302,9 @@ def test_an_image_that_is_not_ours_is_taken_as_it_is_and_gets_no_cache(workspace
     project = load(workspace, "docker_env: {image: python}\n")
     made = request.make(workspace, RunRequest(project, "theirs", DOCKER))
     assert made.image == ExternalImage("python")
-    assert (made.mounts, made.gpus) == ((), "none")
-    assert "TRAINER_CACHE_DIR" not in made.environment
-    assert "MPLCONFIGDIR" not in made.environment
+    assert (made.inputs.mounts, made.resources.gpus) == ((), "none")
+    assert "TRAINER_CACHE_DIR" not in made.environment.variables
+    assert "MPLCONFIGDIR" not in made.environment.variables
 
 
 @pytest.mark.parametrize("name", ["python:3.11", "somebody/small", "localhost:5000/small"])
@@ -331,7 +338,7 @@ def test_a_project_that_says_nothing_of_its_environment(workspace: Workspace) ->
 def test_the_projects_volumes_are_mounted_after_ours(workspace: Workspace) -> None:
     workspace.data.mkdir()
     project = load(workspace, 'docker_env: {image: trainer/small, volumes: ["$(pwd):/work:ro"]}\n')
-    cache, data, own = request.make(workspace, RunRequest(project, "theirs", DOCKER)).mounts
+    cache, data, own = request.make(workspace, RunRequest(project, "theirs", DOCKER)).inputs.mounts
     assert (cache.target, data.target) == ("/cache", "/data")
     assert own == Mount(str(project.folder), "/work")
     with fails(
@@ -346,7 +353,7 @@ def test_a_volume_of_the_projects_own_goes_before_the_workspaces_data(workspace:
     put(workspace.data / "digits" / "x")
     project = load(workspace, 'docker_env: {image: trainer/small, volumes: ["$(pwd):/data"]}\n')
     made = request.make(workspace, RunRequest(project, "theirs", DOCKER))
-    assert [mount.source for mount in made.mounts][1:] == [str(project.folder)]
+    assert [mount.source for mount in made.inputs.mounts][1:] == [str(project.folder)]
     put(
         workspace.root / "theirs" / "MLproject",
         'docker_env: {image: trainer/small, volumes: ["$(pwd):/data/mine"]}\n'
@@ -377,14 +384,14 @@ def test_a_volume_of_the_projects_own_goes_before_the_workspaces_data(workspace:
 def test_a_path_elsewhere_is_fetched_later(workspace: Workspace, value: str, seen: str) -> None:
     values = {"name": "n", "source": "s3://b/k", "table": value}
     made = make(workspace, entry_point="strict", parameters=values)
-    assert made.downloads == {"table": value}
+    assert made.inputs.downloads == {"table": value}
     assert made.command[-1] == seen
-    assert made.parameters["table"] == value
-    assert [mount.target for mount in made.mounts] == ["/cache"]
+    assert made.inputs.parameters["table"] == value
+    assert [mount.target for mount in made.inputs.mounts] == ["/cache"]
 
 
 def test_a_file_uri_is_a_path(workspace: Workspace) -> None:
     table = put(workspace.root / "table.csv")
     values = {"name": "n", "source": "s3://b/k", "table": f"file://{table}"}
     made = make(workspace, entry_point="strict", parameters=values)
-    assert (made.downloads, made.mounts[-1].source) == ({}, str(table))
+    assert (made.inputs.downloads, made.inputs.mounts[-1].source) == ({}, str(table))

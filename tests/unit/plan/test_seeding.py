@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from trainer.errors import BadInput
 from trainer.plan import request
-from trainer.plan.request import RunPlan, RunRequest
+from trainer.plan.request import RunRequest
+from trainer.plan.run_plan import RunPlan
 from trainer.projects import mlproject
 from trainer.runs import run_record
 from trainer.workspace.settings import Workspace, find
 
-from unit.helpers import DOCKER, Done, fails, put
+from unit.helpers import DOCKER, Done, changed, fails, put
 from unit.runs.helpers import pins_of
 
 Trainer = Callable[..., Done]
@@ -44,7 +44,7 @@ def make(workspace: Workspace, name: str, **said: object) -> RunPlan:
 
 
 def told(made: RunPlan) -> dict[str, str]:
-    return {name: value for name, value in made.environment.items() if name in HINTS}
+    return {name: value for name, value in made.environment.variables.items() if name in HINTS}
 
 
 def dry(trainer: Trainer, *arguments: str) -> dict[str, object]:
@@ -57,7 +57,7 @@ def dry(trainer: Trainer, *arguments: str) -> dict[str, object]:
 
 def test_without_either_nothing_is_told_and_nothing_recorded_of_a_seed(workspace: Workspace) -> None:
     made = make(workspace, "demo")
-    assert (made.seed, made.deterministic, told(made)) == (None, False, {})
+    assert (made.environment.seed, made.environment.deterministic, told(made)) == (None, False, {})
     tags = run_record.tags(pins_of(made))
     assert "trainer.seed" not in tags
     assert tags["trainer.deterministic"] == "false"
@@ -80,7 +80,11 @@ def test_the_seed_that_a_project_declares_is_the_seed_of_the_run(
 @pytest.mark.usefixtures("seeded")
 def test_a_request_gives_the_seed_where_the_project_declares_one(workspace: Workspace) -> None:
     made = make(workspace, "seeded", parameters={"seed": "5"}, seed=3)
-    assert (made.seed, made.parameters, made.command) == (3, {"seed": "3"}, ("python", "train.py", "3"))
+    assert (made.environment.seed, made.inputs.parameters, made.command) == (
+        3,
+        {"seed": "3"},
+        ("python", "train.py", "3"),
+    )
     assert told(made) == {"TRAINER_SEED": "3", "PYTHONHASHSEED": "3"}
 
 
@@ -120,9 +124,11 @@ def test_what_a_project_takes_for_a_seed_is_its_own_affair(
 ) -> None:
     seeded(kind, value)
     made = make(workspace, "seeded")
-    again = make(workspace, "seeded", seed=made.seed)  # as a run that is taken up again asks for it
-    assert replace(again, origins=made.origins) == made
-    assert (made.seed, made.environment.get("PYTHONHASHSEED")) == (seed, hash_seed)
+    again = make(
+        workspace, "seeded", seed=made.environment.seed
+    )  # as a run that is taken up again asks for it
+    assert changed(again, origins=made.inputs.origins) == made
+    assert (made.environment.seed, made.environment.variables.get("PYTHONHASHSEED")) == (seed, hash_seed)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
@@ -148,7 +154,7 @@ def test_a_deterministic_run_is_told_so_and_always_has_a_seed(trainer: Trainer, 
 
 def test_the_setting_holds_unless_the_command_says_else(trainer: Trainer, workspace: Workspace) -> None:
     put(workspace.root / "trainer.yaml", "deterministic: true\n")
-    assert make(find(workspace.root), "demo").deterministic
+    assert make(find(workspace.root), "demo").environment.deterministic
     assert dry(trainer, "demo")["deterministic"] is True
     assert dry(trainer, "demo", "--no-deterministic")["deterministic"] is False
 
@@ -164,4 +170,4 @@ def test_what_the_project_sets_itself_is_left_as_it_is(workspace: Workspace) -> 
     )
     put(workspace.projects / "own" / "MLproject", text)
     made = make(workspace, "own", deterministic=True)
-    assert made.environment["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+    assert made.environment.variables["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"

@@ -10,7 +10,7 @@ from trainer import locks
 from trainer.datasets.inputs import Data
 from trainer.host.hardware import Hardware
 from trainer.images.build import ImageOrigin
-from trainer.plan.request import RunPlan
+from trainer.plan.run_plan import RunPlan
 from trainer.runs import run_record
 from trainer.runs.run_record import Pins
 from trainer.workspace import run_folders

@@ -11,7 +11,7 @@ from trainer.backends.base import Backend, End, Job, Launch
 from trainer.datasets.inputs import Data
 from trainer.errors import Interrupted, TrackingError
 from trainer.masking import Masker
-from trainer.plan.request import RunPlan
+from trainer.plan.run_plan import RunPlan
 from trainer.runs import launch, reconcile
 from trainer.runs.launch import begin, prepare
 from trainer.runs.launch.begin import Begun

@@ -17,6 +17,7 @@ from trainer.host import hardware
 from trainer.images.build import ImageOrigin
 from trainer.plan import consent, request
 from trainer.plan.request import RunRequest
+from trainer.plan.run_plan import Resources
 from trainer.projects import mlproject
 from trainer.runs import run_record
 from trainer.source import snapshot
@@ -63,7 +64,7 @@ class Offer:
         put(workspace.state / "environments" / self.place / "trainer-complete")
         archive = workspace.state / "source.tar.gz"
         digest = snapshot.pack(workspace.projects / "demo", archive)
-        data = recorded.take(workspace, self.plan.data, lambda _: None)
+        data = recorded.take(workspace, self.plan.inputs.data, lambda _: None)
         origin = ImageOrigin(self.place, (), "Python", "", "")
         self.pins = run_record.as_json(
             run_record.of(self.plan, origin, hardware.this_machine(), data, digest)
@@ -149,7 +150,7 @@ def test_a_file_of_the_code_comes_from_the_stored_code_and_is_no_data(
     trainer: Trainer, workspace: Workspace, http_server: HttpServer, tmp_path: Path
 ) -> None:
     offer = Offer(workspace, http_server)
-    assert list(offer.plan.data) == ["data"]
+    assert list(offer.plan.inputs.data) == ["data"]
     original = str(workspace.projects / "demo" / "weights.txt")
     parameters = offer.pins["parameters"]
     assert isinstance(parameters, Mapping)
@@ -182,7 +183,7 @@ def test_what_git_ignores_in_the_projects_folder_is_data(
     put(workspace.projects / "demo" / ".gitignore", "*.h5\n")
     ignored = put(workspace.projects / "demo" / "big.h5", "weights")
     offer = Offer(workspace, http_server, weights=str(ignored))
-    assert offer.plan.data == {"data": "skin", "weights": str(ignored)}
+    assert offer.plan.inputs.data == {"data": "skin", "weights": str(ignored)}
 
 
 def test_an_environment_that_is_gone_would_be_built_from_what_was_stored(
@@ -313,7 +314,7 @@ def in_docker(offer: Offer, *repo_digests: str, gpus: str = "none") -> str:
         offer.workspace, RunRequest(project, "train_code/demo", DOCKER, parameters=weights)
     ).command
     image = {**image, "id": IMAGE_ID, "repo_digests": repo_digests}
-    resources = run_record.Resources(gpus, None, "2g", 4096, False)
+    resources = Resources(gpus, None, "2g", 4096, False)
     offer.tell(backend="docker", image=image, command={**command, "run": run}, resources=asdict(resources))
     return str(image["tag"])
 

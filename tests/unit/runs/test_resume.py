@@ -55,7 +55,7 @@ def offer(workspace: Workspace, http_server: HttpServer) -> Callable[..., None]:
     put(place / "trainer-complete")
     archive = workspace.state / "source.tar.gz"
     digest = snapshot.pack(workspace.projects / "demo", archive)
-    data = recorded.take(workspace, plan.data, lambda _: None)
+    data = recorded.take(workspace, plan.inputs.data, lambda _: None)
     origin = ImageOrigin(place.name, (), "Python", "", "")
     pins = run_record.as_json(run_record.of(plan, origin, HOST, data, digest))
 
@@ -129,8 +129,8 @@ def test_it_goes_on_with_the_seed_and_as_deterministic_as_it_began(
     offer(seed=seed, deterministic=deterministic)
     checkpoint(workspace)
     with resume.prepared(find(workspace.root), record(http_server), Silent()) as ready:
-        assert (ready.plan.seed, ready.plan.deterministic) == (seed, deterministic)
-        assert ready.plan.environment.get("TRAINER_SEED") == (str(seed) if seed else None)
+        assert (ready.plan.environment.seed, ready.plan.environment.deterministic) == (seed, deterministic)
+        assert ready.plan.environment.variables.get("TRAINER_SEED") == (str(seed) if seed else None)
 
 
 class Silent:
@@ -292,7 +292,7 @@ def test_what_its_tags_say_is_no_matter(workspace: Workspace, http_server: HttpS
     checkpoint(workspace)
     with resume.prepared(find(workspace.root), record(http_server), Silent()) as ready:
         assert ready.plan.command == ("python", "train.py", "skin", "7", "none")
-        assert ready.plan.gpus == "none"
+        assert ready.plan.resources.gpus == "none"
         assert ready.plan.image.tag.startswith("trainer/small:")
 
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from support import REPOSITORY
 from trainer.datasets.inputs import Data
 from trainer.errors import BadInput
-from trainer.plan.request import Again, RunPlan
+from trainer.plan.run_plan import Again, RunPlan
 from trainer.projects.mlproject import EntryPoint
 from trainer.projects.parameters import Parameter
 from trainer.runs import run_record

@@ -17,7 +17,7 @@ from trainer.errors import ImageError
 from trainer.host.hardware import Hardware
 from trainer.images.build import ImageOrigin
 from trainer.images.image import RunImage
-from trainer.plan.request import RunPlan
+from trainer.plan.run_plan import RunPlan
 from trainer.tracking.endpoint import Network, Server
 from trainer.tracking.outbound import Outbound
 from trainer.workspace.run_folder import RunFolder

@@ -34,7 +34,7 @@ from trainer.host.gpu import Card
 from trainer.host.hardware import Hardware
 from trainer.images.build import ImageOrigin
 from trainer.images.image import RunImage
-from trainer.plan.request import RunPlan
+from trainer.plan.run_plan import RunPlan
 from trainer.tracking.endpoint import Server
 from trainer.tracking.outbound import Outbound
 from trainer.workspace import run_folder, unfinished
@@ -147,8 +147,8 @@ class LocalBackend:
                 f"The local backend cannot run in the image {plan.image.tag}: it has no containers.",
                 "Use the docker backend, or name a trainer image: --image NAME",
             )
-        if plan.downloads:
-            parameter, uri = next(iter(plan.downloads.items()))
+        if plan.inputs.downloads:
+            parameter, uri = next(iter(plan.inputs.downloads.items()))
             raise BadInput(
                 f"--{parameter} is {urls.without_password(uri)}: the local backend fetches nothing.",
                 "Fetch it and name the file, or use the docker backend.",
@@ -158,20 +158,20 @@ class LocalBackend:
                 "This machine has no bash, which the run's command needs.",
                 "Install it, or use the docker backend.",
             )
-        if plan.memory:
+        if plan.resources.memory:
             raise BadInput(
                 "--memory needs a container: the local backend cannot limit memory.",
                 "Leave it out, or use the docker backend.",
             )
-        if plan.read_only:
+        if plan.resources.read_only:
             raise BadInput(
                 "--read-only needs a container: the local backend cannot keep a run from writing.",
                 "Leave it out (--no-read-only, or read_only in trainer.yaml), or use the docker backend.",
             )
-        if plan.gpus != "none" and not plan.image.has_cuda:
+        if plan.resources.gpus != "none" and not plan.image.has_cuda:
             raise gpu.no_cuda(plan.image.name)
-        if plan.gpus != "none" and subprocesses.capture(["nvidia-smi", "-L"]) is None:
-            raise gpu.no_driver(plan.gpus)
+        if plan.resources.gpus != "none" and subprocesses.capture(["nvidia-smi", "-L"]) is None:
+            raise gpu.no_driver(plan.resources.gpus)
 
     def bridge(self) -> Bridge | None:
         """Processes of this host use its loopback."""
@@ -227,7 +227,7 @@ class LocalBackend:
 
     def has_checkpoints(self, plan: RunPlan, run_id: str) -> bool:
         """Looks into the workspace's cache."""
-        place = Path(plan.environment["TRAINER_CACHE_DIR"]) / CHECKPOINTS / run_id
+        place = Path(plan.environment.variables["TRAINER_CACHE_DIR"]) / CHECKPOINTS / run_id
         return any(
             path.is_file() and path.suffix != ".tmp" and not path.name.startswith("unfinished-")
             for path in place.rglob("*")
@@ -235,21 +235,23 @@ class LocalBackend:
 
     def preflight(self, plan: RunPlan) -> None:
         """Compare this machine's GPUs with what the environment's frameworks were built for."""
-        if plan.gpus == "none":
+        if plan.resources.gpus == "none":
             return
         if not plan.image.has_trainkit:  # nothing in it can be asked
             return
         place = self._environment(plan.image)
         asking = [str(place / "bin" / gpu.BUILT_FOR[0]), *gpu.BUILT_FOR[1:]]
         built = gpu.built_for(place.with_suffix(".gpu.json"), lambda: subprocesses.capture(asking) or "[]")
-        chosen = _gpu_variables(plan.gpus).get("CUDA_VISIBLE_DEVICES")
-        self._cards = gpu.chosen(plan.gpus, gpu.cards(subprocesses.capture(gpu.QUERY) or ""), chosen)
+        chosen = _gpu_variables(plan.resources.gpus).get("CUDA_VISIBLE_DEVICES")
+        self._cards = gpu.chosen(
+            plan.resources.gpus, gpu.cards(subprocesses.capture(gpu.QUERY) or ""), chosen
+        )
         gpu.check(plan.image.name, built, self._cards, self._workspace.settings.gpu_free_gb)
 
     def start(self, plan: RunPlan, launch: Launch, before: Callable[[], object]) -> Job:
         """Unpack the code in the run's folder and start the command there."""
         folder = launch.folder
-        Path(plan.environment["TRAINER_CACHE_DIR"]).mkdir(parents=True, exist_ok=True)
+        Path(plan.environment.variables["TRAINER_CACHE_DIR"]).mkdir(parents=True, exist_ok=True)
         with tarfile.open(folder.source) as code:
             archives.unpack(code, folder.path)
         secret = dict(launch.secret_environment)
@@ -292,9 +294,9 @@ class LocalBackend:
         variables = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         variables |= {
             **launch.outbound.variables,
-            **plan.environment,
+            **plan.environment.variables,
             **launch.environment,
-            **_gpu_variables(plan.gpus),
+            **_gpu_variables(plan.resources.gpus),
         }
         variables["TRAINER_SPOOL"] = str(launch.spool)
         return variables | {

@@ -9,7 +9,7 @@ import click
 from trainer.errors import NotAllowed
 from trainer.plan import consent
 from trainer.plan.consent import Ask
-from trainer.plan.request import RunPlan
+from trainer.plan.run_plan import RunPlan
 from trainer.workspace.settings import Workspace
 
 YES = "Allow what the project asks for; --dry-run shows it."

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 from trainer.errors import BadInput
-from trainer.plan.request import RunPlan
+from trainer.plan.run_plan import RunPlan
 
 _LONGEST = (1 << 17) - 1  # bytes, with `NAME=`; the kernel's count has a zero at the end
 _MOST = (1 << 21) - (1 << 17)  # bytes; the rest is left to what the image sets
@@ -33,7 +33,7 @@ def check(plan: RunPlan, secret_environment: Mapping[str, str]) -> None:
         total += size + 1 + _POINTER
     if total > _MOST:
         raise BadInput(
-            f"The command and the variables of {plan.project} have {total:,} bytes together; "
+            f"The command and the variables of {plan.code.project} have {total:,} bytes together; "
             f"Linux starts no process with more than about {_MOST:,}.",
             _HINT,
         )
@@ -42,8 +42,8 @@ def check(plan: RunPlan, secret_environment: Mapping[str, str]) -> None:
 def _words(plan: RunPlan, secret_environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for name, value in secret_environment.items():
         yield f"The secret {name}", f"{name}={value}"
-    for name, value in plan.environment.items():
+    for name, value in plan.environment.variables.items():
         yield f"The variable {name}", f"{name}={value}"
     # With all that is put into it: a command for a shell is one word.
     for word in plan.command:
-        yield f"A word of the command of {plan.entry_point}", word
+        yield f"A word of the command of {plan.code.entry_point}", word

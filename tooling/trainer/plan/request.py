@@ -1,9 +1,9 @@
-"""What a run comes to, as data: made without creating anything, printed by `--dry-run`."""
+"""From what the user asked for to the plan of a run: nothing is created."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainer import git
@@ -13,29 +13,24 @@ from trainer.errors import BadInput
 from trainer.images.image import RunImage
 from trainer.plan import consent, limits, parameter_values, remarks, revealed, run_image, run_mounts, seeding
 from trainer.plan.consent import Asked, StoredRun
-from trainer.plan.parameter_values import Origin
+from trainer.plan.run_plan import (
+    Again,
+    Code,
+    Environment,
+    Inputs,
+    Resources,
+    RunPlan,
+    Tracking,
+)
 from trainer.plan.target import Target
 from trainer.projects import docker_env, mlproject
-from trainer.projects import shell_command as command
 from trainer.projects.mlproject import EntryPoint, Project
 from trainer.projects.mounts import Mount
 from trainer.projects.parameters import is_elsewhere
 from trainer.source import snapshot
-from trainer.source.snapshot import Commit
 from trainer.tracking import names
 from trainer.workspace import secrets
 from trainer.workspace.settings import Workspace
-
-
-@dataclass(frozen=True)
-class Again:
-    """An earlier run that is made again, and what the new one has of it instead of finding it out."""
-
-    run_id: str
-    commit: Commit | None
-    origins: Mapping[str, Origin]
-    in_code: Mapping[str, str] = field(default_factory=dict)
-    """By parameter, what was a file of the project: its path there."""
 
 
 @dataclass(frozen=True)
@@ -79,79 +74,6 @@ class RunRequest:
         }
         yield from ((option, text) for option, text in said.items() if text)
         yield from (("--tag", f"{key}={value}") for key, value in self.tags.items())
-
-
-@dataclass(frozen=True)
-class RunPlan:
-    """Everything that a backend needs to know, and no secret value."""
-
-    project: str
-    source: str
-    folder: Path
-    entry_point: str
-    experiment: str
-    run_name: str | None
-    backend: str
-    image: RunImage
-    command: tuple[str, ...]
-    parameters: Mapping[str, str]
-    environment: Mapping[str, str]
-    secret_names: tuple[str, ...]
-    mounts: tuple[Mount, ...]
-    gpus: str
-    memory: str | None
-    shared_memory: str
-    pids_limit: int
-    read_only: bool
-    tags: Mapping[str, str]
-    seed: int | None = None
-    deterministic: bool = False
-    keep_files: bool = False
-    """Whether files that it leaves in its folder and does not log become artifacts."""
-    data: Mapping[str, str] = field(default_factory=dict)
-    """By parameter, the names in data/ and the paths on this machine that the run is given."""
-    declared: EntryPoint = field(default_factory=lambda: EntryPoint("main", ""))
-    """The entry point as the MLproject has it."""
-    origins: Mapping[str, Origin] = field(default_factory=dict)
-    """Of the parameters."""
-    in_code: Mapping[str, str] = field(default_factory=dict)
-    """By parameter, files of the code: their paths in it."""
-    again: Again | None = None
-    downloads: Mapping[str, str] = field(default_factory=dict)
-    """Parameters of type path that name a URI: it is fetched when the run starts."""
-    remarks: tuple[str, ...] = ()
-    """What the user should know before it runs."""
-    asked: Asked = field(default_factory=Asked)
-    """What the user has to allow, if the project is not their own."""
-    image_id: str = ""
-    """What `Backend.prepare` returned for the image of an earlier run, which is had by that and by no tag."""
-
-    @property
-    def image_reference(self) -> str:
-        """The image as the engine is asked for it: by its id where that is known, else by its tag."""
-        return self.image_id or self.image.tag
-
-    @property
-    def needs_bash(self) -> bool:
-        """Whether its command is for bash."""
-        return self.command[:2] == command.BASH
-
-    def as_json(self) -> dict[str, object]:
-        """The plan in JSON's types, the image by its tag and digests."""
-        said = asdict(self)
-        said["folder"] = str(self.folder)
-        said["image"] = {
-            "name": self.image.name,
-            "tag": self.image.tag,
-            "digest": self.image.digest,
-            "requirements_digest": self.image.requirements_digest,
-            "base_image": self.image.base_image,
-        }
-        said["reproduces"] = self.again.run_id if self.again else None
-        said["asks_to"] = list(self.asked.wants)
-        for name in ("declared", "again", "asked", "image_id"):
-            del said[name]
-        return said
 
 
 def make(workspace: Workspace, request: RunRequest) -> RunPlan:
@@ -201,51 +123,49 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         *consent.of_paths(place, request.backend, paths, named),
     )
     return RunPlan(
-        project=project.name,
-        source=request.source,
-        folder=project.folder,
-        entry_point=entry_point.name,
-        experiment=experiment,
-        run_name=request.run_name,
+        code=Code(project.name, request.source, project.folder, entry_point.name, entry_point, request.again),
         backend=request.backend.name,
         image=image,
         command=mlproject.command_line(entry_point, seen),
-        parameters=values,
-        environment={
-            **seeding.environment(seed, deterministic=deterministic),
-            **{name: value for name, value in project.environment if value is not None},
-            **folders,
-            # A script that was given GPUs and finds none has to say so.
-            "TRAINER_GPUS": gpus,
-            # Inside a run there is no git, and MLflow would complain about that at every start.
-            "GIT_PYTHON_REFRESH": "quiet",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            # It would print the address that containers use, which a browser on the host cannot open.
-            "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        },
-        secret_names=secret_names,
-        mounts=mounts,
-        gpus=gpus,
-        memory=limits.memory(request.memory),
-        shared_memory=settings.shm_size,
-        pids_limit=settings.pids_limit,
-        read_only=settings.read_only if request.read_only is None else request.read_only,
-        tags=dict(request.tags),
-        seed=seed,
-        deterministic=deterministic,
-        keep_files=request.keep_files,
-        data={
-            parameter.name: values[parameter.name]
-            for parameter in entry_point.parameters
-            if (parameter.type == "path" or parameter.dataset)
-            and not is_elsewhere(values[parameter.name])
-            and parameter.name not in in_code
-        },
-        declared=entry_point,
-        origins=origins,
-        in_code=in_code,
-        again=request.again,
-        downloads={name: value for name, value in paths.items() if is_elsewhere(value)},
+        inputs=Inputs(
+            values,
+            mounts,
+            data={
+                parameter.name: values[parameter.name]
+                for parameter in entry_point.parameters
+                if (parameter.type == "path" or parameter.dataset)
+                and not is_elsewhere(values[parameter.name])
+                and parameter.name not in in_code
+            },
+            origins=origins,
+            in_code=in_code,
+            downloads={name: value for name, value in paths.items() if is_elsewhere(value)},
+        ),
+        environment=Environment(
+            {
+                **seeding.environment(seed, deterministic=deterministic),
+                **{name: value for name, value in project.environment if value is not None},
+                **folders,
+                # A script that was given GPUs and finds none has to say so.
+                "TRAINER_GPUS": gpus,
+                # Inside a run there is no git, and MLflow would complain about that at every start.
+                "GIT_PYTHON_REFRESH": "quiet",
+                "MLFLOW_DISABLE_TELEMETRY": "true",
+                # It would print the address that containers use, which a browser on the host cannot open.
+                "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+            },
+            secret_names,
+            seed,
+            deterministic,
+        ),
+        resources=Resources(
+            gpus,
+            limits.memory(request.memory),
+            settings.shm_size,
+            settings.pids_limit,
+            settings.read_only if request.read_only is None else request.read_only,
+        ),
+        tracking=Tracking(experiment, request.run_name, dict(request.tags), request.keep_files),
         asked=Asked(request.source, request.commit, asks, request.stored, place.is_own),
         remarks=(
             *image.remarks,
@@ -269,13 +189,13 @@ def _in_code(project: Project, entry_point: EntryPoint, values: Mapping[str, str
 
 def secret_values(plan: RunPlan, get: Mapping[str, str | None]) -> dict[str, str]:
     """The values of the variables that the project declares; raises `BadInput` for one that is not set."""
-    missing = [name for name in plan.secret_names if not get.get(name)]
+    missing = [name for name in plan.environment.secret_names if not get.get(name)]
     if missing:
         raise BadInput(
-            f"{plan.project} needs the variable {missing[0]}, which is not set.",
+            f"{plan.code.project} needs the variable {missing[0]}, which is not set.",
             f"trainer secrets set {missing[0]}, or set it in the environment.",
         )
-    return {name: value for name in plan.secret_names if (value := get.get(name))}
+    return {name: value for name in plan.environment.secret_names if (value := get.get(name))}
 
 
 def cache_volume() -> str:

@@ -22,7 +22,8 @@ from trainer.masking import MASK
 from trainer.plan import consent
 from trainer.plan import request as plan
 from trainer.plan.consent import Ask
-from trainer.plan.request import Again, RunPlan, RunRequest
+from trainer.plan.request import RunRequest
+from trainer.plan.run_plan import Again, RunPlan
 from trainer.projects import docker_env
 from trainer.projects.mlproject import Project
 from trainer.runs import stored_run
@@ -81,7 +82,7 @@ def check(workspace: Workspace, stored: Stored, step: Callable[[str], None]) -> 
     with found.collected():
         planned = _plan(workspace, stored, image)
         known = secrets.load(workspace)
-        plan.secret_values(planned, {name: known.get(name) for name in planned.secret_names})
+        plan.secret_values(planned, {name: known.get(name) for name in planned.environment.secret_names})
     backend = registry.named(pinned.backend, workspace)
     step(f"Connecting to the {pinned.backend} backend")
     backend.connect()
@@ -188,9 +189,10 @@ def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
     resources = pinned.resources
     return replace(
         planned,
-        parameters=values,
-        shared_memory=resources.shared_memory,
-        pids_limit=resources.pids_limit,
+        inputs=replace(planned.inputs, parameters=values),
+        resources=replace(
+            planned.resources, shared_memory=resources.shared_memory, pids_limit=resources.pids_limit
+        ),
     )
 
 

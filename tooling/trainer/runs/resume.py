@@ -21,7 +21,8 @@ from trainer.masking import MASK, Masker
 from trainer.plan import consent, run_image
 from trainer.plan import request as plan
 from trainer.plan.consent import Ask
-from trainer.plan.request import RunPlan, RunRequest
+from trainer.plan.request import RunRequest
+from trainer.plan.run_plan import RunPlan
 from trainer.projects import docker_env
 from trainer.runs import stored_run
 from trainer.runs.launch import Earlier, Result, Screen, launch
@@ -163,7 +164,7 @@ def _in_its_image(backend: Backend, planned: RunPlan, image_id: str) -> RunPlan:
 
 def _compare_command(workspace: Workspace, planned: RunPlan, stored: Stored) -> None:
     """A parameter that was masked where it is stored shows here."""
-    masker = Masker(secrets.load(workspace).masked(planned.secret_names))
+    masker = Masker(secrets.load(workspace).masked(planned.environment.secret_names))
     before = stored.pins.command.run
     if masker.tree(planned.command) != before or any(MASK.decode() in word for word in before):
         raise BadInput(

@@ -20,7 +20,7 @@ from trainer.errors import BadInput
 from trainer.host.hardware import Hardware
 from trainer.images.build import ImageOrigin
 from trainer.plan.parameter_values import Origin
-from trainer.plan.request import RunPlan
+from trainer.plan.run_plan import Resources, RunPlan
 from trainer.source import snapshot
 from trainer.tracking import run_tags
 from trainer.tracking.client import Run
@@ -68,17 +68,6 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Resources:
-    """What the run is given of the machine. Sizes as Docker writes them: `8g`."""
-
-    gpus: str
-    memory: str | None
-    shared_memory: str
-    pids_limit: int
-    read_only: bool
-
-
-@dataclass(frozen=True)
 class Git:
     """Where the project's folder stands in git."""
 
@@ -120,27 +109,30 @@ class Pins:
 
 def of(plan: RunPlan, origin: ImageOrigin, host: Hardware, data: tuple[Data, ...], code_digest: str) -> Pins:
     """What pins a run of this plan."""
-    types = {parameter.name: parameter.type for parameter in plan.declared.parameters}
-    at = plan.again.commit if plan.again else snapshot.commit(plan.folder)
+    types = {parameter.name: parameter.type for parameter in plan.code.declared.parameters}
+    at = plan.code.again.commit if plan.code.again else snapshot.commit(plan.code.folder)
     return Pins(
         schema=SCHEMA,
         trainer=version("trainer"),
         user=_user(),
-        project=plan.project,
-        source=plan.source,
-        entry_point=plan.entry_point,
-        experiment=plan.experiment,
-        command=Command(plan.declared.command, plan.command),
+        project=plan.code.project,
+        source=plan.code.source,
+        entry_point=plan.code.entry_point,
+        experiment=plan.tracking.experiment,
+        command=Command(plan.code.declared.command, plan.command),
         parameters={
             name: Parameter(
-                value, types.get(name, "string"), plan.origins.get(name, "default"), plan.in_code.get(name)
+                value,
+                types.get(name, "string"),
+                plan.inputs.origins.get(name, "default"),
+                plan.inputs.in_code.get(name),
             )
-            for name, value in plan.parameters.items()
+            for name, value in plan.inputs.parameters.items()
         },
-        seed=plan.seed,
-        deterministic=plan.deterministic,
-        environment=plan.environment,
-        secrets=plan.secret_names,
+        seed=plan.environment.seed,
+        deterministic=plan.environment.deterministic,
+        environment=plan.environment.variables,
+        secrets=plan.environment.secret_names,
         image=Image(
             name=plan.image.name,
             tag=plan.image.tag,
@@ -153,13 +145,13 @@ def of(plan: RunPlan, origin: ImageOrigin, host: Hardware, data: tuple[Data, ...
             base_image_digest=origin.base_image_digest,
         ),
         backend=plan.backend,
-        resources=Resources(plan.gpus, plan.memory, plan.shared_memory, plan.pids_limit, plan.read_only),
+        resources=plan.resources,
         host=host,
         code_digest=code_digest,
         git=Git(at.remote, at.id, at.branch, at.dirty) if at else None,
         data=data,
-        reproduces=plan.again.run_id if plan.again else None,
-        keep_files=plan.keep_files,
+        reproduces=plan.code.again.run_id if plan.code.again else None,
+        keep_files=plan.tracking.keep_files,
     )
 
 

@@ -39,7 +39,7 @@ from trainer.host.hardware import Hardware
 from trainer.images import build, external
 from trainer.images.build import ImageOrigin
 from trainer.images.image import RunImage
-from trainer.plan.request import RunPlan
+from trainer.plan.run_plan import RunPlan
 from trainer.tracking.endpoint import CONTAINER_HOST, Server
 from trainer.tracking.outbound import Outbound
 from trainer.workspace.run_folder import RunFolder
@@ -80,8 +80,8 @@ class DockerBackend:
     def check(self, plan: RunPlan) -> None:
         """Raises `BadInput` for files that the engine cannot mount, `CheckFailed` on a full disk here."""
         address = daemon.endpoint()
-        files = [mount.source for mount in plan.mounts if mount.kind == "bind" and not mount.optional]
-        files += [urls.without_password(uri) for uri in plan.downloads.values()]
+        files = [mount.source for mount in plan.inputs.mounts if mount.kind == "bind" and not mount.optional]
+        files += [urls.without_password(uri) for uri in plan.inputs.downloads.values()]
         if files and daemon.is_remote(address):
             raise BadInput(
                 f"{files[0]} is on this machine; the engine at {address} cannot mount it.",
@@ -89,12 +89,13 @@ class DockerBackend:
             )
         if files and (user := run_user.of(self.client)).stranger:
             _check_readable(self._workspace, plan, user)
-        if plan.memory and not self._said()["MemoryLimit"]:
+        if plan.resources.memory and not self._said()["MemoryLimit"]:
             raise BadInput(
-                f"--memory {plan.memory}: the engine at {address} cannot limit memory; it would be ignored.",
+                f"--memory {plan.resources.memory}: the engine at {address} cannot limit memory; "
+                "it would be ignored.",
                 "Leave it out; a rootless engine needs cgroup v2, and a memory controller delegated to it.",
             )
-        if plan.gpus != "none":
+        if plan.resources.gpus != "none":
             self._check_gpu(plan)
         disk.check(self._workspace)
 
@@ -105,7 +106,7 @@ class DockerBackend:
         # Not to build gigabytes first: once the image is there, a container is asked instead.
         is_here = not daemon.is_remote(address) and build.image_id(self.client, plan.image_reference) is None
         if is_here and subprocesses.capture(["nvidia-smi", "-L"]) is None:
-            raise gpu.no_driver(plan.gpus)
+            raise gpu.no_driver(plan.resources.gpus)
 
     def bridge(self) -> Bridge | None:
         """This host's address on the containers' network."""
@@ -143,7 +144,7 @@ class DockerBackend:
         way_out = self.outbound(server.outbound, server)
         seen = replace(server, uri=self.reachable_uri(server), outbound=way_out)
         reach.check(self._workspace, self.client, image_id, seen,
-                    network=network(server.network), environment=plan.environment,
+                    network=network(server.network), environment=plan.environment.variables,
                     needs_bash=plan.needs_bash)  # fmt: skip
 
     def owner(self) -> tuple[int, int]:
@@ -195,7 +196,7 @@ class DockerBackend:
 
     def has_checkpoints(self, plan: RunPlan, run_id: str) -> bool:
         """Looks into the cache's volume with a container of the run's image."""
-        cache = next((mount for mount in plan.mounts if mount.target == "/cache"), None)
+        cache = next((mount for mount in plan.inputs.mounts if mount.target == "/cache"), None)
         if cache is None:
             return False
         place = f"{cache.target}/{CHECKPOINTS}/{run_id}"
@@ -205,13 +206,14 @@ class DockerBackend:
 
     def preflight(self, plan: RunPlan) -> None:
         """Compare the GPUs that a container of the image gets with what the image was built for."""
-        if plan.gpus == "none":
+        if plan.resources.gpus == "none":
             return
         image = plan.image_reference
-        seen = run(self.client, image, gpu.QUERY, gpus=plan.gpus)
+        seen = run(self.client, image, gpu.QUERY, gpus=plan.resources.gpus)
         if seen.code:
             raise GpuError(
-                f"nvidia-smi failed in a container with --gpus {plan.gpus}: {(seen.err or seen.out).strip()}",
+                f"nvidia-smi failed in a container with --gpus {plan.resources.gpus}: "
+                f"{(seen.err or seen.out).strip()}",
                 f"Fix the driver or the container toolkit, {gpu.ON_PURPOSE}",
             )
         self._cards = gpu.cards(seen.out)
@@ -227,7 +229,7 @@ class DockerBackend:
         from docker.errors import APIError
 
         job, user = DockerJob(self.client, container_name(launch.run_id)), run_user.of(self.client)
-        if user.stranger and plan.downloads:
+        if user.stranger and plan.inputs.downloads:
             run_user.open_to_others(launch.folder.inputs)
         try:
             with daemon.failures():
@@ -250,7 +252,7 @@ class DockerBackend:
                 try:
                     self.client.api.start(container)
                 except APIError as problem:
-                    raise start_failure(plan.gpus, problem) from None
+                    raise start_failure(plan.resources.gpus, problem) from None
         except BaseException:
             job.remove()
             raise
@@ -258,9 +260,9 @@ class DockerBackend:
 
     def _layered(self, plan: RunPlan, launch: Launch) -> AbstractContextManager[str | None]:
         # In a read-only container the code is in a volume, which the engine would fill file by file too.
-        if plan.read_only or not launch.repeated_code:
+        if plan.resources.read_only or not launch.repeated_code:
             return nullcontext()
-        return code_layer.layered(self.client, self._workspace, plan.folder, launch)
+        return code_layer.layered(self.client, self._workspace, plan.code.folder, launch)
 
     def _entrypoint(self, plan: RunPlan, launch: Launch) -> tuple[tuple[str, ...], str]:
         """What comes before the command, and the folder that it is run in.
@@ -271,8 +273,8 @@ class DockerBackend:
         if not plan.image.has_entrypoint:
             return (), CODE
         before, working = external.entrypoint(self.client, launch.image_id)
-        here = plan.folder.resolve()
-        own = {mount.target for mount in plan.mounts if Path(mount.source).resolve() == here}
+        here = plan.code.folder.resolve()
+        own = {mount.target for mount in plan.inputs.mounts if Path(mount.source).resolve() == here}
         return before, working if working in own else CODE
 
     def attach(self, run_id: str, folder: RunFolder) -> Job:  # noqa: ARG002 (a container is found by its name)
@@ -293,9 +295,9 @@ class DockerBackend:
 
 def _check_readable(workspace: Workspace, plan: RunPlan, user: RunUser) -> None:
     """Raises `BadInput` for what is mounted and cannot be read, or written, by another user than you."""
-    binds = [mount for mount in plan.mounts if mount.kind == "bind" and not mount.optional]
+    binds = [mount for mount in plan.inputs.mounts if mount.kind == "bind" and not mount.optional]
     looked_at = [(Path(mount.source), not mount.read_only) for mount in binds]
-    looked_at += [(workspace.data / name, False) for name in plan.data.values()]
+    looked_at += [(workspace.data / name, False) for name in plan.inputs.data.values()]
     for path, writes in looked_at:
         if closed := run_user.closed_to_others(path, writes=writes):
             raise BadInput(

@@ -13,7 +13,7 @@ from trainer.engine import daemon
 from trainer.engine.one_off import NO_ENTRYPOINT, device_requests, private_tar
 from trainer.engine.run_user import RunUser
 from trainer.plan.limits import bytes_of
-from trainer.plan.request import RunPlan
+from trainer.plan.run_plan import RunPlan
 from trainer.tracking.endpoint import CONTAINER_HOST, Network
 
 if TYPE_CHECKING:
@@ -62,15 +62,15 @@ def container_config(
     is_remote = daemon.is_remote(daemon.endpoint())
     mounts = [
         Mount(m.target, m.source, m.kind, read_only=m.read_only)
-        for m in plan.mounts
+        for m in plan.inputs.mounts
         if not (is_remote and m.optional)
     ]
     # The run's own folder: a volume without a name, since nothing can be put into a read-only container.
-    own = [Mount(PLACE, None)] if plan.read_only else []
-    memory = bytes_of(plan.memory) if plan.memory else None
+    own = [Mount(PLACE, None)] if plan.resources.read_only else []
+    memory = bytes_of(plan.resources.memory) if plan.resources.memory else None
     fetched = [
         Mount(f"/inputs/{name}", str(launch.folder.inputs / name), "bind", read_only=True)
-        for name in plan.downloads
+        for name in plan.inputs.downloads
     ]
     # A stranger could not write to it: there the spool is put in, and fetched at the end.
     spool = [] if user.stranger else [Mount(SPOOL, str(launch.spool), "bind")]
@@ -79,14 +79,14 @@ def container_config(
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
         init=True,
-        pids_limit=plan.pids_limit,
-        read_only=plan.read_only,
-        tmpfs=_TMPFS if plan.read_only else None,
+        pids_limit=plan.resources.pids_limit,
+        read_only=plan.resources.read_only,
+        tmpfs=_TMPFS if plan.resources.read_only else None,
         **network(launch.network),  # type: ignore[arg-type]  # docker-py's own options
-        shm_size=bytes_of(plan.shared_memory),
+        shm_size=bytes_of(plan.resources.shared_memory),
         mem_limit=memory,
         memswap_limit=memory,  # equal to the limit: no swap on top of it
-        device_requests=[DeviceRequest(**request) for request in device_requests(plan.gpus)],
+        device_requests=[DeviceRequest(**request) for request in device_requests(plan.resources.gpus)],
         log_config=LogConfig(type="json-file", config=_LOG),
     )
     return client.api.create_container_config(
@@ -95,7 +95,7 @@ def container_config(
         entrypoint=NO_ENTRYPOINT,
         user=f"{user.uid}:{user.gid}",
         environment={
-            **plan.environment,
+            **plan.environment.variables,
             **launch.environment,
             "HOME": HOME,
             "USER": "trainer",

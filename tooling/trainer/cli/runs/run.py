@@ -17,6 +17,7 @@ from trainer.cli.runs.project_command import PROJECT, SOURCE, ProjectCommand, va
 from trainer.errors import BadInput, TrainerError
 from trainer.plan import parameter_values
 from trainer.plan import request as plans
+from trainer.plan.run_plan import RunPlan
 from trainer.projects import sources
 from trainer.workspace.settings import Workspace, find
 
@@ -179,9 +180,9 @@ def run(
         raise result.error
 
 
-def _check_detached(source: sources.Source, plan: plans.RunPlan, detach: bool) -> None:
+def _check_detached(source: sources.Source, plan: RunPlan, detach: bool) -> None:
     """A clone is removed when this command ends, and what is mounted of it with it."""
-    mounted = [mount for mount in plan.mounts if Path(mount.source).is_relative_to(plan.folder)]
+    mounted = [mount for mount in plan.inputs.mounts if Path(mount.source).is_relative_to(plan.code.folder)]
     if detach and mounted and sources.is_remote(source.name):
         raise BadInput(
             f"--detach: {mounted[0].target} is a volume of the fetched project, which is removed on return.",
@@ -214,7 +215,7 @@ def _backend(workspace: Workspace, requested: str) -> str:
     return name
 
 
-def _print_plan(plan: plans.RunPlan, as_json: bool) -> None:
+def _print_plan(plan: RunPlan, as_json: bool) -> None:
     payload = plan.as_json()
     if as_json:
         output.as_json(payload)
@@ -225,7 +226,8 @@ def _print_plan(plan: plans.RunPlan, as_json: bool) -> None:
     if not payload["asks_to"]:
         del payload["asks_to"]
     payload["mounts"] = "\n".join(
-        f"{mount.source} → {mount.target}{' (read-only)' if mount.read_only else ''}" for mount in plan.mounts
+        f"{mount.source} → {mount.target}{' (read-only)' if mount.read_only else ''}"
+        for mount in plan.inputs.mounts
     )
     del payload["remarks"]
     rows = []

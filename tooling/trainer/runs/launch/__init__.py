@@ -11,7 +11,7 @@ from trainer.backends.base import Job, Launch
 from trainer.background import Meanwhile
 from trainer.plan import consent
 from trainer.plan.consent import Ask
-from trainer.plan.request import RunPlan
+from trainer.plan.run_plan import RunPlan
 from trainer.runs import reconcile
 from trainer.runs.launch import begin, follow, prepare, store
 from trainer.runs.launch.begin import Begun, Earlier

@@ -15,7 +15,7 @@ from types import TracebackType
 from trainer.background import Meanwhile
 from trainer.errors import Interrupted, TrackingError
 from trainer.plan import consent, downloads
-from trainer.plan.request import RunPlan
+from trainer.plan.run_plan import RunPlan
 from trainer.runs import outcome, run_record, stored_code
 from trainer.runs.launch.prepare import Ready
 from trainer.runs.launch.screen import Screen
@@ -68,27 +68,29 @@ def new(
         unmade.callback(shutil.rmtree, prepared.path, ignore_errors=True)
         found = Meanwhile(lambda: None if ready.offline else _experiment(ready, experiment_id))
         packed = _pack(ready, prepared.source, screen)
-        downloads.fetch(plan.downloads, prepared, client.server, screen.step)
+        downloads.fetch(plan.inputs.downloads, prepared, client.server, screen.step)
         _remark_on_long(plan, screen)
         # Masked before the command's words are joined: quoted, a secret is another text.
         pinned = ready.masker.tree(_pin(ready, packed.digest))
         prepared.run_record.write_text(json.dumps(run_record.as_json(pinned), indent=2))
-        tags = {**run_record.tags(pinned), **ready.masker.tree(dict(plan.tags))}
+        tags = {**run_record.tags(pinned), **ready.masker.tree(dict(plan.tracking.tags))}
         tags[run_tags.LAUNCH] = prepared.path.name
         experiment: str | None = None
         if not ready.offline:
             experiment = found.result() or artifact_roots.make(
-                client, plan.experiment, has_trainkit=plan.image.has_trainkit
+                client, plan.tracking.experiment, has_trainkit=plan.image.has_trainkit
             )
         book = Notebook(prepared)
         with deferred_signals(), run_folders.launching(prepared, _record(ready)):
             if experiment is None:
-                book.begin_offline(plan.experiment, plan.run_name, tags)
+                book.begin_offline(plan.tracking.experiment, plan.tracking.run_name, tags)
                 run = delivery.known_run(client.server, prepared)
             else:
                 unmade.pop_all()  # the server may make the run though no answer comes: that is settled later
-                run = client.create_run(experiment, plan.run_name, tags)
-                book.begin(run, plan.experiment, tags, ready.masker.tree(dict(plan.parameters)))
+                run = client.create_run(experiment, plan.tracking.run_name, tags)
+                book.begin(
+                    run, plan.tracking.experiment, tags, ready.masker.tree(dict(plan.inputs.parameters))
+                )
             begun = write_down(ready, run, prepared, held, unstarted)
     command, image = shlex.join(pinned.command.run), pinned.image
     content = consent.content(packed.digest, command, image.tag, image.id)
@@ -105,11 +107,11 @@ def again(ready: Ready, earlier: Earlier, screen: Screen, held: ExitStack, unsta
     with ExitStack() as unmade:
         prepared = run_folders.new_folder(ready.workspace)
         unmade.callback(shutil.rmtree, prepared.path, ignore_errors=True)
-        downloads.fetch(ready.plan.downloads, prepared, ready.client.server, screen.step)
+        downloads.fetch(ready.plan.inputs.downloads, prepared, ready.client.server, screen.step)
         earlier.archive.rename(prepared.source)
         earlier.log.rename(prepared.earlier_log)
         tags = {key: value for key, value in earlier.run.tags.items() if key not in outcome.TAGS}
-        Notebook(prepared).begin(earlier.run, ready.plan.experiment, tags, earlier.run.parameters)
+        Notebook(prepared).begin(earlier.run, ready.plan.tracking.experiment, tags, earlier.run.parameters)
         with deferred_signals():
             going_on = replace(earlier.run, status="RUNNING")
             begun = write_down(ready, going_on, prepared, held, unstarted)
@@ -152,14 +154,14 @@ def _experiment(ready: Ready, experiment_id: str | None) -> str | None:
     """The experiment's id, None if it is not there."""
     has_trainkit = ready.plan.image.has_trainkit
     if experiment_id is None:
-        return artifact_roots.find(ready.client, ready.plan.experiment, has_trainkit=has_trainkit)
+        return artifact_roots.find(ready.client, ready.plan.tracking.experiment, has_trainkit=has_trainkit)
     uri = artifact_roots.location(ready.client, experiment_id)
     artifact_roots.check(ready.client.server, uri, has_trainkit=has_trainkit)
     return experiment_id
 
 
 def _remark_on_long(plan: RunPlan, screen: Screen) -> None:
-    for name, value in plan.parameters.items():
+    for name, value in plan.inputs.parameters.items():
         if len(value) > LONGEST_VALUE:
             screen.remark(
                 f"The parameter {name} has {len(value):,} characters: the tracking server stores the first "
@@ -168,16 +170,14 @@ def _remark_on_long(plan: RunPlan, screen: Screen) -> None:
 
 
 def _pack(ready: Ready, archive: Path, screen: Screen) -> Packed:
-    plan = ready.plan
+    folder = ready.plan.code.folder
     uid, gid = ready.backend.owner()
-    if plan.again is not None:
-        return Packed(
-            snapshot.pack(plan.folder, archive, uid=uid, gid=gid, paths=snapshot.unpacked(plan.folder))
-        )
-    packed = cache.pack(ready.workspace, plan.folder, archive, uid=uid, gid=gid)
+    if ready.plan.code.again is not None:
+        return Packed(snapshot.pack(folder, archive, uid=uid, gid=gid, paths=snapshot.unpacked(folder)))
+    packed = cache.pack(ready.workspace, folder, archive, uid=uid, gid=gid)
     if (size := archive.stat().st_size) > _MUCH_CODE:
         screen.remark(
-            f"The code in {plan.folder} is {size / 1e6:.0f} MB packed: all of it is stored with each run.\n"
+            f"The code in {folder} is {size / 1e6:.0f} MB packed: all of it is stored with each run.\n"
             "Name in .gitignore what is no code, or keep it in data/."
         )
     return packed
@@ -192,12 +192,12 @@ def _pin(ready: Ready, code_digest: str) -> Pins:
 def _record(ready: Ready, run: Run | None = None) -> Record:
     return Record(
         run_id=run.id if run else "",
-        project=ready.plan.project,
+        project=ready.plan.code.project,
         backend=ready.plan.backend,
         tracking_uri=ready.client.server.uri,
         own_server=ready.own_server,
-        secret_names=ready.plan.secret_names,
-        name=run.name if run else ready.plan.run_name or "",
+        secret_names=ready.plan.environment.secret_names,
+        name=run.name if run else ready.plan.tracking.run_name or "",
         image=ready.plan.image.tag,
-        keep_files=ready.plan.keep_files,
+        keep_files=ready.plan.tracking.keep_files,
     )

@@ -53,7 +53,7 @@ def to_the_end(ready: Ready, begun: Begun, job: Job, screen: Screen) -> Result:
         seen = job.end() or End(None)
         by = run_folders.stopped_by(ready.workspace, begun.run.id)
         verdict = outcome.judge(begun.run.id, seen, interrupted.number if interrupted else None, by)
-        book, keep = Notebook(begun.folder), ready.plan.keep_files
+        book, keep = Notebook(begun.folder), ready.plan.tracking.keep_files
         _LOG.info("Run %s ended: %s, %s", begun.run.id, verdict.status, verdict.reason)
         left = outcome.close(book, begun.run, job, begun.folder, ready.masker, verdict, keep_files=keep)
         removal = Meanwhile(job.remove)

@@ -12,7 +12,8 @@ from trainer.datasets.inputs import Data
 from trainer.errors import BadInput
 from trainer.masking import Masker
 from trainer.plan import exec_size
-from trainer.plan.request import RunPlan, secret_values
+from trainer.plan.request import secret_values
+from trainer.plan.run_plan import RunPlan
 from trainer.progress import Steps
 from trainer.server import process, selection, start
 from trainer.tracking import outbound, server_version
@@ -87,7 +88,9 @@ def prepare(
             "Run with a tracking server, or in a trainer image: --image NAME",
         )
     known = secrets.load(workspace)
-    secret_environment = secret_values(plan, {name: known.get(name) for name in plan.secret_names})
+    secret_environment = secret_values(
+        plan, {name: known.get(name) for name in plan.environment.secret_names}
+    )
     exec_size.check(plan, secret_environment)
     backend = registry.named(plan.backend, workspace)
     screen.step(f"Connecting to the {plan.backend} backend")
@@ -100,7 +103,7 @@ def prepare(
         client, own = connect(workspace, backend, known, tracking_uri)
     screen.step(f"Preparing the image {plan.image.tag}")
     image_id = plan.image_id or backend.prepare(plan.image, screen.detail)
-    if plan.gpus != "none":
+    if plan.resources.gpus != "none":
         screen.step("Looking at the GPUs")
     backend.preflight(plan)
     if own and not offline:
@@ -121,11 +124,11 @@ def prepare(
         own,
         image_id,
         # Read again: the own server's password may have been made meanwhile.
-        Masker(secrets.read(workspace).masked(plan.secret_names)),
+        Masker(secrets.read(workspace).masked(plan.environment.secret_names)),
         secret_environment,
         offline,
         data,
-        outbound=usable.without(*plan.environment),
+        outbound=usable.without(*plan.environment.variables),
         remarks=(
             *outbound.remarks(found, usable),
             *_version_remarks(plan, client, is_asked=not (own or offline)),
@@ -141,8 +144,8 @@ def _version_remarks(plan: RunPlan, client: Client, *, is_asked: bool) -> tuple[
 
 
 def _data(workspace: Workspace, plan: RunPlan, screen: Steps) -> tuple[Data, ...]:
-    if not plan.data:
+    if not plan.inputs.data:
         return ()
     from trainer.datasets import recorded
 
-    return recorded.take(workspace, plan.data, screen.step, plan.mounts)
+    return recorded.take(workspace, plan.inputs.data, screen.step, plan.inputs.mounts)

@@ -27,7 +27,7 @@ def in_spool(ready: Ready, begun: Begun) -> list[str]:
 
 
 def _store(ready: Ready, begun: Begun, teller: Client | Notebook) -> list[str]:
-    teller.log_parameters(begun.run.id, ready.masker.tree(dict(ready.plan.parameters)))
+    teller.log_parameters(begun.run.id, ready.masker.tree(dict(ready.plan.inputs.parameters)))
     teller.log_inputs(begun.run.id, ready.data)
     neither = "Without it the run can be neither resumed nor reproduced."
     remarks = _upload(begun, teller, begun.folder.source, stored_code.ARTIFACT, neither)
