@@ -22,14 +22,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
-from gpu_check import orphans, page, record, running
+from gpu_check import orphans, running
 from gpu_check.environment import EnvironmentFailed, make, missing
 from gpu_check.plan import SECTIONS, PlannedSection
 from gpu_check.record import Record, Section
+from gpu_check.results import Results, fail
 from gpu_check.setting import Setting
 
 _AT_THE_END_S = 5.0  # of the time: to write the last section down
-_JSON, _PAGE = "gpu_check.json", "gpu_check.md"
+_WHEELS = Path(__file__).parents[2] / ".trainer" / "gpu-wheels"
 
 
 def main() -> None:
@@ -37,9 +38,16 @@ def main() -> None:
     arguments = _arguments()
     begun = time.monotonic()
     sections = _selected(arguments.only, small=arguments.small)
-    out = _made(arguments.out.absolute())
-    signal.signal(signal.SIGTERM, _interrupt)
+    has_gpu = shutil.which("nvidia-smi") is not None
+    if not (has_gpu or arguments.small):
+        fail(
+            "There is no nvidia-smi on PATH, so no GPU can be checked.",
+            "Add its folder to PATH, or pass --small to try the check on a CPU.",
+        )
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     orphans.adopt()
+    results = Results.claim(arguments.out.absolute())
     record = Record(
         datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), arguments.small, arguments.minutes, len(sections)
     )
@@ -48,85 +56,57 @@ def main() -> None:
         python = make(folder / "environment", arguments.wheels.absolute())
         if absent := missing():
             print(f"This Python lacks {', '.join(absent)}: sections that need it fail.", file=sys.stderr)
-        setting = Setting(
-            str(folder), str(folder / "environment"), shutil.which("nvidia-smi") is not None, arguments.small
-        )
+        setting = Setting(str(folder), str(folder / "environment"), has_gpu, arguments.small)
         for planned in sections:
             print(f"{planned.title} …", flush=True)
             section = running.run(planned, python, setting, begun + arguments.minutes * 60 - _AT_THE_END_S)
-            record = _written(record, section, time.monotonic() - begun, out)
+            print(f"  {section.ended}, {section.seconds:.0f} s, {len(section.findings)} results", flush=True)
+            record = replace(record, seconds=time.monotonic() - begun, sections=(*record.sections, section))
+            results.write(record)
+            if section.is_interrupted:
+                raise KeyboardInterrupt
     except EnvironmentFailed as error:
-        _fail(error.message, error.hint)
+        results.release()
+        fail(error.message, error.hint)
     except KeyboardInterrupt:
-        record = _cut(record, sections[len(record.sections) :], time.monotonic() - begun, out)
+        rest = sections[len(record.sections) :]
+        not_run = [Section(planned.name, planned.title, "not run: interrupted", 0.0) for planned in rest]
+        record = replace(record, seconds=time.monotonic() - begun, sections=(*record.sections, *not_run))
+        results.write(record)
         print("Interrupted.", file=sys.stderr)
     finally:
+        orphans.end_all()
         if arguments.keep:
-            print(f"What the sections wrote: {folder}")
+            print(f"Sections' logs: {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
     for failure in record.failures:
         print(f"failed: {failure}")
-    print(f"{record.summary} {out / _PAGE}")
-    sys.exit(0 if record.is_complete and not record.failures else 1)
+    are_kept = results.close(record)
+    print(f"{record.summary} {results.page}")
+    sys.exit(0 if record.is_complete and not record.failures and are_kept else 1)
 
 
 def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _fail(message: str, hint: str) -> NoReturn:
-    sys.exit(f"Error: {message}\nHint:  {hint}")
-
-
-def _made(out: Path) -> Path:
-    """The folder, which has no results yet: those of a GPU that is gone cannot be taken again."""
-    if (out / _JSON).exists():
-        _fail(f"There are results of an earlier check in {out}.", "Use another folder: --out FOLDER")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / _JSON).touch()
-        (out / _JSON).unlink()
-    except OSError as error:
-        _fail(f"{out} cannot be written: {error.strerror}.", "Use another folder: --out FOLDER")
-    return out
-
-
-def _written(record: Record, section: Section, seconds: float, out: Path) -> Record:
-    """The record with one more section; both files say so."""
-    print(f"  {section.ended}, {section.seconds:.0f} s, {len(section.findings)} results", flush=True)
-    return _kept(replace(record, seconds=seconds, sections=(*record.sections, section)), out)
-
-
-def _cut(record: Record, missing: Sequence[PlannedSection], seconds: float, out: Path) -> Record:
-    """The record with the sections that an interrupted check did not come to."""
-    rest = [Section(planned.name, planned.title, "not run: interrupted", 0.0) for planned in missing]
-    return _kept(replace(record, seconds=seconds, sections=(*record.sections, *rest)), out)
-
-
-def _kept(previous: Record, out: Path) -> Record:
-    try:
-        record.write(previous, out / _JSON)
-        record.replace(out / _PAGE, page.render(previous))
-    except OSError as error:
-        print(f"Error: {out} cannot be written: {error.strerror}. The page so far:\n", file=sys.stderr)
-        print(page.render(previous), flush=True)
-    return previous
-
-
 def _selected(names: Sequence[str], *, small: bool) -> list[PlannedSection]:
-    record = [planned.name for planned in SECTIONS]
-    if unknown := [name for name in names if name not in record]:
-        _fail(f"There is no section {unknown[0]}.", f"The sections are {', '.join(record)}.")
+    all_names = [planned.name for planned in SECTIONS]
+    if unknown := [name for name in names if name not in all_names]:
+        fail(f"There is no section {unknown[0]}.", f"The sections are {', '.join(all_names)}.")
     return [
         planned for planned in SECTIONS if (planned.name in names if names else not (small and planned.large))
     ]
 
 
 def _minutes(text: str) -> float:
-    minutes = float(text)
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
     if not (math.isfinite(minutes) and minutes > 0):
-        raise argparse.ArgumentTypeError("it must be more than 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return minutes
 
 
@@ -136,12 +116,12 @@ def _arguments() -> argparse.Namespace:
         epilog=f"Sections: {', '.join(planned.name for planned in SECTIONS)}",
     )  # fmt: skip
     parser.add_argument(
-        "--wheels", type=Path, default=Path(".trainer/gpu-wheels"), metavar="FOLDER",
+        "--wheels", type=Path, default=_WHEELS, metavar="FOLDER",
         help="folder that make gpu-check-wheels filled [default: %(default)s]",
     )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, default=Path("gpu_check"), metavar="FOLDER",
-        help=f"folder for {_JSON} and {_PAGE} [default: %(default)s]",
+        help="folder for gpu_check.json and gpu_check.md [default: %(default)s]",
     )  # fmt: skip
     parser.add_argument(
         "--minutes", type=_minutes, default=8.0, help="time limit of the whole check [default: %(default)g]"

@@ -6,11 +6,14 @@ Only the standard library: this is run by a Python that has nothing of the proje
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import venv
+import zipfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -19,7 +22,9 @@ LOCK = HERE / "wheels.txt"
 MACHINE = HERE / "machine.txt"
 _PYTHON = (3, 12)
 _OURS = ("trainer", "trainkit")
-_FETCH = "Fetch them where there is a package registry: make gpu-check-wheels"
+_NEEDED_MB = 600
+_FETCH = "Fetch them where there is a package registry with make gpu-check-wheels, and pass --wheels FOLDER"
+_OTHER_PYTHON = "Use the Python 3.12 that has PyTorch and JAX: /path/to/python3.12 -m gpu_check"
 
 
 class EnvironmentFailed(Exception):
@@ -35,6 +40,11 @@ def make(folder: Path, wheels: Path) -> Path:
     """Make the environment, without any registry; return its interpreter. Raises `EnvironmentFailed`."""
     files = _checked(wheels)
     _check_python()
+    if (free := shutil.disk_usage(folder.parent).free / 1e6) < _NEEDED_MB:
+        raise EnvironmentFailed(
+            f"{folder.parent.parent} has {free:.0f} MB left; the check needs {_NEEDED_MB} MB.",
+            "Set TMPDIR to a folder with more space.",
+        )
     # Without pip: Debian's Python has venv and no ensurepip. The machine's own is used.
     venv.EnvBuilder(clear=True, symlinks=True).create(folder)
     python = folder / "bin" / "python"
@@ -46,10 +56,11 @@ def make(folder: Path, wheels: Path) -> Path:
         [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-index",
          "--no-deps", "--no-compile", "--no-cache-dir", "--disable-pip-version-check", *map(str, files)],
         capture_output=True, text=True, check=False,
+        env={**os.environ, "TMPDIR": str(folder.parent)},
     )  # fmt: skip
     if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["pip said nothing"]
-        raise EnvironmentFailed(f"The wheels cannot be installed: {last[0]}", _FETCH)
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1].removeprefix("ERROR: ")
+        raise EnvironmentFailed(f"pip cannot install the wheels: {last}", _FETCH)
     return python
 
 
@@ -62,12 +73,12 @@ def _check_python() -> None:
     if sys.version_info[:2] != _PYTHON:
         raise EnvironmentFailed(
             f"This is Python {platform.python_version()}; the wheels are for Python 3.12.",
-            "Use the machine's Python 3.12: make gpu-check PYTHON=/path/to/python3.12",
+            _OTHER_PYTHON,
         )
     if not _is_here("torch"):
         raise EnvironmentFailed(
             f"This Python has no PyTorch: {sys.executable}.",
-            "Use the machine's Python that has it: make gpu-check PYTHON=/path/to/python3.12",
+            _OTHER_PYTHON,
         )
 
 
@@ -98,7 +109,10 @@ def _checked(wheels: Path) -> list[Path]:
     lacks = {*hashes.values(), *_OURS}
     for wheel in wheel_files:
         name = wheel.name.split("-")[0].replace("_", "-").lower()
-        if name not in _OURS:
+        if name in _OURS:
+            if not zipfile.is_zipfile(wheel):
+                raise EnvironmentFailed(f"{wheel.name} is damaged.", _FETCH)
+        else:
             expected_name = hashes.get(hashlib.sha256(wheel.read_bytes()).hexdigest())
             if expected_name is None:
                 raise EnvironmentFailed(f"{wheel.name} is damaged, or not of this version.", _FETCH)

@@ -11,12 +11,18 @@ from collections.abc import Collection
 from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+_PR_SET_PDEATHSIG = 1
 _PATIENCE_S = 3.0
 
 
 def adopt() -> None:
     """From now on this process is the parent of every descendant whose own parent has ended."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_with_parent() -> None:
+    """End this process when its parent does, by whatever signal."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def end_all(spared: Collection[int] = ()) -> None:

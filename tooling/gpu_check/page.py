@@ -69,4 +69,7 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(render(read(Path(sys.argv[1]))))
+    try:
+        sys.stdout.write(render(read(Path(sys.argv[1]))))
+    except (IndexError, OSError, ValueError, TypeError, KeyError):
+        sys.exit("Error: That is no JSON of a check.\nHint:  python3 -m gpu_check.page gpu_check.json")

@@ -7,15 +7,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.ratios import take_turns
-
 from gpu_check.record import Finding, no_card
 from gpu_check.sampling import Use
 from gpu_check.setting import Setting
 
-OURS = "trainkit, float32"
-FED, HELD = "plain loop, float32", "plain loop, float32, batch on the device already"
-"""Ways that every comparison has: the first two take the same batches, the last one's is on the device."""
+DEFAULT = "default precision"
+"""What a run has: PyTorch takes convolutions as TF32 and matrix products as float32; so does JAX, or not."""
+_OURS, _PLAIN = "trainkit, ", "plain loop, "
+ON_DEVICE = ", batch on the device already"
+"""Ways of these beginnings and this end are compared with each other, precision by precision."""
+OURS, FED = _OURS + DEFAULT, _PLAIN + DEFAULT
+HELD = FED + ON_DEVICE
 _TO_TRY, _TO_MEASURE = 0.6, 0.85  # of the time that is left at the beginning
 
 
@@ -31,12 +33,14 @@ class Variant:
 class Work:
     """What one sample costs in a training step: `operations`, and how they were `counted`.
 
-    `peak` tells the operations a second that the device reaches in a precision.
+    `peak` tells the operations a second that the device reaches in a precision, and `memory` the MB that the
+    framework allocates at most while an epoch is trained, where it can say so.
     """
 
     operations: float
     counted: str
     peak: Callable[[str, Setting], float]
+    memory: Callable[[Callable[[], float]], float] | None = None
 
 
 class _TimeBudget:
@@ -62,30 +66,33 @@ def compare(variants: Mapping[str, Variant], work: Work, setting: Setting, by: s
     for name, variant in variants.items():
         if budget.is_spent(_TO_TRY):
             yield Finding(name, outcome="not run", by=by, said="the time of the section was up")
-        elif error := _tried(variant):
+        elif error := _tried(variant, []):
             yield Finding(name, outcome="failed", by=by, said=error)
         else:
             able[name] = variant
-    taken = _rounds(able, budget, 1 if setting.small else 5)
-    for name, figures in taken.items():
-        yield Finding(
-            name, statistics.median(figures), "samples/s", by=by,
-            said=_spread(figures),
-        )  # fmt: skip
-    rates = {name: statistics.median(figures) for name, figures in taken.items()}
-    yield from _ratios(rates, by, min(map(len, taken.values()), default=0))
+    rounds, errors = _rounds(able, budget, 1 if setting.small else 5)
+    for name, figures in rounds.items():
+        if figures:
+            yield Finding(
+                name, statistics.median(figures), "samples/s", by=by,
+                said=_spread(figures), rounds=tuple(figures),
+            )  # fmt: skip
+    for name, error in errors.items():
+        yield Finding(f"{name}: round {len(rounds[name]) + 1}", outcome="failed", by=by, said=error)
+    rates = {name: statistics.median(figures) for name, figures in rounds.items() if figures}
+    yield from _ratios(rates, by, min(map(len, rounds.values()), default=0))
     gflop = work.operations / 1e9
-    yield Finding("FLOPs of a training step", gflop, "GFLOP/sample", by=by, said=work.counted)
+    yield Finding("FLOPs of a training step for one sample", gflop, "GFLOP", by=by, said=work.counted)
     if not setting.card:
-        for label in ("share of the measured peak", "GPU utilization", "GPU memory in use"):
+        for label in ("share of the measured peak", "GPU utilization", "GPU memory"):
             yield no_card(label, by)
         return
-    peaks = {name: work.peak(name, setting) for name in {variant.precision for variant in able.values()}}
-    for name, variant in able.items():
-        share = rates[name] * work.operations / peaks[variant.precision]
-        yield Finding(f"{name}: share of the measured {variant.precision} peak", 100 * share, "%", by=by)
-    for name, variant in able.items():
-        yield from _use(name, variant, by)
+    peaks = {name: work.peak(name, setting) for name in {able[name].precision for name in rates}}
+    for name, rate in rates.items():
+        precision = able[name].precision
+        share = rate * work.operations / peaks[precision]
+        yield Finding(f"{name}: share of the measured {precision} peak", 100 * share, "%", by=by)
+    yield from _use({name: able[name] for name in rates if name not in errors}, work, by)
 
 
 def _spread(figures: Sequence[float]) -> str:
@@ -94,48 +101,70 @@ def _spread(figures: Sequence[float]) -> str:
     return f"{min(figures):.4g} … {max(figures):.4g}, median of {len(figures)}"
 
 
-def _rounds(variants: Mapping[str, Variant], budget: _TimeBudget, most: int) -> dict[str, list[float]]:
-    """At least one figure of each way, and at most so many, as long as there is time."""
-    epochs = {name: variant.epoch for name, variant in variants.items()}
-    taken = take_turns(epochs, 1, warm=0)
-    for _ in range(most - 1):
-        if not budget.is_spent(_TO_MEASURE):
-            for name, figures in take_turns(epochs, 1, warm=0).items():
-                taken[name] += figures
-    return taken
+def _rounds(
+    variants: Mapping[str, Variant], budget: _TimeBudget, most: int
+) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """Figures of each way, A B A B …, at most so many as long as there is time, and what ended a way."""
+    rates: dict[str, list[float]] = {name: [] for name in variants}
+    errors: dict[str, str] = {}
+    for number in range(most):
+        if number and budget.is_spent(_TO_MEASURE):
+            break
+        for name, variant in variants.items():
+            if name not in errors and (error := _tried(variant, rates[name])):
+                errors[name] = error
+    return rates, errors
 
 
 def _ratios(rates: Mapping[str, float], by: str, rounds: int) -> Iterator[Finding]:
     """What follows from rates that were taken in turns; a single round says nothing."""
-    if not {OURS, FED, HELD} <= rates.keys():
-        return
-    formula = f"1 - ({FED}) / ({HELD})"
-    shares = {
-        "share of a step that waits for input": (1 - rates[FED] / rates[HELD], formula),
-        f"{OURS}: share of the rate of {FED}": (rates[OURS] / rates[FED], ""),
-    }
-    for label, (share, formula) in shares.items():
+    shares: dict[str, tuple[float, str]] = {}
+    for held in (name for name in rates if name.endswith(ON_DEVICE)):
+        plain = held.removesuffix(ON_DEVICE)
+        ours = plain.replace(_PLAIN, _OURS)
+        if plain in rates:
+            share = 1 - rates[plain] / rates[held]
+            shares[f"{plain}: share of a step that waits for input"] = share, "and its copy to the device"
+        if ours in rates:
+            shares[f"{ours}: share of the rate of {held}"] = rates[ours] / rates[held], ""
+    for ours in (name for name in rates if name.startswith(_OURS)):
+        plain = ours.replace(_OURS, _PLAIN)
+        if plain in rates:
+            shares[f"{ours}: share of the rate of {plain}"] = rates[ours] / rates[plain], ""
+    for label, (share, explanation) in shares.items():
         if rounds > 1:
-            yield Finding(label, 100 * share, "%", by=by, said=formula)
+            yield Finding(label, 100 * share, "%", by=by, said=explanation)
         else:
             yield Finding(label, outcome="not run", by=by, said="a single round says nothing of it")
 
 
-def _use(name: str, variant: Variant, by: str) -> Iterator[Finding]:
-    with Use() as use:
-        for _ in range(3):
-            variant.epoch()
-    if use.busy:
-        shown = " ".join(f"{busy:.0f}" for busy in use.busy[:: max(1, len(use.busy) // 20)])
-        yield Finding(f"{name}: GPU utilization", statistics.mean(use.busy), "%", by=by, said=shown)
-        source = "of all processes, as NVML says"
-        yield Finding(f"{name}: GPU memory in use", max(use.memory), "MB", by=by, said=source)
+def _use(variants: Mapping[str, Variant], work: Work, by: str) -> Iterator[Finding]:
+    """What NVML and the framework say while each way trains, after all rates were taken."""
+    highest: list[float] = []
+    for name, variant in variants.items():
+        label = f"{name}: GPU utilization"
+        with Use() as use:
+            errors = [error for _ in range(3) if (error := _tried(variant, []))]
+        if error := next(iter(errors), use.error):
+            yield Finding(label, outcome="not run", by=by, said=error)
+            continue
+        highest += use.memory
+        if use.busy:
+            shown = " ".join(f"{busy:.0f}" for busy in use.busy[:: max(1, len(use.busy) // 20)])
+            explanation = f"share of time with any kernel running: {shown}"
+            yield Finding(label, statistics.mean(use.busy), "%", by=by, said=explanation)
+        if work.memory:
+            explanation = "allocated in a step, beyond weights and optimizers"
+            yield Finding(f"{name}: GPU memory", work.memory(variant.epoch), "MB", by=by, said=explanation)
+    if highest:
+        explanation = "all ways and processes together, as NVML says"
+        yield Finding("GPU memory in use", max(highest), "MB", by=by, said=explanation)
 
 
-def _tried(variant: Variant) -> str:
-    """What is wrong with it; nothing if it works, which also warms it."""
+def _tried(variant: Variant, rates: list[float]) -> str:
+    """Why the epoch failed; nothing if it works, and its rate is one more of the list."""
     try:
-        variant.epoch()
+        rates.append(variant.epoch())
     except Exception as error:  # noqa: BLE001 (whatever a framework raises)
         return f"{type(error).__name__}: {error}".splitlines()[0][:300]
     return ""

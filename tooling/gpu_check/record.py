@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Outcome = Literal["measured", "passed", "failed", "no GPU here", "not run"]
 
@@ -23,6 +23,13 @@ class Finding:
     """The framework or Keras backend that it is of."""
     said: str = ""
     """How the figure was taken, or why something failed, in a few words."""
+    rounds: Sequence[float] = ()
+    """Those that the value is the median of."""
+
+    @staticmethod
+    def of(payload: Mapping[str, Any]) -> Finding:
+        """The finding of a JSON object."""
+        return Finding(**{**payload, "rounds": tuple(payload.get("rounds", ()))})
 
 
 def checked(what: str, passed: bool, said: str = "", by: str = "") -> Finding:
@@ -46,6 +53,11 @@ class Section:
     findings: Sequence[Finding] = ()
     keras_backend: str = ""
     """That Keras was imported with, if it was."""
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether somebody stopped the check while it ran."""
+        return self.ended.startswith("interrupted")
 
 
 @dataclass(frozen=True)
@@ -71,12 +83,13 @@ class Record:
     def summary(self) -> str:
         """How much of it there is, in a sentence."""
         ended = [section.ended.split(":")[0].split(" after")[0] for section in self.sections]
-        parts = [
+        others = [
             f"{ended.count(end)} {end}"
-            for end in ("complete", "cut off", "failed", "not run")
+            for end in ("cut off", "interrupted", "failed", "not run")
             if end in ended
         ]
-        return f"{self.planned} sections: {', '.join(parts) or 'none'}; {len(self.failures)} failures."
+        complete = f"{ended.count('complete')} of {self.planned} sections complete"
+        return f"{', '.join([complete, *others])}. Failures: {len(self.failures)}."
 
     @property
     def is_complete(self) -> bool:
@@ -92,15 +105,19 @@ def write(record: Record, file: Path) -> None:
 def replace(file: Path, text: str) -> None:
     """Write a file that is never there by halves."""
     unfinished = file.with_name(f"{file.name}.tmp")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(file)
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(file)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def read(file: Path) -> Record:
     """The record of that file."""
     payload = json.loads(file.read_text(encoding="utf-8"))
     sections = [
-        Section(**{**section, "findings": [Finding(**finding) for finding in section["findings"]]})
+        Section(**{**section, "findings": [Finding.of(finding) for finding in section["findings"]]})
         for section in payload["sections"]
     ]
     return Record(**{**payload, "sections": sections})

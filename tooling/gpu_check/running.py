@@ -22,7 +22,10 @@ _SMALL_TAKES = 3.0  # on few cores, which others use as well
 
 
 def run(planned: PlannedSection, python: Path, setting: Setting, until: float) -> Section:
-    """What the section finds by `until`, a time of the monotonic clock, or within its own limit."""
+    """What the section finds by `until`, a time of the monotonic clock, or within its own limit.
+
+    One that is interrupted has what it found before; `is_interrupted` of it is true.
+    """
     limit = min(planned.seconds * (_SMALL_TAKES if setting.small else 1), until - time.monotonic())
     if limit < _LEAST_S:
         return Section(planned.name, planned.title, "not run: the time was up", 0.0)
@@ -46,6 +49,8 @@ def run(planned: PlannedSection, python: Path, setting: Setting, until: float) -
             ended = "complete" if code == 0 else f"failed: {_how(code)}: {_last_line(log)}"
         except subprocess.TimeoutExpired:
             ended = f"cut off after {limit:.0f} seconds"
+        except KeyboardInterrupt:
+            ended = f"interrupted after {time.monotonic() - begun:.0f} seconds"
         finally:
             orphans.end_all(before)  # what the section started, too
             child.wait()
@@ -70,6 +75,7 @@ def _variables(planned: PlannedSection, python: Path, setting: Setting) -> dict[
         "KERAS_BACKEND": planned.keras_backend,
         "PATH": f"{python.parent}:{os.environ.get('PATH', os.defpath)}",
         "PYTHONPATH": f"{_TOOLING}:{_TRAINKIT}",
+        "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"),
         "TRAINER_CACHE_DIR": str(folder / "cache"),
         "TRAINER_GPUS": "all" if setting.card else "none",
         "MLFLOW_TRACKING_URI": (folder / "mlruns").as_uri(),
@@ -84,7 +90,7 @@ def _read(findings: Path) -> list[Finding]:
     with contextlib.suppress(FileNotFoundError):
         for line in findings.read_text(encoding="utf-8").splitlines():
             with contextlib.suppress(ValueError):  # the last one of a process that was killed
-                parsed.append(Finding(**json.loads(line)))
+                parsed.append(Finding.of(json.loads(line)))
     return parsed
 
 

@@ -13,12 +13,14 @@ from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
+from gpu_check import orphans
 from gpu_check.plan import SECTIONS
 from gpu_check.setting import Setting
 
 
 def main(name: str, findings: Path, setting: Setting) -> None:
     """Write what the section finds."""
+    orphans.end_with_parent()
     [planned] = (section for section in SECTIONS if section.name == name)
     module = import_module(f"gpu_check.sections.{planned.module}")
     with findings.open("a", encoding="utf-8") as lines:

@@ -27,3 +27,11 @@ def _of_gradients(
 ) -> int:  # fmt: skip
     """By the shapes of a convolution: each of its gradients takes as many as itself."""
     return 2 * prod(inputs if transposed else outputs) * prod(weights[1:]) * sum(wanted[:2])
+
+
+def memory(epoch: Callable[[], float]) -> float:
+    """MB that PyTorch allocates on the GPU at most, beyond what it has before."""
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    epoch()
+    return float(torch.cuda.max_memory_allocated() - before) / 1e6

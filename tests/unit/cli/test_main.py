@@ -45,13 +45,13 @@ Breaks = Callable[[BaseException], None]
         (
             Interrupted(15),
             "Stopped by SIGTERM.",
-            "Nothing is left running; the same command starts it again.",
+            "The same command starts it again.",
             143,
         ),
         (
             KeyboardInterrupt(),
             "Stopped.",
-            "Nothing is left running; the same command starts it again.",
+            "The same command starts it again.",
             130,
         ),
         (ValueError("odd"), "Unexpected: ValueError: odd", BUG, 80),

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
-from gpu_check import environment, page, plan, record, running, wheels
+from gpu_check import environment, float32_errors, page, plan, record, running, wheels
 from gpu_check.plan import PlannedSection
-from gpu_check.rates import Variant, Work, compare
+from gpu_check.rates import ON_DEVICE, Variant, Work, compare
 from gpu_check.record import Finding, Record, Section, checked, no_card
+from gpu_check.results import Results
+from gpu_check.sampling import Use
 from gpu_check.setting import Setting
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 from support import REPOSITORY
 
 from unit.helpers import put
@@ -64,12 +73,12 @@ def test_only_what_did_not_pass_is_a_failure() -> None:
 
 def test_what_is_missing_is_counted_and_no_whole_check() -> None:
     assert KNOWN.is_complete
-    assert KNOWN.summary == "1 sections: 1 complete; 1 failures."
+    assert KNOWN.summary == "1 of 1 sections complete. Failures: 1."
     cut = Section("b", "Cut", "cut off after 19 seconds", 19.0)
     late = Section("c", "Late", "not run: interrupted", 0.0)
     some = replace(KNOWN, planned=3, sections=[*KNOWN.sections, cut, late])
     assert not some.is_complete
-    assert some.summary == "3 sections: 1 complete, 1 cut off, 1 not run; 1 failures."
+    assert some.summary == "1 of 3 sections complete, 1 cut off, 1 not run. Failures: 1."
     assert some.summary in page.render(some).splitlines()[2]
     assert not replace(KNOWN, planned=2).is_complete
 
@@ -109,6 +118,85 @@ def test_a_way_that_there_is_no_time_for_costs_no_other_its_figures() -> None:
     assert (found["second"].outcome, found["second"].said) == ("not run", "the time of the section was up")
 
 
+def test_a_way_that_fails_later_costs_no_other_its_figures() -> None:
+    setting = Setting("", "", card=False, small=False, until=time.monotonic() + 100)
+    rates = iter([1.0, 2.0])
+    ways = {"breaks": Variant(lambda: next(rates), "float32"), "works": Variant(lambda: 5.0, "float32")}
+    found = {one.what: one for one in compare(ways, Work(1e9, "by hand", lambda *_: 1.0), setting, "torch")}
+    assert (found["breaks"].value, found["breaks"].rounds) == (2.0, (2.0,))
+    assert (found["breaks: round 2"].outcome, found["breaks: round 2"].said) == ("failed", "StopIteration: ")
+    assert found["works"].rounds == (5.0,) * 5
+
+
+def test_ways_are_compared_precision_by_precision() -> None:
+    setting = Setting("", "", card=False, small=False, until=time.monotonic() + 100)
+    rates = {"trainkit, float32": 6.0, "plain loop, float32": 8.0, f"plain loop, float32{ON_DEVICE}": 10.0,
+             "plain loop, bfloat16": 9.0, "trainkit, TF32": 7.0}  # fmt: skip
+    ways = {name: Variant(lambda rate=rate: rate, "float32") for name, rate in rates.items()}  # type: ignore[misc]
+    findings = compare(ways, Work(1e9, "by hand", lambda *_: 1.0), setting, "torch")
+    assert {one.what: one.value for one in findings if one.unit == "%"} == {
+        "plain loop, float32: share of a step that waits for input": pytest.approx(20),
+        f"trainkit, float32: share of the rate of plain loop, float32{ON_DEVICE}": pytest.approx(60),
+        "trainkit, float32: share of the rate of plain loop, float32": pytest.approx(75),
+    }
+
+
+def test_a_device_that_nvml_knows_nothing_of_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class NVMLError(Exception):
+        pass
+
+    def refuse(*_: object) -> None:
+        raise NVMLError("Not Supported")
+
+    asked: list[object] = []
+    nvml = SimpleNamespace(
+        NVMLError=NVMLError, nvmlInit=lambda: None, nvmlDeviceGetHandleByUUID=asked.append,
+        nvmlDeviceGetHandleByIndex=asked.append, nvmlDeviceGetUtilizationRates=refuse,
+    )  # fmt: skip
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    for visible, device in {"MIG-abc": "MIG-abc", "3,1": 3, "": 0}.items():
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        with Use() as use:
+            time.sleep(0.3)
+        assert (use.error, use.busy, asked.pop()) == ("NVML: Not Supported", [], device)
+
+
+@pytest.mark.parametrize(("bits", "least", "most"), [(23, 0, 1e-5), (10, 1e-4, 1e-2)])
+def test_the_error_of_float32_tells_tf32(bits: int, least: float, most: float) -> None:
+    def rounded(array: NDArray[np.float32]) -> NDArray[np.float32]:
+        fraction, exponent = np.frexp(array.astype(np.float64))
+        return np.asarray(np.ldexp(np.round(np.ldexp(fraction, bits + 1)), exponent - bits - 1), np.float32)
+
+    def convolution(pixels: NDArray[np.float32], kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+        windows = sliding_window_view(rounded(pixels), kernel.shape[:2], axis=(1, 2))
+        return np.asarray(np.einsum("nhwcij,ijcf->nhwf", windows, rounded(kernel), optimize=True))
+
+    found = list(float32_errors.find(lambda a, b: rounded(a) @ rounded(b), convolution, "numpy"))
+    assert [finding.what for finding in found] == [
+        f"relative error of a float32 {what} in a run" for what in ("matrix product", "convolution")
+    ]
+    assert all(least <= float(str(finding.value)) < most for finding in found)
+
+
+def test_results_that_cannot_be_written_are_kept_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    results = Results.claim(tmp_path / "out")
+    with pytest.raises(SystemExit, match="There are results of another check in"):
+        Results.claim(tmp_path / "out")
+    shutil.rmtree(tmp_path / "out")
+    put(tmp_path / "out", "a file")
+    results.write(KNOWN)
+    assert not results.close(KNOWN)
+    out, err = capsys.readouterr()
+    assert out == page.render(KNOWN) + "\n"
+    assert err == f"Error: {tmp_path}/out cannot be written: Not a directory.\n" \
+                  f"Hint:  The results are in {results.folder}.\n"  # fmt: skip
+    assert results.page.read_text() == page.render(KNOWN)
+    assert json.loads((results.folder / "gpu_check.json").read_text())["planned"] == 1
+
+
 SECTION = """\
 import os, time
 from gpu_check.record import Finding
@@ -125,6 +213,7 @@ def find(setting):
         ("raise MemoryError('all gone')", "failed: exit code 1: MemoryError: all gone"),
         ("os.abort()", "failed: signal 6: "),
         ("time.sleep(60)", "cut off after 5 seconds"),
+        ("os.kill(os.getppid(), 2); time.sleep(60)", "interrupted after "),
     ],
 )
 def test_a_section_that_goes_wrong_costs_only_what_it_had_not_found_yet(
@@ -132,7 +221,7 @@ def test_a_section_that_goes_wrong_costs_only_what_it_had_not_found_yet(
 ) -> None:
     package = tmp_path / "tooling" / "gpu_check"
     package.mkdir(parents=True)
-    for module in ("__init__", "plan", "record", "setting", "section"):
+    for module in ("__init__", "orphans", "plan", "record", "setting", "section"):
         source = (REPOSITORY / "tooling" / "gpu_check" / f"{module}.py").read_text()
         (package / f"{module}.py").write_text(source)
     (package / "sections").mkdir()
@@ -188,7 +277,7 @@ def test_every_section_has_its_module_and_a_name_of_its_own() -> None:
 def test_without_wheels_it_says_where_they_come_from(tmp_path: Path) -> None:
     with pytest.raises(environment.EnvironmentFailed, match="There are no wheels in") as failed:
         environment.make(tmp_path / "environment", tmp_path / "none")
-    assert failed.value.hint.endswith("make gpu-check-wheels")
+    assert failed.value.hint.endswith("make gpu-check-wheels, and pass --wheels FOLDER")
 
 
 def test_a_damaged_wheel_and_missing_ones_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +287,7 @@ def test_a_damaged_wheel_and_missing_ones_are_named(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(environment, "LOCK", put(tmp_path / "lock", "".join(lines)))
     folder = tmp_path / "wheels"
     for name in ("trainer", "trainkit"):
-        put(folder / f"{name}-0.1.0-py3-none-any.whl", "ours")
+        zipfile.ZipFile(put(folder / f"{name}-0.1.0-py3-none-any.whl", ""), "w").close()
     put(folder / "one-1.0-py3-none-any.whl", b"1")
     lacking = f"{re.escape(str(folder))} lacks the wheels of other-two"
     with pytest.raises(environment.EnvironmentFailed, match=lacking):
@@ -219,10 +308,11 @@ def test_what_cannot_work_is_two_lines_and_no_file(tmp_path: Path) -> None:
     put(tmp_path / "file")
     put(tmp_path / "old" / "gpu_check.json", "results")
     for arguments, message in {
-        (): "There are no wheels in",
+        (): "There is no nvidia-smi on PATH, so no GPU can be checked.",
+        ("--small", "--wheels", "none"): f"There are no wheels in {tmp_path}/none",
         ("--only", "peaks"): "There is no section peaks.",
-        ("--out", "file"): f"{tmp_path}/file cannot be written",
-        ("--out", "old"): "There are results of an earlier check in",
+        ("--small", "--out", "file"): f"{tmp_path}/file cannot be written",
+        ("--small", "--out", "old"): "There are results of another check in",
     }.items():
         done = check(*arguments, cwd=tmp_path)
         error, hint = done.stderr.splitlines()
@@ -230,10 +320,10 @@ def test_what_cannot_work_is_two_lines_and_no_file(tmp_path: Path) -> None:
         assert error.startswith(f"Error: {message}")
         assert hint.startswith("Hint:  ")
     assert (tmp_path / "old" / "gpu_check.json").read_text() == "results"
-    assert not list((tmp_path / "gpu_check").iterdir())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "old"]
 
 
-@pytest.mark.parametrize("arguments", [("--minutes", "0"), ("--minutes", "nan"), ("--only",)])
+@pytest.mark.parametrize("arguments", [("--minutes", "0"), ("--minutes", "abc"), ("--only",)])
 def test_options_that_say_nothing_are_refused(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     done = check(*arguments, cwd=tmp_path)
     assert (done.returncode, list(tmp_path.iterdir())) == (2, [])

@@ -24,7 +24,7 @@ class Loops(Protocol):
     """A module of this package."""
 
     def use_precision(self, name: str) -> None:
-        """Whether products and convolutions of float32 are taken as TF32 from now on, where a card has it."""
+        """Take float32 products and convolutions as `float32` or `TF32` from now on, else as a run does."""
 
     def placed(self, batch: Batch) -> Batch:
         """The batch on the device; what `plain` returns takes it as it takes others."""
@@ -44,6 +44,10 @@ class Loops(Protocol):
 
     def peak(self, precision: str, setting: Setting) -> float:
         """Operations a second of products of large matrices."""
+
+    @property
+    def memory(self) -> Callable[[Callable[[], float]], float] | None:
+        """MB that the framework allocates at most in a call, beyond what it has before, if it can say."""
 
     def highest_memory(self) -> float:
         """MB of the card that the framework had at most, in this process."""

@@ -20,7 +20,7 @@ State = tuple[Any, Any, Any]
 
 
 def use_precision(name: str) -> None:
-    """In mixed precision, what JAX has by default."""
+    """In mixed precision and by default, what JAX has."""
     jax_name = {"float32": "float32", "TF32": "tensorfloat32"}.get(name)
     jax.config.update("jax_default_matmul_precision", jax_name)
 
@@ -63,6 +63,10 @@ def peak(precision: str, setting: Setting) -> float:
         last = multiply(matrix, matrix)
 
     return matrices.operations_a_second(product, lambda: jax.block_until_ready(last), setting)
+
+
+memory = None
+"""JAX cannot reset its peak."""
 
 
 def highest_memory() -> float:

@@ -10,16 +10,17 @@ import torch
 from gpu_check import torch_operations
 from gpu_check.keras_loops import Batch
 from gpu_check.sections import peak as products
-from gpu_check.sections.peak import allow_tf32, wait
+from gpu_check.sections.peak import TF32, allow_tf32, wait
 
 COUNTED = torch_operations.COUNTED
 
 peak = products.operations_a_second
+memory = torch_operations.memory
 
 
 def use_precision(name: str) -> None:
     """Of products, and of convolutions by cuDNN."""
-    allow_tf32(name == "TF32")
+    allow_tf32(TF32.get(name))
 
 
 def placed(batch: Batch) -> Batch:

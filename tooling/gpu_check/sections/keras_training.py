@@ -13,13 +13,14 @@ from trainkit.keras import settings  # noqa: F401 (before keras)
 import keras
 import mlflow
 import numpy as np
+from numpy.typing import NDArray
 from trainkit.data.image_data import Part
 from trainkit.keras import training
 from trainkit.keras.training import Samples, Schedule
 
-from gpu_check import keras_loops, keras_projects, made_up
+from gpu_check import float32_errors, keras_loops, keras_projects, made_up
 from gpu_check.keras_loops import Batch
-from gpu_check.rates import FED, HELD, OURS, Variant, Work, compare
+from gpu_check.rates import DEFAULT, FED, HELD, ON_DEVICE, OURS, Variant, Work, compare
 from gpu_check.record import Finding, no_card
 from gpu_check.setting import Setting
 
@@ -55,10 +56,7 @@ def find(setting: Setting) -> Iterator[Finding]:
             f"{sizes.pictures} images, {sizes.pixels} x {sizes.pixels} pixels, batches of {sizes.batch}",
             by=by,
         )
-        explanation = "float32 stays below 1e-5; above 1e-4 it was computed in TF32"
-        yield Finding(
-            "relative error of a float32 matrix product in a run", _error(), by=by, said=explanation
-        )
+        yield from float32_errors.find(_product, _convolution, by)
         yield from _rates(setting, sizes, part, by)
     if setting.card:
         highest = keras_loops.of_process().highest_memory()
@@ -68,34 +66,47 @@ def find(setting: Setting) -> Iterator[Finding]:
             yield no_card(f"trainkit, {label}", by)
 
 
-def _error() -> float:
-    """The largest one, as a part of the largest number."""
-    matrix = np.random.default_rng(0).standard_normal((256, 256), np.float32)
-    exact = matrix.astype(np.float64) @ matrix.astype(np.float64)
-    product = keras.ops.convert_to_numpy(keras.ops.matmul(matrix, matrix))
-    return float(np.abs(product - exact).max() / np.abs(exact).max())
+def _product(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(keras.ops.convert_to_numpy(keras.ops.matmul(first, second)))
+
+
+def _convolution(pixels: NDArray[np.float32], kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(keras.ops.convert_to_numpy(keras.ops.conv(pixels, kernel, padding="valid")))
 
 
 def _rates(setting: Setting, sizes: _Sizes, part: Part, by: str) -> Iterator[Finding]:
-    fed, held = _plain(setting, sizes, part, "float32")
+    default = "TF32" if setting.card else "float32"
+    fed, held = _plain(setting, sizes, part, DEFAULT)
+    input_busy: list[float] = []
     variants = {
-        OURS: Variant(_ours(setting, sizes, part, "float32"), "float32"),
-        FED: Variant(fed, "float32"),
-        HELD: Variant(held, "float32"),
+        OURS: Variant(_ours(setting, sizes, part, DEFAULT, input_busy), default),
+        FED: Variant(fed, default),
+        HELD: Variant(held, default),
     }
     if setting.card:
-        for precision in ("float16", "TF32", "bfloat16"):
-            variants[f"trainkit, {precision}"] = Variant(_ours(setting, sizes, part, precision), precision)
-    variants["plain loop, bfloat16"] = Variant(_plain(setting, sizes, part, "bfloat16")[0], "bfloat16")
+        for precision in ("float16", "bfloat16", "TF32", "float32"):
+            variants[f"trainkit, {precision}"] = Variant(
+                _ours(setting, sizes, part, precision, []), precision
+            )
+    fed, held = _plain(setting, sizes, part, "bfloat16")
+    variants["plain loop, bfloat16"] = Variant(fed, "bfloat16")
+    if setting.card:
+        variants[f"plain loop, bfloat16{ON_DEVICE}"] = Variant(held, "bfloat16")
     loops = keras_loops.of_process()
     counted = loops.operations(
         keras_projects.model(setting.project, sizes.pixels, "float32"), next(_batches(part, sizes))
     )
-    yield from compare(variants, Work(counted / sizes.batch, loops.COUNTED, loops.peak), setting, by)
+    work = Work(counted / sizes.batch, loops.COUNTED, loops.peak, loops.memory)
+    yield from compare(variants, work, setting, by)
+    if input_busy:
+        explanation = "share of the time; the metric input_busy of a run"
+        yield Finding(f"{OURS}: input is prepared", 100 * input_busy[-1], "%", by=by, said=explanation)
 
 
-def _ours(setting: Setting, sizes: _Sizes, part: Part, precision: str) -> Callable[[], float]:
-    """An epoch as the project has it; how fast it was is what the project logs."""
+def _ours(
+    setting: Setting, sizes: _Sizes, part: Part, precision: str, input_busy: list[float]
+) -> Callable[[], float]:
+    """An epoch as the project has it; how fast it was is what the project logs, and `input_busy`, too."""
     model = keras_projects.model(setting.project, sizes.pixels, precision)
     few = Samples(part.pixels, part.labels[:2])  # so that judging an epoch takes no time
     numbers = itertools.count()
@@ -105,6 +116,7 @@ def _ours(setting: Setting, sizes: _Sizes, part: Part, precision: str) -> Callab
         phase = f"{precision}-{next(numbers)}"
         schedule = Schedule(1, sizes.batch, patience=0, seed=0, phase=phase)
         history = training.train(model, training.samples(part), few, schedule)
+        input_busy.append(history.epochs[-1]["input_busy"])
         return history.epochs[-1]["images_per_second"]
 
     return epoch

@@ -39,7 +39,7 @@ def find(setting: Setting) -> Iterator[Finding]:
         try:
             yield Finding(package, version(package))
         except PackageNotFoundError:
-            yield Finding(package, outcome="not run", said="is not installed here")
+            yield Finding(package, "not installed")
     yield from _seen(setting)
 
 
@@ -49,16 +49,16 @@ def _seen(setting: Setting) -> Iterator[Finding]:
     yield Finding("CUDA of PyTorch", torch.version.cuda or "none")
     count = torch.cuda.device_count()
     yield (
-        checked("sees the GPU", count > 0, f"{count}", "torch")
+        checked("PyTorch sees the GPU", count > 0, f"{count}")
         if setting.card
-        else no_card("sees the GPU", "torch")
+        else no_card("PyTorch sees the GPU")
     )
     import jax
 
     platforms = sorted({device.platform for device in jax.devices()})
     summary = ", ".join(platforms)
     yield (
-        checked("sees the GPU", "gpu" in platforms, summary, "jax")
+        checked("JAX sees the GPU", "gpu" in platforms, summary)
         if setting.card
-        else no_card("sees the GPU", "jax")
+        else no_card("JAX sees the GPU")
     )

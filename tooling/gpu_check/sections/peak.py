@@ -10,6 +10,8 @@ from gpu_check import matrices
 from gpu_check.record import Finding
 from gpu_check.setting import Setting
 
+TF32 = {"float32": False, "TF32": True}
+"""What `allow_tf32` takes for a precision; other precisions leave it as it is by default."""
 PRECISIONS = {
     "float32": torch.float32,
     "TF32": torch.float32,
@@ -35,7 +37,7 @@ def operations_a_second(precision: str, setting: Setting) -> float:
     """Of one product after another."""
     device = "cuda" if setting.card else "cpu"
     edge = matrices.size(setting)
-    allow_tf32(precision == "TF32")
+    allow_tf32(TF32.get(precision))
     matrix = torch.randn(edge, edge, device=device).to(PRECISIONS[precision])
 
     def product() -> None:
@@ -44,10 +46,15 @@ def operations_a_second(precision: str, setting: Setting) -> float:
     return matrices.operations_a_second(product, lambda: wait(device), setting)
 
 
-def allow_tf32(allowed: bool) -> None:
-    """Whether products and convolutions of float32 may be taken with 10 bits of fraction."""
-    torch.backends.cuda.matmul.allow_tf32 = allowed
-    torch.backends.cudnn.allow_tf32 = allowed
+_DEFAULTS = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+"""What a run has, as long as nothing here has changed it."""
+
+
+def allow_tf32(allowed: bool | None) -> None:
+    """Whether float32 products and convolutions may be taken as TF32; None: as PyTorch has it by default."""
+    products, convolutions = _DEFAULTS if allowed is None else (allowed, allowed)
+    torch.backends.cuda.matmul.allow_tf32 = products
+    torch.backends.cudnn.allow_tf32 = convolutions
 
 
 def wait(device: str) -> None:

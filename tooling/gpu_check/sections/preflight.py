@@ -26,13 +26,7 @@ def find(setting: Setting) -> Iterator[Finding]:
         yield Finding("trainkit.accelerator", cuda, by=build.framework)
     answer = subprocesses.capture(gpu.QUERY)
     if answer is None or not setting.card:
-        for label in (
-            "good case",
-            "too little free memory",
-            "too old a driver",
-            "another architecture",
-            "MIG",
-        ):
+        for label in ("good case", "too little free memory", "too old a driver", "another architecture"):
             yield no_card(f"pre-flight: {label}")
         return
     cards = gpu.cards(answer)
@@ -44,8 +38,6 @@ def find(setting: Setting) -> Iterator[Finding]:
     yield checked("pre-flight: too old a driver", *_outcome(able, old, 0, refused=True))
     other = [replace(build, architectures=("sm_10",)) for build in able]
     yield checked("pre-flight: another architecture", *_outcome(other, cards, 0, refused=True))
-    mig = subprocesses.capture(["nvidia-smi", "--query-gpu=mig.mode.current", "--format=csv,noheader"])
-    yield Finding("MIG", (mig or "no answer").strip())
 
 
 def _built(folder: Path) -> list[FrameworkBuild]:

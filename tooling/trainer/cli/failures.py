@@ -48,7 +48,7 @@ def explain(error: BaseException) -> tuple[str, str, int]:
             return error.format_message(), "trainer --help", error.exit_code
         case Interrupted() | click.Abort() | KeyboardInterrupt():
             by, code = (f" by {error}", error.exit_code) if isinstance(error, Interrupted) else ("", 130)
-            return f"Stopped{by}.", "Nothing is left running; the same command starts it again.", code
+            return f"Stopped{by}.", "The same command starts it again.", code
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return _of_a_full_disk(error)
         case FileNotFoundError(filename=None) if not _has_current_folder():

@@ -273,7 +273,7 @@ def test_a_call_that_is_stopped_says_so_and_the_next_goes_on(site: Site, number:
     assert err.splitlines()[-3:] == [
         "What was created so far stays; the same command continues from there.",
         f"Error: Stopped by {number.name}.",
-        "Hint:  Nothing is left running; the same command starts it again.",
+        "Hint:  The same command starts it again.",
     ]
     site.stub.polls = 0
     assert site.deploy().changed == ("store",)

@@ -27,7 +27,7 @@ def _check(backend: str) -> None:
     names = ", ".join(installed[:-1]) + " or " * (len(installed) > 1) + "".join(installed[-1:])
     hint = f"Set KERAS_BACKEND to {names}" if installed else "Use an image that has a backend"
     if backend not in BACKENDS:
-        near = get_close_matches(backend.lower(), BACKENDS, 1)
+        near = get_close_matches(backend.lower(), installed, 1)
         raise InputError(
             f"Keras cannot train on a backend called {backend} (KERAS_BACKEND).",
             f"Did you mean {near[0]}?" if near else f"{hint}.",
