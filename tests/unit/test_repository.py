@@ -12,6 +12,7 @@ from trainer.images import lock as image_lock
 from trainer.images import spec
 from trainer.images.spec import ImageSpec
 from trainer.workspace import settings
+from trainkit import mlflow_in_run, run_environment
 
 IMAGES = spec.discover(settings.find(REPOSITORY))
 
@@ -67,3 +68,15 @@ def test_a_server_that_is_tried_is_pinned(version: str) -> None:
     pins = (REQUIREMENTS / f"{version}.txt").read_text().splitlines()
     assert f"mlflow=={version}" in pins
     assert [pin for pin in pins if not re.fullmatch(r"[\w.-]+==\S+|\s*#.*", pin)] == []
+
+
+def test_each_name_that_host_and_run_agree_on_stands_once() -> None:
+    shared = {text for name, text in vars(run_environment).items() if name.isupper()}
+    names = {text: "run_environment.py" for text in shared if text.startswith(("TRAINER_", "/"))}
+    names[mlflow_in_run.VARIABLE] = "mlflow_in_run.py"
+    folders = (REPOSITORY / "tooling" / "trainer", REPOSITORY / "trainer_images" / "trainkit")
+    code = {path: path.read_text() for folder in folders for path in folder.rglob("*.py")}
+    # What the tracking server's own container has at /data is another thing.
+    del code[REPOSITORY / "tooling" / "trainer" / "server" / "container.py"]
+    where = {name: [path.name for path, text in code.items() if f'"{name}"' in text] for name in names}
+    assert where == {name: [file] for name, file in names.items()}

@@ -162,11 +162,12 @@ def _register() -> None:
 
 
 def _spool(folder: Path, run: dict[str, dict[str, object]]) -> None:
-    from trainkit.spool.journal import VARIABLE, Spool
+    from trainkit import run_environment
+    from trainkit.spool.journal import Spool
 
     info = {name: value for name, value in run["info"].items() if value is not None}
     Spool(folder).create({"info": info, "data": {}})
-    os.environ[VARIABLE] = str(folder)
+    os.environ[run_environment.SPOOL] = str(folder)
 
 
 @contextlib.contextmanager

@@ -23,9 +23,6 @@ from trainer.tracking.outbound import Outbound
 from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
 
-# Of the cache, what a training keeps of a run to resume from: places.cache() / "checkpoints" / RUN_ID.
-CHECKPOINTS = "checkpoints"
-
 
 @dataclass(frozen=True)
 class Launch:

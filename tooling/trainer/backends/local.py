@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from trainkit import run_environment
+
 from trainer import archives, locks, subprocesses, urls
 from trainer.backends import environments
 from trainer.backends.base import (
-    CHECKPOINTS,
     End,
     Job,
     Launch,
@@ -227,9 +228,13 @@ class LocalBackend:
 
     def has_checkpoints(self, plan: RunPlan, run_id: str) -> bool:
         """Looks into the workspace's cache."""
-        place = Path(plan.environment.variables["TRAINER_CACHE_DIR"]) / CHECKPOINTS / run_id
+        place = (
+            Path(plan.environment.variables[run_environment.CACHE_DIR]) / run_environment.CHECKPOINTS / run_id
+        )
         return any(
-            path.is_file() and path.suffix != ".tmp" and not path.name.startswith("unfinished-")
+            path.is_file()
+            and path.suffix != run_environment.UNFINISHED_SUFFIX
+            and not path.name.startswith(run_environment.UNFINISHED_PREFIX)
             for path in place.rglob("*")
         )
 
@@ -251,7 +256,7 @@ class LocalBackend:
     def start(self, plan: RunPlan, launch: Launch, before: Callable[[], object]) -> Job:
         """Unpack the code in the run's folder and start the command there."""
         folder = launch.folder
-        Path(plan.environment.variables["TRAINER_CACHE_DIR"]).mkdir(parents=True, exist_ok=True)
+        Path(plan.environment.variables[run_environment.CACHE_DIR]).mkdir(parents=True, exist_ok=True)
         with tarfile.open(folder.source) as code:
             archives.unpack(code, folder.path)
         secret = dict(launch.secret_environment)
@@ -298,7 +303,7 @@ class LocalBackend:
             **launch.environment,
             **_gpu_variables(plan.resources.gpus),
         }
-        variables["TRAINER_SPOOL"] = str(launch.spool)
+        variables[run_environment.SPOOL] = str(launch.spool)
         return variables | {
             "VIRTUAL_ENV": str(environment),
             "PATH": f"{environment / 'bin'}:{variables.get('PATH', os.defpath)}",

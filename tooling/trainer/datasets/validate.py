@@ -14,6 +14,7 @@ from trainkit.data import image_folder
 from trainkit.data.brightness import FULL, Values, White
 from trainkit.data.image_folder import TEST, TRAIN, VALIDATION, Image, ImageFolder
 from trainkit.errors import InputError
+from trainkit.run_environment import DATA
 
 from trainer.datasets import Report, findings, in_threads, inside, near_duplicates, silent
 from trainer.datasets.findings import CheckedImage, Finding, Kind, Severity
@@ -73,7 +74,7 @@ def validate(
     good = [file for file in images if not file.problem]
     all_findings = [
         *_of_structure(folder, min_images),
-        *_of_links(root, inside.mounted(root, mounts or [Mount(str(root), f"/data/{root.name}")])),
+        *_of_links(root, inside.mounted(root, mounts or [Mount(str(root), f"{DATA}/{root.name}")])),
         *findings.of_files(images, formats()),
         *findings.of_brightness(images, white),
         *_of_copies(good),

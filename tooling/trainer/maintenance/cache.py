@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from trainkit.run_environment import CACHE
+
 from trainer import leftovers
 from trainer.engine import daemon, one_off
 from trainer.errors import EngineError
@@ -21,7 +23,6 @@ from trainer.workspace.settings import Workspace
 if TYPE_CHECKING:
     import docker
 
-_PLACE = "/cache"
 _AT_ONCE = 200  # paths on one command line
 
 
@@ -40,7 +41,7 @@ def in_volume(client: docker.DockerClient, image: str) -> list[Entry]:
     """What the cache of containers holds; looked at with a container of the image. Raises `EngineError`."""
     if not _exists(client):
         return []
-    asking = ["find", _PLACE, "-type", "f", "-printf", r"%A@ %T@ %s %P\0"]
+    asking = ["find", CACHE, "-type", "f", "-printf", r"%A@ %T@ %s %P\0"]
     lines = one_off.run(client, image, asking, mounts=[_mount(read_only=True)]).out.split("\0")
     files = []
     for line in filter(None, lines):
@@ -100,7 +101,7 @@ def is_used(client: docker.DockerClient) -> bool:
 def remove_from_volume(client: docker.DockerClient, image: str, names: Sequence[str]) -> None:
     """Remove these entries. Raises `EngineError`."""
     for start in range(0, len(names), _AT_ONCE):
-        paths = [f"{_PLACE}/{name}" for name in names[start : start + _AT_ONCE]]
+        paths = [f"{CACHE}/{name}" for name in names[start : start + _AT_ONCE]]
         done = one_off.run(client, image, ["rm", "-rf", "--", *paths], mounts=[_mount(read_only=False)])
         if done.code:
             raise EngineError(
@@ -145,7 +146,7 @@ def _exists(client: docker.DockerClient) -> bool:
 
 
 def _mount(*, read_only: bool) -> Mount:
-    return Mount(cache_volume(), _PLACE, read_only=read_only, kind="volume")
+    return Mount(cache_volume(), CACHE, read_only=read_only, kind="volume")
 
 
 def _grouped(files: Iterable[tuple[PurePosixPath, float, int]]) -> list[Entry]:

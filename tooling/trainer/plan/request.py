@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trainkit import run_environment
+
 from trainer import git
 from trainer.datasets import catalog
 from trainer.engine.run_user import host_ids
@@ -102,7 +104,11 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     gpus = limits.gpus(("all" if image.wants_gpus else "none") if request.gpus is None else request.gpus)
     volumes = docker_env.mounts(project.name, project.folder, project.volumes)
     # The cache of an image that is not ours would be a folder of root's.
-    cache = Mount(cache_volume(), "/cache", read_only=False, kind="volume") if image.has_cache else None
+    cache = (
+        Mount(cache_volume(), run_environment.CACHE, read_only=False, kind="volume")
+        if image.has_cache
+        else None
+    )
     mounts, seen, folders = run_mounts.of(workspace, request.backend, entry_point, values, volumes, cache)
     secret_names = tuple(name for name, value in project.environment if value is None)
     said = {name: value for name, value in values.items() if origins.get(name) != "default"}
@@ -147,7 +153,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
                 **{name: value for name, value in project.environment if value is not None},
                 **folders,
                 # A script that was given GPUs and finds none has to say so.
-                "TRAINER_GPUS": gpus,
+                run_environment.GPUS: gpus,
                 # Inside a run there is no git, and MLflow would complain about that at every start.
                 "GIT_PYTHON_REFRESH": "quiet",
                 "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from trainkit.run_environment import CACHE_DIR, DATA, DATA_DIR, INPUTS
+
 from trainer.errors import BadInput
 from trainer.plan import downloads
 from trainer.plan.target import Target
 from trainer.projects.mlproject import EntryPoint
-from trainer.projects.mounts import DATA, Mount, linked_data
+from trainer.projects.mounts import Mount, linked_data
 from trainer.projects.parameters import is_elsewhere
 from trainer.workspace.settings import Workspace
 
@@ -31,9 +33,7 @@ def of(
             )
         return (), dict(values), _folders(str(workspace.data), str(workspace.state / "cache"))
     mounts = [cache] if cache else []
-    own_data = [
-        volume for volume in volumes if volume.target == "/data" or volume.target.startswith("/data/")
-    ]
+    own_data = [volume for volume in volumes if volume.target == DATA or volume.target.startswith(f"{DATA}/")]
     if workspace.data.is_dir() and not own_data:
         read = (p.name for p in entry_point.parameters if p.dataset and not is_elsewhere(values[p.name]))
         mounts.append(Mount(str(workspace.data), DATA, optional=not any(read)))
@@ -49,14 +49,14 @@ def of(
         if parameter.type != "path":
             continue
         if is_elsewhere(values[parameter.name]):
-            seen[parameter.name] = f"/inputs/{parameter.name}/{downloads.name(values[parameter.name])}"
+            seen[parameter.name] = f"{INPUTS}/{parameter.name}/{downloads.name(values[parameter.name])}"
         else:
             source = Path(values[parameter.name])
-            seen[parameter.name] = f"/inputs/{parameter.name}/{source.name}"
+            seen[parameter.name] = f"{INPUTS}/{parameter.name}/{source.name}"
             mounts.append(Mount(str(source), seen[parameter.name]))
-    return (*mounts, *volumes), seen, _folders("/data", cache.target if cache else None)
+    return (*mounts, *volumes), seen, _folders(DATA, cache.target if cache else None)
 
 
 def _folders(data: str, cache: str | None) -> dict[str, str]:
-    where = {"TRAINER_DATA_DIR": data}
-    return where | {"TRAINER_CACHE_DIR": cache, "MPLCONFIGDIR": f"{cache}/matplotlib"} if cache else where
+    where = {DATA_DIR: data}
+    return where | {CACHE_DIR: cache, "MPLCONFIGDIR": f"{cache}/matplotlib"} if cache else where

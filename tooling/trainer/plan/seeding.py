@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from trainkit import run_environment
+
 from trainer.errors import BadInput
 from trainer.projects.mlproject import EntryPoint
 
@@ -52,8 +54,8 @@ def environment(seed: int | None, *, deterministic: bool) -> dict[str, str]:
     said: dict[str, str] = {}
     if seed is not None:
         # Without it Python salts the hashes of strings, and a set of them has another order in each run.
-        said |= {"TRAINER_SEED": str(seed), "PYTHONHASHSEED": str(seed % (MOST + 1))}
+        said |= {run_environment.SEED: str(seed), "PYTHONHASHSEED": str(seed % (MOST + 1))}
     if deterministic:
         # cuBLAS is repeatable only with a workspace of a fixed size.
-        said |= {"TRAINER_DETERMINISTIC": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+        said |= {run_environment.DETERMINISTIC: "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
     return said

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from trainkit import mlflow_in_run, run_environment
+
 from trainer.errors import BadInput
 from trainer.projects.mounts import Mount
 from trainer.projects.parameters import nearest
@@ -16,9 +18,9 @@ from trainer.projects.parameters import nearest
 _KEYS = ("image", "volumes", "environment")
 # A run has its own values of these; a project that copies them from the host gets the run's.
 _OF_THE_RUN = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID")
-_RESERVED = (*_OF_THE_RUN, "HOME", "USER", "TRAINER_SPOOL", "TRAINER_RUN_ID")
+_RESERVED = (*_OF_THE_RUN, "HOME", "USER", run_environment.SPOOL, mlflow_in_run.VARIABLE)
 # What is in a container by trainer's own doing. /data is not among them: there a project's volume goes first.
-_TAKEN = ("/trainer", "/cache", "/inputs")
+_TAKEN = (run_environment.TRAINER, run_environment.CACHE, run_environment.INPUTS)
 # Docker's engine takes these on Linux and does nothing with them.
 _HINTS = ("cached", "delegated", "consistent")
 # A volume: its source, its target, its options. A variable in the target is found, and refused.

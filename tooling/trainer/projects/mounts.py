@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-DATA = "/data"
-"""Where a run has the datasets of the workspace."""
+from trainkit.run_environment import DATA
 
 
 @dataclass(frozen=True)

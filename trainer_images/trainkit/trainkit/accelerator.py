@@ -10,6 +10,7 @@ from importlib.metadata import distributions
 from importlib.util import find_spec
 from typing import TypedDict
 
+from trainkit import run_environment
 from trainkit.errors import InputError
 
 
@@ -39,7 +40,7 @@ def built_for() -> list[Built]:
 
 def require_gpus(framework: str, seen: int) -> None:
     """Raise `InputError` if this run was given GPUs ($TRAINER_GPUS) and the framework sees none of them."""
-    asked = os.environ.get("TRAINER_GPUS", "none")
+    asked = os.environ.get(run_environment.GPUS, "none")
     if asked != "none" and seen == 0:
         raise InputError(
             f"{framework} sees no GPU, but the run was started with --gpus {asked}.",

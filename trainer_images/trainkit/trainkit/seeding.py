@@ -5,6 +5,8 @@ import random
 
 import numpy as np
 
+from trainkit import run_environment
+
 
 def seed_everything(seed: int) -> None:
     """Seed Python's and NumPy's global generators (scikit-learn draws from NumPy's by default).
@@ -20,10 +22,10 @@ def seed_everything(seed: int) -> None:
 
 def given_seed() -> int | None:
     """What `trainer run --seed` said, for scripts that take no seed as a parameter; None without it."""
-    said = os.environ.get("TRAINER_SEED")
+    said = os.environ.get(run_environment.SEED)
     return None if said is None else int(said)
 
 
 def is_deterministic() -> bool:
     """Whether `trainer run --deterministic` asks for operations that give the same numbers twice."""
-    return os.environ.get("TRAINER_DETERMINISTIC") == "1"
+    return os.environ.get(run_environment.DETERMINISTIC) == "1"

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from trainkit import run_environment
+
 from trainer import concurrency, subprocesses, urls
-from trainer.backends.base import CHECKPOINTS, Job, Launch, Seen, image_gone
+from trainer.backends.base import Job, Launch, Seen, image_gone
 from trainer.backends.docker import code_layer, containers
 from trainer.backends.docker import reachability as reach
 from trainer.backends.docker.config import (
@@ -196,11 +198,22 @@ class DockerBackend:
 
     def has_checkpoints(self, plan: RunPlan, run_id: str) -> bool:
         """Looks into the cache's volume with a container of the run's image."""
-        cache = next((mount for mount in plan.inputs.mounts if mount.target == "/cache"), None)
+        cache = next((mount for mount in plan.inputs.mounts if mount.target == run_environment.CACHE), None)
         if cache is None:
             return False
-        place = f"{cache.target}/{CHECKPOINTS}/{run_id}"
-        asking = ["find", place, "-type", "f", "!", "-name", "*.tmp", "!", "-name", "unfinished-*"]
+        place = f"{cache.target}/{run_environment.CHECKPOINTS}/{run_id}"
+        asking = [
+            "find",
+            place,
+            "-type",
+            "f",
+            "!",
+            "-name",
+            f"*{run_environment.UNFINISHED_SUFFIX}",
+            "!",
+            "-name",
+            f"{run_environment.UNFINISHED_PREFIX}*",
+        ]
         seen = run(self.client, plan.image_reference, asking, mounts=[replace(cache, read_only=True)])
         return bool(seen.out.strip())
 

@@ -7,6 +7,8 @@ import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trainkit import run_environment
+
 from trainer.backends.base import Launch, shell_variables
 from trainer.backends.docker import containers
 from trainer.engine import daemon
@@ -19,7 +21,8 @@ from trainer.tracking.endpoint import CONTAINER_HOST, Network
 if TYPE_CHECKING:
     import docker
 
-PLACE, HOME, SPOOL = "/trainer", "/trainer/home", "/trainer/spool"
+PLACE = run_environment.TRAINER
+HOME, SPOOL = f"{PLACE}/home", f"{PLACE}/spool"
 # The engine makes PLACE, as root. What the run's own user writes and removes is in a folder of that user.
 _OWN = f"{PLACE}/run"
 RESULT = f"{_OWN}/result"
@@ -69,7 +72,7 @@ def container_config(
     own = [Mount(PLACE, None)] if plan.resources.read_only else []
     memory = bytes_of(plan.resources.memory) if plan.resources.memory else None
     fetched = [
-        Mount(f"/inputs/{name}", str(launch.folder.inputs / name), "bind", read_only=True)
+        Mount(f"{run_environment.INPUTS}/{name}", str(launch.folder.inputs / name), "bind", read_only=True)
         for name in plan.inputs.downloads
     ]
     # A stranger could not write to it: there the spool is put in, and fetched at the end.
@@ -99,7 +102,7 @@ def container_config(
             **launch.environment,
             "HOME": HOME,
             "USER": "trainer",
-            "TRAINER_SPOOL": SPOOL,
+            run_environment.SPOOL: SPOOL,
             **_TO_ALL,
         },
         working_dir=folder,

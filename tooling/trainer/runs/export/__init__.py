@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
+from trainkit import run_environment
+
 from trainer import atomic_files
 from trainer.counted import counted
 from trainer.datasets import recorded
@@ -27,18 +29,18 @@ from trainer.workspace.settings import Workspace
 
 _CHECKSUMS = "data.sha256"
 _SEEN = {
-    "TRAINER_DATA_DIR": "/data",
-    "TRAINER_CACHE_DIR": "/cache",
-    "MPLCONFIGDIR": "/cache/matplotlib",
+    run_environment.DATA_DIR: run_environment.DATA,
+    run_environment.CACHE_DIR: run_environment.CACHE,
+    "MPLCONFIGDIR": f"{run_environment.CACHE}/matplotlib",
     "HOME": "/out/home",
     "MLFLOW_TRACKING_URI": "file:///out/mlruns",
     "MLFLOW_ALLOW_FILE_STORE": "true",
 }
 _MOUNTS = {
     "$here/code": "/source:ro",
-    "$here/data": "/data:ro",
-    "$here/inputs": "/inputs:ro",
-    "$out/cache": "/cache",
+    "$here/data": f"{run_environment.DATA}:ro",
+    "$here/inputs": f"{run_environment.INPUTS}:ro",
+    "$out/cache": run_environment.CACHE,
     "$out": "/out",
 }
 
@@ -205,7 +207,7 @@ def _command(stored: Stored) -> tuple[str, ...]:
         if parameter.in_code:
             seen[name] = parameter.in_code
         elif parameter.type == "path":
-            seen[name] = f"/inputs/{name}/{PurePosixPath(parameter.value).name}"
+            seen[name] = f"{run_environment.INPUTS}/{name}/{PurePosixPath(parameter.value).name}"
     return mlproject.command_line(entry_point, seen)
 
 

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Collection
 from contextlib import ExitStack
 
+from trainkit import mlflow_in_run, run_environment
+
 from trainer import logs
 from trainer.backends.base import Job, Launch
 from trainer.background import Meanwhile
@@ -112,10 +114,10 @@ def _job_launch(ready: Ready, begun: Begun) -> Launch:
             # A stock MLflow, as in images that are not trainer's, does not know the scheme of the spool.
             "MLFLOW_TRACKING_URI": ("spool+" if ready.plan.image.has_trainkit else "") + _seen_uri(ready),
             "MLFLOW_RUN_ID": begun.run.id,
-            "TRAINER_RUN_ID": begun.run.id,
+            mlflow_in_run.VARIABLE: begun.run.id,
             "MLFLOW_EXPERIMENT_ID": begun.run.experiment_id,
-            **({"TRAINER_RESTARTS": str(begun.restarts)} if begun.restarts is not None else {}),
-            **({"TRAINER_OFFLINE": "1"} if ready.offline else {}),
+            **({run_environment.RESTARTS: str(begun.restarts)} if begun.restarts is not None else {}),
+            **({run_environment.OFFLINE: "1"} if ready.offline else {}),
         },
         secret_environment={**ready.secret_environment, **token},
         credentials=(server_used.username, server_used.password or "") if server_used.username else None,

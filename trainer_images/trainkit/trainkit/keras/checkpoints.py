@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainkit import places
+from trainkit.run_environment import CHECKPOINTS, UNFINISHED_PREFIX, UNFINISHED_SUFFIX
 
 if TYPE_CHECKING:
     import keras
@@ -59,10 +60,10 @@ class Checkpoints:
         """Keep the model and its optimizer as they are after the last epoch of the history."""
         self.folder.mkdir(parents=True, exist_ok=True)
         # Keras goes by the end of the name.
-        unfinished = self.folder / f"unfinished-{uuid.uuid4().hex}.weights.h5"
+        unfinished = self.folder / f"{UNFINISHED_PREFIX}{uuid.uuid4().hex}.weights.h5"
         model.save_weights(unfinished)
         unfinished.replace(self._file(history.last))
-        text = self.folder / "state.json.tmp"
+        text = self.folder / f"state.json{UNFINISHED_SUFFIX}"
         text.write_text(json.dumps(history.epochs))
         text.replace(self.folder / "state.json")
         needed = (self._file(history.last), self._file(history.best))
@@ -102,4 +103,4 @@ def joined(*phases: History) -> History:
 
 
 def _folder(run_id: str) -> Path:
-    return places.cache() / "checkpoints" / run_id
+    return places.cache() / CHECKPOINTS / run_id

@@ -4,7 +4,7 @@ import os
 from difflib import get_close_matches
 from importlib.util import find_spec
 
-from trainkit import places, threads
+from trainkit import places, run_environment, threads
 from trainkit.errors import InputError, show_input_errors
 from trainkit.seeding import is_deterministic
 
@@ -62,4 +62,4 @@ os.environ["KERAS_BACKEND"] = os.environ.get("KERAS_BACKEND") or "tensorflow"
 # Weights are downloaded once for all runs.
 os.environ.setdefault("KERAS_HOME", str((places.cache() / "keras").absolute()))
 _check(os.environ["KERAS_BACKEND"])
-_set(os.environ["KERAS_BACKEND"], os.environ.get("TRAINER_GPUS"))
+_set(os.environ["KERAS_BACKEND"], os.environ.get(run_environment.GPUS))

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 Record = dict[str, object]
-VARIABLE = "TRAINER_SPOOL"
 LONGEST = 1 << 26  # bytes of a record; a server takes no more in a request by far
 
 

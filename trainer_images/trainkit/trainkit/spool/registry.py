@@ -14,9 +14,9 @@ from mlflow.store.model_registry.rest_store import RestStore
 from mlflow.tracking._tracking_service.utils import _get_store
 from mlflow.utils.credentials import get_default_host_creds
 
+from trainkit import run_environment
 from trainkit.spool.models import registered
 from trainkit.spool.names import replaced
-from trainkit.spool.sender import OFFLINE_VARIABLE
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -52,7 +52,7 @@ class DirectRegistry(RestStore):  # type: ignore[misc]  # mlflow is not typed
         """Wait for it, also while the server is away: a moment without it is to cost no run."""
         give_up = time.monotonic() + _PATIENCE_S
         while not self._tracking.sender.drain(max(0.0, give_up - time.monotonic())):
-            if os.environ.get(OFFLINE_VARIABLE) or time.monotonic() > give_up:
+            if os.environ.get(run_environment.OFFLINE) or time.monotonic() > give_up:
                 return False
             time.sleep(0.5)
         return True

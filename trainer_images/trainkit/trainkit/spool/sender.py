@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from http.client import RemoteDisconnected
 from pathlib import Path
 
+from trainkit import run_environment
 from trainkit.spool.answers import Answer, Away, Dropped, NoAnswer, store_directly
 from trainkit.spool.delivery import Delivery
 from trainkit.spool.journal import Spool
 
-OFFLINE_VARIABLE = "TRAINER_OFFLINE"
 _PAUSE_S = 0.2  # between two deliveries: what was logged meanwhile goes in one request
 _LONGEST_PAUSE_S = 30.0
 _POLL_S = 0.02
@@ -79,7 +79,7 @@ class Sender:
         self._urgent = threading.Event()
         self._process = 0
         self._told = False  # once an outage
-        self.away = bool(os.environ.get(OFFLINE_VARIABLE))
+        self.away = bool(os.environ.get(run_environment.OFFLINE))
         atexit.register(spool.flush)
 
     def wake(self) -> None:
@@ -111,7 +111,7 @@ class Sender:
             self._work.wait(1)
             self._work.clear()
             self._attempt(self._spool.flush)
-            if os.environ.get(OFFLINE_VARIABLE):
+            if os.environ.get(run_environment.OFFLINE):
                 continue
             lock = self._spool.sending() if lock is None else lock
             if lock is None:  # another process of this run delivers for us

@@ -21,9 +21,10 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.proto_json_utils import parse_dict
 from mlflow.utils.validation import _validate_batch_log_data, _validate_batch_log_limits
 
+from trainkit import run_environment
 from trainkit.spool import artifacts, models
 from trainkit.spool.answers import API, Answer, Away, Dropped
-from trainkit.spool.journal import VARIABLE, Record, Spool, SpoolError
+from trainkit.spool.journal import Record, Spool, SpoolError
 from trainkit.spool.names import OFFLINE_TAG, replaced, stored
 from trainkit.spool.sender import MlflowTransport, Sender
 from trainkit.spool.view import View
@@ -48,10 +49,11 @@ class SpoolStore(RestStore):  # type: ignore[misc]  # mlflow is not typed
     def __init__(self, store_uri: str) -> None:
         self.address = store_uri.removeprefix("spool+").rstrip("/")
         super().__init__(partial(get_default_host_creds, self.address))
-        folder = os.environ.get(VARIABLE)
+        folder = os.environ.get(run_environment.SPOOL)
         if not folder or not (Path(folder) / "run.json").exists():
             raise MlflowException(
-                f"{store_uri} needs the folder of a run's spool in {VARIABLE}, which `trainer run` makes. "
+                f"{store_uri} needs the folder of a run's spool in {run_environment.SPOOL}, "
+                "which `trainer run` makes. "
                 f"Outside of a run use {self.address}",
                 INVALID_PARAMETER_VALUE,
             )

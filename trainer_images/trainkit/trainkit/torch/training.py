@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trainkit import run_environment
 from trainkit.accelerator import require_gpus
 from trainkit.errors import InputError
 from trainkit.seeding import is_deterministic, seed_everything
@@ -60,7 +61,7 @@ def prepare(seed: int) -> torch.device:
     does not see the GPU that the run was given.
     """
     require_gpus("PyTorch", torch.cuda.device_count())
-    on_gpu = os.environ.get("TRAINER_GPUS", "none") != "none"
+    on_gpu = os.environ.get(run_environment.GPUS, "none") != "none"
     if on_gpu and torch.cuda.device_count() > 1:
         print(f"Warning: of {torch.cuda.device_count()} GPUs the first is used", flush=True)
     seed_everything(seed)
@@ -218,7 +219,7 @@ def _on_cpu(model: Model) -> dict[str, Tensor]:
 def _keep(folder: Path, model: Model, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
     """Write all that the next epoch needs; whoever is killed in between leaves the last state."""
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f"{_STATE}.tmp"
+    unfinished = folder / f"{_STATE}{run_environment.UNFINISHED_SUFFIX}"
     torch.save(
         {
             "model": _on_cpu(model),

@@ -6,7 +6,7 @@ from importlib.metadata import distributions
 import mlflow
 import tensorflow as tf
 
-from trainkit import accelerator, threads
+from trainkit import accelerator, run_environment, threads
 from trainkit.keras.backend import Batches
 
 FRAMEWORK = "TensorFlow"
@@ -28,7 +28,7 @@ def distribution() -> str:
 def take_gpus() -> list[str]:
     gpus = tf.config.list_physical_devices("GPU")
     accelerator.require_gpus(FRAMEWORK, len(gpus))
-    if gpus and os.environ.get("TRAINER_GPUS") == "none":
+    if gpus and os.environ.get(run_environment.GPUS) == "none":
         tf.config.set_visible_devices([], "GPU")
         gpus = []
     for gpu in gpus:
