@@ -20,7 +20,7 @@ from trainer.datasets.rename import classes as rename
 from trainer.datasets.rename import journal
 from trainer.errors import DiskFull, InvalidInput
 from trainer.projects import sources
-from trainer.server import store_archive
+from trainer.server import archive_reading
 from trainer.server.store_archive import ArchiveError
 from trainer.workspace import secrets, settings
 from trainer.workspace.settings import Workspace
@@ -199,7 +199,7 @@ def test_a_hostile_backup_of_a_store_is_refused(
     tmp_path: Path, entries: list[tuple[str, bytes, bytes]], message: str
 ) -> None:
     with pytest.raises(ArchiveError, match=message):
-        store_archive.unpack(tarred(*entries), tmp_path / "store" / "incoming")
+        archive_reading.unpack(tarred(*entries), tmp_path / "store" / "incoming")
     assert not (tmp_path / "store" / "out").exists()
 
 
@@ -229,7 +229,7 @@ def test_a_backup_that_unpacks_to_more_than_fits_is_refused_before_it_is_written
     bomb = io.BytesIO(gzip.compress(tarred(("bomb", tarfile.REGTYPE, bytes(30 << 20))).getvalue()))
     assert len(bomb.getvalue()) < 100_000
     with pytest.raises(ArchiveError, match="unpacks to more than fits"):
-        store_archive.unpack(bomb, small_disk / "incoming")
+        archive_reading.unpack(bomb, small_disk / "incoming")
     assert list((small_disk / "incoming").iterdir()) == []
 
 

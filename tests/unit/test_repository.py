@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
+from pathlib import Path
 
 import pytest
 from servers.versions import REQUIREMENTS, TOO_OLD, VERSIONS
@@ -80,3 +82,19 @@ def test_each_name_that_host_and_run_agree_on_stands_once() -> None:
     del code[REPOSITORY / "tooling" / "trainer" / "server" / "container.py"]
     where = {name: [path.name for path, text in code.items() if f'"{name}"' in text] for name in names}
     assert where == {name: [file] for name, file in names.items()}
+
+
+def modules(*folders: str) -> list[Path]:
+    return [path for folder in folders for path in (REPOSITORY / folder).rglob("*.py")]
+
+
+def test_a_module_is_short_enough_to_be_read_as_a_whole() -> None:
+    code = modules("tooling", "trainer_images", "train_code", "templates", "mlflow_tracking_server")
+    lines = {path.relative_to(REPOSITORY): len(path.read_text().splitlines()) for path in code}
+    assert {path: count for path, count in lines.items() if count > 300} == {}
+
+
+def test_a_folder_has_no_more_modules_than_can_be_seen_at_a_glance() -> None:
+    code = modules("tooling", "trainer_images", "train_code", "mlflow_tracking_server", "tests")
+    counts = Counter(path.parent.relative_to(REPOSITORY) for path in code)
+    assert {folder: count for folder, count in counts.items() if count > 20} == {}

@@ -20,7 +20,7 @@ from mlflow.projects.submitted_run import SubmittedRun
 
 from trainer import printable
 from trainer.backends.docker.backend import DockerBackend
-from trainer.backends.local import LocalBackend
+from trainer.backends.local.backend import LocalBackend
 from trainer.backends.registry import BackendType
 from trainer.cli import streams
 from trainer.cli.output import Progress

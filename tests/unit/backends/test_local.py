@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 from trainer import locks, subprocesses
-from trainer.backends import local
 from trainer.backends.base import End, Job, Launch
-from trainer.backends.local import LocalBackend, LocalJob
+from trainer.backends.local import backend as local_backend
+from trainer.backends.local import job as local_job
+from trainer.backends.local.backend import LocalBackend
+from trainer.backends.local.job import LocalJob
 from trainer.errors import BadInput, GpuError, ImageError, TrainerError
 from trainer.images import spec, trainer_image
 from trainer.images.trainer_image import TrainerImage
@@ -161,7 +163,7 @@ finally:
 def test_a_stubborn_job_is_killed_with_its_children(
     start: Start, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "GRACE_S", 0.2)
+    monkeypatch.setattr(local_job, "GRACE_S", 0.2)
     job = start("sh", "-c", "trap '' INT; sleep 100 & touch ../ready; sleep 100")
     folder = workspace.state / "runs" / "r1"
     wait_for(folder / "ready")
@@ -329,7 +331,7 @@ def test_which_gpus_a_process_sees(
     monkeypatch: pytest.MonkeyPatch, gpus: str, variables: dict[str, str]
 ) -> None:
     monkeypatch.setattr(subprocesses, "capture", lambda *_: "GPU 0\nGPU 1\n")
-    assert local._gpu_variables(gpus) == variables
+    assert local_backend._gpu_variables(gpus) == variables
 
 
 def image(workspace: Workspace) -> TrainerImage:

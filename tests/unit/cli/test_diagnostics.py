@@ -48,8 +48,8 @@ def test_the_log_goes_to_stderr_without_secrets(
         == [
             f"trainer.tracking.endpoint: Tracking server: http://127.0.0.1:{no_runs.port}/***, "
             "named by MLFLOW_TRACKING_URI of the environment",
-            f"trainer.tracking.client: GET /***{NONE[0]}: 200",
-            f"trainer.tracking.client: POST /***{NONE[1]}: 200",
+            f"trainer.tracking.connection: GET /***{NONE[0]}: 200",
+            f"trainer.tracking.connection: POST /***{NONE[1]}: 200",
         ][: len(lines)]
     )
     assert len(lines) >= 2
@@ -142,7 +142,9 @@ def test_what_was_done_with_a_run_is_in_its_folder(
     trainer("reconcile")
     assert run_folders.ended(RunFolder(folder)) is not None
     log = (folder / "trainer.log").read_text()
-    entry = rf"\d{{4}}-\d\d-\d\d [\d:.]+ INFO trainer.tracking.client: POST {API}/runs/log-batch: 500, \d+ ms"
+    entry = (
+        rf"\d{{4}}-\d\d-\d\d [\d:.]+ INFO trainer.tracking.connection: POST {API}/runs/log-batch: 500, \d+ ms"
+    )
     assert re.search(rf"^{entry}$", log, re.MULTILINE), log
     assert f"INFO trainer.runs.reconcile: Run {ID} is not settled: " in log
     assert CANARY not in log, log

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from trainer.backends import local
+from trainer.backends import environments
 from trainer.cli.main import main
 from trainer.datasets.synthetic import drawing
 from trainer.datasets.synthetic.looks import Appearance
@@ -134,7 +134,7 @@ def test_no_command_line_is_a_bug(
         find(tmp_path)  # or somebody's workspace would be played with
     monkeypatch.setattr(daemon, "_client", partial(_no_real_engine, daemon._client))
     monkeypatch.setattr(process, "_start", _refuse_server)
-    monkeypatch.setattr(local, "_install", _refuse_environment)
+    monkeypatch.setattr(environments, "_install", _refuse_environment)
     monkeypatch.setattr(webbrowser, "open", lambda *_: False)
     monkeypatch.setattr(drawing, "draw", _Drawn())
     monkeypatch.setattr(Retry, "get_backoff_time", lambda _: 0.0)  # refused: tried again at once

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from trainer.backends import base
-from trainer.backends.local import LocalJob
+from trainer.backends.local.job import LocalJob
 from trainer.runs import left_files
 from trainer.runs.left_files import UnloggedFiles
 from trainer.tracking.client import Run

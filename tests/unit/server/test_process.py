@@ -13,7 +13,7 @@ import pytest
 from trainer import locks
 from trainer.engine.bridge import Bridge
 from trainer.errors import TrackingError
-from trainer.server import container, process
+from trainer.server import container, container_record, process
 from trainer.server.process import State
 from trainer.tracking.endpoint import Server
 from trainer.workspace import run_folders, server_password
@@ -306,11 +306,11 @@ def test_a_port_that_is_asked_for_is_kept_and_a_taken_one_is_said(
 
 def test_a_run_of_before_a_move_is_told_to_the_server_where_it_is_now(workspace: Workspace) -> None:
     before, now, elsewhere = (f"http://127.0.0.1:{port}" for port in (5000, 5001, 5002))
-    container.record(workspace, before)
-    container.record(workspace, before)
-    container.record(workspace, now)
-    assert container.recorded(workspace) == now
-    assert container.present(workspace, before, since=1.0) == now
-    assert container.present(workspace, elsewhere, since=1.0) == elsewhere
+    container_record.record(workspace, before)
+    container_record.record(workspace, before)
+    container_record.record(workspace, now)
+    assert container_record.recorded(workspace) == now
+    assert container_record.present(workspace, before, since=1.0) == now
+    assert container_record.present(workspace, elsewhere, since=1.0) == elsewhere
     # What has the port now is another server: runs that begin there are told to it.
-    assert container.present(workspace, before, since=time.time() + 1) == before
+    assert container_record.present(workspace, before, since=time.time() + 1) == before

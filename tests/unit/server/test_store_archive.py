@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from trainer.server import store_archive
+from trainer.server import archive_reading, store_archive
 from trainer.server.store_archive import ArchiveError
 
 from unit.helpers import put
@@ -49,7 +49,7 @@ def backup(store: Path) -> bytes:
 
 
 def restored(archive: bytes, store: Path) -> Path:
-    store_archive.unpack(io.BytesIO(archive), store / ".incoming")
+    archive_reading.unpack(io.BytesIO(archive), store / ".incoming")
     store_archive.restore(store)
     return store
 
@@ -125,7 +125,7 @@ def test_a_restore_that_was_killed_is_completed_by_the_next_call(
 def test_finishing_what_was_not_begun_changes_nothing(tmp_path: Path) -> None:
     store = make_store(tmp_path / "store")
     before = contents(store)
-    store_archive.unpack(io.BytesIO(backup(make_store(tmp_path / "other", runs=1))), store / ".incoming")
+    archive_reading.unpack(io.BytesIO(backup(make_store(tmp_path / "other", runs=1))), store / ".incoming")
     store_archive.finish(store)
     assert contents(store) == before
     assert store_archive.counts(store)["runs"] == 3
@@ -133,8 +133,8 @@ def test_finishing_what_was_not_begun_changes_nothing(tmp_path: Path) -> None:
 
 def test_an_archive_is_checked_without_unpacking_its_artifacts(tmp_path: Path) -> None:
     archive = backup(make_store(tmp_path / "store"))
-    assert store_archive.check(io.BytesIO(archive))["counts"]["runs"] == 3
-    assert store_archive.check(io.BytesIO(gzip.compress(archive)))["counts"]["runs"] == 3
+    assert archive_reading.check(io.BytesIO(archive))["counts"]["runs"] == 3
+    assert archive_reading.check(io.BytesIO(gzip.compress(archive)))["counts"]["runs"] == 3
     damaged = bytearray(archive)
     damaged[damaged.index(bytes([2]) * 1000)] ^= 1
     for bad, why in (
@@ -144,7 +144,7 @@ def test_an_archive_is_checked_without_unpacking_its_artifacts(tmp_path: Path) -
         (gzip.compress(archive)[:500], "cannot be read|no manifest"),
     ):
         with pytest.raises(ArchiveError, match=why):
-            store_archive.check(io.BytesIO(bad))
+            archive_reading.check(io.BytesIO(bad))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_an_archive_may_hold_nothing_but_databases_and_artifacts(tmp_path: Path,
         tar.addfile(entry, io.BytesIO(text))
     store = make_store(tmp_path / "store")
     with pytest.raises(ArchiveError, match="which no tracking store has"):
-        store_archive.check(io.BytesIO(packed.getvalue()))
+        archive_reading.check(io.BytesIO(packed.getvalue()))
     with pytest.raises(ArchiveError, match="which no tracking store has"):
         restored(packed.getvalue(), store)
     assert store_archive.counts(store)["runs"] == 3
@@ -250,7 +250,7 @@ def test_it_runs_as_a_script_that_needs_nothing_installed(tmp_path: Path) -> Non
     packed = subprocess.run([*script, "backup", store], capture_output=True, check=True)
     assert json.loads(packed.stderr)["runs"] == 3
     other = empty_store(tmp_path / "other")
-    store_archive.unpack(io.BytesIO(packed.stdout), other / ".incoming")
+    archive_reading.unpack(io.BytesIO(packed.stdout), other / ".incoming")
     done = subprocess.run([*script, "restore", other], capture_output=True, check=True)
     assert json.loads(done.stderr)["runs"] == 3
     assert not (other / ".incoming").exists()

@@ -2,23 +2,63 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
-from collections.abc import Container
+from collections.abc import Callable, Container
 from pathlib import Path
 
 from trainer import leftovers as leftover
+from trainer import locks, subprocesses
+from trainer.errors import ImageError
 from trainer.images import project_env
 from trainer.images.image import RunImage
 from trainer.images.spec import PREFIX
 from trainer.leftovers import Leftover, Leftovers
-from trainer.workspace import run_folders
+from trainer.workspace import run_folders, unfinished
 from trainer.workspace.settings import Workspace
+
+_COMPLETE = "trainer-complete"
 
 
 def folder(workspace: Workspace, image: RunImage) -> Path:
     """Where the image's environment is, or will be made."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     return _parent(workspace) / f"{image.name}-{image.digest[:12]}-py{python}"
+
+
+def prepare(workspace: Workspace, image: RunImage, report: Callable[[str], None]) -> Path:
+    """Make the image's environment if it is not there; returns its folder. Raises `ImageError`."""
+    path = folder(workspace, image)
+    complete = path / _COMPLETE
+    with locks.exclusive(path.with_suffix(".lock")):
+        if not complete.exists():
+            from uv import find_uv_bin
+
+            shutil.rmtree(path, ignore_errors=True)
+            with unfinished.folder(workspace, unfinished.ENVIRONMENT) as source:
+                for command in image.environment(path, source, find_uv_bin()):
+                    _install(command, report)
+            complete.touch()
+    return path
+
+
+def is_complete(path: Path) -> bool:
+    """Whether the environment was made, and not only begun."""
+    return (path / _COMPLETE).exists()
+
+
+def _install(command: list[str], report: Callable[[str], None]) -> None:
+    last = ""
+    try:
+        for line in subprocesses.lines(command):
+            last = line.strip() or last
+            report(line)
+    except subprocess.CalledProcessError:
+        raise ImageError(
+            f"The local environment could not be made: {last}",
+            "Check that the package registry can be reached, then try again.",
+        ) from None
 
 
 def leftovers(workspace: Workspace, current: Container[str], days: float | None) -> Leftovers:

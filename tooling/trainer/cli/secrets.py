@@ -32,7 +32,7 @@ def _complete_known(ctx: click.Context, _: click.Parameter, incomplete: str) -> 
 
 
 def _complete_needed(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from trainer.maintenance.doctor import needed_secrets
+    from trainer.maintenance.secret_checks import needed_secrets
 
     names_known = _complete_known(ctx, parameter, incomplete)
     try:
@@ -62,8 +62,9 @@ def set_(workspace: Workspace, name: str, dry_run: bool) -> None:
     """
     from trainer.masking import SHORTEST_MASKED
     from trainer.workspace import secrets as domain
+    from trainer.workspace import secrets_file
 
-    if not domain.NAME.fullmatch(name):
+    if not secrets_file.NAME.fullmatch(name):
         raise BadInput(
             # Not repeated: it may be the value, given in the name's place.
             "The name is not a valid variable name.",
@@ -118,7 +119,7 @@ def unset(workspace: Workspace, name: str, dry_run: bool) -> None:
 @pass_workspace
 def list_(workspace: Workspace, as_json: bool) -> None:
     """List the names in secrets.env, and the projects that need them; no value is shown."""
-    from trainer.maintenance.doctor import needed_secrets
+    from trainer.maintenance.secret_checks import needed_secrets
     from trainer.workspace import secrets as domain
 
     needed = needed_secrets(workspace)
@@ -142,9 +143,9 @@ def check(workspace: Workspace, as_json: bool) -> None:
     Exit code 89 if something is wrong. No value is shown.
     """
     from trainer.cli.doctor import show
-    from trainer.maintenance import doctor
+    from trainer.maintenance import secret_checks
 
-    show(doctor.secret_checks(workspace), as_json=as_json)
+    show(secret_checks.checks(workspace), as_json=as_json)
 
 
 def _note(text: str) -> None:

@@ -17,7 +17,15 @@ from trainer.engine import daemon
 from trainer.errors import EngineError, InvalidInput, TrackingError
 from trainer.progress import Steps
 from trainer.runs import restored
-from trainer.server import container, live_runs, process, service, store_archive
+from trainer.server import (
+    archive_reading,
+    container,
+    container_record,
+    live_runs,
+    process,
+    service,
+    store_archive,
+)
 from trainer.server.container import name
 from trainer.server.store_archive import INCOMING, ArchiveError, Manifest
 from trainer.server.volume import Volume
@@ -55,7 +63,7 @@ class Folder:
         self._folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self._folder / INCOMING, ignore_errors=True)
         try:
-            store_archive.unpack(archive, self._folder / INCOMING)
+            archive_reading.unpack(archive, self._folder / INCOMING)
             return store_archive.restore(self._folder)["counts"]
         except ArchiveError as error:
             raise TrackingError(f"The tracking store: {error}", "Nothing in it was changed.") from None
@@ -114,7 +122,7 @@ def check(file: Path, shown: Path | None = None) -> Manifest:
         raise InvalidInput(f"{file} is not a file.", "Specify a file of `trainer server backup`.")
     try:
         with file.open("rb") as archive:
-            return store_archive.check(archive)
+            return archive_reading.check(archive)
     except OSError as error:
         raise InvalidInput(
             f"{file} cannot be read: {error.strerror}.", "Specify a file of `trainer server backup`."
@@ -170,7 +178,7 @@ def new_name(workspace: Workspace, occasion: str) -> Path:
 
 
 def _store(workspace: Workspace) -> Store | None:
-    if container.recorded(workspace):
+    if container_record.recorded(workspace):
         client = daemon.connect()
         container_state = container.find(client, name(workspace))
         if container_state:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -14,16 +13,13 @@ from trainer import git, subprocesses
 from trainer.backends import registry
 from trainer.backends.docker import reachability
 from trainer.backends.docker.config import network
-from trainer.counted import counted
 from trainer.engine import daemon, run_user
-from trainer.errors import FileError, TrainerError
+from trainer.errors import TrainerError
 from trainer.host import disk
 from trainer.images import build, lock, spec, trainer_image
 from trainer.images.trainer_image import TrainerImage
-from trainer.masking import SHORTEST_MASKED
-from trainer.projects import mlproject, sources
 from trainer.runs.launch import prepare
-from trainer.server import container
+from trainer.server import container, container_record
 from trainer.server import process as server
 from trainer.server.volume import Volume
 from trainer.tracking import server_version
@@ -143,53 +139,6 @@ def _gpu(client: docker.DockerClient | None) -> Check:
     return Check("gpu", "ok", summary)
 
 
-def secret_checks(workspace: Workspace) -> Iterator[Check]:
-    """Whether secrets.env is kept to oneself, is understood, and has what the projects need."""
-    path = workspace.secrets_file
-    leaks = list(secrets.leaks(path))
-    for leak in leaks:
-        yield Check(path.name, "failure", leak.message, leak.hint)
-    commit = None
-    with contextlib.suppress(FileError):  # that is one of the leaks
-        commit = secrets.in_history(path)
-    if commit:
-        yield Check(path.name, "warning", f"an earlier commit has it: {commit}",
-                    "Change every secret that was in it, where it was pushed or shared. To take it out of "
-                    f"the history: git filter-repo --invert-paths --path {path.name}")  # fmt: skip
-    try:
-        loaded = secrets.read(workspace)
-    except TrainerError as error:
-        yield Check(path.name, "failure", error.message, error.hint)
-        return
-    if not leaks:
-        summary = (
-            f"{counted(len(loaded.values), 'secret')}, for you alone" if path.exists() else "not there yet"
-        )
-        yield Check(path.name, "ok", f"{summary}; git does not commit it")
-    for name in sorted(loaded.values.keys() - secrets.NOT_SECRET):
-        if len(loaded.values[name]) < SHORTEST_MASKED:
-            yield Check(name, "warning", f"its value cannot be masked in output: {secrets.TOO_SHORT}",
-                        "Take a longer one where you can choose.")  # fmt: skip
-    for name, users in needed_secrets(workspace).items():
-        by = f"needed by {', '.join(users)}"
-        if loaded.get(name):
-            where = path.name if name in loaded.values else "the environment"
-            yield Check(name, "ok", f"in {where}, {by}")
-        else:
-            yield Check(name, "failure", f"not set, {by}", f"trainer secrets set {name}")
-
-
-def needed_secrets(workspace: Workspace) -> dict[str, list[str]]:
-    """Variable → the projects that take it from the host; one that is invalid is passed over."""
-    needed: dict[str, list[str]] = {}
-    for project in sources.names(workspace):
-        with contextlib.suppress(TrainerError):
-            for name, value in mlproject.load(workspace.projects / project).environment:
-                if value is None:
-                    needed.setdefault(name, []).append(project)
-    return dict(sorted(needed.items()))
-
-
 def _git(workspace: Workspace) -> str:
     top = git.check(workspace.root)
     return f"the repository {top}" if top else "no repository: no commit is recorded with a run"
@@ -220,7 +169,7 @@ def _tracking(
         yield Check("tracking server", "failure", summary, fix)
         return
     yield Check("tracking server", "ok", f"MLflow {server_version} at {client.server.uri}")
-    if engine_client and container.recorded(workspace) == client.server.uri:
+    if engine_client and container_record.recorded(workspace) == client.server.uri:
         yield from _space(engine_client, workspace)
     yield from _stores(client)
     if engine_client:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from trainer.backends import registry
 from trainer.errors import BadInput, TrainerError
-from trainer.server import container, process, start
+from trainer.server import container, container_record, process, start
 from trainer.tracking import delivery
 from trainer.tracking.client import Client, Run
 from trainer.tracking.endpoint import Server, configured, with_credentials
@@ -39,7 +39,7 @@ def changed(workspace: Workspace, record: Record, before: Server) -> Client | No
     if record.own_server:
         return None  # which keeps both
     with contextlib.suppress(TrainerError):  # then nobody knows of another one
-        if container.recorded(workspace):
+        if container_record.recorded(workspace):
             with container.changing(workspace):
                 pass
         now = _named(workspace, record)
@@ -63,7 +63,7 @@ def run_of(workspace: Workspace, record: Record) -> tuple[Client, Run]:
 
 def _named(workspace: Workspace, record: Record) -> Server:
     known = secrets.load(workspace)
-    uri = container.present(workspace, record.tracking_uri, record.started)
+    uri = container_record.present(workspace, record.tracking_uri, record.started)
     # The record has the address alone.
     named = (workspace.server_asked_for, known.get("MLFLOW_TRACKING_URI"), workspace.settings.tracking_uri)
     uri = with_credentials(uri, named)

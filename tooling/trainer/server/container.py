@@ -8,13 +8,12 @@ passwords are in a file on its volume, where neither `docker inspect` nor a back
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
+from typing import TYPE_CHECKING
 
 from trainer import locks, logs
 from trainer.backends.base import shell_variables
@@ -42,17 +41,6 @@ _SECRETS = ".secrets"
 _COMMAND = f"set -a; . {DATA}/{_SECRETS}/environment; set +a; exec python -m mlflow_server up"
 
 
-class _EarlierAddress(TypedDict):
-    uri: str
-    until: float
-
-
-class _Record(TypedDict):
-    uri: str
-    earlier: NotRequired[list[_EarlierAddress]]
-    has_store: NotRequired[bool]
-
-
 class StaleContainer(TrackingError):
     """The container cannot be started as it was made: its port is taken, or its network removed."""
 
@@ -77,43 +65,6 @@ def network(workspace: Workspace) -> Network:
     return Network(name(workspace), f"http://{name(workspace)}:{PORT}")
 
 
-def recorded(workspace: Workspace) -> str | None:
-    """The address of the workspace's container, known without asking the engine; None if it has none."""
-    record = _read_record(workspace)
-    return record["uri"] if record else None
-
-
-def record(workspace: Workspace, uri: str) -> None:
-    """Write down that the workspace's server is a container, published at that address."""
-    workspace.state.mkdir(parents=True, exist_ok=True)
-    before = _read_record(workspace)
-    earlier = before.get("earlier", []) if before else []
-    if before and before["uri"] != uri:
-        earlier = [*earlier, _EarlierAddress(uri=before["uri"], until=time.time())]
-    _write_record(workspace, _Record(uri=uri, earlier=earlier, has_store=has_store(workspace)))
-
-
-def has_store(workspace: Workspace) -> bool:
-    """Whether the container has been running, and so has made a database on its volume."""
-    record = _read_record(workspace)
-    return bool(record and record.get("has_store"))
-
-
-def record_store(workspace: Workspace, *, exists: bool) -> None:
-    """Write down that the volume has a database; or that it need not have one any more."""
-    record = _read_record(workspace)
-    if record and bool(record.get("has_store")) != exists:
-        _write_record(workspace, {**record, "has_store": exists})
-
-
-def present(workspace: Workspace, uri: str, since: float) -> str:
-    """The address of now of the server that was at `uri` at a time, in seconds since 1970."""
-    record = _read_record(workspace)
-    earlier = record.get("earlier", []) if record else []
-    moved = any(address["uri"] == uri and 0 < since < address["until"] for address in earlier)
-    return record["uri"] if record and moved else uri
-
-
 def changing(workspace: Workspace) -> Lock:
     """Within: nobody else makes, starts, replaces or removes the container. Waits for its turn."""
     return locks.exclusive(workspace.state / "server-container.lock")
@@ -122,26 +73,6 @@ def changing(workspace: Workspace) -> Lock:
 def restoring(workspace: Workspace) -> Path:
     """A file that is there while the store is replaced, and after that was interrupted."""
     return workspace.state / "server-restoring"
-
-
-def _record(workspace: Workspace) -> Path:
-    return workspace.state / "server-container.json"
-
-
-def _write_record(workspace: Workspace, record: _Record) -> None:
-    temporary = _record(workspace).with_suffix(".new")
-    temporary.write_text(json.dumps(record))
-    temporary.replace(_record(workspace))
-
-
-def _read_record(workspace: Workspace) -> _Record | None:
-    try:
-        payload = json.loads(_record(workspace).read_text())
-    except (OSError, ValueError):
-        return None
-    return (
-        cast(_Record, payload) if isinstance(payload, dict) and isinstance(payload.get("uri"), str) else None
-    )
 
 
 def find(client: docker.DockerClient, container_name: str) -> ContainerState | None:

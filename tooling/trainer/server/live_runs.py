@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trainer.counted import counted
 from trainer.errors import BadInput
-from trainer.server import container
+from trainer.server import container_record
 from trainer.workspace import run_folders
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
@@ -35,5 +35,5 @@ def refuse(workspace: Workspace, forced: str | None = None) -> None:
 def _reports_here(workspace: Workspace, record: Record) -> bool:
     if record.own_server:
         return True
-    uri = container.recorded(workspace)
-    return uri is not None and container.present(workspace, record.tracking_uri, record.started) == uri
+    uri = container_record.recorded(workspace)
+    return uri is not None and container_record.present(workspace, record.tracking_uri, record.started) == uri

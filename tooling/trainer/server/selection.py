@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trainer.server import container, process, start
+from trainer.server import container_record, process, start
 from trainer.tracking import endpoint
 from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server
@@ -19,7 +19,7 @@ def named(workspace: Workspace, loaded: Secrets, uri: str | None = None) -> Serv
 
     None where nothing names one. No server is asked.
     """
-    own, requested = container.recorded(workspace), workspace.server_asked_for
+    own, requested = container_record.recorded(workspace), workspace.server_asked_for
     uri = endpoint.with_credentials(uri, [requested]) if uri else requested
     return endpoint.configured(loaded, uri, workspace.settings.tracking_uri or own)
 
@@ -32,7 +32,7 @@ def of_server(workspace: Workspace, records: Iterable[Record]) -> list[Record]:
     return [
         record
         for record in records
-        if container.present(workspace, record.tracking_uri, record.started) == uri
+        if container_record.present(workspace, record.tracking_uri, record.started) == uri
     ]
 
 

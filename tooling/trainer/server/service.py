@@ -18,7 +18,7 @@ from trainer.engine import daemon
 from trainer.errors import InvalidInput, TrackingDenied, TrackingError, TrainerError
 from trainer.images import build
 from trainer.progress import Steps
-from trainer.server import container, live_runs, process, start, store, store_archive
+from trainer.server import container, container_record, live_runs, process, start, store, store_archive
 from trainer.server import image as server_image
 from trainer.server.container import ContainerState, name
 from trainer.server.image import ServerImage
@@ -92,7 +92,7 @@ def none_here() -> InvalidInput:
 
 def account(workspace: Workspace) -> Server | None:
     """The container with the account that secrets.env has for it, if both are there."""
-    uri, loaded = container.recorded(workspace), secrets.load(workspace).values
+    uri, loaded = container_record.recorded(workspace), secrets.load(workspace).values
     if uri is None or not (loaded.get(USERNAME) and loaded.get(PASSWORD)):
         return None
     return Server(uri, loaded[USERNAME], loaded[PASSWORD])
@@ -201,7 +201,7 @@ def _engine() -> docker.DockerClient:
 def _make(
     client: docker.DockerClient, workspace: Workspace, reporter: Steps, *, force: bool, port: int | None
 ) -> ContainerState:
-    own = container.recorded(workspace)
+    own = container_record.recorded(workspace)
     named = secrets.load(workspace).values.get(URI, "").rstrip("/")
     if named and named != own and not force:
         raise InvalidInput(
@@ -268,7 +268,7 @@ def _let_in(
     if running and running.status == "running":
         if port in (None, running.port):
             container.wait(client, name(workspace))
-            container.record_store(workspace, exists=True)
+            container_record.record_store(workspace, exists=True)
             tracking = Server(start.address(running.port), loaded[USERNAME], loaded[PASSWORD])
             with contextlib.suppress(TrackingDenied):
                 Client(tracking).version()

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from trainer.engine import daemon
 from trainer.errors import TrackingError
-from trainer.server import container, process, store
+from trainer.server import container, container_record, process, store
 from trainer.server.container import ContainerState, StaleContainer, name
 from trainer.subprocesses import deferred_signals
 from trainer.tracking.endpoint import LOOPBACK, Server
@@ -32,7 +32,7 @@ def revive(workspace: Workspace, chosen: Server) -> Server:
 
     Raises `EngineError` or `TrackingError` where it cannot be started.
     """
-    own = container.recorded(workspace)
+    own = container_record.recorded(workspace)
     if own is None or _port(chosen.uri) != _port(own):
         return chosen
     client = daemon.connect()
@@ -69,15 +69,15 @@ def start(client: docker.DockerClient, workspace: Workspace, port: int | None = 
     except StaleContainer:
         _make_again(client, workspace, state.image, process.free_port(workspace, free_port))
         container.start(client, workspace)
-    container.record_store(workspace, exists=True)
+    container_record.record_store(workspace, exists=True)
     return _get(client, workspace)
 
 
 def follow(workspace: Workspace, state: ContainerState) -> str:
     """The container's address, which is written down from now on, in secrets.env too if that named it."""
-    before, uri = container.recorded(workspace), address(state.port)
+    before, uri = container_record.recorded(workspace), address(state.port)
     if before != uri:
-        container.record(workspace, uri)
+        container_record.record(workspace, uri)
         if before and secrets.load(workspace).values.get(URI, "").rstrip("/") == before:
             secrets.store(workspace, {URI: uri})
     return uri

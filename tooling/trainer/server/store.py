@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from trainer.engine import daemon
 from trainer.errors import TrackingError
-from trainer.server import container
+from trainer.server import container, container_record
 from trainer.server.container import ContainerState, name
 from trainer.server.volume import Volume
 from trainer.workspace.settings import Workspace
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def check(client: docker.DockerClient, workspace: Workspace, state: ContainerState | None) -> None:
     """Raise `TrackingError` where the container (None: gone too) had a store and has none now."""
-    if container.has_store(workspace) and not _is_there(client, workspace, state):
+    if container_record.has_store(workspace) and not _is_there(client, workspace, state):
         backups = sorted((workspace.state / "backups").glob("*.tar"), key=lambda file: file.stat().st_mtime)
         raise TrackingError(
             f"The tracking server's store is gone: the volume {name(workspace)} has no database.",
@@ -34,7 +34,7 @@ def forget(client: docker.DockerClient, workspace: Workspace, state: ContainerSt
     # Without a container the volume may be there, and empty: what is on it is not looked at.
     if state is None or not _is_there(client, workspace, state):
         container.stop(client, name(workspace))  # it may have open what was removed
-        container.record_store(workspace, exists=False)
+        container_record.record_store(workspace, exists=False)
 
 
 def _is_there(client: docker.DockerClient, workspace: Workspace, state: ContainerState | None) -> bool:

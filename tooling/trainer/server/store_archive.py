@@ -21,17 +21,16 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, BinaryIO, TypedDict
+from typing import BinaryIO, TypedDict
 
 FORMAT = 1
-MOST_FILES = 5_000_000
 MANIFEST = "manifest.json"
 ARTIFACTS = "artifacts"
 INCOMING = ".incoming"
 _READY, _REPLACED = ".restoring", ".replaced"
 OWNER = 1000  # of the files where the engine unpacks them: the user of the server's image
 COUNTED = ("experiments", "runs", "metrics", "params", "tags", "registered_models", "users")
-_CHUNK = 1 << 20
+CHUNK = 1 << 20
 
 
 class File(TypedDict):
@@ -80,18 +79,19 @@ def backup(store: Path, out: BinaryIO) -> Manifest:
 
 def verify(folder: Path) -> Manifest:
     """Check an unpacked archive against its manifest; raises `ArchiveError` for the first difference."""
-    manifest = _manifest(folder)
+    manifest = read_manifest(folder)
 
     def found(name: str) -> File | None:
         path = folder / name
         return File(size=path.stat().st_size, sha256=_sha256(path)) if path.is_file() else None
 
-    _compare(manifest, found)
-    _compare_counts(manifest, folder)
+    compare_files(manifest, found)
+    compare_counts(manifest, folder)
     return manifest
 
 
-def _manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of an unpacked archive; raises `ArchiveError` for one that no tracking store has."""
     try:
         manifest: Manifest = json.loads((folder / MANIFEST).read_text())
     except (FileNotFoundError, ValueError):
@@ -108,41 +108,17 @@ def _manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def _compare(manifest: Manifest, find_file: Callable[[str], File | None]) -> None:
+def compare_files(manifest: Manifest, find_file: Callable[[str], File | None]) -> None:
+    """Raise `ArchiveError` for a file that is not as the manifest has it."""
     for name, expected in manifest["files"].items():
         if find_file(name) != expected:
             raise ArchiveError(f"the file {name} is damaged or missing")
 
 
-def _compare_counts(manifest: Manifest, folder: Path) -> None:
+def compare_counts(manifest: Manifest, folder: Path) -> None:
+    """Raise `ArchiveError` where the databases do not have the rows that the manifest says."""
     if (actual := counts(folder)) != manifest["counts"]:
         raise ArchiveError(f"it has {actual}, but its manifest says {manifest['counts']}")
-
-
-def check(archive: BinaryIO) -> Manifest:
-    """Read a whole archive and compare it with its manifest; nothing but databases is unpacked meanwhile.
-
-    Raises `ArchiveError` for what is no archive, is not all there, or is damaged.
-    """
-    files: dict[str, File] = {}
-    seen = set[str]()
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        try:
-            with tarfile.open(fileobj=archive, mode="r|*") as tar:
-                for entry in tar:
-                    _check_entry(entry, seen)
-                    content = tar.extractfile(entry)
-                    if content is None:
-                        continue
-                    is_kept = "/" not in entry.name and entry.name.endswith((".db", ".json"))
-                    files[entry.name] = _read(content, folder / entry.name if is_kept else None)
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise ArchiveError(f"it cannot be read: {error}") from None
-        manifest = _manifest(folder)
-        _compare(manifest, lambda name: files.get(name))
-        _compare_counts(manifest, folder)
-    return manifest
 
 
 def restore(store: Path) -> Manifest:
@@ -156,7 +132,7 @@ def restore(store: Path) -> Manifest:
     (store / INCOMING / ARTIFACTS).mkdir(exist_ok=True)
     (store / INCOMING).rename(store / _READY)
     finish(store)
-    _compare_counts(manifest, store)
+    compare_counts(manifest, store)
     return manifest
 
 
@@ -164,7 +140,7 @@ def finish(store: Path) -> None:
     """Complete a `restore` that was interrupted after it had verified everything; else do nothing."""
     ready, replaced = store / _READY, store / _REPLACED
     if (ready / MANIFEST).exists():
-        restored_names = {ARTIFACTS, *(name.split("/")[0] for name in _manifest(ready)["files"])}
+        restored_names = {ARTIFACTS, *(name.split("/")[0] for name in read_manifest(ready)["files"])}
         replaced.mkdir(exist_ok=True)
         for name in sorted({*restored_names, *(path.name for path in databases(store))}):
             # What is wanted and does not lie ready any more is in its place already.
@@ -177,45 +153,6 @@ def finish(store: Path) -> None:
         shutil.rmtree(replaced)
     if ready.exists():
         shutil.rmtree(ready)
-
-
-def unpack(archive: BinaryIO, folder: Path) -> None:
-    """Unpack into `folder`; raises `ArchiveError` for what is no tar, or not all of one, or no backup.
-
-    A backup has plain files and folders alone, each once. Links, devices, names that lead out of the folder
-    and more than fits are refused, at the first of them: what was unpacked by then stays.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    free_bytes, seen, size = shutil.disk_usage(folder).free, set[str](), 0
-    try:
-        with tarfile.open(fileobj=archive, mode="r|*") as tar:
-            for entry in tar:
-                size += entry.size
-                _check_entry(entry, seen)
-                if size > free_bytes or len(seen) > MOST_FILES:
-                    raise ArchiveError(f"it unpacks to more than fits: {free_bytes / 1e9:.1f} GB are free")
-                _extract(tar, entry, folder)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise ArchiveError(f"it cannot be read: {error}") from None
-
-
-def _check_entry(entry: tarfile.TarInfo, seen: set[str]) -> None:
-    if not (entry.isfile() or entry.isdir()):
-        raise ArchiveError(f"it contains something that is not a file: {entry.name}")
-    if os.path.normpath(entry.name) in seen:
-        raise ArchiveError(f"it has {entry.name} twice")
-    if Path(entry.name).is_absolute() or ".." in Path(entry.name).parts:
-        raise ArchiveError(f"it has something in it that leads out of it: {entry.name}")
-    seen.add(os.path.normpath(entry.name))
-
-
-def _extract(tar: tarfile.TarFile, entry: tarfile.TarInfo, folder: Path) -> None:
-    # Not `tar.extract`, whose `filter` Python has only from 3.11.4.
-    target = folder / entry.name
-    (target if entry.isdir() else target.parent).mkdir(parents=True, exist_ok=True)
-    if content := tar.extractfile(entry):
-        with content, target.open("wb") as written:
-            shutil.copyfileobj(content, written, _CHUNK)
 
 
 def databases(store: Path) -> list[Path]:
@@ -283,17 +220,6 @@ def _add(tar: tarfile.TarFile, path: Path, name: str) -> File:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read(content: IO[bytes], copy: Path | None) -> File:
-    sha, size = hashlib.sha256(), 0
-    with copy.open("xb") if copy else contextlib.nullcontext() as out:
-        while piece := content.read(_CHUNK):
-            sha.update(piece)
-            size += len(piece)
-            if out:
-                out.write(piece)
-    return File(size=size, sha256=sha.hexdigest())
 
 
 def _space(store: Path) -> dict[str, int]:

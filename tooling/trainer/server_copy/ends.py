@@ -10,8 +10,7 @@ from pathlib import Path
 
 from trainer import locks
 from trainer.errors import BadInput
-from trainer.server import container as server_container
-from trainer.server import process, selection, start
+from trainer.server import container_record, process, selection, start
 from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server, configured, named
 from trainer.workspace import secrets
@@ -33,7 +32,7 @@ def find(workspace: Workspace, given: str, variables: str | None) -> Client:
 
 def _server(workspace: Workspace, given: str, variables: str | None) -> Server:
     loaded = secrets.load(workspace)
-    container = server_container.recorded(workspace)
+    container = container_record.recorded(workspace)
     if given == OWN:
         chosen = configured(loaded, container, None) if container else None
         return start.revive(workspace, chosen) if chosen else _process(workspace)

@@ -7,33 +7,26 @@ is documented in MLflow's "REST API" reference.
 from __future__ import annotations
 
 import json
-import logging
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, NotRequired, TypedDict, cast
+from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict, cast
 from urllib.parse import quote, urlsplit
 
-from trainer import logs
 from trainer.datasets.inputs import DATASET_TAG
 from trainer.errors import TrackingError
-from trainer.tracking import artifacts, run_tags, server_version
-from trainer.tracking.endpoint import LOOPBACK, Server
-from trainer.tracking.failures import Dropped, ServerFailure, no_artifact, no_mlflow, refusal, unreachable
+from trainer.tracking import artifacts, run_tags
+from trainer.tracking.connection import API, Connection
+from trainer.tracking.endpoint import Server
+from trainer.tracking.failures import ServerFailure, no_artifact, refusal
 
 if TYPE_CHECKING:
     import requests
-    from requests.auth import HTTPBasicAuth
 
     from trainer.datasets.inputs import Data
 
-_LOG = logging.getLogger(__name__)
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
-TIMEOUT_S = (5, 60)
-PROBE = "/api/2.0/mlflow/experiments/search?max_results=1"
 _BATCH = 100  # parameters or tags in one log-batch call: the API's limit
 # Of a run, and the dataset's name: the digest of what it was given.
 LONGEST_VALUE = 6000  # of a parameter; the server refuses longer ones
@@ -113,60 +106,8 @@ class RunAnswer(TypedDict):
     inputs: NotRequired[_Inputs]
 
 
-class Client:
-    """Calls to one server over one kept-open connection. Every method raises `TrackingError`."""
-
-    def __init__(self, server: Server, timeout_s: tuple[float, float] = TIMEOUT_S) -> None:
-        import requests
-        from requests.adapters import HTTPAdapter
-        from urllib3.exceptions import InsecureRequestWarning
-        from urllib3.util import Retry
-
-        self.server = server
-        self._timeout_s = timeout_s
-        self._session = requests.Session()
-        logs.answers_to(self._session, _LOG)
-        if urlsplit(server.uri).hostname in LOOPBACK:
-            self._session.trust_env = False  # a proxy does not know this machine's loopback
-        else:
-            self._session.proxies.update(server.outbound.proxies(server.uri))
-        self._verify = server.outbound.verify
-        if self._verify is False:  # as the user wants it
-            warnings.simplefilter("ignore", InsecureRequestWarning)
-        # 503 is an answer of a server (or its router) that did not take the request.
-        retry = Retry(
-            total=3,
-            connect=2,
-            other=0,
-            read=False,  # so that a late answer is told from a lost connection
-            status=3,
-            status_forcelist=(503,),
-            allowed_methods=None,
-            backoff_factor=0.2,
-            raise_on_status=False,
-        )
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(max_retries=retry))
-        # As MLflow's client does: a password before a token. An object of our own, because requests would
-        # put what ~/.netrc says in the place of a header.
-        if server.username and server.password:
-            self._session.auth = _basic(server.username, server.password)
-        elif server.token:
-            self._session.auth = _Bearer(server.token)
-        elif server.username:
-            self._session.auth = _basic(server.username, "")
-
-    def version(self) -> str:
-        """The server's MLflow version; the cheapest call that needs the credentials."""
-        answer = self.send("GET", "/version", ok=(404,))
-        if answer.status_code == 404:
-            self.check()  # which is no success where there is no MLflow at all
-            raise server_version.untold(self.server)
-        return answer.text.strip()
-
-    def check(self) -> None:
-        """Make a call of the API: the server looks at the Host header of these, and not of `version`."""
-        self.send("GET", PROBE)
+class Client(Connection):
+    """The calls of the API on one connection. Every method raises `TrackingError`."""
 
     def experiment_id(self, name: str) -> str:
         """The id of the experiment, which is made if it is not there. Safe for several callers at once."""
@@ -175,10 +116,10 @@ class Client:
     def find_experiment(self, name: str) -> str | None:
         """The id of the experiment, None if it is not there."""
         query = {"experiment_name": name}
-        response = self.send("GET", f"{_API}/experiments/get-by-name", query=query, ok=(404,))
+        response = self.send("GET", f"{API}/experiments/get-by-name", query=query, ok=(404,))
         if response.status_code == 404:
             return None
-        experiment = cast(_Experiment, self._said(response, "experiment"))
+        experiment = cast(_Experiment, self.answer(response, "experiment"))
         if experiment["lifecycle_stage"] == "deleted":
             raise TrackingError(
                 f"The experiment {name} was deleted on {self.server.uri}.",
@@ -191,9 +132,9 @@ class Client:
         """Make an experiment that was not there; its id."""
         own = [{"key": key, "value": value} for key, value in (tags or {}).items()]
         body = {"name": name, "tags": [TRAINING_VIEW, *own]}
-        response = self.send("POST", f"{_API}/experiments/create", body, ok=(400,))
+        response = self.send("POST", f"{API}/experiments/create", body, ok=(400,))
         if response.ok:
-            return str(self._said(response, "experiment_id"))
+            return str(self.answer(response, "experiment_id"))
         # Somebody else made it in between; any other cause of the 400 has to show.
         existing = self.find_experiment(name)
         if existing is None:
@@ -209,50 +150,49 @@ class Client:
             "start_time": _now_ms(),
             "tags": [{"key": key, "value": value} for key, value in tags.items()],
         }
-        self._session.close()  # on a fresh connection: it must not be sent twice, as one that is dropped is
-        return self._run(self.send("POST", f"{_API}/runs/create", body, again=False))
+        return self._run(self.send("POST", f"{API}/runs/create", body, again=False))
 
     def get_run(self, run_id: str) -> Run:
         """The run as it is now, with the latest value of each metric."""
-        return self._run(self.send("GET", f"{_API}/runs/get", query={"run_id": run_id}))
+        return self._run(self.send("GET", f"{API}/runs/get", query={"run_id": run_id}))
 
     def log_parameters(self, run_id: str, parameters: Mapping[str, str]) -> None:
         """Log all parameters; a value longer than the server takes is cut."""
         pairs = [{"key": key, "value": value[:LONGEST_VALUE]} for key, value in parameters.items()]
         for start in range(0, len(pairs), _BATCH):
             self.send(
-                "POST", f"{_API}/runs/log-batch", {"run_id": run_id, "params": pairs[start : start + _BATCH]}
+                "POST", f"{API}/runs/log-batch", {"run_id": run_id, "params": pairs[start : start + _BATCH]}
             )
 
     def log_inputs(self, run_id: str, data: Iterable[Data]) -> None:
         """Log what the run is given as MLflow datasets, in the context `data`."""
         if inputs := dataset_inputs(data):
-            self.send("POST", f"{_API}/runs/log-inputs", {"run_id": run_id, "datasets": inputs})
+            self.send("POST", f"{API}/runs/log-inputs", {"run_id": run_id, "datasets": inputs})
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags, replacing those of the same key."""
         pairs = [{"key": key, "value": value} for key, value in tags.items()]
         if pairs:
-            self.send("POST", f"{_API}/runs/log-batch", {"run_id": run_id, "tags": pairs})
+            self.send("POST", f"{API}/runs/log-batch", {"run_id": run_id, "tags": pairs})
 
     def resume_run(self, run_id: str, without_tags: Iterable[str]) -> None:
         """Set an ended run RUNNING again and remove these of its tags."""
-        self.send("POST", f"{_API}/runs/update", {"run_id": run_id, "status": "RUNNING"})
+        self.send("POST", f"{API}/runs/update", {"run_id": run_id, "status": "RUNNING"})
         for key in without_tags:
-            self.send("POST", f"{_API}/runs/delete-tag", {"run_id": run_id, "key": key}, ok=(404,))
+            self.send("POST", f"{API}/runs/delete-tag", {"run_id": run_id, "key": key}, ok=(404,))
 
     def search_runs(self, condition: str) -> list[Run]:
         """The runs of all experiments that meet a condition of MLflow's search; 20 at most."""
-        payload = self.send("GET", f"{_API}/experiments/search", query={"max_results": "1000"}).json()
+        payload = self.send("GET", f"{API}/experiments/search", query={"max_results": "1000"}).json()
         ids = [experiment["experiment_id"] for experiment in payload.get("experiments", [])]
         body = {"experiment_ids": ids, "filter": condition, "max_results": 20}
-        answer = self.send("POST", f"{_API}/runs/search", body).json()
+        answer = self.send("POST", f"{API}/runs/search", body).json()
         return [self.read(run) for run in answer.get("runs", [])]
 
     def end_run(self, run_id: str, status: Status, at: float | None = None) -> None:
         """Set the final status and the end time (now, or in seconds since 1970), whatever the status was."""
         end = _now_ms() if at is None else min(int(at * 1000), _now_ms())
-        self.send("POST", f"{_API}/runs/update", {"run_id": run_id, "status": status, "end_time": end})
+        self.send("POST", f"{API}/runs/update", {"run_id": run_id, "status": status, "end_time": end})
 
     def upload(self, run: Run, path: Path, artifact_path: str) -> None:
         """Store a file as the artifact `artifact_path` of the run."""
@@ -289,25 +229,8 @@ class Client:
         listed = self.send("GET", _ARTIFACTS, query={"path": folder}).json()
         return name in {str(file["path"]).rpartition("/")[2] for file in listed.get("files", [])}
 
-    def exchange(
-        self, method: str, path: str, body: object = None, *, query: Mapping[str, str] | None = None,
-        content: object = None, timeout_s: tuple[float, float] | None = None, stream: bool = False,
-    ) -> requests.Response:  # fmt: skip
-        """One request and whatever is answered; raises `TrackingError` when nothing is."""
-        import requests
-
-        try:
-            return self._session.request(
-                method, self.server.uri + path, params=query, json=body, data=content,  # type: ignore[arg-type]
-                timeout=timeout_s or self._timeout_s, allow_redirects=False, stream=stream,
-                verify=self._verify,
-            )  # fmt: skip
-        except requests.RequestException as error:
-            _LOG.info("%s %s: no answer (%s)", method, path, type(error).__name__)
-            raise unreachable(self.server, error, timeout_s or self._timeout_s) from None
-
     def _run(self, response: requests.Response) -> Run:
-        return self.read(cast(RunAnswer, self._said(response, "run")))
+        return self.read(cast(RunAnswer, self.answer(response, "run")))
 
     def read(self, run: RunAnswer) -> Run:
         """A run of an answer of the API."""
@@ -332,70 +255,7 @@ class Client:
             ended=_seconds(info.get("end_time")),
         )
 
-    def _said(self, response: requests.Response, key: str) -> object:
-        try:
-            return response.json()[key]
-        except (ValueError, LookupError, TypeError):
-            raise no_mlflow(self.server) from None
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, object] | None = None,
-        *,
-        query: Mapping[str, str] | None = None,
-        content: BinaryIO | None = None,
-        ok: tuple[int, ...] = (),
-        stream: bool = False,
-        again: bool = True,
-    ) -> requests.Response:
-        """One call, and its answer if that is a success or one of the statuses `ok`.
-
-        It is made `again`, once, where the server closes the connection instead.
-        """
-        call = partial(self.exchange, method, path, body, query=query, content=content, stream=stream)
-        try:
-            response = call()
-        except Dropped:
-            if not again:
-                raise
-            if content is not None:
-                content.seek(0)
-            response = call()
-        if response.is_redirect and response.status_code not in ok:
-            raise TrackingError(
-                f"The tracking server {self.server.uri} redirects to {response.headers['Location']}.",
-                "Use that address as the tracking URI, if it is the right one.",
-            )
-        if response.ok and path.startswith(f"{_API}/") and _is_page(response):
-            raise no_mlflow(self.server)
-        if response.ok or response.status_code in ok:
-            return response
-        raise refusal(self.server, response)
-
-
-def _is_page(response: requests.Response) -> bool:
-    return response.headers.get("Content-Type", "").startswith("text/html")
-
-
-def _basic(username: str, password: str) -> HTTPBasicAuth:
-    """In UTF-8; requests would take Latin-1, which lacks most letters."""
-    from requests.auth import HTTPBasicAuth
-
-    return HTTPBasicAuth(*(text.encode(errors="surrogateescape") for text in (username, password)))
-
-
-class _Bearer:
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
-_API = "/api/2.0/mlflow"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 # MLflow's UI shows experiments and runs in its view for language models unless it is told what they are.
 _TRAINING_PAGE = "?workflowType=machine_learning"

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 from trainkit import run_environment
 
-from trainer import concurrency, subprocesses, urls
+from trainer import concurrency, subprocesses
 from trainer.backends.base import Job, Launch, Seen, image_gone
-from trainer.backends.docker import code_layer, containers
+from trainer.backends.docker import abilities, code_layer, containers
 from trainer.backends.docker import reachability as reach
 from trainer.backends.docker.config import (
     CODE,
@@ -33,8 +33,7 @@ from trainer.backends.docker.job import DockerJob
 from trainer.engine import daemon, run_user
 from trainer.engine.bridge import Bridge
 from trainer.engine.one_off import run, start_failure
-from trainer.engine.run_user import RunUser
-from trainer.errors import BadInput, EngineError, GpuError, TrackingError
+from trainer.errors import EngineError, GpuError, TrackingError
 from trainer.host import disk, gpu, hardware
 from trainer.host.gpu import Card
 from trainer.host.hardware import Hardware
@@ -80,35 +79,9 @@ class DockerBackend:
         _ = self.client
 
     def check(self, plan: RunPlan) -> None:
-        """Raises `BadInput` for files that the engine cannot mount, `CheckFailed` on a full disk here."""
-        address = daemon.endpoint()
-        files = [mount.source for mount in plan.inputs.mounts if mount.kind == "bind" and not mount.optional]
-        files += [urls.without_password(uri) for uri in plan.inputs.downloads.values()]
-        if files and daemon.is_remote(address):
-            raise BadInput(
-                f"{files[0]} is on this machine; the engine at {address} cannot mount it.",
-                "Run on a local engine, or let the script read the data from a URI.",
-            )
-        if files and (user := run_user.of(self.client)).stranger:
-            _check_readable(self._workspace, plan, user)
-        if plan.resources.memory and not self._said()["MemoryLimit"]:
-            raise BadInput(
-                f"--memory {plan.resources.memory}: the engine at {address} cannot limit memory; "
-                "it would be ignored.",
-                "Leave it out; a rootless engine needs cgroup v2, and a memory controller delegated to it.",
-            )
-        if plan.resources.gpus != "none":
-            self._check_gpu(plan)
+        """Raises `BadInput` for what the engine cannot give the plan, `CheckFailed` on a full disk here."""
+        abilities.check(self._workspace, lambda: self.client, self._said, plan)
         disk.check(self._workspace)
-
-    def _check_gpu(self, plan: RunPlan) -> None:
-        address = daemon.endpoint()
-        if not plan.image.has_cuda:
-            raise gpu.no_cuda(plan.image.tag)
-        # Not to build gigabytes first: once the image is there, a container is asked instead.
-        is_here = not daemon.is_remote(address) and build.image_id(self.client, plan.image_reference) is None
-        if is_here and subprocesses.capture(["nvidia-smi", "-L"]) is None:
-            raise gpu.no_driver(plan.resources.gpus)
 
     def bridge(self) -> Bridge | None:
         """This host's address on the containers' network."""
@@ -304,16 +277,3 @@ class DockerBackend:
             ) from None
         ids = {record.run_id for record in records}
         return [one for one in found if of_all or one.record.run_id in ids]
-
-
-def _check_readable(workspace: Workspace, plan: RunPlan, user: RunUser) -> None:
-    """Raises `BadInput` for what is mounted and cannot be read, or written, by another user than you."""
-    binds = [mount for mount in plan.inputs.mounts if mount.kind == "bind" and not mount.optional]
-    looked_at = [(Path(mount.source), not mount.read_only) for mount in binds]
-    looked_at += [(workspace.data / name, False) for name in plan.inputs.data.values()]
-    for path, writes in looked_at:
-        if closed := run_user.closed_to_others(path, writes=writes):
-            raise BadInput(
-                f"{closed} is closed to the run, which is another user here: {user.stranger}.",
-                f"chmod -R o+{'rwX' if writes else 'rX'} {path}, or use another engine.",
-            )

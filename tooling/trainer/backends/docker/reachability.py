@@ -21,7 +21,8 @@ from trainer.engine import daemon, one_off, run_user
 from trainer.engine.run_user import RunUser
 from trainer.errors import ImageError
 from trainer.tracking import server_version
-from trainer.tracking.client import PROBE, Client
+from trainer.tracking.client import Client
+from trainer.tracking.connection import PROBE
 from trainer.tracking.endpoint import CONTAINER_HOST, Server
 from trainer.tracking.failures import Cause, cause, no_answer, refusal
 from trainer.workspace.settings import Workspace

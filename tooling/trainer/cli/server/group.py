@@ -50,10 +50,10 @@ def up(workspace: Workspace, process: bool, port: int | None, force: bool, empty
     runs find it. Without a Docker engine the server is a process on this machine. `trainer env` prints what
     MLflow's own commands need.
     """
-    from trainer.server import container
+    from trainer.server import container_record
     from trainer.subprocesses import interruptible
 
-    if process and container.recorded(workspace):
+    if process and container_record.recorded(workspace):
         raise BadInput(
             "This workspace's server is a container: a process would not show its runs.",
             "Start it without --process.",
@@ -80,12 +80,12 @@ def up(workspace: Workspace, process: bool, port: int | None, force: bool, empty
 @pass_workspace
 def down(workspace: Workspace, force: bool) -> None:
     """Stop the server; runs and artifacts stay where they are."""
-    from trainer.server import container, live_runs, process, service
+    from trainer.server import container_record, live_runs, process, service
 
     if not force:
         live_runs.refuse(workspace, "trainer server down --force")
     stopped = process.down(workspace)
-    if container.recorded(workspace):
+    if container_record.recorded(workspace):
         stopped = service.down(workspace) or stopped
     click.echo("Stopped." if stopped else "It was not running.")
 
@@ -95,9 +95,11 @@ def down(workspace: Workspace, force: bool) -> None:
 @pass_workspace
 def status(workspace: Workspace, as_json: bool) -> None:
     """Show whether the server runs, and its address."""
-    from trainer.server import container
+    from trainer.server import container_record
 
-    payload = _container_status(workspace) if container.recorded(workspace) else _process_status(workspace)
+    payload = (
+        _container_status(workspace) if container_record.recorded(workspace) else _process_status(workspace)
+    )
     if as_json:
         output.as_json(payload)
     else:
@@ -105,11 +107,11 @@ def status(workspace: Workspace, as_json: bool) -> None:
 
 
 def _container_status(workspace: Workspace) -> dict[str, object]:
-    from trainer.server import container, image, service
+    from trainer.server import container, container_record, image, service
     from trainer.tracking.client import Client
 
     state = service.found(workspace)
-    uri = container.recorded(workspace)
+    uri = container_record.recorded(workspace)
     running = state is not None and state.status == "running"
     account = service.account(workspace)
     mlflow = None
@@ -164,9 +166,9 @@ def _process_status(workspace: Workspace) -> dict[str, object]:
 @pass_workspace
 def logs(workspace: Workspace, follow: bool, lines: int) -> None:
     """Print the server's log."""
-    from trainer.server import container, process
+    from trainer.server import container, container_record, process
 
-    if container.recorded(workspace):
+    if container_record.recorded(workspace):
         from trainer.engine import daemon
 
         for piece in container.output(daemon.connect(), container.name(workspace), lines, follow):
@@ -202,12 +204,12 @@ def ui(workspace: Workspace, browser: bool | None) -> None:
 
 def _has_engine(workspace: Workspace) -> bool:
     from trainer.engine import daemon
-    from trainer.server import container
+    from trainer.server import container_record
 
     try:
         daemon.connect()
     except EngineError:
-        if container.recorded(workspace):
+        if container_record.recorded(workspace):
             raise  # its store is a volume of the engine
         return False
     return True

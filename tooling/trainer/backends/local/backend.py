@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import shutil
-import signal
-import stat
 import subprocess
 import tarfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trainkit import run_environment
@@ -19,17 +15,16 @@ from trainkit import run_environment
 from trainer import archives, locks, subprocesses, urls
 from trainer.backends import environments
 from trainer.backends.base import (
-    End,
     Job,
     Launch,
     Seen,
     image_gone,
-    read_result,
     shell_variables,
 )
+from trainer.backends.local.job import LocalJob
 from trainer.engine.bridge import Bridge
 from trainer.engine.run_user import host_ids
-from trainer.errors import BadInput, ImageError
+from trainer.errors import InvalidInput
 from trainer.host import disk, gpu, hardware
 from trainer.host.gpu import Card
 from trainer.host.hardware import Hardware
@@ -38,93 +33,15 @@ from trainer.images.image import RunImage
 from trainer.plan.run_plan import RunPlan
 from trainer.tracking.endpoint import Server
 from trainer.tracking.outbound import Outbound
-from trainer.workspace import run_folder, unfinished
+from trainer.workspace import run_folder
 from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
-GRACE_S = 5  # as in a container
-_POLL_S = 0.05
-_CODE_S = 86400  # no file of the code is newer: its archive says no times
-_HERE = Path(__file__).parent
+_START = Path(__file__).parents[1] / "start.sh"
 # What a process needs of its surroundings; everything else is passed only if the project declares it.
 _INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE",
               "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")  # fmt: skip
-
-
-class LocalJob:
-    """One process group and the folder it runs in."""
-
-    def __init__(self, folder: RunFolder, child: subprocess.Popen[bytes] | None = None) -> None:
-        self._folder = folder
-        self._child = child
-
-    def follow(self) -> Iterator[bytes]:
-        """The output file as it grows."""
-        with self._folder.job_output.open("rb") as written:
-            while True:
-                ended = self.end() is not None
-                yield from iter(lambda: written.read(1 << 16), b"")
-                if ended:
-                    return
-                time.sleep(_POLL_S)
-
-    def output(self) -> Iterator[bytes]:
-        """The output file so far."""
-        with contextlib.suppress(FileNotFoundError), self._folder.job_output.open("rb") as written:
-            yield from iter(lambda: written.read(1 << 16), b"")
-
-    def end(self) -> End | None:
-        """The result that was written down; unknown if the process is gone without one."""
-        if self._child is not None:
-            self._child.poll()  # or it would stay a zombie
-        alive = locks.held(self._folder.job_lock)
-        # Looked at after the lock: the start script writes the result before it lets go.
-        with contextlib.suppress(FileNotFoundError):
-            written = self._folder.job_result
-            if result := read_result(written.read_text()):
-                return End(result[0], stopped_by=result[1], at=written.stat().st_mtime)
-        return None if alive else End(None)
-
-    def fetch(self, folder: RunFolder) -> None:
-        """It wrote there itself."""
-
-    def written(self) -> dict[str, int]:
-        """What is newer in its folder than the code, which is of 1970."""
-        found = {}
-        for current, folders, names in os.walk(code := self._folder.job_code):
-            folders[:] = [name for name in folders if name != "__pycache__"]
-            for path in (Path(current) / name for name in names):
-                with contextlib.suppress(OSError):
-                    seen = path.lstat()
-                    if stat.S_ISREG(seen.st_mode) and seen.st_mtime > _CODE_S:
-                        found[str(path.relative_to(code))] = seen.st_size
-        return found
-
-    def bring(self, path: str, place: Path) -> Path | None:  # noqa: ARG002 (it is on this machine)
-        """The file itself."""
-        file = self._folder.job_code / path
-        return file if file.exists() else None
-
-    def stop(self) -> None:
-        """SIGINT to the whole group, SIGKILL after the grace period."""
-        self._signal(signal.SIGINT)
-        give_up = time.monotonic() + GRACE_S
-        while self.end() is None and time.monotonic() < give_up:
-            time.sleep(_POLL_S)
-        self._signal(signal.SIGKILL)
-        while locks.held(self._folder.job_lock) and time.monotonic() < give_up + 2:
-            time.sleep(_POLL_S)
-
-    def _signal(self, number: int) -> None:
-        # The lock says that the group is still the one we started, not a later one with the same number.
-        if locks.held(self._folder.job_lock):
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
-                os.killpg(int(self._folder.job_pid.read_text()), number)
-
-    def remove(self) -> None:
-        """End what still runs; the folder itself belongs to the launcher."""
-        self._signal(signal.SIGKILL)
 
 
 class LocalBackend:
@@ -141,31 +58,31 @@ class LocalBackend:
         """This machine is always there."""
 
     def check(self, plan: RunPlan) -> None:
-        """Raises `BadInput` for a limit that takes a container, `GpuError` for a GPU that is not there."""
+        """Raises `InvalidInput` for a limit that takes a container, `GpuError` without a GPU."""
         disk.check(self._workspace)
         if not plan.image.has_environment:
-            raise BadInput(
+            raise InvalidInput(
                 f"The local backend cannot run in the image {plan.image.tag}: it has no containers.",
                 "Use the docker backend, or name a trainer image: --image NAME",
             )
         if plan.inputs.downloads:
             parameter, uri = next(iter(plan.inputs.downloads.items()))
-            raise BadInput(
+            raise InvalidInput(
                 f"--{parameter} is {urls.without_password(uri)}: the local backend fetches nothing.",
                 "Fetch it and name the file, or use the docker backend.",
             )
         if plan.needs_bash and shutil.which("bash") is None:
-            raise BadInput(
+            raise InvalidInput(
                 "This machine has no bash, which the run's command needs.",
                 "Install it, or use the docker backend.",
             )
         if plan.resources.memory:
-            raise BadInput(
+            raise InvalidInput(
                 "--memory needs a container: the local backend cannot limit memory.",
                 "Leave it out, or use the docker backend.",
             )
         if plan.resources.read_only:
-            raise BadInput(
+            raise InvalidInput(
                 "--read-only needs a container: the local backend cannot keep a run from writing.",
                 "Leave it out (--no-read-only, or read_only in trainer.yaml), or use the docker backend.",
             )
@@ -188,18 +105,7 @@ class LocalBackend:
 
     def prepare(self, image: RunImage, report: Callable[[str], None]) -> str:
         """Make the virtual environment if it is not there; returns its folder's name."""
-        place = self._environment(image)
-        complete = place / "trainer-complete"
-        with locks.exclusive(place.with_suffix(".lock")):
-            if not complete.exists():
-                from uv import find_uv_bin
-
-                shutil.rmtree(place, ignore_errors=True)
-                with unfinished.folder(self._workspace, unfinished.ENVIRONMENT) as source:
-                    for command in image.environment(place, source, find_uv_bin()):
-                        _install(command, report)
-                complete.touch()
-        return place.name
+        return environments.prepare(self._workspace, image, report).name
 
     def reach(self, plan: RunPlan, image_id: str, server: Server) -> None:
         """A process of this machine reaches what this one has reached."""
@@ -210,8 +116,7 @@ class LocalBackend:
 
     def recall(self, image: RunImage, image_id: str, repo_digests: Sequence[str] = ()) -> None:  # noqa: ARG002 (no registry has environments)
         """The environment by the name of its folder."""
-        is_here = (self._environment(image) / "trainer-complete").exists()
-        if not self.is_named(image, image_id) or not is_here:
+        if not self.is_named(image, image_id) or not environments.is_complete(self._environment(image)):
             raise image_gone(image)
 
     def is_named(self, image: RunImage, image_id: str) -> bool:
@@ -269,7 +174,7 @@ class LocalBackend:
             raise RuntimeError("a run's folder is used by one job alone")
         with folder.job_output.open("wb") as output:
             child = subprocess.Popen(
-                ["sh", str(_HERE / "start.sh"), str(folder.job_result), str(folder.job_environment),
+                ["sh", str(_START), str(folder.job_result), str(folder.job_environment),
                  *plan.command],
                 cwd=folder.job_code, env=self._variables(plan, launch), stdin=subprocess.DEVNULL,
                 stdout=output, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=[alive.fileno()],
@@ -295,7 +200,7 @@ class LocalBackend:
         return environments.folder(self._workspace, image)
 
     def _variables(self, plan: RunPlan, launch: Launch) -> dict[str, str]:
-        environment = self._environment(plan.image)
+        place = self._environment(plan.image)
         variables = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         variables |= {
             **launch.outbound.variables,
@@ -305,24 +210,11 @@ class LocalBackend:
         }
         variables[run_environment.SPOOL] = str(launch.spool)
         return variables | {
-            "VIRTUAL_ENV": str(environment),
-            "PATH": f"{environment / 'bin'}:{variables.get('PATH', os.defpath)}",
+            "VIRTUAL_ENV": str(place),
+            "PATH": f"{place / 'bin'}:{variables.get('PATH', os.defpath)}",
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-
-
-def _install(command: list[str], report: Callable[[str], None]) -> None:
-    last = ""
-    try:
-        for line in subprocesses.lines(command):
-            last = line.strip() or last
-            report(line)
-    except subprocess.CalledProcessError:
-        raise ImageError(
-            f"The local environment could not be made: {last}",
-            "Check that the package registry can be reached, then try again.",
-        ) from None
 
 
 def _write_private(path: Path, text: str) -> None:

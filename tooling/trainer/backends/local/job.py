@@ -1,0 +1,95 @@
+"""A run as a process group of this machine, known by the folder that it runs in."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from trainer import locks
+from trainer.backends.base import End, read_result
+from trainer.workspace.run_folder import RunFolder
+
+GRACE_S = 5  # as in a container
+_POLL_S = 0.05
+_CODE_S = 86400  # no file of the code is newer: its archive says no times
+
+
+class LocalJob:
+    """One process group and the folder it runs in."""
+
+    def __init__(self, folder: RunFolder, child: subprocess.Popen[bytes] | None = None) -> None:
+        self._folder = folder
+        self._child = child
+
+    def follow(self) -> Iterator[bytes]:
+        """The output file as it grows."""
+        with self._folder.job_output.open("rb") as written:
+            while True:
+                ended = self.end() is not None
+                yield from iter(lambda: written.read(1 << 16), b"")
+                if ended:
+                    return
+                time.sleep(_POLL_S)
+
+    def output(self) -> Iterator[bytes]:
+        """The output file so far."""
+        with contextlib.suppress(FileNotFoundError), self._folder.job_output.open("rb") as written:
+            yield from iter(lambda: written.read(1 << 16), b"")
+
+    def end(self) -> End | None:
+        """The result that was written down; unknown if the process is gone without one."""
+        if self._child is not None:
+            self._child.poll()  # or it would stay a zombie
+        alive = locks.held(self._folder.job_lock)
+        # Looked at after the lock: the start script writes the result before it lets go.
+        with contextlib.suppress(FileNotFoundError):
+            written = self._folder.job_result
+            if result := read_result(written.read_text()):
+                return End(result[0], stopped_by=result[1], at=written.stat().st_mtime)
+        return None if alive else End(None)
+
+    def fetch(self, folder: RunFolder) -> None:
+        """It wrote there itself."""
+
+    def written(self) -> dict[str, int]:
+        """What is newer in its folder than the code, which is of 1970."""
+        found = {}
+        for current, folders, names in os.walk(code := self._folder.job_code):
+            folders[:] = [name for name in folders if name != "__pycache__"]
+            for path in (Path(current) / name for name in names):
+                with contextlib.suppress(OSError):
+                    seen = path.lstat()
+                    if stat.S_ISREG(seen.st_mode) and seen.st_mtime > _CODE_S:
+                        found[str(path.relative_to(code))] = seen.st_size
+        return found
+
+    def bring(self, path: str, place: Path) -> Path | None:  # noqa: ARG002 (it is on this machine)
+        """The file itself."""
+        file = self._folder.job_code / path
+        return file if file.exists() else None
+
+    def stop(self) -> None:
+        """SIGINT to the whole group, SIGKILL after the grace period."""
+        self._signal(signal.SIGINT)
+        give_up = time.monotonic() + GRACE_S
+        while self.end() is None and time.monotonic() < give_up:
+            time.sleep(_POLL_S)
+        self._signal(signal.SIGKILL)
+        while locks.held(self._folder.job_lock) and time.monotonic() < give_up + 2:
+            time.sleep(_POLL_S)
+
+    def _signal(self, number: int) -> None:
+        # The lock says that the group is still the one we started, not a later one with the same number.
+        if locks.held(self._folder.job_lock):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
+                os.killpg(int(self._folder.job_pid.read_text()), number)
+
+    def remove(self) -> None:
+        """End what still runs; the folder itself belongs to the launcher."""
+        self._signal(signal.SIGKILL)
