@@ -137,7 +137,7 @@ def test_a_lock_that_lacks_a_package_is_named(small: Path, site: Site) -> None:
 
 
 def test_an_image_has_byte_code_and_no_tests_of_libraries(site: Site, client: docker.DockerClient) -> None:
-    look = (
+    list_jobs = (
         "import pathlib, sklearn\n"
         "site = pathlib.Path(sklearn.__file__).parents[1]\n"
         "code = list(site.rglob('*.py'))\n"
@@ -145,13 +145,13 @@ def test_an_image_has_byte_code_and_no_tests_of_libraries(site: Site, client: do
         "print(len(code) > 1000, [f for f in code if f.with_name(f.name.split('.')[0]) not in compiled])\n"
         "print([f for f in site.rglob('tests') if f.is_dir()])\n"
     )
-    said = client.containers.run(_plan(site).tag, ["python", "-c", look], remove=True)
+    said = client.containers.run(_plan(site).tag, ["python", "-c", list_jobs], remove=True)
     assert said == b"True []\n[]\n"
 
 
 def test_imports_are_not_searched_for_garbage(site: Site, client: docker.DockerClient) -> None:
-    look = "import gc, sklearn.ensemble; print(gc.get_stats()[2]['collections'], len(gc.callbacks))"
-    assert client.containers.run(_plan(site).tag, ["python", "-c", look], remove=True) == b"0 1\n"
+    list_jobs = "import gc, sklearn.ensemble; print(gc.get_stats()[2]['collections'], len(gc.callbacks))"
+    assert client.containers.run(_plan(site).tag, ["python", "-c", list_jobs], remove=True) == b"0 1\n"
 
 
 def _locked(*names: str) -> list[str]:

@@ -13,7 +13,7 @@ import docker
 import pytest
 from support import Site
 from trainer.images import build
-from trainer.runs.run_record import Pins
+from trainer.runs.run_record import RunRecord
 
 IMAGE = "trainer/sklearn"
 READER = """\
@@ -121,7 +121,7 @@ def test_a_run_of_a_dirty_tree_is_made_again_after_tree_and_image_are_gone(
     assert [tags[name] for name in kept] == [old.data.tags[name] for name in kept]
     assert tags["mlflow.source.git.repoURL"] == "https://git.example.com/models.git"
     pinned = json.loads(lab.artifact(old.info.run_id, "trainer/run.json", tmp_path).read_text())
-    assert set(pinned) == set(Pins.__dataclass_fields__)
+    assert set(pinned) == set(RunRecord.__dataclass_fields__)
     assert pinned["parameters"]["n_estimators"] == {
         "value": "20", "type": "int", "origin": "command line", "in_code": None,
     }  # fmt: skip

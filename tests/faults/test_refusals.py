@@ -12,7 +12,7 @@ from pathlib import Path
 import nginx
 import pytest
 from trainer.tracking import delivery
-from trainer.tracking.delivery import Notebook
+from trainer.tracking.delivery import SpoolWriter
 from trainer.tracking.endpoint import Server
 from trainer.workspace import run_folders
 from trainer.workspace.run_folders import Record
@@ -39,14 +39,14 @@ def fronted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwaySit
 def offline(workspace: Workspace, uri: str, experiment: str, name: str, size: int = 10) -> Path:
     """The folder of a run as `trainer run --offline` leaves it: a metric, a file of that size, and an end."""
     folder = run_folders.new_folder(workspace)
-    book = Notebook(folder)
+    book = SpoolWriter(folder)
     book.begin_offline(experiment, name, {})
     run = delivery.known_run(Server(uri), folder)
     folder, lock = run_folders.write(
         workspace, folder, Record(run.id, "demo", "local", uri, False, name=name)
     )
     lock.release()
-    book = Notebook(folder)
+    book = SpoolWriter(folder)
     metric = {"key": "loss", "value": 0.5, "timestamp": 1000, "step": 1}
     spool = Spool(folder.spool)
     spool.append({"method": "POST", "path": LOG_BATCH, "body": {"run_id": run.id, "metrics": [metric]}})

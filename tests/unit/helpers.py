@@ -132,7 +132,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestedPermissions:
     """What the HTTP server was asked."""
 
     method: str
@@ -147,7 +147,7 @@ class HttpServer:
 
     port: int = 0
     replies: dict[str, list[Reply]] = field(default_factory=dict)
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[RequestedPermissions] = field(default_factory=list)
 
     @property
     def uri(self) -> str:
@@ -175,7 +175,7 @@ def serving() -> Iterator[HttpServer]:
             if len(sent) < length:  # the client was killed; a server does not handle half a request
                 self.close_connection = True
                 return
-            said.asked.append(Asked(self.command, self.path, dict(self.headers.items()), sent))
+            said.asked.append(RequestedPermissions(self.command, self.path, dict(self.headers.items()), sent))
             reply = said.reply(path)
             time.sleep(reply.delay_s)
             with contextlib.suppress(OSError):  # the client may have lost its patience

@@ -32,9 +32,6 @@ class InvalidInput(TrainerError):
     exit_code = 2
 
 
-BadInput = InvalidInput
-
-
 class SecretsError(TrainerError):
     """secrets.env could leak or cannot be read."""
 

@@ -34,14 +34,14 @@ class Leftovers:
     """A line for whatever could not be looked at, or is left alone."""
 
 
-def each(found: Iterable[Leftover], remove: Callable[[Leftover], bool]) -> Leftovers:
+def each(items: Iterable[Leftover], remove: Callable[[Leftover], bool]) -> Leftovers:
     """Leftovers that are removed one by one; `remove` says whether it is gone."""
-    return Leftovers(tuple(found), lambda wanted: (leftover for leftover in wanted if remove(leftover)))
+    return Leftovers(tuple(items), lambda wanted: (leftover for leftover in wanted if remove(leftover)))
 
 
-def paths(found: Iterable[Leftover]) -> Leftovers:
+def paths(items: Iterable[Leftover]) -> Leftovers:
     """Leftovers that are files and folders of this machine, by their paths."""
-    return each(found, _remove_path)
+    return each(items, _remove_path)
 
 
 def nothing(*notes: str) -> Leftovers:

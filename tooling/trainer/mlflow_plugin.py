@@ -24,7 +24,7 @@ from trainer.backends.local.backend import LocalBackend
 from trainer.backends.registry import BackendType
 from trainer.cli import streams
 from trainer.cli.output import Progress
-from trainer.engine.daemon import NoEngine
+from trainer.engine.daemon import EngineUnavailable
 from trainer.errors import Interrupted, InvalidInput, TrainerError
 from trainer.plan import request as plans
 from trainer.plan.target import Target
@@ -102,8 +102,8 @@ class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
             )
             if result.error:
                 raise result.error
-        except NoEngine as error:
-            raise ExecutionException(_message(error.or_without("--backend trainer-local"))) from None
+        except EngineUnavailable as error:
+            raise ExecutionException(_message(error.with_alternative("--backend trainer-local"))) from None
         except TrainerError as error:
             raise ExecutionException(_message(error)) from None
         except Interrupted:

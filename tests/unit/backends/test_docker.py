@@ -14,9 +14,9 @@ from trainer.backends.base import Launch, shell_variables
 from trainer.backends.docker import backend, job
 from trainer.backends.docker import config as docker_container
 from trainer.engine import one_off, run_user
-from trainer.engine.daemon import NoEngine
+from trainer.engine.daemon import EngineUnavailable
 from trainer.engine.run_user import RunUser
-from trainer.errors import BadInput, EngineError, GpuError, RunLost, TrackingError
+from trainer.errors import EngineError, GpuError, InvalidInput, RunLost, TrackingError
 from trainer.host import disk, gpu
 from trainer.images import build, spec, trainer_image
 from trainer.plan.run_plan import RunPlan
@@ -261,7 +261,7 @@ def test_a_remote_engine_cannot_mount_this_machines_files(
         workspace.root, mounts=(Mount("cache", "/cache", kind="volume"), Mount("/site/data", "/data"))
     )
     with fails(
-        BadInput,
+        InvalidInput,
         "/site/data is on this machine; the engine at tcp://far:2375 cannot mount it.",
         "Run on a local engine, or let the script read the data from a URI.",
     ):
@@ -285,7 +285,7 @@ def test_what_a_run_can_do_without_is_not_mounted_by_a_remote_engine(
 
 
 def test_without_an_engine(workspace: Workspace) -> None:
-    with fails(NoEngine, f"No Docker engine answers at {DEAD_ENGINE}."):
+    with fails(EngineUnavailable, f"No Docker engine answers at {DEAD_ENGINE}."):
         registry.named("docker", workspace).connect()
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from trainer import locks, subprocesses
-from trainer.backends.base import End, Job, Launch
+from trainer.backends.base import Job, JobResult, Launch
 from trainer.backends.local import backend as local_backend
 from trainer.backends.local import job as local_job
 from trainer.backends.local.backend import LocalBackend
 from trainer.backends.local.job import LocalJob
-from trainer.errors import BadInput, GpuError, ImageError, TrainerError
+from trainer.errors import GpuError, ImageError, InvalidInput, TrainerError
 from trainer.images import spec, trainer_image
 from trainer.images.trainer_image import TrainerImage
 from trainer.plan.run_plan import RunPlan
@@ -66,7 +66,7 @@ def start(workspace: Workspace, project: Path) -> Start:
     return begin
 
 
-def finish(job: Job) -> tuple[bytes, End | None]:
+def finish(job: Job) -> tuple[bytes, JobResult | None]:
     return b"".join(job.follow()), job.end()
 
 
@@ -79,12 +79,12 @@ def wait_for(path: Path) -> None:
 
 def test_both_streams_and_the_exit_code(start: Start) -> None:
     job = start("sh", "-c", "echo out; echo err >&2; exit 3")
-    assert finish(job) == (b"out\nerr\n", End(3))
+    assert finish(job) == (b"out\nerr\n", JobResult(3))
     assert b"".join(job.output()) == b"out\nerr\n"
 
 
 def test_output_that_is_no_text(start: Start) -> None:
-    assert finish(start("printf", "\\377\\000x")) == (b"\xff\x00x", End(0))
+    assert finish(start("printf", "\\377\\000x")) == (b"\xff\x00x", JobResult(0))
 
 
 def test_an_argument_stays_as_it_is(start: Start) -> None:
@@ -93,11 +93,11 @@ def test_an_argument_stays_as_it_is(start: Start) -> None:
 
 
 def test_a_command_that_is_not_there_exits_as_in_a_shell(start: Start) -> None:
-    assert finish(start("no-such-program"))[1] == End(127)
+    assert finish(start("no-such-program"))[1] == JobResult(127)
 
 
 def test_a_script_that_a_signal_ends(start: Start) -> None:
-    assert finish(start("sh", "-c", "kill -SEGV $$"))[1] == End(139)
+    assert finish(start("sh", "-c", "kill -SEGV $$"))[1] == JobResult(139)
 
 
 def test_where_it_runs_and_what_it_knows(
@@ -140,7 +140,7 @@ def test_a_running_job_has_not_ended_and_can_be_stopped(start: Start, workspace:
     wait_for(workspace.state / "runs" / "r1" / "ready")
     assert job.end() is None
     job.stop()
-    assert job.end() == End(0, stopped_by=signal.SIGINT)
+    assert job.end() == JobResult(0, stopped_by=signal.SIGINT)
     assert b"".join(job.output()) == b"bye\n"
 
 
@@ -156,7 +156,7 @@ finally:
     job = start(sys.executable, "-c", script)
     wait_for(workspace.state / "runs" / "r1" / "ready")
     job.stop()
-    assert job.end() == End(130, stopped_by=signal.SIGINT)
+    assert job.end() == JobResult(130, stopped_by=signal.SIGINT)
     assert b"bye\n" in b"".join(job.output())
 
 
@@ -168,7 +168,7 @@ def test_a_stubborn_job_is_killed_with_its_children(
     folder = workspace.state / "runs" / "r1"
     wait_for(folder / "ready")
     job.stop()
-    assert job.end() == End(None)
+    assert job.end() == JobResult(None)
     assert not locks.held(folder / "job.alive")  # every process of the job has it
     job.remove()
     job.remove()
@@ -180,7 +180,7 @@ def test_another_process_can_look_after_it(start: Start, workspace: Workspace) -
     wait_for(folder / "ready")
     again = LocalBackend(workspace).attach("r1", RunFolder(folder))
     assert again.end() is None
-    assert finish(again) == (b"one\ntwo\n", End(4))
+    assert finish(again) == (b"one\ntwo\n", JobResult(4))
 
 
 def test_a_process_that_vanished_has_an_unknown_end(start: Start, workspace: Workspace) -> None:
@@ -188,7 +188,7 @@ def test_a_process_that_vanished_has_an_unknown_end(start: Start, workspace: Wor
     folder = workspace.state / "runs" / "r1"
     wait_for(folder / "ready")
     os.killpg(int((folder / "pid").read_text()), signal.SIGKILL)
-    assert finish(job)[1] == End(None)
+    assert finish(job)[1] == JobResult(None)
 
 
 def test_a_number_that_is_another_processes_now_is_not_signalled(tmp_path: Path) -> None:
@@ -206,13 +206,13 @@ def test_a_process_that_ends_while_one_looks_did_not_vanish(
 
     monkeypatch.setattr(locks, "held", ends_now)
     job = LocalJob(RunFolder(tmp_path))
-    assert job.end() in (None, End(0))
-    assert job.end() == End(0)
+    assert job.end() in (None, JobResult(0))
+    assert job.end() == JobResult(0)
 
 
 def test_memory_cannot_be_limited_here(start: Start) -> None:
     with fails(
-        BadInput,
+        InvalidInput,
         "--memory needs a container: the local backend cannot limit memory.",
         "Leave it out, or use the docker backend.",
     ):
@@ -222,7 +222,7 @@ def test_memory_cannot_be_limited_here(start: Start) -> None:
 def test_a_machine_without_bash(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with fails(
-        BadInput,
+        InvalidInput,
         "This machine has no bash, which the run's command needs.",
         "Install it, or use the docker backend.",
     ):
@@ -392,7 +392,7 @@ def test_processes_of_this_machine_use_its_loopback(workspace: Workspace) -> Non
 
 def test_a_run_cannot_be_kept_from_writing_here(start: Start) -> None:
     with fails(
-        BadInput,
+        InvalidInput,
         "--read-only needs a container: the local backend cannot keep a run from writing.",
         "Leave it out (--no-read-only, or read_only in trainer.yaml), or use the docker backend.",
     ):

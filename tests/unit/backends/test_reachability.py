@@ -46,7 +46,7 @@ def kinds(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return said
 
 
-class Asked:
+class RequestedPermissions:
     """Stands for `one_off.run`; `said` is what the container says."""
 
     def __init__(self, *said: Output) -> None:
@@ -60,7 +60,7 @@ class Asked:
         return self.said.pop(0)
 
 
-def ask(said: Asked, monkeypatch: pytest.MonkeyPatch) -> bool:
+def ask(said: RequestedPermissions, monkeypatch: pytest.MonkeyPatch) -> bool:
     monkeypatch.setattr(one_off, "run", said)
     client = cast("docker.DockerClient", None)
     return reachability.from_container(client, "sha256:1", SERVER, network={}, environment={})
@@ -110,13 +110,13 @@ def test_each_cause_is_named(
     monkeypatch: pytest.MonkeyPatch, output: Output, kind: type[TrackingError], message: str
 ) -> None:
     with fails(kind, f"From inside a container: {message}"):
-        ask(Asked(output), monkeypatch)
+        ask(RequestedPermissions(output), monkeypatch)
 
 
 def test_the_password_is_in_a_file_that_the_containers_user_alone_reads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    said = Asked(answer(status_code=200, reason="OK", text="3.17.2"))
+    said = RequestedPermissions(answer(status_code=200, reason="OK", text="3.17.2"))
     assert ask(said, monkeypatch)
     assert CANARY not in repr(said.calls)
     with tarfile.open(fileobj=io.BytesIO(said.files)) as tar:
@@ -124,14 +124,14 @@ def test_the_password_is_in_a_file_that_the_containers_user_alone_reads(
 
 
 def test_an_image_without_a_client_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not ask(Asked(Output(3, "", "")), monkeypatch)
+    assert not ask(RequestedPermissions(Output(3, "", "")), monkeypatch)
 
 
 def test_a_success_is_remembered_for_an_hour_and_a_failure_is_not(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, bad = answer(status_code=200, reason="OK", text="3"), answer(status_code=500, reason="", text="")
-    said = Asked(bad, good, good, good)
+    said = RequestedPermissions(bad, good, good, good)
     monkeypatch.setattr(one_off, "run", said)
 
     def check(image: str = "sha256:1") -> int:
@@ -175,7 +175,7 @@ def test_the_script_tells_why_there_was_no_answer(tmp_path: Path) -> None:
 
 
 def test_an_image_without_bash_is_refused_where_the_command_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = Asked(Output(4, "", ""))
+    said = RequestedPermissions(Output(4, "", ""))
     monkeypatch.setattr(one_off, "run", said)
     client = cast("docker.DockerClient", None)
     with fails(
@@ -193,7 +193,12 @@ def test_an_image_in_which_no_run_could_be_started(monkeypatch: pytest.MonkeyPat
         "The image has no sh, which trainer starts a run's command with.",
         "Add one (busybox is enough), or run in another image: --image NAME",
     ):
-        ask(Asked(Output(127, "", "[FATAL tini (7)] exec sh failed: No such file or directory")), monkeypatch)
+        ask(
+            RequestedPermissions(
+                Output(127, "", "[FATAL tini (7)] exec sh failed: No such file or directory")
+            ),
+            monkeypatch,
+        )
 
 
 def test_why_a_rootless_engine_does_not_reach_this_machine(
@@ -205,7 +210,10 @@ def test_why_a_rootless_engine_does_not_reach_this_machine(
         "From inside a container: The tracking server http://host.docker.internal:5000 refuses connections.",
         "A rootless engine's containers do not reach this machine. Have the server in one: trainer server up",
     ):
-        ask(Asked(answer(kinds=["ConnectionError"], text="[Errno 111] Connection refused")), monkeypatch)
+        ask(
+            RequestedPermissions(answer(kinds=["ConnectionError"], text="[Errno 111] Connection refused")),
+            monkeypatch,
+        )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from trainer.backends import registry
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.maintenance import gc
 from trainer.workspace import run_folders
 from trainer.workspace.run_folders import Record
@@ -41,7 +41,7 @@ def another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_backend(workspace: Workspace) -> None:
-    with fails(BadInput, "There is no backend dokcer.", "Did you mean docker?"):
+    with fails(InvalidInput, "There is no backend dokcer.", "Did you mean docker?"):
         registry.named("dokcer", workspace)
 
 
@@ -49,7 +49,7 @@ def test_an_unknown_backend(workspace: Workspace) -> None:
 def test_a_backend_of_another_package_is_one_of_them(workspace: Workspace) -> None:
     assert registry.names() == ["cluster", "docker", "local"]
     assert registry.target("cluster").isolated
-    with fails(BadInput, "There is no backend clusters.", "Did you mean cluster?"):
+    with fails(InvalidInput, "There is no backend clusters.", "Did you mean cluster?"):
         registry.named("clusters", workspace)
 
 

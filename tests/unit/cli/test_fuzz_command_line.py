@@ -30,7 +30,7 @@ from trainer.datasets.synthetic import drawing
 from trainer.datasets.synthetic.looks import Appearance
 from trainer.engine import daemon
 from trainer.engine.context import Endpoint
-from trainer.errors import BadInput, ImageError, TrackingError
+from trainer.errors import ImageError, InvalidInput, TrackingError
 from trainer.server import process
 from trainer.workspace.settings import find
 from urllib3.util import Retry
@@ -110,10 +110,10 @@ class _Drawn:
         self._draw = drawing.draw
         self._drawn: dict[tuple[int, int], Image.Image] = {}
 
-    def __call__(self, look: Appearance, rng: np.random.Generator, size: int) -> Image.Image:
-        key = (id(look), size)
+    def __call__(self, list_jobs: Appearance, rng: np.random.Generator, size: int) -> Image.Image:
+        key = (id(list_jobs), size)
         if key not in self._drawn:
-            self._drawn[key] = self._draw(look, rng, size)
+            self._drawn[key] = self._draw(list_jobs, rng, size)
         return self._drawn[key]
 
 
@@ -130,7 +130,7 @@ def _refuse_environment(*_: object) -> None:
 def test_no_command_line_is_a_bug(
     good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: int
 ) -> None:
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         find(tmp_path)  # or somebody's workspace would be played with
     monkeypatch.setattr(daemon, "_client", partial(_no_real_engine, daemon._client))
     monkeypatch.setattr(process, "_start", _refuse_server)

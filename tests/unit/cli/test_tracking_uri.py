@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.runs import resolve
 from trainer.workspace import run_folders
 from trainer.workspace.settings import Workspace
@@ -93,5 +93,5 @@ def test_without_a_run_on_the_named_server_there_is_no_last_one(
 ) -> None:
     done = trainer("show", "@last", "--tracking-uri", "http://127.0.0.1:10")
     assert done.err.splitlines()[0] == "Error: This workspace has started no run on that server yet."
-    with fails(BadInput, "This workspace has started no run yet."):
+    with fails(InvalidInput, "This workspace has started no run yet."):
         resolve.resolve(workspace, "@last")

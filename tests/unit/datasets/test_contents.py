@@ -11,7 +11,7 @@ from trainer.datasets import contents, index, listing
 from trainer.datasets.contents import Contents
 from trainer.datasets.inside import MountedFolder
 from trainer.datasets.listing import Stamp
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainkit.data import image_folder
 
 from unit.datasets.pictures import dataset
@@ -198,7 +198,7 @@ def test_what_has_no_content_or_no_name_is_refused(
     root: Path, known: Path, make: Callable[[Path], None], message: str
 ) -> None:
     make(root)
-    with fails(BadInput, message.format(root=root)):
+    with fails(InvalidInput, message.format(root=root)):
         contents.take(root, known)
     assert not known.exists()
 
@@ -220,7 +220,7 @@ def test_a_file_that_is_written_to_is_read_again_until_it_rests(
     most = 2
     assert contents.take(root, known).files["a.csv"].size == 12
     most = 100
-    with fails(BadInput, f"{root}/a.csv is being written to: it changed each time while it was read."):
+    with fails(InvalidInput, f"{root}/a.csv is being written to: it changed each time while it was read."):
         contents.take(root, known, full=True)
 
 
@@ -235,7 +235,7 @@ def test_a_file_that_goes_away_meanwhile_is_named(
         return found
 
     monkeypatch.setattr(listing, "files", then_gone)
-    with fails(BadInput, f"{root}/a.csv disappeared while the dataset was read."):
+    with fails(InvalidInput, f"{root}/a.csv disappeared while the dataset was read."):
         contents.take(root, known)
 
 

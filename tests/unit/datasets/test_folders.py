@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 from trainer.datasets import folders
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import fails, put
@@ -22,18 +22,18 @@ def test_a_name_is_that_of_a_data_set_and_a_path_is_a_path(
 
 def test_an_unknown_name_suggests_the_nearest_one(workspace: Workspace) -> None:
     hint = "Put it there; or make up one to try with: trainer data sample demo"
-    with fails(BadInput, f"There is no dataset skin in {workspace.data} or here.", hint):
+    with fails(InvalidInput, f"There is no dataset skin in {workspace.data} or here.", hint):
         folders.existing("skin")
     (workspace.data / "skins").mkdir(parents=True)
-    with fails(BadInput, f"There is no dataset skin in {workspace.data} or here.", "Did you mean skins?"):
+    with fails(InvalidInput, f"There is no dataset skin in {workspace.data} or here.", "Did you mean skins?"):
         folders.existing("skin")
 
 
 def test_a_file_and_a_missing_folder_are_said_to_be_so(workspace: Workspace) -> None:
     put(workspace.root / "archive.zip")
-    with fails(BadInput, "archive.zip is a file, not a folder."):
+    with fails(InvalidInput, "archive.zip is a file, not a folder."):
         folders.existing("archive.zip")
-    with fails(BadInput, "There is no folder no/such."):
+    with fails(InvalidInput, "There is no folder no/such."):
         folders.existing("no/such")
 
 
@@ -47,7 +47,7 @@ def test_a_new_data_set_goes_to_data_or_where_its_path_says(workspace: Workspace
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/.hidden", "a/.."])
 def test_a_name_that_could_not_be_found_again_is_refused(workspace: Workspace, name: str) -> None:
     assert workspace.root == Path.cwd()
-    with fails(BadInput, f"{name!r} cannot be a dataset's name."):
+    with fails(InvalidInput, f"{name!r} cannot be a dataset's name."):
         folders.new(name)
 
 

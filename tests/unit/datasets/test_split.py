@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from trainer.datasets import split
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainkit.data.image_folder import TEST, TRAIN, VALIDATION
 from trainkit.errors import InputError
 
@@ -56,14 +56,14 @@ def test_a_share_of_nothing_makes_no_folder(source: Path, tmp_path: Path) -> Non
 
 def test_what_is_split_already_is_refused(tmp_path: Path) -> None:
     root = dataset(tmp_path / "source", {"train/a": 1, "val/a": 1})
-    with fails(BadInput, f"{root} is split already."):
+    with fails(InvalidInput, f"{root} is split already."):
         split.plan(root, SHARES, seed=0)
 
 
 def test_shares_that_cannot_be_are_refused(source: Path) -> None:
     with pytest.raises(InputError, match=r"do not add up to 1"):
         split.plan(source, {TRAIN: 0.7, VALIDATION: 0.7, TEST: 0}, seed=0)
-    with fails(BadInput, "A share is not a number."):
+    with fails(InvalidInput, "A share is not a number."):
         split.plan(source, {TRAIN: float("nan"), VALIDATION: 0.5, TEST: 0.5}, seed=0)
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from trainer.datasets import building, copying, subset
 from trainer.datasets.copying import Link
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 from unit.datasets.pictures import dataset, hit_everywhere, tree
 from unit.helpers import fails, put
@@ -47,7 +47,7 @@ def test_names_as_downloaded_find_renamed_classes() -> None:
     ],
 )
 def test_what_finds_no_class_is_an_error(wanted: str, message: str, hint: str) -> None:
-    with fails(BadInput, message, hint):
+    with fails(InvalidInput, message, hint):
         subset.select(CLASSES, [wanted])
 
 
@@ -95,13 +95,13 @@ def test_a_subset_of_a_split_data_set_keeps_the_splits(tmp_path: Path) -> None:
 
 
 def test_a_class_without_images_is_refused(tmp_path: Path) -> None:
-    with fails(BadInput, "The class b has no images."):
+    with fails(InvalidInput, "The class b has no images."):
         subset.plan(dataset(tmp_path / "source", {"a": 1, "b": 0}), ["a", "b"])
 
 
 def test_a_link_that_leads_nowhere_is_named_before_anything_is_made(source: Path) -> None:
     (source / "b" / "9.png").symlink_to("gone.png")
-    with fails(BadInput, f"{source / 'b' / '9.png'} cannot be read: No such file or directory."):
+    with fails(InvalidInput, f"{source / 'b' / '9.png'} cannot be read: No such file or directory."):
         subset.plan(source, ["b"])
 
 
@@ -111,7 +111,7 @@ def test_a_target_that_exists_is_left_alone(source: Path, tmp_path: Path, is_emp
     if not is_empty:
         put(tmp_path / "target" / "mine.txt", "mine")
     before = tree(tmp_path / "target")
-    with fails(BadInput, f"{tmp_path / 'target'} exists already."):
+    with fails(InvalidInput, f"{tmp_path / 'target'} exists already."):
         subset.plan(source, ["a"]).copies.make(tmp_path / "target")
     assert tree(tmp_path / "target") == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "target"]
@@ -124,13 +124,13 @@ def test_a_target_that_appears_while_it_is_made_is_not_replaced(source: Path, tm
         if done == total:
             (tmp_path / "target").mkdir()
 
-    with fails(BadInput, f"{tmp_path / 'target'} exists already."):
+    with fails(InvalidInput, f"{tmp_path / 'target'} exists already."):
         copies.make(tmp_path / "target", intrude)
     assert tree(tmp_path / "target") == {}
 
 
 def test_a_target_inside_of_its_source_is_refused(source: Path) -> None:
-    with fails(BadInput, f"{source / 'sub'} would lie inside of {source}."):
+    with fails(InvalidInput, f"{source / 'sub'} would lie inside of {source}."):
         subset.plan(source, ["a"]).copies.make(source / "sub")
     assert not (source / "sub").exists()
 
@@ -143,7 +143,7 @@ def test_a_full_disk_is_found_before_anything_is_made(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     hint = "Free some space, or share it with the source: --link reflink or --link hard"
     message = f"The copy takes {copying.size(copies.bytes)} more, and {tmp_path} has"
-    with pytest.raises(BadInput, match=message) as caught:
+    with pytest.raises(InvalidInput, match=message) as caught:
         copies.make(tmp_path / "target")
     assert caught.value.hint == hint
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
@@ -170,7 +170,7 @@ def test_where_files_cannot_be_shared_it_says_so_and_leaves_nothing(
     other = next(path for path in map(Path, ("/dev/shm", "/var/tmp", "/run")) if path.stat().st_dev != here)
     target = other / f"trainer-test-{os.getpid()}"
     copies = subset.plan(source, ["b"], link=link).copies
-    with pytest.raises(BadInput, match="There can be no") as caught:
+    with pytest.raises(InvalidInput, match="There can be no") as caught:
         copies.make(target)
     assert caught.value.hint.startswith("Leave --link away, for copies.")
     assert not target.exists()
@@ -197,7 +197,7 @@ def test_a_killed_copy_leaves_no_half_file_and_is_finished_by_the_same_plan(
             for path, content in tree(half_done).items():
                 assert content == original[path]
             went_on += 1
-        with contextlib.suppress(BadInput) if (root / "target").exists() else contextlib.nullcontext():
+        with contextlib.suppress(InvalidInput) if (root / "target").exists() else contextlib.nullcontext():
             subset.plan(root / "source", ["a"]).copies.make(root / "target")
         assert tree(root / "target") == expected
         assert not list(root.glob(".*/*"))
@@ -213,11 +213,11 @@ def test_what_another_plan_left_unfinished_is_not_mixed_in(source: Path, tmp_pat
     place = building.workplace(root / "target")
     message = f"{place} was left by another command for target that was interrupted."
     with fails(
-        BadInput, message, f"Run that command again to finish it, or delete what it made: rm -r {place}"
+        InvalidInput, message, f"Run that command again to finish it, or delete what it made: rm -r {place}"
     ):
         subset.plan(root / "source", ["b"]).copies.make(root / "target")
     os.utime(root / "source" / "a" / "0.png", ns=(1, 1))  # the source is not what it was
-    with fails(BadInput, message):
+    with fails(InvalidInput, message):
         subset.plan(root / "source", ["a"]).copies.make(root / "target")
 
 
@@ -225,7 +225,7 @@ def test_two_that_make_the_same_are_refused(source: Path, tmp_path: Path) -> Non
     copies = subset.plan(source, ["b"]).copies
 
     def second(*_: object) -> None:
-        with fails(BadInput, f"Another trainer process is creating {tmp_path / 'target'}."):
+        with fails(InvalidInput, f"Another trainer process is creating {tmp_path / 'target'}."):
             copies.make(tmp_path / "target")
 
     copies.make(tmp_path / "target", second)

@@ -10,7 +10,7 @@ from trainer.datasets import catalog, changes, contents, index, inputs, manifest
 from trainer.datasets.changes import Changes
 from trainer.datasets.contents import Contents, File
 from trainer.datasets.manifest import Manifest
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.plan import request
 from trainer.plan.request import RunRequest
 from trainer.plan.run_plan import RunPlan
@@ -83,7 +83,7 @@ def test_a_version_is_named_by_number_or_by_the_beginning_of_its_digest() -> Non
     assert made.version(TWO.digest[:6].upper()).number == 2
     assert made.version(ONE.digest).number == 3  # the same content twice is no ambiguity
     for text in ("4", "0", "fff0", TWO.digest[:3]):
-        with fails(BadInput, f"skins has no version {text}."):
+        with fails(InvalidInput, f"skins has no version {text}."):
             made.version(text)
 
 
@@ -106,7 +106,7 @@ def test_a_manifest_that_was_spoilt_is_said_to_be(
     manifest.write(path, Manifest("skins").with_version(ONE, ""))
     assert before in path.read_text()
     path.write_text(path.read_text().replace(before, after))
-    with fails(BadInput, message.format(path=path)):
+    with fails(InvalidInput, message.format(path=path)):
         manifest.read(path, "skins")
 
 
@@ -139,7 +139,7 @@ def test_a_data_set_that_is_gone_keeps_its_history(workspace: Workspace, skins: 
     skins.rename(workspace.root / "away")
     assert versions.names(workspace) == ["skins"]
     assert versions.diff(workspace, "skins", "1", "2").changes.as_json()["added"] == ["a/new.png"]
-    with fails(BadInput, f"{skins} is gone; its manifest is all there is."):
+    with fails(InvalidInput, f"{skins} is gone; its manifest is all there is."):
         versions.verify(workspace, "skins", None)
     assert versions.state(workspace, versions.named(workspace, "skins")).since.startswith(f"{skins} is gone")
 
@@ -237,7 +237,7 @@ def test_a_link_that_the_container_of_a_run_cannot_follow_is_refused(
     recorded.take(workspace, made.inputs.data, print, made.inputs.mounts)
     (skins / "b" / "out.png").symlink_to(tmp_path / "out.png")
     with fails(
-        BadInput,
+        InvalidInput,
         f"{skins}/b/out.png is a link to {tmp_path}/out.png, which the container of a run does not have.",
         f"Put what it leads to in its place, or make a copy that has no links: cp -rL {skins} {skins}-copy",
     ):
@@ -267,5 +267,5 @@ def test_what_a_run_had_can_be_compared_without_a_snapshot(workspace: Workspace,
     found = versions.verify(workspace, "skins", digest[:12])
     assert found.old == f"{digest[:8]} (of a run)"
     assert found.changes.as_json() == {"added": [], "removed": [], "changed": ["b/0.png"]}
-    with fails(BadInput, "skins has no versions yet.", "Take one: trainer data snapshot skins"):
+    with fails(InvalidInput, "skins has no versions yet.", "Take one: trainer data snapshot skins"):
         versions.verify(workspace, "skins", None)

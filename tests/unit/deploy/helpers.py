@@ -25,7 +25,7 @@ FILES = {
 }
 
 
-class Screen:
+class Reporter:
     """Keeps what would be shown."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Site:
     workspace: Workspace
     stub: Heroku
     commands_file: Path
-    screen: Screen = field(default_factory=Screen)
+    screen: Reporter = field(default_factory=Reporter)
 
     def deploy(
         self,
@@ -57,7 +57,7 @@ class Site:
         force: bool = False,
     ) -> Outcome:
         """Deploy, with a screen that begins empty."""
-        self.screen = Screen()
+        self.screen = Reporter()
         return heroku.deploy(self.workspace, App(name, region, team), self.screen, force=force)
 
     def commands(self) -> list[str]:

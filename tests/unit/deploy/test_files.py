@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from trainer.deploy import files
-from trainer.errors import BadInput, DeployError, SecretsError
+from trainer.errors import DeployError, InvalidInput, SecretsError
 from trainer.workspace.settings import Workspace, find
 
 from unit.deploy.helpers import FILES, make_server_folder
@@ -105,7 +105,7 @@ def test_a_file_of_the_users_own_is_never_overwritten(place: Workspace, platform
     put(folder / mine, "mine\n")
     before = content(folder)
     with fails(
-        BadInput,
+        InvalidInput,
         f"{folder / mine} is there, and it is another one.",
         "Nothing was written. Move it away, or choose another folder: -o DIR",
     ):
@@ -118,7 +118,7 @@ def test_a_gitignore_that_names_the_secrets_is_enough_and_one_that_does_not_is_n
 ) -> None:
     folder = place.root.parent / "compose"
     put(folder / ".gitignore", "build/\n")
-    with fails(BadInput, f"{folder / '.gitignore'} does not name /.env, which holds secrets."):
+    with fails(InvalidInput, f"{folder / '.gitignore'} does not name /.env, which holds secrets."):
         written(place, "compose")
     assert list(content(folder)) == [".gitignore"]
     put(folder / ".gitignore", "build/\n.env\n")
@@ -130,7 +130,7 @@ def test_secrets_that_are_there_have_to_be_all_there_and_private(place: Workspac
     folder = place.root.parent / "compose"
     put(folder / ".env", "DATABASE_PASSWORD=mine\n").chmod(0o600)
     with fails(
-        BadInput,
+        InvalidInput,
         f"{folder / '.env'} is there, but does not set MLFLOW_AUTH_ADMIN_USERNAME.",
         "Move it away, or add that line.",
     ):
@@ -155,7 +155,7 @@ def test_a_write_that_fails_half_way_is_completed_by_the_next(
 
     folder = place.root.parent / "compose"
     monkeypatch.setattr("os.fdopen", full)
-    with pytest.raises(BadInput, match="cannot be written: No space left on device"):
+    with pytest.raises(InvalidInput, match="cannot be written: No space left on device"):
         files.write(wanted, folder)
     assert ".gitignore" in content(folder)
     assert ".env" not in content(folder)
@@ -166,7 +166,7 @@ def test_a_write_that_fails_half_way_is_completed_by_the_next(
 
 @pytest.mark.parametrize("name", ["My-App", "a", "a b", "../up", "$(x)"])
 def test_a_name_that_cannot_be_is_refused(place: Workspace, name: str) -> None:
-    with fails(BadInput, f"{name} cannot be the name of an app on Heroku."):
+    with fails(InvalidInput, f"{name} cannot be the name of an app on Heroku."):
         files.make(place, "compose", name)
 
 
@@ -341,7 +341,7 @@ def test_nothing_is_written_through_a_link_that_leads_out_of_the_folder(place: W
     folder.mkdir()
     (folder / "mlflow_tracking_server").symlink_to(elsewhere)
     with fails(
-        BadInput,
+        InvalidInput,
         f"{folder / 'mlflow_tracking_server'} leads out of {folder} by a link.",
         "Nothing was written. Choose another: -o DIR",
     ):

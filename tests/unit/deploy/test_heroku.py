@@ -10,7 +10,7 @@ import pytest
 from heroku_stub import BUCKET, DATABASE_URL, TOKEN, Answer, HerokuApp, ReceivedRequest, error
 from trainer.deploy import heroku_api, heroku_build, verify
 from trainer.deploy.heroku_plan import App
-from trainer.errors import BadInput, DeployError, SecretsError, TrackingDenied, TrainerError
+from trainer.errors import DeployError, InvalidInput, SecretsError, TrackingDenied, TrainerError
 from trainer.workspace import secrets
 
 from unit.deploy.helpers import Site, site
@@ -282,7 +282,7 @@ def test_a_name_that_somebody_else_takes_meanwhile(site: Site) -> None:
 @pytest.mark.parametrize("name", ["My-App", "ab", "1st", "-app", "a_b", "a" * 31, "app.name", "app name", ""])
 def test_a_name_that_cannot_be_is_refused_before_anything_is_asked(site: Site, name: str) -> None:
     with fails(
-        BadInput,
+        InvalidInput,
         f"{name} cannot be the name of an app on Heroku.",
         "3 to 30 lower case letters, digits and dashes, the first one a letter: --app my-mlflow",
     ):
@@ -544,7 +544,7 @@ def test_a_secrets_file_that_git_would_commit_is_refused_before_anything_is_made
 def test_a_folder_that_is_not_all_there_is_refused_before_anything_is_asked(site: Site, missing: str) -> None:
     path = site.workspace.root / "mlflow_tracking_server" / missing
     path.unlink()
-    with fails(BadInput, f"{path} is not there."):
+    with fails(InvalidInput, f"{path} is not there."):
         site.deploy()
     assert site.commands() == []
 
@@ -562,7 +562,7 @@ def test_a_folder_that_is_not_all_there_is_refused_before_anything_is_asked(site
 def test_a_login_is_not_sent_to_strangers(site: Site, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setenv("HEROKU_HOST", host)
     with fails(
-        BadInput,
+        InvalidInput,
         f"HEROKU_HOST is {host}, which is not an address of Heroku.",
         "Unset it; the login would be sent there.",
     ):

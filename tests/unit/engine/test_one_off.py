@@ -36,7 +36,7 @@ class Engine:
     ) -> None:
         self.file, self.creating, self.waiting = file, creating, waiting
         self.asked: dict[str, object] = {}
-        self.is_there = self.has_run = False
+        self.is_there = self.contains_run = False
         self.containers = self
 
     def create(self, image: str, command: list[str], **options: object) -> Engine:
@@ -46,7 +46,7 @@ class Engine:
         return self
 
     def start(self) -> None:
-        self.has_run = True
+        self.contains_run = True
 
     def wait(self) -> dict[str, int]:
         self.waiting()
@@ -122,7 +122,7 @@ def test_a_signal_leaves_no_container(moment: str) -> None:
     with interruptible(), pytest.raises(Interrupted):
         run(engine)
     assert not engine.is_there
-    assert engine.has_run == (moment == "waiting")
+    assert engine.contains_run == (moment == "waiting")
 
 
 def test_an_engine_that_goes_away_is_an_error() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.images import pin
 
 from unit.helpers import fails, put
@@ -39,7 +39,7 @@ def test_the_rest_of_the_file_stays(tmp_path: Path, before: str, after: str) -> 
 def test_what_cannot_be_changed_is_left_to_the_user(tmp_path: Path) -> None:
     file = put(tmp_path / "image.yaml", "? base_image\n: &anchor a:1\ndescription: *anchor\n")
     with fails(
-        BadInput, f"{file} is in a form that cannot be edited automatically.", f"Write: base_image: {NEW}"
+        InvalidInput, f"{file} is in a form that cannot be edited automatically.", f"Write: base_image: {NEW}"
     ):
         pin.with_base(file, NEW)
 
@@ -60,7 +60,7 @@ def test_the_tag_is_asked_for(name: str, asked: str) -> None:
 
 def test_a_digest_without_a_tag_has_no_later_one() -> None:
     with fails(
-        BadInput,
+        InvalidInput,
         "python@sha256:00 has no tag, so its current digest cannot be looked up.",
         "Name one: --base-image NAME:TAG",
     ):

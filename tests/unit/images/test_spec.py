@@ -6,7 +6,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.images import lock, trainer_image
 from trainer.images import spec as images
 from trainer.images.spec import ImageSpec
@@ -64,14 +64,14 @@ def test_an_image_is_found_by_its_alias(workspace: Workspace, name: str) -> None
 def test_an_alias_that_is_taken_is_refused(workspace: Workspace, alias: str) -> None:
     declare(workspace, "big", "{aliases: [large]}")
     declare(workspace, "huge", f"{{aliases: [{alias}]}}")
-    with pytest.raises(BadInput, match=f"the alias {alias} is"):
+    with pytest.raises(InvalidInput, match=f"the alias {alias} is"):
         images.discover(workspace)
 
 
 def test_an_unknown_image(workspace: Workspace) -> None:
-    with fails(BadInput, "There is no trainer image trainer/smal.", "Did you mean small?"):
+    with fails(InvalidInput, "There is no trainer image trainer/smal.", "Did you mean small?"):
         images.spec(workspace, "trainer/smal")
-    with fails(BadInput, "There is no trainer image zzz.", "The images are small."):
+    with fails(InvalidInput, "There is no trainer image zzz.", "The images are small."):
         images.spec(workspace, "zzz")
 
 
@@ -80,7 +80,7 @@ def test_an_unknown_image_where_there_is_none(tmp_path: Path) -> None:
     put(tmp_path / "trainer_images" / "Dockerfile")
     folder = tmp_path / "trainer_images" / "x"
     with fails(
-        BadInput,
+        InvalidInput,
         "There is no trainer image x.",
         f"Make the folder {folder} with image.yaml and requirements.txt.",
     ):
@@ -105,7 +105,7 @@ def test_an_unknown_image_where_there_is_none(tmp_path: Path) -> None:
 def test_a_malformed_image_is_named(workspace: Workspace, text: str, message: str, hint: str) -> None:
     path = workspace.images / "small" / "image.yaml"
     put(path, text)
-    with fails(BadInput, message.format(path=path), hint):
+    with fails(InvalidInput, message.format(path=path), hint):
         images.discover(workspace)
 
 
@@ -117,14 +117,14 @@ def test_an_image_without_a_lock_says_how_to_make_one(workspace: Workspace) -> N
         "uv pip compile --universal --python-version 3.11 --generate-hashes "
         f"{folder}/requirements.in -o {folder}/requirements.txt"
     )
-    with fails(BadInput, "The image small has no requirements.txt.", how):
+    with fails(InvalidInput, "The image small has no requirements.txt.", how):
         planned(workspace)
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "uv.txt", "trainkit/pyproject.toml"])
 def test_a_workspace_without_a_shared_file_says_which(workspace: Workspace, name: str) -> None:
     (workspace.images / name).unlink()
-    with pytest.raises(BadInput, match=name):
+    with pytest.raises(InvalidInput, match=name):
         planned(workspace)
 
 
@@ -249,7 +249,7 @@ def test_a_child_is_built_on_its_parents_tag_and_changes_with_it(workspace: Work
 
 def test_an_unknown_parent(workspace: Workspace) -> None:
     declare(workspace, "big", "inherits: smal")
-    with fails(BadInput, "There is no trainer image smal.", "Did you mean small?"):
+    with fails(InvalidInput, "There is no trainer image smal.", "Did you mean small?"):
         planned(workspace, "big")
 
 
@@ -257,7 +257,7 @@ def test_an_unknown_parent(workspace: Workspace) -> None:
 def test_images_that_inherit_in_a_circle_are_refused(workspace: Workspace, parents: dict[str, str]) -> None:
     for name, parent in parents.items():
         declare(workspace, name, f"inherits: {parent}")
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         planned(workspace, "a")
 
 

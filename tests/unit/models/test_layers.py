@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from trainer.engine import daemon, one_off
 from trainer.engine.one_off import Output
-from trainer.errors import BadInput, ImageError, TrainerError
+from trainer.errors import ImageError, InvalidInput, TrainerError
 from trainer.images import build
 from trainer.models import layers
 from trainer.models.layers import Question
@@ -26,7 +26,7 @@ QUESTION = Question("inceptionv3", unfreeze_from="mixed7")
 ANSWER = Output(0, '{"backbone": "inceptionv3"}', "noise of TensorFlow", b"<svg/>")
 
 
-class Screen:
+class Reporter:
     """Keeps what is shown."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ def image(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Image:
 def ask(
     workspace: Workspace, question: Question = QUESTION, file: Path | None = None, *, force: bool = False
 ) -> Report:
-    return layers.report(workspace, question, Screen(), file, force=force)
+    return layers.report(workspace, question, Reporter(), file, force=force)
 
 
 def test_the_question_reaches_the_image_and_its_answer_comes_back(workspace: Workspace, image: Image) -> None:
@@ -101,7 +101,7 @@ def test_a_file_that_exists_is_replaced_on_request_only(
     workspace: Workspace, image: Image, tmp_path: Path
 ) -> None:
     file = put(tmp_path / "layers.svg", "mine")
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(InvalidInput) as caught:
         ask(workspace, file=file)
     assert (caught.value.message, caught.value.hint) == (
         f"{file} exists already.", "Choose another name, or say --force to replace it.",
@@ -118,7 +118,7 @@ def test_a_file_that_comes_there_meanwhile_is_kept(
 ) -> None:
     file = tmp_path / "layers.svg"
     image.meanwhile = lambda: put(file, "mine")
-    with pytest.raises(BadInput, match="exists already"):
+    with pytest.raises(InvalidInput, match="exists already"):
         ask(workspace, file=file)
     assert file.read_text() == "mine"
 
@@ -126,7 +126,7 @@ def test_a_file_that_comes_there_meanwhile_is_kept(
 def test_a_dangling_link_counts_as_a_file(workspace: Workspace, image: Image, tmp_path: Path) -> None:
     file = tmp_path / "layers.svg"
     file.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(BadInput, match="exists already"):
+    with pytest.raises(InvalidInput, match="exists already"):
         ask(workspace, file=file)
     assert image.asked == []
 
@@ -153,7 +153,7 @@ def test_a_file_that_cannot_be_is_refused_before_anything_starts(
 ) -> None:
     (tmp_path / "folder.svg").mkdir()
     file = tmp_path / name
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(InvalidInput) as caught:
         ask(workspace, file=file, force=True)
     assert (caught.value.message, caught.value.hint) == (message.format(file=file), hint)
     assert image.asked == []
@@ -185,7 +185,7 @@ def failure(workspace: Workspace, kind: type[TrainerError], file: Path | None = 
 
 def test_what_the_image_refuses_is_said_in_its_words(workspace: Workspace, image: Image) -> None:
     image.answer = Output(2, '{"message": "Too high.", "hint": "Specify an .svg."}', "noise of TensorFlow")
-    assert failure(workspace, BadInput) == ("Too high.", "Specify an .svg.")
+    assert failure(workspace, InvalidInput) == ("Too high.", "Specify an .svg.")
 
 
 @pytest.mark.parametrize(
@@ -217,10 +217,10 @@ def test_a_drawing_that_did_not_come_is_an_error(workspace: Workspace, image: Im
 
 def test_without_an_engine_there_is_the_engines_error(workspace: Workspace) -> None:
     put(workspace.images / "tensorflow" / "image.yaml")
-    message, _ = failure(workspace, daemon.NoEngine)
+    message, _ = failure(workspace, daemon.EngineUnavailable)
     assert message.startswith("No Docker engine answers at ")
 
 
 def test_a_workspace_without_the_image_says_so(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(daemon, "connect", lambda: None)
-    assert failure(workspace, BadInput)[0] == "There is no trainer image tensorflow."
+    assert failure(workspace, InvalidInput)[0] == "There is no trainer image tensorflow."

@@ -17,7 +17,7 @@ from mlflow.exceptions import ExecutionException
 from trainer import mlflow_plugin
 from trainer.errors import NotAllowed
 from trainer.plan import consent
-from trainer.plan.consent import Asked, Place, StoredRun
+from trainer.plan.consent import ProjectLocation, RequestedPermissions, StoredRun
 from trainer.projects.mounts import Mount
 from trainer.workspace.settings import Workspace
 
@@ -197,8 +197,10 @@ def test_without_a_container_a_stranger_has_all(
     done = trainer("run", stranger.says(), "--backend", "local")
     assert done.code == REFUSED
     assert "asks to run on this machine without a container, with all your rights." in done.err
-    asks = tuple(consent.of_environment(Place(workspace, workspace.projects / "demo"), LOCAL, (), ()))
-    own = Asked("train_code/demo", "", asks, is_own=True)
+    asks = tuple(
+        consent.of_environment(ProjectLocation(workspace, workspace.projects / "demo"), LOCAL, (), ())
+    )
+    own = RequestedPermissions("train_code/demo", "", asks, is_own=True)
     assert (len(asks), consent.open_asks(workspace, own)) == (1, ())
 
 
@@ -251,8 +253,8 @@ def test_a_project_of_the_workspace_has_what_it_names(
     assert trainer("run", "own").code == ALLOWED
     # What it had is no answer for what is stored elsewhere and says that it comes from there.
     stored = StoredRun("run-1", "digest")
-    claims = Asked("train_code/own", "", (), stored)
-    place = Place(workspace, workspace.state / "reproduce-1" / "code")
+    claims = RequestedPermissions("train_code/own", "", (), stored)
+    place = ProjectLocation(workspace, workspace.state / "reproduce-1" / "code")
     asks = tuple(consent.of_environment(place, LOCAL, (), ["API_KEY"]))
     assert len(consent.open_asks(workspace, replace(claims, asks=asks))) == 2
 
@@ -261,13 +263,13 @@ def test_a_run_that_is_made_again_has_what_it_had_and_no_other_has(workspace: Wo
     own, other = put(workspace.projects / "demo" / "weights.txt"), put(workspace.root / "elsewhere.txt")
     paths = {"weights": str(own), "table": str(other)}
 
-    def asked(folder: Path, run: StoredRun | None = None) -> Asked:
-        place = Place(workspace, folder)
+    def asked(folder: Path, run: StoredRun | None = None) -> RequestedPermissions:
+        place = ProjectLocation(workspace, folder)
         asks = (
             *consent.of_environment(place, DOCKER, (), ["API_KEY"]),
             *consent.of_paths(place, DOCKER, paths, ()),
         )
-        return Asked("train_code/demo", "", asks, run, place.is_own)
+        return RequestedPermissions("train_code/demo", "", asks, run, place.is_own)
 
     had, stored = StoredRun("run-1", "digest"), workspace.state / "resume-1" / "code"
     assert len(consent.open_asks(workspace, asked(stored, had))) == 3
@@ -331,7 +333,7 @@ def test_a_bind_mount_of_the_workspace_is_always_asked_for(workspace: Workspace,
     alias.mkdir()
     subprocess.run(["mount", "--bind", str(workspace.root.parent), str(alias)], check=True)
     try:
-        place = Place(workspace, workspace.projects / "demo")
+        place = ProjectLocation(workspace, workspace.projects / "demo")
         for end in (alias, alias / workspace.root.name):
             [ask] = consent.of_environment(place, DOCKER, [Mount(str(end), "/it")], ())
             assert ask.always

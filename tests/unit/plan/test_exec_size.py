@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.plan import exec_size
 
 from unit.helpers import fails, run_plan
@@ -23,7 +23,7 @@ def test_what_linux_takes_is_taken_and_a_byte_more_is_not(tmp_path: Path) -> Non
     with pytest.raises(OSError, match="Argument list too long"):
         subprocess.run(["true"], env=secret, check=True)
     said = "The secret BIG has 131,072 bytes; Linux starts no process with one of more than 131,071."
-    with fails(BadInput, said, HINT):
+    with fails(InvalidInput, said, HINT):
         exec_size.check(run_plan(tmp_path), secret)
 
 
@@ -37,7 +37,7 @@ def test_what_linux_takes_is_taken_and_a_byte_more_is_not(tmp_path: Path) -> Non
 def test_a_variable_or_a_word_of_the_command_that_is_too_large(
     tmp_path: Path, changes: dict[str, object], what: str
 ) -> None:
-    with fails(BadInput, f"{what}; Linux starts no process with one of more than 131,071.", HINT):
+    with fails(InvalidInput, f"{what}; Linux starts no process with one of more than 131,071.", HINT):
         exec_size.check(run_plan(tmp_path, **changes), {})
 
 
@@ -46,6 +46,6 @@ def test_many_that_are_too_large_together(tmp_path: Path) -> None:
     exec_size.check(run_plan(tmp_path, variables=some), {})
     subprocess.run(["true"], env=some, check=True)
     with pytest.raises(
-        BadInput, match=r"^The command and the variables of demo have 2,070,\d+ bytes together; "
+        InvalidInput, match=r"^The command and the variables of demo have 2,070,\d+ bytes together; "
     ):
         exec_size.check(run_plan(tmp_path, variables=some), {"B": "x" * 90_000, "C": "x" * 90_000})

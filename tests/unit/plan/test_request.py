@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.images.external import ExternalImage
 from trainer.plan import limits, request
 from trainer.plan.request import RunRequest
@@ -76,7 +76,7 @@ def test_a_wrong_value_of_trainer_yaml_is_said_to_be_there(
     workspace: Workspace, said: str, message: str
 ) -> None:
     path = put(workspace.root / "trainer.yaml", f"parameters: {{demo: {said}}}\n")
-    with fails(BadInput, f"{path}: {message}"):
+    with fails(InvalidInput, f"{path}: {message}"):
         make(find(workspace.root))
     # Where another value is given, it is not used.
     make(find(workspace.root), parameters={"epochs": "5", "kind": "tree"})
@@ -88,7 +88,7 @@ def test_a_data_set_of_trainer_yaml_that_is_not_there_is_said_to_be_there(worksp
         "entry_points: {main: {parameters: {set: {dataset: true, default: a}}, command: a}}\n",
     )
     path = put(workspace.root / "trainer.yaml", "parameters: {demo: {set: skins}}\n")
-    with fails(BadInput, f"{path}: --set names skins, which is not in {workspace.data}."):
+    with fails(InvalidInput, f"{path}: --set names skins, which is not in {workspace.data}."):
         make(find(workspace.root))
 
 
@@ -137,13 +137,13 @@ def test_sizes_in_bytes() -> None:
     "memory", ["", "8", "g", "0g", "8gb", "-8g", "8 g", "8t", "1.5g", "8g\n", "9999999999g"]
 )
 def test_another_size_is_refused(workspace: Workspace, memory: str) -> None:
-    with fails(BadInput, f"--memory {memory} is invalid.", "Use a number and k, m or g: 512m, 8g."):
+    with fails(InvalidInput, f"--memory {memory} is invalid.", "Use a number and k, m or g: 512m, 8g."):
         make(workspace, memory=memory)
 
 
 @pytest.mark.parametrize("memory", ["1k", "5m", "6143k"])
 def test_less_memory_than_an_engine_takes_is_refused(workspace: Workspace, memory: str) -> None:
-    with fails(BadInput, f"--memory {memory} is less than an engine takes: 6m."):
+    with fails(InvalidInput, f"--memory {memory} is less than an engine takes: 6m."):
         make(workspace, memory=memory)
 
 
@@ -159,7 +159,7 @@ def test_less_memory_than_an_engine_takes_is_refused(workspace: Workspace, memor
 def test_what_is_no_reference_to_an_image_is_refused(
     workspace: Workspace, said: dict[str, str], where: str
 ) -> None:
-    with pytest.raises(BadInput, match=f"^{re.escape(where)}, which is not an image reference"):
+    with pytest.raises(InvalidInput, match=f"^{re.escape(where)}, which is not an image reference"):
         make(workspace, DOCKER, **said)
 
 
@@ -170,7 +170,7 @@ def test_gpus(workspace: Workspace, gpus: str) -> None:
 
 @pytest.mark.parametrize("gpus", ["", "0", "-1", "some", "device=", "device=0;ls", "device=,", "1 ", "99999"])
 def test_other_gpus_are_refused(workspace: Workspace, gpus: str) -> None:
-    with fails(BadInput, f"--gpus {gpus} is invalid.", "Use none, all, a number, or device=0,1."):
+    with fails(InvalidInput, f"--gpus {gpus} is invalid.", "Use none, all, a number, or device=0,1."):
         make(workspace, gpus=gpus)
 
 
@@ -196,7 +196,7 @@ def test_the_plan_as_json(workspace: Workspace) -> None:
 @pytest.mark.parametrize("known", [{}, {"API_KEY": None}, {"API_KEY": ""}])
 def test_a_declared_variable_that_is_not_set(tmp_path: Path, known: Mapping[str, str | None]) -> None:
     with fails(
-        BadInput,
+        InvalidInput,
         "demo needs the variable API_KEY, which is not set.",
         "trainer secrets set API_KEY, or set it in the environment.",
     ):
@@ -241,18 +241,18 @@ def test_a_run_needs_the_folder_data_where_it_is_given_something_of_it(workspace
 @pytest.mark.parametrize("value", ["", "/etc", "../data/data_4", "a/../../b"])
 def test_what_is_no_name_in_data_is_refused(workspace: Workspace, value: str) -> None:
     put(workspace.data / "data_4" / "a" / "1.jpg")
-    with fails(BadInput, f"--data is {value!r}, which is not the name of a dataset."):
+    with fails(InvalidInput, f"--data is {value!r}, which is not the name of a dataset."):
         on_data(workspace, value)
 
 
 def test_a_data_set_that_is_missing_is_told_with_the_nearest_or_how_to_make_one(workspace: Workspace) -> None:
     missing = f"--data names data_4, which is not in {workspace.data}."
-    with fails(BadInput, missing, "Put it there; or make up one to try with: trainer data sample demo"):
+    with fails(InvalidInput, missing, "Put it there; or make up one to try with: trainer data sample demo"):
         on_data(workspace, "data_4")
     put(workspace.data / "README.md")
     put(workspace.data / ".gitignore")
     put(workspace.data / "data_24" / "a" / "1.jpg")
-    with fails(BadInput, missing, "Did you mean data_24?"):
+    with fails(InvalidInput, missing, "Did you mean data_24?"):
         on_data(workspace, "data_4")
 
 
@@ -289,7 +289,7 @@ def test_another_image_can_be_chosen_by_name_or_alias(workspace: Workspace) -> N
     made = make(workspace, image="gpu")
     assert made.image.name == "big"
     assert (made.resources.gpus, made.environment.variables["TRAINER_GPUS"]) == ("all", "all")
-    with fails(BadInput, "There is no trainer image bog.", "Did you mean big?"):
+    with fails(InvalidInput, "There is no trainer image bog.", "Did you mean big?"):
         make(workspace, image="bog")
 
 
@@ -323,7 +323,7 @@ def test_a_trainer_image_is_one_however_it_is_named(workspace: Workspace, name: 
 def test_a_project_that_says_nothing_of_its_environment(workspace: Workspace) -> None:
     project = load(workspace, "")
     with fails(
-        BadInput,
+        InvalidInput,
         "theirs names no environment, and there is no image sklearn to run it in.",
         "Specify an image: --image NAME",
     ):
@@ -342,7 +342,7 @@ def test_the_projects_volumes_are_mounted_after_ours(workspace: Workspace) -> No
     assert (cache.target, data.target) == ("/cache", "/data")
     assert own == Mount(str(project.folder), "/work")
     with fails(
-        BadInput,
+        InvalidInput,
         "docker_env.volumes need a container: the local backend mounts nothing.",
         "Use the docker backend, or take them out of the MLproject.",
     ):
@@ -360,7 +360,7 @@ def test_a_volume_of_the_projects_own_goes_before_the_workspaces_data(workspace:
         "entry_points: {main: {parameters: {set: {dataset: true}}, command: a}}\n",
     )
     with fails(
-        BadInput,
+        InvalidInput,
         "The volume at /data/mine hides the dataset of --set.",
         "Mount it elsewhere, or give its place in a parameter of type string.",
     ):

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.plan import request
 from trainer.plan.request import RunRequest
 from trainer.plan.run_plan import RunPlan
@@ -134,7 +134,7 @@ def test_what_a_project_takes_for_a_seed_is_its_own_affair(
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_a_number_that_is_no_seed_is_refused(workspace: Workspace, seed: int) -> None:
     message, hint = f"--seed {seed} is out of range.", "Pass a whole number from 0 to 4294967295."
-    with fails(BadInput, message, hint):
+    with fails(InvalidInput, message, hint):
         make(workspace, "demo", seed=seed)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.projects.docker_env import mounts, variables
 from trainer.projects.mounts import Mount
 
@@ -81,12 +81,12 @@ def test_the_forms_of_a_volume(home: Path, volume: str, mount: Mount) -> None:
 )
 def test_what_cannot_be_mounted_is_named(home: Path, volume: str, problem: str, hint: str | None) -> None:
     volume = volume.replace("{{", "{").replace("}}", "}")
-    with fails(BadInput, f"demo: the volume {volume} {problem.format(home=home)}", hint):
+    with fails(InvalidInput, f"demo: the volume {volume} {problem.format(home=home)}", hint):
         mounts("demo", home / "project", (volume,))
 
 
 def test_two_volumes_at_one_place(home: Path) -> None:
-    with fails(BadInput, "demo mounts two volumes at /a.", "Keep one of docker_env.volumes."):
+    with fails(InvalidInput, "demo mounts two volumes at /a.", "Keep one of docker_env.volumes."):
         mounts("demo", home / "project", ("~:/a", "~/sets:/a/"))
 
 

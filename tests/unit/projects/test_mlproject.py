@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.plan.parameter_values import check
 from trainer.projects.mlproject import EntryPoint, Project, command_line, load
 from trainer.projects.parameters import Parameter
@@ -66,7 +66,7 @@ def test_without_a_name_it_is_the_folders(tmp_path: Path) -> None:
 def test_a_folder_without_the_file(tmp_path: Path) -> None:
     hint = "Specify a folder that has one; `trainer run --help` lists the projects of this workspace."
     with fails(
-        BadInput, f"{tmp_path} is not an MLflow project: it has no file MLproject, and no script.", hint
+        InvalidInput, f"{tmp_path} is not an MLflow project: it has no file MLproject, and no script.", hint
     ):
         load(tmp_path)
 
@@ -201,9 +201,9 @@ def test_a_malformed_file_is_named_and_exits_with_2(
     tmp_path: Path, text: str | bytes, message: str, hint: str | None
 ) -> None:
     path = tmp_path / "MLproject"
-    with fails(BadInput, message.format(path=path), hint and hint.format()):
+    with fails(InvalidInput, message.format(path=path), hint and hint.format()):
         read(tmp_path, text).entry_point("main")
-    assert BadInput.exit_code == 2
+    assert InvalidInput.exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_what_is_wrong_with_another_entry_point_stops_none(tmp_path: Path, body:
     project = read(tmp_path, f"{HEAD}entry_points: {{main: {{command: a}}, other: {body}}}\n")
     assert command_line(project.entry_point("main"), {}) == ("a",)
     assert project.entry_point_names == ["main", "other"]
-    with pytest.raises(BadInput, match=r"MLproject: "):
+    with pytest.raises(InvalidInput, match=r"MLproject: "):
         project.entry_point("other")
 
 
@@ -226,12 +226,12 @@ def test_a_name_in_quotes_is_what_it_says(tmp_path: Path, name: str) -> None:
 
 
 def test_a_name_that_is_a_list_is_refused(tmp_path: Path) -> None:
-    with fails(BadInput, f"{tmp_path / 'MLproject'}: name is no text, but ['x']."):
+    with fails(InvalidInput, f"{tmp_path / 'MLproject'}: name is no text, but ['x']."):
         read(tmp_path, "name: [x]\n" + MAIN)
 
 
 def test_an_mlproject_without_anything_to_run_says_what_it_lacks(tmp_path: Path) -> None:
-    with fails(BadInput, "demo has no entry point main.", "Add `entry_points:` to its MLproject."):
+    with fails(InvalidInput, "demo has no entry point main.", "Add `entry_points:` to its MLproject."):
         read(tmp_path, "name: demo\n").entry_point("main")
 
 
@@ -247,7 +247,7 @@ def test_an_mlproject_without_anything_to_run_says_what_it_lacks(tmp_path: Path)
     ],
 )
 def test_what_could_never_run_is_refused_naming_the_file(tmp_path: Path, text: str) -> None:
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(InvalidInput) as caught:
         read(tmp_path, text).entry_point("main")
     assert str(tmp_path / "MLproject") in caught.value.message
 
@@ -267,7 +267,7 @@ def test_what_could_never_run_is_refused_naming_the_file(tmp_path: Path, text: s
 def test_a_default_is_checked_where_it_is_used(tmp_path: Path, body: str, message: str, hint: str) -> None:
     project = read(tmp_path, with_parameter(body))
     main = project.entry_points[0]
-    with fails(BadInput, f"{tmp_path / 'MLproject'}: the default of {message}", hint):
+    with fails(InvalidInput, f"{tmp_path / 'MLproject'}: the default of {message}", hint):
         check(project, main, {})
     value = "b" if "choices" in body else "5"
     assert check(project, main, {"x": value}) == {"x": value}
@@ -281,12 +281,12 @@ def test_a_type_that_nobody_knows_is_text(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("name", ["MY-KEY", "A B", "X;ls", "3D", "", "A=b"])
 def test_a_variable_that_no_shell_could_set_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         read(tmp_path, MAIN.replace("small}", f'small, environment: ["{name}"]}}'))
 
 
 def test_a_command_that_is_not_understood_is_named_with_its_file(tmp_path: Path) -> None:
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(InvalidInput) as caught:
         read(tmp_path, with_command("a && b $((1 + {x}))")).entry_point("main")
     said = f"{tmp_path / 'MLproject'}: the command of main has {{x}} where bash would not "
     assert caught.value.message.startswith(said)
@@ -402,10 +402,10 @@ def test_values_are_the_given_ones_else_the_defaults_in_declared_order(demo: Pro
 
 def test_an_unknown_parameter_suggests_the_nearest(demo: Project) -> None:
     main = demo.entry_point("main")
-    with fails(BadInput, "demo has no parameter --epoch.", "Did you mean --epochs?"):
+    with fails(InvalidInput, "demo has no parameter --epoch.", "Did you mean --epochs?"):
         check(demo, main, {"epoch": "5"})
     hint = "Those of its entry point main are --epochs, --rate, --kind, --batch-size, --text, --json."
-    with fails(BadInput, "demo has no parameter --zzz.", hint):
+    with fails(InvalidInput, "demo has no parameter --zzz.", hint):
         check(demo, main, {"zzz": "5"})
 
 
@@ -415,13 +415,13 @@ def test_a_name_may_be_written_with_dashes_as_on_the_command_line(demo: Project)
 
 def test_a_project_without_parameters_takes_none(tmp_path: Path) -> None:
     project = read(tmp_path / "plain", MAIN)
-    with fails(BadInput, "plain has no parameter --x.", "Its entry point main has no parameters."):
+    with fails(InvalidInput, "plain has no parameter --x.", "Its entry point main has no parameters."):
         check(project, project.entry_points[0], {"x": "1"})
 
 
 def test_a_missing_value_is_asked_for(demo: Project) -> None:
     with fails(
-        BadInput,
+        InvalidInput,
         "demo needs --name: it has no default.",
         "Add --name and a value of type string, or -P name=VALUE.",
     ):
@@ -429,9 +429,9 @@ def test_a_missing_value_is_asked_for(demo: Project) -> None:
 
 
 def test_an_unknown_entry_point(demo: Project) -> None:
-    with fails(BadInput, "demo has no entry point stric.", "Did you mean strict?"):
+    with fails(InvalidInput, "demo has no entry point stric.", "Did you mean strict?"):
         demo.entry_point("stric")
-    with fails(BadInput, "demo has no entry point zzz.", "Its entry points are main, strict."):
+    with fails(InvalidInput, "demo has no entry point zzz.", "Its entry points are main, strict."):
         demo.entry_point("zzz")
 
 
@@ -446,7 +446,7 @@ def test_a_path_is_beside_the_user_and_its_default_beside_the_project(
     main = project.entry_points[0]
     assert check(project, main, {}) == {"x": str(folder / "table.csv")}
     assert check(project, main, {"x": "table.csv"}) == {"x": str(elsewhere / "table.csv")}
-    with fails(BadInput, f"--x names {elsewhere / 'gone'}, which is not there."):
+    with fails(InvalidInput, f"--x names {elsewhere / 'gone'}, which is not there."):
         check(project, main, {"x": "gone"})
 
 
@@ -499,9 +499,9 @@ def test_a_folder_of_scripts_asks_for_one(tmp_path: Path) -> None:
     put(tmp_path / "forest" / "train.py")
     put(tmp_path / "secret.py")
     project = load(tmp_path / "forest")
-    with fails(BadInput, "forest has no entry point main.", "Specify a script of it with -e: train.py."):
+    with fails(InvalidInput, "forest has no entry point main.", "Specify a script of it with -e: train.py."):
         project.entry_point("main")
-    with fails(BadInput, "forest has no entry point ../secret.py."):
+    with fails(InvalidInput, "forest has no entry point ../secret.py."):
         project.entry_point("../secret.py")
 
 
@@ -536,14 +536,14 @@ def test_what_a_run_has_of_its_own_is_not_copied_from_the_host(tmp_path: Path) -
 def test_an_mlproject_that_is_no_file_is_refused(tmp_path: Path, target: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "MLproject").symlink_to(target)
-    with pytest.raises(BadInput, match=f"/MLproject is a link to {target}, which is .*has to be a file"):
+    with pytest.raises(InvalidInput, match=f"/MLproject is a link to {target}, which is .*has to be a file"):
         load(tmp_path)
 
 
 def test_an_mlproject_that_is_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "MLproject").mkdir()
     with fails(
-        BadInput,
+        InvalidInput,
         f"{tmp_path / 'MLproject'} is a folder, and has to be a file.",
         "Put a text file in its place.",
     ):
@@ -557,7 +557,7 @@ def test_an_mlproject_that_leads_out_of_the_project_is_not_read(tmp_path: Path, 
     place.parent.mkdir()
     place.symlink_to(target)
     with fails(
-        BadInput, f"{place} is a link to {target}, outside of the project: it leads nowhere in a run."
+        InvalidInput, f"{place} is a link to {target}, outside of the project: it leads nowhere in a run."
     ):
         load(tmp_path / "demo")
 

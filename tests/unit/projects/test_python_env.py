@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.projects import python_env
 from trainer.projects.python_env import Environment, read
 
@@ -156,7 +156,7 @@ def test_a_conda_env_that_cannot_be_had(
     tmp_path: Path, text: str, problem: str | None, hint: str | None
 ) -> None:
     path = put(tmp_path / "conda.yaml", text)
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(InvalidInput) as caught:
         read(path, tmp_path, is_conda=True)
     assert str(path) in caught.value.message
     if problem:
@@ -177,7 +177,7 @@ def test_a_conda_env_that_cannot_be_had(
 def test_a_python_env_that_cannot_be_had(tmp_path: Path, text: str, problem: str, hint: str | None) -> None:
     put(tmp_path / "outside.txt", "numpy\n")
     path = put(tmp_path / "project" / "python_env.yaml", text)
-    with fails(BadInput, f"{path}{problem}", hint):
+    with fails(InvalidInput, f"{path}{problem}", hint):
         read(path, tmp_path / "project", is_conda=False)
 
 
@@ -187,7 +187,7 @@ def test_a_package_of_the_projects_own_folder_is_named(tmp_path: Path, line: str
     path = put(tmp_path / "python_env.yaml", f"dependencies: ['{line}']\n")
     message = f"{path}: {line} is of the project, which is not there when its image is built."
     hint = "Leave it out, and import it from the folder: a run's working folder is the project."
-    with fails(BadInput, message, hint):
+    with fails(InvalidInput, message, hint):
         read(path, tmp_path, is_conda=False)
 
 
@@ -229,5 +229,5 @@ def test_a_package_that_is_a_file_of_this_machine_is_named(tmp_path: Path) -> No
         f"{path}: lib @ file://{wheel} is a file of this machine, which is not there when the image is built."
     )
     hint = "Specify a version of a package registry instead, or run in an image that has it: --image IMAGE"
-    with fails(BadInput, message, hint):
+    with fails(InvalidInput, message, hint):
         read(path, tmp_path / "project", is_conda=False)

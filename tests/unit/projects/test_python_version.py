@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.projects import python_version
 from uv import find_uv_bin
 
@@ -41,14 +41,14 @@ def test_what_can_be_had_and_what_an_image_with_it_is_called(said: str, name: st
     "said", ["2.7", "2.7.18", "2", "==2.7.*", "3.5", "<3", "<3.6", "<=2.7", "~=2.7", "3.99", ">=3.40", "4"]
 )
 def test_what_cannot_be_had(said: str) -> None:
-    with fails(BadInput, f"python_env.yaml: python is {said}, which is not available.", HINT):
+    with fails(InvalidInput, f"python_env.yaml: python is {said}, which is not available.", HINT):
         python_version.check(FILE, said)
 
 
 @pytest.mark.parametrize("said", ["python3", "3.x", ">=", "3.8 3.9", "latest"])
 def test_what_is_no_version(said: str) -> None:
     message = f"python_env.yaml: python is {said!r}, which is not a version."
-    with fails(BadInput, message, "Write a version, such as 3.11."):
+    with fails(InvalidInput, message, "Write a version, such as 3.11."):
         python_version.check(FILE, said)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.projects.shell_command import arguments
 
 from unit.helpers import fails
@@ -101,7 +101,7 @@ def test_a_value_is_the_value_wherever_it_stands(
 )
 def test_where_a_value_would_not_be_taken_as_it_is(command: str) -> None:
     with fails(
-        BadInput,
+        InvalidInput,
         "It has {x} where bash would not take its value as it is.",
         'Put it into a variable of the shell first, v={x}; and write "$v" there.',
     ):
@@ -110,14 +110,14 @@ def test_where_a_value_would_not_be_taken_as_it_is(command: str) -> None:
 
 @pytest.mark.parametrize("command", ["a && 'b", 'a && "b', "a && $'b", "a {x} 'b\n$(", "a && {x"])
 def test_what_bash_could_not_read_either_is_not_understood(command: str) -> None:
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(InvalidInput) as caught:
         arguments(command, {"x": "1"}, "It")
     assert caught.value.message.startswith("It is invalid: ")
 
 
 def test_the_braces_of_a_variable_have_to_be_doubled() -> None:
     with fails(
-        BadInput,
+        InvalidInput,
         "It uses {HOME}, which is not one of its parameters.",
         "Write ${{HOME}} for a variable of the shell.",
     ):
@@ -200,7 +200,7 @@ def test_without_bash_a_command_has_the_words_that_it_has_in_bash(rest: str) -> 
     assume(not rest.rstrip().endswith("\\"))  # such an end is left out, where bash keeps it
     try:
         words = arguments(f"a{rest}", {}, "It")
-    except BadInput:
+    except InvalidInput:
         words = ()
     assume(words[:1] != ("bash",))
     typed = f"a{rest}".replace("{{", "{").replace("}}", "}")
@@ -239,7 +239,7 @@ def test_in_bash_a_value_is_what_a_plain_word_in_its_place_would_be(command: str
     command = f"v=1; show {command}"
     try:
         made = arguments(command, {"x": x, "y": y}, "It")
-    except BadInput:
+    except InvalidInput:
         assume(False)
     assert made[:2] == ("bash", "-c")
     show = """show() { builtin printf '<%s>' "$@"; }; """

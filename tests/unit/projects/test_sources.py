@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.projects import sources
 from trainer.workspace.settings import Workspace, find
 
@@ -44,36 +44,36 @@ def test_a_folder_of_a_folder(workspace: Workspace, tmp_path: Path, monkeypatch:
     (tmp_path / "mine" / "steps").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     assert sources.resolve(workspace, "mine#steps").folder == tmp_path / "mine" / "steps"
-    with fails(BadInput, "There is no project mine#gone.", "The projects are demo."):
+    with fails(InvalidInput, "There is no project mine#gone.", "The projects are demo."):
         sources.resolve(workspace, "mine#gone")
 
 
 def test_a_packed_project_is_to_be_unpacked(workspace: Workspace, tmp_path: Path) -> None:
     packed = put(tmp_path / "mine.zip")
-    with fails(BadInput, f"{packed} is an archive.", "Unpack it and name the folder."):
+    with fails(InvalidInput, f"{packed} is an archive.", "Unpack it and name the folder."):
         sources.resolve(workspace, str(packed))
 
 
 def test_an_unknown_project(workspace: Workspace) -> None:
-    with fails(BadInput, "There is no project dmeo.", "Did you mean demo?"):
+    with fails(InvalidInput, "There is no project dmeo.", "Did you mean demo?"):
         sources.resolve(workspace, "dmeo")
-    with fails(BadInput, "There is no project zzz.", "The projects are demo."):
+    with fails(InvalidInput, "There is no project zzz.", "The projects are demo."):
         sources.resolve(workspace, "zzz")
     hint = "Make one from the template tensorflow: trainer new my_tensorflow --template tensorflow"
-    with fails(BadInput, "There is no project tensorflow.", hint):
+    with fails(InvalidInput, "There is no project tensorflow.", hint):
         sources.resolve(workspace, "tensorflow")
 
 
 def test_an_unknown_project_where_there_is_none(tmp_path: Path) -> None:
     put(tmp_path / "trainer.yaml")
     hint = "Make one: trainer new NAME --template minimal (`trainer new --help` names the other templates)"
-    with fails(BadInput, "There is no project x.", hint):
+    with fails(InvalidInput, "There is no project x.", hint):
         sources.resolve(find(tmp_path), "x")
 
 
 def test_a_revision_needs_a_git_address(workspace: Workspace) -> None:
     with fails(
-        BadInput, "--version needs a git URL, and demo is not one.", "Check the revision out yourself."
+        InvalidInput, "--version needs a git URL, and demo is not one.", "Check the revision out yourself."
     ):
         sources.resolve(workspace, "demo", "v1")
 
@@ -106,7 +106,7 @@ def test_a_git_address_is_fetched_and_removed_again(
 def test_what_is_not_there_leaves_nothing_behind(
     workspace: Workspace, repository: Path, suffix: str, revision: str | None, message: str
 ) -> None:
-    with fails(BadInput, message.format(f"file://{repository}", repository)):
+    with fails(InvalidInput, message.format(f"file://{repository}", repository)):
         sources.resolve(workspace, f"file://{repository}{suffix}", revision)
     assert list(workspace.state.glob("source-*")) == []
 
@@ -133,18 +133,18 @@ def test_what_git_says_of_a_clone_that_failed_is_passed_on(
     put(tmp_path / "bin" / "git", f"#!/bin/sh\ncat {tmp_path}/said >&2\nexit 128\n").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     hint = "Check the URL, the revision, and that you have access to the repository."
-    with fails(BadInput, f"https://h/x.git cannot be cloned{reason}.", hint):
+    with fails(InvalidInput, f"https://h/x.git cannot be cloned{reason}.", hint):
         sources.resolve(workspace, "https://h/x.git")
 
 
 def test_a_server_without_the_repository(workspace: Workspace, http_server: HttpServer) -> None:
     address = f"{http_server.uri}/team/models.git"
-    with fails(BadInput, f"{address} cannot be cloned: repository '{address}/' not found."):
+    with fails(InvalidInput, f"{address} cannot be cloned: repository '{address}/' not found."):
         sources.resolve(workspace, address)
 
 
 def test_while_completing_nothing_is_fetched(workspace: Workspace, repository: Path) -> None:
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         sources.resolve(workspace, f"file://{repository}", fetch=False)
     assert not workspace.state.exists()
 
@@ -164,7 +164,7 @@ def test_a_password_is_in_no_argument_and_no_message(
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     plain = "https://127.0.0.1:1/team/models.git"
     with fails(
-        BadInput, f"{plain} cannot be cloned: *** is refused by https://***@127.0.0.1:1/team/models.git."
+        InvalidInput, f"{plain} cannot be cloned: *** is refused by https://***@127.0.0.1:1/team/models.git."
     ):
         sources.resolve(workspace, address)
     assert "hunter2" not in (tmp_path / "argv").read_text()
@@ -180,11 +180,11 @@ def test_a_user_name_of_ssh_stays(address: str) -> None:
 
 
 def test_an_address_that_is_none(workspace: Workspace) -> None:
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         sources.resolve(workspace, "https://[example.com/models.git")
 
 
 def test_without_git(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    with fails(BadInput, "git is not installed.", "Install it (package git), or name a folder."):
+    with fails(InvalidInput, "git is not installed.", "Install it (package git), or name a folder."):
         sources.resolve(workspace, "https://127.0.0.1:1/models.git")

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from trainer.backends.base import Backend, End, Job, Launch
+from trainer.backends.base import Backend, Job, JobResult, Launch
 from trainer.datasets.inputs import Data
 from trainer.errors import Interrupted, TrackingError
 from trainer.masking import Masker
 from trainer.plan.run_plan import RunPlan
 from trainer.runs import launch, reconcile
 from trainer.runs.launch import begin, prepare
-from trainer.runs.launch.begin import Begun
-from trainer.runs.launch.prepare import Ready
+from trainer.runs.launch.begin import LaunchedRun
+from trainer.runs.launch.prepare import PreparedLaunch
 from trainer.tracking.client import Client, Run
-from trainer.tracking.delivery import Notebook
+from trainer.tracking.delivery import SpoolWriter
 from trainer.tracking.endpoint import Server
 from trainer.tracking.failures import ServerFailure, TooLarge, Unavailable
 from trainer.tracking.outbound import Outbound
@@ -75,8 +75,8 @@ class FakeJob:
     def output(self) -> Iterator[bytes]:
         yield b""
 
-    def end(self) -> End | None:
-        return None if self.running else End(130)
+    def end(self) -> JobResult | None:
+        return None if self.running else JobResult(130)
 
     def fetch(self, folder: RunFolder) -> None: ...
 
@@ -116,7 +116,7 @@ class FakeBackend:
         return self.job
 
 
-class Screen:
+class Reporter:
     """Keeps the remarks."""
 
     def __init__(self) -> None:
@@ -134,8 +134,8 @@ class Screen:
         self.remarks.append(text)
 
 
-def ready_to_start(workspace: Workspace, client: FakeClient, backend: FakeBackend) -> Ready:
-    return Ready(
+def ready_to_start(workspace: Workspace, client: FakeClient, backend: FakeBackend) -> PreparedLaunch:
+    return PreparedLaunch(
         workspace,
         run_plan(workspace.root, parameters={"text": f"x {CANARY}"}),
         cast(Backend, backend),
@@ -151,22 +151,24 @@ def ready_to_start(workspace: Workspace, client: FakeClient, backend: FakeBacken
 def start(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """Launches a run that the server has already; returns the remarks."""
 
-    def begun(ready: Ready, _: object, __: object, held: ExitStack, unstarted: ExitStack) -> Begun:
+    def begun(
+        ready: PreparedLaunch, _: object, __: object, held: ExitStack, unstarted: ExitStack
+    ) -> LaunchedRun:
         prepared = run_folders.new_folder(workspace)
-        Notebook(prepared).begin(RUN, "demo", {}, {})
+        SpoolWriter(prepared).begin(RUN, "demo", {}, {})
         return begin.write_down(ready, RUN, prepared, held, unstarted)
 
     def launched(
-        client: FakeClient, backend: FakeBackend, screen: Screen | None = None, *, detach: bool = True
+        client: FakeClient, backend: FakeBackend, screen: Reporter | None = None, *, detach: bool = True
     ) -> list[str]:
-        ready, screen = ready_to_start(workspace, client, backend), screen or Screen()
+        ready, screen = ready_to_start(workspace, client, backend), screen or Reporter()
         monkeypatch.setattr(prepare, "prepare", lambda *_, **__: ready)
         monkeypatch.setattr(begin, "new", begun)
         monkeypatch.setattr(reconcile, "in_background", lambda *_: None)
         try:
             launch.launch(workspace, ready.plan, screen, detach=detach)
         finally:
-            assert not run_folders.is_looked_after(workspace, RUN.id)
+            assert not run_folders.has_launcher(workspace, RUN.id)
         return screen.remarks
 
     return launched
@@ -287,7 +289,7 @@ def test_a_job_that_starts_while_it_is_interrupted_does_not_run_on(
 def test_an_interruption_between_start_and_output_stops_the_job(
     workspace: Workspace, start: Callable[..., list[str]]
 ) -> None:
-    class Interrupting(Screen):
+    class Interrupting(Reporter):
         """The user presses Ctrl-C when the run is shown."""
 
         def started(self, run: Run) -> None:  # noqa: ARG002
@@ -312,13 +314,13 @@ def test_a_run_that_goes_on_detached_is_running_not_what_it_was(
     monkeypatch.setattr(prepare, "prepare", lambda *_, **__: ready)
     monkeypatch.setattr(reconcile, "in_background", lambda *_: None)
     killed = replace(RUN, status="KILLED")
-    earlier = launch.Earlier(killed, put(tmp_path / "source.tar.gz"), put(tmp_path / "log"), 1)
-    result = launch.launch(workspace, ready.plan, Screen(), detach=True, earlier=earlier)
+    earlier = launch.ResumedRun(killed, put(tmp_path / "source.tar.gz"), put(tmp_path / "log"), 1)
+    result = launch.launch(workspace, ready.plan, Reporter(), detach=True, earlier=earlier)
     assert (result.run.status, result.run.name) == ("RUNNING", "brave-hen")
 
 
 def test_a_parameter_that_the_server_cuts_is_named(workspace: Workspace) -> None:
-    screen = Screen()
+    screen = Reporter()
     plan = run_plan(workspace.root, parameters={"short": "x" * 6000, "prompt": "x" * 6001})
     begin._remark_on_long(plan, screen)
     assert screen.remarks == [

@@ -12,7 +12,7 @@ from trainer.backends.local.job import LocalJob
 from trainer.runs import left_files
 from trainer.runs.left_files import UnloggedFiles
 from trainer.tracking.client import Run
-from trainer.tracking.delivery import Notebook
+from trainer.tracking.delivery import SpoolWriter
 from trainer.workspace.run_folder import RunFolder
 from trainkit.spool.journal import Spool
 
@@ -23,19 +23,19 @@ RUN = Run("r1", "1", "brave-hen", "RUNNING", "mlflow-artifacts:/1/r1/artifacts")
 
 def job_of(folder: Path) -> LocalJob:
     """A job that wrote beside code that was unpacked."""
-    Notebook(RunFolder(folder)).begin(RUN, "demo", {}, {})
+    SpoolWriter(RunFolder(folder)).begin(RUN, "demo", {}, {})
     code = folder / "code"
     for name in ("train.py", "out/logged.png", "out/model.pkl", "notes#1.txt", "__pycache__/x.pyc"):
         put(code / name, "x" * (200_000 if name.endswith(".pkl") else 5))
     os.utime(code / "train.py", (0, 0))
     put(folder / "logged.png")
-    Notebook(RunFolder(folder)).upload(RUN, folder / "logged.png", "plots/logged.png")
+    SpoolWriter(RunFolder(folder)).upload(RUN, folder / "logged.png", "plots/logged.png")
     return LocalJob(RunFolder(folder))
 
 
 def settle(place: Path, job: LocalJob, *, keep: bool) -> UnloggedFiles | None:
     folder = RunFolder(place)
-    return left_files.settle(Notebook(folder), RUN, job, folder, keep=keep)
+    return left_files.settle(SpoolWriter(folder), RUN, job, folder, keep=keep)
 
 
 def told(folder: Path) -> list[dict[str, object]]:
@@ -92,7 +92,7 @@ def test_what_cannot_be_stored_under_an_escaped_name_is_named(tmp_path: Path) ->
 
 
 def test_without_such_files_nothing_is_said(tmp_path: Path) -> None:
-    Notebook(RunFolder(tmp_path)).begin(RUN, "demo", {}, {})
+    SpoolWriter(RunFolder(tmp_path)).begin(RUN, "demo", {}, {})
     os.utime(put(tmp_path / "code" / "train.py"), (0, 0))
     assert settle(tmp_path, LocalJob(RunFolder(tmp_path)), keep=True) is None
     assert told(tmp_path) == []

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from trainer import locks
-from trainer.tracking.delivery import Notebook
+from trainer.tracking.delivery import SpoolWriter
 from trainer.workspace import run_folders
 from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.settings import Workspace
@@ -452,7 +452,7 @@ def test_a_run_that_no_server_knows_is_kept_from_one_that_is_too_old(
     workspace: Workspace, trainer: Trainer, http_server: HttpServer, reply: Reply, found: str
 ) -> None:
     folder = live(workspace, record(http_server), result="0 \n")
-    Notebook(RunFolder(folder)).begin_offline("demo", "brave-hen", {})
+    SpoolWriter(RunFolder(folder)).begin_offline("demo", "brave-hen", {})
     http_server.replies |= {"/version": [reply], "*": [Reply()]}
     done = trainer("sync")
     assert done.code == 84

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from trainer.backends.base import End
+from trainer.backends.base import JobResult
 from trainer.errors import DiskFull, GpuOutOfMemory, OutOfMemory, RunLost, ScriptFailed, ScriptKilled
 from trainer.masking import Masker
 from trainer.runs.outcome import Verdict, close, judge
 from trainer.tracking.client import Run
-from trainer.tracking.delivery import Notebook
+from trainer.tracking.delivery import SpoolWriter
 from trainer.workspace import run_folders
 from trainer.workspace.run_folder import RunFolder
 from trainkit.spool.journal import Spool
@@ -24,33 +24,40 @@ RUN_ID = "0f3c" * 8
 @pytest.mark.parametrize(
     ("end", "interrupted", "status", "reason", "error", "code"),
     [
-        (End(0), None, "FINISHED", "done", None, None),
-        (End(1), None, "FAILED", "exit code 1", ScriptFailed, 1),
-        (End(3), None, "FAILED", "exit code 3", ScriptFailed, 3),
-        (End(94), None, "FAILED", "GPU out of memory", GpuOutOfMemory, 94),
-        (End(127), None, "FAILED", "exit code 127", ScriptFailed, 127),
-        (End(128), None, "FAILED", "exit code 128", ScriptFailed, 128),
-        (End(255), None, "FAILED", "exit code 255", ScriptFailed, 255),
-        (End(137), None, "FAILED", "ended by SIGKILL", ScriptKilled, 137),
-        (End(139), None, "FAILED", "ended by SIGSEGV", ScriptKilled, 139),
-        (End(178), None, "FAILED", "ended by signal 50", ScriptKilled, 178),
-        (End(137, out_of_memory=True), None, "FAILED", "out of memory", OutOfMemory, 86),
-        (End(0, out_of_memory=True), None, "FAILED", "out of memory", OutOfMemory, 86),
-        (End(None), None, "KILLED", "lost", RunLost, 87),
-        (End(0, stopped_by=15), None, "KILLED", "stopped from outside", RunLost, 87),
-        (End(130, stopped_by=2), None, "KILLED", "stopped from outside", RunLost, 87),
-        (End(137, recorded=False), None, "KILLED", "stopped from outside", RunLost, 87),
-        (End(0, recorded=False), None, "KILLED", "cut off", RunLost, 87),
-        (End(255, recorded=False), None, "KILLED", "cut off", RunLost, 87),
-        (End(137, out_of_memory=True, recorded=False), None, "FAILED", "out of memory", OutOfMemory, 86),
-        (End(0), 2, "KILLED", "stopped by SIGINT", None, None),
-        (End(130, stopped_by=2), 15, "KILLED", "stopped by SIGTERM", None, None),
-        (End(137, out_of_memory=True), 1, "KILLED", "stopped by SIGHUP", None, None),
-        (End(None), 2, "KILLED", "stopped by SIGINT", None, None),
+        (JobResult(0), None, "FINISHED", "done", None, None),
+        (JobResult(1), None, "FAILED", "exit code 1", ScriptFailed, 1),
+        (JobResult(3), None, "FAILED", "exit code 3", ScriptFailed, 3),
+        (JobResult(94), None, "FAILED", "GPU out of memory", GpuOutOfMemory, 94),
+        (JobResult(127), None, "FAILED", "exit code 127", ScriptFailed, 127),
+        (JobResult(128), None, "FAILED", "exit code 128", ScriptFailed, 128),
+        (JobResult(255), None, "FAILED", "exit code 255", ScriptFailed, 255),
+        (JobResult(137), None, "FAILED", "ended by SIGKILL", ScriptKilled, 137),
+        (JobResult(139), None, "FAILED", "ended by SIGSEGV", ScriptKilled, 139),
+        (JobResult(178), None, "FAILED", "ended by signal 50", ScriptKilled, 178),
+        (JobResult(137, out_of_memory=True), None, "FAILED", "out of memory", OutOfMemory, 86),
+        (JobResult(0, out_of_memory=True), None, "FAILED", "out of memory", OutOfMemory, 86),
+        (JobResult(None), None, "KILLED", "lost", RunLost, 87),
+        (JobResult(0, stopped_by=15), None, "KILLED", "stopped from outside", RunLost, 87),
+        (JobResult(130, stopped_by=2), None, "KILLED", "stopped from outside", RunLost, 87),
+        (JobResult(137, recorded=False), None, "KILLED", "stopped from outside", RunLost, 87),
+        (JobResult(0, recorded=False), None, "KILLED", "cut off", RunLost, 87),
+        (JobResult(255, recorded=False), None, "KILLED", "cut off", RunLost, 87),
+        (
+            JobResult(137, out_of_memory=True, recorded=False),
+            None,
+            "FAILED",
+            "out of memory",
+            OutOfMemory,
+            86,
+        ),
+        (JobResult(0), 2, "KILLED", "stopped by SIGINT", None, None),
+        (JobResult(130, stopped_by=2), 15, "KILLED", "stopped by SIGTERM", None, None),
+        (JobResult(137, out_of_memory=True), 1, "KILLED", "stopped by SIGHUP", None, None),
+        (JobResult(None), 2, "KILLED", "stopped by SIGINT", None, None),
     ],
 )
 def test_the_verdict(
-    end: End, interrupted: int | None, status: str, reason: str, error: type | None, code: int | None
+    end: JobResult, interrupted: int | None, status: str, reason: str, error: type | None, code: int | None
 ) -> None:
     verdict = judge(RUN_ID, end, interrupted)
     assert (verdict.status, verdict.reason, verdict.exit_code) == (status, reason, end.exit_code)
@@ -59,7 +66,7 @@ def test_the_verdict(
 
 
 def test_the_error_says_how_the_script_ended() -> None:
-    failed, killed = judge(RUN_ID, End(3)).error, judge(RUN_ID, End(139)).error
+    failed, killed = judge(RUN_ID, JobResult(3)).error, judge(RUN_ID, JobResult(139)).error
     assert failed
     assert killed
     assert failed.message == "The training script ended with exit code 3."
@@ -68,21 +75,21 @@ def test_the_error_says_how_the_script_ended() -> None:
 
 
 def test_a_missing_command_has_a_hint_of_its_own() -> None:
-    error = judge(RUN_ID, End(127)).error
+    error = judge(RUN_ID, JobResult(127)).error
     assert error
     assert error.hint == "The image does not have the MLproject's command."
 
 
 def test_the_tags_of_an_end() -> None:
-    assert judge(RUN_ID, End(3)).tags == {"trainer.end": "exit code 3", "trainer.exit_code": "3"}
-    assert judge(RUN_ID, End(None)).tags == {"trainer.end": "lost"}
-    assert judge(RUN_ID, End(137, out_of_memory=True)).tags == {
+    assert judge(RUN_ID, JobResult(3)).tags == {"trainer.end": "exit code 3", "trainer.exit_code": "3"}
+    assert judge(RUN_ID, JobResult(None)).tags == {"trainer.end": "lost"}
+    assert judge(RUN_ID, JobResult(137, out_of_memory=True)).tags == {
         "trainer.end": "out of memory",
         "trainer.exit_code": "137",
         "trainer.signal": "SIGKILL",
         "trainer.out_of_memory": "true",
     }
-    assert judge(RUN_ID, End(0, stopped_by=15)).tags == {
+    assert judge(RUN_ID, JobResult(0, stopped_by=15)).tags == {
         "trainer.end": "stopped from outside",
         "trainer.exit_code": "0",
         "trainer.signal": "SIGTERM",
@@ -90,7 +97,7 @@ def test_the_tags_of_an_end() -> None:
 
 
 def test_a_run_that_a_command_stopped_says_which() -> None:
-    verdict = judge(RUN_ID, End(0, stopped_by=2), by="trainer stop")
+    verdict = judge(RUN_ID, JobResult(0, stopped_by=2), by="trainer stop")
     assert (verdict.status, verdict.reason) == ("KILLED", "stopped by trainer stop")
     assert verdict.error
     assert verdict.error.exit_code == 87
@@ -99,10 +106,10 @@ def test_a_run_that_a_command_stopped_says_which() -> None:
 @pytest.mark.parametrize(
     "verdict",
     [
-        judge(RUN_ID, End(0), by="trainer stop"),
-        judge(RUN_ID, End(None)),
-        judge(RUN_ID, End(0, stopped_by=15)),
-        judge(RUN_ID, End(0, recorded=False)),
+        judge(RUN_ID, JobResult(0), by="trainer stop"),
+        judge(RUN_ID, JobResult(None)),
+        judge(RUN_ID, JobResult(0, stopped_by=15)),
+        judge(RUN_ID, JobResult(0, recorded=False)),
     ],
 )
 def test_a_run_that_can_go_on_is_named_in_the_hint(verdict: Verdict) -> None:
@@ -145,8 +152,8 @@ class FakeJob:
     def output(self) -> Iterator[bytes]:
         yield from self._output
 
-    def end(self) -> End | None:
-        return End(0)
+    def end(self) -> JobResult | None:
+        return JobResult(0)
 
     def fetch(self, folder: RunFolder) -> None: ...
 
@@ -167,7 +174,7 @@ DONE = Verdict("FINISHED", "done", None, 0)
 
 def test_the_book_gets_the_masked_output_then_the_tags_then_the_status(tmp_path: Path) -> None:
     book, job = FakeBook(), FakeJob(b"the key is hun", b"ter2.\n")
-    close(cast(Notebook, book), RUN, job, RunFolder(tmp_path), Masker(["hunter2"]), DONE)
+    close(cast(SpoolWriter, book), RUN, job, RunFolder(tmp_path), Masker(["hunter2"]), DONE)
     assert book.told == [
         ("upload", "r1", b"the key is ***.\n", "train.log"),
         ("tags", "r1", {"trainer.end": "done", "trainer.exit_code": "0"}),
@@ -180,7 +187,7 @@ def test_the_book_gets_the_masked_output_then_the_tags_then_the_status(tmp_path:
 def test_what_the_masker_still_held_of_the_live_output_is_not_in_the_log(tmp_path: Path) -> None:
     book, masker = FakeBook(), Masker(["hunter2"])
     masker.feed(b"stopped in the middle of h")
-    close(cast(Notebook, book), RUN, FakeJob(b"whole output\n"), RunFolder(tmp_path), masker, DONE)
+    close(cast(SpoolWriter, book), RUN, FakeJob(b"whole output\n"), RunFolder(tmp_path), masker, DONE)
     assert book.told[0][2] == b"whole output\n"
 
 
@@ -188,20 +195,20 @@ def test_what_the_masker_still_held_of_the_live_output_is_not_in_the_log(tmp_pat
 def test_an_end_that_cannot_be_written_down_keeps_the_job(tmp_path: Path, works: int) -> None:
     book, job = FakeBook(works), FakeJob(b"out\n")
     with fails(DiskFull, "It is full.", "Make space."):
-        close(cast(Notebook, book), RUN, job, RunFolder(tmp_path), Masker([]), DONE)
+        close(cast(SpoolWriter, book), RUN, job, RunFolder(tmp_path), Masker([]), DONE)
     assert job.removed == 0
     assert run_folders.ended(RunFolder(tmp_path)) is None
 
 
 def test_children_that_were_left_running_end_with_their_run(tmp_path: Path) -> None:
-    Notebook(RunFolder(tmp_path)).begin(RUN, "demo", {}, {})
+    SpoolWriter(RunFolder(tmp_path)).begin(RUN, "demo", {}, {})
     spool = Spool(RunFolder(tmp_path).spool)
     for child, status in (("open", "RUNNING"), ("closed", "FINISHED")):
         data = {"tags": [{"key": "mlflow.parentRunId", "value": "r1"}]}
         spool.append({"known": "run", "run": {"info": {"run_id": child, "status": status}, "data": data}})
     failed = Verdict("FAILED", "exit code 1", None, 1)
     book = FakeBook()
-    close(cast(Notebook, book), RUN, FakeJob(), RunFolder(tmp_path), Masker([]), failed)
+    close(cast(SpoolWriter, book), RUN, FakeJob(), RunFolder(tmp_path), Masker([]), failed)
     assert book.told[2:] == [("end", "open", "FAILED"), ("end", "r1", "FAILED")]
 
 
@@ -211,7 +218,7 @@ def test_children_that_were_left_running_end_with_their_run(tmp_path: Path) -> N
 def test_a_run_ends_when_its_job_did_and_never_before_its_start_or_later_than_now(
     tmp_path: Path, at: float | None, told: int | None
 ) -> None:
-    book = Notebook(RunFolder(tmp_path))
+    book = SpoolWriter(RunFolder(tmp_path))
     book.begin(RUN, "demo", {}, {})
     place = RunFolder(tmp_path).spool / "run.json"
     said = json.loads(place.read_text())

@@ -341,7 +341,9 @@ def test_an_image_that_only_the_run_names_is_asked_for_and_gets_no_tag(
     assert (code_, wanted in said) == (93, True)
     # A run of this workspace had it as that.
     run = consent.StoredRun("another", "content")
-    consent.of_run(offer.workspace, consent.Asked(asks=tuple(consent.of_image(tag, IMAGE_ID))), run)
+    consent.of_run(
+        offer.workspace, consent.RequestedPermissions(asks=tuple(consent.of_image(tag, IMAGE_ID))), run
+    )
     code_, said = refused(trainer, offer)
     assert (code_, "the image" in said) == (93, False)
     # And not this one: that its tag names it here is as good.

@@ -2,10 +2,10 @@ import json
 from dataclasses import replace
 
 import pytest
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.runs import reconcile, resolve
 from trainer.tracking.client import Run
-from trainer.tracking.delivery import Notebook
+from trainer.tracking.delivery import SpoolWriter
 from trainer.workspace import run_folders
 from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
@@ -47,12 +47,12 @@ def test_a_run_is_named_by_id_name_or_last(
 @pytest.mark.usefixtures("three")
 def test_what_could_be_several_runs_lists_them(workspace: Workspace) -> None:
     for said in ("hen", "ab"):
-        with fails(BadInput, f"{said} could be 2 runs: ab12 (hen), ab34 (hen).", "Use more of the id."):
+        with fails(InvalidInput, f"{said} could be 2 runs: ab12 (hen), ab34 (hen).", "Use more of the id."):
             resolve.resolve(workspace, said)
 
 
 def test_last_before_the_first_run(workspace: Workspace) -> None:
-    with fails(BadInput, "This workspace has started no run yet.", "trainer run PROJECT"):
+    with fails(InvalidInput, "This workspace has started no run yet.", "trainer run PROJECT"):
         resolve.resolve(workspace, "@last")
 
 
@@ -72,7 +72,7 @@ def test_a_run_of_somebody_else_is_found_on_the_server(
     http_server.replies[f"{API}/runs/search"] = [Reply(body=json.dumps({"runs": [said]}))]
     assert resolve.resolve(workspace, theirs.run_id[:6]) == theirs
     http_server.replies[f"{API}/runs/search"] = [Reply()]
-    with fails(BadInput, "There is no run zz."):
+    with fails(InvalidInput, "There is no run zz."):
         resolve.resolve(workspace, "zz")
     # A step that began while the server was away, by the id that it had then.
     http_server.replies[f"{API}/runs/search"] = [
@@ -99,7 +99,7 @@ def test_the_id_that_a_spool_says_is_a_runs_only_if_its_server_says_so(
 ) -> None:
     ours, given = record(http_server), record(http_server, run_id="1" * 32)
     folder = RunFolder(live(workspace, ours, result="0 "))
-    Notebook(folder).begin(Run(ID, "7", "brave-hen", "RUNNING", "mlflow-artifacts:/7/x"), "demo", {}, {})
+    SpoolWriter(folder).begin(Run(ID, "7", "brave-hen", "RUNNING", "mlflow-artifacts:/7/x"), "demo", {}, {})
     run_folders.end(folder, "FINISHED")
     Spool(folder.spool).name({ID: given.run_id})  # as the run's own script can
     knows(http_server, given, trainer__offline_id=offline_id)

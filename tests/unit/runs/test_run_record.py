@@ -10,12 +10,12 @@ import pytest
 from pydantic import TypeAdapter
 from support import REPOSITORY
 from trainer.datasets.inputs import Data
-from trainer.errors import BadInput
-from trainer.plan.run_plan import Again, RunPlan
+from trainer.errors import InvalidInput
+from trainer.plan.run_plan import Rerun, RunPlan
 from trainer.projects.mlproject import EntryPoint
 from trainer.projects.parameters import Parameter
 from trainer.runs import run_record
-from trainer.runs.run_record import Pins
+from trainer.runs.run_record import RunRecord
 from trainer.source.snapshot import Commit
 from trainer.tracking.client import Run
 
@@ -26,7 +26,7 @@ RUN = Run("r1", "7", "brave-hen", "FINISHED", "mlflow-artifacts:/7/r1/artifacts"
 SKINS = Data("data", "skins", "ef" * 32, 5, 500)
 
 
-def of(plan: RunPlan) -> Pins:
+def of(plan: RunPlan) -> RunRecord:
     return pins_of(plan, SKINS, Data("weights", "/w.h5", "01" * 32, 1, 9))
 
 
@@ -72,7 +72,7 @@ def test_in_git_commit_branch_and_remote_are_named_without_a_password(tmp_path: 
 
 
 def test_a_run_that_is_made_again_has_the_commit_of_the_first_and_points_to_it(tmp_path: Path) -> None:
-    again = Again("r0", Commit("abc", True, "main", "git@example.com:x.git"), {"text": "settings"})
+    again = Rerun("r0", Commit("abc", True, "main", "git@example.com:x.git"), {"text": "settings"})
     made = of(run_plan(tmp_path, again=again, origins=again.origins))
     tags = run_record.tags(made)
     assert (tags["mlflow.source.git.commit"], tags["trainer.git_dirty"]) == ("abc", "true")
@@ -108,9 +108,9 @@ def test_a_document_that_is_not_understood_says_where(
 ) -> None:
     text = json.dumps({**run_record.as_json(of(run_plan(tmp_path))), **change}).encode()
     hint = f"It was damaged, or written by another trainer; this is {version('trainer')}."
-    with fails(BadInput, f"The trainer/run.json of the run brave-hen is invalid: {message}", hint):
+    with fails(InvalidInput, f"The trainer/run.json of the run brave-hen is invalid: {message}", hint):
         run_record.read(text, RUN)
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         run_record.read(text[:40], RUN)
 
 
@@ -122,7 +122,7 @@ def test_fields_of_a_later_trainer_are_passed_over(tmp_path: Path) -> None:
 
 def test_the_published_schema_is_that_of_the_document() -> None:
     published = json.loads((REPOSITORY / "docs" / "run.schema.json").read_text())
-    assert published == TypeAdapter(Pins).json_schema(), "run `make schema`"
+    assert published == TypeAdapter(RunRecord).json_schema(), "run `make schema`"
 
 
 def test_a_user_without_a_name_can_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

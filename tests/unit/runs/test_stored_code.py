@@ -4,7 +4,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.runs import stored_code
 from trainer.tracking.client import Client, Run
 from trainer.tracking.endpoint import Server
@@ -47,10 +47,10 @@ def test_no_link_is_followed_and_nothing_is_written(tmp_path: Path, monkeypatch:
 def test_a_damaged_archive_and_one_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = archive(("code/a", b"a" * 5000, "")).getvalue()
     for damaged in (whole[: len(whole) // 2], b"no archive", b"\x1f\x8b" + b"\0" * 40):
-        with fails(BadInput, "The stored code of the run hen cannot be read."):
+        with fails(InvalidInput, "The stored code of the run hen cannot be read."):
             stored_code.unpack(io.BytesIO(damaged), RUN)
     monkeypatch.setattr(stored_code, "_LARGEST", 1 << 20)
-    with fails(BadInput, "The stored code of the run hen is larger than 1 MiB."):
+    with fails(InvalidInput, "The stored code of the run hen is larger than 1 MiB."):
         stored_code.unpack(archive(("code/a", b"\0" * (1 << 21), "")), RUN)
 
 
@@ -68,7 +68,7 @@ def test_the_difference_of_changed_new_gone_and_binary_files() -> None:
 
 def test_a_run_without_stored_code_is_said(http_server: HttpServer) -> None:
     http_server.replies[artifact(record(http_server, run_id="r1"), "trainer/source.tar.gz")] = [not_there()]
-    with fails(BadInput, "The run hen has no stored code.", "Only `trainer run` stores it."):
+    with fails(InvalidInput, "The run hen has no stored code.", "Only `trainer run` stores it."):
         stored_code.fetch(Client(Server(http_server.uri)), RUN)
     assert f"{API}/runs" not in json.dumps([asked.path for asked in http_server.asked])
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support import REPOSITORY
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.server import files
 from trainer.server.files import Bundle
 from trainer.workspace.settings import Workspace, find
@@ -82,7 +82,7 @@ def test_a_folder_without_its_dockerfile_is_not_taken_for_ours(place: Workspace)
     dockerfile = place.root / "mlflow_tracking_server" / "Dockerfile"
     dockerfile.unlink()
     with fails(
-        BadInput,
+        InvalidInput,
         f"{dockerfile} is not there.",
         "Put it back, or remove mlflow_tracking_server/ to have the server that trainer brings.",
     ):

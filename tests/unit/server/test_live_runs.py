@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.server import live_runs
 from trainer.workspace.settings import Workspace
 
@@ -39,7 +39,7 @@ def test_of_many_runs_some_are_named(workspace: Workspace, http_server: HttpServ
     for number in range(5):
         live(workspace, record(http_server, run_id=f"{number}" * 32, name=f"hen-{number}", started=number))
     with fails(
-        BadInput,
+        InvalidInput,
         "5 live runs report to this server: hen-0, hen-1, hen-2 and 2 more.",
         "Wait until they have ended (trainer ps), or: trainer stop --all.",
     ):

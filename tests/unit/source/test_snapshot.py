@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.source import snapshot
 
 from unit.helpers import git, put
@@ -156,7 +156,7 @@ def test_a_link_to_anything_else_outside_is_refused(tracked: Path, name: str) ->
     git(tracked.parent, "init", "--quiet")
     put(tracked.parent / ".gitignore", "*.key\n")
     (tracked / "link").symlink_to(Path("..") / name)
-    with pytest.raises(BadInput, match="outside of the project"):
+    with pytest.raises(InvalidInput, match="outside of the project"):
         pack(tracked)
 
 

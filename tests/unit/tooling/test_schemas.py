@@ -11,7 +11,7 @@ import pytest
 import schemas
 import yaml
 from pydantic import TypeAdapter, ValidationError
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.images import spec
 from trainer.projects import mlproject, python_env
 from trainer.workspace.settings import Settings, find
@@ -49,7 +49,7 @@ def test_trainer_yaml_and_image_yaml_have_the_keys_that_trainer_takes(tmp_path: 
             (allowed.get("minimum", 1) - 1, allowed.get("maximum", -2) + 1) if "minimum" in allowed else ()
         ):
             put(tmp_path / "trainer.yaml", json.dumps({name: wrong}))
-            with pytest.raises(BadInput, match=name):
+            with pytest.raises(InvalidInput, match=name):
                 find(tmp_path)
     put(tmp_path / "trainer.yaml")
     for name in every["image.json"]["properties"]:  # type: ignore[attr-defined]
@@ -70,7 +70,7 @@ def test_trainer_yaml_and_image_yaml_have_the_keys_that_trainer_takes(tmp_path: 
 def test_what_is_no_python_env_for_trainer_is_none_for_an_editor(tmp_path: Path, text: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(schemas.PythonEnv).validate_python(yaml.safe_load(text))
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         python_env.read(put(tmp_path / "python_env.yaml", text), tmp_path, is_conda=False)
 
 
@@ -92,5 +92,5 @@ def test_what_is_no_mlproject_for_trainer_is_none_for_an_editor(tmp_path: Path, 
     with pytest.raises(ValidationError):
         TypeAdapter(schemas.MLproject).validate_python(yaml.safe_load(text))
     put(tmp_path / "MLproject", text)
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         mlproject.load(tmp_path).entry_point("main")

@@ -8,14 +8,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from trainer.errors import BadInput, TrackingDenied, TrackingError
+from trainer.errors import InvalidInput, TrackingDenied, TrackingError
 from trainer.tracking import artifacts
 from trainer.tracking.client import Client, Run
 from trainer.tracking.endpoint import Server, configured
 from trainer.tracking.failures import NotThere, ServerFailure, Unavailable, Unreachable
 from trainer.workspace.secrets import Secrets
 
-from unit.helpers import Asked, HttpServer, Reply, fails, put
+from unit.helpers import HttpServer, Reply, RequestedPermissions, fails, put
 
 API = "/api/2.0/mlflow"
 RUN = {
@@ -56,7 +56,7 @@ def answer(server: HttpServer, path: str, *replies: Reply) -> None:
     server.replies[path] = list(replies)
 
 
-def said(asked: Asked) -> dict[str, object]:
+def said(asked: RequestedPermissions) -> dict[str, object]:
     body = json.loads(asked.body)
     assert isinstance(body, dict)
     return body
@@ -93,7 +93,7 @@ def test_what_was_said_wins_over_the_environment_and_that_over_the_file(
 )
 def test_an_address_that_containers_cannot_reach_is_refused(uri: str, shown: str) -> None:
     with fails(
-        BadInput,
+        InvalidInput,
         f"The tracking URI {shown} is not an http(s) address.",
         "Specify a tracking server, or none for the workspace's own: http://HOST:PORT",
     ):
@@ -102,7 +102,7 @@ def test_an_address_that_containers_cannot_reach_is_refused(uri: str, shown: str
 
 @pytest.mark.parametrize("uri", ["http://localhost:port", "http://localhost:99999", "http://["])
 def test_an_address_that_is_none_is_refused(uri: str) -> None:
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         configured(Secrets(), uri)
 
 
@@ -127,7 +127,7 @@ def test_a_token_is_not_shown() -> None:
 
 @pytest.mark.parametrize("token", ["a b", "a\n", "漢", "\udcff"])
 def test_what_is_no_token_is_refused_and_not_shown(token: str) -> None:
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(InvalidInput) as caught:
         configured(Secrets({"MLFLOW_TRACKING_TOKEN": token}), "http://x")
     assert token not in caught.value.message.partition("is not a token")[0]
 
@@ -155,7 +155,7 @@ def test_a_credentials_file_without_credentials(text: str) -> None:
 @pytest.mark.parametrize("text", ["no section\n", "[mlflow]\nmlflow_tracking_password = hunter%2\n"])
 def test_a_credentials_file_that_is_not_understood_is_named_and_not_shown(text: str) -> None:
     put(Path.home() / ".mlflow" / "credentials", text)
-    with pytest.raises(BadInput, match="credentials") as caught:
+    with pytest.raises(InvalidInput, match="credentials") as caught:
         configured(Secrets(), "http://x")
     assert "hunter" not in caught.value.message + caught.value.hint
 

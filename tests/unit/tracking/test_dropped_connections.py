@@ -102,8 +102,8 @@ def test_a_run_is_created_on_a_fresh_connection(closing: Closing) -> None:
 
 
 def test_a_launcher_delivers_all(closing: Closing, spool: Spool) -> None:
-    delivery.bring(Client(Server(closing.uri)), RunFolder(spool.folder.parent))
-    assert not delivery.left(RunFolder(spool.folder.parent))
+    delivery.deliver(Client(Server(closing.uri)), RunFolder(spool.folder.parent))
+    assert not delivery.pending(RunFolder(spool.folder.parent))
     assert closing.answered[-1] == "/runs/log-batch"
     assert not (spool.folder / "marked").exists()
 

@@ -38,17 +38,17 @@ def test_what_a_run_left_waits_until_there_is_space(
 ) -> None:
     folder = tmp_path / "runs" / ID
     run = Run(ID, "1", "x", "RUNNING", f"mlflow-artifacts:/1/{ID}/artifacts")
-    book = delivery.Notebook(RunFolder(folder))
+    book = delivery.SpoolWriter(RunFolder(folder))
     book.begin(run, "e", {}, {})
     book.set_tags(ID, {"shape": "round"})
     full = Reply(500, FULL.replace("TEMPORARILY_UNAVAILABLE", code))
     http_server.replies = {"*": [Reply()], f"{API}/runs/log-batch": [full]}
-    with pytest.raises(delivery.Undelivered) as told:
-        delivery.bring(Client(Server(http_server.uri)), RunFolder(folder))
+    with pytest.raises(delivery.DeliveryPending) as told:
+        delivery.deliver(Client(Server(http_server.uri)), RunFolder(folder))
     assert told.value.message == (
         "Of this run, 1 other record are on this disk alone: the server's disk is full."
     )
     http_server.replies = {"*": [Reply()]}
-    delivery.bring(Client(Server(http_server.uri)), RunFolder(folder))
-    assert not delivery.left(RunFolder(folder))
-    assert not delivery.left(RunFolder(folder)).refused
+    delivery.deliver(Client(Server(http_server.uri)), RunFolder(folder))
+    assert not delivery.pending(RunFolder(folder))
+    assert not delivery.pending(RunFolder(folder)).refused

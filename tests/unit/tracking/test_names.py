@@ -1,5 +1,5 @@
 import pytest
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.tracking import names
 
 from unit.helpers import fails
@@ -24,22 +24,22 @@ def test_what_mlflow_stores_is_taken(experiment: str, run_name: str | None, tag:
 )  # fmt: skip
 def test_a_longer_name_is_refused(option: str, name: str, most: int) -> None:
     message = f"{option} {name[:30]}… is {most + 1} characters long; MLflow stores {most}."
-    with fails(BadInput, message, "Choose a shorter name."):
+    with fails(InvalidInput, message, "Choose a shorter name."):
         check(option, name)
 
 
 @pytest.mark.parametrize("option", ["--tag", "--param"])
 @pytest.mark.parametrize("name", ["a*", "a=b", "../a", "/a", "a/", "a//b", ".", "a\nb"])
 def test_a_name_that_mlflow_refuses_is_refused(option: str, name: str) -> None:
-    with fails(BadInput, f"{option} {name}: MLflow takes no such name."):
+    with fails(InvalidInput, f"{option} {name}: MLflow takes no such name."):
         check(option, name)
 
 
 @pytest.mark.parametrize("option", ["--experiment", "--run-name", "--tag", "--param"])
 def test_bytes_that_are_no_text_are_refused(option: str) -> None:
-    with fails(BadInput, f"{option} is 'a\\udcff', which is not valid text.", "Write it in UTF-8."):
+    with fails(InvalidInput, f"{option} is 'a\\udcff', which is not valid text.", "Write it in UTF-8."):
         check(option, "a\udcff")
-    with fails(BadInput, "--param x is '\\udcff', which is not valid text."):
+    with fails(InvalidInput, "--param x is '\\udcff', which is not valid text."):
         names.check("e", None, {}, {"x": "\udcff"})
 
 

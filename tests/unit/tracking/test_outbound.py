@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.tracking import outbound
 from trainer.tracking.outbound import Outbound
 from trainer.workspace.secrets import Secrets
@@ -51,7 +51,9 @@ def test_insecure_tls_is_what_mlflow_takes_for_it() -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named() -> None:
-    with pytest.raises(BadInput, match="REQUESTS_CA_BUNDLE is /no/such, which cannot be read: No such file"):
+    with pytest.raises(
+        InvalidInput, match="REQUESTS_CA_BUNDLE is /no/such, which cannot be read: No such file"
+    ):
         outbound.of(Secrets({"REQUESTS_CA_BUNDLE": "/no/such"}))
 
 

@@ -2,7 +2,7 @@ import json
 import math
 
 import pytest
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.tracking import search
 from trainer.tracking.artifacts import listing as artifact_listing
 from trainer.tracking.artifacts.listing import Artifact
@@ -91,10 +91,10 @@ def test_an_unknown_project_and_an_unknown_metric_suggest_a_near_one(
     client: Client, http_server: HttpServer
 ) -> None:
     has(http_server, [])
-    with fails(BadInput, f"{http_server.uri} has no run of a project dmo.", "Did you mean demo?"):
+    with fails(InvalidInput, f"{http_server.uri} has no run of a project dmo.", "Did you mean demo?"):
         search.search(client, Query(project="dmo"))
     has(http_server, [run("a", "a", metrics={"accuracy": 1.0})])
-    with fails(BadInput, "No run has a metric acuracy.", "Did you mean accuracy?"):
+    with fails(InvalidInput, "No run has a metric acuracy.", "Did you mean accuracy?"):
         search.search(client, Query(sort="acuracy"))
 
 
@@ -102,7 +102,9 @@ def test_what_the_server_refuses_is_said_in_its_own_words(client: Client, http_s
     has(http_server, [])
     said = {"error_code": "INVALID_PARAMETER_VALUE", "message": "Invalid clause(s)\n in filter string: '='"}
     http_server.replies[f"{API}/runs/search"] = [Reply(400, json.dumps(said))]
-    with fails(BadInput, "The tracking server rejects the query: Invalid clause(s) in filter string: '='"):
+    with fails(
+        InvalidInput, "The tracking server rejects the query: Invalid clause(s) in filter string: '='"
+    ):
         search.search(client, Query(condition="="))
 
 
@@ -117,10 +119,10 @@ def test_the_best_run_is_a_finished_one_with_a_number(client: Client, http_serve
         "['metrics.`acc` ASC",
     ]
     has(http_server, [run("a", "a", metrics={"acc": "NaN"})])
-    with fails(BadInput, "No finished run has a metric acc."):
+    with fails(InvalidInput, "No finished run has a metric acc."):
         search.best(client, "acc")
     has(http_server, [run("a", "a")])
-    with fails(BadInput, "No finished run has a metric duration."):
+    with fails(InvalidInput, "No finished run has a metric duration."):
         search.best(client, "duration")
 
 

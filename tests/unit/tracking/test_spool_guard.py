@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from trainer.errors import BadInput, FileError
+from trainer.errors import FileError, InvalidInput
 from trainer.tracking import delivery, spool_guard
 from trainer.tracking.client import Client, Run
 from trainer.tracking.endpoint import Server
@@ -45,11 +45,11 @@ def spool(tmp_path: Path) -> Spool:
     return spool
 
 
-def bring(http_server: HttpServer, spool: Spool) -> None:
+def deliver(http_server: HttpServer, spool: Spool) -> None:
     http_server.replies["*"] = [Reply()]
     before = len(http_server.asked)
     try:
-        delivery.bring(Client(Server(http_server.uri)), RunFolder(spool.folder.parent))
+        delivery.deliver(Client(Server(http_server.uri)), RunFolder(spool.folder.parent))
     finally:
         if http_server.asked[before:] and "/runs/get?" in http_server.asked[before].path:
             del http_server.asked[before]  # whether the server has the run
@@ -73,10 +73,10 @@ def outbox(spool: Spool) -> Path:
 def test_a_link_in_the_outbox_is_not_sent(http_server: HttpServer, spool: Spool, home: Path) -> None:
     (outbox(spool) / "x").symlink_to(home / "secret")
     spool.append(file_record(f"outbox/{'a' * 32}/x"))
-    bring(http_server, spool)
+    deliver(http_server, spool)
     assert not any(SECRET in str(asked) for asked in http_server.asked)
     assert (home / "secret").read_text() == SECRET
-    assert len(refused(spool)) == delivery.left(RunFolder(spool.folder.parent)).refused == 1
+    assert len(refused(spool)) == delivery.pending(RunFolder(spool.folder.parent)).refused == 1
 
 
 @pytest.mark.parametrize("known", [{}, {"known": 1}])
@@ -96,8 +96,8 @@ def test_a_file_elsewhere_is_neither_sent_nor_removed(
     outbox(spool)
     named = place.format(home=home, a="a" * 32)
     spool.append({**file_record(named), **known})
-    bring(http_server, spool)
-    bring(http_server, spool)
+    deliver(http_server, spool)
+    deliver(http_server, spool)
     assert not any(SECRET in str(asked) for asked in http_server.asked)
     assert (home / "secret").read_text() == SECRET
     assert (spool.folder / "run.json").exists()
@@ -111,7 +111,7 @@ def test_names_that_the_run_made_up_lead_nowhere_either(
     kept = spool.keep(tmp_path / "good", "good")
     spool.append(file_record(kept))
     spool.name({kept: "../../../home/secret", URI: home.as_uri()})
-    bring(http_server, spool)
+    deliver(http_server, spool)
     assert not any(SECRET in str(asked) for asked in http_server.asked)
     assert [path.name for path in home.iterdir()] == ["secret"]
 
@@ -125,7 +125,7 @@ def test_a_file_is_not_stored_where_a_run_says(
     (tmp_path / "planted").write_text("planted")
     http_server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": RUN}))] * 3
     spool.append(file_record(spool.keep(tmp_path / "planted", "planted"), uri.format(home=home)))
-    bring(http_server, spool)
+    deliver(http_server, spool)
     assert [path.name for path in home.iterdir()] == ["secret"]
     assert len(refused(spool)) == 1
 
@@ -139,10 +139,10 @@ def test_a_file_is_stored_where_the_server_has_the_run(
     http_server.replies[f"{API}/artifacts/list"] = [Reply(body="{}")]
     (tmp_path / "f").write_text("content")
     spool.append(file_record(spool.keep(tmp_path / "f", "f"), f"{root}/1/{ID}/artifacts"))
-    with pytest.raises(delivery.Undelivered, match="does not see what was put into"):
-        bring(http_server, spool)
+    with pytest.raises(delivery.DeliveryPending, match="does not see what was put into"):
+        deliver(http_server, spool)
     http_server.replies[f"{API}/artifacts/list"] = [Reply(body='{"files": [{"path": "f"}]}')]
-    bring(http_server, spool)
+    deliver(http_server, spool)
     assert (root / "1" / ID / "artifacts" / "f").read_text() == "content"
 
 
@@ -176,7 +176,7 @@ def test_a_file_goes_to_another_run_only_if_the_server_says_that_it_is_this_one(
     (tmp_path / "f").write_text("content")
     spool.append(file_record(spool.keep(tmp_path / "f", "f"), str(place)))
     spool.name({ID: other})  # as the run's own script can
-    bring(http_server, spool)
+    deliver(http_server, spool)
     assert ((place / "f").exists(), len(refused(spool))) == (is_stored, 0 if is_stored else 1)
 
 
@@ -228,14 +228,14 @@ def test_a_file_is_not_stored_beside_the_servers_own_place(
     http_server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": run}))] * 3
     (tmp_path / "planted").write_text("planted")
     spool.append(file_record(spool.keep(tmp_path / "planted", "planted"), f"{root}/{way}"))
-    bring(http_server, spool)
+    deliver(http_server, spool)
     assert [path.name for path in home.rglob("*")] == ["secret"]
     assert len(refused(spool)) == 1
 
 
 def test_a_request_goes_to_no_other_host(http_server: HttpServer, spool: Spool) -> None:
     spool.append({"method": "POST", "path": f"@127.0.0.1:{http_server.port}/stolen", "body": {}})
-    bring(http_server, spool)
+    deliver(http_server, spool)
     # That something was refused.
     assert [asked.path for asked in http_server.asked] == [f"{API}/runs/set-tag"]
     assert len(refused(spool)) == 1
@@ -247,7 +247,7 @@ def test_what_delivery_writes_goes_through_no_link(http_server: HttpServer, spoo
     (spool.folder / "outbox").symlink_to(home)
     os.mkfifo(spool.folder / "pipe")
     spool.append({"method": "POST", "path": "@x/y", "body": {}})
-    bring(http_server, spool)
+    deliver(http_server, spool)
     assert [path.name for path in home.iterdir()] == ["secret"]
     assert not any(path.is_symlink() for path in spool.folder.rglob("*"))
 
@@ -272,7 +272,7 @@ def test_a_folder_that_cannot_be_listed_is_cleaned_like_any(
 ) -> None:
     (linked.folder / "outbox" / ("b" * 32)).mkdir(mode=0)
     (linked.folder / closed).chmod(mode)
-    bring(http_server, linked)
+    deliver(http_server, linked)
     assert not any(SECRET in str(asked) for asked in http_server.asked)
     assert (home / "id").read_text() == SECRET
     assert [record["file"] for record in refused(linked)] == [LINKED]
@@ -305,7 +305,7 @@ def test_the_journal_that_the_host_writes_to_is_the_spools_own_file(
     spool.folder.chmod(0o300)
     spool_guard.clean(RunFolder(spool.folder.parent))
     spool.append({"method": "POST", "path": f"{API}/runs/update", "body": {"run_id": ID}})
-    bring(http_server, spool)
+    deliver(http_server, spool)
     assert [asked.path for asked in http_server.asked] == [f"{API}/runs/update"]
     assert [path.read_text() for path in home.iterdir()] == [SECRET]
 
@@ -318,9 +318,9 @@ def test_a_file_that_the_run_made_unreadable_is_delivered(
     spool.append(file_record(kept))
     for path in (spool.journal, spool.folder / kept, spool.folder / "run.json"):
         path.chmod(0)
-    bring(http_server, spool)
+    deliver(http_server, spool)
     assert [asked.body for asked in http_server.asked] == [b"content"]
-    assert delivery.left(RunFolder(spool.folder.parent)).refused == 0
+    assert delivery.pending(RunFolder(spool.folder.parent)).refused == 0
 
 
 def test_folders_that_no_spool_has_are_removed_however_deep(spool: Spool) -> None:
@@ -343,7 +343,7 @@ def test_nothing_is_delivered_from_a_spool_that_cannot_be_cleaned(
     linked.folder.rename(home / "spool")
     linked.folder.symlink_to(home / "spool")
     with pytest.raises(FileError, match="Nothing is delivered"):
-        bring(http_server, linked)
+        deliver(http_server, linked)
     assert http_server.asked == []
     assert (home / "id").read_text() == SECRET
 
@@ -386,12 +386,12 @@ def test_what_is_no_record_of_a_run_is_set_aside_and_the_others_are_delivered(
     (outbox(spool) / "x").touch()
     spool.append(record)
     spool.append(UPDATE)
-    assert delivery.left(RunFolder(spool.folder.parent)).others == 1
+    assert delivery.pending(RunFolder(spool.folder.parent)).others == 1
     assert delivery.known_run(Server("http://x"), RunFolder(spool.folder.parent)).status == "FINISHED"
-    bring(http_server, spool)
+    deliver(http_server, spool)
     assert [asked.path for asked in http_server.asked] == [UPDATE["path"]]
     assert refused(spool) == [record]
-    assert not delivery.left(RunFolder(spool.folder.parent))
+    assert not delivery.pending(RunFolder(spool.folder.parent))
 
 
 @pytest.mark.parametrize("text", ["[1]", "1", "[" * 100_000])
@@ -399,7 +399,7 @@ def test_a_line_that_is_no_object_reads_as_torn(http_server: HttpServer, spool: 
     line = text.encode()
     spool.journal.write_bytes(b"%08x %s\n" % (zlib.crc32(line), line))
     spool.append(UPDATE)
-    bring(http_server, spool)
+    deliver(http_server, spool)
     assert [asked.path for asked in http_server.asked] == [UPDATE["path"]]
 
 
@@ -421,7 +421,7 @@ def test_a_description_of_a_model_may_be_of_any_size_and_kind(
     large = spool.keep(tmp_path / "MLmodel", "MLmodel")
     os.truncate(spool.folder / large, 1 << 25)
     spool.append(file_record(large))
-    bring(http_server, spool)
+    deliver(http_server, spool)
     first, second = (asked.body for asked in http_server.asked)
     assert first == b"model_id: m-1\xff"
     assert len(second) == 1 << 25
@@ -431,14 +431,14 @@ def test_a_description_of_a_model_may_be_of_any_size_and_kind(
 def test_a_hole_as_large_as_a_disk_is_not_read(http_server: HttpServer, spool: Spool, name: str) -> None:
     with (spool.folder / name).open("a") as file:
         file.truncate(1 << 42)
-    assert not delivery.left(RunFolder(spool.folder.parent))
+    assert not delivery.pending(RunFolder(spool.folder.parent))
     spool.append(UPDATE)
     spool_guard.clean(RunFolder(spool.folder.parent))
     if name == "run.json":
-        with pytest.raises(BadInput, match="cannot be read"):
+        with pytest.raises(InvalidInput, match="cannot be read"):
             delivery.known_run(Server("http://x"), RunFolder(spool.folder.parent))
         return
-    bring(http_server, spool)
+    deliver(http_server, spool)
     assert [asked.path for asked in http_server.asked] == [UPDATE["path"]]
 
 
@@ -454,7 +454,7 @@ def test_an_offline_run_that_names_another_run_as_its_own_goes_to_its_own(
     http_server: HttpServer, tmp_path: Path
 ) -> None:
     folder = tmp_path / "runs" / ID
-    delivery.Notebook(RunFolder(folder)).begin_offline("e", "x", {})
+    delivery.SpoolWriter(RunFolder(folder)).begin_offline("e", "x", {})
     spool = Spool(folder / "spool")
     local = json.loads((folder / "spool" / "run.json").read_text())["info"]["run_id"]
     experiment, created = (record for record in spool.pending())
@@ -471,7 +471,7 @@ def test_an_offline_run_that_names_another_run_as_its_own_goes_to_its_own(
         f"{API}/experiments/get-by-name": [Reply(body='{"experiment": {"experiment_id": "1"}}')],
         f"{API}/runs/create": [run_answer("3" * 32)],
     }
-    bring(http_server, spool)
+    deliver(http_server, spool)
     changed = [asked.body.decode() for asked in http_server.asked if asked.method == "POST"]
     assert changed
     assert not [body for body in changed if OTHER in body]
@@ -485,13 +485,13 @@ def test_a_run_that_the_server_made_has_no_other_name(
     tag = {"key": "shape", "value": "round"}
     spool.append({"method": "POST", "path": LOG_BATCH, "body": {"run_id": ID, "tags": [tag]}})
     spool.name(names)
-    bring(http_server, spool)
+    deliver(http_server, spool)
     assert not [asked for asked in http_server.asked if OTHER in f"{asked.path} {asked.body!r}"]
 
 
 def test_what_names_the_run_is_what_its_launcher_wrote(http_server: HttpServer, tmp_path: Path) -> None:
     folder = tmp_path / "runs" / ID
-    delivery.Notebook(RunFolder(folder)).begin(Run(ID, "1", "x", "RUNNING", URI), "e", {}, {})
+    delivery.SpoolWriter(RunFolder(folder)).begin(Run(ID, "1", "x", "RUNNING", URI), "e", {}, {})
     spool = Spool(folder / "spool")
     forged = (spool.folder / "run.json").read_text().replace(ID, OTHER)
     (spool.folder / "run.json").write_text(forged)

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.tracking import compare, tolerance
 from trainer.tracking.tolerance import Tolerance
 
@@ -54,13 +54,13 @@ def test_a_time_is_compared_where_a_tolerance_names_it() -> None:
 
 @pytest.mark.parametrize("said", ["much", "loss=", "-1", "1%%", "=", "nan"])
 def test_what_is_no_tolerance_is_refused(said: str) -> None:
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(InvalidInput) as caught:
         tolerance.tolerances([said], OLD)
     assert caught.value.message == f"--tolerance {said} is invalid."
 
 
 def test_a_tolerance_of_no_metric_names_the_near_one() -> None:
-    with fails(BadInput, "The run has no metric los.", "Did you mean loss?"):
+    with fails(InvalidInput, "The run has no metric los.", "Did you mean loss?"):
         tolerance.tolerances(["los=1"], OLD)
 
 

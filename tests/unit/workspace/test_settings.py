@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.workspace.settings import Settings, find
 
 from unit.helpers import fails, put
@@ -27,7 +27,7 @@ def test_the_variable_names_it_and_an_argument_wins(tmp_path: Path, monkeypatch:
 
 def test_outside_of_one(tmp_path: Path) -> None:
     with fails(
-        BadInput,
+        InvalidInput,
         f"{tmp_path} is not in a workspace: neither it nor a folder above it has a trainer.yaml.",
         "Go into your workspace, name it (trainer --workspace DIR …), or make one: trainer init",
     ):
@@ -38,13 +38,13 @@ def test_outside_of_one(tmp_path: Path) -> None:
 def test_settings_that_are_no_file_are_said_to_be_so(tmp_path: Path) -> None:
     path = tmp_path / "trainer.yaml"
     path.mkdir()
-    with fails(BadInput, f"{path} is a folder, and has to be a file.", "Put a text file in its place."):
+    with fails(InvalidInput, f"{path} is a folder, and has to be a file.", "Put a text file in its place."):
         find(tmp_path)
     path.rmdir()
     for target, kind in (("/dev/null", "a device, a pipe or a socket"), ("gone", "not there")):
         path.unlink(missing_ok=True)
         path.symlink_to(target)
-        with fails(BadInput, f"{path} is a link to {target}, which is {kind}, and has to be a file."):
+        with fails(InvalidInput, f"{path} is a link to {target}, which is {kind}, and has to be a file."):
             find(tmp_path)
 
 
@@ -99,14 +99,14 @@ def test_settings_are_read(tmp_path: Path) -> None:
 )
 def test_a_malformed_file_is_named(tmp_path: Path, text: str, message: str, hint: str | None) -> None:
     path = put(tmp_path / "trainer.yaml", text)
-    with fails(BadInput, message.format(path=path), hint):
+    with fails(InvalidInput, message.format(path=path), hint):
         find(tmp_path)
 
 
 @pytest.mark.parametrize("port", [-1, 0, 65536])
 def test_a_port_that_there_is_not_is_refused(tmp_path: Path, port: int) -> None:
     put(tmp_path / "trainer.yaml", f"server_port: {port}\n")
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         find(tmp_path)
 
 

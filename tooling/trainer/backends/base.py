@@ -57,7 +57,7 @@ class Launch:
 
 
 @dataclass(frozen=True)
-class End:
+class JobResult:
     """How a job ended, as its backend saw it."""
 
     exit_code: int | None
@@ -80,7 +80,7 @@ class Job(Protocol):
     def output(self) -> Iterator[bytes]:
         """Its output so far."""
 
-    def end(self) -> End | None:
+    def end(self) -> JobResult | None:
         """How it ended; None while it runs."""
 
     def fetch(self, folder: RunFolder) -> None:
@@ -89,8 +89,8 @@ class Job(Protocol):
     def written(self) -> Mapping[str, int]:
         """Of a job that has ended, the files that it wrote in its code's folder: path there → bytes."""
 
-    def bring(self, path: str, place: Path) -> Path | None:
-        """One of these files on this machine, perhaps in the folder `place`; None if it is gone."""
+    def bring(self, path: str, folder: Path) -> Path | None:
+        """One of these files on this machine, perhaps in the folder `folder`; None if it is gone."""
 
     def stop(self) -> None:
         """End it within 10 s, politely first: SIGINT, then SIGKILL."""
@@ -100,7 +100,7 @@ class Job(Protocol):
 
 
 @dataclass(frozen=True)
-class Seen:
+class JobState:
     """A job as its backend sees it; `memory` (bytes) and `cpus` (mean since its start) of running ones."""
 
     record: Record
@@ -123,7 +123,7 @@ class Backend(Protocol):
         """Raise `EngineError` (or another) at once when runs cannot be executed here."""
 
     def check(self, plan: RunPlan) -> None:
-        """Raise `BadInput`, `CheckFailed` or `GpuError`, before anything is made, for what cannot run."""
+        """Raise `InvalidInput`, `CheckFailed` or `GpuError`, before anything is made, for what cannot run."""
 
     def bridge(self) -> Bridge | None:
         """The network that its jobs reach this host by, if it is not the host's own loopback."""
@@ -131,7 +131,7 @@ class Backend(Protocol):
     def reachable_uri(self, tracking: Server) -> str:
         """The address of a tracking server as a job has to write it."""
 
-    def outbound(self, found: Outbound, tracking: Server) -> Outbound:
+    def outbound(self, proxies: Outbound, tracking: Server) -> Outbound:
         """What of this machine's way out a job can use, and how it gets to the server that way."""
 
     def prepare(self, image: RunImage, report: Callable[[str], None]) -> str:
@@ -174,7 +174,7 @@ class Backend(Protocol):
     def attach(self, run_id: str, folder: RunFolder) -> Job:
         """The job that was started for that run, perhaps by a process that is gone."""
 
-    def look(self, records: Sequence[Record], *, of_all: bool) -> list[Seen]:
+    def list_jobs(self, records: Sequence[Record], *, of_all: bool) -> list[JobState]:
         """The jobs of these runs as far as they are there, and with `of_all` those of other workspaces.
 
         Takes 2 s at most. Raises `EngineError` where that is not known.

@@ -66,7 +66,7 @@ def leftovers(workspace: Workspace, current: Container[str], days: float | None)
 
     With `days` also those of projects, as old as that.
     """
-    found = []
+    leftovers_found = []
     live = {record.image for record in run_folders.live(workspace)}
     for path in sorted(_parent(workspace).glob("*-py*/")):
         name, digest, _ = path.name.rsplit("-", 2)
@@ -77,8 +77,8 @@ def leftovers(workspace: Workspace, current: Container[str], days: float | None)
         else:
             is_old, why = tag not in current, "its inputs have changed since"
         if is_old and tag not in live:
-            found.append(Leftover("environment", str(path), leftover.size(path), why))
-    return leftover.paths(found)
+            leftovers_found.append(Leftover("environment", str(path), leftover.size(path), why))
+    return leftover.paths(leftovers_found)
 
 
 def _parent(workspace: Workspace) -> Path:

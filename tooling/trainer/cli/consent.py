@@ -8,14 +8,14 @@ import click
 
 from trainer.errors import NotAllowed
 from trainer.plan import consent
-from trainer.plan.consent import Ask
+from trainer.plan.consent import Permission
 from trainer.plan.run_plan import RunPlan
 from trainer.workspace.settings import Workspace
 
 YES = "Allow what the project asks for; --dry-run shows it."
 
 
-def allowed(workspace: Workspace, plan: RunPlan, *, yes: bool) -> tuple[Ask, ...]:
+def allowed(workspace: Workspace, plan: RunPlan, *, yes: bool) -> tuple[Permission, ...]:
     """What the user allows now, asked at most once; nothing without a terminal, where --yes has to be said.
 
     Raises `NotAllowed` when the user says no.

@@ -11,7 +11,7 @@ import click
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
@@ -51,35 +51,37 @@ def gc(workspace: Workspace, of_cache: bool, days: float, dry_run: bool, yes: bo
     if not dry_run:
         for _ in reconcile.reconcile(workspace):  # the ends of runs are told before their remains go
             pass
-    found = use_case.find(workspace, of_cache=of_cache, days=days)
-    for note in found.notes:
+    leftovers = use_case.find(workspace, of_cache=of_cache, days=days)
+    for note in leftovers.notes:
         click.echo(note, err=True)
     if not as_json:
-        _show(found.leftovers)
+        _show(leftovers.leftovers)
     removed = []
-    if found.leftovers and not dry_run:
-        if yes or _is_wanted():
-            removed = list(use_case.remove(found))
-        size = _megabytes(sum(one.size for one in removed))
-        said = (
-            f"Removed {len(removed)} of {len(found.leftovers)}, {size}."
+    if leftovers.leftovers and not dry_run:
+        if yes or _confirmed():
+            removed = list(use_case.remove(leftovers))
+        size = _megabytes(sum(leftover.size for leftover in removed))
+        summary = (
+            f"Removed {len(removed)} of {len(leftovers.leftovers)}, {size}."
             if removed
             else "Nothing was removed."
         )
-        click.echo(said, err=as_json)
+        click.echo(summary, err=as_json)
     if as_json:
-        output.as_json([{**asdict(one), "removed": one in removed} for one in found.leftovers])
+        output.as_json(
+            [{**asdict(leftover), "removed": leftover in removed} for leftover in leftovers.leftovers]
+        )
 
 
-def _is_wanted() -> bool:
+def _confirmed() -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise BadInput(
+        raise InvalidInput(
             "Nothing was removed: there is no terminal to ask for confirmation.", "trainer gc --yes"
         )
     question, answers = "Remove them? [y/N]", {"y": True, "yes": True, "n": False, "no": False, "": False}
-    while (said := click.prompt(question, "", show_default=False, err=True).strip().lower()) not in answers:
+    while (answer := click.prompt(question, "", show_default=False, err=True).strip().lower()) not in answers:
         click.echo("Answer y or n.", err=True)
-    return answers[said]
+    return answers[answer]
 
 
 def _show(leftovers: Sequence[Leftover]) -> None:
@@ -88,7 +90,7 @@ def _show(leftovers: Sequence[Leftover]) -> None:
         return
     output.table(
         ("WHAT", "NAME", "WHY", "SIZE"),
-        [(one.kind, one.name, one.why, _megabytes(one.size)) for one in leftovers],
+        [(leftover.kind, leftover.name, leftover.why, _megabytes(leftover.size)) for leftover in leftovers],
         numbers=1,
     )
 

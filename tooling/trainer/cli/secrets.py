@@ -9,7 +9,7 @@ from click.shell_completion import CompletionItem
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
-from trainer.errors import BadInput, TrainerError
+from trainer.errors import InvalidInput, TrainerError
 from trainer.workspace.settings import Workspace, find
 
 
@@ -65,7 +65,7 @@ def set_(workspace: Workspace, name: str, dry_run: bool) -> None:
     from trainer.workspace import secrets_file
 
     if not secrets_file.NAME.fullmatch(name):
-        raise BadInput(
+        raise InvalidInput(
             # Not repeated: it may be the value, given in the name's place.
             "The name is not a valid variable name.",
             "trainer secrets set NAME, of letters, digits and underscores; the value is asked for.",
@@ -91,7 +91,7 @@ def _value(name: str) -> str:
     except UnicodeDecodeError:
         value = ""
     if not value or "\0" in value:  # as of UTF-16: no variable can hold it
-        raise BadInput(
+        raise InvalidInput(
             "Standard input has no value: it is empty or not text.", f"trainer secrets set {name} < FILE"
         )
     return value

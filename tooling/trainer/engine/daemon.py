@@ -29,12 +29,12 @@ _ANY_VERSION = "1.41"  # a ping is the same in all of them
 _START_HINT = "Start it (Docker Desktop, or: sudo systemctl start docker)"
 
 
-class NoEngine(EngineError):
+class EngineUnavailable(EngineError):
     """No Docker engine can be used at all. The hint goes on where the command can do without one."""
 
-    def or_without(self, how: str) -> NoEngine:
+    def with_alternative(self, how: str) -> EngineUnavailable:
         """The same, for a command that can."""
-        return NoEngine(self.message, f"{self.hint}, or run without one: {how}")
+        return EngineUnavailable(self.message, f"{self.hint}, or run without one: {how}")
 
 
 class _Part(TypedDict):
@@ -67,7 +67,7 @@ def connect() -> docker.DockerClient:
     try:
         return concurrency.call_with_timeout(ANSWER_S, lambda: _client(endpoint))
     except TimeoutError:
-        raise NoEngine(
+        raise EngineUnavailable(
             f"The Docker engine at {endpoint.address} gave no answer in {ANSWER_S} s.", "Restart it"
         ) from None
     except (DockerException, OSError) as error:
@@ -78,7 +78,7 @@ def connect() -> docker.DockerClient:
 
 def _no_answer(endpoint: Endpoint, reason: str) -> EngineError:
     if "ermission denied" in reason:
-        return NoEngine(
+        return EngineUnavailable(
             f"This user may not use the Docker engine at {endpoint.address}.",
             "sudo usermod -aG docker $USER, then log in again",
         )
@@ -92,7 +92,7 @@ def _no_answer(endpoint: Endpoint, reason: str) -> EngineError:
             f"TLS with the Docker engine at {endpoint.address} fails: {ssl_error.group(1).strip()}.",
             "Compare what `docker version` says; ca.pem, cert.pem and key.pem have to be that engine's.",
         )
-    return NoEngine(f"No Docker engine answers at {endpoint.address}.", _START_HINT)
+    return EngineUnavailable(f"No Docker engine answers at {endpoint.address}.", _START_HINT)
 
 
 def _client(endpoint: Endpoint) -> docker.DockerClient:

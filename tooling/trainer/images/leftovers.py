@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 def of_logs(workspace: Workspace, days: float) -> Leftovers:
     """Logs of builds that are older than that."""
-    found = []
+    logs = []
     for path in sorted(workspace.state.glob("build-*.log")):
         age = leftovers.days(path.stat().st_mtime)
         if age > days:
-            found.append(Leftover("build log", str(path), path.stat().st_size, f"{age:.0f} days old"))
-    return leftovers.paths(found)
+            logs.append(Leftover("build log", str(path), path.stat().st_size, f"{age:.0f} days old"))
+    return leftovers.paths(logs)
 
 
 def of_builds(workspace: Workspace, client: docker.DockerClient) -> Leftovers:
@@ -81,11 +81,11 @@ def bases(client: docker.DockerClient) -> set[str | None]:
     """The base images that were built on; None is the workspace's own."""
     with daemon.failures():
         built = client.images.list(filters={"label": DIGEST_LABEL})
-    found = {image.labels.get(BASE_LABEL) for image in built} | {None}
-    return {base for base in found if base is None or not base.startswith(PREFIX)}
+    base_images = {image.labels.get(BASE_LABEL) for image in built} | {None}
+    return {base for base in base_images if base is None or not base.startswith(PREFIX)}
 
 
-def tagged(client: docker.DockerClient, found: Iterator[Leftover]) -> Leftovers:
+def tagged(client: docker.DockerClient, leftovers_found: Iterator[Leftover]) -> Leftovers:
     """Leftovers that are tags of images."""
 
     def remove(leftover: Leftover) -> bool:
@@ -101,10 +101,12 @@ def tagged(client: docker.DockerClient, found: Iterator[Leftover]) -> Leftovers:
         return True
 
     with daemon.failures():
-        return leftovers.each(found, remove)
+        return leftovers.each(leftovers_found, remove)
 
 
 def _used(workspace: Workspace, client: docker.DockerClient) -> tuple[set[str], set[str]]:
     """The ids of the images that containers have, and the tags of those that live runs have."""
     containers = client.containers.list(all=True, ignore_removed=True)
-    return {one.attrs["Image"] for one in containers}, {run.image for run in run_folders.live(workspace)}
+    return {container.attrs["Image"] for container in containers}, {
+        run.image for run in run_folders.live(workspace)
+    }

@@ -61,7 +61,7 @@ def find(workspace: Workspace, *, of_cache: bool, days: float) -> Found:
         groups.append(server_image.leftovers(workspace, client))
         groups.append(engine.of_killed_launches(workspace, client))
         groups.append(
-            engine.of_code(workspace, client, {one.name for group in groups for one in group.found})
+            engine.of_code(workspace, client, {leftover.name for group in groups for leftover in group.found})
         )
         if not unreadable:
             current = images.current(workspace, client)
@@ -69,12 +69,12 @@ def find(workspace: Workspace, *, of_cache: bool, days: float) -> Found:
         if of_cache:
             groups.append(images.of_projects(workspace, client, days))
             groups.append(cache.of_volume(workspace, client, days))
-    except TrainerError as problem:
-        notes.append(f"{problem.message} Its containers, images and cache were not looked at.")
+    except TrainerError as error:
+        notes.append(f"{error.message} Its containers, images and cache were not looked at.")
     return Found(tuple(groups), (*notes, *(note for group in groups for note in group.notes)))
 
 
-def remove(found: Found) -> Iterator[Leftover]:
+def remove(leftovers: Found) -> Iterator[Leftover]:
     """Remove it, one after the other; yields each that is gone. What is in use meanwhile stays."""
-    for group in found.groups:
+    for group in leftovers.groups:
         yield from group.remove(group.found)

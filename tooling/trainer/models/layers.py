@@ -25,7 +25,7 @@ SUFFIXES = (".png", ".svg")
 _REFUSED = 2  # what trainkit.keras.layer_report ends with when the question itself is wrong
 
 
-class Screen(Protocol):
+class Reporter(Protocol):
     """Where it is shown what is being done."""
 
     def step(self, text: str) -> None:
@@ -51,7 +51,7 @@ class Question:
 def report(
     workspace: Workspace,
     question: Question,
-    screen: Screen,
+    screen: Reporter,
     output: Path | None = None,
     *,
     force: bool = False,

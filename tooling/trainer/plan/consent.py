@@ -31,7 +31,7 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of files, in spite of its pl
 
 
 @dataclass(frozen=True)
-class Ask:
+class Permission:
     """One thing that a project asks for."""
 
     what: str
@@ -55,12 +55,12 @@ class StoredRun:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestedPermissions:
     """All that a project asks for; `source` and `commit` are where it comes from."""
 
     source: str = ""
     commit: str = ""
-    asks: tuple[Ask, ...] = ()
+    asks: tuple[Permission, ...] = ()
     stored: StoredRun | None = None
     """Of stored code, which says of its source what it likes."""
     is_own: bool = False
@@ -71,7 +71,7 @@ class Asked:
         """What its user is asked for, unless it was allowed before."""
         return tuple(ask.what for ask in self.asks if self.is_asked_for(ask))
 
-    def is_asked_for(self, ask: Ask) -> bool:
+    def is_asked_for(self, ask: Permission) -> bool:
         """Whether a user is asked for it at all: not for what he named, nor for what is his own."""
         return not (ask.is_given or ask.is_within) and (ask.always or not self.is_own)
 
@@ -82,7 +82,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Place:
+class ProjectLocation:
     """Where a project lies."""
 
     workspace: Workspace
@@ -106,27 +106,27 @@ class Place:
 
 
 def of_environment(
-    location: Place,
+    location: ProjectLocation,
     target: Target,
     volumes: Iterable[Mount],
     secret_names: Iterable[str],
     variables: Iterable[str] = (),
-) -> Iterator[Ask]:
+) -> Iterator[Permission]:
     """What its MLproject and the code beside it ask for, whatever the run's parameters are.
 
     `variables` are those in the sources of its volumes, which a run can read in its list of mounts.
     """
     for name in secret_names:
-        yield Ask(f"have the value of the secret {name}")
+        yield Permission(f"have the value of the secret {name}")
     for name in variables:
-        yield Ask(f"have the value of your variable {name}")
+        yield Permission(f"have the value of your variable {name}")
     if not target.isolated:
-        yield Ask("run on this machine without a container, with all your rights")
+        yield Permission("run on this machine without a container, with all your rights")
         return
     for mount in volumes:
         do, where = ("read" if mount.read_only else "read and write"), f"at {mount.target}"
         if mount.kind == "volume":
-            yield Ask(printable.line(f"{do} Docker's volume {mount.source}, {where}"))
+            yield Permission(printable.line(f"{do} Docker's volume {mount.source}, {where}"))
         else:
             yield from _of_path(location, do, Path(mount.source), where)
     if not location.is_own:
@@ -138,29 +138,31 @@ def of_environment(
 
 
 def of_paths(
-    location: Place, target: Target, paths: Mapping[str, str], given_names: Container[str]
-) -> Iterator[Ask]:
-    """What the values of its parameters of type path ask for; those that are `given_names` the user named."""
+    location: ProjectLocation, target: Target, paths: Mapping[str, str], given_names: Container[str]
+) -> Iterator[Permission]:
+    """What the values of its parameters of type path ask for; the user named those in `given_names`."""
     for name, value in paths.items() if target.isolated else ():
         why, is_given = f"as its parameter {name}", name in given_names
         if is_elsewhere(value):
-            permissions = [Ask(printable.line(f"have {urls.without_password(value)} fetched by you, {why}"))]
+            permissions = [
+                Permission(printable.line(f"have {urls.without_password(value)} fetched by you, {why}"))
+            ]
         else:
             permissions = list(_of_path(location, "read", Path(value), why))
         yield from (replace(ask, is_given=is_given) for ask in permissions)
 
 
-def of_image(tag: str, image_id: str, repo_digests: Iterable[str] = ()) -> Iterator[Ask]:
+def of_image(tag: str, image_id: str, repo_digests: Iterable[str] = ()) -> Iterator[Permission]:
     """What a run that is taken up again or made again asks for: the image that it is recorded to have had.
 
     `repo_digests` are what it is pulled by.
     """
-    yield Ask(printable.line(f"run in the image {image_id}, recorded as {tag}"), is_for_all=True)
+    yield Permission(printable.line(f"run in the image {image_id}, recorded as {tag}"), is_for_all=True)
     for name in repo_digests:
-        yield Ask(f"have the image {name} pulled", is_for_all=True)
+        yield Permission(f"have the image {name} pulled", is_for_all=True)
 
 
-def open_asks(workspace: Workspace, requested: Asked) -> tuple[Ask, ...]:
+def open_asks(workspace: Workspace, requested: RequestedPermissions) -> tuple[Permission, ...]:
     """Those that the user has to be asked for now."""
     return tuple(
         ask
@@ -169,7 +171,7 @@ def open_asks(workspace: Workspace, requested: Asked) -> tuple[Ask, ...]:
     )
 
 
-def check(workspace: Workspace, requested: Asked, allowed: Collection[Ask]) -> None:
+def check(workspace: Workspace, requested: RequestedPermissions, allowed: Collection[Permission]) -> None:
     """Raises `NotAllowed` for what was allowed neither before nor now; remembers what was."""
     missing = [ask.what for ask in open_asks(workspace, requested) if ask not in allowed]
     if missing:
@@ -185,12 +187,12 @@ def content(code_digest: str, command: str, image: str, image_id: str) -> str:
     return hashlib.sha256(json.dumps([code_digest, command, image, image_id]).encode()).hexdigest()
 
 
-def of_run(workspace: Workspace, requested: Asked, run: StoredRun) -> None:
+def of_run(workspace: Workspace, requested: RequestedPermissions, run: StoredRun) -> None:
     """Remember that the run had all this, for when it is taken up or made again."""
     _remember(workspace, replace(requested, stored=run))
 
 
-def _remember(workspace: Workspace, requested: Asked) -> None:
+def _remember(workspace: Workspace, requested: RequestedPermissions) -> None:
     for ask in requested.asks:
         path = _path_of(workspace, requested, ask)
         if not ask.always and not path.exists():
@@ -198,7 +200,7 @@ def _remember(workspace: Workspace, requested: Asked) -> None:
             path.write_text(f"{requested.title} {requested.commit}\n{ask.what}\n")
 
 
-def _path_of(workspace: Workspace, requested: Asked, ask: Ask) -> Path:
+def _path_of(workspace: Workspace, requested: RequestedPermissions, ask: Permission) -> Path:
     if ask.is_for_all:
         return _file(workspace, [ask.what])
     if requested.stored:
@@ -212,19 +214,19 @@ def _file(workspace: Workspace, facts: list[str]) -> Path:
     return workspace.state / "allowed" / hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def _of_path(location: Place, do: str, path: Path, why: str) -> Iterator[Ask]:
+def _of_path(location: ProjectLocation, do: str, path: Path, why: str) -> Iterator[Permission]:
     end = path.resolve()
     for precious in _precious(location.workspace):
         if _has(end, precious):
             has = "" if precious == end else f", which has {precious}"
-            yield Ask(printable.line(f"{do} {end}{has}, {why}"), always=True)
+            yield Permission(printable.line(f"{do} {end}{has}, {why}"), always=True)
             return
     if any(_has(machine, end) for machine in _of_the_machine()) and not _has(_MEMORY, end):
-        yield Ask(printable.line(f"{do} {end}, {why}"), always=True)
+        yield Permission(printable.line(f"{do} {end}, {why}"), always=True)
         return
     is_data = do == "read" and end.is_relative_to(location.workspace.data.resolve())
     if not is_data:
-        yield Ask(printable.line(f"{do} {end}, {why}"), is_within=location.has(end))
+        yield Permission(printable.line(f"{do} {end}, {why}"), is_within=location.has(end))
 
 
 def _precious(workspace: Workspace) -> Iterator[Path]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.plan.run_plan import RunPlan
 
 _LONGEST = (1 << 17) - 1  # bytes, with `NAME=`; the kernel's count has a zero at the end
@@ -21,18 +21,18 @@ _HINT = (
 
 
 def check(plan: RunPlan, secret_environment: Mapping[str, str]) -> None:
-    """Raises `BadInput` for what is too large, alone or together, naming it and no value."""
+    """Raises `InvalidInput` for what is too large, alone or together, naming it and no value."""
     total = 0
-    for what, word in _words(plan, secret_environment):
+    for label, word in _words(plan, secret_environment):
         size = len(os.fsencode(word))
         if size > _LONGEST:
-            raise BadInput(
-                f"{what} has {size:,} bytes; Linux starts no process with one of more than {_LONGEST:,}.",
+            raise InvalidInput(
+                f"{label} has {size:,} bytes; Linux starts no process with one of more than {_LONGEST:,}.",
                 _HINT,
             )
         total += size + 1 + _POINTER
     if total > _MOST:
-        raise BadInput(
+        raise InvalidInput(
             f"The command and the variables of {plan.code.project} have {total:,} bytes together; "
             f"Linux starts no process with more than about {_MOST:,}.",
             _HINT,

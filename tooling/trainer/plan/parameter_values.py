@@ -37,7 +37,7 @@ def of(
         for name, value in workspace.settings.parameters.get(project.name, {}).items()
         if with_settings and (parameter := entry_point.parameter(name))
     }
-    with said_in(workspace, "settings"):
+    with errors_naming(workspace, "settings"):
         for parameter in entry_point.parameters:
             if parameter.name in settings.keys() - values_given.keys():
                 check_value(parameter, settings[parameter.name])
@@ -50,7 +50,7 @@ def of(
 
 
 @contextlib.contextmanager
-def said_in(workspace: Workspace, origin: Origin | None) -> Iterator[None]:
+def errors_naming(workspace: Workspace, origin: Origin | None) -> Iterator[None]:
     """Within: what is wrong with a value of trainer.yaml is said to be there."""
     try:
         yield
@@ -111,12 +111,12 @@ def named(project: Project, entry_point: EntryPoint, given: Mapping[str, str]) -
     for name_given, value in given.items():
         name = names.get(name_given.replace("_", "-"), name_given)
         if name in values:
-            raise given_twice(name)
+            raise duplicate_parameter(name)
         values[name] = value
     return values
 
 
-def given_twice(name: str) -> InvalidInput:
+def duplicate_parameter(name: str) -> InvalidInput:
     """The error for a parameter with more values than one."""
     return InvalidInput(f"The parameter {name} is given twice.", "Pass it once, as an option or with -P.")
 

@@ -11,15 +11,15 @@ from trainkit import run_environment
 from trainer import git
 from trainer.datasets import catalog
 from trainer.engine.run_user import host_ids
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.images.image import RunImage
 from trainer.plan import consent, limits, parameter_values, remarks, revealed, run_image, run_mounts, seeding
-from trainer.plan.consent import Asked, StoredRun
+from trainer.plan.consent import RequestedPermissions, StoredRun
 from trainer.plan.run_plan import (
-    Again,
     Code,
     Environment,
     Inputs,
+    Rerun,
     Resources,
     RunPlan,
     Tracking,
@@ -61,25 +61,25 @@ class RunRequest:
     keep_files: bool = False
     recorded_image: RunImage | None = None
     """Of a run that is taken up again, instead of one of the workspace."""
-    again: Again | None = None
+    again: Rerun | None = None
     stored: StoredRun | None = None
     """Of a run whose stored code this is."""
 
     @property
     def options(self) -> Iterator[tuple[str, str]]:
         """The options with a text of the user's own that is stored with the run, and that text."""
-        said = {
+        texts = {
             "--experiment": self.experiment,
             "--run-name": self.run_name,
             "--image": self.image,
             "--base-image": self.base_image,
         }
-        yield from ((option, text) for option, text in said.items() if text)
+        yield from ((option, text) for option, text in texts.items() if text)
         yield from (("--tag", f"{key}={value}") for key, value in self.tags.items())
 
 
 def make(workspace: Workspace, request: RunRequest) -> RunPlan:
-    """Check the request and work out the run. Raises `BadInput`; creates nothing.
+    """Check the request and work out the run. Raises `InvalidInput`; creates nothing.
 
     Raises `FileError` where git cannot be asked what of the code it ignores.
     """
@@ -88,18 +88,18 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     entry_point = project.entry_point(request.entry_point)
     seeded = seeding.with_seed(entry_point, request.parameters, request.seed)
     # What an earlier run had comes from no settings of today.
-    values, found = parameter_values.of(
+    values, origins_found = parameter_values.of(
         workspace, project, entry_point, seeded, with_settings=request.again is None
     )
-    origins = request.again.origins if request.again else found
+    origins = request.again.origins if request.again else origins_found
     experiment = request.experiment or project.name
     names.check(experiment, request.run_name, request.tags, values)
     for parameter in entry_point.parameters:
         if parameter.dataset:
-            with parameter_values.said_in(workspace, origins.get(parameter.name)):
+            with parameter_values.errors_naming(workspace, origins.get(parameter.name)):
                 catalog.check(workspace, parameter, values[parameter.name])
     image = request.recorded_image or run_image.choose(workspace, project, request.image, request.base_image)
-    is_asked_for = request.image or request.recorded_image or not run_image.says_nothing(project)
+    is_asked_for = request.image or request.recorded_image or not run_image.declares_no_environment(project)
     fallback = None if is_asked_for else image.tag
     gpus = limits.gpus(("all" if image.wants_gpus else "none") if request.gpus is None else request.gpus)
     volumes = docker_env.mounts(project.name, project.folder, project.volumes)
@@ -109,30 +109,34 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         if image.has_cache
         else None
     )
-    mounts, seen, folders = run_mounts.of(workspace, request.backend, entry_point, values, volumes, cache)
+    mounts, values_seen, folders = run_mounts.of(
+        workspace, request.backend, entry_point, values, volumes, cache
+    )
     secret_names = tuple(name for name, value in project.environment if value is None)
-    said = {name: value for name, value in values.items() if origins.get(name) != "default"}
-    known = secrets.read(workspace)
-    revealed.check(known, secret_names, said, request.options)
+    chosen_values = {name: value for name, value in values.items() if origins.get(name) != "default"}
+    loaded = secrets.read(workspace)
+    revealed.check(loaded, secret_names, chosen_values, request.options)
     variables = docker_env.variables(project.volumes)
-    revealed.check_variables(known, secret_names, variables)
+    revealed.check_variables(loaded, secret_names, variables)
     settings = workspace.settings
     deterministic = settings.deterministic if request.deterministic is None else request.deterministic
     in_code = request.again.in_code if request.again else _in_code(project, entry_point, values)
     seed = seeding.seed_of(values, request.seed, deterministic=deterministic)
-    paths = {one.name: values[one.name] for one in entry_point.parameters if one.type == "path"}
+    paths = {
+        declared.name: values[declared.name] for declared in entry_point.parameters if declared.type == "path"
+    }
     # What a run was given once, its server says now.
-    named = {} if request.recorded_image else said
-    place = consent.Place(workspace, project.folder)
+    named = {} if request.recorded_image else chosen_values
+    location = consent.ProjectLocation(workspace, project.folder)
     asks = (
-        *consent.of_environment(place, request.backend, volumes, secret_names, variables),
-        *consent.of_paths(place, request.backend, paths, named),
+        *consent.of_environment(location, request.backend, volumes, secret_names, variables),
+        *consent.of_paths(location, request.backend, paths, named),
     )
     return RunPlan(
         code=Code(project.name, request.source, project.folder, entry_point.name, entry_point, request.again),
         backend=request.backend.name,
         image=image,
-        command=mlproject.command_line(entry_point, seen),
+        command=mlproject.command_line(entry_point, values_seen),
         inputs=Inputs(
             values,
             mounts,
@@ -172,7 +176,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
             settings.read_only if request.read_only is None else request.read_only,
         ),
         tracking=Tracking(experiment, request.run_name, dict(request.tags), request.keep_files),
-        asked=Asked(request.source, request.commit, asks, request.stored, place.is_own),
+        asked=RequestedPermissions(request.source, request.commit, asks, request.stored, location.is_own),
         remarks=(
             *image.remarks,
             *remarks.of(project, entry_point, values, mounts, request.backend, fallback),
@@ -194,10 +198,13 @@ def _in_code(project: Project, entry_point: EntryPoint, values: Mapping[str, str
 
 
 def secret_values(plan: RunPlan, get: Mapping[str, str | None]) -> dict[str, str]:
-    """The values of the variables that the project declares; raises `BadInput` for one that is not set."""
+    """The values of the variables that the project declares.
+
+    Raises `InvalidInput` for one that is not set.
+    """
     missing = [name for name in plan.environment.secret_names if not get.get(name)]
     if missing:
-        raise BadInput(
+        raise InvalidInput(
             f"{plan.code.project} needs the variable {missing[0]}, which is not set.",
             f"trainer secrets set {missing[0]}, or set it in the environment.",
         )

@@ -23,12 +23,18 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def choose(workspace: Workspace, project: Project, requested: str | None, base_image: str | None) -> RunImage:
-    """The image that was `requested` for, else the project's own.
+    """The image that was `requested`, else the project's own.
 
     Raises `InvalidInput` where there is none.
     """
     image = _choose(workspace, project, requested, base_image)
-    why = "asked for" if requested else "the default" if says_nothing(project) else f"named by {project.name}"
+    why = (
+        "asked for"
+        if requested
+        else "the default"
+        if declares_no_environment(project)
+        else f"named by {project.name}"
+    )
     _LOG.info("Image: %s, %s", image.tag, why)
     return image
 
@@ -40,7 +46,7 @@ def _choose(
         spec.spec(workspace, requested)  # which says what it may have meant
     file = project.python_env or project.conda_env
     if file and not requested:
-        location = consent.Place(workspace, project.folder)
+        location = consent.ProjectLocation(workspace, project.folder)
         if not location.is_own and not location.has(file.resolve()):
             raise InvalidInput(
                 f"{project.name} is built from {file}, which is outside of the project.",
@@ -51,7 +57,7 @@ def _choose(
     image_name = requested or project.image or DEFAULT
     if _is_ours(workspace, image_name):
         return trainer_image.plan(workspace, spec.spec(workspace, image_name), base_image)
-    if says_nothing(project) and not requested:
+    if declares_no_environment(project) and not requested:
         raise InvalidInput(
             f"{project.name} names no environment, and there is no image {DEFAULT} to run it in.",
             "Specify an image: --image NAME",
@@ -61,7 +67,7 @@ def _choose(
     )
 
 
-def says_nothing(project: Project) -> bool:
+def declares_no_environment(project: Project) -> bool:
     """Whether the project leaves open what it runs in."""
     return project.image is None and project.python_env is None and project.conda_env is None
 

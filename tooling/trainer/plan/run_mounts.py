@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trainkit.run_environment import CACHE_DIR, DATA, DATA_DIR, INPUTS
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.plan import downloads
 from trainer.plan.target import Target
 from trainer.projects.mlproject import EntryPoint
@@ -27,7 +27,7 @@ def of(
     """Mounts, parameter values as the run sees them, and the variables that name its folders."""
     if not target.isolated:
         if volumes:
-            raise BadInput(
+            raise InvalidInput(
                 f"docker_env.volumes need a container: the {target.name} backend mounts nothing.",
                 "Use the docker backend, or take them out of the MLproject.",
             )
@@ -37,11 +37,11 @@ def of(
     if workspace.data.is_dir() and not own_data:
         read = (p.name for p in entry_point.parameters if p.dataset and not is_elsewhere(values[p.name]))
         mounts.append(Mount(str(workspace.data), DATA, optional=not any(read)))
-    seen = dict(values)
+    values_seen = dict(values)
     for parameter in entry_point.parameters:
         if parameter.dataset:
             if own_data:
-                raise BadInput(
+                raise InvalidInput(
                     f"The volume at {own_data[0].target} hides the dataset of {parameter.option}.",
                     "Mount it elsewhere, or give its place in a parameter of type string.",
                 )
@@ -49,12 +49,14 @@ def of(
         if parameter.type != "path":
             continue
         if is_elsewhere(values[parameter.name]):
-            seen[parameter.name] = f"{INPUTS}/{parameter.name}/{downloads.name(values[parameter.name])}"
+            values_seen[parameter.name] = (
+                f"{INPUTS}/{parameter.name}/{downloads.name(values[parameter.name])}"
+            )
         else:
             source = Path(values[parameter.name])
-            seen[parameter.name] = f"{INPUTS}/{parameter.name}/{source.name}"
-            mounts.append(Mount(str(source), seen[parameter.name]))
-    return (*mounts, *volumes), seen, _folders(DATA, cache.target if cache else None)
+            values_seen[parameter.name] = f"{INPUTS}/{parameter.name}/{source.name}"
+            mounts.append(Mount(str(source), values_seen[parameter.name]))
+    return (*mounts, *volumes), values_seen, _folders(DATA, cache.target if cache else None)
 
 
 def _folders(data: str, cache: str | None) -> dict[str, str]:

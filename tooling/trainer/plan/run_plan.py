@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from trainer.images.image import RunImage
-from trainer.plan.consent import Asked
+from trainer.plan.consent import RequestedPermissions
 from trainer.plan.parameter_values import Origin
 from trainer.projects import shell_command
 from trainer.projects.mlproject import EntryPoint
@@ -16,7 +16,7 @@ from trainer.source.snapshot import Commit
 
 
 @dataclass(frozen=True)
-class Again:
+class Rerun:
     """An earlier run that is made again, and what the new one has of it instead of finding it out."""
 
     run_id: str
@@ -36,7 +36,7 @@ class Code:
     entry_point: str
     declared: EntryPoint = field(default_factory=lambda: EntryPoint("main", ""))
     """The entry point as the MLproject has it."""
-    again: Again | None = None
+    again: Rerun | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class RunPlan:
     tracking: Tracking
     remarks: tuple[str, ...] = ()
     """What the user should know before it runs."""
-    asked: Asked = field(default_factory=Asked)
+    asked: RequestedPermissions = field(default_factory=RequestedPermissions)
     """What the user has to allow, if the project is not their own."""
     image_id: str = ""
     """What `Backend.prepare` returned for the image of an earlier run, which is had by that and by no tag."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from trainkit import run_environment
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.projects.mlproject import EntryPoint
 
 PARAMETER = "seed"
@@ -25,14 +25,14 @@ def is_declared(entry_point: EntryPoint) -> bool:
 def with_seed(entry_point: EntryPoint, given: Mapping[str, str], seed: int | None) -> dict[str, str]:
     """The parameters given, with the seed among them where the project declares one.
 
-    Raises `BadInput` where it declares none, and the number is no seed.
+    Raises `InvalidInput` where it declares none, and the number is no seed.
     """
     if seed is None:
         return dict(given)
     if is_declared(entry_point):
         return {**given, PARAMETER: str(seed)}
     if not 0 <= seed <= MOST:
-        raise BadInput(f"--seed {seed} is out of range.", f"Pass a whole number from 0 to {MOST}.")
+        raise InvalidInput(f"--seed {seed} is out of range.", f"Pass a whole number from 0 to {MOST}.")
     return dict(given)
 
 
@@ -51,11 +51,11 @@ def seed_of(values: Mapping[str, str], seed: int | None, *, deterministic: bool)
 
 def environment(seed: int | None, *, deterministic: bool) -> dict[str, str]:
     """What trainkit is told, and what Python and CUDA read before the first line of a script runs."""
-    said: dict[str, str] = {}
+    variables: dict[str, str] = {}
     if seed is not None:
         # Without it Python salts the hashes of strings, and a set of them has another order in each run.
-        said |= {run_environment.SEED: str(seed), "PYTHONHASHSEED": str(seed % (MOST + 1))}
+        variables |= {run_environment.SEED: str(seed), "PYTHONHASHSEED": str(seed % (MOST + 1))}
     if deterministic:
         # cuBLAS is repeatable only with a workspace of a fixed size.
-        said |= {run_environment.DETERMINISTIC: "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
-    return said
+        variables |= {run_environment.DETERMINISTIC: "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+    return variables

@@ -11,7 +11,7 @@ from typing import cast
 
 from trainkit import mlflow_in_run, run_environment
 
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.projects.mounts import Mount
 from trainer.projects.parameters import nearest
 
@@ -48,23 +48,25 @@ class DockerEnv:
 
 
 def read(path: Path, section: object) -> DockerEnv:
-    """Read `docker_env` of the MLproject at `path`. Raises `BadInput` for anything invalid."""
+    """Read `docker_env` of the MLproject at `path`. Raises `InvalidInput` for anything invalid."""
     if not isinstance(section, dict):
-        raise BadInput(
+        raise InvalidInput(
             f"{path}: docker_env is not a mapping.", "Write `docker_env:` and `image: NAME` below it."
         )
     for key in section:
         if key not in _KEYS:
-            raise BadInput(
+            raise InvalidInput(
                 f"{path}: docker_env has the unknown key {key}.", nearest(str(key), _KEYS, "Its keys are")
             )
     image, volumes = section.get("image"), section.get("volumes") or []
     if not isinstance(image, str) or not image:
-        raise BadInput(
+        raise InvalidInput(
             f"{path} names no image.", "Add `docker_env: {image: trainer/NAME}`; `trainer images` lists them."
         )
     if not isinstance(volumes, list) or not all(isinstance(volume, str) for volume in volumes):
-        raise BadInput(f"{path}: docker_env.volumes is invalid.", 'Write ["/on/the/host:/in/the/container"].')
+        raise InvalidInput(
+            f"{path}: docker_env.volumes is invalid.", 'Write ["/on/the/host:/in/the/container"].'
+        )
     return DockerEnv(
         image, tuple(cast(list[str], volumes)), _environment(path, section.get("environment") or [])
     )
@@ -80,18 +82,18 @@ def _environment(path: Path, items: object) -> tuple[tuple[str, str | None], ...
             case [str(name), str() | int() | float() as value]:
                 variables.append((name, str(value)))
             case _:
-                raise BadInput(
+                raise InvalidInput(
                     f"{path}: docker_env.environment is invalid.",
                     'Write [NAME_TO_COPY, ["NAME", "value"]].',
                 )
     for name, item_value in variables:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise BadInput(
+            raise InvalidInput(
                 f"{path}: {name!r} cannot be a variable's name.",
                 "Use letters, digits and underscores, a letter first.",
             )
         if name in _RESERVED and not (item_value is None and name in _OF_THE_RUN):
-            raise BadInput(
+            raise InvalidInput(
                 f"{path}: docker_env.environment has {name}, which a run gets from trainer.",
                 "Leave it out. The tracking server is chosen with --tracking-uri.",
             )
@@ -101,22 +103,25 @@ def _environment(path: Path, items: object) -> tuple[tuple[str, str | None], ...
 def mounts(project: str, folder: Path, volumes: tuple[str, ...]) -> tuple[Mount, ...]:
     """The volumes as a container gets them; `folder` is the project's, which `$(pwd)` and `%cd%` stand for.
 
-    Raises `BadInput`, naming the volume, for what `docker run -v` would not take, for a folder that is not on
-    this host (docker would make an empty one, owned by root), and for a place that trainer uses itself.
+    Raises `InvalidInput`, naming the volume, for what `docker run -v` would not take, for a folder that is
+    not on this host (docker would make an empty one, owned by root), and for a place that trainer uses
+    itself.
     """
     volume_mounts = tuple(_mount(project, folder, volume) for volume in volumes)
     targets = [mount.target for mount in volume_mounts]
     for target in targets:
         if targets.count(target) > 1:
-            raise BadInput(f"{project} mounts two volumes at {target}.", "Keep one of docker_env.volumes.")
+            raise InvalidInput(
+                f"{project} mounts two volumes at {target}.", "Keep one of docker_env.volumes."
+            )
     return volume_mounts
 
 
 def check_again(volumes: tuple[str, ...], run: str) -> None:
-    """Raises `BadInput` where the run had what is in its project's folder: it is not with the code."""
+    """Raises `InvalidInput` where the run had what is in its project's folder: it is not with the code."""
     for volume in volumes:
         if re.match(r"\$\(pwd\)|`pwd`|\$\{?PWD\b|%cd%", volume, re.IGNORECASE):
-            raise BadInput(
+            raise InvalidInput(
                 f"The run {run} had the volume {volume}, which was in its project's folder at the time.",
                 "Start a new run from that folder: trainer run FOLDER",
             )
@@ -134,23 +139,23 @@ def _mount(project: str, folder: Path, volume: str) -> Mount:
     # Only the source is expanded: a run sees the target, and with it the value.
     parts = _FORM.fullmatch(volume)
     if not parts:
-        raise BadInput(f"{where} is invalid.", "Write /on/the/host:/in/the/container, or …:ro.")
+        raise InvalidInput(f"{where} is invalid.", "Write /on/the/host:/in/the/container, or …:ro.")
     if re.search(r"[$`%]", parts[2]):
-        raise BadInput(
+        raise InvalidInput(
             f"{where} has a variable in its place in the container.",
             "Write that place as a path: variables are expanded before the colon only.",
         )
     source, target = _expanded(where, folder, parts[1]), os.path.normpath(parts[2])
     # A drive's letter, as on Windows, is no name of a volume.
     if ":" in re.sub(r"^[A-Za-z]:(?=[\\/])", "", source):
-        raise BadInput(f"{where} is invalid.", "Write /on/the/host:/in/the/container, or …:ro.")
+        raise InvalidInput(f"{where} is invalid.", "Write /on/the/host:/in/the/container, or …:ro.")
     options = set(filter(None, (parts[3] or "").split(","))) - set(_HINTS)
     if unknown := sorted(options - {"ro", "rw"}):
-        raise BadInput(
+        raise InvalidInput(
             f"{where} has the option {unknown[0]}, which is not supported.", "Leave it out, or say ro."
         )
     if target == "/" or any(f"{target}/".startswith(f"{taken}/") for taken in _TAKEN):
-        raise BadInput(
+        raise InvalidInput(
             f"{where} is to be at {target}, where trainer has something of its own.",
             "Choose another place in the container.",
         )
@@ -160,9 +165,13 @@ def _mount(project: str, folder: Path, volume: str) -> Mount:
     # The value of a variable may be a secret, which no message shows.
     shown = parts[1] if _names(parts[1]) else source
     if not Path(source).is_absolute():
-        raise BadInput(f"{where} is a relative path.", f"Write $(pwd)/{shown.removeprefix('./')}:{parts[2]}")
+        raise InvalidInput(
+            f"{where} is a relative path.", f"Write $(pwd)/{shown.removeprefix('./')}:{parts[2]}"
+        )
     if not Path(source).exists():
-        raise BadInput(f"{where} is of {shown}, which is not there.", "Make it, or correct the MLproject.")
+        raise InvalidInput(
+            f"{where} is of {shown}, which is not there.", "Make it, or correct the MLproject."
+        )
     return Mount(os.path.normpath(source), target, read_only="ro" in options)
 
 
@@ -190,12 +199,12 @@ def _expanded(where: str, folder: Path, source: str) -> str:
             return folder_path
         name = found[1] or found[2]
         if not name:
-            raise BadInput(
+            raise InvalidInput(
                 f"{where} needs a shell for {found[0]}; it is read without one.",
                 "Write the path, or $(pwd), %cd%, $HOME or ~ at its beginning.",
             )
         if not os.environ.get(name):
-            raise BadInput(
+            raise InvalidInput(
                 f"{where} needs the variable {name}, which is not set.",
                 f"export {name}=/a/folder, or write the path.",
             )

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from trainer import git, locks
-from trainer.errors import BadInput, TrainerError
+from trainer.errors import InvalidInput, TrainerError
 from trainer.projects import mlproject
 from trainer.projects.parameters import nearest
 from trainer.workspace import resources, unfinished
@@ -67,18 +67,18 @@ def is_remote(name: str) -> bool:
 
 
 def resolve(workspace: Workspace, name: str, revision: str | None = None, *, fetch: bool = True) -> Source:
-    """The project that the user named. Raises `BadInput` with the nearest name.
+    """The project that the user named. Raises `InvalidInput` with the nearest name.
 
     A git URL (`URL#subfolder`, as in MLflow) is fetched into a temporary folder unless `fetch` is false.
     """
     if not name:  # as a path, it would be the current folder
-        raise BadInput("The project's name is empty.", "Specify a project, a folder, or a git URL.")
+        raise InvalidInput("The project's name is empty.", "Specify a project, a folder, or a git URL.")
     if is_remote(name):
         if not fetch:
-            raise BadInput(f"{name} is not here.", "Fetch it first.")
+            raise InvalidInput(f"{name} is not here.", "Fetch it first.")
         return _fetch(workspace, name, revision)
     if revision:
-        raise BadInput(
+        raise InvalidInput(
             f"--version needs a git URL, and {name} is not one.", "Check the revision out yourself."
         )
     if name in names(workspace):
@@ -91,8 +91,8 @@ def resolve(workspace: Workspace, name: str, revision: str | None = None, *, fet
         inside = path.is_relative_to(workspace.root)
         return Source(str(path.relative_to(workspace.root) if inside else path), path)
     if name.endswith(".zip") and folder.is_file():
-        raise BadInput(f"{name} is an archive.", "Unpack it and name the folder.")
-    raise BadInput(
+        raise InvalidInput(f"{name} is an archive.", "Unpack it and name the folder.")
+    raise InvalidInput(
         f"There is no project {name}.",
         _instead(workspace, name),
     )
@@ -123,7 +123,7 @@ def _fetch(workspace: Workspace, url: str, revision: str | None) -> Source:
             _git(checkout, environment, f"{plain}: {revision} cannot be checked out")
         folder = (repository_folder / subfolder).resolve()
         if not folder.is_relative_to(repository_folder.resolve()) or not folder.is_dir():
-            raise BadInput(f"{plain} has no folder {subfolder}.", "Specify a folder of it: URL#FOLDER")
+            raise InvalidInput(f"{plain} has no folder {subfolder}.", "Specify a folder of it: URL#FOLDER")
         commit = (git.ask(repository_folder, "rev-parse", "--verify", "--quiet", "HEAD") or "").strip()
     except BaseException:
         stack.close()
@@ -150,7 +150,7 @@ def _without_credentials(url: str) -> tuple[str, dict[str, str]]:
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise BadInput(
+        raise InvalidInput(
             "The git URL is not valid.", "https://HOST/PATH.git, or https://HOST/PATH.git#FOLDER"
         ) from None
     if not parts.password and not (parts.scheme.startswith("http") and parts.username):
@@ -171,10 +171,10 @@ def _git(arguments: list[str], environment: dict[str, str], trouble: str) -> Non
     try:
         process = subprocess.run(git.command(*arguments), env=surroundings, capture_output=True, check=False)
     except FileNotFoundError:
-        raise BadInput("git is not installed.", "Install it (package git), or name a folder.") from None
+        raise InvalidInput("git is not installed.", "Install it (package git), or name a folder.") from None
     if process.returncode != 0:
         reason = _reason(_hidden(process.stderr.decode(errors="replace"), environment))
-        raise BadInput(
+        raise InvalidInput(
             f"{trouble}{f': {reason}' if reason else ''}.",
             "Check the URL, the revision, and that you have access to the repository.",
         )

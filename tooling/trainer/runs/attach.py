@@ -57,7 +57,7 @@ def _pieces(workspace: Workspace, record: Record, *, follow: bool) -> Iterator[b
 
 def look_after(workspace: Workspace, record: Record) -> None:
     """See to it that some process ends the live run truthfully, whatever becomes of this one."""
-    if run_folders.is_live(workspace, record.run_id) and not run_folders.is_looked_after(
+    if run_folders.is_live(workspace, record.run_id) and not run_folders.has_launcher(
         workspace, record.run_id
     ):
         reconcile.in_background(workspace, record.run_id)

@@ -17,14 +17,14 @@ def leftovers(workspace: Workspace) -> Leftovers:
     """Their folders. None where a server, or a backend, cannot be asked."""
     try:
         return leftover.each(_found(workspace), lambda one: _remove(workspace, one.name))
-    except TrainerError as problem:
-        return leftover.nothing(f"Runs whose end is not told yet were left alone: {problem.message}")
+    except TrainerError as error:
+        return leftover.nothing(f"Runs whose end is not told yet were left alone: {error.message}")
 
 
 def _found(workspace: Workspace) -> Iterator[Leftover]:
     for record in run_folders.live(workspace):
         folder = run_folder.of(workspace, record.run_id)
-        is_ours = record.is_here and not run_folders.is_looked_after(workspace, record.run_id)
+        is_ours = record.is_here and not run_folders.has_launcher(workspace, record.run_id)
         if not is_ours or not half_made.is_delivered(folder):
             continue
         if reconcile.job_of(workspace, record).end() is None:

@@ -17,9 +17,9 @@ from trainer.workspace.settings import Workspace
 
 def leftovers(workspace: Workspace) -> Leftovers:
     """All of them."""
-    begun = (path for path in unfinished.folders(workspace) if _is_forsaken(path))
-    found = sorted([*launches(workspace), *begun])
-    return leftover.paths(Leftover("folder", str(path), leftover.size(path), KILLED) for path in found)
+    launched = (path for path in unfinished.folders(workspace) if _is_forsaken(path))
+    folders = sorted([*launches(workspace), *launched])
+    return leftover.paths(Leftover("folder", str(path), leftover.size(path), KILLED) for path in folders)
 
 
 def launches(workspace: Workspace, called: str = "") -> Iterator[Path]:
@@ -28,7 +28,7 @@ def launches(workspace: Workspace, called: str = "") -> Iterator[Path]:
     `called` is what their names begin with.
     """
     for folder in run_folders.all_folders(workspace):
-        is_empty = not run_folders.has_run(folder) and is_delivered(folder)
+        is_empty = not run_folders.contains_run(folder) and is_delivered(folder)
         if is_empty and folder.path.name.startswith(called) and _is_forsaken(folder.path):
             yield folder.path
 

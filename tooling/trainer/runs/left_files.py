@@ -14,7 +14,7 @@ from trainer.backends.base import Job
 from trainer.counted import counted
 from trainer.tracking import delivery, run_tags
 from trainer.tracking.client import Run
-from trainer.tracking.delivery import Notebook
+from trainer.tracking.delivery import SpoolWriter
 from trainer.tracking.spool_guard import SoundSpool
 from trainer.workspace.run_folder import RunFolder
 
@@ -63,7 +63,7 @@ class UnloggedFiles:
         return f"{_size(sum(self.sizes.values()))}; the largest is {stored(largest)}"
 
 
-def settle(spool: Notebook, run: Run, job: Job, folder: RunFolder, *, keep: bool) -> UnloggedFiles | None:
+def settle(spool: SpoolWriter, run: Run, job: Job, folder: RunFolder, *, keep: bool) -> UnloggedFiles | None:
     """Look for what the ended job left, write it down, with `keep` the files themselves; None without any.
 
     Raises `DiskFull`.
@@ -81,7 +81,7 @@ def settle(spool: Notebook, run: Run, job: Job, folder: RunFolder, *, keep: bool
     return unlogged
 
 
-def _keep(spool: Notebook, run: Run, job: Job, folder: RunFolder, paths: Iterable[str]) -> list[str]:
+def _keep(spool: SpoolWriter, run: Run, job: Job, folder: RunFolder, paths: Iterable[str]) -> list[str]:
     """Store the files; returns the names of those that cannot be."""
     lost = []
     taken: set[str] = set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trainer.backends import registry
-from trainer.backends.base import Seen
+from trainer.backends.base import JobState
 from trainer.errors import TrainerError
 from trainer.workspace import run_folders
 from trainer.workspace.run_folders import Record
@@ -13,7 +13,7 @@ from trainer.workspace.settings import Workspace
 
 
 @dataclass(frozen=True)
-class Live:
+class LiveRun:
     """A run without an end on the server, as far as this machine knows."""
 
     record: Record
@@ -27,7 +27,7 @@ class Live:
     """Mean since its start; 1.0 is one core."""
 
 
-def runs(workspace: Workspace, *, of_all: bool = False) -> tuple[list[Live], TrainerError | None]:
+def runs(workspace: Workspace, *, of_all: bool = False) -> tuple[list[LiveRun], TrainerError | None]:
     """The live runs of the workspace, the oldest first, and why those of a backend are unknown.
 
     With `of_all`, those of every workspace that the backends know of.
@@ -35,12 +35,12 @@ def runs(workspace: Workspace, *, of_all: bool = False) -> tuple[list[Live], Tra
     live = run_folders.live(workspace)
     here_only = [record for record in live if record.is_here]
     error: TrainerError | None = None
-    states: dict[str, Seen] = {}
+    states: dict[str, JobState] = {}
     known_backends = set()
     for name in sorted({record.backend for record in here_only}.union(registry.names() if of_all else ())):
         try:
             mine = [record for record in here_only if record.backend == name]
-            jobs = registry.named(name, workspace).look(mine, of_all=of_all)
+            jobs = registry.named(name, workspace).list_jobs(mine, of_all=of_all)
             states |= {job.record.run_id: job for job in jobs}
             known_backends.add(name)
         except TrainerError as refused:
@@ -58,14 +58,16 @@ def runs(workspace: Workspace, *, of_all: bool = False) -> tuple[list[Live], Tra
     return shown + [_stranger(job) for job in states.values() if job.workspace != ours], error
 
 
-def _live(workspace: Workspace, record: Record, job: Seen | None, *, is_known: bool) -> Live:
+def _live(workspace: Workspace, record: Record, job: JobState | None, *, is_known: bool) -> LiveRun:
     if not record.is_here:
-        return Live(record, "unknown", record.host)
-    looked_after = "trainer" if run_folders.is_looked_after(workspace, record.run_id) else "nobody"
+        return LiveRun(record, "unknown", record.host)
+    looked_after = "trainer" if run_folders.has_launcher(workspace, record.run_id) else "nobody"
     if not job:
-        return Live(record, "ended" if is_known else "unknown", looked_after)
-    return Live(record, "running" if job.running else "ended", looked_after, job.memory, job.cpus)
+        return LiveRun(record, "ended" if is_known else "unknown", looked_after)
+    return LiveRun(record, "running" if job.running else "ended", looked_after, job.memory, job.cpus)
 
 
-def _stranger(job: Seen) -> Live:
-    return Live(job.record, "running" if job.running else "ended", "another workspace", job.memory, job.cpus)
+def _stranger(job: JobState) -> LiveRun:
+    return LiveRun(
+        job.record, "running" if job.running else "ended", "another workspace", job.memory, job.cpus
+    )

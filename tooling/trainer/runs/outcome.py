@@ -12,7 +12,7 @@ from typing import cast
 from trainkit import gpu_memory
 from trainkit.spool.view import View
 
-from trainer.backends.base import End, Job
+from trainer.backends.base import Job, JobResult
 from trainer.errors import (
     GpuOutOfMemory,
     OutOfMemory,
@@ -27,7 +27,7 @@ from trainer.runs import left_files
 from trainer.runs.left_files import UnloggedFiles
 from trainer.tracking import delivery, run_tags, spool_guard
 from trainer.tracking.client import Run, Status
-from trainer.tracking.delivery import Notebook
+from trainer.tracking.delivery import SpoolWriter
 from trainer.tracking.spool_guard import SoundSpool
 from trainer.workspace import run_folders
 from trainer.workspace.run_folder import LOG, RunFolder
@@ -47,7 +47,7 @@ class Verdict:
     signal: int | None = None
     out_of_memory: bool = False
     at: float | None = field(default=None, compare=False)
-    """As of the `End`."""
+    """As of the `JobResult`."""
 
     @property
     def tags(self) -> dict[str, str]:
@@ -66,7 +66,7 @@ class Verdict:
 TAGS = (run_tags.END, run_tags.EXIT_CODE, run_tags.SIGNAL, run_tags.OUT_OF_MEMORY)
 
 
-def judge(run_id: str, end: End, interrupted_by: int | None = None, by: str | None = None) -> Verdict:
+def judge(run_id: str, end: JobResult, interrupted_by: int | None = None, by: str | None = None) -> Verdict:
     """What the end of a run's job means. Exit code 0 alone does not make a run FINISHED.
 
     `interrupted_by` is the signal that this process was sent, and therefore stopped the job; `by` is the
@@ -91,7 +91,7 @@ def recall(run: Run) -> TrainerError | None:
     if run.status == "FINISHED":
         return None
     reason, code = run.tags.get(run_tags.END, ""), run.tags.get(run_tags.EXIT_CODE, "")
-    end = End(
+    end = JobResult(
         int(code) if code.isdecimal() else None,
         run_tags.OUT_OF_MEMORY in run.tags,
         signal.SIGINT if reason == "stopped from outside" else None,
@@ -102,7 +102,7 @@ def recall(run: Run) -> TrainerError | None:
 
 
 def _judge(
-    end: End, interrupted_by: int | None, by: str | None, resume: str
+    end: JobResult, interrupted_by: int | None, by: str | None, resume: str
 ) -> tuple[Status, str, TrainerError | None]:
     code = end.exit_code
     if interrupted_by is not None:
@@ -152,7 +152,7 @@ def _is_signal(code: int) -> bool:
 
 
 def close(
-    spool: Notebook,
+    spool: SpoolWriter,
     run: Run,
     job: Job,
     folder: RunFolder,

@@ -17,14 +17,14 @@ from trainkit.spool.names import OFFLINE_TAG
 
 from trainer import logs
 from trainer.backends import registry
-from trainer.backends.base import End, Job
+from trainer.backends.base import Job, JobResult
 from trainer.backends.docker import containers, reachability
 from trainer.errors import InvalidInput, TrackingError, TrainerError
 from trainer.masking import Masker
 from trainer.runs import half_made, outcome, server
 from trainer.tracking import delivery, run_tags, spool_guard
 from trainer.tracking.client import Client
-from trainer.tracking.delivery import Notebook, Undelivered
+from trainer.tracking.delivery import DeliveryPending, SpoolWriter
 from trainer.tracking.endpoint import Server
 from trainer.tracking.failures import NotThere
 from trainer.tracking.server_version import TooOld
@@ -145,7 +145,7 @@ def job_of(workspace: Workspace, record: Record) -> Job:
 
 def _has_unattended(workspace: Workspace) -> bool:
     return any(True for _ in run_folders.unfinished(workspace)) or any(
-        record.is_here and not run_folders.is_looked_after(workspace, record.run_id)
+        record.is_here and not run_folders.has_launcher(workspace, record.run_id)
         for record in run_folders.live(workspace)
     )
 
@@ -155,7 +155,7 @@ def settle(
 ) -> str:
     """End one run whose lock the caller holds, and deliver it; RUNNING where its job has not ended.
 
-    Raises `Undelivered` (and other `TrainerError`s) when something of it stays on this disk.
+    Raises `DeliveryPending` (and other `TrainerError`s) when something of it stays on this disk.
     """
     with logs.collected() as log:
         with contextlib.suppress(TrainerError):  # what cannot be masked is not written
@@ -184,7 +184,7 @@ def _settle(
     if run.url and _is_deleted(client, run.id):
         status = "DELETED"  # by somebody, meanwhile: there is nothing left to tell
     else:
-        delivery.bring(client, folder, progress)
+        delivery.deliver(client, folder, progress)
         _rename(workspace, client, record, delivery.known_run(client.server, folder).id)
     run_folders.remove(workspace, record.run_id)
     return status
@@ -206,13 +206,13 @@ def _rename(workspace: Workspace, client: Client, record: Record, name: str) -> 
 
 
 def _ask(client: Client, folder: RunFolder) -> None:
-    """Raise `TooOld` for a server that cannot have the run, and `Undelivered` where nobody can say."""
+    """Raise `TooOld` for a server that cannot have the run, and `DeliveryPending` where nobody can say."""
     try:
         reachability.from_host(client)
     except TooOld:
         raise
     except TrackingError as error:
-        raise Undelivered(delivery.left(folder), error.message) from None
+        raise DeliveryPending(delivery.pending(folder), error.message) from None
 
 
 def _close(workspace: Workspace, record: Record, *, wait: bool) -> str | None:
@@ -228,11 +228,11 @@ def _close(workspace: Workspace, record: Record, *, wait: bool) -> str | None:
     spool_guard.clean(folder)
     if not delivery.exists(folder):  # its record was lost, and made anew from the container's labels
         run_seen = server.client_of(workspace, record).get_run(record.run_id)
-        Notebook(folder).begin(run_seen, record.project, run_seen.tags, run_seen.parameters)
+        SpoolWriter(folder).begin(run_seen, record.project, run_seen.tags, run_seen.parameters)
     verdict = outcome.judge(record.run_id, end, by=run_folders.stopped_by(workspace, record.run_id))
     run = delivery.known_run(Server(record.tracking_uri), folder)
     masker = Masker(secrets.load(workspace).masked(record.secret_names))
-    outcome.close(Notebook(folder), run, job, folder, masker, verdict, keep_files=record.keep_files)
+    outcome.close(SpoolWriter(folder), run, job, folder, masker, verdict, keep_files=record.keep_files)
     job.remove()
     return verdict.status
 
@@ -262,5 +262,5 @@ def _adopt(workspace: Workspace) -> None:
         except OSError:  # another process has just done so
             shutil.rmtree(prepared.path, ignore_errors=True)
             continue
-        if job_of(workspace, run).end() == End(None):  # ended in between, or never started
+        if job_of(workspace, run).end() == JobResult(None):  # ended in between, or never started
             run_folders.remove(workspace, run.run_id)

@@ -16,20 +16,20 @@ from importlib.metadata import version
 from trainer.backends import registry
 from trainer.backends.base import Backend
 from trainer.datasets import recorded
-from trainer.errors import BadInput, CheckFailed, ImageError, TrackingError, TrainerError
+from trainer.errors import CheckFailed, ImageError, InvalidInput, TrackingError, TrainerError
 from trainer.images.image import RunImage
 from trainer.masking import MASK
 from trainer.plan import consent
 from trainer.plan import request as plan
-from trainer.plan.consent import Ask
+from trainer.plan.consent import Permission
 from trainer.plan.request import RunRequest
-from trainer.plan.run_plan import Again, RunPlan
+from trainer.plan.run_plan import Rerun, RunPlan
 from trainer.projects import docker_env
 from trainer.projects.mlproject import Project
 from trainer.runs import stored_run
-from trainer.runs.launch import Result, Screen, launch
-from trainer.runs.run_record import Pins
-from trainer.runs.stored_run import Stored
+from trainer.runs.launch import Reporter, Result, launch
+from trainer.runs.run_record import RunRecord
+from trainer.runs.stored_run import FetchedRun
 from trainer.source.snapshot import Commit
 from trainer.tracking import run_tags, tolerance
 from trainer.tracking.client import Run
@@ -44,7 +44,7 @@ _UNEQUAL = "the last digits may differ."
 class Reproduction:
     """A run that can be made again."""
 
-    stored: Stored
+    stored: FetchedRun
     plan: RunPlan
     has_image: bool
     """Whether the recorded image is there; else it is pulled, or rebuilt."""
@@ -57,7 +57,7 @@ class Reproduction:
 
 
 @dataclass(frozen=True)
-class _Findings:
+class _Obstacles:
     """What cannot be had."""
 
     obstacles: list[TrainerError] = field(default_factory=list)
@@ -66,61 +66,61 @@ class _Findings:
     def collected(self) -> Iterator[None]:
         try:
             yield
-        except TrainerError as problem:
-            self.obstacles.append(problem)
+        except TrainerError as error:
+            self.obstacles.append(error)
 
 
-def check(workspace: Workspace, stored: Stored, step: Callable[[str], None]) -> Reproduction:
+def check(workspace: Workspace, stored: FetchedRun, step: Callable[[str], None]) -> Reproduction:
     """Look whether everything can be had. Raises the one obstacle, or `CheckFailed` with all of them."""
-    found, pinned = _Findings(), stored.pins
+    obstacles, pinned = _Obstacles(), stored.pins
     image = stored_run.image_of(workspace, stored)
-    for one in pinned.data:
-        step(f"Comparing {one.name} with what the run had")
-        with found.collected():
-            recorded.verify(workspace, one.parameter, one.name, one.digest)
+    for data in pinned.data:
+        step(f"Comparing {data.name} with what the run had")
+        with obstacles.collected():
+            recorded.verify(workspace, data.parameter, data.name, data.digest)
     planned: RunPlan | None = None
-    with found.collected():
+    with obstacles.collected():
         planned = _plan(workspace, stored, image)
-        known = secrets.load(workspace)
-        plan.secret_values(planned, {name: known.get(name) for name in planned.environment.secret_names})
+        loaded = secrets.load(workspace)
+        plan.secret_values(planned, {name: loaded.get(name) for name in planned.environment.secret_names})
     backend = registry.named(pinned.backend, workspace)
     step(f"Connecting to the {pinned.backend} backend")
     backend.connect()
     has_image = is_known = False
-    with found.collected():
+    with obstacles.collected():
         has_image = _is_here(backend, image, pinned)
         if planned:
             asks = tuple(_asks(workspace, backend, image, pinned, has_image=has_image))
             is_known = has_image and not consent.open_asks(workspace, replace(planned.asked, asks=asks))
-            asked = replace(planned.asked, asks=(*planned.asked.asks, *asks))
-            planned = replace(planned, asked=asked, image_id=pinned.image.id if has_image else "")
+            requested = replace(planned.asked, asks=(*planned.asked.asks, *asks))
+            planned = replace(planned, asked=requested, image_id=pinned.image.id if has_image else "")
         if planned and is_known:  # no other is executed before it is allowed, not even to look at the GPUs
             backend.preflight(planned)
-    if found.obstacles or planned is None:
-        raise _refusal(stored.run, found.obstacles)
+    if obstacles.obstacles or planned is None:
+        raise _refusal(stored.run, obstacles.obstacles)
     remarks = tuple(_differences(backend, stored.project, pinned, saw_gpus=is_known))
     return Reproduction(stored, planned, has_image, remarks)
 
 
 def reproduce(
-    workspace: Workspace, made: Reproduction, screen: Screen, allowed: Collection[Ask] = ()
+    workspace: Workspace, reproduction: Reproduction, screen: Reporter, allowed: Collection[Permission] = ()
 ) -> Result:
     """Run it, as a new run that points to the old one. Raises what `launch` raises."""
-    consent.check(workspace, made.plan.asked, allowed)  # before an image is pulled or built
-    for remark in made.remarks:
+    consent.check(workspace, reproduction.plan.asked, allowed)  # before an image is pulled or built
+    for remark in reproduction.remarks:
         screen.remark(remark)
-    planned, stored = made.plan, made.stored
-    if not made.has_image:
+    planned, stored = reproduction.plan, reproduction.stored
+    if not reproduction.has_image:
         backend = registry.named(planned.backend, workspace)
         planned = replace(planned, image_id=_had_again(backend, planned.image, stored.pins, screen))
     uri, experiment = stored.client.server.uri, stored.run.experiment_id
     return launch(workspace, planned, screen, tracking_uri=uri, experiment_id=experiment, allowed=allowed)
 
 
-def compare(stored: Stored, result: Result, allowed: Tolerances) -> tuple[Compared, ...]:
+def compare(stored: FetchedRun, result: Result, allowed: Tolerances) -> tuple[Compared, ...]:
     """The metrics of both runs; the new run gets the verdict as a tag."""
     compared = tolerance.judge(stored.run.metrics, result.run.metrics, allowed)
-    verdicts = {one.verdict for one in compared}
+    verdicts = {metric.verdict for metric in compared}
     verdict = (
         "no" if "differs" in verdicts else "within tolerance" if "within tolerance" in verdicts else "exactly"
     )
@@ -133,16 +133,20 @@ def compare(stored: Stored, result: Result, allowed: Tolerances) -> tuple[Compar
     return compared
 
 
-def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
+def _plan(workspace: Workspace, stored: FetchedRun, image: RunImage) -> RunPlan:
     pinned = stored.pins
     masked = [name for name, parameter in pinned.parameters.items() if MASK.decode() in parameter.value]
     if masked:
-        raise BadInput(
+        raise InvalidInput(
             f"The value of the parameter {masked[0]} held a secret, which was not recorded.",
             "Start a new run with it: trainer run PROJECT",
         )
     git = pinned.git
-    in_code = {name: one.in_code for name, one in pinned.parameters.items() if one.in_code}
+    in_code = {
+        name: parameter_record.in_code
+        for name, parameter_record in pinned.parameters.items()
+        if parameter_record.in_code
+    }
     docker_env.check_again(stored.project.volumes, stored.run.name)
     content = consent.content(
         pinned.code_digest, shlex.join(pinned.command.run), pinned.image.tag, pinned.image.id
@@ -169,7 +173,7 @@ def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
             keep_files=pinned.keep_files,
             recorded_image=image,
             stored=consent.StoredRun(stored.run.id, content),
-            again=Again(
+            again=Rerun(
                 stored.run.id,
                 Commit(git.commit, git.dirty, git.branch, git.remote) if git else None,
                 {name: parameter.origin for name, parameter in pinned.parameters.items()},
@@ -182,7 +186,7 @@ def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
     for name, path in in_code.items():  # without a container it has the folder's name
         command = tuple(word.replace(str(stored.code / path), values[name]) for word in command)
     if command != pinned.command.run:
-        raise BadInput(
+        raise InvalidInput(
             f"The run's command cannot be reconstructed from its record: {' '.join(pinned.command.run)}",
             "It was run by another trainer, or a secret was in it. Start a new run: trainer run PROJECT",
         )
@@ -196,7 +200,7 @@ def _plan(workspace: Workspace, stored: Stored, image: RunImage) -> RunPlan:
     )
 
 
-def _is_here(backend: Backend, image: RunImage, pinned: Pins) -> bool:
+def _is_here(backend: Backend, image: RunImage, pinned: RunRecord) -> bool:
     """Whether the image is here. Raises `ImageError` where it is not and cannot be had in any way."""
     try:
         backend.recall(image, pinned.image.id)
@@ -207,12 +211,12 @@ def _is_here(backend: Backend, image: RunImage, pinned: Pins) -> bool:
     return True
 
 
-def _ways(image: RunImage, pinned: Pins) -> tuple[str, ...]:
+def _ways(image: RunImage, pinned: RunRecord) -> tuple[str, ...]:
     ways = (("pulled", bool(pinned.image.repo_digests)), ("built from its lock", image.can_be_built))
     return tuple(way for way, is_open in ways if is_open)
 
 
-def _had_again(backend: Backend, image: RunImage, pinned: Pins, screen: Screen) -> str:
+def _had_again(backend: Backend, image: RunImage, pinned: RunRecord, screen: Reporter) -> str:
     """Pull or build the image that is gone; returns its identity."""
     if pinned.image.repo_digests:
         screen.step(f"Pulling the image {pinned.image.tag}")
@@ -232,8 +236,8 @@ def _had_again(backend: Backend, image: RunImage, pinned: Pins, screen: Screen) 
 
 
 def _asks(
-    workspace: Workspace, backend: Backend, image: RunImage, pinned: Pins, *, has_image: bool
-) -> Iterator[Ask]:
+    workspace: Workspace, backend: Backend, image: RunImage, pinned: RunRecord, *, has_image: bool
+) -> Iterator[Permission]:
     """What it asks for with its image: run.json may be a stranger's, and name any."""
     recorded_as = pinned.image
     if has_image:
@@ -243,10 +247,10 @@ def _asks(
     if recorded_as.repo_digests:
         yield from consent.of_image(image.tag, recorded_as.id, recorded_as.repo_digests)
     if not image.is_known(workspace):
-        yield Ask(f"build an image from the recipe that is stored with it, sha256:{image.digest}")
+        yield Permission(f"build an image from the recipe that is stored with it, sha256:{image.digest}")
 
 
-def _differences(backend: Backend, project: Project, pinned: Pins, *, saw_gpus: bool) -> Iterator[str]:
+def _differences(backend: Backend, project: Project, pinned: RunRecord, *, saw_gpus: bool) -> Iterator[str]:
     """What is not the same on this machine, and can change the last digits of a result."""
     then, now = pinned.host, backend.hardware()
     sides = [(then.processors, now.processors)]
@@ -264,7 +268,7 @@ def _differences(backend: Backend, project: Project, pinned: Pins, *, saw_gpus: 
             yield f"What --{name.replace('_', '-')} names, {parameter.value}, cannot be verified."
 
 
-def _rebuilt(pinned: Pins, image_id: str, base_id: str) -> str:
+def _rebuilt(pinned: RunRecord, image_id: str, base_id: str) -> str:
     why = (
         f"its base {pinned.image.base_image} is another one now"
         if base_id != pinned.image.base_image_id
@@ -277,6 +281,6 @@ def _refusal(run: Run, obstacles: list[TrainerError]) -> TrainerError:
     if len(obstacles) == 1:
         return obstacles[0]
     return CheckFailed(
-        f"The run {run.name} cannot be reproduced: " + " ".join(problem.message for problem in obstacles),
-        " ".join(problem.hint for problem in obstacles),
+        f"The run {run.name} cannot be reproduced: " + " ".join(obstacle.message for obstacle in obstacles),
+        " ".join(obstacle.hint for obstacle in obstacles),
     )

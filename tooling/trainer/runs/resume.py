@@ -16,17 +16,17 @@ from pathlib import Path
 from trainer.backends import registry
 from trainer.backends.base import Backend
 from trainer.datasets import recorded
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.masking import MASK, Masker
 from trainer.plan import consent, run_image
 from trainer.plan import request as plan
-from trainer.plan.consent import Ask
+from trainer.plan.consent import Permission
 from trainer.plan.request import RunRequest
 from trainer.plan.run_plan import RunPlan
 from trainer.projects import docker_env
 from trainer.runs import stored_run
-from trainer.runs.launch import Earlier, Result, Screen, launch
-from trainer.runs.stored_run import Stored
+from trainer.runs.launch import Reporter, Result, ResumedRun, launch
+from trainer.runs.stored_run import FetchedRun
 from trainer.source import snapshot
 from trainer.tracking import run_tags
 from trainer.tracking.client import Client, Run
@@ -43,34 +43,34 @@ class Resumption:
 
     tracking_uri: str
     plan: RunPlan
-    earlier: Earlier
+    earlier: ResumedRun
     from_checkpoint: bool
 
 
 @contextmanager
 def prepared(
-    workspace: Workspace, record: Record, screen: Screen, *, from_scratch: bool = False
+    workspace: Workspace, record: Record, screen: Reporter, *, from_scratch: bool = False
 ) -> Iterator[Resumption]:
     """Within: everything is there for the run to go on. Nothing was changed yet.
 
-    Raises `BadInput` for a run that goes on already, has finished, or whose data changed, and for one without
-    a checkpoint unless `from_scratch` is said; `ImageError` where its image is gone.
+    Raises `InvalidInput` for a run that goes on already, has finished, or whose data changed, and for one
+    without a checkpoint unless `from_scratch` is said; `ImageError` where its image is gone.
     """
     screen.step("Looking at the run")
     client, run = stored_run.ended(workspace, record)
     _refuse(run)
     pinned = stored_run.pins_of(client, run)
-    with unfinished.folder(workspace, unfinished.RESUMPTION) as place:
-        folder, stored = RunFolder(place), Stored(client, run, pinned, place)
+    with unfinished.folder(workspace, unfinished.RESUMPTION) as folder_path:
+        folder, stored = RunFolder(folder_path), FetchedRun(client, run, pinned, folder_path)
         stored_run.fetch_code(workspace, stored)
         _fetch_log(client, run, folder.log)
         docker_env.check_again(stored.project.volumes, run.name)
         planned = plan.make(workspace, _request(workspace, stored))
         _compare_command(workspace, planned, stored)
         screen.step("Comparing the dataset with the one that the run had")
-        for one in pinned.data:
-            if one.is_dataset:
-                recorded.verify(workspace, one.parameter, one.name, one.digest)
+        for data in pinned.data:
+            if data.is_dataset:
+                recorded.verify(workspace, data.parameter, data.name, data.digest)
         screen.step("Looking for the image and for checkpoints")
         backend = registry.named(planned.backend, workspace)
         backend.connect()
@@ -79,25 +79,25 @@ def prepared(
         # What was looked at, and nothing else that the archive may hold.
         files = snapshot.unpacked(stored.code)
         snapshot.pack(stored.code, folder.source, uid=uid, gid=gid, paths=files)
-        kept = backend.has_checkpoints(planned, run.id)
-        if not kept and not from_scratch:
-            again = f"trainer resume {run.id[:8]} --from-scratch"
-            raise BadInput(
+        has_checkpoint = backend.has_checkpoints(planned, run.id)
+        if not has_checkpoint and not from_scratch:
+            command = f"trainer resume {run.id[:8]} --from-scratch"
+            raise InvalidInput(
                 f"The run {run.name} left no checkpoint to resume from.",
-                f"To start it from the beginning, in the same run: {again}",
+                f"To start it from the beginning, in the same run: {command}",
             )
         restarts = int(run.tags.get(run_tags.RESTARTS, "0")) + 1
-        earlier = Earlier(run, folder.source, folder.log, restarts)
-        yield Resumption(client.server.uri, planned, earlier, kept)
+        earlier = ResumedRun(run, folder.source, folder.log, restarts)
+        yield Resumption(client.server.uri, planned, earlier, has_checkpoint)
 
 
 def resume(
     workspace: Workspace,
     ready: Resumption,
-    screen: Screen,
+    screen: Reporter,
     *,
     detach: bool = False,
-    allowed: Collection[Ask] = (),
+    allowed: Collection[Permission] = (),
 ) -> Result:
     """Let the run go on, and end it truthfully. Raises what `launch` raises."""
     uri = ready.tracking_uri
@@ -108,17 +108,17 @@ def resume(
 
 def _refuse(run: Run) -> None:
     if run.status in ("FINISHED", "DELETED"):
-        raise BadInput(
+        raise InvalidInput(
             f"The run {run.name} is {run.status}: there is nothing to resume.",
             "A new run is started with: trainer run PROJECT",
         )
     if run.status == "RUNNING":
-        raise BadInput(
+        raise InvalidInput(
             f"The server has the run {run.name} as RUNNING, and it is not on this machine.",
             "Resume it where it ran, after `trainer reconcile` there.",
         )
     if run_tags.IMAGE_ID not in run.tags:
-        raise BadInput(
+        raise InvalidInput(
             f"The run {run.name} was not made by trainer: nothing says what it was made of.",
             "Only runs of trainer can be resumed.",
         )
@@ -130,7 +130,7 @@ def _fetch_log(client: Client, run: Run, log: Path) -> None:
             written.write(piece)
 
 
-def _request(workspace: Workspace, stored: Stored) -> RunRequest:
+def _request(workspace: Workspace, stored: FetchedRun) -> RunRequest:
     pinned, image, git = stored.pins, stored.pins.image, stored.pins.git
     command = shlex.join(pinned.command.run)
     return RunRequest(
@@ -155,19 +155,19 @@ def _request(workspace: Workspace, stored: Stored) -> RunRequest:
 
 def _in_its_image(backend: Backend, planned: RunPlan, image_id: str) -> RunPlan:
     backend.recall(planned.image, image_id)
-    asked = planned.asked
+    requested = planned.asked
     if not backend.is_named(planned.image, image_id):
         image = consent.of_image(planned.image.tag, image_id)
-        asked = replace(asked, asks=(*asked.asks, *image))
-    return replace(planned, image_id=image_id, asked=asked)
+        requested = replace(requested, asks=(*requested.asks, *image))
+    return replace(planned, image_id=image_id, asked=requested)
 
 
-def _compare_command(workspace: Workspace, planned: RunPlan, stored: Stored) -> None:
+def _compare_command(workspace: Workspace, planned: RunPlan, stored: FetchedRun) -> None:
     """A parameter that was masked where it is stored shows here."""
     masker = Masker(secrets.load(workspace).masked(planned.environment.secret_names))
     before = stored.pins.command.run
     if masker.tree(planned.command) != before or any(MASK.decode() in word for word in before):
-        raise BadInput(
+        raise InvalidInput(
             f"The command of the run {stored.run.name} cannot be reconstructed from its record: "
             f"{shlex.join(before)}",
             "A secret was one of its parameters. Start a new run: trainer run PROJECT",

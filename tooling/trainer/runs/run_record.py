@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 
 from trainer.datasets.inputs import Data
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.host.hardware import Hardware
 from trainer.images.build import ImageOrigin
 from trainer.plan.parameter_values import Origin
@@ -78,7 +78,7 @@ class Git:
 
 
 @dataclass(frozen=True)
-class Pins:
+class RunRecord:
     """All that pins a run. Of secrets only their names."""
 
     schema: int
@@ -107,11 +107,13 @@ class Pins:
     """Whether files that it leaves in its folder and does not log become artifacts."""
 
 
-def of(plan: RunPlan, origin: ImageOrigin, host: Hardware, data: tuple[Data, ...], code_digest: str) -> Pins:
+def of(
+    plan: RunPlan, origin: ImageOrigin, host: Hardware, data: tuple[Data, ...], code_digest: str
+) -> RunRecord:
     """What pins a run of this plan."""
     types = {parameter.name: parameter.type for parameter in plan.code.declared.parameters}
     at = plan.code.again.commit if plan.code.again else snapshot.commit(plan.code.folder)
-    return Pins(
+    return RunRecord(
         schema=SCHEMA,
         trainer=version("trainer"),
         user=_user(),
@@ -155,63 +157,63 @@ def of(plan: RunPlan, origin: ImageOrigin, host: Hardware, data: tuple[Data, ...
     )
 
 
-def tags(pins: Pins) -> dict[str, str]:
+def tags(record: RunRecord) -> dict[str, str]:
     """The tags of a new run: MLflow's own that its UI knows, and what pins the run."""
-    said = {
-        run_tags.USER: pins.user,
+    run_tags_ = {
+        run_tags.USER: record.user,
         run_tags.SOURCE_TYPE: "PROJECT",
-        run_tags.SOURCE_NAME: pins.source,
-        run_tags.ENTRY_POINT: pins.entry_point,
-        run_tags.PROJECT_BACKEND: f"trainer-{pins.backend}",
-        run_tags.VERSION: pins.trainer,
-        run_tags.BACKEND: pins.backend,
-        run_tags.COMMAND: shlex.join(pins.command.run),
-        run_tags.IMAGE: pins.image.tag,
-        run_tags.IMAGE_ID: pins.image.id,
-        run_tags.CODE_DIGEST: pins.code_digest,
-        run_tags.GPUS: pins.resources.gpus,
-        run_tags.MEMORY: pins.resources.memory or "unlimited",
-        run_tags.DETERMINISTIC: str(pins.deterministic).lower(),
+        run_tags.SOURCE_NAME: record.source,
+        run_tags.ENTRY_POINT: record.entry_point,
+        run_tags.PROJECT_BACKEND: f"trainer-{record.backend}",
+        run_tags.VERSION: record.trainer,
+        run_tags.BACKEND: record.backend,
+        run_tags.COMMAND: shlex.join(record.command.run),
+        run_tags.IMAGE: record.image.tag,
+        run_tags.IMAGE_ID: record.image.id,
+        run_tags.CODE_DIGEST: record.code_digest,
+        run_tags.GPUS: record.resources.gpus,
+        run_tags.MEMORY: record.resources.memory or "unlimited",
+        run_tags.DETERMINISTIC: str(record.deterministic).lower(),
     }
-    if pins.image.digest:  # of one that somebody else built only the id is known
-        said[run_tags.IMAGE_DIGEST] = pins.image.digest
-        said[run_tags.REQUIREMENTS_DIGEST] = pins.image.requirements_digest
-    if pins.seed is not None:
-        said[run_tags.SEED] = str(pins.seed)
-    if pins.git:
-        said |= {
-            run_tags.GIT_COMMIT: pins.git.commit,
-            run_tags.GIT_BRANCH: pins.git.branch,
-            run_tags.GIT_DIRTY: str(pins.git.dirty).lower(),
+    if record.image.digest:  # of one that somebody else built only the id is known
+        run_tags_[run_tags.IMAGE_DIGEST] = record.image.digest
+        run_tags_[run_tags.REQUIREMENTS_DIGEST] = record.image.requirements_digest
+    if record.seed is not None:
+        run_tags_[run_tags.SEED] = str(record.seed)
+    if record.git:
+        run_tags_ |= {
+            run_tags.GIT_COMMIT: record.git.commit,
+            run_tags.GIT_BRANCH: record.git.branch,
+            run_tags.GIT_DIRTY: str(record.git.dirty).lower(),
         }
-        if pins.git.remote:
-            said[run_tags.GIT_REPOSITORY] = pins.git.remote
-    if pins.reproduces:
-        said[run_tags.REPRODUCES] = pins.reproduces
-    if pins.keep_files:
-        said[run_tags.KEEP_FILES] = "true"
-    return said | {one.tag: one.digest for one in pins.data if one.is_dataset}
+        if record.git.remote:
+            run_tags_[run_tags.GIT_REPOSITORY] = record.git.remote
+    if record.reproduces:
+        run_tags_[run_tags.REPRODUCES] = record.reproduces
+    if record.keep_files:
+        run_tags_[run_tags.KEEP_FILES] = "true"
+    return run_tags_ | {data.tag: data.digest for data in record.data if data.is_dataset}
 
 
-def as_json(pins: Pins) -> dict[str, object]:
+def as_json(record: RunRecord) -> dict[str, object]:
     """In JSON's types."""
-    return asdict(pins)
+    return asdict(record)
 
 
-def read(text: bytes, run: Run) -> Pins:
-    """What was stored with the run. Raises `BadInput` for what this trainer does not understand."""
+def read(text: bytes, run: Run) -> RunRecord:
+    """What was stored with the run. Raises `InvalidInput` for what this trainer does not understand."""
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        said = json.loads(text)
-        schema = said.get("schema", 0)
+        payload = json.loads(text)
+        schema = payload.get("schema", 0)
         if schema > SCHEMA:
             raise _not_understood(run, f"it has the schema {schema}, this trainer knows up to {SCHEMA}")
-        pinned = TypeAdapter(Pins).validate_json(text)
-        if "keep_files" not in said:  # earlier versions have it as a tag alone
+        pinned = TypeAdapter(RunRecord).validate_json(text)
+        if "keep_files" not in payload:  # earlier versions have it as a tag alone
             pinned = replace(pinned, keep_files=run.tags.get(run_tags.KEEP_FILES) == "true")
-    except ValidationError as problem:
-        first = problem.errors()[0]
+    except ValidationError as error:
+        first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise _not_understood(run, f"{where}: {first['msg']}") from None
     except (ValueError, TypeError, AttributeError):
@@ -222,8 +224,8 @@ def read(text: bytes, run: Run) -> Pins:
     return pinned
 
 
-def _not_understood(run: Run, why: str) -> BadInput:
-    return BadInput(
+def _not_understood(run: Run, why: str) -> InvalidInput:
+    return InvalidInput(
         f"The {ARTIFACT} of the run {run.name} is invalid: {why}.",
         f"It was damaged, or written by another trainer; this is {version('trainer')}.",
     )

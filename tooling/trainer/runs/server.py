@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import replace
 
 from trainer.backends import registry
-from trainer.errors import BadInput, TrainerError
+from trainer.errors import InvalidInput, TrainerError
 from trainer.server import container, container_record, process, start
 from trainer.tracking import delivery
 from trainer.tracking.client import Client, Run
@@ -48,26 +48,26 @@ def changed(workspace: Workspace, record: Record, before: Server) -> Client | No
 
 
 def run_of(workspace: Workspace, record: Record) -> tuple[Client, Run]:
-    """The run as its server has it, and the server. Raises `BadInput` where it is on this disk alone."""
+    """The run as its server has it, and the server. Raises `InvalidInput` where it is on this disk alone."""
     client = client_of(workspace, record)
     try:
         return client, client.get_run(record.run_id)
     except NotThere:
         if not delivery.exists(run_folder.of(workspace, record.run_id)):
             raise
-        raise BadInput(
+        raise InvalidInput(
             f"The run {record.name or record.run_id} is not on {client.server.uri} yet, but on this disk.",
             f"Bring it there: trainer sync {record.run_id[:8]}",
         ) from None
 
 
 def _named(workspace: Workspace, record: Record) -> Server:
-    known = secrets.load(workspace)
+    loaded = secrets.load(workspace)
     uri = container_record.present(workspace, record.tracking_uri, record.started)
     # The record has the address alone.
-    named = (workspace.server_asked_for, known.get("MLFLOW_TRACKING_URI"), workspace.settings.tracking_uri)
+    named = (workspace.server_asked_for, loaded.get("MLFLOW_TRACKING_URI"), workspace.settings.tracking_uri)
     uri = with_credentials(uri, named)
-    chosen = configured(known, uri)
+    chosen = configured(loaded, uri)
     if chosen is None:
         raise RuntimeError("a server that was named is not the workspace's own")
     return chosen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from trainer.backends.base import End
+from trainer.backends.base import JobResult
 from trainer.errors import InvalidInput
 from trainer.runs import outcome, reconcile, server
 from trainer.workspace import run_folder, run_folders
@@ -46,12 +46,12 @@ def stop(workspace: Workspace, record: Record) -> bool:
         if time.monotonic() > deadline:
             # It is busy or hangs; the status is told here, the log comes when it goes on.
             client = server.client_of(workspace, record)
-            verdict = outcome.judge(record.run_id, job.end() or End(None), by=BY)
+            verdict = outcome.judge(record.run_id, job.end() or JobResult(None), by=BY)
             client.set_tags(record.run_id, verdict.tags)
             client.end_run(record.run_id, verdict.status)
             return True
         time.sleep(0.1)
     folder = run_folder.of(workspace, record.run_id)
-    while run_folders.is_looked_after(workspace, record.run_id) and time.monotonic() < deadline:
+    while run_folders.has_launcher(workspace, record.run_id) and time.monotonic() < deadline:
         time.sleep(0.1)
     return not folder.path.exists()

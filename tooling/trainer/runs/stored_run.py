@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainer import archives
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.images import spec, trainer_image
 from trainer.images.image import RunImage
 from trainer.images.trainer_image import TrainerImage
@@ -20,7 +20,7 @@ from trainer.projects import mlproject
 from trainer.projects.mlproject import Project
 from trainer.runs import reconcile, resolve, server, stored_code
 from trainer.runs import run_record as pins
-from trainer.runs.run_record import Pins
+from trainer.runs.run_record import RunRecord
 from trainer.source import snapshot as code
 from trainer.tracking.client import Client, Run
 from trainer.tracking.failures import NotThere
@@ -30,12 +30,12 @@ from trainer.workspace.settings import Workspace
 
 
 @dataclass(frozen=True)
-class Stored:
+class FetchedRun:
     """What was stored with a run, unpacked in a folder: `code/` and `trainer_images/`."""
 
     client: Client
     run: Run
-    pins: Pins
+    pins: RunRecord
     folder: Path
 
     @property
@@ -45,17 +45,20 @@ class Stored:
 
     @property
     def project(self) -> Project:
-        """As it was; raises `BadInput` where its MLproject is not valid any more."""
+        """As it was; raises `InvalidInput` where its MLproject is not valid any more."""
         return replace(mlproject.load(self.code), name=self.pins.project)
 
 
 def ended(workspace: Workspace, record: Record) -> tuple[Client, Run]:
-    """The run as its server has it, and the server. Raises `BadInput` where it goes on on this machine."""
+    """The run as its server has it, and the server.
+
+    Raises `InvalidInput` where it goes on on this machine.
+    """
     if reconcile.settle_one(workspace, record.run_id):
         record = resolve.resolve(workspace, record.run_id)  # the server may have given it another id
     if run_folders.is_live(workspace, record.run_id):
         short = record.run_id[:8]
-        raise BadInput(
+        raise InvalidInput(
             f"The run {record.name or record.run_id} has not ended.",
             f"Follow it, or stop it first: trainer attach {short}; trainer stop {short}",
         )
@@ -63,85 +66,90 @@ def ended(workspace: Workspace, record: Record) -> tuple[Client, Run]:
 
 
 @contextmanager
-def fetched(workspace: Workspace, record: Record, step: Callable[[str], None]) -> Iterator[Stored]:
-    """Within: what was stored with the run lies in a folder. Raises `BadInput` where that is not enough."""
+def fetched(workspace: Workspace, record: Record, step: Callable[[str], None]) -> Iterator[FetchedRun]:
+    """Within: what was stored with the run lies in a folder.
+
+    Raises `InvalidInput` where that is not enough.
+    """
     step("Looking at the run")
     client, run = ended(workspace, record)
     if run.status in ("RUNNING", "SCHEDULED", "DELETED"):
-        raise BadInput(f"The run {run.name} is {run.status}.", "Only a run that has ended can be reproduced.")
+        raise InvalidInput(
+            f"The run {run.name} is {run.status}.", "Only a run that has ended can be reproduced."
+        )
     pinned = pins_of(client, run)
-    with unfinished.folder(workspace, unfinished.REPRODUCTION) as place:
-        stored = Stored(client, run, pinned, place)
+    with unfinished.folder(workspace, unfinished.REPRODUCTION) as folder:
+        stored = FetchedRun(client, run, pinned, folder)
         step("Fetching its code")
         fetch_code(workspace, stored)
         _unpack(workspace, stored, trainer_image.ARTIFACT, stored.folder / "trainer_images")
         yield stored
 
 
-def pins_of(client: Client, run: Run) -> Pins:
-    """What pins the run. Raises `BadInput` where it has no such artifact, or not one of trainer's."""
+def pins_of(client: Client, run: Run) -> RunRecord:
+    """What pins the run. Raises `InvalidInput` where it has no such artifact, or not one of trainer's."""
     try:
-        said = b"".join(client.download(run, pins.ARTIFACT))
+        payload = b"".join(client.download(run, pins.ARTIFACT))
     except NotThere:
-        raise BadInput(
+        raise InvalidInput(
             f"The run {run.name} has no artifact {pins.ARTIFACT}, which says what it was made of.",
             "`trainer run` stores it. Runs of an older trainer, or of something else, "
             "can be neither resumed nor reproduced.",
         ) from None
-    return pins.read(said, run)
+    return pins.read(payload, run)
 
 
-def fetch_code(workspace: Workspace, stored: Stored) -> None:
-    """Unpack the run's code in the folder. Raises `BadInput` where it is not there, or not what ran."""
+def fetch_code(workspace: Workspace, stored: FetchedRun) -> None:
+    """Unpack the run's code in the folder. Raises `InvalidInput` where it is not there, or not what ran."""
     _unpack(workspace, stored, stored_code.ARTIFACT, stored.folder)
     digest = code.pack(stored.code, Path(os.devnull), paths=code.unpacked(stored.code))
     if digest != stored.pins.code_digest:
-        raise BadInput(
+        raise InvalidInput(
             f"The code that is stored with the run {stored.run.name} is not what it ran.",
             f"Its artifact {stored_code.ARTIFACT} was replaced or damaged.",
         )
 
 
-def image_of(workspace: Workspace, stored: Stored) -> RunImage:
+def image_of(workspace: Workspace, stored: FetchedRun) -> RunImage:
     """The image as its stored files describe it, so that it can be built, if the run has any."""
     if built := built_from(workspace, stored):
         return built
     image = stored.pins.image
-    known = run_image.recorded(workspace, image.tag, image.digest, image.requirements_digest)
-    if not known.is_of_project:
-        return known
+    specs = run_image.recorded(workspace, image.tag, image.digest, image.requirements_digest)
+    if not specs.is_of_project:
+        return specs
     # What it is built from is in the project's own folder.
     return run_image.choose(workspace, stored.project, None, image.base_image)
 
 
-def built_from(workspace: Workspace, stored: Stored) -> TrainerImage | None:
+def built_from(workspace: Workspace, stored: FetchedRun) -> TrainerImage | None:
     """The image of trainer_images/ whose files are stored with the run; None where there are none."""
     image = stored.pins.image
     if not (stored.folder / "trainer_images" / image.name).is_dir():
         return None
-    there = replace(workspace, root=stored.folder)
-    planned = trainer_image.plan(there, spec.spec(there, image.name), image.base_image)
+    stored_workspace = replace(workspace, root=stored.folder)
+    planned = trainer_image.plan(stored_workspace, spec.spec(stored_workspace, image.name), image.base_image)
     if planned.requirements_digest != image.requirements_digest:
-        raise BadInput(
+        raise InvalidInput(
             f"The lock file that is stored with the run {stored.run.name} is not what its image had.",
             f"Its artifact {trainer_image.ARTIFACT} was replaced or damaged.",
         )
     return planned.as_recorded()
 
 
-def lacks(workspace: Workspace, run: Run, artifact: str) -> BadInput:
+def lacks(workspace: Workspace, run: Run, artifact: str) -> InvalidInput:
     """What it means that the run has no such artifact, without which it cannot be made again."""
-    again = f"trainer sync {run.id[:8]} --refused"
-    is_refused = refusals.teller(workspace)(run.id, run.tags) is not None
-    return BadInput(
+    command = f"trainer sync {run.id[:8]} --refused"
+    is_refused = refusals.describer(workspace)(run.id, run.tags) is not None
+    return InvalidInput(
         f"The run {run.name} has no artifact {artifact}.",
-        f"The server refused something of it. To send that again, where it ran: {again}"
+        f"The server refused something of it. To send that again, where it ran: {command}"
         if is_refused
         else "It was removed there, or the run never started. Start a new one: trainer run PROJECT",
     )
 
 
-def _unpack(workspace: Workspace, stored: Stored, artifact: str, place: Path) -> None:
+def _unpack(workspace: Workspace, stored: FetchedRun, artifact: str, folder: Path) -> None:
     packed = stored.folder / "packed"
     try:
         with packed.open("wb") as written:
@@ -153,10 +161,10 @@ def _unpack(workspace: Workspace, stored: Stored, artifact: str, place: Path) ->
         raise lacks(workspace, stored.run, artifact) from None
     try:
         with tarfile.open(packed) as archive:
-            archives.unpack(archive, place)
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as problem:
-        why = str(problem).partition("\n")[0]
-        raise BadInput(
+            archives.unpack(archive, folder)
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        why = str(error).partition("\n")[0]
+        raise InvalidInput(
             f"The artifact {artifact} of the run {stored.run.name} cannot be unpacked: {why}",
             "It was damaged or replaced.",
         ) from None

@@ -14,7 +14,7 @@ from trainer import archives, atomic_files
 from trainer.datasets import Report, building, silent
 from trainer.datasets.names import folded
 from trainer.datasets.synthetic.sample import Sample
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.images import spec
 from trainer.projects import mlproject as projects
 from trainer.projects.mlproject import PROJECT_FILE
@@ -46,12 +46,12 @@ class Plan:
 
 
 def plan(workspace: Workspace, name: str, origin: Path) -> Plan:
-    """Check the name and what is copied. Raises `BadInput`; makes nothing."""
+    """Check the name and what is copied. Raises `InvalidInput`; makes nothing."""
     target = workspace.projects / name
     _check_name(workspace, name, target)
     names = [path.as_posix() for path in snapshot.files(origin)]
     if PROJECT_FILE not in names:
-        raise BadInput(
+        raise InvalidInput(
             f"{origin} has no file {PROJECT_FILE}, or git ignores it.",
             "`trainer run` runs such a folder as it is. Or start from --template minimal.",
         )
@@ -68,15 +68,15 @@ def plan(workspace: Workspace, name: str, origin: Path) -> Plan:
 
 
 def make(planned: Plan, report: Report = silent) -> None:
-    """Make the project, wholly or not at all; raises `BadInput` where that cannot be.
+    """Make the project, wholly or not at all; raises `InvalidInput` where that cannot be.
 
     The datasets come first: if that is stopped, the same call goes on with it.
     """
     for sample in planned.samples:
         Sample().make(sample, report)
     planned.target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=unfinished.PROJECT, dir=planned.target.parent) as place:
-        folder = _copy(planned.origin, Path(place))
+    with tempfile.TemporaryDirectory(prefix=unfinished.PROJECT, dir=planned.target.parent) as folder_name:
+        folder = _copy(planned.origin, Path(folder_name))
         _rename(folder, planned)
         try:
             atomic_files.rename(folder, planned.target)
@@ -86,13 +86,13 @@ def make(planned: Plan, report: Report = silent) -> None:
 
 def _check_name(workspace: Workspace, name: str, target: Path) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise BadInput(
+        raise InvalidInput(
             f"{name!r} cannot be a project's name.",
             "Use letters, digits, _ and -, a letter or digit first.",
         )
     for image in spec.discover(workspace).values():
         if name in (image.name, *image.aliases):
-            raise BadInput(
+            raise InvalidInput(
                 f"{name} is the name of a trainer image.",
                 f"Choose another one, such as my_{name}.",
             )
@@ -101,8 +101,8 @@ def _check_name(workspace: Workspace, name: str, target: Path) -> None:
             raise _in_the_way(neighbour)
 
 
-def _in_the_way(place: Path) -> BadInput:
-    return BadInput(f"{place} exists already.", "Choose another name; nothing is overwritten.")
+def _in_the_way(path: Path) -> InvalidInput:
+    return InvalidInput(f"{path} exists already.", "Choose another name; nothing is overwritten.")
 
 
 def _tests(origin: Path, is_template: bool, name: str) -> tuple[str, str]:
@@ -112,36 +112,36 @@ def _tests(origin: Path, is_template: bool, name: str) -> tuple[str, str]:
 
 def _missing_data(workspace: Workspace, project: projects.Project) -> Iterator[Path]:
     for parameter in (each for entry in project.entry_points for each in entry.parameters):
-        place = workspace.data / (parameter.default or "")
-        if parameter.dataset and parameter.default and not place.exists():
-            building.check(place, Sample().plan())
-            yield place
+        path = workspace.data / (parameter.default or "")
+        if parameter.dataset and parameter.default and not path.exists():
+            building.check(path, Sample().plan())
+            yield path
 
 
-def _copy(origin: Path, place: Path) -> Path:
+def _copy(origin: Path, target: Path) -> Path:
     """What a run would get of the project: without what git ignores, with what it shares with others."""
-    snapshot.pack(origin, place / "code.tar.gz")
+    snapshot.pack(origin, target / "code.tar.gz")
     now = int(time.time())  # the archive has no times
-    with tarfile.open(place / "code.tar.gz") as archive:
+    with tarfile.open(target / "code.tar.gz") as archive:
         for member in archive.getmembers():
             member.mtime = now
-        archives.unpack(archive, place)
-    return place / "code"
+        archives.unpack(archive, target)
+    return target / "code"
 
 
 def _rename(folder: Path, planned: Plan) -> None:
     mlproject, readme = folder / PROJECT_FILE, folder / "README.md"
     line = f"name: {planned.name}"
-    text, found = re.subn(
+    text, count = re.subn(
         r"^name\s*:.*$", line, mlproject.read_text(encoding="utf-8"), count=1, flags=re.MULTILINE
     )
-    mlproject.write_text(text if found else f"{line}\n{text}", encoding="utf-8")
+    mlproject.write_text(text if count else f"{line}\n{text}", encoding="utf-8")
     try:
         is_named = projects.load(folder).name == planned.name
-    except BadInput:
+    except InvalidInput:
         is_named = False
     if not is_named:
-        raise BadInput(
+        raise InvalidInput(
             f"{planned.origin / PROJECT_FILE} has its name in a form that cannot be changed.",
             "Write `name: …` on a line of its own.",
         )

@@ -59,7 +59,7 @@ class ServerImage:
 
 
 def plan(workspace: Workspace, base_image: str | None = None) -> ServerImage:
-    """What building it comes to; raises `BadInput` where the folder lacks its Dockerfile."""
+    """What building it comes to; raises `InvalidInput` where the folder lacks its Dockerfile."""
     packed = files.pack(workspace)
     base = spec.chosen_base(workspace, base_image)
     digest = hashlib.sha256(f"{packed.version}\0{base}".encode()).hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trainer.counted import counted
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.server import container_record
 from trainer.workspace import run_folders
 from trainer.workspace.run_folders import Record
@@ -13,7 +13,7 @@ _SHOWN = 3
 
 
 def refuse(workspace: Workspace, forced: str | None = None) -> None:
-    """Raise `BadInput` while runs report to the workspace's own server.
+    """Raise `InvalidInput` while runs report to the workspace's own server.
 
     `forced` is the command that goes on all the same, where there is one.
     """
@@ -26,7 +26,7 @@ def refuse(workspace: Workspace, forced: str | None = None) -> None:
         "report", "they have", "--all",
     )  # fmt: skip
     anyway = f" To go on all the same, while what is logged waits on this disk: {forced}" if forced else ""
-    raise BadInput(
+    raise InvalidInput(
         f"{counted(len(live), 'live run')} {verb} to this server: {shown}.",
         f"Wait until {they} ended (trainer ps), or: trainer stop {which}.{anyway}",
     )

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainer import locks
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.server import container_record, process, selection, start
 from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server, configured, named
@@ -25,7 +25,7 @@ def find(workspace: Workspace, given: str, variables: str | None) -> Client:
     """The server of that address, or the workspace's own for the word `own`, which is started.
 
     Credentials are in the address; in the variables that begin with `variables`; or the workspace's, if it is
-    its server. Raises `BadInput` and `TrackingError`.
+    its server. Raises `InvalidInput` and `TrackingError`.
     """
     return Client(_server(workspace, given, variables), _PATIENCE_S)
 
@@ -40,7 +40,7 @@ def _server(workspace: Workspace, given: str, variables: str | None) -> Server:
         names = [f"{variables}_{kind}" for kind in ("USERNAME", "PASSWORD", "TOKEN")]
         username, password, token = (loaded.get(name) for name in names)
         if not (username or token):
-            raise BadInput(
+            raise InvalidInput(
                 f"Neither {names[0]} nor {names[2]} is set, in the environment or in secrets.env.",
                 f"trainer secrets set {names[0]}, and {names[1]}",
             )
@@ -58,11 +58,11 @@ def _server(workspace: Workspace, given: str, variables: str | None) -> Server:
 def place(workspace: Workspace) -> Iterator[Path]:
     """Within: an empty folder for what is on its way, and no other call that copies in this workspace.
 
-    Raises `BadInput` where there is one.
+    Raises `InvalidInput` where there is one.
     """
     lock = locks.acquire(workspace.state / "copy-runs.lock")
     if lock is None:
-        raise BadInput(
+        raise InvalidInput(
             "Another `trainer server copy-runs` is at work in this workspace.", "Wait until it has ended."
         )
     folder = workspace.state / "copy-runs"

@@ -60,35 +60,35 @@ class Pending:
         return ", ".join(counted(number, noun) for noun, number in counts.items() if number) or "nothing"
 
 
-class Undelivered(TrackingError):
+class DeliveryPending(TrackingError):
     """The server does not take what is left of a run; it stays on this disk.
 
     `answers` is whether it says anything at all: then it may well take what other runs left.
     """
 
-    def __init__(self, left: Pending, why: str, *, answers: bool = False) -> None:
+    def __init__(self, pending: Pending, why: str, *, answers: bool = False) -> None:
         when = "it takes them" if answers else "the server answers"
         super().__init__(
-            f"Of this run, {left} are on this disk alone: {why}",
+            f"Of this run, {pending} are on this disk alone: {why}",
             f"Nothing is lost: `trainer sync` brings them when {when}.",
         )
-        self.left = left
+        self.pending = pending
         self.answers = answers
 
 
-class RunMissing(Undelivered):
+class RunMissing(DeliveryPending):
     """The server does not have the run any more: it was deleted there for good, or its store was replaced."""
 
-    def __init__(self, uri: str, run_id: str, left: Pending) -> None:
-        super().__init__(left, "", answers=True)
+    def __init__(self, uri: str, run_id: str, pending: Pending) -> None:
+        super().__init__(pending, "", answers=True)
         self.message = (
             f"The run {run_id[:8]} is not on {uri} any more: it was deleted there, or the server's store was "
-            f"replaced. {str(left).capitalize()} of it are on this disk alone."
+            f"replaced. {str(pending).capitalize()} of it are on this disk alone."
         )
         self.hint = f"To create it there again, from this disk: trainer sync {run_id[:8]} --recreate"
 
 
-class Notebook:
+class SpoolWriter:
     """The calls of a tracking client that a launch makes, written down for delivery instead of made.
 
     Every method raises `DiskFull`.
@@ -171,10 +171,10 @@ def exists(folder: RunFolder) -> bool:
     return (folder.spool / "run.json").exists()
 
 
-def bring(client: Client, folder: RunFolder, progress: Callable[[int, int], None] | None = None) -> None:
+def deliver(client: Client, folder: RunFolder, progress: Callable[[int, int], None] | None = None) -> None:
     """Deliver what is left of the run in this folder; a second call finds nothing to do.
 
-    Raises `Undelivered` when the server does not take everything, and when somebody else is delivering.
+    Raises `DeliveryPending` when the server does not take everything, and when somebody else is delivering.
     """
     spool = GuardedSpool(folder.spool)
     if not spool.folder.exists():
@@ -182,12 +182,12 @@ def bring(client: Client, folder: RunFolder, progress: Callable[[int, int], None
     spool_guard.clean(folder)
     lock = _lock(spool)
     if lock is None:
-        raise Undelivered(left(folder), "another process delivers them just now.")
+        raise DeliveryPending(pending(folder), "another process delivers them just now.")
     try:
         transport = HostTransport(client, spool)
         spool_owner.check(spool, transport)
         if not spool_owner.is_known(spool, transport):
-            raise RunMissing(client.server.uri, folder.path.name, left(folder))
+            raise RunMissing(client.server.uri, folder.path.name, pending(folder))
         spool_replay.prepare(spool, folder)
         spool.set_aside()
         delivery = Delivery(spool, transport)
@@ -200,14 +200,14 @@ def bring(client: Client, folder: RunFolder, progress: Callable[[int, int], None
     except Away as error:
         why = str(error)
         why = why if why.endswith(".") else f"{why}."
-        raise Undelivered(left(folder), why, answers=not isinstance(error, NoAnswer)) from None
+        raise DeliveryPending(pending(folder), why, answers=not isinstance(error, NoAnswer)) from None
     except OSError as error:
         raise DiskFull(f"The spool {spool.folder} cannot be used: {error}", "Make space there.") from None
     finally:
         os.close(lock)
 
 
-def left(folder: RunFolder) -> Pending:
+def pending(folder: RunFolder) -> Pending:
     """What of the run in this folder the server does not have."""
     spool = SoundSpool(folder.spool)
     points = files = other_records = 0

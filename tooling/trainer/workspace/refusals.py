@@ -66,7 +66,7 @@ def of_run(workspace: Workspace, *ids: str) -> RefusedRecords | None:
     return next((refused for refused in all_refused(workspace) if refused.run_id in ids), None)
 
 
-def teller(workspace: Workspace) -> Callable[[str, Mapping[str, str]], str | None]:
+def describer(workspace: Workspace) -> Callable[[str, Mapping[str, str]], str | None]:
     """A function that says what was refused of a run with this id and these tags, None if nothing was.
 
     It knows what is kept in this workspace; of other runs, the reason that they are tagged with.

@@ -158,14 +158,14 @@ def unattended(workspace: Workspace) -> Iterator[tuple[Record, Lock]]:
         yield record, lock
 
 
-def is_looked_after(workspace: Workspace, run_id: str) -> bool:
+def has_launcher(workspace: Workspace, run_id: str) -> bool:
     """Whether some process sees to it that the run ends truthfully."""
     return locks.held(run_folder.of(workspace, run_id).lock)
 
 
 def without_launcher(workspace: Workspace) -> int:
     """How many live runs of this machine no process follows: what is known of them may be out of date."""
-    return sum(record.is_here and not is_looked_after(workspace, record.run_id) for record in live(workspace))
+    return sum(record.is_here and not has_launcher(workspace, record.run_id) for record in live(workspace))
 
 
 def live(workspace: Workspace) -> list[Record]:
@@ -194,7 +194,7 @@ def unreadable(workspace: Workspace) -> list[Unreadable]:
     return folders
 
 
-def has_run(folder: RunFolder) -> bool:
+def contains_run(folder: RunFolder) -> bool:
     """Whether the folder is a run's, or of a launch that may have made one, readable or not."""
     return folder.record.exists() or folder.launch_record.exists()
 

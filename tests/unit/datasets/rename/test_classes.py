@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from trainer import atomic_files
 from trainer.datasets.rename import classes, journal
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 from unit.datasets.pictures import dataset, hit_everywhere, tree
 from unit.helpers import fails, put
@@ -52,7 +52,7 @@ def test_a_dry_run_and_a_refused_plan_change_nothing_at_all(tmp_path: Path) -> N
     root = dataset(tmp_path / "set", {"A Photos": 1, "B Photos": 1})
     before = sorted(root.rglob("*"))
     assert len(classes.rename_classes(root, {}, dry_run=True).renames) == 2
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidInput):
         classes.rename_classes(root, {"A Photos": "B"})
     assert sorted(root.rglob("*")) == before
 
@@ -66,7 +66,7 @@ def test_several_renamings_are_undone_last_first(tmp_path: Path) -> None:
     for state in reversed(states[:-1]):
         classes.undo(root)
         assert tree(root) == state
-    with fails(BadInput, f"No renaming of {root} is known that could be undone."):
+    with fails(InvalidInput, f"No renaming of {root} is known that could be undone."):
         classes.undo(root)
 
 
@@ -84,12 +84,12 @@ def test_undo_that_cannot_be_is_refused_before_anything_is_done(tmp_path: Path) 
     classes.rename_classes(root, {})
     (root / "B Photos").mkdir()
     before = sorted(root.rglob("*"))
-    with fails(BadInput, f"{root / 'B Photos'} is in the way of undoing."):
+    with fails(InvalidInput, f"{root / 'B Photos'} is in the way of undoing."):
         classes.undo(root)
     assert sorted(root.rglob("*")) == before
     (root / "B Photos").rmdir()
     (root / "B").rename(root / "mine")
-    with fails(BadInput, f"{root / 'B'} is gone; the renaming cannot be undone."):
+    with fails(InvalidInput, f"{root / 'B'} is gone; the renaming cannot be undone."):
         classes.undo(root)
     assert (root / "A").exists()
 
@@ -112,7 +112,7 @@ def test_a_killed_renaming_can_be_undone(tmp_path: Path) -> None:
     site = dataset(tmp_path / "set", CLASSES)
     before = tree(site)
     for root in hit_everywhere(f"classes.rename_classes(root, {MAPPING!r})", site, tmp_path / "copies"):
-        with contextlib.suppress(BadInput):  # where it was killed before it began
+        with contextlib.suppress(InvalidInput):  # where it was killed before it began
             classes.undo(root)
         assert tree(root) == before, root
 
@@ -158,7 +158,7 @@ def test_somebody_elses_folder_under_a_new_name_is_never_replaced(tmp_path: Path
     killed = hit_everywhere("classes.rename_classes(root, {})", site, tmp_path / "copies", most=25)
     root = next(root for root in killed if not (root / "B").exists() and journal.read(root).going)
     (root / "B").mkdir()  # which os.rename would replace in silence
-    with fails(BadInput, f"{root / 'B'} has been made by somebody else; B Photos was not renamed."):
+    with fails(InvalidInput, f"{root / 'B'} has been made by somebody else; B Photos was not renamed."):
         classes.rename_classes(root, {})
     assert (root / "B Photos" / "0.png").exists()
     (root / "B").rmdir()
@@ -170,7 +170,7 @@ def test_two_at_once_are_refused(tmp_path: Path) -> None:
     root = dataset(tmp_path / "set", {"A Photos": 1})
     holder = os.open(root, os.O_RDONLY)
     fcntl.flock(holder, fcntl.LOCK_EX)
-    with fails(BadInput, f"Another trainer process is renaming in {root}."):
+    with fails(InvalidInput, f"Another trainer process is renaming in {root}."):
         classes.rename_classes(root, {})
     os.close(holder)
     classes.rename_classes(root, {})
@@ -183,7 +183,7 @@ def test_a_journal_that_came_with_the_data_reaches_nothing_outside_of_it(tmp_pat
     steps = {"away": [], "home": [[old, "stolen"]]}
     said = {"going": steps, "back": False, "phase": "away", "done": []}
     put(root / journal.NAME, json.dumps(said))
-    with fails(BadInput, f"{root / journal.NAME} is damaged."):
+    with fails(InvalidInput, f"{root / journal.NAME} is damaged."):
         classes.rename_classes(root, {})
     assert (tmp_path / "outside" / "mine").exists()
 
@@ -192,7 +192,7 @@ def test_a_journal_that_came_with_the_data_reaches_nothing_outside_of_it(tmp_pat
 def test_a_damaged_journal_is_named(tmp_path: Path, text: str) -> None:
     root = dataset(tmp_path / "set", {"A Photos": 1})
     put(root / journal.NAME, text)
-    with fails(BadInput, f"{root / journal.NAME} is damaged."):
+    with fails(InvalidInput, f"{root / journal.NAME} is damaged."):
         classes.undo(root)
 
 

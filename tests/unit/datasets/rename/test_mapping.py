@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from trainer.datasets.rename import mapping
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 from unit.helpers import fails, put
 
@@ -38,19 +38,19 @@ def test_an_empty_file_names_nothing(tmp_path: Path) -> None:
 )
 def test_a_wrong_file_is_named_with_the_line(tmp_path: Path, name: str, text: str, message: str) -> None:
     path = put(tmp_path / name, text)
-    with fails(BadInput, message.format(path)):
+    with fails(InvalidInput, message.format(path)):
         mapping.read(path)
 
 
 @pytest.mark.timeout(20)
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "names.yaml")
-    with fails(BadInput, f"{tmp_path / 'names.yaml'} is not a file."):
+    with fails(InvalidInput, f"{tmp_path / 'names.yaml'} is not a file."):
         mapping.read(tmp_path / "names.yaml")
 
 
 def test_a_file_that_is_not_there_or_no_text_is_said_so(tmp_path: Path) -> None:
-    with fails(BadInput, f"There is no mapping file {tmp_path / 'names.yaml'}."):
+    with fails(InvalidInput, f"There is no mapping file {tmp_path / 'names.yaml'}."):
         mapping.read(tmp_path / "names.yaml")
-    with pytest.raises(BadInput, match="cannot be read"):
+    with pytest.raises(InvalidInput, match="cannot be read"):
         mapping.read(put(tmp_path / "names.csv", b"\xff\xfe\x00"))

@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from trainer.datasets.rename import plan
 from trainer.datasets.rename.plan import Part, Rename
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 from unit.datasets.pictures import dataset
 from unit.helpers import fails, put
@@ -80,13 +80,13 @@ def test_what_lies_beside_the_classes_is_seen_hidden_or_not(tmp_path: Path) -> N
 def test_what_is_in_the_way_is_said_before_anything_is_done(
     classes: str, mapping: dict[str, str], others: str, message: str
 ) -> None:
-    with fails(BadInput, message):
+    with fails(InvalidInput, message):
         planned(classes, mapping, others)
 
 
 def test_a_collision_in_one_split_names_the_split() -> None:
     parts = (Part(PurePosixPath("train"), ("A Photos",)), Part(PurePosixPath("test"), ("A", "A Photos")))
-    with fails(BadInput, "A and A Photos in test would have one name: A"):
+    with fails(InvalidInput, "A and A Photos in test would have one name: A"):
         plan.plan(parts, {})
 
 
@@ -96,7 +96,7 @@ def test_a_collision_in_one_split_names_the_split() -> None:
      ("zzz", "The classes are Acne, Eczema Photos.")],
 )  # fmt: skip
 def test_an_unknown_name_in_the_mapping_suggests_the_nearest(name: str, hint: str) -> None:
-    with fails(BadInput, f"The mapping names a class that is not there: {name}", hint):
+    with fails(InvalidInput, f"The mapping names a class that is not there: {name}", hint):
         planned("Acne|Eczema Photos", {name: "X"})
 
 
@@ -118,7 +118,7 @@ def test_a_class_that_came_back_under_its_old_name_is_renamed_again() -> None:
     part = (Part(HERE, ("Acne", "Eczema Photos")),)
     names = {"Eczema Photos": "Ekzem"}
     assert plan.plan(part, names, last).renames == last
-    with fails(BadInput, "Eczema Photos and Ekzem would have one name: Ekzem"):
+    with fails(InvalidInput, "Eczema Photos and Ekzem would have one name: Ekzem"):
         plan.plan((Part(HERE, ("Eczema Photos", "Ekzem")),), names, last)
 
 

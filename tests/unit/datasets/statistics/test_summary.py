@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from PIL import Image
 from trainer.datasets.statistics import figures, summary
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 from unit.datasets.pictures import dataset, picture
 from unit.helpers import fails, put
@@ -62,7 +62,7 @@ def test_the_pictures_are_drawn_and_replace_nothing(site: Path, tmp_path: Path) 
     assert sorted(path.name for path in drawn[0].parent.iterdir()) == ["classes.png", "contact_sheet.png"]
     mine = put(tmp_path / "other" / "contact_sheet.png", "mine")
     for place, path in ((tmp_path / "new" / "out", drawn[0]), (mine.parent, mine), (mine, mine)):
-        with fails(BadInput, f"{path} exists already."):
+        with fails(InvalidInput, f"{path} exists already."):
             summary.draw(found, place)
     assert mine.read_text() == "mine"
     assert not (mine.parent / "classes.png").exists()

@@ -11,7 +11,7 @@ from trainer.datasets import building
 from trainer.datasets.names import DERMNET
 from trainer.datasets.synthetic.sample import Sample
 from trainer.datasets.validate import validate
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 
 from unit.datasets.pictures import hit_everywhere, tree
 from unit.helpers import fails, put
@@ -56,7 +56,7 @@ def test_a_sample_passes_the_check_of_data_sets(tmp_path: Path) -> None:
 
 def test_an_existing_data_set_is_never_touched(tmp_path: Path) -> None:
     put(tmp_path / "demo" / "healthy_skins" / "IMG_0001.jpg", "mine")
-    with fails(BadInput, f"{tmp_path / 'demo'} exists already."):
+    with fails(InvalidInput, f"{tmp_path / 'demo'} exists already."):
         Sample(2, images=1, size=32).make(tmp_path / "demo")
     assert tree(tmp_path / "demo") == {"healthy_skins/IMG_0001.jpg": b"mine"}
 

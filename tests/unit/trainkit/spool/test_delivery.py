@@ -646,7 +646,7 @@ DELIVERER = """
 import os, sys
 from pathlib import Path
 from trainer.tracking.client import Client
-from trainer.tracking.delivery import bring
+from trainer.tracking.delivery import deliver as bring
 from trainer.tracking.endpoint import Server
 from trainer.workspace.run_folder import RunFolder
 bring(Client(Server(sys.argv[1])), RunFolder(Path(sys.argv[2])))

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from trainkit import run_environment
 
 from trainer import concurrency, subprocesses
-from trainer.backends.base import Job, Launch, Seen, image_gone
+from trainer.backends.base import Job, JobState, Launch, image_gone
 from trainer.backends.docker import abilities, code_layer, containers
 from trainer.backends.docker import reachability as reach
 from trainer.backends.docker.config import (
@@ -79,7 +79,9 @@ class DockerBackend:
         _ = self.client
 
     def check(self, plan: RunPlan) -> None:
-        """Raises `BadInput` for what the engine cannot give the plan, `CheckFailed` on a full disk here."""
+        """Raises `InvalidInput` for what the engine cannot give the plan, `CheckFailed` on a full
+        disk here.
+        """
         abilities.check(self._workspace, lambda: self.client, self._said, plan)
         disk.check(self._workspace)
 
@@ -90,7 +92,7 @@ class DockerBackend:
 
     def reachable_uri(self, tracking: Server) -> str:
         """The server's address as a container writes it; raises `TrackingError` where that cannot be."""
-        if urlsplit(seen := tracking.container_uri).hostname == CONTAINER_HOST:
+        if urlsplit(uri := tracking.container_uri).hostname == CONTAINER_HOST:
             address = daemon.endpoint()
             if daemon.is_remote(address):
                 raise TrackingError(
@@ -98,13 +100,13 @@ class DockerBackend:
                     f"its containers cannot reach {tracking.uri}.",
                     "Set MLFLOW_TRACKING_URI to a server that both machines reach.",
                 )
-        return seen
+        return uri
 
-    def outbound(self, found: Outbound, tracking: Server) -> Outbound:
+    def outbound(self, settings: Outbound, tracking: Server) -> Outbound:
         """Without the proxies of this machine's localhost, and with none to a server of this machine."""
-        seen = urlsplit(tracking.container_uri).hostname or ""
-        usable = found.without(*found.of_this_machine)
-        return usable.directly_to(seen) if tracking.container_uri != tracking.uri else usable
+        host = urlsplit(tracking.container_uri).hostname or ""
+        usable = settings.without(*settings.of_this_machine)
+        return usable.directly_to(host) if tracking.container_uri != tracking.uri else usable
 
     def prepare(self, image: RunImage, report: Callable[[str], None]) -> str:
         """Build the image if it is missing or stale, or pull it; returns the engine's id of it.
@@ -117,8 +119,8 @@ class DockerBackend:
     def reach(self, plan: RunPlan, image_id: str, server: Server) -> None:
         """Ask the server from a container of the image, on the network that runs have."""
         way_out = self.outbound(server.outbound, server)
-        seen = replace(server, uri=self.reachable_uri(server), outbound=way_out)
-        reach.check(self._workspace, self.client, image_id, seen,
+        reachable = replace(server, uri=self.reachable_uri(server), outbound=way_out)
+        reach.check(self._workspace, self.client, image_id, reachable,
                     network=network(server.network), environment=plan.environment.variables,
                     needs_bash=plan.needs_bash)  # fmt: skip
 
@@ -155,11 +157,11 @@ class DockerBackend:
     def hardware(self) -> Hardware:
         """Of the engine's machine, which may be a virtual one."""
         info = self._said()
-        here = hardware.this_machine(self._cards)
+        machine = hardware.this_machine(self._cards)
         return replace(
-            here,
+            machine,
             system=f"{str(info['OSType']).capitalize()}-{info['KernelVersion']}-{info['Architecture']}",
-            cpu="" if daemon.is_remote(daemon.endpoint()) else here.cpu,
+            cpu="" if daemon.is_remote(daemon.endpoint()) else machine.cpu,
             cpus=info["NCPU"],
             memory=info["MemTotal"],
         )
@@ -174,10 +176,10 @@ class DockerBackend:
         cache = next((mount for mount in plan.inputs.mounts if mount.target == run_environment.CACHE), None)
         if cache is None:
             return False
-        place = f"{cache.target}/{run_environment.CHECKPOINTS}/{run_id}"
+        path = f"{cache.target}/{run_environment.CHECKPOINTS}/{run_id}"
         asking = [
             "find",
-            place,
+            path,
             "-type",
             "f",
             "!",
@@ -187,22 +189,22 @@ class DockerBackend:
             "-name",
             f"{run_environment.UNFINISHED_PREFIX}*",
         ]
-        seen = run(self.client, plan.image_reference, asking, mounts=[replace(cache, read_only=True)])
-        return bool(seen.out.strip())
+        output = run(self.client, plan.image_reference, asking, mounts=[replace(cache, read_only=True)])
+        return bool(output.out.strip())
 
     def preflight(self, plan: RunPlan) -> None:
         """Compare the GPUs that a container of the image gets with what the image was built for."""
         if plan.resources.gpus == "none":
             return
         image = plan.image_reference
-        seen = run(self.client, image, gpu.QUERY, gpus=plan.resources.gpus)
-        if seen.code:
+        output = run(self.client, image, gpu.QUERY, gpus=plan.resources.gpus)
+        if output.code:
             raise GpuError(
                 f"nvidia-smi failed in a container with --gpus {plan.resources.gpus}: "
-                f"{(seen.err or seen.out).strip()}",
+                f"{(output.err or output.out).strip()}",
                 f"Fix the driver or the container toolkit, {gpu.ON_PURPOSE}",
             )
-        self._cards = gpu.cards(seen.out)
+        self._cards = gpu.cards(output.out)
         if not plan.image.has_trainkit:  # nothing in it can be asked
             return
         known_as = plan.image_id.removeprefix("sha256:") or plan.image.digest
@@ -237,8 +239,8 @@ class DockerBackend:
                     self.client.api.put_archive(container, PLACE, spool_files(launch, user))
                 try:
                     self.client.api.start(container)
-                except APIError as problem:
-                    raise start_failure(plan.resources.gpus, problem) from None
+                except APIError as error:
+                    raise start_failure(plan.resources.gpus, error) from None
         except BaseException:
             job.remove()
             raise
@@ -259,21 +261,21 @@ class DockerBackend:
         if not plan.image.has_entrypoint:
             return (), CODE
         before, working = external.entrypoint(self.client, launch.image_id)
-        here = plan.code.folder.resolve()
-        own = {mount.target for mount in plan.inputs.mounts if Path(mount.source).resolve() == here}
+        folder = plan.code.folder.resolve()
+        own = {mount.target for mount in plan.inputs.mounts if Path(mount.source).resolve() == folder}
         return before, working if working in own else CODE
 
     def attach(self, run_id: str, folder: RunFolder) -> Job:  # noqa: ARG002 (a container is found by its name)
         """The container of that run."""
         return DockerJob(self.client, container_name(run_id))
 
-    def look(self, records: Sequence[Record], *, of_all: bool) -> list[Seen]:
+    def list_jobs(self, records: Sequence[Record], *, of_all: bool) -> list[JobState]:
         """In one question to the engine."""
         try:
-            found = concurrency.call_with_timeout(_PATIENCE_S, containers.of_runs)
+            jobs = concurrency.call_with_timeout(_PATIENCE_S, containers.of_runs)
         except TimeoutError:
             raise EngineError(
                 f"The Docker engine gave no answer in {_PATIENCE_S:.0f} s.", "Restart it."
             ) from None
         ids = {record.run_id for record in records}
-        return [one for one in found if of_all or one.record.run_id in ids]
+        return [job for job in jobs if of_all or job.record.run_id in ids]

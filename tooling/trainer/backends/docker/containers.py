@@ -7,7 +7,7 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from trainer.backends.base import Seen
+from trainer.backends.base import JobState
 from trainer.engine import daemon
 from trainer.workspace.run_folders import Record
 
@@ -40,7 +40,7 @@ def labels(record: Record, workspace: str) -> dict[str, str]:
     }
 
 
-def of_runs(*, usage: bool = True) -> list[Seen]:
+def of_runs(*, usage: bool = True) -> list[JobState]:
     """Every container of a run, running or not. Raises `EngineError`."""
     client = daemon.connect()
     with daemon.failures():
@@ -48,7 +48,7 @@ def of_runs(*, usage: bool = True) -> list[Seen]:
         return [_seen(client, container, usage=usage) for container in containers]
 
 
-def _seen(client: docker.DockerClient, container: Container, *, usage: bool) -> Seen:
+def _seen(client: docker.DockerClient, container: Container, *, usage: bool) -> JobState:
     labels, running = container.labels, container.attrs["State"]["Status"] in ("running", "paused")
     memory, cpus = _usage(client, container) if running and usage else (None, None)
     record = Record(
@@ -65,7 +65,7 @@ def _seen(client: docker.DockerClient, container: Container, *, usage: bool) -> 
         started=_time(container.attrs["Created"]),
     )
     workspace = labels.get(_WORKSPACE, "")
-    return Seen(record, workspace, running, memory, cpus)
+    return JobState(record, workspace, running, memory, cpus)
 
 
 def _usage(client: docker.DockerClient, container: Container) -> tuple[int | None, float | None]:

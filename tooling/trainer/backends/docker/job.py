@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 
 from trainer import archives
-from trainer.backends.base import End, read_result
+from trainer.backends.base import JobResult, read_result
 from trainer.backends.docker.config import CODE, GRACE_S, RESULT, SPOOL, WRITTEN
 from trainer.engine import daemon
 from trainer.errors import EngineError
@@ -47,7 +47,7 @@ class DockerJob:
     def __init__(self, client: docker.DockerClient, name: str) -> None:
         self._client = client
         self._name = name
-        self._ended: End | None = None
+        self._ended: JobResult | None = None
 
     def follow(self) -> Iterator[bytes]:
         """The container's output, live. A closed stream is no end: look again until the container stopped."""
@@ -76,7 +76,7 @@ class DockerJob:
         with daemon.failures(), contextlib.suppress(NotFound):
             yield from self._client.api.logs(self._name, stream=True, follow=follow, since=since)
 
-    def end(self) -> End | None:
+    def end(self) -> JobResult | None:
         """How the container ended; an end nobody saw if it is gone."""
         from docker.errors import NotFound
 
@@ -86,14 +86,14 @@ class DockerJob:
             try:
                 state = cast(_State, self._client.api.inspect_container(self._name)["State"])
             except NotFound:
-                return End(None)
+                return JobResult(None)
             if state["Status"] == "created":
-                return End(None)  # its launcher died before it started it
+                return JobResult(None)  # its launcher died before it started it
             if state["Status"] not in ("exited", "dead"):
                 return None
             result = self._result()
             code, stopped_by = result or (state["ExitCode"], None)
-            self._ended = End(
+            self._ended = JobResult(
                 code,
                 state["OOMKilled"],
                 stopped_by,

@@ -50,21 +50,23 @@ def of_killed_launches(workspace: Workspace, client: docker.DockerClient) -> Lef
     return _containers(client, found())
 
 
-def of_code(workspace: Workspace, client: docker.DockerClient, going: Container[str]) -> Leftovers:
+def of_code(workspace: Workspace, client: docker.DockerClient, removed: Container[str]) -> Leftovers:
     """Code that the engine keeps and that no launch would take.
 
-    `going` are the names of what goes already: an image is not freed before the code on it is.
+    `removed` are the names of what goes already: an image is not freed before the code on it is.
     """
 
     def found() -> Iterator[Leftover]:
-        kept = [place for place in cache.folders(workspace) if str(place) not in going]
-        launched = {place.name: cache.digest(place) for place in kept}
-        made = client.containers.list(all=True, filters={"label": _labels(workspace)}, ignore_removed=True)
-        used = {container.attrs["Image"] for container in made}
+        remaining = [folder for folder in cache.folders(workspace) if str(folder) not in removed]
+        launched = {folder.name: cache.digest(folder) for folder in remaining}
+        containers = client.containers.list(
+            all=True, filters={"label": _labels(workspace)}, ignore_removed=True
+        )
+        used = {container.attrs["Image"] for container in containers}
         for image in client.images.list(filters={"label": _labels(workspace)}):
             labels = image.labels
             is_current = launched.get(labels[code_layer.KEY_LABEL]) == labels[code_layer.DIGEST_LABEL]
-            stays = any(name not in going for name in _names(client, labels[code_layer.IMAGE_LABEL]))
+            stays = any(name not in removed for name in _names(client, labels[code_layer.IMAGE_LABEL]))
             if image.id not in used and not (is_current and stays):
                 why = (
                     "the image below it is not used any more"
@@ -77,7 +79,7 @@ def of_code(workspace: Workspace, client: docker.DockerClient, going: Container[
     return images.tagged(client, found())
 
 
-def _containers(client: docker.DockerClient, found: Iterator[Leftover]) -> Leftovers:
+def _containers(client: docker.DockerClient, leftovers_found: Iterator[Leftover]) -> Leftovers:
     def remove(leftover: Leftover) -> bool:
         from docker.errors import APIError, NotFound
 
@@ -91,7 +93,7 @@ def _containers(client: docker.DockerClient, found: Iterator[Leftover]) -> Lefto
         return True
 
     with daemon.failures():
-        return leftovers.each(found, remove)
+        return leftovers.each(leftovers_found, remove)
 
 
 def _labels(workspace: Workspace) -> list[str]:
@@ -102,7 +104,7 @@ def _names(client: docker.DockerClient, image_id: str) -> list[str]:
     from docker.errors import ImageNotFound
 
     try:
-        said = client.api.inspect_image(image_id)
+        inspected = client.api.inspect_image(image_id)
     except ImageNotFound:
         return []
-    return [*(said.get("RepoTags") or ()), *(said.get("RepoDigests") or ())]
+    return [*(inspected.get("RepoTags") or ()), *(inspected.get("RepoDigests") or ())]

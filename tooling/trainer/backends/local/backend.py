@@ -16,8 +16,8 @@ from trainer import archives, locks, subprocesses, urls
 from trainer.backends import environments
 from trainer.backends.base import (
     Job,
+    JobState,
     Launch,
-    Seen,
     image_gone,
     shell_variables,
 )
@@ -99,9 +99,9 @@ class LocalBackend:
         """The address itself."""
         return tracking.uri
 
-    def outbound(self, found: Outbound, tracking: Server) -> Outbound:  # noqa: ARG002 (it is this machine's)
+    def outbound(self, settings: Outbound, tracking: Server) -> Outbound:  # noqa: ARG002 (it is this machine's)
         """All of it; to this machine itself there is no proxy."""
-        return found.directly_to("127.0.0.1", "localhost")
+        return settings.directly_to("127.0.0.1", "localhost")
 
     def prepare(self, image: RunImage, report: Callable[[str], None]) -> str:
         """Make the virtual environment if it is not there; returns its folder's name."""
@@ -187,12 +187,12 @@ class LocalBackend:
         """The process that was started in that folder."""
         return LocalJob(folder)
 
-    def look(self, records: Sequence[Record], *, of_all: bool) -> list[Seen]:  # noqa: ARG002 (others are not known)
+    def list_jobs(self, records: Sequence[Record], *, of_all: bool) -> list[JobState]:  # noqa: ARG002 (others are not known)
         """Of this workspace alone: nothing lists those of others."""
         ours = self._workspace
         folders = [run_folder.of(ours, record.run_id) for record in records]
         return [
-            Seen(record, ours.identity, LocalJob(folder).end() is None)
+            JobState(record, ours.identity, LocalJob(folder).end() is None)
             for record, folder in zip(records, folders, strict=True)
         ]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from trainer import locks
-from trainer.backends.base import End, read_result
+from trainer.backends.base import JobResult, read_result
 from trainer.workspace.run_folder import RunFolder
 
 GRACE_S = 5  # as in a container
@@ -42,7 +42,7 @@ class LocalJob:
         with contextlib.suppress(FileNotFoundError), self._folder.job_output.open("rb") as written:
             yield from iter(lambda: written.read(1 << 16), b"")
 
-    def end(self) -> End | None:
+    def end(self) -> JobResult | None:
         """The result that was written down; unknown if the process is gone without one."""
         if self._child is not None:
             self._child.poll()  # or it would stay a zombie
@@ -51,8 +51,8 @@ class LocalJob:
         with contextlib.suppress(FileNotFoundError):
             written = self._folder.job_result
             if result := read_result(written.read_text()):
-                return End(result[0], stopped_by=result[1], at=written.stat().st_mtime)
-        return None if alive else End(None)
+                return JobResult(result[0], stopped_by=result[1], at=written.stat().st_mtime)
+        return None if alive else JobResult(None)
 
     def fetch(self, folder: RunFolder) -> None:
         """It wrote there itself."""
@@ -69,7 +69,7 @@ class LocalJob:
                         found[str(path.relative_to(code))] = seen.st_size
         return found
 
-    def bring(self, path: str, place: Path) -> Path | None:  # noqa: ARG002 (it is on this machine)
+    def bring(self, path: str, folder: Path) -> Path | None:  # noqa: ARG002 (it is on this machine)
         """The file itself."""
         file = self._folder.job_code / path
         return file if file.exists() else None
@@ -77,11 +77,11 @@ class LocalJob:
     def stop(self) -> None:
         """SIGINT to the whole group, SIGKILL after the grace period."""
         self._signal(signal.SIGINT)
-        give_up = time.monotonic() + GRACE_S
-        while self.end() is None and time.monotonic() < give_up:
+        deadline = time.monotonic() + GRACE_S
+        while self.end() is None and time.monotonic() < deadline:
             time.sleep(_POLL_S)
         self._signal(signal.SIGKILL)
-        while locks.held(self._folder.job_lock) and time.monotonic() < give_up + 2:
+        while locks.held(self._folder.job_lock) and time.monotonic() < deadline + 2:
             time.sleep(_POLL_S)
 
     def _signal(self, number: int) -> None:

@@ -133,7 +133,7 @@ def runs(
     shown = entries[:limit] if limit else entries
     names = [name for part in columns.split(",") if (name := part.strip())]
     chosen = run_columns.chosen(shown, names)
-    now, refused = time.time(), refusals.teller(workspace)
+    now, refused = time.time(), refusals.describer(workspace)
     if as_json:
         output.as_json([_everything(entry, chosen, now, refused) for entry in shown])
     elif as_csv:

@@ -14,7 +14,7 @@ from trainer.errors import EngineError
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
-    from trainer.runs.live import Live
+    from trainer.runs.live import LiveRun
 
 
 @click.command(short_help="List the live runs.", epilog="Example: trainer ps --json")
@@ -45,7 +45,7 @@ def ps(workspace: Workspace, of_all: bool, as_json: bool) -> None:
             click.echo(silent.message, err=True)
 
 
-def _show(live_runs: Sequence[Live], as_json: bool) -> None:
+def _show(live_runs: Sequence[LiveRun], as_json: bool) -> None:
     if as_json:
         output.as_json(
             [

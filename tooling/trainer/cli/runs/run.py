@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 from trainer.backends import registry
 from trainer.cli import consent, output
 from trainer.cli.runs.project_command import PROJECT, SOURCE, ProjectCommand, variable
-from trainer.errors import BadInput, TrainerError
+from trainer.errors import InvalidInput, TrainerError
 from trainer.plan import parameter_values
 from trainer.plan import request as plans
 from trainer.plan.run_plan import RunPlan
@@ -54,11 +54,11 @@ def _pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) 
     for value in values:
         name, equals, text = value.partition("=")
         if not equals or not name:
-            raise BadInput(
+            raise InvalidInput(
                 f"{parameter.opts[-1]} {value} is not NAME=VALUE.", f"{parameter.opts[-1]} NAME=VALUE"
             )
         if name in pairs:
-            raise BadInput(f"{parameter.opts[-1]} {name} is given twice.", "Pass it once.")
+            raise InvalidInput(f"{parameter.opts[-1]} {name} is given twice.", "Pass it once.")
         pairs[name] = text
     return pairs
 
@@ -126,7 +126,7 @@ def run(
 
     The parameters that the project declares are options too; see trainer run PROJECT --help.
     """
-    from trainer.engine.daemon import NoEngine
+    from trainer.engine.daemon import EngineUnavailable
     from trainer.runs import launch, reconcile
 
     workspace = find()
@@ -135,7 +135,7 @@ def run(
     for parameter in entry_point.parameters:
         value = options.get(variable(parameter))
         if value is not None and parameter.name in values:
-            raise parameter_values.given_twice(parameter.name)
+            raise parameter_values.duplicate_parameter(parameter.name)
         if value is not None:
             values[parameter.name] = str(value)
     request = plans.RunRequest(
@@ -173,8 +173,8 @@ def run(
                 workspace, plan, progress, tracking_uri=tracking_uri, detach=detach, offline=offline,
                 allowed=allowed,
             )  # fmt: skip
-    except NoEngine as error:
-        raise error.or_without("--backend local") from None
+    except EngineUnavailable as error:
+        raise error.with_alternative("--backend local") from None
     print_result(result, as_json)
     if result.error:
         raise result.error
@@ -184,7 +184,7 @@ def _check_detached(source: sources.Source, plan: RunPlan, detach: bool) -> None
     """A clone is removed when this command ends, and what is mounted of it with it."""
     mounted = [mount for mount in plan.inputs.mounts if Path(mount.source).is_relative_to(plan.code.folder)]
     if detach and mounted and sources.is_remote(source.name):
-        raise BadInput(
+        raise InvalidInput(
             f"--detach: {mounted[0].target} is a volume of the fetched project, which is removed on return.",
             "Leave out --detach, or clone the project and run the folder.",
         )

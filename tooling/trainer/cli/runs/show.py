@@ -49,7 +49,7 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
     curves = {name: search.curves(client, [run.id], name)[run.id] for name in names}
     files, error = _files(client, run)
     took = search.duration(run, time.time())
-    refused = refusals.teller(workspace)(run.id, run.tags)
+    refused = refusals.describer(workspace)(run.id, run.tags)
     if as_json:
         listed = None if error else [asdict(file) for file in files[:_FILES]]
         output.as_json({**_as_json(run, curves, took), "artifacts": listed, "refused": refused})

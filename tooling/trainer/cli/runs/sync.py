@@ -66,8 +66,8 @@ def sync(
         {
             "run_id": result.record.run_id, "name": result.record.name, "project": result.record.project,
             "tracking_uri": result.record.tracking_uri, "status": result.status,
-            "points": result.left.points, "files": result.left.files,
-            "refused": result.refused.records if result.refused else result.left.refused,
+            "points": result.pending.points, "files": result.pending.files,
+            "refused": result.refused.records if result.refused else result.pending.refused,
             "delivered": not dry_run and result.error is None and result.status != "RUNNING",
             "why_refused": list(result.refused.reasons) if result.refused else [],
             "error": explain(result.error)[0] if result.error else None,

@@ -14,7 +14,7 @@ from trainer.cli.server.copy_runs import copy_runs
 from trainer.cli.server.deploy import deploy
 from trainer.cli.server.store import backup, restore, rotate_secrets, upgrade
 from trainer.cli.server.users import users
-from trainer.errors import BadInput, EngineError, TrackingError
+from trainer.errors import EngineError, InvalidInput, TrackingError
 from trainer.server.container import ContainerState
 from trainer.tracking.endpoint import Server
 from trainer.workspace.settings import Workspace
@@ -54,7 +54,7 @@ def up(workspace: Workspace, process: bool, port: int | None, force: bool, empty
     from trainer.subprocesses import interruptible
 
     if process and container_record.recorded(workspace):
-        raise BadInput(
+        raise InvalidInput(
             "This workspace's server is a container: a process would not show its runs.",
             "Start it without --process.",
         )

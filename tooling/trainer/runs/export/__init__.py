@@ -18,12 +18,12 @@ from trainer.datasets import recorded
 from trainer.datasets.contents import Files
 from trainer.datasets.inputs import Data
 from trainer.datasets.listing import ITSELF
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.images.trainer_image import TrainerImage
 from trainer.projects import mlproject
 from trainer.runs import run_record, stored_run
-from trainer.runs.run_record import Pins
-from trainer.runs.stored_run import Stored
+from trainer.runs.run_record import RunRecord
+from trainer.runs.stored_run import FetchedRun
 from trainer.tracking.compare import is_time
 from trainer.workspace.settings import Workspace
 
@@ -54,49 +54,52 @@ class Export:
 
 
 def write(
-    workspace: Workspace, stored: Stored, place: Path, step: Callable[[str], None],
+    workspace: Workspace, stored: FetchedRun, folder: Path, step: Callable[[str], None],
     *, with_data: bool = False, dry_run: bool = False,
 ) -> Export:  # fmt: skip
-    """Write the folder, wholly or not at all. Raises `BadInput` where it is there, or the run has too little.
+    """Write the folder, wholly or not at all. Raises `InvalidInput` where it is there, or the run has too
+    little.
 
     `with_data` copies what the run was given, after comparing it with what was recorded.
     """
-    if place.exists():
-        raise BadInput(f"{place} already exists.", "Nothing is overwritten: name another folder.")
-    if not place.absolute().parent.is_dir():
-        raise BadInput(f"{place.absolute().parent} is not a folder.", "Make it first.")
+    if folder.exists():
+        raise InvalidInput(f"{folder} already exists.", "Nothing is overwritten: name another folder.")
+    if not folder.absolute().parent.is_dir():
+        raise InvalidInput(f"{folder.absolute().parent} is not a folder.", "Make it first.")
     image = stored_run.built_from(workspace, stored)
     if image is None:
-        raise BadInput(
+        raise InvalidInput(
             f"The image {stored.pins.image.tag} of the run was not built by trainer.",
             "Export its image yourself (docker save), with the run's code: trainer show",
         )
-    export = Export(place, () if with_data else tuple(_where(one) for one in stored.pins.data))
+    export = Export(folder, () if with_data else tuple(_where(data) for data in stored.pins.data))
     if with_data:
-        for one in stored.pins.data:
-            step(f"Comparing {one.name} with what the run had")
-            recorded.verify(workspace, one.parameter, one.name, one.digest)
+        for data in stored.pins.data:
+            step(f"Comparing {data.name} with what the run had")
+            recorded.verify(workspace, data.parameter, data.name, data.digest)
     if dry_run:
         return export
-    unfinished = atomic_files.beside(place.absolute())
+    unfinished = atomic_files.beside(folder.absolute())
     try:
         unfinished.mkdir()
         _fill(workspace, stored, image, unfinished)
-        for one in stored.pins.data if with_data else ():
-            step(f"Copying {one.name}")
-            _copy(workspace.data / one.name, unfinished / _where(one))
-        atomic_files.rename(unfinished, place.absolute())
-    except OSError as problem:
-        raise BadInput(f"{place} cannot be written: {problem.strerror}.", "Specify another folder.") from None
+        for data in stored.pins.data if with_data else ():
+            step(f"Copying {data.name}")
+            _copy(workspace.data / data.name, unfinished / _where(data))
+        atomic_files.rename(unfinished, folder.absolute())
+    except OSError as error:
+        raise InvalidInput(
+            f"{folder} cannot be written: {error.strerror}.", "Specify another folder."
+        ) from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return export
 
 
-def _where(one: Data) -> str:
+def _where(data: Data) -> str:
     """Where it is to be in the folder."""
-    name = one.name if one.is_dataset else Path(one.name).name
-    return f"data/{name}" if one.is_dataset else f"inputs/{one.parameter}/{name}"
+    name = data.name if data.is_dataset else Path(data.name).name
+    return f"data/{name}" if data.is_dataset else f"inputs/{data.parameter}/{name}"
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -107,7 +110,7 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _fill(workspace: Workspace, stored: Stored, image: TrainerImage, folder: Path) -> None:
+def _fill(workspace: Workspace, stored: FetchedRun, image: TrainerImage, folder: Path) -> None:
     shutil.copytree(stored.code, folder / "code", symlinks=True)
     shutil.copytree(stored.folder / "trainer_images", folder / "trainer_images")
     for name in ("data", "inputs"):
@@ -131,7 +134,7 @@ def _fill(workspace: Workspace, stored: Stored, image: TrainerImage, folder: Pat
     (folder / "run.sh").chmod(0o755)
 
 
-def _fields(stored: Stored, image: TrainerImage, *, has_checksums: bool) -> dict[str, str]:
+def _fields(stored: FetchedRun, image: TrainerImage, *, has_checksums: bool) -> dict[str, str]:
     """What stands in the templates for `@NAME@`."""
     pinned = stored.pins
     return {
@@ -150,10 +153,10 @@ def _fields(stored: Stored, image: TrainerImage, *, has_checksums: bool) -> dict
     }
 
 
-def _notes(pinned: Pins) -> Iterator[str]:
-    for one in pinned.data:
-        given = f"`{_where(one)}`: {counted(one.files, 'file')}, digest {one.digest[:8]}"
-        yield f"It was given {given}. If it is not there, put it there."
+def _notes(pinned: RunRecord) -> Iterator[str]:
+    for data in pinned.data:
+        description = f"`{_where(data)}`: {counted(data.files, 'file')}, digest {data.digest[:8]}"
+        yield f"It was given {description}. If it is not there, put it there."
     if pinned.secrets:
         yield f"It needs the variables {', '.join(pinned.secrets)}: set them before."
     if pinned.resources.gpus != "none":
@@ -172,17 +175,19 @@ docker run --rm --user "$(id -u):$(id -g)" -v "$here:/export:ro" --workdir /expo
 
 
 def _build(image: TrainerImage) -> Iterator[str]:
-    for one in image.line():
-        base = f"--build-arg=BASE_IMAGE={one.base_image}"
+    for ancestor in image.line():
+        base = f"--build-arg=BASE_IMAGE={ancestor.base_image}"
         # What follows `docker buildx build`, but for the folder; a parent is the base of its heirs.
         options = " ".join(
-            '--build-arg=BASE_IMAGE="$base"' if word == base and one.parent is None else shlex.quote(word)
-            for word in one.build_command()[3:-1]
+            '--build-arg=BASE_IMAGE="$base"'
+            if word == base and ancestor.parent is None
+            else shlex.quote(word)
+            for word in ancestor.build_command()[3:-1]
         )
         yield f'  docker buildx build {options} "$here/trainer_images"'
 
 
-def _options(stored: Stored) -> Iterator[str]:
+def _options(stored: FetchedRun) -> Iterator[str]:
     pinned, resources_ = stored.pins, stored.pins.resources
     yield f"--shm-size {resources_.shared_memory} --pids-limit {resources_.pids_limit}"
     if resources_.memory:
@@ -198,24 +203,24 @@ def _options(stored: Stored) -> Iterator[str]:
         yield f'-v "{source}:{target}"'
 
 
-def _command(stored: Stored) -> tuple[str, ...]:
+def _command(stored: FetchedRun) -> tuple[str, ...]:
     """As it is in a container, where the run's backend was another one too."""
     pinned = stored.pins
     entry_point = mlproject.load(stored.code).entry_point(pinned.entry_point)
-    seen = {name: parameter.value for name, parameter in pinned.parameters.items()}
+    values = {name: parameter.value for name, parameter in pinned.parameters.items()}
     for name, parameter in pinned.parameters.items():
         if parameter.in_code:
-            seen[name] = parameter.in_code
+            values[name] = parameter.in_code
         elif parameter.type == "path":
-            seen[name] = f"{run_environment.INPUTS}/{name}/{PurePosixPath(parameter.value).name}"
-    return mlproject.command_line(entry_point, seen)
+            values[name] = f"{run_environment.INPUTS}/{name}/{PurePosixPath(parameter.value).name}"
+    return mlproject.command_line(entry_point, values)
 
 
-def _checksums(workspace: Workspace, stored: Stored) -> Iterator[str]:
+def _checksums(workspace: Workspace, stored: FetchedRun) -> Iterator[str]:
     """Lines for `sha256sum --check`, of the data whose files this workspace knows."""
-    for one in stored.pins.data:
-        files: Files = recorded.files(workspace, one.digest) or {}
+    for data in stored.pins.data:
+        files: Files = recorded.files(workspace, data.digest) or {}
         for path, file in files.items():
-            name = _where(one) if path == ITSELF else f"{_where(one)}/{path}"
+            name = _where(data) if path == ITSELF else f"{_where(data)}/{path}"
             escaped = name.replace("\\", "\\\\").replace("\n", "\\n")
             yield f"{'' if escaped == name else chr(92)}{file.sha256}  {escaped}"

@@ -4,41 +4,41 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from concurrent.futures import Future
 from contextlib import ExitStack
 
 from trainkit import mlflow_in_run, run_environment
 
-from trainer import logs
+from trainer import concurrency, logs
 from trainer.backends.base import Job, Launch
-from trainer.background import Meanwhile
 from trainer.plan import consent
-from trainer.plan.consent import Ask
+from trainer.plan.consent import Permission
 from trainer.plan.run_plan import RunPlan
 from trainer.runs import reconcile
 from trainer.runs.launch import begin, follow, prepare, store
-from trainer.runs.launch.begin import Begun, Earlier
+from trainer.runs.launch.begin import LaunchedRun, ResumedRun
 from trainer.runs.launch.follow import Result
-from trainer.runs.launch.prepare import Ready
-from trainer.runs.launch.screen import Screen
+from trainer.runs.launch.prepare import PreparedLaunch
+from trainer.runs.launch.screen import Reporter
 from trainer.subprocesses import deferred_signals, interruptible
 from trainer.workspace.settings import Workspace
 
 _LOG = logging.getLogger(__name__)
 
-__all__ = ["Earlier", "Result", "Screen", "launch"]
+__all__ = ["Reporter", "Result", "ResumedRun", "launch"]
 
 
 def launch(
     workspace: Workspace,
     plan: RunPlan,
-    screen: Screen,
+    screen: Reporter,
     *,
     tracking_uri: str | None = None,
     experiment_id: str | None = None,
     detach: bool = False,
-    earlier: Earlier | None = None,
+    earlier: ResumedRun | None = None,
     offline: bool = False,
-    allowed: Collection[Ask] = (),
+    allowed: Collection[Permission] = (),
 ) -> Result:
     """Run the plan and end its MLflow run truthfully; with `earlier`, as the same run again.
 
@@ -57,41 +57,41 @@ def launch(
             screen.remark(remark)
         screen.step("Starting the run")
         with ExitStack() as unstarted:
-            begun = (
+            launched = (
                 begin.again(ready, earlier, screen, held, unstarted)
                 if earlier
                 else begin.new(ready, experiment_id, screen, held, unstarted)
             )
-            log.write_to(begun.folder.trainer_log, ready.masker.text)
-            _LOG.info("Run %s is on %s", begun.run.id, ready.client.server.uri)
-            stored = _store(ready, begun)
-            job = _start(ready, begun, stored, unstarted)
+            log.write_to(launched.folder.trainer_log, ready.masker.text)
+            _LOG.info("Run %s is on %s", launched.run.id, ready.client.server.uri)
+            stored = _store(ready, launched)
+            job = _start(ready, launched, stored, unstarted)
             unstarted.pop_all()
         for remark in stored.result():
             screen.remark(remark)
         if not detach:
-            return follow.to_the_end(ready, begun, job, screen)
+            return follow.supervise(ready, launched, job, screen)
         held.close()
-        reconcile.in_background(workspace, begun.run.id)
-        screen.started(begun.run)
-        return Result(begun.run, None)
+        reconcile.in_background(workspace, launched.run.id)
+        screen.started(launched.run)
+        return Result(launched.run, None)
 
 
-def _store(ready: Ready, begun: Begun) -> Meanwhile[list[str]]:
+def _store(ready: PreparedLaunch, launched: LaunchedRun) -> Future[list[str]]:
     """What is stored with the run before its job starts; the result is what the user should know of it."""
-    if begun.restarts is not None:  # it has all that
-        return Meanwhile(list)
+    if launched.restarts is not None:  # it has all that
+        return concurrency.submit(list)
     if ready.offline:
-        remarks = store.in_spool(ready, begun)
-        return Meanwhile(lambda: remarks)
-    return Meanwhile(lambda: store.on_server(ready, begun))
+        remarks = store.in_spool(ready, launched)
+        return concurrency.submit(lambda: remarks)
+    return concurrency.submit(lambda: store.on_server(ready, launched))
 
 
-def _start(ready: Ready, begun: Begun, stored: Meanwhile[list[str]], unstarted: ExitStack) -> Job:
+def _start(
+    ready: PreparedLaunch, launched: LaunchedRun, stored: Future[list[str]], unstarted: ExitStack
+) -> Job:
     with deferred_signals():
-        job = ready.backend.start(
-            ready.plan, _job_launch(ready, begun), lambda: stored.result(heed_signals=True)
-        )
+        job = ready.backend.start(ready.plan, _job_launch(ready, launched), lambda: concurrency.wait(stored))
         unstarted.callback(_discard, job)  # should a signal have come while it was started
     return job
 
@@ -102,32 +102,32 @@ def _discard(job: Job) -> None:
         job.remove()
 
 
-def _job_launch(ready: Ready, begun: Begun) -> Launch:
+def _job_launch(ready: PreparedLaunch, launched: LaunchedRun) -> Launch:
     server_used = ready.client.server
     token = {"MLFLOW_TRACKING_TOKEN": server_used.token} if server_used.token else {}
     return Launch(
-        record=begun.record,
+        record=launched.record,
         workspace=ready.workspace.identity,
         image_id=ready.image_id,
-        folder=begun.folder,
+        folder=launched.folder,
         environment={
             # A stock MLflow, as in images that are not trainer's, does not know the scheme of the spool.
             "MLFLOW_TRACKING_URI": ("spool+" if ready.plan.image.has_trainkit else "") + _seen_uri(ready),
-            "MLFLOW_RUN_ID": begun.run.id,
-            mlflow_in_run.VARIABLE: begun.run.id,
-            "MLFLOW_EXPERIMENT_ID": begun.run.experiment_id,
-            **({run_environment.RESTARTS: str(begun.restarts)} if begun.restarts is not None else {}),
+            "MLFLOW_RUN_ID": launched.run.id,
+            mlflow_in_run.VARIABLE: launched.run.id,
+            "MLFLOW_EXPERIMENT_ID": launched.run.experiment_id,
+            **({run_environment.RESTARTS: str(launched.restarts)} if launched.restarts is not None else {}),
             **({run_environment.OFFLINE: "1"} if ready.offline else {}),
         },
         secret_environment={**ready.secret_environment, **token},
         credentials=(server_used.username, server_used.password or "") if server_used.username else None,
         outbound=ready.outbound,
         network=server_used.network,
-        repeated_code=begun.repeated_code,
+        repeated_code=launched.repeated_code,
     )
 
 
-def _seen_uri(ready: Ready) -> str:
+def _seen_uri(ready: PreparedLaunch) -> str:
     """The server's address as a run writes it; offline it need not be one that can be reached from there."""
     tracking = ready.client.server
     return tracking.uri if ready.offline else ready.backend.reachable_uri(tracking)

@@ -12,21 +12,21 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from trainer.background import Meanwhile
+from trainer import concurrency
 from trainer.errors import Interrupted, TrackingError
 from trainer.plan import consent, downloads
 from trainer.plan.run_plan import RunPlan
 from trainer.runs import outcome, run_record, stored_code
-from trainer.runs.launch.prepare import Ready
-from trainer.runs.launch.screen import Screen
-from trainer.runs.run_record import Pins
+from trainer.runs.launch.prepare import PreparedLaunch
+from trainer.runs.launch.screen import Reporter
+from trainer.runs.run_record import RunRecord
 from trainer.source import cache, snapshot
 from trainer.source.cache import Packed
 from trainer.subprocesses import deferred_signals
 from trainer.tracking import delivery, run_tags
 from trainer.tracking.artifacts import roots as artifact_roots
 from trainer.tracking.client import LONGEST_VALUE, Run
-from trainer.tracking.delivery import Notebook
+from trainer.tracking.delivery import SpoolWriter
 from trainer.workspace import run_folders
 from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
@@ -35,7 +35,7 @@ _MUCH_CODE = 50_000_000  # bytes
 
 
 @dataclass(frozen=True)
-class Earlier:
+class ResumedRun:
     """A run that has ended and is to go on, with what it was made of."""
 
     run: Run
@@ -48,7 +48,7 @@ class Earlier:
 
 
 @dataclass(frozen=True)
-class Begun:
+class LaunchedRun:
     """A run on the server that this process looks after."""
 
     run: Run
@@ -59,14 +59,14 @@ class Begun:
 
 
 def new(
-    ready: Ready, experiment_id: str | None, screen: Screen, held: ExitStack, unstarted: ExitStack
-) -> Begun:
+    ready: PreparedLaunch, experiment_id: str | None, screen: Reporter, held: ExitStack, unstarted: ExitStack
+) -> LaunchedRun:
     """Create the run. Its lock is released by `held`; `unstarted` ends it if the script never runs."""
     plan, client = ready.plan, ready.client
     with ExitStack() as unmade:
         prepared = run_folders.new_folder(ready.workspace)
         unmade.callback(shutil.rmtree, prepared.path, ignore_errors=True)
-        found = Meanwhile(lambda: None if ready.offline else _experiment(ready, experiment_id))
+        lookup = concurrency.submit(lambda: None if ready.offline else _experiment(ready, experiment_id))
         packed = _pack(ready, prepared.source, screen)
         downloads.fetch(plan.inputs.downloads, prepared, client.server, screen.step)
         _remark_on_long(plan, screen)
@@ -77,29 +77,31 @@ def new(
         tags[run_tags.LAUNCH] = prepared.path.name
         experiment: str | None = None
         if not ready.offline:
-            experiment = found.result() or artifact_roots.make(
+            experiment = lookup.result() or artifact_roots.make(
                 client, plan.tracking.experiment, has_trainkit=plan.image.has_trainkit
             )
-        book = Notebook(prepared)
+        spool = SpoolWriter(prepared)
         with deferred_signals(), run_folders.launching(prepared, _record(ready)):
             if experiment is None:
-                book.begin_offline(plan.tracking.experiment, plan.tracking.run_name, tags)
+                spool.begin_offline(plan.tracking.experiment, plan.tracking.run_name, tags)
                 run = delivery.known_run(client.server, prepared)
             else:
                 unmade.pop_all()  # the server may make the run though no answer comes: that is settled later
                 run = client.create_run(experiment, plan.tracking.run_name, tags)
-                book.begin(
+                spool.begin(
                     run, plan.tracking.experiment, tags, ready.masker.tree(dict(plan.inputs.parameters))
                 )
-            begun = write_down(ready, run, prepared, held, unstarted)
+            launched = write_down(ready, run, prepared, held, unstarted)
     command, image = shlex.join(pinned.command.run), pinned.image
     content = consent.content(packed.digest, command, image.tag, image.id)
     had = (*plan.asked.asks, *consent.of_image(image.tag, image.id, image.repo_digests))
     consent.of_run(ready.workspace, replace(plan.asked, asks=had), consent.StoredRun(run.id, content))
-    return replace(begun, repeated_code=packed.digest if packed.is_repeated else "")
+    return replace(launched, repeated_code=packed.digest if packed.is_repeated else "")
 
 
-def again(ready: Ready, earlier: Earlier, screen: Screen, held: ExitStack, unstarted: ExitStack) -> Begun:
+def again(
+    ready: PreparedLaunch, earlier: ResumedRun, screen: Reporter, held: ExitStack, unstarted: ExitStack
+) -> LaunchedRun:
     """Resume the run; else as `new`."""
     uri = earlier.run.artifact_uri
     artifact_roots.check(ready.client.server, uri, has_trainkit=ready.plan.image.has_trainkit)
@@ -111,34 +113,36 @@ def again(ready: Ready, earlier: Earlier, screen: Screen, held: ExitStack, unsta
         earlier.archive.rename(prepared.source)
         earlier.log.rename(prepared.earlier_log)
         tags = {key: value for key, value in earlier.run.tags.items() if key not in outcome.TAGS}
-        Notebook(prepared).begin(earlier.run, ready.plan.tracking.experiment, tags, earlier.run.parameters)
+        SpoolWriter(prepared).begin(earlier.run, ready.plan.tracking.experiment, tags, earlier.run.parameters)
         with deferred_signals():
             going_on = replace(earlier.run, status="RUNNING")
-            begun = write_down(ready, going_on, prepared, held, unstarted)
+            launched = write_down(ready, going_on, prepared, held, unstarted)
             unmade.pop_all()
             ready.client.resume_run(earlier.run.id, outcome.TAGS)
             ready.client.set_tags(earlier.run.id, {run_tags.RESTARTS: str(earlier.restarts)})
-    return replace(begun, restarts=earlier.restarts)
+    return replace(launched, restarts=earlier.restarts)
 
 
-def write_down(ready: Ready, run: Run, prepared: RunFolder, held: ExitStack, unstarted: ExitStack) -> Begun:
+def write_down(
+    ready: PreparedLaunch, run: Run, prepared: RunFolder, held: ExitStack, unstarted: ExitStack
+) -> LaunchedRun:
     """Write the run down: from now on it is ended whatever becomes of this process."""
     record = _record(ready, run)
     folder, lock = run_folders.write(ready.workspace, prepared, record)
     held.enter_context(lock)
     unstarted.push(partial(_end_unstarted, ready, run))
-    return Begun(run, record, folder)
+    return LaunchedRun(run, record, folder)
 
 
 def _end_unstarted(
-    ready: Ready,
+    ready: PreparedLaunch,
     run: Run,
     _kind: type[BaseException] | None,
-    problem: BaseException | None,
+    error: BaseException | None,
     _where: TracebackType | None,
 ) -> None:
     """The script never ran. A server that cannot be told so now is told later: the record stays."""
-    stopped = isinstance(problem, Interrupted)
+    stopped = isinstance(error, Interrupted)
     why = "stopped before it started" if stopped else "could not be started"
     with deferred_signals(drop=True):
         if ready.offline:  # nobody has heard of it
@@ -150,7 +154,7 @@ def _end_unstarted(
             run_folders.remove(ready.workspace, run.id)
 
 
-def _experiment(ready: Ready, experiment_id: str | None) -> str | None:
+def _experiment(ready: PreparedLaunch, experiment_id: str | None) -> str | None:
     """The experiment's id, None if it is not there."""
     has_trainkit = ready.plan.image.has_trainkit
     if experiment_id is None:
@@ -160,7 +164,7 @@ def _experiment(ready: Ready, experiment_id: str | None) -> str | None:
     return experiment_id
 
 
-def _remark_on_long(plan: RunPlan, screen: Screen) -> None:
+def _remark_on_long(plan: RunPlan, screen: Reporter) -> None:
     for name, value in plan.inputs.parameters.items():
         if len(value) > LONGEST_VALUE:
             screen.remark(
@@ -169,7 +173,7 @@ def _remark_on_long(plan: RunPlan, screen: Screen) -> None:
             )
 
 
-def _pack(ready: Ready, archive: Path, screen: Screen) -> Packed:
+def _pack(ready: PreparedLaunch, archive: Path, screen: Reporter) -> Packed:
     folder = ready.plan.code.folder
     uid, gid = ready.backend.owner()
     if ready.plan.code.again is not None:
@@ -183,13 +187,13 @@ def _pack(ready: Ready, archive: Path, screen: Screen) -> Packed:
     return packed
 
 
-def _pin(ready: Ready, code_digest: str) -> Pins:
+def _pin(ready: PreparedLaunch, code_digest: str) -> RunRecord:
     backend, plan = ready.backend, ready.plan
     origin, host = backend.origin(ready.image_id), backend.hardware()
     return run_record.of(plan, origin, host, ready.data, code_digest)
 
 
-def _record(ready: Ready, run: Run | None = None) -> Record:
+def _record(ready: PreparedLaunch, run: Run | None = None) -> Record:
     return Record(
         run_id=run.id if run else "",
         project=ready.plan.code.project,

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from concurrent.futures import Future
 from dataclasses import dataclass
 
-from trainer.backends.base import End, Job
-from trainer.background import Meanwhile
+from trainer import concurrency
+from trainer.backends.base import Job, JobResult
 from trainer.errors import Interrupted, TrackingError, TrainerError
 from trainer.runs import outcome, server
-from trainer.runs.launch.begin import Begun
-from trainer.runs.launch.prepare import Ready
-from trainer.runs.launch.screen import Screen
+from trainer.runs.launch.begin import LaunchedRun
+from trainer.runs.launch.prepare import PreparedLaunch
+from trainer.runs.launch.screen import Reporter
 from trainer.subprocesses import deferred_signals
 from trainer.tracking import delivery
 from trainer.tracking.client import Run
-from trainer.tracking.delivery import Notebook, Undelivered
+from trainer.tracking.delivery import DeliveryPending, SpoolWriter
 from trainer.workspace import refusals, run_folders
 
 _LOG = logging.getLogger(__name__)
@@ -33,36 +34,38 @@ class Result:
     run: Run
     exit_code: int | None
     error: TrainerError | None = None
-    undelivered: Undelivered | None = None
+    undelivered: DeliveryPending | None = None
 
 
-def to_the_end(ready: Ready, begun: Begun, job: Job, screen: Screen) -> Result:
+def supervise(ready: PreparedLaunch, launched: LaunchedRun, job: Job, screen: Reporter) -> Result:
     """Show the job's output and end its run. Raises `Interrupted` when a signal has stopped the job."""
     interrupted: Interrupted | None = None
     try:
-        screen.started(begun.run)
+        screen.started(launched.run)
         for piece in job.follow():
             screen.output(ready.masker.feed(piece))
         screen.output(ready.masker.flush())
-    except Interrupted as asked:
-        interrupted = asked
+    except Interrupted as interruption:
+        interrupted = interruption
     with deferred_signals(drop=True):
         if interrupted:
             screen.step("Stopping the run")
             job.stop()
-        seen = job.end() or End(None)
-        by = run_folders.stopped_by(ready.workspace, begun.run.id)
-        verdict = outcome.judge(begun.run.id, seen, interrupted.number if interrupted else None, by)
-        book, keep = Notebook(begun.folder), ready.plan.tracking.keep_files
-        _LOG.info("Run %s ended: %s, %s", begun.run.id, verdict.status, verdict.reason)
-        left = outcome.close(book, begun.run, job, begun.folder, ready.masker, verdict, keep_files=keep)
-        removal = Meanwhile(job.remove)
-    run = delivery.known_run(ready.client.server, begun.folder)
-    if left:
-        screen.remark(left.remark)
+        job_result = job.end() or JobResult(None)
+        by = run_folders.stopped_by(ready.workspace, launched.run.id)
+        verdict = outcome.judge(launched.run.id, job_result, interrupted.number if interrupted else None, by)
+        spool, keep = SpoolWriter(launched.folder), ready.plan.tracking.keep_files
+        _LOG.info("Run %s ended: %s, %s", launched.run.id, verdict.status, verdict.reason)
+        unlogged = outcome.close(
+            spool, launched.run, job, launched.folder, ready.masker, verdict, keep_files=keep
+        )
+        removal = concurrency.submit(job.remove)
+    run = delivery.known_run(ready.client.server, launched.folder)
+    if unlogged:
+        screen.remark(unlogged.remark)
     # All of it is on this disk: a signal may come now.
     try:
-        undelivered = _deliver(ready, begun, removal)
+        undelivered = _deliver(ready, launched, removal)
     finally:
         with deferred_signals(drop=True):
             removal.result()
@@ -71,27 +74,27 @@ def to_the_end(ready: Ready, begun: Begun, job: Job, screen: Screen) -> Result:
     elif not ready.plan.image.has_trainkit:
         with contextlib.suppress(TrackingError):
             run = ready.client.get_run(run.id)  # its metrics went past the spool
-    kept = refusals.of_run(ready.workspace, begun.run.id)
-    if kept and (interrupted or verdict.error):
-        screen.remark(f"{kept.error.message}\n{kept.error.hint}")
+    refused = refusals.of_run(ready.workspace, launched.run.id)
+    if refused and (interrupted or verdict.error):
+        screen.remark(f"{refused.error.message}\n{refused.error.hint}")
     if interrupted:
         raise interrupted
-    return Result(run, verdict.exit_code, verdict.error or (kept.error if kept else None), undelivered)
+    return Result(run, verdict.exit_code, verdict.error or (refused.error if refused else None), undelivered)
 
 
-def _deliver(ready: Ready, begun: Begun, removal: Meanwhile[None]) -> Undelivered | None:
+def _deliver(ready: PreparedLaunch, launched: LaunchedRun, removal: Future[None]) -> DeliveryPending | None:
     if ready.offline:
-        return Undelivered(delivery.left(begun.folder), "no tracking server was asked (--offline).")
+        return DeliveryPending(delivery.pending(launched.folder), "no tracking server was asked (--offline).")
     try:
-        delivery.bring(ready.client, begun.folder)
-    except Undelivered as problem:
-        client = server.changed(ready.workspace, begun.record, ready.client.server)
+        delivery.deliver(ready.client, launched.folder)
+    except DeliveryPending as error:
+        client = server.changed(ready.workspace, launched.record, ready.client.server)
         if client is None:
-            return problem
+            return error
         try:
-            delivery.bring(client, begun.folder)
-        except Undelivered as still:
-            return still
+            delivery.deliver(client, launched.folder)
+        except DeliveryPending as second_error:
+            return second_error
     removal.result()
-    run_folders.remove(ready.workspace, begun.run.id)
+    run_folders.remove(ready.workspace, launched.run.id)
     return None

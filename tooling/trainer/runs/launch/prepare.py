@@ -9,7 +9,7 @@ from trainer.backends import registry
 from trainer.backends.base import Backend
 from trainer.backends.docker import reachability
 from trainer.datasets.inputs import Data
-from trainer.errors import BadInput
+from trainer.errors import InvalidInput
 from trainer.masking import Masker
 from trainer.plan import exec_size
 from trainer.plan.request import secret_values
@@ -26,7 +26,7 @@ from trainer.workspace.settings import Workspace
 
 
 @dataclass(frozen=True)
-class Ready:
+class PreparedLaunch:
     """Everything is there for the run to be made."""
 
     workspace: Workspace
@@ -45,12 +45,12 @@ class Ready:
     """What the user should know before the run starts."""
 
 
-def connect(workspace: Workspace, backend: Backend, known: Secrets, uri: str | None) -> tuple[Client, bool]:
+def connect(workspace: Workspace, backend: Backend, loaded: Secrets, uri: str | None) -> tuple[Client, bool]:
     """A client of the tracking server that was chosen, and whether it is the workspace's own process.
 
     That one may still be on its way (`process.wait`); another one has answered already.
     """
-    chosen = selection.chosen(workspace, known, uri)
+    chosen = selection.chosen(workspace, loaded, uri)
     if chosen is None:
         own = process.begin(workspace, backend.bridge())
         backend.reachable_uri(own)
@@ -61,9 +61,9 @@ def connect(workspace: Workspace, backend: Backend, known: Secrets, uri: str | N
     return client, False
 
 
-def _unasked(workspace: Workspace, known: Secrets, uri: str | None) -> tuple[Client, bool]:
+def _unasked(workspace: Workspace, loaded: Secrets, uri: str | None) -> tuple[Client, bool]:
     """As `connect`, for a server that nobody is to ask yet."""
-    chosen = selection.named(workspace, known, uri)
+    chosen = selection.named(workspace, loaded, uri)
     if chosen is None:
         return Client(Server(f"http://127.0.0.1:{workspace.settings.server_port}")), True
     return Client(chosen), False
@@ -77,19 +77,19 @@ def prepare(
     *,
     goes_on: bool = False,
     offline: bool = False,
-) -> Ready:
+) -> PreparedLaunch:
     """Check and make ready all that a run needs; `goes_on` for one that has begun already.
 
     Raises `TrainerError` for the first thing that would spoil the run; nothing of it exists then.
     """
     if offline and not plan.image.has_trainkit:
-        raise BadInput(
+        raise InvalidInput(
             f"--offline: {plan.image.tag} has no trainkit, which keeps what a run logs.",
             "Run with a tracking server, or in a trainer image: --image NAME",
         )
-    known = secrets.load(workspace)
+    loaded = secrets.load(workspace)
     secret_environment = secret_values(
-        plan, {name: known.get(name) for name in plan.environment.secret_names}
+        plan, {name: loaded.get(name) for name in plan.environment.secret_names}
     )
     exec_size.check(plan, secret_environment)
     backend = registry.named(plan.backend, workspace)
@@ -97,10 +97,10 @@ def prepare(
     backend.connect()
     backend.check(plan)
     if offline:
-        client, own = _unasked(workspace, known, tracking_uri)
+        client, own = _unasked(workspace, loaded, tracking_uri)
     else:
         screen.step("Connecting to the tracking server")
-        client, own = connect(workspace, backend, known, tracking_uri)
+        client, own = connect(workspace, backend, loaded, tracking_uri)
     screen.step(f"Preparing the image {plan.image.tag}")
     image_id = plan.image_id or backend.prepare(plan.image, screen.detail)
     if plan.resources.gpus != "none":
@@ -112,11 +112,11 @@ def prepare(
     if not offline:
         screen.step("Asking the tracking server as the run will")
         backend.reach(plan, image_id, client.server)
-    found = outbound.of(known)
-    usable = backend.outbound(found, client.server)
+    outbound_settings = outbound.of(loaded)
+    usable = backend.outbound(outbound_settings, client.server)
     # A run that goes on keeps what it recorded when it began.
     data = () if goes_on else _data(workspace, plan, screen)
-    return Ready(
+    return PreparedLaunch(
         workspace,
         plan,
         backend,
@@ -130,7 +130,7 @@ def prepare(
         data,
         outbound=usable.without(*plan.environment.variables),
         remarks=(
-            *outbound.remarks(found, usable),
+            *outbound.remarks(outbound_settings, usable),
             *_version_remarks(plan, client, is_asked=not (own or offline)),
         ),
     )

@@ -8,7 +8,7 @@ from trainer.progress import Steps
 from trainer.tracking.client import Run
 
 
-class Screen(Steps, Protocol):
+class Reporter(Steps, Protocol):
     """Where a launch shows what it does."""
 
     def started(self, run: Run) -> None:

@@ -12,7 +12,7 @@ from trainer.errors import InvalidInput, TrackingError, TrainerError
 from trainer.runs import reconcile, resolve
 from trainer.runs.sync import recreated, refused_again
 from trainer.tracking import delivery
-from trainer.tracking.delivery import Pending, RunMissing, Undelivered
+from trainer.tracking.delivery import DeliveryPending, Pending, RunMissing
 from trainer.tracking.failures import Unreachable
 from trainer.workspace import refusals, run_folder, run_folders
 from trainer.workspace.refusals import RefusedRecords
@@ -25,7 +25,7 @@ class SyncResult:
     """A run, what of it was on this disk alone, its status, and the error that kept it there, if any."""
 
     record: Record
-    left: Pending
+    pending: Pending
     status: str
     error: Exception | None = None
     refused: RefusedRecords | None = None
@@ -82,7 +82,7 @@ def _sync_run(
     recreate: bool,
 ) -> SyncResult:
     folder = run_folder.of(workspace, record.run_id)
-    pending = delivery.left(folder)
+    pending = delivery.pending(folder)
     status = run_folders.ended(folder) or "RUNNING"
     if dry_run:
         return SyncResult(record, pending, status)
@@ -102,12 +102,12 @@ def _sync_run(
     except TrainerError as error:
         if _concerns_all_runs(error):
             failed[record.tracking_uri] = error
-        return SyncResult(record, delivery.left(folder), run_folders.ended(folder) or "UNKNOWN", error)
+        return SyncResult(record, delivery.pending(folder), run_folders.ended(folder) or "UNKNOWN", error)
 
 
 def _concerns_all_runs(error: TrainerError) -> TypeGuard[TrackingError]:
     """Whether the server would be asked in vain for the other runs too."""
-    if isinstance(error, Undelivered):
+    if isinstance(error, DeliveryPending):
         return not error.answers
     return isinstance(error, Unreachable)
 
