@@ -97,8 +97,8 @@ lock: $(VENV)/.uv
 
 # What docs/run-record.md refers to, from the code.
 schema: $(VENV)/.dev
-	$(BIN)/python -c 'import json; from pydantic import TypeAdapter; from trainer.runs.run_record import Pins; \
-		print(json.dumps(TypeAdapter(Pins).json_schema(), indent=2))' > docs/run.schema.json
+	$(BIN)/python -c 'import json; from pydantic import TypeAdapter; from trainer.runs.run_record import RunRecord; \
+		print(json.dumps(TypeAdapter(RunRecord).json_schema(), indent=2))' > docs/run.schema.json
 	PYTHONPATH=tooling $(BIN)/python tooling/schemas.py docs/schemas
 
 # To a file of its own first: a command line that does not start leaves the page as it is.

@@ -14,9 +14,10 @@ from trainkit.keras import training
 from trainkit.keras.checkpoints import Epoch
 from trainkit.keras.training import Schedule
 
-from gpu_check import keras_loops, keras_on_cpu, keras_projects, made_up, same_twice
+from gpu_check import keras_loops, keras_on_cpu, same_twice
 from gpu_check.record import Finding, checked, no_card
 from gpu_check.setting import Setting
+from gpu_check.workloads import keras_projects, made_up
 
 _MOST_APART = {"default precision": 1e-2, "float32": 1e-3}
 _TIMES = ("seconds_epoch", "images_per_second", "input_busy")

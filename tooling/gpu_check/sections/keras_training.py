@@ -18,11 +18,12 @@ from trainkit.data.image_data import Part
 from trainkit.keras import training
 from trainkit.keras.training import Samples, Schedule
 
-from gpu_check import float32_errors, keras_loops, keras_projects, made_up
+from gpu_check import float32_errors, keras_loops
 from gpu_check.keras_loops import Batch
 from gpu_check.rates import DEFAULT, FED, HELD, ON_DEVICE, OURS, Variant, Work, compare
 from gpu_check.record import Finding, no_card
 from gpu_check.setting import Setting
+from gpu_check.workloads import keras_projects, made_up
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from trainkit.torch import training
 from trainkit.torch.data import Pictures
 from trainkit.torch.training import Epoch
 
-from gpu_check import made_up, same_twice, torch_models
+from gpu_check import same_twice
 from gpu_check.record import Finding, checked, no_card
 from gpu_check.sections.peak import TF32, allow_tf32
 from gpu_check.setting import Setting
+from gpu_check.workloads import made_up, torch_models
 
 _MOST_APART = {"default precision": 1e-2, "float32": 1e-3}
 _SIZE, _BATCH = 32, 32

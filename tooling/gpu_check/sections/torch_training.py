@@ -14,13 +14,14 @@ from trainkit.torch import training
 from trainkit.torch.data import Pictures
 from trainkit.torch.model import Model
 
-from gpu_check import float32_errors, made_up, torch_models, torch_operations
+from gpu_check import float32_errors, torch_operations
 from gpu_check.float32_errors import Operation
 from gpu_check.rates import DEFAULT, FED, HELD, ON_DEVICE, OURS, Variant, Work, compare
 from gpu_check.record import Finding, no_card
 from gpu_check.sections import peak
 from gpu_check.sections.peak import TF32, allow_tf32, wait
 from gpu_check.setting import Setting
+from gpu_check.workloads import made_up, torch_models
 
 _COMPILED = "plain loop, bfloat16, torch.compile"
 

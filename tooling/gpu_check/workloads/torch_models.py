@@ -10,9 +10,9 @@ from trainkit.torch import network as torch_network
 from trainkit.torch.model import Model, pixel_scale
 from trainkit.torch.training import Settings
 
-from gpu_check.made_up import CLASSES
+from gpu_check.workloads.made_up import CLASSES
 
-_LAYERS = Path(__file__).parents[2] / "train_code" / "pytorch_layers" / "layers"
+_LAYERS = Path(__file__).parents[3] / "train_code" / "pytorch_layers" / "layers"
 
 
 def model(layers: str, size: int, device: torch.device) -> Model:

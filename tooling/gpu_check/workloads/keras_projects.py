@@ -16,9 +16,9 @@ import numpy as np
 import yaml
 from trainkit.keras import backbones, models, training
 
-from gpu_check.made_up import CLASSES
+from gpu_check.workloads.made_up import CLASSES
 
-_PROJECTS = Path(__file__).parents[2] / "train_code"
+_PROJECTS = Path(__file__).parents[3] / "train_code"
 
 
 def model(project: str, size: int, precision: str, *, augment: bool = False) -> keras.Model:

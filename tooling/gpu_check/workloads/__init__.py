@@ -1,0 +1,1 @@
+"""What is trained: the networks of the projects, and made-up pictures."""
