@@ -50,7 +50,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     folder = tmp_path_factory.mktemp("s3")
     try:
         with services.bucket("127.0.0.1", folder) as bucket:
-            for uri in serving(folder / "server", "s3://artifacts/root"):
+            for uri in serving(folder / "server", "s3://artifacts/mlflow"):
                 yield Store(bucket, uri)
     except containers.CannotRun as problem:
         pytest.fail(str(problem))
@@ -165,7 +165,7 @@ def test_a_run_offline_goes_to_the_bucket_when_it_is_synced(site: Site, stored: 
 def test_a_bucket_that_cannot_be_written_is_told_before_there_is_a_run(site: Site, store: Store) -> None:
     done = site.trainer("run", "probe", "--tracking-uri", store.uri, "--experiment", "denied")
     assert done.code == 84
-    assert done.err.splitlines()[-2].startswith("Error: The artifact store s3://artifacts/root/")
+    assert done.err.splitlines()[-2].startswith("Error: The artifact store s3://artifacts/mlflow/")
     assert "cannot be written: NoCredentialsError" in done.err
     client = MlflowClient(store.uri)
     [experiment] = [one for one in client.search_experiments() if one.name == "denied"]

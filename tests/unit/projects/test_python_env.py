@@ -193,8 +193,8 @@ def test_a_package_of_the_projects_own_folder_is_named(tmp_path: Path, line: str
 
 FROZEN = """\
 # pip freeze of a conda environment
-attrs @ file:///home/builder/work/attrs_1668696182826/work
-certifi @ file:///croot/certifi/work/certifi-2021.5.30-py3-none-any.whl#sha256=12
+attrs @ file:///croot/attrs_1668696182826/source
+certifi @ file:///croot/certifi/source/certifi-2021.5.30-py3-none-any.whl#sha256=12
 six @ file:///tmp/build/80754af9/six_1644875935023/work ; python_version < "4"
 -e git+https://git.example.org/team/winelib.git@0123abc#egg=winelib
 --editable=git+ssh://git@git.example.org/team/lib.git@v1#egg=lib&subdirectory=python

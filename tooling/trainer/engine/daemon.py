@@ -8,7 +8,7 @@ import functools
 import logging
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 
@@ -242,3 +242,17 @@ def failures() -> Iterator[None]:
             f"The Docker engine stopped answering: {type(error).__name__}.",
             "When it is back, `trainer reconcile` ends what was running.",
         ) from None
+
+
+def is_removed(remove: Callable[[], object]) -> bool:
+    """Whether what `remove` has the engine remove is gone now; what is in use stays. Raises `EngineError`."""
+    from docker.errors import APIError, NotFound
+
+    with failures():
+        try:
+            remove()
+        except NotFound:
+            return True
+        except APIError:
+            return False
+    return True

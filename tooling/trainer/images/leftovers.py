@@ -89,16 +89,7 @@ def tagged(client: docker.DockerClient, leftovers_found: Iterator[Leftover]) -> 
     """Leftovers that are tags of images."""
 
     def remove(leftover: Leftover) -> bool:
-        from docker.errors import APIError, ImageNotFound
-
-        with daemon.failures():
-            try:
-                client.images.remove(leftover.name)
-            except ImageNotFound:
-                return True
-            except APIError:
-                return False
-        return True
+        return daemon.is_removed(lambda: client.images.remove(leftover.name))
 
     with daemon.failures():
         return leftovers.each(leftovers_found, remove)

@@ -81,16 +81,8 @@ def of_code(workspace: Workspace, client: docker.DockerClient, removed: Containe
 
 def _containers(client: docker.DockerClient, leftovers_found: Iterator[Leftover]) -> Leftovers:
     def remove(leftover: Leftover) -> bool:
-        from docker.errors import APIError, NotFound
-
-        with daemon.failures():
-            try:
-                client.containers.get(leftover.name).remove(v=True)  # not by force: it may run again
-            except NotFound:
-                return True
-            except APIError:
-                return False
-        return True
+        # Not by force: it may run again.
+        return daemon.is_removed(lambda: client.containers.get(leftover.name).remove(v=True))
 
     with daemon.failures():
         return leftovers.each(leftovers_found, remove)
