@@ -51,6 +51,18 @@ def test_within_interruptible_a_signal_is_raised(number: signal.Signals) -> None
     assert signal.getsignal(number) == before
 
 
+def test_a_signal_within_the_code_of_a_lock_is_raised_as_that() -> None:
+    lock = threading.Lock()
+
+    def wait() -> None:
+        with interruptible(), lock:
+            lock.release()  # as `Condition.wait` does; the signal comes before it is acquired again
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        wait()
+
+
 def test_a_deferred_signal_waits_until_the_block_is_done() -> None:
     done = []
 

@@ -71,11 +71,26 @@ def interruptible() -> Iterator[None]:
         numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, _on_signal) for number in numbers}
     try:
-        with awake():
+        with kept_interruptions(), awake():
             yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def kept_interruptions() -> Iterator[None]:
+    """Within: `Interrupted` leaves as itself.
+
+    Raised in `threading.Condition` while its lock is released, it becomes the context of a `RuntimeError`:
+    the `with` block releases a lock that is not held.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error.__context__, Interrupted):
+            raise error.__context__ from None
+        raise
 
 
 @contextlib.contextmanager

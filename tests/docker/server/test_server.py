@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -64,7 +65,10 @@ def test_its_log_has_no_complaint_that_is_not_the_users(fresh: Site) -> None:
 
 def test_a_server_that_was_killed_is_started_again(fresh: Site) -> None:
     fresh.trainer("server", "up", "--process")
-    os.kill(int(str(_status(fresh)["pid"])), signal.SIGKILL)
+    process = os.pidfd_open(int(str(_status(fresh)["pid"])))
+    signal.pidfd_send_signal(process, signal.SIGKILL)
+    select.select([process], [], [], 60)  # readable when it has ended
+    os.close(process)
     assert _status(fresh)["status"] == "down"  # though server.json still names the process
     fresh.trainer("server", "up", "--process")
     assert _status(fresh)["status"] == "up"

@@ -1,5 +1,6 @@
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -301,6 +302,37 @@ def test_an_interruption_between_start_and_output_stops_the_job(
     assert not backend.job.running
     assert run_folders.ended(run_folder.of(workspace, RUN.id)) == "KILLED"
     assert screen.remarks[0].startswith("Of this run, 1 file, 2 other records are on this disk alone: ")
+
+
+def interrupted_within_the_code_of_a_lock() -> None:
+    lock = threading.Lock()
+    with lock:
+        lock.release()  # as `Condition.wait` does; the signal comes before it is acquired again
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_interruption_while_output_waits_for_a_lock_stops_the_job(
+    workspace: Workspace, start: Callable[..., list[str]]
+) -> None:
+    class Waiting(Reporter):
+        def started(self, run: Run) -> None:  # noqa: ARG002
+            interrupted_within_the_code_of_a_lock()
+
+    backend = FakeBackend()
+    with pytest.raises(Interrupted):
+        start(FakeClient(), backend, Waiting(), detach=False)
+    assert not backend.job.running
+    assert run_folders.ended(run_folder.of(workspace, RUN.id)) == "KILLED"
+
+
+def test_an_interruption_while_the_launch_waits_for_a_lock_is_no_failure(
+    start: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, backend = FakeClient(), FakeBackend()
+    monkeypatch.setattr(launch, "_store", lambda *_: interrupted_within_the_code_of_a_lock())
+    with pytest.raises(Interrupted):
+        start(client, backend)
+    assert client.told[-1] == ("r1", "end", "KILLED")
 
 
 def test_a_run_that_goes_on_detached_is_running_not_what_it_was(

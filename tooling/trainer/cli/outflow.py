@@ -13,6 +13,7 @@ import threading
 from typing import BinaryIO
 
 from trainer.cli.streams import mute
+from trainer.subprocesses import deferred_signals
 
 _IN_MEMORY = 64 << 20  # what is more waits in a temporary file
 _PIECE = 1 << 16
@@ -37,13 +38,14 @@ class BackgroundWriter:
 
     def write(self, piece: bytes) -> None:
         """Have it written when the reader takes it; returns at once."""
-        with self._ready:
-            self._waiting.seek(self._written)
-            self._waiting.write(piece)
-            self._written += len(piece)
-            self._ready.notify()
-        if not self._thread.ident:
-            self._thread.start()
+        with deferred_signals():  # or the thread could wait for a lock that nobody gives back
+            with self._ready:
+                self._waiting.seek(self._written)
+                self._waiting.write(piece)
+                self._written += len(piece)
+                self._ready.notify()
+            if not self._thread.ident:
+                self._thread.start()
 
     def close(self, *, wait: bool) -> None:
         """Return when the reader has taken everything; without `wait`, after a moment in any case."""

@@ -20,7 +20,7 @@ from trainer.runs.launch.begin import LaunchedRun, ResumedRun
 from trainer.runs.launch.follow import Result
 from trainer.runs.launch.prepare import PreparedLaunch
 from trainer.runs.launch.screen import Reporter
-from trainer.subprocesses import deferred_signals, interruptible
+from trainer.subprocesses import deferred_signals, interruptible, kept_interruptions
 from trainer.workspace.settings import Workspace
 
 _LOG = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def launch(
         for remark in ready.remarks:
             screen.remark(remark)
         screen.step("Starting the run")
-        with ExitStack() as unstarted:
+        with ExitStack() as unstarted, kept_interruptions():
             launched = (
                 begin.again(ready, earlier, screen, held, unstarted)
                 if earlier

@@ -14,7 +14,7 @@ from trainer.runs import outcome, server
 from trainer.runs.launch.begin import LaunchedRun
 from trainer.runs.launch.prepare import PreparedLaunch
 from trainer.runs.launch.screen import Reporter
-from trainer.subprocesses import deferred_signals
+from trainer.subprocesses import deferred_signals, kept_interruptions
 from trainer.tracking import delivery
 from trainer.tracking.client import Run
 from trainer.tracking.delivery import DeliveryPending, SpoolWriter
@@ -41,10 +41,11 @@ def supervise(ready: PreparedLaunch, launched: LaunchedRun, job: Job, screen: Re
     """Show the job's output and end its run. Raises `Interrupted` when a signal has stopped the job."""
     interrupted: Interrupted | None = None
     try:
-        screen.started(launched.run)
-        for piece in job.follow():
-            screen.output(ready.masker.feed(piece))
-        screen.output(ready.masker.flush())
+        with kept_interruptions():
+            screen.started(launched.run)
+            for piece in job.follow():
+                screen.output(ready.masker.feed(piece))
+            screen.output(ready.masker.flush())
     except Interrupted as interruption:
         interrupted = interruption
     with deferred_signals(drop=True):
