@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Dataset as DatasetEntity
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
-from support import Site
+from support import CANARY, Site
 
 NAMES = ("slow", "steady", "quick")
 FINAL = {"slow": 0.5, "steady": 0.9, "quick": 0.7}
@@ -121,3 +121,134 @@ def test_three_runs_are_compared_with_their_code(three: tuple[Site, dict[str, st
     assert site.trainer("compare", "slow", "quick", "--html", str(page)).code == 0
     assert page.read_text().count("<polyline") == 2
     assert site.trainer("compare", "slow", "quick", "--html", str(page)).code == 2
+
+
+def test_a_run_is_deleted_and_restored(three: tuple[Site, dict[str, str]]) -> None:
+    site, ids = three
+    slow, quick = ids["slow"], ids["quick"]
+    deleted = site.trainer("runs", "delete", "slow", quick[:8], "slow")
+    assert deleted.out == f"Deleted slow ({slow[:8]}).\nDeleted quick ({quick[:8]}).\n"
+    assert deleted.err == f"To undo: trainer runs restore {slow[:8]} {quick[:8]}\n"
+    assert site.run(slow).info.lifecycle_stage == "deleted"
+    assert [row.split()[1] for row in _words(site.trainer("runs").out)[1:]] == ["steady"]
+    listed = json.loads(site.trainer("runs", "birds", "--deleted", "--json").out)
+    assert [(run["name"], run["status"]) for run in listed] == [("quick", "DELETED"), ("slow", "DELETED")]
+    gone = site.trainer("runs", "delete", "steady", "slow")
+    assert (gone.code, gone.err.splitlines()[0]) == (2, "Error: There is no run slow.")
+    assert site.run(ids["steady"]).info.lifecycle_stage == "active"
+    wrong = site.trainer("runs", "restore", "steady")
+    assert (wrong.code, wrong.err) == (
+        2,
+        "Error: There is no deleted run steady.\n"
+        "Hint:  `trainer runs list --deleted` lists the deleted runs.\n",
+    )
+    restored = site.trainer(*deleted.err.removeprefix("To undo: trainer ").split())
+    assert restored.out == f"Restored slow ({slow[:8]}).\nRestored quick ({quick[:8]}).\n"
+    assert site.run(slow).info.lifecycle_stage == "active"
+    assert site.trainer("runs", "list", "--deleted").out == "No runs.\n"
+
+
+def test_a_run_that_has_not_ended_is_not_deleted(three: tuple[Site, dict[str, str]]) -> None:
+    site, _ = three
+    live = site.client.create_run("0", run_name="live").info.run_id
+    done = site.trainer("runs", "delete", "steady", "live")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        f"Error: The run live has not ended.\nHint:  Stop it first: trainer stop {live[:8]}\n"
+    )
+    assert site.run(live).info.lifecycle_stage == "active"
+    site.client.delete_run(live)
+
+
+def test_a_run_is_renamed(three: tuple[Site, dict[str, str]]) -> None:
+    site, ids = three
+    run_id = ids["quick"]
+    done = site.trainer("runs", "rename", "quick", "the best one")
+    assert done.out == f"Renamed quick ({run_id[:8]}) to the best one.\n"
+    assert site.run(run_id).info.run_name == "the best one"
+    assert site.trainer("runs", "rename", "the best one", "quick").code == 0
+    for name in ("", " ", "n" * 251, CANARY):
+        refused = site.trainer("runs", "rename", "quick", name)
+        assert (refused.code, refused.err.count("\n")) == (2, 2), name
+        assert CANARY not in refused.err
+    assert site.run(run_id).info.run_name == "quick"
+
+
+def test_tags_of_a_run_are_set_and_removed(three: tuple[Site, dict[str, str]]) -> None:
+    site, ids = three
+    done = site.trainer("runs", "tag", "quick", "stage=a=b", "team=tables", "mlflow.note.content=Fast.")
+    assert done.out == f"Tagged quick ({ids['quick'][:8]}).\n"
+    tags = site.run(ids["quick"]).data.tags
+    assert (tags["stage"], tags["team"], tags["mlflow.note.content"]) == ("a=b", "tables", "Fast.")
+    assert site.trainer("runs", "tag", "quick", "team=vision", "--remove", "stage").code == 0
+    tags = site.run(ids["quick"]).data.tags
+    assert ("stage" in tags, tags["team"]) == (False, "vision")
+    for arguments in (
+        ["quick"],
+        ["quick", "a"],
+        ["quick", "a=1", "a=2"],
+        ["quick", "a=1", "--remove", "a"],
+        ["quick", "--remove", "stage"],
+        ["quick", "trainer.end=done"],
+        ["quick", "--remove", "mlflow.runName"],
+        ["quick", "a:b;=1"],
+        ["quick", f"token={CANARY}"],
+        ["nobody", "a=1"],
+    ):
+        refused = site.trainer("runs", "tag", *arguments)
+        assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 2), arguments
+        assert CANARY not in refused.err
+    assert site.run(ids["quick"]).data.tags == tags
+
+
+def test_artifacts_are_downloaded_and_nothing_is_overwritten(
+    three: tuple[Site, dict[str, str]], tmp_path: Path
+) -> None:
+    site, ids = three
+    place = tmp_path / "model"
+    (place / "data").mkdir(parents=True)
+    (place / "MLmodel").write_text("flavors: {}\n")
+    (place / "data" / "weights with blanks.bin").write_bytes(b"\0" * 100_000)
+    site.client.log_artifacts(ids["quick"], str(place), "model")
+    target = tmp_path / "out"
+    done = site.trainer("download", "quick", "-o", str(target))
+    assert done.code == 0, done.err
+    files = {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
+    assert files == {"model/MLmodel", "model/data/weights with blanks.bin", "trainer/source.tar.gz"}
+    assert done.out.splitlines() == [f"{target}/{name}" for name in sorted(files)]
+    assert (target / "model" / "data" / "weights with blanks.bin").read_bytes() == b"\0" * 100_000
+    (target / "model" / "MLmodel").unlink()
+    again = site.trainer("download", "quick", "-o", str(target))
+    assert again.out == f"{target}/model/MLmodel\n"
+    assert again.err == "Downloaded 1 file (12 B); 2 files there already.\n"
+    (target / "model" / "MLmodel").write_text("mine")
+    refused = site.trainer("download", "quick", "-o", str(target))
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err == (
+        f"Error: {target}/model/MLmodel is something else.\nHint:  Download to another folder: -o DIR\n"
+    )
+    assert (target / "model" / "MLmodel").read_text() == "mine"
+
+
+def test_one_artifact_is_downloaded_to_the_current_folder(three: tuple[Site, dict[str, str]]) -> None:
+    site, ids = three
+    assert site.trainer("download", "steady", "trainer/source.tar.gz").out == "source.tar.gz\n"
+    (site.root / "source.tar.gz").unlink()
+    payload = json.loads(site.trainer("download", "steady", "trainer", "--json").out)
+    assert (payload["run_id"], payload["present"]) == (ids["steady"], [])
+    assert payload["downloaded"][0]["file"] == "trainer/source.tar.gz"
+    assert site.trainer("download", "steady").out == "steady/trainer/source.tar.gz\n"
+    for artifact, hint in (
+        ("trainer/source.tar", "Did you mean trainer/source.tar.gz?"),
+        ("x", f"`trainer show {ids['steady'][:8]}` lists them."),
+    ):
+        done = site.trainer("download", "steady", artifact)
+        assert done.err == f"Error: The run steady has no artifact {artifact}.\nHint:  {hint}\n"
+        assert done.code == 2
+
+
+def test_the_page_of_a_run_is_opened(three: tuple[Site, dict[str, str]]) -> None:
+    site, ids = three
+    done = site.trainer("open", "steady", "--no-browser")
+    assert done.out == f"{site.uri}/#/experiments/1/runs/{ids['steady']}?workflowType=machine_learning\n"
+    assert "Log in as" in done.err

@@ -49,6 +49,9 @@ def bash(script: str, bin_folder: Path, **variables: str) -> str:
         ("trainer run no-such-project --dry", ["plain,--dry-run"]),
         ("trainer build-image s", ["plain,small"]),
         ("trainer completion f", ["plain,fish"]),
+        ("trainer runs d", ["plain,demo", "plain,delete"]),
+        ("trainer runs --del", ["plain,--deleted"]),
+        ("trainer runs demo --del", ["plain,--deleted"]),
     ],
 )
 def test_what_is_offered(workspace: Workspace, bin_folder: Path, words: str, offered: list[str]) -> None:

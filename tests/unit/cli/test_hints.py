@@ -225,7 +225,7 @@ def test_a_folder_becomes_an_image_step_by_step(trainer: Trainer, workspace: Wor
         "run demo --workspace .",
         "run --workspace . demo",
         "run demo --text a --workspace .",
-        "runs --workspace .",
+        "runs list --workspace .",
         "data stats --workspace .",
     ],
 )

@@ -110,7 +110,14 @@ def test_a_reader_that_has_gone_is_no_failure(
         ("rnu", "No such command 'rnu'.", "trainer --help"),
         ("--no-such run", "No such option '--no-such'.", "trainer --help"),
         ("--workspace /no/such run", None, "trainer --help"),
-        ("server stop", "No such command 'stop'.", "trainer server --help"),
+        ("server halt", "No such command 'halt'.", "trainer server --help"),
+        ("server stop", "No such command 'stop'.", "trainer server down"),
+        (
+            "rm",
+            "No such command 'rm'.",
+            "trainer runs delete RUN; unused files, images and containers: trainer gc",
+        ),
+        ("list", "No such command 'list'.", "trainer runs"),
     ],
 )
 def test_a_wrong_command_line(trainer: Trainer, arguments: str, message: str | None, hint: str) -> None:

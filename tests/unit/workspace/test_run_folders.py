@@ -57,6 +57,13 @@ def test_what_was_written_is_read(workspace: Workspace) -> None:
     assert list(record.secret_names) == ["API_KEY"]
 
 
+def test_a_renamed_run_has_its_new_name_in_the_history(workspace: Workspace) -> None:
+    run_folders.write(workspace, run_folders.new_folder(workspace), RECORD)[1].release()
+    run_folders.set_name(workspace, "r1", "baseline")
+    run_folders.set_name(workspace, "r2", "of somebody else")
+    assert run_folders.history(workspace) == [replace(RECORD, name="baseline")]
+
+
 def test_who_gets_an_unattended_run_is_its_only_attendant(workspace: Workspace) -> None:
     run_folders.write(workspace, run_folders.new_folder(workspace), RECORD)[1].release()
     for _ in run_folders.unattended(workspace):

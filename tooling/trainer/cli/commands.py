@@ -60,9 +60,11 @@ ALL = (
     LazyCommand("completion", "Print the completion script for a shell."),
     # Runs that exist.
     LazyCommand("ps", "List the live runs.", "runs.ps"),
-    LazyCommand("runs", "List the runs on the tracking server.", "runs.list"),
+    LazyCommand("runs", "List the runs on the tracking server.", "runs.runs.group"),
     LazyCommand("show", "Show the details of a run.", "runs.show"),
     LazyCommand("compare", "Compare runs.", "runs.compare"),
+    LazyCommand("open", "Open a run in the MLflow UI.", "runs.open"),
+    LazyCommand("download", "Download the artifacts of a run.", "runs.download"),
     LazyCommand("reproduce", "Repeat a run and compare its metrics.", "runs.reproduce"),
     LazyCommand("logs", "Print the output of a run.", "runs.logs"),
     LazyCommand("attach", "Follow a run to its end.", "runs.attach"),

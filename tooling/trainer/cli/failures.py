@@ -8,9 +8,11 @@ import re
 from pathlib import Path
 
 import click
+from click.exceptions import NoSuchCommand
 from trainkit.errors import InputError
 
 from trainer.cli.context import global_option
+from trainer.cli.other_names import ours
 from trainer.errors import DiskFull, FileError, Interrupted, InvalidInput, TrainerError
 
 _IN_THE_WAY = "Something else is in its place. Move that away, and call the same command again."
@@ -42,7 +44,7 @@ def explain(error: BaseException) -> tuple[str, str, int]:
         case InputError():
             return error.message, error.hint, InvalidInput.exit_code
         case click.UsageError(ctx=click.Context() as context):
-            hint = _where_it_belongs(error, context) or f"{context.command_path} --help"
+            hint = _meant(error, context) or f"{context.command_path} --help"
             return error.format_message(), hint, error.exit_code
         case click.ClickException():
             return error.format_message(), "trainer --help", error.exit_code
@@ -64,8 +66,10 @@ def explain(error: BaseException) -> tuple[str, str, int]:
     )
 
 
-def _where_it_belongs(error: click.UsageError, context: click.Context) -> str:
-    """Of an option of `trainer` itself that was given to one of its commands; else ""."""
+def _meant(error: click.UsageError, context: click.Context) -> str:
+    """For a command's name in another tool, and for an option of `trainer` that was given to a command."""
+    if isinstance(error, NoSuchCommand):
+        return ours(context.command_path, error.command_name) or ""
     if not isinstance(error, click.NoSuchOption):
         return ""
     option = global_option(context, error.option_name)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar
 import click
 
 from trainer import printable
+from trainer.cli import figures
 from trainer.cli.outflow import BackgroundWriter
 from trainer.cli.streams import drawn_on, mute
 
@@ -105,7 +106,8 @@ class Progress:
 class Bar:
     """Shows how far a long command is: a bar in a terminal, a line every few seconds elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, counts_bytes: bool = False) -> None:
+        self._counts_bytes = counts_bytes
         self._rich: RichProgress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._last = time.monotonic()
@@ -125,20 +127,24 @@ class Bar:
             self._show(step, done, total)
         elif time.monotonic() - self._last > _LINE_EVERY_S:
             self._last = time.monotonic()
-            click.echo(f"{step}: {done} of {total}", err=True)
+            show = figures.size if self._counts_bytes else str
+            click.echo(f"{step}: {show(done)} of {show(total)}", err=True)
 
     def _show(self, step: str, done: int, total: int) -> None:
         if self._rich is None:
+            from rich import progress
             from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+            count = progress.DownloadColumn() if self._counts_bytes else progress.MofNCompleteColumn()
             columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
+                progress.TextColumn("{task.description}"),
+                progress.BarColumn(),
+                count,
+                progress.TimeRemainingColumn(),
             )
-            self._rich = Progress(*columns, console=Console(file=drawn_on(sys.stderr)), transient=True)
+            self._rich = progress.Progress(
+                *columns, console=Console(file=drawn_on(sys.stderr)), transient=True
+            )
             self._rich.start()
         if step not in self._tasks:
             self._tasks[step] = self._rich.add_task(_escape(printable.line(step)), total=total)

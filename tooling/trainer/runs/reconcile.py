@@ -22,7 +22,7 @@ from trainer.backends.docker import containers, reachability
 from trainer.errors import InvalidInput, TrackingError, TrainerError
 from trainer.masking import Masker
 from trainer.runs import half_made, outcome, server
-from trainer.tracking import delivery, run_tags, spool_guard
+from trainer.tracking import delivery, run_tags, search, spool_guard
 from trainer.tracking.client import Client
 from trainer.tracking.delivery import DeliveryPending, SpoolWriter
 from trainer.tracking.endpoint import Server
@@ -239,7 +239,7 @@ def _close(workspace: Workspace, record: Record, *, wait: bool) -> str | None:
 
 def _end_unfinished(workspace: Workspace, record: Record, folder: RunFolder) -> Iterator[Finding]:
     client = server.client_of(workspace, record)
-    for run in client.search_runs(f"tags.`{run_tags.LAUNCH}` = '{folder.path.name}'"):
+    for run in search.matching(client, f"tags.`{run_tags.LAUNCH}` = '{folder.path.name}'"):
         client.set_tags(run.id, {run_tags.END: "stopped before it started"})
         client.end_run(run.id, "KILLED")
         yield Finding(replace(record, run_id=run.id, name=run.name), "KILLED")

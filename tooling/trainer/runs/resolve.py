@@ -34,15 +34,31 @@ def resolve(workspace: Workspace, text: str) -> Record:
     matches = started_here(workspace, text)
     if not matches and text:
         matches = _on_server(workspace, text)
-    if len(matches) == 1:
-        return matches[0]
     if matches:
-        several = ", ".join(f"{record.run_id[:8]} ({record.name})" for record in matches[-_SHOWN:])
-        raise InvalidInput(f"{text} could be {len(matches)} runs: {several}.", "Use more of the id.")
+        return _only(text, matches)
     raise InvalidInput(
         f"There is no run {text}.",
         "Use the beginning of its id, its name, @last or @best:METRIC; `trainer runs` lists the runs.",
     )
+
+
+def resolve_deleted(workspace: Workspace, text: str) -> Record:
+    """The one deleted run of the chosen server whose id begins with this, or that has it as its name.
+
+    Raises `InvalidInput` where there is none, or more than one; `TrackingError`.
+    """
+    if matches := _on_server(workspace, text, deleted=True):
+        return _only(text, matches)
+    raise InvalidInput(
+        f"There is no deleted run {text}.", "`trainer runs list --deleted` lists the deleted runs."
+    )
+
+
+def _only(text: str, matches: list[Record]) -> Record:
+    if len(matches) == 1:
+        return matches[0]
+    several = ", ".join(f"{record.run_id[:8]} ({record.name})" for record in matches[-_SHOWN:])
+    raise InvalidInput(f"{text} could be {len(matches)} runs: {several}.", "Use more of the id.")
 
 
 def started_here(workspace: Workspace, text: str) -> list[Record]:
@@ -77,14 +93,18 @@ def _matches(text: str, record: Record) -> bool:
     return bool(text) and (record.name == text or any(run_id.startswith(text) for run_id in ids))
 
 
-def _on_server(workspace: Workspace, text: str) -> list[Record]:
+def _on_server(workspace: Workspace, text: str, *, deleted: bool = False) -> list[Record]:
     client, own = selection.connect(workspace)
     quoted = text.replace("'", "")
-    by_id = client.search_runs(f"attributes.run_id LIKE '{quoted}%'")
-    by_name = client.search_runs(f"attributes.run_name = '{quoted}'")
-    # A run that a script began while the server was away had another id until it was brought there.
-    by_offline_id = client.search_runs(f"tags.`{OFFLINE_TAG}` LIKE '{quoted}%'")
-    runs = {run.id: run for run in [*by_id, *by_name, *by_offline_id]}
+    conditions = (
+        f"attributes.run_id LIKE '{quoted}%'",
+        f"attributes.run_name = '{quoted}'",
+        # A run that a script began while the server was away had another id until it was brought there.
+        f"tags.`{OFFLINE_TAG}` LIKE '{quoted}%'",
+    )
+    runs = {
+        run.id: run for condition in conditions for run in search.matching(client, condition, deleted=deleted)
+    }
     return [_record(run, client.server.uri, own=own) for run in runs.values()]
 
 

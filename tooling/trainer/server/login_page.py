@@ -19,23 +19,30 @@ from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server
 from trainer.workspace.settings import Workspace
 
-EXPERIMENTS = "/experiments?workflowType=machine_learning"
+_EXPERIMENTS = "/experiments?workflowType=machine_learning"
 _REMOVED_AFTER_S = 30
 
 
-def address(server: Server) -> str:
+def experiments(server: Server) -> str:
     """Where the server's runs are listed."""
-    return f"{server.uri}/#{EXPERIMENTS}"
+    return f"{server.uri}/#{_EXPERIMENTS}"
 
 
-def write(workspace: Workspace, server: Server) -> Path | None:
-    """The page, which is removed after half a minute; None where the server cannot be entered that way."""
+def write(workspace: Workspace, server: Server, address: str) -> Path | None:
+    """A page that leads to an address of the server's UI, removed after half a minute.
+
+    None where the server cannot be entered that way.
+    """
     if not (server.username and server.password) or not _has_login(server):
         return None
     parts = urlsplit(server.uri)
     account = f"{quote(server.username, safe='')}:{quote(server.password, safe='')}"
     login = urlunsplit(
-        parts._replace(netloc=f"{account}@{parts.netloc}", path=f"{parts.path}/login", fragment=EXPERIMENTS)
+        parts._replace(
+            netloc=f"{account}@{parts.netloc}",
+            path=f"{parts.path}/login",
+            fragment=address.partition("#")[2],
+        )
     )
     workspace.state.mkdir(parents=True, exist_ok=True)
     descriptor, page = tempfile.mkstemp(prefix="login-", suffix=".html", dir=workspace.state)  # mode 600

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 _BATCH = 100  # parameters or tags in one log-batch call: the API's limit
-# Of a run, and the dataset's name: the digest of what it was given.
 LONGEST_VALUE = 6000  # of a parameter; the server refuses longer ones
 
 
@@ -176,18 +175,14 @@ class Client(Connection):
             self.send("POST", f"{API}/runs/log-batch", {"run_id": run_id, "tags": pairs})
 
     def resume_run(self, run_id: str, without_tags: Iterable[str]) -> None:
-        """Set an ended run RUNNING again and remove these of its tags."""
+        """Set an ended run RUNNING again and remove these of its tags, of which it need not have any."""
         self.send("POST", f"{API}/runs/update", {"run_id": run_id, "status": "RUNNING"})
-        for key in without_tags:
-            self.send("POST", f"{API}/runs/delete-tag", {"run_id": run_id, "key": key}, ok=(404,))
+        self.remove_tags(run_id, without_tags)
 
-    def search_runs(self, condition: str) -> list[Run]:
-        """The runs of all experiments that meet a condition of MLflow's search; 20 at most."""
-        payload = self.send("GET", f"{API}/experiments/search", query={"max_results": "1000"}).json()
-        ids = [experiment["experiment_id"] for experiment in payload.get("experiments", [])]
-        body = {"experiment_ids": ids, "filter": condition, "max_results": 20}
-        answer = self.send("POST", f"{API}/runs/search", body).json()
-        return [self.read(run) for run in answer.get("runs", [])]
+    def remove_tags(self, run_id: str, keys: Iterable[str]) -> None:
+        """Remove these tags, of which the run need not have any."""
+        for key in keys:
+            self.send("POST", f"{API}/runs/delete-tag", {"run_id": run_id, "key": key}, ok=(404,))
 
     def end_run(self, run_id: str, status: Status, at: float | None = None) -> None:
         """Set the final status and the end time (now, or in seconds since 1970), whatever the status was."""

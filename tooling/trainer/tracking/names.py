@@ -17,17 +17,31 @@ def check(
 ) -> None:
     """Raises `InvalidInput` for the first name or value that MLflow does not take."""
     _length("--experiment", experiment)
-    _length("--run-name", run_name or "")
-    for option, pairs in (("--tag", tags), ("--param", parameters)):
-        for name, value in pairs.items():
-            _length(option, name)
-            _text(f"{option} {name}", value)
-            # MLflow uses them as paths, too.
-            if not re.fullmatch(r"[/\w.\- :]+", name) or not _is_path(name):
-                raise InvalidInput(
-                    f"{option} {name}: MLflow takes no such name.",
-                    "Use letters, digits, blanks and _ - . : / (not first, last or twice in a row).",
-                )
+    check_run_name(run_name or "")
+    check_tags(tags)
+    _check_pairs("--param", parameters)
+
+
+def check_run_name(name: str) -> None:
+    """Raises `InvalidInput` for a name that MLflow does not take for a run."""
+    _length("--run-name", name)
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Raises `InvalidInput` for the first key or value that MLflow does not take."""
+    _check_pairs("--tag", tags)
+
+
+def _check_pairs(option: str, pairs: Mapping[str, str]) -> None:
+    for name, value in pairs.items():
+        _length(option, name)
+        _text(f"{option} {name}", value)
+        # MLflow uses them as paths, too.
+        if not re.fullmatch(r"[/\w.\- :]+", name) or not _is_path(name):
+            raise InvalidInput(
+                f"{option} {name}: MLflow takes no such name.",
+                "Use letters, digits, blanks and _ - . : / (not first, last or twice in a row).",
+            )
 
 
 def _length(option: str, name: str) -> None:

@@ -22,6 +22,8 @@ _API = "/api/2.0/mlflow"
 _PAGE = 1000
 _LOOKED_AT = 100  # runs whose metrics are offered in place of an unknown one
 _RUNS_A_CALL = 100  # the server's limit for curves
+_DELETED = {"run_view_type": "DELETED_ONLY"}
+_FEW = 20
 _NEWEST_FIRST = "attributes.start_time DESC"
 
 
@@ -36,6 +38,8 @@ class Query:
     sort: str = f"-{START}"
     """A metric, `start` or `duration`; a leading `-` means that the largest comes first."""
     limit: int | None = None
+    deleted: bool = False
+    """Whether it is the deleted runs that are asked for."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,11 @@ def best(client: Client, metric: str, *, lowest: bool = False) -> Run:
     return runs[0]
 
 
+def matching(client: Client, condition: str, *, deleted: bool = False) -> list[Run]:
+    """The runs, or deleted ones, of all experiments that meet a condition of MLflow's search; 20 at most."""
+    return list(_pages(client, list(experiments(client)), condition, [], _FEW, deleted=deleted))
+
+
 def project(run: Run, experiment_names: Mapping[str, str]) -> str:
     """What the run is a run of: its project, or its experiment where no project made it."""
     source = run.tags.get(run_tags.SOURCE_NAME, "") if run.tags.get(run_tags.SOURCE_TYPE) == "PROJECT" else ""
@@ -169,19 +178,26 @@ def _scopes(query: Query, names: Mapping[str, str]) -> Iterator[tuple[list[str],
 def _ordered(client: Client, ids: list[str], condition: str, query: Query) -> Iterator[Run]:
     by, direction = query.sort.removeprefix("-"), "DESC" if query.sort.startswith("-") else "ASC"
     if by == DURATION:  # which the server cannot sort by
-        return _pages(client, ids, condition, [_NEWEST_FIRST], None)
+        return _pages(client, ids, condition, [_NEWEST_FIRST], None, deleted=query.deleted)
     column = "attributes.start_time" if by == START else f"metrics.`{by}`"
     order = [f"{column} {direction}"] + ([_NEWEST_FIRST] if by != START else [])
-    return _pages(client, ids, condition, order, query.limit)
+    return _pages(client, ids, condition, order, query.limit, deleted=query.deleted)
 
 
 def _pages(
-    client: Client, ids: list[str], condition: str, order: list[str], limit: int | None
+    client: Client,
+    ids: list[str],
+    condition: str,
+    order: list[str],
+    limit: int | None,
+    *,
+    deleted: bool = False,
 ) -> Iterator[Run]:
     def runs() -> Iterator[Run]:
         size = min(limit or _PAGE, _PAGE)
         body: dict[str, object] = {
-            "experiment_ids": ids, "filter": condition, "order_by": order, "max_results": size
+            "experiment_ids": ids, "filter": condition, "order_by": order, "max_results": size,
+            **(_DELETED if deleted else {}),
         }  # fmt: skip
         while True:
             answer = client.send("POST", f"{_API}/runs/search", body, ok=(400,))

@@ -109,20 +109,28 @@ def unfinished(workspace: Workspace) -> Iterator[tuple[Record, RunFolder]]:
 def write(workspace: Workspace, prepared: RunFolder, record: Record) -> tuple[RunFolder, Lock]:
     """Make the prepared folder the run's own: the folder, and the lock of who looks after the run."""
     lock = locks.exclusive(prepared.lock)  # nobody else knows of a folder that was just made
-    text = _text(record)
-    prepared.record.write_text(text)
+    prepared.record.write_text(_text(record))
     target = run_folder.of(workspace, record.run_id)
     prepared.path.rename(target.path)
-    with (workspace.state / _HISTORY).open("a") as history:
-        history.write(text + "\n")
+    _append(workspace, record)
     return target, lock
 
 
 def rename(workspace: Workspace, record: Record, run_id: str) -> None:
     """Write down the id that a server gave to a run that was started without one."""
-    renamed = replace(record, run_id=run_id, offline_id=record.run_id)
-    with (workspace.state / _HISTORY).open("a") as history:
-        history.write(_text(renamed) + "\n")
+    _append(workspace, replace(record, run_id=run_id, offline_id=record.run_id))
+
+
+def set_name(workspace: Workspace, run_id: str, name: str) -> None:
+    """Write down the name that a run has from now on, if it was started here."""
+    for record in history(workspace):
+        if record.run_id == run_id:
+            _append(workspace, replace(record, name=name))
+
+
+def _append(workspace: Workspace, record: Record) -> None:
+    with (workspace.state / _HISTORY).open("a") as lines:
+        lines.write(_text(record) + "\n")
 
 
 def history(workspace: Workspace) -> list[Record]:

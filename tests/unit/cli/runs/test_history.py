@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from trainer.cli.runs import columns
-from trainer.cli.runs.list import print_table
+from trainer.cli.runs.runs import columns
+from trainer.cli.runs.runs.list import print_table
 from trainer.tracking.client import Run
 from trainer.tracking.search import Entry
 from trainer.workspace import run_folders

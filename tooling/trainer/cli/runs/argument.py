@@ -16,10 +16,10 @@ from trainer.workspace.settings import find
 F = TypeVar("F", bound=Callable[..., object])
 
 
-def run_argument(*, live: bool = False, several: bool = False) -> Callable[[F], F]:
+def run_argument(*, live: bool = False, several: bool = False, required: bool = False) -> Callable[[F], F]:
     """Decorator: the argument `said`, completed with the runs of the workspace, or its live ones.
 
-    Others than live ones may be on any server: --tracking-uri.
+    Others than live ones may be on any server: --tracking-uri. One is always required, several if so said.
     """
 
     def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -35,7 +35,7 @@ def run_argument(*, live: bool = False, several: bool = False) -> Callable[[F], 
         "said",
         metavar="RUN…" if several else "RUN",
         nargs=-1 if several else 1,
-        required=not several,
+        required=required or not several,
         shell_complete=complete,
     )
     return argument if live else lambda command: argument(tracking_option(command))

@@ -10,6 +10,7 @@ import click
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace, tracking_option
+from trainer.cli.server import browser
 from trainer.cli.server.copy_runs import copy_runs
 from trainer.cli.server.deploy import deploy
 from trainer.cli.server.store import backup, restore, rotate_secrets, upgrade
@@ -180,26 +181,17 @@ def logs(workspace: Workspace, follow: bool, lines: int) -> None:
 
 
 @click.command(short_help="Browse the runs in the MLflow UI.", epilog="Example: trainer ui")
-@click.option("--browser/--no-browser", default=None, help="Open a browser. [default: where there is one]")
+@browser.option
 @tracking_option
 @pass_workspace
-def ui(workspace: Workspace, browser: bool | None) -> None:
+def ui(workspace: Workspace, opens: bool | None) -> None:
     """Browse the runs in the MLflow UI, logged in if the server allows it."""
     from trainer.server import login_page, selection, start
     from trainer.workspace import secrets
 
     chosen = selection.chosen(workspace, secrets.load(workspace))
     server = _start_process(workspace) if chosen is None else start.revive(workspace, chosen)
-    click.echo(login_page.address(server))
-    has_screen = sys.platform == "darwin" or bool(
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    )
-    opens = browser or (browser is None and has_screen)
-    page = login_page.write(workspace, server) if opens else None
-    if server.username and not page:
-        _note(f"Log in as {server.username}; `trainer env` prints the password.")
-    if opens:
-        click.launch(page.as_uri() if page else login_page.address(server))
+    browser.show(workspace, server, login_page.experiments(server), wanted=opens)
 
 
 def _has_engine(workspace: Workspace) -> bool:

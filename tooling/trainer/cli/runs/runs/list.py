@@ -22,7 +22,7 @@ from trainer.workspace.settings import Workspace, find
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from trainer.cli.runs.columns import Column
+    from trainer.cli.runs.runs.columns import Column
     from trainer.tracking.search import Entry
 
 _SHOWN = 20
@@ -79,9 +79,10 @@ def _items(names: Sequence[str], before: str, beginning: str) -> list[Completion
 
 
 @click.command(
+    "list",
     short_help="List the runs on the tracking server.",
-    epilog="Examples: trainer runs sklearn --sort -accuracy --limit 5\n\n"
-    "trainer runs --filter \"metrics.accuracy > 0.9 AND params.seed = '0'\" --columns accuracy,n_estimators",
+    epilog="Examples: trainer runs list sklearn --sort -accuracy --limit 5\n\n"
+    "trainer runs list --filter \"metrics.accuracy > 0.9 AND params.seed = '0'\" --columns accuracy,seed",
 )
 @click.argument("project", required=False, shell_complete=complete_project)
 @click.option("--filter", "condition", default="", metavar="EXPR", help="A filter in MLflow's search syntax.")
@@ -103,15 +104,16 @@ def _items(names: Sequence[str], before: str, beginning: str) -> list[Completion
     shell_complete=complete_columns,
     help="Metrics, parameters or tags to show instead of the default ones.",
 )
+@click.option("--deleted", is_flag=True, help="List the deleted runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, with everything of each run.")
 @click.option(
     "--csv", "as_csv", is_flag=True, help="Print as CSV; without --columns every metric and parameter."
 )
 @tracking_option
 @pass_workspace
-def runs(
+def list_(
     workspace: Workspace, project: str | None, condition: str, sort: str, limit: int, columns: str,
-    as_json: bool, as_csv: bool,
+    deleted: bool, as_json: bool, as_csv: bool,
 ) -> None:  # fmt: skip
     """List the runs on the tracking server that runs report to, the newest first.
 
@@ -119,7 +121,7 @@ def runs(
     runs share; the machine's own (system/…) are not among them. A status with * is that of a run of which the
     server refused something.
     """
-    from trainer.cli.runs import columns as run_columns
+    from trainer.cli.runs.runs import columns as run_columns
     from trainer.counted import counted
     from trainer.server import selection
     from trainer.tracking import search
@@ -129,7 +131,7 @@ def runs(
         raise InvalidInput("--json and --csv cannot both be printed.", "Choose one of them.")
     client, _ = selection.connect(workspace)
     query_limit = limit + 1 if limit else None
-    entries = search.search(client, search.Query(project, condition, sort, query_limit))
+    entries = search.search(client, search.Query(project, condition, sort, query_limit, deleted))
     shown = entries[:limit] if limit else entries
     names = [name for part in columns.split(",") if (name := part.strip())]
     chosen = run_columns.chosen(shown, names)

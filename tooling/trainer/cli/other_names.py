@@ -1,0 +1,44 @@
+"""What other tools call what our commands do, for who tries that."""
+
+from __future__ import annotations
+
+_DELETE = "trainer runs delete RUN; unused files, images and containers: trainer gc"
+# By the group that the name was given to.
+_OURS = {
+    "trainer": {
+        **dict.fromkeys(("create", "add"), "trainer new NAME"),
+        **dict.fromkeys(("start", "train", "launch", "exec", "fit"), "trainer run PROJECT"),
+        "build": "trainer build-image NAME",
+        "status": "Live runs: trainer ps; the tracking server: trainer server status",
+        "top": "trainer ps",
+        **dict.fromkeys(("list", "ls", "history", "experiments"), "trainer runs"),
+        **dict.fromkeys(("inspect", "describe", "info"), "trainer show RUN"),
+        "diff": "trainer compare RUN RUN",
+        **dict.fromkeys(("log", "tail", "output"), "trainer logs RUN"),
+        **dict.fromkeys(("watch", "follow"), "trainer attach RUN"),
+        **dict.fromkeys(("kill", "cancel", "abort"), "trainer stop RUN"),
+        **dict.fromkeys(("restart", "continue"), "trainer resume RUN"),
+        **dict.fromkeys(("rerun", "repeat", "repro"), "trainer reproduce RUN"),
+        **dict.fromkeys(("rm", "delete", "remove"), _DELETE),
+        "rename": "trainer runs rename RUN NAME",
+        "restore": "trainer runs restore RUN",
+        "tag": "trainer runs tag RUN KEY=VALUE",
+        **dict.fromkeys(("prune", "clean", "cleanup"), "trainer gc"),
+        **dict.fromkeys(("get", "pull", "fetch"), "trainer download RUN"),
+        **dict.fromkeys(("push", "upload"), "trainer sync"),
+        **dict.fromkeys(("web", "browse", "dashboard"), "trainer ui"),
+        **dict.fromkeys(("up", "serve"), "trainer server up"),
+        "down": "trainer server down",
+        "deploy": "trainer server deploy PLATFORM",
+        **dict.fromkeys(("check", "diagnose"), "trainer doctor"),
+        "login": "trainer secrets set MLFLOW_TRACKING_PASSWORD",
+        "version": "trainer --version",
+        "help": "trainer --help",
+    },
+    "trainer server": {"start": "trainer server up", "stop": "trainer server down"},
+}
+
+
+def ours(group: str, name: str) -> str | None:
+    """The command of ours that `group`, as `trainer server`, has in the place of `name`."""
+    return _OURS.get(group, {}).get(name)

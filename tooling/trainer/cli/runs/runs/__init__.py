@@ -1,0 +1,1 @@
+"""`trainer runs` and its commands."""
