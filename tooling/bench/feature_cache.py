@@ -1,6 +1,7 @@
 """What the feature cache saves in the first phase of transfer learning: a head on a frozen InceptionV3.
 
-    docker run --rm -v "$PWD/tooling/bench:/bench:ro" trainer/tensorflow python /bench/feature_cache.py
+    docker run --rm -v "$PWD/tooling/bench:/bench:ro" -v "$PWD/train_code:/train_code:ro" trainer/tensorflow \
+        python /bench/feature_cache.py
 
 or with any Python that has TensorFlow and trainkit; training.py runs it in an image. It takes some minutes a
 round and no network: the backbone's weights are random, the pictures are made up. Each way is a process of
@@ -18,9 +19,12 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from runpy import run_path
 
 import click
 
+# In the image both folders stand at the root, where ".." leads nowhere else.
+TRAIN_PY = (Path(__file__).parent / "../../train_code/inceptionv3/train.py").resolve()
 WAYS = {
     "without": "no cache: the backbone in every epoch",
     "cold": "first run: features computed, then read",
@@ -94,29 +98,29 @@ def in_own_process(variant: str, folder: Path, cache: str) -> float:
 
 
 def measure(variant: str, work: Work) -> float:
-    """Seconds of the first phase, as train_code/inceptionv3/train.py has it."""
+    """Seconds of the first phase, by the functions of train_code/inceptionv3/train.py."""
     import mlflow
     from trainkit import places
     from trainkit.data import image_data
     from trainkit.keras import feature_cache, models, training
 
+    project = run_path(str(TRAIN_PY))
     with mlflow.start_run():
         training.setup(0)
         data = image_data.load(places.dataset("made-up"), work.size, 0.2, 0, places.cache())
         base = models.pretrained(work.backbone, work.size, "none", 0)
-        head = models.head(base.output_shape[-1], len(data.class_names), 0.2)
-        model = models.transfer(base, head, augment=False)
+        model = project["build_model"](base, len(data.class_names), 0.2, augment=False)
         schedule = training.Schedule(work.epochs, 16, 0, 0, "head")
         start = time.perf_counter()
         if variant == "without":
             learner = model
             samples = training.samples(data.train), training.samples(data.validation)
         else:
-            learner = head
+            learner = model.get_layer("head")
             origin = feature_cache.weights_key(work.backbone, "none", 0)
             samples = feature_cache.load(base, origin, data, places.cache()).both(data, None)
-        training.compile_model(learner, "adam", 0.001)
-        training.train(learner, *samples, schedule)
+        project["compile_model"](learner, "adam", 0.001)
+        project["fit"](learner, samples, schedule)
         return time.perf_counter() - start
 
 

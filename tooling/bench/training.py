@@ -66,10 +66,10 @@ _LARGE = ("--images=4096", "--size=299", "--batch-size=64")
 
 def _in_image(image: str, gpus: Sequence[str], script: str, *arguments: str) -> Mapping[str, object]:
     """What a script of this folder prints in its last line."""
-    folder = Path(__file__).parent
+    folder = Path(__file__).resolve().parent
     done = subprocess.run(
         ["docker", "run", "--rm", "--init", "--network=none", "--shm-size=1g", *gpus,
-         f"--volume={folder}:/bench:ro",
+         f"--volume={folder}:/bench:ro", f"--volume={folder.parents[1] / 'train_code'}:/train_code:ro",
          "--env=TRAINER_CACHE_DIR=/tmp/cache", "--env=GIT_PYTHON_REFRESH=quiet", image,
          "python", f"/bench/{script}", *arguments],
         stdout=subprocess.PIPE, text=True, check=False,

@@ -1,6 +1,7 @@
 """What a training step waits for data; on a GPU, what mixed precision and XLA bring.
 
-    docker run --rm -v "$PWD/tooling/bench:/bench:ro" trainer/tensorflow python /bench/training_step.py
+    docker run --rm -v "$PWD/tooling/bench:/bench:ro" -v "$PWD/train_code:/train_code:ro" trainer/tensorflow \
+        python /bench/training_step.py
 
 training.py runs it in an image. Prints JSON: the seconds of an epoch of each round. On a GPU also the seconds
 that they would take at the rate of a large matrix product, which is what the card reaches and not what its
@@ -15,6 +16,8 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
+from runpy import run_path
 
 import click
 import mlflow
@@ -28,6 +31,8 @@ import keras
 import tensorflow as tf
 
 MATRIX = 8192
+# In the image both folders stand at the root, where ".." leads nowhere else.
+TRAIN_PY = (Path(__file__).parent / "../../train_code/inceptionv3/train.py").resolve()
 
 
 @click.command(help=__doc__)
@@ -80,8 +85,9 @@ def _compiled(backbone: str, size: int, *, jit: bool) -> keras.Model:
     """A classifier of which everything is trained."""
     base = models.pretrained(backbone, size, "none", 0)
     base.trainable = True
-    model = models.transfer(base, models.head(base.output_shape[-1], 4, 0.2), augment=False)
-    keras_training.compile_model(model, "adam", 0.001)
+    project = run_path(str(TRAIN_PY))
+    model: keras.Model = project["build_model"](base, 4, 0.2, augment=False)
+    project["compile_model"](model, "adam", 0.001)
     if jit:
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=True)
     return model
@@ -95,12 +101,13 @@ def _as_projects_do(
     labels = np.arange(len(pixels)) % 4
     training = keras_training.Samples(lambda positions: np.asarray(pixels[positions]), labels)
     judging = keras_training.Samples(training.inputs, labels[:1])
+    fit = run_path(str(TRAIN_PY))["fit"]
 
     def epoch() -> float:
         schedule = keras_training.Schedule(1, size, 0, 0, phase=f"round{next(numbers)}")
-        (values,) = keras_training.train(model, training, judging, schedule).epochs
+        (values,) = fit(model, (training, judging), schedule).epochs
         busy.append(values["input_busy"])
-        return len(labels) / values["images_per_second"]
+        return float(len(labels) / values["images_per_second"])
 
     return epoch
 

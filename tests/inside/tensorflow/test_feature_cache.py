@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,6 +19,8 @@ from trainkit.keras import training as keras_training
 from trainkit.keras.training import Schedule
 
 NAME = "inceptionv3"
+# In the image both folders stand at the root, where ".." leads nowhere else.
+PROJECTS = (Path(__file__).parent / "../../../train_code").resolve()
 
 
 def backbone(name: str = NAME, size: int = 32) -> keras.Model:
@@ -76,19 +80,20 @@ def test_features_that_are_computed_again_are_the_same_to_the_last_bit(
 def test_a_head_learns_from_features_what_it_learns_through_the_backbone(
     base: keras.Model, data: ImageData, places: Path
 ) -> None:
+    project: dict[str, Any] = runpy.run_path(str(PROJECTS / NAME / "train.py"))
     results = []
     for cached in (True, False):
         keras.utils.set_random_seed(0)
-        head = models.head(base.output_shape[-1], 3, dropout=0.2)
-        learner = head if cached else models.transfer(base, head, augment=False)
+        model = project["build_model"](base, 3, 0.2, augment=False)
+        learner = model.get_layer("head") if cached else model
         samples = (
             load(base, data, places / "cache").both(data, None)
             if cached
             else (keras_training.samples(data.train), keras_training.samples(data.validation))
         )
-        keras_training.compile_model(learner, "adam", 0.01)
+        project["compile_model"](learner, "adam", 0.01)
         schedule = Schedule(3, 16, 0, 1, phase=f"cached {cached}")
-        results.append(keras_training.train(learner, *samples, schedule).epochs)
+        results.append(project["fit"](learner, samples, schedule).epochs)
     for ours, theirs in zip(*results, strict=True):
         for name in ("loss", "val_loss"):
             assert ours[name] == pytest.approx(theirs[name], rel=1e-3)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import mlflow
@@ -18,8 +20,13 @@ from numpy.typing import NDArray
 from trainkit.data import image_data
 from trainkit.data.image_data import ImageData
 from trainkit.errors import InputError
-from trainkit.keras import checkpoints, models, training
+from trainkit.keras import checkpoints, training
 from trainkit.keras.training import Samples, Schedule
+
+# In the image both folders stand at the root, where ".." leads nowhere else.
+PROJECTS = (Path(__file__).parent / "../../../train_code").resolve()
+NETWORK: dict[str, Any] = runpy.run_path(str(PROJECTS / "tensorflow" / "train.py"))
+TRANSFER: dict[str, Any] = runpy.run_path(str(PROJECTS / "inceptionv3" / "train.py"))
 
 # These metrics are measured by the clock.
 TIMES = ("seconds_epoch", "images_per_second", "input_busy")
@@ -42,10 +49,18 @@ class Trained:
 def train(data: ImageData, schedule: Schedule = PACE, rate: float = 0.003) -> Trained:
     """A small network with augmentation and dropout, so that everything random takes part."""
     training.setup(schedule.seed)
-    model = models.small_cnn(data.size, 3, augment=True)
-    training.compile_model(model, "adam", rate)
-    samples = training.samples(data.train), training.samples(data.validation)
-    return Trained(model, training.train(model, *samples, schedule))
+    model = NETWORK["build_model"](data.size, 3, augment=True)
+    TRANSFER["compile_model"](model, "adam", rate)
+    return Trained(
+        model, fit(model, training.samples(data.train), training.samples(data.validation), schedule)
+    )
+
+
+def fit(
+    model: keras.Model, samples: Samples, validation: Samples, schedule: Schedule = PACE
+) -> checkpoints.History:
+    history: checkpoints.History = TRANSFER["fit"](model, (samples, validation), schedule)
+    return history
 
 
 def in_own_run(data: ImageData, schedule: Schedule = PACE) -> Trained:
@@ -56,8 +71,8 @@ def in_own_run(data: ImageData, schedule: Schedule = PACE) -> Trained:
 def linear(rate: float = 0.0) -> keras.Model:
     """(n, 2) → 3 classes; with a rate of 0 it stays as it is."""
     keras.utils.set_random_seed(0)
-    model = models.head(2, 3, dropout=0.0)
-    training.compile_model(model, "sgd", rate)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, activation="softmax")])
+    TRANSFER["compile_model"](model, "sgd", rate)
     return model
 
 
@@ -118,9 +133,30 @@ def test_training_stops_when_patience_is_over_and_keeps_the_best_weights(
 
 
 @pytest.mark.usefixtures("run")
+def test_a_training_that_had_ended_trains_no_more_when_it_is_resumed(data: ImageData) -> None:
+    for schedule in (PACE, replace(PACE, epochs=40, patience=2, phase="patient")):
+        whole, again = (train(data, schedule, rate=0.02) for _ in range(2))
+        assert again.history == whole.history
+        for ours, theirs in zip(again.model.get_weights(), whole.model.get_weights(), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.usefixtures("run")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_project_of_an_earlier_version_trains_to_the_same_numbers(data: ImageData) -> None:
+    whole = train(data, replace(PACE, phase="present"))
+    training.setup(PACE.seed)
+    model = NETWORK["build_model"](data.size, 3, augment=True)
+    training.compile_model(model, "adam", 0.003)  # type: ignore[operator]
+    parts = training.samples(data.train), training.samples(data.validation)
+    history = training.train(model, *parts, replace(PACE, phase="earlier"))  # type: ignore[operator]
+    assert Trained(model, history).numbers == whole.numbers
+
+
+@pytest.mark.usefixtures("run")
 def test_without_patience_all_epochs_are_trained() -> None:
     # A model that cannot learn never gets better than in its first epoch.
-    history = training.train(linear(), SAMPLES, SAMPLES, replace(PACE, epochs=6))
+    history = fit(linear(), SAMPLES, SAMPLES, replace(PACE, epochs=6))
     assert len(history.epochs) == 6
     assert history.best == 1
 
@@ -128,7 +164,7 @@ def test_without_patience_all_epochs_are_trained() -> None:
 def test_each_epoch_is_a_step_of_the_metrics_and_a_line_of_the_log(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    history = training.train(linear(), SAMPLES, SAMPLES, replace(PACE, first=4))
+    history = fit(linear(), SAMPLES, SAMPLES, replace(PACE, first=4))
     client = mlflow.MlflowClient()
     for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", *TIMES):
         points = client.get_metric_history(run.info.run_id, name)
@@ -151,16 +187,16 @@ def test_every_epoch_takes_each_sample_once_in_an_order_of_its_own() -> None:
         taken.extend(positions)
         return ROWS[positions]
 
-    training.train(linear(), Samples(inputs, LABELS), SAMPLES, replace(PACE, batch_size=4))
-    # Each epoch first looks at one row to see its shape.
-    epochs = [taken[start + 1 : start + 11] for start in range(0, 33, 11)]
+    fit(linear(), Samples(inputs, LABELS), SAMPLES, replace(PACE, batch_size=4))
+    assert len(taken) == 31, "one row more, to see its shape"
+    epochs = [taken[start : start + 10] for start in range(1, 31, 10)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(10))] * 3
     assert len({tuple(epoch) for epoch in epochs}) == 3
 
 
 @pytest.mark.usefixtures("run")
 def test_a_batch_may_be_larger_than_the_data() -> None:
-    history = training.train(linear(0.1), SAMPLES, SAMPLES, replace(PACE, batch_size=1000))
+    history = fit(linear(0.1), SAMPLES, SAMPLES, replace(PACE, batch_size=1000))
     assert history.epochs[-1]["loss"] < history.epochs[0]["loss"]
 
 
@@ -169,7 +205,7 @@ def test_class_weights_say_how_much_a_sample_counts_in_the_loss() -> None:
     model, weights = linear(), np.array([1.0, 2.0, 0.5])
     right = np.asarray(model(ROWS))[np.arange(10), LABELS]
     weighted = Samples(ROWS.__getitem__, LABELS, weights)
-    history = training.train(model, weighted, SAMPLES, replace(PACE, epochs=1))
+    history = fit(model, weighted, SAMPLES, replace(PACE, epochs=1))
     expected = (-np.log(right) * weights[LABELS]).mean()
     assert history.epochs[0]["loss"] == pytest.approx(expected, rel=1e-5)
     assert history.epochs[0]["val_loss"] == pytest.approx(-np.log(right).mean(), rel=1e-5)
@@ -186,7 +222,7 @@ def test_class_weights_are_of_the_training_data_and_only_if_wanted(data: ImageDa
 def test_a_loss_that_is_no_number_ends_the_training() -> None:
     huge = Samples((ROWS * np.float32(1e38)).__getitem__, LABELS)
     with pytest.raises(InputError) as caught:
-        training.train(linear(1e30), huge, SAMPLES, PACE)
+        fit(linear(1e30), huge, SAMPLES, PACE)
     assert "epoch 1: the training has diverged" in caught.value.message
     assert caught.value.hint == "Try a learning rate below 1e+30."
 
@@ -212,10 +248,11 @@ def test_results_of_every_part_but_the_trainings_are_logged(
     run: Run, data: ImageData, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parts = {**data.parts, "test": data.validation}
-    found = training.evaluate(models.small_cnn(32, 3, augment=False), replace(data, parts=parts), 16)
-    assert found["test_accuracy"] == found["validation_accuracy"]
-    assert not [name for name in found if name.startswith("train")]
-    assert found == pytest.approx(mlflow.get_run(run.info.run_id).data.metrics)
+    model = NETWORK["build_model"](32, 3, augment=False)
+    metrics = training.evaluate(model, replace(data, parts=parts), 16)
+    assert metrics["test_accuracy"] == metrics["validation_accuracy"]
+    assert not [name for name in metrics if name.startswith("train")]
+    assert metrics == pytest.approx(mlflow.get_run(run.info.run_id).data.metrics)
     assert "Warning" not in capsys.readouterr().out
 
 

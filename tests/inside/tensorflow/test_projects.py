@@ -22,10 +22,9 @@ import yaml
 from mlflow.entities import Run
 from PIL import Image
 from trainkit.errors import InputError
-from trainkit.keras import backbones, checkpoints, feature_cache
-from trainkit.keras import training as keras_training
+from trainkit.keras import backbones, feature_cache
 from trainkit.keras.architectures import BACKBONES
-from trainkit.keras.training import Samples, Schedule
+from trainkit.keras.training import Phase
 
 # In the image both folders stand at the root, where ".." leads nowhere else.
 PROJECTS = (Path(__file__).parent / "../../../train_code").resolve()
@@ -173,19 +172,17 @@ def test_two_phases_are_one_history_and_a_second_run_computes_no_features(
 
 def watch(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
     """The names of the layers whose weights, means included, each phase will have changed."""
-    train = keras_training.train
+    fit = keras.Model.fit
     changed: dict[str, set[str]] = {}
 
-    def watched(
-        model: keras.Model, training: Samples, validation: Samples, schedule: Schedule
-    ) -> checkpoints.History:
+    def watched(model: keras.Model, *data: object, callbacks: list[Phase], **options: object) -> None:
         before = {weight.path: np.array(weight) for weight in model.weights}
-        history = train(model, training, validation, schedule)
+        fit(model, *data, callbacks=callbacks, **options)
         paths = [weight.path for weight in model.weights if (before[weight.path] != np.array(weight)).any()]
-        changed[schedule.phase] = {re.sub(r"dense_\d+", "dense", path.split("/")[-2]) for path in paths}
-        return history
+        (phase,) = callbacks
+        changed[phase.schedule.phase] = {re.sub(r"dense_\d+", "dense", path.split("/")[-2]) for path in paths}
 
-    monkeypatch.setattr(keras_training, "train", watched)
+    monkeypatch.setattr(keras.Model, "fit", watched)
     return changed
 
 
@@ -217,17 +214,17 @@ def test_with_augmentation_no_features_are_kept_and_that_is_said(
 def test_fine_tuning_that_makes_it_worse_is_taken_back(
     start: Start, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train = keras_training.train
+    fit = keras.Model.fit
 
-    def spoil(
-        model: keras.Model, training: Samples, validation: Samples, schedule: Schedule
-    ) -> checkpoints.History:
-        if schedule.phase == "head":
-            return train(model, training, validation, schedule)
-        model.set_weights([3 * np.random.normal(size=weight.shape) for weight in model.get_weights()])
-        return checkpoints.History(schedule.first, [{"val_loss": 99.0}])
+    def spoil(model: keras.Model, *data: object, callbacks: list[Phase], **options: object) -> None:
+        (phase,) = callbacks
+        if phase.schedule.phase == "head":
+            fit(model, *data, callbacks=callbacks, **options)
+        else:
+            model.set_weights([3 * np.random.normal(size=weight.shape) for weight in model.get_weights()])
+            phase.history.epochs.append({"val_loss": 99.0})
 
-    monkeypatch.setattr(keras_training, "train", spoil)
+    monkeypatch.setattr(keras.Model, "fit", spoil)
     done = start("inceptionv3", weights="none")
     losses = done.history("val_loss")
     kept = min(losses, key=lambda epoch: losses[epoch])

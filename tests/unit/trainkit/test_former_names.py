@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support import REPOSITORY
-from trainkit.former_names import FORMER
+from trainkit.former_names import ATTRIBUTES, FORMER
 
 TRAINKIT = REPOSITORY / "trainer_images" / "trainkit"
 
@@ -54,3 +55,19 @@ def test_a_name_that_no_module_had_is_not_found() -> None:
     assert find_spec("trainkit.nothing_such") is None
     done = script("from trainkit import nothing_such")
     assert "ImportError: cannot import name 'nothing_such' from 'trainkit'" in done.stderr
+
+
+def definitions(module: str) -> set[str]:
+    """The names at the top of a module, without importing the framework that it may need."""
+    tree = ast.parse((TRAINKIT / "trainkit" / Path(*module.split("."))).with_suffix(".py").read_text())
+    names = {node.name for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+    return names | {target.id for node in tree.body if isinstance(node, ast.Assign) for target in node.targets
+                    if isinstance(target, ast.Name)}  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "former"), [(m, name) for m in ATTRIBUTES for name in ATTRIBUTES[m]])
+def test_every_former_attribute_leads_to_one_and_is_none_itself(module: str, former: str) -> None:
+    owner, _, present = ATTRIBUTES[module][former][0].rpartition(".")
+    assert present in definitions(owner)
+    assert former not in definitions(module)
+    assert "__getattr__" in definitions(module)

@@ -32,7 +32,7 @@ def find(setting: Setting) -> Iterator[Finding]:
     def epochs(count: int, phase: str) -> tuple[list[Epoch], keras.Model]:
         model_built = keras_projects.model(setting.project, size, "float32", augment=not setting.small)
         schedule = Schedule(count, batch, patience=0, seed=0, phase=phase)
-        history = training.train(model_built, samples, samples, schedule)
+        history = keras_projects.fit(model_built, (samples, samples), schedule)
         timeless = [
             {name: value for name, value in epoch.items() if name not in _TIMES} for epoch in history.epochs
         ]

@@ -116,7 +116,7 @@ def _ours(
         keras_loops.of_process().use_precision(precision)
         phase = f"{precision}-{next(numbers)}"
         schedule = Schedule(1, sizes.batch, patience=0, seed=0, phase=phase)
-        history = training.train(model, training.samples(part), few, schedule)
+        history = keras_projects.fit(model, (training.samples(part), few), schedule)
         input_busy.append(history.epochs[-1]["input_busy"])
         return history.epochs[-1]["images_per_second"]
 

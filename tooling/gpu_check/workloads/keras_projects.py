@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from math import prod
 from pathlib import Path
+from runpy import run_path
+from types import SimpleNamespace
+from typing import Protocol, cast
 from unittest.mock import patch
 
 from trainkit.keras import settings  # noqa: F401 (before keras)
@@ -14,7 +18,9 @@ from trainkit.keras import settings  # noqa: F401 (before keras)
 import keras
 import numpy as np
 import yaml
-from trainkit.keras import backbones, models, training
+from trainkit.keras import backbones, models
+from trainkit.keras.checkpoints import History
+from trainkit.keras.training import Samples, Schedule
 
 from gpu_check.workloads.made_up import CLASSES
 
@@ -32,14 +38,35 @@ def model(project: str, size: int, precision: str, *, augment: bool = False) -> 
     parameters = _defaults(project)
     with _weights_by_numpy():
         if project == "tensorflow":
-            network = models.small_cnn(size, CLASSES, augment=augment)
+            network = _of(project).build_model(size, CLASSES, augment=augment)
         else:
             base = models.pretrained(str(parameters.get("backbone", project)), size, "none", 0)
             backbones.unfreeze(base, str(parameters["unfreeze_from"]))
-            head = models.head(base.output_shape[-1], CLASSES, float(str(parameters["dropout"])))
-            network = models.transfer(base, head, augment=augment)
-    training.compile_model(network, str(parameters["optimizer"]), float(str(parameters["learning_rate"])))
+            dropout = float(str(parameters["dropout"]))
+            network = _of(project).build_model(base, CLASSES, dropout, augment=augment)
+    learning_rate = float(str(parameters["learning_rate"]))
+    _of("inceptionv3").compile_model(network, str(parameters["optimizer"]), learning_rate)
     return network
+
+
+def fit(model: keras.Model, samples: tuple[Samples, Samples], schedule: Schedule) -> History:
+    """Train a compiled model on the first samples, judged by the second, in the active MLflow run."""
+    return _of("inceptionv3").fit(model, samples, schedule)
+
+
+class _Project(Protocol):
+    """What is taken from a train.py; `tensorflow` has the first alone."""
+
+    def build_model(self, *arguments: object, augment: bool) -> keras.Model: ...
+
+    def compile_model(self, model: keras.Model, optimizer: str, learning_rate: float) -> None: ...
+
+    def fit(self, model: keras.Model, samples: tuple[Samples, Samples], schedule: Schedule) -> History: ...
+
+
+@cache
+def _of(project: str) -> _Project:
+    return cast(_Project, SimpleNamespace(**run_path(str(_PROJECTS / project / "train.py"))))
 
 
 def _defaults(project: str) -> dict[str, object]:

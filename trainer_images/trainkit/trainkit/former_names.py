@@ -1,7 +1,8 @@
-"""The names that modules had before trainkit had packages: scripts that import them go on working.
+"""Names that modules, and what is in them, had before: scripts that import them go on working.
 
-`from trainkit.keras_training import train` imports `trainkit.keras.training`, with a `DeprecationWarning`
-that names it. No module is imported before a script asks for it by its former name.
+`from trainkit.keras_models import pretrained` imports `trainkit.keras.models`, and `models.weights_place` is
+`models.weights_path`, with a `DeprecationWarning` that names what it is now. No module is imported before a
+script asks for it by its former name.
 """
 
 import sys
@@ -37,6 +38,35 @@ FORMER = {
     "torch_network": "torch.network",
     "torch_training": "torch.training",
 }
+
+_IN_TRAIN_PY = "a project's train.py has it now, as in `trainer new --template tensorflow`"
+ATTRIBUTES: dict[str, dict[str, tuple[str, str]]] = {
+    "keras.models": {
+        "augmentation": ("keras.former.augmentation", _IN_TRAIN_PY),
+        "head": ("keras.former.head", _IN_TRAIN_PY),
+        "small_cnn": ("keras.former.small_cnn", _IN_TRAIN_PY),
+        "transfer": ("keras.former.transfer", _IN_TRAIN_PY),
+        "weights_place": ("keras.models.weights_path", ""),
+    },
+    "keras.training": {
+        "compile_model": ("keras.former.compile_model", _IN_TRAIN_PY),
+        "train": ("keras.former.train", _IN_TRAIN_PY),
+    },
+}
+"""By module, its former attributes: where each is now, and what is said instead of that."""
+
+
+def attribute(module: str, name: str) -> object:
+    """What the module had by this name, for its `__getattr__`; raises `AttributeError` for any other name."""
+    package, _, rest = module.partition(".")
+    if name not in ATTRIBUTES.get(rest, {}):
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    present, advice = ATTRIBUTES[rest][name]
+    owner, _, current = f"{package}.{present}".rpartition(".")
+    warnings.warn(
+        f"{module}.{name}: {advice or f'it is {owner}.{current} now'}", DeprecationWarning, stacklevel=3
+    )
+    return getattr(import_module(owner), current)
 
 
 def find(name: str) -> ModuleSpec | None:

@@ -1,10 +1,11 @@
-"""Training Keras models: the device, batches, epochs that report to MLflow, predictions, the logged model."""
+"""Around `compile` and `fit` of Keras: the device, batches, a callback, predictions, the logged model."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from typing import SupportsFloat
 
 from trainkit.keras import settings  # noqa: F401 (before keras)
 
@@ -16,6 +17,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 from numpy.typing import NDArray
 
+from trainkit import former_names
 from trainkit.classification import log_results
 from trainkit.data import image_data
 from trainkit.data.image_data import ImageData, Part
@@ -24,7 +26,7 @@ from trainkit.errors import InputError
 from trainkit.keras import backend as keras_backend
 from trainkit.keras import checkpoints
 from trainkit.keras.backend import Batch, Batches
-from trainkit.keras.checkpoints import Epoch, History
+from trainkit.keras.checkpoints import Epoch
 from trainkit.seeding import is_deterministic
 
 OPTIMIZERS = {
@@ -61,6 +63,11 @@ class Schedule:
     phase: str = "training"
     first: int = 1
 
+    @property
+    def last(self) -> int:
+        """The number of the last epoch, if it does not end earlier: `epochs` of Keras's `fit`."""
+        return self.first + self.epochs - 1
+
 
 def setup(seed: int, mixed_precision: str = "no") -> None:
     """Seed everything, take the GPUs this run was given, set the precision; before any model is made.
@@ -92,16 +99,6 @@ def setup(seed: int, mixed_precision: str = "no") -> None:
     )
 
 
-def compile_model(model: keras.Model, optimizer: str, learning_rate: float) -> None:
-    """Make a classifier of integer labels ready to be trained; again after its layers were unfrozen."""
-    model.compile(
-        optimizer=OPTIMIZERS[optimizer](learning_rate),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=keras_backend.of_process().JIT_COMPILE,
-    )
-
-
 def class_weights(data: ImageData, wanted: str) -> NDArray[np.float64] | None:
     """With `yes`, weights for `Samples` that let all classes count the same."""
     return image_data.class_weights(data.train, len(data.class_names)) if wanted == "yes" else None
@@ -112,38 +109,101 @@ def samples(part: Part, weights: NDArray[np.float64] | None = None) -> Samples:
     return Samples(part.pixels, part.labels, weights)
 
 
-def train(model: keras.Model, training: Samples, validation: Samples, schedule: Schedule) -> History:
-    """Train a compiled model, and leave it with the weights of its best epoch.
+class Phase(keras.callbacks.Callback):  # type: ignore[misc]
+    """One phase of a training: the batches that Keras's `fit` takes, and the callback that goes with them.
 
-    Each epoch is a line of the log, a step of the active MLflow run's metrics, and a checkpoint: the same run
-    started again goes on after the last whole epoch, and ends with the same numbers to the last bit. Raises
-    `InputError` if the loss is no longer a number.
+        phase = Phase(training_samples, validation_samples, schedule)
+        model.fit(
+            phase.batches,
+            validation_data=phase.validation_batches,
+            initial_epoch=phase.resume(model),
+            epochs=schedule.last,
+            callbacks=[phase],
+            shuffle=False,
+        )
+
+    Each epoch shuffles its samples by the schedule's seed, and is a line of the log, a step of the active
+    MLflow run's metrics, and a checkpoint: the same run started again continues after the last whole epoch,
+    and ends with the same numbers to the last bit. `fit` leaves the model with the weights of its best epoch,
+    and `history` has all epochs. Raises `InputError` if the loss is no longer a number.
     """
-    kept = checkpoints.of_run(mlflow.active_run().info.run_id, schedule.phase)
-    history = kept.read(schedule.first)
-    if history.epochs:
-        print(f"{schedule.phase}: going on after epoch {history.last}, from a checkpoint", flush=True)
-        kept.restore(model, history.last)
-        # It may have been killed after it was kept and before it was logged.
-        mlflow.log_metrics(history.epochs[-1], step=history.last, timestamp=kept.saved_ms())
-    while len(history.epochs) < schedule.epochs and not history.stalled(schedule.patience):
-        epoch = history.last + 1
-        values = _one_epoch(model, training, validation, schedule, epoch)
-        history.epochs.append(values)
-        kept.save(model, history)
-        mlflow.log_metrics(values, step=epoch, timestamp=kept.saved_ms())
-        _print(values, epoch, schedule)
-    if history.stalled(schedule.patience):
-        print(f"stopped: no lower val_loss since epoch {history.best}", flush=True)
-    if history.best != history.last:
-        kept.restore(model, history.best)
-    return history
+
+    def __init__(self, training: Samples, validation: Samples, schedule: Schedule) -> None:
+        super().__init__()
+        self.schedule = schedule
+        self._kept = checkpoints.of_run(mlflow.active_run().info.run_id, schedule.phase)
+        self.history = self._kept.read(schedule.first)
+        self._training = _Batches(training, schedule.batch_size)
+        # Keras may take batches before the first epoch begins, to build what it needs.
+        self._shuffle(self.history.last + 1)
+        self.batches = self._training.dataset()
+        self.validation_batches = _Batches(validation, schedule.batch_size).dataset()
+        self._began = self._trained = 0.0
+
+    def resume(self, model: keras.Model) -> int:
+        """Restore a compiled model from the last checkpoint of an earlier start of this run, if there is one.
+
+        Returns the number of epochs that are behind it, `initial_epoch` of `fit`.
+        """
+        history, schedule = self.history, self.schedule
+        if history.epochs:
+            print(f"{schedule.phase}: going on after epoch {history.last}, from a checkpoint", flush=True)
+            self._kept.restore(model, history.last)
+            # It may have been killed after it was kept and before it was logged.
+            mlflow.log_metrics(history.epochs[-1], step=history.last, timestamp=self._kept.saved_ms())
+        return schedule.last if history.stalled(schedule.patience) else history.last
+
+    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002
+        """Seed the epoch by its number, so that it is the same after a restart."""
+        self._shuffle(epoch + 1)
+        # After Keras has built what it needs: it does so in a process's first `fit` alone, and on PyTorch
+        # that draws from the generator that dropout takes its numbers from.
+        _seed_layers(self.model, self.schedule.seed, epoch + 1)
+        self._training.seconds = 0.0
+        self._began = time.perf_counter()
+
+    def on_test_begin(self, logs: object = None) -> None:  # noqa: ARG002
+        """The training of this epoch is over."""
+        self._trained = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, SupportsFloat]) -> None:
+        """Save a checkpoint, log and print the metrics, and end the training when patience is over."""
+        seconds = self._trained - self._began
+        values = {
+            **{name: float(value) for name, value in logs.items()},
+            "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+            "seconds_epoch": time.perf_counter() - self._began,
+            "images_per_second": len(self._training.order) / seconds,
+            "input_busy": self._training.seconds / seconds,
+        }
+        if not np.isfinite([values["loss"], values["val_loss"]]).all():
+            raise InputError(
+                f"The loss is {values['loss']} after epoch {epoch + 1}: the training has diverged.",
+                f"Try a learning rate below {values['learning_rate']:g}.",
+            )
+        self.history.epochs.append(values)
+        self._kept.save(self.model, self.history)
+        mlflow.log_metrics(values, step=epoch + 1, timestamp=self._kept.saved_ms())
+        _print(values, epoch + 1, self.schedule)
+        if self.history.stalled(self.schedule.patience):
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: object = None) -> None:  # noqa: ARG002
+        """Restore the weights of the best epoch."""
+        history = self.history
+        if history.stalled(self.schedule.patience):
+            print(f"stopped: no lower val_loss since epoch {history.best}", flush=True)
+        if history.best != history.last:
+            self._kept.restore(self.model, history.best)
+
+    def _shuffle(self, epoch: int) -> None:
+        random = np.random.default_rng([self.schedule.seed, epoch])
+        self._training.order = random.permutation(len(self._training.order))
 
 
 def predict(model: keras.Model, part: Part, batch_size: int) -> NDArray[np.float32]:
     """The probabilities of all classes, (n, classes), for all images of a part."""
-    batches = _Batches(samples(part), batch_size)
-    return np.asarray(model.predict(batches.dataset(np.arange(len(part))), verbose=0))
+    return np.asarray(model.predict(_Batches(samples(part), batch_size).dataset(), verbose=0))
 
 
 def evaluate(model: keras.Model, data: ImageData, batch_size: int) -> dict[str, float]:
@@ -181,63 +241,28 @@ def log_model(model: keras.Model, data: ImageData) -> None:
 
 
 class _Batches:
-    """Samples as what Keras takes, in batches; `seconds` counts the time that making them took."""
+    """Samples as what Keras takes, in batches, by `order`; `seconds` counts the time of making them."""
 
     def __init__(self, samples: Samples, size: int) -> None:
         self._samples = samples
         self._size = size
-        self._sample = samples.inputs(np.arange(1))[0]
+        self.order: NDArray[np.int64] = np.arange(len(samples.labels))
         self.seconds = 0.0
 
-    def dataset(self, order: NDArray[np.int64]) -> object:
-        """The samples at these positions, once."""
-        count = -(-len(order) // self._size)
-        batches = Batches(count, self._sample, lambda number: self._make(order, number * self._size))
-        return keras_backend.of_process().dataset(batches)
+    def dataset(self) -> object:
+        """The samples once, each time it is iterated."""
+        count = -(-len(self.order) // self._size)
+        sample = self._samples.inputs(np.arange(1))[0]
+        return keras_backend.of_process().dataset(Batches(count, sample, self._make))
 
-    def _make(self, order: NDArray[np.int64], start: int) -> Batch:
+    def _make(self, number: int) -> Batch:
         began = time.perf_counter()
-        positions = order[start : start + self._size]
+        positions = self.order[number * self._size : (number + 1) * self._size]
         labels = self._samples.labels[positions]
         weights = np.ones(len(labels)) if self._samples.weights is None else self._samples.weights[labels]
         batch = self._samples.inputs(positions), labels, weights.astype(np.float32)
         self.seconds += time.perf_counter() - began
         return batch
-
-
-def _one_epoch(
-    model: keras.Model, training: Samples, validation: Samples, schedule: Schedule, epoch: int
-) -> Epoch:
-    # Seeded by the number of the epoch, so that it is the same after a restart.
-    order = np.random.default_rng([schedule.seed, epoch]).permutation(len(training.labels))
-    # After Keras has built what it needs: it does so in a process's first `fit` alone, and on PyTorch that
-    # draws from the generator that dropout takes its numbers from.
-    seeding = keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda *_: _seed_layers(model, schedule.seed, epoch)
-    )
-    batches = _Batches(training, schedule.batch_size)
-    start = time.perf_counter()
-    learnt = model.fit(batches.dataset(order), verbose=0, shuffle=False, callbacks=[seeding]).history
-    trained = time.perf_counter()
-    judged = model.evaluate(
-        _Batches(validation, schedule.batch_size).dataset(np.arange(len(validation.labels))),
-        verbose=0,
-        return_dict=True,
-    )
-    values = {
-        **{name: float(value[-1]) for name, value in learnt.items()},
-        **{f"val_{name}": float(value) for name, value in judged.items()},
-        "learning_rate": float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),
-        "seconds_epoch": time.perf_counter() - start,
-        "images_per_second": len(order) / (trained - start),
-        "input_busy": batches.seconds / (trained - start),
-    }
-    if not np.isfinite([values["loss"], values["val_loss"]]).all():
-        raise InputError(
-            f"The loss is {values['loss']} after epoch {epoch}: the training has diverged.",
-            f"Try a learning rate below {values['learning_rate']:g}.",
-        )
-    return values
 
 
 def _seed_layers(model: keras.Model, seed: int, epoch: int) -> None:
@@ -252,5 +277,8 @@ def _seed_layers(model: keras.Model, seed: int, epoch: int) -> None:
 def _print(values: Epoch, epoch: int, schedule: Schedule) -> None:
     shown = ("loss", "accuracy", "val_loss", "val_accuracy")
     numbers = "  ".join(f"{name} {values[name]:.3f}" for name in shown)
-    last = schedule.first + schedule.epochs - 1
-    print(f"epoch {epoch}/{last}  {numbers}  {values['seconds_epoch']:.1f} s", flush=True)
+    print(f"epoch {epoch}/{schedule.last}  {numbers}  {values['seconds_epoch']:.1f} s", flush=True)
+
+
+def __getattr__(name: str) -> object:
+    return former_names.attribute(__name__, name)
