@@ -16,7 +16,7 @@ BENCHMARKS := launch independence cli log_calls data_digest images image_start t
 GPU_WHEELS := .trainer/gpu-wheels
 ON_MACHINE = $(shell sed -n 's/^\([a-z0-9-][a-z0-9-]*\).*/--no-emit-package \1/p' tooling/gpu_check/machine.txt)
 SCRIPTS := tooling/docker_engine.sh tooling/trainer/backends/start.sh \
-	tooling/trainer/deploy/templates/dokku.sh .ci/run
+	tooling/trainer/deploy/templates/dokku.sh trainer_images/layer.sh .ci/run
 
 .PHONY: help run test test-unit test-servers bench gpu-check gpu-check-wheels lint format lock schema commands \
 	docs release clean

@@ -48,7 +48,8 @@ def test_the_version_is_the_latest_tags(clone: Path) -> None:
     subprocess.run([*GIT, "tag", "--annotate", "v1.2.3", "--message=v1.2.3"], cwd=clone, check=True)
     assert built(clone) == ["trainer-1.2.3-py3-none-any.whl", "trainer-1.2.3.tar.gz"]
     wheel = zipfile.ZipFile(clone / "dist" / "trainer-1.2.3-py3-none-any.whl")
-    assert "trainer/_shipped/trainer_images/Dockerfile" in wheel.namelist()
+    shipped = {"trainer/_shipped/trainer_images/Dockerfile", "trainer/_shipped/trainer_images/layer.sh"}
+    assert shipped <= set(wheel.namelist())
     subprocess.run(["tar", "-xzf", clone / "dist" / "trainer-1.2.3.tar.gz", "-C", clone.parent], check=True)
     unpacked = clone.parent / "trainer-1.2.3"
     assert (unpacked / "Makefile").exists()

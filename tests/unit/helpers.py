@@ -72,7 +72,8 @@ def make_workspace(root: Path) -> None:
     """A workspace with one image and one project."""
     put(root / "trainer.yaml")
     images = root / "trainer_images"
-    put(images / "Dockerfile", "FROM scratch\n")
+    put(images / "Dockerfile", "FROM scratch\nCOPY layer.sh /\n")
+    put(images / "layer.sh", "exit\n")
     put(images / "uv.txt", "uv==1\n")
     put(images / "trainkit" / "pyproject.toml", "[project]\n")
     put(images / "trainkit" / "trainkit" / "__init__.py")

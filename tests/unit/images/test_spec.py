@@ -121,17 +121,25 @@ def test_an_image_without_a_lock_says_how_to_make_one(workspace: Workspace) -> N
         planned(workspace)
 
 
-@pytest.mark.parametrize("name", ["Dockerfile", "uv.txt", "trainkit/pyproject.toml"])
+@pytest.mark.parametrize("name", ["Dockerfile", "layer.sh", "uv.txt", "trainkit/pyproject.toml"])
 def test_a_workspace_without_a_shared_file_says_which(workspace: Workspace, name: str) -> None:
     (workspace.images / name).unlink()
     with pytest.raises(InvalidInput, match=name):
         planned(workspace)
 
 
+def test_a_dockerfile_that_calls_no_script_is_built_without_it(workspace: Workspace) -> None:
+    put(workspace.images / "Dockerfile", "FROM scratch\n")
+    with_script = planned(workspace)
+    (workspace.images / "layer.sh").unlink()
+    assert planned(workspace) == with_script
+
+
 @pytest.mark.parametrize(
     "name",
     [
         "Dockerfile",
+        "layer.sh",
         "uv.txt",
         "small/requirements.txt",
         "trainkit/pyproject.toml",
@@ -143,7 +151,7 @@ def test_a_workspace_without_a_shared_file_says_which(workspace: Workspace, name
 )
 def test_the_digest_follows_every_file_of_the_image(workspace: Workspace, name: str) -> None:
     before = planned(workspace)
-    put(workspace.images / name, "# changed")
+    put(workspace.images / name, "# changed: calls layer.sh")
     after = planned(workspace)
     assert after.digest != before.digest
     assert after.tag != before.tag
@@ -330,13 +338,14 @@ def test_what_an_own_image_is_built_from_is_gathered(bare: Workspace, tmp_path: 
     with replace(made, context=context).build_context():
         names = {path.relative_to(context).as_posix() for path in context.rglob("*") if path.is_file()}
     assert not context.exists()
-    assert {"Dockerfile", "uv.txt", "own/requirements.txt", "trainkit/pyproject.toml"} < names
-    assert {"trainkit/trainkit/py.typed", "trainkit/site/trainkit.pth"} < names
+    assert {"Dockerfile", "layer.sh", "uv.txt", "own/requirements.txt"} < names
+    assert {"trainkit/pyproject.toml", "trainkit/trainkit/py.typed", "trainkit/site/trainkit.pth"} < names
     assert not any("smoke" in name or "sklearn" in name for name in names)
     put(bare.images / "own" / "requirements.txt", "mlflow==4 --hash=sha256:00\n")
     assert planned(bare, "own").digest != made.digest
 
 
-def test_a_workspace_with_a_dockerfile_of_its_own_has_no_others(bare: Workspace) -> None:
-    put(bare.images / "Dockerfile", "FROM scratch\n")
+@pytest.mark.parametrize("name", ["Dockerfile", "layer.sh", "uv.txt"])
+def test_a_workspace_with_a_shared_file_of_its_own_has_no_others(bare: Workspace, name: str) -> None:
+    put(bare.images / name, "FROM scratch\n")
     assert images.discover(bare) == {}

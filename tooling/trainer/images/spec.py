@@ -55,7 +55,7 @@ class ImageSpec:
 def shared(workspace: Workspace) -> Path:
     """The folder of what every image is built with: the workspace's own if it has any of that, else ours."""
     own = workspace.images
-    is_own = any((own / name).exists() for name in ("Dockerfile", "uv.txt", "trainkit"))
+    is_own = any((own / name).exists() for name in ("Dockerfile", "layer.sh", "uv.txt", "trainkit"))
     return own if is_own else resources.place("trainer_images")
 
 

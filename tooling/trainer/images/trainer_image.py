@@ -1,8 +1,8 @@
 """An image of trainer_images/: what it is built from, and what identifies it.
 
-An image is a pure function of the shared Dockerfile, its own lock file, its image.yaml, trainkit and the
-base image's name. The digest of these is its identity: it is the image's tag and a label of it, so
-"up to date" is one look-up of a tag.
+An image is a pure function of the shared Dockerfile and the script that it calls, its own lock file, its
+image.yaml, trainkit and the base image's name. The digest of these is its identity: it is the image's tag and
+a label of it, so "up to date" is one look-up of a tag.
 """
 
 from __future__ import annotations
@@ -231,10 +231,14 @@ def _inputs(workspace: Workspace, image: ImageSpec) -> Iterator[tuple[str, Path]
     image_lock.check(image.name, image.lock)
     yield f"{image.name}/{image.lock.name}", image.lock
     root = spec.shared(workspace)
-    for path in (root / "Dockerfile", root / "uv.txt", root / "trainkit" / "pyproject.toml"):
+    for name in ("Dockerfile", "layer.sh", "uv.txt", "trainkit/pyproject.toml"):
+        path = root / name
+        # That of an earlier version, which a workspace or a run may have, calls no script.
+        if name == "layer.sh" and b"layer.sh" not in (root / "Dockerfile").read_bytes():
+            continue
         if not path.is_file():
             raise InvalidInput(f"{path} is missing; every image is built with it.", "Restore it.")
-        yield path.relative_to(root).as_posix(), path
+        yield name, path
     trainkit = root / "trainkit"
     for path in sorted(path for kind in _OF_TRAINKIT for path in trainkit.glob(kind)):
         yield path.relative_to(root).as_posix(), path
