@@ -26,7 +26,7 @@ seed_everything(args.seed)
 
 with mlflow.start_run():
     # Load
-    # CHANGE: the data. Files in data/ are at trainkit.places.dataset(NAME).
+    # CHANGE: the data. Files in data/ are at trainkit.paths.dataset(NAME).
 
     x = np.random.default_rng(args.seed).uniform(-1, 1, 200)
     y = 2 * x + 1 + np.random.default_rng(args.seed + 1).normal(0, 0.1, 200)

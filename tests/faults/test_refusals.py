@@ -17,8 +17,8 @@ from trainer.tracking.endpoint import Server
 from trainer.workspace import run_folders
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace, find
-from trainkit.spool.answers import LOG_BATCH
 from trainkit.spool.journal import Spool
+from trainkit.spool.responses import LOG_BATCH
 
 from faults.away import PORTS, AwaySite, gate
 

@@ -100,14 +100,14 @@ def in_own_process(variant: str, folder: Path, cache: str) -> float:
 def measure(variant: str, work: Work) -> float:
     """Seconds of the first phase, by the functions of train_code/inceptionv3/train.py."""
     import mlflow
-    from trainkit import places
+    from trainkit import paths
     from trainkit.data import image_data
     from trainkit.keras import feature_cache, models, training
 
     project = run_path(str(TRAIN_PY))
     with mlflow.start_run():
         training.setup(0)
-        data = image_data.load(places.dataset("made-up"), work.size, 0.2, 0, places.cache())
+        data = image_data.load(paths.dataset("made-up"), work.size, 0.2, 0, paths.cache())
         base = models.pretrained(work.backbone, work.size, "none", 0)
         model = project["build_model"](base, len(data.class_names), 0.2, augment=False)
         schedule = training.Schedule(work.epochs, 16, 0, 0, "head")
@@ -118,7 +118,7 @@ def measure(variant: str, work: Work) -> float:
         else:
             learner = model.get_layer("head")
             origin = feature_cache.weights_key(work.backbone, "none", 0)
-            samples = feature_cache.load(base, origin, data, places.cache()).both(data, None)
+            samples = feature_cache.load(base, origin, data, paths.cache()).both(data, None)
         project["compile_model"](learner, "adam", 0.001)
         project["fit"](learner, samples, schedule)
         return time.perf_counter() - start

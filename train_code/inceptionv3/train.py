@@ -8,7 +8,7 @@ The launcher has made the run and logged its parameters; MLFLOW_TRACKING_URI and
 from dataclasses import dataclass, replace
 
 import mlflow
-from trainkit import figures, places
+from trainkit import figures, paths
 from trainkit.arguments import read_arguments
 from trainkit.data import image_data
 from trainkit.errors import show_input_errors
@@ -98,11 +98,11 @@ def main() -> None:
 
         with timed("load"):
             data = image_data.load(
-                places.dataset(args.data),
+                paths.dataset(args.data),
                 args.image_size,
                 args.validation_split,
                 args.seed,
-                places.cache(),
+                paths.cache(),
                 args.white,
             )
             print(data)
@@ -130,7 +130,7 @@ def main() -> None:
                 learner, samples = model, pictures
             else:
                 origin = feature_cache.weights_key(args.backbone, weights, args.seed)
-                features = feature_cache.load(base, origin, data, places.cache())
+                features = feature_cache.load(base, origin, data, paths.cache())
                 learner, samples = model.get_layer("head"), features.both(data, class_weights)
             compile_model(learner, args.optimizer, args.learning_rate)
             history = fit(learner, samples, schedule)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import mlflow
 import torch
-from trainkit import classification, figures, places, regression
+from trainkit import classification, figures, paths, regression
 from trainkit.arguments import read_arguments
 from trainkit.data import downloads, image_data, tables
 from trainkit.data.image_data import ImageData
@@ -56,10 +56,10 @@ with mlflow.start_run() as run, system_metrics():
     # CHANGE: the data. --data names an image folder or a table; for anything else, load it here.
 
     with timed("load"):
-        place = downloads.find(args.data, places.cache())
+        place = downloads.find(args.data, paths.cache())
         if place.is_dir():
             source = image_data.load(
-                place, args.image_size, args.validation_split, args.seed, places.cache(), args.white
+                place, args.image_size, args.validation_split, args.seed, paths.cache(), args.white
             )
         else:
             source = tables.load(
@@ -99,7 +99,7 @@ with mlflow.start_run() as run, system_metrics():
         patience=args.patience,
         seed=args.seed,
     )
-    checkpoints = places.cache() / "checkpoints" / run.info.run_id
+    checkpoints = paths.cache() / "checkpoints" / run.info.run_id
     with timed("fit"):
         report = training.log_epoch(args.epochs)
         progress = training.fit(model, data.train, data.validation, settings, report, checkpoints)

@@ -8,7 +8,7 @@ The launcher has made the run and logged its parameters; MLFLOW_TRACKING_URI and
 from dataclasses import dataclass
 
 import mlflow
-from trainkit import figures, places
+from trainkit import figures, paths
 from trainkit.arguments import read_arguments
 from trainkit.data import image_data
 from trainkit.errors import show_input_errors
@@ -69,11 +69,11 @@ def main() -> None:
 
         with timed("load"):
             data = image_data.load(
-                places.dataset(args.data),
+                paths.dataset(args.data),
                 args.image_size,
                 args.validation_split,
                 args.seed,
-                places.cache(),
+                paths.cache(),
                 args.white,
             )
             print(data)

@@ -18,8 +18,8 @@ from trainer.workspace import run_folders
 from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
-from trainkit.spool.answers import LOG_BATCH
 from trainkit.spool.journal import Spool
+from trainkit.spool.responses import LOG_BATCH
 
 from unit.helpers import Done, HttpServer, put
 from unit.runs.helpers import API, ID, knows, live, not_there, record

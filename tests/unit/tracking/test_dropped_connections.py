@@ -14,9 +14,9 @@ from trainer.tracking import delivery
 from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server
 from trainer.workspace.run_folder import RunFolder
-from trainkit.spool.answers import API, LOG_BATCH
 from trainkit.spool.delivery import Delivery
 from trainkit.spool.journal import Spool
+from trainkit.spool.responses import API, LOG_BATCH
 from trainkit.spool.sender import MlflowTransport
 
 ID = "0" * 32

@@ -11,7 +11,7 @@ from trainer.tracking import delivery
 from trainer.tracking.client import Client, Run
 from trainer.tracking.endpoint import Server
 from trainer.workspace.run_folder import RunFolder
-from trainkit.spool.answers import API
+from trainkit.spool.responses import API
 
 from unit.helpers import HttpServer, Reply, fails
 

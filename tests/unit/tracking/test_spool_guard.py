@@ -12,9 +12,9 @@ from trainer.tracking.client import Client, Run
 from trainer.tracking.endpoint import Server
 from trainer.tracking.failures import NotThere
 from trainer.workspace.run_folder import RunFolder
-from trainkit.spool.answers import LOG_BATCH
 from trainkit.spool.journal import Record, Spool
 from trainkit.spool.names import OFFLINE_TAG
+from trainkit.spool.responses import LOG_BATCH
 
 from unit.helpers import HttpServer, Reply
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
-from trainkit.spool.apart import is_proxied
+from trainkit.spool.launcher_records import is_proxied
 
 from trainer import git, subprocesses
 from trainer.backends import registry

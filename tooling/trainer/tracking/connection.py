@@ -13,7 +13,7 @@ from trainer import logs
 from trainer.errors import TrackingError
 from trainer.tracking import server_version
 from trainer.tracking.endpoint import LOOPBACK, Server
-from trainer.tracking.failures import Dropped, no_mlflow, refusal, unreachable
+from trainer.tracking.failures import ConnectionDropped, no_mlflow, refusal, unreachable
 
 if TYPE_CHECKING:
     import requests
@@ -119,7 +119,7 @@ class Connection:
         call = partial(self.exchange, method, path, body, query=query, content=content, stream=stream)
         try:
             response = call()
-        except Dropped:
+        except ConnectionDropped:
             if not again:
                 raise
             if content is not None:

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from trainkit.spool.answers import API, LOG_BATCH, Away, NoAnswer, Stuck
-from trainkit.spool.apart import is_proxied, waiting
 from trainkit.spool.delivery import Delivery
 from trainkit.spool.journal import Record, Spool, SpoolError
+from trainkit.spool.launcher_records import is_proxied, waiting
 from trainkit.spool.names import OFFLINE, OFFLINE_TAG
+from trainkit.spool.responses import API, LOG_BATCH, NoResponse, RecordFailed, ServerUnavailable
 from trainkit.spool.view import View
 
 from trainer.counted import counted
@@ -106,7 +106,7 @@ class SpoolWriter:
             self._spool.create(_as_json(run, experiment, tags, parameters))
             spool_owner.keep(self._folder)
             if not is_proxied(run.artifact_uri):
-                self._spool.set_apart()
+                self._spool.leave_artifacts()
 
     def begin_offline(self, experiment: str, name: str | None, tags: Mapping[str, str]) -> None:
         """Make the spool of a run that no server knows, and write down that it is to be made."""
@@ -195,12 +195,12 @@ def deliver(client: Client, folder: RunFolder, progress: Callable[[int, int], No
             try:
                 delivery.deliver(progress)
                 return
-            except Stuck:  # it says Away when it has tried often enough
+            except RecordFailed:  # it says ServerUnavailable when it has tried often enough
                 time.sleep(_STUCK_PAUSE_S)
-    except Away as error:
+    except ServerUnavailable as error:
         why = str(error)
         why = why if why.endswith(".") else f"{why}."
-        raise DeliveryPending(pending(folder), why, answers=not isinstance(error, NoAnswer)) from None
+        raise DeliveryPending(pending(folder), why, answers=not isinstance(error, NoResponse)) from None
     except OSError as error:
         raise DiskFull(f"The spool {spool.folder} cannot be used: {error}", "Make space there.") from None
     finally:

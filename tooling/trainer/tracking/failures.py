@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import urlsplit
 
-from trainkit.spool import answers
-from trainkit.spool.answers import error_text, is_full
+from trainkit.spool import responses
+from trainkit.spool.responses import error_text, is_full
 
 from trainer.errors import TrackingDenied, TrackingError
 from trainer.tracking.endpoint import LOOPBACK, Server
@@ -30,7 +30,7 @@ _HINTS: Mapping[Cause, str] = {
 _TO_TLS = re.compile("HTTP request (was sent )?to (an )?HTTPS")  # nginx's and Go's words
 
 
-class Answer(Protocol):
+class Response(Protocol):
     """An answer that is no success, as `requests` has it."""
 
     @property
@@ -50,7 +50,7 @@ class Unreachable(TrackingError):
     """The tracking server gives no answer."""
 
 
-class Dropped(Unreachable):
+class ConnectionDropped(Unreachable):
     """The server closed the connection instead, as it does at any moment with one that was idle."""
 
 
@@ -81,7 +81,9 @@ def unreachable(
     """What it means that no answer came. `timeout_s` is what was waited to connect, and to read."""
     kinds = [kind.__name__ for kind in type(error).__mro__]
     if _is_dropped(error):
-        return Dropped(f"The tracking server {server.uri} closed the connection.", _HINTS["unreachable"])
+        return ConnectionDropped(
+            f"The tracking server {server.uri} closed the connection.", _HINTS["unreachable"]
+        )
     return no_answer(server, cause(kinds, str(error)), str(error), timeout_s["ReadTimeout" in kinds])
 
 
@@ -127,7 +129,7 @@ def no_mlflow(server: Server) -> TrackingError:
     )
 
 
-def refusal(server: Server, response: Answer) -> TrackingError:
+def refusal(server: Server, response: Response) -> TrackingError:
     """What it means that the server answered with a status that is no success."""
     status, text = response.status_code, _said(response).removeprefix(f"{response.status_code} ")
     if status == 403 and "Host header" in text:
@@ -176,8 +178,8 @@ def refusal(server: Server, response: Answer) -> TrackingError:
     return TrackingError(answered, "Check that this is an MLflow tracking server.")
 
 
-def _said(response: Answer) -> str:
-    return error_text(answers.Answer(response.status_code, response.text))
+def _said(response: Response) -> str:
+    return error_text(responses.Response(response.status_code, response.text))
 
 
 def _missing(text: str) -> str | None:

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import NotRequired, TypedDict, cast
 from urllib.parse import urlencode
 
-from trainkit.spool.answers import Answer, error_text
+from trainkit.spool.responses import Response, error_text
 
 from trainer.errors import InvalidInput
 from trainer.projects.parameters import nearest
@@ -203,7 +203,7 @@ def _pages(
             answer = client.send("POST", f"{_API}/runs/search", body, ok=(400,))
             if answer.status_code == 400:
                 raise InvalidInput(
-                    f"The tracking server rejects the query: {error_text(Answer(400, answer.text))}",
+                    f"The tracking server rejects the query: {error_text(Response(400, answer.text))}",
                     "--filter \"metrics.accuracy > 0.9 AND params.kind = 'tree'\"; as in MLflow's search.",
                 )
             payload = answer.json()

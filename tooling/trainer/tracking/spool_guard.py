@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from trainkit.spool.answers import Answer
-from trainkit.spool.apart import waiting
 from trainkit.spool.journal import Entry, Record, Spool
+from trainkit.spool.launcher_records import waiting
+from trainkit.spool.responses import Response
 
 from trainer.errors import FileError
 from trainer.tracking import spool_owner
@@ -197,9 +197,9 @@ class GuardedSpool(SoundSpool):
         return super()._why_not(record)
 
 
-def refusal() -> Answer:
+def refusal() -> Response:
     """The answer to what is not sent at all, as of a server that refuses it for good."""
-    return Answer(400, json.dumps({"error_code": "INVALID_PARAMETER_VALUE", "message": _WHY}))
+    return Response(400, json.dumps({"error_code": "INVALID_PARAMETER_VALUE", "message": _WHY}))
 
 
 def is_path(path: str) -> bool:

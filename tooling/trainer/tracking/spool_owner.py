@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from trainkit.spool.answers import API, Away, Transport, error_code, why
 from trainkit.spool.journal import Record, Spool
 from trainkit.spool.names import OFFLINE, OFFLINE_TAG
+from trainkit.spool.responses import API, ServerUnavailable, Transport, error_code, why
 
 from trainer.workspace.run_folder import RunFolder
 
@@ -33,9 +33,10 @@ def restore(folder: RunFolder) -> None:
 
 
 def check(spool: Spool, transport: Transport) -> None:
-    """Have everything delivered from the beginning where names lead to what is not the run's. Raises `Away`.
+    """Deliver everything from the beginning where names lead to what is not the run's.
 
-    What an earlier delivery made is found on the server then, as after any interruption.
+    What an earlier delivery made is found on the server then, as after any interruption. Raises
+    `ServerUnavailable`.
     """
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # torn: then there are no names
         if (names := spool.names()) and not _are_own(spool, names, transport):
@@ -44,7 +45,7 @@ def check(spool: Spool, transport: Transport) -> None:
 
 
 def is_known(spool: Spool, transport: Transport) -> bool:
-    """Whether the server has the run, or is to make it with what is in the spool. Raises `Away`."""
+    """Whether the server has the run, or creates it from the spool. Raises `ServerUnavailable`."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # torn: then nobody can say
         info = cast(Mapping[str, str], spool.run()["info"])
         run_id = spool.names().get(info["run_id"], info["run_id"])
@@ -90,7 +91,7 @@ def _found(transport: Transport, kind: str, server_name: str) -> tuple[str, list
     if error_code(answer) == "RESOURCE_DOES_NOT_EXIST":
         return None
     if answer.status != 200:
-        raise Away(why(answer))
+        raise ServerUnavailable(why(answer))
     payload = cast(Record, answer.json().get(kind) or {})
     info, data = (cast(Record, payload.get(name) or {}) for name in ("info", "data"))
     tags = data.get("tags") if is_run else info.get("tags")

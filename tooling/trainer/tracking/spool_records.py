@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import TypeGuard
 
-from trainkit.spool.answers import API, LOG_BATCH
 from trainkit.spool.journal import Record
+from trainkit.spool.responses import API, LOG_BATCH
 
 _MADE_UP = re.compile(r"(m-)?[0-9a-f]{32}|mlflow-artifacts:/offline/(m-)?[0-9a-f]{32}/artifacts")
 _METHODS = ("POST", "PATCH", "PUT", "DELETE")

@@ -31,7 +31,7 @@ def prepare(spool: GuardedSpool, folder: RunFolder) -> None:
         if record is not None and ("file" not in record or spool.is_own(spool.folder / str(record["file"]))):
             new.append(record)
     # In this order: what is read from the beginning may be the old journal, but not the other way round.
-    if spool.is_apart:
+    if spool.leaves_artifacts:
         spool.acknowledge_stored(0)
     (spool.folder / "delivered").unlink(missing_ok=True)
     if new.journal.exists():

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from trainkit.spool.answers import Answer, Away, Dropped, NoAnswer, answered
-from trainkit.spool.apart import is_proxied
+from trainkit.spool.launcher_records import is_proxied
 from trainkit.spool.names import OFFLINE_TAG
+from trainkit.spool.responses import ConnectionDropped, NoResponse, Response, ServerUnavailable, response_of
 
 from trainer.errors import TrackingError
 from trainer.tracking import artifacts, failures, spool_guard
@@ -38,24 +38,24 @@ class HostTransport:
         *,
         query: Mapping[str, str] | None = None,
         file: Path | None = None,
-    ) -> Answer:
-        """One request; raises `Away` when no answer comes in time."""
+    ) -> Response:
+        """One request; raises `ServerUnavailable` when no answer comes in time."""
         if not spool_guard.is_path(path) or (file and not self._spool.is_own(file)):
             return spool_guard.refusal()
         try:
             if file is None:
-                answer = self._client.exchange(method, path, body, query=query, timeout_s=_TIMEOUT_S)
+                response = self._client.exchange(method, path, body, query=query, timeout_s=_TIMEOUT_S)
             else:
                 with self._spool.opened(file) as content:
-                    answer = self._client.exchange(method, path, content=content, timeout_s=_STORING_S)
-        except failures.Dropped as error:
-            raise Dropped(error.message) from error
+                    response = self._client.exchange(method, path, content=content, timeout_s=_STORING_S)
+        except failures.ConnectionDropped as error:
+            raise ConnectionDropped(error.message) from error
         except TrackingError as error:
-            raise NoAnswer(error.message) from error
-        return Answer(answer.status_code, answer.text, answer.headers.get("Server", ""))
+            raise NoResponse(error.message) from error
+        return Response(response.status_code, response.text, response.headers.get("Server", ""))
 
-    def store(self, uri: str, folder: str, file: Path) -> Answer:
-        """By MLflow's own client; raises `Away` when that fails."""
+    def store(self, uri: str, folder: str, file: Path) -> Response:
+        """By MLflow's own client; raises `ServerUnavailable` when that fails."""
         run = None if is_proxied(uri) else self._run()
         root = run.artifact_uri.removesuffix(f"/{run.id}/artifacts") if run else None
         if not self._spool.is_own(file) or not spool_guard.is_below(root, uri, folder):
@@ -68,10 +68,10 @@ class HostTransport:
                 artifact_roots.see(self._client, run.id, uri, str(PurePosixPath(folder, file.name)))
                 self._is_seen = True
         except TrackingError as error:
-            if root is None and (answer := answered(error)):
-                return answer
-            raise Away(error.message) from error
-        return Answer(200, "{}")
+            if root is None and (response := response_of(error)):
+                return response
+            raise ServerUnavailable(error.message) from error
+        return Response(200, "{}")
 
     def _run(self) -> Run | None:
         """The run as the server has it, if it has.
@@ -86,7 +86,7 @@ class HostTransport:
             except NotThere:
                 continue
             except TrackingError as error:
-                raise Away(error.message) from error
+                raise ServerUnavailable(error.message) from error
             if run_id == local or run.tags.get(OFFLINE_TAG) == local:
                 return run
         return None

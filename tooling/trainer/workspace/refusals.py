@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainkit.spool.answers import plain
 from trainkit.spool.names import OFFLINE_TAG
 from trainkit.spool.refusals import REFUSED_TAG
+from trainkit.spool.responses import plain
 
 from trainer.counted import counted
 from trainer.errors import TrackingError

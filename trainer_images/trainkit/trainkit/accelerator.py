@@ -14,7 +14,7 @@ from trainkit import run_environment
 from trainkit.errors import InputError
 
 
-class Built(TypedDict):
+class FrameworkBuild(TypedDict):
     """A framework's own words about its build. `cuda` is None where it has none."""
 
     framework: str
@@ -26,16 +26,16 @@ class Built(TypedDict):
     """
 
 
-def built_for() -> list[Built]:
+def built_for() -> list[FrameworkBuild]:
     """One entry for each framework of this environment that could use a GPU."""
-    found = []
+    builds = []
     if find_spec("tensorflow"):
-        found.append(_tensorflow())
+        builds.append(_tensorflow())
     if find_spec("torch"):
-        found.append(_torch())
+        builds.append(_torch())
     if find_spec("jax"):
-        found.append(_jax())
-    return found
+        builds.append(_jax())
+    return builds
 
 
 def require_gpus(framework: str, seen: int) -> None:
@@ -48,35 +48,35 @@ def require_gpus(framework: str, seen: int) -> None:
         )
 
 
-def _tensorflow() -> Built:
+def _tensorflow() -> FrameworkBuild:
     import tensorflow
 
-    said = tensorflow.sysconfig.get_build_info()
-    return Built(
+    info = tensorflow.sysconfig.get_build_info()
+    return FrameworkBuild(
         framework=f"TensorFlow {tensorflow.__version__}",
-        cuda=said.get("cuda_version"),
-        architectures=list(said.get("cuda_compute_capabilities", [])),
+        cuda=info.get("cuda_version"),
+        architectures=list(info.get("cuda_compute_capabilities", [])),
     )
 
 
-def _torch() -> Built:
+def _torch() -> FrameworkBuild:
     import torch
 
     # torch.cuda.get_arch_list() answers only where there is a GPU, in some versions.
     flags = torch._C._cuda_getArchFlags() if torch.version.cuda else None
-    return Built(
+    return FrameworkBuild(
         framework=f"PyTorch {torch.__version__}",
         cuda=torch.version.cuda,
         architectures=(flags or "").split(),
     )
 
 
-def _jax() -> Built:
+def _jax() -> FrameworkBuild:
     import jax
 
     # The CUDA that JAX computes with is a package of its own, jax-cuda13-plugin.
-    plugins = (re.fullmatch(r"jax[-_]cuda(\d+)[-_]plugin", found.name) for found in distributions())
-    return Built(
+    plugins = (re.fullmatch(r"jax[-_]cuda(\d+)[-_]plugin", package.name) for package in distributions())
+    return FrameworkBuild(
         framework=f"JAX {jax.__version__}",
         cuda=next((plugin[1] for plugin in plugins if plugin), None),
         architectures=None,

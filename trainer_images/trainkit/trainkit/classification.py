@@ -47,13 +47,13 @@ def log_results(
     for probabilities that are not finite.
     """
     labels, shares = _checked(truth, probabilities, class_names)
-    found = {f"{split}_{name}": value for name, value in scores(labels, shares).items()}
+    values = {f"{split}_{name}": value for name, value in scores(labels, shares).items()}
     per_class = class_scores(labels, shares, class_names)
-    mlflow.log_metrics(found)
+    mlflow.log_metrics(values)
     report = {
         "split": split,
         "samples": len(labels),
-        "metrics": found,
+        "metrics": values,
         "classes": {name: asdict(values) for name, values in per_class.items()},
     }
     mlflow.log_dict(report, f"report_{split}.json")
@@ -65,7 +65,7 @@ def log_results(
     if absent:
         have = "class has" if len(absent) == 1 else "classes have"
         print(f"Warning: {len(absent)} {have} no samples in {split}: {', '.join(absent[:3])}", flush=True)
-    return found
+    return values
 
 
 def scores(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dict[str, float]:
@@ -79,17 +79,17 @@ def scores(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dic
     recall = metrics.recall_score(
         labels, predicted, labels=np.unique(labels), average="macro", zero_division=0
     )
-    found = {
+    values = {
         "accuracy": float((predicted == labels).mean()),
         "balanced_accuracy": float(recall),
         "f1": float(metrics.f1_score(labels, predicted, average="macro", zero_division=0)),
         "log_loss": float(metrics.log_loss(labels, probabilities, labels=classes)),
     }
     if len(classes) > 4:
-        found["top3_accuracy"] = float(
+        values["top3_accuracy"] = float(
             metrics.top_k_accuracy_score(labels, probabilities, k=3, labels=classes)
         )
-    return found
+    return values
 
 
 def class_scores(

@@ -24,15 +24,15 @@ def show_input_errors() -> None:
     """
     previous = sys.excepthook
 
-    def hook(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
-        if said := gpu_memory.exhausted(problem):
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if reason := gpu_memory.exhausted(error):
             hint = "Use a smaller batch or mixed precision. nvidia-smi shows what else uses the GPU."
-            _show(InputError(f"The GPU is out of memory: {said}.", hint))
+            _show(InputError(f"The GPU is out of memory: {reason}.", hint))
             sys.exit(gpu_memory.EXIT_CODE)
-        if known := problem if isinstance(problem, InputError) else _not_repeatable(problem):
-            _show(known)
+        if input_error := error if isinstance(error, InputError) else _not_repeatable(error):
+            _show(input_error)
         else:
-            previous(kind, problem, trace)
+            previous(kind, error, trace)
 
     sys.excepthook = hook
 
@@ -41,14 +41,14 @@ def _show(error: InputError) -> None:
     print(f"Error: {error.message}\nHint:  {error.hint}", file=sys.stderr, flush=True)
 
 
-def _not_repeatable(problem: BaseException) -> InputError | None:
+def _not_repeatable(error: BaseException) -> InputError | None:
     from trainkit.seeding import is_deterministic
 
     # Each framework has words of its own, some in the midst of a graph's traceback; they share this one.
-    said = re.search(r"^.*?determinis.*?(?:\.(?=\s)|$)", str(problem), re.IGNORECASE | re.MULTILINE)
-    if not (said and is_deterministic()):
+    match = re.search(r"^.*?determinis.*?(?:\.(?=\s)|$)", str(error), re.IGNORECASE | re.MULTILINE)
+    if not (match and is_deterministic()):
         return None
     return InputError(
-        said.group().strip(),
+        match.group().strip(),
         "Do without that operation (another layer, loss or option), or run it with --no-deterministic.",
     )

@@ -155,16 +155,16 @@ def worst_mistakes(mistakes: Sequence[Mistake], *, wrong: int, total: int) -> Fi
     `wrong` counts all mistakes, `total` all pictures.
     """
     columns = 4
-    said = f"{wrong} of {total} pictures classified wrongly"
+    title = f"{wrong} of {total} pictures classified wrongly"
     if len(mistakes) < wrong:
-        said += f"; the {len(mistakes)} surest mistakes"
+        title += f"; the {len(mistakes)} surest mistakes"
     if not mistakes:
         figure = Figure(figsize=(9, 1), dpi=110)
-        figure.text(0.5, 0.5, said, ha="center", va="center", size="large", color=INK)
+        figure.text(0.5, 0.5, title, ha="center", va="center", size="large", color=INK)
         return figure
     rows = -(-len(mistakes) // columns)
     figure = Figure(figsize=(9, 0.6 + 2.6 * rows), dpi=110, layout="constrained")
-    figure.suptitle(said, color=INK)
+    figure.suptitle(title, color=INK)
     for position, mistake in enumerate(mistakes):
         axes = figure.add_subplot(rows, columns, position + 1)
         axes.imshow(mistake.picture)

@@ -30,6 +30,7 @@ FORMER = {
     "layer_drawing": "keras.layer_drawing",
     "layer_report": "keras.layer_report",
     "pixels": "data.pixels",
+    "places": "paths",
     "tables": "data.tables",
     "torch_data": "torch.data",
     "torch_export": "torch.export",

@@ -19,10 +19,10 @@ _SENTENCES = re.compile(r"\.\s+(?=[A-Z])")
 
 def exhausted(error: BaseException) -> str | None:
     """Return the framework's own words, at most two sentences, if a GPU is out of memory; else None."""
-    said = _SAID.search(str(error))
-    if not said or "device:CPU" in said.group():
+    match = _SAID.search(str(error))
+    if not match or "device:CPU" in match.group():
         return None
     jax = sys.modules.get("jax")  # XLA says the same of a CPU
     if type(error).__module__.startswith("jax") and jax and jax.default_backend() == "cpu":
         return None
-    return ". ".join(_SENTENCES.split(said.group().strip())[:2]).rstrip(".")
+    return ". ".join(_SENTENCES.split(match.group().strip())[:2]).rstrip(".")

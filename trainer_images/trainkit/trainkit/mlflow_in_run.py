@@ -112,12 +112,12 @@ def keep_steps(folder: str) -> None:
 
     load, run = local.load_project, local.LocalBackend.run
 
-    def load_project(place: str) -> object:
-        project = load(place)
+    def load_project(path: str) -> object:
+        project = load(path)
         wanted = _environment(project)
         if wanted and wanted != _environment(load(folder)):
             _say_once(
-                f"The environment of the project {os.path.relpath(place, folder)}",
+                f"The environment of the project {os.path.relpath(path, folder)}",
                 "its steps use the environment of this run. "
                 "Add what they need to the environment of the project that was started",
             )
@@ -162,7 +162,7 @@ def _without_password(uri: object) -> str:
 
 
 def _say_once(what: str, why: str) -> None:
-    said = os.environ.get(_SAID, "").splitlines()
-    if what not in said:
-        os.environ[_SAID] = "\n".join([*said, what])  # what is started from here on does not repeat it
+    printed = os.environ.get(_SAID, "").splitlines()
+    if what not in printed:
+        os.environ[_SAID] = "\n".join([*printed, what])  # what is started from here on does not repeat it
         print(f"Warning: {what} is not used: {why}.", file=sys.stderr, flush=True)

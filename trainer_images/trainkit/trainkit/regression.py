@@ -20,10 +20,10 @@ def log_results(truth: ArrayLike, predicted: ArrayLike, target: str, *, split: s
     `truth` and `predicted` are (n,), in the units of `target`.
     """
     true, guessed = np.asarray(truth, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
-    found = {f"{split}_{name}": value for name, value in scores(true, guessed).items()}
-    mlflow.log_metrics(found)
+    metrics = {f"{split}_{name}": value for name, value in scores(true, guessed).items()}
+    mlflow.log_metrics(metrics)
     mlflow.log_figure(predicted_against_true(true, guessed, target), "predicted_against_true.png")
-    return found
+    return metrics
 
 
 def scores(true: NDArray[np.float64], predicted: NDArray[np.float64]) -> dict[str, float]:
@@ -44,9 +44,9 @@ def predicted_against_true(true: NDArray[np.float64], predicted: NDArray[np.floa
     limits = low - margin, high + margin
     axes.plot(limits, limits, color="#bbbbbb", lw=1, ls=":")
     axes.scatter(true, predicted, s=14, color="#1f77b4", alpha=0.5, linewidths=0)
-    found = scores(true, predicted)
+    metrics = scores(true, predicted)
     axes.set(xlim=limits, ylim=limits, xlabel=f"true {target}", ylabel=f"predicted {target}")
-    axes.set_title(f"R² {found['r2']:.3f}, mean absolute error {found['mae']:.4g}", color=INK)
+    axes.set_title(f"R² {metrics['r2']:.3f}, mean absolute error {metrics['mae']:.4g}", color=INK)
     axes.set_aspect("equal")
     axes.grid(color="#eeeeee")
     axes.spines[["top", "right"]].set_visible(False)

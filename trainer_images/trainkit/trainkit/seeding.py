@@ -22,8 +22,8 @@ def seed_everything(seed: int) -> None:
 
 def given_seed() -> int | None:
     """What `trainer run --seed` said, for scripts that take no seed as a parameter; None without it."""
-    said = os.environ.get(run_environment.SEED)
-    return None if said is None else int(said)
+    value = os.environ.get(run_environment.SEED)
+    return None if value is None else int(value)
 
 
 def is_deterministic() -> bool:

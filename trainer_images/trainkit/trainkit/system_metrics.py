@@ -11,7 +11,7 @@ from pathlib import Path
 import mlflow
 from mlflow.entities import Metric
 
-from trainkit import places
+from trainkit import paths
 
 _SAMPLE_S = 1.0
 # Longer than logging takes, shorter than MLflow's client tries to reach a server that is gone.
@@ -66,12 +66,12 @@ def container_memory(root: Path = Path("/sys/fs/cgroup")) -> Memory | None:
     ):
         try:
             used = int((folder / current).read_text())
-            said = (folder / limit).read_text().strip()
+            limit_text = (folder / limit).read_text().strip()
             lines = (folder / "memory.stat").read_text().splitlines()
         except OSError:
             continue
         used -= sum(int(line.split()[1]) for line in lines if line.split()[0] == droppable)
-        most = None if said == "max" or int(said) >= _NO_LIMIT else int(said)
+        most = None if limit_text == "max" or int(limit_text) >= _NO_LIMIT else int(limit_text)
         return Memory(max(used, 0), most)
     return None
 
@@ -121,7 +121,7 @@ class _Sampler:
         self._container = ContainerMemory()
         self._client = mlflow.MlflowClient()
         # A resumed run goes on above the steps it has: there are fewer of them than seconds have passed.
-        self._step = int(time.time() - started_ms / 1000) if places.restarts() else 0
+        self._step = int(time.time() - started_ms / 1000) if paths.restarts() else 0
         self._warned = False
 
     def run(self, stop: threading.Event, seconds: float) -> None:
@@ -151,16 +151,16 @@ class _Sampler:
     def _attempt(self, action: Callable[[], None]) -> None:
         try:
             action()
-        except Exception as problem:  # noqa: BLE001 (a driver, a library, a server: no training ends by it)
+        except Exception as error:  # noqa: BLE001 (a driver, a library, a server: no training ends by it)
             if not self._warned:
-                print(f"Warning: some system metrics are missing: {problem}", flush=True)
+                print(f"Warning: some system metrics are missing: {error}", flush=True)
             self._warned = True
 
 
 def _sample_and_log(run_id: str, started_ms: int, stop: threading.Event, seconds: float) -> None:
     try:
         sampler = _Sampler(run_id, started_ms)
-    except Exception as problem:  # noqa: BLE001 (as above)
-        print(f"Warning: there are no system metrics: {problem}", flush=True)
+    except Exception as error:  # noqa: BLE001 (as above)
+        print(f"Warning: there are no system metrics: {error}", flush=True)
         return
     sampler.run(stop, seconds)

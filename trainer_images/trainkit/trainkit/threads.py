@@ -5,5 +5,5 @@ import os
 
 def of_tensorflow() -> int:
     """What $TF_NUM_INTRAOP_THREADS says, as in a run under a quota of CPU time; else one a core."""
-    said = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
-    return int(said) if said.isdecimal() and int(said) else len(os.sched_getaffinity(0))
+    value = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    return int(value) if value.isdecimal() and int(value) else len(os.sched_getaffinity(0))

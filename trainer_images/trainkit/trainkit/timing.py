@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import mlflow
 
-from trainkit import places
+from trainkit import paths
 
 
 @contextmanager
@@ -20,4 +20,4 @@ def timed(step: str) -> Iterator[None]:
     yield
     seconds = time.perf_counter() - start
     print(f"{step:<10} {seconds:7.2f} s", flush=True)
-    mlflow.log_metric(f"seconds_{step}", seconds, step=places.restarts())
+    mlflow.log_metric(f"seconds_{step}", seconds, step=paths.restarts())

@@ -16,10 +16,10 @@ from typing import cast
 import pytest
 import yaml
 from trainkit.spool import models as spool_models
-from trainkit.spool.answers import API, LOG_BATCH, Answer, Away, Stuck, plain
-from trainkit.spool.apart import waiting
 from trainkit.spool.delivery import Delivery
 from trainkit.spool.journal import Record, Spool
+from trainkit.spool.launcher_records import waiting
+from trainkit.spool.responses import API, LOG_BATCH, RecordFailed, Response, ServerUnavailable, plain
 
 from unit.helpers import Reply, serving
 
@@ -41,21 +41,21 @@ class FakeServer:
         self.runs: list[Record] = []
         self.calls: list[str] = []
         self.status = "RUNNING"
-        self.failures: list[Answer | Away] = []
-        self.storing: Away | None = None
+        self.failures: list[Response | ServerUnavailable] = []
+        self.storing: ServerUnavailable | None = None
         self.version = "3.17.2"
         self.shown: list[Record] = []
-        self.refusing: dict[str, Answer] = {}
+        self.refusing: dict[str, Response] = {}
         """By the end of a path, or a part of a body."""
 
     def send(
         self, method: str, path: str, body: object = None, *,
         query: Mapping[str, str] | None = None, file: Path | None = None,  # noqa: ARG002
-    ) -> Answer:  # fmt: skip
+    ) -> Response:  # fmt: skip
         self.calls.append(f"{method} {path.removeprefix(API)}")
         if self.failures:
             failure = self.failures.pop(0)
-            if isinstance(failure, Away):
+            if isinstance(failure, ServerUnavailable):
                 raise failure
             if failure.status:
                 return failure
@@ -65,19 +65,19 @@ class FakeServer:
                 return answer
         if file:
             self.files[path.partition("/artifacts/")[2]] = file.read_bytes()
-            return Answer(200, "{}")
+            return Response(200, "{}")
         return self._take(path.removeprefix(API), cast(Record, body or {}))
 
-    def store(self, uri: str, folder: str, file: Path) -> Answer:
+    def store(self, uri: str, folder: str, file: Path) -> Response:
         if self.storing:
             raise self.storing
         self.files[f"{uri}/{folder}/{file.name}"] = file.read_bytes()
-        return Answer(200, "{}")
+        return Response(200, "{}")
 
-    def _take(self, path: str, body: Record) -> Answer:  # noqa: C901 (one case a call)
+    def _take(self, path: str, body: Record) -> Response:  # noqa: C901 (one case a call)
         match path:
             case "/version":
-                return Answer(200, self.version)
+                return Response(200, self.version)
             case "/runs/log-model":
                 self.shown.append(json.loads(str(body["model_json"])))
             case "/runs/log-batch":
@@ -109,11 +109,11 @@ class FakeServer:
                 outputs = {"model_outputs": [{"model_id": model} for model in self.outputs]}
                 tags = [{"key": "mlflow.log-model.history", "value": json.dumps(self.shown)}]
                 said = {"info": RUN["info"], "data": {"tags": tags}, "outputs": outputs}
-                return Answer(200, json.dumps({"run": said}))
+                return Response(200, json.dumps({"run": said}))
             case "/runs/search":
                 tag = str(body["filter"]).split("'")[1]
                 found = [run for run in self.runs if tag in json.dumps(run)]
-                return Answer(200, json.dumps({"runs": found}))
+                return Response(200, json.dumps({"runs": found}))
             case "/runs/create":
                 number = len(self.runs)
                 info = {
@@ -121,12 +121,12 @@ class FakeServer:
                     "artifact_uri": f"mlflow-artifacts:/1/real{number}/artifacts",
                 }
                 self.runs.append({"info": info, "data": {"tags": body["tags"]}})
-                return Answer(200, json.dumps({"run": self.runs[-1]}))
-        return Answer(200, "{}")
+                return Response(200, json.dumps({"run": self.runs[-1]}))
+        return Response(200, "{}")
 
 
-def refusal(code: str, message: str, status: int = 400) -> Answer:
-    return Answer(status, json.dumps({"error_code": code, "message": message}))
+def refusal(code: str, message: str, status: int = 400) -> Response:
+    return Response(status, json.dumps({"error_code": code, "message": message}))
 
 
 def batch(**items: object) -> Record:
@@ -211,17 +211,17 @@ def test_an_outage_at_any_request_costs_nothing(spool: Spool, tmp_path: Path, se
     server = FakeServer()
     for attempt in range(41):
         what = (
-            Away("it is down"),
-            Answer(500, "stub"),
-            Answer(401, "no"),
-            Answer(503, "busy"),
-            Answer(0, ""),
+            ServerUnavailable("it is down"),
+            Response(500, "stub"),
+            Response(401, "no"),
+            Response(503, "busy"),
+            Response(0, ""),
         )
         server.failures = [randomly.choice(what) for _ in range(8 if attempt < 40 else 0)]
         try:
             Delivery(spool, server).deliver()
             break
-        except Away:
+        except ServerUnavailable:
             continue
     check(server)
 
@@ -229,12 +229,12 @@ def test_an_outage_at_any_request_costs_nothing(spool: Spool, tmp_path: Path, se
 def test_while_something_waits_the_run_is_marked(spool: Spool, tmp_path: Path) -> None:
     fill(spool, tmp_path)
     server = FakeServer()
-    server.failures = [Away("it is down")]
-    with pytest.raises(Away, match="it is down"):
+    server.failures = [ServerUnavailable("it is down")]
+    with pytest.raises(ServerUnavailable, match="it is down"):
         Delivery(spool, server).deliver()
     assert "trainer.undelivered" not in server.tags
-    server.failures = [Answer(0, ""), Answer(0, ""), Away("again")]
-    with pytest.raises(Away, match="again"):
+    server.failures = [Response(0, ""), Response(0, ""), ServerUnavailable("again")]
+    with pytest.raises(ServerUnavailable, match="again"):
         Delivery(spool, server).deliver()
     assert server.tags["trainer.undelivered"] == "some of this run is still on the disk it ran on"
     Delivery(spool, server).deliver()
@@ -260,10 +260,10 @@ def test_a_record_that_the_server_fails_at_alone_is_set_aside_after_some_tries(s
     server = FakeServer()
     delivery = Delivery(spool, server)
     for is_marked in (False, True, True, True):
-        server.failures = [*[Answer(0, "")] * is_marked, refusal("INTERNAL_ERROR", "a bug", 500)]
-        with pytest.raises(Stuck, match="a bug"):
+        server.failures = [*[Response(0, "")] * is_marked, refusal("INTERNAL_ERROR", "a bug", 500)]
+        with pytest.raises(RecordFailed, match="a bug"):
             delivery.deliver()
-    server.failures = [Answer(0, ""), refusal("INTERNAL_ERROR", "a bug", 500)]
+    server.failures = [Response(0, ""), refusal("INTERNAL_ERROR", "a bug", 500)]
     delivery.deliver()
     assert len(server.points) == 1
     assert "a bug" in (spool.folder / "refused").read_text()
@@ -281,13 +281,13 @@ NGINX = "nginx/1.22.1"
     [
         (
             "/artifacts/notes/a.txt",
-            Answer(413, page(413, "Request Entity Too Large"), NGINX),
+            Response(413, page(413, "Request Entity Too Large"), NGINX),
             f"notes/a.txt (16 bytes): {NGINX}, in front of the server, answered 413: "
             "Request Entity Too Large, by its limit for a request (nginx: client_max_body_size)",
         ),
         (
             "/runs/outputs",
-            Answer(404, page(404, "Not Found"), "gunicorn"),
+            Response(404, page(404, "Not Found"), "gunicorn"),
             "the server answered 404: Not Found",
         ),
         (
@@ -302,15 +302,15 @@ NGINX = "nginx/1.22.1"
         ),
         (
             "colour",
-            Answer(403, page(403, "Forbidden"), NGINX),
+            Response(403, page(403, "Forbidden"), NGINX),
             f"{NGINX}, in front of the server, answered 403: Forbidden",
         ),
-        ("a.txt", Answer(403, ""), "the reason is on the disk that it ran on"),
-        ("colour", Answer(400, "Bad\nRequest"), "the server answered 400: Bad Request"),
+        ("a.txt", Response(403, ""), "the reason is on the disk that it ran on"),
+        ("colour", Response(400, "Bad\nRequest"), "the server answered 400: Bad Request"),
     ],
 )  # fmt: skip
 def test_what_is_refused_for_its_size_route_or_content_stops_nothing(
-    spool: Spool, tmp_path: Path, what: str, answer: Answer, reason: str
+    spool: Spool, tmp_path: Path, what: str, answer: Response, reason: str
 ) -> None:
     fill(spool, tmp_path)
     server = FakeServer()
@@ -333,10 +333,10 @@ def test_a_server_that_refuses_everything_is_away(
 ) -> None:
     fill(spool, tmp_path)
     server = FakeServer()
-    answer = Answer(status, page(status, "No"), NGINX)
+    answer = Response(status, page(status, "No"), NGINX)
     server.refusing = {"/runs/": answer} if what != "log-batch" else {"log-batch": answer, "set-tag": answer}
     for _ in range(7):
-        with pytest.raises(Away) as away:
+        with pytest.raises(ServerUnavailable) as away:
             Delivery(spool, server).deliver()
         assert "<" not in str(away.value)
     assert not (spool.folder / "refused").exists()
@@ -355,7 +355,7 @@ def test_a_server_without_the_run_is_given_nothing(spool: Spool, tmp_path: Path,
         spool.append({"file": spool.keep(tmp_path / "f", "f"), "uri": URI, "path": ""})
         (spool.folder / "marked").touch()
     spool.append(point(1))
-    with pytest.raises(Away, match="Run with id=r1 not found"):
+    with pytest.raises(ServerUnavailable, match="Run with id=r1 not found"):
         Delivery(spool, server).deliver()
     assert spool.delivered() == 0
     assert not (spool.folder / "refused").exists()
@@ -368,7 +368,7 @@ def test_a_server_that_can_be_read_and_not_written_is_away(spool: Spool) -> None
     server.refusing = {path: refusal("INTERNAL_ERROR", "read-only", 500) for path in ("log-batch", "set-tag")}
     delivery = Delivery(spool, server)
     for _ in range(7):
-        with pytest.raises(Away, match="read-only"):
+        with pytest.raises(ServerUnavailable, match="read-only"):
             delivery.deliver()
     assert not (spool.folder / "refused").exists()
 
@@ -377,7 +377,7 @@ def test_an_answer_with_marks_of_a_page_in_a_name_is_no_page(spool: Spool, tmp_p
     (tmp_path / "f").write_text("content")
     spool.append({"file": spool.keep(tmp_path / "f", "f"), "uri": URI, "path": ""})
     server = FakeServer()
-    server.refusing = {"": Answer(200, '{"run_info": {"run_name": "a <b>bold</b> <html> name"}}')}
+    server.refusing = {"": Response(200, '{"run_info": {"run_name": "a <b>bold</b> <html> name"}}')}
     Delivery(spool, server).deliver()
     assert spool.pending() == []
 
@@ -385,8 +385,8 @@ def test_an_answer_with_marks_of_a_page_in_a_name_is_no_page(spool: Spool, tmp_p
 def test_a_login_page_is_no_success(spool: Spool, tmp_path: Path) -> None:
     fill(spool, tmp_path)
     server = FakeServer()
-    server.refusing = {"": Answer(200, page(200, "Sign in"))}
-    with pytest.raises(Away, match="not an MLflow tracking server"):
+    server.refusing = {"": Response(200, page(200, "Sign in"))}
+    with pytest.raises(ServerUnavailable, match="not an MLflow tracking server"):
         Delivery(spool, server).deliver()
     server.refusing = {}
     Delivery(spool, server).deliver()
@@ -406,7 +406,7 @@ def test_a_model_that_the_server_refuses_to_make_is_kept_with_all_that_is_of_it(
     spool.append({"method": "POST", "path": f"{API}/runs/outputs", "body": models})
     spool.append(point(1))
     server = FakeServer()
-    server.refusing = {"/logged-models": Answer(404, page(404, "Not Found"), NGINX)}
+    server.refusing = {"/logged-models": Response(404, page(404, "Not Found"), NGINX)}
     Delivery(spool, server).deliver()
     assert (len(server.points), server.files, server.outputs) == (1, {}, [])
     kept = [json.loads(line) for line in (spool.folder / "refused").read_text().splitlines()]
@@ -420,7 +420,7 @@ def test_a_run_that_the_server_refuses_to_make_stays_whole(spool: Spool) -> None
     made_up(spool)
     server = FakeServer()
     server.refusing = {"/runs/create": refusal("INVALID_PARAMETER_VALUE", "The experiment is deleted")}
-    with pytest.raises(Away, match="answered 400: The experiment is deleted"):
+    with pytest.raises(ServerUnavailable, match="answered 400: The experiment is deleted"):
         Delivery(spool, server).deliver()
     assert not (spool.folder / "refused").exists()
     server.refusing = {}
@@ -503,7 +503,7 @@ class OfTheRun(FakeServer):
 
 def fill_for_a_store(spool: Spool, tmp_path: Path) -> None:
     """A point, a model of one file and a last point, in a run whose artifacts the server does not pass on."""
-    spool.set_apart()
+    spool.leave_artifacts()
     spool.append(point(1))
     (tmp_path / "MLmodel").write_text("it")
     spool.append({"file": spool.keep(tmp_path / "MLmodel", "MLmodel"), "uri": STORE, "path": "model"})
@@ -532,9 +532,9 @@ def test_a_store_that_is_away_keeps_the_files_and_marks_the_run(spool: Spool, tm
     Delivery(spool, OfTheRun()).deliver()
     spool.append(point(3))
     server = FakeServer()
-    server.storing = Away("the bucket is away")
+    server.storing = ServerUnavailable("the bucket is away")
     for _ in range(2):
-        with pytest.raises(Away, match="the bucket is away"):
+        with pytest.raises(ServerUnavailable, match="the bucket is away"):
             Delivery(spool, server).deliver()
     assert server.tags["trainer.undelivered"] == "some of this run is still on the disk it ran on"
     assert [file.read_text() for file in spool.folder.glob("outbox/*/*")] == ["it"]
@@ -601,8 +601,8 @@ def test_a_model_that_was_delivered_in_part_is_shown_once(spool: Spool, tmp_path
     server = FakeServer()
     server.version = "2.22.1"
     for number in range(12):  # every request of the first, and some of what is left
-        server.failures = [Answer(0, "")] * number + [Away("it is down")]
-        with contextlib.suppress(Away):
+        server.failures = [Response(0, "")] * number + [ServerUnavailable("it is down")]
+        with contextlib.suppress(ServerUnavailable):
             Delivery(spool, server).deliver()
     Delivery(spool, server).deliver()
     assert len(server.shown) == 1
@@ -629,7 +629,7 @@ def test_a_model_that_the_server_will_not_show_is_stored(spool: Spool, tmp_path:
     server = FakeServer()
     server.version = "2.22.1"
     # It is asked for its version and, twice, for the run before.
-    server.failures = [*[Answer(0, "")] * 3, Answer(status, "no")]
+    server.failures = [*[Response(0, "")] * 3, Response(status, "no")]
     Delivery(spool, server).deliver()
     assert (server.shown, server.tags) == ([], {"where": "runs:/r1/model"})
     assert "1/r1/artifacts/model/MLmodel" in server.files

@@ -200,7 +200,7 @@ def test_artifacts_of_a_store_stay_for_the_launcher(
     monkeypatch.setattr(spool_artifacts, "_taken", set())
     uri = f"{root}/{RUN_ID}/artifacts"
     spool.create({**RUN, "info": {**cast(dict[str, str], RUN["info"]), "artifact_uri": uri}})
-    spool.set_apart()
+    spool.leave_artifacts()
     client = MlflowClient()
     client.log_text(RUN_ID, "hello", "notes/hello.txt")
     [waits] = spool.pending()

@@ -12,9 +12,9 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from trainkit.spool.answers import LOG_BATCH
 from trainkit.spool.journal import Record, Spool
 from trainkit.spool.names import OFFLINE, OFFLINE_TAG, translated
+from trainkit.spool.responses import LOG_BATCH
 
 from trainer.errors import DiskFull
 from trainer.runs import run_record, stored_code

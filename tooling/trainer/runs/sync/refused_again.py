@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from trainkit.spool.answers import API
 from trainkit.spool.journal import Record, Spool, SpoolError
 from trainkit.spool.refusals import REFUSED_TAG
+from trainkit.spool.responses import API
 
 from trainer.errors import DiskFull
 from trainer.tracking import spool_guard

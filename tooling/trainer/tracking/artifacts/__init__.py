@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainkit.spool.answers import plain
+from trainkit.spool.responses import plain
 
 from trainer.errors import TrackingError, TrainerError
 from trainer.tracking.artifacts import stores as artifact_stores

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NotRequired, TypedDict, cast
 
-from trainkit.spool.apart import is_proxied
+from trainkit.spool.launcher_records import is_proxied
 
 from trainer.errors import TrackingError
 from trainer.tracking import artifacts

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict, cast
 
-from trainkit.spool.apart import is_proxied
+from trainkit.spool.launcher_records import is_proxied
 
 from trainer import concurrency
 from trainer.errors import TrackingError

@@ -74,23 +74,23 @@ def values(image: Image.Image) -> Values | None:
         return Values("colour", float(extremes.min()) * 257, float(extremes.max()) * 257)
     if not is_deep(image):
         return None
-    found: NDArray[np.generic] = np.asarray(image)
+    values: NDArray[np.generic] = np.asarray(image)
     kind: Literal["integers", "floats"] = "floats" if image.mode == "F" else "integers"
-    if not np.isfinite(found).all():
+    if not np.isfinite(values).all():
         return Values(kind, np.nan, np.nan)
-    return Values(kind, float(found.min()), float(found.max()))
+    return Values(kind, float(values.min()), float(values.max()))
 
 
-def problem(found: Values, told: float | None = None) -> str | None:
+def problem(values: Values, told: float | None = None) -> str | None:
     """Why an image with such values cannot be shown in 8 bits, in words that follow its name."""
-    if np.isnan(found.low):
+    if np.isnan(values.low):
         return "has values that are not finite numbers"
-    if found.low < 0:
-        return f"has negative values, down to {found.low:g}"
-    if told is None and found.kind == "floats" and found.high > 1:
-        return f"has floats up to {found.high:g}, not between 0 and 1"
-    if told is None and found.high > _LEVELS[-1]:
-        return f"has integers up to {found.high:g}, of more than 16 bits"
+    if values.low < 0:
+        return f"has negative values, down to {values.low:g}"
+    if told is None and values.kind == "floats" and values.high > 1:
+        return f"has floats up to {values.high:g}, not between 0 and 1"
+    if told is None and values.high > _LEVELS[-1]:
+        return f"has integers up to {values.high:g}, of more than 16 bits"
     return None
 
 

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 
-from trainkit import places
+from trainkit import paths
 from trainkit.errors import InputError
 
 # What a zip file may unpack to: far above any dataset for one machine, far below what a zip bomb claims.
@@ -41,10 +41,10 @@ def find(data: str, cache: Path) -> Path:
     A zip file of one file or one folder, however deep, is that file or folder. Raises `InputError` where
     there is nothing, or nothing that can be read.
     """
-    place = download(data, cache) if "://" in data else places.dataset(data)
-    if not place.exists():
-        raise InputError(f"There is no {place}.", "Specify a file or folder in data/, or an http(s) address.")
-    return unpack(place, cache) if place.is_file() and zipfile.is_zipfile(place) else place
+    path = download(data, cache) if "://" in data else paths.dataset(data)
+    if not path.exists():
+        raise InputError(f"There is no {path}.", "Specify a file or folder in data/, or an http(s) address.")
+    return unpack(path, cache) if path.is_file() and zipfile.is_zipfile(path) else path
 
 
 def download(url: str, cache: Path) -> Path:
@@ -54,29 +54,29 @@ def download(url: str, cache: Path) -> Path:
     """
     try:
         parts = urlsplit(url)
-    except ValueError as problem:
-        raise InputError(f"{url} is no address: {problem}.", "Check it.") from None
+    except ValueError as error:
+        raise InputError(f"{url} is no address: {error}.", "Check it.") from None
     shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     if parts.scheme not in ("http", "https"):
         raise InputError(f"{shown} cannot be downloaded.", "Pass an address that begins with http(s)://.")
     folder = cache / "downloads" / hashlib.sha256(url.encode()).hexdigest()[:32]
     folder.mkdir(parents=True, exist_ok=True)
-    known = _known(folder)
-    headers = known["conditions"] if known else {}
+    latest = _known(folder)
+    headers = latest["conditions"] if latest else {}
     try:
         with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as answer:
-            if known and answer.status_code == requests.codes.not_modified:
-                return folder / known["file"]
+            if latest and answer.status_code == requests.codes.not_modified:
+                return folder / latest["file"]
             return _save(answer, shown, folder)
-    except requests.RequestException as problem:
-        reason = "no answer" if isinstance(problem, requests.ConnectionError | requests.Timeout) else problem
-        if not known:
+    except requests.RequestException as error:
+        reason = "no answer" if isinstance(error, requests.ConnectionError | requests.Timeout) else error
+        if not latest:
             raise InputError(f"{shown} cannot be downloaded: {reason}.", "Check the address.") from None
-        copy = folder / known["file"]
+        copy = folder / latest["file"]
         print(f"Warning: {shown}: {reason}; the copy of {_day(copy)} is used", flush=True)
         return copy
-    except OSError as problem:
-        raise InputError(f"{shown} cannot be kept: {problem}.", "Make room on the cache volume.") from None
+    except OSError as error:
+        raise InputError(f"{shown} cannot be kept: {error}.", "Make room on the cache volume.") from None
 
 
 def _save(answer: requests.Response, shown: str, folder: Path) -> Path:
@@ -95,28 +95,28 @@ def _save(answer: requests.Response, shown: str, folder: Path) -> Path:
                 sha.update(piece)
                 file.write(piece)
         # Each content has a folder of its own, so that a run that reads the last one is not disturbed.
-        place = folder / sha.hexdigest()[:16] / name
-        place.parent.mkdir(exist_ok=True)
-        unfinished.replace(place)
+        path = folder / sha.hexdigest()[:16] / name
+        path.parent.mkdir(exist_ok=True)
+        unfinished.replace(path)
     with _unfinished(folder) as unfinished:
         conditions = {
             condition: answer.headers[says]
             for says, condition in _CONDITIONS.items()
             if says in answer.headers
         }
-        noted = _Noted(file=str(place.relative_to(folder)), conditions=conditions)
-        unfinished.write_text(json.dumps(noted))
+        latest = _Noted(file=str(path.relative_to(folder)), conditions=conditions)
+        unfinished.write_text(json.dumps(latest))
         unfinished.replace(folder / "latest.json")
-    return place
+    return path
 
 
 def _known(folder: Path) -> _Noted | None:
     """What the last download noted, if its file is still there."""
     try:
-        known: _Noted = json.loads((folder / "latest.json").read_text())
+        latest: _Noted = json.loads((folder / "latest.json").read_text())
     except (OSError, ValueError):
         return None
-    return known if (folder / known["file"]).is_file() else None
+    return latest if (folder / latest["file"]).is_file() else None
 
 
 def unpack(file: Path, cache: Path) -> Path:
@@ -166,8 +166,8 @@ def _extract(file: Path, folder: Path) -> None:
                 raise InputError(f"{file.name} has no files in it.", "Pack a folder of images or a CSV file.")
             for member in wanted:
                 archive.extract(member, folder)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as problem:
-        raise InputError(f"{file.name} cannot be unpacked: {problem}.", "Pack it again.") from None
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+        raise InputError(f"{file.name} cannot be unpacked: {error}.", "Pack it again.") from None
 
 
 def _check(file: Path, member: zipfile.ZipInfo) -> None:

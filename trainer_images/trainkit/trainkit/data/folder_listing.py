@@ -43,6 +43,6 @@ def files(root: Path, folder: PurePosixPath) -> Iterator[tuple[PurePosixPath, bo
 
 def _is_link_to_file(entry: os.DirEntry[str]) -> bool:
     """Also one that is broken: whoever opens it is told."""
-    place = entry.path
+    path = entry.path
     # pathlib raises where links go in circles.
-    return entry.is_symlink() and (os.path.isfile(place) or not os.path.exists(place))  # noqa: PTH110, PTH113
+    return entry.is_symlink() and (os.path.isfile(path) or not os.path.exists(path))  # noqa: PTH110, PTH113

@@ -69,8 +69,8 @@ class ImageFolder:
 
     def counts(self, split: str | None = None) -> dict[str, int]:
         """Class → number of images, for every class; of one split, or of all."""
-        found = Counter(image.label for image in self.images if split in (None, image.split))
-        return {name: found[name] for name in self.classes}
+        counts = Counter(image.label for image in self.images if split in (None, image.split))
+        return {name: counts[name] for name in self.classes}
 
 
 def scan(root: Path) -> ImageFolder:
@@ -96,10 +96,10 @@ def scan(root: Path) -> ImageFolder:
         for label in folder_listing.folders(root / part):
             classes.add(label)
             files = list(folder_listing.files(root, PurePosixPath(part, label)))
-            found = [path for path, is_file in files if is_file and path.suffix.lower() in SUFFIXES]
-            images += [Image(path, label, splits.get(part)) for path in found]
-            passed_over += {path for path, _ in files} - set(found)
-            if not found:
+            images_here = [path for path, is_file in files if is_file and path.suffix.lower() in SUFFIXES]
+            images += [Image(path, label, splits.get(part)) for path in images_here]
+            passed_over += {path for path, _ in files} - set(images_here)
+            if not images_here:
                 empty.append(str(PurePosixPath(part, label)))
     if not classes:
         raise InputError(
@@ -140,8 +140,8 @@ def problems(folder: ImageFolder) -> Iterator[InputError]:
 
 def check(folder: ImageFolder) -> ImageFolder:
     """The folder itself; raises the first of its `problems`."""
-    for problem in problems(folder):
-        raise problem
+    for error in problems(folder):
+        raise error
     return folder
 
 
@@ -242,9 +242,9 @@ def _shuffled(seed: int, digest: str) -> str:
 
 def _are_splits(root: Path, parts: Sequence[str], splits: Mapping[str, str]) -> bool:
     """Whether the folders with the names of splits are splits. A class may be called "test", or "train"."""
-    found = set(splits.values())
-    if found != {TRAIN}:
-        return len(found) > 1
+    names = set(splits.values())
+    if names != {TRAIN}:
+        return len(names) > 1
     others = [name for name in parts if name not in splits and any(_images(root, PurePosixPath(name)))]
     if not others:
         return True

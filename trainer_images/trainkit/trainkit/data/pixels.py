@@ -57,36 +57,36 @@ def load(
     if array_file.exists():
         os.utime(array_file)  # so that what is used is not the oldest
         notes = json.loads(notes_file.read_text())
-        found = White(**notes["white"]) if notes["white"] else None
-        return Pixels(np.load(array_file, mmap_mode="r"), notes["converted"], found, from_cache=True)
+        white_value = White(**notes["white"]) if notes["white"] else None
+        return Pixels(np.load(array_file, mmap_mode="r"), notes["converted"], white_value, from_cache=True)
     remove_stale(folder)
     unfinished = folder / f"{key}.{uuid.uuid4().hex}.tmp"
     try:
-        converted, found = _decode(paths, size, unfinished, white)
+        converted, white_value = _decode(paths, size, unfinished, white)
         # The array comes last: where it is, its notes are too.
-        said = {"converted": converted, "white": asdict(found) if found else None}
-        _replace_text(notes_file, json.dumps(said))
+        notes = {"converted": converted, "white": asdict(white_value) if white_value else None}
+        _replace_text(notes_file, json.dumps(notes))
         unfinished.replace(array_file)
     finally:
         unfinished.unlink(missing_ok=True)
-    return Pixels(np.load(array_file, mmap_mode="r"), converted, found)
+    return Pixels(np.load(array_file, mmap_mode="r"), converted, white_value)
 
 
 def _decode(
-    paths: Sequence[Path], size: int, place: Path, told: float | None
+    paths: Sequence[Path], size: int, file: Path, told: float | None
 ) -> tuple[dict[str, int], White | None]:
     """Images of more than 8 bits are decoded twice: all have to be seen before one can be scaled."""
     shape = (len(paths), size, size, 3)
-    array = np.lib.format.open_memmap(place, mode="w+", dtype=np.uint8, shape=shape)
+    array = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
 
     def first(position: int) -> list[str] | Values | InputError:
         try:
             with opened(paths[position]) as image:
-                if found := brightness.values(image):
-                    return found
+                if values := brightness.values(image):
+                    return values
                 array[position], notes = _square(image, size)
-        except InputError as problem:
-            return problem
+        except InputError as error:
+            return error
         return notes
 
     with ThreadPoolExecutor() as pool:
@@ -140,19 +140,19 @@ class opened:  # noqa: N801 (used like a function)
         try:
             with warnings.catch_warnings(action="ignore"):  # of sizes that are unusual but readable
                 self._image = Image.open(self._path)
-        except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as problem:
-            raise self._failure(problem) from None
+        except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+            raise self._failure(error) from None
         return self._image
 
-    def __exit__(self, _: object, problem: BaseException | None, __: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Close the file."""
         if self._image is not None:
             self._image.close()
-        if isinstance(problem, (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)):
-            raise self._failure(problem) from None
+        if isinstance(error, (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)):
+            raise self._failure(error) from None
 
-    def _failure(self, problem: BaseException) -> InputError:
-        reason = "not an image" if isinstance(problem, UnidentifiedImageError) else str(problem)
+    def _failure(self, error: BaseException) -> InputError:
+        reason = "not an image" if isinstance(error, UnidentifiedImageError) else str(error)
         return InputError(f"{self._path}: {reason}", "Mend or remove it.")
 
 
@@ -161,16 +161,16 @@ def peculiarities(image: Image.Image) -> list[str]:
 
     That there are more than 8 bits is said by `brightness.depth`.
     """
-    found = []
+    notes = []
     # An MPO is a camera's JPEG with a preview or a second view after it.
     if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-        found.append("animated (its first frame is used)")
+        notes.append("animated (its first frame is used)")
     is_deep = brightness.is_deep(image)
     if image.mode not in ("RGB", "L", "P", "1", "RGBA", "LA", "PA") and not is_deep:
-        found.append(image.mode)
+        notes.append(image.mode)
     if image.has_transparency_data and not is_deep:
-        found.append("transparent (put on white)")
-    return found
+        notes.append("transparent (put on white)")
+    return notes
 
 
 def rgb(image: Image.Image, white: White = FULL) -> Image.Image:

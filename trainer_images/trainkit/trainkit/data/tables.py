@@ -79,7 +79,7 @@ def load(
     `InputError` for what cannot be learnt from, naming columns and lines.
     """
     raw, frame, column = _read(path, target, labels=classes)
-    features, said = frame.drop(columns=column), frame[column]
+    features, target_column = frame.drop(columns=column), frame[column]
     _refuse_missing(path, frame)
     if features.empty:
         raise InputError(
@@ -90,9 +90,9 @@ def load(
     )
     names: tuple[str, ...] = ()
     if classes:
-        names, values = _classes(column, said)
+        names, values = _classes(column, target_column)
     else:
-        values = _numbers(path, said.to_frame(), "For classes use --loss CrossEntropyLoss.")[:, 0]
+        values = _numbers(path, target_column.to_frame(), "For classes use --loss CrossEntropyLoss.")[:, 0]
         if values.min() == values.max():
             raise InputError(f"Column {column!r} has the same value everywhere.", "Specify another --target.")
     train, validation = _split(values, validation_share, seed, stratify=classes)
@@ -166,8 +166,8 @@ def _read(path: Path, target: str, *, labels: bool) -> tuple[bytes, pd.DataFrame
         # Of the columns as pandas names them.
         column = _target_column(path, list(_parse(text, separator, rows=0).columns), target)
         frame = _parse(text, separator, labels=column if labels else None)
-    except _NO_CSV as problem:
-        reason = str(problem).splitlines()[0].rstrip(".")
+    except _NO_CSV as error:
+        reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(
             f"{path.name} is no CSV file: {reason}.",
             "It takes text in UTF-8: a line of column names, then a line for each sample.",
@@ -214,22 +214,22 @@ def _target_column(path: Path, columns: Sequence[str], target: str) -> str:
 
 def _refuse_missing(path: Path, frame: pd.DataFrame) -> None:
     missing = frame.isna()
-    found = int(missing.to_numpy().sum())
-    if found:
+    count = int(missing.to_numpy().sum())
+    if count:
         column = str(missing.any().idxmax())
         line = int(missing[column].idxmax()) + 1
         raise InputError(
-            f"{path.name} lacks {found} value{'s' if found > 1 else ''}, the first of column {column!r} "
+            f"{path.name} lacks {count} value{'s' if count > 1 else ''}, the first of column {column!r} "
             f"in row {line}.",
             "Fill them in, or leave their rows out.",
         )
 
 
 def _numbers(path: Path, frame: pd.DataFrame, hint: str) -> NDArray[np.float64]:
-    found = np.empty(frame.shape, dtype=np.float64)
+    numbers = np.empty(frame.shape, dtype=np.float64)
     for position, column in enumerate(frame.columns):
-        found[:, position] = pd.to_numeric(frame[column], errors="coerce")
-    unfit = ~np.isfinite(found)
+        numbers[:, position] = pd.to_numeric(frame[column], errors="coerce")
+    unfit = ~np.isfinite(numbers)
     if unfit.any():
         columns = [str(frame.columns[position]) for position in np.flatnonzero(unfit.any(axis=0))]
         row = int(unfit.any(axis=1).argmax())
@@ -240,14 +240,14 @@ def _numbers(path: Path, frame: pd.DataFrame, hint: str) -> NDArray[np.float64]:
             f"which is no number{more}.",
             hint,
         )
-    return found
+    return numbers
 
 
-def _classes(column: str, said: pd.Series) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    words = sorted(set(said), key=_as_number_or_word)
-    numbers = said.map({word: number for number, word in enumerate(words)}).to_numpy()
+def _classes(column: str, column_values: pd.Series) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    words = sorted(set(column_values), key=_as_number_or_word)
+    numbers = column_values.map({word: number for number, word in enumerate(words)}).to_numpy()
     are_numbers = all(_as_number_or_word(word)[0] != inf for word in words)
-    if len(words) > _MOST_CLASSES and len(words) > len(said) / 2 and are_numbers:
+    if len(words) > _MOST_CLASSES and len(words) > len(column_values) / 2 and are_numbers:
         raise InputError(
             f"Column {column!r} has {len(words)} different numbers: a quantity, not classes.",
             "For a quantity use --loss MSELoss; or name another --target.",

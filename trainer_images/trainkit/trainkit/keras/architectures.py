@@ -112,13 +112,13 @@ def backbone(name: str) -> Backbone:
 
 def check(name: str, image_size: int, where: str) -> None:
     """Raise `InputError` for what `backbones.build` and `backbones.unfreeze` would refuse; build nothing."""
-    known = backbone(name)
-    if image_size < known.minimum_size:
+    architecture = backbone(name)
+    if image_size < architecture.minimum_size:
         raise InputError(
-            f"{known.title} cannot work on images of {image_size} by {image_size} pixels.",
-            f"Take {known.minimum_size} at least; it was made for {known.image_size}.",
+            f"{architecture.title} cannot work on images of {image_size} by {image_size} pixels.",
+            f"Take {architecture.minimum_size} at least; it was made for {architecture.image_size}.",
         )
-    first_trained(known, where)
+    first_trained(architecture, where)
 
 
 def first_trained(backbone: Backbone, where: str) -> int:

@@ -45,10 +45,10 @@ def build(name: str, image_size: int, weights: str) -> keras.Model:
     refuses, for weights that cannot be had, and for a file that does not fit.
     """
     check(name, image_size, "none")
-    known = backbone(name)
+    architecture = backbone(name)
     file = None
     if weights == "imagenet":
-        file = _imagenet_file(known)
+        file = _imagenet_file(architecture)
     elif weights != "none":
         file = _own_file(Path(weights))
     model = _MAKERS[name](
@@ -57,7 +57,7 @@ def build(name: str, image_size: int, weights: str) -> keras.Model:
     if name == "efficientnetb0":
         model = _with_rescaling(model)
     if file:
-        _load(model, file, known)
+        _load(model, file, architecture)
     return model
 
 
@@ -77,13 +77,15 @@ def unfreeze(model: keras.Model, where: str) -> int:
 
 def blocks(model: keras.Model) -> tuple[Block, ...]:
     """The blocks of a model that `build` made, in order; together they are all its layers."""
-    found = []
+    blocks_found = []
     first = 0
     for name, last in BACKBONES[model.name].ends.items():
         layers = model.layers[first : last + 1]
-        found.append(Block(name, first, last, len(layers), sum(layer.count_params() for layer in layers)))
+        blocks_found.append(
+            Block(name, first, last, len(layers), sum(layer.count_params() for layer in layers))
+        )
         first = last + 1
-    return tuple(found)
+    return tuple(blocks_found)
 
 
 def _with_rescaling(model: keras.Model) -> keras.Model:
@@ -104,22 +106,22 @@ def _with_rescaling(model: keras.Model) -> keras.Model:
     return keras.models.clone_model(model, input_tensors=pixels, call_function=call)
 
 
-def _imagenet_file(known: Backbone) -> Path:
+def _imagenet_file(architecture: Backbone) -> Path:
     """The file of ImageNet weights, downloaded if it is not in the cache yet."""
     folder = Path(os.environ["KERAS_HOME"]).expanduser() / "models"
-    file = folder / known.weights_file
+    file = folder / architecture.weights_file
     if not file.exists():
-        _download(known, file)
-    found = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
-    if found != known.weights_md5:
+        _download(architecture, file)
+    md5 = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+    if md5 != architecture.weights_md5:
         raise InputError(
-            f"{file} is not the file of ImageNet weights that Keras publishes: its MD5 is {found}.",
-            f"Remove it, so that it is downloaded; or put {known.weights_url} there.",
+            f"{file} is not the file of ImageNet weights that Keras publishes: its MD5 is {md5}.",
+            f"Remove it, so that it is downloaded; or put {architecture.weights_url} there.",
         )
     return file
 
 
-def _download(known: Backbone, file: Path) -> None:
+def _download(architecture: Backbone, file: Path) -> None:
     # To a name of its own first: another run may be downloading it too, and this one may be killed.
     unfinished = file.with_name(f"{file.name}.{uuid.uuid4().hex}.tmp")
     try:
@@ -127,15 +129,15 @@ def _download(known: Backbone, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         keras.utils.get_file(
             unfinished.name,
-            known.weights_url,
+            architecture.weights_url,
             cache_dir=file.parent.parent,
             cache_subdir=file.parent.name,
-            file_hash=known.weights_md5,
+            file_hash=architecture.weights_md5,
         )
         unfinished.replace(file)
-    except Exception as problem:  # noqa: BLE001 (Keras raises no narrower one for a failed download)
+    except Exception as error:  # noqa: BLE001 (Keras raises no narrower one for a failed download)
         raise InputError(
-            f"The ImageNet weights of {known.title} cannot be downloaded: {problem}",
+            f"The ImageNet weights of {architecture.title} cannot be downloaded: {error}",
             f"Download that file elsewhere and put it into {file.parent} (which lies on the cache volume), "
             "or give its path instead of imagenet.",
         ) from None
@@ -154,7 +156,7 @@ def _own_file(path: Path) -> Path:
     return path
 
 
-def _load(model: keras.Model, file: Path, known: Backbone) -> None:
+def _load(model: keras.Model, file: Path, architecture: Backbone) -> None:
     try:
         # Keras warns of every layer that it finds no weights for, and raises in the end.
         with warnings.catch_warnings(action="ignore", category=UserWarning):
@@ -162,11 +164,11 @@ def _load(model: keras.Model, file: Path, known: Backbone) -> None:
                 _take_weights(model, keras.models.load_model(file, compile=False))
             else:
                 model.load_weights(file)
-    except (ValueError, TypeError, KeyError, OSError) as problem:
-        reason = str(problem).strip().splitlines()[0]
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"The weights in {file} do not fit {known.title}: {reason}",
-            f"Pass a file saved from {known.title} without its classifier.",
+            f"The weights in {file} do not fit {architecture.title}: {reason}",
+            f"Pass a file saved from {architecture.title} without its classifier.",
         ) from None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainkit import places
+from trainkit import paths
 from trainkit.run_environment import CHECKPOINTS, UNFINISHED_PREFIX, UNFINISHED_SUFFIX
 
 if TYPE_CHECKING:
@@ -103,4 +103,4 @@ def joined(*phases: History) -> History:
 
 
 def _folder(run_id: str) -> Path:
-    return places.cache() / CHECKPOINTS / run_id
+    return paths.cache() / CHECKPOINTS / run_id

@@ -113,19 +113,19 @@ def weights_key(name: str, weights: str, seed: int) -> str:
         return f"sha256 {hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
-def _compute(base: keras.Model, data: ImageData, place: Path) -> None:
+def _compute(base: keras.Model, data: ImageData, path: Path) -> None:
     inputs = keras.Input(base.input_shape[1:])
     extractor = keras.Model(inputs, base(backbone(base.name).preprocess(inputs)))
     all_pixels = data.train.all_pixels  # of every part
     total = len(all_pixels)
-    array = open_memmap(place, mode="w+", dtype=np.float32, shape=(total, base.output_shape[-1]))
-    told = time.monotonic()
+    array = open_memmap(path, mode="w+", dtype=np.float32, shape=(total, base.output_shape[-1]))
+    shown_at = time.monotonic()
     for start in range(0, total, _BATCH):
         end = min(start + _BATCH, total)
         # The last batch is filled up with its last image: for another size it would be compiled again.
         rows = np.arange(start, start + _BATCH).clip(max=total - 1)
         array[start:end] = extractor.predict_on_batch(all_pixels[rows])[: end - start]
-        if time.monotonic() - told > _PROGRESS_S:
-            told = time.monotonic()
+        if time.monotonic() - shown_at > _PROGRESS_S:
+            shown_at = time.monotonic()
             print(f"features   {end}/{total} images", flush=True)
     array.flush()

@@ -245,7 +245,7 @@ def _range(block: BlockRow) -> str:
 
 def _points(graph: pydot.Dot) -> tuple[float, float]:
     """Width and height of the drawing."""
-    found = re.search(rb'<svg width="([\d.]+)pt" height="([\d.]+)pt"', graph.create_svg())
-    if found is None:
+    match = re.search(rb'<svg width="([\d.]+)pt" height="([\d.]+)pt"', graph.create_svg())
+    if match is None:
         raise ValueError("graphviz wrote an SVG without a size")
-    return float(found[1]), float(found[2])
+    return float(match[1]), float(match[2])

@@ -89,13 +89,13 @@ class Refusal(TypedDict):
 
 def report(model: keras.Model, image_size: int, unfreeze_from: str | None) -> Report:
     """All there is to know of a model as `backbones.build` makes it. Its layers stay as they are."""
-    known = BACKBONES[model.name]
-    first = first_trained(known, unfreeze_from) if unfreeze_from else None
+    architecture = BACKBONES[model.name]
+    first = first_trained(architecture, unfreeze_from) if unfreeze_from else None
     trainable = [_trainable(layer) for layer in model.layers]
     blocks = _blocks(model, trainable, first)
     return Report(
-        backbone=known.name,
-        title=known.title,
+        backbone=architecture.name,
+        title=architecture.title,
         image_size=image_size,
         features=model.output_shape[-1],
         layers=len(model.layers),
@@ -174,25 +174,25 @@ def _state(
 
 def answer(request: Request) -> Report:
     """The report, and the drawing if one was asked for. Raises `InputError` before anything is built."""
-    known = backbone(request["backbone"])
-    size = request["image_size"] or known.image_size
-    check(known.name, size, request["unfreeze_from"] or "none")
+    architecture = backbone(request["backbone"])
+    size = request["image_size"] or architecture.image_size
+    check(architecture.name, size, request["unfreeze_from"] or "none")
     from trainkit.keras import backbones
 
-    found = report(backbones.build(known.name, size, "none"), size, request["unfreeze_from"])
+    result = report(backbones.build(architecture.name, size, "none"), size, request["unfreeze_from"])
     if request["drawing"]:
         from trainkit.keras import layer_drawing
 
-        layer_drawing.draw(found, Path(request["drawing"]), full=request["full"])
-    return found
+        layer_drawing.draw(result, Path(request["drawing"]), full=request["full"])
+    return result
 
 
 def main() -> None:
     """Answer the request on the command line."""
     try:
         print(json.dumps(answer(json.loads(sys.argv[1]))))
-    except InputError as problem:
-        print(json.dumps(Refusal(message=problem.message, hint=problem.hint)))
+    except InputError as error:
+        print(json.dumps(Refusal(message=error.message, hint=error.hint)))
         sys.exit(REFUSED)
 
 

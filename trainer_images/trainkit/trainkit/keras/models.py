@@ -6,7 +6,7 @@ from trainkit.keras import settings  # noqa: F401 (before keras)
 import keras
 from keras import layers
 
-from trainkit import former_names, places
+from trainkit import former_names, paths
 from trainkit.keras import backbones
 
 
@@ -32,8 +32,8 @@ def weights_path(weights: str) -> str:
     """`imagenet` and `none` as they are, and the path of a file: one in data/ goes before others."""
     if weights in ("imagenet", "none"):
         return weights
-    ours = places.dataset(weights)
-    return str(ours) if ours.is_file() else weights
+    path = paths.dataset(weights)
+    return str(path) if path.is_file() else weights
 
 
 def __getattr__(name: str) -> object:

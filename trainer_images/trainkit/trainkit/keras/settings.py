@@ -4,7 +4,7 @@ import os
 from difflib import get_close_matches
 from importlib.util import find_spec
 
-from trainkit import places, run_environment, threads
+from trainkit import paths, run_environment, threads
 from trainkit.errors import InputError, show_input_errors
 from trainkit.seeding import is_deterministic
 
@@ -60,6 +60,6 @@ def _set(backend: str, gpus: str | None) -> None:
 # Keras's own file of settings is in a cache that runs share: it does not choose for them.
 os.environ["KERAS_BACKEND"] = os.environ.get("KERAS_BACKEND") or "tensorflow"
 # Weights are downloaded once for all runs.
-os.environ.setdefault("KERAS_HOME", str((places.cache() / "keras").absolute()))
+os.environ.setdefault("KERAS_HOME", str((paths.cache() / "keras").absolute()))
 _check(os.environ["KERAS_BACKEND"])
 _set(os.environ["KERAS_BACKEND"], os.environ.get(run_environment.GPUS))

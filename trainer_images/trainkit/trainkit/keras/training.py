@@ -208,12 +208,12 @@ def predict(model: keras.Model, part: Part, batch_size: int) -> NDArray[np.float
 
 def evaluate(model: keras.Model, data: ImageData, batch_size: int) -> dict[str, float]:
     """Log the results on every part but the training's; return the metrics of all of them."""
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for split, part in data.parts.items():
         if split != TRAIN:
             probabilities = predict(model, part, batch_size)
-            found |= log_results(part.labels, probabilities, data.class_names, split=split, part=part)
-    return found
+            metrics |= log_results(part.labels, probabilities, data.class_names, split=split, part=part)
+    return metrics
 
 
 def log_model(model: keras.Model, data: ImageData) -> None:

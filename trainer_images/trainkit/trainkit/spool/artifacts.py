@@ -65,25 +65,25 @@ class SpoolArtifacts(ArtifactRepository):  # type: ignore[misc]  # mlflow is not
         for file in sorted(Path(local_dir).rglob("*")):
             if file.is_file():
                 folder = PurePosixPath(artifact_path or "", file.parent.relative_to(local_dir).as_posix())
-                place = "" if folder == PurePosixPath() else str(folder)
-                self._store.keep(file, self.artifact_uri, place)
+                path = "" if folder == PurePosixPath() else str(folder)
+                self._store.keep(file, self.artifact_uri, path)
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
         """What the server has; where it is away or has another store, what was logged from here."""
         if repository := self._server():
             return list(repository.list_artifacts(path))
         above = PurePosixPath(path or "")
-        found: dict[str, FileInfo] = {}
+        entries: dict[str, FileInfo] = {}
         for name, file in self._store.view.files(self.artifact_uri).items():
-            place = PurePosixPath(name)
-            if above not in place.parents:
+            inner = PurePosixPath(name)
+            if above not in inner.parents:
                 continue
-            child = above / place.relative_to(above).parts[0]
-            is_file = child == place
-            kept = self._store.spool.folder / file
-            size = kept.stat().st_size if is_file and kept.exists() else None
-            found[str(child)] = FileInfo(str(child), not is_file, size)
-        return [found[name] for name in sorted(found)]
+            child = above / inner.relative_to(above).parts[0]
+            is_file = child == inner
+            local_file = self._store.spool.folder / file
+            size = local_file.stat().st_size if is_file and local_file.exists() else None
+            entries[str(child)] = FileInfo(str(child), not is_file, size)
+        return [entries[name] for name in sorted(entries)]
 
     def download_artifacts(self, artifact_path: str | None, dst_path: str | None = None) -> str:
         """As MLflow does it, which looks for a model among the run's artifacts first.
@@ -96,13 +96,13 @@ class SpoolArtifacts(ArtifactRepository):  # type: ignore[misc]  # mlflow is not
             and not self._has(PurePosixPath(posixpath.normpath(artifact_path)))
         ):
             raise FileNotFoundError(f"There is no {artifact_path} at {self.artifact_uri}")
-        if self._store.spool.is_apart:
+        if self._store.spool.leaves_artifacts:
             self._tell_if_elsewhere(PurePosixPath(artifact_path or ""))
         return str(super().download_artifacts(artifact_path, dst_path))
 
     def _has(self, path: PurePosixPath) -> bool:
         above = None if path.parent == PurePosixPath() else str(path.parent)
-        return any(PurePosixPath(found.path) == path for found in self.list_artifacts(above))
+        return any(PurePosixPath(entry.path) == path for entry in self.list_artifacts(above))
 
     def _tell_if_elsewhere(self, path: PurePosixPath) -> None:
         """MLflow itself would only doubt the path, or find nothing."""
@@ -132,13 +132,13 @@ class SpoolArtifacts(ArtifactRepository):  # type: ignore[misc]  # mlflow is not
 
     @property
     def _elsewhere(self) -> str:
-        if not self._store.spool.is_apart:
+        if not self._store.spool.leaves_artifacts:
             return "the tracking server is away"
         return f"a run has no credentials of {self.artifact_uri}: it sees what it logged itself"
 
     def _server(self) -> MlflowArtifactsRepository | None:
         """The server's own, if it has everything that was logged."""
-        if self._store.spool.is_apart:
+        if self._store.spool.leaves_artifacts:
             return None
         if not self._store.sender.drain(_PATIENCE_S):
             return None

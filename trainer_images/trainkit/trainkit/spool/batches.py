@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
-from trainkit.spool.answers import LOG_BATCH
 from trainkit.spool.journal import Record, Spool
+from trainkit.spool.responses import LOG_BATCH
 
 # The API's limits of one log-batch call.
 _MOST = {"metrics": 1000, "params": 100, "tags": 100}

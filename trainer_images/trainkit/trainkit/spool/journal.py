@@ -2,8 +2,8 @@
 
 A spool is a folder. `journal` holds one record a line, `CRC32 JSON`; `outbox/N/NAME` holds files that wait;
 `delivered` says up to which byte of the journal the server has everything, and `stored`, if it is there, the
-same of what the run leaves to its launcher (`apart.py`); `run.json` is the run as it was when it began.
-Nothing here needs MLflow: the launcher on the host uses the same code as a run.
+same of what the run leaves to its launcher (`launcher_records.py`); `run.json` is the run as it was when it
+began. Nothing here needs MLflow: the launcher on the host uses the same code as a run.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ class Spool:
 
     def run(self) -> Record:
         """What `create` wrote down: the `run` of MLflow's REST API."""
-        said = json.loads((self.folder / "run.json").read_text())
-        return dict(said)
+        payload = json.loads((self.folder / "run.json").read_text())
+        return dict(payload)
 
     def append(self, record: Record) -> None:
         """Write a record down; raises `SpoolError` when the disk does not take it.
@@ -74,8 +74,8 @@ class Spool:
             if self._journal is None:
                 self._journal = _opened(self.journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             written = os.write(self._journal, framed)
-        except OSError as problem:
-            raise self._full(problem) from problem
+        except OSError as error:
+            raise self._full(error) from error
         if written != len(framed):  # the rest did not fit; what is there reads as torn
             raise self._full(OSError(28, "No space left on device"))
 
@@ -92,9 +92,9 @@ class Spool:
                     shutil.copyfileobj(source, copy, 1 << 20)
                     copy.flush()
                     os.fsync(copy.fileno())
-            except OSError as problem:
+            except OSError as error:
                 shutil.rmtree(place, ignore_errors=True)
-                raise self._full(problem) from problem
+                raise self._full(error) from error
         return str((place / name).relative_to(self.folder))
 
     def entries(self, start: int = 0) -> Iterator[Entry]:
@@ -124,19 +124,19 @@ class Spool:
         """The server has everything up to that byte. Raises `OSError` on a full disk."""
         self._replace("delivered", str(end))
 
-    def set_apart(self) -> None:
+    def leave_artifacts(self) -> None:
         """Have the run leave to its launcher the files that do not go by way of the server."""
         self.acknowledge_stored(0)
 
     @property
-    def is_apart(self) -> bool:
+    def leaves_artifacts(self) -> bool:
         """Whether the run does that."""
         return (self.folder / "stored").exists()
 
     def stored(self) -> int:
         """Up to which byte nothing waits for the launcher."""
         delivered = self.delivered()
-        return min(self._byte("stored"), delivered) if self.is_apart else delivered
+        return min(self._byte("stored"), delivered) if self.leaves_artifacts else delivered
 
     def acknowledge_stored(self, end: int) -> None:
         """Nothing up to that byte waits for the launcher. Raises `OSError` on a full disk."""
@@ -145,8 +145,8 @@ class Spool:
     def _byte(self, name: str) -> int:
         try:
             with os.fdopen(_opened(self.folder / name, os.O_RDONLY), "rb") as file:
-                said = int(file.read(20))
-            return said if 0 <= said <= self.journal.stat().st_size else 0
+                number = int(file.read(20))
+            return number if 0 <= number <= self.journal.stat().st_size else 0
         except (FileNotFoundError, ValueError):
             return 0
 
@@ -189,9 +189,9 @@ class Spool:
         temporary.write_text(text)
         temporary.replace(self.folder / name)
 
-    def _full(self, problem: OSError) -> SpoolError:
+    def _full(self, error: OSError) -> SpoolError:
         return SpoolError(
-            f"What was logged could not be written to {self.folder}: {problem.strerror}. "
+            f"What was logged could not be written to {self.folder}: {error.strerror}. "
             "Nothing logged before is lost; make space on the disk that holds the run's folder."
         )
 
@@ -201,10 +201,10 @@ def _parsed(line: bytes) -> Record | None:
     try:
         if int(check, 16) != zlib.crc32(text):
             return None
-        said = json.loads(text.decode("utf-8", "surrogatepass"))
+        payload = json.loads(text.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError):
         return None
-    return said if isinstance(said, dict) else None
+    return payload if isinstance(payload, dict) else None
 
 
 def _end_of_line(journal: BinaryIO) -> bytes:
@@ -213,8 +213,8 @@ def _end_of_line(journal: BinaryIO) -> bytes:
         at = journal.tell()
         try:
             journal.seek(os.lseek(journal.fileno(), at, os.SEEK_DATA))
-        except OSError as problem:
-            if problem.errno == errno.ENXIO:  # no data behind it
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # no data behind it
                 return b""
         if len(line := journal.readline(LONGEST)) < LONGEST:
             return line

@@ -11,9 +11,9 @@ import re
 from collections.abc import Mapping
 from typing import cast
 
-from trainkit.spool.answers import API, Away, Transport, why
 from trainkit.spool.journal import Record
 from trainkit.spool.names import stored
+from trainkit.spool.responses import API, ServerUnavailable, Transport, why
 
 LOG_MODEL = f"{API}/runs/log-model"
 _OF_MODELS = f"{API}/logged-models"
@@ -24,12 +24,12 @@ _LONGEST_DESCRIPTION = 1 << 20  # characters of an MLmodel file; to parse a long
 
 
 def version_without(transport: Transport) -> str | None:
-    """The version of a server that has no logged models, else None. Raises `Away`."""
-    answer = transport.send("GET", "/version")
-    if answer.status in (401, 429) or answer.status >= 500:
-        raise Away(why(answer))
-    found = re.match(r"[012]\.\d+[\w.]*", answer.text.strip())
-    return found[0] if answer.status == 200 and found else None
+    """The version of a server that has no logged models, else None. Raises `ServerUnavailable`."""
+    response = transport.send("GET", "/version")
+    if response.status in (401, 429) or response.status >= 500:
+        raise ServerUnavailable(why(response))
+    match = re.match(r"[012]\.\d+[\w.]*", response.text.strip())
+    return match[0] if response.status == 200 and match else None
 
 
 def is_about_models(path: object) -> bool:
@@ -40,21 +40,21 @@ def is_about_models(path: object) -> bool:
 def names(local: str, record: Record, run: Mapping[str, str]) -> dict[str, str]:
     """What a model that is made on such a server is called there; `run` is the info of the run it is of."""
     body = cast(Record, record["body"])
-    place = re.sub(r'["\\]', "~", stored(str(body.get("name") or "model")))  # names are replaced in JSON
+    path = re.sub(r'["\\]', "~", stored(str(body.get("name") or "model")))  # names are replaced in JSON
     return {
         local: local.removeprefix("m-"),
-        f"models:/{local}": f"runs:/{run['run_id']}/{place}",
-        str(record["uri"]): f"{run['artifact_uri']}/{place}",
+        f"models:/{local}": f"runs:/{run['run_id']}/{path}",
+        str(record["uri"]): f"{run['artifact_uri']}/{path}",
     }
 
 
-def place(record: Record, known: Mapping[str, str]) -> str | None:
+def model_uri(record: Record, names: Mapping[str, str]) -> str | None:
     """`runs:/RUN/NAME` if the record's file is of a model that is stored there."""
-    found = _ADDRESS.fullmatch(str(record.get("uri")))
-    return known.get(f"models:/{found[1]}") if found else None
+    match = _ADDRESS.fullmatch(str(record.get("uri")))
+    return names.get(f"models:/{match[1]}") if match else None
 
 
-def is_needless(record: Record, known: Mapping[str, str]) -> bool:
+def is_needless(record: Record, names: Mapping[str, str]) -> bool:
     """Whether a request tells of logged models that are files of a run on the server."""
     if "method" not in record:
         return False
@@ -65,17 +65,17 @@ def is_needless(record: Record, known: Mapping[str, str]) -> bool:
         models = [str(model.get("model_id")) for model in body.get("models") or []]
     else:
         return False
-    return bool(models) and all(f"models:/{model}" in known for model in models)
+    return bool(models) and all(f"models:/{model}" in names for model in models)
 
 
-def described(text: str, place: str) -> str:
+def described(text: str, uri: str) -> str:
     """The content of an MLmodel file as MLflow 2 would have written it for `runs:/RUN/NAME`."""
-    run_id, _, name = place.removeprefix("runs:/").partition("/")
-    kept = re.sub(r"^(artifact_path|model_id|run_id):.*\n(\s.*\n)*", "", text, flags=re.MULTILINE)
-    return f"artifact_path: {json.dumps(name, ensure_ascii=False)}\nrun_id: {run_id}\n{kept}"
+    run_id, _, name = uri.removeprefix("runs:/").partition("/")
+    rest = re.sub(r"^(artifact_path|model_id|run_id):.*\n(\s.*\n)*", "", text, flags=re.MULTILINE)
+    return f"artifact_path: {json.dumps(name, ensure_ascii=False)}\nrun_id: {run_id}\n{rest}"
 
 
-def logged(text: str, place: str) -> Record | None:
+def logged(text: str, uri: str) -> Record | None:
     """The request by which MLflow's page knows the model; None for a description that is invalid."""
     import yaml
 
@@ -88,19 +88,19 @@ def logged(text: str, place: str) -> Record | None:
     if len(text) > _LONGEST_DESCRIPTION:
         return None
     try:
-        said = yaml.load(text, Plain)  # noqa: S506 (it is a safe one)
-        model = json.dumps({name: said[name] for name in _SHOWN if name in said}, default=str)
+        description = yaml.load(text, Plain)  # noqa: S506 (it is a safe one)
+        model = json.dumps({name: description[name] for name in _SHOWN if name in description}, default=str)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError):
         return None
-    run_id = place.removeprefix("runs:/").partition("/")[0]
+    run_id = uri.removeprefix("runs:/").partition("/")[0]
     return {"method": "POST", "path": LOG_MODEL, "body": {"run_id": run_id, "model_json": model}}
 
 
-def registered(body: Record, known: Mapping[str, str]) -> Record:
+def registered(body: Record, names: Mapping[str, str]) -> Record:
     """The request for a version of a registered model, of a model that is files of a run."""
-    place = known.get(f"models:/{body.get('model_id')}")
-    if place is None:
+    uri = names.get(f"models:/{body.get('model_id')}")
+    if uri is None:
         return body
-    address = known[f"mlflow-artifacts:/offline/{body['model_id']}/artifacts"]
+    address = names[f"mlflow-artifacts:/offline/{body['model_id']}/artifacts"]
     less = {key: value for key, value in body.items() if key != "model_id"}
-    return {**less, "source": address, "run_id": place.removeprefix("runs:/").partition("/")[0]}
+    return {**less, "source": address, "run_id": uri.removeprefix("runs:/").partition("/")[0]}

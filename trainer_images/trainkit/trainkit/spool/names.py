@@ -23,8 +23,8 @@ def stored(path: str) -> str:
     return _NOT_STORED.sub(_escaped, path)
 
 
-def _escaped(found: re.Match[str]) -> str:
-    code = ord(found[0])
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
     byte = code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code
     return f"~{byte:02X}"
 
@@ -38,7 +38,7 @@ def replaced(text: str, names: Mapping[str, str]) -> str:
     """The text with what was made up as the server calls it."""
     # Longest first: an address has an id in it. Made-up names are random, so nothing else reads like them.
     made_up = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-    return re.sub(made_up, lambda found: names[found[0]], text) if made_up else text
+    return re.sub(made_up, lambda match: names[match[0]], text) if made_up else text
 
 
 def by_tag(local: str) -> str:

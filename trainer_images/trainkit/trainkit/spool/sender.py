@@ -12,9 +12,15 @@ from http.client import RemoteDisconnected
 from pathlib import Path
 
 from trainkit import run_environment
-from trainkit.spool.answers import Answer, Away, Dropped, NoAnswer, store_directly
 from trainkit.spool.delivery import Delivery
 from trainkit.spool.journal import Spool
+from trainkit.spool.responses import (
+    ConnectionDropped,
+    NoResponse,
+    Response,
+    ServerUnavailable,
+    store_directly,
+)
 
 _PAUSE_S = 0.2  # between two deliveries: what was logged meanwhile goes in one request
 _LONGEST_PAUSE_S = 30.0
@@ -38,8 +44,8 @@ class MlflowTransport:
         *,
         query: Mapping[str, str] | None = None,
         file: Path | None = None,
-    ) -> Answer:
-        """One request; raises `Away` when no answer comes in time."""
+    ) -> Response:
+        """One request; raises `ServerUnavailable` when no answer comes in time."""
         from mlflow.exceptions import MlflowException
         from mlflow.utils.credentials import get_default_host_creds
         from mlflow.utils.rest_utils import http_request
@@ -50,22 +56,26 @@ class MlflowTransport:
             creds = get_default_host_creds(self.address)  # each time: they may have changed
             options = {"max_retries": 0, "raise_on_status": False}
             if file is None:
-                answer = http_request(creds, path, method, json=body, params=query,
-                                      timeout=(_CONNECT_S, _ANSWER_S), **options)  # fmt: skip
+                timeout = (_CONNECT_S, _ANSWER_S)
+                response = http_request(
+                    creds, path, method, json=body, params=query, timeout=timeout, **options
+                )
             else:
                 kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
                 with file.open("rb") as content:
-                    answer = http_request(creds, path, method, data=content, timeout=(_CONNECT_S, _STORED_S),
-                                          extra_headers={"Content-Type": kind}, **options)  # fmt: skip
-            return Answer(answer.status_code, answer.text, answer.headers.get("Server", ""))
-        except (MlflowException, RequestException) as problem:
-            cause = _cause(problem)
+                    response = http_request(
+                        creds, path, method, data=content, timeout=(_CONNECT_S, _STORED_S),
+                        extra_headers={"Content-Type": kind}, **options,
+                    )  # fmt: skip
+            return Response(response.status_code, response.text, response.headers.get("Server", ""))
+        except (MlflowException, RequestException) as error:
+            cause = _cause(error)
             closed = (ProtocolError, ConnectionResetError, BrokenPipeError, RemoteDisconnected)
-            failure = Dropped if isinstance(cause, closed) else NoAnswer
+            failure = ConnectionDropped if isinstance(cause, closed) else NoResponse
             raise failure(f"the server gives no answer ({type(cause).__name__})") from None
 
-    def store(self, uri: str, folder: str, file: Path) -> Answer:
-        """By MLflow's own client; raises `Away` when that fails."""
+    def store(self, uri: str, folder: str, file: Path) -> Response:
+        """By MLflow's own client; raises `ServerUnavailable` when that fails."""
         return store_directly(self.address, uri, folder, file)
 
 
@@ -130,18 +140,20 @@ class Sender:
         """What went wrong, if anything: a server, a disk, and nothing that training is to end by."""
         try:
             action()
-        except Exception as problem:  # noqa: BLE001
-            if not isinstance(problem, Away) or not self._told:
+        except Exception as error:  # noqa: BLE001
+            if not isinstance(error, ServerUnavailable) or not self._told:
                 self._told = True
-                said = f"Tracking: {problem or type(problem).__name__}; what is logged waits on disk.\n"
-                os.write(2, said.encode())  # past Python's own buffer, whose lock an ending process may hold
-            return str(problem) or type(problem).__name__
+                message = f"Tracking: {error or type(error).__name__}; what is logged waits on disk.\n"
+                os.write(
+                    2, message.encode()
+                )  # past Python's own buffer, whose lock an ending process may hold
+            return str(error) or type(error).__name__
         return None
 
 
-def _cause(problem: BaseException) -> BaseException:
+def _cause(error: BaseException) -> BaseException:
     """The innermost cause: `ConnectionRefusedError` says more than what wraps it."""
-    inner: BaseException = problem
+    inner: BaseException = error
     while (cause := inner.__cause__ or inner.__context__) is not None:
         inner = cause
     return inner

@@ -23,9 +23,9 @@ from mlflow.utils.validation import _validate_batch_log_data, _validate_batch_lo
 
 from trainkit import run_environment
 from trainkit.spool import artifacts, models
-from trainkit.spool.answers import API, Answer, Away, Dropped
 from trainkit.spool.journal import Record, Spool, SpoolError
 from trainkit.spool.names import OFFLINE_TAG, replaced, stored
+from trainkit.spool.responses import API, ConnectionDropped, Response, ServerUnavailable
 from trainkit.spool.sender import MlflowTransport, Sender
 from trainkit.spool.view import View
 
@@ -59,7 +59,7 @@ class SpoolStore(RestStore):  # type: ignore[misc]  # mlflow is not typed
             )
         self.spool = Spool(Path(folder))
         self.view = View(self.spool)
-        if self.spool.is_apart:
+        if self.spool.leaves_artifacts:
             info = cast(dict[str, str], self.spool.run()["info"])
             artifacts.take(info["artifact_uri"].removesuffix(f"/{info['run_id']}/artifacts"))
         self.transport = MlflowTransport(self.address)
@@ -71,8 +71,8 @@ class SpoolStore(RestStore):  # type: ignore[misc]  # mlflow is not typed
         """Write a record down; raises `MlflowException` at once when the disk is full."""
         try:
             self.spool.append(record)
-        except SpoolError as problem:
-            raise MlflowException(str(problem)) from problem
+        except SpoolError as error:
+            raise MlflowException(str(error)) from error
         self.sender.wake()
 
     def keep(self, file: Path, uri: str, folder: str) -> None:
@@ -90,8 +90,8 @@ class SpoolStore(RestStore):  # type: ignore[misc]  # mlflow is not typed
             )
         try:
             self.append({"file": self.spool.keep(file, name), "uri": uri, "path": stored(folder)})
-        except SpoolError as problem:
-            raise MlflowException(str(problem)) from problem
+        except SpoolError as error:
+            raise MlflowException(str(error)) from error
 
     def log_metric(self, run_id: str, metric: Metric) -> None:
         """As a batch of one."""
@@ -153,9 +153,9 @@ class SpoolStore(RestStore):  # type: ignore[misc]  # mlflow is not typed
             self._fill(response, self._ask(request, partial(self._known, method, request)))
         return response
 
-    def _fill(self, response: Message, said: Record | None) -> None:
-        if said is not None:
-            parse_dict(js_dict=said, message=response)
+    def _fill(self, response: Message, payload: Record | None) -> None:
+        if payload is not None:
+            parse_dict(js_dict=payload, message=response)
 
     def _make(self, is_run: bool, request: Record) -> Record:
         """Ask the server for a run or a model; with the server away make up an id that delivery translates.
@@ -168,61 +168,61 @@ class SpoolStore(RestStore):  # type: ignore[misc]  # mlflow is not typed
         body["tags"] = [*cast(list[Record], body.get("tags") or []), {"key": OFFLINE_TAG, "value": local}]
         try:
             if (not is_run and self._version_without_models()) or self.sender.away:
-                raise Away
-            answer = self._send(request)
-            if answer.status == 200:
-                made = cast(Record, answer.json()[kind])
+                raise ServerUnavailable
+            response = self._send(request)
+            if response.status == 200:
+                made = cast(Record, response.json()[kind])
                 self.append({"known": kind, kind: made})
                 return {kind: made}
-            self._refuse(answer)
-        except Away:
+            self._refuse(response)
+        except ServerUnavailable:
             uri = f"mlflow-artifacts:/offline/{local}/artifacts"
             self.append({"create": kind, "local": local, "uri": uri, "body": body})
-            found = self.view.run(local) if is_run else self.view.model(local)
-            return {kind: found}
+            record = self.view.run(local) if is_run else self.view.model(local)
+            return {kind: record}
 
     def _version_without_models(self) -> str:
         """The server's version if it has no logged models; empty where it has, and where nobody can say."""
         if self._old_version is None and not self.sender.away:
             try:
                 self._old_version = models.version_without(self.transport) or ""
-            except Away:
+            except ServerUnavailable:
                 self.sender.away = True  # as in `_send`
             if self._old_version:
-                said = (
+                message = (
                     f"Tracking: the server has MLflow {self._old_version}, without logged models (MLflow 3): "
                     "models are stored in the artifacts of their runs.\n"
                 )
-                os.write(2, said.encode())
+                os.write(2, message.encode())
         return self._old_version or ""
 
     def _ask(self, request: Record, known: Callable[[], Record | None]) -> Record:
         """The server's answer; where it is away, or has not heard all yet, what is known here."""
         if models.is_about_models(request["path"]) and (version := self._version_without_models()):
-            if (said := known()) is not None:
-                return said
+            if (payload := known()) is not None:
+                return payload
             raise MlflowException(
                 f"{request['path']} needs a server with MLflow 3 (logged models); this one has {version}.",
                 FEATURE_DISABLED,
             )
-        if not self.sender.drain(_PATIENCE_S) and (said := known()) is not None:
-            return said
+        if not self.sender.drain(_PATIENCE_S) and (payload := known()) is not None:
+            return payload
         try:
-            answer = self._send(request)
-            if answer.status == 200:
-                return answer.json()
-            return self._refuse(answer)
-        except Away as problem:
-            said = known()
-            if said is not None:
-                return said
+            response = self._send(request)
+            if response.status == 200:
+                return response.json()
+            return self._refuse(response)
+        except ServerUnavailable as error:
+            payload = known()
+            if payload is not None:
+                return payload
             raise MlflowException(
-                f"{request['path']} was asked of the tracking server, but {problem or 'it is away'}. "
+                f"{request['path']} was asked of the tracking server, but {error or 'it is away'}. "
                 "Logging goes on without it; questions like this one cannot be answered here.",
                 TEMPORARILY_UNAVAILABLE,
             ) from None
 
-    def _send(self, request: Record) -> Answer:
+    def _send(self, request: Record) -> Response:
         request = json.loads(replaced(json.dumps(request), self.spool.names()))
         method, path, body = str(request["method"]), str(request["path"]), request.get("body")
         query = cast(dict[str, str], body) if method == "GET" else None
@@ -230,19 +230,19 @@ class SpoolStore(RestStore):  # type: ignore[misc]  # mlflow is not typed
         try:
             try:
                 return send()
-            except Dropped:
+            except ConnectionDropped:
                 if path in _CREATING:
                     raise
                 return send()  # on a fresh connection
-        except Away:
+        except ServerUnavailable:
             self.sender.away = True  # until something is delivered again: the next question need not wait
             raise
 
-    def _refuse(self, answer: Answer) -> NoReturn:
-        said = answer.json()
-        if "error_code" not in said or answer.status in (401, 403, 429) or answer.status >= 500:
-            raise Away(f"the server answered {answer.status}")
-        raise RestException(said)
+    def _refuse(self, response: Response) -> NoReturn:
+        payload = response.json()
+        if "error_code" not in payload or response.status in (401, 403, 429) or response.status >= 500:
+            raise ServerUnavailable(f"the server answered {response.status}")
+        raise RestException(payload)
 
     def _known(self, method: type[Message], request: Record) -> Record | None:
         """The answer from what is written down here, in the API's form; None where it cannot say."""
@@ -264,7 +264,9 @@ class SpoolStore(RestStore):  # type: ignore[misc]  # mlflow is not typed
             return {"model": model} if model else None
         if method is api.SearchLoggedModels and (named := _BY_NAME.fullmatch(body.get("filter", ""))):
             # MLflow looks there for every artifact. On an old server they are among the run's own.
-            is_there = self._old_version and not self.spool.is_apart and self.sender.drain(_PATIENCE_S)
+            is_there = (
+                self._old_version and not self.spool.leaves_artifacts and self.sender.drain(_PATIENCE_S)
+            )
             return {"models": [] if is_there else self.view.models(named[1])}
         if method is api.GetExperiment:
             experiment = self.view.experiment(body["experiment_id"])

@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping
 from typing import cast
 
-from trainkit.spool.answers import API, LOG_BATCH
 from trainkit.spool.journal import Record, Spool
 from trainkit.spool.names import replaced
+from trainkit.spool.responses import API, LOG_BATCH
 
 
 class View:
@@ -39,9 +39,9 @@ class View:
         self._refresh()
         below, seen = [run_id], {run_id}
         for parent in below:
-            found = [child for child, run in self._runs.items() if run.parent == parent]
-            below += [child for child in found if child not in seen]
-            seen.update(found)
+            children = [child for child, run in self._runs.items() if run.parent == parent]
+            below += [child for child in children if child not in seen]
+            seen.update(children)
         return [child for child in below[1:] if self._runs[child].is_running]
 
     def model(self, model_id: str) -> Record | None:
@@ -61,29 +61,29 @@ class View:
 
     def history(self, run_id: str, key: str) -> list[Record]:
         """All points of a metric."""
-        found = []
+        points = []
         for entry in self._spool.entries():
             if entry.record and entry.record.get("path") == LOG_BATCH:
                 body = cast(Record, entry.record["body"])
                 if body["run_id"] == run_id:
-                    found += [m for m in cast(list[Record], body.get("metrics") or []) if m["key"] == key]
-        return found
+                    points += [m for m in cast(list[Record], body.get("metrics") or []) if m["key"] == key]
+        return points
 
     def files(self, uri: str) -> dict[str, str]:
         """The artifacts below an address: path there → place in the spool's folder, delivered or not.
 
         What was logged by a made-up address is found by the server's, too.
         """
-        found, names = {}, self._spool.names()
+        files, names = {}, self._spool.names()
         wanted = replaced(uri, names)
         for entry in self._spool.entries():
             if entry.record and "file" in entry.record:
                 root, folder, file = (str(entry.record[name]) for name in ("uri", "path", "file"))
                 parts = [replaced(root, names), folder, file.rpartition("/")[2]]
-                place = "/".join(filter(None, parts))
-                if place.startswith(f"{wanted}/"):
-                    found[place.removeprefix(f"{wanted}/")] = file
-        return found
+                path = "/".join(filter(None, parts))
+                if path.startswith(f"{wanted}/"):
+                    files[path.removeprefix(f"{wanted}/")] = file
+        return files
 
     def _refresh(self) -> None:
         with self._lock:

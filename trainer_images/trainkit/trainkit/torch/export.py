@@ -73,14 +73,14 @@ def log_weights(model: Model, data: Data, layers: str) -> None:
         state_dict=model.cpu().state_dict(),
     )
     with TemporaryDirectory() as folder:
-        place = Path(folder) / "model.pt"
-        torch.save(dict(saved), place)
-        mlflow.log_artifact(str(place))
+        path = Path(folder) / "model.pt"
+        torch.save(dict(saved), path)
+        mlflow.log_artifact(str(path))
 
 
-def load(place: Path) -> Model:
+def load(path: Path) -> Model:
     """The model of a `model.pt`, in evaluation mode."""
-    saved: Saved = torch.load(place, map_location="cpu", weights_only=True)
+    saved: Saved = torch.load(path, map_location="cpu", weights_only=True)
     outputs = outputs_needed(saved["loss"], len(saved["class_names"]))
     layers = torch_layers.parse(saved["layers"], outputs)
     network = torch_network.build(layers, tuple(saved["input_shape"]), outputs, batch=2)
@@ -100,12 +100,12 @@ def log_onnx(model: Model, data: Data) -> float:
     """
     model.cpu().eval()
     with TemporaryDirectory() as folder:
-        place = Path(folder) / "model.onnx"
-        export_onnx(model, torch.from_numpy(example_inputs(data)), place)
-        difference = onnx_difference(model, place, _inputs_to_compare(data))
+        path = Path(folder) / "model.onnx"
+        export_onnx(model, torch.from_numpy(example_inputs(data)), path)
+        difference = onnx_difference(model, path, _inputs_to_compare(data))
         mlflow.log_metric("onnx_max_difference", difference)
         if difference <= _TOLERANCE:
-            mlflow.log_artifact(str(place))
+            mlflow.log_artifact(str(path))
         else:
             print(
                 f"Warning: no model.onnx: its answers differ by {difference:.2g} from PyTorch's", flush=True
@@ -113,7 +113,7 @@ def log_onnx(model: Model, data: Data) -> float:
     return difference
 
 
-def export_onnx(model: Model, example: Tensor, place: Path) -> None:
+def export_onnx(model: Model, example: Tensor, path: Path) -> None:
     """Write the model as an ONNX file: from `input` to `output`, for any number of samples."""
     # It would list the operators of torchvision, which no network here has.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -126,18 +126,18 @@ def export_onnx(model: Model, example: Tensor, place: Path) -> None:
         dynamic_shapes=({0: torch.export.Dim("samples")},),
         verbose=False,
     )
-    program.save(str(place), external_data=False)
+    program.save(str(path), external_data=False)
 
 
-def onnx_difference(model: Model, place: Path, inputs: NDArray[np.floating]) -> float:
+def onnx_difference(model: Model, path: Path, inputs: NDArray[np.floating]) -> float:
     """The largest difference of any answer, as a share of the spread of PyTorch's where that is above 1."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(place), providers=["CPUExecutionProvider"])
-    (found,) = session.run(["output"], {"input": inputs})
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (outputs,) = session.run(["output"], {"input": inputs})
     with torch.inference_mode():
         expected = model(torch.from_numpy(inputs)).numpy()
-    return float(np.abs(found - expected).max() / max(1.0, float(expected.std())))
+    return float(np.abs(outputs - expected).max() / max(1.0, float(expected.std())))
 
 
 def example_inputs(data: Data) -> NDArray[np.floating]:

@@ -93,9 +93,9 @@ def read(path: Path) -> str:
     """The text of a file of layers. Raises `InputError` where it cannot be read."""
     try:
         return path.read_text()
-    except (OSError, UnicodeDecodeError) as problem:
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path} cannot be read: {problem}.", "Specify a YAML file with a list of layers."
+            f"{path} cannot be read: {error}.", "Specify a YAML file with a list of layers."
         ) from None
 
 
@@ -103,8 +103,8 @@ def parse(text: str, outputs: int) -> tuple[Layer, ...]:
     """The layers of a YAML text, `classes` replaced by `outputs`. Raises `InputError` naming the layer."""
     try:
         entries = yaml.safe_load(text)
-    except yaml.YAMLError as problem:
-        mark = getattr(problem, "problem_mark", None)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
         raise InputError(
             f"The layers are not valid YAML{where}.", "Each line is `- Name: arguments`."

@@ -30,9 +30,9 @@ class Network:
 
     def table(self) -> str:
         """Number, layer, output shape and parameters, with a line for the input and one for the sum."""
-        lines = [("", "layer", "output shape", "parameters"), ("", "input", said(self.input_shape), "")]
+        lines = [("", "layer", "output shape", "parameters"), ("", "input", shape_text(self.input_shape), "")]
         lines += [
-            (str(row.layer.number), str(row.layer), said(row.shape), f"{row.parameters:,}")
+            (str(row.layer.number), str(row.layer), shape_text(row.shape), f"{row.parameters:,}")
             for row in self.rows
         ]
         lines.append(("", "all", "", f"{sum(row.parameters for row in self.rows):,}"))
@@ -43,7 +43,7 @@ class Network:
         )
 
 
-def said(shape: Shape) -> str:
+def shape_text(shape: Shape) -> str:
     """`16 x 32 x 32`."""
     return " x ".join(map(str, shape))
 
@@ -60,7 +60,7 @@ def build(layers: Sequence[Layer], input_shape: Shape, outputs: int, batch: int)
     last = rows[-1]
     if last.shape != (outputs,):
         raise last.layer.wrong(
-            f"gives {said(last.shape)}, but the data and the loss need {outputs}.",
+            f"gives {shape_text(last.shape)}, but the data and the loss need {outputs}.",
             f"End with `- Flatten` and `- Linear: {OUTPUTS}`."
             if len(last.shape) > 1
             else f"End with `- Linear: {OUTPUTS}`.",
@@ -82,12 +82,12 @@ def _rows(
             module = KINDS[layer.name].module(**arguments).train(training)
             with torch.no_grad():
                 samples = module(samples)
-        except (TypeError, ValueError, RuntimeError, IndexError, ArithmeticError) as problem:
-            reason = str(problem).splitlines()[0].rstrip(".")
-            raise layer.wrong(f"cannot work on {said(shape)}: {reason}.", _remedy(reason)) from None
+        except (TypeError, ValueError, RuntimeError, IndexError, ArithmeticError) as error:
+            reason = str(error).splitlines()[0].rstrip(".")
+            raise layer.wrong(f"cannot work on {shape_text(shape)}: {reason}.", _remedy(reason)) from None
         if len(samples) != batch or 0 in samples.shape:
             raise layer.wrong(
-                f"makes {said(tuple(samples.shape[1:]))} of {said(shape)}.", "Mend its arguments."
+                f"makes {shape_text(tuple(samples.shape[1:]))} of {shape_text(shape)}.", "Mend its arguments."
             )
         modules.append(module)
         parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
@@ -106,10 +106,10 @@ def _complete(layer: Layer, shape: Shape) -> dict[str, Value]:
     """The arguments with what the shape of the input decides."""
     kind = KINDS[layer.name]
     if kind.dimensions == 1 and len(shape) != 1:
-        raise layer.wrong(f"gets {said(shape)}, but needs a flat input.", "Put `- Flatten` before it.")
+        raise layer.wrong(f"gets {shape_text(shape)}, but needs a flat input.", "Put `- Flatten` before it.")
     if kind.dimensions == 3 and len(shape) != 3:
         raise layer.wrong(
-            f"gets {said(shape)}, but needs channels x height x width.",
+            f"gets {shape_text(shape)}, but needs channels x height x width.",
             "Put it before Flatten; a table has no pictures, so Linear is the layer for it.",
         )
     arguments = dict(layer.arguments)
@@ -118,15 +118,17 @@ def _complete(layer: Layer, shape: Shape) -> dict[str, Value]:
     for name in DIMENSIONS & set(arguments):
         dimension = arguments[name]
         if isinstance(dimension, int) and not -len(shape) <= dimension <= len(shape):
-            raise layer.wrong(f"has {name}={dimension}, but gets {said(shape)}.", "Count from 1, or from -1.")
+            raise layer.wrong(
+                f"has {name}={dimension}, but gets {shape_text(shape)}.", "Count from 1, or from -1."
+            )
     if kind.inferred is None:
         return arguments
-    found: Value = shape if layer.name == "LayerNorm" else shape[0]
-    given = arguments.setdefault(kind.inferred, found)
+    needed: Value = shape if layer.name == "LayerNorm" else shape[0]
+    given = arguments.setdefault(kind.inferred, needed)
     # LayerNorm may go over the last dimensions only, which torch itself checks.
-    if layer.name != "LayerNorm" and given != found:
+    if layer.name != "LayerNorm" and given != needed:
         raise layer.wrong(
-            f"has {kind.inferred}={given}, but gets {said(shape)}: it needs {found}.",
+            f"has {kind.inferred}={given}, but gets {shape_text(shape)}: it needs {needed}.",
             f"Leave {kind.inferred} out: it is worked out.",
         )
     return arguments

@@ -135,11 +135,11 @@ def predict(model: Model, samples: Samples, batch_size: int) -> Tensor:
     device = next(model.parameters()).device
     model.eval()
     with torch.inference_mode():
-        found = [
+        scores = [
             model.scores(samples.inputs(positions).to(device)).cpu()
             for positions in batches(np.arange(len(samples)), batch_size)
         ]
-    return torch.cat(found)
+    return torch.cat(scores)
 
 
 def batches(order: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
@@ -238,10 +238,10 @@ def _kept_ms(folder: Path) -> int:
 
 
 def _resume(folder: Path, model: Model, optimizer: torch.optim.Optimizer) -> Progress:
-    place = folder / _STATE
-    if not place.exists():
+    path = folder / _STATE
+    if not path.exists():
         return Progress()
-    state = torch.load(place, map_location="cpu", weights_only=True)
+    state = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return Progress(state["history"], state["best"], state["best_weights"])

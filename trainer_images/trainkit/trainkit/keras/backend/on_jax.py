@@ -6,12 +6,12 @@ import jax
 import mlflow
 
 from trainkit import accelerator
-from trainkit.keras.backend.ahead import Ahead
+from trainkit.keras.backend.prefetch import Prefetched
 
 FRAMEWORK = "JAX"
 JIT_COMPILE = True  # without it, each operation is a call of its own
 
-dataset: type[Ahead] = Ahead
+dataset: type[Prefetched] = Prefetched
 log_model = mlflow.keras.log_model
 
 

@@ -21,7 +21,7 @@ def version() -> str:
 
 def distribution() -> str:
     # tensorflow-cpu is the same for who loads the model, and only one of the two is installed.
-    installed = {found.name.replace("_", "-") for found in distributions()}
+    installed = {package.name.replace("_", "-") for package in distributions()}
     return "tensorflow" if "tensorflow" in installed else "tensorflow-cpu"
 
 

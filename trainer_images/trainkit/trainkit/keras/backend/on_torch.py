@@ -9,7 +9,7 @@ import mlflow
 import torch
 
 from trainkit import accelerator
-from trainkit.keras.backend.ahead import Ahead
+from trainkit.keras.backend.prefetch import Prefetched
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FRAMEWORK = "PyTorch"
 JIT_COMPILE = False  # as Keras has it: torch.compile takes long to begin with
 
-dataset: type[Ahead] = Ahead
+dataset: type[Prefetched] = Prefetched
 
 
 def version() -> str:
@@ -68,14 +68,14 @@ def log_model(
 
 @contextmanager
 def _uncompiled(model: keras.Model) -> Iterator[None]:
-    compiled = [one for one in _models(model) if one.compiled]
-    for one in compiled:
-        one.compiled = False
+    compiled = [submodel for submodel in _models(model) if submodel.compiled]
+    for submodel in compiled:
+        submodel.compiled = False
     try:
         yield
     finally:
-        for one in compiled:
-            one.compiled = True
+        for submodel in compiled:
+            submodel.compiled = True
 
 
 def _models(model: keras.Model) -> Iterator[keras.Model]:

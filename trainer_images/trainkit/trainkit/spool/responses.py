@@ -24,23 +24,23 @@ _LONGEST = 300  # characters of what somebody else says
 _APP_SERVERS = ("gunicorn", "uvicorn", "waitress", "werkzeug")
 
 
-class Away(Exception):
+class ServerUnavailable(Exception):
     """The server cannot be reached, or does not do now what it will do later. The text says which."""
 
 
-class NoAnswer(Away):
+class NoResponse(ServerUnavailable):
     """The server answers nothing at all."""
 
 
-class Dropped(NoAnswer):
+class ConnectionDropped(NoResponse):
     """The connection was closed instead: a server does that with one that was idle, at any moment."""
 
 
-class Stuck(Away):
+class RecordFailed(ServerUnavailable):
     """The server fails at one record alone."""
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """What the server said."""
 
     status: int
@@ -49,12 +49,12 @@ class Answer(NamedTuple):
     """The header `Server`."""
 
     def json(self) -> Record:
-        """The answer's object; raises `Away` for what is no answer of MLflow's."""
+        """The answer's object; raises `ServerUnavailable` for what is no answer of MLflow's."""
         with contextlib.suppress(ValueError):
-            said = json.loads(self.text or "{}")
-            if isinstance(said, dict):
-                return said
-        raise Away(_NOT_MLFLOW)
+            payload = json.loads(self.text or "{}")
+            if isinstance(payload, dict):
+                return payload
+        raise ServerUnavailable(_NOT_MLFLOW)
 
 
 class Transport(Protocol):
@@ -72,36 +72,36 @@ class Transport(Protocol):
         *,
         query: Mapping[str, str] | None = None,
         file: Path | None = None,
-    ) -> Answer:
-        """One request without repetitions. Raises `Away` when no answer comes in time."""
+    ) -> Response:
+        """One request without repetitions. Raises `ServerUnavailable` when no answer comes in time."""
 
-    def store(self, uri: str, folder: str, file: Path) -> Answer:
-        """Store an artifact that is large, or not behind the server. Raises `Away` when that fails."""
+    def store(self, uri: str, folder: str, file: Path) -> Response:
+        """Store an artifact that is large, or not behind the server; raises `ServerUnavailable`."""
 
 
-def error_code(answer: Answer) -> str | None:
+def error_code(response: Response) -> str | None:
     """MLflow's own word for what is wrong; None where the answer is not of an MLflow server."""
     try:
-        said = json.loads(answer.text)
-        return str(said["error_code"])
+        payload = json.loads(response.text)
+        return str(payload["error_code"])
     except (ValueError, LookupError, TypeError):
         return None
 
 
-def check(answer: Answer) -> None:
-    """Raise `Away` for a success that is a page, perhaps to log in: of MLflow there is none."""
+def check(response: Response) -> None:
+    """Raise `ServerUnavailable` for a success that is a page, perhaps to log in: of MLflow there is none."""
     with contextlib.suppress(ValueError):
-        json.loads(answer.text)
+        json.loads(response.text)
         return  # a name or tag in it may well have a page's marks
-    if _PAGE.search(answer.text):
-        raise Away(_NOT_MLFLOW)
+    if _PAGE.search(response.text):
+        raise ServerUnavailable(_NOT_MLFLOW)
 
 
-def error_text(answer: Answer) -> str:
+def error_text(response: Response) -> str:
     """MLflow's own sentence, or what the page says that was answered; one line."""
     with contextlib.suppress(ValueError, LookupError, TypeError):
-        return plain(str(json.loads(answer.text)["message"]))
-    return plain(answer.text)
+        return plain(str(json.loads(response.text)["message"]))
+    return plain(response.text)
 
 
 def plain(text: str) -> str:
@@ -113,7 +113,7 @@ def plain(text: str) -> str:
     if _PAGE.search(text):
         page = _Page()
         page.feed(text[: 1 << 16])
-        text = page.title or page.said
+        text = page.title or page.text
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
@@ -121,7 +121,7 @@ def plain(text: str) -> str:
 class _Page(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.title = self.said = ""
+        self.title = self.text = ""
         self._within: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002 (html.parser's)
@@ -134,59 +134,66 @@ class _Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if not self._within:
-            self.said += f" {data}"
+            self.text += f" {data}"
         elif self._within == ["title"]:
             self.title += data
 
 
 def is_full(text: str) -> bool:
     """Whether a server says that its disk is full, in the words of SQLite, PostgreSQL or the system."""
-    return any(said in text for said in ("disk is full", "No space left on device", "Disk quota exceeded"))
+    return any(
+        phrase in text for phrase in ("disk is full", "No space left on device", "Disk quota exceeded")
+    )
 
 
-def why(answer: Answer) -> str:
-    """Why this server takes nothing now, in words for `Away`."""
-    if answer.status >= 500 and is_full(answer.text):
+def why(response: Response) -> str:
+    """Why this server takes nothing now, in words for `ServerUnavailable`."""
+    if response.status >= 500 and is_full(response.text):
         return "the server's disk is full"
-    if answer.status in (401, 403):
-        return f"the server refuses our user name and password ({answer.status})"
-    return said(answer)
+    if response.status in (401, 403):
+        return f"the server refuses our user name and password ({response.status})"
+    return summary(response)
 
 
-def said(answer: Answer) -> str:
+def summary(response: Response) -> str:
     """`the server answered 400: Invalid name`; of what stands in front of the server, by its own name."""
-    if error_code(answer) is not None:
-        who, rest = "the server", error_text(answer)
+    if error_code(response) is not None:
+        who, rest = "the server", error_text(response)
     else:
-        in_front = answer.by and not answer.by.lower().startswith(_APP_SERVERS)
-        who = f"{plain(answer.by)[:40]}, in front of the server," if in_front else "the server"
-        rest = error_text(answer).removeprefix(f"{answer.status} ")
-    if answer.status == 413 and error_code(answer) is None:
+        in_front = response.by and not response.by.lower().startswith(_APP_SERVERS)
+        who = f"{plain(response.by)[:40]}, in front of the server," if in_front else "the server"
+        rest = error_text(response).removeprefix(f"{response.status} ")
+    if response.status == 413 and error_code(response) is None:
         rest = f"{rest.rstrip('.') or 'too large'}, by its limit for a request (nginx: client_max_body_size)"
-    return f"{who} answered {answer.status}{f': {rest}' if rest else ''}"
+    return f"{who} answered {response.status}{f': {rest}' if rest else ''}"
 
 
-def store_directly(address: str, uri: str, folder: str, file: Path) -> Answer:
-    """By MLflow's own client, which knows every store and sends large files in parts. Raises `Away`."""
+def store_directly(address: str, uri: str, folder: str, file: Path) -> Response:
+    """By MLflow's own client, which knows every store and sends large files in parts.
+
+    Raises `ServerUnavailable`.
+    """
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     try:
         get_artifact_repository(uri, tracking_uri=address).log_artifact(str(file), folder or None)
-    except Exception as problem:
-        if uri.startswith("mlflow-artifacts:") and (answer := answered(problem)):
-            return answer
-        raise Away(f"{file.name} could not be stored at {uri}: {type(problem).__name__}") from problem
-    return Answer(200, "{}")
+    except Exception as error:
+        if uri.startswith("mlflow-artifacts:") and (response := response_of(error)):
+            return response
+        raise ServerUnavailable(
+            f"{file.name} could not be stored at {uri}: {type(error).__name__}"
+        ) from error
+    return Response(200, "{}")
 
 
-def answered(problem: BaseException) -> Answer | None:
+def response_of(error: BaseException) -> Response | None:
     """What the server answered, if an exception of MLflow's client is about that."""
     from requests import HTTPError
 
-    inner: BaseException | None = problem
+    inner: BaseException | None = error
     while inner is not None:
         if isinstance(inner, HTTPError) and inner.response is not None:
             response = inner.response
-            return Answer(response.status_code, response.text, response.headers.get("Server", ""))
+            return Response(response.status_code, response.text, response.headers.get("Server", ""))
         inner = inner.__cause__ or inner.__context__
     return None

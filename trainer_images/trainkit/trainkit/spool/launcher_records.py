@@ -7,8 +7,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from trainkit.spool.answers import API
 from trainkit.spool.journal import Entry, Record, Spool
+from trainkit.spool.responses import API
 
 _A_MODEL = re.compile(rf"{API}/logged-models/[^/?]+")
 
@@ -18,7 +18,7 @@ def is_proxied(uri: str) -> bool:
     return uri.startswith("mlflow-artifacts:")
 
 
-def is_apart(record: Record) -> bool:
+def is_for_launcher(record: Record) -> bool:
     """Whether it is for the launcher: a file, or that a model, which is made of files, is complete."""
     if "file" in record:
         return True
@@ -32,5 +32,5 @@ def waiting(spool: Spool, entries: Callable[[int], Iterator[Entry]] | None = Non
     """
     delivered = spool.delivered()
     for entry in (entries or spool.entries)(spool.stored()):
-        if entry.end > delivered or (entry.record is not None and is_apart(entry.record)):
+        if entry.end > delivered or (entry.record is not None and is_for_launcher(entry.record)):
             yield entry

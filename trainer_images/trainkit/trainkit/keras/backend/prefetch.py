@@ -9,7 +9,7 @@ from trainkit.keras.backend import Batch, Batches
 _AHEAD = 2
 
 
-class Ahead(keras.utils.PyDataset):  # type: ignore[misc]
+class Prefetched(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches in their order, the next two made in a thread while one is used.
 
     Keras's own workers are not taken: with more than one thread, making batches could not be measured.
