@@ -44,7 +44,7 @@ def loaded(command: click.Command) -> click.Command:
 ALL = (
     # What a user starts from.
     LazyCommand("init", "Create a workspace."),
-    LazyCommand("new", "Create a project from a template or another project."),
+    LazyCommand("new", "Create a project from a template, another project, or a run."),
     LazyCommand("secrets", "Manage the secrets of the workspace."),
     LazyCommand("run", "Run a project.", "runs.run"),
     LazyCommand("build-image", "Build trainer images.", "images.commands"),

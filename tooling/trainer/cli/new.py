@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
 import click
 from click.shell_completion import CompletionItem
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
-from trainer.cli.runs.run import complete_project
+from trainer.cli.runs.completion import complete_project
 from trainer.errors import InvalidInput, TrainerError
 from trainer.projects import sources
 from trainer.scaffold import templates
@@ -18,15 +22,40 @@ def _complete_template(ctx: click.Context, _: click.Parameter, incomplete: str) 
     return [CompletionItem(name) for name in templates.names() if name.startswith(incomplete)]
 
 
+@contextmanager
+def _copied(workspace: Workspace, origin: str) -> Iterator[Path]:
+    """Within: the folder of a project, or of the code that is stored with a run."""
+    try:
+        source = sources.resolve(workspace, origin)
+    except InvalidInput as no_project:
+        from trainer.runs import resolve, stored_run
+
+        try:
+            record = resolve.resolve(workspace, origin)
+        except TrainerError:
+            raise no_project from None
+        with stored_run.code_of(workspace, record) as folder:
+            yield folder
+        return
+    try:
+        yield source.folder
+    except TrainerError as error:
+        source.name_in(error)
+        raise
+    finally:
+        source.close()
+
+
 @click.command(
-    short_help="Create a project from a template or another project.",
-    epilog="Examples: trainer new mine --template tensorflow\n\ntrainer new better --from mine",
+    short_help="Create a project from a template, another project, or a run.",
+    epilog="Examples: trainer new mine --template tensorflow\n\ntrainer new better --from mine\n\n"
+    "trainer new theirs --from brave-hen-7",
 )
 @click.argument("name")
 @click.option("--template", metavar="NAME", shell_complete=_complete_template,
               help=f"What to start from: {', '.join(templates.names())}.")  # fmt: skip
-@click.option("--from", "origin", metavar="PROJECT", shell_complete=complete_project,
-              help="A project to copy: a name, a folder, or a git URL.")  # fmt: skip
+@click.option("--from", "origin", metavar="PROJECT|RUN", shell_complete=complete_project,
+              help="What to copy: a project (name, folder, or git URL), or the code of a run.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Show what would be created; create nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @pass_workspace
@@ -45,21 +74,12 @@ def new(
             "Name what to start from: a template or another project.",
             f"--template {'|'.join(templates.names())}, or --from PROJECT",
         )
-    source = None
-    try:
-        with interruptible(), output.Bar() as bar:
-            source = sources.resolve(workspace, origin) if origin else None
-            folder = source.folder if source else templates.place(template or "")
+    with interruptible(), output.Bar() as bar:
+        place = _copied(workspace, origin) if origin else nullcontext(templates.place(template or ""))
+        with place as folder:
             planned = projects.plan(workspace, name, folder)
             if not dry_run:
                 projects.make(planned, bar)
-    except TrainerError as error:
-        if source:
-            source.name_in(error)
-        raise
-    finally:
-        if source:
-            source.close()
     if as_json:
         output.as_json({"path": planned.target, "files": planned.files, "data": planned.samples,
                         "dry_run": dry_run})  # fmt: skip

@@ -64,6 +64,8 @@ class RunRequest:
     again: Rerun | None = None
     stored: StoredRun | None = None
     """Of a run whose stored code this is."""
+    taken_over: frozenset[str] = frozenset()
+    """The parameters whose values an earlier run had, which the user has not named."""
 
     @property
     def options(self) -> Iterator[tuple[str, str]]:
@@ -126,7 +128,11 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
         declared.name: values[declared.name] for declared in entry_point.parameters if declared.type == "path"
     }
     # What a run was given once, its server says now.
-    named = {} if request.recorded_image else chosen_values
+    named = {
+        name: value
+        for name, value in chosen_values.items()
+        if not request.recorded_image and name not in request.taken_over
+    }
     location = consent.ProjectLocation(workspace, project.folder)
     asks = (
         *consent.of_environment(location, request.backend, volumes, secret_names, variables),

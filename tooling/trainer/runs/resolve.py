@@ -94,7 +94,7 @@ def _matches(text: str, record: Record) -> bool:
 
 
 def _on_server(workspace: Workspace, text: str, *, deleted: bool = False) -> list[Record]:
-    client, own = selection.connect(workspace)
+    client, own = selection.existing(workspace)
     quoted = text.replace("'", "")
     conditions = (
         f"attributes.run_id LIKE '{quoted}%'",
@@ -113,7 +113,7 @@ def _best(workspace: Workspace, text: str) -> Record:
         raise InvalidInput(
             f"{BEST}{text} names no metric.", f"{BEST}METRIC for the highest, {BEST}-METRIC for the lowest"
         )
-    client, own = selection.connect(workspace)
+    client, own = selection.existing(workspace)
     best = search.best(client, text.removeprefix("-"), lowest=text.startswith("-"))
     return _record(best, client.server.uri, own=own)
 

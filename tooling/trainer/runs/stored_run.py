@@ -86,6 +86,19 @@ def fetched(workspace: Workspace, record: Record, step: Callable[[str], None]) -
         yield stored
 
 
+@contextmanager
+def code_of(workspace: Workspace, record: Record) -> Iterator[Path]:
+    """Within: the folder of the project that the run ran, live or ended.
+
+    Raises `InvalidInput` where it is not stored with the run, or not what ran; `TrackingError`.
+    """
+    client, run = server.run_of(workspace, record)
+    with unfinished.folder(workspace, unfinished.REPRODUCTION) as folder:
+        stored = FetchedRun(client, run, pins_of(client, run), folder)
+        fetch_code(workspace, stored)
+        yield stored.code
+
+
 def pins_of(client: Client, run: Run) -> RunRecord:
     """What pins the run. Raises `InvalidInput` where it has no such artifact, or not one of trainer's."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from trainer.errors import TrackingError
 from trainer.server import container_record, process, start
 from trainer.tracking import endpoint
 from trainer.tracking.client import Client
@@ -44,7 +45,25 @@ def chosen(workspace: Workspace, loaded: Secrets, uri: str | None = None) -> Ser
 
 def connect(workspace: Workspace) -> tuple[Client, bool]:
     """The server that runs report to, started if it is the workspace's own, and whether it is its process."""
+    return _connected(workspace, chosen(workspace, secrets.load(workspace)))
+
+
+def existing(workspace: Workspace) -> tuple[Client, bool]:
+    """As `connect`, for a command that looks for runs: no server is started that cannot have any.
+
+    Raises `TrackingError` where no server is chosen, and the workspace's own one has never run.
+    """
     server = chosen(workspace, secrets.load(workspace))
+    if server is None and not (workspace.store.exists() or process.running(workspace)):
+        raise TrackingError(
+            "This workspace has no runs, and no tracking server is set.",
+            "`trainer run PROJECT` starts one. To see a team's runs, set tracking_uri in trainer.yaml to the "
+            "address of its server.",
+        )
+    return _connected(workspace, server)
+
+
+def _connected(workspace: Workspace, server: Server | None) -> tuple[Client, bool]:
     if server is None:
         own = process.begin(workspace)
         process.wait(workspace, own)

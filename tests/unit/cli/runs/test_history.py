@@ -53,6 +53,23 @@ def found_by_id(server: HttpServer, *runs: dict[str, object]) -> None:
 
 
 @pytest.mark.usefixtures("workspace")
+@pytest.mark.parametrize(
+    "arguments", [["runs"], ["show", "abc"], ["compare", "a", "b"], ["run", "--like", "a"]]
+)
+def test_a_clone_starts_no_empty_server_to_look_for_runs(
+    trainer: Trainer, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    done = trainer(*arguments)
+    assert (done.code, done.out) == (84, "")
+    assert done.err == (
+        "Error: This workspace has no runs, and no tracking server is set.\n"
+        "Hint:  `trainer run PROJECT` starts one. "
+        "To see a team's runs, set tracking_uri in trainer.yaml to the address of its server.\n"
+    )
+    assert not workspace.store.exists()
+
+
 def test_the_table_shows_shared_metrics_and_columns_that_are_asked_for(
     trainer: Trainer, http_server: HttpServer
 ) -> None:

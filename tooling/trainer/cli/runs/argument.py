@@ -6,12 +6,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
 from trainer.cli.context import tracking_option
-from trainer.errors import TrainerError
-from trainer.runs import resolve
-from trainer.workspace.settings import find
+from trainer.cli.runs.completion import complete_live_run, complete_run
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -22,20 +19,11 @@ def run_argument(*, live: bool = False, several: bool = False, required: bool = 
     Others than live ones may be on any server: --tracking-uri. One is always required, several if so said.
     """
 
-    def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        try:
-            return [
-                CompletionItem(name, help=text)
-                for name, text in resolve.candidates(find(), incomplete, live=live)
-            ]
-        except TrainerError:
-            return []
-
     argument = click.argument(
         "said",
         metavar="RUN…" if several else "RUN",
         nargs=-1 if several else 1,
         required=required or not several,
-        shell_complete=complete,
+        shell_complete=complete_live_run if live else complete_run,
     )
     return argument if live else lambda command: argument(tracking_option(command))

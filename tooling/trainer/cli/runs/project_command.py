@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
@@ -19,9 +20,14 @@ from trainer.projects.mlproject import EntryPoint, Project
 from trainer.projects.parameters import Parameter
 from trainer.workspace.settings import find
 
+if TYPE_CHECKING:
+    from trainer.runs.like import EarlierRun
+
 # Where the command finds, in `ctx.meta`, the project with its entry point, and the source it came from.
 PROJECT = "trainer.project"
 SOURCE = "trainer.source"
+# And the run that is named with --like, if one is.
+LIKE = "trainer.like"
 _PREFIX = "parameter_"
 
 
@@ -107,7 +113,12 @@ class ProjectCommand(click.Command):
         While completing, whatever is wrong is no error. A git URL is fetched for a real run alone.
         """
         try:
-            name, version, _ = self._look_for(ctx, args)
+            name, version, _, like = self._look_for(ctx, args)
+            earlier = _earlier(ctx, like) if like else None
+            is_left_out = earlier is not None and (not name or name.startswith("-"))
+            if earlier and is_left_out:
+                name = earlier.project(find())
+                ctx.default_map = {**(ctx.default_map or {}), "project": name}
             if name is None or (not name and "" not in args):
                 return None
             if global_option(ctx, name):
@@ -124,7 +135,13 @@ class ProjectCommand(click.Command):
             # Again, now with every parameter it may have: the `-e` of `--text -e` is a value, not our option.
             every = {p.name: p for entry in project.entry_points for p in entry.parameters}
             ctx.meta[PROJECT] = project, EntryPoint("", "", tuple(every.values()))
-            _, version, entry_point = self._look_for(ctx, args)
+            later, version, entry_point, _ = self._look_for(ctx, args)
+            if is_left_out and later:
+                raise InvalidInput(
+                    f"{later} stands after the options.", f"trainer run {later} --like {like} …"
+                )
+            if earlier and not entry_point:
+                entry_point = earlier.record.entry_point
             if version and not sources.is_remote(name):
                 sources.resolve(find(), name, version)  # which says so
             return project, project.entry_point(entry_point or "main")
@@ -133,27 +150,30 @@ class ProjectCommand(click.Command):
                 return None
             raise
 
-    def _look_for(self, ctx: click.Context, args: list[str]) -> tuple[str | None, str | None, str | None]:
-        """Project, --version and --entry-point, whatever else stands among the arguments."""
+    def _look_for(self, ctx: click.Context, args: list[str]) -> tuple[str | None, ...]:
+        """Project, --version, --entry-point and --like, whatever else stands among the arguments."""
         parser = self.make_parser(ctx)
         parser.ignore_unknown_options = True
         try:
             # The last may be the value of a parameter that is not yet known: the `-e` of `--text -e`.
             values, _, _ = parser.parse_args([*args, ""])
         except click.UsageError:
-            return None, None, None  # the parser proper will say what is wrong
-        project, version, entry_point = (
-            values.get("project"),
-            values.get("version"),
-            values.get("entry_point"),
-        )
+            return None, None, None, None  # the parser proper will say what is wrong
         if args and not args[0].startswith("-"):
-            project = args[0]
-        return (
-            project if isinstance(project, str) else None,
-            version if isinstance(version, str) else None,
-            entry_point if isinstance(entry_point, str) else None,
-        )
+            values["project"] = args[0]
+        named = (values.get(name) for name in ("project", "version", "entry_point", "like"))
+        return tuple(value if isinstance(value, str) else None for value in named)
+
+
+def _earlier(ctx: click.Context, text: str) -> EarlierRun | None:
+    """The run that is named with --like, whose options become the defaults; completion asks no server."""
+    from trainer.runs import like
+
+    if ctx.resilient_parsing:
+        return None
+    earlier = ctx.meta[LIKE] = like.find(find(), text)
+    ctx.default_map = dict(earlier.options)
+    return earlier
 
 
 @contextlib.contextmanager

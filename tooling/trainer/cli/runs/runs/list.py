@@ -15,7 +15,7 @@ from click.shell_completion import CompletionItem
 from trainer import printable
 from trainer.cli import figures, output
 from trainer.cli.context import pass_workspace, tracking_option
-from trainer.cli.runs.run import complete_project
+from trainer.cli.runs.completion import complete_project
 from trainer.errors import InvalidInput, TrainerError
 from trainer.workspace.settings import Workspace, find
 
@@ -129,7 +129,7 @@ def list_(
 
     if as_json and as_csv:
         raise InvalidInput("--json and --csv cannot both be printed.", "Choose one of them.")
-    client, _ = selection.connect(workspace)
+    client, _ = selection.existing(workspace)
     query_limit = limit + 1 if limit else None
     entries = search.search(client, search.Query(project, condition, sort, query_limit, deleted))
     shown = entries[:limit] if limit else entries

@@ -1,0 +1,81 @@
+"""What a run was started with, for a new run that is like it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trainer.errors import InvalidInput
+from trainer.masking import MASK
+from trainer.projects import sources
+from trainer.projects.mlproject import Project
+from trainer.runs import resolve, server, stored_run
+from trainer.runs.run_record import RunRecord
+from trainer.workspace.settings import Workspace
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """The run, and the record that is stored with it."""
+
+    id: str
+    name: str
+    record: RunRecord
+
+    def project(self, workspace: Workspace) -> str:
+        """Its project, as `trainer run` takes it.
+
+        Raises `InvalidInput` where it is not in the workspace: code at a URL that a server names is run only
+        where the user names it too.
+        """
+        record = self.record
+        if sources.is_remote(record.source):
+            raise InvalidInput(
+                f"The run {self.name} is of {record.source}.",
+                f"trainer run {record.source} --like {self.id[:8]}",
+            )
+        if record.project in sources.names(workspace) and record.source == f"train_code/{record.project}":
+            return record.project
+        folder = workspace.root / record.source
+        if folder.is_dir() and folder.resolve().is_relative_to(workspace.root):
+            return str(folder)
+        raise InvalidInput(
+            f"The run {self.name} is of the project {record.project}, which is not in this workspace.",
+            f"Get its code: trainer new {record.project} --from {self.id[:8]}",
+        )
+
+    @property
+    def options(self) -> Mapping[str, object]:
+        """By the names of the options of `trainer run`: what the run had of them."""
+        record, resources = self.record, self.record.resources
+        options: dict[str, object] = {
+            "entry_point": record.entry_point,
+            "experiment": record.experiment,
+            "gpus": resources.gpus,
+            "memory": resources.memory,
+            "read_only": resources.read_only,
+            "seed": record.seed,
+            "deterministic": record.deterministic,
+            "keep_files": record.keep_files,
+        }
+        return {name: value for name, value in options.items() if value is not None}
+
+    def parameters(self, project: Project) -> Mapping[str, str]:
+        """The values that it had. A file of its code is the one that the project has now.
+
+        A value that held a secret was not recorded, and is left out.
+        """
+        return {
+            name: str(project.folder / parameter.in_code) if parameter.in_code else parameter.value
+            for name, parameter in self.record.parameters.items()
+            if MASK.decode() not in parameter.value
+        }
+
+
+def find(workspace: Workspace, text: str) -> EarlierRun:
+    """The run as a user names it.
+
+    Raises `InvalidInput` where it is not one run, or `trainer` did not make it; `TrackingError`.
+    """
+    client, run = server.run_of(workspace, resolve.resolve(workspace, text))
+    return EarlierRun(run.id, run.name, stored_run.pins_of(client, run))
