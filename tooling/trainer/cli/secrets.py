@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
@@ -95,6 +97,49 @@ def _value(name: str) -> str:
             "Standard input has no value: it is empty or not text.", f"trainer secrets set {name} < FILE"
         )
     return value
+
+
+@secrets.command(
+    "import",
+    short_help="Import secrets from another file.",
+    epilog="Examples: trainer secrets import .env\n\ntrainer secrets import secrets.ps1 --dry-run",
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--replace", is_flag=True, help="Replace values that secrets.env has already.")
+@_dry_run
+@pass_workspace
+def import_(workspace: Workspace, file: Path, replace: bool, dry_run: bool) -> None:
+    """Set the variables in FILE in secrets.env: dotenv, a shell script, PowerShell, or a Windows batch file.
+
+    FILE is read and not executed. No value is shown; all other lines of secrets.env stay as they are.
+    """
+    from trainer.workspace import secrets as domain
+    from trainer.workspace import secrets_import
+
+    variables = secrets_import.read(file)
+    present = domain.read(workspace).values
+    domain.check(workspace)
+    new = {name: value for name, value in variables.values.items() if value and present.get(name) != value}
+    if not new and not variables.values:
+        raise InvalidInput(
+            f"{file} sets no variable.", 'Its lines have to be NAME=value, or $env:NAME = "value".'
+        )
+    if (taken := sorted(new.keys() & present.keys())) and not replace:
+        raise InvalidInput(
+            f"{workspace.secrets_file.name} has another value of {', '.join(taken)}.",
+            f"To take those of the file: trainer secrets import {shlex.quote(str(file))} --replace",
+        )
+    if not dry_run:
+        domain.store(workspace, new)
+    for name in new:
+        done, would = ("Replaced", "replace") if name in present else ("Set", "set")
+        click.echo(f"Would {would} {name}" if dry_run else f"{done} {name}")
+    if same := [name for name in variables.values if name not in new]:
+        _note(f"Unchanged: {', '.join(same)}")
+    if variables.other_lines:
+        _note(f"Lines that set no variable are left out: {', '.join(map(str, variables.other_lines))}")
+    if new and not dry_run:
+        _note(f"{file} still holds the values: remove it, or keep it out of git.")
 
 
 @secrets.command(short_help="Remove a secret.", epilog="Example: trainer secrets unset API_KEY")

@@ -1,0 +1,132 @@
+"""`trainer secrets import`: what other files set is taken over, and nothing is executed or shown."""
+
+import shlex
+from collections.abc import Callable
+
+import pytest
+from trainer.workspace import secrets
+from trainer.workspace.settings import Workspace
+
+from unit.helpers import Done, git, put
+
+Trainer = Callable[..., Done]
+SHELL = """\
+#!/bin/sh
+# keys
+set -e
+export API_KEY='it is'
+export TOKEN="a b # c"
+PLAIN=x=y   # of the old system
+echo done
+"""
+POWERSHELL = """\
+# keys
+$env:API_KEY = "say `"hi`" `$5"
+$Env:TOKEN='it''s'  # twice
+[System.Environment]::SetEnvironmentVariable('PLAIN', "x=y", 'User')
+Write-Host "done"
+"""
+FROM_POWERSHELL = {"API_KEY": 'say "hi" $5', "TOKEN": "it's", "PLAIN": "x=y"}
+BATCH = """\
+@echo off
+rem keys
+set API_KEY=a b
+set "TOKEN=c & d"
+call other.bat
+"""
+
+
+@pytest.fixture(autouse=True)
+def site(workspace: Workspace) -> Workspace:
+    """The workspace in git."""
+    git(workspace.root, "init", "--quiet")
+    put(workspace.root / ".gitignore", "secrets.env\n.trainer/\n")
+    return workspace
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "values", "left_out"),
+    [
+        (".env", b"API_KEY=a$b\nTOKEN='c d'\n", {"API_KEY": "a$b", "TOKEN": "c d"}, None),
+        (".env", b'\xef\xbb\xbfAPI_KEY="one\ntwo"\r\n', {"API_KEY": "one\ntwo"}, None),
+        ("keys.sh", SHELL.encode(), {"API_KEY": "it is", "TOKEN": "a b # c", "PLAIN": "x=y"}, "3, 7"),
+        ("secrets.ps1", POWERSHELL.encode(), FROM_POWERSHELL, "5"),
+        ("secrets.txt", POWERSHELL.encode("utf-16"), FROM_POWERSHELL, "5"),
+        ("secrets.bat", BATCH.replace("\n", "\r\n").encode(), {"API_KEY": "a b", "TOKEN": "c & d"}, "5"),
+    ],
+)
+def test_what_a_file_sets_is_imported(
+    trainer: Trainer, site: Workspace, name: str, content: bytes, values: dict[str, str], left_out: str | None
+) -> None:
+    (site.root / name).write_bytes(content)
+    dry = trainer("secrets", "import", name, "--dry-run")
+    assert dry.out.splitlines() == [f"Would set {key}" for key in values]
+    assert not site.secrets_file.exists()
+    done = trainer("secrets", "import", name)
+    assert (done.code, done.out.splitlines()) == (0, [f"Set {key}" for key in values]), done.err
+    assert secrets.load(site).values == values
+    assert site.secrets_file.stat().st_mode & 0o777 == 0o600
+    notes = [f"Lines that set no variable are left out: {left_out}"] if left_out else []
+    last = f"{name} still holds the values: remove it, or keep it out of git."
+    assert done.err.splitlines() == [*notes, last]
+    again = trainer("secrets", "import", name)
+    assert (again.code, again.out) == (0, "")
+    assert again.err.startswith(f"Unchanged: {', '.join(values)}\n")
+    shown = done.out + done.err + again.err
+    assert not any(value in shown for value in values.values())
+
+
+def test_a_value_that_is_there_is_replaced_only_on_demand(trainer: Trainer, site: Workspace) -> None:
+    put(site.secrets_file, "# mine\nAPI_KEY=old-value\n").chmod(0o600)
+    put(site.root / "my keys.env", "API_KEY=new-value\nTOKEN=token-value\n")
+    refused = trainer("secrets", "import", "my keys.env")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err == (
+        "Error: secrets.env has another value of API_KEY.\n"
+        "Hint:  To take those of the file: trainer secrets import 'my keys.env' --replace\n"
+    )
+    assert secrets.load(site).values == {"API_KEY": "old-value"}
+    done = trainer(*shlex.split(refused.err.partition("file: trainer ")[2]))
+    assert done.out == "Replaced API_KEY\nSet TOKEN\n"
+    assert site.secrets_file.read_text() == "# mine\nAPI_KEY='new-value'\nTOKEN='token-value'\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("a.sh", "A=1\nexport B=$(cat /secret-file)\n", 2),
+        ("a.sh", 'B="$HOME/secret"\n', 1),
+        (".env", "A=1\nB=${A}/secret\n", 2),
+        ("a.ps1", '$env:A = "x"\n\n$env:B = "$env:A-secret"\n', 3),
+        ("a.cmd", "set B=%A%-secret\n", 1),
+    ],
+)
+def test_a_value_that_the_shell_would_compute_is_not_imported(
+    trainer: Trainer, site: Workspace, name: str, content: str, line: int
+) -> None:
+    put(site.root / name, content)
+    done = trainer("secrets", "import", name)
+    assert (done.code, done.out) == (81, "")
+    assert done.err.startswith(f"Error: {name}, line {line}: the value is computed from others.\n")
+    assert "secret" not in done.err.replace("trainer secrets set", "")
+    assert not site.secrets_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("none.env", None, "There is no file none.env."),
+        ("binary", b"\xff\xfe\x00\xd8\x00", "binary is not text in UTF-8 or UTF-16."),
+        ("empty", b"# nothing\n", "empty sets no variable."),
+        ("notes.txt", b"just words\n", "notes.txt sets no variable."),
+    ],
+)
+def test_a_file_that_has_no_variables(
+    trainer: Trainer, site: Workspace, name: str, content: bytes | None, message: str
+) -> None:
+    if content is not None:
+        (site.root / name).write_bytes(content)
+    done = trainer("secrets", "import", name)
+    assert done.code in (2, 81)
+    assert done.err.splitlines()[0] == f"Error: {message}"
+    assert len(done.err.splitlines()) == 2
