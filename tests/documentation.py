@@ -39,14 +39,14 @@ class Block:
 def blocks(page: Path) -> list[Block]:
     """All blocks of a page that somebody types, in order."""
     text = page.read_text()
-    found = []
+    results = []
     for match in _FENCE.finditer(text):
         if match["language"] in FENCES:
             reason = NOT_RUN.search(match["before"] or "")
             line = text.count("\n", 0, match.start("text")) + 1
             commands = tuple(_commands(match["language"], match["text"]))
-            found.append(Block(page.name, line, commands, reason[1] if reason else None))
-    return found
+            results.append(Block(page.name, line, commands, reason[1] if reason else None))
+    return results
 
 
 def others(page: Path) -> list[str]:

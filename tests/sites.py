@@ -17,10 +17,10 @@ def client() -> docker.DockerClient:
     """The engine; without one the test is skipped, or fails where TRAINER_REQUIRE_DOCKER=1."""
     try:
         return daemon.connect()
-    except EngineError as problem:
+    except EngineError as error:
         if os.environ.get("TRAINER_REQUIRE_DOCKER") == "1":
-            pytest.fail(f"TRAINER_REQUIRE_DOCKER=1, but: {problem.message}")
-        pytest.skip(problem.message)
+            pytest.fail(f"TRAINER_REQUIRE_DOCKER=1, but: {error.message}")
+        pytest.skip(error.message)
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ DEAD_ENGINE = "unix:///no/such/engine.sock"
 
 
 @dataclass(frozen=True)
-class Done:
+class Result:
     """A command that has ended."""
 
     code: int
@@ -36,12 +36,12 @@ class Done:
     @property
     def run_id(self) -> str:
         """The id of the run that the command made."""
-        found = re.search(r"/runs/([0-9a-f]{32})", self.err + self.out)
-        assert found, self
-        return found.group(1)
+        match = re.search(r"/runs/([0-9a-f]{32})", self.err + self.out)
+        assert match, self
+        return match.group(1)
 
 
-def surroundings() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """The environment of somebody who types a command: not that of a `make test` around it."""
     ours = ("MLFLOW_", "MAKE", "MFLAGS")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
@@ -100,11 +100,13 @@ class Site:
             text=True,
         )
 
-    def trainer(self, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 300) -> Done:
+    def trainer(
+        self, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 300
+    ) -> Result:
         """Run `trainer ARGUMENTS` in the workspace."""
         process = self.start(*arguments, env=env)
         out, err = process.communicate(timeout=timeout_s)
-        return Done(process.returncode, out, err)
+        return Result(process.returncode, out, err)
 
     def until_ready(self, *arguments: str, project: str = "probe") -> subprocess.Popen[str]:
         """Start `trainer run …` and return when the script has printed "ready"."""
@@ -115,19 +117,19 @@ class Site:
                 return process
         raise AssertionError(process.communicate())
 
-    def stop(self, process: subprocess.Popen[str], number: signal.Signals) -> tuple[Done, float]:
+    def stop(self, process: subprocess.Popen[str], number: signal.Signals) -> tuple[Result, float]:
         """Send the signal; how the command ended, and how many seconds that took."""
         start = time.monotonic()
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
-        return Done(process.returncode, out, err), time.monotonic() - start
+        return Result(process.returncode, out, err), time.monotonic() - start
 
     @cached_property
     def access(self) -> dict[str, str]:
         """What `trainer env` prints; the server keeps address and password when it is started again."""
         self.trainer("server", "up", "--process")  # where containers of other workspaces reach it, too
-        said: dict[str, str] = json.loads(self.trainer("env", "--json").out)
-        return said
+        payload: dict[str, str] = json.loads(self.trainer("env", "--json").out)
+        return payload
 
     @property
     def uri(self) -> str:

@@ -65,10 +65,10 @@ def stock(client: docker.DockerClient, site: Site) -> Iterator[str]:
 @pytest.fixture
 def project(request: pytest.FixtureRequest, site: Site) -> Iterator[Path]:
     """The test project of that name, in the workspace."""
-    place = site.root / "train_code" / str(request.param)
-    shutil.copytree(PROJECTS / str(request.param), place)
-    yield place
-    shutil.rmtree(place)
+    path = site.root / "train_code" / str(request.param)
+    shutil.copytree(PROJECTS / str(request.param), path)
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.mark.parametrize("project", ["bare"], indirect=True)
@@ -261,14 +261,14 @@ def test_a_local_run_has_no_foreign_image(site: Site) -> None:
 def gc(site: Site, *arguments: str) -> list[str]:
     """The kinds and names of what would go."""
     done = site.trainer("gc", "--dry-run", "--json", *arguments)
-    return [f"{one['kind']} {one['name']}" for one in json.loads(done.out)]
+    return [f"{item['kind']} {item['name']}" for item in json.loads(done.out)]
 
 
 def environments(client: docker.DockerClient) -> set[str]:
     """The images that were built from environment files of the test projects."""
     ours = ("trainer/env-wine-elastic-net:", "trainer/env-steps:")
-    found = client.images.list(filters={"label": "trainer.environment"})
-    return {tag for image in found for tag in image.tags if tag.startswith(ours)}
+    result = client.images.list(filters={"label": "trainer.environment"})
+    return {tag for image in result for tag in image.tags if tag.startswith(ours)}
 
 
 @pytest.fixture
@@ -327,18 +327,18 @@ def test_an_environment_file_becomes_an_image_once(
 @pytest.mark.parametrize("project", ["wine"], indirect=True)
 def test_an_environment_that_cannot_be_had_is_named(site: Site, project: Path) -> None:
     environment = project / "python_env.yaml"
-    said = environment.read_text()
-    environment.write_text(said.replace("3.11", "3.7.99"))
+    output = environment.read_text()
+    environment.write_text(output.replace("3.11", "3.7.99"))
     done = site.trainer("run", "wine")
     assert done.code == 83
     assert "Error: The environment needs Python 3.7.99, which " in done.err
-    environment.write_text(said + "  - no-such-package-anywhere==1\n")
+    environment.write_text(output + "  - no-such-package-anywhere==1\n")
     done = site.trainer("run", "wine")
     assert done.code == 83
     assert (
         "Error: The package registry has no no-such-package-anywhere, which the environment names.\n"
     ) in done.err
-    environment.write_text(said + "  - numpy==0.0.1\n")
+    environment.write_text(output + "  - numpy==0.0.1\n")
     done = site.trainer("run", "wine")
     assert done.code == 83
     assert "Error: The packages of the environment cannot be installed: Because " in done.err
@@ -352,11 +352,11 @@ def test_a_run_that_starts_others(site: Site) -> None:
     assert "multistep names no environment: it runs in trainer/sklearn:" in done.err
     main = site.run(done.run_id)
     assert main.data.metrics == {"loss": 5}
-    found = site.client.search_runs(
+    runs = site.client.search_runs(
         [main.info.experiment_id], filter_string=f"tags.mlflow.parentRunId = '{done.run_id}'"
     )
-    assert sorted(run.data.tags["mlflow.project.entryPoint"] for run in found) == ["load_raw_data", "train"]
-    assert {run.info.status for run in found} == {"FINISHED"}
+    assert sorted(run.data.tags["mlflow.project.entryPoint"] for run in runs) == ["load_raw_data", "train"]
+    assert {run.info.status for run in runs} == {"FINISHED"}
 
 
 def test_a_folder_of_scripts_in_a_repository(site: Site, tmp_path: Path) -> None:
@@ -405,12 +405,12 @@ def test_a_path_that_is_elsewhere_is_fetched_for_the_run(site: Site, http: HttpS
 
 def steps_of(site: Site, run_id: str) -> list[tuple[str, str, dict[str, float]]]:
     """Entry point, status and metrics of the child runs, the first one first."""
-    found = site.client.search_runs(
+    runs = site.client.search_runs(
         [site.run(run_id).info.experiment_id],
         f"tags.mlflow.parentRunId = '{run_id}'",
         order_by=["attributes.start_time"],
     )
-    return [(run.data.tags["mlflow.project.entryPoint"], run.info.status, run.data.metrics) for run in found]
+    return [(run.data.tags["mlflow.project.entryPoint"], run.info.status, run.data.metrics) for run in runs]
 
 
 @pytest.mark.parametrize("environment", ["docker_env: {image: trainer/sklearn}", "conda_env: conda.yaml"])
@@ -474,17 +474,17 @@ test "$3" = --file
 cat "$4" >"$2/made-from"
 """)
     fake.chmod(0o755)
-    surroundings = {"PATH": f"{fake.parent}:{os.environ['PATH']}"}
-    done = site.trainer("run", "steps", env=surroundings)
+    environment = {"PATH": f"{fake.parent}:{os.environ['PATH']}"}
+    done = site.trainer("run", "steps", env=environment)
     assert done.code == 0, done.err
     assert "PyPI" not in done.err
-    said = yaml.safe_load(site.log(done.run_id, tmp_path))
-    assert said["channels"] == ["conda-forge", "defaults"]
-    assert said["dependencies"][2:4] == ["cudatoolkit=11.3", "numpy>=2"]
-    assert said["dependencies"][-1] == {"pip": ["attrs", "mlflow-skinny==3.17.2"]}
-    local = site.trainer("run", "steps", "--backend", "local", env=surroundings)
+    payload = yaml.safe_load(site.log(done.run_id, tmp_path))
+    assert payload["channels"] == ["conda-forge", "defaults"]
+    assert payload["dependencies"][2:4] == ["cudatoolkit=11.3", "numpy>=2"]
+    assert payload["dependencies"][-1] == {"pip": ["attrs", "mlflow-skinny==3.17.2"]}
+    local = site.trainer("run", "steps", "--backend", "local", env=environment)
     assert local.code == 0, local.err
-    assert yaml.safe_load(site.log(local.run_id, tmp_path)) == said
+    assert yaml.safe_load(site.log(local.run_id, tmp_path)) == payload
 
 
 @pytest.mark.parametrize("project", ["shapes"], indirect=True)

@@ -157,8 +157,8 @@ def test_imports_are_not_searched_for_garbage(site: Site, client: docker.DockerC
 def _locked(*names: str) -> list[str]:
     """What the lock of the sklearn image says of these packages."""
     lock = (REPOSITORY / "trainer_images" / "sklearn" / "requirements.txt").read_text()
-    found = [re.search(rf"^{name}==(?:.*\\\n)+.*\n", lock, re.MULTILINE) for name in names]
-    return [entry[0] for entry in found if entry]
+    results = [re.search(rf"^{name}==(?:.*\\\n)+.*\n", lock, re.MULTILINE) for name in names]
+    return [entry[0] for entry in results if entry]
 
 
 def test_a_build_that_fails_says_why_and_where_the_log_is(small: Path, site: Site) -> None:

@@ -81,7 +81,7 @@ def test_a_detached_run_returns_at_once_and_ends_by_itself(site: Site) -> None:
     assert site.run(done.run_id).info.status == "FINISHED"
 
 
-def test_a_server_that_is_gone_at_the_end_is_told_later(site: Site) -> None:
+def test_a_server_that_is_gone_at_the_end_is_reported_later(site: Site) -> None:
     process = site.until_ready("--mode", "nap")
     refused = site.trainer("server", "down")
     assert refused.code == 2

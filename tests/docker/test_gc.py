@@ -26,7 +26,7 @@ def gc(root: Path, *arguments: str) -> list[str]:
         [sys.executable, "-m", "trainer", "gc", "--json", *arguments],
         cwd=root, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return [f"{one['kind']} {one['name']}" for one in json.loads(done.stdout)]
+    return [f"{item['kind']} {item['name']}" for item in json.loads(done.stdout)]
 
 
 def gc_of_runs(root: Path, *arguments: str) -> list[str]:
@@ -93,17 +93,17 @@ def test_what_a_killed_launch_left_of_keeping_code_goes_when_it_is_old(
     small: Path, client: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(small, "test-parent")
-    place = settings.find(small)
+    workspace = settings.find(small)
     labels = {
         code_layer.DIGEST_LABEL: "1234",
         code_layer.KEY_LABEL: "large",
-        code_layer.WORKSPACE_LABEL: place.identity,
+        code_layer.WORKSPACE_LABEL: workspace.identity,
     }
     made = client.containers.create("trainer/test-parent:latest", ["true"], labels=labels)
 
     def found() -> list[str]:
-        found = use_case.find(place, of_cache=False, days=30)
-        return [leftover.name for leftover in found.leftovers if leftover.kind == "container"]
+        result = use_case.find(workspace, of_cache=False, days=30)
+        return [leftover.name for leftover in result.leftovers if leftover.kind == "container"]
 
     try:
         assert found() == []  # a launch may be at it
@@ -118,8 +118,8 @@ def test_of_the_servers_images_goes_what_is_neither_todays_nor_that_of_a_contain
 ) -> None:
     (small / "mlflow_tracking_server").mkdir()
     (small / "mlflow_tracking_server" / "Dockerfile").write_text("FROM scratch\n")
-    place = settings.find(small)
-    todays, old = server_image.plan(place).tag, "trainer/tracking-server:000000000000"
+    workspace = settings.find(small)
+    todays, old = server_image.plan(workspace).tag, "trainer/tracking-server:000000000000"
     for tag in (todays, old):
         (tmp_path / "content").write_text(tag)
         subprocess.run(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import docker
 import pytest
-from support import Done, Site
+from support import Result, Site
 from trainer.engine import daemon, one_off
 
 PROJECT = """\
@@ -27,7 +27,7 @@ def _no_gpu(client: docker.DockerClient) -> None:
         pytest.fail("this machine has the NVIDIA container toolkit: these tests are for one without")
 
 
-def _run(site: Site, small: Path, *options: str) -> Done:
+def _run(site: Site, small: Path, *options: str) -> Result:
     project = small / "train_code" / "on-gpu"
     project.mkdir(parents=True)
     (project / "MLproject").write_text(PROJECT)

@@ -79,7 +79,9 @@ def test_runs_are_listed_filtered_and_sorted(three: tuple[Site, dict[str, str]])
     assert _words(some.out)[1].endswith(" 0.1")
 
 
-def test_a_filter_that_the_server_refuses_is_said_in_its_words(three: tuple[Site, dict[str, str]]) -> None:
+def test_a_filter_that_the_server_refuses_is_reported_in_its_words(
+    three: tuple[Site, dict[str, str]],
+) -> None:
     site, _ = three
     for condition in ("nonsense", "nonsense = 1", "metrics.accuracy > 'x"):
         done = site.trainer("runs", "--filter", condition)

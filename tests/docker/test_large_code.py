@@ -12,7 +12,7 @@ from pathlib import Path
 import docker
 import pytest
 from docker.models.images import Image
-from support import Done, Site
+from support import Result, Site
 from trainer.backends.docker.config import container_name
 from trainer.workspace import settings
 
@@ -54,12 +54,12 @@ def kept(site: Site, client: docker.DockerClient) -> list[Image]:
 
 def leftovers(site: Site) -> list[str]:
     """The containers, and the images of code, that `trainer gc` would remove."""
-    found = json.loads(site.trainer("gc", "--dry-run", "--json").out)
-    names = [(one["kind"], one["name"]) for one in found]
+    payload = json.loads(site.trainer("gc", "--dry-run", "--json").out)
+    names = [(item["kind"], item["name"]) for item in payload]
     return [name for kind, name in names if kind == "container" or name.startswith("trainer-code:")]
 
 
-def run(site: Site, client: docker.DockerClient, tmp_path: Path, *arguments: str) -> tuple[Done, str, str]:
+def run(site: Site, client: docker.DockerClient, tmp_path: Path, *arguments: str) -> tuple[Result, str, str]:
     """A run of the project, its output, and the id of the image that its container was made of."""
     since = int(time.time())
     done = site.trainer("run", "large", *arguments)
@@ -91,8 +91,8 @@ def test_code_that_is_launched_again_is_kept_and_every_run_has_it_as_it_was(
     assert image.id == layered
     # Nothing but the code is in it: no secrets, nothing that a run has written.
     looking = ["find", "/trainer", "-maxdepth", "2", "-printf", "%P "]
-    found = client.containers.run(layered, looking, remove=True).decode()
-    assert sorted(found.split()) == ["code", "code/MLproject", "code/lib", "code/main.py"]
+    result = client.containers.run(layered, looking, remove=True).decode()
+    assert sorted(result.split()) == ["code", "code/MLproject", "code/lib", "code/main.py"]
 
     # Of somebody else, who looks into it.
     image.tag("test-of-mine")

@@ -31,8 +31,8 @@ def no_container_left(site: Site, client: docker.DockerClient) -> Iterator[None]
 def _containers(site: Site, client: docker.DockerClient) -> list[str]:
     workspace = find(site.root)
     tag = trainer_image.plan(workspace, spec.spec(workspace, "tensorflow")).tag
-    found = client.api.containers(all=True, filters={"ancestor": tag})  # others may train in that image
-    return [one["Id"] for one in found if "trainkit.keras.layer_report" in one["Command"]]
+    result = client.api.containers(all=True, filters={"ancestor": tag})  # others may train in that image
+    return [item["Id"] for item in result if "trainkit.keras.layer_report" in item["Command"]]
 
 
 def test_the_blocks_are_printed_and_drawn(site: Site, tmp_path: Path) -> None:
@@ -54,8 +54,8 @@ def test_all_layers_are_json_and_an_svg(site: Site, tmp_path: Path) -> None:
     file = tmp_path / "layers.svg"
     done = site.trainer(*SMALL, "--full", "--json", "-o", str(file))
     assert done.code == 0, done.err
-    said = json.loads(done.out)
-    assert (said["layers"], len(said["all_layers"]), said["drawing"]) == (239, 239, str(file))
+    payload = json.loads(done.out)
+    assert (payload["layers"], len(payload["all_layers"]), payload["drawing"]) == (239, 239, str(file))
     svg = file.read_text()
     assert svg.count('class="node"') == 239
     assert "block6a_expand_conv" in svg

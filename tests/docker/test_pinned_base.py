@@ -15,7 +15,7 @@ from pathlib import Path
 
 import docker
 import pytest
-from support import Done, Site
+from support import Result, Site
 from trainer.images import build, spec, trainer_image
 from trainer.workspace import settings
 
@@ -103,7 +103,7 @@ def pinnable(small: Path, registry: Registry) -> Path:
     return small
 
 
-def _build(site: Site, root: Path, *arguments: str) -> Done:
+def _build(site: Site, root: Path, *arguments: str) -> Result:
     return site.trainer("--workspace", str(root), "build-image", *arguments)
 
 

@@ -133,7 +133,7 @@ def test_altered_data_is_refused_by_the_names_of_its_files_and_nothing_runs(lab:
     first = lab.trainer("run", "reader", "--weights", "weights.txt")
     assert first.code == 0, first.err
     run = lab.run(first.run_id)
-    digests = {one.dataset.name: one.dataset.digest for one in run.inputs.dataset_inputs}
+    digests = {item.dataset.name: item.dataset.digest for item in run.inputs.dataset_inputs}
     assert run.data.tags["trainer.dataset.skins"].startswith(digests["skins"])
     picture, weights, runs = (
         lab.root / "data" / "skins" / "b" / "1.png",
@@ -167,9 +167,9 @@ def test_altered_data_is_refused_by_the_names_of_its_files_and_nothing_runs(lab:
     assert len(lab.runs()) == runs
     again = lab.trainer("reproduce", first.run_id, "--json")
     assert again.code == 0, again.err
-    said = json.loads(again.out)
-    assert said["agrees"] is True
-    assert {one["name"]: one["verdict"] for one in said["metrics"]} == {
+    payload = json.loads(again.out)
+    assert payload["agrees"] is True
+    assert {item["name"]: item["verdict"] for item in payload["metrics"]} == {
         "total": "equal", "weights": "equal", "seconds_all": "not compared",
     }  # fmt: skip
 
@@ -195,9 +195,9 @@ def test_a_secret_in_a_parameter_is_not_recorded_and_so_not_given_again(lab: Sit
     lab.secret("READER_KEY", "exact")  # the parameter's default; one that is typed is refused
     first = lab.trainer("run", "reader", "--weights", "weights.txt")
     assert first.code == 0, first.err
-    said = lab.artifact(first.run_id, "trainer/run.json", tmp_path).read_text()
-    assert "exact" not in said
-    assert json.loads(said)["parameters"]["kind"]["value"] == "***"
+    output = lab.artifact(first.run_id, "trainer/run.json", tmp_path).read_text()
+    assert "exact" not in output
+    assert json.loads(output)["parameters"]["kind"]["value"] == "***"
     refused = lab.trainer("reproduce", first.run_id)
     lab.secret("READER_KEY", "key-5c1f")
     assert refused.code == 2
@@ -213,7 +213,7 @@ def test_a_run_that_fails_again_fails_as_it_does(lab: Site) -> None:
     assert lab.run(again.run_id).data.tags["trainer.reproduced"] == "no"
 
 
-def test_what_a_run_of_somebody_elses_asks_for_is_asked_of_the_user(lab: Site) -> None:
+def test_what_a_run_of_another_users_asks_for_is_asked_of_the_user(lab: Site) -> None:
     lab.secret("PROBE_TOKEN", "x1")
     first = lab.trainer("run", "probe", "--mode", "exit")
     shutil.rmtree(lab.root / ".trainer" / "allowed")  # as in another workspace
@@ -235,14 +235,14 @@ def test_a_replaced_record_gives_no_tag_to_an_image(
     lab.secret("PROBE_TOKEN", "x1")
     first = lab.trainer("run", "probe", "--mode", "exit")
     recorded = lab.artifact(first.run_id, "trainer/run.json", tmp_path)
-    said = json.loads(recorded.read_text())
-    tag, own = said["image"]["tag"], said["image"]["id"]
+    payload = json.loads(recorded.read_text())
+    tag, own = payload["image"]["tag"], payload["image"]["id"]
     container = client.containers.create(tag)
     other = str(container.commit().id)  # an image of this engine that has no tag
     container.remove()
     try:
-        said["image"]["id"] = other
-        recorded.write_text(json.dumps(said))
+        payload["image"]["id"] = other
+        recorded.write_text(json.dumps(payload))
         lab.client.log_artifact(first.run_id, str(recorded), "trainer")
         wanted = f"run in the image {other}, recorded as {tag}"
         planned = lab.trainer("reproduce", first.run_id, "--dry-run", "--json")

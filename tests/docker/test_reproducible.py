@@ -8,12 +8,12 @@ import subprocess
 from pathlib import Path
 
 import docker
-from support import Done, Site
+from support import Result, Site
 from trainer.images import spec, trainer_image
 from trainer.workspace import settings
 
 
-def _check(site: Site, root: Path, *arguments: str) -> Done:
+def _check(site: Site, root: Path, *arguments: str) -> Result:
     return site.trainer(
         "--workspace", str(root), "build-image", "test-parent", "--check-reproducible", *arguments
     )
@@ -22,10 +22,10 @@ def _check(site: Site, root: Path, *arguments: str) -> Done:
 def _step(root: Path, command: str, image: str = "test-parent") -> None:
     """Let the build of the images run a command of its own."""
     dockerfile = root / "trainer_images" / "Dockerfile"
-    said = dockerfile.read_text()
-    assert "\nUSER 1000:1000\n" in said
+    output = dockerfile.read_text()
+    assert "\nUSER 1000:1000\n" in output
     dockerfile.write_text(
-        said.replace(
+        output.replace(
             "\nUSER 1000:1000\n", f'\nRUN [ "$IMAGE" != {image} ] || {{ {command}; }}\nUSER 1000:1000\n'
         )
     )
@@ -33,8 +33,8 @@ def _step(root: Path, command: str, image: str = "test-parent") -> None:
 
 def _tags(client: docker.DockerClient) -> list[str]:
     """The tags of these tests' images, and the ids of trainer images without any. Others may be at work."""
-    found = client.images.list(filters={"label": spec.DIGEST_LABEL})
-    named = [tag for image in found for tag in image.tags or [str(image.id)]]
+    result = client.images.list(filters={"label": spec.DIGEST_LABEL})
+    named = [tag for image in result for tag in image.tags or [str(image.id)]]
     return sorted(tag for tag in named if tag.startswith(("trainer/test-", "sha256:")))
 
 
@@ -58,7 +58,7 @@ def test_an_image_that_comes_out_the_same_says_so(
     assert (_tags(client), _state(small)) == before
 
 
-def test_an_image_with_the_same_files_in_other_layers_is_told_from_another_one(
+def test_an_image_with_the_same_files_in_other_layers_is_distinguished_from_another_one(
     small: Path, site: Site
 ) -> None:
     assert site.trainer("--workspace", str(small), "build-image", "test-parent").code == 0
@@ -92,12 +92,12 @@ def test_what_differs_is_named(small: Path, site: Site, client: docker.DockerCli
     assert _tags(client) == before
     title, *differences = done.out.splitlines()
     assert title == "test-parent: two builds differ in 6 places"
-    found = dict(line.strip().split("  ", 1) for line in differences)
-    made = [found.pop(path) for path in list(found) if path.endswith("-made")]
+    result = dict(line.strip().split("  ", 1) for line in differences)
+    made = [result.pop(path) for path in list(result) if path.endswith("-made")]
     assert sorted(made) == ["only in the first build", "only in the second build"]
     for path, what in (("built", "content"), ("linked", "link "), ("owned", "owner "), ("mode", "mode ")):
-        assert found.pop(f"/etc/{path}").startswith(what)
-    assert found == {}
+        assert result.pop(f"/etc/{path}").startswith(what)
+    assert result == {}
 
 
 def test_when_files_were_written_is_no_difference(small: Path, site: Site) -> None:

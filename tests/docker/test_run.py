@@ -176,10 +176,10 @@ def test_bad_input_makes_no_run(site: Site) -> None:
 
 def test_json_is_all_there_is_on_stdout(site: Site) -> None:
     done = site.trainer("run", "probe", "--json")
-    said = json.loads(done.out)
-    assert said["status"] == "FINISHED"
-    assert said["metrics"] == {"answer": 42}
-    assert said["run_id"] == done.run_id
+    payload = json.loads(done.out)
+    assert payload["status"] == "FINISHED"
+    assert payload["metrics"] == {"answer": 42}
+    assert payload["run_id"] == done.run_id
     assert "mode metric" in done.err
 
 

@@ -154,8 +154,8 @@ def test_no_form_of_a_secret_of_several_lines_is_seen(site: Site, tmp_path: Path
         for line in (lines[1], note)
         for needle in (line[:12], base64.b64encode(line.encode())[:16].decode())
     ]
-    said = site.artifact(done.run_id, "trainer/run.json", tmp_path).read_text()
-    for place in (done.out, done.err, log, json.dumps(run.to_dictionary()), said.partition('"command"')[2]):
+    output = site.artifact(done.run_id, "trainer/run.json", tmp_path).read_text()
+    for place in (done.out, done.err, log, json.dumps(run.to_dictionary()), output.partition('"command"')[2]):
         assert [needle for needle in pieces if needle in place] == []
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support import REPOSITORY, Done, Site
+from support import REPOSITORY, Result, Site
 
 pytestmark = pytest.mark.root
 
@@ -56,7 +56,7 @@ class User:
     home: Path
     places: Path
 
-    def run(self, *command: str, folder: str = "work", timeout_s: float = 300) -> Done:
+    def run(self, *command: str, folder: str = "work", timeout_s: float = 300) -> Result:
         """Run a command as this user, with umask 077."""
         done = subprocess.run(
             ["unshare", "--mount", "sh", "-c", _AS_USER, "sh", str(REPOSITORY), sys.prefix, str(self.places),
@@ -64,9 +64,9 @@ class User:
             capture_output=True, text=True, check=False, timeout=timeout_s,
             env={**os.environ, "CHECKOUT": str(self.places / "checkout")},
         )  # fmt: skip
-        return Done(done.returncode, done.stdout, done.stderr)
+        return Result(done.returncode, done.stdout, done.stderr)
 
-    def trainer(self, *arguments: str, folder: str = "work") -> Done:
+    def trainer(self, *arguments: str, folder: str = "work") -> Result:
         """Run `trainer ARGUMENTS` as this user."""
         return self.run(str(self.places / "python/bin/python"), "-m", "trainer", *arguments, folder=folder)
 

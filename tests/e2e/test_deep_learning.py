@@ -95,11 +95,11 @@ def test_a_run_is_made_again_to_the_last_bit_and_not_with_an_altered_picture(
     again = lab.trainer("reproduce", "@last", "--json", timeout_s=1500)
     script.write_text(written)
     assert again.code == 0, again.err + again.out
-    said = json.loads(again.out)
-    verdicts = {one["name"]: one["verdict"] for one in said["metrics"]}
+    payload = json.loads(again.out)
+    verdicts = {item["name"]: item["verdict"] for item in payload["metrics"]}
     assert {verdicts[name] for name in ("loss", "val_loss", "accuracy", "validation_log_loss")} == {"equal"}
     assert set(verdicts.values()) == {"equal", "not compared"}
-    assert lab.run(said["run_id"]).data.tags["trainer.reproduces"] == first.info.run_id
+    assert lab.run(payload["run_id"]).data.tags["trainer.reproduces"] == first.info.run_id
 
 
 def test_transfer_learning_in_two_phases_and_a_second_run_that_finds_the_features(lab: Site) -> None:
@@ -152,7 +152,7 @@ def test_bad_input_is_one_clear_error_before_the_first_epoch(
 
 
 @pytest.mark.parametrize("fault", ["empty class", "corrupt file", "one class", "class without training"])
-def test_data_that_cannot_be_trained_on_is_told_before_the_first_epoch(lab: Site, fault: str) -> None:
+def test_data_that_cannot_be_trained_on_is_reported_before_the_first_epoch(lab: Site, fault: str) -> None:
     broken = lab.root / "data" / "broken"
     shutil.rmtree(broken, ignore_errors=True)
     shutil.copytree(lab.root / "data" / "data_4", broken)

@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 import requests
 from heroku_stub import CONTRACT, TOKEN, Heroku, HerokuApp, heroku_on
-from support import CANARY, DEAD_ENGINE, REPOSITORY, Done, Site
+from support import CANARY, DEAD_ENGINE, REPOSITORY, Result, Site
 from trainer import archives
 
 VERSION = "11.10.0"
@@ -44,14 +44,14 @@ def cli() -> Path:
 
 def _install(cache: Path, folder: Path) -> None:
     cache.mkdir(parents=True, exist_ok=True)
-    place = cache / f"{folder.name}-{os.getpid()}"
-    command = ["npm", "install", "--prefix", str(place), "--no-audit", "--no-fund", f"heroku@{VERSION}"]
+    path = cache / f"{folder.name}-{os.getpid()}"
+    command = ["npm", "install", "--prefix", str(path), "--no-audit", "--no-fund", f"heroku@{VERSION}"]
     trouble = "npm is not installed."
     if shutil.which("npm"):
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
         if done.returncode == 0:
             with contextlib.suppress(OSError):  # somebody else was faster
-                place.rename(folder)
+                path.rename(folder)
             return
         trouble = f"{' '.join(command)} failed: {done.stderr[-500:]}"
     if os.environ.get("TRAINER_REQUIRE_DOCKER") == "1":
@@ -144,13 +144,13 @@ def world(cli: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     with heroku_on(API_PORT) as stub:
         stub.web_url = f"http://127.0.0.1:{WEB_PORT}/"
         stub.released = server.start
-        found = World(site, stub, server, home)
-        found.log_in()
-        yield found
+        result = World(site, stub, server, home)
+        result.log_in()
+        yield result
         server.stop()
 
 
-def watched(process: subprocess.Popen[str]) -> tuple[Done, bytes]:
+def watched(process: subprocess.Popen[str]) -> tuple[Result, bytes]:
     """The command when it has ended, and the argument vectors of all processes meanwhile."""
     seen: set[bytes] = set()
     while process.poll() is None:
@@ -159,15 +159,15 @@ def watched(process: subprocess.Popen[str]) -> tuple[Done, bytes]:
                 seen.add(place.read_bytes())
         time.sleep(0.02)
     out, err = process.communicate()
-    return Done(process.returncode, out, err), b"\n".join(seen)
+    return Result(process.returncode, out, err), b"\n".join(seen)
 
 
 def test_from_nothing_to_a_tracked_run_and_no_secret_is_seen(world: World) -> None:
     done, arguments = watched(world.site.start(*DEPLOY, "--region", "eu", "--json"))
     assert done.code == 0, done.err
-    said = json.loads(done.out)
-    assert said["changed"] == ["create", "heroku-postgresql", "bucketeer", "config", "build", "store"]
-    assert (said["uri"], said["mlflow"]) == (f"http://127.0.0.1:{WEB_PORT}", "3.17.2")
+    payload = json.loads(done.out)
+    assert payload["changed"] == ["create", "heroku-postgresql", "bucketeer", "config", "build", "store"]
+    assert (payload["uri"], payload["mlflow"]) == (f"http://127.0.0.1:{WEB_PORT}", "3.17.2")
     assert world.stub.changes() == [
         "POST /apps",
         "POST /apps/my-mlflow/addons",
@@ -235,7 +235,7 @@ def _secret_values(app: HerokuApp) -> list[str]:
     return [TOKEN, "canary-database-7e", *(app.config[name] for name in names)]
 
 
-def _assert_nothing_was_seen(world: World, app: HerokuApp, done: Done, arguments: bytes) -> None:
+def _assert_nothing_was_seen(world: World, app: HerokuApp, done: Result, arguments: bytes) -> None:
     assert b"addons:create" in arguments  # the command was looked at while it ran
     state = world.site.root / ".trainer"
     places = {
@@ -315,7 +315,7 @@ def test_what_the_command_complains_of_is_two_lines(world: World) -> None:
     )
 
 
-def test_a_name_that_is_taken_meanwhile_is_told_in_our_words(world: World) -> None:
+def test_a_name_that_is_taken_meanwhile_is_reported(world: World) -> None:
     world.stub.others.add("my-mlflow")
     world.stub.refuse = lambda asked: (
         (404, CONTRACT["errors"]["not_found"]["answer"]) if str(asked) == "GET /apps/my-mlflow" else None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from documentation import Block, blocks, matches, others
-from support import REPOSITORY, copy_repository, surroundings
+from support import REPOSITORY, clean_environment, copy_repository
 
 PAGES = (REPOSITORY / "README.md", REPOSITORY / "docs" / "tutorial.md")
 BLOCKS = [block for page in PAGES for block in blocks(page)]
@@ -28,7 +28,7 @@ class Shell:
         self._bash = subprocess.Popen(
             ["bash"],
             cwd=folder,
-            env={**surroundings(), **name, "PATH": path},
+            env={**clean_environment(), **name, "PATH": path},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 

@@ -36,16 +36,16 @@ def machine() -> Path:
     said = os.environ.get("TRAINER_TEST_GPU_MACHINE")
     places = Path(said) if said else Path.home() / ".cache" / "trainer-test-gpu-machine"
     places.mkdir(parents=True, exist_ok=True)
-    place = places / digest
+    path = places / digest
     with (places / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (place / "complete").exists():
+        if not (path / "complete").exists():
             for old in places.glob("*/"):
                 shutil.rmtree(old)
-            _uv("venv", "--python", python, "--no-python-downloads", str(place))
-            _uv("pip", "install", "--compile-bytecode", "--python", str(place), "-r", str(wanted))
-            (place / "complete").touch()
-    return place / "bin" / "python"
+            _uv("venv", "--python", python, "--no-python-downloads", str(path))
+            _uv("pip", "install", "--compile-bytecode", "--python", str(path), "-r", str(wanted))
+            (path / "complete").touch()
+    return path / "bin" / "python"
 
 
 def _uv(*arguments: str) -> None:
@@ -103,16 +103,16 @@ def test_keras_projects_train_beside_plain_loops(
 ) -> None:
     [section] = (section for section in checked[0].sections if section.name == name)
     assert all(re.fullmatch(rf"Keras [\d.]+ on {by} \S+", finding.by) for finding in section.findings)
-    found = {finding.what: finding for finding in section.findings}
+    results = {finding.what: finding for finding in section.findings}
     for way in (OURS, FED, HELD, "plain loop, bfloat16"):
-        assert (found[way].outcome, found[way].unit) == ("measured", "samples/s")
-        assert float(str(found[way].value)) > 0
-    assert gflop[0] < float(str(found["FLOPs of a training step for one sample"].value)) < gflop[1]
+        assert (results[way].outcome, results[way].unit) == ("measured", "samples/s")
+        assert float(str(results[way].value)) > 0
+    assert gflop[0] < float(str(results["FLOPs of a training step for one sample"].value)) < gflop[1]
     for operation in ("matrix product", "convolution"):
-        assert float(str(found[f"relative error of a float32 {operation} in a run"].value)) < 1e-5
-    assert f"{FED}: share of a step that waits for input" in found
-    assert 0 < float(str(found[f"{OURS}: input is prepared"].value)) < 100
-    assert {found[f"trainkit, {precision}"].outcome for precision in ("TF32", "float16")} == {"no GPU here"}
+        assert float(str(results[f"relative error of a float32 {operation} in a run"].value)) < 1e-5
+    assert f"{FED}: share of a step that waits for input" in results
+    assert 0 < float(str(results[f"{OURS}: input is prepared"].value)) < 100
+    assert {results[f"trainkit, {precision}"].outcome for precision in ("TF32", "float16")} == {"no GPU here"}
 
 
 def test_keras_gives_the_same_numbers(checked: tuple[Record, Path]) -> None:
@@ -126,11 +126,11 @@ def test_keras_gives_the_same_numbers(checked: tuple[Record, Path]) -> None:
 
 def test_each_line_of_the_page_is_of_the_json(checked: tuple[Record, Path]) -> None:
     known, out = checked
-    said = (out / "gpu_check.md").read_text()
-    assert said == page.render(known)
-    assert "Keras was run on JAX and PyTorch. Keras was not run on TensorFlow." in said
+    output = (out / "gpu_check.md").read_text()
+    assert output == page.render(known)
+    assert "Keras was run on JAX and PyTorch. Keras was not run on TensorFlow." in output
     # Each row is that of one finding, in their order, and all other lines are of the record and its sections.
-    rows = [re.split(r" ?(?<!\\)\| ?", line)[1:-1] for line in said.splitlines() if line.startswith("|")]
+    rows = [re.split(r" ?(?<!\\)\| ?", line)[1:-1] for line in output.splitlines() if line.startswith("|")]
     findings = [finding for section in known.sections for finding in section.findings]
     body = [row for row in rows if row[:2] != ["what", "value"] and set("".join(row)) != {"-"}]
     assert [(row[0], row[2], row[3]) for row in body] == [
@@ -142,5 +142,5 @@ def test_each_line_of_the_page_is_of_the_json(checked: tuple[Record, Path]) -> N
             assert float(value) == pytest.approx(finding.value, rel=1e-3, abs=1e-12)
         else:
             assert value == (finding.value or finding.outcome)
-    titles = [line.removeprefix("## ") for line in said.splitlines() if line.startswith("## ")]
+    titles = [line.removeprefix("## ") for line in output.splitlines() if line.startswith("## ")]
     assert titles == [section.title for section in known.sections]

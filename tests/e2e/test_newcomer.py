@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from support import DEAD_ENGINE, copy_repository, surroundings
+from support import DEAD_ENGINE, clean_environment, copy_repository
 from tracking_server import browser
 from trainer.engine import daemon
 from trainer.errors import EngineError
@@ -59,7 +59,7 @@ def journey(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         pytest.skip("no Docker engine answers")
     folder = tmp_path_factory.mktemp(backend) / "trainer"
     copy_repository(folder)
-    environment = _surroundings(backend)
+    environment = _environment(backend)
     done = subprocess.run(["make", "run"], cwd=folder, env=environment, capture_output=True, text=True)
     try:
         assert done.returncode == 0, done.stderr + done.stdout
@@ -76,8 +76,8 @@ def journey(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         subprocess.run([folder / ".venv" / "bin" / "trainer", "server", "down"], cwd=folder)
 
 
-def _surroundings(backend: str) -> dict[str, str]:
-    return surroundings() | ({"DOCKER_HOST": DEAD_ENGINE} if backend == "local" else {})
+def _environment(backend: str) -> dict[str, str]:
+    return clean_environment() | ({"DOCKER_HOST": DEAD_ENGINE} if backend == "local" else {})
 
 
 def test_the_run_is_finished_with_metrics_model_figures_and_log(journey: Journey, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_the_page_of_the_run_shows_it(journey: Journey) -> None:
 
 
 def test_a_second_run_installs_and_builds_nothing(journey: Journey) -> None:
-    environment = _surroundings(journey.backend)
+    environment = _environment(journey.backend)
     done = subprocess.run(
         ["make", "run"], cwd=journey.folder, env=environment, capture_output=True, text=True
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support import REPOSITORY, surroundings
+from support import REPOSITORY, clean_environment
 from trainer.scaffold import templates
 
 UV = Path(sys.executable).parent / "uv"
@@ -32,7 +32,7 @@ class Place:
         """What the program of the environment prints; it has to end well."""
         done = subprocess.run(
             [self.environment / "bin" / program, *arguments],
-            cwd=self.folder, env=surroundings(), capture_output=True, text=True, check=False,
+            cwd=self.folder, env=clean_environment(), capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr + done.stdout
         return done.stdout + done.stderr

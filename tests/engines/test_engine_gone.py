@@ -32,9 +32,9 @@ def own_engine() -> Iterator[Engine]:
 @pytest.fixture(scope="module")
 def there(tmp_path_factory: pytest.TempPathFactory, own_engine: Engine) -> Iterator[Site]:
     """A workspace whose one image is a shell and `sleep`, on that engine."""
-    place = tmp_path_factory.mktemp("tiny")
-    site = private_engine.tiny_site(place / "site", 5740, {"waiting": PROJECT})
-    private_engine.import_tiny(own_engine, site, place)
+    path = tmp_path_factory.mktemp("tiny")
+    site = private_engine.tiny_site(path / "site", 5740, {"waiting": PROJECT})
+    private_engine.import_tiny(own_engine, site, path)
     yield site
     site.trainer("server", "down", "--force")
 
@@ -58,7 +58,7 @@ def test_an_engine_that_comes_back_tells_how_the_run_ended(there: Site, own_engi
     assert there.leftovers() == []
 
 
-def test_while_the_engine_is_gone_nothing_is_said_of_a_run_that_may_still_live(
+def test_while_the_engine_is_gone_nothing_is_reported_a_run_that_may_still_live(
     there: Site, own_engine: Engine
 ) -> None:
     env = {"DOCKER_HOST": own_engine.address}

@@ -78,10 +78,10 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def test_doctor_says_that_it_is_podman_and_what_is_missing(there: Site) -> None:
-    said = {check["name"]: check for check in json.loads(there.trainer("doctor", "--json").out)}
-    assert said["engine"]["found"].startswith("Podman ")
-    assert said["buildx"]["status"] == "warning"
-    assert "has no BuildKit" in said["buildx"]["found"]
+    payload = {check["name"]: check for check in json.loads(there.trainer("doctor", "--json").out)}
+    assert payload["engine"]["found"].startswith("Podman ")
+    assert payload["buildx"]["status"] == "warning"
+    assert "has no BuildKit" in payload["buildx"]["found"]
 
 
 def test_a_run_ends_finished(there: Site) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import private_engine
 import pytest
 from private_engine import Engine
-from support import Done, Site
+from support import Result, Site
 
 pytestmark = pytest.mark.root
 PROJECT = """
@@ -72,11 +72,11 @@ def _openssl(place: Path, step: str) -> None:
 @pytest.fixture(scope="module")
 def there(tmp_path_factory: pytest.TempPathFactory, far: TlsEngine) -> Iterator[Site]:
     """A workspace with a folder data/, whose one image that engine has."""
-    place = tmp_path_factory.mktemp("tiny")
-    site = private_engine.tiny_site(place / "site", 5745, {"hello": PROJECT})
+    path = tmp_path_factory.mktemp("tiny")
+    site = private_engine.tiny_site(path / "site", 5745, {"hello": PROJECT})
     (site.root / "data" / "numbers").mkdir()
     (site.root / "data" / "numbers" / "one.csv").write_text("1\n")
-    private_engine.import_tiny(far.engine, site, place)
+    private_engine.import_tiny(far.engine, site, path)
     site.within = ("nsenter", f"--net=/proc/{far.engine.pid}/ns/net")
     yield site
     site.trainer("server", "down", "--force")
@@ -102,7 +102,7 @@ def by_context(far: TlsEngine, place: Path) -> dict[str, str]:
     return env | {"DOCKER_CONTEXT": "far"}
 
 
-def engine_check(done: Done) -> dict[str, str]:
+def engine_check(done: Result) -> dict[str, str]:
     checks: list[dict[str, str]] = json.loads(done.out)
     return next(check for check in checks if check["name"] == "engine")
 
@@ -124,7 +124,7 @@ def test_a_run_on_an_engine_that_speaks_tls(there: Site, far: TlsEngine, tmp_pat
     assert error == "Error: The build of tiny failed: network bridge not found"
 
 
-def test_certificates_that_are_missing_or_another_ones_are_told_from_an_engine_that_is_gone(
+def test_certificates_that_are_missing_or_another_ones_are_distinguished_from_an_engine_that_is_gone(
     there: Site, far: TlsEngine, tmp_path: Path
 ) -> None:
     env = by_variables(far)

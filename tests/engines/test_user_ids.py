@@ -116,9 +116,9 @@ def test_a_run_is_listed_and_stopped(there: Place) -> None:
 
 
 def test_doctor_says_which_kind_it_is(there: Place) -> None:
-    said = json.loads(there.site.trainer("doctor", "--json", env=there.env).out)
-    found = next(check["found"] for check in said if check["name"] == "engine")
-    assert f"{there.engine.address}, {there.kind}" in found
+    payload = json.loads(there.site.trainer("doctor", "--json", env=there.env).out)
+    result = next(check["found"] for check in payload if check["name"] == "engine")
+    assert f"{there.engine.address}, {there.kind}" in result
 
 
 def test_a_rootless_engine_of_another_user_is_refused_before_anything_is_made(there: Place) -> None:

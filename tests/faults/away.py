@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from mlflow import MlflowClient
-from support import Done, Site
+from support import Result, Site
 
 PORTS = {
     "docker": 5605,
@@ -34,10 +34,10 @@ STEPS = 40
 
 
 @dataclass
-class Going:
+class StartedRun:
     """A `trainer run` whose script waits for `go`."""
 
-    site: AwaySite
+    site: OutageSite
     process: subprocess.Popen[str]
     id: str
 
@@ -50,20 +50,20 @@ class Going:
         """Let the script log the second half."""
         (self.folder / "spool" / "go").touch()
 
-    def end(self, timeout_s: float = 60) -> Done:
+    def end(self, timeout_s: float = 60) -> Result:
         """How the command ends."""
         out, err = self.process.communicate(timeout=timeout_s)
-        return Done(self.process.returncode, out, err)
+        return Result(self.process.returncode, out, err)
 
 
-class AwaySite(Site):
+class OutageSite(Site):
     """A workspace on one backend."""
 
     def __init__(self, root: Path, port: int, backend: str) -> None:
         super().__init__(root, port)
         self.backend = backend
 
-    def begin(self, *arguments: str, env: dict[str, str] | None = None) -> Going:
+    def begin(self, *arguments: str, env: dict[str, str] | None = None) -> StartedRun:
         """Start the probe that logs everything, and return when it has logged the first half."""
         before = set(self.leftovers())
         command = ("run", "probe", "--backend", self.backend, "--mode", "log", *arguments)
@@ -72,14 +72,14 @@ class AwaySite(Site):
         for line in process.stdout:
             if line.strip() == "ready":
                 [run_id] = set(self.leftovers()) - before
-                return Going(self, process, run_id)
+                return StartedRun(self, process, run_id)
         raise AssertionError(process.communicate())
 
     def server(self, number: signal.Signals) -> None:
         """Send the tracking server a signal."""
         os.kill(json.loads((self.root / ".trainer" / "server.json").read_text())["pid"], number)
 
-    def sync(self, *arguments: str) -> Done:
+    def sync(self, *arguments: str) -> Result:
         """`trainer sync`."""
         return self.trainer("sync", *arguments)
 
@@ -149,8 +149,8 @@ def gate(behind: str) -> Iterator[Gate]:
             try:
                 with urllib.request.urlopen(asked, timeout=30) as answer:
                     return answer.status, answer.read()
-            except urllib.error.HTTPError as problem:
-                return problem.code, problem.read()
+            except urllib.error.HTTPError as error:
+                return error.code, error.read()
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 (http.server's names)
 

@@ -16,7 +16,7 @@ from support import Site
 from tracking_server import containers, services
 from tracking_server.services import Bucket
 
-from faults.away import Going, check_complete
+from faults.away import StartedRun, check_complete
 from faults.conftest import mlflow_server
 
 
@@ -52,8 +52,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         with services.bucket("127.0.0.1", folder) as bucket:
             for uri in serving(folder / "server", "s3://artifacts/mlflow"):
                 yield Store(bucket, uri)
-    except containers.CannotRun as problem:
-        pytest.fail(str(problem))
+    except containers.CannotRun as error:
+        pytest.fail(str(error))
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def stored(site: Site, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterato
     path.write_text(before)
 
 
-def begin(site: Site, uri: str, *arguments: str) -> Going:
+def begin(site: Site, uri: str, *arguments: str) -> StartedRun:
     """Start the probe that logs everything, and return when it has logged the first half."""
     before = set(site.leftovers())
     process = site.start("run", "probe", "--mode", "log", "--tracking-uri", uri, *arguments)
@@ -76,7 +76,7 @@ def begin(site: Site, uri: str, *arguments: str) -> Going:
     for line in process.stdout:
         if line.strip() == "ready":
             [run_id] = set(site.leftovers()) - before
-            return Going(site, process, run_id)  # type: ignore[arg-type]
+            return StartedRun(site, process, run_id)  # type: ignore[arg-type]
     raise AssertionError(process.communicate())
 
 
@@ -162,13 +162,13 @@ def test_a_run_offline_goes_to_the_bucket_when_it_is_synced(site: Site, stored: 
     assert len(list(stored.bucket.folder.rglob("train.log"))) == before + 1
 
 
-def test_a_bucket_that_cannot_be_written_is_told_before_there_is_a_run(site: Site, store: Store) -> None:
+def test_a_bucket_that_cannot_be_written_is_reported_before_there_is_a_run(site: Site, store: Store) -> None:
     done = site.trainer("run", "probe", "--tracking-uri", store.uri, "--experiment", "denied")
     assert done.code == 84
     assert done.err.splitlines()[-2].startswith("Error: The artifact store s3://artifacts/mlflow/")
     assert "cannot be written: NoCredentialsError" in done.err
     client = MlflowClient(store.uri)
-    [experiment] = [one for one in client.search_experiments() if one.name == "denied"]
+    [experiment] = [item for item in client.search_experiments() if item.name == "denied"]
     assert list(client.search_runs([experiment.experiment_id])) == []
 
 
@@ -176,13 +176,13 @@ def test_a_folder_that_is_not_here_is_refused_and_leaves_no_experiment(site: Sit
     for uri in serving(tmp_path / "server", str(tmp_path / "of" / "the" / "server")):
         done = site.trainer("run", "probe", "--tracking-uri", uri)
         assert done.code == 84
-        said = done.err.splitlines()[-2:]
-        assert said[0].startswith(
+        lines = done.err.splitlines()[-2:]
+        assert lines[0].startswith(
             f"Error: Artifacts go to {tmp_path}/of/the/server/1, a folder of the tracking "
         )
-        assert "--artifacts-destination in place of --default-artifact-root" in said[1]
+        assert "--artifacts-destination in place of --default-artifact-root" in lines[1]
         client = MlflowClient(uri)
-        assert [one.name for one in client.search_experiments()] == ["Default"]
+        assert [item.name for item in client.search_experiments()] == ["Default"]
         # Offline nobody could ask: it is told when the run is brought, and kept.
         assert site.trainer("run", "probe", "--offline", "--tracking-uri", uri).code == 0
         synced = site.trainer("sync")

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import docker
 import pytest
-from support import REPOSITORY, Done, Site
+from support import REPOSITORY, Result, Site
 
 
-def at_once(site: Site, *commands: tuple[str, ...]) -> list[Done]:
+def at_once(site: Site, *commands: tuple[str, ...]) -> list[Result]:
     """All of them started before the first is waited for."""
     processes = [site.start(*command) for command in commands]
     ends = [process.communicate(timeout=240) for process in processes]
-    return [Done(process.returncode, *end) for process, end in zip(processes, ends, strict=True)]
+    return [Result(process.returncode, *end) for process, end in zip(processes, ends, strict=True)]
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def test_two_builds_of_one_image_do_the_work_once(
         both = at_once(site, build, build)
         assert [done.code for done in both] == [0, 0], both
         said = [json.loads(done.out)[0] for done in both]
-        assert sorted(one["built"] for one in said) == [False, True]
-        assert len({one["id"] for one in said}) == 1
+        assert sorted(item["built"] for item in said) == [False, True]
+        assert len({item["id"] for item in said}) == 1
     finally:
         for tag in [tag for image in client.images.list() for tag in image.tags]:
             if tag.startswith("trainer/test-at-once:"):

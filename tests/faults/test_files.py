@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
-from support import Done, Site
+from support import Result, Site
 from trainer.datasets import building, copying, names, split, subset
 from trainer.datasets.rename import classes as rename
 from trainer.datasets.rename import journal
@@ -55,7 +55,7 @@ def test_files_whose_names_are_one_elsewhere_are_not_copied_over_each_other(
 
 
 @pytest.mark.parametrize("taken", ["PICTURES", unicodedata.normalize("NFD", "pictures")])
-def test_a_new_data_set_takes_no_name_that_is_anothers_elsewhere(tmp_path: Path, taken: str) -> None:
+def test_a_new_dataset_takes_no_name_that_is_anothers_elsewhere(tmp_path: Path, taken: str) -> None:
     (tmp_path / taken).mkdir()
     with fails(InvalidInput, f"{tmp_path / taken} exists already."):
         building.build(tmp_path / "pictures", {"plan": 1}, lambda _: None)
@@ -216,10 +216,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
             ["mount", "-o", "loop", str(image), str(place)],
         ):
             subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as problem:
+    except (OSError, subprocess.CalledProcessError) as error:
         if os.environ.get("TRAINER_REQUIRE_DOCKER") == "1":
-            pytest.fail(f"TRAINER_REQUIRE_DOCKER=1, but a disk cannot be mounted: {problem}")
-        pytest.skip(f"a disk cannot be mounted: {problem}")
+            pytest.fail(f"TRAINER_REQUIRE_DOCKER=1, but a disk cannot be mounted: {error}")
+        pytest.skip(f"a disk cannot be mounted: {error}")
     yield place
     subprocess.run(["umount", place], check=True)
 
@@ -236,12 +236,12 @@ def test_a_backup_that_unpacks_to_more_than_fits_is_refused_before_it_is_written
 # A full disk
 
 
-def trainer(site: Path, *arguments: str) -> Done:
+def trainer(site: Path, *arguments: str) -> Result:
     done = subprocess.run(
         [sys.executable, "-m", "trainer", "--workspace", site, *arguments],
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
-    return Done(done.returncode, done.stdout, done.stderr)
+    return Result(done.returncode, done.stdout, done.stderr)
 
 
 def fill(disk: Path, *, leave: int = 0) -> Path:
@@ -258,7 +258,7 @@ def fill(disk: Path, *, leave: int = 0) -> Path:
 
 
 @pytest.mark.root
-def test_a_data_set_that_does_not_fit_is_gone_on_with_when_there_is_room(small_disk: Path) -> None:
+def test_a_dataset_that_does_not_fit_is_continued_when_there_is_room(small_disk: Path) -> None:
     (small_disk / "trainer.yaml").touch()
     (small_disk / "data").mkdir()
     ballast = fill(small_disk, leave=200_000)

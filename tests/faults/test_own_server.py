@@ -14,17 +14,17 @@ import pytest
 import requests
 from docker.errors import NotFound
 from mlflow import MlflowClient
-from support import REPOSITORY, Done
+from support import REPOSITORY, Result
 from trainer.images import spec
 from trainer.server import container
 from trainer.workspace import run_folders, secrets, settings
 
-from faults.away import PORTS, STEPS, AwaySite, check_complete
+from faults.away import PORTS, STEPS, OutageSite, check_complete
 
 BACKENDS = pytest.mark.parametrize("backend", ["docker", "local"])
 
 
-class Team(AwaySite):
+class Team(OutageSite):
     """A workspace whose server is a container."""
 
     @property
@@ -44,13 +44,13 @@ class Team(AwaySite):
         client.containers.get(called).remove(force=True)
         client.volumes.get(called).remove()
 
-    def restored(self, file: Path) -> Done:
+    def restored(self, file: Path) -> Result:
         """`trainer server restore --force`."""
         done = self.trainer("server", "restore", str(file), "--force")
         assert done.code == 0, done.err
         return done
 
-    def settled(self, run_id: str) -> Done:
+    def settled(self, run_id: str) -> Result:
         """`trainer sync`, when the run's job has ended."""
         give_up = time.monotonic() + 60
         while run_id[:8] not in (synced := self.sync()).out or "RUNNING" in synced.out:
@@ -227,7 +227,7 @@ def test_a_run_that_is_live_or_whose_end_is_known_survives_a_restore(team: Team,
     check_complete(team.api, live.id)
 
 
-def test_a_full_disk_of_the_server_is_told_in_one_line_and_loses_nothing(
+def test_a_full_disk_of_the_server_is_reported_in_one_line_and_loses_nothing(
     small: Team, client: docker.DockerClient
 ) -> None:
     keeper = client.containers.get(f"{container.name(settings.find(small.root))}-keeper")

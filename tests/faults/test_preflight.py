@@ -277,20 +277,20 @@ def test_a_secret_that_is_not_set_too_large_or_could_leak(site: Site) -> None:
         path.chmod(0o600)
 
 
-def test_a_data_set_that_is_empty_or_not_there(site: Site) -> None:
+def test_a_dataset_that_is_empty_or_not_there(site: Site) -> None:
     project = site.root / "train_code" / "eating"
     project.mkdir()
     (project / "MLproject").write_text(
         "name: eating\ndocker_env: {image: trainer/sklearn}\nentry_points:\n  main:\n    parameters:\n"
         "      data: {type: string, default: pictures, dataset: true}\n    command: echo {data}\n"
     )
-    place = site.root / "data" / "pictures"
+    path = site.root / "data" / "pictures"
     assert refused(site, project="eating")[:2] == (
         2,
         f"--data names pictures, which is not in {site.root / 'data'}.",
     )
-    place.mkdir()
+    path.mkdir()
     try:
-        assert refused(site, project="eating")[:2] == (2, f"--data names {place}, which is empty.")
+        assert refused(site, project="eating")[:2] == (2, f"--data names {path}, which is empty.")
     finally:
-        place.rmdir()
+        path.rmdir()

@@ -20,15 +20,15 @@ from trainer.workspace.settings import Workspace, find
 from trainkit.spool.journal import Spool
 from trainkit.spool.responses import LOG_BATCH
 
-from faults.away import PORTS, AwaySite, gate
+from faults.away import PORTS, OutageSite, gate
 
 LIMIT = 100_000
 
 
 @pytest.fixture
-def fronted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwaySite]:
+def fronted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OutageSite]:
     """A workspace with a server, and with the account for a front of it."""
-    site = AwaySite(tmp_path / "site", PORTS["many"], "local")
+    site = OutageSite(tmp_path / "site", PORTS["many"], "local")
     for name, value in site.access.items():
         if name != "MLFLOW_TRACKING_URI":
             monkeypatch.setenv(name, value)
@@ -58,7 +58,7 @@ def offline(workspace: Workspace, uri: str, experiment: str, name: str, size: in
     return folder.path
 
 
-def test_of_fifty_runs_one_is_refused_and_49_are_delivered(fronted: AwaySite) -> None:
+def test_of_fifty_runs_one_is_refused_and_49_are_delivered(fronted: OutageSite) -> None:
     site = fronted
     workspace = find(site.root)
     gone = site.client.create_experiment("gone")
@@ -117,7 +117,7 @@ def test_of_fifty_runs_one_is_refused_and_49_are_delivered(fronted: AwaySite) ->
     assert (late.info.status, late.info.start_time) == ("FINISHED", spools["run-07"]["start_time"])
 
 
-def test_what_nginx_finds_too_large_is_named_with_its_limit(fronted: AwaySite, tmp_path: Path) -> None:
+def test_what_nginx_finds_too_large_is_named_with_its_limit(fronted: OutageSite, tmp_path: Path) -> None:
     site = fronted
     workspace = find(site.root)
     with nginx.front(site.uri, tmp_path / "front", limit="100k") as front:
@@ -154,7 +154,7 @@ def test_what_nginx_finds_too_large_is_named_with_its_limit(fronted: AwaySite, t
     assert site.leftovers() == []
 
 
-def test_code_that_is_too_large_is_kept_and_sent_again_when_the_limit_was_raised(fronted: AwaySite) -> None:
+def test_code_that_is_too_large_is_kept_and_sent_again_when_the_limit_was_raised(fronted: OutageSite) -> None:
     site = fronted
     (site.root / "train_code" / "probe" / "table.bin").write_bytes(os.urandom(3 * LIMIT))
     with gate(site.uri) as front:

@@ -20,20 +20,20 @@ from mlflow import MlflowClient
 from trainer.engine import daemon
 from trainer.errors import EngineError
 
-from faults.away import PORTS, STEPS, AwaySite, check_complete, engine_over_tcp, gate
+from faults.away import PORTS, STEPS, OutageSite, check_complete, engine_over_tcp, gate
 
 LEFT = "are on this disk alone: "
 HINT = "Nothing is lost: `trainer sync` brings them when the server answers."
 
 
 @pytest.fixture(scope="session")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], AwaySite]]:
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], OutageSite]]:
     """One workspace a backend, made when it is first needed."""
-    made: dict[str, AwaySite] = {}
+    made: dict[str, OutageSite] = {}
 
-    def of(backend: str) -> AwaySite:
+    def of(backend: str) -> OutageSite:
         if backend not in made:
-            made[backend] = AwaySite(tmp_path_factory.mktemp(backend), PORTS[backend], backend)
+            made[backend] = OutageSite(tmp_path_factory.mktemp(backend), PORTS[backend], backend)
         return made[backend]
 
     yield of
@@ -42,20 +42,20 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], 
 
 
 @pytest.fixture(params=["docker", "local"])
-def site(request: pytest.FixtureRequest, sites: Callable[[str], AwaySite]) -> AwaySite:
+def site(request: pytest.FixtureRequest, sites: Callable[[str], OutageSite]) -> OutageSite:
     """Each backend's. Without an engine docker's is skipped, or fails where TRAINER_REQUIRE_DOCKER=1."""
     if request.param == "docker":
         try:
             daemon.connect()
-        except EngineError as problem:
+        except EngineError as error:
             if os.environ.get("TRAINER_REQUIRE_DOCKER") == "1":
-                pytest.fail(f"TRAINER_REQUIRE_DOCKER=1, but: {problem.message}")
-            pytest.skip(problem.message)
+                pytest.fail(f"TRAINER_REQUIRE_DOCKER=1, but: {error.message}")
+            pytest.skip(error.message)
     return sites(str(request.param))
 
 
 @pytest.fixture
-def local_site(sites: Callable[[str], AwaySite]) -> AwaySite:
+def local_site(sites: Callable[[str], OutageSite]) -> OutageSite:
     """For what does not differ between backends."""
     return sites("local")
 
@@ -68,17 +68,17 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     assert [site.leftovers() for site in used] == [[]] * len(used)
 
 
-def test_a_server_that_is_killed_and_stays_away(site: AwaySite) -> None:
+def test_a_server_that_is_killed_and_stays_away(site: OutageSite) -> None:
     run = site.begin()
     site.server(signal.SIGKILL)
     run.go()
     done = run.end()
     assert done.code == 0, done.err
     assert "all logged" in done.out
-    said = done.err.splitlines()[-2:]
-    assert LEFT in said[0]
-    assert said[0].endswith("refuses connections.")
-    assert said[1] == HINT
+    lines = done.err.splitlines()[-2:]
+    assert LEFT in lines[0]
+    assert lines[0].endswith("refuses connections.")
+    assert lines[1] == HINT
     waiting = site.sync("--dry-run")
     assert run.id[:8] in waiting.out
     assert "delivered" not in waiting.out
@@ -90,7 +90,7 @@ def test_a_server_that_is_killed_and_stays_away(site: AwaySite) -> None:
     check_complete(site.client, run.id)
 
 
-def test_a_server_that_hangs(site: AwaySite) -> None:
+def test_a_server_that_hangs(site: OutageSite) -> None:
     run = site.begin()
     site.server(signal.SIGSTOP)
     start = time.monotonic()
@@ -108,7 +108,7 @@ def test_a_server_that_hangs(site: AwaySite) -> None:
     check_complete(site.client, run.id)
 
 
-def test_a_server_that_comes_back_while_the_run_goes_on(site: AwaySite) -> None:
+def test_a_server_that_comes_back_while_the_run_goes_on(site: OutageSite) -> None:
     run = site.begin()
     site.server(signal.SIGSTOP)
     time.sleep(1)
@@ -119,7 +119,7 @@ def test_a_server_that_comes_back_while_the_run_goes_on(site: AwaySite) -> None:
     check_complete(site.client, run.id)
 
 
-def test_a_run_whose_launcher_was_killed_too(site: AwaySite) -> None:
+def test_a_run_whose_launcher_was_killed_too(site: OutageSite) -> None:
     run = site.begin()
     site.server(signal.SIGKILL)
     run.process.kill()
@@ -132,7 +132,7 @@ def test_a_run_whose_launcher_was_killed_too(site: AwaySite) -> None:
     check_complete(site.client, run.id)
 
 
-def test_a_training_that_is_killed_loses_nothing_that_was_logged(site: AwaySite) -> None:
+def test_a_training_that_is_killed_loses_nothing_that_was_logged(site: OutageSite) -> None:
     run = site.begin()
     site.server(signal.SIGKILL)
     if site.backend == "docker":
@@ -148,7 +148,7 @@ def test_a_training_that_is_killed_loses_nothing_that_was_logged(site: AwaySite)
     assert len(site.client.get_metric_history(run.id, "loss")) == 20
 
 
-def test_offline_on_purpose(site: AwaySite) -> None:
+def test_offline_on_purpose(site: OutageSite) -> None:
     site.trainer("server", "down", "--force")
     run = site.begin("--offline")
     run.go()
@@ -164,11 +164,11 @@ def test_offline_on_purpose(site: AwaySite) -> None:
     ended = int(time.time() * 1000)
     synced = site.sync()
     assert synced.code == 0, synced.err
-    found = [r for r in site.runs() if r.data.tags.get("trainer.offline_id") == run.id]
-    assert [r.info.run_name for r in found] == [f"offline-{run.id[:8]}"]
-    assert found[0].info.end_time <= ended
-    check_complete(site.client, found[0].info.run_id)
-    given = found[0].info.run_id
+    results = [r for r in site.runs() if r.data.tags.get("trainer.offline_id") == run.id]
+    assert [r.info.run_name for r in results] == [f"offline-{run.id[:8]}"]
+    assert results[0].info.end_time <= ended
+    check_complete(site.client, results[0].info.run_id)
+    given = results[0].info.run_id
     # The id that it was printed with leads to it, as do its name and the id that the server gave it.
     for said in (run.id, run.id[:10], given, f"offline-{run.id[:8]}", "@last"):
         shown = site.trainer("show", said, "--json")
@@ -179,14 +179,14 @@ def test_offline_on_purpose(site: AwaySite) -> None:
     assert (same.code, "at least two different runs" in same.err) == (2, True)
     again = site.trainer("reproduce", run.id, "--dry-run", "--json")
     assert json.loads(again.out)["reproduces"] == given, again.err
-    model = found[0].outputs.model_outputs[0].model_id
+    model = results[0].outputs.model_outputs[0].model_id
     text = Path(site.client._tracking_client._get_artifact_repo(model, resource="logged_model")
                 .download_artifacts("MLmodel")).read_text()  # fmt: skip
     assert f"model_id: {model}" in text
-    assert f"run_id: {found[0].info.run_id}" in text
+    assert f"run_id: {results[0].info.run_id}" in text
 
 
-def _answers(site: AwaySite) -> bool:
+def _answers(site: OutageSite) -> bool:
     try:
         return requests.get(site.uri + "/health", timeout=2).ok
     except requests.ConnectionError:
@@ -194,7 +194,7 @@ def _answers(site: AwaySite) -> bool:
 
 
 @pytest.mark.parametrize("site", ["docker"], indirect=True)
-def test_an_engine_that_cannot_mount_the_journal_gives_it_back(site: AwaySite) -> None:
+def test_an_engine_that_cannot_mount_the_journal_gives_it_back(site: OutageSite) -> None:
     socket = daemon.endpoint().removeprefix("unix://")
     (site.root / "data").rename(site.root / "no-data")  # which could not be mounted either
     try:
@@ -210,7 +210,7 @@ def test_an_engine_that_cannot_mount_the_journal_gives_it_back(site: AwaySite) -
     assert (found.info.status, found.data.metrics) == ("FINISHED", {"answer": 42})
 
 
-def test_a_server_that_answers_500(local_site: AwaySite, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_answers_500(local_site: OutageSite, monkeypatch: pytest.MonkeyPatch) -> None:
     site = local_site
     for name, value in site.access.items():
         if name != "MLFLOW_TRACKING_URI":
@@ -229,7 +229,7 @@ def test_a_server_that_answers_500(local_site: AwaySite, monkeypatch: pytest.Mon
 
 
 def test_a_front_that_refuses_one_route_costs_that_alone(
-    local_site: AwaySite, monkeypatch: pytest.MonkeyPatch
+    local_site: OutageSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = local_site
     for name, value in site.access.items():
@@ -310,7 +310,7 @@ def guarded(tmp_path: Path) -> Iterator[Guarded]:
 
 
 def test_a_password_that_is_changed_in_mid_run(
-    local_site: AwaySite, guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+    local_site: OutageSite, guarded: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site, new = local_site, "after-it-was-changed"
     run = site.begin("--tracking-uri", guarded.uri, env=guarded.environment(guarded.password))
@@ -330,7 +330,7 @@ def test_a_password_that_is_changed_in_mid_run(
     check_complete(MlflowClient(guarded.uri), run.id)
 
 
-def test_a_sync_that_is_killed_is_finished_by_the_next(local_site: AwaySite) -> None:
+def test_a_sync_that_is_killed_is_finished_by_the_next(local_site: OutageSite) -> None:
     site = local_site
     run = site.begin("--offline")
     run.go()

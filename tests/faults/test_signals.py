@@ -86,7 +86,7 @@ def test_a_killed_command_line_leaves_a_run_that_goes_on_and_is_ended_truthfully
 
 
 @pytest.mark.parametrize(("number", "code"), [(INT, "130"), (TERM, "143"), (KILL, "137")])
-def test_a_signal_to_the_container_is_told_from_an_end_of_the_script(
+def test_a_signal_to_the_container_is_distinguished_from_an_end_of_the_script(
     site: Site, client: docker.DockerClient, number: signal.Signals, code: str
 ) -> None:
     process = site.until_ready("--mode", "sleep")
@@ -107,7 +107,7 @@ def test_a_script_that_is_told_to_stop_and_ends_well_has_not_finished(
 
 
 @pytest.mark.parametrize("number", [INT, TERM, KILL])
-def test_a_tracking_server_that_dies_in_mid_run_is_told_the_end_later(
+def test_a_tracking_server_that_dies_in_mid_run_gets_the_end_later(
     site: Site, number: signal.Signals
 ) -> None:
     process = site.until_ready("--mode", "nap")
@@ -204,7 +204,7 @@ def test_of_two_runs_at_once_each_has_its_own_end(site: Site) -> None:
     assert ends["stopped"][:2] == ("KILLED", "stopped by SIGTERM")
 
 
-def test_an_end_that_nobody_saw_is_told_when_the_server_is_back_and_ps_waits_for_neither(
+def test_an_end_that_nobody_saw_is_reported_when_the_server_is_back_and_ps_waits_for_neither(
     site: Site, client: docker.DockerClient
 ) -> None:
     site.stop(site.until_ready("--mode", "nap"), KILL)
@@ -302,7 +302,7 @@ def test_a_killed_training_goes_on_from_its_last_epoch_with_no_step_logged_twice
     assert site.trainer("resume", run_id).code == 2  # it has finished
 
 
-def test_a_run_without_checkpoints_begins_anew_only_if_told(site: Site) -> None:
+def test_a_run_without_checkpoints_starts_over_only_if_asked(site: Site) -> None:
     done = site.trainer("run", "probe", "--mode", "exit")
     refused = site.trainer("resume", done.run_id)
     assert (refused.code, len(refused.err.splitlines())) == (2, 2)

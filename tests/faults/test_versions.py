@@ -10,21 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from faults.away import PORTS, AwaySite
+from faults.away import PORTS, OutageSite
 
 EARLIER = Path(__file__).parents[1] / "earlier_runs"
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[AwaySite]:
+def served(tmp_path: Path) -> Iterator[OutageSite]:
     """A workspace with its server."""
-    site = AwaySite(tmp_path / "site", PORTS["earlier"], "local")
+    site = OutageSite(tmp_path / "site", PORTS["earlier"], "local")
     yield site
     site.trainer("server", "down", "--force")
 
 
 @pytest.mark.parametrize("run_id", [path.name for path in EARLIER.glob("*/")])
-def test_a_run_of_an_earlier_version_is_listed_and_delivered(served: AwaySite, run_id: str) -> None:
+def test_a_run_of_an_earlier_version_is_listed_and_delivered(served: OutageSite, run_id: str) -> None:
     site = served
     folder = site.root / ".trainer" / "runs" / run_id
     shutil.copytree(EARLIER / run_id, folder)

@@ -34,27 +34,27 @@ class Guarded:
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A stock server."""
-    place = tmp_path_factory.mktemp("mlflow") / "server"
-    with mlflow_server(place, containers.free_port(), "--allowed-hosts", "*") as uri:
+    path = tmp_path_factory.mktemp("mlflow") / "server"
+    with mlflow_server(path, containers.free_port(), "--allowed-hosts", "*") as uri:
         yield uri
 
 
 @pytest.fixture(scope="module")
 def guarded(plain: str, gateway: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """The same over TLS, where containers reach it."""
-    place = tmp_path_factory.mktemp("tls")
-    _openssl(place, "req -x509 -newkey rsa:2048 -nodes -keyout ca-key.pem -out ca.pem -subj /CN=authority")
-    _openssl(place, "req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=server")
-    (place / "names").write_text(f"subjectAltName={NAMES}\n")
+    path = tmp_path_factory.mktemp("tls")
+    _openssl(path, "req -x509 -newkey rsa:2048 -nodes -keyout ca-key.pem -out ca.pem -subj /CN=authority")
+    _openssl(path, "req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=server")
+    (path / "names").write_text(f"subjectAltName={NAMES}\n")
     _openssl(
-        place, "x509 -req -in request.pem -CA ca.pem -CAkey ca-key.pem -CAcreateserial -out cert.pem "
+        path, "x509 -req -in request.pem -CA ca.pem -CAkey ca-key.pem -CAcreateserial -out cert.pem "
         "-extfile names"
     )  # fmt: skip
-    both = place / "both.pem"
-    both.write_text((place / "key.pem").read_text() + (place / "cert.pem").read_text())
+    both = path / "both.pem"
+    both.write_text((path / "key.pem").read_text() + (path / "cert.pem").read_text())
     serve = encrypted(both, forwarded(int(plain.rpartition(":")[2])))
     with listening("127.0.0.1", 0, serve) as port, listening(gateway, port, serve):
-        yield Guarded(f"https://127.0.0.1:{port}", place / "ca.pem")
+        yield Guarded(f"https://127.0.0.1:{port}", path / "ca.pem")
 
 
 def _openssl(place: Path, step: str) -> None:
@@ -104,7 +104,7 @@ def test_insecure_tls_in_secrets_env_holds_for_the_run(
          "are both set"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_told_before_there_is_a_run(
+def test_what_cannot_be_is_reported_before_there_is_a_run(
     site: Site, guarded: Guarded, variables: dict[str, str], said: str
 ) -> None:
     done = site.trainer("run", "probe", "--tracking-uri", guarded.uri, env=variables)
@@ -156,7 +156,7 @@ def test_a_proxy_reaches_the_run_and_its_password_nobody(
     assert set(proxy.asked) == {"mlflow.behind.invalid:443"}
 
 
-def test_a_proxy_on_localhost_is_not_passed_on_and_that_is_told(site: Site) -> None:
+def test_a_proxy_on_localhost_is_not_passed_on_and_that_is_reported(site: Site) -> None:
     done = site.trainer("run", "probe", env={"HTTPS_PROXY": "http://127.0.0.1:3128"})
     assert done.code == 0, done.err
     assert "HTTPS_PROXY names a proxy on this machine's localhost." in done.err

@@ -12,7 +12,7 @@ import docker
 import pytest
 from _pytest.mark import ParameterSet
 from sites import client  # noqa: F401 (a fixture)
-from support import PROJECTS, Done, Site
+from support import PROJECTS, Result, Site
 from tracking_server import services
 from tracking_server.containers import CannotRun
 
@@ -26,7 +26,7 @@ class Place:
     server: Running
     site: Site
 
-    def model(self, *arguments: str) -> Done:
+    def model(self, *arguments: str) -> Result:
         """Run the project that logs a model."""
         return self.site.trainer("run", "model", *arguments)
 
@@ -45,8 +45,8 @@ def new_database() -> Iterator[Callable[[], str]]:
         with services.postgres("127.0.0.1", "fsync=off") as cluster:
             # SQLAlchemy 2.1 takes another driver where none is named.
             yield lambda: cluster.database().replace("postgres://", "postgresql+psycopg2://")
-    except CannotRun as problem:
-        cannot(problem)
+    except CannotRun as error:
+        cannot(error)
 
 
 def _with_store(version: str, store: str) -> ParameterSet:
@@ -74,7 +74,7 @@ def place(
 
 
 @pytest.fixture(scope="session")
-def trained(place: Place) -> Done:
+def trained(place: Place) -> Result:
     """A run that has ended, with a registered model."""
     done = place.model("--register", "registered")
     assert done.code == 0, done.err

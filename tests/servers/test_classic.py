@@ -62,5 +62,5 @@ def test_the_classic_set_up_has_everything_of_a_run(
             again = site.trainer("reproduce", done.run_id, "--yes")
             assert again.code == 0, again
             assert site.leftovers() == []
-    except CannotRun as problem:
-        cannot(problem)
+    except CannotRun as error:
+        cannot(error)

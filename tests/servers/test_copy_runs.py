@@ -59,9 +59,9 @@ main(sys.argv[1:])
 def call(uri: str, method: str, route: str, body: object = None, /, **query: str) -> dict[str, Any]:
     answer = requests.request(method, f"{uri}/api/2.0/mlflow/{route}", json=body, params=query, timeout=60)
     assert answer.ok, answer.text
-    found = answer.json()
-    assert isinstance(found, dict)
-    return found
+    result = answer.json()
+    assert isinstance(result, dict)
+    return result
 
 
 def fill(server: Running) -> None:
@@ -94,7 +94,7 @@ def fill_run(server: Running, run: dict[str, Any], number: int) -> None:
     points += [{"key": "odd", "value": value, "step": -1, "timestamp": 5} for value in ("NaN", 2.5)]
     for start in range(0, len(points), 900):
         call(uri, "POST", "runs/log-batch", {"run_id": run_id, "metrics": points[start : start + 900]})
-    parameters = [{"key": f"p{one}", "value": str(one)} for one in range(number)]
+    parameters = [{"key": f"p{item}", "value": str(item)} for item in range(number)]
     call(uri, "POST", "runs/log-batch", {"run_id": run_id, "params": parameters})
     if server.version != TOO_OLD:
         dataset = {"name": "digits", "digest": "d1", "source_type": "local", "source": "{}"}
@@ -135,64 +135,64 @@ def artifact(uri: str, run: dict[str, Any], path: str) -> str:
 
 def runs(uri: str, view: str = "ACTIVE_ONLY") -> list[dict[str, Any]]:
     listed = call(uri, "GET", "experiments/search", max_results="100", view_type="ALL")["experiments"]
-    body = {"experiment_ids": [one["experiment_id"] for one in listed], "max_results": 1000,
+    body = {"experiment_ids": [item["experiment_id"] for item in listed], "max_results": 1000,
             "run_view_type": view}  # fmt: skip
     return list(call(uri, "POST", "runs/search", body).get("runs", []))
 
 
 def snapshot(uri: str, view: str = "ACTIVE_ONLY") -> dict[str, Any]:
     """What a server has, without the ids that are its own."""
-    found = runs(uri, view)
-    numbers = {run["info"]["run_id"]: _tags(run)["number"] for run in found}
-    assert len(set(numbers.values())) == len(found), "a run is there twice"
+    result = runs(uri, view)
+    numbers = {run["info"]["run_id"]: _tags(run)["number"] for run in result}
+    assert len(set(numbers.values())) == len(result), "a run is there twice"
     experiments = call(uri, "GET", "experiments/search", max_results="100")["experiments"]
-    names = {one["experiment_id"]: one["name"] for one in experiments}
-    said: dict[str, Any] = {}
-    for run in found:
+    names = {item["experiment_id"]: item["name"] for item in experiments}
+    payload: dict[str, Any] = {}
+    for run in result:
         info, tags = run["info"], _tags(run)
         tags.pop("trainer.copied_from", None)
         if "mlflow.parentRunId" in tags:
             tags["mlflow.parentRunId"] = numbers[tags["mlflow.parentRunId"]]
-        said[numbers[info["run_id"]]] = {
+        payload[numbers[info["run_id"]]] = {
             "info": [info.get(key) for key in ("run_name", "user_id", "status", "start_time", "end_time",
                                                "lifecycle_stage")],
             "experiment": names[info["experiment_id"]],
             "tags": tags,
-            "params": sorted((one["key"], one["value"]) for one in run["data"].get("params", [])),
+            "params": sorted((item["key"], item["value"]) for item in run["data"].get("params", [])),
             "metrics": sorted(_points(uri, run)),
             "inputs": run.get("inputs", {}).get("dataset_inputs", []),
             "artifacts": dict(_artifacts(uri, info)),
         }  # fmt: skip
     versions = call(uri, "GET", "model-versions/search", filter="name='reader'").get("model_versions", [])
     model = call(uri, "GET", "registered-models/search").get("registered_models", [{}])[0]
-    said["model"] = (model.get("name"), model.get("description"), model.get("aliases"))
-    said["versions"] = {
-        one["version"]: (numbers[one["run_id"]], one["source"].rpartition("/")[2], one.get("description"),
-                         one["current_stage"])
-        for one in versions
+    payload["model"] = (model.get("name"), model.get("description"), model.get("aliases"))
+    payload["versions"] = {
+        item["version"]: (numbers[item["run_id"]], item["source"].rpartition("/")[2], item.get("description"),
+                         item["current_stage"])
+        for item in versions
     }  # fmt: skip
-    return said
+    return payload
 
 
 def _tags(run: dict[str, Any]) -> dict[str, str]:
-    return {one["key"]: one.get("value", "") for one in run["data"].get("tags", [])}
+    return {item["key"]: item.get("value", "") for item in run["data"].get("tags", [])}
 
 
 def _points(uri: str, run: dict[str, Any]) -> Iterator[tuple[str, int, int, str]]:
     for metric in run["data"].get("metrics", []):
         query = {"run_id": run["info"]["run_id"], "metric_key": metric["key"], "max_results": "20000"}
-        for one in call(uri, "GET", "metrics/get-history", **query)["metrics"]:
-            yield metric["key"], one.get("step", 0), one["timestamp"], str(one["value"])
+        for item in call(uri, "GET", "metrics/get-history", **query)["metrics"]:
+            yield metric["key"], item.get("step", 0), item["timestamp"], str(item["value"])
 
 
 def _artifacts(uri: str, info: dict[str, Any], folder: str = "") -> Iterator[tuple[str, str]]:
     query = {"run_id": info["run_id"], **({"path": folder} if folder else {})}
-    for one in call(uri, "GET", "artifacts/list", **query).get("files", []):
-        if one["is_dir"]:
-            yield from _artifacts(uri, info, one["path"])
+    for item in call(uri, "GET", "artifacts/list", **query).get("files", []):
+        if item["is_dir"]:
+            yield from _artifacts(uri, info, item["path"])
         else:
-            content = requests.get(artifact(uri, info, one["path"]), timeout=60).content
-            yield one["path"], hashlib.sha256(content).hexdigest()
+            content = requests.get(artifact(uri, info, item["path"]), timeout=60).content
+            yield item["path"], hashlib.sha256(content).hexdigest()
 
 
 @pytest.fixture(scope="module", params=[pytest.param(TOO_OLD, marks=pytest.mark.opt_in), "2.22.1"])
@@ -212,18 +212,18 @@ def test_everything_is_copied_and_nothing_twice(old: Running, site: Site, tmp_pa
     with serving(NEWEST, tmp_path) as new:
         planned = site.trainer("server", "copy-runs", old.uri, new.uri, "--dry-run", "--json")
         assert planned.code == 0, planned.err
-        assert [one["runs"] for one in json.loads(planned.out)["plan"] if one["runs"]] == [_RUNS - 1] * 2
+        assert [item["runs"] for item in json.loads(planned.out)["plan"] if item["runs"]] == [_RUNS - 1] * 2
         assert runs(new.uri) == []
 
         done = site.trainer("server", "copy-runs", old.uri, new.uri, "--json")
         assert done.code == 0, done.err
         wanted = snapshot(old.uri)
         assert snapshot(new.uri) == wanted
-        assert all(one["there"] == one["equal"] for one in json.loads(done.out)["compared"])
+        assert all(item["there"] == item["equal"] for item in json.loads(done.out)["compared"])
 
         again = site.trainer("server", "copy-runs", old.uri, new.uri, "--json")
         assert again.code == 0, again.err
-        assert {one["copied"] for one in json.loads(again.out)["compared"]} == {0}
+        assert {item["copied"] for item in json.loads(again.out)["compared"]} == {0}
         assert snapshot(new.uri) == wanted
 
         deleted = site.trainer("server", "copy-runs", old.uri, new.uri, "--deleted", "--json")
@@ -271,7 +271,7 @@ def test_from_postgresql_to_postgresql(
         for part in ([], ["--deleted"]):
             done = site.trainer("server", "copy-runs", first.uri, second.uri, "--json", *part)
             assert done.code == 0, done.err
-            assert all(one["there"] == one["equal"] for one in json.loads(done.out)["compared"])
+            assert all(item["there"] == item["equal"] for item in json.loads(done.out)["compared"])
             view = "ALL" if part else "ACTIVE_ONLY"
             assert snapshot(second.uri, view) == snapshot(first.uri, view)
     assert not list(tmp_path.rglob("mlflow.db"))
@@ -311,10 +311,10 @@ def test_what_a_server_does_not_take_is_named_and_the_rest_is_copied(site: Site,
         with sqlite3.connect(folders[0] / "mlflow.db") as database:
             database.execute("UPDATE params SET value = ? WHERE key = 'long'", ("x" * 7000,))
         database.close()
-        place = folders[0] / "artifacts" / "0" / run_id / "artifacts"
-        place.mkdir(parents=True)
-        (place / "a#b.txt").write_text("of no use")
-        (place / "c.txt").write_text("of use")
+        path = folders[0] / "artifacts" / "0" / run_id / "artifacts"
+        path.mkdir(parents=True)
+        (path / "a#b.txt").write_text("of no use")
+        (path / "c.txt").write_text("of use")
 
         done = site.trainer("server", "copy-runs", first.uri, second.uri)
         assert done.code == 84, done.err
@@ -355,7 +355,7 @@ def test_logged_models(site: Site, tmp_path: Path) -> None:
         for copied in (1, 0):
             done = site.trainer("server", "copy-runs", first.uri, second.uri, "--json")
             assert done.code == 0, done.err
-            [found] = [one for one in json.loads(done.out)["compared"] if one["what"] == "logged models"]
+            [found] = [item for item in json.loads(done.out)["compared"] if item["what"] == "logged models"]
             assert found == {"what": "logged models", "there": 1, "equal": 1, "copied": copied}
         back = site.trainer("server", "copy-runs", second.uri, first.uri)
         assert back.code == 0, back.err
@@ -373,9 +373,9 @@ def test_logged_models(site: Site, tmp_path: Path) -> None:
         assert model.tags["colour"] == "red"
         assert model.model_id != original
         assert model.source_run_id == run.info.run_id
-        assert [(one.key, one.value, one.step) for one in model.metrics or []] == [("loss", 0.5, 2)]
+        assert [(item.key, item.value, item.step) for item in model.metrics or []] == [("loss", 0.5, 2)]
         assert len(client.get_metric_history(run.info.run_id, "loss")) == 1
-        assert [one.model_id for one in run.outputs.model_outputs] == [model.model_id]
+        assert [item.model_id for item in run.outputs.model_outputs] == [model.model_id]
         version = client.get_model_version("net", "1")
         assert (version.source, version.run_id) == (f"models:/{model.model_id}", run.info.run_id)
         [kept] = [path.read_text() for path in folders[1].rglob("MLmodel")]

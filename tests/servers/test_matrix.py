@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 import yaml
-from support import REPOSITORY, Done
+from support import REPOSITORY, Result
 from trainer.images import spec
 from trainer.workspace import settings
 
@@ -45,8 +45,8 @@ def check_model(place: Place, run_id: str) -> None:
     assert not {"trainer.refused", "trainer.undelivered"} & tags(run).keys()
     if place.server.has_logged_models:
         body = {"experiment_ids": [run["info"]["experiment_id"]], "filter": "name = 'model'"}
-        found = requests.post(f"{place.server.uri}{API}/logged-models/search", json=body, timeout=60).json()
-        [info] = [one["info"] for one in found["models"] if one["info"]["source_run_id"] == run_id]
+        result = requests.post(f"{place.server.uri}{API}/logged-models/search", json=body, timeout=60).json()
+        [info] = [item["info"] for item in result["models"] if item["info"]["source_run_id"] == run_id]
         assert info["status"] == "LOGGED_MODEL_READY"
         assert tags(run)["model"] == f"models:/{info['model_id']}"
         return
@@ -60,7 +60,7 @@ def check_model(place: Place, run_id: str) -> None:
     assert "sklearn" in shown["flavors"]
 
 
-def test_run(place: Place, trained: Done) -> None:
+def test_run(place: Place, trained: Result) -> None:
     run = run_of(place, trained.run_id)
     assert run["info"]["status"] == "FINISHED"
     assert {metric["key"]: metric["value"] for metric in run["data"]["metrics"]} == {"loss": 0.2}
@@ -72,14 +72,14 @@ def test_run(place: Place, trained: Done) -> None:
     assert [point.get("step", 0) for point in history] == [0, 1, 2, 3, 4]
 
 
-def test_model(place: Place, trained: Done) -> None:
+def test_model(place: Place, trained: Result) -> None:
     check_model(place, trained.run_id)
     assert trained.out.count("predicted 8") == 4
     said = f"the server has MLflow {place.server.version}, without logged models"
     assert trained.out.count(said) == (not place.server.has_logged_models)
 
 
-def test_registered_model(place: Place, trained: Done) -> None:
+def test_registered_model(place: Place, trained: Result) -> None:
     version = ask(place, "registered-models/alias", name="registered", alias="best")["model_version"]
     assert version["version"] == "1"
     if not place.server.has_logged_models:
@@ -87,27 +87,27 @@ def test_registered_model(place: Place, trained: Done) -> None:
         assert (version["run_id"], version["source"]) == (trained.run_id, f"{root}/model")
 
 
-def test_runs(place: Place, trained: Done) -> None:
+def test_runs(place: Place, trained: Result) -> None:
     listed = place.site.trainer("runs", "--json")
     assert listed.code == 0, listed.err
     assert trained.run_id in {run["run_id"] for run in json.loads(listed.out)}
 
 
-def test_show(place: Place, trained: Done) -> None:
+def test_show(place: Place, trained: Result) -> None:
     shown = place.site.trainer("show", trained.run_id)
     assert shown.code == 0, shown.err
     assert "loss" in shown.out
     assert "notes" in shown.out
 
 
-def test_compare(place: Place, trained: Done) -> None:
+def test_compare(place: Place, trained: Result) -> None:
     other = place.site.trainer("run", "probe")
     compared = place.site.trainer("compare", trained.run_id, other.run_id)
     assert compared.code == 0, compared.err
     assert "loss" in compared.out
 
 
-def test_logs(place: Place, trained: Done) -> None:
+def test_logs(place: Place, trained: Result) -> None:
     assert "predicted 8" in place.site.trainer("logs", trained.run_id).out
 
 
@@ -126,7 +126,7 @@ def test_offline_and_sync(place: Place) -> None:
     check_model(place, run["run_id"])
 
 
-def test_reproduce(place: Place, trained: Done) -> None:
+def test_reproduce(place: Place, trained: Result) -> None:
     again = place.site.trainer("reproduce", trained.run_id)
     assert again.code == 0, again.err
     [new] = [
@@ -171,5 +171,5 @@ def test_doctor(place: Place) -> None:
 def test_ui_and_env(place: Place) -> None:
     page = place.site.trainer("ui", "--no-browser").out.strip()
     assert requests.get(page, timeout=60).ok
-    said = json.loads(place.site.trainer("env", "--json").out)
-    assert said == {"MLFLOW_TRACKING_URI": place.server.uri}
+    payload = json.loads(place.site.trainer("env", "--json").out)
+    assert payload == {"MLFLOW_TRACKING_URI": place.server.uri}

@@ -27,9 +27,9 @@ def test_a_server_that_is_too_old(client: docker.DockerClient, tmp_path: Path) -
         kept = site.trainer("sync")
         assert kept.code == 84
         assert "needs MLflow 2.9 or newer" in kept.err
-        found = requests.get(
+        result = requests.get(
             f"{server.uri}/api/2.0/mlflow/experiments/search?max_results=5", timeout=60
         ).json()
-        assert [experiment["name"] for experiment in found["experiments"]] == ["Default"]
+        assert [experiment["name"] for experiment in result["experiments"]] == ["Default"]
         [one] = json.loads(site.trainer("sync", "--dry-run", "--json").out)
         assert (one["status"], one["points"]) == ("FINISHED", 1)

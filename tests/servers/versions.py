@@ -51,15 +51,15 @@ def python(version: str) -> Path:
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
     places = Path(os.environ.get("TRAINER_TEST_SERVERS") or Path.home() / ".cache" / "trainer-test-servers")
     places.mkdir(parents=True, exist_ok=True)
-    place = places / f"{version}-{digest}"
+    path = places / f"{version}-{digest}"
     with (places / f"{version}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (place / "complete").exists():
-            shutil.rmtree(place, ignore_errors=True)
-            _uv("venv", "--python", "3.11", "--no-python-downloads", str(place))  # the oldest ones' newest
-            _uv("pip", "install", "--no-deps", "--python", str(place), "--requirement", str(requirements))
-            (place / "complete").touch()
-    return place / "bin" / "python"
+        if not (path / "complete").exists():
+            shutil.rmtree(path, ignore_errors=True)
+            _uv("venv", "--python", "3.11", "--no-python-downloads", str(path))  # the oldest ones' newest
+            _uv("pip", "install", "--no-deps", "--python", str(path), "--requirement", str(requirements))
+            (path / "complete").touch()
+    return path / "bin" / "python"
 
 
 def _uv(*arguments: str) -> None:

@@ -48,9 +48,9 @@ def ask(
     try:
         with opener.open(request, timeout=60) as answer:
             return _read(answer.status, answer)
-    except urllib.error.HTTPError as problem:
-        with problem:
-            return _read(problem.code, problem)
+    except urllib.error.HTTPError as error:
+        with error:
+            return _read(error.code, error)
 
 
 def _read(status: int, answer: HTTPResponse | urllib.error.HTTPError) -> Answer:

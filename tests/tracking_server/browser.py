@@ -86,10 +86,10 @@ class Page:
 
     def _send(self, method: str, parameters: Json) -> int:
         self._last += 1
-        said: Json = {"id": self._last, "method": method, "params": parameters}
+        payload: Json = {"id": self._last, "method": method, "params": parameters}
         if self._session:
-            said["sessionId"] = self._session
-        os.write(self._commands, json.dumps(said).encode() + b"\0")
+            payload["sessionId"] = self._session
+        os.write(self._commands, json.dumps(payload).encode() + b"\0")
         return self._last
 
     def _read(self) -> Json:

@@ -27,11 +27,11 @@ def _cannot(reason: str) -> None:
 def image() -> str:
     """The image, built from the folder as it is; a build that changes nothing takes a second."""
     try:
-        found = docker("version", check=False)
+        result = docker("version", check=False)
     except FileNotFoundError:
         _cannot("there is no docker command")
-    if found.returncode:
-        _cannot(f"no engine answers: {found.stderr.strip()}")
+    if result.returncode:
+        _cannot(f"no engine answers: {result.stderr.strip()}")
     base = os.environ.get("TRAINER_BASE_IMAGE", "python:3.11-slim-bookworm")
     docker(
         "build", "--quiet", "--tag", IMAGE, "--build-arg", f"BASE_IMAGE={base}", str(FOLDER), timeout_s=900
@@ -52,8 +52,8 @@ def postgres(host: str) -> Iterator[Postgres]:
     try:
         with services.postgres(host, "fsync=off") as cluster:
             yield cluster
-    except containers.CannotRun as problem:
-        _cannot(str(problem))
+    except containers.CannotRun as error:
+        _cannot(str(error))
 
 
 @pytest.fixture(scope="session")
@@ -91,8 +91,8 @@ def bucket(host: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buck
     try:
         with services.bucket(host, folder) as made:
             yield made
-    except containers.CannotRun as problem:
-        _cannot(str(problem))
+    except containers.CannotRun as error:
+        _cannot(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -63,7 +63,7 @@ def main() -> None:
         if isinstance(kind, GraphQLInputObjectType)
         for name in kind.fields
     }
-    said = {
+    payload = {
         "routes": sorted(
             {(method, str(rule)) for rule in flask.url_map.iter_rules() for method in rule.methods}
             | set(native(application.routes))
@@ -73,7 +73,7 @@ def main() -> None:
         ),
         "graphql": sorted(inputs),
     }
-    print(json.dumps(said))
+    print(json.dumps(payload))
 
 
 if __name__ == "__main__":

@@ -102,11 +102,11 @@ def postgres(host: str, *settings: str) -> Iterator[Postgres]:
 
 
 def _postgres_programs() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    result = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     here = shutil.which("initdb")
-    if not found and not here:
+    if not result and not here:
         raise CannotRun("there is no initdb; apt-get install postgresql")
-    return (found[-1] if found else Path(str(here))).parent
+    return (result[-1] if result else Path(str(here))).parent
 
 
 def _ordinary_user() -> str | None:

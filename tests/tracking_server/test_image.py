@@ -15,11 +15,11 @@ UNKNOWN_TO_HEROKU = ("VOLUME", "EXPOSE", "SHELL", "STOPSIGNAL", "HEALTHCHECK")
 
 def _instructions() -> dict[str, list[str]]:
     text = re.sub(r"\\\n", " ", re.sub(r"(?m)^#.*\n", "", (FOLDER / "Dockerfile").read_text()))
-    found: dict[str, list[str]] = {}
+    results: dict[str, list[str]] = {}
     for line in filter(None, text.splitlines()):
         name, _, rest = line.partition(" ")
-        found.setdefault(name, []).append(rest.strip())
-    return found
+        results.setdefault(name, []).append(rest.strip())
+    return results
 
 
 def test_the_dockerfile_keeps_to_what_heroku_builds_and_runs() -> None:
@@ -33,9 +33,9 @@ def test_the_dockerfile_keeps_to_what_heroku_builds_and_runs() -> None:
 
 
 def _version(path: str, package: str) -> str:
-    found = re.search(rf"(?m)^{package}==(\S+)", (REPOSITORY / path).read_text())
-    assert found, path
-    return found[1]
+    match = re.search(rf"(?m)^{package}==(\S+)", (REPOSITORY / path).read_text())
+    assert match, path
+    return match[1]
 
 
 def test_server_and_trainer_images_have_one_version_of_mlflow() -> None:

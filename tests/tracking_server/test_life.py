@@ -25,8 +25,8 @@ CONNECTIONS = 10
 
 
 def _heroku(process: str) -> str:
-    said = yaml.safe_load((FOLDER / "heroku.yml").read_text())
-    return str(said["run"][process] if process in said["run"] else said[process]["command"][0])
+    payload = yaml.safe_load((FOLDER / "heroku.yml").read_text())
+    return str(payload["run"][process] if process in payload["run"] else payload[process]["command"][0])
 
 
 def test_the_platforms_own_command_makes_the_server_process_1_and_the_only_one(database: str) -> None:
@@ -68,8 +68,8 @@ def _load(port: int, clients: int) -> Iterator[Load]:
             while not done.is_set():
                 client.log(run_id, "loss", 100 * load.batches[number])
                 load.batches[number] += 1
-        except (OSError, Refused) as problem:
-            load.problems.append(problem)
+        except (OSError, Refused) as error:
+            load.problems.append(error)
 
     with ThreadPoolExecutor(clients) as pool:
         for number in range(clients):

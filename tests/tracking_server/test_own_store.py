@@ -79,8 +79,8 @@ def mlflow() -> Mlflow:
     program = Path(__file__).with_name("mlflow_routes.py")
     done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    said: Mlflow = json.loads(done.stdout.splitlines()[-1])
-    return said
+    payload: Mlflow = json.loads(done.stdout.splitlines()[-1])
+    return payload
 
 
 def test_every_route_of_mlflow_is_either_offered_or_left_out(mlflow: Mlflow) -> None:
@@ -101,12 +101,12 @@ def test_every_route_of_mlflow_is_either_offered_or_left_out(mlflow: Mlflow) -> 
 
 
 def test_every_field_of_a_request_that_may_name_a_place_is_known(mlflow: Mlflow) -> None:
-    found = {
+    results = {
         name
         for name in mlflow["fields"] + mlflow["graphql"]
         if MAY_NAME_A_PLACE.search(name.rpartition(".")[2])
     }
-    assert found == set(PLACES), (
+    assert results == set(PLACES), (
         "a new field of MLflow: see whether mlflow_server/locations.py has to check it"
     )
     assert any(name.startswith("MlflowGetRunInput.") for name in mlflow["graphql"])

@@ -30,10 +30,10 @@ def page() -> Iterator[browser.Page]:
     try:
         with browser.page((ADMIN, PASSWORD), width=1300, height=660) as opened:
             yield opened
-    except CannotRun as problem:
+    except CannotRun as error:
         if os.environ.get("TRAINER_REQUIRE_DOCKER") == "1":
-            pytest.fail(str(problem))
-        pytest.skip(str(problem))
+            pytest.fail(str(error))
+        pytest.skip(str(error))
 
 
 def _curves() -> Iterator[Json]:

@@ -127,7 +127,7 @@ def test_a_schema_of_a_newer_version_is_left_as_it_is(postgres: Postgres, databa
 
 
 @pytest.mark.parametrize("command", [WEB, RELEASE])
-def test_a_wrong_password_of_the_database_is_said_at_once(
+def test_a_wrong_password_of_the_database_is_reported_at_once(
     postgres: Postgres, released: str, command: tuple[str, ...]
 ) -> None:
     wrong = postgres.url(released).replace("canary-db", "canary-xy")
@@ -156,7 +156,7 @@ def test_what_is_missing_ends_the_server_with_one_line(
     assert ACCOUNT["MLFLOW_AUTH_ADMIN_PASSWORD"] not in said
 
 
-def test_a_volume_of_somebody_else_and_no_volume_are_said_in_one_line(host: str) -> None:  # noqa: ARG001
+def test_a_volume_of_another_user_and_no_volume_are_reported_in_one_line(host: str) -> None:  # noqa: ARG001
     assert "Uid 48213 cannot write in /data" in _refusal(once(RELEASE, {}))  # a read-only container
     with volume() as data:
         theirs = once(

@@ -32,7 +32,7 @@ def test_a_database_url_names_its_driver_and_keeps_its_password(scheme: str, pas
 
 
 @pytest.mark.parametrize("password", ["p@ss", "a:b", "a/b@c", "100%", "50%off", "#?&"])
-def test_a_password_that_nobody_encoded_is_understood(password: str) -> None:
+def test_a_password_that_nobody_encoded_is_accepted(password: str) -> None:
     url = make_url(database_url.normalise(f"postgres://user:{password}@db.example/runs?sslmode=require"))
     assert url.password == password
     assert (url.host, url.query) == ("db.example", {"sslmode": "require"})
@@ -86,9 +86,9 @@ def test_secrets_are_not_in_the_text_of_the_settings() -> None:
 
 
 def test_a_laptop_is_reached_by_its_own_names_on_any_port() -> None:
-    found = addresses.read({}, 5000)
-    assert found.hosts == ("localhost", "localhost:*", "127.0.0.1", "127.0.0.1:*", "[::1]", "[[]::1]:*")
-    assert not found.behind_router
+    result = addresses.read({}, 5000)
+    assert result.hosts == ("localhost", "localhost:*", "127.0.0.1", "127.0.0.1:*", "[::1]", "[[]::1]:*")
+    assert not result.behind_router
     assert addresses.read({"ALLOWED_HOSTS": "Runs.lan"}, 5000).origins == (
         "http://runs.lan",
         "http://runs.lan:5000",
@@ -111,10 +111,10 @@ def test_a_laptop_is_reached_by_its_own_names_on_any_port() -> None:
     ],
 )
 def test_a_platform_names_the_server_and_its_pages_come_by_https(platform: dict[str, str], name: str) -> None:
-    found = addresses.read(platform, 5000)
-    assert found.behind_router
-    assert name in found.hosts
-    assert found.origins == (f"https://{name}",)
+    result = addresses.read(platform, 5000)
+    assert result.behind_router
+    assert name in result.hosts
+    assert result.origins == (f"https://{name}",)
 
 
 def test_a_router_can_be_denied_where_a_platform_has_none() -> None:
@@ -122,9 +122,9 @@ def test_a_router_can_be_denied_where_a_platform_has_none() -> None:
 
 
 def test_bucketeers_variables_are_what_boto3_reads() -> None:
-    found = storage.read(BUCKETEER)
-    assert found.destination == "s3://bucketeer-1"
-    assert found.variables == {
+    result = storage.read(BUCKETEER)
+    assert result.destination == "s3://bucketeer-1"
+    assert result.variables == {
         "AWS_ACCESS_KEY_ID": "id",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_DEFAULT_REGION": "eu-west-1",
@@ -132,9 +132,9 @@ def test_bucketeers_variables_are_what_boto3_reads() -> None:
 
 
 def test_an_own_bucket_goes_before_bucketeers_and_may_have_a_prefix() -> None:
-    found = storage.read({**BUCKETEER, "S3_BUCKET": "s3://own/runs/", "AWS_REGION": "us-east-2"})
-    assert found.destination == "s3://own/runs"
-    assert found.variables == {"AWS_DEFAULT_REGION": "us-east-2"}
+    result = storage.read({**BUCKETEER, "S3_BUCKET": "s3://own/runs/", "AWS_REGION": "us-east-2"})
+    assert result.destination == "s3://own/runs"
+    assert result.variables == {"AWS_DEFAULT_REGION": "us-east-2"}
 
 
 def test_without_a_bucket_artifacts_are_files() -> None:

@@ -33,9 +33,9 @@ class Client:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
             said = answer.read()
-        except http.client.HTTPException as problem:
+        except http.client.HTTPException as error:
             connection.close()
-            raise ConnectionError(repr(problem)) from None
+            raise ConnectionError(repr(error)) from None
         except OSError:
             connection.close()
             raise
@@ -46,8 +46,8 @@ class Client:
 
     def call(self, path: str, **body: object) -> Json:
         """POST to the REST API."""
-        said: Json = json.loads(self.send("POST", f"/api/2.0/mlflow/{path}", json.dumps(body).encode()))
-        return said
+        payload: Json = json.loads(self.send("POST", f"/api/2.0/mlflow/{path}", json.dumps(body).encode()))
+        return payload
 
     def new_run(self, experiment: str = "0", **more: object) -> str:
         """The id of a run that is begun."""

@@ -46,7 +46,7 @@ entry_points:
 
 
 @dataclass(frozen=True)
-class Done:
+class Result:
     """A command line that has ended."""
 
     code: int
@@ -104,7 +104,7 @@ def changed(plan: RunPlan, **changes: object) -> RunPlan:
     parts: dict[str, Any] = {}
     for name in ("code", "inputs", "environment", "resources", "tracking"):
         part = getattr(plan, name)
-        own = {one.name: changes.pop(one.name) for one in fields(part) if one.name in changes}
+        own = {item.name: changes.pop(item.name) for item in fields(part) if item.name in changes}
         parts[name] = replace(part, **own)
     return replace(plan, **parts, **changes)  # type: ignore[arg-type]
 

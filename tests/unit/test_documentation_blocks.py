@@ -61,7 +61,7 @@ def test_a_block_says_where_it_is_and_why_it_is_not_run(page: Path) -> None:
     ]  # fmt: skip
 
 
-def test_what_is_not_read_as_commands_is_told(page: Path) -> None:
+def test_what_is_not_read_as_commands_is_reported(page: Path) -> None:
     assert others(page) == ["yaml", "indented"]
 
 

@@ -10,13 +10,13 @@ PASSED_ON = {ScriptFailed, ScriptKilled}  # their code is the script's own
 
 
 def kinds() -> dict[str, type[TrainerError]]:
-    found = {}
+    results = {}
     waiting = [TrainerError]
     while waiting:
         kind = waiting.pop()
-        found[kind.__name__] = kind
+        results[kind.__name__] = kind
         waiting += kind.__subclasses__()
-    return {name: kind for name, kind in found.items() if kind.__module__ == errors.__name__}
+    return {name: kind for name, kind in results.items() if kind.__module__ == errors.__name__}
 
 
 def test_every_kind_of_failure_has_an_exit_code_of_its_own() -> None:

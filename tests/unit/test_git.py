@@ -19,7 +19,7 @@ from trainer.workspace import secrets
 from trainer.workspace.settings import Workspace
 
 from unit.git_trap import Trap
-from unit.helpers import Done, git, put
+from unit.helpers import Result, git, put
 
 MLPROJECT = "name: forest\nentry_points: {main: {command: python x.py}}\ndocker_env: {image: trainer/small}\n"
 
@@ -54,7 +54,9 @@ def touch(path: Path) -> None:
     os.utime(path, (1, 1))
 
 
-def test_a_bare_repository_in_a_fetched_one(trainer: Callable[..., Done], tmp_path: Path, trap: Trap) -> None:
+def test_a_bare_repository_in_a_fetched_one(
+    trainer: Callable[..., Result], tmp_path: Path, trap: Trap
+) -> None:
     folder = tmp_path / "evil"
     trap.bare_repository(project(folder / "forest"))
     git(tmp_path, "init", "--quiet", str(folder))
@@ -72,7 +74,7 @@ def test_a_bare_repository_in_a_fetched_one(trainer: Callable[..., Done], tmp_pa
 
 @pytest.mark.parametrize("included", [False, True])
 def test_a_folder_elsewhere_with_a_monitor(
-    trainer: Callable[..., Done], tmp_path: Path, trap: Trap, included: bool
+    trainer: Callable[..., Result], tmp_path: Path, trap: Trap, included: bool
 ) -> None:
     folder = repository(tmp_path / "dl")
     if included:
@@ -177,7 +179,7 @@ def test_a_signature_is_not_checked_by_a_program_of_the_repository(tmp_path: Pat
 
 @pytest.mark.parametrize("place", [".git", "."])
 def test_a_repository_that_a_run_made_in_its_project(
-    trainer: Callable[..., Done], workspace: Workspace, trap: Trap, place: str
+    trainer: Callable[..., Result], workspace: Workspace, trap: Trap, place: str
 ) -> None:
     put(workspace.root / ".gitignore", "secrets.env\n")
     repository(workspace.root)
@@ -211,11 +213,11 @@ def test_stored_code_with_a_repository_in_it(workspace: Workspace, tmp_path: Pat
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         tar.add(tmp_path / "stored", "code")
-    place = workspace.state / "reproduce-x"
+    path = workspace.state / "reproduce-x"
     with tarfile.open(fileobj=io.BytesIO(packed.getvalue())) as tar:
-        archives.unpack(tar, place)
-    assert Path("x.py") in snapshot.files(place / "code")
-    assert snapshot.commit(place / "code") is None
+        archives.unpack(tar, path)
+    assert Path("x.py") in snapshot.files(path / "code")
+    assert snapshot.commit(path / "code") is None
     assert not trap.mark.exists()
 
 
@@ -306,7 +308,7 @@ Break = Callable[[Path, pytest.MonkeyPatch], tuple[str, str]]
 
 @pytest.mark.parametrize("broken", [_of_another_user, _without_git, _broken])
 def test_where_git_cannot_be_asked_nothing_is_packed(
-    trainer: Callable[..., Done], workspace: Workspace, monkeypatch: pytest.MonkeyPatch, broken: Break
+    trainer: Callable[..., Result], workspace: Workspace, monkeypatch: pytest.MonkeyPatch, broken: Break
 ) -> None:
     put(repository(workspace.root) / ".gitignore", "secrets.env\n*.ckpt\n")
     folder = project(workspace.projects / "demo")
@@ -327,7 +329,7 @@ def test_where_git_cannot_be_asked_nothing_is_packed(
     assert (done.code, done.err) == (92, f"Error: {message}\nHint:  {hint}\n")
     checked = trainer("secrets", "check")
     assert (checked.code, message in checked.out, "✓ secrets.env" in checked.out) == (89, True, False)
-    looked = {one["name"]: one["status"] for one in json.loads(trainer("doctor", "--json").out)}
+    looked = {item["name"]: item["status"] for item in json.loads(trainer("doctor", "--json").out)}
     assert (looked["git"], looked["secrets"]) == ("failure", "failure")
 
 
@@ -342,7 +344,7 @@ def test_the_way_out_that_is_named_leads_out(workspace: Workspace, monkeypatch: 
 
 
 def test_outside_of_a_repository_git_need_not_be_there(
-    trainer: Callable[..., Done], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    trainer: Callable[..., Result], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project(workspace.projects / "demo")
     monkeypatch.setenv("PATH", "/nowhere")

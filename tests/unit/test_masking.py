@@ -86,14 +86,14 @@ class Omission:
 
 
 def test_every_text_in_data_is_masked() -> None:
-    said = {
+    payload = {
         "run": Omission(("python", f"--key={CANARY}")),
         "data": [{"name": CANARY, "files": 3}],
         "seed": None,
     }
     masked = {"run": Omission(("python", "--key=***")), "data": [{"name": "***", "files": 3}], "seed": None}
-    assert Masker([CANARY]).tree(said) == masked
-    assert Masker([]).tree(said) == said
+    assert Masker([CANARY]).tree(payload) == masked
+    assert Masker([]).tree(payload) == payload
 
 
 SEARCH = settings(deadline=None, database=None, max_examples=40)

@@ -13,10 +13,10 @@ from trainer import printable
 from trainer.workspace.settings import Workspace
 
 from unit.datasets.pictures import dataset
-from unit.helpers import Done, HttpServer, put
+from unit.helpers import HttpServer, Result, put
 from unit.tracking import histories
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 # Clears the screen, sets the title, goes back to the start of the line, turns the direction of the text.
 EVIL = "a\x1b[2J\x1b]0;t\x07\rb\u202ec"
 WRITTEN = r"a\x1b[2J\x1b]0;t\x07\x0db\u202ec"  # as YAML writes it between double quotes

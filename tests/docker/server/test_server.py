@@ -15,7 +15,7 @@ from pathlib import Path
 import docker
 import pytest
 import requests
-from support import Site, surroundings
+from support import Site, clean_environment
 
 
 @pytest.fixture
@@ -27,9 +27,9 @@ def fresh(client: docker.DockerClient, tmp_path: Path) -> Iterator[Site]:  # noq
 
 
 def _status(site: Site) -> dict[str, object]:
-    said = json.loads(site.trainer("server", "status", "--json").out)
-    assert isinstance(said, dict)
-    return said
+    payload = json.loads(site.trainer("server", "status", "--json").out)
+    assert isinstance(payload, dict)
+    return payload
 
 
 def test_two_at_once_start_one_server(fresh: Site) -> None:
@@ -124,7 +124,7 @@ def test_mlflows_own_commands_get_in_with_what_env_prints(site: Site, tmp_path: 
         f"source <({sys.executable} -m trainer --workspace {site.root} env) && {mlflow} experiments search"
     )
     done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=surroundings(), capture_output=True, text=True
+        ["bash", "-c", script], cwd=tmp_path, env=clean_environment(), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert "Default" in done.stdout

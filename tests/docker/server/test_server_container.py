@@ -18,7 +18,7 @@ import docker
 import pytest
 import requests
 from mlflow import MlflowClient
-from support import REPOSITORY, Done, Site
+from support import REPOSITORY, Result, Site
 from trainer.server import container as server_container
 from trainer.workspace import secrets, settings
 
@@ -70,7 +70,7 @@ def fresh(client: docker.DockerClient, tmp_path: Path) -> Iterator[Site]:
     wipe(client, fresh)
 
 
-def ok(done: Done) -> Done:
+def ok(done: Result) -> Result:
     assert done.code == 0, done.err
     return done
 
@@ -172,8 +172,8 @@ def test_backup_down_restore_and_the_runs_are_still_there(
 ) -> None:
     before = runs(team)
     file = tmp_path / "saved.tar.gz"
-    said = json.loads(ok(team.trainer("server", "backup", str(file), "--json")).out)
-    assert said["counts"]["runs"] == len(before) > 0
+    payload = json.loads(ok(team.trainer("server", "backup", str(file), "--json")).out)
+    assert payload["counts"]["runs"] == len(before) > 0
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     later = ok(team.trainer("run", "probe")).run_id
     team.trainer("server", "down")
@@ -267,8 +267,8 @@ def test_rotated_secrets_count_at_once_and_the_old_ones_no_more(team: Site) -> N
 
 
 def test_up_heals_a_rotation_that_was_interrupted(team: Site) -> None:
-    place = settings.find(team.root)
-    secrets.store(place, {"MLFLOW_TRACKING_PASSWORD": "written-but-not-told-yet"})
+    workspace = settings.find(team.root)
+    secrets.store(workspace, {"MLFLOW_TRACKING_PASSWORD": "written-but-not-told-yet"})
     assert team.trainer("server", "users", "list").code == 85
     ok(team.trainer("server", "up"))
     assert login(team, known(team)["MLFLOW_TRACKING_USERNAME"], "written-but-not-told-yet") == 200
@@ -392,9 +392,9 @@ def test_the_store_of_a_process_is_saved_and_restored_too(fresh: Site, tmp_path:
 def test_another_server_in_secrets_env_is_not_replaced_unasked(
     fresh: Site, client: docker.DockerClient
 ) -> None:
-    place = settings.find(fresh.root)
+    workspace = settings.find(fresh.root)
     secrets.store(
-        place, {"MLFLOW_TRACKING_URI": "https://team.example", "MLFLOW_TRACKING_PASSWORD": "of-the-team"}
+        workspace, {"MLFLOW_TRACKING_URI": "https://team.example", "MLFLOW_TRACKING_PASSWORD": "of-the-team"}
     )
     before = (fresh.root / "secrets.env").read_bytes()
     done = fresh.trainer("server", "up")

@@ -229,6 +229,6 @@ def test_the_backend_is_what_a_run_with_gpus_asks(lab: Lab, backend: str, framew
 
 
 def test_each_framework_says_what_it_was_built_for(lab: Lab) -> None:
-    said = json.loads(lab.python("jax", "-m", "trainkit.accelerator").stdout)
-    assert [one["framework"].split()[0] for one in said] == ["TensorFlow", "PyTorch", "JAX"]
-    assert said[2]["cuda"] is None  # its plugin for CUDA is not installed here
+    payload = json.loads(lab.python("jax", "-m", "trainkit.accelerator").stdout)
+    assert [item["framework"].split()[0] for item in payload] == ["TensorFlow", "PyTorch", "JAX"]
+    assert payload[2]["cuda"] is None  # its plugin for CUDA is not installed here

@@ -74,10 +74,10 @@ def test_a_run_on_pictures_records_everything_and_its_models_agree(
     run = run_project(
         data="pictures", layers=small, image_size=16, epochs=6, batch_size=8, learning_rate=0.01
     )
-    said = capsys.readouterr().out
-    assert "1  Conv2d(out_channels=4, kernel_size=3)  4 x 14 x 14" in said
-    assert "CrossEntropyLoss is taken before the last layer, Softmax" in said
-    assert sum(line.startswith("epoch ") for line in said.splitlines()) == 6
+    output = capsys.readouterr().out
+    assert "1  Conv2d(out_channels=4, kernel_size=3)  4 x 14 x 14" in output
+    assert "CrossEntropyLoss is taken before the last layer, Softmax" in output
+    assert sum(line.startswith("epoch ") for line in output.splitlines()) == 6
     assert run.data.metrics["validation_accuracy"] == 1
     client = mlflow.MlflowClient()
     for name in ("loss", "accuracy", "val_loss", "val_accuracy", "seconds_epoch"):
@@ -148,9 +148,9 @@ def test_a_zip_of_a_table_is_downloaded_and_its_columns_are_scaled(
     rows = np.array([[2e9 + 8, 0.0], [2e9 - 8, 0.0]])
     assert model.predict(rows).argmax(axis=1).tolist() == [0, 1]
     assert model.metadata.metadata == {"class_names": ["big", "small"], "columns": ["size", "weight"]}
-    found = (artifacts(run) / "predictions_validation.csv").read_text().splitlines()
-    assert found[0] == "row,true,predicted,probability"
-    assert len(found) == 17
+    result = (artifacts(run) / "predictions_validation.csv").read_text().splitlines()
+    assert result[0] == "row,true,predicted,probability"
+    assert len(result) == 17
 
 
 def test_a_quantity_is_learnt_in_its_own_units(run_project: Callable[..., Run], data: Path) -> None:

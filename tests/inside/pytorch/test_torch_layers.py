@@ -128,7 +128,7 @@ def test_the_table_has_numbers_layers_shapes_and_parameters() -> None:
         ("- Conv2d: {out_channels: {a: 2}, kernel_size: 3}", "Layer 1, Conv2d, has the argument {'a': 2}"),
     ],
 )  # fmt: skip
-def test_a_list_that_is_not_understood_says_which_layer(text: str, said: str) -> None:
+def test_an_invalid_list_says_which_layer(text: str, said: str) -> None:
     assert refused(text).message.startswith(said)
 
 
@@ -160,9 +160,9 @@ def test_a_layer_that_does_not_fit_says_its_number_what_it_gets_and_what_it_need
 
 
 def test_the_last_layer_has_to_be_as_wide_as_the_data_needs() -> None:
-    problem = refused("- Flatten\n- Linear: 10")
-    assert problem.message == "Layer 2, Linear, gives 10, but the data and the loss need 4."
-    assert problem.hint == "End with `- Linear: classes`."
+    error = refused("- Flatten\n- Linear: 10")
+    assert error.message == "Layer 2, Linear, gives 10, but the data and the loss need 4."
+    assert error.hint == "End with `- Linear: classes`."
     assert "`- Flatten`" in refused("- Conv2d: [4, 3]").hint
 
 
@@ -173,9 +173,9 @@ def test_near_names_are_suggested() -> None:
 
 
 def test_batch_normalisation_of_single_samples_is_refused_before_the_training() -> None:
-    problem = refused("- Flatten\n- BatchNorm1d" + END, batch=1)
-    assert problem.message.startswith("Layer 2, BatchNorm1d, cannot work on 12288:")
-    assert "raise the batch size" in problem.hint
+    error = refused("- Flatten\n- BatchNorm1d" + END, batch=1)
+    assert error.message.startswith("Layer 2, BatchNorm1d, cannot work on 12288:")
+    assert "raise the batch size" in error.hint
     build("- BatchNorm2d" + END, batch=1)  # pictures have more than one value a channel
 
 

@@ -235,8 +235,8 @@ def test_the_best_epoch_is_kept_and_training_stops_when_it_gets_no_better(tmp_pa
     assert len(losses) == progress.best + 3 < 50
     assert losses[progress.best - 1] == min(losses) < losses[-1]
     rows = Rows(20, 3, seed=1)
-    found = made.loss(training.predict(made, rows, 8), rows.target)
-    assert found.item() == pytest.approx(min(losses), rel=1e-6)
+    result = made.loss(training.predict(made, rows, 8), rows.target)
+    assert result.item() == pytest.approx(min(losses), rel=1e-6)
 
 
 def test_without_patience_every_epoch_is_trained(tmp_path: Path) -> None:
@@ -256,9 +256,9 @@ def test_a_loss_that_is_no_number_ends_the_training_with_a_hint(tmp_path: Path) 
     [(10, 4, [4, 4, 2]), (9, 4, [4, 5]), (8, 4, [4, 4]), (1, 4, [1]), (3, 1, [1, 1, 1])],
 )
 def test_no_batch_has_one_sample_that_could_have_more(number: int, size: int, expected: list[int]) -> None:
-    found = list(training.batches(np.arange(number), size))
-    assert [len(batch) for batch in found] == expected
-    assert np.concatenate(found).tolist() == list(range(number))
+    result = list(training.batches(np.arange(number), size))
+    assert [len(batch) for batch in result] == expected
+    assert np.concatenate(result).tolist() == list(range(number))
 
 
 def test_a_gpu_that_was_asked_for_and_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,7 +297,7 @@ def test_an_operation_that_is_not_repeatable_ends_a_deterministic_run_and_no_oth
 
 
 @pytest.mark.parametrize("backend", ["", "torch"])
-def test_a_keras_project_in_an_image_without_keras_is_told_so(backend: str) -> None:
+def test_a_keras_project_in_an_image_without_keras_is_refused(backend: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from trainkit import keras_models"],
         capture_output=True, text=True, check=False, env={**os.environ, "KERAS_BACKEND": backend},

@@ -34,9 +34,9 @@ def pixels(size: int, seed: int = 0) -> NDArray[np.float32]:
 
 def features(model: keras.Model) -> NDArray[np.float32]:
     known = architectures.BACKBONES[model.name]
-    found = np.asarray(model(known.preprocess(pixels(SIZES[model.name])), training=False))
-    assert found.std() > 0, "a constant would equal anything"
-    return found
+    result = np.asarray(model(known.preprocess(pixels(SIZES[model.name])), training=False))
+    assert result.std() > 0, "a constant would equal anything"
+    return result
 
 
 def plain(name: str) -> keras.Model:
@@ -357,9 +357,9 @@ def test_weights_are_kept_in_the_cache(tmp_path: Path) -> None:
         "from trainkit.keras import backbones; "
         "from keras.src.backend import config; print(config.keras_home())"
     )
-    said = {key: value for key, value in os.environ.items() if key != "KERAS_HOME"}
+    payload = {key: value for key, value in os.environ.items() if key != "KERAS_HOME"}
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**said, "TRAINER_CACHE_DIR": str(tmp_path)},
+        [sys.executable, "-c", code], env={**payload, "TRAINER_CACHE_DIR": str(tmp_path)},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.strip() == str(tmp_path / "keras")

@@ -51,8 +51,8 @@ def test_features_are_what_the_backbone_answers_for_each_image(
     for part, samples in ((data.train, training), (data.validation, validation)):
         direct = np.asarray(base(preprocess(part.pixels().astype(np.float32)), training=False))
         assert direct.std(axis=0).max() > 0.01, "features that are all the same would equal anything"
-        found = np.asarray(samples.inputs(np.arange(len(part))), dtype=np.float32)
-        np.testing.assert_allclose(found, direct, rtol=1e-3, atol=1e-4)
+        result = np.asarray(samples.inputs(np.arange(len(part))), dtype=np.float32)
+        np.testing.assert_allclose(result, direct, rtol=1e-3, atol=1e-4)
         np.testing.assert_array_equal(samples.labels, part.labels)
 
 
@@ -159,14 +159,14 @@ def test_the_key_is_the_same_for_another_split_and_another_name(
 
 def test_weights_are_known_by_the_seed_the_published_digest_or_their_content(tmp_path: Path) -> None:
     file = tmp_path / "mine.weights.h5"
-    found = set()
+    result = set()
     for content in (b"a", b"b"):
         file.write_bytes(content)
-        found.add(feature_cache.weights_key(NAME, str(file), 0))
-    found |= {feature_cache.weights_key(NAME, "none", seed) for seed in (0, 1)}
-    found |= {feature_cache.weights_key(name, "imagenet", 0) for name in architectures.BACKBONES}
-    assert len(found) == 6
-    assert feature_cache.weights_key(NAME, "imagenet", 1) in found
+        result.add(feature_cache.weights_key(NAME, str(file), 0))
+    result |= {feature_cache.weights_key(NAME, "none", seed) for seed in (0, 1)}
+    result |= {feature_cache.weights_key(name, "imagenet", 0) for name in architectures.BACKBONES}
+    assert len(result) == 6
+    assert feature_cache.weights_key(NAME, "imagenet", 1) in result
 
 
 def test_random_weights_follow_from_the_seed() -> None:
@@ -184,6 +184,6 @@ def test_a_backbone_answers_in_training_as_it_does_later() -> None:
     np.testing.assert_array_equal(base(pixels, training=True), answers)
 
 
-def test_a_backbone_comes_frozen_and_a_random_one_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_backbone_comes_frozen_and_a_random_one_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert not models.pretrained("inceptionv3", 75, "none", 0).trainable_variables
     assert "Warning: --weights none: the backbone is random" in capsys.readouterr().out

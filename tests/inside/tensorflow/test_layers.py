@@ -38,12 +38,12 @@ def states(found: Report) -> dict[str, str | None]:
 def test_a_backbone_has_the_size_it_was_made_for(
     backbone: str, size: int, features: int, layers: int, parameters: int
 ) -> None:
-    found = report(backbone)
-    assert (found["image_size"], found["features"]) == (size, features)
-    assert found["layers"] == len(found["all_layers"]) == layers
-    assert found["parameters"] == sum(layer["parameters"] for layer in found["all_layers"]) == parameters
-    assert found["parameters"] == sum(block["parameters"] for block in found["blocks"])
-    assert {found["trains"], found["first_trained"], *states(found).values()} == {None}
+    result = report(backbone)
+    assert (result["image_size"], result["features"]) == (size, features)
+    assert result["layers"] == len(result["all_layers"]) == layers
+    assert result["parameters"] == sum(layer["parameters"] for layer in result["all_layers"]) == parameters
+    assert result["parameters"] == sum(block["parameters"] for block in result["blocks"])
+    assert {result["trains"], result["first_trained"], *states(result).values()} == {None}
 
 
 def test_a_block_says_what_trains_from_there() -> None:
@@ -107,19 +107,19 @@ def texts(svg: str) -> list[str]:
 
 
 def test_the_drawing_of_blocks_says_what_the_report_says(tmp_path: Path) -> None:
-    said = texts(drawn(report("inceptionv3", "mixed7"), tmp_path, full=False))
-    assert said[0] == "InceptionV3"
-    assert "312 layers, 21.80 M parameters; 299 × 299 × 3 pixels → 2,048 features" in said  # noqa: RUF001
-    assert "unfrozen from mixed7" in said
-    assert ": 14.94 M parameters train (68.5%)" in said
+    output = texts(drawn(report("inceptionv3", "mixed7"), tmp_path, full=False))
+    assert output[0] == "InceptionV3"
+    assert "312 layers, 21.80 M parameters; 299 × 299 × 3 pixels → 2,048 features" in output  # noqa: RUF001
+    assert "unfrozen from mixed7" in output
+    assert ": 14.94 M parameters train (68.5%)" in output
     for block in report()["blocks"]:
-        assert block["name"] in said
-    place = said.index("mixed7")
-    assert said[place : place + 6] == [
+        assert block["name"] in output
+    place = output.index("mixed7")
+    assert output[place : place + 6] == [
         "mixed7", "197 – 228", "17 × 17 × 768", "2.14 M", "14.94 M", "69%"  # noqa: RUF001
     ]  # fmt: skip
-    assert {"trains", "stays frozen", "has no weights"} <= set(said)
-    assert "trains in part" not in said
+    assert {"trains", "stays frozen", "has no weights"} <= set(output)
+    assert "trains in part" not in output
 
 
 def test_what_trains_is_green(tmp_path: Path) -> None:
@@ -132,13 +132,13 @@ def test_what_trains_is_green(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("backbone", ["inceptionv3", "efficientnetb0"])
 def test_all_layers_are_drawn_with_their_connections(backbone: str, tmp_path: Path) -> None:
-    found = report(backbone)
-    svg = drawn(found, tmp_path, full=True)
-    said = texts(svg)
-    assert all(f"{layer['index']} {layer['name']}" in said for layer in found["all_layers"])
-    assert svg.count('class="node"') == found["layers"]
-    assert svg.count('class="edge"') == sum(len(layer["inputs"]) for layer in found["all_layers"])
-    assert svg.count('class="cluster"') == len(found["blocks"])
+    result = report(backbone)
+    svg = drawn(result, tmp_path, full=True)
+    output = texts(svg)
+    assert all(f"{layer['index']} {layer['name']}" in output for layer in result["all_layers"])
+    assert svg.count('class="node"') == result["layers"]
+    assert svg.count('class="edge"') == sum(len(layer["inputs"]) for layer in result["all_layers"])
+    assert svg.count('class="cluster"') == len(result["blocks"])
 
 
 def test_a_png_that_no_program_could_show_is_refused(tmp_path: Path) -> None:
@@ -162,8 +162,12 @@ def test_the_answer_is_printed_as_json(
     }
     monkeypatch.setattr("sys.argv", ["layer_report", json.dumps(asked)])
     layer_report.main()
-    found = json.loads(capsys.readouterr().out)
-    assert (found["backbone"], found["image_size"], found["first_trained"]) == ("efficientnetb0", 32, 163)
+    payload = json.loads(capsys.readouterr().out)
+    assert (payload["backbone"], payload["image_size"], payload["first_trained"]) == (
+        "efficientnetb0",
+        32,
+        163,
+    )
     assert "unfrozen from block6a" in (tmp_path / "blocks.svg").read_text()
 
 

@@ -150,9 +150,9 @@ def test_two_phases_are_one_history_and_a_second_run_computes_no_features(
     start: Start, places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lively("efficientnetb0", 32, places / "data" / "mine.weights.h5")
-    said = {"weights": "mine.weights.h5", "unfreeze_from": "block7a"}
+    payload = {"weights": "mine.weights.h5", "unfreeze_from": "block7a"}
     changed = watch(monkeypatch)
-    first = start("efficientnetb0", **said)
+    first = start("efficientnetb0", **payload)
     assert list(first.history("val_loss")) == [1, 2, 3, 4]
     rates = first.history("learning_rate")
     assert rates[3] == pytest.approx(rates[2] / 10)
@@ -165,7 +165,7 @@ def test_two_phases_are_one_history_and_a_second_run_computes_no_features(
     }  # fmt: skip
     assert first.run.data.tags["features"] == "computed"
     monkeypatch.setattr(feature_cache, "_compute", lambda *_: pytest.fail("computed again"))
-    second = start("efficientnetb0", **said, fine_tune_epochs=0)
+    second = start("efficientnetb0", **payload, fine_tune_epochs=0)
     assert second.run.data.tags["features"] == "from the cache"
     assert list(second.history("val_loss").values()) == list(first.history("val_loss").values())[:2]
 
@@ -195,13 +195,13 @@ def test_the_head_learns_from_the_features_of_a_file_of_weights(
     )
     assert done.metrics["validation_accuracy"] >= 0.7
     assert max(done.history("val_loss")) <= 30
-    said = capsys.readouterr().out
-    assert "random" not in said
-    assert "fine-tuning" not in said
+    output = capsys.readouterr().out
+    assert "random" not in output
+    assert "fine-tuning" not in output
 
 
 @pytest.mark.usefixtures("tiny")
-def test_with_augmentation_no_features_are_kept_and_that_is_said(
+def test_with_augmentation_no_features_are_kept_and_that_is_reported(
     start: Start, places: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done = start("inceptionv3", weights="none", augment="yes", epochs=1, fine_tune_epochs=0)
@@ -241,9 +241,9 @@ def test_pictures_of_other_kinds_are_converted_and_counted(
     Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257).save(folder / "deep.png")
     picture.save(folder / "moving.gif", save_all=True, append_images=[Image.open(folder / "01.png")])
     start("tensorflow", epochs=1)
-    said = capsys.readouterr().out
-    assert "Warning: images converted to 8-bit RGB: 1 16-bit, 1 CMYK, 1 animated" in said
-    assert "epoch 1/1" in said
+    output = capsys.readouterr().out
+    assert "Warning: images converted to 8-bit RGB: 1 16-bit, 1 CMYK, 1 animated" in output
+    assert "epoch 1/1" in output
 
 
 def empty_class(folder: Path) -> None:
@@ -279,7 +279,7 @@ def class_without_training(folder: Path) -> None:
         (class_without_training, "The class red is in .*validation but not in train"),
     ],
 )
-def test_data_that_cannot_be_trained_on_is_told_before_the_first_epoch(
+def test_data_that_cannot_be_trained_on_is_reported_before_the_first_epoch(
     start: Start, places: Path, capsys: pytest.CaptureFixture[str],
     project: str, spoil: Callable[[Path], None], message: str,
 ) -> None:  # fmt: skip
@@ -303,7 +303,7 @@ def test_data_that_cannot_be_trained_on_is_told_before_the_first_epoch(
         ("tensorflow", {"mixed_precision": "yes"}, "Mixed precision needs a GPU", "--mixed-precision no"),
     ],
 )
-def test_bad_parameters_are_told_before_the_first_epoch(
+def test_bad_parameters_are_reported_before_the_first_epoch(
     start: Start, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     project: str, said: dict[str, object], message: str, hint: str,
 ) -> None:  # fmt: skip

@@ -368,9 +368,7 @@ def test_an_environment_is_made_once(workspace: Workspace, monkeypatch: pytest.M
     assert name == f"small-abababababab-py3.{sys.version_info.minor}"
 
 
-def test_an_environment_that_was_not_finished_is_made_anew(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unfinished_environment_is_rebuilt(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = [["sh", "-c", "echo first line; echo No such package >&2; exit 1"]]
     monkeypatch.setattr(TrainerImage, "environment", lambda *_: commands)
     backend = LocalBackend(workspace)

@@ -39,11 +39,11 @@ USER = RunUser(os.getuid(), os.getgid())
 @pytest.fixture(autouse=True)
 def kinds(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """What the engine says of itself."""
-    said = {"seccomp"}
+    payload = {"seccomp"}
     monkeypatch.setattr(run_user, "of", lambda _: USER)
-    monkeypatch.setattr(daemon, "kinds", lambda _: said)
+    monkeypatch.setattr(daemon, "kinds", lambda _: payload)
     monkeypatch.setattr(daemon, "bridge", lambda _: Bridge("172.17.0.1", "172.17.0.0/16"))
-    return said
+    return payload
 
 
 class RequestedPermissions:
@@ -155,9 +155,9 @@ def script(server: Server, tmp_path: Path) -> dict[str, object]:
         [sys.executable, tmp_path / "ask_server.py", tmp_path / "server.json"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    said = json.loads(done.stdout)
-    assert isinstance(said, dict)
-    return said
+    payload = json.loads(done.stdout)
+    assert isinstance(payload, dict)
+    return payload
 
 
 def test_the_script_asks_as_the_client_would(http_server: HttpServer, tmp_path: Path) -> None:

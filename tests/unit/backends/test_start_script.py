@@ -15,12 +15,12 @@ NAMES = ("OMP_WAIT_POLICY", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM
 def seen(folder: Path, environment: str = "", **variables: str) -> str:
     """OMP_WAIT_POLICY, as a command sees it."""
     start = Path(base.__file__).with_name("start.sh")
-    said = {name: value for name, value in os.environ.items() if name not in NAMES}
+    payload = {name: value for name, value in os.environ.items() if name not in NAMES}
     put(folder / "environment", environment)
     command = ["sh", str(start), str(folder / "result"), str(folder / "environment")]
     done = subprocess.run(
         [*command, "sh", "-c", 'echo "$OMP_WAIT_POLICY"'],
-        env={**said, **variables}, capture_output=True, text=True, check=True,
+        env={**payload, **variables}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     return done.stdout.strip()
 

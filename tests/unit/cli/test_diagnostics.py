@@ -16,10 +16,10 @@ from trainer.workspace import run_folders
 from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.settings import Workspace
 
-from unit.helpers import Done, HttpServer, Reply, put
+from unit.helpers import HttpServer, Reply, Result, put
 from unit.runs.helpers import API, ID, knows, live, record
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 CANARY = "canary-7f3a"
 NONE = f"{API}/experiments/search", f"{API}/runs/search"
 
@@ -53,7 +53,7 @@ def test_the_log_goes_to_stderr_without_secrets(
         ][: len(lines)]
     )
     assert len(lines) >= 2
-    assert trainer("runs", "--json") == Done(0, done.out, "")
+    assert trainer("runs", "--json") == Result(0, done.out, "")
     assert logging.getLogger("trainer").handlers == []
 
 
@@ -83,7 +83,7 @@ def test_a_log_that_cannot_be_written_is_no_failure(
 
     assert no_runs.port
     monkeypatch.setattr("trainer.cli.output.tell", full)
-    assert trainer("-v", "runs", "--json") == Done(0, "[]\n", "")
+    assert trainer("-v", "runs", "--json") == Result(0, "[]\n", "")
 
 
 def commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:

@@ -148,11 +148,11 @@ def test_no_command_line_is_a_bug(
     for number in numbers:
         chance = random.Random(f"{SEED}/{number}")
         words = arguments(chance)
-        place = own / "w"
-        copied(good, place)
+        path = own / "w"
+        copied(good, path)
         outside = put(own / "outside" / "keep", "as it was")
         before = dict(os.environ)
-        os.chdir(place)
+        os.chdir(path)
         odd = chance.randrange(len(SURROUNDINGS)) if chance.random() < 0.6 else None
         try:
             if odd is not None:

@@ -20,9 +20,9 @@ from trainer.workspace.settings import Workspace
 from trainkit.errors import InputError
 
 from unit.datasets.pictures import dataset
-from unit.helpers import Done, put
+from unit.helpers import Result, put
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 SOURCES = [
     path
     for folder in ("tooling/trainer", "trainer_images/trainkit/trainkit")
@@ -114,9 +114,9 @@ def test_every_command_that_a_hint_names_can_be_typed(
             if words == [VALUE]:
                 return  # whatever the command was
             continue
-        found = command.get_command(context, words[0])
-        assert found, f"{command.name} has no command {words[0]}"
-        command = loaded(found)
+        result = command.get_command(context, words[0])
+        assert result, f"{command.name} has no command {words[0]}"
+        command = loaded(result)
         words = words[1:]
         context = click.Context(command, context, info_name=command.name)
     if words == ["--help"] or isinstance(command, click.Group):
@@ -141,19 +141,19 @@ def test_every_page_that_a_text_names_is_there(path: Path) -> None:
 # The hints whose way is longer than a command that exists
 
 
-def hints(done: Done) -> str:
+def hints(done: Result) -> str:
     """The hint of a command that failed."""
     assert done.code
     (line,) = [line for line in done.err.splitlines() if line.startswith("Hint:  ")]
     return line.removeprefix("Hint:  ")
 
 
-def follow(trainer: Trainer, done: Done) -> Done:
+def follow(trainer: Trainer, done: Result) -> Result:
     """Type the command that the hint names last."""
     return trainer(*shlex.split(commands(hints(done))[-1]))
 
 
-def test_a_data_set_of_which_only_the_manifest_is_here_is_not_made_up(
+def test_a_dataset_of_which_only_the_manifest_is_here_is_not_made_up(
     trainer: Trainer, workspace: Workspace, tmp_path: Path
 ) -> None:
     real = dataset(workspace.data / "skins", {"a": 2, "b": 2})
@@ -169,7 +169,7 @@ def test_a_data_set_of_which_only_the_manifest_is_here_is_not_made_up(
     assert trainer("data", "verify", "skins").code == 0
 
 
-def test_a_data_set_to_try_with_is_made_under_no_name_that_was_asked_for(
+def test_a_dataset_to_try_with_is_made_under_no_name_that_was_asked_for(
     trainer: Trainer, workspace: Workspace
 ) -> None:
     done = trainer("data", "stats", "data_24")

@@ -14,9 +14,9 @@ from trainer.scaffold import settings_file
 from trainer.workspace import secrets
 from trainer.workspace.settings import Settings, find
 
-from unit.helpers import Done, git, put
+from unit.helpers import Result, git, put
 
-Init = Callable[..., Done]
+Init = Callable[..., Result]
 MADE = {".gitignore", "data/.gitignore", "data/README.md", "secrets.env.example", "trainer.yaml"}
 
 
@@ -25,12 +25,12 @@ def init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
     """`trainer init ARGUMENTS`, called in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments: str) -> Done:
+    def call(*arguments: str) -> Result:
         capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
             main(["init", *arguments])
         assert isinstance(ended.value.code, int)
-        return Done(ended.value.code, *capfd.readouterr())
+        return Result(ended.value.code, *capfd.readouterr())
 
     return call
 
@@ -74,11 +74,12 @@ def test_no_secret_can_be_committed_from_the_first_moment_on(init: Init, tmp_pat
 def test_each_setting_is_there_with_its_meaning_and_its_default() -> None:
     text = settings_file.text()
     assert yaml.safe_load(text) is None
-    said = yaml.safe_load("".join(line[2:] + "\n" for line in text.splitlines() if line[2:].split(":")[0] in {
-        field.name for field in fields(Settings)}))  # fmt: skip
-    assert Settings(**said) == Settings()
-    assert list(said) == [field.name for field in fields(Settings)]
-    for name in said:
+    names = {field.name for field in fields(Settings)}
+    lines = [line[2:] for line in text.splitlines() if line[2:].split(":")[0] in names]
+    payload = yaml.safe_load("\n".join(lines))
+    assert Settings(**payload) == Settings()
+    assert list(payload) == [field.name for field in fields(Settings)]
+    for name in payload:
         before, _, _ = text.partition(f"# {name}:")
         assert before.endswith(".\n"), f"{name} has no meaning"
 

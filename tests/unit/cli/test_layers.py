@@ -11,12 +11,12 @@ from trainer.models import layers
 from trainer.models.layers import Question
 from trainkit.keras.architectures import BACKBONES
 
-from unit.helpers import DEAD_ENGINE, Done
+from unit.helpers import DEAD_ENGINE, Result
 
 if TYPE_CHECKING:
     from trainkit.keras.layer_report import BlockRow, LayerRow, Report, State
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 
 
 def block(
@@ -123,11 +123,11 @@ def test_each_layer_is_listed_under_its_block(trainer: Trainer, use_case: UseCas
 @pytest.mark.parametrize("full", [False, True])
 def test_json_is_the_report(trainer: Trainer, use_case: UseCase, full: bool) -> None:
     done = trainer("layers", "inceptionv3", "--json", "-o", "a.png", *(["--full"] if full else []))
-    said = json.loads(done.out)
+    payload = json.loads(done.out)
     expected = {**report(None), "drawing": "a.png"}
     if not full:
         del expected["all_layers"]
-    assert said == expected
+    assert payload == expected
     assert len(use_case.asked) == 1
 
 
@@ -146,7 +146,9 @@ def test_json_is_the_report(trainer: Trainer, use_case: UseCase, full: bool) -> 
          "trainer layers --help"),
     ],
 )  # fmt: skip
-def test_bad_input_is_told_in_two_lines(trainer: Trainer, arguments: str, message: str, hint: str) -> None:
+def test_bad_input_is_reported_in_two_lines(
+    trainer: Trainer, arguments: str, message: str, hint: str
+) -> None:
     done = trainer("layers", *arguments.split())
     assert (done.code, done.out, done.err) == (2, "", f"Error: {message}\nHint:  {hint}\n")
 
@@ -158,9 +160,9 @@ def test_without_an_engine(trainer: Trainer) -> None:
 
 
 def test_the_help_names_every_backbone(trainer: Trainer) -> None:
-    said = trainer("layers", "--help").out
-    assert all(name in said for name in BACKBONES)
-    assert "trainer layers inceptionv3 --unfreeze-from mixed7 -o layers.png" in said
+    output = trainer("layers", "--help").out
+    assert all(name in output for name in BACKBONES)
+    assert "trainer layers inceptionv3 --unfreeze-from mixed7 -o layers.png" in output
 
 
 def offered(words: list[str], incomplete: str, *, of_blocks: bool) -> list[str]:

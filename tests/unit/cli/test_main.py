@@ -14,9 +14,9 @@ from trainer.cli.commands import ALL, LazyCommand, loaded
 from trainer.errors import Interrupted, TrackingError
 from trainer.workspace.settings import Workspace
 
-from unit.helpers import Done, make_workspace, put
+from unit.helpers import Result, make_workspace, put
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 CANARY = "canary-7f3a"
 BUG = "This is a bug in trainer. Please report it with what `trainer --debug …` prints instead."
 
@@ -88,7 +88,7 @@ def test_a_failure_is_two_lines_and_an_exit_code(
     breaks(problem)
     done = trainer("broken")
     # click ends the line with ^C first.
-    assert Done(done.code, done.out, done.err.lstrip()) == Done(
+    assert Result(done.code, done.out, done.err.lstrip()) == Result(
         code, "", f"Error: {message}\nHint:  {hint}\n"
     )
 
@@ -135,7 +135,7 @@ def test_without_a_command_there_is_help_and_no_error(trainer: Trainer, group: l
 
 
 def test_the_version(trainer: Trainer) -> None:
-    assert trainer("--version") == Done(0, f"trainer, version {version('trainer')}\n", "")
+    assert trainer("--version") == Result(0, f"trainer, version {version('trainer')}\n", "")
 
 
 def test_every_command_has_help(trainer: Trainer) -> None:

@@ -10,9 +10,9 @@ from trainer.datasets.synthetic.sample import Sample
 from trainer.projects import mlproject as projects
 from trainer.workspace.settings import Workspace
 
-from unit.helpers import Done, git, put
+from unit.helpers import Result, git, put
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def test_what_a_template_shares_with_a_project_is_a_file_of_ones_own(
     assert not [path for path in place.rglob("*") if path.is_symlink()]
 
 
-def test_the_data_set_that_its_default_names_is_made_up(trainer: Trainer, workspace: Workspace) -> None:
+def test_the_dataset_that_its_default_names_is_made_up(trainer: Trainer, workspace: Workspace) -> None:
     done = trainer("new", "mine", "--template", "tensorflow")
     assert len(files(workspace.data / "data_4")) == 8
     assert done.out.splitlines()[0] == (
@@ -61,7 +61,7 @@ def test_the_data_set_that_its_default_names_is_made_up(trainer: Trainer, worksp
     assert trainer("run", "mine", "--image", "small", "--dry-run").code == 0
 
 
-def test_a_data_set_of_that_name_stays_as_it_is(trainer: Trainer, workspace: Workspace) -> None:
+def test_a_dataset_of_that_name_stays_as_it_is(trainer: Trainer, workspace: Workspace) -> None:
     put(workspace.data / "data_4" / "a" / "1.jpg", "mine")
     done = trainer("new", "mine", "--template", "tensorflow")
     assert done.code == 0
@@ -77,12 +77,12 @@ def test_a_project_is_copied_without_what_git_ignores(trainer: Trainer, workspac
     put(workspace.projects / "demo" / "test_demo.py")
     put(workspace.projects / "demo" / "README.md", "# PROJECT demo\n")
     done = trainer("new", "better", "--from", "demo")
-    place = workspace.projects / "better"
+    path = workspace.projects / "better"
     assert (done.code, done.err) == (0, "")
-    assert files(place).keys() == {"MLproject", "README.md", "parts/run.sh", "test_better.py", "train.py"}
-    assert os.access(place / "parts" / "run.sh", os.X_OK)
-    assert (place / "README.md").read_text() == "# PROJECT demo\n"
-    before, after = projects.load(workspace.projects / "demo"), projects.load(place)
+    assert files(path).keys() == {"MLproject", "README.md", "parts/run.sh", "test_better.py", "train.py"}
+    assert os.access(path / "parts" / "run.sh", os.X_OK)
+    assert (path / "README.md").read_text() == "# PROJECT demo\n"
+    before, after = projects.load(workspace.projects / "demo"), projects.load(path)
     assert (after.name, after.entry_points) == ("better", before.entry_points)
 
 
@@ -129,15 +129,15 @@ def test_a_folder_that_is_no_project_is_refused(
          "Name what to start from: a template or another project.", None),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_said_before_anything_is_made(
+def test_what_cannot_be_is_reported_before_anything_is_made(
     trainer: Trainer, workspace: Workspace, arguments: tuple[str, ...], message: str, hint: str | None
 ) -> None:
     before = files(workspace.root)
     done = trainer("new", *arguments)
     assert (done.code, done.out) == (2, "")
-    said = done.err.splitlines()
-    assert said[0] == f"Error: {message.format(projects=workspace.projects)}"
-    assert hint is None or said[1] == f"Hint:  {hint}"
+    lines = done.err.splitlines()
+    assert lines[0] == f"Error: {message.format(projects=workspace.projects)}"
+    assert hint is None or lines[1] == f"Hint:  {hint}"
     assert files(workspace.root) == before
 
 

@@ -13,9 +13,9 @@ import pytest
 from trainer.workspace import secrets
 from trainer.workspace.settings import Workspace, find
 
-from unit.helpers import Done, git, put
+from unit.helpers import Result, git, put
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 CANARY = "canary-7f3a 'x' #y"
 
 
@@ -174,8 +174,8 @@ def test_the_check_names_every_leak(trainer: Trainer, site: Workspace) -> None:
     put(site.root / ".gitignore", "")
     done = trainer("secrets", "check", "--json")
     assert done.code == 89
-    found = {check["found"]: check["fix"] for check in json.loads(done.out) if check["status"] == "failure"}
-    assert found == {
+    results = {check["found"]: check["fix"] for check in json.loads(done.out) if check["status"] == "failure"}
+    assert results == {
         f"git would commit {site.secrets_file}: no .gitignore names it.":
             f"echo secrets.env >> {site.root / '.gitignore'}",
         f"Other users of this machine can read {site.secrets_file}.": f"chmod 600 {site.secrets_file}",

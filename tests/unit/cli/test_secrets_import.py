@@ -7,9 +7,9 @@ import pytest
 from trainer.workspace import secrets
 from trainer.workspace.settings import Workspace
 
-from unit.helpers import Done, git, put
+from unit.helpers import Result, git, put
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 SHELL = """\
 #!/bin/sh
 # keys

@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 from trainer.workspace.settings import Workspace
 
-from unit.helpers import MLPROJECT, Done, put
+from unit.helpers import MLPROJECT, Result, put
 
 pytestmark = pytest.mark.usefixtures("workspace")
 
 FULL = "Error: The disk is full: standard output\n"
 
 
-def shell(line: str, **variables: str) -> Done:
+def shell(line: str, **variables: str) -> Result:
     """`line` in bash; its `trainer` is the one under test."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **variables}
     script = f'trainer() {{ {shlex.quote(sys.executable)} -m trainer "$@"; }}; {line}'
     done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, check=False)
-    return Done(done.returncode, done.stdout.decode("latin-1"), done.stderr.decode())
+    return Result(done.returncode, done.stdout.decode("latin-1"), done.stderr.decode())
 
 
 @pytest.mark.parametrize("command", ["--help", "run demo --dry-run", "ps"])
@@ -55,7 +55,7 @@ def test_a_full_stderr_changes_no_exit_code(command: str, code: int) -> None:
 
 
 def test_a_reader_that_has_gone_ends_the_command_quietly() -> None:
-    assert shell("trainer run --help | true; exit ${PIPESTATUS[0]}") == Done(141, "", "")
+    assert shell("trainer run --help | true; exit ${PIPESTATUS[0]}") == Result(141, "", "")
 
 
 @pytest.mark.parametrize(

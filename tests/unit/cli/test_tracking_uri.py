@@ -10,10 +10,10 @@ from trainer.runs import resolve
 from trainer.workspace import run_folders
 from trainer.workspace.settings import Workspace
 
-from unit.helpers import Done, HttpServer, Reply, fails
+from unit.helpers import HttpServer, Reply, Result, fails
 from unit.runs.helpers import API, ID, knows, record
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def test_ui_and_env_are_of_the_server_that_is_named(trainer: Trainer, http_serve
 @pytest.mark.parametrize(
     "command", [["runs"], ["show", "@last"], ["logs", "hen"]], ids=lambda one: str(one[0])
 )
-def test_what_is_no_address_is_said_to_be_none(trainer: Trainer, command: list[str]) -> None:
+def test_what_is_no_address_is_rejected(trainer: Trainer, command: list[str]) -> None:
     done = trainer(*command, "--tracking-uri", "sqlite:///x.db")
     assert (done.code, done.err.splitlines()[0]) == (
         2,
@@ -73,14 +73,14 @@ def test_a_run_is_looked_for_on_the_server_that_is_named_and_nowhere_else(
     for run in (ours, theirs):  # of one name
         run_folders.write(workspace, run_folders.new_folder(workspace), run)[1].release()
         run_folders.remove(workspace, run.run_id)
-    found = knows(http_server, theirs, "FINISHED")
+    result = knows(http_server, theirs, "FINISHED")
     uri = http_server.uri.replace("://", "://me:hunter2@")
     for named in ("@last", "brave-hen"):
         shown = trainer("show", named, "--tracking-uri", uri, "--json")
         assert json.loads(shown.out)["run_id"] == ID, shown.err
     experiments = '{"experiments": [{"experiment_id": "7"}]}'
     http_server.replies[f"{API}/experiments/search"] = [Reply(body=experiments)]
-    http_server.replies[f"{API}/runs/search"] = [Reply(body=json.dumps({"runs": [found]}))]
+    http_server.replies[f"{API}/runs/search"] = [Reply(body=json.dumps({"runs": [result]}))]
     assert trainer("logs", "3f4d", "--tracking-uri", uri).out == "stored output\n"  # of somebody else
     http_server.replies[f"{API}/runs/search"] = [Reply()]
     assert trainer("logs", "aaaa", "--tracking-uri", uri).err.startswith("Error: There is no run aaaa.\n")

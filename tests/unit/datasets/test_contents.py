@@ -49,12 +49,12 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 def sequential(root: Path) -> dict[str, tuple[int, str]]:
-    found = {}
+    results = {}
     for path in root.rglob("*"):
         if path.is_file():
             raw = path.read_bytes()
-            found[path.relative_to(root).as_posix()] = (len(raw), hashlib.sha256(raw).hexdigest())
-    return found
+            results[path.relative_to(root).as_posix()] = (len(raw), hashlib.sha256(raw).hexdigest())
+    return results
 
 
 def test_files_read_in_parallel_have_the_hashes_of_files_read_one_by_one(root: Path, known: Path) -> None:
@@ -75,7 +75,7 @@ def test_the_digest_begins_as_that_of_a_runs_input(tmp_path: Path, known: Path) 
     assert contents.take(skins, known).digest[:8] == in_run
 
 
-def test_a_data_set_that_is_one_file_has_the_digest_of_the_file(tmp_path: Path, known: Path) -> None:
+def test_a_dataset_that_is_one_file_has_the_digest_of_the_file(tmp_path: Path, known: Path) -> None:
     table = put(tmp_path / "iris.csv", "a,b\n1,2\n")
     taken = contents.take(table, known)
     assert taken.digest == hashlib.sha256(b"a,b\n1,2\n").hexdigest()
@@ -134,8 +134,8 @@ def test_only_what_was_old_when_the_index_began_is_trusted() -> None:
 
 def test_a_change_whose_time_was_put_back_is_seen_by_the_change_time(root: Path, known: Path) -> None:
     contents.take(root, known)
-    said = json.loads(known.read_bytes())
-    known.write_text(json.dumps({**said, "begun": said["begun"] + 10**12}))  # as if it were long ago
+    payload = json.loads(known.read_bytes())
+    known.write_text(json.dumps({**payload, "begun": payload["begun"] + 10**12}))  # as if it were long ago
     assert contents.take(root, known).reads == 0
     put(root / "a.csv", "y,x\n")
     os.utime(root / "a.csv", (LONG_AGO, LONG_AGO))
@@ -152,7 +152,7 @@ def test_full_reads_what_the_index_vouches_for(root: Path, known: Path, settled:
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema": 1, "begun": 1}', '{"schema": 2}', "\xff"])
-def test_an_index_that_is_not_understood_is_made_anew(root: Path, known: Path, content: str) -> None:
+def test_an_invalid_index_is_rebuilt(root: Path, known: Path, content: str) -> None:
     put(known, content.encode("latin-1"))
     assert contents.take(root, known).files == sequential(root)
     assert json.loads(known.read_bytes())["schema"] == 1
@@ -230,9 +230,9 @@ def test_a_file_that_goes_away_meanwhile_is_named(
     real = listing.files
 
     def then_gone(folder: Path, mounted: MountedFolder | None) -> dict[str, Stamp]:
-        found = real(folder, mounted)
+        result = real(folder, mounted)
         (root / "a.csv").unlink()
-        return found
+        return result
 
     monkeypatch.setattr(listing, "files", then_gone)
     with fails(InvalidInput, f"{root}/a.csv disappeared while the dataset was read."):
@@ -252,5 +252,5 @@ def test_nothing_is_written_but_the_index(root: Path, known: Path, tmp_path: Pat
     assert not atomic_files.beside(known).exists()
 
 
-def test_an_empty_data_set_has_a_digest_too() -> None:
+def test_an_empty_dataset_has_a_digest_too() -> None:
     assert Contents({}).digest == hashlib.sha256(b"").hexdigest()

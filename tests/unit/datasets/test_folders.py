@@ -8,7 +8,7 @@ from trainer.workspace.settings import Workspace
 from unit.helpers import fails, put
 
 
-def test_a_name_is_that_of_a_data_set_and_a_path_is_a_path(
+def test_a_name_is_that_of_a_dataset_and_a_path_is_a_path(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(workspace.data / "skins" / "a" / "1.png")
@@ -29,7 +29,7 @@ def test_an_unknown_name_suggests_the_nearest_one(workspace: Workspace) -> None:
         folders.existing("skin")
 
 
-def test_a_file_and_a_missing_folder_are_said_to_be_so(workspace: Workspace) -> None:
+def test_a_file_and_a_missing_folder_are_reported(workspace: Workspace) -> None:
     put(workspace.root / "archive.zip")
     with fails(InvalidInput, "archive.zip is a file, not a folder."):
         folders.existing("archive.zip")
@@ -37,7 +37,7 @@ def test_a_file_and_a_missing_folder_are_said_to_be_so(workspace: Workspace) -> 
         folders.existing("no/such")
 
 
-def test_a_new_data_set_goes_to_data_or_where_its_path_says(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_new_dataset_goes_to_data_or_where_its_path_says(workspace: Workspace, tmp_path: Path) -> None:
     assert folders.new("demo") == workspace.data / "demo"
     assert folders.new("some/demo") == workspace.root / "some" / "demo"
     assert folders.new(str(tmp_path / "demo")) == tmp_path / "demo"

@@ -53,10 +53,10 @@ def test_the_groups_are_those_of_a_comparison_of_all_with_all() -> None:
     chance = random.Random(0)
     hashes = [chance.getrandbits(64) for _ in range(300)]
     hashes += [h ^ (1 << chance.randrange(64)) ^ (1 << chance.randrange(64)) for h in hashes[::8]]
-    found = {frozenset(group) for group in near_duplicates.groups(hashes, 3)}
+    results = {frozenset(group) for group in near_duplicates.groups(hashes, 3)}
     pairs = {(a, b) for b in range(len(hashes)) for a in range(b) if (hashes[a] ^ hashes[b]).bit_count() <= 3}
-    assert found == {frozenset(pair) for pair in pairs}
-    assert len(found) == 38
+    assert results == {frozenset(pair) for pair in pairs}
+    assert len(results) == 38
 
 
 def test_25_000_images_take_seconds() -> None:

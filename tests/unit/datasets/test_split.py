@@ -21,9 +21,9 @@ def source(tmp_path: Path) -> Path:
 
 def test_each_class_is_cut_by_the_shares_and_no_image_is_lost(source: Path, tmp_path: Path) -> None:
     split.plan(source, SHARES, seed=0).copies.make(tmp_path / "target")
-    found = tree(tmp_path / "target")
-    assert {path.split("/", 1)[1]: content for path, content in found.items()} == tree(source)
-    assert Counter(path.rsplit("/", 1)[0] for path in found) == {
+    result = tree(tmp_path / "target")
+    assert {path.split("/", 1)[1]: content for path, content in result.items()} == tree(source)
+    assert Counter(path.rsplit("/", 1)[0] for path in result) == {
         "train/a": 14,
         "validation/a": 3,
         "test/a": 3,

@@ -83,7 +83,7 @@ def test_some_images_of_each_class_are_taken_from_all_over_it(source: Path) -> N
     assert subset.plan(source, ["b"], images=9).counts == {"b": 4}
 
 
-def test_a_subset_of_a_split_data_set_keeps_the_splits(tmp_path: Path) -> None:
+def test_a_subset_of_a_split_dataset_keeps_the_splits(tmp_path: Path) -> None:
     root = dataset(tmp_path / "source", {"train/a": 3, "val/a": 2, "train/b": 1})
     subset.plan(root, ["a"], images=2).copies.make(tmp_path / "target")
     assert sorted(tree(tmp_path / "target")) == [
@@ -210,10 +210,10 @@ def test_what_another_plan_left_unfinished_is_not_mixed_in(source: Path, tmp_pat
     call = "subset.plan(root / 'source', ['a']).copies.make(root / 'target')"
     roots = hit_everywhere(call, template, tmp_path / "copies", most=15)
     root = next(root for root in roots if tree(building.workplace(root / "target") / "files"))
-    place = building.workplace(root / "target")
-    message = f"{place} was left by another command for target that was interrupted."
+    path = building.workplace(root / "target")
+    message = f"{path} was left by another command for target that was interrupted."
     with fails(
-        InvalidInput, message, f"Run that command again to finish it, or delete what it made: rm -r {place}"
+        InvalidInput, message, f"Run that command again to finish it, or delete what it made: rm -r {path}"
     ):
         subset.plan(root / "source", ["b"]).copies.make(root / "target")
     os.utime(root / "source" / "a" / "0.png", ns=(1, 1))  # the source is not what it was
@@ -236,5 +236,5 @@ def test_two_that_make_the_same_are_refused(source: Path, tmp_path: Path) -> Non
     ("count", "text"),
     [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_440_000, "1.4 MB"), (3 * 10**15, "3000.0 TB")],
 )
-def test_sizes_are_said_in_units(count: int, text: str) -> None:
+def test_sizes_are_reported_in_units(count: int, text: str) -> None:
     assert copying.size(count) == text

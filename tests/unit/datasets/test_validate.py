@@ -25,7 +25,7 @@ def found(root: Path, kind: Kind, near: int = 4) -> list[Finding]:
     return list(verdict.findings)
 
 
-def test_a_sound_data_set_has_no_findings(site: Path) -> None:
+def test_a_sound_dataset_has_no_findings(site: Path) -> None:
     assert validate(site, min_images=4) == Verdict(site, 8, 2, ())
 
 
@@ -89,7 +89,7 @@ def test_copies_are_worse_across_classes(site: Path) -> None:
     assert (Kind.COPY.severity, Kind.TWO_CLASSES.severity) == (Severity.WARNING, Severity.ERROR)
 
 
-def test_near_copies_are_grouped_and_told_apart_from_copies(site: Path) -> None:
+def test_near_copies_are_grouped_and_distinguished_from_copies(site: Path) -> None:
     for number, size in enumerate([(48, 48), (60, 60)]):
         picture(site / "a" / f"larger{number}.png", 0, size)  # what a/0.png shows
     put(site / "a" / "copy.png", (site / "a" / "1.png").read_bytes())
@@ -216,7 +216,7 @@ def test_a_folder_beside_the_splits_is_found(tmp_path: Path) -> None:
     assert (finding.paths, finding.kind.severity) == (("unlabelled",), Severity.WARNING)
 
 
-def test_a_data_set_one_folder_deeper_is_found(tmp_path: Path) -> None:
+def test_a_dataset_one_folder_deeper_is_found(tmp_path: Path) -> None:
     dataset(tmp_path / "set" / "derm", {"a": 2, "b": 2})
     assert found(tmp_path / "set", Kind.DEEPER) == [
         Finding(Kind.DEEPER, "name that folder instead", ("derm",))
@@ -252,6 +252,6 @@ def test_every_kind_has_a_severity_and_the_worst_come_first() -> None:
     assert errors == sorted(errors, reverse=True)
 
 
-def test_a_folder_that_is_no_data_set_is_said_to_be_none(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_dataset_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no folders of images"):
         validate(tmp_path)

@@ -36,12 +36,12 @@ def skins(workspace: Workspace) -> Path:
 
 
 def test_changes_name_what_was_added_removed_and_changed_and_can_be_undone() -> None:
-    found = changes.between(ONE.files, TWO.files)
-    assert found.as_json() == {"added": ["c.jpg"], "removed": ["b.jpg"], "changed": ["a.jpg"]}
-    assert found.lines() == [("changed", "a.jpg"), ("removed", "b.jpg"), ("added", "c.jpg")]
-    assert str(found) == "1 changed, 1 added, 1 removed"
-    assert changes.undone(TWO.files, found) == ONE.files
-    assert (bool(found), bool(changes.between(ONE.files, ONE.files))) == (True, False)
+    result = changes.between(ONE.files, TWO.files)
+    assert result.as_json() == {"added": ["c.jpg"], "removed": ["b.jpg"], "changed": ["a.jpg"]}
+    assert result.lines() == [("changed", "a.jpg"), ("removed", "b.jpg"), ("added", "c.jpg")]
+    assert str(result) == "1 changed, 1 added, 1 removed"
+    assert changes.undone(TWO.files, result) == ONE.files
+    assert (bool(result), bool(changes.between(ONE.files, ONE.files))) == (True, False)
     assert str(Changes()) == "no changes"
 
 
@@ -99,9 +99,7 @@ SPOILT = "{path} is not a dataset manifest: it was edited, or git left the marks
         ("a.jpg", "z.jpg", "The manifest of skins does not add up to version 1: it was edited."),
     ],
 )  # fmt: skip
-def test_a_manifest_that_was_spoilt_is_said_to_be(
-    tmp_path: Path, before: str, after: str, message: str
-) -> None:
+def test_a_corrupt_manifest_is_reported(tmp_path: Path, before: str, after: str, message: str) -> None:
     path = tmp_path / "m"
     manifest.write(path, Manifest("skins").with_version(ONE, ""))
     assert before in path.read_text()
@@ -125,14 +123,14 @@ def test_a_snapshot_of_what_did_not_change_changes_nothing(workspace: Workspace,
 def test_verify_names_the_file_that_was_altered(workspace: Workspace, skins: Path) -> None:
     versions.snapshot(workspace, "skins")
     put(skins / "a" / "0.png", (skins / "a" / "0.png").read_bytes()[:-1] + b"!")
-    found = versions.verify(workspace, "skins", None)
-    assert found.changes.as_json() == {"added": [], "removed": [], "changed": ["a/0.png"]}
+    result = versions.verify(workspace, "skins", None)
+    assert result.changes.as_json() == {"added": [], "removed": [], "changed": ["a/0.png"]}
     versions.snapshot(workspace, "skins")
     assert not versions.verify(workspace, "skins", None).changes
     assert versions.verify(workspace, "skins", "1").changes.as_json()["changed"] == ["a/0.png"]
 
 
-def test_a_data_set_that_is_gone_keeps_its_history(workspace: Workspace, skins: Path) -> None:
+def test_a_dataset_that_is_gone_keeps_its_history(workspace: Workspace, skins: Path) -> None:
     versions.snapshot(workspace, "skins")
     put(skins / "a" / "new.png", "new")
     versions.snapshot(workspace, "skins")
@@ -256,7 +254,7 @@ def test_a_link_that_the_container_of_a_run_cannot_follow_is_refused(
     recorded.take(workspace, made.inputs.data, print)
 
 
-def test_an_address_is_no_data_set_of_the_workspace(workspace: Workspace, skins: Path) -> None:
+def test_an_address_is_no_dataset_of_the_workspace(workspace: Workspace, skins: Path) -> None:
     put(workspace.data / "iris.csv", "a,b\n")
     made = _plan_of_a_run(workspace, data="https://example.com/iris.csv", more="iris.csv")
     assert made.inputs.data == {"more": "iris.csv"}
@@ -272,8 +270,8 @@ def test_the_tag_of_an_odd_name_is_one_that_mlflow_takes() -> None:
 def test_what_a_run_had_can_be_compared_without_a_snapshot(workspace: Workspace, skins: Path) -> None:
     digest = recorded.take(workspace, {"data": "skins"}, print)[0].digest
     put(skins / "b" / "0.png", "altered")
-    found = versions.verify(workspace, "skins", digest[:12])
-    assert found.old == f"{digest[:8]} (of a run)"
-    assert found.changes.as_json() == {"added": [], "removed": [], "changed": ["b/0.png"]}
+    result = versions.verify(workspace, "skins", digest[:12])
+    assert result.old == f"{digest[:8]} (of a run)"
+    assert result.changes.as_json() == {"added": [], "removed": [], "changed": ["b/0.png"]}
     with fails(InvalidInput, "skins has no versions yet.", "Take one: trainer data snapshot skins"):
         versions.verify(workspace, "skins", None)

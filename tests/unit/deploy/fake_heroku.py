@@ -30,10 +30,10 @@ def call(method: str, path: str, body: object = None) -> Any:
         connection.sendall(head.encode() + content)
         with connection.makefile("rb") as stream:
             status, _, answer = stream.read().partition(b"\r\n\r\n")
-    said = json.loads(answer)
+    payload = json.loads(answer)
     if int(status.split()[1]) >= 400:
-        fail(f"{MARGIN}Error: {said['message']}\n{MARGIN}\n{MARGIN}Error ID: {said['id']}")
-    return said
+        fail(f"{MARGIN}Error: {payload['message']}\n{MARGIN}\n{MARGIN}Error ID: {payload['id']}")
+    return payload
 
 
 def fail(text: str) -> NoReturn:

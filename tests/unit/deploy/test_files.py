@@ -53,10 +53,10 @@ def values(path: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_the_servers_folder_is_copied_and_nothing_of_it_is_left_open(place: Workspace, platform: str) -> None:
-    found = content(written(place, platform))
+    result = content(written(place, platform))
     for name, text in FILES.items():
-        assert found[f"mlflow_tracking_server/{name}"] == text.encode()
-    assert not [name for name, text in found.items() if b"@APP@" in text or b"@ADMIN@" in text]
+        assert result[f"mlflow_tracking_server/{name}"] == text.encode()
+    assert not [name for name, text in result.items() if b"@APP@" in text or b"@ADMIN@" in text]
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
@@ -175,10 +175,10 @@ def test_a_name_that_cannot_be_is_refused(place: Workspace, name: str) -> None:
 
 def test_compose_has_a_database_volumes_and_passwords_from_one_file(place: Workspace) -> None:
     folder = written(place, "compose")
-    said: dict[str, Any] = yaml.safe_load((folder / "docker-compose.yml").read_text())
-    server, database = said["services"]["mlflow"], said["services"]["database"]
-    assert said["name"] == "my-mlflow"
-    assert set(said["volumes"]) == {"artifacts", "database"}
+    payload: dict[str, Any] = yaml.safe_load((folder / "docker-compose.yml").read_text())
+    server, database = payload["services"]["mlflow"], payload["services"]["database"]
+    assert payload["name"] == "my-mlflow"
+    assert set(payload["volumes"]) == {"artifacts", "database"}
     assert server["build"] == "./mlflow_tracking_server"
     assert server["volumes"] == ["artifacts:/data"]
     assert server["ports"] == ["${MLFLOW_ADDRESS:-127.0.0.1}:${MLFLOW_PORT:-5000}:5000"]
@@ -223,22 +223,22 @@ def test_a_compose_file_is_checked_where_there_is_compose_without_printing_it(
 
 def test_fly_has_a_release_a_health_check_and_no_secret(place: Workspace) -> None:
     folder = written(place, "fly")
-    said = tomllib.loads((folder / "mlflow_tracking_server" / "fly.toml").read_text())
-    assert said["app"] == "my-mlflow"
-    assert said["deploy"]["release_command"] == "python -m mlflow_server release"
-    assert said["processes"]["app"] == "python -m mlflow_server web"
-    assert str(said["http_service"]["internal_port"]) == said["env"]["PORT"]
-    assert said["http_service"]["force_https"] is True
-    assert [check["path"] for check in said["http_service"]["checks"]] == ["/health"]
-    assert not set(ACCOUNTS) & set(said["env"])
+    payload = tomllib.loads((folder / "mlflow_tracking_server" / "fly.toml").read_text())
+    assert payload["app"] == "my-mlflow"
+    assert payload["deploy"]["release_command"] == "python -m mlflow_server release"
+    assert payload["processes"]["app"] == "python -m mlflow_server web"
+    assert str(payload["http_service"]["internal_port"]) == payload["env"]["PORT"]
+    assert payload["http_service"]["force_https"] is True
+    assert [check["path"] for check in payload["http_service"]["checks"]] == ["/health"]
+    assert not set(ACCOUNTS) & set(payload["env"])
     steps = files.make(place, "fly", "my-mlflow").next
     assert "fly secrets import --stage --app my-mlflow <../mlflow.env" in steps
-    assert said["env"]["S3_BUCKET"] in "\n".join(steps)
+    assert payload["env"]["S3_BUCKET"] in "\n".join(steps)
 
 
 def test_render_has_a_database_and_generates_passwords_there(place: Workspace) -> None:
-    said: dict[str, Any] = yaml.safe_load((written(place, "render") / "render.yaml").read_text())
-    (database,), (service,) = said["databases"], said["services"]
+    payload: dict[str, Any] = yaml.safe_load((written(place, "render") / "render.yaml").read_text())
+    (database,), (service,) = payload["databases"], payload["services"]
     variables = {variable.pop("key"): variable for variable in service["envVars"]}
     assert variables["DATABASE_URL"]["fromDatabase"] == {
         "name": database["name"],
@@ -274,9 +274,9 @@ def test_the_script_for_dokku_passes_no_secret_as_an_argument_and_does_nothing_t
     put(tmp_path / "bin" / "ssh", SSH).chmod(0o755)
     state = tmp_path / "state"
     state.mkdir()
-    surroundings = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "STATE": str(state)}
+    environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "STATE": str(state)}
     command = ["sh", str(folder / "deploy.sh"), "root@dokku.example.com", "mlflow.example.com"]
-    subprocess.run(command, env=surroundings, check=True, stdin=subprocess.DEVNULL)
+    subprocess.run(command, env=environment, check=True, stdin=subprocess.DEVNULL)
     asked = (state / "asked").read_text()
     secret = values(folder / "mlflow.env")
     assert [value for value in secret.values() if value in asked] == []
@@ -294,7 +294,7 @@ def test_the_script_for_dokku_passes_no_secret_as_an_argument_and_does_nothing_t
         "dokku git:from-archive --archive-type tar.gz my-mlflow --",
     ):
         assert asked.splitlines().count(line) == 1, line
-    subprocess.run(command, env=surroundings, check=True, stdin=subprocess.DEVNULL)
+    subprocess.run(command, env=environment, check=True, stdin=subprocess.DEVNULL)
     again = (state / "asked").read_text().removeprefix(asked)
     assert [line for line in again.splitlines() if ":create" in line or ":link " in line or ":mount" in line
             or ":add" in line] == []  # fmt: skip

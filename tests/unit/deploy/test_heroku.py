@@ -148,7 +148,7 @@ def test_region_and_team_go_to_a_new_app(site: Site) -> None:
     assert site.deploy(region="eu", team="science").changed == ()
 
 
-def test_what_cannot_be_changed_of_an_app_is_said(site: Site) -> None:
+def test_what_cannot_be_changed_of_an_app_is_reported(site: Site) -> None:
     site.deploy()
     with fails(DeployError, "The app my-mlflow is there, and its region is us, not eu."):
         site.deploy(region="eu")
@@ -159,7 +159,7 @@ def test_what_cannot_be_changed_of_an_app_is_said(site: Site) -> None:
 @pytest.mark.parametrize("request_number", range(len(ORDER)))
 def test_a_call_that_was_cut_off_anywhere_is_completed_by_the_next(site: Site, request_number: int) -> None:
     def cut_off(asked: ReceivedRequest) -> Answer | None:
-        done = [one for one in site.stub.asked if one.changes]
+        done = [item for item in site.stub.asked if item.changes]
         return error("forbidden") if asked.changes and len(done) > request_number else None
 
     site.stub.refuse = cut_off
@@ -308,7 +308,7 @@ def test_an_account_that_heroku_wants_to_know_better(site: Site) -> None:
         site.deploy()
 
 
-def test_what_heroku_refuses_is_said_in_its_words(site: Site) -> None:
+def test_what_heroku_refuses_is_reported_in_its_words(site: Site) -> None:
     site.stub.refuse = lambda asked: error("verification_required") if str(asked) == "POST /sources" else None
     with fails(
         DeployError,
@@ -358,7 +358,7 @@ def test_an_api_that_fails_for_a_moment_is_asked_again_but_never_to_build_twice(
     assert site.stub.changes() == ["POST /sources"]
 
 
-def test_a_build_that_fails_is_told_with_the_end_of_its_log(site: Site) -> None:
+def test_a_build_that_fails_is_reported_with_the_end_of_its_log(site: Site) -> None:
     site.stub.build_log = "-----> Building\n!\tError: docker build exit status 1\n\n"
     site.stub.build_ends = ["failed"]
     log = site.workspace.state / "deploy-my-mlflow.log"
@@ -369,7 +369,7 @@ def test_a_build_that_fails_is_told_with_the_end_of_its_log(site: Site) -> None:
     assert site.deploy().changed == ("build", "store")
 
 
-def test_a_release_phase_that_fails_is_told_with_the_end_of_its_log_and_tried_again(site: Site) -> None:
+def test_a_release_phase_that_fails_is_reported_with_the_end_of_its_log_and_tried_again(site: Site) -> None:
     site.stub.release_log = "mlflow_server: The database does not answer."
     site.stub.release_ends = ["failed"]
     log = site.workspace.state / "deploy-my-mlflow.log"

@@ -25,10 +25,10 @@ def context(config: Path, name: str, certificates: tuple[str, ...] = (), **said:
     key = hashlib.sha256(name.encode()).hexdigest()
     meta = {"Name": name, "Metadata": {}, "Endpoints": {"docker": {"Host": FAR, **said}}}
     put(config / "contexts" / "meta" / key / "meta.json", json.dumps(meta))
-    place = config / "contexts" / "tls" / key / "docker"
+    path = config / "contexts" / "tls" / key / "docker"
     for certificate in certificates:
-        put(place / f"{certificate}.pem")
-    return place
+        put(path / f"{certificate}.pem")
+    return path
 
 
 def test_without_any_word_it_is_the_local_socket() -> None:

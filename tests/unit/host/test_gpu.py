@@ -21,7 +21,7 @@ def test_the_answer_of_nvidia_smi_is_read() -> None:
 
 
 @pytest.mark.parametrize("answer", ["0, NVIDIA H200, 570.124.06, 9.0, [N/A], 143771", "0, x", "Unable to …"])
-def test_an_answer_that_is_not_understood_is_told(answer: str) -> None:
+def test_an_invalid_answer_is_reported(answer: str) -> None:
     with fails(GpuError, f"nvidia-smi answers {answer!r}, which is invalid."):
         gpu.cards(answer)
 

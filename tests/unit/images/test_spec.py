@@ -321,10 +321,10 @@ def test_a_workspace_has_the_images_that_trainer_brings(bare: Workspace) -> None
 def test_an_own_image_is_added_to_them_and_one_of_the_same_name_is_taken_instead(bare: Workspace) -> None:
     declare(bare, "own", "inherits: sklearn")
     declare(bare, "tensorflow", "description: Mine")
-    found = images.discover(bare)
-    assert list(found) == sorted(found)
-    assert {"own", "sklearn"} < found.keys()
-    assert found["tensorflow"].folder == bare.images / "tensorflow"
+    result = images.discover(bare)
+    assert list(result) == sorted(result)
+    assert {"own", "sklearn"} < result.keys()
+    assert result["tensorflow"].folder == bare.images / "tensorflow"
     made = planned(bare, "own")
     assert made.base_image == planned(find(REPOSITORY), "sklearn").tag
     assert made.digest != planned(bare, "tensorflow").digest

@@ -9,9 +9,9 @@ from trainer import subprocesses
 from trainer.runs.launch import prepare
 from trainer.workspace.settings import Workspace
 
-from unit.helpers import DEAD_ENGINE, Done, HttpServer, Reply, git, put
+from unit.helpers import DEAD_ENGINE, HttpServer, Reply, Result, git, put
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +27,8 @@ def tracked(http_server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> HttpSer
 
 
 def checks(trainer: Trainer) -> dict[str, dict[str, str | None]]:
-    said = json.loads(trainer("doctor", "--json").out)
-    return {check["name"]: check for check in said}
+    payload = json.loads(trainer("doctor", "--json").out)
+    return {check["name"]: check for check in payload}
 
 
 def test_without_an_engine_it_fails_and_says_how_to_mend_it(trainer: Trainer) -> None:
@@ -47,10 +47,10 @@ def test_without_an_engine_it_fails_and_says_how_to_mend_it(trainer: Trainer) ->
 
 def test_as_json_each_check_has_the_same_keys(trainer: Trainer, http_server: HttpServer) -> None:
     done = trainer("doctor", "--json")
-    said = json.loads(done.out)
+    payload = json.loads(done.out)
     assert done.code == 89
-    assert {tuple(check) for check in said} == {("name", "status", "found", "fix")}
-    assert [check["name"] for check in said] == [
+    assert {tuple(check) for check in payload} == {("name", "status", "found", "fix")}
+    assert [check["name"] for check in payload] == [
         "engine",
         "buildx",
         "disk",
@@ -61,15 +61,15 @@ def test_as_json_each_check_has_the_same_keys(trainer: Trainer, http_server: Htt
         "tracking server",
         "MLflow versions",
     ]
-    assert said[0] == {
+    assert payload[0] == {
         "name": "engine",
         "status": "failure",
         "found": f"No Docker engine answers at {DEAD_ENGINE}.",
         "fix": "Start it (Docker Desktop, or: sudo systemctl start docker)",
     }
-    assert said[7]["found"] == f"MLflow {version('mlflow')} at {http_server.uri}"
-    assert (said[7]["status"], said[7]["fix"]) == ("ok", None)
-    assert all(check["fix"] for check in said if check["status"] != "ok")
+    assert payload[7]["found"] == f"MLflow {version('mlflow')} at {http_server.uri}"
+    assert (payload[7]["status"], payload[7]["fix"]) == ("ok", None)
+    assert all(check["fix"] for check in payload if check["status"] != "ok")
 
 
 def test_a_server_that_cannot_store_artifacts(trainer: Trainer, http_server: HttpServer) -> None:
@@ -97,7 +97,7 @@ def test_a_tracking_server_that_refuses(trainer: Trainer, http_server: HttpServe
     assert check["fix"] == "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in secrets.env."
 
 
-def test_an_older_server_that_costs_nothing_is_said(trainer: Trainer, http_server: HttpServer) -> None:
+def test_an_older_server_that_costs_nothing_is_reported(trainer: Trainer, http_server: HttpServer) -> None:
     http_server.replies["/version"] = [Reply(body="3.1.0")]
     check = checks(trainer)["MLflow versions"]
     assert (check["status"], check["fix"]) == ("ok", None)
@@ -172,12 +172,12 @@ def test_no_gpu_is_no_failure(trainer: Trainer) -> None:
 def test_a_server_that_cannot_be_started_is_one_finding_among_others(
     trainer: Trainer, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = str(workspace.state / "server.lock")
+    path = str(workspace.state / "server.lock")
 
     def denied(*_: object) -> None:
-        raise PermissionError(13, "Permission denied", place)
+        raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(prepare, "connect", denied)
     found = checks(trainer)["tracking server"]
-    assert found["found"] == f"it cannot be started: {place}: Permission denied"
+    assert found["found"] == f"it cannot be started: {path}: Permission denied"
     assert found["fix"] == f"Give yourself the right to write in {workspace.root}, or use another workspace."

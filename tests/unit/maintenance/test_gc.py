@@ -21,10 +21,10 @@ from trainer.workspace.settings import Workspace
 from trainkit.spool.journal import Spool
 from trainkit.spool.responses import LOG_BATCH
 
-from unit.helpers import Done, HttpServer, put
+from unit.helpers import HttpServer, Result, put
 from unit.runs.helpers import API, ID, knows, live, not_there, record
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 NO_ENGINE = "Its containers, images and cache were not looked at.\n"
 
 
@@ -39,7 +39,7 @@ def gone(trainer: Trainer, *arguments: str) -> list[str]:
     done = trainer("gc", "--json", *arguments)
     assert done.code == 0
     assert done.err.startswith("No Docker engine answers")
-    return [Path(one["name"]).name for one in json.loads(done.out)]
+    return [Path(item["name"]).name for item in json.loads(done.out)]
 
 
 @pytest.fixture

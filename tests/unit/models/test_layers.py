@@ -183,7 +183,7 @@ def failure(workspace: Workspace, kind: type[TrainerError], file: Path | None = 
     return caught.value.message, caught.value.hint
 
 
-def test_what_the_image_refuses_is_said_in_its_words(workspace: Workspace, image: Image) -> None:
+def test_what_the_image_refuses_is_reported_in_its_words(workspace: Workspace, image: Image) -> None:
     image.answer = Output(2, '{"message": "Too high.", "hint": "Specify an .svg."}', "noise of TensorFlow")
     assert failure(workspace, InvalidInput) == ("Too high.", "Specify an .svg.")
 

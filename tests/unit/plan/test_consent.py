@@ -21,9 +21,9 @@ from trainer.plan.consent import ProjectLocation, RequestedPermissions, StoredRu
 from trainer.projects.mounts import Mount
 from trainer.workspace.settings import Workspace
 
-from unit.helpers import DOCKER, LOCAL, Done, git, put
+from unit.helpers import DOCKER, LOCAL, Result, git, put
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 ALLOWED, REFUSED = 82, 93
 HINT = """Hint:  If you trust it, allow it with --yes; with mlflow run: --backend-config '{"yes": true}'"""
 
@@ -151,8 +151,8 @@ def test_an_environment_file_that_is_not_of_the_project_is_not_read(
         put(stranger.folder / "MLproject", f"{kind}: {name}\nentry_points: {{main: {{command: a}}}}\n")
         done = trainer("run", str(stranger.folder), "--dry-run")
         assert (done.code, "canary" in done.out + done.err) == (2, False)
-        place = stranger.folder / name
-        assert f"theirs is built from {place}, which is outside of the project." in done.err
+        path = stranger.folder / name
+        assert f"theirs is built from {path}, which is outside of the project." in done.err
     (stranger.folder / "link.yaml").unlink()
     put(stranger.folder / "MLproject", f"{kind}: envs/e.yaml\nentry_points: {{main: {{command: a}}}}\n")
     put(stranger.folder / "envs" / "e.yaml", "dependencies: [numpy]\n")

@@ -82,7 +82,7 @@ def test_a_wrong_value_of_trainer_yaml_is_said_to_be_there(
     make(find(workspace.root), parameters={"epochs": "5", "kind": "tree"})
 
 
-def test_a_data_set_of_trainer_yaml_that_is_not_there_is_said_to_be_there(workspace: Workspace) -> None:
+def test_a_dataset_of_trainer_yaml_that_is_not_there_is_said_to_be_there(workspace: Workspace) -> None:
     put(
         workspace.projects / "demo" / "MLproject",
         "entry_points: {main: {parameters: {set: {dataset: true, default: a}}, command: a}}\n",
@@ -182,9 +182,9 @@ def test_an_image_for_gpus_asks_for_all_unless_told_otherwise(workspace: Workspa
 
 def test_the_plan_as_json(workspace: Workspace) -> None:
     made = make(workspace)
-    said = json.loads(json.dumps(made.as_json()))
-    assert said["folder"] == str(workspace.projects / "demo")
-    assert said["image"] == {
+    payload = json.loads(json.dumps(made.as_json()))
+    assert payload["folder"] == str(workspace.projects / "demo")
+    assert payload["image"] == {
         "name": "small",
         "tag": made.image.tag,
         "digest": made.image.digest,
@@ -220,14 +220,14 @@ def on_data(workspace: Workspace, value: str, backend: Target = DOCKER, **said: 
 
 
 @pytest.mark.parametrize("value", ["data_4", "group/data_4", "table.csv"])
-def test_a_data_set_is_a_name_in_data(workspace: Workspace, value: str) -> None:
+def test_a_dataset_is_a_name_in_data(workspace: Workspace, value: str) -> None:
     put(workspace.data / "data_4" / "a" / "1.jpg")
     put(workspace.data / "group" / "data_4" / "a" / "1.jpg")
     put(workspace.data / "table.csv")
     assert on_data(workspace, value).command == ("python", "train.py", value)
 
 
-def test_a_uri_is_a_data_set_too(workspace: Workspace) -> None:
+def test_a_uri_is_a_dataset_too(workspace: Workspace) -> None:
     assert on_data(workspace, "https://example.com/t.csv").command[-1] == "https://example.com/t.csv"
 
 
@@ -245,7 +245,9 @@ def test_what_is_no_name_in_data_is_refused(workspace: Workspace, value: str) ->
         on_data(workspace, value)
 
 
-def test_a_data_set_that_is_missing_is_told_with_the_nearest_or_how_to_make_one(workspace: Workspace) -> None:
+def test_a_dataset_that_is_missing_is_reported_with_the_nearest_or_how_to_make_one(
+    workspace: Workspace,
+) -> None:
     missing = f"--data names data_4, which is not in {workspace.data}."
     with fails(InvalidInput, missing, "Put it there; or make up one to try with: trainer data sample demo"):
         on_data(workspace, "data_4")
@@ -257,7 +259,7 @@ def test_a_data_set_that_is_missing_is_told_with_the_nearest_or_how_to_make_one(
 
 
 @pytest.mark.parametrize("link", ["absolute", "relative"])
-def test_a_linked_data_set_is_mounted_where_its_link_leads(
+def test_a_linked_dataset_is_mounted_where_its_link_leads(
     workspace: Workspace, tmp_path: Path, link: str
 ) -> None:
     elsewhere = tmp_path / "disk" / "derm"
@@ -269,7 +271,7 @@ def test_a_linked_data_set_is_mounted_where_its_link_leads(
     assert on_data(workspace, "data_4", backend=LOCAL).inputs.mounts == ()
 
 
-def test_a_folder_in_a_linked_data_set_is_seen_too(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_folder_in_a_linked_dataset_is_seen_too(workspace: Workspace, tmp_path: Path) -> None:
     put(tmp_path / "disk" / "derm" / "inner" / "a" / "1.jpg")
     workspace.data.mkdir()
     (workspace.data / "data_4").symlink_to(tmp_path / "disk" / "derm")

@@ -12,10 +12,10 @@ from trainer.projects import mlproject
 from trainer.runs import run_record
 from trainer.workspace.settings import Workspace, find
 
-from unit.helpers import DOCKER, Done, changed, fails, put
+from unit.helpers import DOCKER, Result, changed, fails, put
 from unit.runs.helpers import pins_of
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 HINTS = ("TRAINER_SEED", "PYTHONHASHSEED", "TRAINER_DETERMINISTIC", "CUBLAS_WORKSPACE_CONFIG")
 SEEDED = """\
 name: seeded
@@ -50,12 +50,12 @@ def told(made: RunPlan) -> dict[str, str]:
 def dry(trainer: Trainer, *arguments: str) -> dict[str, object]:
     done = trainer("run", *arguments, "--dry-run", "--json")
     assert (done.code, done.err) == (0, "")
-    said = json.loads(done.out)
-    assert isinstance(said, dict)
-    return said
+    payload = json.loads(done.out)
+    assert isinstance(payload, dict)
+    return payload
 
 
-def test_without_either_nothing_is_told_and_nothing_recorded_of_a_seed(workspace: Workspace) -> None:
+def test_without_either_nothing_is_reported_and_nothing_recorded_of_a_seed(workspace: Workspace) -> None:
     made = make(workspace, "demo")
     assert (made.environment.seed, made.environment.deterministic, told(made)) == (None, False, {})
     tags = run_record.tags(pins_of(made))
@@ -138,7 +138,7 @@ def test_a_number_that_is_no_seed_is_refused(workspace: Workspace, seed: int) ->
         make(workspace, "demo", seed=seed)
 
 
-def test_a_deterministic_run_is_told_so_and_always_has_a_seed(trainer: Trainer, workspace: Workspace) -> None:
+def test_a_deterministic_run_knows_it_and_always_has_a_seed(trainer: Trainer, workspace: Workspace) -> None:
     said = dry(trainer, "demo", "--deterministic")
     assert (said["deterministic"], said["seed"]) == (True, 0)
     made = make(workspace, "demo", deterministic=True, seed=4)

@@ -285,7 +285,7 @@ def test_a_variable_that_no_shell_could_set_is_refused(tmp_path: Path, name: str
         read(tmp_path, MAIN.replace("small}", f'small, environment: ["{name}"]}}'))
 
 
-def test_a_command_that_is_not_understood_is_named_with_its_file(tmp_path: Path) -> None:
+def test_an_invalid_command_is_named_with_its_file(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as caught:
         read(tmp_path, with_command("a && b $((1 + {x}))")).entry_point("main")
     said = f"{tmp_path / 'MLproject'}: the command of main has {{x}} where bash would not "
@@ -553,11 +553,11 @@ def test_an_mlproject_that_is_a_folder_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", ["../outside", "/etc/passwd", "/dev/zero"])
 def test_an_mlproject_that_leads_out_of_the_project_is_not_read(tmp_path: Path, target: str) -> None:
     put(tmp_path / "outside", MLPROJECT)
-    place = tmp_path / "demo" / "MLproject"
-    place.parent.mkdir()
-    place.symlink_to(target)
+    path = tmp_path / "demo" / "MLproject"
+    path.parent.mkdir()
+    path.symlink_to(target)
     with fails(
-        InvalidInput, f"{place} is a link to {target}, outside of the project: it leads nowhere in a run."
+        InvalidInput, f"{path} is a link to {target}, outside of the project: it leads nowhere in a run."
     ):
         load(tmp_path / "demo")
 

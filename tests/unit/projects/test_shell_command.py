@@ -109,7 +109,7 @@ def test_where_a_value_would_not_be_taken_as_it_is(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["a && 'b", 'a && "b', "a && $'b", "a {x} 'b\n$(", "a && {x"])
-def test_what_bash_could_not_read_either_is_not_understood(command: str) -> None:
+def test_what_bash_could_not_read_either_is_rejected(command: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         arguments(command, {"x": "1"}, "It")
     assert caught.value.message.startswith("It is invalid: ")

@@ -168,10 +168,10 @@ def test_a_password_is_in_no_argument_and_no_message(
     ):
         sources.resolve(workspace, address)
     assert "hunter2" not in (tmp_path / "argv").read_text()
-    said = (tmp_path / "env").read_text()
-    assert f"GIT_CONFIG_KEY_0=url.{address}.insteadOf\n" in said
-    assert "GIT_CONFIG_VALUE_0=https://127.0.0.1:1/team/models.git\n" in said
-    assert "GIT_TERMINAL_PROMPT=0\n" in said
+    output = (tmp_path / "env").read_text()
+    assert f"GIT_CONFIG_KEY_0=url.{address}.insteadOf\n" in output
+    assert "GIT_CONFIG_VALUE_0=https://127.0.0.1:1/team/models.git\n" in output
+    assert "GIT_TERMINAL_PROMPT=0\n" in output
 
 
 @pytest.mark.parametrize("address", ["git@example.com:team/models.git", "ssh://git@example.com/models.git"])

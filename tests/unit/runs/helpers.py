@@ -56,7 +56,7 @@ def live(workspace: Workspace, run: Record, *, output: bytes = b"", result: str 
 
 def knows(server: HttpServer, run: Record, status: str = "RUNNING", **tags: str) -> dict[str, object]:
     """The server has the run; every call about it works."""
-    said: dict[str, object] = {
+    payload: dict[str, object] = {
         "info": {
             "run_id": run.run_id,
             "experiment_id": "7",
@@ -66,11 +66,11 @@ def knows(server: HttpServer, run: Record, status: str = "RUNNING", **tags: str)
         },
         "data": {"tags": [{"key": key.replace("__", "."), "value": value} for key, value in tags.items()]},
     }
-    server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": said}))]
+    server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": payload}))]
     for call in ("update", "log-batch"):
         server.replies[f"{API}/runs/{call}"] = [Reply()]
     server.replies[artifact(run, "train.log")] = [Reply(body="stored output\n")]
-    return said
+    return payload
 
 
 def artifact(run: Record, path: str) -> str:

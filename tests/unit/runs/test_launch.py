@@ -53,7 +53,7 @@ class FakeClient:
         self._tell(run.id, "upload", path.name, name)
 
     def log_inputs(self, run_id: str, data: tuple[Data, ...]) -> None:
-        self._tell(run_id, "inputs", [one.name for one in data])
+        self._tell(run_id, "inputs", [item.name for item in data])
 
     def set_tags(self, run_id: str, tags: dict[str, str]) -> None:
         self._tell(run_id, "tags", tags)
@@ -268,7 +268,7 @@ def test_a_run_that_cannot_be_started_has_failed(
     assert not run_folder.of(workspace, "r1").path.exists()
 
 
-def test_a_server_that_is_gone_then_is_told_later(
+def test_a_server_that_is_gone_then_is_reported_later(
     workspace: Workspace, start: Callable[..., list[str]]
 ) -> None:
     with pytest.raises(TrackingError):

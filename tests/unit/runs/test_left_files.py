@@ -43,7 +43,7 @@ def told(folder: Path) -> list[dict[str, object]]:
 
 
 def kept(folder: Path) -> set[str]:
-    return {f"{one['path']}/{Path(str(one['file'])).name}" for one in told(folder) if "file" in one}
+    return {f"{item['path']}/{Path(str(item['file'])).name}" for item in told(folder) if "file" in item}
 
 
 def test_what_was_left_is_named(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_what_cannot_be_stored_under_an_escaped_name_is_named(tmp_path: Path) ->
     assert kept(tmp_path) == {"files/out/model.pkl", "files/notes~231.txt"}
 
 
-def test_without_such_files_nothing_is_said(tmp_path: Path) -> None:
+def test_without_such_files_nothing_is_reported(tmp_path: Path) -> None:
     SpoolWriter(RunFolder(tmp_path)).begin(RUN, "demo", {}, {})
     os.utime(put(tmp_path / "code" / "train.py"), (0, 0))
     assert settle(tmp_path, LocalJob(RunFolder(tmp_path)), keep=True) is None

@@ -18,10 +18,10 @@ from trainer.workspace import run_folders
 from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.settings import Workspace
 
-from unit.helpers import DEAD_ENGINE, Done, HttpServer, Reply
+from unit.helpers import DEAD_ENGINE, HttpServer, Reply, Result
 from unit.runs.helpers import API, ID, artifact, knows, live, not_there, record, told
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 
 
 def ended(server: HttpServer) -> list[object]:
@@ -309,7 +309,7 @@ def test_stop_says_so_where_who_looks_after_the_run_has_not_told_the_server(
     )
 
 
-def test_a_stop_that_the_server_could_not_be_told_is_told_later(
+def test_a_stop_that_the_server_could_not_be_told_is_reported_later(
     workspace: Workspace, trainer: Trainer, http_server: HttpServer
 ) -> None:
     folder = live(workspace, record(http_server), result="")
@@ -401,7 +401,7 @@ def test_a_launch_that_died_is_called_by_the_name_that_its_user_gave_it(
     assert trainer("reconcile").out.splitlines()[1].split()[0] == "my-hen"
 
 
-def test_an_end_is_told_with_the_password_that_the_address_of_the_server_has(
+def test_an_end_is_reported_with_the_password_that_the_address_of_the_server_has(
     workspace: Workspace, trainer: Trainer, http_server: HttpServer
 ) -> None:
     uri = http_server.uri.replace("//", "//me:hunter2@")
@@ -477,7 +477,7 @@ def test_a_run_is_delivered_by_its_name(
 
 
 @pytest.mark.parametrize("command", [["runs"], ["show", "x"], ["compare", "x", "y"], ["doctor", "--json"]])
-def test_a_page_in_the_place_of_the_server_is_told(
+def test_a_page_in_the_place_of_the_server_is_reported(
     trainer: Trainer, http_server: HttpServer, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
     html = (("Content-Type", "text/html; charset=utf-8"),)

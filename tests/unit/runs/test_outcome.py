@@ -220,10 +220,10 @@ def test_a_run_ends_when_its_job_did_and_never_before_its_start_or_later_than_no
 ) -> None:
     book = SpoolWriter(RunFolder(tmp_path))
     book.begin(RUN, "demo", {}, {})
-    place = RunFolder(tmp_path).spool / "run.json"
-    said = json.loads(place.read_text())
-    said["info"]["start_time"] = 1_000_000
-    place.write_text(json.dumps(said))
+    path = RunFolder(tmp_path).spool / "run.json"
+    payload = json.loads(path.read_text())
+    payload["info"]["start_time"] = 1_000_000
+    path.write_text(json.dumps(payload))
     book.end_run("r1", "FINISHED", at)
     (entry,) = Spool(RunFolder(tmp_path).spool).entries()
     body = cast(dict[str, dict[str, int]], entry.record)["body"]

@@ -26,10 +26,10 @@ from trainer.workspace.settings import Workspace
 
 from unit.datasets.pictures import dataset
 from unit.git_trap import Trap
-from unit.helpers import DOCKER, LOCAL, Done, HttpServer, Reply, git, put, serving
+from unit.helpers import DOCKER, LOCAL, HttpServer, Reply, Result, git, put, serving
 from unit.runs.helpers import API, ID, artifact, live, not_there, record, told
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 MLPROJECT = """\
 name: demo
 docker_env: {image: trainer/small, environment: [DEMO_KEY]}
@@ -85,8 +85,8 @@ class Offer:
         self.store("trainer/run.json", json.dumps({**self.pins, **changes}).encode())
         info = {"run_id": ID, "experiment_id": "7", "run_name": "brave-hen", "status": status,
                 "artifact_uri": f"mlflow-artifacts:/7/{ID}/artifacts"}  # fmt: skip
-        said = {"info": info, "data": {"metrics": [{"key": "accuracy", "value": 0.9}]}}
-        self.server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": said}))]
+        payload = {"info": info, "data": {"metrics": [{"key": "accuracy", "value": 0.9}]}}
+        self.server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": payload}))]
 
 
 @pytest.fixture
@@ -136,11 +136,11 @@ def test_what_would_be_made_again_is_shown_and_nothing_is_done(trainer: Trainer,
     shutil.rmtree(offer.workspace.images / "small")
     shown = trainer("reproduce", "@last", "--dry-run", "--json")
     assert (shown.code, shown.err) == (0, "")
-    said = json.loads(shown.out)
-    assert said["command"].startswith("python train.py skin ")
-    assert said["image_is_here"] is True
-    assert said["data"]["skin"] == recorded.take(offer.workspace, {"data": "skin"}, print)[0].digest
-    assert said["remarks"] == []
+    payload = json.loads(shown.out)
+    assert payload["command"].startswith("python train.py skin ")
+    assert payload["image_is_here"] is True
+    assert payload["data"]["skin"] == recorded.take(offer.workspace, {"data": "skin"}, print)[0].digest
+    assert payload["remarks"] == []
     table = trainer("reproduce", "@last", "--dry-run")
     assert f"brave-hen ({ID[:8]}) of demo" in table.out
     assert told(offer.server) == []
@@ -293,11 +293,13 @@ IMAGES = "/v1.41/images"
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpServer]:
     """An engine that has one image, by its id alone; `docker` would reach it too."""
-    said = {"OSType": "linux", "KernelVersion": "6", "Architecture": "x86_64", "NCPU": 2, "MemTotal": 1}
+    payload = {"OSType": "linux", "KernelVersion": "6", "Architecture": "x86_64", "NCPU": 2, "MemTotal": 1}
     with serving() as server:
         server.replies["*"] = [Reply(404, json.dumps({"message": "No such image"}))]
         server.replies["/version"] = [Reply(body=json.dumps({"ApiVersion": "1.41"}))]
-        server.replies["/v1.41/info"] = [Reply(body=json.dumps({**said, "DockerRootDir": "/var/lib/docker"}))]
+        server.replies["/v1.41/info"] = [
+            Reply(body=json.dumps({**payload, "DockerRootDir": "/var/lib/docker"}))
+        ]
         server.replies[f"{IMAGES}/{IMAGE_ID}/json"] = [Reply(body=json.dumps({"Id": IMAGE_ID}))]
         monkeypatch.setenv("DOCKER_HOST", server.uri.replace("http", "tcp"))
         yield server
@@ -321,7 +323,7 @@ def in_docker(offer: Offer, *repo_digests: str, gpus: str = "none") -> str:
 
 def is_unchanged(engine: HttpServer) -> bool:
     """Whether the engine was only asked."""
-    return {one.method for one in engine.asked} == {"GET"}
+    return {item.method for item in engine.asked} == {"GET"}
 
 
 def test_an_image_that_only_the_run_names_is_asked_for_and_gets_no_tag(
@@ -440,7 +442,7 @@ def test_what_it_says_of_its_source_allows_it_nothing(
     assert (code_, said) == (93, f"The code stored with the run {ID[:8]} asks to {wants}.")
 
 
-def test_all_that_cannot_be_had_is_said_at_once(trainer: Trainer, offer: Offer) -> None:
+def test_all_that_cannot_be_had_is_reported_at_once(trainer: Trainer, offer: Offer) -> None:
     picture = next(path for path in sorted((offer.workspace.data / "skin").rglob("*")) if path.is_file())
     picture.write_bytes(b"altered")
     (offer.workspace.root / "weights.txt").write_text("light")

@@ -56,7 +56,7 @@ def test_last_before_the_first_run(workspace: Workspace) -> None:
         resolve.resolve(workspace, "@last")
 
 
-def test_a_run_of_somebody_else_is_found_on_the_server(
+def test_a_run_of_another_user_is_found_on_the_server(
     workspace: Workspace, http_server: HttpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", http_server.uri)

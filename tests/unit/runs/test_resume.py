@@ -21,10 +21,10 @@ from trainer.workspace import run_folders
 from trainer.workspace.settings import Workspace, find
 
 from unit.datasets.pictures import dataset
-from unit.helpers import DOCKER, LOCAL, Done, HttpServer, Reply, put, run_plan
+from unit.helpers import DOCKER, LOCAL, HttpServer, Reply, Result, put, run_plan
 from unit.runs.helpers import API, HOST, ID, artifact, live, not_there, record, told
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 TAGS = {"trainer.image_id": "says that it was made by trainer"}
 MLPROJECT = """\
 name: demo
@@ -103,7 +103,7 @@ def test_a_run_with_a_checkpoint_goes_on_with_what_it_had(workspace: Workspace, 
 
 @pytest.mark.usefixtures("offer")
 @pytest.mark.parametrize("name", [None, "unfinished-1.weights.h5", "state.pt.tmp"])
-def test_without_a_checkpoint_it_begins_anew_only_if_told(
+def test_without_a_checkpoint_it_starts_over_only_if_told(
     workspace: Workspace, trainer: Trainer, name: str | None
 ) -> None:
     if name:
@@ -161,7 +161,7 @@ def test_an_image_that_its_tag_does_not_name_is_had_by_its_id_and_asked_for(work
 
 
 @pytest.mark.usefixtures("offer")
-def test_data_that_changed_is_said(workspace: Workspace, trainer: Trainer) -> None:
+def test_data_that_changed_is_reported(workspace: Workspace, trainer: Trainer) -> None:
     checkpoint(workspace)
     picture = next(path for path in sorted((workspace.data / "skin").rglob("*")) if path.is_file())
     picture.write_bytes(picture.read_bytes() + b"x")
@@ -172,7 +172,7 @@ def test_data_that_changed_is_said(workspace: Workspace, trainer: Trainer) -> No
 
 
 @pytest.mark.usefixtures("offer")
-def test_data_that_is_gone_is_said(workspace: Workspace, trainer: Trainer) -> None:
+def test_data_that_is_gone_is_reported(workspace: Workspace, trainer: Trainer) -> None:
     shutil.rmtree(workspace.data / "skin")
     refused = trainer("resume", "@last")
     assert refused.code == 2
@@ -210,7 +210,7 @@ def test_a_run_that_had_it_goes_on(workspace: Workspace, http_server: HttpServer
 
 
 @pytest.mark.usefixtures("offer")
-def test_an_image_that_is_gone_is_said(workspace: Workspace, trainer: Trainer) -> None:
+def test_an_image_that_is_gone_is_reported(workspace: Workspace, trainer: Trainer) -> None:
     checkpoint(workspace)
     shutil.rmtree(workspace.state / "environments")
     refused = trainer("resume", "@last")

@@ -84,16 +84,16 @@ def test_the_document_says_where_each_parameter_comes_from_and_is_read_again(tmp
     declared = EntryPoint("main", "python {text}", (Parameter("text", "path"),))
     plan = run_plan(tmp_path, declared=declared, origins={"text": "command line"})
     made = of(plan)
-    said = json.loads(json.dumps(run_record.as_json(made)))
-    assert said["parameters"] == {
+    payload = json.loads(json.dumps(run_record.as_json(made)))
+    assert payload["parameters"] == {
         "text": {"value": "a b;$(c)", "type": "path", "origin": "command line", "in_code": None}
     }
-    assert said["command"] == {"declared": "python {text}", "run": ["python", "train.py", "a b;$(c)"]}
-    assert said["secrets"] == ["API_KEY"]
-    assert said["image"]["base_image_digest"] == "debian@sha256:9a"
-    assert said["host"]["gpus"] == ["H100, driver 580"]
-    assert [one["name"] for one in said["data"]] == ["skins", "/w.h5"]
-    assert run_record.read(json.dumps(said).encode(), RUN) == made
+    assert payload["command"] == {"declared": "python {text}", "run": ["python", "train.py", "a b;$(c)"]}
+    assert payload["secrets"] == ["API_KEY"]
+    assert payload["image"]["base_image_digest"] == "debian@sha256:9a"
+    assert payload["host"]["gpus"] == ["H100, driver 580"]
+    assert [item["name"] for item in payload["data"]] == ["skins", "/w.h5"]
+    assert run_record.read(json.dumps(payload).encode(), RUN) == made
 
 
 @pytest.mark.parametrize(
@@ -103,9 +103,7 @@ def test_the_document_says_where_each_parameter_comes_from_and_is_read_again(tmp
         ({"schema": 2}, "it has the schema 2, this trainer knows up to 1."),
     ],
 )
-def test_a_document_that_is_not_understood_says_where(
-    tmp_path: Path, change: dict[str, object], message: str
-) -> None:
+def test_an_invalid_document_says_where(tmp_path: Path, change: dict[str, object], message: str) -> None:
     text = json.dumps({**run_record.as_json(of(run_plan(tmp_path))), **change}).encode()
     hint = f"It was damaged, or written by another trainer; this is {version('trainer')}."
     with fails(InvalidInput, f"The trainer/run.json of the run brave-hen is invalid: {message}", hint):

@@ -66,7 +66,7 @@ def test_the_difference_of_changed_new_gone_and_binary_files() -> None:
     assert list(stored_code.difference(old, old)) == []
 
 
-def test_a_run_without_stored_code_is_said(http_server: HttpServer) -> None:
+def test_a_run_without_stored_code_is_reported(http_server: HttpServer) -> None:
     http_server.replies[artifact(record(http_server, run_id="r1"), "trainer/source.tar.gz")] = [not_there()]
     with fails(InvalidInput, "The run hen has no stored code.", "Only `trainer run` stores it."):
         stored_code.fetch(Client(Server(http_server.uri)), RUN)

@@ -30,7 +30,7 @@ def test_the_readme_walks_through_every_place_to_change(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", templates.names())
-def test_the_commands_of_the_readme_are_understood(name: str) -> None:
+def test_the_commands_of_the_readme_are_accepted(name: str) -> None:
     project = mlproject.load(FOLDER / name)
     readme = (FOLDER / name / "README.md").read_text()
     commands = re.findall(r"^    trainer run PROJECT(.*?)(?:#.*)?$", readme, re.MULTILINE)

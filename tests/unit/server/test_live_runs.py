@@ -7,12 +7,12 @@ from trainer.errors import InvalidInput
 from trainer.server import live_runs
 from trainer.workspace.settings import Workspace
 
-from unit.helpers import Done, HttpServer, fails, put
+from unit.helpers import HttpServer, Result, fails, put
 from unit.runs.helpers import live, record
 
 
 def test_a_run_of_another_server_keeps_nobody_from_stopping_this_one(
-    workspace: Workspace, trainer: Callable[..., Done], http_server: HttpServer
+    workspace: Workspace, trainer: Callable[..., Result], http_server: HttpServer
 ) -> None:
     live(workspace, record(http_server))
     done = trainer("server", "down")
@@ -20,10 +20,10 @@ def test_a_run_of_another_server_keeps_nobody_from_stopping_this_one(
 
 
 def test_who_stops_a_server_learns_which_run_reports_to_it_and_how_to_stop_that(
-    workspace: Workspace, trainer: Callable[..., Done], http_server: HttpServer
+    workspace: Workspace, trainer: Callable[..., Result], http_server: HttpServer
 ) -> None:
     live(workspace, record(http_server, own_server=True))
-    assert trainer("server", "down") == Done(
+    assert trainer("server", "down") == Result(
         2,
         "",
         "Error: 1 live run reports to this server: brave-hen.\n"

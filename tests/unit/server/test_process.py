@@ -167,7 +167,7 @@ def test_a_living_server_is_there_for_who_may_only_read_the_workspace(
     assert process.begin(workspace).uri == "http://127.0.0.1:5000"
 
 
-def test_it_is_not_started_anew_for_a_bridge_that_is_not_this_machines(
+def test_it_is_not_restarted_for_a_bridge_that_is_not_this_machines(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "running", lambda _: State(1, 5000, None, password="p"))
@@ -176,7 +176,7 @@ def test_it_is_not_started_anew_for_a_bridge_that_is_not_this_machines(
 
 
 @pytest.mark.parametrize("state", [{}, {"form": 0}, {"form": 1}])
-def test_one_that_asks_for_no_password_is_started_anew_once_no_run_reports_to_it(
+def test_one_that_asks_for_no_password_is_restarted_once_no_run_reports_to_it(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, state: dict[str, object]
 ) -> None:
     write_state(workspace, json.dumps({"pid": 1, "port": 5000, "bridge": None, **state}))
@@ -293,18 +293,18 @@ def test_why_a_container_does_not_start(
         container.wait(cast("docker.DockerClient", None), "server")
 
 
-def test_a_port_that_is_asked_for_is_kept_and_a_taken_one_is_said(
+def test_a_port_that_is_asked_for_is_kept_and_a_taken_one_is_reported(
     workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        found = process.free_port(workspace, port)
-        assert port < found < port + process.PORTS_TRIED
-        assert caplog.messages == [f"Port {port} is taken: the tracking server is on port {found}."]
+        result = process.free_port(workspace, port)
+        assert port < result < port + process.PORTS_TRIED
+        assert caplog.messages == [f"Port {port} is taken: the tracking server is on port {result}."]
     assert process.free_port(workspace, port) == port
 
 
-def test_a_run_of_before_a_move_is_told_to_the_server_where_it_is_now(workspace: Workspace) -> None:
+def test_a_run_of_before_a_move_is_reported_to_the_server_where_it_is_now(workspace: Workspace) -> None:
     before, now, elsewhere = (f"http://127.0.0.1:{port}" for port in (5000, 5001, 5002))
     container_record.record(workspace, before)
     container_record.record(workspace, before)

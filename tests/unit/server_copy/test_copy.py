@@ -21,18 +21,18 @@ from trainer.tracking.client import Client, Run
 from trainer.tracking.endpoint import Server
 from trainer.workspace.settings import Workspace
 
-from unit.helpers import Done, HttpServer, Reply, serving
+from unit.helpers import HttpServer, Reply, Result, serving
 
 NOWHERE = "http://127.0.0.1:1"
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 
 
 def _mlflow(server: HttpServer) -> HttpServer:
-    found = {"experiments": [{"experiment_id": "1", "name": "digits", "lifecycle_stage": "active"}]}
+    results = {"experiments": [{"experiment_id": "1", "name": "digits", "lifecycle_stage": "active"}]}
     server.replies = {
         "/version": [Reply(body="2.22.1")],
-        "/api/2.0/mlflow/experiments/search": [Reply(body=json.dumps(found))],
+        "/api/2.0/mlflow/experiments/search": [Reply(body=json.dumps(results))],
         "*": [Reply()],
     }
     return server
@@ -46,7 +46,7 @@ def servers() -> Iterator[tuple[HttpServer, HttpServer]]:
 
 def _users(server: HttpServer) -> set[str]:
     sent = {asked.headers.get("Authorization", "") for asked in server.asked}
-    return {base64.b64decode(one.removeprefix("Basic ")).decode() for one in sent}
+    return {base64.b64decode(item.removeprefix("Basic ")).decode() for item in sent}
 
 
 def test_each_server_gets_its_own_credentials(

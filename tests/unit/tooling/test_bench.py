@@ -45,12 +45,12 @@ def test_the_figures_stand_between_their_marks_beside_those_of_before(page: Path
         with pytest.raises(SystemExit) as ended:
             ratios.finish(figures(ratio, most=1), as_json=True, record=True)
         assert ended.value.code == 0
-    said = page.read_text()
-    assert "| the new way | 0.25 | 0.25 | 9 | 3 |" in said
-    assert "| new / old | 0.25 | at most 1 | reached | 0.5 |" in said
-    assert said.startswith("# Speed\n")
-    assert said.endswith("<!-- end of speed -->\n\nWhat it means.\n")
-    assert "old\n" not in said
+    output = page.read_text()
+    assert "| the new way | 0.25 | 0.25 | 9 | 3 |" in output
+    assert "| new / old | 0.25 | at most 1 | reached | 0.5 |" in output
+    assert output.startswith("# Speed\n")
+    assert output.endswith("<!-- end of speed -->\n\nWhat it means.\n")
+    assert "old\n" not in output
     assert json.loads(page.with_suffix(".json").read_text())["speed"]["ratios"] == {"new / old": 0.25}
 
 
@@ -64,17 +64,17 @@ def test_a_missed_goal_fails(page: Path) -> None:
 
 def test_every_benchmark_has_its_place_in_the_documentation() -> None:
     [names] = re.findall(r"^BENCHMARKS := (.*)$", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
-    said = (REPOSITORY / "docs" / "benchmarks.md").read_text()
+    output = (REPOSITORY / "docs" / "benchmarks.md").read_text()
     for name in names.split():
         assert (REPOSITORY / "tooling" / "bench" / f"{name}.py").is_file()
-        assert said.count(f"<!-- {name}: written by make bench -->") == 1
-        assert f"`tooling/bench/{name}.py`" in said
+        assert output.count(f"<!-- {name}: written by make bench -->") == 1
+        assert f"`tooling/bench/{name}.py`" in output
 
 
 @pytest.mark.parametrize(("first", "took"), [("CACHED", None), ("DONE 9.9s", 9.9)])
 def test_it_is_seen_which_steps_of_a_build_ran(first: str, took: float | None) -> None:
-    found = {step[:13]: seconds for step, seconds in images.steps(BUILD.format(first=first)).items()}
-    assert found == {"[internal] lo": 0.0, "[stage-2 4/7]": took, "[stage-2 5/7]": 3.2}
+    results = {step[:13]: seconds for step, seconds in images.steps(BUILD.format(first=first)).items()}
+    assert results == {"[internal] lo": 0.0, "[stage-2 4/7]": took, "[stage-2 5/7]": 3.2}
 
 
 def test_a_step_that_ran_and_is_found_afterwards_has_run() -> None:

@@ -59,9 +59,9 @@ def test_the_page_is_what_the_json_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize("left_out", FINDINGS, ids=lambda finding: finding.what)
 def test_what_the_json_has_not_is_not_on_the_page(left_out: Finding) -> None:
     fewer = [finding for finding in FINDINGS if finding is not left_out]
-    said = page.render(replace(KNOWN, sections=[replace(KNOWN.sections[0], findings=fewer)]))
-    assert len(said.splitlines()) == len(page.render(KNOWN).splitlines()) - 1
-    assert not re.search(rf"^\| {left_out.what} \|", said, re.MULTILINE)
+    output = page.render(replace(KNOWN, sections=[replace(KNOWN.sections[0], findings=fewer)]))
+    assert len(output.splitlines()) == len(page.render(KNOWN).splitlines()) - 1
+    assert not re.search(rf"^\| {left_out.what} \|", output, re.MULTILINE)
 
 
 def test_only_what_did_not_pass_is_a_failure() -> None:
@@ -113,19 +113,29 @@ def test_a_way_that_there_is_no_time_for_costs_no_other_its_figures() -> None:
         return 5.0
 
     ways = {"first": Variant(epoch, "float32"), "second": Variant(epoch, "float32")}
-    found = {one.what: one for one in compare(ways, Work(1e9, "by hand", lambda *_: 1.0), setting, "torch")}
-    assert (found["first"].value, found["first"].outcome) == (5.0, "measured")
-    assert (found["second"].outcome, found["second"].said) == ("not run", "the time of the section was up")
+    results = {
+        item.what: item for item in compare(ways, Work(1e9, "by hand", lambda *_: 1.0), setting, "torch")
+    }
+    assert (results["first"].value, results["first"].outcome) == (5.0, "measured")
+    assert (results["second"].outcome, results["second"].said) == (
+        "not run",
+        "the time of the section was up",
+    )
 
 
 def test_a_way_that_fails_later_costs_no_other_its_figures() -> None:
     setting = Setting("", "", card=False, small=False, until=time.monotonic() + 100)
     rates = iter([1.0, 2.0])
     ways = {"breaks": Variant(lambda: next(rates), "float32"), "works": Variant(lambda: 5.0, "float32")}
-    found = {one.what: one for one in compare(ways, Work(1e9, "by hand", lambda *_: 1.0), setting, "torch")}
-    assert (found["breaks"].value, found["breaks"].rounds) == (2.0, (2.0,))
-    assert (found["breaks: round 2"].outcome, found["breaks: round 2"].said) == ("failed", "StopIteration: ")
-    assert found["works"].rounds == (5.0,) * 5
+    results = {
+        item.what: item for item in compare(ways, Work(1e9, "by hand", lambda *_: 1.0), setting, "torch")
+    }
+    assert (results["breaks"].value, results["breaks"].rounds) == (2.0, (2.0,))
+    assert (results["breaks: round 2"].outcome, results["breaks: round 2"].said) == (
+        "failed",
+        "StopIteration: ",
+    )
+    assert results["works"].rounds == (5.0,) * 5
 
 
 def test_ways_are_compared_precision_by_precision() -> None:
@@ -134,7 +144,7 @@ def test_ways_are_compared_precision_by_precision() -> None:
              "plain loop, bfloat16": 9.0, "trainkit, TF32": 7.0}  # fmt: skip
     ways = {name: Variant(lambda rate=rate: rate, "float32") for name, rate in rates.items()}  # type: ignore[misc]
     findings = compare(ways, Work(1e9, "by hand", lambda *_: 1.0), setting, "torch")
-    assert {one.what: one.value for one in findings if one.unit == "%"} == {
+    assert {item.what: item.value for item in findings if item.unit == "%"} == {
         "plain loop, float32: share of a step that waits for input": pytest.approx(20),
         f"trainkit, float32: share of the rate of plain loop, float32{ON_DEVICE}": pytest.approx(60),
         "trainkit, float32: share of the rate of plain loop, float32": pytest.approx(75),
@@ -171,11 +181,11 @@ def test_the_error_of_float32_tells_tf32(bits: int, least: float, most: float) -
         windows = sliding_window_view(rounded(pixels), kernel.shape[:2], axis=(1, 2))
         return np.asarray(np.einsum("nhwcij,ijcf->nhwf", windows, rounded(kernel), optimize=True))
 
-    found = list(float32_errors.find(lambda a, b: rounded(a) @ rounded(b), convolution, "numpy"))
-    assert [finding.what for finding in found] == [
+    result = list(float32_errors.find(lambda a, b: rounded(a) @ rounded(b), convolution, "numpy"))
+    assert [finding.what for finding in result] == [
         f"relative error of a float32 {what} in a run" for what in ("matrix product", "convolution")
     ]
-    assert all(least <= float(str(finding.value)) < most for finding in found)
+    assert all(least <= float(str(finding.value)) < most for finding in result)
 
 
 def test_results_that_cannot_be_written_are_kept_elsewhere(
@@ -229,15 +239,15 @@ def test_a_section_that_goes_wrong_costs_only_what_it_had_not_found_yet(
     monkeypatch.setattr(running, "_TOOLING", tmp_path / "tooling")
     planned = PlannedSection("machine", "Machine", "machine", 5.0)
     setting = Setting(str(tmp_path / "work"), "", card=False, small=False)
-    found = running.run(planned, Path(sys.executable), setting, time.monotonic() + 100)
-    assert found.ended.startswith(ended)
-    assert found.findings[0] == Finding("first", 1.0)
+    result = running.run(planned, Path(sys.executable), setting, time.monotonic() + 100)
+    assert result.ended.startswith(ended)
+    assert result.findings[0] == Finding("first", 1.0)
 
 
 def test_a_section_that_there_is_no_time_for_says_so(tmp_path: Path) -> None:
     setting = Setting(str(tmp_path), "", card=False, small=True)
-    found = running.run(plan.SECTIONS[0], Path(sys.executable), setting, time.monotonic() + 1)
-    assert (found.ended, found.findings) == ("not run: the time was up", ())
+    result = running.run(plan.SECTIONS[0], Path(sys.executable), setting, time.monotonic() + 1)
+    assert (result.ended, result.findings) == ("not run: the time was up", ())
 
 
 def test_a_section_is_told_its_backend_before_it_imports_anything(
@@ -251,13 +261,13 @@ def test_a_section_is_told_its_backend_before_it_imports_anything(
              "    yield Finding('project', setting.project)\n"  # fmt: skip
     put(package / "sections" / "machine.py", source)
     monkeypatch.setattr(running, "_TOOLING", tmp_path / "tooling")
-    [same] = (one for one in plan.SECTIONS if one.name == "keras-same-jax")
+    [same] = (item for item in plan.SECTIONS if item.name == "keras-same-jax")
     planned = replace(same, name="machine", module="machine")
     setting = Setting(str(tmp_path / "work"), "", card=False, small=False)
-    found = running.run(planned, Path(sys.executable), setting, time.monotonic() + 100)
-    said = {finding.what: finding.value for finding in found.findings}
-    assert said == {"KERAS_BACKEND": "jax", "TRAINER_DETERMINISTIC": "1", "project": "tensorflow"}
-    assert found.keras_backend == "jax"
+    result = running.run(planned, Path(sys.executable), setting, time.monotonic() + 100)
+    payload = {finding.what: finding.value for finding in result.findings}
+    assert payload == {"KERAS_BACKEND": "jax", "TRAINER_DETERMINISTIC": "1", "project": "tensorflow"}
+    assert result.keras_backend == "jax"
 
 
 def test_a_small_check_leaves_out_what_other_sections_ask_already() -> None:

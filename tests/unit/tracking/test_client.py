@@ -153,7 +153,7 @@ def test_a_credentials_file_without_credentials(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["no section\n", "[mlflow]\nmlflow_tracking_password = hunter%2\n"])
-def test_a_credentials_file_that_is_not_understood_is_named_and_not_shown(text: str) -> None:
+def test_an_invalid_credentials_file_is_named_and_not_shown(text: str) -> None:
     put(Path.home() / ".mlflow" / "credentials", text)
     with pytest.raises(InvalidInput, match="credentials") as caught:
         configured(Secrets(), "http://x")
@@ -483,7 +483,9 @@ def test_artifacts_of_another_store_go_there_by_mlflow_itself(
     assert stored == ["r1", tmp_path / "log", "train.log"]
 
 
-def test_an_artifact_that_is_not_there_is_told_from_a_server_that_fails(http_server: HttpServer) -> None:
+def test_an_artifact_that_is_not_there_is_distinguished_from_a_server_that_fails(
+    http_server: HttpServer,
+) -> None:
     """MLflow 2 answers 500 for both."""
     stored = "/api/2.0/mlflow-artifacts/artifacts"
     http_server.replies[f"{stored}/7/r1/artifacts/trainer/a.txt"] = [Reply(500, "No such file or directory")]

@@ -23,7 +23,7 @@ PASSWORD = "MLFLOW_TRACKING_PASSWORD"
         ({PASSWORD: "x"}, {}, f"me:{CANARY}@", "password comes from the tracking URI"),
     ],
 )
-def test_where_they_came_from_is_said(
+def test_where_they_came_from_is_reported(
     http_server: HttpServer,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,

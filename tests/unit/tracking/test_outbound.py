@@ -22,27 +22,27 @@ def test_files_are_moved_and_a_folder_of_them_becomes_one(tmp_path: Path) -> Non
     (tmp_path / "folder").mkdir()
     for name in ("a", "b"):
         (tmp_path / "folder" / name).write_text(name)
-    found = outbound.of(
+    result = outbound.of(
         Secrets({
             "MLFLOW_TRACKING_SERVER_CERT_PATH": str(tmp_path / "ca.pem"),
             "REQUESTS_CA_BUNDLE": str(tmp_path / "folder"),
         })
     )  # fmt: skip
-    variables, files = found.moved("/there")
+    variables, files = result.moved("/there")
     assert {variables[name]: name for name in variables} == {
         "/there/mlflow_tracking_server_cert_path.pem": "MLFLOW_TRACKING_SERVER_CERT_PATH",
         "/there/requests_ca_bundle.pem": "REQUESTS_CA_BUNDLE",
     }
     assert files == {"mlflow_tracking_server_cert_path.pem": b"one", "requests_ca_bundle.pem": b"a\nb"}
-    assert found.verify == str(tmp_path / "ca.pem")  # of the server, before that of everything
+    assert result.verify == str(tmp_path / "ca.pem")  # of the server, before that of everything
 
 
 def test_the_environment_comes_before_secrets_env(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://first:1")
-    found = outbound.of(Secrets({"HTTPS_PROXY": "http://second:2", "NO_PROXY": ".lan"}))
-    assert found.proxies("https://mlflow.example.org") == {"https": "http://first:1"}
-    assert found.proxies("https://mlflow.lan") == {}
-    assert "first" not in repr(found)
+    result = outbound.of(Secrets({"HTTPS_PROXY": "http://second:2", "NO_PROXY": ".lan"}))
+    assert result.proxies("https://mlflow.example.org") == {"https": "http://first:1"}
+    assert result.proxies("https://mlflow.lan") == {}
+    assert "first" not in repr(result)
 
 
 def test_insecure_tls_is_what_mlflow_takes_for_it() -> None:
@@ -67,8 +67,8 @@ def test_a_proxy_of_localhost_is_none_for_a_container() -> None:
 
 
 def test_there_is_no_proxy_to_a_server_of_this_machine() -> None:
-    found = Outbound({"HTTPS_PROXY": "http://proxy:1", "no_proxy": "a"}).directly_to("host.docker.internal")
-    assert found.variables["NO_PROXY"] == found.variables["no_proxy"] == "a,host.docker.internal"
+    result = Outbound({"HTTPS_PROXY": "http://proxy:1", "no_proxy": "a"}).directly_to("host.docker.internal")
+    assert result.variables["NO_PROXY"] == result.variables["no_proxy"] == "a,host.docker.internal"
     assert Outbound({}).directly_to("host.docker.internal") == Outbound({})
 
 

@@ -76,8 +76,8 @@ def test_a_project_is_its_experiment_and_its_runs_elsewhere(client: Client, http
         Reply(body=json.dumps({"runs": [run("a", "here")]})),
         Reply(body=json.dumps({"runs": [run("b", "there", experiment="8", tags=source)]})),
     ]
-    found = search.search(client, Query(project="demo", condition="params.x = '1'"))
-    assert [(entry.run.name, entry.project, entry.experiment) for entry in found] == [
+    runs = search.search(client, Query(project="demo", condition="params.x = '1'"))
+    assert [(entry.run.name, entry.project, entry.experiment) for entry in runs] == [
         ("here", "demo", "demo"),
         ("there", "demo", "try"),
     ]
@@ -98,10 +98,15 @@ def test_an_unknown_project_and_an_unknown_metric_suggest_a_near_one(
         search.search(client, Query(sort="acuracy"))
 
 
-def test_what_the_server_refuses_is_said_in_its_own_words(client: Client, http_server: HttpServer) -> None:
+def test_what_the_server_refuses_is_reported_in_its_own_words(
+    client: Client, http_server: HttpServer
+) -> None:
     has(http_server, [])
-    said = {"error_code": "INVALID_PARAMETER_VALUE", "message": "Invalid clause(s)\n in filter string: '='"}
-    http_server.replies[f"{API}/runs/search"] = [Reply(400, json.dumps(said))]
+    payload = {
+        "error_code": "INVALID_PARAMETER_VALUE",
+        "message": "Invalid clause(s)\n in filter string: '='",
+    }
+    http_server.replies[f"{API}/runs/search"] = [Reply(400, json.dumps(payload))]
     with fails(
         InvalidInput, "The tracking server rejects the query: Invalid clause(s) in filter string: '='"
     ):
@@ -135,10 +140,10 @@ def test_curves_are_in_the_order_of_steps_whatever_the_server_can_do(
         {"run_id": "a", "value": 0.5, "timestamp": 1},
     ]
     http_server.replies[BULK] = [Reply(body=json.dumps({"metrics": points}))]
-    found = search.curves(client, ["a", "b", "c"], "loss")
-    assert found["a"][0] == Point(0, 0.5)
-    assert math.isnan(found["a"][1].value)
-    assert (found["b"], found["c"]) == ((Point(1, 7.0),), ())
+    result = search.curves(client, ["a", "b", "c"], "loss")
+    assert result["a"][0] == Point(0, 0.5)
+    assert math.isnan(result["a"][1].value)
+    assert (result["b"], result["c"]) == ((Point(1, 7.0),), ())
     http_server.replies[BULK] = [Reply(404, "not found")]
     many = [{"step": step, "value": step, "timestamp": 1} for step in range(999)]
     http_server.replies[f"{API}/metrics/get-history"] = [Reply(body=json.dumps({"metrics": many}))]

@@ -65,9 +65,9 @@ def refused(spool: Spool) -> list[Record]:
 
 
 def outbox(spool: Spool) -> Path:
-    place = spool.folder / "outbox" / ("a" * 32)
-    place.mkdir(parents=True)
-    return place
+    path = spool.folder / "outbox" / ("a" * 32)
+    path.mkdir(parents=True)
+    return path
 
 
 def test_a_link_in_the_outbox_is_not_sent(http_server: HttpServer, spool: Spool, home: Path) -> None:

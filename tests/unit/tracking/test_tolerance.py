@@ -12,7 +12,7 @@ OLD = {"accuracy": 0.9, "loss": 0.5, "seconds_fit": 3.0, "system/cpu": 1.0, "not
 
 def verdicts(new: dict[str, float], *said: str) -> dict[str, str]:
     compared = tolerance.judge(OLD, new, tolerance.tolerances(said, OLD))
-    return {one.row.name: one.verdict for one in compared}
+    return {item.row.name: item.verdict for item in compared}
 
 
 def test_metrics_are_compared_to_the_last_bit_and_times_are_not() -> None:
@@ -25,7 +25,7 @@ def test_metrics_are_compared_to_the_last_bit_and_times_are_not() -> None:
 def test_a_metric_that_one_run_does_not_have_differs() -> None:
     new = {name: value for name, value in OLD.items() if name != "loss"} | {"f1": 0.8}
     compared = tolerance.judge(OLD, new, tolerance.tolerances(["10"], OLD))
-    assert {one.row.name for one in compared if one.verdict == "differs"} == {"loss", "f1"}
+    assert {item.row.name for item in compared if item.verdict == "differs"} == {"loss", "f1"}
     assert not tolerance.agree(compared)
 
 

@@ -63,14 +63,14 @@ def part(labels: NDArray[np.int64], names: tuple[str, ...] = NAMES) -> Part:
 
 
 def test_metrics_are_those_worked_out_by_hand(logged: Logged) -> None:
-    found = classification.log_results(TRUTH, PROBABILITIES, NAMES, split="validation")
-    assert found["validation_accuracy"] == pytest.approx(4 / 6)
-    assert found["validation_balanced_accuracy"] == pytest.approx((2 / 3 + 1 + 0) / 3)
-    assert found["validation_f1"] == pytest.approx((0.8 + 2 / 3 + 0) / 3)
+    result = classification.log_results(TRUTH, PROBABILITIES, NAMES, split="validation")
+    assert result["validation_accuracy"] == pytest.approx(4 / 6)
+    assert result["validation_balanced_accuracy"] == pytest.approx((2 / 3 + 1 + 0) / 3)
+    assert result["validation_f1"] == pytest.approx((0.8 + 2 / 3 + 0) / 3)
     right = [0.8, 0.7, 0.3, 0.7, 0.8, 0.1]
-    assert found["validation_log_loss"] == pytest.approx(-np.log(right).mean())
-    assert "validation_top3_accuracy" not in found
-    assert logged.metrics() == pytest.approx(found)
+    assert result["validation_log_loss"] == pytest.approx(-np.log(right).mean())
+    assert "validation_top3_accuracy" not in result
+    assert logged.metrics() == pytest.approx(result)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -78,19 +78,19 @@ def test_means_over_the_classes_are_those_of_scikit_learn(seed: int) -> None:
     random = np.random.default_rng(seed)
     # Of the seven classes some have no samples and are predicted, some have none and are not.
     truth, shares = random.integers(0, 4, 12), random.dirichlet(np.ones(7), 12)
-    found = classification.scores(truth, shares)
+    result = classification.scores(truth, shares)
     predicted = shares.argmax(axis=1)
     assert set(predicted) - set(truth)
-    assert found["f1"] == pytest.approx(metrics.f1_score(truth, predicted, average="macro"))
+    assert result["f1"] == pytest.approx(metrics.f1_score(truth, predicted, average="macro"))
     with pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):
         expected = metrics.balanced_accuracy_score(truth, predicted)
-    assert found["balanced_accuracy"] == pytest.approx(expected)
+    assert result["balanced_accuracy"] == pytest.approx(expected)
 
 
 def test_with_many_classes_the_first_three_guesses_count_too(logged: Logged) -> None:
     shares = np.array([[0.5, 0.3, 0.1, 0.06, 0.04], [0.5, 0.3, 0.1, 0.06, 0.04]])
-    found = classification.log_results([2, 4], shares, tuple("abcde"), split="test")
-    assert found["test_top3_accuracy"] == 0.5
+    result = classification.log_results([2, 4], shares, tuple("abcde"), split="test")
+    assert result["test_top3_accuracy"] == 0.5
     assert logged.metrics()["test_top3_accuracy"] == 0.5
 
 
@@ -152,17 +152,17 @@ def test_the_picture_of_a_mistake_is_the_one_that_was_misjudged(
 
 
 @pytest.mark.parametrize("truth", [[0, 0, 1], [2, 2, 2]])
-def test_a_class_without_samples_breaks_nothing_and_is_told(
+def test_a_class_without_samples_breaks_nothing_and_is_reported(
     logged: Logged, capsys: pytest.CaptureFixture[str], truth: list[int]
 ) -> None:
     shares = PROBABILITIES[: len(truth)]
-    found = classification.log_results(truth, shares, NAMES, split="validation", part=part(np.array(truth)))
+    result = classification.log_results(truth, shares, NAMES, split="validation", part=part(np.array(truth)))
     present = sorted(set(truth))
     have = "1 class has" if len(present) == 2 else "2 classes have"
     assert f"Warning: {have} no samples in validation" in capsys.readouterr().out
     right = shares.argmax(axis=1) == truth
     recalls = [right[np.array(truth) == label].mean() for label in present]
-    assert found["validation_balanced_accuracy"] == pytest.approx(np.mean(recalls))
+    assert result["validation_balanced_accuracy"] == pytest.approx(np.mean(recalls))
     assert logged.names() >= {"confusion_matrix.png", "roc_curve.png", "worst_mistakes.png"}
 
 
@@ -175,8 +175,8 @@ def test_no_mistake_at_all_is_a_figure_too(logged: Logged) -> None:
 
 def test_the_rounding_of_float32_is_no_complaint(logged: Logged, recwarn: pytest.WarningsRecorder) -> None:
     shares = (PROBABILITIES * (1 + 3e-6)).astype(np.float32)
-    found = classification.log_results(TRUTH, shares, NAMES, split="validation")
-    assert found["validation_log_loss"] == pytest.approx(logged.metrics()["validation_log_loss"])
+    result = classification.log_results(TRUTH, shares, NAMES, split="validation")
+    assert result["validation_log_loss"] == pytest.approx(logged.metrics()["validation_log_loss"])
     assert not [w for w in recwarn if "sum to one" in str(w.message)]
 
 

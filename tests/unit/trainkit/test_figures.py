@@ -110,6 +110,6 @@ def test_mistakes_are_shown_with_both_classes_and_the_probability() -> None:
     assert [axes.get_title() for axes in figure.axes] == ["cat\n→ dog  93%"] * 5
 
 
-def test_no_mistakes_are_said_to_be_none() -> None:
+def test_no_mistakes_are_reported_as_none() -> None:
     figure = worst_mistakes([], wrong=0, total=60)
     assert [text.get_text() for text in figure.texts] == ["0 of 60 pictures classified wrongly"]

@@ -24,8 +24,8 @@ def script(text: str, *options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("former", FORMER)
 def test_every_former_name_leads_to_a_module_and_is_none_itself(former: str) -> None:
-    place = TRAINKIT / "trainkit" / Path(*FORMER[former].split("."))
-    assert place.with_suffix(".py").is_file() or (place / "__init__.py").is_file()
+    path = TRAINKIT / "trainkit" / Path(*FORMER[former].split("."))
+    assert path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
     assert not (TRAINKIT / "trainkit" / f"{former}.py").exists()
 
 

@@ -7,8 +7,8 @@ TRUE, PREDICTED = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 2.0, 3.0, 6.0])
 
 
 def test_scores_are_in_the_units_of_the_quantity() -> None:
-    found = regression.scores(TRUE, PREDICTED)
-    assert found == pytest.approx({"mae": 0.5, "rmse": 1.0, "r2": 1 - 4 / 5})
+    result = regression.scores(TRUE, PREDICTED)
+    assert result == pytest.approx({"mae": 0.5, "rmse": 1.0, "r2": 1 - 4 / 5})
 
 
 def test_results_are_logged_with_the_name_of_their_split(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,8 +16,8 @@ def test_results_are_logged_with_the_name_of_their_split(monkeypatch: pytest.Mon
     figures: dict[str, Figure] = {}
     monkeypatch.setattr("mlflow.log_metrics", logged.update)
     monkeypatch.setattr("mlflow.log_figure", lambda figure, name: figures.update({name: figure}))
-    found = regression.log_results(TRUE, PREDICTED, "price", split="validation")
-    assert found == logged
+    result = regression.log_results(TRUE, PREDICTED, "price", split="validation")
+    assert result == logged
     assert logged["validation_mae"] == 0.5
     assert figures["predicted_against_true.png"].axes[0].get_xlabel() == "true price"
 

@@ -157,8 +157,8 @@ def test_a_server_that_is_gone_is_one_warning_and_no_error(
     client.fails = True
     with system_metrics.system_metrics(seconds=0.01):
         time.sleep(0.2)
-    said = capsys.readouterr().out
-    assert said == "Warning: some system metrics are missing: the server is gone\n"
+    output = capsys.readouterr().out
+    assert output == "Warning: some system metrics are missing: the server is gone\n"
 
 
 @pytest.mark.usefixtures("memory")
@@ -188,9 +188,9 @@ def test_a_missing_library_is_one_warning(
     monkeypatch.setitem(sys.modules, MONITOR, None)
     with system_metrics.system_metrics():
         pass
-    said = capsys.readouterr().out
-    assert said.startswith("Warning: there are no system metrics:")
-    assert said.count("\n") == 1
+    output = capsys.readouterr().out
+    assert output.startswith("Warning: there are no system metrics:")
+    assert output.count("\n") == 1
     assert not client.points
 
 

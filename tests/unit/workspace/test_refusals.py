@@ -11,7 +11,7 @@ import pytest
 from trainer.workspace import refusals, run_folders
 from trainer.workspace.settings import Workspace
 
-from unit.helpers import Done, HttpServer, put
+from unit.helpers import HttpServer, Result, put
 from unit.runs.helpers import live, record
 
 RUN_ID = "3f4c" * 8
@@ -20,9 +20,9 @@ RUN_ID = "3f4c" * 8
 def refused(workspace: Workspace, *reasons: str) -> Path:
     """A run that has ended, of which the server refused so many records."""
     lines = [json.dumps({"record": {}, "status": 413, "answer": reason}) for reason in reasons]
-    place = workspace.state / "runs" / RUN_ID
-    put(place / "spool" / "refused", "".join(f"{line}\n" for line in lines))
-    return place
+    path = workspace.state / "runs" / RUN_ID
+    put(path / "spool" / "refused", "".join(f"{line}\n" for line in lines))
+    return path
 
 
 def test_what_was_refused_is_kept_when_the_run_is_removed(workspace: Workspace) -> None:
@@ -66,19 +66,21 @@ def test_what_a_live_run_puts_in_its_place_stops_nobody(workspace: Workspace, ki
     assert list(refusals.all_refused(workspace)) == []
 
 
-def test_reconcile_and_sync_say_what_was_refused(workspace: Workspace, trainer: Callable[..., Done]) -> None:
+def test_reconcile_and_sync_say_what_was_refused(
+    workspace: Workspace, trainer: Callable[..., Result]
+) -> None:
     refused(workspace, "the server answered 404: Not Found")
     run_folders.remove(workspace, RUN_ID)
     told = (
         "The tracking server refused 1 record of the run 3f4c3f4c for good: "
         f"the server answered 404: Not Found. It is in {workspace.state / 'refused' / RUN_ID}\n"
     )
-    assert trainer("reconcile") == Done(0, "Nothing to do: no run is unattended.\n", told)
+    assert trainer("reconcile") == Result(0, "Nothing to do: no run is unattended.\n", told)
     assert trainer("sync", "--dry-run").err == told
 
 
 def test_a_server_that_gives_no_answer_is_asked_once(
-    workspace: Workspace, trainer: Callable[..., Done]
+    workspace: Workspace, trainer: Callable[..., Result]
 ) -> None:
     asked = []
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -26,11 +26,11 @@ WRONG = [
 
 
 def unattended(workspace: Workspace) -> list[str]:
-    found = []
+    results = []
     for record, lock in run_folders.unattended(workspace):
-        found.append(record.run_id)
+        results.append(record.run_id)
         lock.release()
-    return found
+    return results
 
 
 def test_a_run_is_attended_until_the_lock_is_let_go(workspace: Workspace) -> None:
@@ -91,11 +91,11 @@ def test_a_folder_without_a_record_or_with_a_broken_one_is_passed_over(workspace
 
 def test_what_another_version_wrote_is_read_as_far_as_it_is_known(workspace: Workspace) -> None:
     for run_id, change in (("newer", {"priority": 3}), ("older", {})):
-        said = {**asdict(RECORD), "run_id": run_id, **change}
+        payload = {**asdict(RECORD), "run_id": run_id, **change}
         if run_id == "older":
-            del said["secret_names"], said["image"], said["host"]
+            del payload["secret_names"], payload["image"], payload["host"]
         (workspace.state / "runs" / run_id).mkdir(parents=True)
-        (workspace.state / "runs" / run_id / "record.json").write_text(json.dumps(said))
+        (workspace.state / "runs" / run_id / "record.json").write_text(json.dumps(payload))
     assert unattended(workspace) == ["newer", "older"]
     assert {record.project for record in run_folders.live(workspace)} == {"demo"}
     assert run_folders.unreadable(workspace) == []

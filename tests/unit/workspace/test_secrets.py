@@ -109,7 +109,7 @@ def test_a_quote_that_is_not_closed_is_numbered_and_its_value_never_shown(site: 
 @pytest.mark.parametrize(
     "line", [CANARY, f"'{CANARY}", f"A B={CANARY}", f"={CANARY}", f'A="b" {CANARY}', f'A="{CANARY}" b']
 )
-def test_a_line_that_is_not_understood_is_numbered_and_never_shown(site: Workspace, line: str) -> None:
+def test_an_invalid_line_is_numbered_and_never_shown(site: Workspace, line: str) -> None:
     put(site.secrets_file, f"GOOD=1\n{line}\nALSO=2\n")
     with fails(
         SecretsError,

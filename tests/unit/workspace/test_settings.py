@@ -35,7 +35,7 @@ def test_outside_of_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(20)
-def test_settings_that_are_no_file_are_said_to_be_so(tmp_path: Path) -> None:
+def test_settings_that_are_no_file_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "trainer.yaml"
     path.mkdir()
     with fails(InvalidInput, f"{path} is a folder, and has to be a file.", "Put a text file in its place."):

@@ -10,9 +10,9 @@ from trainer.datasets.names import DERMNET
 from trainer.workspace.settings import Workspace
 
 from unit.datasets.pictures import dataset, tree
-from unit.helpers import Done, put
+from unit.helpers import Result, put
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 
 
 @pytest.fixture
@@ -21,11 +21,11 @@ def skins(workspace: Workspace) -> Path:
     return dataset(workspace.data / "skins", {**dict.fromkeys(DERMNET[:3], 12), "healthy_skins": 12})
 
 
-def lines(done: Done) -> list[str]:
+def lines(done: Result) -> list[str]:
     return [line.rstrip() for line in done.out.splitlines()]
 
 
-def test_a_sample_is_made_and_what_to_do_next_is_said(trainer: Trainer, workspace: Workspace) -> None:
+def test_a_sample_is_made_and_what_to_do_next_is_reported(trainer: Trainer, workspace: Workspace) -> None:
     done = trainer("data", "sample", "demo", "--classes", "3", "--images", "2", "--size", "16")
     assert (done.code, done.err) == (0, "")
     assert lines(done) == [
@@ -37,7 +37,7 @@ def test_a_sample_is_made_and_what_to_do_next_is_said(trainer: Trainer, workspac
     assert len(tree(workspace.data / "demo")) == 6
 
 
-def test_the_project_to_train_with_is_one_that_takes_a_data_set(
+def test_the_project_to_train_with_is_one_that_takes_a_dataset(
     trainer: Trainer, workspace: Workspace
 ) -> None:
     for name in ("mine", "tensorflow"):
@@ -95,7 +95,7 @@ def test_a_wrong_command_line_makes_nothing(
     assert sorted(workspace.root.rglob("*")) == before
 
 
-def test_a_folder_that_is_no_data_set_is_two_lines_and_exit_code_2(trainer: Trainer, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_dataset_is_two_lines_and_exit_code_2(trainer: Trainer, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     done = trainer("data", "validate", str(tmp_path / "empty"))
     message = f"Error: {tmp_path / 'empty'} has no folders of images."
@@ -129,10 +129,10 @@ def test_renaming_shows_the_plan_does_it_and_takes_it_back(trainer: Trainer, ski
 def test_names_of_ones_own_come_from_a_file(trainer: Trainer, workspace: Workspace, skins: Path) -> None:
     put(workspace.root / "names.yaml", "Acne and Rosacea Photos: Acne\nhealthy_skins: healthy\n")
     done = trainer("data", "rename-classes", "skins", "--mapping", "names.yaml", "--json")
-    said = json.loads(done.out)
-    assert said["renamed"]["Acne and Rosacea Photos"] == "Acne"
-    assert said["renamed"]["healthy_skins"] == "healthy"
-    assert len(said["renamed"]) == 4
+    payload = json.loads(done.out)
+    assert payload["renamed"]["Acne and Rosacea Photos"] == "Acne"
+    assert payload["renamed"]["healthy_skins"] == "healthy"
+    assert len(payload["renamed"]) == 4
     again = trainer("data", "rename-classes", "skins", "--mapping", "names.yaml")
     assert lines(again) == [
         "Done earlier: Acne and Rosacea Photos → Acne",
@@ -222,14 +222,14 @@ def test_a_split_shows_class_by_split(trainer: Trainer, workspace: Workspace, sk
     assert not (workspace.data / "two").exists()
 
 
-def test_a_sound_data_set_is_said_to_be_so(trainer: Trainer, skins: Path) -> None:
+def test_a_sound_dataset_is_reported_as_sound(trainer: Trainer, skins: Path) -> None:
     done = trainer("data", "validate", "skins", "--near", "0")
     assert (done.code, done.err) == (0, "")
     assert lines(done) == ["48 images in 4 classes: nothing found.", "Next: trainer data stats skins"]
     assert skins.exists()
 
 
-def test_errors_end_with_exit_code_89_and_are_told_the_worst_first(trainer: Trainer, skins: Path) -> None:
+def test_errors_end_with_exit_code_89_and_are_reported_the_worst_first(trainer: Trainer, skins: Path) -> None:
     for number in range(7):
         put(skins / "healthy_skins" / f"broken{number}.jpg", "no image")
     put(skins / "notes.txt")
@@ -247,9 +247,9 @@ def test_errors_end_with_exit_code_89_and_are_told_the_worst_first(trainer: Trai
     assert lines(done)[11].split() == ["unreadable", "image", "error", "7"]
     everything = trainer("data", "validate", "skins", "--all")
     assert "healthy_skins/broken6.jpg" in everything.out
-    said = json.loads(trainer("data", "validate", "skins", "--json").out)
-    assert (said["errors"], said["warnings"], said["images"]) == (7, 1, 55)
-    assert said["findings"][0] == {
+    payload = json.loads(trainer("data", "validate", "skins", "--json").out)
+    assert (payload["errors"], payload["warnings"], payload["images"]) == (7, 1, 55)
+    assert payload["findings"][0] == {
         "severity": "error",
         "kind": "unreadable image",
         "what": "not an image",
@@ -281,7 +281,7 @@ def test_stats_prints_a_table_and_draws_into_a_new_folder(
     assert skins.exists()
 
 
-def test_stats_makes_no_data_set_of_its_pictures(
+def test_stats_makes_no_dataset_of_its_pictures(
     trainer: Trainer, workspace: Workspace, skins: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(skins.parent)
@@ -323,7 +323,7 @@ def offered(workspace: Workspace, words: str) -> list[str]:
         ("trainer data split skins two --link r", ["plain,reflink"]),
     ],
 )  # fmt: skip
-def test_data_sets_and_classes_are_completed(
+def test_datasets_and_classes_are_completed(
     workspace: Workspace, skins: Path, words: str, names: list[str]
 ) -> None:
     assert skins.exists()

@@ -7,9 +7,9 @@ from trainer.workspace.settings import Workspace
 
 from unit.cli.data.test_commands import lines, offered
 from unit.datasets.pictures import dataset
-from unit.helpers import Done, git, put
+from unit.helpers import Result, git, put
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def skins(workspace: Workspace) -> Path:
 
 
 def digests(workspace: Workspace) -> list[str]:
-    said = json.loads((workspace.data / "skins.manifest.json").read_text())
-    return [version["digest"][:8] for version in said["versions"]]
+    payload = json.loads((workspace.data / "skins.manifest.json").read_text())
+    return [version["digest"][:8] for version in payload["versions"]]
 
 
 def test_a_snapshot_says_what_was_noted_and_where(
@@ -42,8 +42,13 @@ def test_a_snapshot_says_what_was_noted_and_where(
         f"Made version 2 of skins: 4 files, 24 B, digest {digests(workspace)[1]} (1 added)"
     )
     again = trainer("data", "snapshot", "skins", "--json")
-    said = json.loads(again.out)
-    assert (said["new"], said["version"], said["files"], said["added"]) == (False, 2, 4, ["a/new.jpg"])
+    payload = json.loads(again.out)
+    assert (payload["new"], payload["version"], payload["files"], payload["added"]) == (
+        False,
+        2,
+        4,
+        ["a/new.jpg"],
+    )
     unchanged = lines(trainer("data", "snapshot", "skins"))
     assert unchanged == [f"Unchanged: version 2 of skins: 4 files, 24 B, digest {digests(workspace)[1]}"]
 
@@ -66,7 +71,7 @@ def test_a_manifest_that_git_ignores_is_warned_of(
     assert skins.exists()
 
 
-def test_list_says_which_data_set_changed(trainer: Trainer, workspace: Workspace, skins: Path) -> None:
+def test_list_says_which_dataset_changed(trainer: Trainer, workspace: Workspace, skins: Path) -> None:
     put(workspace.data / "iris.csv", "a,b\n")
     trainer("data", "snapshot", "skins")
     unchanged = trainer("data", "list")
@@ -181,7 +186,7 @@ def test_names_and_versions_are_completed(trainer: Trainer, workspace: Workspace
     assert skins.exists()
 
 
-def test_a_data_set_of_images_lists_its_classes(trainer: Trainer, workspace: Workspace) -> None:
+def test_a_dataset_of_images_lists_its_classes(trainer: Trainer, workspace: Workspace) -> None:
     dataset(workspace.data / "split", {"train/a": 2, "train/b": 1, "test/a": 1})
     [said] = json.loads(trainer("data", "list", "--json").out)
     assert said["classes"] == {"a": 3, "b": 1}

@@ -5,9 +5,9 @@ import pytest
 from trainer.images import spec, trainer_image
 from trainer.workspace.settings import Workspace
 
-from unit.helpers import DEAD_ENGINE, Done, put
+from unit.helpers import DEAD_ENGINE, Result, put
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ from trainer.tracking.search import Entry
 from trainer.workspace import run_folders
 from trainer.workspace.settings import Workspace
 
-from unit.helpers import Done, HttpServer, Reply, put
+from unit.helpers import HttpServer, Reply, Result, put
 from unit.runs.helpers import API, record
 from unit.tracking.histories import has, run
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 EVIL = "<script>alert(1)</script>"
 
 
@@ -47,9 +47,9 @@ def two(server: HttpServer) -> list[dict[str, object]]:
 
 def found_by_id(server: HttpServer, *runs: dict[str, object]) -> None:
     """Each run is looked for by id, by name, by its id offline; afterwards all are read in this order."""
-    searched = [[one] for one in runs for _ in range(3)]
+    searched = [[item] for item in runs for _ in range(3)]
     server.replies[f"{API}/runs/search"] = [Reply(body=json.dumps({"runs": page})) for page in searched]
-    server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": one})) for one in runs]
+    server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": item})) for item in runs]
 
 
 @pytest.mark.usefixtures("workspace")
@@ -84,7 +84,7 @@ def test_the_table_shows_shared_metrics_and_columns_that_are_asked_for(
 
 
 @pytest.mark.usefixtures("workspace")
-def test_more_runs_than_the_limit_are_said(trainer: Trainer, http_server: HttpServer) -> None:
+def test_more_runs_than_the_limit_are_reported(trainer: Trainer, http_server: HttpServer) -> None:
     two(http_server)
     done = trainer("runs", "--limit", "1")
     assert len(done.out.splitlines()) == 2
@@ -201,9 +201,9 @@ def test_show_says_what_a_run_was_made_from_and_how_it_ended(
     assert "loss 9 ▁█ steps 0 to 9" in lines
     assert lines[lines.index("Artifacts") + 1 :] == ["model/", "MLmodel 3.4 kB"]
     found_by_id(http_server, one)
-    said = json.loads(trainer("show", "aa1", "--json").out)
-    assert said["curves"] == {"loss": [[0, 0.0], [9, 9.0]]}
-    assert said["tags"]["trainer.exit_code"] == "3"
+    payload = json.loads(trainer("show", "aa1", "--json").out)
+    assert payload["curves"] == {"loss": [[0, 0.0], [9, 9.0]]}
+    assert payload["tags"]["trainer.exit_code"] == "3"
 
 
 @pytest.mark.usefixtures("workspace")
@@ -238,9 +238,9 @@ def test_compare_shows_differences_and_all_of_it_when_asked(
         " ".join(line.split()) for line in trainer("compare", "aa1", "bb2", "--all").out.splitlines()
     ]
     found_by_id(http_server, *runs)
-    said = json.loads(trainer("compare", "aa1", "bb2", "--json").out)
-    assert said["metrics"]["accuracy"]["differences"] == {"aa1": 0.0, "bb2": 0.25}
-    assert said["metrics"]["accuracy"]["best"] == ["bb2"]
+    payload = json.loads(trainer("compare", "aa1", "bb2", "--json").out)
+    assert payload["metrics"]["accuracy"]["differences"] == {"aa1": 0.0, "bb2": 0.25}
+    assert payload["metrics"]["accuracy"]["best"] == ["bb2"]
 
 
 class Page(HTMLParser):
@@ -312,8 +312,8 @@ def test_a_narrow_terminal_gets_fewer_of_the_usual_columns(
     for room, least, shown in ((80, 1, 3), (50, 1, 1), (50, None, 3)):
         monkeypatch.setenv("COLUMNS", str(room))
         print_table(entries, usual, 0.0, unrefused, least=least)
-        said = "".join(capsys.readouterr().out.split())
-        assert ["0.5" in said, said.count("0.5")] == [True, shown]
+        output = "".join(capsys.readouterr().out.split())
+        assert ["0.5" in output, output.count("0.5")] == [True, shown]
 
 
 def test_each_project_has_a_usual_column_before_any_has_two() -> None:

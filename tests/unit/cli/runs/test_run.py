@@ -9,23 +9,23 @@ import pytest
 from trainer.plan import downloads
 from trainer.workspace.settings import Workspace
 
-from unit.helpers import DEAD_ENGINE, MLPROJECT, Done, git, put
+from unit.helpers import DEAD_ENGINE, MLPROJECT, Result, git, put
 
-Trainer = Callable[..., Done]
+Trainer = Callable[..., Result]
 CANARY = "canary-7f3a"
 
 
-def refused(done: Done, message: str, hint: str, code: int = 2) -> None:
+def refused(done: Result, message: str, hint: str, code: int = 2) -> None:
     assert done.err == f"Error: {message}\nHint:  {hint}\n"
     assert done.out == ""
     assert done.code == code
 
 
-def planned(done: Done) -> dict[str, object]:
+def planned(done: Result) -> dict[str, object]:
     assert (done.code, done.err) == (0, "")
-    said = json.loads(done.out)
-    assert isinstance(said, dict)
-    return said
+    payload = json.loads(done.out)
+    assert isinstance(payload, dict)
+    return payload
 
 
 @pytest.mark.parametrize(
@@ -157,9 +157,9 @@ AWKWARD = [
 @pytest.mark.parametrize("form", ["--text {}", "--text={}", "-P text={}", "--param=text={}"])
 def test_a_value_is_one_argument_as_it_was_given(trainer: Trainer, form: str, value: str) -> None:
     option = [word.replace("{}", value) for word in form.split()]
-    said = planned(trainer("run", "demo", *option, "--dry-run", "--json"))
-    assert said["command"] == ["python", "train.py", "3", "0.1", "tree", "8", value, "no"]
-    assert said["parameters"] == {
+    plan = planned(trainer("run", "demo", *option, "--dry-run", "--json"))
+    assert plan["command"] == ["python", "train.py", "3", "0.1", "tree", "8", value, "no"]
+    assert plan["parameters"] == {
         "epochs": "3",
         "rate": "0.1",
         "kind": "tree",
@@ -171,43 +171,43 @@ def test_a_value_is_one_argument_as_it_was_given(trainer: Trainer, form: str, va
 
 @pytest.mark.parametrize("value", [value for value in AWKWARD if value.startswith("-")])
 def test_a_value_that_looks_like_an_option_may_be_the_last(trainer: Trainer, value: str) -> None:
-    said = planned(trainer("run", "--dry-run", "--json", "demo", "--text", value))
-    assert isinstance(said["parameters"], dict)
-    assert said["parameters"]["text"] == value
+    plan = planned(trainer("run", "--dry-run", "--json", "demo", "--text", value))
+    assert isinstance(plan["parameters"], dict)
+    assert plan["parameters"]["text"] == value
 
 
 @pytest.mark.parametrize("form", ["--batch-size 9", "--batch_size=9", "-P batch_size=9", "-P batch-size=9"])
 def test_the_ways_to_write_a_parameter(trainer: Trainer, form: str) -> None:
-    said = planned(trainer("run", "demo", *form.split(), "--dry-run", "--json"))
-    assert isinstance(said["parameters"], dict)
-    assert said["parameters"]["batch_size"] == "9"
+    plan = planned(trainer("run", "demo", *form.split(), "--dry-run", "--json"))
+    assert isinstance(plan["parameters"], dict)
+    assert plan["parameters"]["batch_size"] == "9"
 
 
 def test_a_parameter_named_like_an_option_is_given_by_p(trainer: Trainer) -> None:
-    said = planned(trainer("run", "demo", "-P", "json=yes", "--dry-run", "--json"))
-    assert isinstance(said["command"], list)
-    assert said["command"][-1] == "yes"
+    plan = planned(trainer("run", "demo", "-P", "json=yes", "--dry-run", "--json"))
+    assert isinstance(plan["command"], list)
+    assert plan["command"][-1] == "yes"
 
 
 def test_a_parameter_with_a_dash_in_its_name_is_not_lost(trainer: Trainer, workspace: Workspace) -> None:
     text = MLPROJECT.replace("batch_size", "batch-size")
     put(workspace.projects / "demo" / "MLproject", text)
-    said = planned(trainer("run", "demo", "--batch-size", "9", "--dry-run", "--json"))
-    assert isinstance(said["parameters"], dict)
-    assert said["parameters"]["batch-size"] == "9"
+    plan = planned(trainer("run", "demo", "--batch-size", "9", "--dry-run", "--json"))
+    assert isinstance(plan["parameters"], dict)
+    assert plan["parameters"]["batch-size"] == "9"
 
 
 def test_the_plan_as_json_has_everything(trainer: Trainer) -> None:
     options = "--experiment e --run-name r --tag a=b=c --gpus 2 --memory 8G --read-only"
     options += " --backend local --base-image x:1"
-    said = planned(trainer("run", "demo", *options.split(), "--dry-run", "--json"))
-    assert said["experiment"] == "e"
-    assert said["run_name"] == "r"
-    assert said["tags"] == {"a": "b=c"}
-    assert (said["gpus"], said["memory"], said["read_only"]) == ("2", "8g", True)
-    assert said["backend"] == "local"
-    assert isinstance(said["image"], dict)
-    assert said["image"]["base_image"] == "x:1"
+    plan = planned(trainer("run", "demo", *options.split(), "--dry-run", "--json"))
+    assert plan["experiment"] == "e"
+    assert plan["run_name"] == "r"
+    assert plan["tags"] == {"a": "b=c"}
+    assert (plan["gpus"], plan["memory"], plan["read_only"]) == ("2", "8g", True)
+    assert plan["backend"] == "local"
+    assert isinstance(plan["image"], dict)
+    assert plan["image"]["base_image"] == "x:1"
 
 
 def test_the_plan_as_a_table_shows_the_command_as_one_would_type_it(trainer: Trainer) -> None:
@@ -378,9 +378,9 @@ entry_points: {main: {command: "python a.py {model.lr} {c d}",
   parameters: {model.lr: {type: float, default: 1}, c d: {default: e}, model_lr: {default: 2}}}}
 """,
     )
-    said = planned(trainer("run", "demo", "--model.lr", "3", "-P", "c d=4", "--dry-run", "--json"))
-    assert said["parameters"] == {"model.lr": "3", "c d": "4", "model_lr": "2"}
-    assert said["command"] == ["python", "a.py", "3", "4"]
+    plan = planned(trainer("run", "demo", "--model.lr", "3", "-P", "c d=4", "--dry-run", "--json"))
+    assert plan["parameters"] == {"model.lr": "3", "c d": "4", "model_lr": "2"}
+    assert plan["command"] == ["python", "a.py", "3", "4"]
     refused(trainer("run", "demo", "--model.lr", "x"), "--model.lr is 'x', which is not of type float.",
             "Pass a number; the default is 1.")  # fmt: skip
 
@@ -427,8 +427,8 @@ def test_what_is_mounted_of_a_fetched_project_is_gone_when_a_detached_run_needs_
         "--detach: /work is a volume of the fetched project, which is removed on return.",
         "Leave out --detach, or clone the project and run the folder.",
     )
-    said = planned(trainer("run", address, "--dry-run", "--json"))
-    assert (said["project"], said["experiment"]) == ("models", "models")
+    plan = planned(trainer("run", address, "--dry-run", "--json"))
+    assert (plan["project"], plan["experiment"]) == ("models", "models")
 
 
 def test_an_error_in_a_fetched_project_names_its_address(

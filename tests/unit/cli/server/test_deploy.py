@@ -19,7 +19,7 @@ from trainer.deploy.heroku_plan import App
 from trainer.deploy.plan import Body, Deferred, Plan, Request, Step
 
 from unit.deploy.helpers import Site, site
-from unit.helpers import Done, put
+from unit.helpers import Result, put
 
 __all__ = ["site"]
 HEROKU = ("server", "deploy", "--platform", "heroku", "--app", "my-mlflow")
@@ -37,13 +37,13 @@ class Call:
     def __init__(self, capfd: pytest.CaptureFixture[str]) -> None:
         self.capfd = capfd
 
-    def __call__(self, *arguments: str) -> Done:
+    def __call__(self, *arguments: str) -> Result:
         self.capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
             main(list(arguments))
         out, err = self.capfd.readouterr()
         assert isinstance(ended.value.code, int)
-        return Done(ended.value.code, out, err)
+        return Result(ended.value.code, out, err)
 
 
 @pytest.fixture
@@ -93,9 +93,9 @@ def test_a_dry_run_needs_nobody_and_prints_every_step(nothing_there: Call, site:
 
 def test_a_dry_run_for_another_program(nothing_there: Call) -> None:
     done = nothing_there(*HEROKU, "--dry-run", "--json")
-    said = json.loads(done.out)
-    assert (said["platform"], said["app"]) == ("heroku", "my-mlflow")
-    steps = {step["step"]: step for step in said["steps"]}
+    payload = json.loads(done.out)
+    assert (payload["platform"], payload["app"]) == ("heroku", "my-mlflow")
+    steps = {step["step"]: step for step in payload["steps"]}
     assert list(steps) == [
         "login", "find", "create", "look", "stack", "heroku-postgresql", "bucketeer", "wait", "config",
         "upload", "build", "follow", "release", "scale", "check", "store",
@@ -170,7 +170,7 @@ def test_what_came_of_it_for_another_program(call: Call, site: Site) -> None:
     assert json.loads(call(*HEROKU, "--json").out)["changed"] == []
 
 
-def test_an_environment_that_names_another_server_is_told_of(
+def test_an_environment_that_names_another_server_is_reported(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://other.example.com")
@@ -216,7 +216,7 @@ def test_debug_output_shows_no_secret(call: Call, site: Site) -> None:
         (("dokku", "-o", "x", "--force"), "--force needs --platform heroku."),
     ],
 )
-def test_what_does_not_go_together_is_said(call: Call, arguments: tuple[str, ...], message: str) -> None:
+def test_what_does_not_go_together_is_reported(call: Call, arguments: tuple[str, ...], message: str) -> None:
     done = call("server", "deploy", "--platform", *arguments)
     assert done.code == 2
     assert done.err.splitlines()[0] == f"Error: {message}"
@@ -248,8 +248,8 @@ def test_files_are_listed_with_what_to_do_next(call: Call) -> None:
 
 def test_files_can_be_planned_alone(call: Call) -> None:
     done = call("server", "deploy", "--platform", "render", "-o", "there", "--dry-run", "--json")
-    said = json.loads(done.out)
-    assert said["files"]["render.yaml"] == "new"
+    payload = json.loads(done.out)
+    assert payload["files"]["render.yaml"] == "new"
     assert not Path("there").exists()
 
 

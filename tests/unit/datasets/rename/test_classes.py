@@ -70,7 +70,7 @@ def test_several_renamings_are_undone_last_first(tmp_path: Path) -> None:
         classes.undo(root)
 
 
-def test_undo_works_where_the_data_set_has_been_moved(tmp_path: Path) -> None:
+def test_undo_works_where_the_dataset_has_been_moved(tmp_path: Path) -> None:
     root = dataset(tmp_path / "set", CLASSES)
     before = tree(root)
     classes.rename_classes(root, MAPPING)
@@ -153,7 +153,7 @@ def test_a_dry_run_after_a_kill_tells_what_is_left_and_leaves_it(tmp_path: Path)
     assert sorted(root.rglob("*")) == before
 
 
-def test_somebody_elses_folder_under_a_new_name_is_never_replaced(tmp_path: Path) -> None:
+def test_another_users_folder_under_a_new_name_is_never_replaced(tmp_path: Path) -> None:
     site = dataset(tmp_path / "set", {"A Photos": 1, "B Photos": 1})
     killed = hit_everywhere("classes.rename_classes(root, {})", site, tmp_path / "copies", most=25)
     root = next(root for root in killed if not (root / "B").exists() and journal.read(root).going)
@@ -181,8 +181,8 @@ def test_a_journal_that_came_with_the_data_reaches_nothing_outside_of_it(tmp_pat
     root = dataset(tmp_path / "set", {"A Photos": 1})
     put(tmp_path / "outside" / "mine")
     steps = {"away": [], "home": [[old, "stolen"]]}
-    said = {"going": steps, "back": False, "phase": "away", "done": []}
-    put(root / journal.NAME, json.dumps(said))
+    payload = {"going": steps, "back": False, "phase": "away", "done": []}
+    put(root / journal.NAME, json.dumps(payload))
     with fails(InvalidInput, f"{root / journal.NAME} is damaged."):
         classes.rename_classes(root, {})
     assert (tmp_path / "outside" / "mine").exists()

@@ -17,8 +17,8 @@ from unit.helpers import fails, put
     ],
 )
 def test_yaml_and_csv_say_the_same(tmp_path: Path, name: str, text: str) -> None:
-    found = mapping.read(put(tmp_path / name, text))
-    assert found == {"Eczema Photos": "Eczema", "Acne: and Rosacea": "no"}
+    result = mapping.read(put(tmp_path / name, text))
+    assert result == {"Eczema Photos": "Eczema", "Acne: and Rosacea": "no"}
 
 
 def test_an_empty_file_names_nothing(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         mapping.read(tmp_path / "names.yaml")
 
 
-def test_a_file_that_is_not_there_or_no_text_is_said_so(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_or_no_text_is_reported(tmp_path: Path) -> None:
     with fails(InvalidInput, f"There is no mapping file {tmp_path / 'names.yaml'}."):
         mapping.read(tmp_path / "names.yaml")
     with pytest.raises(InvalidInput, match="cannot be read"):

@@ -28,9 +28,9 @@ def test_the_mapping_wins_over_the_rule() -> None:
 
 def test_a_class_is_renamed_in_every_split_that_has_it(tmp_path: Path) -> None:
     root = dataset(tmp_path, {"train/Acne Photos": 1, "train/ok": 1, "val/Acne Photos": 1, "test/ok": 0})
-    found = plan.parts(root)
-    assert [str(part.path) for part in found] == ["test", "train", "val"]
-    assert plan.plan(found, {}).renames == (
+    result = plan.parts(root)
+    assert [str(part.path) for part in result] == ["test", "train", "val"]
+    assert plan.plan(result, {}).renames == (
         Rename(PurePosixPath("train/Acne Photos"), PurePosixPath("train/Acne")),
         Rename(PurePosixPath("val/Acne Photos"), PurePosixPath("val/Acne")),
     )
@@ -77,7 +77,7 @@ def test_what_lies_beside_the_classes_is_seen_hidden_or_not(tmp_path: Path) -> N
         ),
     ],
 )
-def test_what_is_in_the_way_is_said_before_anything_is_done(
+def test_what_is_in_the_way_is_reported_before_anything_is_done(
     classes: str, mapping: dict[str, str], others: str, message: str
 ) -> None:
     with fails(InvalidInput, message):
@@ -100,7 +100,7 @@ def test_an_unknown_name_in_the_mapping_suggests_the_nearest(name: str, hint: st
         planned("Acne|Eczema Photos", {name: "X"})
 
 
-def test_a_pair_of_the_mapping_that_was_done_earlier_is_no_error_but_is_told() -> None:
+def test_a_pair_of_the_mapping_that_was_done_earlier_is_no_error_but_is_reported() -> None:
     part = (Part(HERE, ("Acne", "My Photos")),)
     names = {"Eczema Photos": "My Photos"}
     assert plan.plan(part, names) == plan.Plan((), names)  # and the rule keeps off the new name

@@ -26,18 +26,18 @@ def site(tmp_path: Path) -> Path:
 
 
 def test_each_class_is_counted_and_measured(site: Path) -> None:
-    found = summary.measure(site)
-    a, b = found.classes
+    result = summary.measure(site)
+    a, b = result.classes
     assert (a.name, a.images, a.share, a.median_size) == ("a", 3, 0.75, (30, 40))
     assert (b.name, b.images, b.share, b.median_size) == ("b", 1, 0.25, (24, 24))
     assert a.bytes == sum(path.stat().st_size for path in (site / "a").iterdir())
-    assert (found.images, found.bytes, found.splits, found.unreadable) == (4, a.bytes + b.bytes, (), ())
+    assert (result.images, result.bytes, result.splits, result.unreadable) == (4, a.bytes + b.bytes, (), ())
 
 
 def test_splits_are_counted(tmp_path: Path) -> None:
-    found = summary.measure(dataset(tmp_path, {"train/a": 3, "val/a": 1, "train/b": 2}))
-    assert found.splits == ("train", "validation")
-    assert [dict(c.splits) for c in found.classes] == [
+    result = summary.measure(dataset(tmp_path, {"train/a": 3, "val/a": 1, "train/b": 2}))
+    assert result.splits == ("train", "validation")
+    assert [dict(c.splits) for c in result.classes] == [
         {"train": 3, "validation": 1},
         {"train": 2, "validation": 0},
     ]
@@ -45,15 +45,15 @@ def test_splits_are_counted(tmp_path: Path) -> None:
 
 def test_an_unreadable_image_is_counted_and_named(site: Path, tmp_path: Path) -> None:
     put(site / "c" / "x.jpg", "no image")
-    found = summary.measure(site)
-    assert found.unreadable == ("c/x.jpg",)
-    assert found.classes[2].median_size is None
-    summary.draw(found, tmp_path / "out")
+    result = summary.measure(site)
+    assert result.unreadable == ("c/x.jpg",)
+    assert result.classes[2].median_size is None
+    summary.draw(result, tmp_path / "out")
 
 
 def test_the_pictures_are_drawn_and_replace_nothing(site: Path, tmp_path: Path) -> None:
-    found = summary.measure(site)
-    drawn = summary.draw(found, tmp_path / "new" / "out")
+    result = summary.measure(site)
+    drawn = summary.draw(result, tmp_path / "new" / "out")
     assert [path.name for path in drawn] == ["classes.png", "contact_sheet.png"]
     for path in drawn:
         with Image.open(path) as image:
@@ -63,7 +63,7 @@ def test_the_pictures_are_drawn_and_replace_nothing(site: Path, tmp_path: Path) 
     mine = put(tmp_path / "other" / "contact_sheet.png", "mine")
     for place, path in ((tmp_path / "new" / "out", drawn[0]), (mine.parent, mine), (mine, mine)):
         with fails(InvalidInput, f"{path} exists already."):
-            summary.draw(found, place)
+            summary.draw(result, place)
     assert mine.read_text() == "mine"
     assert not (mine.parent / "classes.png").exists()
 

@@ -49,12 +49,12 @@ def test_a_seed_gives_the_same_images_whatever_else_is_made(tmp_path: Path) -> N
     assert not set(one.values()) & set(other.values())
 
 
-def test_a_sample_passes_the_check_of_data_sets(tmp_path: Path) -> None:
+def test_a_sample_passes_the_check_of_datasets(tmp_path: Path) -> None:
     Sample(24, images=10, size=48).make(tmp_path / "demo")
     assert validate(tmp_path / "demo", distance=2).findings == ()
 
 
-def test_an_existing_data_set_is_never_touched(tmp_path: Path) -> None:
+def test_an_existing_dataset_is_never_touched(tmp_path: Path) -> None:
     put(tmp_path / "demo" / "healthy_skins" / "IMG_0001.jpg", "mine")
     with fails(InvalidInput, f"{tmp_path / 'demo'} exists already."):
         Sample(2, images=1, size=32).make(tmp_path / "demo")

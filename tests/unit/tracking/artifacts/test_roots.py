@@ -28,8 +28,8 @@ def client(http_server: HttpServer) -> Client:
 
 
 def experiment(server: HttpServer, location: str) -> None:
-    said = {"experiment": {"experiment_id": "7", "artifact_location": location}}
-    server.replies[f"{API}/experiments/get"] = [Reply(body=json.dumps(said))]
+    payload = {"experiment": {"experiment_id": "7", "artifact_location": location}}
+    server.replies[f"{API}/experiments/get"] = [Reply(body=json.dumps(payload))]
 
 
 def test_a_server_that_takes_artifacts_itself_needs_nothing() -> None:

@@ -74,8 +74,8 @@ def test_a_name_is_looked_for_in_the_data_folder(tmp_path: Path, monkeypatch: py
 
 def test_a_file_is_downloaded_under_its_own_name(site: Site, tmp_path: Path) -> None:
     site.files["/data/a%20b.csv"] = b"1,2"
-    place = downloads.find(f"{site.url}/data/a%20b.csv?token=1", tmp_path)
-    assert (place.name, place.read_bytes()) == ("a b.csv", b"1,2")
+    path = downloads.find(f"{site.url}/data/a%20b.csv?token=1", tmp_path)
+    assert (path.name, path.read_bytes()) == ("a b.csv", b"1,2")
 
 
 @pytest.mark.parametrize("header", [{"ETag": '"v1"'}, {"Last-Modified": "Sat, 21 Nov 2026 10:00:00 GMT"}])
@@ -152,20 +152,20 @@ def test_an_error_does_not_show_the_password_in_an_address(site: Site, tmp_path:
     ],
 )  # fmt: skip
 def test_a_zip_of_a_folder_is_that_folder(tmp_path: Path, files: dict[str, bytes], inside: list[str]) -> None:
-    place = downloads.unpack(pack(tmp_path / "set.zip", files), tmp_path / "cache")
-    assert place.name == "set"
-    assert everything(place) == inside
+    path = downloads.unpack(pack(tmp_path / "set.zip", files), tmp_path / "cache")
+    assert path.name == "set"
+    assert everything(path) == inside
 
 
 def test_a_zip_of_one_file_is_that_file(tmp_path: Path) -> None:
-    place = downloads.unpack(pack(tmp_path / "x.zip", {"deep/down/a.csv": b"1,2"}), tmp_path / "cache")
-    assert (place.name, place.read_bytes()) == ("a.csv", b"1,2")
+    path = downloads.unpack(pack(tmp_path / "x.zip", {"deep/down/a.csv": b"1,2"}), tmp_path / "cache")
+    assert (path.name, path.read_bytes()) == ("a.csv", b"1,2")
 
 
 def test_a_zip_is_unpacked_once(tmp_path: Path) -> None:
     file = pack(tmp_path / "x.zip", {"a.csv": b"1"})
-    place = downloads.unpack(file, tmp_path / "cache")
-    place.write_text("kept")
+    path = downloads.unpack(file, tmp_path / "cache")
+    path.write_text("kept")
     assert downloads.unpack(file, tmp_path / "cache").read_text() == "kept"
 
 

@@ -75,7 +75,7 @@ def test_the_same_seed_makes_the_same_split_and_another_one_another(tmp_path: Pa
     assert chosen[0] == chosen[1] != chosen[2]
 
 
-def test_what_a_run_has_to_know_of_its_splits_is_said(tmp_path: Path) -> None:
+def test_what_a_run_has_to_know_of_its_splits_is_reported(tmp_path: Path) -> None:
     for split, count in (("train", 6), ("test", 2)):
         draw(tmp_path / "cut" / split, count)
     (tmp_path / "cut" / "docs").mkdir()
@@ -86,7 +86,7 @@ def test_what_a_run_has_to_know_of_its_splits_is_said(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_white_is_said_and_becomes_tags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_white_is_reported_and_becomes_tags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw(tmp_path / "data_2")
     assert load(tmp_path / "data_2").white is None
     Image.fromarray(np.full((12, 12), 4000, np.uint16)).save(tmp_path / "data_2" / "red" / "x.png")

@@ -117,7 +117,7 @@ def test_train_alone_with_images_beside_it_could_be_a_class_and_is_refused(tmp_p
 
 
 @pytest.mark.parametrize("inner", ["Derm", "archive/Derm", "Derm/train", "Derm/two words"])
-def test_a_data_set_one_folder_deeper_is_said(tmp_path: Path, inner: str) -> None:
+def test_a_dataset_one_folder_deeper_is_reported(tmp_path: Path, inner: str) -> None:
     fill(tmp_path / "set" / inner, {"a": 1, "b": 1})
     put(tmp_path / "set" / "__MACOSX" / "._x")
     with pytest.raises(InputError, match=f"has one folder with images, {inner}, and the classes") as caught:
@@ -126,7 +126,7 @@ def test_a_data_set_one_folder_deeper_is_said(tmp_path: Path, inner: str) -> Non
     image_folder.check(image_folder.scan(tmp_path / "set" / inner))
 
 
-def test_splits_one_folder_deeper_are_said_too(tmp_path: Path) -> None:
+def test_splits_one_folder_deeper_are_reported_too(tmp_path: Path) -> None:
     for split in ("train", "test"):
         fill(tmp_path / "set" / "Derm" / split, {"a": 1, "b": 1})
     assert told(tmp_path / "set")[0].startswith(f"{tmp_path}/set has one folder with images, Derm,")

@@ -119,13 +119,13 @@ def test_one_pixel_more_changes_no_scale_257_fold(tmp_path: Path) -> None:
 
 def test_what_is_white_can_be_told_and_is_part_of_the_cache(tmp_path: Path) -> None:
     paths = [deep(tmp_path / "a.png", ramp(4000))]
-    found = load(paths, tmp_path / "cache")
+    result = load(paths, tmp_path / "cache")
     told = pixels.load(paths, ["x"], 16, tmp_path / "cache", 2000)
     again = load(paths, tmp_path / "cache")
-    assert (found.white, told.white, again.white) == (White(4095), White(2000, 2000), White(4095))
+    assert (result.white, told.white, again.white) == (White(4095), White(2000, 2000), White(4095))
     assert (told.from_cache, again.from_cache) == (False, True)
     assert (told.array[0, 0, 8:, 0] == 255).all()
-    assert np.array_equal(found.array, again.array)
+    assert np.array_equal(result.array, again.array)
 
 
 def test_floats_from_0_to_1_are_scaled_and_others_only_when_told(tmp_path: Path) -> None:

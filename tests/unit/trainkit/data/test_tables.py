@@ -100,7 +100,7 @@ def test_columns_without_a_name_are_learnt_from(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])
-def test_other_separators_and_a_byte_order_mark_are_understood(tmp_path: Path, separator: str) -> None:
+def test_other_separators_and_a_byte_order_mark_are_accepted(tmp_path: Path, separator: str) -> None:
     text = "\ufeffwidth,length,kind\r\n" + "1,2,rose\r\n3,4,tulip\r\n" * 4
     assert load(tmp_path, text.replace(",", separator)).columns == ("width", "length")
 
@@ -153,15 +153,15 @@ def test_a_missing_target_suggests_the_near_one(tmp_path: Path) -> None:
 
 def test_a_quantity_is_not_taken_for_classes(tmp_path: Path) -> None:
     text = "a,price\n" + "".join(f"{i},{i * 10.5}\n" for i in range(80))
-    problem = refused(tmp_path, text)
-    assert problem.message == "Column 'price' has 80 different numbers: a quantity, not classes."
-    assert "--loss MSELoss" in problem.hint
+    error = refused(tmp_path, text)
+    assert error.message == "Column 'price' has 80 different numbers: a quantity, not classes."
+    assert "--loss MSELoss" in error.hint
 
 
 def test_words_are_no_quantity(tmp_path: Path) -> None:
-    problem = refused(tmp_path, FLOWERS, classes=False)
-    assert "which is no number" in problem.message
-    assert "--loss CrossEntropyLoss" in problem.hint
+    error = refused(tmp_path, FLOWERS, classes=False)
+    assert "which is no number" in error.message
+    assert "--loss CrossEntropyLoss" in error.hint
 
 
 def test_a_quantity_that_never_changes_is_refused(tmp_path: Path) -> None:
@@ -191,11 +191,11 @@ def test_predictions_of_classes_begin_with_the_surest_mistake(tmp_path: Path) ->
     answers = np.full((5, 2), 0.0)
     answers[np.arange(5), chosen] = sure
     answers[np.arange(5), 1 - chosen] = 1 - sure
-    found = lines(table, answers)
-    assert found[0] == "row,true,predicted,probability"
+    result = lines(table, answers)
+    assert result[0] == "row,true,predicted,probability"
     numbers = table.splits["validation"].numbers
-    assert [int(line.split(",")[0]) for line in found[1:3]] == [numbers[2], numbers[1]]
-    _, true, predicted, probability = found[1].split(",")
+    assert [int(line.split(",")[0]) for line in result[1:3]] == [numbers[2], numbers[1]]
+    _, true, predicted, probability = result[1].split(",")
     assert (true, predicted, probability) == (
         table.class_names[truth[2]],
         table.class_names[1 - truth[2]],
@@ -207,6 +207,6 @@ def test_predictions_of_a_quantity_begin_with_the_largest_error(tmp_path: Path) 
     table = load(tmp_path, "a,b\n" + "".join(f"{i},{i}\n" for i in range(8)), classes=False, share=0.4)
     truth = table.splits["validation"].target
     answers = truth[:, None] + np.array([0.0, -2.0, 1.0, 0.0])[:, None]
-    found = lines(table, answers)
-    assert found[0] == "row,true,predicted,error"
-    assert found[1] == f"{int(truth[1]) + 1},{truth[1]},{truth[1] - 2},-2.0"
+    result = lines(table, answers)
+    assert result[0] == "row,true,predicted,error"
+    assert result[1] == f"{int(truth[1]) + 1},{truth[1]},{truth[1] - 2},-2.0"

@@ -108,12 +108,12 @@ class FakeServer:
             case "/runs/get":
                 outputs = {"model_outputs": [{"model_id": model} for model in self.outputs]}
                 tags = [{"key": "mlflow.log-model.history", "value": json.dumps(self.shown)}]
-                said = {"info": RUN["info"], "data": {"tags": tags}, "outputs": outputs}
-                return Response(200, json.dumps({"run": said}))
+                payload = {"info": RUN["info"], "data": {"tags": tags}, "outputs": outputs}
+                return Response(200, json.dumps({"run": payload}))
             case "/runs/search":
                 tag = str(body["filter"]).split("'")[1]
-                found = [run for run in self.runs if tag in json.dumps(run)]
-                return Response(200, json.dumps({"runs": found}))
+                results = [run for run in self.runs if tag in json.dumps(run)]
+                return Response(200, json.dumps({"runs": results}))
             case "/runs/create":
                 number = len(self.runs)
                 info = {
@@ -410,7 +410,7 @@ def test_a_model_that_the_server_refuses_to_make_is_kept_with_all_that_is_of_it(
     Delivery(spool, server).deliver()
     assert (len(server.points), server.files, server.outputs) == (1, {}, [])
     kept = [json.loads(line) for line in (spool.folder / "refused").read_text().splitlines()]
-    assert [next(iter(one["record"])) for one in kept] == ["create", "file", "method"]
+    assert [next(iter(item["record"])) for item in kept] == ["create", "file", "method"]
     assert "Not Found" in kept[0]["answer"]
 
 
@@ -455,7 +455,7 @@ LOCKED = """(sqlite3.OperationalError) database is locked
         ),
     ],
 )
-def test_what_somebody_else_says_is_told_in_one_line_without_html(text: str, line: str) -> None:
+def test_what_somebody_else_says_is_reported_in_one_line_without_html(text: str, line: str) -> None:
     assert plain(text) == line
 
 

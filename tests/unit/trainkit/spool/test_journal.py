@@ -117,16 +117,16 @@ spool.append({"number": 2})
 """
 
 
-def test_a_full_disk_is_said_at_once_and_spoils_nothing(spool: Spool, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_at_once_and_spoils_nothing(spool: Spool, tmp_path: Path) -> None:
     big = tmp_path / "big"
     big.write_bytes(bytes(1 << 20))
     done = subprocess.run(
         [sys.executable, "-c", FULL, str(spool.folder), str(big)], capture_output=True, text=True, check=True
     )
-    said = done.stdout.splitlines()
-    assert len(said) == 2
-    assert all(line.startswith(f"What was logged could not be written to {spool.folder}: ") for line in said)
-    assert all(line.endswith("make space on the disk that holds the run's folder.") for line in said)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith(f"What was logged could not be written to {spool.folder}: ") for line in lines)
+    assert all(line.endswith("make space on the disk that holds the run's folder.") for line in lines)
     assert numbers(spool) == [0, 2]
     assert list((spool.folder / "outbox").iterdir()) == []
 
@@ -146,9 +146,9 @@ def test_one_at_a_time_delivers_until_it_lets_go(spool: Spool) -> None:
 def test_a_file_is_kept_as_it_was(spool: Spool, tmp_path: Path) -> None:
     file = tmp_path / "figure.png"
     file.write_bytes(b"before")
-    place = spool.folder / spool.keep(file, "figure.png")
+    path = spool.folder / spool.keep(file, "figure.png")
     file.write_bytes(b"after")
-    assert (place.name, place.read_bytes()) == ("figure.png", b"before")
+    assert (path.name, path.read_bytes()) == ("figure.png", b"before")
 
 
 def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_a_file_that_is_not_there_is_the_error_that_mlflow_has_for_it(spool: Spo
     assert not (spool.folder / "outbox").exists()
 
 
-def test_names_that_the_server_cannot_store_are_told_apart_and_said(
+def test_names_that_the_server_cannot_store_are_distinguished_and_said(
     spool: Spool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     client = MlflowClient()
@@ -209,8 +209,8 @@ def test_artifacts_of_a_store_stay_for_the_launcher(
     assert [file.path for file in client.list_artifacts(RUN_ID, "notes")] == ["notes/hello.txt"]
     with pytest.raises(MlflowException):
         client.download_artifacts(RUN_ID, "notes/earlier.txt", str(tmp_path))
-    said = capfd.readouterr().err
-    assert f"earlier.txt is not here, and a run has no credentials of {root}" in said
+    output = capfd.readouterr().err
+    assert f"earlier.txt is not here, and a run has no credentials of {root}" in output
     # A file that the script itself has is no artifact of the run.
     (tmp_path / "own.txt").write_text("own")
     assert mlflow.artifacts.load_text(str(tmp_path / "own.txt")) == "own"
