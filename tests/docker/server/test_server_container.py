@@ -255,6 +255,25 @@ def test_accounts(team: Site) -> None:
     ]
 
 
+def test_another_workspace_connects_to_it(team: Site, tmp_path: Path) -> None:
+    mate, values = Site(tmp_path / "mate", port=5470), known(team)
+    uri, username = values["MLFLOW_TRACKING_URI"], values["MLFLOW_TRACKING_USERNAME"]
+    refused = mate.trainer("server", "connect", uri)
+    assert refused.code == 2
+    command = [sys.executable, "-m", "trainer", "server", "connect", uri, "--username", username]
+    password = values["MLFLOW_TRACKING_PASSWORD"]
+    done = subprocess.run(
+        [*command, "--password-stdin"], cwd=mate.root, input=password, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert f" at {uri} as {username}.\n" in done.stdout
+    assert f"\ntracking_uri: {uri}\n" in f"\n{(mate.root / 'trainer.yaml').read_text()}"
+    assert password not in done.stdout + done.stderr + (mate.root / "trainer.yaml").read_text()
+    assert {"MLFLOW_TRACKING_PASSWORD", "PROBE_TOKEN"} < set(known(mate))
+    assert "probe" in ok(mate.trainer("runs")).out
+    assert not (mate.root / "mlruns").exists()
+
+
 def test_rotated_secrets_count_at_once_and_the_old_ones_no_more(team: Site) -> None:
     old = known(team)
     ok(team.trainer("server", "rotate-secrets"))

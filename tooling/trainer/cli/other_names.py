@@ -31,7 +31,7 @@ _OURS = {
         "down": "trainer server down",
         "deploy": "trainer server deploy PLATFORM",
         **dict.fromkeys(("check", "diagnose"), "trainer doctor"),
-        "login": "trainer secrets set MLFLOW_TRACKING_PASSWORD",
+        **dict.fromkeys(("login", "connect"), "trainer server connect URL"),
         "version": "trainer --version",
         "help": "trainer --help",
     },

@@ -57,8 +57,7 @@ def existing(workspace: Workspace) -> tuple[Client, bool]:
     if server is None and not (workspace.store.exists() or process.running(workspace)):
         raise TrackingError(
             "This workspace has no runs, and no tracking server is set.",
-            "`trainer run PROJECT` starts one. To see a team's runs, set tracking_uri in trainer.yaml to the "
-            "address of its server.",
+            "`trainer run PROJECT` starts one. To see a team's runs: trainer server connect URL",
         )
     return _connected(workspace, server)
 

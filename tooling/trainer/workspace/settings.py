@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from trainer import image_reference, yaml_file
+from trainer import atomic_files, image_reference, yaml_file
 from trainer.errors import InvalidInput
 
 SETTINGS_FILE = "trainer.yaml"
@@ -110,6 +110,22 @@ def find(start: Path | None = None) -> Workspace:
         f"{start} is not in a workspace: neither it nor a folder above it has a {SETTINGS_FILE}.",
         "Go into your workspace, name it (trainer --workspace DIR …), or make one: trainer init",
     )
+
+
+def set_tracking_uri(workspace: Workspace, uri: str) -> None:
+    """Write the tracking server into trainer.yaml; every other line stays as it is.
+
+    Raises `FileError` (as `OSError` of the file) where it cannot be written.
+    """
+    path = workspace.root / SETTINGS_FILE
+    before = path.read_text(encoding="utf-8")
+    line = f"tracking_uri: {uri}"
+    after, count = re.subn(r"^tracking_uri:.*$", lambda _: line, before, count=1, flags=re.MULTILINE)
+    if not count:  # as a new workspace has it
+        after, count = re.subn(r"^# tracking_uri:[ ]*$", lambda _: line, before, count=1, flags=re.MULTILINE)
+    if not count:
+        after = f"{before}{'' if before.endswith(chr(10)) or not before else chr(10)}{line}\n"
+    atomic_files.write(path.resolve(), after.encode())
 
 
 def _read_settings(path: Path) -> Settings:

@@ -64,8 +64,7 @@ def test_a_clone_starts_no_empty_server_to_look_for_runs(
     assert (done.code, done.out) == (84, "")
     assert done.err == (
         "Error: This workspace has no runs, and no tracking server is set.\n"
-        "Hint:  `trainer run PROJECT` starts one. "
-        "To see a team's runs, set tracking_uri in trainer.yaml to the address of its server.\n"
+        "Hint:  `trainer run PROJECT` starts one. To see a team's runs: trainer server connect URL\n"
     )
     assert not workspace.store.exists()
 

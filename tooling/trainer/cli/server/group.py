@@ -11,6 +11,7 @@ import click
 from trainer.cli import output
 from trainer.cli.context import pass_workspace, tracking_option
 from trainer.cli.server import browser
+from trainer.cli.server.connect import connect
 from trainer.cli.server.copy_runs import copy_runs
 from trainer.cli.server.deploy import deploy
 from trainer.cli.server.store import backup, restore, rotate_secrets, upgrade
@@ -26,7 +27,7 @@ def server() -> None:
     """Tracking servers: the workspace's own, and those on a platform."""
 
 
-for _command in (backup, copy_runs, deploy, restore, rotate_secrets, upgrade, users):
+for _command in (backup, connect, copy_runs, deploy, restore, rotate_secrets, upgrade, users):
     server.add_command(_command)
 
 
