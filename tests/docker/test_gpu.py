@@ -42,7 +42,7 @@ def test_an_image_for_gpus_is_not_even_built_without_one(
     assert done.code == 88
     assert done.err.splitlines()[-2:] == [
         "Error: --gpus all: this machine has no usable NVIDIA GPU (nvidia-smi does not answer).",
-        "Hint:  Install the driver, or say --gpus none to run on the CPU on purpose.",
+        "Hint:  Install the driver, or pass --gpus none to run on the CPU.",
     ]
     assert client.images.list("trainer/test-cuda") == []
     assert len(site.runs()) == before
@@ -59,7 +59,7 @@ def test_an_engine_that_cannot_hand_over_a_gpu_is_asked_before_there_is_a_run(
     assert done.err.splitlines()[-2:] == [
         "Error: --gpus all: the Docker engine cannot give a GPU to a container.",
         "Hint:  Install the NVIDIA container toolkit on the engine's machine, "
-        "or say --gpus none to run on the CPU on purpose.",
+        "or pass --gpus none to run on the CPU.",
     ]
     assert len(site.runs()) == before
 

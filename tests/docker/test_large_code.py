@@ -132,7 +132,7 @@ def test_what_is_hardly_code_is_remarked_on(site: Site, large: Path) -> None:
     done = site.trainer("run", "large")
     assert done.code == 0, done.err
     assert f"The code in {large} is 51 MB packed: all of it is stored with each run.\n" in done.err
-    assert "Name in .gitignore what is no code, or keep it in data/.\n" in done.err
+    assert "List what is not code in .gitignore, or move it to data/.\n" in done.err
 
 
 def test_a_read_only_run_gets_its_code_as_ever(

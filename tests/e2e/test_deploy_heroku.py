@@ -323,7 +323,7 @@ def test_a_name_that_is_taken_meanwhile_is_reported(world: World) -> None:
     done = world.site.trainer(*DEPLOY)
     assert (done.code, done.err.splitlines()[-2]) == (
         90,
-        "Error: The name my-mlflow is taken by an app of somebody else.",
+        "Error: The app name my-mlflow is already taken.",
     )
 
 

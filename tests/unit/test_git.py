@@ -290,7 +290,7 @@ def _of_another_user(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str
 def _without_git(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     monkeypatch.setenv("PATH", str(folder))
     return (
-        f"{folder} is a git repository, and git is not installed: nobody knows which files it ignores.",
+        f"{folder} is a git repository, but git is not installed: ignored files are unknown.",
         "Install git, for instance: sudo apt-get install git",
     )
 

@@ -151,7 +151,7 @@ def _at(top: Path, *arguments: str, variables: Mapping[str, str] | None = None) 
 def _not_asked(top: Path, stderr: str) -> FileError:
     if shutil.which("git") is None:
         return FileError(
-            f"{top} is a git repository, and git is not installed: nobody knows which files it ignores.",
+            f"{top} is a git repository, but git is not installed: ignored files are unknown.",
             "Install git, for instance: sudo apt-get install git",
         )
     reason = (stderr.strip().splitlines() or ["no reason given"])[0].removeprefix("fatal: ").rstrip(".")

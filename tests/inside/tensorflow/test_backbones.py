@@ -389,7 +389,7 @@ def test_a_file_of_weights_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "weights.txt").write_text("1 2 3")
     assert refusal(lambda: backbones.build("inceptionv3", 75, str(tmp_path / "gone.keras"))) == (
         f"There is no file of weights {tmp_path / 'gone.keras'}.",
-        "Give imagenet, none, or the path of a file that is there.",
+        "Use imagenet, none, or the path of an existing file.",
     )
     assert refusal(lambda: backbones.build("inceptionv3", 75, str(tmp_path / "weights.txt")))[0] == (
         f"{tmp_path / 'weights.txt'} is no file of Keras weights."

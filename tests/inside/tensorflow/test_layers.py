@@ -180,5 +180,5 @@ def test_a_request_that_cannot_be_is_a_refusal(
     assert ended.value.code == layer_report.REFUSED
     assert json.loads(capsys.readouterr().out) == {
         "message": "InceptionV3 has no block mixd7 to train from.",
-        "hint": "Did you mean mixed7? Or say all, none, or a number of last layers.",
+        "hint": "Did you mean mixed7? Or use all, none, or a number of last layers.",
     }

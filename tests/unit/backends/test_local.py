@@ -275,7 +275,7 @@ def test_a_gpu_that_is_not_there_is_no_slow_run(
     with fails(
         GpuError,
         "--gpus device=1: this machine has no usable NVIDIA GPU (nvidia-smi does not answer).",
-        "Install the driver, or say --gpus none to run on the CPU on purpose.",
+        "Install the driver, or pass --gpus none to run on the CPU.",
     ):
         LocalBackend(workspace).check(cuda)
 
@@ -313,7 +313,7 @@ def test_a_gpu_of_a_number_that_there_is_not_is_an_error(
     with fails(
         GpuError,
         f"--gpus {gpus}: this machine has no GPU {missing}; it has 0, 1.",
-        "Choose of these (nvidia-smi -L lists them), or say --gpus none to run on the CPU on purpose.",
+        "Choose of these (nvidia-smi -L lists them), or pass --gpus none to run on the CPU.",
     ):
         LocalBackend(workspace).preflight(changed(cuda, gpus=gpus))
 

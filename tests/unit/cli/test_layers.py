@@ -138,7 +138,7 @@ def test_json_is_the_report(trainer: Trainer, use_case: UseCase, full: bool) -> 
         ("inceptionv3 --image-size 74", "InceptionV3 cannot work on images of 74 by 74 pixels.",
          "Take 75 at least; it was made for 299."),
         ("inceptionv3 --unfreeze-from mixd7", "InceptionV3 has no block mixd7 to train from.",
-         "Did you mean mixed7? Or say all, none, or a number of last layers."),
+         "Did you mean mixed7? Or use all, none, or a number of last layers."),
         ("inceptionv3 -o layers.pdf", "layers.pdf is not a valid file name for a drawing.",
          "Specify a file that ends in .png or .svg."),
         ("", "Missing argument 'NAME'.", "trainer layers --help"),

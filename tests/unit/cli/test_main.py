@@ -59,7 +59,7 @@ Breaks = Callable[[BaseException], None]
         (
             PermissionError(errno.EACCES, "Permission denied", "/x"),
             "/x: Permission denied.",
-            "Give yourself the right to it (ls -ld shows who has it), or use another folder.",
+            "Change its permissions (ls -ld shows them), or use another folder.",
             92,
         ),
         (

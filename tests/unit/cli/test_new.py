@@ -123,10 +123,10 @@ def test_a_folder_that_is_no_project_is_refused(
         (("Demo", "--from", "demo"), "{projects}/demo exists already.", None),
         (("mine", "--template", "tensorfow"), "There is no template tensorfow.", "Did you mean tensorflow?"),
         (("mine", "--from", "dem"), "There is no project dem.", "Did you mean demo?"),
-        (("mine",), "Name what to start from: a template or another project.",
+        (("mine",), "Specify either a template or a project to copy.",
          "--template inceptionv3|minimal|pytorch|sklearn|tensorflow, or --from PROJECT"),
         (("mine", "--from", "demo", "--template", "minimal"),
-         "Name what to start from: a template or another project.", None),
+         "Specify either a template or a project to copy.", None),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_reported_before_anything_is_made(

@@ -261,8 +261,8 @@ def test_a_login_that_is_no_longer_good(site: Site, monkeypatch: pytest.MonkeyPa
 
 
 TAKEN = (
-    "The name my-mlflow is taken by an app of somebody else.",
-    "Choose another: --app NAME. Or log in as somebody who may change it: heroku login",
+    "The app name my-mlflow is already taken.",
+    "Choose another name (--app NAME), or log in to the account that owns it: heroku login",
 )
 
 

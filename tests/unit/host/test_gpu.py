@@ -39,7 +39,7 @@ def test_a_driver_that_is_too_old_for_the_images_cuda() -> None:
     with fails(
         GpuError,
         "The NVIDIA driver is 570.124.06; the CUDA 13.2 of trainer/pytorch needs 580.65.06 at least.",
-        "Update the driver, or say --gpus none to run on the CPU on purpose.",
+        "Update the driver, or pass --gpus none to run on the CPU.",
     ):
         gpu.check("trainer/pytorch", [PYTORCH], [H200], least_free_gb=2)
 

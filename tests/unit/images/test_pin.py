@@ -62,6 +62,6 @@ def test_a_digest_without_a_tag_has_no_later_one() -> None:
     with fails(
         InvalidInput,
         "python@sha256:00 has no tag, so its current digest cannot be looked up.",
-        "Name one: --base-image NAME:TAG",
+        "Specify a tag: --base-image NAME:TAG",
     ):
         pin._with_tag("python@sha256:00")

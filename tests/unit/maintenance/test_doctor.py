@@ -180,4 +180,4 @@ def test_a_server_that_cannot_be_started_is_one_finding_among_others(
     monkeypatch.setattr(prepare, "connect", denied)
     found = checks(trainer)["tracking server"]
     assert found["found"] == f"it cannot be started: {path}: Permission denied"
-    assert found["fix"] == f"Give yourself the right to write in {workspace.root}, or use another workspace."
+    assert found["fix"] == f"Make {workspace.root} writable, or use another workspace."

@@ -104,7 +104,7 @@ def test_a_file_that_exists_is_replaced_on_request_only(
     with pytest.raises(InvalidInput) as caught:
         ask(workspace, file=file)
     assert (caught.value.message, caught.value.hint) == (
-        f"{file} exists already.", "Choose another name, or say --force to replace it.",
+        f"{file} exists already.", "Choose another name, or use --force to replace it.",
     )  # fmt: skip
     assert image.asked == []
     assert file.read_text() == "mine"

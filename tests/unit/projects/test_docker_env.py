@@ -65,7 +65,7 @@ def test_the_forms_of_a_volume(home: Path, volume: str, mount: Mount) -> None:
         ),
         ("/a${{UNSET:-b}}:/a", "needs a shell for ${{UNSET; it is read without one.", None),
         ("%DATA%:/a", "needs a shell for %DATA; it is read without one.", None),
-        ("~:/a:z", "has the option z, which is not supported.", "Leave it out, or say ro."),
+        ("~:/a:z", "has the option z, which is not supported.", "Remove it, or use ro."),
         ("~:/trainer/code", "is to be at /trainer/code, where trainer has something of its own.", None),
         ("~:/x/../cache", "is to be at /cache, where trainer has something of its own.", None),
         ("~:/inputs/x", "is to be at /inputs/x, where trainer has something of its own.", None),

@@ -102,6 +102,6 @@ def test_bytes_that_are_no_utf8_are_refused_and_not_changed() -> None:
     with fails(
         InvalidInput,
         "The value of note is not UTF-8: b'caf\\xe9'",
-        "Give it in UTF-8; rename a file whose name is not.",
+        "Pass it in UTF-8; rename a file whose name is not.",
     ):
         check_text("note", os.fsdecode(b"caf\xe9"))

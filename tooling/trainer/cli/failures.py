@@ -16,7 +16,7 @@ from trainer.cli.other_names import ours
 from trainer.errors import DiskFull, FileError, Interrupted, InvalidInput, TrainerError
 
 _IN_THE_WAY = "Something else is in its place. Move that away, and call the same command again."
-_FORBIDDEN = "Give yourself the right to it (ls -ld shows who has it), or use another folder."
+_FORBIDDEN = "Change its permissions (ls -ld shows them), or use another folder."
 # By what the operating system says of a file. No more than this is known where a call to it has failed.
 _HINTS = {
     errno.EACCES: _FORBIDDEN,

@@ -28,7 +28,8 @@ def init(folder: str, dry_run: bool, as_json: bool) -> None:
 
     if not folder:
         raise InvalidInput(
-            "The name of the folder is empty.", "Name it, or a dot for this folder: trainer init ."
+            "The name of the folder is empty.",
+            "Specify a folder, or a dot for the current one: trainer init .",
         )
     planned = workspaces.plan(Path(folder))
     if not dry_run:

@@ -71,7 +71,7 @@ def new(
 
     if (template is None) == (origin is None):
         raise InvalidInput(
-            "Name what to start from: a template or another project.",
+            "Specify either a template or a project to copy.",
             f"--template {'|'.join(templates.names())}, or --from PROJECT",
         )
     with interruptible(), output.Bar() as bar:

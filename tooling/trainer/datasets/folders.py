@@ -42,7 +42,7 @@ def new(text: str) -> Path:
     path = find().data / text if _is_name(text) else Path(text).expanduser()
     if path.name in ("", "..") or path.name.startswith("."):
         raise InvalidInput(
-            f"{text!r} cannot be a dataset's name.", "Give it a name that does not begin with a dot."
+            f"{text!r} cannot be a dataset's name.", "Use a name that does not begin with a dot."
         )
     return path.absolute()
 

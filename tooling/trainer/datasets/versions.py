@@ -108,7 +108,7 @@ def named(workspace: Workspace, name: str) -> Dataset:
         names_known = names(workspace)
         raise InvalidInput(
             f"There is no dataset {name} in {workspace.data}.",
-            "Versions are kept of what lies in data/: move it there, or link it: ln -s FOLDER data/"
+            "Only datasets in data/ have versions: move it there, or link it: ln -s FOLDER data/"
             if "/" in name
             else nearest(name, names_known, "There are")
             if names_known

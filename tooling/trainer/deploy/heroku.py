@@ -255,8 +255,8 @@ class _Deployment:
 
 def _taken(name: str) -> DeployError:
     return DeployError(
-        f"The name {name} is taken by an app of somebody else.",
-        "Choose another: --app NAME. Or log in as somebody who may change it: heroku login",
+        f"The app name {name} is already taken.",
+        "Choose another name (--app NAME), or log in to the account that owns it: heroku login",
     )
 
 

@@ -236,7 +236,7 @@ def failures() -> Iterator[None]:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(
                 f"The disk is full: {error.filename or tempfile.gettempdir()}",
-                "Make space there; then `trainer reconcile` goes on.",
+                "Free space there, then run `trainer reconcile`.",
             ) from None
         raise EngineError(
             f"The Docker engine stopped answering: {type(error).__name__}.",

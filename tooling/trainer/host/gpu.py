@@ -17,7 +17,7 @@ QUERY = (
 )
 # What an image is asked for its frameworks' own words, as JSON.
 BUILT_FOR = ("python", "-m", "trainkit.accelerator")
-ON_PURPOSE = "or say --gpus none to run on the CPU on purpose."
+ON_PURPOSE = "or pass --gpus none to run on the CPU."
 # The oldest Linux driver for each CUDA generation, from the "CUDA Toolkit Release Notes", table
 # "CUDA Toolkit and Minimum Required Driver Version for CUDA Minor Version Compatibility".
 _OLDEST_DRIVER = {11: "450.80.02", 12: "525.60.13", 13: "580.65.06"}
@@ -113,7 +113,7 @@ def check(image: str, built: Sequence[FrameworkBuild], cards: Sequence[Card], le
             raise GpuError(
                 f"GPU {card} has {card.free / 1024:.1f} of {card.total / 1024:.1f} GB free; "
                 f"{least_free_gb:g} GB are asked for.",
-                "nvidia-smi shows who uses it. Wait, take another one (--gpus device=N), "
+                "nvidia-smi shows who uses it. Wait, use another one (--gpus device=N), "
                 "or lower gpu_free_gb in trainer.yaml.",
             )
 

@@ -103,7 +103,7 @@ def _with_tag(name: str) -> str:
     if digest:
         raise InvalidInput(
             f"{name} has no tag, so its current digest cannot be looked up.",
-            "Name one: --base-image NAME:TAG",
+            "Specify a tag: --base-image NAME:TAG",
         )
     return f"{bare}:latest"
 

@@ -62,7 +62,7 @@ def shared(workspace: Workspace) -> Path:
 def discover(workspace: Workspace) -> dict[str, ImageSpec]:
     """Name → image, for every */image.yaml of `shared` and of the workspace, whose own come first.
 
-    Raises `InvalidInput` for one not understood.
+    Raises `InvalidInput` for an invalid one.
     """
     folders = (shared(workspace), workspace.images)
     files = {path.parent.name: path for folder in folders for path in folder.glob(f"*/{IMAGE_FILE}")}

@@ -94,7 +94,7 @@ def backup(workspace: Workspace, file: Path) -> Manifest:
     or there is no store.
     """
     if file.exists():
-        raise InvalidInput(f"{file} already exists.", "Nothing was written. Give another name.")
+        raise InvalidInput(f"{file} already exists.", "Nothing was written. Use another name.")
     if not file.absolute().parent.is_dir():
         raise InvalidInput(f"There is no folder {file.absolute().parent}.", "Make it, or give another name.")
     store = _store(workspace)

@@ -165,7 +165,7 @@ def _tracking(
         return
     except OSError as error:
         summary = f"it cannot be started: {error.filename}: {error.strerror}"
-        fix = f"Give yourself the right to write in {workspace.root}, or use another workspace."
+        fix = f"Make {workspace.root} writable, or use another workspace."
         yield Check("tracking server", "failure", summary, fix)
         return
     yield Check("tracking server", "ok", f"MLflow {server_version} at {client.server.uri}")

@@ -142,4 +142,4 @@ def _write(file: Path, content: bytes, *, force: bool) -> None:
 
 
 def _taken(file: Path) -> InvalidInput:
-    return InvalidInput(f"{file} exists already.", "Choose another name, or say --force to replace it.")
+    return InvalidInput(f"{file} exists already.", "Choose another name, or use --force to replace it.")

@@ -152,7 +152,7 @@ def _mount(project: str, folder: Path, volume: str) -> Mount:
     options = set(filter(None, (parts[3] or "").split(","))) - set(_HINTS)
     if unknown := sorted(options - {"ro", "rw"}):
         raise InvalidInput(
-            f"{where} has the option {unknown[0]}, which is not supported.", "Leave it out, or say ro."
+            f"{where} has the option {unknown[0]}, which is not supported.", "Remove it, or use ro."
         )
     if target == "/" or any(f"{target}/".startswith(f"{taken}/") for taken in _TAKEN):
         raise InvalidInput(

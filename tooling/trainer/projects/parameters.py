@@ -75,7 +75,7 @@ def check_text(name: str, value: str) -> None:
     except UnicodeEncodeError:
         raise InvalidInput(
             f"The value of {name} is not UTF-8: {os.fsencode(value)!r}",
-            "Give it in UTF-8; rename a file whose name is not.",
+            "Pass it in UTF-8; rename a file whose name is not.",
         ) from None
 
 

@@ -51,7 +51,7 @@ def restore(workspace: Workspace, texts: Sequence[str]) -> list[Run]:
 
 
 def rename(workspace: Workspace, text: str, name: str) -> Run:
-    """Give the run another name; the run as it was before."""
+    """Rename the run; return it as it was before."""
     if not name.strip():
         raise InvalidInput("A run's name cannot be empty.", "trainer runs rename RUN NAME")
     names.check_run_name(name)

@@ -112,12 +112,12 @@ def _judge(
     if end.out_of_memory:
         error: TrainerError = OutOfMemory(
             "The run was out of memory: a process of it was killed.",
-            "Give it more (--memory 8g), or make it need less (a smaller batch, fewer workers).",
+            "Increase its limit (--memory 8g), or reduce its use (a smaller batch, fewer workers).",
         )
         return "FAILED", "out of memory", error
     if code is None:
         error = RunLost(
-            "The run's container or process is gone, and nobody saw how it ended.",
+            "The run's container or process is gone; how it ended is unknown.",
             f"Somebody removed it, or the machine went down. {resume}",
         )
         return "KILLED", "lost", error

@@ -226,7 +226,7 @@ def _close(workspace: Workspace, record: Record, *, wait: bool) -> str | None:
     if end is None:
         return None
     spool_guard.clean(folder)
-    if not delivery.exists(folder):  # its record was lost, and made anew from the container's labels
+    if not delivery.exists(folder):  # its record was lost, and rebuilt from the container's labels
         run_seen = server.client_of(workspace, record).get_run(record.run_id)
         SpoolWriter(folder).begin(run_seen, record.project, run_seen.tags, run_seen.parameters)
     verdict = outcome.judge(record.run_id, end, by=run_folders.stopped_by(workspace, record.run_id))

@@ -21,9 +21,7 @@ def client_of(workspace: Workspace, record: Record) -> Client:
     """A client of the server that the run reports to; the workspace's own is started where it is down."""
     if record.own_server:
         bridge = None
-        with contextlib.suppress(
-            TrainerError
-        ):  # else the next run in a container would start it anew for that
+        with contextlib.suppress(TrainerError):  # else the next run in a container would restart it for that
             bridge = registry.named(record.backend, workspace).bridge()
         own = process.begin(workspace, bridge)
         process.wait(workspace, own)

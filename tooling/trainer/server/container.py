@@ -202,7 +202,7 @@ def output(
 
 
 def stop(client: docker.DockerClient, container_name: str) -> bool:
-    """Stop it; False if it did not run. It stays stopped when the engine starts anew."""
+    """Stop it; False if it did not run. It stays stopped when the engine restarts."""
     with daemon.failures():
         container = _get(client, container_name)
         if container is None:
@@ -221,7 +221,7 @@ def remove(client: docker.DockerClient, container_name: str) -> None:
 
 
 def rename(client: docker.DockerClient, container_name: str, new: str) -> None:
-    """Give the container another name."""
+    """Rename the container."""
     with daemon.failures():
         client.api.rename(container_name, new)
 

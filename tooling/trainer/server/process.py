@@ -74,7 +74,7 @@ def running(workspace: Workspace) -> State | None:
 def begin(workspace: Workspace, bridge: Bridge | None = None, port: int | None = None) -> Server:
     """See to it that the server runs or is on its way; `wait` says when it answers.
 
-    A server that does not listen on `bridge` yet is started anew on the same port, or on `port` or the next
+    A server that does not listen on `bridge` yet is restarted on the same port, or on `port` or the next
     free one if that is given; clients retry meanwhile. So is one of an earlier trainer, unless runs report to
     it that were told no password.
     Any number of callers at once start one server.

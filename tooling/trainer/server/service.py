@@ -99,7 +99,7 @@ def account(workspace: Workspace) -> Server | None:
 
 
 def rotate_secrets(workspace: Workspace, reporter: Steps) -> Server:
-    """Give the server a new password and a new key, and start it anew with them.
+    """Replace the password and key of the server, and restart it with them.
 
     They are in secrets.env first: after an interruption `up` completes it.
     """

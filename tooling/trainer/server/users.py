@@ -73,7 +73,7 @@ def remove(client: Client, name: str) -> None:
 
 
 def change_password(client: Client, name: str, password: str) -> None:
-    """Give an account another password, at once.
+    """Change the password of an account, at once.
 
     Raises `InvalidInput` where there is none, and for our own.
     """

@@ -17,5 +17,5 @@ def restore(client: Client, run_id: str) -> None:
 
 
 def rename(client: Client, run_id: str, name: str) -> None:
-    """Give the run another name. Several runs may have the same one."""
+    """Rename the run. Several runs may have the same name."""
     client.send("POST", f"{API}/runs/update", {"run_id": run_id, "run_name": name})

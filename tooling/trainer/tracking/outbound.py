@@ -106,7 +106,7 @@ def remarks(outbound: Outbound, usable: Outbound) -> tuple[str, ...]:
     """What to tell of a way out that a run cannot use as it is."""
     return tuple(
         f"{name} names a proxy on this machine's localhost. A container has a localhost of its own: the run "
-        "does not get it.\nName the proxy by an address that containers reach."
+        "does not get it.\nUse an address that containers can reach."
         for name in sorted(outbound.variables.keys() - usable.variables.keys())
     )
 

@@ -64,7 +64,7 @@ def tolerances(texts: Iterable[str], metrics: Iterable[str]) -> Tolerances:
         if match is None:
             raise InvalidInput(
                 f"--tolerance {text} is invalid.",
-                "Say how much a metric may differ: 0.01, or 1% of its value, or accuracy=0.01 for one.",
+                "Specify how much a metric may differ: 0.01, 1% of its value, or accuracy=0.01.",
             )
         is_relative = bool(match[2])
         tolerance = Tolerance(float(match[1]) / (100 if is_relative else 1), is_relative)

@@ -158,7 +158,7 @@ def test_another_users_folder_under_a_new_name_is_never_replaced(tmp_path: Path)
     killed = hit_everywhere("classes.rename_classes(root, {})", site, tmp_path / "copies", most=25)
     root = next(root for root in killed if not (root / "B").exists() and journal.read(root).going)
     (root / "B").mkdir()  # which os.rename would replace in silence
-    with fails(InvalidInput, f"{root / 'B'} has been made by somebody else; B Photos was not renamed."):
+    with fails(InvalidInput, f"{root / 'B'} was created meanwhile; B Photos was not renamed."):
         classes.rename_classes(root, {})
     assert (root / "B Photos" / "0.png").exists()
     (root / "B").rmdir()

@@ -37,18 +37,18 @@ def test_every_block_that_is_offered_can_be_trained_from(name: str) -> None:
     ("where", "message", "hint"),
     [
         ("mixd7", "InceptionV3 has no block mixd7 to train from.",
-         "Did you mean mixed7? Or say all, none, or a number of last layers."),
+         "Did you mean mixed7? Or use all, none, or a number of last layers."),
         ("7", "From 7 on, InceptionV3 has no weights that could train.",
-         "Go back further: its last 13 layers have some. Or say none."),
+         "Go back further: its last 13 layers have some. Or use none."),
         ("pool", "From pool on, InceptionV3 has no weights that could train.",
-         "Go back further: its last 13 layers have some. Or say none."),
-        ("313", "InceptionV3 has no 313 layers to train.", "It has 312; or say all."),
+         "Go back further: its last 13 layers have some. Or use none."),
+        ("313", "InceptionV3 has no 313 layers to train.", "It has 312; or use all."),
         ("-1", "InceptionV3 has no block -1 to train from.", None),
         ("1.5", "InceptionV3 has no block 1.5 to train from.", None),
         ("", "InceptionV3 has no block  to train from.", None),
         ("block6a", "InceptionV3 has no block block6a to train from.",
          "The blocks are stem, mixed0, mixed1, mixed2, mixed3, mixed4, mixed5, mixed6, mixed7, mixed8, "
-         "mixed9, mixed10. Or say all, none, or a number of last layers."),
+         "mixed9, mixed10. Or use all, none, or a number of last layers."),
     ],
 )  # fmt: skip
 def test_where_nothing_could_train_is_refused(where: str, message: str, hint: str | None) -> None:

@@ -22,12 +22,10 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace
 def ps(workspace: Workspace, of_all: bool, as_json: bool) -> None:
-    """List live runs: those that are running, and those whose end is not yet on the server.
+    """List live runs: running, or ended but not yet reported to the tracking server.
 
-    CPUS is the mean since the start of the run: 1.0 is one core. Neither an engine nor a server that does not
-    answer keeps this command waiting for long. Where the engine of a run does not answer, the run's state is
-    unknown, and that is the command's error after the list. Where no run is live, an engine that does not
-    answer is only mentioned.
+    CPUS is the average number of cores in use since the run started. The state is `unknown` while the engine
+    of a run does not answer.
     """
     from trainer.engine import context
     from trainer.runs import live, reconcile

@@ -1,4 +1,4 @@
-"""`trainer sync`: bring what is on this disk to the tracking server."""
+"""`trainer sync`: upload pending run data."""
 
 from __future__ import annotations
 
@@ -45,15 +45,12 @@ def _complete_run(_: click.Context, __: click.Parameter, incomplete: str) -> lis
 def sync(
     workspace: Workspace, runs: tuple[str, ...], dry_run: bool, recreate: bool, refused: bool, as_json: bool
 ) -> None:  # fmt: skip
-    """Upload run data that the tracking server has not received, and set the final status of the runs.
+    """Upload pending run data to the tracking server, and set the final status of the runs.
 
-    RUN is the beginning of a run's id, its name (of all runs that have it), @last or @best:METRIC; without
-    one, all are uploaded. Nothing is sent twice.
+    RUN is an id or its beginning, a name, @last or @best:METRIC; default: all runs. Nothing is sent twice.
 
-    A run that the server does not have any more (its store was replaced, or the run deleted there for good)
-    stays on this disk unless --recreate is given. So does what the server refused, until --refused sends it
-    again: for example, after the limit for a request was raised. The exit code is 84 when
-    something is refused; later calls name it on stderr and end with 0.
+    Data that the server refuses stays on disk (exit code 84) until it is sent again with --refused; runs that
+    were deleted from the server stay until --recreate.
     """
     from trainer.runs import sync as use_case
     from trainer.workspace import refusals, run_folders

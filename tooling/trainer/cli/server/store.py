@@ -58,13 +58,11 @@ def backup(workspace: Workspace, file: Path, as_json: bool) -> None:
 @_as_json
 @pass_workspace
 def restore(workspace: Workspace, file: Path, dry_run: bool, force: bool, as_json: bool) -> None:
-    """Replace the store of the workspace's own server with a backup.
+    """Replace the data of the workspace's server with a backup.
 
-    What it holds now, accounts among it, is saved in .trainer/backups/ first. Accounts come back with the
-    passwords they had; trainer's own keeps that of secrets.env.
-
-    A run that was live when the backup was made is KILLED, with a remark, unless it still runs in this
-    workspace or this workspace knows its end.
+    The current data is saved in .trainer/backups/ first. Accounts and passwords are those of the backup,
+    except trainer's own. Runs that were live when the backup was made become KILLED, unless they still run
+    or this workspace knows how they ended.
     """
     from trainer.maintenance import backup as server_backup
     from trainer.subprocesses import interruptible
@@ -127,13 +125,13 @@ def upgrade(workspace: Workspace, dry_run: bool, force: bool) -> None:
 
 @click.command(
     "rotate-secrets",
-    short_help="Give the server a new password and key.",
+    short_help="Replace the server's password and key.",
     epilog="Example: trainer server rotate-secrets",
 )
 @_force
 @pass_workspace
 def rotate_secrets(workspace: Workspace, force: bool) -> None:
-    """Give the workspace's own server a new password and key, in secrets.env too.
+    """Replace the password and key of the workspace's server, and update secrets.env.
 
     The old password is refused from then on, and the server is restarted. With --force, what a live run logs
     from then on stays on disk until the run has ended, and is delivered with the new password.

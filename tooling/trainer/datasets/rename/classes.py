@@ -23,7 +23,7 @@ class Outcome:
 
 
 def rename_classes(root: Path, mapping: Mapping[str, str], *, dry_run: bool = False) -> Outcome:
-    """Give every class the name that the mapping, else the rule, says.
+    """Rename every class by the mapping, else by the rule.
 
     Raises `InvalidInput` before it begins.
     """

@@ -175,9 +175,9 @@ def _do(root: Path, step: Rename, *, back: bool) -> None:
     try:
         atomic_files.rename(root / source, root / target)
     except FileExistsError:
-        message = f"{root / target} has been made by somebody else; {source} was not renamed."
+        message = f"{root / target} was created meanwhile; {source} was not renamed."
     except FileNotFoundError:
-        message = f"{root / source} has been taken away by somebody else."
+        message = f"{root / source} was removed meanwhile."
     except OSError as reason:
         message = f"{root / source} cannot be renamed: {reason.strerror}."
     else:

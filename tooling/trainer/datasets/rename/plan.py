@@ -137,7 +137,7 @@ def _near(name: str, classes: list[str]) -> str:
 def _check_name(old: str, new: str) -> None:
     if not new:
         raise InvalidInput(
-            f"Nothing would be left of the name {old!r}.", "Name it in a mapping file: --mapping"
+            f"Nothing would be left of the name {old!r}.", "Specify its new name in a mapping file: --mapping"
         )
     reasons = (
         ("/" in new or "\\" in new, "it would lie in another folder"),
@@ -150,7 +150,7 @@ def _check_name(old: str, new: str) -> None:
     )
     for applies, reason in reasons:
         if applies and new != old:
-            raise InvalidInput(f"{old!r} cannot be renamed to {new!r}: {reason}.", "Give it another name.")
+            raise InvalidInput(f"{old!r} cannot be renamed to {new!r}: {reason}.", "Use another name.")
 
 
 def _check_collisions(part: Part, new: Mapping[str, str]) -> None:
@@ -173,7 +173,7 @@ def _check_collisions(part: Part, new: Mapping[str, str]) -> None:
             both = f"{targets[key]} and {name}"
             raise InvalidInput(
                 f"{both}{where} would have one name: {_both(new[targets[key]], new[name])}",
-                "Give one of them another name in a mapping file, --mapping, or put their images together.",
+                "Rename one of them in a mapping file (--mapping), or merge their images.",
             )
         targets[key] = name
 

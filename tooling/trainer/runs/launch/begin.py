@@ -182,7 +182,7 @@ def _pack(ready: PreparedLaunch, archive: Path, screen: Reporter) -> Packed:
     if (size := archive.stat().st_size) > _MUCH_CODE:
         screen.remark(
             f"The code in {folder} is {size / 1e6:.0f} MB packed: all of it is stored with each run.\n"
-            "Name in .gitignore what is no code, or keep it in data/."
+            "List what is not code in .gitignore, or move it to data/."
         )
     return packed
 

@@ -17,7 +17,7 @@ from trainkit.errors import InputError
 P = TypeVar("P", bound=PurePath)
 # What is white with 8, 10, 12, 14 and 16 bits.
 _LEVELS = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16))
-_TELL = "Say which value is white (trainer run … --white 4095), or save them with 8 bits."
+_TELL = "Specify the white value (trainer run … --white 4095), or save them with 8 bits."
 
 
 class Values(NamedTuple):

@@ -134,7 +134,7 @@ def problems(folder: ImageFolder) -> Iterator[InputError]:
         for label in sorted({image.label for image in folder.of(split)} - trained):
             yield InputError(
                 f"The class {label} is in {folder.root}/{split} but not in train.",
-                "Give it training images, or take it out.",
+                "Add training images, or remove the class.",
             )
 
 
@@ -212,7 +212,7 @@ def split(
         if len(copies) < len(names):
             raise InputError(
                 f"The class {label} has {len(copies)} different images: too few for {', '.join(names)}.",
-                f"Give it {len(names)} at least.",
+                f"Add images: it needs {len(names)} at least.",
             )
         # Content that another class has too was placed with that one.
         free = sorted((digest for digest in copies if digest not in chosen), key=lambda d: _shuffled(seed, d))

@@ -95,7 +95,7 @@ def _decode(
         if failures:
             raise InputError(
                 f"{len(failures)} of {len(paths)} images cannot be read: {failures[0].message}",
-                "`trainer data validate` lists them all; mend or remove them.",
+                "`trainer data validate` lists them all; fix or remove them.",
             )
         deep = {position: result for position, result in enumerate(results) if isinstance(result, Values)}
         white = brightness.find({paths[position]: v for position, v in deep.items()}, told) if deep else None
@@ -153,7 +153,7 @@ class opened:  # noqa: N801 (used like a function)
 
     def _failure(self, error: BaseException) -> InputError:
         reason = "not an image" if isinstance(error, UnidentifiedImageError) else str(error)
-        return InputError(f"{self._path}: {reason}", "Mend or remove it.")
+        return InputError(f"{self._path}: {reason}", "Fix or remove it.")
 
 
 def peculiarities(image: Image.Image) -> list[str]:

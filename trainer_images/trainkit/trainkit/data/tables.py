@@ -176,7 +176,7 @@ def _read(path: Path, target: str, *, labels: bool) -> tuple[bytes, pd.DataFrame
     if twice:
         raise InputError(f"{path.name} has two columns {twice[0]!r}.", "Rename one of them.")
     if len(frame) < 2:
-        raise InputError(f"{path.name} has {len(frame)} rows below its header.", "Give it more samples.")
+        raise InputError(f"{path.name} has {len(frame)} rows below its header.", "Add samples.")
     return raw, frame, column
 
 
@@ -285,6 +285,6 @@ def _split(
     # scikit-learn wants as many rows as classes on either side.
     size = max(round(share * len(values)), classes)
     if len(values) - size < classes:
-        raise InputError(f"{len(values)} rows are too few for {classes} classes.", "Give it more samples.")
+        raise InputError(f"{len(values)} rows are too few for {classes} classes.", "Add samples.")
     train, held = train_test_split(rows, test_size=size, random_state=seed, stratify=values)
     return np.sort(train), np.sort(held)

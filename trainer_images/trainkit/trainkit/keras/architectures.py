@@ -132,7 +132,7 @@ def first_trained(backbone: Backbone, where: str) -> int:
     if where.isdecimal():
         if int(where) > backbone.layers:
             raise InputError(
-                f"{backbone.title} has no {where} layers to train.", f"It has {backbone.layers}; or say all."
+                f"{backbone.title} has no {where} layers to train.", f"It has {backbone.layers}; or use all."
             )
         first = backbone.layers - int(where)
     else:
@@ -141,7 +141,7 @@ def first_trained(backbone: Backbone, where: str) -> int:
             near = _nearest(where, backbone.unfreezable, "The blocks are")
             raise InputError(
                 f"{backbone.title} has no block {where} to train from.",
-                f"{near} Or say all, none, or a number of last layers.",
+                f"{near} Or use all, none, or a number of last layers.",
             )
         position = names.index(where)
         first = backbone.ends[names[position - 1]] + 1 if position else 0
@@ -149,7 +149,7 @@ def first_trained(backbone: Backbone, where: str) -> int:
         raise InputError(
             f"From {where} on, {backbone.title} has no weights that could train.",
             f"Go back further: its last {backbone.layers - backbone.last_weights} layers have some. "
-            "Or say none.",
+            "Or use none.",
         )
     return first
 

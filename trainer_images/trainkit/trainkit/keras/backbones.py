@@ -149,7 +149,7 @@ def _own_file(path: Path) -> Path:
     if not path.is_file():
         raise InputError(
             f"There is no file of weights {path}.",
-            "Give imagenet, none, or the path of a file that is there.",
+            "Use imagenet, none, or the path of an existing file.",
         )
     if path.suffix not in (".h5", ".keras"):
         raise InputError(f"{path} is no file of Keras weights.", "It has to be a .weights.h5 or .keras file.")

@@ -182,7 +182,7 @@ def _value(layer: Layer, value: object, outputs: int) -> Value:
         return tuple(_value(layer, item, outputs) for item in value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise layer.wrong(f"has the argument {value!r}, which is no number, word or list.", "Mend it.")
+    raise layer.wrong(f"has the argument {value!r}, which is no number, word or list.", "Fix it.")
 
 
 def _checked(layer: Layer, name: str, value: Value, default: object) -> Value:
@@ -199,7 +199,7 @@ def _checked(layer: Layer, name: str, value: Value, default: object) -> Value:
     elif name in _SIZES:
         for size in value if isinstance(value, tuple) else (value,):
             if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
-                raise layer.wrong(wrong + "whole number above 0.", "Mend it.")
+                raise layer.wrong(wrong + "whole number above 0.", "Fix it.")
     elif name in DIMENSIONS and (isinstance(value, bool) or not isinstance(value, int) or value == 0):
         raise layer.wrong(
             f"has {name}={value}; dimension 0 is that of the samples.", "Count from 1, or -1 for the last."

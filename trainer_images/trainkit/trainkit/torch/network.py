@@ -87,7 +87,7 @@ def _rows(
             raise layer.wrong(f"cannot work on {shape_text(shape)}: {reason}.", _remedy(reason)) from None
         if len(samples) != batch or 0 in samples.shape:
             raise layer.wrong(
-                f"makes {shape_text(tuple(samples.shape[1:]))} of {shape_text(shape)}.", "Mend its arguments."
+                f"makes {shape_text(tuple(samples.shape[1:]))} of {shape_text(shape)}.", "Fix its arguments."
             )
         modules.append(module)
         parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
@@ -99,7 +99,7 @@ def _remedy(reason: str) -> str:
         return "A batch needs two samples at least for it: raise the batch size."
     if "too small" in reason or "greater than actual input" in reason:
         return "Use fewer or smaller poolings and strides before it, add padding, or use larger pictures."
-    return "Mend its arguments, or what comes before it."
+    return "Fix its arguments, or the layer before it."
 
 
 def _complete(layer: Layer, shape: Shape) -> dict[str, Value]:

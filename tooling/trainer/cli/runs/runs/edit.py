@@ -53,7 +53,7 @@ def restore(workspace: Workspace, said: tuple[str, ...]) -> None:
 @click.argument("name", metavar="NAME")
 @pass_workspace
 def rename(workspace: Workspace, said: str, name: str) -> None:
-    """Give RUN the name NAME."""
+    """Rename RUN to NAME."""
     from trainer.runs import edit
 
     before = edit.rename(workspace, said, name)

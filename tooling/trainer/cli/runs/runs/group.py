@@ -45,7 +45,7 @@ class RunsGroup(click.Group):
     epilog="Examples: trainer runs sklearn --sort -accuracy --limit 5\n\ntrainer runs delete brave-hen-7",
 )
 def runs() -> None:
-    """List the runs of PROJECT, or all runs: the same as `trainer runs list`. Its commands change runs."""
+    """List runs, optionally those of PROJECT. Same as `trainer runs list`."""
 
 
 for _command in (list_, delete, restore, rename, tag):
