@@ -74,6 +74,7 @@ class MLproject(TypedDict, total=False):
     python_env: Annotated[str, Field(description="The file that its image is built from.")]
     conda_env: Annotated[str, Field(description="The file that its image is built from.")]
     entry_points: Mapping[str, EntryPoint] | None
+    primary_metric: Annotated[str, Field(description="The metric that its runs are judged by.")]
 
 
 def all_of_them() -> dict[str, Schema]:

@@ -46,6 +46,22 @@ def test_a_plan_of_defaults(workspace: Workspace) -> None:
     }
 
 
+def test_the_metric_that_the_project_is_judged_by_is_a_tag(workspace: Workspace) -> None:
+    project = workspace.projects / "demo" / "MLproject"
+    project.write_text(f"primary_metric: test_accuracy\n{project.read_text()}")
+    assert make(workspace, tags={"a": "b"}).tracking.tags == {
+        "trainer.primary_metric": "test_accuracy",
+        "a": "b",
+    }
+    project.write_text(project.read_text().replace("test_accuracy", "[a, b]", 1))
+    with fails(
+        InvalidInput,
+        f"{project}: primary_metric is no text, but ['a', 'b'].",
+        "Write one: `primary_metric: NAME`.",
+    ):
+        make(workspace)
+
+
 def test_planning_creates_nothing(workspace: Workspace) -> None:
     before = sorted(workspace.root.rglob("*"))
     make(workspace)

@@ -2,7 +2,7 @@ import math
 
 import pytest
 from trainer.errors import InvalidInput
-from trainer.tracking import compare, tolerance
+from trainer.tracking import tolerance
 from trainer.tracking.tolerance import Tolerance
 
 from unit.helpers import fails
@@ -73,15 +73,3 @@ def test_a_run_without_metrics_agrees_in_nothing() -> None:
 
 def test_a_tolerance_is_written_as_it_was_said() -> None:
     assert [str(Tolerance(0.01, True)), str(Tolerance(0.5))] == ["1%", "0.5"]
-
-
-@pytest.mark.parametrize(
-    "name", ["seconds_fit", "images_per_second", "train/time", "latency_ms", "input_busy"]
-)
-def test_times_and_speeds_are_known_by_their_names(name: str) -> None:
-    assert compare.is_time(name)
-
-
-@pytest.mark.parametrize("name", ["accuracy", "times_seen", "loss_per_class", "second_best"])
-def test_other_metrics_are_no_times(name: str) -> None:
-    assert not compare.is_time(name)

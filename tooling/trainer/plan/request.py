@@ -30,7 +30,7 @@ from trainer.projects.mlproject import EntryPoint, Project
 from trainer.projects.mounts import Mount
 from trainer.projects.parameters import is_elsewhere
 from trainer.source import snapshot
-from trainer.tracking import names
+from trainer.tracking import names, run_tags
 from trainer.workspace import secrets
 from trainer.workspace.settings import Workspace
 
@@ -181,13 +181,22 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
             settings.pids_limit,
             settings.read_only if request.read_only is None else request.read_only,
         ),
-        tracking=Tracking(experiment, request.run_name, dict(request.tags), request.keep_files),
+        tracking=Tracking(
+            experiment,
+            request.run_name,
+            {**_own_tags(project), **request.tags},
+            request.keep_files,
+        ),
         asked=RequestedPermissions(request.source, request.commit, asks, request.stored, location.is_own),
         remarks=(
             *image.remarks,
             *remarks.of(project, entry_point, values, mounts, request.backend, fallback),
         ),
     )
+
+
+def _own_tags(project: Project) -> dict[str, str]:
+    return {run_tags.PRIMARY_METRIC: project.primary_metric} if project.primary_metric else {}
 
 
 def _in_code(project: Project, entry_point: EntryPoint, values: Mapping[str, str]) -> dict[str, str]:

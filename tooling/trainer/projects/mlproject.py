@@ -67,6 +67,8 @@ class Project:
     python_env: Path | None = None
     """The file that its image is built from, where it names none; or `conda_env`."""
     conda_env: Path | None = None
+    primary_metric: str | None = None
+    """The metric that its runs are judged by; MLflow ignores the key."""
 
     def entry_point(self, name: str) -> EntryPoint:
         """A declared one, or a script of the folder.
@@ -113,7 +115,7 @@ def load(folder: Path) -> Project:
         raise InvalidInput(f"{path} has both {named[0]} and {named[1]}.", "A project has one environment.")
     environment = docker_env.read(path, document["docker_env"]) if "docker_env" in named else None
     return Project(
-        name=_name(path, document.get("name") or folder.name),
+        name=_text(path, "name", document.get("name") or folder.name),
         folder=folder,
         image=environment.image if environment else None,
         entry_points=tuple(
@@ -121,13 +123,14 @@ def load(folder: Path) -> Project:
         ),
         environment=environment.environment if environment else (),
         volumes=environment.volumes if environment else (),
+        primary_metric=_text(path, "primary_metric", document.get("primary_metric") or "") or None,
         **({} if environment else _environment_file(path, document)),
     )
 
 
-def _name(path: Path, document: object) -> str:
+def _text(path: Path, key: str, document: object) -> str:
     if isinstance(document, list | dict):
-        raise InvalidInput(f"{path}: name is no text, but {document}.", "Write one name: `name: my-project`.")
+        raise InvalidInput(f"{path}: {key} is no text, but {document}.", f"Write one: `{key}: NAME`.")
     return str(document)
 
 

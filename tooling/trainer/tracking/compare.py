@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from trainer.tracking import run_tags
+from trainer.tracking import metrics, run_tags
 from trainer.tracking.client import Run
 
-# Words of a metric's name that say which way is better. A name with none of them says nothing, as n_train.
-_LOWER = {"error", "latency", "loss", "mae", "mape", "mse", "nll", "perplexity", "rmse", "seconds", "time"}
-_HIGHER = {"acc", "accuracy", "auc", "bleu", "dice", "f1", "iou", "kappa", "map", "mcc", "precision", "r2",
-           "recall", "rouge", "score"}  # fmt: skip
-_TIMES = {"busy", "duration", "latency", "ms", "seconds", "throughput", "time"}
 ORIGINS = ("Image", "Code", "Data", "Where")
 _TAGS: Mapping[str, Mapping[str, str]] = {
     "Image": {
@@ -72,10 +66,13 @@ class MetricRow:
 
     @property
     def best(self) -> frozenset[int]:
-        """Which runs have the best value, where the name says which way is better and they differ."""
+        """Which runs have the best value, where several have one and the name says which way is better.
+
+        No run is better than another one for a time, which depends on the machine.
+        """
         figures = [value for value in self.values if value is not None and not math.isnan(value)]
-        better = direction(self.name)
-        if not figures or better == 0 or not self.differs:
+        better = metrics.direction(self.name)
+        if len(figures) < 2 or better == 0 or metrics.is_time(self.name) or not self.differs:
             return frozenset()
         top = max(figures) if better > 0 else min(figures)
         return frozenset(index for index, value in enumerate(self.values) if value == top)
@@ -95,7 +92,7 @@ class Comparison:
 def compare(runs: Sequence[Run]) -> Comparison:
     """Put the runs side by side; the first is what the others are compared with. No system metrics."""
     names = {name for run in runs for name in run.metrics if not name.startswith("system/")}
-    metrics = (MetricRow(name, tuple(run.metrics.get(name) for run in runs)) for name in names)
+    rows = (MetricRow(name, tuple(run.metrics.get(name) for run in runs)) for name in names)
     origins = {
         title: _rows([{name: run.tags[tag] for name, tag in tags.items() if tag in run.tags} for run in runs])
         for title, tags in _TAGS.items()
@@ -104,23 +101,9 @@ def compare(runs: Sequence[Run]) -> Comparison:
     return Comparison(
         tuple(runs),
         _rows([run.parameters for run in runs]),
-        tuple(sorted(metrics, key=lambda row: (not row.differs, row.name))),
+        tuple(sorted(rows, key=lambda row: (not row.differs, metrics.rank(row.name)))),
         {title: origins[title] for title in ORIGINS},
     )
-
-
-def direction(metric: str) -> int:
-    """1 where a higher value is better, -1 where a lower one is, 0 where the name does not say."""
-    words = set(re.split(r"[^a-z0-9]+", metric.lower()))
-    if "per" in words and "second" in words:
-        return 1
-    return -1 if words & _LOWER else 1 if words & _HIGHER else 0
-
-
-def is_time(metric: str) -> bool:
-    """Whether the name says that it is a time or a speed: `fit_seconds`, `images_per_second`."""
-    words = re.split(r"[^a-z0-9]+", metric.lower())
-    return bool(_TIMES & set(words)) or ("per" in words and bool({"second", "sec", "s"} & set(words)))
 
 
 def _rows(values: Sequence[Mapping[str, str]]) -> tuple[Row, ...]:

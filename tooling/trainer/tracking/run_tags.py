@@ -24,6 +24,7 @@ GPUS = "trainer.gpus"
 MEMORY = "trainer.memory"
 SEED = "trainer.seed"
 DETERMINISTIC = "trainer.deterministic"
+PRIMARY_METRIC = "trainer.primary_metric"
 KEEP_FILES = "trainer.keep_files"
 
 # What became of it.

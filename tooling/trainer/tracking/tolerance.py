@@ -10,7 +10,8 @@ from typing import Literal
 
 from trainer.errors import InvalidInput
 from trainer.projects.parameters import nearest
-from trainer.tracking.compare import MetricRow, is_time
+from trainer.tracking.compare import MetricRow
+from trainer.tracking.metrics import is_time
 
 Verdict = Literal["equal", "within tolerance", "differs", "not compared"]
 

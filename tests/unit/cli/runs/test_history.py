@@ -315,6 +315,12 @@ def test_a_narrow_terminal_gets_fewer_of_the_usual_columns(
         assert ["0.5" in output, output.count("0.5")] == [True, shown]
 
 
+def test_the_metric_that_a_project_names_comes_first() -> None:
+    metrics, tags = {"test_accuracy": 1.0, "kappa": 1.0}, {"trainer.primary_metric": "kappa"}
+    entries = [Entry(Run("a", "7", "a", "FINISHED", "", metrics, tags=tags), "demo", "demo")]
+    assert [column.name for column in columns.informative(entries)] == ["kappa", "test_accuracy"]
+
+
 def test_each_project_has_a_usual_column_before_any_has_two() -> None:
     said = [
         ("a", {"accuracy": 1.0, "f1": 1.0, "seconds_fit": 1.0}),
@@ -322,5 +328,5 @@ def test_each_project_has_a_usual_column_before_any_has_two() -> None:
     ]
     entries = [Entry(Run(p, "7", p, "FINISHED", "", metrics), p, p) for p, metrics in said]
     names = [column.name for column in columns.informative(entries)]
-    assert names == ["accuracy", "val_loss", "f1", "seconds_fit"]
+    assert names == ["val_loss", "accuracy", "f1", "seconds_fit"]
     assert columns.informative(entries, "seconds_fit")[0].name == "seconds_fit"

@@ -242,6 +242,8 @@ def _print_plan(plan: RunPlan, as_json: bool) -> None:
 
 def print_result(result: Result, as_json: bool) -> None:
     """Show how a run ended: its metrics, status and address."""
+    from trainer.tracking import metrics, run_tags
+
     run_ = result.run
     if as_json:
         output.as_json(
@@ -260,7 +262,7 @@ def print_result(result: Result, as_json: bool) -> None:
         return
     click.echo()
     # Those of the machine are for the UI's charts; here they would hide what the run was for.
-    shown = sorted(name for name in run_.metrics if not name.startswith("system/"))
+    shown = metrics.shown(run_.metrics, run_.tags.get(run_tags.PRIMARY_METRIC))
     if shown:
         output.table(("Metric", "Value"), [(name, f"{run_.metrics[name]:.6g}") for name in shown])
         click.echo()

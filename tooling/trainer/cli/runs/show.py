@@ -40,12 +40,12 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
     RUN is the beginning of a run's id, its name, @last or @best:METRIC. A long curve is an even sample of it.
     """
     from trainer.runs import resolve, server
-    from trainer.tracking import search
+    from trainer.tracking import metrics, search
     from trainer.workspace import refusals
 
     record = resolve.resolve(workspace, said)
     client, run = server.run_of(workspace, record)
-    names = sorted(name for name in run.metrics if not name.startswith("system/"))
+    names = metrics.shown(run.metrics, run.tags.get(run_tags.PRIMARY_METRIC))
     curves = {name: search.curves(client, [run.id], name)[run.id] for name in names}
     files, error = _files(client, run)
     took = search.duration(run, time.time())

@@ -24,7 +24,7 @@ from trainer.projects import mlproject
 from trainer.runs import run_record, stored_run
 from trainer.runs.run_record import RunRecord
 from trainer.runs.stored_run import FetchedRun
-from trainer.tracking.compare import is_time
+from trainer.tracking.metrics import is_time
 from trainer.workspace.settings import Workspace
 
 _CHECKSUMS = "data.sha256"

@@ -10,7 +10,7 @@ from trainer import printable
 from trainer.cli import figures
 from trainer.errors import InvalidInput
 from trainer.projects.parameters import nearest
-from trainer.tracking import compare
+from trainer.tracking import metrics, run_tags
 from trainer.tracking.search import Entry
 
 _FEW = 4
@@ -53,18 +53,18 @@ def chosen(entries: Sequence[Entry], names: Sequence[str]) -> list[Column]:
 
 def available(entries: Sequence[Entry]) -> dict[str, Column]:
     """Everything that can be a column, by `metrics.NAME`, `params.NAME` and `tags.NAME`."""
-    metrics = {name for entry in entries for name in entry.run.metrics}
+    metric_names = {name for entry in entries for name in entry.run.metrics}
     parameters = {name for entry in entries for name in entry.run.parameters}
     tags = {name for entry in entries for name in entry.run.tags}
     return (
-        {f"metrics.{name}": _metric(name) for name in sorted(metrics)}
+        {f"metrics.{name}": _metric(name) for name in sorted(metric_names)}
         | {f"params.{name}": _parameter(name) for name in sorted(parameters)}
         | {f"tags.{name}": _tag(name) for name in sorted(tags)}
     )
 
 
 def informative(entries: Sequence[Entry], first: str | None = None) -> list[Column]:
-    """A few metrics that most runs of a project share; those that say how good a model is before others."""
+    """A few metrics that most runs of a project share, those that it is judged by before others."""
     places: dict[str, int] = {}
     counts: Counter[str] = Counter()
     for project in {entry.project for entry in entries}:
@@ -75,19 +75,14 @@ def informative(entries: Sequence[Entry], first: str | None = None) -> list[Colu
             if entry.project == project and not name.startswith("system/")
         )
         shared = [name for name, count in own.items() if 2 * count > max(own.values())]
-        ranked = sorted(shared, key=lambda name: (not _judges(name), name))
+        newest = next(entry.run for entry in entries if entry.project == project)
+        ranked = metrics.shown(shared, newest.tags.get(run_tags.PRIMARY_METRIC))
         for rank, name in enumerate(ranked):
             places[name] = min(rank, places.get(name, rank))
         counts += own
     # Each project's first metric before any project's second.
-    in_order = sorted(places, key=lambda name: (name != first, places[name], -counts[name], name))
+    in_order = sorted(metrics.shown(places), key=lambda name: (name != first, places[name], -counts[name]))
     return [_metric(name) for name in in_order[:_FEW]]
-
-
-def _judges(name: str) -> bool:
-    """Whether the metric says how good the model is, and not how long something took."""
-    is_time = any(word in name.lower() for word in ("seconds", "time", "latency"))
-    return compare.direction(name) != 0 and not is_time and "per_second" not in name
 
 
 def _metric(name: str) -> Column:
