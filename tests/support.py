@@ -79,6 +79,14 @@ class Site:
         subprocess.run(["git", "init", "--quiet", root], check=True)
         self.secret("PROBE_TOKEN", CANARY)
 
+    def own_images(self) -> None:
+        """Have images that no other workspace uses, which a test may remove: a comment makes them others."""
+        images = self.root / "trainer_images"
+        images.unlink()
+        shutil.copytree(REPOSITORY / "trainer_images", images, symlinks=True)
+        with (images / "trainkit" / "trainkit" / "__init__.py").open("a") as file:
+            file.write("# Removed by tests.\n")
+
     def secret(self, name: str, value: str) -> None:
         """Make secrets.env hold this one secret."""
         path = self.root / "secrets.env"
@@ -172,3 +180,10 @@ class Site:
         """What a finished run must not leave on this machine."""
         runs = self.root / ".trainer" / "runs"
         return [path.name for path in runs.iterdir()] if runs.exists() else []
+
+    def left_behind(self) -> list[str]:
+        """The same, at the end of a test; it goes, so that the next test is judged alone."""
+        found = self.leftovers()
+        for name in found:
+            shutil.rmtree(self.root / ".trainer" / "runs" / name, ignore_errors=True)
+        return found

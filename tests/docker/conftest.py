@@ -8,9 +8,8 @@ from pathlib import Path
 
 import docker
 import pytest
-from sites import client, site  # noqa: F401 (fixtures)
+from sites import client, left_behind, port, site  # noqa: F401 (fixtures)
 from support import REPOSITORY, Site
-from trainer.workspace import settings
 
 
 @pytest.fixture(autouse=True)
@@ -22,9 +21,7 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     site: Site = request.getfixturevalue("site")
     client: docker.DockerClient = request.getfixturevalue("client")
     yield
-    ours = f"trainer.workspace={settings.find(site.root).identity}"
-    assert client.containers.list(all=True, filters={"label": ours}) == []
-    assert site.leftovers() == []
+    assert left_behind(site, client) == []
 
 
 def _images(folder: str, names: list[str]) -> list[str]:
@@ -37,15 +34,12 @@ def small(client: docker.DockerClient, tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "trainer.yaml").touch()
     ours = tmp_path / "trainer_images"
     shutil.copytree(REPOSITORY / "trainer_images", ours, ignore=_images)
-    for name, said in (
-        ("test-parent", "{}"),
-        ("test-child", "inherits: test-parent"),
-        ("test-cuda", "gpu: true"),
-    ):
+    made = {"test-parent": "{}", "test-child": "inherits: test-parent", "test-cuda": "gpu: true"}
+    for name, said in made.items():
         (ours / name).mkdir()
         (ours / name / "image.yaml").write_text(said)
         (ours / name / "requirements.txt").touch()
     yield tmp_path
     for tag in [tag for image in client.images.list() for tag in image.tags]:
-        if tag.startswith("trainer/test-"):
+        if tag.startswith(tuple(f"trainer/{name}:" for name in made)):
             client.images.remove(tag, force=True)

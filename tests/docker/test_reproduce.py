@@ -44,7 +44,8 @@ entry_points:
 @pytest.fixture(scope="module")
 def lab(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:  # noqa: ARG001
     """A workspace with a project that reads a dataset of four files and a file of its own."""
-    site = Site(tmp_path_factory.mktemp("again"), port=5460)
+    site = Site(tmp_path_factory.mktemp("again"), port=5480)
+    site.own_images()
     project = site.root / "train_code" / "reader"
     project.mkdir()
     (project / "MLproject").write_text(MLPROJECT)

@@ -17,10 +17,9 @@ from pathlib import Path
 import docker
 import pytest
 import requests
-from sites import client, site  # noqa: F401 (fixtures)
+from sites import client, left_behind, site  # noqa: F401 (fixtures)
 from support import Site
 from trainer.engine import daemon
-from trainer.workspace import settings
 from unit.helpers import HttpServer, serving
 
 
@@ -32,10 +31,17 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     site: Site = request.getfixturevalue("site")
     client: docker.DockerClient = request.getfixturevalue("client")
-    ours = f"trainer.workspace={settings.find(site.root).identity}"
-    assert client.containers.list(all=True, filters={"label": ours}) == []
-    assert site.leftovers() == []
-    assert [run.info.run_id for run in site.runs() if run.info.status == "RUNNING"] == []
+    found = left_behind(site, client)
+    running = [run.info.run_id for run in site.runs() if run.info.status == "RUNNING"]
+    for run_id in running:
+        site.client.set_terminated(run_id, "KILLED")
+    assert (found, running) == ([], [])
+
+
+@pytest.fixture(scope="session")
+def port() -> int:
+    """Of the workspace's server; these tests run beside those of tests/docker."""
+    return 5320
 
 
 @pytest.fixture(scope="session")

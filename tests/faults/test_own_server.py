@@ -102,7 +102,7 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Every test ends with everything on the server and nothing on this disk."""
     team: Team = request.getfixturevalue("small" if "small" in request.fixturenames else "team")
     yield
-    assert team.leftovers() == []
+    assert team.left_behind() == []
 
 
 @BACKENDS

@@ -65,7 +65,7 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Every test ends with everything on the server and nothing on this disk."""
     used = [request.getfixturevalue(name) for name in ("site", "local_site") if name in request.fixturenames]
     yield
-    assert [site.leftovers() for site in used] == [[]] * len(used)
+    assert [site.left_behind() for site in used] == [[]] * len(used)
 
 
 def test_a_server_that_is_killed_and_stays_away(site: OutageSite) -> None:
