@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
@@ -19,3 +20,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test that mounts a disk, or starts an engine, takes root; all others run as who they are for."""
     if os.geteuid() and item.get_closest_marker("root"):
         pytest.skip("takes root: run `pytest -m root` as root")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected lives to the end: no garbage collection looks at it again."""
+    gc.collect()
+    gc.freeze()
