@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import secrets
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import docker
 import pytest
+from docker.errors import NotFound
 from mlflow.entities import Run
 from support import REPOSITORY, Site
 
@@ -26,6 +28,7 @@ EVERY_RUN = {
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A workspace with the repository's own projects and a dataset of four classes."""
     site = Site(tmp_path_factory.mktemp("lab"), port=5340)
+    site.own_images()
     shutil.rmtree(site.root / "train_code")
     shutil.copytree(REPOSITORY / "train_code", site.root / "train_code", symlinks=True)
     made = site.trainer("data", "sample", "data_4", "--classes", str(CLASSES), "--images", str(IMAGES))
@@ -84,7 +87,8 @@ def test_a_run_is_made_again_to_the_last_bit_and_not_with_an_altered_picture(
     script = lab.root / "train_code" / "tensorflow" / "train.py"
     written = script.read_text()
     script.write_text("raise SystemExit('another script')\n")
-    client.api.remove_image(first.data.tags["trainer.image_id"], force=True)
+    with contextlib.suppress(NotFound):  # to the `trainer gc` of another test it is an old one
+        client.api.remove_image(first.data.tags["trainer.image_id"], force=True)
     picture = next((lab.root / "data" / "data_4").rglob("*.jpg"))
     content = picture.read_bytes()
     picture.write_bytes(content + b"\0")
@@ -106,7 +110,7 @@ def test_transfer_learning_in_two_phases_and_a_second_run_that_finds_the_feature
     # The cache outlives the tests: random weights of a seed that no earlier run had are not in it.
     seed = str(secrets.randbelow(2**31))
     arguments = ["inceptionv3", "--epochs", "2", "--data", "data_4", "--weights", "none", "--seed", seed]
-    arguments.append("--deterministic")
+    arguments += ["--deterministic", "--image-size", "75"]
     first = finished(lab, *arguments)
     assert epochs(lab, first) >= 2
     assert first.data.tags["features"] == "computed"
@@ -117,8 +121,8 @@ def test_transfer_learning_in_two_phases_and_a_second_run_that_finds_the_feature
 
 
 def test_another_backbone_is_the_same_code(lab: Site) -> None:
-    run = finished(lab, "efficientnetb0", "--epochs", "2", "--weights", "none")
-    assert epochs(lab, run) >= 2
+    run = finished(lab, "efficientnetb0", "--epochs", "1", "--fine-tune-epochs", "1", "--weights", "none")
+    assert epochs(lab, run) == 2
     theirs, ours = (
         REPOSITORY / "train_code" / name / "train.py" for name in ("inceptionv3", "efficientnetb0")
     )
@@ -138,7 +142,6 @@ def test_a_network_written_as_a_list_of_layers(lab: Site) -> None:
     [
         (("tensorflow", "--data", "data_5"), "--data names data_5, which is not in"),
         (("inceptionv3", "--weights", "none", "--unfreeze-from", "mixed99"), "no block mixed99"),
-        (("inceptionv3", "--weights", "none", "--image-size", "32"), "32"),
     ],
 )
 def test_bad_input_is_one_clear_error_before_the_first_epoch(
@@ -151,34 +154,14 @@ def test_bad_input_is_one_clear_error_before_the_first_epoch(
     assert "epoch 1/" not in done.out
 
 
-@pytest.mark.parametrize("fault", ["empty class", "corrupt file", "one class", "class without training"])
-def test_data_that_cannot_be_trained_on_is_reported_before_the_first_epoch(lab: Site, fault: str) -> None:
-    broken = lab.root / "data" / "broken"
-    shutil.rmtree(broken, ignore_errors=True)
-    shutil.copytree(lab.root / "data" / "data_4", broken)
-    classes = sorted(path for path in broken.iterdir() if path.is_dir())
-    match fault:
-        case "empty class":
-            (broken / "an empty one").mkdir()
-            message = "an empty one has no images"
-        case "corrupt file":
-            picture = next(classes[0].iterdir())
-            picture.write_bytes(picture.read_bytes()[:600])
-            message = "1 of 160 images cannot be read"
-        case "one class":
-            for folder in classes[1:]:
-                shutil.rmtree(folder)
-            message = "has one class only"
-        case "class without training":
-            for split in ("train", "validation"):
-                shutil.copytree(lab.root / "data" / "data_4", lab.root / "data" / "halves" / split)
-            shutil.rmtree(broken)
-            shutil.move(lab.root / "data" / "halves", broken)
-            shutil.rmtree(broken / "train" / classes[0].name)
-            message = "but not in train"
+def test_data_that_cannot_be_trained_on_is_reported_before_the_first_epoch(lab: Site) -> None:
+    """One of the faults; tests/inside has each of them in each project."""
+    shutil.copytree(lab.root / "data" / "data_4", lab.root / "data" / "broken")
+    picture = next((lab.root / "data" / "broken").rglob("*.jpg"))
+    picture.write_bytes(picture.read_bytes()[:600])
     done = lab.trainer("run", "tensorflow", "--data", "broken", timeout_s=300)
     assert done.code == 1
-    assert message in done.out
+    assert "1 of 160 images cannot be read" in done.out
     assert "Hint:" in done.out
     assert "Traceback" not in done.out
     assert "epoch 1/" not in done.out
