@@ -43,6 +43,7 @@ def test_a_truncated_file_is_found_wherever_it_ends(site: Path, suffix: str, sha
 
 def test_files_that_cannot_be_read_do_not_end_the_check(site: Path) -> None:
     put(site / "a" / "text.jpg", "no image")
+    put(site / "b" / "zero.jpg")
     (site / "a" / "loop.jpg").symlink_to("loop.jpg")
     (site / "b" / "gone.jpg").symlink_to("nowhere.jpg")
     # A header that announces more pixels than there is memory for.
@@ -56,7 +57,9 @@ def test_files_that_cannot_be_read_do_not_end_the_check(site: Path) -> None:
         "a/text.jpg",
         "b/bomb.bmp",
         "b/gone.jpg",
+        "b/zero.jpg",
     ]
+    assert findings[4].what == "empty file"
     assert findings[1].what == "not an image"
     assert findings[3].what == "No such file or directory"
 

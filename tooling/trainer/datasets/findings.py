@@ -46,30 +46,40 @@ class Kind(StrEnum):
     @property
     def severity(self) -> Severity:
         """How bad it is."""
-        return _SEVERITIES[self]
+        return _MEANINGS[self][0]
+
+    @property
+    def fix(self) -> str:
+        """What to do about it, in which DIR stands for the dataset; nothing for what needs no fix."""
+        return _MEANINGS[self][1]
 
 
-_SEVERITIES = {
-    Kind.UNREADABLE: Severity.ERROR,
-    Kind.UNSCALABLE: Severity.ERROR,
-    Kind.DEEPER: Severity.ERROR,
-    Kind.LEADS_OUT: Severity.ERROR,
-    Kind.EMPTY_CLASS: Severity.ERROR,
-    Kind.ONE_CLASS: Severity.ERROR,
-    Kind.NOT_TRAINED: Severity.ERROR,
-    Kind.TWO_CLASSES: Severity.ERROR,
-    Kind.LEAK: Severity.ERROR,
-    Kind.COPY: Severity.WARNING,
-    Kind.NEAR_TWO_CLASSES: Severity.WARNING,
-    Kind.NEAR_LEAK: Severity.WARNING,
-    Kind.NEAR_COPY: Severity.NOTE,
-    Kind.FEW_IMAGES: Severity.WARNING,
-    Kind.BESIDE_SPLITS: Severity.WARNING,
-    Kind.MANY_BITS: Severity.WARNING,
-    Kind.WRONG_SUFFIX: Severity.WARNING,
-    Kind.NO_IMAGE: Severity.WARNING,
-    Kind.PECULIAR: Severity.NOTE,
-    Kind.TOO_PLAIN: Severity.NOTE,
+_SPLIT_AGAIN = "Split the images again; equal ones stay together: trainer data split DIR NEW"
+_ONE_CLASS_EACH = "Keep each image in one class."
+_MEANINGS = {
+    Kind.UNREADABLE: (Severity.ERROR, "Remove these files, or replace them by whole ones."),
+    Kind.UNSCALABLE: (Severity.ERROR, "Save the images with 8 bits, or pass the white value: --white VALUE"),
+    Kind.DEEPER: (Severity.ERROR, "Use the folder in it, or move its folders up."),
+    Kind.LEADS_OUT: (Severity.ERROR, "Copy the files into the dataset in the place of the links."),
+    Kind.EMPTY_CLASS: (Severity.ERROR, "Remove the folder, or add images of the class."),
+    Kind.ONE_CLASS: (Severity.ERROR, "Add a folder with the images of another class."),
+    Kind.NOT_TRAINED: (Severity.ERROR, "Add images of the class to the training split."),
+    Kind.TWO_CLASSES: (Severity.ERROR, _ONE_CLASS_EACH),
+    Kind.LEAK: (Severity.ERROR, _SPLIT_AGAIN),
+    Kind.COPY: (Severity.WARNING, "Remove the copies."),
+    Kind.NEAR_TWO_CLASSES: (Severity.WARNING, f"Look at them. {_ONE_CLASS_EACH}"),
+    Kind.NEAR_LEAK: (Severity.WARNING, _SPLIT_AGAIN),
+    Kind.NEAR_COPY: (Severity.NOTE, ""),
+    Kind.FEW_IMAGES: (
+        Severity.WARNING,
+        "Add images, or leave the classes out: trainer data subset DIR NEW --classes …",
+    ),
+    Kind.BESIDE_SPLITS: (Severity.WARNING, "Move the folder out of the dataset."),
+    Kind.MANY_BITS: (Severity.WARNING, "If another value is white, pass it: --white VALUE"),
+    Kind.WRONG_SUFFIX: (Severity.WARNING, "Rename the files."),
+    Kind.NO_IMAGE: (Severity.WARNING, "Move the files out of the dataset."),
+    Kind.PECULIAR: (Severity.NOTE, ""),
+    Kind.TOO_PLAIN: (Severity.NOTE, ""),
 }
 
 

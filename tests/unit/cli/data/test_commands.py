@@ -238,13 +238,16 @@ def test_errors_end_with_exit_code_89_and_are_reported_the_worst_first(trainer: 
     hint = "Fix or remove the files named above; --all names every one."
     assert done.err == f"Error: 7 errors in {skins}.\nHint:  {hint}\n"
     assert lines(done)[:2] == ["error: unreadable image (7)", "    healthy_skins/broken0.jpg: not an image"]
-    assert lines(done)[6:9] == [
+    assert lines(done)[6:11] == [
         "    … and 2 more (--all)",
+        "  → Remove these files, or replace them by whole ones.",
         "warning: file that is not an image (1)",
         "    notes.txt",
+        "  → Move the files out of the dataset.",
     ]
-    assert lines(done)[10].split() == ["FINDING", "SEVERITY", "COUNT"]
-    assert lines(done)[11].split() == ["unreadable", "image", "error", "7"]
+    assert lines(done)[12].split() == ["FINDING", "SEVERITY", "COUNT"]
+    assert lines(done)[13].split() == ["unreadable", "image", "error", "7"]
+    assert lines(done)[-1] == "55 images in 4 classes: 7 errors, 1 warning."
     everything = trainer("data", "validate", "skins", "--all")
     assert "healthy_skins/broken6.jpg" in everything.out
     payload = json.loads(trainer("data", "validate", "skins", "--json").out)

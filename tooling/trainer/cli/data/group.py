@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,7 +110,7 @@ def validate(
     if as_json:
         screen.as_json(verdict.as_json())
     else:
-        _print(verdict, everything=everything)
+        _print(shlex.quote(dataset), verdict, everything=everything)
     if errors := verdict.count(Severity.ERROR):
         raise CheckFailed(
             f"{counted(errors, 'error')} in {root}.",
@@ -120,7 +121,9 @@ def validate(
         next_steps(root, "trainer data stats {}", train=False)
 
 
-def _print(verdict: Verdict, *, everything: bool) -> None:
+def _print(dataset: str, verdict: Verdict, *, everything: bool) -> None:
+    from trainer.datasets.findings import Severity
+
     for kind, findings in verdict.by_kind().items():
         mark = screen.style(kind.severity, fg=_COLOURS[kind.severity], bold=True)
         click.echo(f"{mark}: {screen.style(kind, bold=True)} ({len(findings):,})")
@@ -129,6 +132,8 @@ def _print(verdict: Verdict, *, everything: bool) -> None:
             click.echo(f"    {finding.line(None if everything else _SHOWN_PATHS)}")
         if len(shown) < len(findings):
             click.echo(f"    … and {len(findings) - len(shown):,} more (--all)")
+        if kind.fix:
+            click.echo(f"  → {kind.fix.replace('DIR', dataset)}")
     if verdict.findings:
         click.echo()
         screen.table(
@@ -137,8 +142,9 @@ def _print(verdict: Verdict, *, everything: bool) -> None:
             numbers=1,
         )
         click.echo()
-    title = "nothing found" if not verdict.findings else "checked"
-    click.echo(f"{counted(verdict.images, 'image')} in {counted(verdict.classes, 'class')}: {title}.")
+    counts = [counted(verdict.count(severity), severity) for severity in Severity if verdict.count(severity)]
+    found = ", ".join(counts) or "nothing found"
+    click.echo(f"{counted(verdict.images, 'image')} in {counted(verdict.classes, 'class')}: {found}.")
 
 
 @data.command(

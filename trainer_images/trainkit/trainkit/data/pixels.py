@@ -153,6 +153,8 @@ class opened:  # noqa: N801 (used like a function)
 
     def _failure(self, error: BaseException) -> InputError:
         reason = "not an image" if isinstance(error, UnidentifiedImageError) else str(error)
+        if self._path.exists() and not self._path.stat().st_size:
+            reason = "empty file"
         return InputError(f"{self._path}: {reason}", "Fix or remove it.")
 
 
