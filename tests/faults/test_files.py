@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 from support import Result, Site
-from trainer.datasets import building, copying, names, split, subset
+from trainer.datasets import names
+from trainer.datasets.build import building, copying, split, subset
 from trainer.datasets.rename import classes as rename
 from trainer.datasets.rename import journal
 from trainer.errors import DiskFull, InvalidInput

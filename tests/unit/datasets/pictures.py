@@ -16,7 +16,7 @@ from PIL import Image
 _KILLER = """
 import os, shutil, signal, sys
 from pathlib import Path
-from trainer.datasets import split, subset
+from trainer.datasets.build import split, subset
 from trainer.datasets.rename import classes
 from trainer.datasets.synthetic import sample
 from trainer.errors import Interrupted

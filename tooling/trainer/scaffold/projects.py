@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer import archives, atomic_files
-from trainer.datasets import Report, building, silent
+from trainer.datasets import Report, silent
+from trainer.datasets.build import building
 from trainer.datasets.names import folded
 from trainer.datasets.synthetic.sample import Sample
 from trainer.errors import InvalidInput

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from trainer.datasets import building
+from trainer.datasets.build import building
 from trainer.datasets.names import DERMNET
 from trainer.datasets.synthetic.sample import Sample
 from trainer.datasets.validate import validate

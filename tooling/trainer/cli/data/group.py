@@ -10,7 +10,7 @@ import click
 
 from trainer.cli import output as screen
 from trainer.cli.data.arguments import complete_dataset, dry_run_option, json_option, next_steps
-from trainer.cli.data.make import sample, split, subset
+from trainer.cli.data.make import import_, sample, split, subset
 from trainer.cli.data.versions import diff, list_, show, snapshot, verify
 from trainer.counted import counted
 from trainer.errors import CheckFailed, InvalidInput, TrainerError
@@ -157,7 +157,7 @@ def _print(dataset: str, verdict: Verdict, *, everything: bool) -> None:
 def stats(dataset: str, output: Path | None, as_json: bool) -> None:
     """Count the images of each class, and draw class balance and a contact sheet."""
     from trainer.datasets import folders
-    from trainer.datasets.copying import size
+    from trainer.datasets.build.copying import size
     from trainer.datasets.statistics import summary as use_case
 
     root = folders.existing(dataset)
@@ -205,5 +205,5 @@ def _here(root: Path) -> Path:
     return workspace.root if current.is_relative_to(workspace.data.resolve()) else current
 
 
-for command in (diff, list_, sample, show, snapshot, split, subset, verify):
+for command in (diff, import_, list_, sample, show, snapshot, split, subset, verify):
     data.add_command(command)

@@ -19,8 +19,10 @@ from trainer.cli.data.arguments import (
 )
 from trainer.counted import counted
 
+_SHOWN = 3  # of the files that are left out
+
 if TYPE_CHECKING:
-    from trainer.datasets.copying import Copies, Link
+    from trainer.datasets.build.copying import Copies, Link
 
 
 @click.command(
@@ -57,7 +59,8 @@ def sample(
     as_json: bool,
 ) -> None:
     """Create a dataset NAME of synthetic skin images, to try things with."""
-    from trainer.datasets import building, folders
+    from trainer.datasets import folders
+    from trainer.datasets.build import building
     from trainer.datasets.synthetic.sample import Sample
 
     request = Sample(classes, images, size, seed, as_downloaded)
@@ -76,6 +79,72 @@ def sample(
     if not dry_run:
         renaming = ["trainer data rename-classes {}"] if as_downloaded else []
         next_steps(target, *renaming, "trainer data stats {}")
+
+
+@click.command(
+    "import",
+    short_help="Import a download as a dataset.",
+    epilog="Examples: trainer data import ~/Downloads/dermnet.zip --as data_24\n\n"
+    "trainer data import /mnt/old/images --as data_24 --dry-run",
+)
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--as", "name", required=True, metavar="NAME", help="The dataset's name in data/, or a path.")
+@link_option
+@dry_run_option
+@json_option
+def import_(source: Path, name: str, link: str, dry_run: bool, as_json: bool) -> None:
+    """Import SOURCE, a folder with a folder of images per class or a ZIP archive of one, as a dataset.
+
+    SOURCE stays as it is. Classes get the names that `rename-classes` gives, files that are not images are
+    left out, and folders around the classes are too.
+    """
+    from trainer.datasets import folders
+    from trainer.datasets.build import imported
+    from trainer.workspace.settings import find
+
+    goal = folders.new(name)
+    with output.Bar() as bar, imported.unpacked(find(), source.expanduser(), bar) as root:
+        # What was unpacked here is nobody else's file.
+        is_own = root != source.expanduser() and root.stat().st_dev == _device(goal)
+        planned = imported.plan(root, "hard" if is_own else cast("Link", link))
+        if dry_run:
+            planned.copies.check(goal)
+        else:
+            planned.copies.make(goal, bar)
+    warn_of_links("copy" if is_own else link)
+    if as_json:
+        output.as_json(
+            {
+                **_as_json(planned.copies, goal, dry_run),
+                "source": source,
+                "inner_folder": planned.inner,
+                "classes": {
+                    new: {"was": old, "images": planned.counts[new]} for old, new in planned.classes.items()
+                },
+                "left_out": planned.left_out,
+            }
+        )
+        return
+    rows = [
+        (new, f"{planned.counts[new]:,}", "" if old == new else old) for old, new in planned.classes.items()
+    ]
+    output.table(("CLASS", "IMAGES", "WAS"), rows, numbers=1)
+    if planned.inner:
+        click.echo(f"The classes are in the folder {planned.inner} of it.")
+    if planned.left_out:
+        some = ", ".join(map(str, planned.left_out[:_SHOWN])) + (
+            ", …" if len(planned.left_out) > _SHOWN else ""
+        )
+        click.echo(f"Files that are not images, and left out: {len(planned.left_out):,} ({some})")
+    verb = "Would make" if dry_run else "Made"
+    images = counted(len(planned.copies.files), "image")
+    click.echo(f"{verb} {goal}: {images} in {counted(len(planned.counts), 'class')}")
+    if not dry_run:
+        next_steps(goal, "trainer data validate {}")
+
+
+def _device(target: Path) -> int:
+    return next(folder for folder in target.parents if folder.exists()).stat().st_dev
 
 
 @click.command(
@@ -112,7 +181,8 @@ def subset(
     as_json: bool,
 ) -> None:
     """Make TARGET from some classes of SOURCE, whose files stay as they are."""
-    from trainer.datasets import folders, subset
+    from trainer.datasets import folders
+    from trainer.datasets.build import subset
 
     root, goal = folders.existing(source), folders.new(target)
     selection = subset.plan(root, wanted, images, cast("Link", link))
@@ -158,7 +228,8 @@ def split(
     """
     from trainkit.data.image_folder import TEST, TRAIN, VALIDATION
 
-    from trainer.datasets import folders, split
+    from trainer.datasets import folders
+    from trainer.datasets.build import split
 
     root, goal = folders.existing(source), folders.new(target)
     shares = {TRAIN: train, VALIDATION: validation, TEST: test}
@@ -196,7 +267,7 @@ def _as_json(copies: Copies, target: Path, dry_run: bool) -> dict[str, object]:
 
 
 def _print_result(copies: Copies, target: Path, skipped: int, dry_run: bool, step: str) -> None:
-    from trainer.datasets.copying import size
+    from trainer.datasets.build.copying import size
 
     if skipped:
         click.echo(f"Files that are no images, and left out: {skipped:,}")

@@ -64,7 +64,7 @@ def snapshot(workspace: Workspace, name: str, full: bool, dry_run: bool, as_json
     written.
     """
     from trainer.datasets import versions
-    from trainer.datasets.copying import size
+    from trainer.datasets.build.copying import size
 
     with output.Bar() as bar:
         result = versions.snapshot(workspace, name, bar, dry_run=dry_run, full=full)
@@ -122,7 +122,7 @@ def _last(state: State) -> str:
 
 
 def _sizes(state: State) -> tuple[str, str, str]:
-    from trainer.datasets.copying import size
+    from trainer.datasets.build.copying import size
 
     classes = str(len(state.classes)) if state.classes else "-"
     if state.files is None or state.bytes is None:
@@ -139,7 +139,7 @@ def _sizes(state: State) -> tuple[str, str, str]:
 def show(workspace: Workspace, name: str, as_json: bool) -> None:
     """The versions of a dataset, its classes, and what changed since the last version."""
     from trainer.datasets import versions
-    from trainer.datasets.copying import size
+    from trainer.datasets.build.copying import size
 
     with output.Bar() as bar:
         state = versions.state(workspace, versions.named(workspace, name), bar)

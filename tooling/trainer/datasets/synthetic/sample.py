@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from trainer import atomic_files
-from trainer.datasets import Report, building, silent
+from trainer.datasets import Report, silent
+from trainer.datasets.build import building
 from trainer.datasets.names import DERMNET, HEALTHY, tidy
 
 MOST = len(DERMNET) + 1

@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from trainer import atomic_files
-from trainer.datasets import Report, building, inside, silent
+from trainer.datasets import Report, inside, silent
+from trainer.datasets.build import building
 from trainer.datasets.names import folded
 from trainer.errors import InvalidInput
 

@@ -2,7 +2,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from trainer.datasets import split
+from trainer.datasets.build import split
 from trainer.errors import InvalidInput
 from trainkit.data.image_folder import TEST, TRAIN, VALIDATION
 from trainkit.errors import InputError

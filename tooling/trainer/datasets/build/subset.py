@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from trainkit.data import image_folder
 
 from trainer.counted import counted
-from trainer.datasets import copying
-from trainer.datasets.copying import Copies, Link
+from trainer.datasets.build import copying
+from trainer.datasets.build.copying import Copies, Link
 from trainer.datasets.names import tidy
 from trainer.errors import InvalidInput
 from trainer.projects.parameters import nearest

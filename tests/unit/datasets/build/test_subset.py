@@ -5,8 +5,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from trainer.datasets import building, copying, subset
-from trainer.datasets.copying import Link
+from trainer.datasets.build import building, copying, subset
+from trainer.datasets.build.copying import Link
 from trainer.errors import InvalidInput
 
 from unit.datasets.pictures import dataset, hit_everywhere, tree

@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 from trainkit.data import image_folder
 from trainkit.data.image_folder import ImageFolder
 
-from trainer.datasets import Report, copying, silent
-from trainer.datasets.copying import Copies, Link
+from trainer.datasets import Report, silent
+from trainer.datasets.build import copying
+from trainer.datasets.build.copying import Copies, Link
 from trainer.errors import InvalidInput
 
 
