@@ -384,14 +384,18 @@ def files():
     # Also those under a temporary name, which is hidden.
     return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*.png")}
 
-shutil.copytree(template, place)
-start = time.perf_counter()
-assert os.waitpid(call(), 0)[1] == 0
-longest = time.perf_counter() - start
-assert tree(place) == wanted
-killed, moments, finished = 0, set(), 0
-while killed < times:
+seconds = []
+for _ in range(5):
+    shutil.copytree(template, place)
+    start = time.perf_counter()
+    assert os.waitpid(call(), 0)[1] == 0
+    seconds.append(time.perf_counter() - start)
+    assert tree(place) == wanted
     shutil.rmtree(place)
+longest = sorted(seconds)[2]  # the first one imports, and on a busy machine any may be much longer
+killed, moments, finished = 0, set(), 0
+# A busy machine hits it in fewer places by as many kills.
+while killed < times or (len(moments) <= 20 and killed < 5 * times):
     shutil.copytree(template, place)
     while True:
         child = call()
@@ -407,6 +411,7 @@ while killed < times:
     assert status == 0
     assert tree(place) == wanted, "the next call has neither finished nor undone"
     finished += 1
+    shutil.rmtree(place)
 print(killed, finished, len(moments))
 """
 
