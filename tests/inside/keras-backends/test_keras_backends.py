@@ -28,11 +28,11 @@ SMALL = {
 }  # fmt: skip
 BACKENDS = ("tensorflow", "jax", "torch")
 EXACT = ("loss", "accuracy", "val_loss", "val_accuracy", "validation_log_loss")
-# Runs a script, or code after -c, as if the other backends' frameworks were not installed: TensorFlow and
-# PyTorch with CUDA may each bring an LLVM, and two in one process end it.
-# A script's process dies when the checkpoint of epoch $DIES_AFTER is written.
+# Trains, each in turn, what the first argument says as JSON; then runs the code after it. The other backends'
+# frameworks are as if they were not installed: TensorFlow and PyTorch with CUDA may each bring an LLVM, and
+# two in one process end it. The process dies when the checkpoint of epoch "dies" of a training is written.
 RUNNER = """
-import os, runpy, sys
+import json, os, runpy, sys
 from importlib.machinery import PathFinder
 
 class Without(PathFinder):
@@ -42,31 +42,50 @@ class Without(PathFinder):
         return None if name in absent else super().find_spec(name, path, target)
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = Without
-if sys.argv[1] == "-c":
-    exec(sys.argv[2])
-    sys.exit()
 from trainkit.keras.checkpoints import Checkpoints
 save = Checkpoints.save
 
 def save_and_die(self, model, history):
     save(self, model, history)
-    if str(history.last) == os.environ.get("DIES_AFTER"):
+    if history.last == training["dies"]:
         os._exit(9)
 
 Checkpoints.save = save_and_die
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
+_, trainings, code, *arguments = sys.argv
+for training in json.loads(trainings):
+    os.environ["MLFLOW_RUN_ID"] = training["run"]
+    sys.argv = training["command"]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+exec(code)
 """
 # Loads each model that is named, and shows it noise; run on TensorFlow and on the backend that trained it.
 ANSWERS = """
-import sys
 import mlflow, numpy as np
-for place in sys.argv[3:]:
+for place in arguments:
     model = mlflow.pyfunc.load_model(place)
     size = model.metadata.signature.inputs.inputs[0].shape[1]
     pictures = np.random.default_rng(0).integers(0, 256, (8, size, size, 3), dtype=np.uint8)
     np.save(f"{place}/answers-{sys.modules['keras'].backend.backend()}.npy", model.predict(pictures))
 """
+Runs = dict[str, dict[str, str]]  # the id of each, by backend and project
+
+
+@dataclass(frozen=True)
+class Training:
+    """A project's training as a run; its process is to die after an epoch if `dies` names one."""
+
+    project: str
+    run_id: str
+    dies: int | None = None
+
+    def job(self) -> dict[str, object]:
+        """What its MLproject makes of it, for the runner."""
+        entry = yaml.safe_load((PROJECTS / self.project / "MLproject").read_text())["entry_points"]["main"]
+        values = {name: parameter["default"] for name, parameter in entry["parameters"].items()}
+        values |= {"data": "colours", **SMALL[self.project]}
+        _, script, *options = [word.format(**values) for word in entry["command"].split()]
+        command = [str(PROJECTS / self.project / script), *options]
+        return {"run": self.run_id, "command": command, "dies": self.dies}
 
 
 @dataclass(frozen=True)
@@ -89,21 +108,16 @@ class Lab:
             capture_output=True, text=True, timeout=300,
         )  # fmt: skip
 
-    def train(self, project: str, backend: str, run_id: str, **variables: str) -> int:
-        """Run it as its MLproject does, and return its exit code; 9 for one that died."""
-        entry = yaml.safe_load((PROJECTS / project / "MLproject").read_text())["entry_points"]["main"]
-        values = {name: parameter["default"] for name, parameter in entry["parameters"].items()}
-        values |= {"data": "colours", **SMALL[project]}
-        _, script, *options = [word.format(**values) for word in entry["command"].split()]
-        script = str(PROJECTS / project / script)
-        done = self.python(backend, self.alone, script, *options, MLFLOW_RUN_ID=run_id, **variables)
+    def train(self, backend: str, trainings: list[Training], code: str = "", *arguments: str) -> int:
+        """In one process, without the other backends' frameworks; then run the code.
+
+        Returns the exit code; 9 for a process that died.
+        """
+        jobs = json.dumps([training.job() for training in trainings])
+        runner = f"{self.root}/runner.py"
+        done = self.python(backend, runner, jobs, code, *arguments, TRAINER_DETERMINISTIC="1")
         assert done.returncode in (0, 9), done.stdout + done.stderr
         return done.returncode
-
-    @property
-    def alone(self) -> str:
-        """The script that runs another one, or code, where only its backend's framework is."""
-        return f"{self.root}/runner.py"
 
     def started(self) -> str:
         """The id of a new run."""
@@ -141,20 +155,30 @@ def model_of(lab: Lab, run_id: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(lab: Lab) -> dict[str, dict[str, str]]:
-    """By backend and project, the run of each, where the other backends' frameworks are absent."""
-    runs = {backend: {project: lab.started() for project in SMALL} for backend in BACKENDS}
-    for backend in BACKENDS:
-        for project, run_id in runs[backend].items():
-            assert lab.train(project, backend, run_id, TRAINER_DETERMINISTIC="1") == 0
+def trained(lab: Lab) -> Runs:
+    """The run of each project; and under "died", another one of the first project that was cut off."""
+    runs = {backend: {name: lab.started() for name in (*SMALL, "died")} for backend in BACKENDS}
+    for backend, ids in runs.items():
+        whole = [Training(project, ids[project]) for project in SMALL]
+        assert lab.train(backend, [*whole, Training("tensorflow", ids["died"], dies=1)]) == 9
     return runs
 
 
+@pytest.fixture(scope="module")
+def resumed(lab: Lab, trained: Runs) -> Runs:
+    """The same after those that died went on, and models have answered: see ANSWERS."""
+    models = {
+        backend: [str(model_of(lab, ids[project])) for project in SMALL] for backend, ids in trained.items()
+    }
+    for backend, shown in (models | {"tensorflow": [*models["jax"], *models["torch"]]}).items():
+        assert lab.train(backend, [Training("tensorflow", trained[backend]["died"])], ANSWERS, *shown) == 0
+    return trained
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_the_projects_train_where_only_their_backend_is(
-    lab: Lab, trained: dict[str, dict[str, str]], backend: str
-) -> None:
-    for project, run_id in trained[backend].items():
+def test_the_projects_train_where_only_their_backend_is(lab: Lab, trained: Runs, backend: str) -> None:
+    for project in SMALL:
+        run_id = trained[backend][project]
         tags, metrics = lab.run(run_id).data.tags, lab.run(run_id).data.metrics
         assert {"loss", "val_loss", "validation_accuracy"} <= metrics.keys()
         assert all(map(math.isfinite, metrics.values())), metrics
@@ -170,32 +194,18 @@ def test_the_projects_train_where_only_their_backend_is(
         assert f"\n{backend}" in (folder / "requirements.txt").read_text()
 
 
-def test_the_models_of_each_backend_predict_the_same_on_tensorflow(
-    lab: Lab, trained: dict[str, dict[str, str]]
-) -> None:
-    folders = {
-        backend: [model_of(lab, run_id) for run_id in runs.values()] for backend, runs in trained.items()
-    }
-    others = [*folders["jax"], *folders["torch"]]
-    for backend, shown in (folders | {"tensorflow": others}).items():
-        done = lab.python(backend, lab.alone, "-c", ANSWERS, *map(str, shown))
-        assert done.returncode == 0, done.stderr
-    for folder in others:
-        theirs = np.load(folder / "answers-tensorflow.npy")
-        (ours,) = (np.load(file) for file in folder.glob("answers-*") if "tensorflow" not in file.name)
-        assert ours.shape == (8, 3)
-        np.testing.assert_allclose(theirs, ours, atol=1e-4)
+def test_the_models_of_each_backend_predict_the_same_on_tensorflow(lab: Lab, resumed: Runs) -> None:
+    for backend in ("jax", "torch"):
+        for project in SMALL:
+            folder = model_of(lab, resumed[backend][project])
+            theirs, ours = (np.load(folder / f"answers-{name}.npy") for name in ("tensorflow", backend))
+            assert ours.shape == (8, 3)
+            np.testing.assert_allclose(theirs, ours, atol=1e-4)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_training_that_died_goes_on_to_the_same_numbers(
-    lab: Lab, trained: dict[str, dict[str, str]], backend: str
-) -> None:
-    resumed = lab.started()
-    for epoch, code in (("1", 9), ("", 0)):
-        variables = {"TRAINER_DETERMINISTIC": "1", "DIES_AFTER": epoch}
-        assert lab.train("tensorflow", backend, resumed, **variables) == code
-    ours, theirs = (lab.run(run).data.metrics for run in (resumed, trained[backend]["tensorflow"]))
+def test_a_training_that_died_goes_on_to_the_same_numbers(lab: Lab, resumed: Runs, backend: str) -> None:
+    ours, theirs = (lab.run(resumed[backend][name]).data.metrics for name in ("died", "tensorflow"))
     assert {name: ours[name] for name in EXACT} == {name: theirs[name] for name in EXACT}
 
 
@@ -214,17 +224,14 @@ def test_an_unknown_backend_is_two_lines_that_name_the_one_that_was_meant(lab: L
         ]  # fmt: skip
 
 
-def test_importing_trainkit_does_not_import_tensorflow_for_another_backend(lab: Lab) -> None:
-    for backend in ("jax", "torch"):
-        code = "import sys; from trainkit.keras import feature_cache, models, training; " \
-               "print('tensorflow' in sys.modules)"  # fmt: skip
-        assert lab.python(backend, "-c", code).stdout == "False\n"
-
-
 @pytest.mark.parametrize(("backend", "framework"), [("jax", "JAX"), ("torch", "PyTorch")])
-def test_the_backend_is_what_a_run_with_gpus_asks(lab: Lab, backend: str, framework: str) -> None:
-    code = "from trainkit.keras import training; training.setup(0)"
+def test_tensorflow_is_not_imported_for_another_backend_which_is_asked_for_its_gpus(
+    lab: Lab, backend: str, framework: str
+) -> None:
+    code = "import sys; from trainkit.keras import feature_cache, models, training; " \
+           "print('tensorflow' in sys.modules); training.setup(0)"  # fmt: skip
     done = lab.python(backend, "-c", code, TRAINER_GPUS="all")
+    assert done.stdout == "False\n"
     assert f"{framework} sees no GPU, but the run was started with --gpus all." in done.stderr
 
 
