@@ -1,0 +1,1 @@
+"""Datasets that are made of another one, and of the files of a download."""

@@ -1,0 +1,123 @@
+"""A download as a dataset: class names cleaned, files that are no images left out, the classes at the top."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from trainkit.data import image_folder
+from trainkit.data.image_folder import Image, ImageFolder
+
+from trainer.datasets import Report, silent
+from trainer.datasets.build import copying
+from trainer.datasets.build.copying import Copies, Link, size
+from trainer.datasets.names import folded, tidy
+from trainer.errors import InvalidInput
+from trainer.workspace import unfinished
+from trainer.workspace.settings import Workspace
+
+
+@dataclass(frozen=True)
+class Import:
+    """What becomes of a download."""
+
+    copies: Copies
+    classes: Mapping[str, str]
+    """Name in the download → name in the dataset, of each class."""
+    counts: Mapping[str, int]
+    """Images by the class's name in the dataset."""
+    inner: str
+    """Where in the download the classes are; nothing for at its top."""
+    left_out: tuple[PurePosixPath, ...]
+    """Files that are not images."""
+
+
+def plan(root: Path, link: Link = "copy") -> Import:
+    """What is taken of a folder.
+
+    Raises `InvalidInput`, or `InputError` for a folder that has no folders of images.
+    """
+    folder = image_folder.scan(root)
+    inner = PurePosixPath()
+    while deeper := image_folder.deeper(folder):
+        inner /= deeper
+        folder = image_folder.scan(root / inner)
+    names = _names(folder)
+    places = ((image.path, _renamed(image, names[image.label])) for image in folder.images)
+    counts = dict.fromkeys(names.values(), 0)
+    for image in folder.images:
+        counts[names[image.label]] += 1
+    copies = Copies(folder.root, copying.files(folder.root, places), link)
+    return Import(copies, names, counts, "" if inner == PurePosixPath() else str(inner), folder.passed_over)
+
+
+@contextmanager
+def unpacked(workspace: Workspace, source: Path, report: Report = silent) -> Iterator[Path]:
+    """Within: the folder of a download, which is that itself, or what a ZIP archive holds.
+
+    Raises `InvalidInput` for a file that cannot be unpacked, or takes more space than there is.
+    """
+    if source.is_dir():
+        yield source
+        return
+    if not source.exists():
+        raise InvalidInput(f"There is no {source}.", "Pass a folder of images, or a ZIP archive.")
+    if not zipfile.is_zipfile(source):
+        raise InvalidInput(f"{source} is not a ZIP archive.", "Unpack it, and import the folder.")
+    with unfinished.folder(workspace, unfinished.DOWNLOAD) as folder:
+        try:
+            _unpack(source, folder, report)
+        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
+            reason = str(error).partition("\n")[0]  # a password, a method of compression, damage
+            raise InvalidInput(
+                f"{source} cannot be unpacked: {reason}",
+                "Unpack it with another program, and import the folder.",
+            ) from None
+        yield folder
+
+
+def _unpack(source: Path, folder: Path, report: Report) -> None:
+    with zipfile.ZipFile(source) as archive:
+        members = [member for member in archive.infolist() if not _is_of_macos(member.filename)]
+        needed, free = sum(member.file_size for member in members), shutil.disk_usage(folder).free
+        if needed > free:
+            raise InvalidInput(
+                f"{source} takes {size(needed)} unpacked, and {folder.parent} has {size(free)} free.",
+                "Free some space, or unpack it elsewhere and import the folder.",
+            )
+        for done, member in enumerate(members, start=1):
+            archive.extract(member, folder)  # which keeps names with .. in them inside
+            report("Unpacking", done, len(members))
+
+
+def _is_of_macos(name: str) -> bool:
+    """Whether its Finder put the file into the archive."""
+    return name.startswith("__MACOSX/") or name.rpartition("/")[2] == ".DS_Store"
+
+
+def _names(folder: ImageFolder) -> dict[str, str]:
+    """The classes that have images, and their new names."""
+    names: dict[str, str] = {}
+    taken: dict[str, str] = {}
+    for label in dict.fromkeys(image.label for image in folder.images):
+        name = tidy(label) or label
+        other = taken.setdefault(folded(name), label)
+        if other != label:
+            raise InvalidInput(
+                f"The classes {other} and {label} would both be {name}.",
+                "Rename one of the folders, or put their images into one.",
+            )
+        names[label] = name
+    return dict(sorted(names.items()))
+
+
+def _renamed(image: Image, name: str) -> PurePosixPath:
+    """The path of an image in the dataset: below its split, if there is one, and its class."""
+    place = 1 if image.split else 0
+    parts = image.path.parts
+    return PurePosixPath(*parts[:place], name, *parts[place + 1 :])
