@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import docker
@@ -11,6 +12,7 @@ import pytest
 from support import REPOSITORY, Site
 from trainer.errors import ImageError
 from trainer.images import build, spec, trainer_image
+from trainer.images import lock as image_lock
 from trainer.images.trainer_image import TrainerImage
 from trainer.workspace import settings
 
@@ -220,3 +222,55 @@ def test_an_image_of_ones_own_is_built_with_what_trainer_brings(
         for tag in [tag for image in client.images.list() for tag in image.tags]:
             if tag.startswith("trainer/test-own:"):
                 client.images.remove(tag, force=True)
+
+
+@pytest.fixture
+def lab(client: docker.DockerClient, tmp_path: Path) -> Iterator[Path]:
+    """A workspace that has no image of its own yet."""
+    (tmp_path / "trainer.yaml").touch()
+    yield tmp_path
+    for tag in [tag for image in client.images.list("trainer/test-tables") for tag in image.tags]:
+        client.images.remove(tag, force=True)
+
+
+def _locked_versions(folder: Path, *packages: str) -> list[str | None]:
+    return [image_lock.locked_version(folder / image_lock.LOCK, package) for package in packages]
+
+
+def test_an_image_of_a_requirements_file(lab: Path, site: Site, client: docker.DockerClient) -> None:
+    (lab / "wanted.txt").write_text("click>=8\ntabulate\n")
+    for arguments in (
+        ("images", "new", "test-tables", "--from", str(lab / "wanted.txt"), "--inherit", "sklearn"),
+        ("build-image", "test-tables"),
+    ):
+        done = site.trainer("--workspace", str(lab), *arguments)
+        assert done.code == 0, done.err
+    own = lab / "trainer_images" / "test-tables"
+    # What the inherited image has stays as it is there.
+    assert _locked_versions(own, "click") == _locked_versions(
+        REPOSITORY / "trainer_images" / "sklearn", "click"
+    )
+    command = ["python", "-c", "import click, sklearn, tabulate; print(tabulate.__version__)"]
+    said = client.containers.run("trainer/test-tables", command, remove=True)
+    assert _locked_versions(own, "tabulate") == [said.decode().strip()]
+
+
+def test_packages_are_added_to_a_lock_whose_versions_stay(lab: Path, site: Site) -> None:
+    own = lab / "trainer_images" / "test-tables"
+    here = ("--workspace", str(lab), "images")
+    # No Python but trainer's own, whose environment is not activated.
+    made = site.trainer(*here, "new", "test-tables", "--inherit", "sklearn", env={"PATH": str(lab)})
+    assert made.code == 0, made.err
+    assert site.trainer(*here, "add", "test-tables", "tabulate==0.9.0").code == 0
+    # A newer one would do as well from now on.
+    (own / "requirements.in").write_text("tabulate\n")
+    done = site.trainer(*here, "add", "test-tables", "wcwidth>=0.2")
+    assert done.code == 0, done.err
+    assert _locked_versions(own, "tabulate", "wcwidth")[0] == "0.9.0"
+    image_lock.check("test-tables", own / image_lock.LOCK)
+    before = (own / image_lock.LOCK).read_bytes()
+    done = site.trainer(*here, "add", "test-tables", "tabulate==0.0.0.1")
+    assert done.code == 83
+    assert done.err.splitlines()[-2].startswith("Error: The packages do not go together: Because ")
+    assert "tabulate==0.0.0.1" in done.err
+    assert (own / image_lock.LOCK).read_bytes() == before

@@ -45,7 +45,10 @@ class EngineError(TrainerError):
 
 
 class ImageError(TrainerError):
-    """A trainer image (or a local environment made from its lock) is missing or failed to build."""
+    """A trainer image (or a local environment made from its lock) is missing or failed to build.
+
+    Or its lock could not be compiled.
+    """
 
     exit_code = 83
 

@@ -32,7 +32,9 @@ def capture(
     return os.fsdecode(done.stdout) if done.returncode == 0 else None
 
 
-def lines(argv: Sequence[str], cwd: Path | None = None) -> Iterator[str]:
+def lines(
+    argv: Sequence[str], cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """Run a program and yield its output (both streams, in order) line by line.
 
     Raises `subprocess.CalledProcessError` at the end if it failed, `FileNotFoundError` if it is missing.
@@ -40,7 +42,12 @@ def lines(argv: Sequence[str], cwd: Path | None = None) -> Iterator[str]:
     """
     _LOG.debug("%s", shlex.join(argv))
     with subprocess.Popen(
-        argv, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        argv,
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     ) as program:
         if program.stdout is None:
             raise RuntimeError("the pipe asked for was not made")

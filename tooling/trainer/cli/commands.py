@@ -1,10 +1,14 @@
-"""The commands that there are, each imported when it is called: help and completion pay for none."""
+"""The commands that there are, each imported when it is called: help and completion pay for none.
+
+And the kinds of groups they are in.
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
 
 import click
+from click.shell_completion import CompletionItem
 
 from trainer.cli.diagnostics import accepted
 
@@ -36,6 +40,46 @@ class Commands(click.Group):
         return name, loaded(command) if command else None, rest
 
 
+class DefaultCommandGroup(click.Group):
+    """A group whose command `list` is what it does by itself: `trainer runs` is `trainer runs list`."""
+
+    @property
+    def default(self) -> click.Command:
+        """The command that is called where none is named."""
+        return self.commands["list"]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Have the default take what does not name a command."""
+        names_command = bool(args) and args[0] in {*self.commands, *ctx.help_option_names}
+        # A word can be an argument of the default's only where that has one; else it is a command misspelt.
+        is_misspelt = bool(args) and not args[0].startswith("-") and not self._arguments
+        is_completed = ctx.resilient_parsing and not args  # a command may still be named
+        is_whole = names_command or is_misspelt or is_completed
+        return super().parse_args(ctx, args if is_whole else [self.default.name or "", *args])
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options of the default, then the commands."""
+        self.default.format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """For completion, the options of the default too."""
+        options = [param for param in self.default.params if isinstance(param, click.Option)]
+        return [*(options if ctx.resilient_parsing else ()), *super().get_params(ctx)]
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What the argument of the default may be, and the commands."""
+        commands = super().shell_complete(ctx, incomplete)
+        if incomplete.startswith("-"):
+            return commands
+        first = self._arguments[:1]
+        return [*(item for each in first for item in each.shell_complete(ctx, incomplete)), *commands]
+
+    @property
+    def _arguments(self) -> list[click.Argument]:
+        return [param for param in self.default.params if isinstance(param, click.Argument)]
+
+
 def loaded(command: click.Command) -> click.Command:
     """The command itself, where it is one that is only listed yet."""
     return command.load() if isinstance(command, LazyCommand) else command
@@ -48,7 +92,7 @@ ALL = (
     LazyCommand("secrets", "Manage the secrets of the workspace."),
     LazyCommand("run", "Run a project.", "runs.run"),
     LazyCommand("build-image", "Build trainer images.", "images.commands"),
-    LazyCommand("images", "List the trainer images and whether they are built.", "images.commands"),
+    LazyCommand("images", "List the trainer images, and create new ones.", "images.group"),
     LazyCommand("data", "Datasets: folders with one folder of images per class.", "data.group"),
     LazyCommand("layers", "Show the blocks of a network, to choose what to unfreeze."),
     LazyCommand("server", "Manage the tracking server.", "server.group"),

@@ -35,6 +35,13 @@ _OURS = {
         "version": "trainer --version",
         "help": "trainer --help",
     },
+    "trainer images": {
+        **dict.fromkeys(("create", "init"), "trainer images new NAME"),
+        "build": "trainer build-image NAME",
+        **dict.fromkeys(("install", "lock", "compile"), "trainer images add NAME PACKAGE"),
+        **dict.fromkeys(("ls", "show"), "trainer images list"),
+        **dict.fromkeys(("prune", "rm"), "Images of earlier inputs: trainer gc"),
+    },
     "trainer server": {"start": "trainer server up", "stop": "trainer server down"},
 }
 

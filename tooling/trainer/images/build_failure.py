@@ -15,12 +15,17 @@ _ADVICE = re.compile(r"^(hint:|\[?notice\]?|WARNING:|warning:)")
 
 def cause(lines: Sequence[str]) -> str:
     """Of the output of `docker buildx build --progress=plain`. A full disk comes before all else."""
-    output = [_DRAWN.sub("", line).strip() for line in _step(lines)]
+    output = [undrawn(line) for line in _step(lines)]
     solved = [match.group(1).strip() for line in lines if (match := _FAILED.match(line))]
     full = next((line for line in [*output, *solved] if _FULL in line.lower()), None)
     reasons = [line for line in output if line and not _ADVICE.match(line)]
     other = [line.strip() for line in lines if line.strip()]
     return full or next(reversed(reasons or solved or other), "no output")
+
+
+def undrawn(line: str) -> str:
+    """A line of uv's or pip's without what they draw in front of it."""
+    return _DRAWN.sub("", line).strip()
 
 
 def is_full(why: str) -> bool:

@@ -25,7 +25,7 @@ def test_a_wrong_command_line(trainer: Trainer, arguments: str, message: str, hi
     assert (done.code, done.err, done.out) == (2, f"Error: {message}\nHint:  {hint}\n", "")
 
 
-@pytest.mark.parametrize("command", ["build-image small", "images", "images --json"])
+@pytest.mark.parametrize("command", ["build-image small", "images", "images --json", "images list"])
 def test_without_an_engine(trainer: Trainer, command: str) -> None:
     done = trainer(*command.split())
     assert done.code == 82
