@@ -72,7 +72,7 @@ class OutOfMemory(TrainerError):
 
 
 class RunLost(TrainerError):
-    """The container went away, or was stopped by somebody else, before the script ended."""
+    """The container was removed, or stopped from outside, before the script ended."""
 
     exit_code = 87
 
@@ -108,7 +108,7 @@ class FileError(TrainerError):
 
 
 class NotAllowed(TrainerError):
-    """A project asks for something of its user's, and nobody has allowed it."""
+    """A project asks for access that the user has not allowed."""
 
     exit_code = 93
 

@@ -46,7 +46,7 @@ class Lock:
 
 
 def acquire(path: Path) -> Lock | None:
-    """Take the lock, or None when somebody holds it."""
+    """Take the lock, or None if another process holds it."""
     descriptor = _opened(path)
     # Somebody who only asks (`held`) is in the way for microseconds.
     for _ in range(_TRIES):
@@ -58,7 +58,7 @@ def acquire(path: Path) -> Lock | None:
 
 
 def exclusive(path: Path) -> Lock:
-    """Take the lock as soon as nobody else holds it. Waits for its turn."""
+    """Take the lock as soon as it is free. Waits for its turn."""
     descriptor = _opened(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -82,7 +82,10 @@ def held(path: Path) -> bool:
 
 @contextlib.contextmanager
 def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
-    """Within: a new folder that nobody takes for a killed process's. It is removed at the end."""
+    """Within: a new folder, which is removed at the end.
+
+    It is locked, so that it is not taken for one that a killed process left.
+    """
     parent.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as folder,

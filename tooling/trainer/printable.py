@@ -1,4 +1,4 @@
-"""Text for a terminal: what somebody else wrote (a project, a server, a file's name) must not steer it."""
+"""Text for a terminal, which untrusted text (of a project, a server, a file's name) must not control."""
 
 from __future__ import annotations
 

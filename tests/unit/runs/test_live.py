@@ -38,13 +38,13 @@ def test_ps_settles_what_has_ended_and_lists_what_goes_on(
     live(workspace, record(http_server))
     shown = trainer("ps")
     assert (shown.code, shown.err) == (0, "Earlier run old-hen: FINISHED\n")
-    assert shown.out.split()[:13] == [
-        *["RUN", "ID", "PROJECT", "STATE", "SINCE", "IMAGE", "LOOKED", "AFTER", "BY", "MEMORY", "CPUS"],
+    assert shown.out.split()[:11] == [
+        *["RUN", "ID", "PROJECT", "STATE", "SINCE", "IMAGE", "LAUNCHER", "MEMORY", "CPUS"],
         *["brave-hen", "3f4c6bc0"],
     ]
     assert ended(http_server) == ["FINISHED"]
     (said,) = json.loads(trainer("ps", "--json").out)
-    assert (said["run_id"], said["state"], said["looked_after_by"]) == (ID, "running", "nobody")
+    assert (said["run_id"], said["state"], said["launcher"]) == (ID, "running", "gone")
 
 
 def test_without_live_runs_ps_is_quick_and_says_so(trainer: Trainer) -> None:

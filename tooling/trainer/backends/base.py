@@ -61,14 +61,14 @@ class JobResult:
     """How a job ended, as its backend saw it."""
 
     exit_code: int | None
-    """As the operating system told it, 128 + n for signal n; None when nobody saw it."""
+    """As the operating system reported it, 128 + n for signal n; None if unknown."""
     out_of_memory: bool = False
     stopped_by: int | None = None
     """The signal that the whole job was sent."""
     recorded: bool = True
     """Whether the start script saw the command end. Without that, not even an exit code of 0 is a success."""
     at: float | None = field(default=None, compare=False)
-    """When, in seconds since 1970 by the clock of where it ran; None when nobody knows."""
+    """When, in seconds since 1970 by the clock of where it ran; None if unknown."""
 
 
 class Job(Protocol):

@@ -94,7 +94,7 @@ def _of_a_full_disk(error: OSError) -> tuple[str, str, int]:
 
 
 def _of_the_system(error: OSError) -> tuple[str, str]:
-    """A file that cannot be used is nobody's bug: what the operating system says, and which file it is."""
+    """A file that cannot be used is no bug: what the operating system says, and which file it is."""
     names = [_name(name) for name in (error.filename, error.filename2) if name]
     where = f"{' → '.join(names)}: " if names else ""
     return f"{where}{error.strerror}.", _HINTS.get(error.errno or 0, _OTHERWISE)

@@ -112,7 +112,7 @@ def written() -> Iterator[None]:
 
 @contextlib.contextmanager
 def last_words() -> Iterator[None]:
-    """Within: what is said on stderr is lost where that cannot be written; there is nobody left to tell."""
+    """Within: what is written to stderr is lost if that cannot be written."""
     try:
         with contextlib.suppress(OSError):
             yield

@@ -147,7 +147,7 @@ class _Deployment:
         return app
 
     def _refuse_other_server(self, uri: str | None) -> None:
-        """Runs report to one server: which one is changed by nobody but the user."""
+        """Runs report to one server, and only the user changes which one."""
         if uri is None or self.stored.get("MLFLOW_TRACKING_URI", "").rstrip("/") != uri:
             self._refuse_to_overwrite("for another tracking server")
 
@@ -261,7 +261,7 @@ def _taken(name: str) -> DeployError:
 
 
 def _secrets_of(config: Mapping[str, str]) -> Iterator[str]:
-    """The values that nobody is to see: passwords, keys, and addresses that hold a password."""
+    """The secret values: passwords, keys, and addresses that hold a password."""
     for name, value in config.items():
         if name != USERNAME and _SECRET_NAME.search(name):
             yield value

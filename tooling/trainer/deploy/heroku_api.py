@@ -129,7 +129,7 @@ def address() -> str:
 
 
 class Forbidden(DeployError):
-    """What was asked for is there, and belongs to somebody else."""
+    """The name is taken by another account."""
 
 
 class Api:

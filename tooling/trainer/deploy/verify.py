@@ -1,4 +1,4 @@
-"""Whether what was deployed is a tracking server that lets in who has the password, and nobody else."""
+"""Whether what was deployed is a tracking server that accepts the password, and no request without it."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class RunUser:
     uid: int
     gid: int
     stranger: str = ""
-    """Why it is somebody else than you on this machine; empty where it is you."""
+    """Why it is another user than you on this machine; empty if it is you."""
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Images that somebody else built: used as they are, pulled when they are not here."""
+"""Images that trainer did not build: used as they are, pulled if they are missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run needs to know of its image, whoever built it."""
+"""What a run needs to know of its image, of every kind of image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images and logs of builds that nobody needs any more."""
+"""Unused images, and old logs of builds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs and builds left behind and nobody needs any more: found first, removed on request."""
+"""Unused files, images and containers of runs and builds: found first, removed on request."""
 
 from __future__ import annotations
 

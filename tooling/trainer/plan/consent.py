@@ -43,7 +43,7 @@ class Permission:
     is_within: bool = False
     """Whether it is of the project itself: no question, unless its run is taken up from elsewhere."""
     is_for_all: bool = False
-    """Whether it says all that matters, so that it is remembered whoever asks."""
+    """Whether it says all that matters, so that it is remembered for every project that asks."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def of(
     target: Target,
     fallback: str | None,
 ) -> tuple[str, ...]:
-    """All there is to say; `fallback` is the image that it runs in where nobody named one."""
+    """All remarks; `fallback` is the image that it runs in if none is named."""
     image = f"{project.name} names no environment: it runs in {fallback}. --image chooses another."
     return (*([image] if fallback else []), *_outside_files(project, entry_point, values, mounts, target))
 

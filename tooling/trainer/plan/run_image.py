@@ -1,4 +1,4 @@
-"""Which image a run has: one of trainer's, somebody else's, or one built from an environment file."""
+"""Which image a run has: a trainer image, an external one, or one built from an environment file."""
 
 from __future__ import annotations
 

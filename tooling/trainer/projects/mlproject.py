@@ -42,7 +42,7 @@ class EntryPoint:
     command: str
     parameters: tuple[Parameter, ...] = ()
     takes_any: bool = False
-    """Whether it gets parameters that nobody declared, as `--name value`: a script, run by its name."""
+    """Whether it gets undeclared parameters, as `--name value`: a script, run by its name."""
     problem: InvalidInput | None = field(default=None, repr=False)
     """What of it is invalid: it cannot be run, and the others can."""
 

@@ -26,7 +26,7 @@ class Requirements:
     files: dict[str, bytes] = field(default_factory=dict)
     """By their paths in the project."""
     unpinned: list[str] = field(default_factory=list)
-    """What was frozen as a file of another machine, so that nobody knows its version."""
+    """What was frozen as a file of another machine, so that its version is unknown."""
 
 
 def decoded(content: bytes) -> str:

@@ -19,8 +19,8 @@ class LiveRun:
     record: Record
     state: str
     """`running`, `ended` (the server is still to be told), or `unknown`."""
-    looked_after: str
-    """`trainer` (a process of it on this machine), `nobody`, or the name of another machine or workspace."""
+    launcher: str
+    """`running` (a process on this machine), `gone`, or the name of another machine or workspace."""
     memory: int | None = None
     """Bytes."""
     cpus: float | None = None
@@ -61,10 +61,10 @@ def runs(workspace: Workspace, *, of_all: bool = False) -> tuple[list[LiveRun], 
 def _live(workspace: Workspace, record: Record, job: JobState | None, *, is_known: bool) -> LiveRun:
     if not record.is_here:
         return LiveRun(record, "unknown", record.host)
-    looked_after = "trainer" if run_folders.has_launcher(workspace, record.run_id) else "nobody"
+    launcher = "running" if run_folders.has_launcher(workspace, record.run_id) else "gone"
     if not job:
-        return LiveRun(record, "ended" if is_known else "unknown", looked_after)
-    return LiveRun(record, "running" if job.running else "ended", looked_after, job.memory, job.cpus)
+        return LiveRun(record, "ended" if is_known else "unknown", launcher)
+    return LiveRun(record, "running" if job.running else "ended", launcher, job.memory, job.cpus)
 
 
 def _stranger(job: JobState) -> LiveRun:

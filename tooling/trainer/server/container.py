@@ -66,7 +66,7 @@ def network(workspace: Workspace) -> Network:
 
 
 def changing(workspace: Workspace) -> Lock:
-    """Within: nobody else makes, starts, replaces or removes the container. Waits for its turn."""
+    """Within: no other process makes, starts, replaces or removes the container. Waits for its turn."""
     return locks.exclusive(workspace.state / "server-container.lock")
 
 

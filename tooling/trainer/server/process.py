@@ -224,7 +224,7 @@ def _start(workspace: Workspace, bridge: Bridge | None, port_wanted: int | None)
 
 
 def _make_private(workspace: Workspace) -> None:
-    """Folders that nobody else may look into; what an earlier trainer made could be read by everybody."""
+    """Folders with mode 700; earlier versions made them readable for everybody."""
     (workspace.store / "artifacts").mkdir(parents=True, exist_ok=True)
     for folder in (workspace.state, workspace.store):
         folder.mkdir(parents=True, exist_ok=True)
@@ -264,7 +264,7 @@ def _listen(port: int, bridge: Bridge | None) -> tuple[list[socket.socket], int]
 
 
 def free_port(workspace: Workspace, first: int | None = None) -> int:
-    """A port of the loopback that nobody listens on: `first` or the setting's, or one of those behind it."""
+    """A free port of the loopback: `first` or the setting's, or one of those after it."""
     sockets, port = _listen(first or workspace.settings.server_port, None)
     for sock in sockets:
         sock.close()

@@ -115,7 +115,7 @@ class SoundSpool(Spool):
     """A spool whose journal has no records but those that trainkit writes; what is none reads as torn."""
 
     def entries(self, start: int = 0) -> Iterator[Entry]:
-        """As of any spool."""
+        """As of any spool, without invalid names and values."""
         for entry in super().entries(start):
             yield (
                 entry
@@ -124,7 +124,7 @@ class SoundSpool(Spool):
             )
 
     def names(self) -> dict[str, str]:
-        """As of any spool, without what nobody made up."""
+        """As of any spool, without invalid names and values."""
         with contextlib.suppress(ValueError, TypeError, RecursionError):
             return {
                 name: value

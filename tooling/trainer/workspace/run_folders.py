@@ -150,7 +150,7 @@ def history(workspace: Workspace) -> list[Record]:
 
 
 def unattended(workspace: Workspace) -> Iterator[tuple[Record, Lock]]:
-    """The runs of this machine that nobody looks after, each with the lock that makes the caller who does."""
+    """The runs of this machine without a launcher, each with the lock that makes the caller its launcher."""
     for record, folder in _all(workspace):
         lock = locks.acquire(folder.lock) if record.is_here and folder.path.exists() else None
         if lock is None:
@@ -214,7 +214,7 @@ def is_live(workspace: Workspace, run_id: str) -> bool:
 
 
 def ask_to_stop(workspace: Workspace, run_id: str, by: str) -> None:
-    """Write down what command stops the run, for whoever will see it end."""
+    """Write down what command stops the run, for the process that will see it end."""
     run_folder.of(workspace, run_id).stopped_by.write_text(by)
 
 

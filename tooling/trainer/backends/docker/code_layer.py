@@ -54,7 +54,7 @@ def layered(
 
 
 def tags(image: Image) -> list[str]:
-    """Those that were given here: what somebody makes of such an image has its labels, too."""
+    """Those that were given here: an image that is built on such an image has its labels, too."""
     return [tag for tag in image.tags if tag.startswith(f"{REPOSITORY}:")]
 
 

@@ -77,7 +77,7 @@ class DockerJob:
             yield from self._client.api.logs(self._name, stream=True, follow=follow, since=since)
 
     def end(self) -> JobResult | None:
-        """How the container ended; an end nobody saw if it is gone."""
+        """How the container ended; a result without an exit code if it is gone."""
         from docker.errors import NotFound
 
         if self._ended:

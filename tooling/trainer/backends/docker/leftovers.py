@@ -1,4 +1,4 @@
-"""Containers of runs, and code on the engine, that nobody needs any more."""
+"""Containers of ended runs, and unused code on the engine."""
 
 from __future__ import annotations
 

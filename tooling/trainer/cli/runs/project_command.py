@@ -212,7 +212,7 @@ def _option(parameter: Parameter) -> click.Option:
 
 
 def _one(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> str | None:
-    """The value, if there is one: of several, nobody knows which is meant."""
+    """The value, if there is one: of several, it is unclear which is meant."""
     if len(values) > 1:
         raise parameter_values.duplicate_parameter(option.opts[0])
     return values[0] if values else None

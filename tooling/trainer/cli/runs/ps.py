@@ -51,7 +51,7 @@ def _show(live_runs: Sequence[LiveRun], as_json: bool) -> None:
                  "backend": run.record.backend, "state": run.state, "started": round(run.record.started, 3),
                  "image": run.record.image, "memory_bytes": run.memory,
                  "cpus": None if run.cpus is None else round(run.cpus, 2),
-                 "host": run.record.host, "looked_after_by": run.looked_after}
+                 "host": run.record.host, "launcher": run.launcher}
                 for run in live_runs
             ]
         )  # fmt: skip
@@ -60,11 +60,11 @@ def _show(live_runs: Sequence[LiveRun], as_json: bool) -> None:
         click.echo("No live runs.")
         return
     output.table(
-        ("RUN", "ID", "PROJECT", "STATE", "SINCE", "IMAGE", "LOOKED AFTER BY", "MEMORY", "CPUS"),
+        ("RUN", "ID", "PROJECT", "STATE", "SINCE", "IMAGE", "LAUNCHER", "MEMORY", "CPUS"),
         [
             (run.record.name, run.record.run_id[:8], run.record.project, run.state,
              figures.ago(time.time() - run.record.started), run.record.image.removeprefix("trainer/"),
-             run.looked_after,
+             run.launcher,
              "" if run.memory is None else f"{run.memory / 1e6:.0f} MB",
              "" if run.cpus is None else f"{run.cpus:.1f}")
             for run in live_runs

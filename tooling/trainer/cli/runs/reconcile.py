@@ -1,4 +1,4 @@
-"""`trainer reconcile`: end the runs that nobody looks after."""
+"""`trainer reconcile`: end the runs whose launcher is gone."""
 
 from __future__ import annotations
 

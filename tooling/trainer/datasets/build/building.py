@@ -81,7 +81,7 @@ def _fill(folder: Path, fill: Callable[[Path], None]) -> None:
 
 
 def _done(target: Path, plan: Mapping[str, object]) -> bool:
-    """Whether the target is there, made by this plan by somebody who was killed before the last cleaning."""
+    """Whether the target is there, made by this plan in a process that was killed before the last cleanup."""
     if not os.path.lexists(target):
         _check_neighbours(target)
         return False

@@ -225,7 +225,7 @@ def _steps(entry: _Entry) -> Steps:
 
 
 def _inside(path: str) -> PurePosixPath:
-    """The journal may have come with a dataset of somebody else's: it is to reach nothing outside of it."""
+    """The journal may have come with a downloaded dataset: it must reach nothing outside of it."""
     parsed = PurePosixPath(path)
     if parsed.is_absolute() or ".." in parsed.parts or not parsed.parts:
         raise ValueError(path)

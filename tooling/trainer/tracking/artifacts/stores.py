@@ -20,7 +20,7 @@ class _Client:
     """An extra of this package, and the modules that it brings."""
 
     package: str
-    """On PyPI, where `trainer` itself is somebody else's."""
+    """On PyPI, where `trainer` itself is another project."""
     modules: tuple[str, ...]
 
 

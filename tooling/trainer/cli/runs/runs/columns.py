@@ -1,4 +1,4 @@
-"""The columns of `trainer runs`: what can be one, and which are shown if nobody says."""
+"""The columns of `trainer runs`: what can be one, and which are shown by default."""
 
 from __future__ import annotations
 
