@@ -37,8 +37,10 @@ def liked(site: Site) -> Iterator[Path]:
 
 def test_a_run_like_another_one(site: Site, liked: Path, tmp_path: Path) -> None:
     options = ["--size", "5", "--word", "a b", "--experiment", "likes", "--memory", "1g", "--seed", "7"]
-    first = site.trainer("run", "liked", "-e", "other", *options)
+    note = "mlflow.note.content"
+    first = site.trainer("run", "liked", "-e", "other", *options, "--tag", f"{note}=My own.")
     assert first.code == 0, first.err
+    assert site.run(first.run_id).data.tags[note] == "My own."
     (liked / "words.txt").write_text("other words\n")
     second = site.trainer("run", "--like", first.run_id[:8], "--size", "6")
     assert second.code == 0, second.err
@@ -48,6 +50,8 @@ def test_a_run_like_another_one(site: Site, liked: Path, tmp_path: Path) -> None
     assert run.info.experiment_id == site.run(first.run_id).info.experiment_id
     kept = ("mlflow.project.entryPoint", "trainer.memory", "trainer.seed")
     assert [run.data.tags[tag] for tag in kept] == ["other", "1g", "7"]
+    assert "\ntrainer run liked -e other -P size=6 -P 'word=a b' " in run.data.tags[note]
+    assert f"`trainer reproduce {second.run_id[:8]}`" in run.data.tags[note]
     assert site.log(second.run_id, tmp_path) == "other words\n6 a b\n"
     # The parameters of another entry point are not its own.
     third = site.trainer("run", "--like", first.run_id, "-e", "main", "--dry-run")

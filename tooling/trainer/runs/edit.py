@@ -11,13 +11,12 @@ from collections.abc import Collection, Mapping, Sequence
 from trainer.errors import InvalidInput
 from trainer.plan import revealed
 from trainer.runs import resolve, server
-from trainer.tracking import edit, names
+from trainer.tracking import edit, names, run_tags
 from trainer.tracking.client import Client, Run
 from trainer.workspace import run_folders, secrets
 from trainer.workspace.settings import Workspace
 
 _RESERVED = ("mlflow.", "trainer.")
-_NOTE = "mlflow.note.content"  # the description of a run, which the UI lets its users write
 
 
 def delete(workspace: Workspace, texts: Sequence[str]) -> list[Run]:
@@ -65,7 +64,7 @@ def rename(workspace: Workspace, text: str, name: str) -> Run:
 def tag(workspace: Workspace, text: str, tags: Mapping[str, str], removed: Collection[str]) -> Run:
     """Set tags of the run, and remove others; the run as it is afterwards."""
     for key in (*tags, *removed):
-        if key.startswith(_RESERVED) and key != _NOTE:
+        if key.startswith(_RESERVED) and key != run_tags.NOTE:
             raise InvalidInput(
                 f"The tag {key} is not yours to change: {key.partition('.')[0]} sets it.",
                 f"Use a key that does not start with {' or '.join(_RESERVED)}",

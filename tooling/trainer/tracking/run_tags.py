@@ -25,6 +25,9 @@ MEMORY = "trainer.memory"
 SEED = "trainer.seed"
 DETERMINISTIC = "trainer.deterministic"
 PRIMARY_METRIC = "trainer.primary_metric"
+
+# The description of a run in the MLflow UI, in Markdown.
+NOTE = "mlflow.note.content"
 KEEP_FILES = "trainer.keep_files"
 
 # What became of it.

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from trainer.images import trainer_image
 from trainer.runs import run_record, stored_code
+from trainer.runs.launch import description
 from trainer.runs.launch.begin import LaunchedRun
 from trainer.runs.launch.prepare import PreparedLaunch
+from trainer.tracking import run_tags
 from trainer.tracking.artifacts import roots as artifact_roots
 from trainer.tracking.client import Client
 from trainer.tracking.delivery import SpoolWriter
@@ -17,6 +19,10 @@ from trainer.tracking.failures import ServerFailure, TooLarge
 def on_server(ready: PreparedLaunch, launched: LaunchedRun) -> list[str]:
     """Store it on the tracking server; returns what the user should know. Raises `TrackingError`."""
     remarks = _store(ready, launched, ready.client)
+    if run_tags.NOTE not in ready.plan.tracking.tags:
+        parameters = ready.masker.tree(dict(ready.plan.inputs.parameters))
+        note = description.of(ready.plan, parameters, launched.run.id)
+        ready.client.set_tags(launched.run.id, {run_tags.NOTE: note})
     artifact_roots.see(ready.client, launched.run.id, launched.run.artifact_uri, stored_code.ARTIFACT)
     return remarks
 
