@@ -421,6 +421,16 @@ def test_another_server_in_secrets_env_is_not_replaced_unasked(
     assert "runs report to https://team.example" in done.err
     assert (fresh.root / "secrets.env").read_bytes() == before
     assert not client.containers.list(all=True, filters={"name": called(fresh)})
+    secrets.store(workspace, {"MLFLOW_TRACKING_URI": None})
+    with (fresh.root / "trainer.yaml").open("a") as file:
+        file.write("tracking_uri: https://team.example\n")
+    before = (fresh.root / "secrets.env").read_bytes()
+    done = fresh.trainer("server", "up")
+    assert (done.code, done.err.splitlines()[0]) == (
+        2, "Error: trainer.yaml says that runs report to https://team.example."
+    )  # fmt: skip
+    assert (fresh.root / "secrets.env").read_bytes() == before
+    assert not client.containers.list(all=True, filters={"name": called(fresh)})
 
 
 def test_secrets_that_git_would_commit_are_not_made(fresh: Site, client: docker.DockerClient) -> None:

@@ -96,6 +96,12 @@ def test_a_value_that_is_there_is_replaced_only_on_demand(trainer: Trainer, site
     [
         ("a.sh", "A=1\nexport B=$(cat /secret-file)\n", 2),
         ("a.sh", 'B="$HOME/secret"\n', 1),
+        ("a.sh", "export A=secret-1 B=secret-2\n", 1),
+        ("a.sh", "A=secret-1; B=secret-2\n", 1),
+        ("a.sh", "A=1\nexport B=secret && echo\n", 2),
+        ("a.sh", "B=secret python train.py\n", 1),
+        ("a.sh", "B=a\\ secret\n", 1),
+        ("a.sh", 'B="a\\$secret"\n', 1),
         (".env", "A=1\nB=${A}/secret\n", 2),
         ("a.ps1", '$env:A = "x"\n\n$env:B = "$env:A-secret"\n', 3),
         ("a.cmd", "set B=%A%-secret\n", 1),
@@ -107,7 +113,7 @@ def test_a_value_that_the_shell_would_compute_is_not_imported(
     put(site.root / name, content)
     done = trainer("secrets", "import", name)
     assert (done.code, done.out) == (81, "")
-    assert done.err.startswith(f"Error: {name}, line {line}: the value is computed from others.\n")
+    assert done.err.startswith(f"Error: {name}, line {line}: the value is not plain text.\n")
     assert "secret" not in done.err.replace("trainer secrets set", "")
     assert not site.secrets_file.exists()
 

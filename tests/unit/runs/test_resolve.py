@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 from trainer.errors import InvalidInput
-from trainer.runs import reconcile, resolve
+from trainer.runs import reconcile, resolve, server
+from trainer.server import container_record, process, start
 from trainer.tracking.client import Run
 from trainer.tracking.delivery import SpoolWriter
 from trainer.workspace import run_folders
@@ -49,6 +50,22 @@ def test_what_could_be_several_runs_lists_them(workspace: Workspace) -> None:
     for said in ("hen", "ab"):
         with fails(InvalidInput, f"{said} could be 2 runs: ab12 (hen), ab34 (hen).", "Use more of the id."):
             resolve.resolve(workspace, said)
+
+
+@pytest.mark.usefixtures("three")
+def test_the_name_of_a_run_comes_before_the_beginning_of_an_id(workspace: Workspace) -> None:
+    named = started(workspace, "ef78", "ab", ended=True)
+    assert resolve.resolve(workspace, "ab") == named
+
+
+def test_a_container_that_took_over_what_a_process_kept_has_its_runs(
+    workspace: Workspace, http_server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = started(workspace, "ab12", "hen", ended=True)
+    monkeypatch.setattr(process, "begin", lambda *_: pytest.fail("the process is started again"))
+    monkeypatch.setattr(container_record, "recorded", lambda _: http_server.uri)
+    monkeypatch.setattr(start, "revive", lambda _, server: server)  # it runs
+    assert server.client_of(workspace, run).server.uri == http_server.uri
 
 
 def test_last_before_the_first_run(workspace: Workspace) -> None:

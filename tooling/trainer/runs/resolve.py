@@ -55,8 +55,9 @@ def resolve_deleted(workspace: Workspace, text: str) -> Record:
 
 
 def _only(text: str, matches: list[Record]) -> Record:
-    if len(matches) == 1:
-        return matches[0]
+    named = [record for record in matches if record.name == text]
+    if len(matches) == 1 or len(named) == 1:
+        return (named or matches)[0]
     several = ", ".join(f"{record.run_id[:8]} ({record.name})" for record in matches[-_SHOWN:])
     raise InvalidInput(f"{text} could be {len(matches)} runs: {several}.", "Use more of the id.")
 

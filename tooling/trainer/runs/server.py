@@ -19,7 +19,7 @@ from trainer.workspace.settings import Workspace
 
 def client_of(workspace: Workspace, record: Record) -> Client:
     """A client of the server that the run reports to; the workspace's own is started where it is down."""
-    if record.own_server:
+    if record.own_server and not container_record.recorded(workspace):
         bridge = None
         with contextlib.suppress(TrainerError):  # else the next run in a container would restart it for that
             bridge = registry.named(record.backend, workspace).bridge()
@@ -61,7 +61,9 @@ def run_of(workspace: Workspace, record: Record) -> tuple[Client, Run]:
 
 def _named(workspace: Workspace, record: Record) -> Server:
     loaded = secrets.load(workspace)
-    uri = container_record.present(workspace, record.tracking_uri, record.started)
+    # A container takes over what the workspace's process kept.
+    taken_over = container_record.recorded(workspace) if record.own_server else None
+    uri = taken_over or container_record.present(workspace, record.tracking_uri, record.started)
     # The record has the address alone.
     named = (workspace.server_asked_for, loaded.get("MLFLOW_TRACKING_URI"), workspace.settings.tracking_uri)
     uri = with_credentials(uri, named)

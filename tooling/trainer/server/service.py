@@ -29,7 +29,7 @@ from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server
 from trainer.workspace import secrets
 from trainer.workspace.secrets import Secrets
-from trainer.workspace.settings import Workspace
+from trainer.workspace.settings import SETTINGS_FILE, Workspace
 
 if TYPE_CHECKING:
     import docker
@@ -208,6 +208,13 @@ def _make(
             f"{workspace.secrets_file.name} says that runs report to {named}.",
             f"To have a server here instead, remove {URI}, {USERNAME} and {PASSWORD} from it, or let them be "
             "replaced: --force",
+        )
+    team = workspace.settings.tracking_uri
+    if team and not named and not own:
+        raise InvalidInput(
+            f"{SETTINGS_FILE} says that runs report to {team}.",
+            "To have a server here instead, remove tracking_uri from it, and the account from "
+            f"{workspace.secrets_file.name}.",
         )
     image = server_image.plan(workspace)
     _build(client, workspace, image, reporter)

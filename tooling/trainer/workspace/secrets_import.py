@@ -24,6 +24,8 @@ _POWERSHELL = re.compile(
 _BATCH = re.compile(r'\s*@?set\s+(?:"(?P<quoted>\w+=[^"]*)"|(?P<plain>\w+=.*?))\s*', re.IGNORECASE)
 _STARTS_AS_POWERSHELL = re.compile(r"^\s*\$env:\w+\s*=", re.IGNORECASE | re.MULTILINE)
 _STARTS_AS_BATCH = re.compile(r'^\s*@?set\s+"?\w+=', re.IGNORECASE | re.MULTILINE)
+# A word of a shell, and perhaps a comment: nothing that the shell would compute, split or run.
+_PLAIN = re.compile(r"""('[^']*'|"[^"\\$`]*"|[^\s'"\\$`;&|<>()#*?\[\]{}~!]*)\s*(\s\#.*)?""")
 _ReadLine = Callable[[Path, int, str], tuple[str, str] | None]
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 
@@ -114,7 +116,9 @@ def _shell(path: Path, text: str) -> Variables:
             continue
         written = piece.partition("=")[2].strip()
         is_script = path.suffix in (".sh", ".bash", ".zsh") or piece.lstrip().startswith("export ")
-        if not written.startswith("'") and re.search(r"(?<!\\)(\$|`)" if is_script else r"\$\{", written):
+        if is_script and not _PLAIN.fullmatch(written):
+            raise _computed(path, number)
+        if not written.startswith("'") and "${" in written:
             raise _computed(path, number)
         values[name] = value
     return Variables(values, tuple(others))
@@ -122,6 +126,6 @@ def _shell(path: Path, text: str) -> Variables:
 
 def _computed(path: Path, number: int) -> SecretsError:
     return SecretsError(
-        f"{path}, line {number}: the value is computed from others.",
-        "Write the value itself there, in single quotes, or set it apart: trainer secrets set NAME",
+        f"{path}, line {number}: the value is not plain text.",
+        "Write NAME='value' there, one on a line, or set it apart: trainer secrets set NAME",
     )

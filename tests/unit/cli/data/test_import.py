@@ -71,6 +71,7 @@ def test_an_archive(trainer: Trainer, workspace: Workspace, download: Path, tmp_
     assert payload["classes"]["Eczema"] == {"was": "Eczema Photos", "images": 2}
     assert (payload["inner_folder"], payload["images"]) == ("dermnet/all", 6)
     assert len(tree(workspace.data / "data_3")) == 6
+    assert [path.rpartition("/")[2] for path in payload["left_out"]] == ["Thumbs.db"]
     assert not list(workspace.state.glob("download-*"))
     assert trainer("data", "validate", "data_3", "--min-images", "1").code == 0
 
@@ -93,6 +94,8 @@ def test_what_cannot_be_imported(
     damaged.write_bytes(content[: len(content) // 3] + bytes(200) + content[len(content) // 3 + 200 :])
     put(tmp_path / "notes.txt", "x")
     (tmp_path / "empty").mkdir()
+    put(tmp_path / "texts" / "a" / "1.txt", "x")
+    packed(tmp_path / "texts", tmp_path / "texts.zip")
     twice = tmp_path / "twice"
     dataset(twice, {"Eczema": 1, "Eczema Photos": 1})
     for source, message in (
@@ -100,6 +103,7 @@ def test_what_cannot_be_imported(
         ("notes.txt", f"{tmp_path}/notes.txt is not a ZIP archive."),
         ("damaged.zip", f"{tmp_path}/damaged.zip cannot be unpacked: "),
         ("empty", f"{tmp_path}/empty has no folders of images."),
+        ("texts.zip", "The download has no images."),
         ("twice", "The classes Eczema and Eczema Photos would both be Eczema."),
     ):
         done = trainer("data", "import", str(tmp_path / source), "--as", "new")

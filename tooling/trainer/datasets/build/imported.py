@@ -47,6 +47,11 @@ def plan(root: Path, link: Link = "copy") -> Import:
     while deeper := image_folder.deeper(folder):
         inner /= deeper
         folder = image_folder.scan(root / inner)
+    if not folder.images:
+        raise InvalidInput(
+            "The download has no images.",
+            f"Images are files ending in {', '.join(sorted(image_folder.SUFFIXES))}.",
+        )
     names = _names(folder)
     places = ((image.path, _renamed(image, names[image.label])) for image in folder.images)
     counts = dict.fromkeys(names.values(), 0)
@@ -70,15 +75,17 @@ def unpacked(workspace: Workspace, source: Path, report: Report = silent) -> Ite
     if not zipfile.is_zipfile(source):
         raise InvalidInput(f"{source} is not a ZIP archive.", "Unpack it, and import the folder.")
     with unfinished.folder(workspace, unfinished.DOWNLOAD) as folder:
+        content = folder / "content"
+        content.mkdir()
         try:
-            _unpack(source, folder, report)
+            _unpack(source, content, report)
         except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
             reason = str(error).partition("\n")[0]  # a password, a method of compression, damage
             raise InvalidInput(
                 f"{source} cannot be unpacked: {reason}",
                 "Unpack it with another program, and import the folder.",
             ) from None
-        yield folder
+        yield content
 
 
 def _unpack(source: Path, folder: Path, report: Report) -> None:
