@@ -396,6 +396,10 @@ def test_what_a_process_kept_is_taken_over(fresh: Site) -> None:
     assert Path(api(fresh).download_artifacts(kept, "train.log")).read_text()
     assert (fresh.root / "mlruns" / "mlflow.db").exists()
     assert "is a container" in fresh.trainer("server", "up", "--process").err
+    # A command on that run goes to the container.
+    ok(fresh.trainer("runs", "tag", "@last", "stage=candidate"))
+    (run_id,) = runs(fresh)
+    assert api(fresh).get_run(run_id).data.tags["stage"] == "candidate"
 
 
 def test_the_store_of_a_process_is_saved_and_restored_too(fresh: Site, tmp_path: Path) -> None:

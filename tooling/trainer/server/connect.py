@@ -68,6 +68,26 @@ def check(workspace: Workspace, server: Server, *, force: bool) -> Connection:
     return Connection(server, _version(server), before)
 
 
+def refuse_another(workspace: Workspace, named: str, own: str | None, *, force: bool) -> None:
+    """Raises `InvalidInput` where runs report to another server than the one that is to be made.
+
+    `named`: what secrets.env names; `own`: where the workspace's own server was.
+    """
+    if named and named != own and not force:
+        raise InvalidInput(
+            f"{workspace.secrets_file.name} says that runs report to {named}.",
+            f"To have a server here instead, remove {_URI}, {_ACCOUNT[0]} and {_ACCOUNT[1]} from it, "
+            "or let them be replaced: --force",
+        )
+    team = workspace.settings.tracking_uri
+    if team and not named and not own:
+        raise InvalidInput(
+            f"{settings.SETTINGS_FILE} says that runs report to {team}.",
+            "To have a server here instead, remove tracking_uri from it, and the account from "
+            f"{workspace.secrets_file.name}.",
+        )
+
+
 def write(workspace: Workspace, server: Server) -> None:
     """Have runs report to the server from now on.
 

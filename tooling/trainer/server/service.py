@@ -20,6 +20,7 @@ from trainer.images import build
 from trainer.progress import Steps
 from trainer.server import container, container_record, live_runs, process, start, store, store_archive
 from trainer.server import image as server_image
+from trainer.server.connect import refuse_another
 from trainer.server.container import ContainerState, name
 from trainer.server.image import ServerImage
 from trainer.server.start import OLD, URI
@@ -29,7 +30,7 @@ from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server
 from trainer.workspace import secrets
 from trainer.workspace.secrets import Secrets
-from trainer.workspace.settings import SETTINGS_FILE, Workspace
+from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
     import docker
@@ -203,19 +204,7 @@ def _make(
 ) -> ContainerState:
     own = container_record.recorded(workspace)
     named = secrets.load(workspace).values.get(URI, "").rstrip("/")
-    if named and named != own and not force:
-        raise InvalidInput(
-            f"{workspace.secrets_file.name} says that runs report to {named}.",
-            f"To have a server here instead, remove {URI}, {USERNAME} and {PASSWORD} from it, or let them be "
-            "replaced: --force",
-        )
-    team = workspace.settings.tracking_uri
-    if team and not named and not own:
-        raise InvalidInput(
-            f"{SETTINGS_FILE} says that runs report to {team}.",
-            "To have a server here instead, remove tracking_uri from it, and the account from "
-            f"{workspace.secrets_file.name}.",
-        )
+    refuse_another(workspace, named, own, force=force)
     image = server_image.plan(workspace)
     _build(client, workspace, image, reporter)
     port = process.free_port(workspace, port or (urlsplit(own).port if own else None))
