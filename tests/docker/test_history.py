@@ -210,15 +210,15 @@ def test_artifacts_are_downloaded_and_nothing_is_overwritten(
     place = tmp_path / "model"
     (place / "data").mkdir(parents=True)
     (place / "MLmodel").write_text("flavors: {}\n")
-    (place / "data" / "weights with blanks.bin").write_bytes(b"\0" * 100_000)
+    (place / "data" / "weights with spaces.bin").write_bytes(b"\0" * 100_000)
     site.client.log_artifacts(ids["quick"], str(place), "model")
     target = tmp_path / "out"
     done = site.trainer("download", "quick", "-o", str(target))
     assert done.code == 0, done.err
     files = {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
-    assert files == {"model/MLmodel", "model/data/weights with blanks.bin", "trainer/source.tar.gz"}
+    assert files == {"model/MLmodel", "model/data/weights with spaces.bin", "trainer/source.tar.gz"}
     assert done.out.splitlines() == [f"{target}/{name}" for name in sorted(files)]
-    assert (target / "model" / "data" / "weights with blanks.bin").read_bytes() == b"\0" * 100_000
+    assert (target / "model" / "data" / "weights with spaces.bin").read_bytes() == b"\0" * 100_000
     (target / "model" / "MLmodel").unlink()
     again = site.trainer("download", "quick", "-o", str(target))
     assert again.out == f"{target}/model/MLmodel\n"
@@ -227,9 +227,16 @@ def test_artifacts_are_downloaded_and_nothing_is_overwritten(
     refused = site.trainer("download", "quick", "-o", str(target))
     assert (refused.code, refused.out) == (2, "")
     assert refused.err == (
-        f"Error: {target}/model/MLmodel is something else.\nHint:  Download to another folder: -o DIR\n"
+        f"Error: {target}/model/MLmodel exists, and is another file.\n"
+        "Hint:  Download to another folder: -o DIR\n"
     )
     assert (target / "model" / "MLmodel").read_text() == "mine"
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    (blocked / "trainer").write_text("mine")
+    refused = site.trainer("download", "quick", "-o", str(blocked))
+    assert (refused.code, [path.name for path in blocked.iterdir()]) == (2, ["trainer"])
+    assert refused.err.startswith(f"Error: {blocked}/trainer exists, and is another file.\n")
 
 
 def test_one_artifact_is_downloaded_to_the_current_folder(three: tuple[Site, dict[str, str]]) -> None:

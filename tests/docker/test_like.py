@@ -94,10 +94,10 @@ def test_a_value_that_held_a_secret_has_to_be_given_again(site: Site, liked: Pat
     assert site.trainer("run", "--like", first.run_id, "-P", "word=other", "--dry-run").code == 0
 
 
-def test_the_project_stands_before_the_options(site: Site, liked: Path) -> None:
+@pytest.mark.usefixtures("liked")
+def test_the_project_stands_before_the_options(site: Site) -> None:
     first = site.trainer("run", "liked")
     refused = site.trainer("run", "--like", first.run_id, "--size", "1", "-e", "other", "probe")
     assert (refused.code, refused.err.splitlines()[0]) == (2, "Error: probe stands after the options.")
     done = site.trainer("run", "liked", "--like", first.run_id, "--dry-run")
     assert done.code == 0, done.err
-    assert liked.exists()

@@ -30,9 +30,9 @@ def test_what_it_installs_is_taken(tmp_path: Path) -> None:
         "    # for videos",
         "    --no-install-recommends ffmpeg \\",
         "",
-        "    libsndfile1=1.2-1 g++ && rm -rf /var/lib/apt/lists/*",
+        "    libsndfile1=1.2-1 g++ && rm -rf /var/lib/apt/lists/* ~/.cache/pip",
         "COPY requirements.txt /tmp/",
-        "run --mount=type=cache,target=/root/.cache pip install --no-cache-dir -r /tmp/requirements.txt",
+        "run --mount=type=cache,target=/var/cache/pip pip install --no-cache-dir -r /tmp/requirements.txt",
         "RUN python3 -m pip install -U 'click>=8.1' tabulate",
         'RUN ["pip3", "install", "six==1.17.0"]',
     )

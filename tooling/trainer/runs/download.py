@@ -64,8 +64,9 @@ def plan(workspace: Workspace, text: str, artifact: str | None, folder: Path | N
         file for file in files if file.target.is_file() and file.target.stat().st_size == file.size
     )
     missing = tuple(file for file in files if file not in present)
-    if taken := [file for file in missing if file.target.is_symlink() or file.target.exists()]:
-        raise InvalidInput(f"{taken[0].target} is something else.", "Download to another folder: -o DIR")
+    for file in missing:
+        if taken := _in_the_way(file.target):
+            raise InvalidInput(f"{taken} exists, and is another file.", "Download to another folder: -o DIR")
     _check_space(to, sum(file.size for file in missing))
     return Download(client, run, missing, present)
 
@@ -90,6 +91,13 @@ def fetch(download: Download, progress: Callable[[str, int, int], None]) -> None
             with contextlib.suppress(OSError):
                 unfinished.unlink()
             raise
+
+
+def _in_the_way(target: Path) -> Path | None:
+    """What is in the place of the file, or of a folder that it goes to."""
+    if target.is_symlink() or target.exists():
+        return target
+    return next((folder for folder in target.parents if folder.exists() and not folder.is_dir()), None)
 
 
 def _folder_name(run: Run) -> str:

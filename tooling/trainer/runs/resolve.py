@@ -97,16 +97,15 @@ def _matches(text: str, record: Record) -> bool:
 def _on_server(workspace: Workspace, text: str, *, deleted: bool = False) -> list[Record]:
     client, own = selection.existing(workspace)
     quoted = text.replace("'", "")
-    conditions = (
+    runs = search.matching(
+        client,
         f"attributes.run_id LIKE '{quoted}%'",
         f"attributes.run_name = '{quoted}'",
         # A run that a script began while the server was away had another id until it was brought there.
         f"tags.`{OFFLINE_TAG}` LIKE '{quoted}%'",
+        deleted=deleted,
     )
-    runs = {
-        run.id: run for condition in conditions for run in search.matching(client, condition, deleted=deleted)
-    }
-    return [_record(run, client.server.uri, own=own) for run in runs.values()]
+    return [_record(run, client.server.uri, own=own) for run in runs]
 
 
 def _best(workspace: Workspace, text: str) -> Record:

@@ -27,7 +27,7 @@ _DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9]+)?(?:=[\w.+:~-]+
 # What changes nothing of what is installed, or what the build of an image does by itself.
 _NEEDLESS = re.compile(
     r"(set( [-+]\w+| pipefail)+|apt(-get)?( -\S+)* (update|clean|autoclean)( -\S+)*"
-    r"|rm( -\w+)+( /var/lib/apt/lists\S*| /var/cache/apt\S*| /root/.cache\S*)+|pip3? cache purge|true|:)"
+    r"|rm( -\w+)+( /var/lib/apt/lists\S*| /var/cache/apt\S*| \S+/\.cache\S*)+|pip3? cache purge|true|:)"
 )
 _PREFIX = re.compile(r"(DEBIAN_FRONTEND|PIP_NO_CACHE_DIR|PIP_ROOT_USER_ACTION)=\S*")
 _APT = re.compile(r"apt(?:-get)?(?: -\S+)* install ")

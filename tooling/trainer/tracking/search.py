@@ -120,9 +120,11 @@ def best(client: Client, metric: str, *, lowest: bool = False) -> Run:
     return runs[0]
 
 
-def matching(client: Client, condition: str, *, deleted: bool = False) -> list[Run]:
-    """The runs, or deleted ones, of all experiments that meet a condition of MLflow's search; 20 at most."""
-    return list(_pages(client, list(experiments(client)), condition, [], _FEW, deleted=deleted))
+def matching(client: Client, *conditions: str, deleted: bool = False) -> list[Run]:
+    """The runs, or deleted ones, of all experiments that meet one of the conditions; 20 at most for each."""
+    ids = list(experiments(client))
+    found = (_pages(client, ids, condition, [], _FEW, deleted=deleted) for condition in conditions)
+    return list({run.id: run for runs in found for run in runs}.values())
 
 
 def project(run: Run, experiment_names: Mapping[str, str]) -> str:

@@ -1,7 +1,6 @@
 """`trainer data import`: a download becomes a dataset, and what was changed or left out is said."""
 
 import json
-import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -111,4 +110,3 @@ def test_what_cannot_be_imported(
         assert done.err.startswith(f"Error: {message}")
         assert not (workspace.data / "new").exists()
         assert not list(workspace.state.glob("download-*"))
-    shutil.rmtree(twice)

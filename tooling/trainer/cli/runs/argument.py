@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., object])
 def run_argument(*, live: bool = False, several: bool = False, required: bool = False) -> Callable[[F], F]:
     """Decorator: the argument `said`, completed with the runs of the workspace, or its live ones.
 
-    Others than live ones may be on any server: --tracking-uri. One is always required, several if so said.
+    Others than live ones may be on any server: --tracking-uri. `required`: of `several`, one at least.
     """
 
     argument = click.argument(

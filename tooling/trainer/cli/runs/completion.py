@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
-from trainer.cli.runs.project_command import PROJECT
 from trainer.errors import TrainerError
-from trainer.projects import sources
 from trainer.workspace.settings import find
 
 
 def complete_project(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Completion of a project's name, or a folder."""
+    from trainer.projects import sources
+
     try:
         names = sources.names(find())
     except TrainerError:
@@ -23,6 +23,8 @@ def complete_project(ctx: click.Context, _: click.Parameter, incomplete: str) ->
 
 def complete_entry_point(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Completion of the entry points of the project that is named before."""
+    from trainer.cli.runs.project_command import PROJECT
+
     project, _entry_point = ctx.meta.get(PROJECT, (None, None))
     names = project.entry_point_names if project else []
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
