@@ -57,6 +57,7 @@ class Parameter(TypedDict, total=False):
     minimum: float
     maximum: float
     dataset: Annotated[bool, Field(description="Whether it names something in data/.")]
+    column_of: Annotated[str, Field(description="The parameter that names the table it is a column of.")]
 
 
 class EntryPoint(TypedDict):

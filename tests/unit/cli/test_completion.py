@@ -69,6 +69,30 @@ def test_what_is_offered(workspace: Workspace, bin_folder: Path, words: str, off
     assert said.split() == offered
 
 
+@pytest.mark.parametrize(
+    ("words", "columns"),
+    [
+        ("--data b.csv --target c", ["city", "churned"]),
+        ("--target a", ["age"]),  # of the default dataset
+        ("--data b.csv --drop city,ch", ["city,churned"]),
+        ("--data missing.csv --target c", []),
+        ("--data skins --target c", []),
+    ],
+)
+def test_the_columns_of_the_table_are_offered(
+    workspace: Workspace, bin_folder: Path, words: str, columns: list[str]
+) -> None:
+    put(
+        workspace.projects / "tables" / "MLproject",
+        "entry_points: {main: {parameters: {data: {dataset: true, default: a.csv}, "
+        "target: {default: last, column_of: data}, drop: {default: none, column_of: data}}, command: a}}\n",
+    )
+    put(workspace.data / "a.csv", "age,b\n1,2\n")
+    put(workspace.data / "b.csv", "id;city;churned\n1;2;3\n")
+    put(workspace.data / "skins" / "c" / "1.jpg")
+    assert offered(bin_folder, "", f"trainer run tables {words}") == columns
+
+
 def offered(bin_folder: Path, uri: str, words: str) -> list[str]:
     """What is offered for the last of the words where the tracking server has that address."""
     count = str(len(words.split()) - 1)

@@ -274,6 +274,87 @@ def test_a_dataset_that_is_missing_is_reported_with_the_nearest_or_how_to_make_o
         on_data(workspace, "data_4")
 
 
+def on_table(workspace: Workspace, **values: str) -> RunPlan:
+    put(
+        workspace.projects / "tables" / "MLproject",
+        "name: tables\ndocker_env: {image: trainer/small}\nentry_points: {main: {parameters: {"
+        "target: {type: string, default: last, column_of: data}, "
+        "drop: {type: string, default: none, column_of: data}, "
+        "file: {type: path, default: MLproject}, "
+        "by: {type: string, default: '', column_of: file}, "
+        "data: {type: string, dataset: true, default: customers.csv}}, "
+        "command: 'python train.py {data} {target} {drop} {by} {file}'}}\n",
+    )
+    project = mlproject.load(workspace.projects / "tables")
+    return request.make(workspace, RunRequest(project, "tables", DOCKER, parameters=values))
+
+
+HEADER = "\ufeffcustomer_id;Age; city ;last, first;churned\r\n1;2;3;4;5\r\n"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"target": "churned"},
+        {"target": "last, first", "drop": "customer_id,Age, city"},
+        {"target": "last", "drop": "none"},
+        {"data": "https://example.com/t.csv", "target": "anything"},
+        {"data": "skins", "target": "anything"},
+        {"data": "broken.csv", "target": "anything"},
+    ],
+)
+def test_columns_of_a_table_are_named(workspace: Workspace, values: dict[str, str]) -> None:
+    put(workspace.data / "customers.csv", HEADER)
+    put(workspace.data / "skins" / "a" / "1.jpg")
+    (workspace.data / "broken.csv").write_bytes(b"\xff\xfe\x00")
+    plan = on_table(workspace, **values)
+    assert plan.inputs.parameters["target"] == values.get("target", "last")
+
+
+@pytest.mark.parametrize(
+    ("values", "message", "hint"),
+    [
+        (
+            {"target": "churn"},
+            "--target names churn, which is not a column of customers.csv.",
+            "Did you mean churned?",
+        ),
+        (
+            {"drop": "customer_id,age"},
+            "--drop names age, which is not a column of customers.csv.",
+            "Did you mean Age?",
+        ),
+        (
+            {"target": "zzzz"},
+            "--target names zzzz, which is not a column of customers.csv.",
+            "Its columns are customer_id, Age, city, last, first, churned.",
+        ),
+    ],
+)
+def test_a_column_that_the_table_does_not_have_is_refused_with_the_nearest(
+    workspace: Workspace, values: dict[str, str], message: str, hint: str
+) -> None:
+    put(workspace.data / "customers.csv", HEADER)
+    with fails(InvalidInput, message, hint):
+        on_table(workspace, **values)
+
+
+def test_a_column_of_a_file_that_a_path_names(workspace: Workspace) -> None:
+    put(workspace.data / "customers.csv", HEADER)
+    table = put(workspace.root / "other.csv", "a,b\n1,2\n")
+    assert on_table(workspace, file=str(table), by="b").inputs.parameters["by"] == "b"
+    with fails(InvalidInput, "--by names bb, which is not a column of other.csv.", "Did you mean b?"):
+        on_table(workspace, file=str(table), by="bb")
+
+
+def test_a_column_that_trainer_yaml_names_is_said_to_be_there(workspace: Workspace) -> None:
+    put(workspace.data / "customers.csv", HEADER)
+    path = put(workspace.root / "trainer.yaml", "parameters: {tables: {target: churn}}\n")
+    with fails(InvalidInput, f"{path}: --target names churn, which is not a column of customers.csv."):
+        on_table(find(workspace.root))
+
+
 @pytest.mark.parametrize("link", ["absolute", "relative"])
 def test_a_linked_dataset_is_mounted_where_its_link_leads(
     workspace: Workspace, tmp_path: Path, link: str

@@ -10,11 +10,13 @@ from trainkit import run_environment
 
 from trainer import git
 from trainer.datasets import catalog
+from trainer.datasets.tables import parameters as table_parameters
 from trainer.engine.run_user import host_ids
 from trainer.errors import InvalidInput
 from trainer.images.image import RunImage
 from trainer.plan import consent, limits, parameter_values, remarks, revealed, run_image, run_mounts, seeding
 from trainer.plan.consent import RequestedPermissions, StoredRun
+from trainer.plan.parameter_values import Origin
 from trainer.plan.run_plan import (
     Code,
     Environment,
@@ -96,10 +98,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     origins = request.again.origins if request.again else origins_found
     experiment = request.experiment or project.name
     names.check(experiment, request.run_name, request.tags, values)
-    for parameter in entry_point.parameters:
-        if parameter.dataset:
-            with parameter_values.errors_naming(workspace, origins.get(parameter.name)):
-                catalog.check(workspace, parameter, values[parameter.name])
+    _check_data(workspace, entry_point, values, origins)
     image = request.recorded_image or run_image.choose(workspace, project, request.image, request.base_image)
     is_asked_for = request.image or request.recorded_image or not run_image.declares_no_environment(project)
     fallback = None if is_asked_for else image.tag
@@ -193,6 +192,18 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
             *remarks.of(project, entry_point, values, mounts, request.backend, fallback),
         ),
     )
+
+
+def _check_data(
+    workspace: Workspace, entry_point: EntryPoint, values: Mapping[str, str], origins: Mapping[str, Origin]
+) -> None:
+    """Raises `InvalidInput` for a dataset that is not there, then for a column that a table does not have."""
+    for parameter in sorted(entry_point.parameters, key=lambda parameter: bool(parameter.column_of)):
+        with parameter_values.errors_naming(workspace, origins.get(parameter.name)):
+            if parameter.dataset:
+                catalog.check(workspace, parameter, values[parameter.name])
+            if parameter.column_of:
+                table_parameters.check(workspace, entry_point, parameter, values)
 
 
 def _own_tags(project: Project) -> dict[str, str]:

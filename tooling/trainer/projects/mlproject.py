@@ -1,9 +1,9 @@
 """MLproject files: entry points, typed parameters, and the command they make.
 
 The format is MLflow's (docs: "MLflow Projects"; what of it is honoured: docs/projects.md). A parameter may
-also say `help`, `choices`, `minimum`, `maximum` and `dataset`; MLflow itself ignores these keys, so the same
-file still runs with `mlflow run`. As there, a folder without an MLproject is a project too: its scripts are
-its entry points.
+also say `help`, `choices`, `minimum`, `maximum`, `dataset` and `column_of`; MLflow itself ignores these keys,
+so the same file still runs with `mlflow run`. As there, a folder without an MLproject is a project too: its
+scripts are its entry points.
 """
 
 from __future__ import annotations
@@ -222,6 +222,14 @@ def _parse_entry_point(path: Path, name: str, body: object) -> EntryPoint:
                 f"{parameter.option}.",
                 "Rename one of them.",
             )
+    tables = {parameter.name for parameter in parameters if parameter.dataset or parameter.type == "path"}
+    for parameter in parameters:
+        if parameter.column_of and parameter.column_of not in tables:
+            raise InvalidInput(
+                f"{path}: the parameter {parameter.name} is a column of {parameter.column_of}, which is no "
+                f"dataset of {name}.",
+                "Name a parameter that has `dataset: true`, or `type: path`.",
+            )
     command.arguments(line, {declared.name: "" for declared in parameters}, f"{path}: the command of {name}")
     return EntryPoint(name, line, parameters)
 
@@ -247,6 +255,7 @@ def _parameter(path: Path, name: str, body: object) -> Parameter:
         minimum=bounds[0],
         maximum=bounds[1],
         dataset=declaration.get("dataset") is True,
+        column_of=_text(path, f"column_of of parameter {name}", declaration.get("column_of") or ""),
     )
 
 

@@ -25,6 +25,8 @@ class Parameter:
     maximum: float | None = None
     dataset: bool = False
     """Whether the value names a file or folder in the workspace's data/, or a URI."""
+    column_of: str = ""
+    """The parameter that names the table which the value is a column of, or several with commas between."""
 
     @property
     def option(self) -> str:

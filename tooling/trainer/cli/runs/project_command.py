@@ -13,6 +13,8 @@ from click.shell_completion import CompletionItem
 from trainer.cli.context import global_option
 from trainer.cli.diagnostics import DiagnosticOption
 from trainer.datasets import catalog
+from trainer.datasets.tables import header
+from trainer.datasets.tables import parameters as table_parameters
 from trainer.errors import InvalidInput, TrainerError
 from trainer.plan import parameter_values, seeding
 from trainer.projects import mlproject, sources
@@ -234,11 +236,24 @@ class _Value(click.ParamType[str]):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """The choices; files and folders for a path; what is in data/ for a dataset."""
+        """The choices; files and folders for a path; what is in data/ for a dataset; a table's columns."""
         if self._parameter.type == "path":
             return [CompletionItem(incomplete, type="file")]
         if self._parameter.dataset:
             with contextlib.suppress(TrainerError):
                 names = catalog.datasets(find())
                 return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+        if self._parameter.column_of:
+            return self._columns(ctx, incomplete)
         return [CompletionItem(choice) for choice in self._parameter.choices if choice.startswith(incomplete)]
+
+    def _columns(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The columns of the table that was named before, or is the default, after the last comma."""
+        before, comma, last = incomplete.rpartition(",")
+        _, entry_point = ctx.meta[PROJECT]
+        given = {p.name: str(value) for p in entry_point.parameters if (value := ctx.params.get(variable(p)))}
+        with contextlib.suppress(TrainerError):
+            path = table_parameters.table(find(), entry_point, self._parameter, given)
+            columns = (header.columns(path) if path else None) or ()
+            return [CompletionItem(before + comma + name) for name in columns if name.startswith(last)]
+        return []

@@ -1,0 +1,1 @@
+"""Datasets that are tables: CSV files, described, checked, divided and compared."""
