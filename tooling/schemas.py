@@ -56,7 +56,7 @@ class Parameter(TypedDict, total=False):
     choices: list[Scalar]
     minimum: float
     maximum: float
-    dataset: Annotated[bool, Field(description="Whether it names something in data/.")]
+    dataset: Annotated[bool, Field(description="Whether it names something in data/, if no choice.")]
     column_of: Annotated[str, Field(description="The parameter that names the table it is a column of.")]
 
 

@@ -54,7 +54,6 @@ def stranger(tmp_path: Path) -> Stranger:
 def asked(trainer: Trainer, *arguments: str) -> list[str]:
     """What the plan says that the project asks to do."""
     done = trainer("run", *arguments, "--dry-run", "--json")
-    assert done.code == 0, done.err
     return list(json.loads(done.out)["asks_to"])
 
 

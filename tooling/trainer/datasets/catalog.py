@@ -15,13 +15,19 @@ MANIFEST = ".manifest.json"
 
 
 def check(workspace: Workspace, parameter: Parameter, value: str) -> None:
-    """Raises `InvalidInput` for a name that data/ does not have."""
+    """Raises `InvalidInput` for a name that data/ does not have; the value is none of the choices."""
     if "://" in value:
         return
     if not value or Path(value).is_absolute() or ".." in Path(value).parts:
         raise InvalidInput(
             f"{parameter.option} is {value!r}, which is not the name of a dataset.",
             f"Specify a file or folder in {workspace.data}.",
+        )
+    if parameter.choices and not (workspace.data / value).exists():
+        others = [*parameter.choices, *datasets(workspace)]
+        raise InvalidInput(
+            f"{parameter.option} is {value!r}, which is neither one of its choices nor in {workspace.data}.",
+            nearest(value, others, "There are"),
         )
     if not (workspace.data / value).exists():
         raise InvalidInput(

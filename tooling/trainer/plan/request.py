@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from trainkit import run_environment
 
@@ -35,6 +36,17 @@ from trainer.source import snapshot
 from trainer.tracking import names, run_tags
 from trainer.workspace import secrets
 from trainer.workspace.settings import Workspace
+
+SAME_IN_ALL_RUNS = MappingProxyType(
+    {
+        # Inside a run there is no git, and MLflow would complain about that at every start.
+        "GIT_PYTHON_REFRESH": "quiet",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        # It would print the address that containers use, which a browser on the host cannot open.
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    }
+)
+"""Variables that keep MLflow quiet."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +160,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
             data={
                 parameter.name: values[parameter.name]
                 for parameter in entry_point.parameters
-                if (parameter.type == "path" or parameter.dataset)
+                if (parameter.type == "path" or parameter.names_data(values[parameter.name]))
                 and not is_elsewhere(values[parameter.name])
                 and parameter.name not in in_code
             },
@@ -163,11 +175,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
                 **folders,
                 # A script that was given GPUs and finds none has to say so.
                 run_environment.GPUS: gpus,
-                # Inside a run there is no git, and MLflow would complain about that at every start.
-                "GIT_PYTHON_REFRESH": "quiet",
-                "MLFLOW_DISABLE_TELEMETRY": "true",
-                # It would print the address that containers use, which a browser on the host cannot open.
-                "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+                **SAME_IN_ALL_RUNS,
             },
             secret_names,
             seed,
@@ -200,7 +208,7 @@ def _check_data(
     """Raises `InvalidInput` for a dataset that is not there, then for a column that a table does not have."""
     for parameter in sorted(entry_point.parameters, key=lambda parameter: bool(parameter.column_of)):
         with parameter_values.errors_naming(workspace, origins.get(parameter.name)):
-            if parameter.dataset:
+            if parameter.names_data(values[parameter.name]):
                 catalog.check(workspace, parameter, values[parameter.name])
             if parameter.column_of:
                 table_parameters.check(workspace, entry_point, parameter, values)

@@ -35,11 +35,14 @@ def of(
     mounts = [cache] if cache else []
     own_data = [volume for volume in volumes if volume.target == DATA or volume.target.startswith(f"{DATA}/")]
     if workspace.data.is_dir() and not own_data:
-        read = (p.name for p in entry_point.parameters if p.dataset and not is_elsewhere(values[p.name]))
-        mounts.append(Mount(str(workspace.data), DATA, optional=not any(read)))
+        needed = any(
+            parameter.names_data(value := values[parameter.name]) and not is_elsewhere(value)
+            for parameter in entry_point.parameters
+        )
+        mounts.append(Mount(str(workspace.data), DATA, optional=not needed))
     values_seen = dict(values)
     for parameter in entry_point.parameters:
-        if parameter.dataset:
+        if parameter.names_data(values[parameter.name]):
             if own_data:
                 raise InvalidInput(
                     f"The volume at {own_data[0].target} hides the dataset of {parameter.option}.",

@@ -24,7 +24,7 @@ class Parameter:
     minimum: float | None = None
     maximum: float | None = None
     dataset: bool = False
-    """Whether the value names a file or folder in the workspace's data/, or a URI."""
+    """Whether the value names a file or folder in the workspace's data/, a URI, or a choice."""
     column_of: str = ""
     """The parameter that names the table which the value is a column of, or several with commas between."""
 
@@ -32,6 +32,10 @@ class Parameter:
     def option(self) -> str:
         """The parameter as an option of the command line: `--n-estimators`."""
         return "--" + self.name.replace("_", "-")
+
+    def names_data(self, value: str) -> bool:
+        """Whether a dataset is what the value names."""
+        return self.dataset and value not in self.choices
 
 
 def is_elsewhere(path: str) -> bool:
@@ -63,7 +67,8 @@ def check_value(parameter: Parameter, value: str) -> None:
         raise InvalidInput(
             f"{parameter.option} names {value}, which is not there.", "Specify a file or folder."
         )
-    if parameter.choices and value not in parameter.choices:
+    # What is no choice of a dataset's may be in data/, which is looked into later (`catalog.check`).
+    if parameter.choices and value not in parameter.choices and not parameter.dataset:
         raise InvalidInput(
             f"{parameter.option} is {value!r}, which is not one of its choices.",
             nearest(value, parameter.choices, "They are"),

@@ -114,7 +114,7 @@ def _tests(origin: Path, is_template: bool, name: str) -> tuple[str, str]:
 def _missing_data(workspace: Workspace, project: projects.Project) -> Iterator[Path]:
     for parameter in (each for entry in project.entry_points for each in entry.parameters):
         path = workspace.data / (parameter.default or "")
-        if parameter.dataset and parameter.default and not path.exists():
+        if parameter.default and parameter.names_data(parameter.default) and not path.exists():
             building.check(path, Sample().plan())
             yield path
 

@@ -1,17 +1,21 @@
 import json
 import os
+import re
 import shlex
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from trainer.plan import downloads
-from trainer.workspace.settings import Workspace
+from trainer.projects import sources
+from trainer.workspace.settings import Workspace, find
 
 from unit.helpers import DEAD_ENGINE, MLPROJECT, Result, git, put
 
 Trainer = Callable[..., Result]
+REPOSITORY = Path(__file__).parents[4]
 CANARY = "canary-7f3a"
 
 
@@ -198,14 +202,14 @@ def test_a_parameter_with_a_dash_in_its_name_is_not_lost(trainer: Trainer, works
 
 
 def test_the_plan_as_json_has_everything(trainer: Trainer) -> None:
-    options = "--experiment e --run-name r --tag a=b=c --gpus 2 --memory 8G --read-only"
-    options += " --backend local --base-image x:1"
+    options = "--experiment e --run-name r --tag a=b=c --memory 8G --read-only --base-image x:1"
     plan = planned(trainer("run", "demo", *options.split(), "--dry-run", "--json"))
     assert plan["experiment"] == "e"
     assert plan["run_name"] == "r"
     assert plan["tags"] == {"a": "b=c"}
-    assert (plan["gpus"], plan["memory"], plan["read_only"]) == ("2", "8g", True)
-    assert plan["backend"] == "local"
+    assert (plan["gpus"], plan["memory"], plan["read_only"]) == ("none", "8g", True)
+    assert plan["backend"] == "docker"
+    assert plan["unchecked"] == f"No Docker engine answers at {DEAD_ENGINE}."
     assert isinstance(plan["image"], dict)
     assert plan["image"]["base_image"] == "x:1"
 
@@ -217,6 +221,79 @@ def test_the_plan_as_a_table_shows_the_command_as_one_would_type_it(trainer: Tra
     assert [line.split() for line in done.out.splitlines() if "→" in line] == [
         ["mounts", f"trainer-cache-{os.getuid()}", "→", "/cache"]
     ]
+
+
+def test_what_is_not_as_by_default_is_above_the_rest(trainer: Trainer, workspace: Workspace) -> None:
+    put(workspace.root / "trainer.yaml", "parameters: {demo: {rate: 0.5, kind: tree}}\n")
+    done = trainer("run", "demo", "--epochs", "20", "--run-name", "a b", "--tag", "k=v", "--dry-run")
+    lines = [line.split(maxsplit=1) for line in done.out.splitlines()]
+    assert lines[1:6] == [
+        ["project", "demo (train_code/demo)"],
+        ["changed", "epochs=20, not 3"],
+        ["rate=0.5,", "not 0.1 (trainer.yaml)"],
+        ["--run-name", "'a b'"],
+        ["--tag", "k=v"],
+    ]
+    assert "by default  kind=tree  batch_size=8  text=''  json=no\n" in done.out
+    assert not re.search(r"^\w+\s*$", done.out, re.MULTILINE)  # a row that says nothing
+
+
+@pytest.mark.parametrize("project", sources.names(find(REPOSITORY)))
+def test_the_plan_of_a_project_fits_into_a_terminal(
+    trainer: Trainer, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, project: str
+) -> None:
+    (workspace.data / "data_4" / "a").mkdir(parents=True)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    shutil.copytree(REPOSITORY / "train_code" / project, workspace.projects / project)
+    done = trainer("run", project, "--image", "small", "--run-name", "r", "--dry-run")
+    assert done.code == 0, done.err
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", done.out).splitlines()
+    assert len(lines) < 24
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_dry_run_shows_the_plan_and_is_refused_for_what_a_run_is(
+    trainer: Trainer, workspace: Workspace
+) -> None:
+    done = trainer("run", "demo", "--backend", "local", "--memory", "8g", "--dry-run")
+    assert done.code == 2
+    assert done.err.startswith("Error: --memory needs a container")
+    assert "--memory 8g" in done.out
+    assert trainer("run", "demo", "--gpus", "all", "--dry-run").code == 88
+    put(workspace.projects / "demo" / "MLproject", MLPROJECT.replace("[[MODE", "[API_KEY, [MODE"))
+    done = trainer("run", "demo", "--dry-run")
+    assert (done.code, done.err.splitlines()[0]) == (
+        2,
+        "Error: demo needs the variable API_KEY, which is not set.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("nonee", "Did you mean none?"),
+        ("mine.h5", "Did you mean mime.h5?"),
+        ("x", "There are imagenet, none, mime.h5."),
+    ],
+)
+def test_a_dataset_with_choices_is_one_of_them_or_in_data(
+    trainer: Trainer, workspace: Workspace, value: str, hint: str
+) -> None:
+    parameter = "{weights: {type: string, default: imagenet, choices: [imagenet, none], dataset: true}}"
+    put(workspace.projects / "net" / "MLproject",
+        f"docker_env: {{image: trainer/small}}\nentry_points: {{main: {{parameters: {parameter}, "
+        "command: 'python train.py {weights}'}}\n")  # fmt: skip
+    put(workspace.data / "mime.h5", "weights")
+    refused(
+        trainer("run", "net", "--weights", value, "--dry-run"),
+        f"--weights is {value!r}, which is neither one of its choices nor in {workspace.data}.",
+        hint,
+    )
+    assert planned(trainer("run", "net", "--dry-run", "--json"))["data"] == {}
+    own = planned(trainer("run", "net", "--weights", "mime.h5", "--dry-run", "--json"))
+    assert own["data"] == {"weights": "mime.h5"}
+    assert "[imagenet|none|DATASET]" in trainer("run", "net", "--help").out
 
 
 def test_a_dry_run_creates_nothing_and_shows_no_secret(trainer: Trainer, workspace: Workspace) -> None:

@@ -203,7 +203,7 @@ def _option(parameter: Parameter) -> click.Option:
     facts.append("required" if parameter.default is None else f"default: {parameter.default}")
     option = click.Option(
         [f"--{variable(parameter)}", variable(parameter)],
-        metavar=f"[{'|'.join(parameter.choices)}]" if parameter.choices else parameter.type.upper(),
+        metavar=_metavar(parameter),
         help=f"{parameter.help.rstrip('.')}{'.' if parameter.help else ''}  [{'; '.join(facts)}]".strip(),
         type=_Value(parameter),
         multiple=True,
@@ -211,6 +211,12 @@ def _option(parameter: Parameter) -> click.Option:
     )
     option.opts = [parameter.option]  # as a declaration, click would take a / or ; in it for two options
     return option
+
+
+def _metavar(parameter: Parameter) -> str:
+    if not parameter.choices:
+        return parameter.type.upper()
+    return f"[{'|'.join([*parameter.choices, *(['DATASET'] if parameter.dataset else [])])}]"
 
 
 def _one(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> str | None:
@@ -239,13 +245,13 @@ class _Value(click.ParamType[str]):
         """The choices; files and folders for a path; what is in data/ for a dataset; a table's columns."""
         if self._parameter.type == "path":
             return [CompletionItem(incomplete, type="file")]
+        names = list(self._parameter.choices)
         if self._parameter.dataset:
             with contextlib.suppress(TrainerError):
-                names = catalog.datasets(find())
-                return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+                names += catalog.datasets(find())
         if self._parameter.column_of:
             return self._columns(ctx, incomplete)
-        return [CompletionItem(choice) for choice in self._parameter.choices if choice.startswith(incomplete)]
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
     def _columns(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """The columns of the table that was named before, or is the default, after the last comma."""

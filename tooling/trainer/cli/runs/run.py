@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 
 from trainer.backends import registry
 from trainer.cli import consent, output
+from trainer.cli.runs import planned
 from trainer.cli.runs.completion import complete_entry_point, complete_image, complete_project, complete_run
 from trainer.cli.runs.project_command import LIKE, PROJECT, SOURCE, ProjectCommand, variable
 from trainer.errors import InvalidInput
@@ -108,6 +108,7 @@ def run(
     """
     from trainer.engine.daemon import EngineUnavailable
     from trainer.runs import launch, reconcile
+    from trainer.runs.launch import prepare
 
     workspace = find()
     loaded, entry_point = ctx.meta[PROJECT]
@@ -143,9 +144,11 @@ def run(
     plan = plans.make(workspace, request)
     _check_detached(ctx.meta[SOURCE], plan, detach)
     if dry_run:
-        for remark in plan.remarks:
-            click.echo(remark, err=True)
-        _print_plan(plan, as_json)
+        refusal = prepare.refusal(workspace, plan, offline=offline)
+        unchecked = refusal.message if isinstance(refusal, EngineUnavailable) else None
+        planned.show(plan, unchecked, as_json=as_json)
+        if refusal and not unchecked:
+            raise refusal
         return
     allowed = consent.allowed(workspace, plan, yes=yes)
     for line in () if offline else reconcile.quickly(workspace):
@@ -213,31 +216,6 @@ def _backend(workspace: Workspace, requested: str) -> str:
     for error in away:
         click.echo(f"{error.message} Running on the {name} backend instead.", err=True)
     return name
-
-
-def _print_plan(plan: RunPlan, as_json: bool) -> None:
-    payload = plan.as_json()
-    if as_json:
-        output.as_json(payload)
-        return
-    payload["image"] = plan.image.tag
-    payload["command"] = shlex.join(plan.command)
-    payload["asks_to"] = "\n".join(plan.asked.wants)
-    if not payload["asks_to"]:
-        del payload["asks_to"]
-    payload["mounts"] = "\n".join(
-        f"{mount.source} → {mount.target}{' (read-only)' if mount.read_only else ''}"
-        for mount in plan.inputs.mounts
-    )
-    del payload["remarks"]
-    rows = []
-    for name, value in payload.items():
-        if isinstance(value, Mapping):
-            value = "\n".join(f"{key}={item}" for key, item in value.items())
-        elif isinstance(value, tuple):
-            value = ", ".join(value)
-        rows.append((name.replace("_", " "), "" if value is None else str(value)))
-    output.table(("What", "Planned"), rows)
 
 
 def print_result(result: Result, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from trainer.backends import registry
 from trainer.backends.base import Backend
 from trainer.backends.docker import reachability
 from trainer.datasets.inputs import Data
-from trainer.errors import InvalidInput
+from trainer.errors import InvalidInput, TrainerError
 from trainer.masking import Masker
 from trainer.plan import exec_size
 from trainer.plan.request import secret_values
@@ -69,6 +69,37 @@ def _unasked(workspace: Workspace, loaded: Secrets, uri: str | None) -> tuple[Cl
     return Client(chosen), False
 
 
+def check(workspace: Workspace, plan: RunPlan, *, offline: bool = False) -> tuple[Secrets, dict[str, str]]:
+    """The secrets, and the variables with those that the project needs.
+
+    Raises `TrainerError` for the first thing that is known to be in the way without asking anybody.
+    """
+    if offline and not plan.image.has_trainkit:
+        raise InvalidInput(
+            f"--offline: {plan.image.tag} has no trainkit, which keeps what a run logs.",
+            "Run with a tracking server, or in a trainer image: --image NAME",
+        )
+    loaded = secrets.load(workspace)
+    secret_environment = secret_values(
+        plan, {name: loaded.get(name) for name in plan.environment.secret_names}
+    )
+    exec_size.check(plan, secret_environment)
+    return loaded, secret_environment
+
+
+def refusal(workspace: Workspace, plan: RunPlan, *, offline: bool = False) -> TrainerError | None:
+    """What a launch of the plan would be refused for before anything is built or a server is asked.
+
+    `EngineUnavailable` where that is for the engine to say, and it does not answer.
+    """
+    try:
+        check(workspace, plan, offline=offline)
+        registry.named(plan.backend, workspace).check(plan)
+    except TrainerError as error:
+        return error
+    return None
+
+
 def prepare(
     workspace: Workspace,
     plan: RunPlan,
@@ -82,16 +113,7 @@ def prepare(
 
     Raises `TrainerError` for the first thing that would spoil the run; nothing of it exists then.
     """
-    if offline and not plan.image.has_trainkit:
-        raise InvalidInput(
-            f"--offline: {plan.image.tag} has no trainkit, which keeps what a run logs.",
-            "Run with a tracking server, or in a trainer image: --image NAME",
-        )
-    loaded = secrets.load(workspace)
-    secret_environment = secret_values(
-        plan, {name: loaded.get(name) for name in plan.environment.secret_names}
-    )
-    exec_size.check(plan, secret_environment)
+    loaded, secret_environment = check(workspace, plan, offline=offline)
     backend = registry.named(plan.backend, workspace)
     screen.step(f"Connecting to the {plan.backend} backend")
     backend.connect()
