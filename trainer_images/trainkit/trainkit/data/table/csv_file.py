@@ -1,0 +1,102 @@
+"""CSV files: the header in milliseconds, and all of the cells as text.
+
+pandas is imported by what reads cells alone, so that the host can check a header before a run.
+"""
+
+import csv
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainkit.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SEPARATORS = ",;\t|"
+_FORM = "It takes text in UTF-8: a line of column names, then a line for each sample."
+
+
+@dataclass(frozen=True)
+class Header:
+    """The names of the columns, as `read` has them, and what stands between two cells."""
+
+    names: tuple[str, ...]
+    separator: str
+
+
+def header(path: Path) -> Header:
+    """The header of a file. Raises `InputError` for a file that is no CSV, and for two columns of a name.
+
+    A column without a name is `Unnamed: POSITION`, as pandas has it.
+    """
+    with _refusing(path):
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                first = next((line for line in file if line.strip()), "")
+                separator = max(_SEPARATORS, key=first.count)
+                file.seek(0)
+                rows = csv.reader(file, delimiter=separator, skipinitialspace=True)
+                cells = next((row for row in rows if any(cell.strip() for cell in row)), [])
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}.", "Specify a CSV file.") from None
+    if not cells:
+        raise InputError(f"{path.name} is empty.", _FORM)
+    names = [cell.strip() or f"Unnamed: {position}" for position, cell in enumerate(cells)]
+    twice = [name for position, name in enumerate(names) if name in names[:position]]
+    if twice:
+        raise InputError(f"{path.name} has two columns {twice[0]!r}.", "Rename one of them.")
+    return Header(tuple(names), separator)
+
+
+def read(path: Path) -> "pd.DataFrame":
+    """All cells as text without the blanks around it; empty cells are missing. The index counts from 0.
+
+    In a file with `;` between its cells, 3,14 is 3.14. Raises `InputError` for what is no CSV file, and for
+    less than two rows.
+    """
+    import pandas as pd
+
+    head = header(path)
+    with (
+        _refusing(path, pd.errors.EmptyDataError, pd.errors.ParserError, pd.errors.ParserWarning),
+        warnings.catch_warnings(action="error", category=pd.errors.ParserWarning),
+    ):
+        frame = pd.read_csv(
+            path,
+            encoding="utf-8-sig",
+            sep=head.separator,
+            skipinitialspace=True,
+            # Else pandas takes the first column away as an index where rows are longer than the header.
+            index_col=False,
+            # NA, None and null may be names of classes, and 001 is another one than 1.
+            keep_default_na=False,
+            na_values=[""],
+            dtype=str,
+        )
+    if len(frame) < 2:
+        rows = "1 row" if len(frame) else "no rows"
+        raise InputError(f"{path.name} has {rows} below its header.", "Add samples.")
+    frame.columns = pd.Index(head.names)
+    for name in head.names:
+        cells = frame[name].str.strip()
+        if head.separator == ";":
+            cells = cells.str.replace(r"^([+-]?\d+),(\d+)$", r"\1.\2", regex=True)
+        frame[name] = cells.mask(cells == "")
+    return frame
+
+
+@contextmanager
+def _refusing(path: Path, *pandas_errors: type[Exception]) -> Iterator[None]:
+    of_csv: tuple[type[Exception], ...] = (csv.Error, *pandas_errors)
+    try:
+        yield
+    except UnicodeDecodeError:
+        hint = f"Convert it: iconv -f ENCODING -t UTF-8 {path.name}, where ENCODING is often WINDOWS-1252."
+        raise InputError(f"{path.name} is not UTF-8.", hint) from None
+    except of_csv as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"{path.name} is no CSV file: {reason}.", _FORM) from None

@@ -1,0 +1,69 @@
+"""Which columns a run learns, leaves out and takes for categories: checked by names alone."""
+
+import csv
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trainkit.errors import InputError
+
+LAST = "last"
+"""The word for the last column, where no column has that name."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The column to learn, those to leave out, and those whose numbers are names of categories."""
+
+    target: str
+    drop: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+
+
+def select(
+    names: Sequence[str], *, file: str, target: str = LAST, drop: str = "", categorical: str = ""
+) -> Selection:
+    """The columns that the options name: `target` one, `drop` and `categorical` some, with commas between.
+
+    `names` is the header of `file`. Raises `InputError` for a column that is not there (and names the near
+    one), for one that two options name, and where no column is left to learn from.
+    """
+    left_out = tuple(_column(names, file, "--drop", name) for name in _listed(drop))
+    if target == LAST and LAST not in names:
+        learnt = next((name for name in reversed(names) if name not in left_out), names[-1])
+    else:
+        learnt = _column(names, file, "--target", target)
+    categories = tuple(_column(names, file, "--categorical", name) for name in _listed(categorical))
+    if learnt in left_out:
+        raise InputError(f"--drop names {learnt}, which is the target.", "Leave it out of --drop.")
+    if learnt in categories:
+        raise InputError(
+            f"--categorical names {learnt}, which is the target.", "Leave it out of --categorical."
+        )
+    for name in categories:
+        if name in left_out:
+            raise InputError(f"--drop and --categorical both name {name}.", "Leave it out of one of them.")
+    if not set(names) - {learnt, *left_out}:
+        raise InputError(
+            f"{file} has no column besides {learnt}{' and those of --drop' if left_out else ''}.",
+            "It takes one at least to learn from.",
+        )
+    return Selection(learnt, left_out, categories)
+
+
+def _listed(text: str) -> list[str]:
+    """`a, b` as two names; one that has a comma itself stands in quotation marks."""
+    names = next(csv.reader([text], skipinitialspace=True), [])
+    return [name.strip() for name in names if name.strip()]
+
+
+def _column(names: Sequence[str], file: str, option: str, name: str) -> str:
+    if name in names:
+        return name
+    by_lower = {known.lower(): known for known in names}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+    raise InputError(
+        f"{option} is {name!r}, which is no column of {file}.",
+        f"Did you mean {by_lower[near[0]]}?" if near else f"It has {shown}.",
+    )
