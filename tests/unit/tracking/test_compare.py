@@ -37,6 +37,14 @@ def test_metrics_have_differences_to_the_first_run_and_system_metrics_are_left_o
     assert (row.values, row.differences) == ((0.5, 0.75, None), (0.0, 0.25, None))
 
 
+def test_metrics_are_in_the_order_in_which_runs_are_judged() -> None:
+    logged = {"seconds_fit": 1.0, "loss": 1.0, "val_loss": 1.0, "kappa": 1.0}
+    more = {name: value + 1 for name, value in logged.items()}
+    named = {"trainer.primary_metric": "loss"}
+    compared = compare.compare([run("a", metrics=logged), run("b", metrics=more, tags=named)])
+    assert [row.name for row in compared.metrics] == ["loss", "val_loss", "kappa", "seconds_fit"]
+
+
 @pytest.mark.parametrize(
     ("name", "values", "best"),
     [

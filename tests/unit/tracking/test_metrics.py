@@ -25,3 +25,19 @@ def test_metrics_are_in_the_order_in_which_a_run_is_judged() -> None:
     ]  # fmt: skip
     assert metrics.shown(names, "n_train")[0] == "n_train"
     assert metrics.shown(names, "not_logged")[0] == "test/loss"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("val_loss", ("loss", "validation")),
+        ("validation/top_5", ("top_5", "validation")),
+        ("train_loss", ("loss", "training")),
+        ("Training-f1", ("f1", "training")),
+        ("loss", ("loss", "training")),
+        ("value", ("value", "training")),
+        ("test_loss", ("test_loss", "training")),
+    ],
+)
+def test_a_name_says_on_what_data_it_was_measured(name: str, said: tuple[str, str]) -> None:
+    assert metrics.measured_on(name) == said

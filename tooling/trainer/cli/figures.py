@@ -56,10 +56,11 @@ def difference(value: float | None) -> str:
     return "=" if value == 0 else f"{value:+.3g}"
 
 
-def short(digest: str) -> str:
+def short(digest: str, length: int = 12) -> str:
     """The beginning of a digest or an id that is long, enough to tell it from others."""
     text = digest.removeprefix("sha256:")
-    return text[:12] if len(text) >= 32 and all(letter in "0123456789abcdef" for letter in text) else digest
+    is_digest = len(text) >= 32 and all(letter in "0123456789abcdef" for letter in text)
+    return text[:length] if is_digest else digest
 
 
 def sparkline(values: Sequence[float], width: int = 24) -> str:

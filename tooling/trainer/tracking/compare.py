@@ -90,7 +90,10 @@ class Comparison:
 
 
 def compare(runs: Sequence[Run]) -> Comparison:
-    """Put the runs side by side; the first is what the others are compared with. No system metrics."""
+    """Put the runs side by side; the first is what the others are compared with. No system metrics.
+
+    Of the metrics that differ, the one that the runs' project calls its primary metric comes first.
+    """
     names = {name for run in runs for name in run.metrics if not name.startswith("system/")}
     rows = (MetricRow(name, tuple(run.metrics.get(name) for run in runs)) for name in names)
     origins = {
@@ -98,10 +101,11 @@ def compare(runs: Sequence[Run]) -> Comparison:
         for title, tags in _TAGS.items()
     }
     origins["Data"] = _rows([run.inputs for run in runs])
+    primary = next(filter(None, (run.tags.get(run_tags.PRIMARY_METRIC) for run in runs)), None)
     return Comparison(
         tuple(runs),
         _rows([run.parameters for run in runs]),
-        tuple(sorted(rows, key=lambda row: (not row.differs, metrics.rank(row.name)))),
+        tuple(sorted(rows, key=lambda row: (not row.differs, row.name != primary, metrics.rank(row.name)))),
         {title: origins[title] for title in ORIGINS},
     )
 

@@ -11,8 +11,10 @@ _HIGHER = {"acc", "accuracy", "auc", "bleu", "dice", "f1", "iou", "kappa", "map"
            "recall", "rouge", "score"}  # fmt: skip
 _TIMES = {"busy", "duration", "latency", "ms", "seconds", "throughput", "time"}
 _SYSTEM = "system/"
+TRAINING, VALIDATION = "training", "validation"
 # The data that a model has seen least comes first.
 _SPLITS = ("test", "validation", "val")
+_MEASURED_ON = re.compile(r"(train|training|validation|val)[^a-z0-9]+(.+)", re.IGNORECASE)
 
 
 def direction(metric: str) -> int:
@@ -42,6 +44,16 @@ def rank(metric: str) -> tuple[int, bool, str]:
     else:
         place = _SPLITS.index(words[0]) if words[0] in _SPLITS else len(_SPLITS)
     return place, not judges(metric), metric
+
+
+def measured_on(metric: str) -> tuple[str, str]:
+    """What is measured, and on what: `val_loss` is (`loss`, `validation`).
+
+    A name that says neither training nor validation is of the training, as in Keras.
+    """
+    if not (found := _MEASURED_ON.fullmatch(metric)):
+        return metric, TRAINING
+    return found[2], TRAINING if found[1].lower().startswith("train") else VALIDATION
 
 
 def judges(metric: str) -> bool:

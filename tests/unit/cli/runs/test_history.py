@@ -276,6 +276,26 @@ def test_the_page_escapes_what_runs_say_and_loads_nothing(
     assert page.elements.count("polyline") == 2
 
 
+@pytest.mark.usefixtures("workspace")
+def test_the_page_has_the_pictures_of_the_runs(
+    workspace: Workspace, trainer: Trainer, http_server: HttpServer
+) -> None:
+    found_by_id(http_server, *two(http_server))
+    listed = [{"path": "matrix.png", "is_dir": False, "file_size": 3},
+              {"path": "huge.png", "is_dir": False, "file_size": 10**9}]  # fmt: skip
+    http_server.replies[f"{API}/artifacts/list"] = [Reply(body=json.dumps({"files": listed}))]
+    for run_id in ("aa1", "bb2"):
+        stored = f"/api/2.0/mlflow-artifacts/artifacts/7/{run_id}/artifacts/matrix.png"
+        http_server.replies[stored] = [Reply(content=run_id.encode())]
+    done = trainer("compare", "aa1", "bb2", "--html", "page.html")
+    assert done.code == 0
+    assert [line.split(":")[1] for line in done.err.splitlines()] == [
+        " huge.png of <script>alert(1)</script>", " huge.png of owl"
+    ]  # fmt: skip
+    page = Page((workspace.root / "page.html").read_text())
+    assert page.loads == ["data:image/png;base64,YWEx", "data:image/png;base64,YmIy"]
+
+
 def test_no_file_is_overwritten(workspace: Workspace, trainer: Trainer, http_server: HttpServer) -> None:
     kept = Path(workspace.root / "page.html")
     kept.write_text("mine")

@@ -9,19 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from trainer import printable
-from trainer.cli import figures, output
+from trainer.cli import output
 from trainer.cli.context import pass_workspace
 from trainer.cli.runs.argument import run_argument
+from trainer.cli.runs.comparison import table
 from trainer.errors import InvalidInput
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from trainer.tracking.client import Client, Run
-    from trainer.tracking.compare import Comparison, MetricRow, Row
-
-    Cells = Sequence[str | Text]
+    from trainer.tracking.compare import Comparison, Row
 
 
 @click.command(
@@ -37,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.option(
     "--html", "page", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-    help="Write a page with tables and curves that needs no network; nothing is overwritten.",
+    help="Write a page with tables, curves and pictures that needs no network; nothing is overwritten.",
 )  # fmt: skip
 @pass_workspace
 def compare(
@@ -69,15 +66,16 @@ def compare(
     if as_json:
         output.as_json(_as_json(compared, changes))
     elif not page:
-        _print(compared, everything=everything)
+        table.show(compared, everything=everything)
         _print_code(compared, changes)
 
 
 def _write(
     page: Path, compared: Comparison, clients: Sequence[Client], changes: dict[str, list[str]]
 ) -> None:
-    from trainer.cli.runs import compare_page
+    from trainer.cli.runs.comparison import page as comparison_page
     from trainer.tracking import search
+    from trainer.tracking.artifacts import pictures
 
     curves: dict[str, dict[str, tuple[search.Point, ...]]] = {row.name: {} for row in compared.metrics}
     for client in {client_of_run.server.uri: client_of_run for client_of_run in clients}.values():
@@ -88,12 +86,15 @@ def _write(
         ]
         for name, by_run in curves.items():
             by_run |= search.curves(client, ids, name)
-    text = compare_page.render(compared, curves, changes)
+    shared = pictures.shared(list(zip(clients, compared.runs, strict=True)))
+    text = comparison_page.render(compared, curves, shared, changes)
     try:
         with page.open("x", encoding="utf-8") as written:  # made in between: not overwritten either
             written.write(text)
     except OSError as error:
         raise InvalidInput(f"{page} cannot be written: {error.strerror}.", "Specify another file.") from None
+    for line in shared.left_out:
+        output.tell(printable.line(f"Left out of the page: {line}"))
 
 
 def _code(clients: Sequence[Client], runs: Sequence[Run]) -> Iterator[tuple[str, list[str]]]:
@@ -103,57 +104,6 @@ def _code(clients: Sequence[Client], runs: Sequence[Run]) -> Iterator[tuple[str,
     first = stored_code.fetch(clients[0], runs[0])
     for client, run in zip(clients[1:], runs[1:], strict=True):
         yield run.id, list(stored_code.difference(first, stored_code.fetch(client, run)))
-
-
-def _print(compared: Comparison, *, everything: bool) -> None:
-    runs = compared.runs
-    rows: list[Cells] = [
-        ("id", *(run.id[:8] for run in runs)),
-        (
-            "status",
-            *(output.coloured(run.status, figures.status_colour(run.status)) for run in runs),
-        ),
-    ]
-    sections: list[tuple[str, Sequence[Row | MetricRow]]] = [
-        ("Parameters", compared.parameters),
-        ("Metrics", compared.metrics),
-        *compared.origins.items(),
-    ]
-    equal: list[str] = []
-    for title, section in sections:
-        shown = [row for row in section if everything or row.differs]
-        if not shown and section:
-            equal.append(title.lower())
-        if shown:
-            hidden = len(section) - len(shown)
-            rows += [("",), (output.bold(title), output.faint(f"{hidden} more equal") if hidden else "")]
-            rows += [_cells(row) for row in shown]
-    output.table(("", *(printable.line(run.name) for run in runs)), _filled(rows, len(runs) + 1))
-    if equal:
-        click.echo(f"\nEqual: {', '.join(equal)}.")
-
-
-def _filled(rows: Sequence[Cells], width: int) -> Iterator[Cells]:
-    for row in rows:
-        yield (*row, *[""] * (width - len(row)))
-
-
-def _cells(row: Row | MetricRow) -> Cells:
-    from trainer.tracking.compare import MetricRow
-
-    name = f"  {printable.line(row.name)}"
-    if not isinstance(row, MetricRow):
-        return (
-            name,
-            *(printable.line(figures.short(value)) if value is not None else "-" for value in row.values),
-        )
-    cells: list[str | Text] = [name]
-    for index, value in enumerate(row.values):
-        text = figures.metric(value) or "-"
-        if index and row.differs and (change := figures.difference(row.differences[index])):
-            text += f" ({change})"
-        cells.append(output.coloured(f"{text} *", "green") if index in row.best else text)
-    return cells
 
 
 def _print_code(compared: Comparison, changes: dict[str, list[str]]) -> None:

@@ -1,0 +1,1 @@
+"""What `trainer compare` shows: a table in the terminal, and a page."""
