@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
@@ -13,6 +15,9 @@ from trainer.cli import output
 from trainer.cli.context import pass_workspace
 from trainer.errors import InvalidInput, TrainerError
 from trainer.workspace.settings import Workspace, find
+
+if TYPE_CHECKING:
+    from trainer.workspace.secrets_import import Variables
 
 
 @click.group(
@@ -120,10 +125,8 @@ def import_(workspace: Workspace, file: Path, replace: bool, dry_run: bool) -> N
     present = domain.read(workspace).values
     domain.check(workspace)
     new = {name: value for name, value in variables.values.items() if value and present.get(name) != value}
-    if not new and not variables.values:
-        raise InvalidInput(
-            f"{file} sets no variable.", 'Its lines have to be NAME=value, or $env:NAME = "value".'
-        )
+    if not any(variables.values.values()):
+        raise InvalidInput(*_nothing_in(file, variables))
     if (taken := sorted(new.keys() & present.keys())) and not replace:
         raise InvalidInput(
             f"{workspace.secrets_file.name} has another value of {', '.join(taken)}.",
@@ -134,10 +137,17 @@ def import_(workspace: Workspace, file: Path, replace: bool, dry_run: bool) -> N
     for name in new:
         done, would = ("Replaced", "replace") if name in present else ("Set", "set")
         click.echo(f"Would {would} {name}" if dry_run else f"{done} {name}")
-    if same := [name for name in variables.values if name not in new]:
+    if same := [name for name, value in variables.values.items() if value and name not in new]:
         _note(f"Unchanged: {', '.join(same)}")
+    if empty := [name for name, value in variables.values.items() if not value]:
+        _note(f"Not set, since they are empty: {', '.join(empty)}")
     if variables.other_lines:
-        _note(f"Lines that set no variable are left out: {', '.join(map(str, variables.other_lines))}")
+        _note(f"Not read: {_lines(variables.other_lines)}")
+    if variables.computed_lines:
+        _note(
+            f"Not plain text, and not set: {_lines(variables.computed_lines)}. "
+            "Set them apart: trainer secrets set NAME"
+        )
     if new and not dry_run:
         _note(f"{file} still holds the values: remove it, or keep it out of git.")
 
@@ -191,6 +201,19 @@ def check(workspace: Workspace, as_json: bool) -> None:
     from trainer.maintenance import secret_checks
 
     show(secret_checks.checks(workspace), as_json=as_json)
+
+
+def _lines(numbers: Sequence[int]) -> str:
+    return f"line{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+
+
+def _nothing_in(file: Path, variables: Variables) -> tuple[str, str]:
+    if variables.computed_lines:
+        return (
+            f"{file}: no value is plain text ({_lines(variables.computed_lines)}).",
+            "Write NAME='value' there, one on a line, or set it apart: trainer secrets set NAME",
+        )
+    return f"{file} sets no variable.", 'Its lines have to be NAME=value, or $env:NAME = "value".'
 
 
 def _note(text: str) -> None:
