@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from trainer.datasets.synthetic.sample import Sample
 from trainer.projects import mlproject as projects
+from trainer.workspace import run_folders
+from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import Result, git, put
@@ -75,13 +77,14 @@ def test_a_project_is_copied_without_what_git_ignores(trainer: Trainer, workspac
     put(workspace.projects / "demo" / "weights.pt", "large")
     put(workspace.projects / "demo" / "parts" / "run.sh", "echo\n").chmod(0o755)
     put(workspace.projects / "demo" / "test_demo.py")
-    put(workspace.projects / "demo" / "README.md", "# PROJECT demo\n")
+    readme = "# {0}\n\n    trainer run {0} --n 1\n\nA demo, demo-2: train_code/{0}/train.py\n"
+    put(workspace.projects / "demo" / "README.md", readme.format("demo"))
     done = trainer("new", "better", "--from", "demo")
     path = workspace.projects / "better"
     assert (done.code, done.err) == (0, "")
     assert files(path).keys() == {"MLproject", "README.md", "parts/run.sh", "test_better.py", "train.py"}
     assert os.access(path / "parts" / "run.sh", os.X_OK)
-    assert (path / "README.md").read_text() == "# PROJECT demo\n"
+    assert (path / "README.md").read_text() == readme.format("better")
     before, after = projects.load(workspace.projects / "demo"), projects.load(path)
     assert (after.name, after.entry_points) == ("better", before.entry_points)
 
@@ -139,6 +142,17 @@ def test_what_cannot_be_is_reported_before_anything_is_made(
     assert lines[0] == f"Error: {message.format(projects=workspace.projects)}"
     assert hint is None or lines[1] == f"Hint:  {hint}"
     assert files(workspace.root) == before
+
+
+def test_a_name_that_two_runs_have_is_not_taken_for_a_projects(
+    trainer: Trainer, workspace: Workspace
+) -> None:
+    for run_id in ("ab12", "ab34"):
+        run = Record(run_id, "demo", "docker", "http://127.0.0.1:5000", True, name="hen")
+        run_folders.write(workspace, run_folders.new_folder(workspace), run)[1].release()
+        run_folders.remove(workspace, run_id)
+    done = trainer("new", "mine", "--from", "hen")
+    assert done.err == "Error: hen could be 2 runs: ab12 (hen), ab34 (hen).\nHint:  Use more of the id.\n"
 
 
 def test_a_name_that_cannot_be_changed_leaves_nothing(trainer: Trainer, workspace: Workspace) -> None:

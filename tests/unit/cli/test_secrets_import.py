@@ -36,6 +36,7 @@ set "TOKEN=c & d"
 setx PLAIN "e f" /m
 call other.bat
 """
+FROM_BATCH = {"API_KEY": "a b", "TOKEN": "c & d", "PLAIN": "e f"}
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +55,7 @@ def site(workspace: Workspace) -> Workspace:
         ("keys.sh", SHELL.encode(), {"API_KEY": "it is", "TOKEN": "a b # c", "PLAIN": "x=y"}, "lines 3, 7"),
         ("secrets.ps1", POWERSHELL.encode(), FROM_POWERSHELL, "line 6"),
         ("secrets.txt", POWERSHELL.encode("utf-16"), FROM_POWERSHELL, "line 6"),
-        ("secrets.bat", BATCH.replace("\n", "\r\n").encode(), {"API_KEY": "a b", "TOKEN": "c & d", "PLAIN": "e f"}, "line 6"),
+        ("secrets.bat", BATCH.replace("\n", "\r\n").encode(), FROM_BATCH, "line 6"),
     ],
 )
 def test_what_a_file_sets_is_imported(

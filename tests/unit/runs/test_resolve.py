@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 from trainer.errors import InvalidInput
 from trainer.runs import reconcile, resolve, server
+from trainer.runs.resolve import AmbiguousRun
 from trainer.server import container_record, process, start
 from trainer.tracking.client import Run
 from trainer.tracking.delivery import SpoolWriter
@@ -48,7 +49,7 @@ def test_a_run_is_named_by_id_name_or_last(
 @pytest.mark.usefixtures("three")
 def test_what_could_be_several_runs_lists_them(workspace: Workspace) -> None:
     for said in ("hen", "ab"):
-        with fails(InvalidInput, f"{said} could be 2 runs: ab12 (hen), ab34 (hen).", "Use more of the id."):
+        with fails(AmbiguousRun, f"{said} could be 2 runs: ab12 (hen), ab34 (hen).", "Use more of the id."):
             resolve.resolve(workspace, said)
 
 

@@ -52,7 +52,7 @@ def test_every_other_instruction_is_named_with_its_line_and_no_value(tmp_path: P
         "ENV OLD secret",
         "ARG KEY=secret",
         "RUN curl -u me:secret https://x && apt-get install -y git",
-        "RUN pip install click git+https://me:secret@x/y",
+        "RUN pip install click git+https://me:secret@x/y ./own torch==$SECRET six",
         "RUN pip install --index-url=https://me:secret@x/simple click",
         "RUN pip install click || true",
         "RUN PIP_INDEX_URL=secret pip install click",
@@ -66,7 +66,8 @@ def test_every_other_instruction_is_named_with_its_line_and_no_value(tmp_path: P
         "EXPOSE 80",
         'CMD ["python", "train.py"]',
     )
-    assert (contents.base_image, contents.apt, contents.requirements) == ("debian:12", ("git",), ())
+    assert (contents.base_image, contents.apt) == ("debian:12", ("git",))
+    assert contents.requirements == ("click", "six")
     assert left_out(contents) == [
         (1, "--platform: the image is for the engine's own platform"),
         (2, "LABEL …"),
@@ -74,7 +75,7 @@ def test_every_other_instruction_is_named_with_its_line_and_no_value(tmp_path: P
         (5, "ENV OLD: variables are set in docker_env.environment of an MLproject"),
         (6, "ARG KEY"),
         (7, "RUN curl …"),
-        (8, "RUN pip …: an address is not a package of a registry"),
+        (8, "RUN pip …: an address, ./own, torch are not packages of a registry"),
         (9, "RUN pip …: --index-url is not a package of a registry"),
         (10, "RUN pip …: || is not a package of a registry"),
         (11, "RUN …"),

@@ -32,6 +32,8 @@ def _copied(workspace: Workspace, origin: str) -> Iterator[Path]:
 
         try:
             record = resolve.resolve(workspace, origin)
+        except resolve.AmbiguousRun:
+            raise
         except TrainerError:
             raise no_project from None
         with stored_run.code_of(workspace, record) as folder:

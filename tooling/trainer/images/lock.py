@@ -20,6 +20,7 @@ _COMPILE = ("uv", "pip", "compile", "--universal", "--python-version", "3.11", "
 _INDEX = re.compile(r"^(-i|--index-url|--extra-index-url)\b", re.MULTILINE)
 _ENTRY = re.compile(r"^([A-Za-z0-9][\w.-]*)==.*(?:\n[ \t].*)*", re.MULTILINE)
 _UNSOLVABLE = "No solution found"
+_MISSING = re.compile(r"\b(\S+) was not found in the package registry")
 _TITLE = re.compile(rf"^(?:error: |cause: |Caused by: )?(?:{_UNSOLVABLE}.*)?")
 
 
@@ -79,6 +80,10 @@ def _not_compiled(output: Sequence[str]) -> ImageError:
     said = takewhile(lambda line: not line.lstrip().startswith("hint:"), output)
     lines = [line for each in said if (line := _TITLE.sub("", build_failure.undrawn(each)))]
     if any(_UNSOLVABLE in line for line in output):
+        if missing := _MISSING.search(" ".join(lines)):
+            return ImageError(
+                f"There is no package {missing[1]} in the package registry.", "Correct its name."
+            )
         return ImageError(
             f"The packages do not go together: {' '.join(lines)}",
             "Correct their names or versions.",

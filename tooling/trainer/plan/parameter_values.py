@@ -130,7 +130,7 @@ def unknown_parameter(
     if entry_point.takes_any:
         hint = f"The script {entry_point.name} gets undeclared parameters with -P {name.lstrip('-')}=VALUE"
         return InvalidInput(f"{project.name} declares no parameter {option}.", hint)
-    near = difflib.get_close_matches(option, [*declared, *also], n=1)
+    near = difflib.get_close_matches(option, [*declared, *also], n=1, cutoff=0.7)
     otherwise = (
         f"Those of its entry point {entry_point.name} are {', '.join(declared)}."
         if declared

@@ -51,8 +51,6 @@ def restore(workspace: Workspace, texts: Sequence[str]) -> list[Run]:
 
 def rename(workspace: Workspace, text: str, name: str) -> Run:
     """Rename the run; return it as it was before."""
-    if not name.strip():
-        raise InvalidInput("A run's name cannot be empty.", "trainer runs rename RUN NAME")
     names.check_run_name(name)
     revealed.check(secrets.load(workspace), (), {}, [("The name", name)])
     client, run = _existing(workspace, text)

@@ -20,14 +20,18 @@ BEST = "@best:"
 _SHOWN = 5
 
 
+class AmbiguousRun(InvalidInput):
+    """More than one run could be meant."""
+
+
 def resolve(workspace: Workspace, text: str) -> Record:
     """The one run that is meant: of those that this workspace started, else of the chosen server.
 
     `@best:METRIC` is the finished run on the chosen server with the highest final value of the metric,
     `@best:-METRIC` the one with the lowest.
 
-    Raises `InvalidInput` where there is none, or more than one; `TrackingError` where the server has to be
-    asked and does not answer.
+    Raises `InvalidInput` where there is none, `AmbiguousRun` where there is more than one; `TrackingError`
+    where the server has to be asked and does not answer.
     """
     if text.startswith(BEST):
         return _best(workspace, text.removeprefix(BEST))
@@ -59,7 +63,7 @@ def _only(text: str, matches: list[Record]) -> Record:
     if len(matches) == 1 or len(named) == 1:
         return (named or matches)[0]
     several = ", ".join(f"{record.run_id[:8]} ({record.name})" for record in matches[-_SHOWN:])
-    raise InvalidInput(f"{text} could be {len(matches)} runs: {several}.", "Use more of the id.")
+    raise AmbiguousRun(f"{text} could be {len(matches)} runs: {several}.", "Use more of the id.")
 
 
 def started_here(workspace: Workspace, text: str) -> list[Record]:

@@ -33,6 +33,8 @@ _PREFIX = re.compile(r"(DEBIAN_FRONTEND|PIP_NO_CACHE_DIR|PIP_ROOT_USER_ACTION)=\
 _APT = re.compile(r"apt(?:-get)?(?: -\S+)* install ")
 _APT_FLAGS = re.compile(r"-[yqf]+|--(yes|assume-yes|quiet|no-install-(recommends|suggests)|fix-missing)")
 _PIP = re.compile(r"(?:(?:python[\d.]* -m )?pip[\d.]*|uv pip) install ")
+# An argument that stands for packages, and no more than that: a path, an address, or a variable.
+_ONE_PACKAGE = re.compile(r"[./]|\$|[\w+.-]+(==|>=|~=)?\$|(git\+)?[a-z]+://|git\+")
 _PIP_FLAGS = re.compile(
     r"-[Uqv]+|--(upgrade|quiet|verbose|user|system|no-cache|no-cache-dir|no-input|no-compile|compile|prefer-binary"
     r"|disable-pip-version-check|break-system-packages|no-warn-script-location)"
@@ -144,7 +146,7 @@ class _Reader:
 
     def _read_pip(self, run: Instruction, arguments: Sequence[str]) -> str:
         """Take the packages, and those of the files; says why not, where that cannot be."""
-        requirements, files = [], []
+        requirements, files, others = [], [], []
         words = iter(arguments)
         for word in words:
             if word in ("-r", "--requirement"):
@@ -153,11 +155,16 @@ class _Reader:
                 files.append(word.removeprefix("--requirement=").removeprefix("-r"))
             elif requirements_file.package(word):
                 requirements.append(word)
+            elif _ONE_PACKAGE.match(word):
+                others.append(word)
             elif not _PIP_FLAGS.fullmatch(word):
                 return f"{_without_value(word)} is not a package of a registry"
         for file in files:
             requirements += self._read_file(run, file)
         self._requirements += requirements
+        if others:
+            verb = "is not a package" if len(others) == 1 else "are not packages"
+            return f"{', '.join(map(_without_value, others))} {verb} of a registry"
         return ""
 
     def _read_file(self, run: Instruction, name: str) -> Sequence[str]:

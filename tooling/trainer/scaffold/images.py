@@ -18,6 +18,7 @@ from trainer.datasets.names import folded
 from trainer.errors import InvalidInput
 from trainer.images import lock, spec
 from trainer.images.spec import IMAGE_FILE, ImageSpec
+from trainer.projects import sources
 from trainer.scaffold import dockerfile, requirements_file
 from trainer.scaffold.image_contents import Contents, LeftOut
 from trainer.workspace import unfinished
@@ -63,6 +64,7 @@ class Addition:
 
     image: ImageSpec
     packages: tuple[str, ...]
+    """Those that it does not ask for yet."""
     parents: tuple[Path, ...]
 
 
@@ -130,7 +132,9 @@ def plan_addition(workspace: Workspace, name: str, packages: Sequence[str]) -> A
             f"Specify its packages in {image.folder / lock.SOURCE}, one a line, then add to it.",
         )
     parent = spec.spec(workspace, image.inherits) if image.inherits else None
-    return Addition(image, tuple(packages), _locks(workspace, parent))
+    present = (image.folder / lock.SOURCE).read_text(encoding="utf-8").splitlines()
+    new = tuple(package for package in packages if package not in present)
+    return Addition(image, new, _locks(workspace, parent))
 
 
 def add(workspace: Workspace, addition: Addition) -> None:
@@ -187,6 +191,8 @@ def _check_name(workspace: Workspace, name: str, target: Path) -> None:
             )
         if name in image.aliases:
             raise InvalidInput(f"{name} is an alias of the image {image.name}.", "Choose another name.")
+    if name in sources.names(workspace):
+        raise InvalidInput(f"{name} is the name of a project.", f"Choose another one, such as {name}-image.")
     for neighbour in target.parent.iterdir() if target.parent.is_dir() else ():
         if folded(neighbour.name) == folded(name):
             raise _in_the_way(neighbour)

@@ -132,6 +132,7 @@ def _copy(origin: Path, target: Path) -> Path:
 
 def _rename(folder: Path, planned: Plan) -> None:
     mlproject, readme = folder / PROJECT_FILE, folder / "README.md"
+    project_before = projects.load(folder).name
     line = f"name: {planned.name}"
     text, count = re.subn(
         r"^name\s*:.*$", line, mlproject.read_text(encoding="utf-8"), count=1, flags=re.MULTILINE
@@ -149,7 +150,15 @@ def _rename(folder: Path, planned: Plan) -> None:
     test, own_test = _tests(planned.origin, planned.is_template, planned.name)
     if (folder / test).exists() and not (folder / own_test).exists():
         (folder / test).rename(folder / own_test)
-    if planned.is_template and readme.exists():
-        readme.write_text(
-            readme.read_text(encoding="utf-8").replace(_PLACEHOLDER, planned.name), encoding="utf-8"
-        )
+    for file in (readme, folder / own_test):
+        if not file.is_file():
+            continue
+        text = file.read_text(encoding="utf-8")
+        if planned.is_template and file is readme:
+            text = text.replace(_PLACEHOLDER, planned.name)
+        elif not planned.is_template:
+            # Where it is sure to be the project's name, and not a word of the text.
+            old = "|".join(map(re.escape, {planned.origin.name, project_before}))
+            places = rf"(^# |trainer (?:run|layers) |train_code/)(?:{old})(?![\w-])"
+            text = re.sub(places, lambda match: match[1] + planned.name, text, flags=re.MULTILINE)
+        file.write_text(text, encoding="utf-8")

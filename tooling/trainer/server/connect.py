@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from trainer.errors import InvalidInput, TrackingDenied
 from trainer.server import container_record
 from trainer.tracking import endpoint
 from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server
+from trainer.tracking.failures import ADDRESS_HINT, Unreachable
 from trainer.workspace import secrets, settings
 from trainer.workspace.settings import Workspace
 
@@ -103,7 +104,15 @@ def write(workspace: Workspace, server: Server) -> None:
 
 
 def _version(server: Server) -> str:
-    client = Client(replace(server, credentials_from="the account that was given"))
-    version = client.version()
-    client.check()
+    client = Client(server)
+    try:
+        version = client.version()
+        client.check()
+    except TrackingDenied as denied:
+        again = f"trainer server connect {server.uri}"
+        raise TrackingDenied(denied.message, f"Check the user name and the password: {again}") from None
+    except Unreachable as silent:
+        if silent.hint == ADDRESS_HINT:  # nothing names the server yet
+            raise Unreachable(silent.message, "Check the address, and that the server is up.") from None
+        raise
     return version

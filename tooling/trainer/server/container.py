@@ -65,6 +65,14 @@ def network(workspace: Workspace) -> Network:
     return Network(name(workspace), f"http://{name(workspace)}:{PORT}")
 
 
+def neighbour(client: docker.DockerClient, port: int) -> Network | None:
+    """Where containers reach the server that any workspace has at this port of the engine's machine."""
+    with daemon.failures():
+        found = client.containers.list(filters={"label": LABEL, "publish": str(port)})
+    names = [str(container.name) for container in found]
+    return Network(names[0], f"http://{names[0]}:{PORT}") if names else None
+
+
 def changing(workspace: Workspace) -> Lock:
     """Within: no other process makes, starts, replaces or removes the container. Waits for its turn."""
     return locks.exclusive(workspace.state / "server-container.lock")

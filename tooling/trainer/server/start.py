@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from trainer.engine import daemon
-from trainer.errors import TrackingError
+from trainer.errors import EngineError, TrackingError
 from trainer.server import container, container_record, process, store
 from trainer.server.container import ContainerState, StaleContainer, name
 from trainer.subprocesses import deferred_signals
@@ -30,6 +30,7 @@ _NEXT = "-next"  # what a container is called until it takes the place of the on
 def revive(workspace: Workspace, chosen: Server) -> Server:
     """The same server; if it is the workspace's container, it runs from now on and its network is told.
 
+
     Raises `EngineError` or `TrackingError` where it cannot be started.
     """
     own = container_record.recorded(workspace)
@@ -41,6 +42,20 @@ def revive(workspace: Workspace, chosen: Server) -> Server:
         with container.changing(workspace):
             state = _started(client, workspace)
     return replace(chosen, uri=follow(workspace, state), network=container.network(workspace))
+
+
+def for_containers(server: Server) -> Server:
+    """The same server; its network is told if it is another workspace's container on this machine.
+
+    That one listens on loopback alone, where no other container reaches it.
+    """
+    port = _port(server.uri)
+    if server.network or port is None or daemon.is_remote(daemon.endpoint()):
+        return server
+    try:
+        return replace(server, network=container.neighbour(daemon.connect(), port))
+    except EngineError:
+        return server  # which need not be a container's
 
 
 def _started(client: docker.DockerClient, workspace: Workspace) -> ContainerState:

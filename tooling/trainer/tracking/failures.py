@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     import requests
 
 Cause = Literal["plain", "certificate", "time", "name", "refused", "unreachable"]
-_ADDRESS = "Start it, or correct its address: MLFLOW_TRACKING_URI, or tracking_uri in trainer.yaml"
+ADDRESS_HINT = "Start it, or correct its address: MLFLOW_TRACKING_URI, or tracking_uri in trainer.yaml"
 _HINTS: Mapping[Cause, str] = {
     "plain": "Write its address with http://",
     "certificate": "Specify the file of its certificate authority in MLFLOW_TRACKING_SERVER_CERT_PATH.",
     "time": "See whether it is up, and whether a firewall lies between.",
     "name": "Check the name in the tracking URI.",
-    "refused": _ADDRESS,
-    "unreachable": _ADDRESS,
+    "refused": ADDRESS_HINT,
+    "unreachable": ADDRESS_HINT,
 }
 _TO_TLS = re.compile("HTTP request (was sent )?to (an )?HTTPS")  # nginx's and Go's words
 

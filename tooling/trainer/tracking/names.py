@@ -17,7 +17,8 @@ def check(
 ) -> None:
     """Raises `InvalidInput` for the first name or value that MLflow does not take."""
     _length("--experiment", experiment)
-    check_run_name(run_name or "")
+    if run_name is not None:
+        check_run_name(run_name)
     check_tags(tags)
     _check_pairs("--param", parameters)
 
@@ -25,6 +26,12 @@ def check(
 def check_run_name(name: str) -> None:
     """Raises `InvalidInput` for a name that MLflow does not take for a run."""
     _length("--run-name", name)
+    if not name.strip():
+        raise InvalidInput("A run's name cannot be empty.", "Pass another one, or none: one is generated.")
+    if name.startswith("@"):
+        raise InvalidInput(
+            f"A run cannot be called {name}: @ begins @last and @best:METRIC.", "Choose another name."
+        )
 
 
 def check_tags(tags: Mapping[str, str]) -> None:

@@ -85,9 +85,13 @@ def planned(done: Result) -> dict[str, object]:
                 ("-P batch-size=1 --batch-size=2", "batch_size"),
             )
         ),
-        ("demo -P epochs", "--param epochs is not NAME=VALUE.", "--param NAME=VALUE"),
-        ("demo -P =5", "--param =5 is not NAME=VALUE.", "--param NAME=VALUE"),
-        ("demo --tag x", "--tag x is not NAME=VALUE.", "--tag NAME=VALUE"),
+        (
+            "demo -P epochs",
+            "--param epochs is not NAME=VALUE.",
+            "Write --param NAME=VALUE with no blank around =.",
+        ),
+        ("demo -P =5", "--param =5 is not NAME=VALUE.", "Write --param NAME=VALUE with no blank around =."),
+        ("demo --tag x", "--tag x is not KEY=VALUE.", "Write --tag KEY=VALUE with no blank around =."),
         (
             "demo --memory 8",
             "--memory 8 is invalid.",

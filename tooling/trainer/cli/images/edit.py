@@ -87,9 +87,14 @@ def add(workspace: Workspace, name: str, packages: tuple[str, ...]) -> None:
 
     with interruptible(), output.Progress() as progress:
         addition = images.plan_addition(workspace, name, packages)
-        progress.step(f"Resolving the packages of {addition.image.name}")
-        images.add(workspace, addition)
-    click.echo(f"Added {counted(len(packages), 'package')} to {addition.image.folder / lock.SOURCE}")
+        source = addition.image.folder / lock.SOURCE
+        if addition.packages:
+            progress.step(f"Resolving the packages of {addition.image.name}")
+            images.add(workspace, addition)
+    if not addition.packages:
+        click.echo(f"{source} has {'it' if len(packages) == 1 else 'them'} already.")
+        return
+    click.echo(f"Added {counted(len(addition.packages), 'package')} to {source}")
     output.next_steps([f"trainer build-image {addition.image.name}"])
 
 

@@ -95,10 +95,12 @@ def _heading(run: Run, took: float | None) -> None:
 
 def _end(run: Run) -> str:
     tags = run.tags
+    reason = tags.get(run_tags.END, "")
+    signal = tags.get(run_tags.SIGNAL, "")
     parts = [
-        tags.get(run_tags.END, ""),
+        reason,
         f"exit code {code}" if (code := tags.get(run_tags.EXIT_CODE)) else "",
-        tags.get(run_tags.SIGNAL, ""),
+        "" if signal in reason else signal,
         "out of memory" if run_tags.OUT_OF_MEMORY in tags else "",
     ]
     return ", ".join(dict.fromkeys(filter(None, parts)))

@@ -97,11 +97,15 @@ def down(workspace: Workspace, force: bool) -> None:
 @pass_workspace
 def status(workspace: Workspace, as_json: bool) -> None:
     """Show whether the server runs, and its address."""
-    from trainer.server import container_record
+    from trainer.server import container_record, selection
+    from trainer.workspace import secrets
 
     payload = (
         _container_status(workspace) if container_record.recorded(workspace) else _process_status(workspace)
     )
+    chosen = selection.chosen(workspace, secrets.load(workspace))
+    elsewhere = chosen and chosen.uri != payload["uri"]
+    payload["runs report to"] = chosen.uri if chosen and elsewhere else "this server"
     if as_json:
         output.as_json(payload)
     else:

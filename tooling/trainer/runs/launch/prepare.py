@@ -56,7 +56,8 @@ def connect(workspace: Workspace, backend: Backend, loaded: Secrets, uri: str | 
         backend.reachable_uri(own)
         return Client(own), True
     backend.reachable_uri(chosen)
-    client = Client(start.revive(workspace, chosen))
+    server = start.revive(workspace, chosen)
+    client = Client(start.for_containers(server) if backend.isolated else server)
     reachability.from_host(client)
     return client, False
 
