@@ -5,24 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 
 from trainer.datasets.catalog import missing
+from trainer.datasets.tables import files
 from trainer.errors import InvalidInput, TrainerError
 from trainer.projects.mounts import Mount, of_dataset
 from trainer.workspace.settings import Workspace, find
 
 
-def existing(text: str) -> Path:
-    """The folder of a dataset: a name in the workspace's data/, else a path. Raises `InvalidInput`."""
+def existing(text: str, *, or_table: bool = False) -> Path:
+    """The folder of a dataset: a name in the workspace's data/, else a path; a CSV file too, with `or_table`.
+
+    Raises `InvalidInput`.
+    """
     workspace = _workspace()
-    if _is_name(text) and workspace and (workspace.data / text).is_dir():
-        return workspace.data / text
     path = Path(text).expanduser()
-    if path.is_dir():
-        return path
-    if workspace and (workspace.data / text).is_dir():  # a folder in a dataset of data/
-        return workspace.data / text
-    if path.exists():
+    # The last is a folder in a dataset of data/.
+    places = [workspace.data / text] if workspace else []
+    places = [*places, path] if _is_name(text) else [path, *places]
+    for place in places:
+        if place.is_dir() or (or_table and files.of(place)):
+            return place
+    if any(place.exists() for place in places):
         raise InvalidInput(
-            f"{text} is a file, not a folder.", "Specify the folder that has the classes' folders in it."
+            f"{text} is a file, not a folder{' or a CSV file' if or_table else ''}.",
+            "Specify the folder that has the classes' folders in it"
+            + (", or a file that ends in .csv." if or_table else "."),
         )
     if not _is_name(text):
         raise InvalidInput(f"There is no folder {text}.", "Specify a dataset in data/, or a folder.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +11,14 @@ from trainkit.data import image_folder
 from trainkit.errors import InputError
 
 from trainer import git, locks
+from trainer.counted import counted
 from trainer.datasets import Report, catalog, changes, contents, index, listing, manifest, recorded, silent
 from trainer.datasets.changes import Changes
 from trainer.datasets.contents import Contents, Files
 from trainer.datasets.manifest import Manifest, Version
+from trainer.datasets.tables import contents as table_contents
+from trainer.datasets.tables import files, shape
+from trainer.datasets.tables.shape import Shape
 from trainer.errors import InvalidInput, TrainerError
 from trainer.projects.parameters import nearest
 from trainer.workspace.settings import Workspace
@@ -45,7 +50,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class State:
-    """How a dataset is: its size, its classes with their images, what changed since its last version.
+    """How a dataset is: its size, its classes with their images, or its rows, and what changed.
 
     `changes` is None where there is no version, or where `problem` says why nothing can be said.
     """
@@ -56,6 +61,20 @@ class State:
     classes: dict[str, int]
     changes: Changes | None
     problem: TrainerError | None = None
+    table: Shape | None = None
+
+    @property
+    def kind(self) -> str:
+        """`images` or `table`; nothing for files of another kind."""
+        return "images" if self.classes else "table" if files.of(self.dataset.root) else ""
+
+    @property
+    def content(self) -> str:
+        """Its images and classes, or its rows and columns, in a few words."""
+        if self.classes:
+            images = counted(sum(self.classes.values()), "image")
+            return f"{images}, {counted(len(self.classes), 'class')}"
+        return str(self.table or "")
 
     @property
     def since(self) -> str:
@@ -70,9 +89,12 @@ class State:
         return {
             "name": self.dataset.name,
             "path": str(self.dataset.root),
+            "kind": self.kind or None,
             "files": self.files,
             "bytes": self.bytes,
             "classes": self.classes,
+            "rows": self.table.rows if self.table else None,
+            "columns": list(self.table.columns) if self.table else None,
             "version": last.number if last else None,
             "digest": last.digest if last else None,
             "changes": None if self.changes is None else self.changes.as_json(),
@@ -82,11 +104,15 @@ class State:
 
 @dataclass(frozen=True)
 class Difference:
-    """What changed from one state to another; `old` and `new` are their names."""
+    """What changed from one state to another; `old` and `new` are their names.
+
+    `tables` says of CSV files that changed what of their rows did.
+    """
 
     old: str
     new: str
     changes: Changes
+    tables: Mapping[str, str]
 
 
 def names(workspace: Workspace) -> list[str]:
@@ -143,6 +169,8 @@ def snapshot(
         is_new = version is not dataset.manifest
         if is_new and not dry_run:
             manifest.write(dataset.path, version)
+        if not dry_run:
+            table_contents.keep(workspace, dataset.root, taken.files)
     if version.last is None:
         raise RuntimeError("a manifest with a version has a last one")
     return Snapshot(version.last, is_new, dataset.path, taken.reads, ignored)
@@ -154,15 +182,17 @@ def state(workspace: Workspace, dataset: Dataset, report: Report = silent) -> St
         classes = image_folder.scan(dataset.root).counts()
     except (InputError, OSError):  # a table, or what is no image dataset
         classes = {}
+    table = None if classes else shape.of(dataset.root)
     try:
         if dataset.manifest.files is None:
             stamps = listing.files(dataset.root)
-            return State(dataset, len(stamps), sum(stamp.size for stamp in stamps.values()), classes, None)
+            size = sum(stamp.size for stamp in stamps.values())
+            return State(dataset, len(stamps), size, classes, None, table=table)
         taken = now(workspace, dataset, report)
     except TrainerError as error:
-        return State(dataset, None, None, classes, None, error)
+        return State(dataset, None, None, classes, None, error, table)
     changed = changes.between(dataset.manifest.files, taken.files)
-    return State(dataset, len(taken.files), taken.bytes, classes, changed)
+    return State(dataset, len(taken.files), taken.bytes, classes, changed, table=table)
 
 
 def diff(
@@ -172,7 +202,7 @@ def diff(
     dataset = named(workspace, name)
     before = _version(workspace, dataset, old)
     after = _version(workspace, dataset, new) if new else (NOW, now(workspace, dataset, report).files)
-    return Difference(before[0], after[0], changes.between(before[1], after[1]))
+    return _difference(workspace, dataset, before, after)
 
 
 def verify(
@@ -180,10 +210,17 @@ def verify(
 ) -> Difference:
     """What makes the dataset differ from the version (or from the last). With `full`, every file is read."""
     dataset = named(workspace, name)
-    version_found, files = _version(workspace, dataset, version)
-    return Difference(
-        version_found, NOW, changes.between(files, now(workspace, dataset, report, full=full).files)
-    )
+    before = _version(workspace, dataset, version)
+    after = NOW, now(workspace, dataset, report, full=full).files
+    return _difference(workspace, dataset, before, after)
+
+
+def _difference(
+    workspace: Workspace, dataset: Dataset, before: tuple[str, Files], after: tuple[str, Files]
+) -> Difference:
+    changed = changes.between(before[1], after[1])
+    tables = dict(table_contents.differences(workspace, dataset.root, changed, after[1]))
+    return Difference(before[0], after[0], changed, tables)
 
 
 def _version(workspace: Workspace, dataset: Dataset, text: str | None) -> tuple[str, Files]:

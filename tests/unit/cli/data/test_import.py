@@ -40,15 +40,18 @@ def test_a_folder_as_downloaded(trainer: Trainer, workspace: Workspace, download
     assert dry.out.splitlines()[-1] == f"Would make {workspace.data / 'data_3'}: 6 images in 3 classes"
     done = trainer("data", "import", str(download), "--as", "data_3")
     assert (done.code, done.err) == (0, ""), done.err
-    assert [line.split(maxsplit=2) for line in done.out.splitlines()[:4]] == [
-        ["CLASS", "IMAGES", "WAS"],
-        ["Acne_and_Rosacea", "3", "Acne and Rosacea Photos"],
-        ["Eczema", "2", "Eczema Photos"],
-        ["healthy", "1"],
+    assert done.out.splitlines()[:6] == [
+        "IMAGES  CLASS",
+        "     3  Acne_and_Rosacea",
+        "          was Acne and Rosacea Photos",
+        "     2  Eczema",
+        "          was Eczema Photos",
+        "     1  healthy",
     ]
-    assert done.out.splitlines()[4:8] == [
+    assert done.out.splitlines()[6:10] == [
         "The classes are in the folder dermnet/all of it.",
-        "Files that are not images, and left out: 1 (Eczema Photos/Thumbs.db)",
+        "Files that are not images, and left out: 2 (dermnet/all/Eczema Photos/Thumbs.db, "
+        "dermnet/read me.txt)",
         f"Made {workspace.data / 'data_3'}: 6 images in 3 classes",
         "Next: trainer data validate data_3",
     ]
@@ -70,9 +73,75 @@ def test_an_archive(trainer: Trainer, workspace: Workspace, download: Path, tmp_
     assert payload["classes"]["Eczema"] == {"was": "Eczema Photos", "images": 2}
     assert (payload["inner_folder"], payload["images"]) == ("dermnet/all", 6)
     assert len(tree(workspace.data / "data_3")) == 6
-    assert [path.rpartition("/")[2] for path in payload["left_out"]] == ["Thumbs.db"]
+    assert [path.rpartition("/")[2] for path in payload["left_out"]] == ["Thumbs.db", "read me.txt"]
     assert not list(workspace.state.glob("download-*"))
     assert trainer("data", "validate", "data_3", "--min-images", "1").code == 0
+
+
+def test_a_name_that_is_taken_is_refused_before_anything_is_unpacked(
+    trainer: Trainer, workspace: Workspace, download: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = packed(download, tmp_path / "all.zip")
+    put(workspace.data / "data_3" / "a" / "1.jpg", "mine")
+    monkeypatch.setattr(zipfile.ZipFile, "extract", lambda *_: pytest.fail("unpacked"))
+    done = trainer("data", "import", str(archive), "--as", "data_3")
+    assert (done.code, done.err.splitlines()[0]) == (
+        2, f"Error: {workspace.data / 'data_3'} exists already."
+    )  # fmt: skip
+    assert tree(workspace.data / "data_3")
+
+
+@pytest.mark.usefixtures("workspace")
+def test_what_is_in_folders_beside_the_splits_is_said_to_be_left_out(
+    trainer: Trainer, tmp_path: Path
+) -> None:
+    for split in ("train", "val"):
+        dataset(tmp_path / "old" / split, {"a": 2, "b": 2})
+    dataset(tmp_path / "old" / "extra", {"c": 1})
+    payload = json.loads(trainer("data", "import", str(tmp_path / "old"), "--as", "new", "--json").out)
+    assert [path.partition("/")[0] for path in payload["left_out"]] == ["extra"]
+
+
+CUSTOMERS = "\ufeffid;age;city\r\n1;30;Bonn\r\n2;;Köln\r\n3;50;\r\n"
+
+
+@pytest.mark.parametrize("packing", ["file", "archive", "folder"])
+@pytest.mark.parametrize("name", ["customers", "customers.csv"])
+def test_a_table(trainer: Trainer, workspace: Workspace, tmp_path: Path, packing: str, name: str) -> None:
+    source = put(tmp_path / "old" / "inner" / "all of them.csv", CUSTOMERS)
+    put(tmp_path / "old" / "read me.txt")
+    goal = workspace.data / "customers.csv"
+    if packing == "archive":
+        source = packed(tmp_path / "old", tmp_path / "all.zip")
+    elif packing == "folder":
+        source = tmp_path / "old"
+    dry = trainer("data", "import", str(source), "--as", name, "--dry-run")
+    assert (dry.code, goal.exists()) == (0, False)
+    done = trainer("data", "import", str(source), "--as", name)
+    assert (done.code, done.err) == (0, "")
+    assert goal.read_bytes() == CUSTOMERS.encode()
+    said = done.out.splitlines()
+    assert [line.split()[0] for line in said[:4]] == ["COLUMN", "id", "age", "city"]
+    assert f"Made {goal}: 3 rows, 3 columns, 44 B" in said
+    assert said[-3:] == [
+        "Next: trainer data validate customers.csv",
+        "      trainer new my_pytorch --template pytorch",
+        "      trainer run my_pytorch --data customers.csv --target COLUMN",
+    ]
+    assert ("Files that are not CSV files, and left out: 1 (read me.txt)" in said) is (packing != "file")
+    put(goal, "mine")
+    again = trainer("data", "import", str(source), "--as", name)
+    assert (again.code, again.err.splitlines()[0]) == (2, f"Error: {goal} exists already.")
+    assert goal.read_text() == "mine"
+    assert [path.name for path in workspace.data.iterdir() if path.name.startswith(".")] == []
+
+
+def test_some_tables_become_a_folder(trainer: Trainer, workspace: Workspace, tmp_path: Path) -> None:
+    for name in ("train.csv", "test.csv"):
+        put(tmp_path / "old" / name, CUSTOMERS)
+    payload = json.loads(trainer("data", "import", str(tmp_path / "old"), "--as", "two", "--json").out)
+    assert (payload["kind"], payload["rows"], payload["columns"]) == ("table", 6, ["id", "age", "city"])
+    assert sorted(path.name for path in (workspace.data / "two").iterdir()) == ["test.csv", "train.csv"]
 
 
 def test_splits_are_kept(trainer: Trainer, workspace: Workspace, tmp_path: Path) -> None:
@@ -91,6 +160,7 @@ def test_what_cannot_be_imported(
     damaged = packed(download, tmp_path / "damaged.zip")
     content = damaged.read_bytes()
     damaged.write_bytes(content[: len(content) // 3] + bytes(200) + content[len(content) // 3 + 200 :])
+    (tmp_path / "cut.zip").write_bytes(content[: len(content) // 2])
     put(tmp_path / "notes.txt", "x")
     (tmp_path / "empty").mkdir()
     put(tmp_path / "texts" / "a" / "1.txt", "x")
@@ -100,6 +170,7 @@ def test_what_cannot_be_imported(
     for source, message in (
         ("nowhere", f"There is no {tmp_path}/nowhere."),
         ("notes.txt", f"{tmp_path}/notes.txt is not a ZIP archive."),
+        ("cut.zip", f"{tmp_path}/cut.zip is a ZIP archive that was cut off: its end is missing."),
         ("damaged.zip", f"{tmp_path}/damaged.zip cannot be unpacked: "),
         ("empty", f"{tmp_path}/empty has no folders of images."),
         ("texts.zip", "The download has no images."),

@@ -76,10 +76,11 @@ def test_list_says_which_dataset_changed(trainer: Trainer, workspace: Workspace,
     trainer("data", "snapshot", "skins")
     unchanged = trainer("data", "list")
     assert [line.split() for line in lines(unchanged)] == [
-        ["DATA", "SET", "SINCE", "THE", "VERSION", "VERSION", "CLASSES", "FILES", "BYTES"],
-        ["iris.csv", "-", "none", "-", "1", "4", "B"],
-        ["skins", "unchanged", "1", f"({digests(workspace)[0]})", "2", "3", "21", "B"],
-    ]
+        ["DATASET", "KIND", "CONTENT", "SINCE", "THE", "VERSION", "VERSION", "FILES", "BYTES"],
+        ["iris.csv", "table", "0", "rows,", "2", "columns", "-", "none", "1", "4", "B"],
+        [*["skins", "images", "3", "images,", "2", "classes", "unchanged", "1"], f"({digests(workspace)[0]})",
+         "3", "21", "B"],
+    ]  # fmt: skip
     (skins / "b" / "0.jpg").unlink()
     assert "1 removed" in lines(trainer("data", "list"))[2]
     (skins / "b" / "0.jpg").symlink_to("nowhere")
@@ -190,3 +191,53 @@ def test_a_dataset_of_images_lists_its_classes(trainer: Trainer, workspace: Work
     dataset(workspace.data / "split", {"train/a": 2, "train/b": 1, "test/a": 1})
     [said] = json.loads(trainer("data", "list", "--json").out)
     assert said["classes"] == {"a": 3, "b": 1}
+
+
+TABLE = "id,city\n1,Bonn\n2,Berlin\n2,Berlin\n3,\n"
+
+
+def test_a_table_is_listed_and_its_columns_are_shown(trainer: Trainer, workspace: Workspace) -> None:
+    put(workspace.data / "two" / "train.csv", TABLE)
+    put(workspace.data / "two" / "test.csv", TABLE)
+    put(workspace.data / "notes.txt", "a,b\n")
+    put(workspace.data / "latin.csv", "a,b\nK\xf6ln,1\n".encode("latin-1"))
+    latin, notes, two = json.loads(trainer("data", "list", "--json").out)
+    assert (two["kind"], two["rows"], two["columns"], two["files"]) == ("table", 8, ["id", "city"], 2)
+    assert (notes["kind"], notes["rows"], latin["kind"], latin["rows"]) == (None, None, "table", None)
+    put(workspace.data / "customers.csv", TABLE)
+    said = lines(trainer("data", "show", "customers.csv"))
+    assert said[0] == f"customers.csv  {workspace.data}/customers.csv: 4 rows, 2 columns, 36 B"
+    assert [line.split() for line in said[2:5]] == [
+        ["COLUMN", "KIND", "LEFT", "OUT", "OF", "A", "TRAINING", "MISSING", "DISTINCT"],
+        ["id", "id", "an", "id,", "3", "different", "in", "4", "rows", "0", "3"],
+        ["city", "category", "-", "1", "2"],
+    ]
+
+
+def test_the_difference_of_a_table_is_told_in_rows_and_columns(
+    trainer: Trainer, workspace: Workspace
+) -> None:
+    path = put(workspace.data / "customers.csv", TABLE)
+
+    def difference(*words: str) -> str:
+        return lines(trainer("data", "diff", "customers.csv", *words))[0]
+
+    trainer("data", "snapshot", "customers.csv")
+    put(path, TABLE + "4,Ulm\n")
+    assert difference() == "changed  customers.csv: 1 row added"
+    put(path, "id,city\n2,Berlin\n3,\n1,Bonn\n5,Ulm\n6,Ulm\n")
+    assert difference() == "changed  customers.csv: 2 rows added, 1 row removed"
+    put(path, TABLE.replace(",", ";"))
+    assert difference().endswith(": the same rows, in another order or written in another way")
+    put(path, TABLE.replace("city", "town") + "9,x\n")
+    renamed = "changed  customers.csv: column added: town; column removed: city; 4 → 5 rows"
+    assert difference() == renamed
+    trainer("data", "snapshot", "customers.csv")
+    put(path, "gone")
+    assert difference("1", "2") == renamed
+    verified = trainer("data", "verify", "customers.csv")
+    assert (verified.code, lines(verified)[0].partition(":")[0]) == (89, "changed  customers.csv")
+    # What another machine took a snapshot of.
+    for kept in (workspace.state / "datasets" / "tables").iterdir():
+        kept.unlink()
+    assert difference("1", "2").endswith(": its rows were not kept on this machine")

@@ -7,13 +7,15 @@ import shlex
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from trainer.cli import output
 from trainer.datasets import folders
 from trainer.datasets.catalog import datasets
 from trainer.datasets.names import tidy
-from trainer.errors import TrainerError
+from trainer.datasets.tables import files
+from trainer.errors import InvalidInput, TrainerError
 from trainer.projects import mlproject, sources
 from trainer.workspace.settings import find
 
@@ -37,16 +39,46 @@ def complete_dataset(ctx: click.Context, _: click.Parameter, incomplete: str) ->
     return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="dir")]
 
 
+def complete_column(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The columns of the table that was named before."""
+    from trainer.datasets.tables import header
+
+    try:
+        columns = header.columns(folders.existing(_named_before(ctx), or_table=True)) or ()
+    except (TrainerError, OSError, StopIteration):
+        return []
+    return [CompletionItem(name) for name in columns if name.startswith(incomplete)]
+
+
+def _named_before(ctx: click.Context) -> str:
+    """The dataset among the arguments; raises `StopIteration` where there is none."""
+    # While the option lacks its value, click leaves the arguments before it where they were.
+    named = [ctx.params.get("source"), ctx.params.get("dataset"), *ctx.args]
+    return next(str(name) for name in named if name)
+
+
+def only_of(
+    ctx: click.Context, is_table: bool, *, images: tuple[str, ...] = (), tables: tuple[str, ...] = ()
+) -> None:
+    """Raises `InvalidInput` for an option given that is for datasets of the other kind."""
+    for name in images if is_table else tables:
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = next(p.opts[0] for p in ctx.command.params if p.name == name)
+            raise InvalidInput(
+                f"{option} is for {'images' if is_table else 'tables'}, and this dataset is "
+                f"{'a table' if is_table else 'a folder of images'}.",
+                f"Leave {option} out.",
+            )
+
+
 def complete_classes(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The classes of the dataset that was named before, after what stands before the last comma."""
     from trainkit.data import image_folder
     from trainkit.errors import InputError
 
     before, comma, last = incomplete.rpartition(",")
-    # While the option lacks its value, click leaves the arguments before it where they were.
-    named = [ctx.params.get("source"), *ctx.args]
     try:
-        source = folders.existing(next(str(name) for name in named if name))
+        source = folders.existing(_named_before(ctx))
         classes = image_folder.scan(source).classes
     except (TrainerError, InputError, OSError, StopIteration):
         return []
@@ -65,15 +97,19 @@ def warn_of_links(link: str) -> None:
         )
 
 
-def _learner() -> str | None:
-    """A project that takes a dataset: the small network where there is that, else the first one, or None."""
+def _learner(is_table: bool) -> str | None:
+    """A project that learns from the dataset: the small network where there is that, else the first one.
+
+    A project for tables has a parameter for a column of it. None where there is no such project.
+    """
     candidates = []
     with contextlib.suppress(TrainerError):
         workspace = find()
         for name in sources.names(workspace):
             with contextlib.suppress(TrainerError):
                 entry_points = mlproject.load(workspace.projects / name).entry_points
-                if any(parameter.dataset for entry in entry_points for parameter in entry.parameters):
+                parameters = [parameter for entry in entry_points for parameter in entry.parameters]
+                if any(p.column_of if is_table else p.dataset for p in parameters):
                     candidates.append(name)
     return "tensorflow" if "tensorflow" in candidates else next(iter(candidates), None)
 
@@ -89,9 +125,12 @@ def next_steps(target: Path, *commands: str, train: bool = True) -> None:
         with contextlib.suppress(TrainerError):
             steps.append(shlex.join(["ln", "-s", str(target.resolve()), f"{find().data}/"]))
     elif train:
-        project = _learner()
+        is_table = bool(files.of(target))
+        project = _learner(is_table)
         if project is None:
-            project = "my_tensorflow"
-            steps.append(f"trainer new {project} --template tensorflow")
-        steps.append(f"trainer run {project} --data {shlex.quote(argument)}")
+            template = "pytorch" if is_table else "tensorflow"
+            project = f"my_{template}"
+            steps.append(f"trainer new {project} --template {template}")
+        column = " --target COLUMN" if is_table else ""
+        steps.append(f"trainer run {project} --data {shlex.quote(argument)}{column}")
     output.next_steps(steps)

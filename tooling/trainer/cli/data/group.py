@@ -10,7 +10,9 @@ import click
 
 from trainer.cli import output as screen
 from trainer.cli.data.arguments import complete_dataset, dry_run_option, json_option, next_steps
-from trainer.cli.data.make import import_, sample, split, subset
+from trainer.cli.data.import_ import import_
+from trainer.cli.data.make import sample, subset
+from trainer.cli.data.split import split
 from trainer.cli.data.versions import diff, list_, show, snapshot, verify
 from trainer.counted import counted
 from trainer.errors import CheckFailed, InvalidInput, TrainerError

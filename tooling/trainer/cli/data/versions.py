@@ -9,14 +9,15 @@ from click.shell_completion import CompletionItem
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
+from trainer.cli.data import tables
 from trainer.cli.data.arguments import dry_run_option, json_option
 from trainer.counted import counted
+from trainer.datasets.listing import ITSELF
 from trainer.errors import CheckFailed, TrainerError
 from trainer.workspace.settings import Workspace, find
 
 if TYPE_CHECKING:
-    from trainer.datasets.changes import Changes
-    from trainer.datasets.versions import State
+    from trainer.datasets.versions import Difference, State
 
 _SHOWN = 20
 _COLOURS = {"added": "green", "removed": "red", "changed": "yellow"}
@@ -97,7 +98,7 @@ def snapshot(workspace: Workspace, name: str, full: bool, dry_run: bool, as_json
 def list_(workspace: Workspace, as_json: bool) -> None:
     """The datasets of the workspace, and which of them changed since their last version.
 
-    Classes are those of an image dataset. A table in data/ is a dataset too.
+    A dataset is a folder of images, or a table: a CSV file, or a folder of CSV files.
     """
     from trainer.datasets import versions
 
@@ -111,9 +112,13 @@ def list_(workspace: Workspace, as_json: bool) -> None:
     elif not states:
         click.echo("There are no datasets. Make one to try with: trainer data sample demo")
     else:
-        rows = [(state.dataset.name, state.since, _last(state), *_sizes(state)) for state in states]
-        headings = ("DATA SET", "SINCE THE VERSION", "VERSION", "CLASSES", "FILES", "BYTES")
-        output.table(headings, rows, numbers=3, least=3)
+        rows = [
+            (state.dataset.name, state.kind or "-", state.content or "-", state.since, _last(state),
+             *_sizes(state))
+            for state in states
+        ]  # fmt: skip
+        headings = ("DATASET", "KIND", "CONTENT", "SINCE THE VERSION", "VERSION", "FILES", "BYTES")
+        output.table(headings, rows, numbers=2, least=4)
 
 
 def _last(state: State) -> str:
@@ -121,13 +126,12 @@ def _last(state: State) -> str:
     return f"{last.number} ({last.digest[:8]})" if last else "none"
 
 
-def _sizes(state: State) -> tuple[str, str, str]:
+def _sizes(state: State) -> tuple[str, str]:
     from trainer.datasets.build.copying import size
 
-    classes = str(len(state.classes)) if state.classes else "-"
     if state.files is None or state.bytes is None:
-        return classes, "-", "-"
-    return classes, f"{state.files:,}", size(state.bytes)
+        return "-", "-"
+    return f"{state.files:,}", size(state.bytes)
 
 
 @click.command(
@@ -147,10 +151,15 @@ def show(workspace: Workspace, name: str, as_json: bool) -> None:
     if as_json:
         output.as_json({**state.as_json(), "versions": [version.as_json() for version in history]})
         return
-    _, files, total = _sizes(state)
-    click.echo(f"{output.style(state.dataset.name, bold=True)}  {state.dataset.root}: {files} files, {total}")
+    _, total = _sizes(state)
+    files = "- files" if state.files is None else counted(state.files, "file")
+    of = f"{state.table}, {total}" if state.table and state.files == 1 else f"{files}, {total}"
+    click.echo(f"{output.style(state.dataset.name, bold=True)}  {state.dataset.root}: {of}")
     if state.classes:
         click.echo("Classes: " + ", ".join(f"{name} ({n:,})" for name, n in state.classes.items()))
+    if state.table:
+        click.echo()
+        tables.print_columns(state.dataset.root)
     if not history:
         if state.problem:
             click.echo(state.problem.message)
@@ -185,7 +194,7 @@ def show(workspace: Workspace, name: str, as_json: bool) -> None:
 def diff(
     workspace: Workspace, name: str, old: str | None, new: str | None, everything: bool, as_json: bool
 ) -> None:
-    """The files that were added, removed and changed between two versions.
+    """The files that were added, removed and changed between two versions; of a table, its rows and columns.
 
     OLD and NEW are numbers of versions, or beginnings of digests. Without NEW, OLD is compared with the
     dataset as it is; without OLD, the last version is.
@@ -196,10 +205,11 @@ def diff(
         difference = versions.diff(workspace, name, old, new, bar)
     if as_json:
         output.as_json(
-            {"name": name, "old": difference.old, "new": difference.new, **difference.changes.as_json()}
-        )
+            {"name": name, "old": difference.old, "new": difference.new, **difference.changes.as_json(),
+             "tables": difference.tables}
+        )  # fmt: skip
         return
-    _print(difference.changes, everything=everything)
+    _print(name, difference, everything=everything)
     click.echo(f"{name} from {difference.old} to {difference.new}: {difference.changes}")
 
 
@@ -226,9 +236,9 @@ def verify(
         result = versions.verify(workspace, name, digest, bar, full=full)
     if as_json:
         output.as_json({"name": name, "version": result.old, "same": not result.changes,
-                        **result.changes.as_json()})  # fmt: skip
+                        **result.changes.as_json(), "tables": result.tables})  # fmt: skip
     else:
-        _print(result.changes, everything=everything)
+        _print(name, result, everything=everything)
     if result.changes:
         raise CheckFailed(
             f"{name} is not what it was in {result.old}: {result.changes}.",
@@ -238,9 +248,11 @@ def verify(
         click.echo(f"{name} is {result.old}.")
 
 
-def _print(changes: Changes, *, everything: bool) -> None:
-    lines = changes.lines()
+def _print(name: str, difference: Difference, *, everything: bool) -> None:
+    lines = difference.changes.lines()
     for word, path in lines if everything else lines[:_SHOWN]:
-        click.echo(f"{output.style(f'{word:8}', fg=_COLOURS[word])} {path}")
+        rows = f": {difference.tables[path]}" if path in difference.tables else ""
+        shown = path if path != ITSELF else name
+        click.echo(f"{output.style(f'{word:8}', fg=_COLOURS[word])} {shown}{rows}")
     if not everything and len(lines) > _SHOWN:
         click.echo(f"… and {len(lines) - _SHOWN:,} more (--all)")

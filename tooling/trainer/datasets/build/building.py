@@ -30,6 +30,14 @@ def check(target: Path, plan: Mapping[str, object]) -> None:
         _begun(target, plan)
 
 
+def check_new(target: Path) -> None:
+    """Raises `InvalidInput` where the target is in the way of any plan but one that was interrupted there."""
+    if _read(workplace(target)) is None:
+        if os.path.lexists(target):
+            raise _in_the_way(target)
+        _check_neighbours(target)
+
+
 def build(target: Path, plan: Mapping[str, object], fill: Callable[[Path], None]) -> None:
     """Have `fill` put files into a folder, which then appears as `target`.
 

@@ -78,7 +78,7 @@ class Copies:
             path = folder / file.target
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                _put(self.source / file.source, path, self.link)
+                put(self.source / file.source, path, self.link)
             report("Copying" if self.link == "copy" else "Linking", done, len(self.files))
 
     def _missing(self, folder: Path) -> int:
@@ -131,8 +131,11 @@ def size(count: int) -> str:
     return f"{count / 1000**power:.1f} {' kMGT'[power]}B"
 
 
-def _put(source: Path, target: Path, link: Link) -> None:
-    """Have the file at `target`, which is not there, or not at all."""
+def put(source: Path, target: Path, link: Link) -> None:
+    """Have the file at `target`, which is not there, or not at all.
+
+    Raises `InvalidInput`.
+    """
     unfinished = atomic_files.beside(target)
     unfinished.unlink(missing_ok=True)
     try:

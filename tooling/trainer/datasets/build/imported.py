@@ -10,16 +10,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from trainkit.data import image_folder
+from trainkit.data import folder_listing, image_folder
 from trainkit.data.image_folder import Image, ImageFolder
 
 from trainer.datasets import Report, silent
 from trainer.datasets.build import copying
 from trainer.datasets.build.copying import Copies, Link, size
 from trainer.datasets.names import folded, tidy
+from trainer.datasets.tables import files as tables
 from trainer.errors import InvalidInput
 from trainer.workspace import unfinished
 from trainer.workspace.settings import Workspace
+
+_ZIP = b"PK\x03\x04"
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Import:
     inner: str
     """Where in the download the classes are; nothing for at its top."""
     left_out: tuple[PurePosixPath, ...]
-    """Files that are not images."""
+    """Files that are not images, and what is in folders beside splits, by their paths in the download."""
 
 
 def plan(root: Path, link: Link = "copy") -> Import:
@@ -42,7 +45,7 @@ def plan(root: Path, link: Link = "copy") -> Import:
 
     Raises `InvalidInput`, or `InputError` for a folder that has no folders of images.
     """
-    folder = image_folder.scan(root)
+    folder = outer = image_folder.scan(root)
     inner = PurePosixPath()
     while deeper := image_folder.deeper(folder):
         inner /= deeper
@@ -58,7 +61,13 @@ def plan(root: Path, link: Link = "copy") -> Import:
     for image in folder.images:
         counts[names[image.label]] += 1
     copies = Copies(folder.root, copying.files(folder.root, places), link)
-    return Import(copies, names, counts, "" if inner == PurePosixPath() else str(inner), folder.passed_over)
+    beside = {inner / path for name in folder.beside for path in _files(folder.root, name)}
+    left_out = tuple(sorted({*outer.passed_over, *beside}))
+    return Import(copies, names, counts, "" if inner == PurePosixPath() else str(inner), left_out)
+
+
+def _files(root: Path, name: str) -> Iterator[PurePosixPath]:
+    return (path for path, _ in folder_listing.files(root, PurePosixPath(name)))
 
 
 @contextmanager
@@ -67,13 +76,13 @@ def unpacked(workspace: Workspace, source: Path, report: Report = silent) -> Ite
 
     Raises `InvalidInput` for a file that cannot be unpacked, or takes more space than there is.
     """
-    if source.is_dir():
+    if source.is_dir() or tables.of(source):
         yield source
         return
     if not source.exists():
-        raise InvalidInput(f"There is no {source}.", "Pass a folder of images, or a ZIP archive.")
+        raise InvalidInput(f"There is no {source}.", "Pass a folder of images, a CSV file, or a ZIP archive.")
     if not zipfile.is_zipfile(source):
-        raise InvalidInput(f"{source} is not a ZIP archive.", "Unpack it, and import the folder.")
+        raise _no_archive(source)
     with unfinished.folder(workspace, unfinished.DOWNLOAD) as folder:
         content = folder / "content"
         content.mkdir()
@@ -86,6 +95,17 @@ def unpacked(workspace: Workspace, source: Path, report: Report = silent) -> Ite
                 "Unpack it with another program, and import the folder.",
             ) from None
         yield content
+
+
+def _no_archive(source: Path) -> InvalidInput:
+    with source.open("rb") as file:
+        begins_like_one = file.read(len(_ZIP)) == _ZIP
+    if begins_like_one:
+        return InvalidInput(
+            f"{source} is a ZIP archive that was cut off: its end is missing.",
+            "Download or copy it again, and compare its size with the original's.",
+        )
+    return InvalidInput(f"{source} is not a ZIP archive.", "Unpack it, and import the folder.")
 
 
 def _unpack(source: Path, folder: Path, report: Report) -> None:

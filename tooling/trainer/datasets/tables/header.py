@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-import csv
+import difflib
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
-SEPARATORS = ",;\t"
+from trainkit.data.table import csv_file
+from trainkit.errors import InputError
+
+from trainer.datasets.tables import files
+from trainer.errors import InvalidInput
+
+_SHOWN = 10  # of a table's columns
 
 
-def columns(path: Path) -> tuple[str, ...] | None:
-    """The names in the header; None for what is no text in UTF-8, a folder or a ZIP archive."""
-    if not path.is_file() or zipfile.is_zipfile(path):
+def columns(root: Path) -> tuple[str, ...] | None:
+    """The names in the header of a file, or of the first file of a folder of CSV files.
+
+    None for what is no such folder, a ZIP archive, and a file whose header cannot be read.
+    """
+    paths = files.of(root) or ((root,) if root.is_file() else ())
+    if not paths or zipfile.is_zipfile(paths[0]):
         return None
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            separator = max(SEPARATORS, key=first.count)
-            file.seek(0)
-            names = next(csv.reader(file, delimiter=separator), [])
-    except (OSError, UnicodeDecodeError, csv.Error):
+        return csv_file.header(paths[0]).names
+    except InputError:
         return None
-    return tuple(name.strip() for name in names)
+
+
+def position(name: str, names: Sequence[str], option: str, path: Path) -> int:
+    """Which of the columns has the name, from 0. Raises `InvalidInput` with the nearest for none of them."""
+    if name in names:
+        return names.index(name)
+    lower = {column.lower(): column for column in reversed(names)}
+    near = difflib.get_close_matches(name.lower(), lower, n=1)
+    more = ", …" if len(names) > _SHOWN else "."
+    raise InvalidInput(
+        f"{option} names {name}, which is not a column of {path.name}.",
+        f"Did you mean {lower[near[0]]}?" if near else f"Its columns are {', '.join(names[:_SHOWN])}{more}",
+    )

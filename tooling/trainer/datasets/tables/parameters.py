@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
+import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainer.datasets.tables import header
-from trainer.errors import InvalidInput
 from trainer.projects.mlproject import EntryPoint
 from trainer.projects.parameters import Parameter, is_elsewhere
 from trainer.workspace.settings import Workspace
-
-_SHOWN = 10  # of a table's columns
 
 
 def check(
@@ -30,11 +27,7 @@ def check(
     if path is None or columns is None:
         return
     for name in names(value, columns):
-        if name not in columns:
-            raise InvalidInput(
-                f"{parameter.option} names {name}, which is not a column of {path.name}.",
-                _nearest(name, columns),
-            )
+        header.position(name, columns, parameter.option, path)
 
 
 def table(
@@ -49,16 +42,11 @@ def table(
 
 
 def names(value: str, columns: Sequence[str]) -> list[str]:
-    """The columns that a value names: one, whatever is in its name, or several with commas between."""
+    """The columns that a value names: one, whatever is in its name, or several with commas between.
+
+    A name with a comma in it then stands in quotation marks, as in a CSV file.
+    """
     if value in columns:
         return [value]
-    return [name for part in value.split(",") if (name := part.strip())]
-
-
-def _nearest(name: str, columns: Sequence[str]) -> str:
-    lower = {column.lower(): column for column in reversed(columns)}
-    near = difflib.get_close_matches(name.lower(), lower, n=1)
-    if near:
-        return f"Did you mean {lower[near[0]]}?"
-    more = ", …" if len(columns) > _SHOWN else "."
-    return f"Its columns are {', '.join(columns[:_SHOWN])}{more}"
+    parts = next(csv.reader([value], skipinitialspace=True), [])
+    return [name for part in parts if (name := part.strip())]

@@ -1,0 +1,123 @@
+"""The rows of a CSV file as they are written, with the lines that they stand on."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from trainer.errors import InvalidInput
+
+SEPARATORS = ",;\t|"
+
+
+class Row(NamedTuple):
+    """One row. `line` is the number of its first line in the file, from 1; `text` is all of it."""
+
+    line: int
+    cells: list[str]
+    text: str
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no cell of it has anything but blanks."""
+        return not any(cell.strip() for cell in self.cells)
+
+
+class Broken(NamedTuple):
+    """The first byte that is not UTF-8: its value, its line, and its place in the file, both from 1."""
+
+    byte: int
+    line: int
+    place: int
+
+
+def separator(path: Path) -> str:
+    """What stands between two cells of the file: what its first line has most of. Raises as `read`."""
+    with _refusing(path):
+        first = next((line for line in _lines(path) if line.strip()), "")
+    return max(SEPARATORS, key=first.count)
+
+
+def read(path: Path) -> Iterator[Row]:
+    """The header, then each row, lines without anything too.
+
+    Raises `InvalidInput` for a file that cannot be read, or is not UTF-8.
+    """
+    between = separator(path)
+    csv.field_size_limit(sys.maxsize)  # a text may be long
+    with _refusing(path):
+        is_header = True
+        for row in _records(_lines(path), between):
+            # As for a run: blank lines above the header do not count.
+            if not (is_header and row.is_empty):
+                is_header = False
+                yield row
+
+
+def broken(path: Path) -> Broken | None:
+    """The first byte of the file that is not UTF-8, if there is one."""
+    before = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                return Broken(line[error.start], number, before + error.start + 1)
+            before += len(line)
+    return None
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Within: what cannot be read of the file is an error that says where."""
+    try:
+        yield
+    except UnicodeDecodeError:
+        raise not_utf8(path) from None
+    except csv.Error as error:
+        raise InvalidInput(
+            f"{path.name} is no CSV file: {error}.", "Save it as CSV: a line of column names, then the rows."
+        ) from None
+    except OSError as error:
+        raise InvalidInput(
+            f"{path} cannot be read: {error.strerror}.", "Let the user that runs trainer read it."
+        ) from None
+
+
+def not_utf8(path: Path) -> InvalidInput:
+    """The error for a file in another encoding, which says where that shows, and how to convert it."""
+    found = broken(path)
+    where = f": byte 0x{found.byte:02X} in line {found.line}" if found else ""
+    return InvalidInput(f"{path.name} is not UTF-8{where}.", f"Convert it: {conversion(path)}")
+
+
+def conversion(path: Path) -> str:
+    """The command that makes UTF-8 of the file."""
+    with path.open("rb") as file:
+        start = file.read(2)
+    encoding = "UTF-16" if start in (b"\xff\xfe", b"\xfe\xff") else "WINDOWS-1252"
+    return f"iconv -f {encoding} -t UTF-8 {path.name} > {path.stem}-utf8{path.suffix}"
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        yield from file
+
+
+def _records(lines: Iterable[str], between: str) -> Iterator[Row]:
+    taken: list[str] = []
+    line = 1
+
+    def feed() -> Iterator[str]:
+        for text in lines:
+            taken.append(text)
+            yield text
+
+    for cells in csv.reader(feed(), delimiter=between, skipinitialspace=True):
+        yield Row(line, cells, "".join(taken))
+        line += len(taken)
+        taken.clear()
