@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from trainer.datasets.findings import Finding, Kind, Severity
-from trainer.datasets.validate import Verdict, validate
+from trainer.datasets.validate import validate
+from trainer.datasets.verdict import Verdict
 from trainkit.data import image_data
 from trainkit.errors import InputError
 
@@ -26,7 +27,9 @@ def found(root: Path, kind: Kind, near: int = 4) -> list[Finding]:
 
 
 def test_a_sound_dataset_has_no_findings(site: Path) -> None:
-    assert validate(site, min_images=4) == Verdict(site, 8, 2, ())
+    assert validate(site, min_images=4) == Verdict(
+        site, "8 images in 2 classes", {"images": 8, "classes": 2}, ()
+    )
 
 
 @pytest.mark.parametrize("share", [0, 0.001, 0.02, 0.3, 0.9, 0.99, 1])

@@ -7,7 +7,6 @@ import os
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from trainkit.data import image_folder
@@ -16,44 +15,15 @@ from trainkit.data.image_folder import TEST, TRAIN, VALIDATION, Image, ImageFold
 from trainkit.errors import InputError
 from trainkit.run_environment import DATA
 
+from trainer.counted import counted
 from trainer.datasets import Report, findings, in_threads, inside, near_duplicates, silent
-from trainer.datasets.findings import CheckedImage, Finding, Kind, Severity
+from trainer.datasets.findings import CheckedImage, Finding, Kind
 from trainer.datasets.inside import MountedFolder
+from trainer.datasets.verdict import Verdict
 from trainer.projects.mounts import Mount
 
 NEAR, MIN_IMAGES = 4, 10
 _SIDE = 36  # pixels that a picture is made small to before it is hashed
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """All that was found, the worst first."""
-
-    root: Path
-    images: int
-    classes: int
-    findings: tuple[Finding, ...]
-
-    def count(self, severity: Severity) -> int:
-        """How many findings are as bad as that."""
-        return sum(finding.kind.severity is severity for finding in self.findings)
-
-    def by_kind(self) -> dict[Kind, list[Finding]]:
-        """The findings of each kind that there are any of, the worst kinds first."""
-        kinds: defaultdict[Kind, list[Finding]] = defaultdict(list)
-        for finding in self.findings:
-            kinds[finding.kind].append(finding)
-        return kinds
-
-    def as_json(self) -> dict[str, object]:
-        """For `--json`."""
-        return {
-            "path": str(self.root),
-            "images": self.images,
-            "classes": self.classes,
-            **{f"{severity}s": self.count(severity) for severity in Severity},
-            "findings": [finding.as_json() for finding in self.findings],
-        }
 
 
 def validate(
@@ -63,7 +33,7 @@ def validate(
     report: Report = silent,
     mounts: Sequence[Mount] = (),
     white: float | None = None,
-) -> Verdict:
+) -> Verdict[Finding]:
     """Check structure, files, copies and near copies (up to `distance` differing bits of 64).
 
     `mounts` are what a run in a container sees, by default the dataset alone. `white` is what a run is to be
@@ -82,7 +52,9 @@ def validate(
     ]
     order = list(Kind)
     all_findings.sort(key=lambda finding: (order.index(finding.kind), finding.paths))
-    return Verdict(root, len(folder.images), len(folder.classes), tuple(all_findings))
+    size = {"images": len(folder.images), "classes": len(folder.classes)}
+    subject = f"{counted(size['images'], 'image')} in {counted(size['classes'], 'class')}"
+    return Verdict(root, subject, size, tuple(all_findings))
 
 
 def formats() -> dict[str, str]:

@@ -345,7 +345,74 @@ def test_help_and_completion_import_nothing_heavy(workspace: Workspace, skins: P
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
     )
     assert "trainer.cli.data.group" in done.stderr
-    assert not {"numpy", "PIL", "matplotlib", "rich", "mlflow"} & set(done.stderr.split())
-    assert "Example: trainer data validate" in done.stdout
+    assert not {"numpy", "pandas", "PIL", "matplotlib", "rich", "mlflow"} & set(done.stderr.split())
+    assert "Examples: trainer data validate" in done.stdout
     assert skins.exists()
     assert workspace.root == Path.cwd()
+
+
+CUSTOMERS = "id,city,churned\n" + "".join(
+    f"{n % 20},{'ab'[n % 3 % 2]}{n % 7},{'yn'[n % 5 % 2]}\n" for n in range(40)
+)
+
+
+def test_a_table_is_validated(trainer: Trainer, workspace: Workspace) -> None:
+    path = put(workspace.data / "customers.csv", CUSTOMERS)
+    sound = trainer("data", "validate", "customers.csv", "--target", "churned")
+    assert (sound.code, lines(sound)[-2]) == (0, "40 rows of 3 columns: nothing found.")
+    assert lines(sound)[-1] == "Next: trainer data stats customers.csv"
+    put(path, CUSTOMERS + "1,2\n")
+    done = trainer("data", "validate", "customers.csv")
+    assert (done.code, lines(done)[:3]) == (
+        89,
+        [
+            "error: row of another length than the header (1)",
+            "    line 42: 2 cells, and the header has 3",
+            "  → Put text that has the separator in it into quotation marks, or add the missing cells.",
+        ],
+    )
+    assert lines(done)[-1] == "41 rows of 3 columns: 1 error."
+    payload = json.loads(trainer("data", "validate", "customers.csv", "--json").out)
+    assert (payload["rows"], payload["errors"], payload["findings"][0]["lines"]) == (41, 1, [42])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("validate customers.csv --near 3", "--near is for images, and this dataset is a table."),
+        ("validate customers.csv --target x", "--target names x, which is not a column of customers.csv."),
+        ("validate skins --target x", "--target is for tables, and this dataset is a folder of images."),
+        ("split customers.csv new --link hard", "--link is for images, and this dataset is a table."),
+        ("split skins new --group x", "--group is for tables, and this dataset is a folder of images."),
+        ("split customers.csv skins", "{data}/skins exists already."),
+        ("split customers.csv new --group x", "--group names x, which is not a column of customers.csv."),
+        ("split two new", "{data}/two has 2 CSV files."),
+        ("validate notes.txt", "notes.txt is a file, not a folder or a CSV file."),
+    ],
+)  # fmt: skip
+def test_what_is_no_command_for_a_table_is_one_error(
+    trainer: Trainer, workspace: Workspace, skins: Path, arguments: str, message: str
+) -> None:
+    for name in ("customers.csv", "two/a.csv", "two/b.csv", "notes.txt"):
+        put(workspace.data / name, CUSTOMERS)
+    before = tree(workspace.data)
+    done = trainer("data", *arguments.split())
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 2)
+    assert done.err.splitlines()[0] == f"Error: {message.format(data=workspace.data)}"
+    assert tree(workspace.data) == before
+    assert skins.exists()
+
+
+def test_a_table_is_split(trainer: Trainer, workspace: Workspace) -> None:
+    put(workspace.data / "customers.csv", CUSTOMERS)
+    words = ["data", "split", "customers.csv", "parts", "--target", "churned", "--group", "id"]
+    dry = trainer(*words, "--dry-run")
+    assert not (workspace.data / "parts").exists()
+    done = trainer(*words)
+    assert (done.code, done.err) == (0, "")
+    assert lines(done)[0].split() == ["churned", "TRAIN", "VALIDATION", "TEST", "ALL"]
+    end = f"{workspace.data}/parts: 40 rows of 20 groups in train.csv, validation.csv, test.csv"
+    assert (lines(dry)[-1], lines(done)[-2]) == (f"Would make {end}", f"Made {end}")
+    assert sorted(tree(workspace.data / "parts")) == ["test.csv", "train.csv", "validation.csv"]
+    payload = json.loads(trainer(*words[:3], "more", "--json").out)
+    assert payload["splits"] == {"train": {"": 28}, "validation": {"": 6}, "test": {"": 6}}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -13,15 +11,10 @@ from trainer.cli.data.arguments import complete_dataset, dry_run_option, json_op
 from trainer.cli.data.import_ import import_
 from trainer.cli.data.make import sample, subset
 from trainer.cli.data.split import split
+from trainer.cli.data.validate import validate
 from trainer.cli.data.versions import diff, list_, show, snapshot, verify
 from trainer.counted import counted
-from trainer.errors import CheckFailed, InvalidInput, TrainerError
-
-if TYPE_CHECKING:
-    from trainer.datasets.validate import Verdict
-
-_COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
-_SHOWN, _SHOWN_PATHS = 5, 3
+from trainer.errors import InvalidInput, TrainerError
 
 
 @click.group(epilog="Example: trainer data sample demo")
@@ -82,74 +75,6 @@ def rename_classes(dataset: str, mapping: Path | None, undo: bool, dry_run: bool
 
 
 @data.command(
-    short_help="Check for broken files, duplicates and leaks.",
-    epilog="Example: trainer data validate data_24 --all",
-)
-@click.argument("dataset", metavar="DIR", shell_complete=complete_dataset)
-@click.option("--near", type=click.IntRange(0, 16), default=4, show_default=True, metavar="BITS",
-              help="How many of 64 bits may differ between near duplicates.")  # fmt: skip
-@click.option("--min-images", type=click.IntRange(1), default=10, show_default=True,
-              help="Warn about classes with fewer images.")  # fmt: skip
-@click.option("--white", type=click.FloatRange(0, min_open=True), metavar="VALUE",
-              help="Value that is white in images of more than 8 bits. [default: found in them]")  # fmt: skip
-@click.option("--all", "everything", is_flag=True, help="Print all findings, not the first few of each kind.")
-@json_option
-def validate(
-    dataset: str, near: int, min_images: int, white: float | None, everything: bool, as_json: bool
-) -> None:
-    """Check a dataset for broken files, duplicates and leaks between splits.
-
-    Also for wrong suffixes, small and empty classes, and files that are not images. Nothing is changed.
-    Exit code 89 if there are errors; warnings and notes are not failures.
-    """
-    from trainer.datasets import folders
-    from trainer.datasets.findings import Severity
-    from trainer.datasets.validate import validate as check
-
-    root = folders.existing(dataset)
-    with screen.Bar() as bar:
-        verdict = check(root, near, min_images, bar, folders.mounts(root), white)
-    if as_json:
-        screen.as_json(verdict.as_json())
-    else:
-        _print(shlex.quote(dataset), verdict, everything=everything)
-    if errors := verdict.count(Severity.ERROR):
-        raise CheckFailed(
-            f"{counted(errors, 'error')} in {root}.",
-            "Fix or remove the files named above"
-            + ("." if everything or as_json else "; --all names every one."),
-        )
-    if not as_json:
-        next_steps(root, "trainer data stats {}", train=False)
-
-
-def _print(dataset: str, verdict: Verdict, *, everything: bool) -> None:
-    from trainer.datasets.findings import Severity
-
-    for kind, findings in verdict.by_kind().items():
-        mark = screen.style(kind.severity, fg=_COLOURS[kind.severity], bold=True)
-        click.echo(f"{mark}: {screen.style(kind, bold=True)} ({len(findings):,})")
-        shown = findings if everything else findings[:_SHOWN]
-        for finding in shown:
-            click.echo(f"    {finding.line(None if everything else _SHOWN_PATHS)}")
-        if len(shown) < len(findings):
-            click.echo(f"    … and {len(findings) - len(shown):,} more (--all)")
-        if kind.fix:
-            click.echo(f"  → {kind.fix.replace('DIR', dataset)}")
-    if verdict.findings:
-        click.echo()
-        screen.table(
-            ("FINDING", "SEVERITY", "COUNT"),
-            [(kind, kind.severity, f"{len(findings):,}") for kind, findings in verdict.by_kind().items()],
-            numbers=1,
-        )
-        click.echo()
-    counts = [counted(verdict.count(severity), severity) for severity in Severity if verdict.count(severity)]
-    found = ", ".join(counts) or "nothing found"
-    click.echo(f"{counted(verdict.images, 'image')} in {counted(verdict.classes, 'class')}: {found}.")
-
-
-@data.command(
     short_help="Show statistics and draw a contact sheet.", epilog="Example: trainer data stats data_24"
 )
 @click.argument("dataset", metavar="DIR", shell_complete=complete_dataset)
@@ -207,5 +132,5 @@ def _here(root: Path) -> Path:
     return workspace.root if current.is_relative_to(workspace.data.resolve()) else current
 
 
-for command in (diff, import_, list_, sample, show, snapshot, split, subset, verify):
+for command in (diff, import_, list_, sample, show, snapshot, split, subset, validate, verify):
     data.add_command(command)

@@ -97,10 +97,13 @@ def not_utf8(path: Path) -> InvalidInput:
 
 def conversion(path: Path) -> str:
     """The command that makes UTF-8 of the file."""
+    return f"iconv -f {encoding(path)} -t UTF-8 {path.name} > {path.stem}-utf8{path.suffix}"
+
+
+def encoding(path: Path) -> str:
+    """What a file that is not UTF-8 probably is."""
     with path.open("rb") as file:
-        start = file.read(2)
-    encoding = "UTF-16" if start in (b"\xff\xfe", b"\xfe\xff") else "WINDOWS-1252"
-    return f"iconv -f {encoding} -t UTF-8 {path.name} > {path.stem}-utf8{path.suffix}"
+        return "UTF-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "WINDOWS-1252"
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -81,9 +81,14 @@ def read(path: Path) -> "pd.DataFrame":
         rows = "1 row" if len(frame) else "no rows"
         raise InputError(f"{path.name} has {rows} below its header.", "Add samples.")
     frame.columns = pd.Index(head.names)
-    for name in head.names:
+    return cleaned(frame, head.separator)
+
+
+def cleaned(frame: "pd.DataFrame", separator: str) -> "pd.DataFrame":
+    """Text without the blanks around cells: empty ones are missing, and 3,14 is 3.14 where `;` separates."""
+    for name in frame.columns:
         cells = frame[name].str.strip()
-        if head.separator == ";":
+        if separator == ";":
             cells = cells.str.replace(r"^([+-]?\d+),(\d+)$", r"\1.\2", regex=True)
         frame[name] = cells.mask(cells == "")
     return frame
