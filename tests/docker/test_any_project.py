@@ -15,6 +15,7 @@ import docker
 import pytest
 import registry
 import yaml
+from shown import Shown
 from support import CANARY, PROJECTS, REPOSITORY, Site
 from trainer.images import spec, trainer_image
 from trainer.images.external import ExternalImage
@@ -220,19 +221,18 @@ def test_an_image_that_cannot_be_had_is_named_before_a_run_exists(site: Site) ->
 def test_an_image_that_is_not_here_is_pulled_and_its_progress_told(
     client: docker.DockerClient, bare: str
 ) -> None:
-    lines: list[str] = []
+    shown = Shown()
     with registry.serving(client, bare) as address:
         known = client.images.get(bare).id
         client.images.remove(bare, force=True)
         try:
-            pulled = ExternalImage(address).ensure(settings.find(REPOSITORY), client, lines.append)
+            pulled = ExternalImage(address).ensure(settings.find(REPOSITORY), client, shown)
             client.images.get(address).tag(bare)
             assert pulled == known
-            assert lines[0] == f"Pulling {address}"
-            assert any("Pull complete" in line or "Already exists" in line for line in lines), lines
-            lines.clear()
-            assert ExternalImage(address).ensure(settings.find(REPOSITORY), client, lines.append) == pulled
-            assert lines == []
+            assert shown.steps == [f"Pulling {address}"]
+            assert any("/1 layers" in part for part in shown.parts), shown.parts
+            assert ExternalImage(address).ensure(settings.find(REPOSITORY), client, shown) == pulled
+            assert len(shown.steps) == 1
         finally:
             client.images.remove(address)
 

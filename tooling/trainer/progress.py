@@ -9,7 +9,13 @@ class Steps(Protocol):
     """The steps of something that takes a while."""
 
     def step(self, text: str) -> None:
-        """What is being done now."""
+        """What is being done now; a clock starts."""
+
+    def part(self, text: str, count: str = "") -> None:
+        """The part of the step that is at work, and how far that is. The clock of the step goes on."""
 
     def detail(self, line: str) -> None:
-        """A line of the output of the present step."""
+        """A line of the output of the step, for who asked to see all of it."""
+
+    def remark(self, text: str) -> None:
+        """Lines that stay: what the user has to know, though it is no failure."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from shown import Shown
 from trainer import locks, subprocesses
 from trainer.backends.base import Job, JobResult, Launch
 from trainer.backends.local import backend as local_backend
@@ -260,7 +261,7 @@ def test_an_environment_that_is_there_needs_no_uv(
     place = LocalBackend(workspace)._environment(image)
     put(place / "trainer-complete", "")
     monkeypatch.setitem(sys.modules, "uv", None)
-    assert LocalBackend(workspace).prepare(image, lambda _: None) == place.name
+    assert LocalBackend(workspace).prepare(image, Shown()) == place.name
 
 
 def _smi(monkeypatch: pytest.MonkeyPatch, folder: Path, answer: str) -> None:
@@ -357,14 +358,14 @@ def test_how_an_environment_is_made(workspace: Workspace, tmp_path: Path) -> Non
 
 
 def test_an_environment_is_made_once(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
+    shown = Shown()
     monkeypatch.setattr(
         TrainerImage, "environment", lambda _i, place, *_: [["sh", "-c", f"echo making; mkdir {place}"]]
     )
     backend = LocalBackend(workspace)
-    name = backend.prepare(image(workspace), said.append)
-    assert backend.prepare(image(workspace), said.append) == name
-    assert said == ["making"]
+    name = backend.prepare(image(workspace), shown)
+    assert backend.prepare(image(workspace), shown) == name
+    assert (shown.lines, shown.parts) == (["making"], ["making"])
     assert name == f"small-abababababab-py3.{sys.version_info.minor}"
 
 
@@ -378,7 +379,7 @@ def test_an_unfinished_environment_is_rebuilt(workspace: Workspace, monkeypatch:
             "The local environment could not be made: No such package",
             "Check that the package registry can be reached, then try again.",
         ):
-            backend.prepare(image(workspace), lambda _: None)
+            backend.prepare(image(workspace), Shown())
 
 
 def test_processes_of_this_machine_use_its_loopback(workspace: Workspace) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from heroku_stub import TOKEN, Heroku, heroku_on
+from shown import Shown
 from trainer.deploy import heroku, heroku_build, verify
 from trainer.deploy.heroku import Outcome
 from trainer.deploy.heroku_plan import App
@@ -25,20 +26,6 @@ FILES = {
 }
 
 
-class Reporter:
-    """Keeps what would be shown."""
-
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-        self.lines: list[str] = []
-
-    def step(self, text: str) -> None:
-        self.steps.append(text)
-
-    def detail(self, line: str) -> None:
-        self.lines.append(line)
-
-
 @dataclass
 class Site:
     """A workspace in git, a login, and Heroku."""
@@ -46,7 +33,7 @@ class Site:
     workspace: Workspace
     stub: Heroku
     commands_file: Path
-    screen: Reporter = field(default_factory=Reporter)
+    screen: Shown = field(default_factory=Shown)
 
     def deploy(
         self,
@@ -57,7 +44,7 @@ class Site:
         force: bool = False,
     ) -> Outcome:
         """Deploy, with a screen that begins empty."""
-        self.screen = Reporter()
+        self.screen = Shown()
         return heroku.deploy(self.workspace, App(name, region, team), self.screen, force=force)
 
     def commands(self) -> list[str]:

@@ -1,8 +1,12 @@
 """What is said of an environment whose image cannot be built."""
 
+from pathlib import Path
+
 import pytest
 from trainer.errors import ImageError
 from trainer.images.project_env import EnvironmentImage, explained
+
+from unit.helpers import put
 
 IMAGE = EnvironmentImage("env-wine", "debian", "12", "34", "3.8")
 FETCHING = """\
@@ -25,7 +29,7 @@ FETCHING = """\
             FETCHING,
             "A git repository that the environment names cannot be fetched: "
             "unable to access 'https://git.example.org/lib.git/': Could not resolve host",
-            "Check its address, or name a version of a package registry instead. See log",
+            "Check its address, or name a version of a package registry instead. See LOG",
         ),
         ("The build failed", "exit code 1", "The build failed", "See log"),
         (
@@ -36,6 +40,7 @@ FETCHING = """\
         ),
     ],
 )
-def test_a_failed_build_says_why(problem: str, log: str, message: str, hint: str) -> None:
-    said = explained(IMAGE, ImageError(problem, "See log"), log)
-    assert (said.message, said.hint) == (message, hint)
+def test_a_failed_build_says_why(problem: str, log: str, message: str, hint: str, tmp_path: Path) -> None:
+    file = put(tmp_path / "build.log", log)
+    said = explained(IMAGE, ImageError(problem, "See log"), file)
+    assert (said.message, said.hint.replace(str(file), "LOG")) == (message, hint)

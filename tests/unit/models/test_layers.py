@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from shown import Shown
 from trainer.engine import daemon, one_off
 from trainer.engine.one_off import Output
 from trainer.errors import ImageError, InvalidInput, TrainerError
@@ -24,19 +25,6 @@ if TYPE_CHECKING:
 
 QUESTION = Question("inceptionv3", unfreeze_from="mixed7")
 ANSWER = Output(0, '{"backbone": "inceptionv3"}', "noise of TensorFlow", b"<svg/>")
-
-
-class Reporter:
-    """Keeps what is shown."""
-
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-
-    def step(self, text: str) -> None:
-        self.steps.append(text)
-
-    def detail(self, line: str) -> None:
-        raise AssertionError(line)
 
 
 class Image:
@@ -72,7 +60,7 @@ def image(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Image:
 def ask(
     workspace: Workspace, question: Question = QUESTION, file: Path | None = None, *, force: bool = False
 ) -> Report:
-    return layers.report(workspace, question, Reporter(), file, force=force)
+    return layers.report(workspace, question, Shown(), file, force=force)
 
 
 def test_the_question_reaches_the_image_and_its_answer_comes_back(workspace: Workspace, image: Image) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from shown import Shown
 from trainer.backends.base import Backend, Job, JobResult, Launch
 from trainer.datasets.inputs import Data
 from trainer.errors import Interrupted, TrackingError
@@ -124,24 +125,6 @@ class FakeBackend:
         return self.job
 
 
-class Reporter:
-    """Keeps the remarks."""
-
-    def __init__(self) -> None:
-        self.remarks: list[str] = []
-
-    def step(self, text: str) -> None: ...
-
-    def detail(self, line: str) -> None: ...
-
-    def started(self, run: Run) -> None: ...
-
-    def output(self, piece: bytes) -> None: ...
-
-    def remark(self, text: str) -> None:
-        self.remarks.append(text)
-
-
 def ready_to_start(workspace: Workspace, client: FakeClient, backend: FakeBackend) -> PreparedLaunch:
     return PreparedLaunch(
         workspace,
@@ -167,9 +150,9 @@ def start(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Callable[...
         return begin.write_down(ready, RUN, prepared, held, unstarted)
 
     def launched(
-        client: FakeClient, backend: FakeBackend, screen: Reporter | None = None, *, detach: bool = True
+        client: FakeClient, backend: FakeBackend, screen: Shown | None = None, *, detach: bool = True
     ) -> list[str]:
-        ready, screen = ready_to_start(workspace, client, backend), screen or Reporter()
+        ready, screen = ready_to_start(workspace, client, backend), screen or Shown()
         monkeypatch.setattr(prepare, "prepare", lambda *_, **__: ready)
         monkeypatch.setattr(begin, "new", begun)
         monkeypatch.setattr(reconcile, "in_background", lambda *_: None)
@@ -298,7 +281,7 @@ def test_a_job_that_starts_while_it_is_interrupted_does_not_run_on(
 def test_an_interruption_between_start_and_output_stops_the_job(
     workspace: Workspace, start: Callable[..., list[str]]
 ) -> None:
-    class Interrupting(Reporter):
+    class Interrupting(Shown):
         """The user presses Ctrl-C when the run is shown."""
 
         def started(self, run: Run) -> None:  # noqa: ARG002
@@ -322,7 +305,7 @@ def interrupted_within_the_code_of_a_lock() -> None:
 def test_an_interruption_while_output_waits_for_a_lock_stops_the_job(
     workspace: Workspace, start: Callable[..., list[str]]
 ) -> None:
-    class Waiting(Reporter):
+    class Waiting(Shown):
         def started(self, run: Run) -> None:  # noqa: ARG002
             interrupted_within_the_code_of_a_lock()
 
@@ -355,12 +338,12 @@ def test_a_run_that_goes_on_detached_is_running_not_what_it_was(
     monkeypatch.setattr(reconcile, "in_background", lambda *_: None)
     killed = replace(RUN, status="KILLED")
     earlier = launch.ResumedRun(killed, put(tmp_path / "source.tar.gz"), put(tmp_path / "log"), 1)
-    result = launch.launch(workspace, ready.plan, Reporter(), detach=True, earlier=earlier)
+    result = launch.launch(workspace, ready.plan, Shown(), detach=True, earlier=earlier)
     assert (result.run.status, result.run.name) == ("RUNNING", "brave-hen")
 
 
 def test_a_parameter_that_the_server_cuts_is_named(workspace: Workspace) -> None:
-    screen = Reporter()
+    screen = Shown()
     plan = run_plan(workspace.root, parameters={"short": "x" * 6000, "prompt": "x" * 6001})
     begin._remark_on_long(plan, screen)
     assert screen.remarks == [

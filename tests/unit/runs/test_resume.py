@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from shown import Shown
 from trainer.backends import base, environments
 from trainer.datasets import recorded
 from trainer.images import trainer_image
@@ -16,7 +17,6 @@ from trainer.plan import consent, request
 from trainer.projects import mlproject
 from trainer.runs import resume, run_record
 from trainer.source import snapshot
-from trainer.tracking.client import Run
 from trainer.workspace import run_folders
 from trainer.workspace.settings import Workspace, find
 
@@ -128,23 +128,9 @@ def test_it_goes_on_with_the_seed_and_as_deterministic_as_it_began(
     put(workspace.root / "trainer.yaml", f"deterministic: {str(not deterministic).lower()}\n")
     offer(seed=seed, deterministic=deterministic)
     checkpoint(workspace)
-    with resume.prepared(find(workspace.root), record(http_server), Silent()) as ready:
+    with resume.prepared(find(workspace.root), record(http_server), Shown()) as ready:
         assert (ready.plan.environment.seed, ready.plan.environment.deterministic) == (seed, deterministic)
         assert ready.plan.environment.variables.get("TRAINER_SEED") == (str(seed) if seed else None)
-
-
-class Silent:
-    """A screen that shows nothing."""
-
-    def step(self, text: str) -> None: ...
-
-    def detail(self, line: str) -> None: ...
-
-    def started(self, run: Run) -> None: ...
-
-    def output(self, piece: bytes) -> None: ...
-
-    def remark(self, text: str) -> None: ...
 
 
 def test_an_image_that_its_tag_does_not_name_is_had_by_its_id_and_asked_for(workspace: Workspace) -> None:
@@ -199,7 +185,7 @@ def test_what_it_says_of_its_source_allows_it_nothing(
 @pytest.mark.usefixtures("offer")
 def test_a_run_that_had_it_goes_on(workspace: Workspace, http_server: HttpServer) -> None:
     checkpoint(workspace)
-    with resume.prepared(find(workspace.root), record(http_server), Silent()) as ready:
+    with resume.prepared(find(workspace.root), record(http_server), Shown()) as ready:
         asked = ready.plan.asked
         assert [ask.what for ask in consent.open_asks(workspace, asked)] == [
             "run on this machine without a container, with all your rights"
@@ -290,7 +276,7 @@ def test_what_its_tags_say_is_no_matter(workspace: Workspace, http_server: HttpS
     }
     offer(tags={**TAGS, **forged})
     checkpoint(workspace)
-    with resume.prepared(find(workspace.root), record(http_server), Silent()) as ready:
+    with resume.prepared(find(workspace.root), record(http_server), Shown()) as ready:
         assert ready.plan.command == ("python", "train.py", "skin", "7", "none")
         assert ready.plan.resources.gpus == "none"
         assert ready.plan.image.tag.startswith("trainer/small:")

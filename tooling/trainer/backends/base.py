@@ -18,6 +18,7 @@ from trainer.host.hardware import Hardware
 from trainer.images.build import ImageOrigin
 from trainer.images.image import RunImage
 from trainer.plan.run_plan import RunPlan
+from trainer.progress import Steps
 from trainer.tracking.endpoint import Network, Server
 from trainer.tracking.outbound import Outbound
 from trainer.workspace.run_folder import RunFolder
@@ -134,8 +135,8 @@ class Backend(Protocol):
     def outbound(self, proxies: Outbound, tracking: Server) -> Outbound:
         """What of this machine's way out a job can use, and how it gets to the server that way."""
 
-    def prepare(self, image: RunImage, report: Callable[[str], None]) -> str:
-        """See to it that the image is there and return its identity; `report` gets the build's lines."""
+    def prepare(self, image: RunImage, steps: Steps) -> str:
+        """See to it that the image is there and return its identity."""
 
     def owner(self) -> tuple[int, int]:
         """The ids that own the code where a job unpacks it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Container
+from collections.abc import Container
 from pathlib import Path
 
 from trainer import leftovers as leftover
@@ -15,6 +15,7 @@ from trainer.images import project_env
 from trainer.images.image import RunImage
 from trainer.images.spec import PREFIX
 from trainer.leftovers import Leftover, Leftovers
+from trainer.progress import Steps
 from trainer.workspace import run_folders, unfinished
 from trainer.workspace.settings import Workspace
 
@@ -27,7 +28,7 @@ def folder(workspace: Workspace, image: RunImage) -> Path:
     return _parent(workspace) / f"{image.name}-{image.digest[:12]}-py{python}"
 
 
-def prepare(workspace: Workspace, image: RunImage, report: Callable[[str], None]) -> Path:
+def prepare(workspace: Workspace, image: RunImage, steps: Steps) -> Path:
     """Make the image's environment if it is not there; returns its folder. Raises `ImageError`."""
     path = folder(workspace, image)
     complete = path / _COMPLETE
@@ -36,9 +37,10 @@ def prepare(workspace: Workspace, image: RunImage, report: Callable[[str], None]
             from uv import find_uv_bin
 
             shutil.rmtree(path, ignore_errors=True)
+            steps.step(f"Making the environment of {image.name}")
             with unfinished.folder(workspace, unfinished.ENVIRONMENT) as source:
                 for command in image.environment(path, source, find_uv_bin()):
-                    _install(command, report)
+                    _install(command, steps)
             complete.touch()
     return path
 
@@ -48,12 +50,13 @@ def is_complete(path: Path) -> bool:
     return (path / _COMPLETE).exists()
 
 
-def _install(command: list[str], report: Callable[[str], None]) -> None:
+def _install(command: list[str], steps: Steps) -> None:
     last = ""
     try:
         for line in subprocesses.lines(command):
             last = line.strip() or last
-            report(line)
+            steps.detail(line)
+            steps.part(last)
     except subprocess.CalledProcessError:
         raise ImageError(
             f"The local environment could not be made: {last}",

@@ -16,7 +16,8 @@ class Diagnostics:
 
     def __init__(self) -> None:
         self.is_debugging = False
-        self._verbosity = 0
+        self.verbosity = 0
+        """How many -v there are."""
         self._handler: logging.Handler | None = None
 
     def log(self, more: int) -> None:
@@ -29,8 +30,8 @@ class Diagnostics:
         from trainer.cli.output import tell
         from trainer.workspace import secrets
 
-        self._verbosity += more
-        level = logging.INFO if self._verbosity == 1 else logging.DEBUG
+        self.verbosity += more
+        level = logging.INFO if self.verbosity == 1 else logging.DEBUG
         self.close()
         self._handler = logs.Lines(level, secrets.hide, tell)
         logs.attach(self._handler)
@@ -42,6 +43,13 @@ class Diagnostics:
 
             logs.detach(self._handler)
             self._handler = None
+
+
+def are_shown() -> bool:
+    """Whether the log of the command that runs is shown on stderr."""
+    context = click.get_current_context(silent=True)
+    found = context and context.find_object(Diagnostics)
+    return bool(found and found.verbosity)
 
 
 class DiagnosticOption(click.Option):

@@ -34,6 +34,14 @@ class _Named(io.FileIO):
 _OURS = re.compile(r"(\x1b\[(?:[0124]|2[24]|3[1-6])m)")
 
 
+def escaped(text: str) -> str:
+    """The text without what could steer a terminal, but with trainer's own colours."""
+    if text.isprintable():
+        return text
+    pieces = enumerate(_OURS.split(text))
+    return "".join(piece if number % 2 else printable.lines(piece) for number, piece in pieces)
+
+
 class _EscapingStream:
     """A stream that a person reads: whatever text it is given cannot steer the terminal."""
 
@@ -41,10 +49,7 @@ class _EscapingStream:
         self.stream = stream
 
     def write(self, text: str) -> int:
-        if not text.isprintable():
-            pieces = enumerate(_OURS.split(text))
-            text = "".join(piece if number % 2 else printable.lines(piece) for number, piece in pieces)
-        return self.stream.write(text)
+        return self.stream.write(escaped(text))
 
     def writelines(self, texts: Iterable[str]) -> None:
         for text in texts:

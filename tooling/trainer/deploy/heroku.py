@@ -10,7 +10,7 @@ import re
 import secrets as random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import cast
 from urllib.parse import unquote, urlsplit
 
 from trainer.deploy import heroku_api, heroku_build, heroku_cli, heroku_plan, verify
@@ -30,22 +30,13 @@ from trainer.deploy.heroku_plan import (
 from trainer.deploy.plan import Plan, Request
 from trainer.errors import DeployError, SecretsError, TrainerError
 from trainer.masking import Masker
+from trainer.progress import Steps
 from trainer.server import files
 from trainer.tracking.endpoint import Server
 from trainer.workspace import secrets
 from trainer.workspace.settings import Workspace
 
 _SECRET_NAME = re.compile(r"PASS|SECRET|KEY|TOKEN|URL|CREDENTIAL|DSN")
-
-
-class Reporter(Protocol):
-    """Shows what is being done."""
-
-    def step(self, text: str) -> None:
-        """What is being done now."""
-
-    def detail(self, line: str) -> None:
-        """A line of output of it."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +56,7 @@ def plan(workspace: Workspace, app: App) -> Plan:
     return heroku_plan.make(app, files.pack(workspace, "heroku.yml"), heroku_api.address())
 
 
-def deploy(workspace: Workspace, app: App, reporter: Reporter, *, force: bool = False) -> Outcome:
+def deploy(workspace: Workspace, app: App, reporter: Steps, *, force: bool = False) -> Outcome:
     """Have the server of the workspace's mlflow_tracking_server/ run as this app, and runs report to it.
 
     `force` lets secrets.env name this server in the place of another one. Raises `DeployError`,
@@ -94,7 +85,7 @@ class _Deployment:
     bundle: files.Bundle
     plan: Plan
     api: Api
-    reporter: Reporter
+    reporter: Steps
     stored: dict[str, str]
     force: bool
     hidden: list[str] = field(repr=False)
@@ -199,7 +190,7 @@ class _Deployment:
 
     def _release(self) -> Release:
         log = heroku_build.Log(
-            self.workspace.state / f"deploy-{self.app.name}.log", self.masker(), self.reporter.detail
+            self.workspace.state / f"deploy-{self.app.name}.log", self.masker(), self._show
         )
         builder = heroku_build.Builder(
             self.api, self.plan, self.bundle, log, lambda key: self.reporter.step(self.plan.title(key))
@@ -247,7 +238,11 @@ class _Deployment:
     def _command(self, key: str) -> None:
         self._begin(key)
         masker = self.masker()
-        heroku_cli.run(self.plan.command(key), lambda line: self.reporter.detail(masker.text(line)))
+        heroku_cli.run(self.plan.command(key), lambda line: self._show(masker.text(line)))
+
+    def _show(self, line: str) -> None:
+        self.reporter.detail(line)
+        self.reporter.part(line.strip())
 
     def masker(self) -> Masker:
         return Masker(self.hidden)

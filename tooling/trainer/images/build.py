@@ -4,55 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-import subprocess
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from trainer import locks, subprocesses
+from trainer import locks
 from trainer.engine import daemon
-from trainer.errors import EngineError, ImageError
-from trainer.images import build_failure
+from trainer.errors import ImageError
+from trainer.images import buildkit, pull
+from trainer.images.buildkit import Buildable
 from trainer.images.spec import BASE_DIGEST_LABEL, BASE_ID_LABEL, BASE_LABEL
+from trainer.progress import Steps
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
     import docker
 
 _LOG = logging.getLogger(__name__)
-
-
-class Buildable(Protocol):
-    """What can be built: its tag names its content, and its parent is built first."""
-
-    @property
-    def name(self) -> str:
-        """For messages, and for the file with the build's output."""
-
-    @property
-    def tag(self) -> str:
-        """One for each content."""
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """All that it bears."""
-
-    @property
-    def base_image(self) -> str:
-        """What it is built on."""
-
-    @property
-    def parent(self) -> Buildable | None:
-        """The image it is built on, if that is ours too."""
-
-    def build_command(self, *, no_cache: bool = False) -> list[str]:
-        """The call of BuildKit."""
-
-    def build_context(self) -> AbstractContextManager[None]:
-        """Within: all that the build sees lies where its command looks."""
 
 
 @dataclass(frozen=True)
@@ -116,33 +85,36 @@ def ensure(
     workspace: Workspace,
     client: docker.DockerClient,
     image: Buildable,
-    report: Callable[[str], None],
+    steps: Steps,
     *,
     no_cache: bool = False,
 ) -> tuple[str, bool]:
     """Have the image: its id, and whether anything was built. Parents are built first.
 
-    `report` gets the build's output line by line. Raises `ImageError` with the cause, `EngineError`
-    when BuildKit is missing. `no_cache` builds even what is up to date, from an empty layer cache. Of several
-    callers at once one builds, and the others wait and find its image.
+    Raises `ImageError` with the cause, `EngineError` when BuildKit is missing. `no_cache` builds even what is
+    up to date, from an empty layer cache. Of several callers at once one builds, and the others wait and find
+    its image.
     """
     present = None if no_cache else _present_id(client, image)
     if present:
         _LOG.info("Image %s is up to date: %s", image.tag, present)
         return present, False
     if image.parent:
-        ensure(workspace, client, image.parent, report, no_cache=no_cache)
-    buildx_version()
+        ensure(workspace, client, image.parent, steps, no_cache=no_cache)
+    buildkit.buildx_version()
     lock = _lock(image)
     if locks.held(lock):
-        report(f"Waiting for another trainer that builds {image.tag}")
+        steps.step(f"Waiting for another trainer that builds {image.tag}")
     with locks.exclusive(lock):
         present = None if no_cache else _present_id(client, image)
         if present:
             return present, False
         _LOG.info("Image %s is built: %s", image.tag, "asked for" if no_cache else _why(client, image))
-        command = [*image.build_command(no_cache=no_cache), *base_labels(client, image, report)]
-        run(image, command, workspace.state / f"build-{image.name}.log", report)
+        command = [*image.build_command(no_cache=no_cache), *base_options(client, image, steps)]
+        log = workspace.state / f"build-{image.name}.log"
+        began = time.monotonic()
+        buildkit.run(image, command, log, steps)
+        steps.remark(f"Built {image.name} in {time.monotonic() - began:.0f} s. Log: {buildkit.near(log)}")
         return built(client, image.tag), True
 
 
@@ -184,34 +156,26 @@ def built(client: docker.DockerClient, tag: str) -> str:
     return built_id
 
 
-def base_labels(client: docker.DockerClient, image: Buildable, report: Callable[[str], None]) -> list[str]:
+def base_options(client: docker.DockerClient, image: Buildable, steps: Steps) -> list[str]:
     """The options with which an image is told what its base is, which is pulled if it is missing.
 
-    Neither time nor place: two builds on one base still come to the same image. Raises `ImageError`.
+    Neither time nor place: two builds on one base still come to the same image. uv, which installs the
+    packages, is the one that the first of its parents was made with: to install it again on top of another
+    parent would take longer than a small package. Raises `ImageError`.
     """
     if image_id(client, image.base_image) is None:
-        _pull(image, report)
+        try:
+            pull.pull(client, image.base_image, steps)
+        except pull.PullFailed:
+            raise buildkit.no_base(image) from None
     base = origin(client, image.base_image)
     digest = base.digest_as(image.base_image)
+    is_root_here = image.root_base != image.base_image and image_id(client, image.root_base)
     return [
         f"--label={BASE_ID_LABEL}={base.id}",
         *([f"--label={BASE_DIGEST_LABEL}={digest}"] if digest else []),
+        *([f"--build-arg=UV_IMAGE={image.root_base}"] if is_root_here else []),
     ]
-
-
-def _pull(image: Buildable, report: Callable[[str], None]) -> None:
-    try:
-        for line in subprocesses.lines(["docker", "pull", image.base_image]):
-            report(line)
-    except subprocess.CalledProcessError:
-        raise _no_base(image) from None
-
-
-def _no_base(image: Buildable) -> ImageError:
-    return ImageError(
-        f"The base image {image.base_image} is not available locally and cannot be pulled.",
-        "Specify one that is: --base-image IMAGE, TRAINER_BASE_IMAGE, or base_image in trainer.yaml.",
-    )
 
 
 def _lock(image: Buildable) -> Path:
@@ -237,37 +201,3 @@ def state(client: docker.DockerClient, current: str, latest: str) -> ImageState:
             if image_id(client, tag):
                 return ImageState(status, round(client.api.inspect_image(tag)["Size"] / 1e6))
     return ImageState("not built")
-
-
-def buildx_version() -> str:
-    """The version of buildx; raises `EngineError` with the way to get it."""
-    if shutil.which("docker") is None:
-        raise EngineError(
-            "The program docker is not installed; images are built with `docker buildx`.",
-            "Install the Docker CLI with its buildx plug-in (packages docker-cli and docker-buildx).",
-        )
-    version = subprocesses.capture(["docker", "buildx", "version"])
-    if version is None:
-        raise EngineError(
-            "docker has no buildx, which the images are built with.",
-            "Install it: apt-get install docker-buildx-plugin (in Debian's own packages: docker-buildx).",
-        )
-    return version.strip()
-
-
-def run(image: Buildable, command: list[str], log: Path, report: Callable[[str], None]) -> None:
-    """Run one build; its output goes to the file `log` too. Raises `ImageError` with the cause."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with log.open("w", encoding="utf-8") as written, image.build_context():
-            for line in subprocesses.lines(command):
-                written.write(line + "\n")
-                report(line)
-    except subprocess.CalledProcessError:
-        # A builder in a container of its own has none of the engine's images, and pulls by itself.
-        output = log.read_text(encoding="utf-8")
-        if f"failed to solve: {image.base_image}: " in output:
-            raise _no_base(image) from None
-        why = build_failure.cause(output.splitlines())
-        room = "Make room: trainer gc, docker system df. " if build_failure.is_full(why) else ""
-        raise ImageError(f"The build of {image.name} failed: {why}", f"{room}See {log}") from None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.engine import daemon
 from trainer.errors import ImageError
-from trainer.images import build
+from trainer.images import build, pull
+from trainer.progress import Steps
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
@@ -55,12 +55,15 @@ class ExternalImage:
     def packed(self, workspace: Workspace) -> None:
         """Nothing of it is stored with a run."""
 
-    def ensure(self, workspace: Workspace, client: docker.DockerClient, report: Callable[[str], None]) -> str:  # noqa: ARG002 (nothing is built)
+    def ensure(self, workspace: Workspace, client: docker.DockerClient, steps: Steps) -> str:  # noqa: ARG002 (nothing is built)
         """By a pull if need be, with the credentials of `docker login`."""
         if image_id := build.image_id(client, self.tag):
             return image_id
         _LOG.info("Image %s is pulled: the engine does not have it", self.tag)
-        _pull(client, self.tag, report)
+        try:
+            pull.pull(client, self.tag, steps)
+        except pull.PullFailed as error:
+            raise _not_to_be_had(self.tag, str(error)) from None
         if image_id := build.image_id(client, self.tag):
             return image_id
         raise _not_to_be_had(self.tag, "the pull brought none of that name")
@@ -75,23 +78,6 @@ def entrypoint(client: docker.DockerClient, image_id: str) -> tuple[tuple[str, .
     with daemon.failures():
         config = client.api.inspect_image(image_id).get("Config") or {}
     return tuple(config.get("Entrypoint") or ()), str(config.get("WorkingDir") or "/")
-
-
-def _pull(client: docker.DockerClient, reference: str, report: Callable[[str], None]) -> None:
-    from docker.errors import APIError, NotFound
-    from docker.utils import parse_repository_tag
-
-    repository, tag = parse_repository_tag(reference)
-    report(f"Pulling {reference}")
-    with daemon.failures():
-        try:
-            for event in client.api.pull(repository, tag or "latest", stream=True, decode=True):
-                if "error" in event:
-                    raise _not_to_be_had(reference, str(event["error"]))
-                words = (event.get("id"), event.get("status"), event.get("progress"))
-                report(" ".join(str(word) for word in words if word))
-        except (APIError, NotFound) as error:
-            raise _not_to_be_had(reference, str(error.explanation or error)) from None
 
 
 def _not_to_be_had(reference: str, why: str) -> ImageError:

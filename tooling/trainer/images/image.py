@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from trainer.progress import Steps
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
@@ -81,10 +81,9 @@ class RunImage(Protocol):
     def packed(self, workspace: Workspace) -> Path | None:
         """The archive of what it is built from, for its runs; None where it has none of its own."""
 
-    def ensure(self, workspace: Workspace, client: docker.DockerClient, report: Callable[[str], None]) -> str:
-        """Have the image; the engine's id of it. `report` gets the progress line by line.
-
-        Raises `ImageError` with the cause, `EngineError` where it takes a build and BuildKit is missing.
+    def ensure(self, workspace: Workspace, client: docker.DockerClient, steps: Steps) -> str:
+        """Have the image; the engine's id of it. Raises `ImageError` with the cause,
+        `EngineError` where it takes a build and BuildKit is missing.
         """
 
     def environment(self, folder: Path, source: Path, uv: str) -> list[list[str]]:

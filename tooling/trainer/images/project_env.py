@@ -6,7 +6,7 @@ import hashlib
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from trainer.errors import ImageError, InvalidInput
 from trainer.images import build, build_failure, spec
 from trainer.images.spec import DIGEST_LABEL, PREFIX
+from trainer.progress import Steps
 from trainer.projects import python_env, python_version
 from trainer.projects.mlproject import Project
 from trainer.projects.python_env import Environment
@@ -106,13 +107,12 @@ class EnvironmentImage:
     def packed(self, workspace: Workspace) -> None:
         """What it is built from is stored with the project's code."""
 
-    def ensure(self, workspace: Workspace, client: docker.DockerClient, report: Callable[[str], None]) -> str:
+    def ensure(self, workspace: Workspace, client: docker.DockerClient, steps: Steps) -> str:
         """Build it unless it is there. Raises `ImageError` in the words of uv or git where these say why."""
         try:
-            return build.ensure(workspace, client, self, report)[0]
+            return build.ensure(workspace, client, self, steps)[0]
         except ImageError as error:
-            log = workspace.state / f"build-{self.name}.log"
-            raise explained(self, error, log.read_text() if log.exists() else "") from None
+            raise explained(self, error, workspace.state / f"build-{self.name}.log") from None
 
     def environment(self, folder: Path, source: Path, uv: str) -> list[list[str]]:
         """By micromamba where that makes it, else by uv."""
@@ -205,19 +205,23 @@ def recorded(tag: str, digest: str, requirements_digest: str) -> EnvironmentImag
     return EnvironmentImage(tag.removeprefix(PREFIX).partition(":")[0], "", digest, requirements_digest)
 
 
-def explained(image: EnvironmentImage, error: ImageError, log: str) -> ImageError:
-    """The failure of a build in the words of uv or git, with the way out; as it is where they say nothing."""
+def explained(image: EnvironmentImage, error: ImageError, log: Path) -> ImageError:
+    """The failure of a build in the words of uv or git, with the way out; as it is where they say nothing.
+
+    `log` has what the build printed.
+    """
+    output = log.read_text(encoding="utf-8") if log.exists() else ""
     if build_failure.is_full(error.message):
         return error
-    if image.python and re.search("failed to solve: process .*uv venv", log):
+    if image.python and re.search("failed to solve: process .*uv venv", output):
         return ImageError(
             f"The environment needs Python {image.python}, which {image.base_image} is not, and none "
             "could be fetched.",
             f"Specify a base image that has it: --base-image python:{python_version.to_name(image.python)}",
         )
     for pattern, message, hint in _CAUSES:
-        if match := re.search(pattern, log):
-            return ImageError(message.format(without_password(match[1])), hint + error.hint)
+        if match := re.search(pattern, output):
+            return ImageError(message.format(without_password(match[1])), f"{hint}See {log}")
     return error
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import secrets as randomness
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trainer import subprocesses
 from trainer.engine import daemon
-from trainer.images import build, content
+from trainer.images import build, buildkit, content
 from trainer.images.content import Difference
 from trainer.images.spec import PREFIX
 from trainer.images.trainer_image import TrainerImage
+from trainer.progress import Steps
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
@@ -73,33 +74,30 @@ def check(
     workspace: Workspace,
     client: docker.DockerClient,
     plan: TrainerImage,
-    step: Callable[[str], None],
-    report: Callable[[str], None],
+    steps: Steps,
 ) -> Verdict:
     """Build the image twice and compare. The image that is there, and its tags, stay as they are.
 
-    What it inherits from is had as usual. Nothing else is left behind, whatever happens. `step` is told what
-    is begun, `report` gets its output. Raises `ImageError`, `EngineError`.
+    What it inherits from is had as usual. Nothing else is left behind, whatever happens. Raises
+    `ImageError`, `EngineError`.
     """
-    build.buildx_version()
+    buildkit.buildx_version()
     if plan.parent:
-        step(f"Building {plan.parent.tag}")
-        build.ensure(workspace, client, plan.parent, report)
-    base = build.base_labels(client, plan, report)
+        build.ensure(workspace, client, plan.parent, steps)
+    base = build.base_options(client, plan, steps)
     both = trials(plan)
     try:
         for trial in both:
-            step(f"Building {plan.name}, {trial.number} of 2")
             log = workspace.state / f"build-{plan.name}-check-{trial.number}.log"
-            build.run(plan, [*trial.command, *base], log, report)
+            buildkit.run(plan, [*trial.command, *base], log, steps, f"Build {trial.number} of 2, {plan.name}")
             log.unlink()
         ids = (build.built(client, both[0].tag), build.built(client, both[1].tag))
         # An export of 800 MB is read in seconds; but images with one id are one image.
-        differences = () if ids[0] == ids[1] else tuple(_differences(client, ids, step, report))
+        differences = () if ids[0] == ids[1] else tuple(_differences(client, ids, steps))
         present, is_equal = build.image_id(client, plan.tag), None
         if present:
             others = (ids[0], present)
-            is_equal = present in ids or not any(_differences(client, others, step, report))
+            is_equal = present in ids or not any(_differences(client, others, steps))
     finally:
         with subprocesses.deferred_signals():
             for trial in both:
@@ -110,15 +108,14 @@ def check(
 def _differences(
     client: docker.DockerClient,
     ids: tuple[str, str],
-    step: Callable[[str], None],
-    report: Callable[[str], None],
+    steps: Steps,
 ) -> Iterator[Difference]:
     first, second = (content.settings(client, image) for image in ids)
     yield from content.settings_differences(first, second)
     read = []
     for number, image in enumerate(ids, 1):
-        step(f"Reading the files of {number} of 2 images")
-        read.append(content.files(client, image, report))
+        steps.step(f"Reading the files of image {number} of 2")
+        read.append(content.files(client, image, lambda count: steps.part("", count)))
     yield from content.differences(*read)
 
 

@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from trainer.errors import InvalidInput
 from trainer.images import build, spec
 from trainer.images import lock as image_lock
 from trainer.images.spec import BASE_LABEL, DIGEST_LABEL, IMAGE_FILE, PREFIX, ImageSpec
+from trainer.progress import Steps
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
@@ -136,9 +137,9 @@ class TrainerImage:
             unfinished.replace(archive)
         return archive
 
-    def ensure(self, workspace: Workspace, client: docker.DockerClient, report: Callable[[str], None]) -> str:
+    def ensure(self, workspace: Workspace, client: docker.DockerClient, steps: Steps) -> str:
         """Build it, and before it its parents, unless it is there."""
-        return build.ensure(workspace, client, self, report)[0]
+        return build.ensure(workspace, client, self, steps)[0]
 
     def environment(self, folder: Path, source: Path, uv: str) -> list[list[str]]:  # noqa: ARG002 (all is here)
         """From its lock, with trainkit."""

@@ -16,7 +16,7 @@ from trainer.backends.docker.config import network
 from trainer.engine import daemon, run_user
 from trainer.errors import TrainerError
 from trainer.host import disk
-from trainer.images import build, lock, spec, trainer_image
+from trainer.images import build, buildkit, lock, spec, trainer_image
 from trainer.images.trainer_image import TrainerImage
 from trainer.runs.launch import prepare
 from trainer.server import container, container_record
@@ -96,7 +96,7 @@ def _engine(client: docker.DockerClient) -> Check:
 
 def _buildx(client: docker.DockerClient | None) -> Check:
     try:
-        version_text = build.buildx_version()
+        version_text = buildkit.buildx_version()
         is_built_in = client is None or daemon.has_buildkit(client)
     except TrainerError as error:
         return Check("buildx", "failure", error.message, error.hint)

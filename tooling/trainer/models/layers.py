@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from trainkit.keras import architectures
 
@@ -14,6 +14,7 @@ from trainer import atomic_files
 from trainer.engine import daemon, one_off
 from trainer.errors import ImageError, InvalidInput
 from trainer.images import build, spec, trainer_image
+from trainer.progress import Steps
 from trainer.subprocesses import interruptible
 from trainer.workspace.settings import Workspace
 
@@ -23,16 +24,6 @@ if TYPE_CHECKING:
 IMAGE = "tensorflow"
 SUFFIXES = (".png", ".svg")
 _REFUSED = 2  # what trainkit.keras.layer_report ends with when the question itself is wrong
-
-
-class Reporter(Protocol):
-    """Where it is shown what is being done."""
-
-    def step(self, text: str) -> None:
-        """What is being done now; it may take a while."""
-
-    def detail(self, line: str) -> None:
-        """A line of the output of the present step."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +42,7 @@ class Question:
 def report(
     workspace: Workspace,
     question: Question,
-    screen: Reporter,
+    screen: Steps,
     output: Path | None = None,
     *,
     force: bool = False,
@@ -72,7 +63,7 @@ def report(
         client = daemon.connect()
         image = trainer_image.plan(workspace, spec.spec(workspace, IMAGE))
         screen.step(f"Building {image.tag}")
-        build.ensure(workspace, client, image, screen.detail)
+        build.ensure(workspace, client, image, screen)
         screen.step(f"Reading the layers of {backbone.title}")
         drawing = f"/tmp/drawing{output.suffix.lower()}" if output else None  # noqa: S108 (the container's)
         request = json.dumps({**asdict(question), "drawing": drawing})

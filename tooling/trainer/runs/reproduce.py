@@ -229,7 +229,7 @@ def _had_again(backend: Backend, image: RunImage, pinned: RunRecord, screen: Rep
             return pinned.image.id
     screen.remark(f"The image {pinned.image.tag} is gone; rebuilding it from the recorded lock file.")
     screen.step(f"Building the image {image.tag}")
-    built = backend.prepare(image, screen.detail)
+    built = backend.prepare(image, screen)
     if built != pinned.image.id:
         screen.remark(_rebuilt(pinned, built, backend.origin(built).base_image_id))
     return built

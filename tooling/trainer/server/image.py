@@ -41,6 +41,11 @@ class ServerImage:
         """All that it bears."""
         return (self.tag,)
 
+    @property
+    def root_base(self) -> str:
+        """What it is built on."""
+        return self.base_image
+
     def build_context(self) -> AbstractContextManager[None]:
         """All of it lies in its folder."""
         return nullcontext()

@@ -239,7 +239,7 @@ def _account() -> dict[str, str]:
 
 def _build(client: docker.DockerClient, workspace: Workspace, image: ServerImage, reporter: Steps) -> None:
     reporter.step(f"Preparing the image {image.tag}")
-    build.ensure(workspace, client, image, reporter.detail)
+    build.ensure(workspace, client, image, reporter)
 
 
 def _take_over(workspace: Workspace, volume: Volume, reporter: Steps) -> None:

@@ -41,6 +41,7 @@ from trainer.images import build, external
 from trainer.images.build import ImageOrigin
 from trainer.images.image import RunImage
 from trainer.plan.run_plan import RunPlan
+from trainer.progress import Steps
 from trainer.tracking.endpoint import CONTAINER_HOST, Server
 from trainer.tracking.outbound import Outbound
 from trainer.workspace.run_folder import RunFolder
@@ -108,13 +109,13 @@ class DockerBackend:
         usable = settings.without(*settings.of_this_machine)
         return usable.directly_to(host) if tracking.container_uri != tracking.uri else usable
 
-    def prepare(self, image: RunImage, report: Callable[[str], None]) -> str:
+    def prepare(self, image: RunImage, steps: Steps) -> str:
         """Build the image if it is missing or stale, or pull it; returns the engine's id of it.
 
         Raises `CheckFailed` where the engine's disk is full.
         """
         disk.check(self._workspace, daemon.root(self._said()))
-        return image.ensure(self._workspace, self.client, report)
+        return image.ensure(self._workspace, self.client, steps)
 
     def reach(self, plan: RunPlan, image_id: str, server: Server) -> None:
         """Ask the server from a container of the image, on the network that runs have."""

@@ -31,6 +31,7 @@ from trainer.host.hardware import Hardware
 from trainer.images.build import ImageOrigin
 from trainer.images.image import RunImage
 from trainer.plan.run_plan import RunPlan
+from trainer.progress import Steps
 from trainer.tracking.endpoint import Server
 from trainer.tracking.outbound import Outbound
 from trainer.workspace import run_folder
@@ -103,9 +104,9 @@ class LocalBackend:
         """All of it; to this machine itself there is no proxy."""
         return settings.directly_to("127.0.0.1", "localhost")
 
-    def prepare(self, image: RunImage, report: Callable[[str], None]) -> str:
+    def prepare(self, image: RunImage, steps: Steps) -> str:
         """Make the virtual environment if it is not there; returns its folder's name."""
-        return environments.prepare(self._workspace, image, report).name
+        return environments.prepare(self._workspace, image, steps).name
 
     def reach(self, plan: RunPlan, image_id: str, server: Server) -> None:
         """A process of this machine reaches what this one has reached."""

@@ -42,12 +42,14 @@ def complete_image(ctx: click.Context, _: click.Parameter, incomplete: str) -> l
 @click.option(
     "--pin-base", is_flag=True, help="Write the digest that the base has in its registry into image.yaml."
 )
+@click.option("--progress", "style", type=click.Choice(["auto", "plain"]), default="auto", show_default=True,
+              help="plain prints all of the build's output.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print the commands; build nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @pass_workspace
 def build_image(
     workspace: Workspace, names: tuple[str, ...], everything: bool, base_image: str | None, no_cache: bool,
-    check_reproducible: bool, pin_base: bool, dry_run: bool, as_json: bool,
+    check_reproducible: bool, pin_base: bool, style: str, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Build trainer images; those that are up to date are skipped.
 
@@ -80,10 +82,9 @@ def build_image(
         return
     client = daemon.connect()
     results = []
-    with output.Progress() as progress:
+    with output.Progress(plain=style == "plain") as progress:
         for plan in plans:
-            progress.step(f"Building {plan.tag}")
-            image_id, built = build.ensure(workspace, client, plan, progress.detail, no_cache=no_cache)
+            image_id, built = build.ensure(workspace, client, plan, progress, no_cache=no_cache)
             results.append({"name": plan.spec.name, "tag": plan.tag, "id": image_id, "built": built})
     if as_json:
         output.as_json(results)

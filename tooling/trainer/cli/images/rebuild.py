@@ -36,7 +36,7 @@ def check(workspace: Workspace, plans: Sequence[TrainerImage], *, dry_run: bool,
     verdicts = []
     with interruptible(), output.Progress() as progress:
         for plan in plans:
-            verdicts.append(reproducibility.check(workspace, client, plan, progress.step, progress.detail))
+            verdicts.append(reproducibility.check(workspace, client, plan, progress))
             progress.stop()
             if not as_json:
                 _show(verdicts[-1])

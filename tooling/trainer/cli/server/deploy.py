@@ -88,7 +88,9 @@ def _heroku(
                 click.echo(f"      {action}")
         return
     try:
-        with interruptible(), _Shown(sys.stderr.buffer) as progress:
+        # In a log, all that the platform says of it.
+        plain = not sys.stderr.isatty()
+        with interruptible(), screen.Progress(sys.stderr.buffer, plain=plain) as progress:
             outcome = heroku.deploy(workspace, app, progress, force=force)
     except Interrupted:
         click.echo("What was created so far stays; the same command continues from there.", err=True)
@@ -106,15 +108,6 @@ def _heroku(
     elsewhere = os.environ.get("MLFLOW_TRACKING_URI")
     if elsewhere and elsewhere.rstrip("/") != outcome.uri:
         click.echo("But MLFLOW_TRACKING_URI of the environment comes first: unset it.", err=True)
-
-
-class _Shown(screen.Progress):
-    """Steps are printed where there is no terminal too: a deployment takes minutes."""
-
-    def step(self, text: str) -> None:
-        super().step(text)
-        if not sys.stderr.isatty():
-            click.echo(f"{text} …", err=True)
 
 
 def _write(

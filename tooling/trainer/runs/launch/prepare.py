@@ -125,7 +125,7 @@ def prepare(
         screen.step("Connecting to the tracking server")
         client, own = connect(workspace, backend, loaded, tracking_uri)
     screen.step(f"Preparing the image {plan.image.tag}")
-    image_id = plan.image_id or backend.prepare(plan.image, screen.detail)
+    image_id = plan.image_id or backend.prepare(plan.image, screen)
     if plan.resources.gpus != "none":
         screen.step("Looking at the GPUs")
     backend.preflight(plan)

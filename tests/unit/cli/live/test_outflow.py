@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from trainer.cli.outflow import BackgroundWriter
+from trainer.cli.live.outflow import BackgroundWriter
 
 PIPE = 1 << 16
 
