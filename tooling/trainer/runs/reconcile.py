@@ -21,7 +21,7 @@ from trainer.backends.base import Job, JobResult
 from trainer.backends.docker import containers, reachability
 from trainer.errors import InvalidInput, TrackingError, TrainerError
 from trainer.masking import Masker
-from trainer.runs import half_made, outcome, server
+from trainer.runs import half_made, outcome, server, ui
 from trainer.tracking import delivery, run_tags, search, spool_guard
 from trainer.tracking.client import Client
 from trainer.tracking.delivery import DeliveryPending, SpoolWriter
@@ -185,7 +185,10 @@ def _settle(
         status = "DELETED"  # by somebody, meanwhile: there is nothing left to tell
     else:
         delivery.deliver(client, folder, progress)
-        _rename(workspace, client, record, delivery.known_run(client.server, folder).id)
+        delivered = delivery.known_run(client.server, folder)
+        if delivered.metrics:
+            ui.ended(client, delivered)
+        _rename(workspace, client, record, delivered.id)
     run_folders.remove(workspace, record.run_id)
     return status
 

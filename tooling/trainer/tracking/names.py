@@ -16,11 +16,16 @@ def check(
     experiment: str, run_name: str | None, tags: Mapping[str, str], parameters: Mapping[str, str]
 ) -> None:
     """Raises `InvalidInput` for the first name or value that MLflow does not take."""
-    _length("--experiment", experiment)
+    check_experiment(experiment)
     if run_name is not None:
         check_run_name(run_name)
     check_tags(tags)
     _check_pairs("--param", parameters)
+
+
+def check_experiment(name: str) -> None:
+    """Raises `InvalidInput` for a name that MLflow does not take for an experiment."""
+    _length("--experiment", name)
 
 
 def check_run_name(name: str) -> None:

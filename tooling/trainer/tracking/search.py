@@ -120,6 +120,11 @@ def best(client: Client, metric: str, *, lowest: bool = False) -> Run:
     return runs[0]
 
 
+def newest(client: Client, experiment_id: str, limit: int) -> list[Run]:
+    """The newest runs of an experiment, the last one first."""
+    return list(_pages(client, [experiment_id], "", [_NEWEST_FIRST], limit))
+
+
 def matching(client: Client, *conditions: str, deleted: bool = False) -> list[Run]:
     """The runs, or deleted ones, of all experiments that meet one of the conditions; 20 at most for each."""
     ids = list(experiments(client))

@@ -10,6 +10,7 @@ import click
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace, tracking_option
+from trainer.cli.runs.completion import complete_project
 from trainer.cli.server import browser
 from trainer.cli.server.connect import connect
 from trainer.cli.server.copy_runs import copy_runs
@@ -185,18 +186,31 @@ def logs(workspace: Workspace, follow: bool, lines: int) -> None:
         click.echo(line)
 
 
-@click.command(short_help="Browse the runs in the MLflow UI.", epilog="Example: trainer ui")
+@click.command(
+    short_help="Browse the runs in the MLflow UI.", epilog="Examples: trainer ui\n\ntrainer ui sklearn"
+)
+@click.argument("experiment", required=False, shell_complete=complete_project)
 @browser.option
 @tracking_option
 @pass_workspace
-def ui(workspace: Workspace, opens: bool | None) -> None:
-    """Browse the runs in the MLflow UI, logged in if the server allows it."""
+def ui(workspace: Workspace, experiment: str | None, opens: bool | None) -> None:
+    """Browse the runs in the MLflow UI, logged in if the server allows it.
+
+    With the name of an EXPERIMENT, which is that of its project unless a run says another, its runs are shown
+    with their scores and with the parameters that differ.
+    """
     from trainer.server import login_page, selection, start
     from trainer.workspace import secrets
 
     chosen = selection.chosen(workspace, secrets.load(workspace))
     server = _start_process(workspace) if chosen is None else start.revive(workspace, chosen)
-    browser.show(workspace, server, login_page.experiments(server), wanted=opens)
+    address = login_page.experiments(server)
+    if experiment is not None:
+        from trainer.runs.ui import view
+        from trainer.tracking.client import Client
+
+        address = view.table(Client(server), experiment)
+    browser.show(workspace, server, address, wanted=opens)
 
 
 def _has_engine(workspace: Workspace) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from trainer import concurrency
 from trainer.backends.base import Job, JobResult
 from trainer.errors import Interrupted, TrackingError, TrainerError
-from trainer.runs import outcome, server
+from trainer.runs import outcome, server, ui
 from trainer.runs.launch.begin import LaunchedRun
 from trainer.runs.launch.prepare import PreparedLaunch
 from trainer.runs.launch.screen import Reporter
@@ -96,6 +96,11 @@ def _deliver(ready: PreparedLaunch, launched: LaunchedRun, removal: Future[None]
             delivery.deliver(client, launched.folder)
         except DeliveryPending as second_error:
             return second_error
+    else:
+        client = ready.client
+    run = delivery.known_run(client.server, launched.folder)
+    if run.metrics or not ready.plan.image.has_trainkit:  # whose metrics went past the spool
+        ui.ended(client, run)
     removal.result()
     run_folders.remove(ready.workspace, launched.run.id)
     return None

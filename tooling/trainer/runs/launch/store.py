@@ -6,9 +6,9 @@ from pathlib import Path
 
 from trainer.images import trainer_image
 from trainer.runs import run_record, stored_code
-from trainer.runs.launch import description
 from trainer.runs.launch.begin import LaunchedRun
 from trainer.runs.launch.prepare import PreparedLaunch
+from trainer.runs.ui import description
 from trainer.tracking import run_tags
 from trainer.tracking.artifacts import roots as artifact_roots
 from trainer.tracking.client import Client

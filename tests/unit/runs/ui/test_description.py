@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainer.plan.run_plan import RunPlan
-from trainer.runs.launch import description
+from trainer.runs.ui import description
 
 from unit.helpers import run_plan
 
