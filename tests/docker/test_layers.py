@@ -13,6 +13,7 @@ import docker
 import pytest
 from PIL import Image
 from support import Site
+from trainer.backends.docker import session
 from trainer.images import spec, trainer_image
 from trainer.workspace.settings import find
 
@@ -95,3 +96,15 @@ def test_a_signal_ends_the_container_too(
     assert f"Error: Stopped by {number.name}." in done.err
     assert _containers(site, client) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_model_of_a_project_is_built_and_nothing_is_left_of_it(
+    site: Site, client: docker.DockerClient
+) -> None:
+    done = site.trainer("layers", "sklearn", "--estimator", "logistic_regression", "--json")
+    assert done.code == 0, done.err
+    payload = json.loads(done.out)
+    assert [layer["type"] for layer in payload["layers"]] == ["StandardScaler", "LogisticRegression"]
+    assert client.containers.list(all=True, filters={"label": session.LABEL}) == []
+    assert not list(find(site.root).state.glob("session-*"))
+    assert not list((find(site.root).state / "runs").glob("*/record.json"))

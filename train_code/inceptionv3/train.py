@@ -8,7 +8,7 @@ The launcher has made the run and logged its parameters; MLFLOW_TRACKING_URI and
 from dataclasses import dataclass, replace
 
 import mlflow
-from trainkit import figures, paths
+from trainkit import figures, model_layers, paths
 from trainkit.arguments import read_arguments
 from trainkit.data import image_data
 from trainkit.errors import show_input_errors
@@ -120,6 +120,7 @@ def main() -> None:
             base = models.pretrained(args.backbone, args.image_size, weights, args.seed)
             augment = args.augment == "yes"
             model = build_model(base, len(data.class_names), args.dropout, augment=augment)
+            model_layers.log(model)
 
         # Train the head, on features that are computed once; augmented pictures are new ones in each epoch
 

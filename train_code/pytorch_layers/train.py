@@ -11,7 +11,7 @@ from pathlib import Path
 
 import mlflow
 import torch
-from trainkit import classification, figures, paths, regression
+from trainkit import classification, figures, model_layers, paths, regression
 from trainkit.arguments import read_arguments
 from trainkit.data import downloads, image_data, tables
 from trainkit.data.image_data import ImageData
@@ -86,7 +86,7 @@ with mlflow.start_run() as run, system_metrics():
     if model.remark:
         print(model.remark)
     mlflow.log_text(text, "layers.yaml")
-    mlflow.log_text(network.table(), "layers.txt")
+    model_layers.log(network)
 
     # Train, and keep the weights of the epoch with the lowest validation loss
 

@@ -16,6 +16,7 @@ from sklearn.metrics import accuracy_score, precision_recall_fscore_support, roc
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from trainkit import model_layers
 from trainkit.arguments import read_arguments
 from trainkit.data.datasets import load_bundled, mlflow_input
 from trainkit.figures import confusion_matrix, roc_curves
@@ -74,6 +75,7 @@ with mlflow.start_run():
         case unknown:
             raise SystemExit(f"unknown estimator: {unknown}")
     model = make_pipeline(StandardScaler(), estimator)
+    model_layers.log(model)
 
     # Train
 

@@ -8,7 +8,7 @@ The launcher has made the run and logged its parameters; MLFLOW_TRACKING_URI and
 from dataclasses import dataclass
 
 import mlflow
-from trainkit import figures, paths
+from trainkit import figures, model_layers, paths
 from trainkit.arguments import read_arguments
 from trainkit.data import image_data
 from trainkit.errors import show_input_errors
@@ -89,7 +89,7 @@ def main() -> None:
             metrics=["accuracy"],
             jit_compile=backend.of_process().JIT_COMPILE,
         )
-        print(f"{model.name}: {model.count_params():,} parameters")
+        model_layers.log(model)
 
         # Train
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from trainkit import model_layers
 from trainkit.errors import InputError
 from trainkit.torch import layers
 from trainkit.torch import network as torch_network
@@ -100,6 +101,20 @@ def test_the_table_has_numbers_layers_shapes_and_parameters() -> None:
         "2  Flatten()                              7688                   0",
         "3  Linear(out_features=4)                 4                 30,756",
         "   all                                                      30,812",
+    ]
+
+
+def test_the_layers_of_a_network_have_shapes_and_those_of_a_module_have_not() -> None:
+    found = model_layers.of(build("- Conv2d: [2, 3]" + END))
+    assert (found["parameters"], found["layers"][1]["output_shape"]) == (30_812, [7688])
+    module = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Sequential(torch.nn.Linear(2, 1)))
+    module[0].requires_grad_(False)
+    found = model_layers.of(module)
+    assert (found["framework"], found["parameters"], found["trains"]) == ("torch", 11, 3)
+    assert [(row["name"], row["inside"], row["parameters"]) for row in found["layers"]] == [
+        ("0", "", 8),
+        ("1", "", 3),
+        ("1.0", "1", 3),
     ]
 
 

@@ -8,8 +8,10 @@ import json
 import re
 from pathlib import Path
 
+import keras
 import pytest
 from PIL import Image
+from trainkit import model_layers
 from trainkit.errors import InputError
 from trainkit.keras import layer_drawing, layer_report
 from trainkit.keras.layer_report import Report, Request
@@ -182,3 +184,26 @@ def test_a_request_that_cannot_be_is_a_refusal(
         "message": "InceptionV3 has no block mixd7 to train from.",
         "hint": "Did you mean mixed7? Or use all, none, or a number of last layers.",
     }
+
+
+def test_the_layers_of_any_model_with_those_inside_of_others() -> None:
+    head = keras.Sequential(
+        [keras.Input((8,)), keras.layers.Dropout(0.5), keras.layers.Dense(4)], name="head"
+    )
+    pixels = keras.Input((6, 6, 1), name="pixels")
+    frozen = keras.layers.Conv2D(8, 3, name="conv", trainable=False)
+    outputs = head(keras.layers.GlobalAveragePooling2D(name="pool")(frozen(pixels)))
+    found = model_layers.of(keras.Model(pixels, outputs, name="net"))
+    assert (found["framework"], found["parameters"], found["trains"]) == ("keras", 116, 36)
+    shapes = {row["name"]: (row["inside"], row["output_shape"], row["parameters"]) for row in found["layers"]}
+    assert shapes["pixels"] == ("", [6, 6, 1], 0)
+    assert shapes["conv"] == ("", [4, 4, 8], 80)
+    assert shapes["head"] == ("", [4], 36)
+    assert [row[:2] for name, row in shapes.items() if name.startswith("dense")] == [("head", [4])]
+
+
+def test_a_model_whose_layers_were_not_called_has_no_shapes() -> None:
+    found = model_layers.of(keras.Sequential([keras.layers.Dense(4, name="a")]))
+    assert [(row["name"], row["output_shape"], row["parameters"]) for row in found["layers"]] == [
+        ("a", None, 0)
+    ]

@@ -34,7 +34,7 @@ SMALL = {
     "efficientnetb0": {"image_size": 32},
 }
 ARTIFACTS = {
-    "confusion_matrix.png", "roc_curve.png", "worst_mistakes.png", "curves.png",
+    "confusion_matrix.png", "roc_curve.png", "worst_mistakes.png", "curves.png", "layers.txt",
     "report_validation.json", "report_validation.csv", "predictions_validation.csv",
 }  # fmt: skip
 

@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support import REPOSITORY
 from trainer.cli.layers import complete_backbone, complete_block
 from trainer.cli.layers import layers as command
 from trainer.models import layers
 from trainer.models.layers import Question
+from trainer.projects import sources
+from trainer.workspace import settings
 from trainkit.keras.architectures import BACKBONES
 
 from unit.helpers import DEAD_ENGINE, Result
@@ -16,6 +19,7 @@ from unit.helpers import DEAD_ENGINE, Result
 if TYPE_CHECKING:
     from trainkit.keras.layer_report import BlockRow, LayerRow, Report, State
 
+PROJECTS = sources.names(settings.find(REPOSITORY))
 Trainer = Callable[..., Result]
 
 
@@ -173,7 +177,9 @@ def offered(words: list[str], incomplete: str, *, of_blocks: bool) -> list[str]:
 
 def test_backbones_and_their_blocks_are_completed() -> None:
     assert offered([], "inc", of_blocks=False) == ["inceptionv3"]
-    assert offered([], "", of_blocks=False) == ["inceptionv3", "efficientnetb0"]
+    assert offered([], "", of_blocks=False) == [
+        "inceptionv3", "efficientnetb0", *(name for name in PROJECTS if name not in BACKBONES)
+    ]  # fmt: skip
     assert offered(["inceptionv3"], "mixed1", of_blocks=True) == ["mixed1", "mixed10"]
     assert offered(["efficientnetb0"], "block6", of_blocks=True) == [
         "block6a",

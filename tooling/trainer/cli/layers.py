@@ -1,41 +1,57 @@
-"""`trainer layers`: the blocks and layers of a backbone, as a table and as a drawing."""
+"""`trainer layers`: the blocks of a backbone, also as a drawing, or the layers of a project's model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
+from trainer import printable
+from trainer.backends import registry
+from trainer.cli import consent
 from trainer.cli import output as screen
 from trainer.cli.context import pass_workspace
-from trainer.workspace.settings import Workspace
+from trainer.cli.runs.argument import pairs
+from trainer.cli.runs.completion import complete_entry_point, complete_image, complete_project
+from trainer.cli.runs.project_command import PROJECT, SOURCE, ProjectCommand, chosen_values
+from trainer.projects import sources
+from trainer.projects.mlproject import EntryPoint, Project
+from trainer.workspace.settings import Workspace, find
 
 if TYPE_CHECKING:
     from trainkit.keras.layer_report import Report, State
 
+_OF_BACKBONES = ("output", "unfreeze_from", "image_size", "force")
+"""Options."""
 _STATES: dict[State | None, str] = {"trains": "trains", "partly": "partly", "frozen": "frozen"}
 _MARKS: dict[State | None, str] = {"trains": "●", "frozen": "○"}
 
 
-def complete_backbone(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The backbones, with their proper names."""
+def complete_backbone(
+    ctx: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The backbones, with their proper names, and the projects."""
     from trainkit.keras.architectures import BACKBONES
 
-    return [
+    backbones = [
         CompletionItem(name, help=backbone.title)
         for name, backbone in BACKBONES.items()
         if name.startswith(incomplete)
     ]
+    projects = complete_project(ctx, parameter, incomplete)
+    return [*backbones, *(item for item in projects if item.value not in BACKBONES)]
 
 
 def complete_block(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The blocks of the backbone that stands on the command line, else of all."""
     from trainkit.keras.architectures import BACKBONES
 
-    chosen = BACKBONES.get(ctx.params.get("backbone") or "")
+    chosen = BACKBONES.get(ctx.params.get("project") or "")
     blocks = [
         block for backbone in ([chosen] if chosen else BACKBONES.values()) for block in backbone.unfreezable
     ]
@@ -43,33 +59,85 @@ def complete_block(ctx: click.Context, _: click.Parameter, incomplete: str) -> l
             if name.startswith(incomplete)]  # fmt: skip
 
 
+class LayersCommand(ProjectCommand):
+    """Takes a backbone, or a project with its parameters as options, as `trainer run` does."""
+
+    def own_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The options that are for backbones leave the project its parameters of these names."""
+        own = super().own_params(ctx)
+        return [option for option in own if option.name not in _OF_BACKBONES] if PROJECT in ctx.meta else own
+
+    def _find(self, ctx: click.Context, args: list[str]) -> tuple[Project, EntryPoint] | None:
+        name = self._look_for(ctx, args)[0]
+        return None if _is_backbone(name) else super()._find(ctx, args)
+
+
+def _is_backbone(name: str | None) -> bool:
+    """Whether it is one, or rather one misspelt than a project."""
+    from trainkit.keras.architectures import BACKBONES
+
+    if not name or name in BACKBONES or sources.is_remote(name) or Path(name).is_dir():
+        return name in BACKBONES
+    near = difflib.get_close_matches(name, BACKBONES, n=1, cutoff=0.8)
+    return bool(near) and name not in sources.names(find())
+
+
 @click.command(
-    short_help="Show the blocks of a network, to choose what to unfreeze.",
+    cls=LayersCommand,
+    short_help="Show the layers of a network, or of the model of a project.",
+    context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},
     epilog="""\b
 Examples: trainer layers inceptionv3
           trainer layers inceptionv3 --unfreeze-from mixed7 -o layers.png
-          trainer layers efficientnetb0 --full -o layers.svg""",
+          trainer layers tensorflow --image-size 128
+          trainer layers train_code/inceptionv3 --full""",
 )
-@click.argument("backbone", metavar="NAME", shell_complete=complete_backbone)
+@click.argument("project", metavar="NAME", shell_complete=complete_backbone)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
-              help="Also draw it to FILE.png or FILE.svg.")  # fmt: skip
-@click.option("--full", is_flag=True, help="Each layer instead of the blocks; draw these as .svg.")
+              help="Also draw the backbone to FILE.png or FILE.svg.")  # fmt: skip
+@click.option("--full", is_flag=True, help="Each layer; drawings of these as .svg.")
 @click.option("--unfreeze-from", metavar="WHERE", shell_complete=complete_block,
-              help="Show what trains from there: a block, a number of last layers, all, none.")  # fmt: skip
+              help="Show what of it trains: from a block, a number of last layers, all, none.")  # fmt: skip
 @click.option("--image-size", type=click.IntRange(1), metavar="PIXELS",
               help="Edge of the images. [default: what the backbone was made for]")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+@click.option("-e", "--entry-point", default="main", show_default=True, shell_complete=complete_entry_point,
+              help="Entry point of the project.")  # fmt: skip
+@click.option("-P", "--param", "given", multiple=True, callback=pairs, metavar="NAME=VALUE",
+              help="A parameter of the project.")  # fmt: skip
+@click.option("--image", metavar="NAME", shell_complete=complete_image,
+              help="Trainer image to build the model in. [default: the project's]")  # fmt: skip
+@click.option("--version", metavar="REVISION", help="Commit, tag or branch of a git URL.")
+@click.option("--yes", is_flag=True, help=consent.YES)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace
 def layers(
-    workspace: Workspace, backbone: str, output: Path | None, full: bool, unfreeze_from: str | None,
-    image_size: int | None, force: bool, as_json: bool,
+    workspace: Workspace, /, project: str, full: bool, as_json: bool, given: Mapping[str, str],
+    image: str | None, yes: bool, output: Path | None = None, unfreeze_from: str | None = None,
+    image_size: int | None = None, force: bool = False, **options: object,
 ) -> None:  # fmt: skip
-    """Show the blocks of a backbone, and how much trains when it is unfrozen from each of them.
+    """Show the blocks of a backbone, or the layers of the model that a project builds.
 
-    NAME is inceptionv3 or efficientnetb0. Keras runs in the image `tensorflow`, which is built if it is
-    missing; no weights are downloaded.
+    NAME is inceptionv3 or efficientnetb0: the table says how much trains when it is unfrozen from each block.
+    Keras runs in the image `tensorflow`, which is built if it is missing; no weights are downloaded.
+
+    Or NAME is a project, as `trainer run` takes it: its script is run in its image up to where the model is
+    built, with the parameters that are options here too. Nothing is trained, and there is no run. A project
+    that is called like a backbone is named by its folder: train_code/inceptionv3.
     """
+    context = click.get_current_context()
+    if PROJECT in context.meta:
+        _of_project(workspace, given, options, image, full=full, as_json=as_json, yes=yes)
+    else:
+        _of_backbone(
+            workspace, project, output, unfreeze_from, image_size, full=full, as_json=as_json, force=force
+        )
+
+
+def _of_backbone(
+    workspace: Workspace, backbone: str, output: Path | None, unfreeze_from: str | None,
+    image_size: int | None, *, full: bool, as_json: bool, force: bool,
+) -> None:  # fmt: skip
     from trainer.models import layers as use_case
 
     question = use_case.Question(backbone, image_size, unfreeze_from, full)
@@ -86,6 +154,45 @@ def layers(
     click.echo(f"\n{_summary(report, full=full)}")
     if output:
         click.echo(f"Drawing: {output}")
+
+
+def _of_project(
+    workspace: Workspace, given: Mapping[str, str], options: Mapping[str, object], image: str | None,
+    *, full: bool, as_json: bool, yes: bool,
+) -> None:  # fmt: skip
+    from trainkit import model_layers
+
+    from trainer.models import project_layers
+    from trainer.plan import request
+
+    meta = click.get_current_context().meta
+    loaded, entry_point = meta[PROJECT]
+    plan = request.make(
+        workspace,
+        request.RunRequest(
+            project=loaded,
+            source=meta[SOURCE].name,
+            commit=meta[SOURCE].commit,
+            entry_point=entry_point.name,
+            parameters=chosen_values(loaded, entry_point, given, options),
+            backend=registry.target(registry.DEFAULT),
+            image=image,
+            gpus="none",
+        ),
+    )
+    project_layers.check(plan)
+    allowed = consent.allowed(workspace, plan, yes=yes)
+    with screen.Progress(sys.stderr.buffer) as progress:
+        model = project_layers.of(workspace, plan, progress, allowed)
+    if as_json:
+        screen.as_json(model)
+        return
+    shown = model["layers"] if full else project_layers.at_a_glance(model)
+    for line in model_layers.table(shown):
+        click.echo(printable.line(line.rstrip()))
+    click.echo(f"\n{printable.line(model_layers.summary(model))}")
+    if hidden := len(model["layers"]) - len(shown):
+        click.echo(f"{hidden} layers inside of others are not shown: --full")
 
 
 def _print_blocks(report: Report) -> None:

@@ -20,6 +20,8 @@ DETERMINISTIC = "TRAINER_DETERMINISTIC"
 RESTARTS = "TRAINER_RESTARTS"
 OFFLINE = "TRAINER_OFFLINE"
 SPOOL = "TRAINER_SPOOL"
+LAYERS = "TRAINER_LAYERS"
+"""Of a script that is to end when its model is built: what the line with the layers begins with."""
 
 # In the folder of the cache, a folder for each run with what it can be resumed from.
 CHECKPOINTS = "checkpoints"

@@ -1,14 +1,15 @@
-"""RUN, the argument of every command on runs that exist."""
+"""RUN, the argument of every command on runs that exist, and arguments of the form NAME=VALUE."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import click
 
 from trainer.cli.context import tracking_option
 from trainer.cli.runs.completion import complete_live_run, complete_run
+from trainer.errors import InvalidInput
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -27,3 +28,17 @@ def run_argument(*, live: bool = False, several: bool = False, required: bool = 
         shell_complete=complete_live_run if live else complete_run,
     )
     return argument if live else lambda command: argument(tracking_option(command))
+
+
+def pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) -> dict[str, str]:
+    """Callback of an option or argument that takes NAME=VALUE several times."""
+    label = f"{parameter.opts[-1]} " if isinstance(parameter, click.Option) else ""
+    mapping: dict[str, str] = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not name:
+            raise InvalidInput(f"{label}{value} is not NAME=VALUE.", f"{label}NAME=VALUE")
+        if name in mapping:
+            raise InvalidInput(f"{label}{name} is given twice.", "Pass it once.")
+        mapping[name] = text
+    return mapping

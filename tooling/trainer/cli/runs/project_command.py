@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -67,7 +67,7 @@ class ProjectCommand(click.Command):
 
         An option of ours hides a parameter of that name; but a project's `seed` is what our --seed means.
         """
-        own = super().get_params(ctx)
+        own = self.own_params(ctx)
         _, entry_point = ctx.meta.get(PROJECT, (None, None))
         parameters = entry_point.parameters if entry_point else ()
         if entry_point and seeding.is_declared(entry_point):
@@ -80,6 +80,10 @@ class ProjectCommand(click.Command):
         ]
         taken = {name for parameter in own for name in parameter.opts}
         return [*own, *(_option(parameter) for parameter in parameters if parameter.option not in taken)]
+
+    def own_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Those that the command has whatever the project is."""
+        return super().get_params(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The project's parameters, or the workspace's projects, above the options of `trainer run`."""
@@ -165,6 +169,23 @@ class ProjectCommand(click.Command):
             values["project"] = args[0]
         named = (values.get(name) for name in ("project", "version", "entry_point", "like"))
         return tuple(value if isinstance(value, str) else None for value in named)
+
+
+def chosen_values(
+    project: Project, entry_point: EntryPoint, given: Mapping[str, str], options: Mapping[str, object]
+) -> dict[str, str]:
+    """The values of parameters that were `given` with -P, and those among the command's options.
+
+    Raises `InvalidInput` for a parameter that has two.
+    """
+    values = parameter_values.named(project, entry_point, given)
+    for parameter in entry_point.parameters:
+        value = options.get(variable(parameter))
+        if value is not None and parameter.name in values:
+            raise parameter_values.duplicate_parameter(parameter.name)
+        if value is not None:
+            values[parameter.name] = str(value)
+    return values
 
 
 def _earlier(ctx: click.Context, text: str) -> EarlierRun | None:

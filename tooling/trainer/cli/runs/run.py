@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,10 @@ import click
 from trainer.backends import registry
 from trainer.cli import consent, output
 from trainer.cli.runs import planned
+from trainer.cli.runs.argument import pairs
 from trainer.cli.runs.completion import complete_entry_point, complete_image, complete_project, complete_run
-from trainer.cli.runs.project_command import LIKE, PROJECT, SOURCE, ProjectCommand, variable
+from trainer.cli.runs.project_command import LIKE, PROJECT, SOURCE, ProjectCommand, chosen_values
 from trainer.errors import InvalidInput
-from trainer.plan import parameter_values
 from trainer.plan import request as plans
 from trainer.plan.run_plan import RunPlan
 from trainer.projects import sources
@@ -25,22 +25,6 @@ from trainer.workspace.settings import Workspace, find
 if TYPE_CHECKING:
     from trainer.runs.launch import Result
     from trainer.runs.like import EarlierRun
-
-
-def pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) -> dict[str, str]:
-    """Callback of an option or argument that takes NAME=VALUE several times."""
-    label = f"{parameter.opts[-1]} " if isinstance(parameter, click.Option) else ""
-    mapping: dict[str, str] = {}
-    for value in values:
-        name, equals, text = value.partition("=")
-        if not equals or not name:
-            form = (parameter.metavar or "NAME=VALUE").strip("[]…")
-            hint = f"Write {label}{form} with no blank around =."
-            raise InvalidInput(f"{label}{value} is not {form}.", hint)
-        if name in mapping:
-            raise InvalidInput(f"{label}{name} is given twice.", "Pass it once.")
-        mapping[name] = text
-    return mapping
 
 
 @click.command(
@@ -114,13 +98,7 @@ def run(
 
     workspace = find()
     loaded, entry_point = ctx.meta[PROJECT]
-    values = parameter_values.named(loaded, entry_point, given)
-    for parameter in entry_point.parameters:
-        value = options.get(variable(parameter))
-        if value is not None and parameter.name in values:
-            raise parameter_values.duplicate_parameter(parameter.name)
-        if value is not None:
-            values[parameter.name] = str(value)
+    values = chosen_values(loaded, entry_point, given, options)
     earlier: EarlierRun | None = ctx.meta.get(LIKE)
     taken_over = _taken_over(loaded, entry_point, earlier, values) if earlier else {}
     request = plans.RunRequest(

@@ -6,7 +6,7 @@ from trainkit.keras import settings  # noqa: F401 (before keras)
 import keras
 from keras import layers
 
-from trainkit import former_names, paths
+from trainkit import former_names, model_layers, paths
 from trainkit.keras import backbones
 
 
@@ -18,7 +18,9 @@ def pretrained(name: str, image_size: int, weights: str, seed: int) -> keras.Mod
     replaces it by what `fit` says.
     """
     keras.utils.set_random_seed(seed)
-    if weights == "none":
+    if model_layers.are_asked_for():
+        weights = "none"  # they have the same layers, and nothing is downloaded
+    elif weights == "none":
         print("Warning: --weights none: the backbone is random and has learnt nothing yet", flush=True)
     base = backbones.build(name, image_size, weights)
     backbones.unfreeze(base, "none")

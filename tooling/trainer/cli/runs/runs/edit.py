@@ -10,8 +10,7 @@ import click
 from trainer import printable
 from trainer.cli.context import pass_workspace, tracking_option
 from trainer.cli.output import tell
-from trainer.cli.runs.argument import run_argument
-from trainer.cli.runs.run import pairs
+from trainer.cli.runs.argument import pairs, run_argument
 from trainer.errors import InvalidInput
 from trainer.workspace.settings import Workspace
 

@@ -1,0 +1,1 @@
+"""Commands in a container as a run has it, that are no run."""
