@@ -416,3 +416,21 @@ def test_a_table_is_split(trainer: Trainer, workspace: Workspace) -> None:
     assert sorted(tree(workspace.data / "parts")) == ["test.csv", "train.csv", "validation.csv"]
     payload = json.loads(trainer(*words[:3], "more", "--json").out)
     assert payload["splits"] == {"train": {"": 28}, "validation": {"": 6}, "test": {"": 6}}
+
+
+def test_the_statistics_of_a_table(trainer: Trainer, workspace: Workspace) -> None:
+    put(workspace.data / "customers.csv", CUSTOMERS)
+    done = trainer("data", "stats", "customers.csv", "--target", "churned", "-o", "out")
+    assert (done.code, done.err) == (0, "")
+    said = lines(done)
+    assert [line.split() for line in said[:2]] == [
+        ["COLUMN", "KIND", "VALUES", "MISSING", "DISTINCT"],
+        ["id", "number", "0", "…", "9.5", "…", "19", "0", "20"],
+    ]
+    assert said[5:8] == ["churned  ROWS  SHARE", "y          24  60.0%", "n          16  40.0%"]
+    assert said[9] == "Drew out/columns.png"
+    assert said[10] == "Next: trainer data validate customers.csv"
+    again = trainer("data", "stats", "customers.csv", "-o", "out")
+    assert (again.code, again.err.splitlines()[0]) == (2, "Error: out/columns.png exists already.")
+    payload = json.loads(trainer("data", "stats", "customers.csv", "-o", "more", "--json").out)
+    assert sum(payload["columns"][2]["top"].values()) == 40

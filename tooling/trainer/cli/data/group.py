@@ -7,7 +7,15 @@ from pathlib import Path
 import click
 
 from trainer.cli import output as screen
-from trainer.cli.data.arguments import complete_dataset, dry_run_option, json_option, next_steps
+from trainer.cli.data import tables
+from trainer.cli.data.arguments import (
+    complete_column,
+    complete_dataset,
+    dry_run_option,
+    json_option,
+    next_steps,
+    only_of,
+)
 from trainer.cli.data.import_ import import_
 from trainer.cli.data.make import sample, subset
 from trainer.cli.data.split import split
@@ -77,18 +85,31 @@ def rename_classes(dataset: str, mapping: Path | None, undo: bool, dry_run: bool
 @data.command(
     short_help="Show statistics and draw a contact sheet.", epilog="Example: trainer data stats data_24"
 )
-@click.argument("dataset", metavar="DIR", shell_complete=complete_dataset)
+@click.argument("dataset", metavar="DATASET", shell_complete=complete_dataset)
+@click.option("--target", default="", metavar="COLUMN", shell_complete=complete_column,
+              help="Of a table: the column to learn, by whose classes the others are drawn.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FOLDER",
               help="Output folder. [default: a new folder NAME-stats here]")  # fmt: skip
 @json_option
-def stats(dataset: str, output: Path | None, as_json: bool) -> None:
-    """Count the images of each class, and draw class balance and a contact sheet."""
+@click.pass_context
+def stats(ctx: click.Context, dataset: str, target: str, output: Path | None, as_json: bool) -> None:
+    """Count the images of each class, and draw class balance and a contact sheet.
+
+    Of a table, list what is in each column, and draw it, and how the numbers correlate.
+    """
     from trainer.datasets import folders
     from trainer.datasets.build.copying import size
     from trainer.datasets.statistics import summary as use_case
+    from trainer.datasets.tables import files
 
-    root = folders.existing(dataset)
+    root = folders.existing(dataset, or_table=True)
+    only_of(ctx, bool(files.of(root)), tables=("target",))
     folder = output or use_case.free_place(root, _here(root))
+    if files.of(root):
+        tables.print_stats(tables.one_file(root), target, folder, as_json=as_json)
+        if not as_json:
+            next_steps(root, "trainer data validate {}")
+        return
     use_case.check(folder)
     with screen.Bar() as bar:
         measured = use_case.measure(root, bar)

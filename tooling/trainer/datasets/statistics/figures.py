@@ -34,7 +34,7 @@ def class_balance(stats: Stats) -> Figure:
     classes = sorted(stats.classes, key=lambda c: c.images, reverse=True)
     names = [wrapped(c.name) for c in classes]
     lines = sum(name.count("\n") + 1 for name in names)
-    figure = _figure(11, 1.4 + 0.17 * len(names) + 0.17 * lines)
+    figure = empty(11, 1.4 + 0.17 * len(names) + 0.17 * lines)
     axes = figure.add_subplot()
     rows = np.arange(len(classes))
     start = np.zeros(len(classes), dtype=np.int64)
@@ -76,7 +76,7 @@ def contact_sheet(root: Path, examples: Mapping[str, Sequence[Path]], white: Whi
     columns = max(1 if len(examples) <= 6 else 2, -(-len(examples) // _MOST_ROWS))
     height = -(-len(examples) // columns)
     width = max(1, *(len(paths) for paths in examples.values()))
-    figure = _figure(max(4.5, columns * (width + 0.2)), 0.5 + height * 1.25)
+    figure = empty(max(4.5, columns * (width + 0.2)), 0.5 + height * 1.25)
     figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.05))
     figure.suptitle(f"{root.resolve().name}: a few images of each class", color=INK, parse_math=False)
     grid = figure.subplots(height, columns, squeeze=False)
@@ -88,7 +88,7 @@ def contact_sheet(root: Path, examples: Mapping[str, Sequence[Path]], white: Whi
     return figure
 
 
-def _figure(width: float, height: float) -> Figure:
+def empty(width: float, height: float) -> Figure:
     """An empty figure of that size in inches."""
     return Figure(
         figsize=(width, height), dpi=min(130, _LONGEST_SIDE / max(width, height)), layout="constrained"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -98,18 +98,18 @@ def draw(stats: Stats, folder: Path, report: Report = silent) -> tuple[Path, Pat
     check(folder)
     folder.mkdir(parents=True, exist_ok=True)
     report("Drawing", 0, 2)
-    _save(figures.class_balance(stats), folder / CLASSES)
+    save(figures.class_balance(stats), folder / CLASSES)
     report("Drawing", 1, 2)
     examples = _examples(image_folder.scan(stats.root))
-    _save(figures.contact_sheet(stats.root, examples, stats.white), folder / SHEET)
+    save(figures.contact_sheet(stats.root, examples, stats.white), folder / SHEET)
     return folder / CLASSES, folder / SHEET
 
 
-def check(folder: Path) -> None:
+def check(folder: Path, names: Sequence[str] = PICTURES) -> None:
     """Raises `InvalidInput` where pictures could not be drawn into the folder without replacing a file."""
     if folder.exists() and not folder.is_dir():
         raise _exists(folder)
-    for name in PICTURES:
+    for name in names:
         if (folder / name).exists():
             raise _exists(folder / name)
 
@@ -132,7 +132,8 @@ def _exists(path: Path) -> InvalidInput:
     return InvalidInput(f"{path} exists already.", "Specify another folder with -o; nothing is overwritten.")
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture where there is none. Raises `InvalidInput`."""
     unfinished = atomic_files.beside(path)
     with warnings.catch_warnings(action="ignore"):  # of letters that the font lacks
         figure.savefig(unfinished, format="png")
