@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -274,11 +275,13 @@ def test_stats_prints_a_table_and_draws_into_a_new_folder(
     assert (done.code, done.err) == (0, "")
     assert lines(done)[0].split() == ["CLASS", "IMAGES", "SHARE", "MEDIAN", "SIZE", "BYTES"]
     assert lines(done)[4].split()[:4] == ["healthy_skins", "12", "25.0%", "24x24"]
-    assert f"Drew {workspace.root / 'skins-stats' / 'classes.png'}" in lines(done)
+    reports = workspace.root / "reports"
+    assert f"Drew {reports / 'skins-stats' / 'classes.png'}" in lines(done)
+    assert (reports / ".gitignore").read_text() == "*\n"
     again = trainer("data", "stats", "skins", "--json")
     pictures = json.loads(again.out)["pictures"]
-    assert pictures[1] == str(workspace.root / "skins-stats-2" / "contact_sheet.png")
-    refused = trainer("data", "stats", "skins", "-o", "skins-stats")
+    assert pictures[1] == str(reports / "skins-stats-2" / "contact_sheet.png")
+    refused = trainer("data", "stats", "skins", "-o", "reports/skins-stats")
     assert refused.code == 2
     assert "skins-stats/classes.png exists already." in refused.err
     assert skins.exists()
@@ -290,7 +293,32 @@ def test_stats_makes_no_dataset_of_its_pictures(
     monkeypatch.chdir(skins.parent)
     trainer("data", "stats", "skins")
     assert [path.name for path in workspace.data.iterdir()] == ["skins"]
-    assert (workspace.root / "skins-stats" / "classes.png").exists()
+    assert (workspace.root / "reports" / "skins-stats" / "classes.png").exists()
+
+
+@pytest.mark.usefixtures("skins")
+def test_reports_that_a_user_has_stay_as_they_are(trainer: Trainer, workspace: Workspace) -> None:
+    mine = put(workspace.root / "reports" / "skins-stats", "mine")
+    assert trainer("data", "stats", "skins").code == 0
+    assert mine.read_text() == "mine"
+    assert sorted(path.name for path in mine.parent.iterdir()) == ["skins-stats", "skins-stats-2"]
+    shutil.rmtree(mine.parent)
+    put(mine.parent, "a file")
+    refused = trainer("data", "stats", "skins")
+    assert (refused.code, mine.parent.read_text()) == (2, "a file")
+    assert f"{mine.parent} exists already." in refused.err
+
+
+def test_without_a_workspace_the_pictures_are_in_the_current_folder(
+    trainer: Trainer, skins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert trainer("data", "stats", str(skins)).code == 0
+    assert sorted(path.name for path in (elsewhere / "skins-stats").iterdir()) == [
+        "classes.png", "contact_sheet.png"
+    ]  # fmt: skip
 
 
 def offered(workspace: Workspace, words: str) -> list[str]:

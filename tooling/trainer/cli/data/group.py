@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import click
@@ -89,7 +90,7 @@ def rename_classes(dataset: str, mapping: Path | None, undo: bool, dry_run: bool
 @click.option("--target", default="", metavar="COLUMN", shell_complete=complete_column,
               help="Of a table: the column to learn, by whose classes the others are drawn.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FOLDER",
-              help="Output folder. [default: a new folder NAME-stats here]")  # fmt: skip
+              help="Output folder. [default: a new NAME-stats in the workspace's reports/]")  # fmt: skip
 @json_option
 @click.pass_context
 def stats(ctx: click.Context, dataset: str, target: str, output: Path | None, as_json: bool) -> None:
@@ -104,7 +105,7 @@ def stats(ctx: click.Context, dataset: str, target: str, output: Path | None, as
 
     root = folders.existing(dataset, or_table=True)
     only_of(ctx, bool(files.of(root)), tables=("target",))
-    folder = output or use_case.free_place(root, _here(root))
+    folder = output or use_case.free_place(root, ctx.with_resource(_reports()))
     if files.of(root):
         tables.print_stats(tables.one_file(root), target, folder, as_json=as_json)
         if not as_json:
@@ -141,16 +142,15 @@ def stats(ctx: click.Context, dataset: str, target: str, output: Path | None, as
     next_steps(root, "trainer data validate {}")
 
 
-def _here(root: Path) -> Path:
-    """The current folder; the workspace where that is in the dataset, or would make one in data/."""
+def _reports() -> AbstractContextManager[Path]:
+    """The workspace's reports/; the current folder where there is no workspace."""
+    from trainer.workspace import reports
     from trainer.workspace.settings import find
 
-    current = Path.cwd()
     try:
-        workspace = find()
+        return reports.folder(find())
     except TrainerError:
-        return current
-    return workspace.root if current.is_relative_to(workspace.data.resolve()) else current
+        return nullcontext(Path.cwd())
 
 
 for command in (diff, import_, list_, sample, show, snapshot, split, subset, validate, verify):

@@ -107,8 +107,9 @@ def draw(stats: Stats, folder: Path, report: Report = silent) -> tuple[Path, Pat
 
 def check(folder: Path, names: Sequence[str] = PICTURES) -> None:
     """Raises `InvalidInput` where pictures could not be drawn into the folder without replacing a file."""
-    if folder.exists() and not folder.is_dir():
-        raise _exists(folder)
+    for place in (folder, folder.parent):
+        if place.exists() and not place.is_dir():
+            raise _exists(place)
     for name in names:
         if (folder / name).exists():
             raise _exists(folder / name)
