@@ -11,7 +11,7 @@ from trainer.workspace.settings import Workspace
 
 @contextmanager
 def folder(workspace: Workspace) -> Iterator[Path]:
-    """Within: where to draw. If that makes the folder, it gets a .gitignore; one that is there stays as it is."""
+    """Where to draw; whoever draws makes it. It then gets a .gitignore, unless it was there before."""
     place = workspace.root / "reports"
     is_there = place.exists()
     try:

@@ -11,8 +11,8 @@ from trainkit.data import image_folder
 
 from trainer.datasets import inside
 from trainer.datasets.names import folded, tidy
+from trainer.datasets.rename import near
 from trainer.errors import InvalidInput
-from trainer.projects.parameters import nearest
 
 # Names that a step takes a folder away to. Hidden, so that nobody takes it for a class meanwhile.
 TEMPORARY = ".trainer-renaming"
@@ -89,7 +89,9 @@ def plan(parts: tuple[Part, ...], mapping: Mapping[str, str], last: tuple[Rename
     new = {name: pending.get(name, current.get(name, tidy(name))) for name in classes}
     for name in pending:
         if name not in classes:
-            raise InvalidInput(f"The mapping names a class that is not there: {name}", _near(name, classes))
+            raise InvalidInput(
+                f"The mapping names a class that is not there: {name}", near.suggestion(name, classes)
+            )
     for name in classes:
         _check_name(name, new[name])
     renames: list[Rename] = []
@@ -128,10 +130,6 @@ def steps(renames: tuple[Rename, ...]) -> Steps:
 
 def _key(path: PurePosixPath) -> PurePosixPath:
     return path.parent / folded(path.name)
-
-
-def _near(name: str, classes: list[str]) -> str:
-    return nearest(name, [c for c in classes if tidy(c) == tidy(name)] or classes, "The classes are")
 
 
 def _check_name(old: str, new: str) -> None:
