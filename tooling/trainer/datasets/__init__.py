@@ -1,4 +1,4 @@
-"""Image datasets on the host: renamed, copied, divided, checked, described, made up.
+"""Datasets on the host, images and tables: renamed, copied, divided, checked, described, made up.
 
 Every function here that writes leaves the user's files whole when it is killed at any moment.
 """

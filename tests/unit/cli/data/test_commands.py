@@ -388,7 +388,7 @@ def test_a_table_is_validated(trainer: Trainer, workspace: Workspace) -> None:
     path = put(workspace.data / "customers.csv", CUSTOMERS)
     sound = trainer("data", "validate", "customers.csv", "--target", "churned")
     assert (sound.code, lines(sound)[-2]) == (0, "40 rows of 3 columns: nothing found.")
-    assert lines(sound)[-1] == "Next: trainer data stats customers.csv"
+    assert lines(sound)[-1] == "Next: trainer data stats customers.csv --target churned"
     put(path, CUSTOMERS + "1,2\n")
     done = trainer("data", "validate", "customers.csv")
     assert (done.code, lines(done)[:3]) == (
@@ -457,8 +457,43 @@ def test_the_statistics_of_a_table(trainer: Trainer, workspace: Workspace) -> No
     ]
     assert said[5:8] == ["churned  ROWS  SHARE", "y          24  60.0%", "n          16  40.0%"]
     assert said[9] == "Drew out/columns.png"
-    assert said[10] == "Next: trainer data validate customers.csv"
+    assert said[10:] == [
+        "Next: trainer data validate customers.csv --target churned",
+        "      trainer new my_pytorch --template pytorch",
+        "      trainer run my_pytorch --data customers.csv --target churned",
+    ]
     again = trainer("data", "stats", "customers.csv", "-o", "out")
     assert (again.code, again.err.splitlines()[0]) == (2, "Error: out/columns.png exists already.")
     payload = json.loads(trainer("data", "stats", "customers.csv", "-o", "more", "--json").out)
     assert sum(payload["columns"][2]["top"].values()) == 40
+
+
+def test_a_table_is_made_up(trainer: Trainer, workspace: Workspace) -> None:
+    path = workspace.data / "demo.csv"
+    would = trainer("data", "sample", "--table", "demo", "--rows", "50", "--dry-run")
+    assert (lines(would), path.exists()) == ([f"Would make {path}: 50 rows, 12 columns"], False)
+    done = trainer("data", "sample", "--table", "demo", "--rows", "50")
+    assert lines(done) == [
+        f"Made {path}: 50 rows, 12 columns",
+        "Next: trainer data stats demo.csv --target churned",
+        "      trainer new my_pytorch --template pytorch",
+        "      trainer run my_pytorch --data demo.csv --target churned",
+    ]
+    before = path.read_bytes()
+    again = trainer("data", "sample", "--table", "demo.csv", "--rows", "60")
+    assert (again.code, again.err.splitlines()[0]) == (2, f"Error: {path} exists already.")
+    assert path.read_bytes() == before
+    assert trainer("data", "sample", "demo2", "--rows", "60").err.startswith("Error: --rows is for tables")
+    assert trainer("data", "sample", "--table", "demo2", "--size", "16").code == 2
+
+
+def test_the_project_for_a_table_is_one_with_a_parameter_for_a_column(
+    trainer: Trainer, workspace: Workspace
+) -> None:
+    put(
+        workspace.projects / "mine" / "MLproject",
+        "entry_points: {main: {parameters: {data: {dataset: true, default: a}, "
+        "target: {default: last, column_of: data}}, command: a}}\n",
+    )
+    done = trainer("data", "sample", "--table", "demo", "--rows", "50")
+    assert lines(done)[-1] == "      trainer run mine --data demo.csv --target churned"

@@ -114,10 +114,11 @@ def _learner(is_table: bool) -> str | None:
     return "tensorflow" if "tensorflow" in candidates else next(iter(candidates), None)
 
 
-def next_steps(target: Path, *commands: str, train: bool = True) -> None:
+def next_steps(target: Path, *commands: str, train: bool = True, column: str = "COLUMN") -> None:
     """Print commands that a user may want now; {} stands for the dataset.
 
-    With `train`, how to train with it is the last: a run sees what is in the workspace's data/.
+    With `train`, how to train with it is the last: a run sees what is in the workspace's data/. Of a table,
+    `column` is what is learnt.
     """
     argument = folders.argument(target)
     steps = [command.format(shlex.quote(argument)) for command in commands]
@@ -131,6 +132,6 @@ def next_steps(target: Path, *commands: str, train: bool = True) -> None:
             template = "pytorch" if is_table else "tensorflow"
             project = f"my_{template}"
             steps.append(f"trainer new {project} --template {template}")
-        column = " --target COLUMN" if is_table else ""
-        steps.append(f"trainer run {project} --data {shlex.quote(argument)}{column}")
+        learnt = f" --target {shlex.quote(column)}" if is_table else ""
+        steps.append(f"trainer run {project} --data {shlex.quote(argument)}{learnt}")
     output.next_steps(steps)

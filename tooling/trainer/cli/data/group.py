@@ -1,7 +1,8 @@
-"""`trainer data`: what can be done with datasets, that is folders of images."""
+"""`trainer data`: what can be done with datasets, that is folders of images and tables."""
 
 from __future__ import annotations
 
+import shlex
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from trainer.errors import InvalidInput, TrainerError
 
 @click.group(epilog="Example: trainer data sample demo")
 def data() -> None:
-    """Datasets: folders with one folder of images per class.
+    """Datasets: folders with one folder of images per class, and tables (CSV files).
 
     A dataset is named by its name in the workspace's data/ folder, or by a path.
     """
@@ -109,7 +110,8 @@ def stats(ctx: click.Context, dataset: str, target: str, output: Path | None, as
     if files.of(root):
         tables.print_stats(tables.one_file(root), target, folder, as_json=as_json)
         if not as_json:
-            next_steps(root, "trainer data validate {}")
+            learnt = f" --target {shlex.quote(target)}" if target else ""
+            next_steps(root, f"trainer data validate {{}}{learnt}", column=target or "COLUMN")
         return
     use_case.check(folder)
     with screen.Bar() as bar:

@@ -15,6 +15,7 @@ from trainer.cli.data.arguments import (
     json_option,
     link_option,
     next_steps,
+    only_of,
     warn_of_links,
 )
 from trainer.counted import counted
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="Create a dataset of synthetic skin images.",
-    epilog="Example: trainer data sample demo --classes 4 --images 40",
+    short_help="Create a synthetic dataset.",
+    epilog="Examples: trainer data sample demo --classes 4 --images 40\n\n"
+    "trainer data sample --table customers.csv",
 )
 @click.argument("name")
 @click.option(
@@ -44,19 +46,34 @@ if TYPE_CHECKING:
     help="Random seed.",
 )
 @click.option("--as-downloaded", is_flag=True, help='Name classes as DermNet does: "Eczema Photos".')
+@click.option("--table", is_flag=True, help="Create a CSV file of synthetic customers instead.")
+@click.option("--rows", type=click.IntRange(10, 1_000_000), default=1000, show_default=True,
+              help="Number of rows of a table.")  # fmt: skip
 @dry_run_option
 @json_option
+@click.pass_context
 def sample(
+    ctx: click.Context,
     name: str,
     classes: int,
     images: int,
     size: int,
     seed: int,
     as_downloaded: bool,
+    table: bool,
+    rows: int,
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Create a dataset NAME of synthetic skin images, to try things with."""
+    """Create a dataset NAME of synthetic skin images, to try things with.
+
+    With --table, a CSV file of customers: numbers, categories, a date, an id, a text, missing cells, and the
+    column churned, which is there to be learnt.
+    """
+    only_of(ctx, table, images=("classes", "images", "size", "as_downloaded"), tables=("rows",))
+    if table:
+        _sample_table(name, rows, seed, dry_run=dry_run, as_json=as_json)
+        return
     from trainer.datasets import folders
     from trainer.datasets.build import building
     from trainer.datasets.synthetic.sample import Sample
@@ -77,6 +94,26 @@ def sample(
     if not dry_run:
         renaming = ["trainer data rename-classes {}"] if as_downloaded else []
         next_steps(target, *renaming, "trainer data stats {}")
+
+
+def _sample_table(name: str, rows: int, seed: int, *, dry_run: bool, as_json: bool) -> None:
+    from trainer.datasets import folders
+    from trainer.datasets.build import building
+    from trainer.datasets.synthetic.customers import HEADER, Customers
+
+    request = Customers(rows, seed)
+    target = request.target(folders.new(name))
+    if dry_run:
+        building.check_new(target)
+    else:
+        request.make(target)
+    if as_json:
+        output.as_json({"path": target, "rows": rows, "columns": HEADER, "dry_run": dry_run})
+        return
+    verb = "Would make" if dry_run else "Made"
+    click.echo(f"{verb} {target}: {counted(rows, 'row')}, {counted(len(HEADER), 'column')}")
+    if not dry_run:
+        next_steps(target, "trainer data stats {} --target churned", column="churned")
 
 
 @click.command(

@@ -74,7 +74,8 @@ def validate(
             + ("." if everything or as_json else "; --all names every one."),
         )
     if not as_json:
-        next_steps(root, "trainer data stats {}", train=False)
+        learnt = f" --target {shlex.quote(target)}" if target else ""
+        next_steps(root, f"trainer data stats {{}}{learnt}", train=False)
 
 
 def _print(dataset: str, verdict: Verdict[TableFinding] | Verdict[ImageFinding], *, everything: bool) -> None:

@@ -38,6 +38,23 @@ def check_new(target: Path) -> None:
         _check_neighbours(target)
 
 
+def new_file(target: Path, content: bytes) -> None:
+    """Write a file that is not there, or none. Raises `InvalidInput`."""
+    check_new(target)
+    unfinished = atomic_files.beside(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        atomic_files.write(unfinished, content)
+        atomic_files.rename(unfinished, target)
+    except FileExistsError:
+        unfinished.unlink()
+        raise _in_the_way(target) from None
+    except OSError as error:
+        raise InvalidInput(
+            f"{target} could not be made: {error.strerror or error}.", "Fix the cause, then run it again."
+        ) from None
+
+
 def build(target: Path, plan: Mapping[str, object], fill: Callable[[Path], None]) -> None:
     """Have `fill` put files into a folder, which then appears as `target`.
 
