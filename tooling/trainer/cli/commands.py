@@ -110,6 +110,7 @@ ALL = (
     LazyCommand("open", "Open a run in the MLflow UI.", "runs.open"),
     LazyCommand("download", "Download the artifacts of a run.", "runs.download"),
     LazyCommand("reproduce", "Repeat a run and compare its metrics.", "runs.reproduce"),
+    LazyCommand("shell", "Open a shell in the container that a run would have.", "runs.shell"),
     LazyCommand("logs", "Print the output of a run.", "runs.logs"),
     LazyCommand("attach", "Follow a run to its end.", "runs.attach"),
     LazyCommand("stop", "Stop live runs.", "runs.stop"),

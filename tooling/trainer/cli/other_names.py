@@ -7,12 +7,13 @@ _DELETE = "trainer runs delete RUN; unused files, images and containers: trainer
 _OURS = {
     "trainer": {
         **dict.fromkeys(("create", "add"), "trainer new NAME"),
-        **dict.fromkeys(("start", "train", "launch", "exec", "fit"), "trainer run PROJECT"),
+        **dict.fromkeys(("start", "train", "launch", "fit"), "trainer run PROJECT"),
         "build": "trainer build-image NAME",
         "status": "Live runs: trainer ps; the tracking server: trainer server status",
         "top": "trainer ps",
         **dict.fromkeys(("list", "ls", "history", "experiments"), "trainer runs"),
         **dict.fromkeys(("inspect", "describe", "info"), "trainer show RUN"),
+        **dict.fromkeys(("exec", "bash", "sh", "ssh"), "trainer shell PROJECT"),
         "diff": "trainer compare RUN RUN",
         **dict.fromkeys(("log", "tail", "output"), "trainer logs RUN"),
         **dict.fromkeys(("watch", "follow"), "trainer attach RUN"),

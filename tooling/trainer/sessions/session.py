@@ -137,7 +137,9 @@ def _pack(workspace: Workspace, plan: RunPlan, archive: Path, owner: tuple[int, 
 
 def _attached(container: str, *, shown: bool) -> Ended:
     """Start it with the `docker` command, which passes on the terminal, signals and the exit code."""
-    start = ["docker", "start", "--attach", "--interactive", container]
+    # By default, Ctrl-P would wait for what detaches from the container.
+    keys = "--detach-keys=ctrl-@,ctrl-^"
+    start = ["docker", "start", "--attach", "--interactive", keys, container]
     try:
         if shown:
             return Ended(subprocess.run(start, check=False).returncode, "")

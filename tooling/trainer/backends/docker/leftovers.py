@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from trainer import leftovers
-from trainer.backends.docker import code_layer, containers
+from trainer.backends.docker import code_layer, containers, session
 from trainer.backends.docker.config import container_name
 from trainer.engine import daemon
 from trainer.images import leftovers as images
@@ -36,11 +36,14 @@ def of_runs(workspace: Workspace, client: docker.DockerClient) -> Leftovers:
 
 
 def of_killed_launches(workspace: Workspace, client: docker.DockerClient) -> Leftovers:
-    """Containers that were to become a layer with code."""
+    """Containers that were to become a layer with code, or to have a shell."""
 
     def found() -> Iterator[Leftover]:
-        for container in client.containers.list(
-            all=True, filters={"label": _labels(workspace)}, ignore_removed=True
+        labels = (_labels(workspace), [f"{session.LABEL}={workspace.identity}"])
+        for container in (
+            each
+            for label in labels
+            for each in client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
         ):
             created = datetime.fromisoformat(container.attrs["Created"]).timestamp()
             is_half_made = container.status == "created" and containers.RUN_ID not in container.labels

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from trainer.backends.base import Launch
 from trainer.backends.docker.config import PLACE, container_config, private_files, spool_files
 from trainer.engine import daemon, run_user
+from trainer.engine.one_off import private_tar
 from trainer.plan.run_plan import RunPlan
 from trainer.subprocesses import deferred_signals
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 LABEL = "trainer.session"
 """Its container's; the value is the identity of the workspace."""
 # As start.sh does, but that the streams stay two and the command takes the place of the shell.
-_START = 'set -a; . "$0"; set +a; rm -f "$0"; exec "$@"'
+_START = 'set -a; . "$1"; set +a; rm -f "$1"; shift; exec "$@"'
+_PROMPT = b"PS1='trainer:\\w\\$ '\n"  # the user has no name there
 
 
 @contextmanager
@@ -37,7 +39,7 @@ def created(
     host = cast(Mapping[str, object], config["HostConfig"])
     environment = f"{PLACE}/run/environment"
     config |= {
-        "Cmd": ["sh", "-c", _START, environment, *command],
+        "Cmd": ["sh", "-c", _START, "trainer", environment, *command],
         "Tty": terminal,
         "OpenStdin": True,
         "StdinOnce": True,
@@ -54,6 +56,9 @@ def created(
             with deferred_signals():
                 container = client.api.create_container_from_config(config)["Id"]
             client.api.put_archive(container, PLACE, private_files(launch, user))
+            client.api.put_archive(
+                container, PLACE, private_tar({"home/.bashrc": _PROMPT}, user.uid, user.gid)
+            )
             with launch.folder.source.open("rb") as archive:
                 client.api.put_archive(container, PLACE, archive)
             if user.stranger:
