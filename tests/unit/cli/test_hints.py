@@ -295,7 +295,7 @@ def test_every_option_that_a_hint_names_exists() -> None:
     known |= {"--allowed-hosts", "--backend-config"}
     # Of projects that learn tables.
     known |= {"--drop", "--categorical"}
-    others = r"\b(?:cp|docker|git|heroku|npm|pip|uv)\b [^;.`]*"
+    others = r"\b(?:convmv|cp|docker|git|heroku|npm|pip|uv)\b [^;.`]*"
     named = {
         (path.name, option)
         for path in SOURCES

@@ -54,3 +54,7 @@ def test_a_name_that_could_not_be_found_again_is_refused(workspace: Workspace, n
 def test_a_command_line_names_what_lies_in_data_by_its_name(workspace: Workspace, tmp_path: Path) -> None:
     assert folders.argument(workspace.data / "demo") == "demo"
     assert folders.argument(tmp_path / "demo") == str(tmp_path / "demo")
+    assert folders.argument(workspace.data / "parts" / "train.csv") == "parts/train.csv"
+    workspace.data.mkdir(exist_ok=True)
+    (workspace.data / "linked").symlink_to(tmp_path)
+    assert folders.argument(workspace.data / "linked") == "linked"

@@ -54,11 +54,23 @@ def new(text: str) -> Path:
 
 
 def argument(path: Path) -> str:
-    """How a command line names the folder: by its name where it lies in the workspace's data/."""
+    """How a command line names a folder or file: by its name in the workspace's data/, if it is there."""
+    return in_data(path) or str(path)
+
+
+def in_data(path: Path) -> str | None:
+    """The name in the workspace's data/, by which a run can be given it; None for what lies elsewhere."""
     workspace = _workspace()
-    if workspace and path.resolve().parent == workspace.data.resolve():
-        return path.name
-    return str(path)
+    if workspace is None:
+        return None
+    # A link in data/ is in data/, wherever it leads.
+    for data, place in (
+        (workspace.data.absolute(), path.absolute()),
+        (workspace.data.resolve(), path.resolve()),
+    ):
+        if place != data and place.is_relative_to(data):
+            return place.relative_to(data).as_posix()
+    return None
 
 
 def mounts(path: Path) -> tuple[Mount, ...]:

@@ -101,7 +101,8 @@ def _list(
             if not entry.name.isascii() and not _is_text(entry.name):
                 raise InvalidInput(
                     f"The name of {_shown(entry.path)} is not valid UTF-8.",
-                    "Rename it: other machines and programs would read the name in another way.",
+                    "Rename it; or all of them: convmv -r -f WINDOWS-1252 -t UTF-8 --notest "
+                    + shlex.quote(_shown(root)),
                 )
             status = entry.stat()
             if mounted and entry.is_symlink():

@@ -440,7 +440,13 @@ def test_a_table_is_split(trainer: Trainer, workspace: Workspace) -> None:
     assert (done.code, done.err) == (0, "")
     assert lines(done)[0].split() == ["churned", "TRAIN", "VALIDATION", "TEST", "ALL"]
     end = f"{workspace.data}/parts: 40 rows of 20 groups in train.csv, validation.csv, test.csv"
-    assert (lines(dry)[-1], lines(done)[-2]) == (f"Would make {end}", f"Made {end}")
+    assert lines(dry)[-1] == f"Would make {end}"
+    assert lines(done)[-4:] == [
+        f"Made {end}",
+        "Next: trainer data validate parts",
+        "      trainer new my_pytorch --template pytorch",
+        "      trainer run my_pytorch --data parts/train.csv --target churned",
+    ]
     assert sorted(tree(workspace.data / "parts")) == ["test.csv", "train.csv", "validation.csv"]
     payload = json.loads(trainer(*words[:3], "more", "--json").out)
     assert payload["splits"] == {"train": {"": 28}, "validation": {"": 6}, "test": {"": 6}}

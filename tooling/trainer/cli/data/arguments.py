@@ -122,7 +122,7 @@ def next_steps(target: Path, *commands: str, train: bool = True, column: str = "
     """
     argument = folders.argument(target)
     steps = [command.format(shlex.quote(argument)) for command in commands]
-    if train and "/" in argument:
+    if train and folders.in_data(target) is None:
         with contextlib.suppress(TrainerError):
             steps.append(shlex.join(["ln", "-s", str(target.resolve()), f"{find().data}/"]))
     elif train:

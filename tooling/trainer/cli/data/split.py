@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -96,9 +97,11 @@ def _split_table(
     root: Path, goal: Path, shares: Mapping[str, float], seed: int, column: str, group: str,
     *, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
+    from trainer.datasets import folders
     from trainer.datasets.tables import split
 
-    division = split.plan(split.Request(tables.one_file(root), shares, seed, column, group))
+    with output.Bar() as bar:
+        division = split.plan(split.Request(tables.one_file(root), shares, seed, column, group), bar)
     if dry_run:
         division.check(goal)
     else:
@@ -118,7 +121,10 @@ def _split_table(
     files = ", ".join(f"{name}{root.suffix}" for name in division.names)
     click.echo(f"{verb} {goal}: {counted(len(division.splits), 'row')}{groups} in {files}")
     if not dry_run:
-        next_steps(goal, "trainer data list", train=False)
+        first = goal / f"{division.names[0]}{root.suffix}"
+        next_steps(
+            first, f"trainer data validate {shlex.quote(folders.argument(goal))}", column=column or "COLUMN"
+        )
 
 
 def _print_counts(heading: str, splits: list[str], counts: Mapping[str, Mapping[str, int]]) -> None:

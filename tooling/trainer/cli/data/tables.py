@@ -56,9 +56,11 @@ def print_stats(path: Path, target: str, folder: Path, *, as_json: bool) -> None
     from trainer.datasets.tables import statistics
 
     summary.check(folder, statistics.PICTURES)
-    table = statistics.read(path, target)
-    measured = statistics.measure(table)
     with output.Bar() as bar:
+        bar("Reading", 0, 1)
+        table = statistics.read(path, target)
+        measured = statistics.measure(table)
+        bar("Reading", 1, 1)
         pictures = statistics.draw(table, folder, bar)
     if as_json:
         output.as_json({**measured.as_json(), "pictures": pictures})

@@ -101,7 +101,7 @@ class Division:
                 yield _ended(row.text, end)
 
 
-def plan(request: Request) -> Division:
+def plan(request: Request, report: Report = silent) -> Division:
     """Divide by `image_folder.split`, which goes by content: the order of the rows does not matter.
 
     Raises `InvalidInput` for a column that is not there and for a class with fewer rows than splits, and
@@ -111,7 +111,9 @@ def plan(request: Request) -> Division:
         raise InvalidInput(
             "A share is not a number.", "For instance --train 0.7 --validation 0.15 --test 0.15"
         )
+    report("Reading", 0, 2)
     all_rows = list(rows.read(request.source))
+    report("Dividing", 1, 2)
     if not all_rows:
         raise InvalidInput(f"{request.source} is empty.", "Specify a CSV file with rows.")
     names = [cell.strip() for cell in all_rows[0].cells]

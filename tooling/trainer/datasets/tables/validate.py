@@ -26,6 +26,7 @@ def validate(root: Path, target: str = "", min_rows: int = 10, report: Report = 
     columns: tuple[str, ...] = ()
     seen: dict[tuple[str, ...], tuple[Path, int]] = {}
     count = 0
+    report("Checking", 0, len(paths))
     for done, path in enumerate(paths, start=1):
         of_file, names, taken = _of_file(path, target, min_rows)
         if columns and names and names != columns:

@@ -1,6 +1,7 @@
 """What lies in a folder: sorted, without what is hidden, with names that are text."""
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -17,7 +18,8 @@ def visible(folder: Path) -> list[os.DirEntry[str]]:
             shown = os.fsencode(entry.path).decode(errors="replace")
             raise InputError(
                 f"The name of {shown} is not UTF-8.",
-                "Rename it: other machines and programs would read the name in another way.",
+                "Rename it; or all of them: convmv -r -f WINDOWS-1252 -t UTF-8 --notest "
+                + shlex.quote(os.fsencode(folder).decode(errors="replace")),
             )
     return entries
 
