@@ -301,13 +301,13 @@ HEADER = "\ufeffcustomer_id;Age; city ;last, first;churned\r\n1;2;3;4;5\r\n"
         {"target": "last", "drop": "none"},
         {"data": "https://example.com/t.csv", "target": "anything"},
         {"data": "skins", "target": "anything"},
-        {"data": "broken.csv", "target": "anything"},
+        {"data": "table.bin", "target": "anything"},
     ],
 )
 def test_columns_of_a_table_are_named(workspace: Workspace, values: dict[str, str]) -> None:
     put(workspace.data / "customers.csv", HEADER)
     put(workspace.data / "skins" / "a" / "1.jpg")
-    (workspace.data / "broken.csv").write_bytes(b"\xff\xfe\x00")
+    (workspace.data / "table.bin").write_bytes(b"\xff\xfe\x00")
     plan = on_table(workspace, **values)
     assert plan.inputs.parameters["target"] == values.get("target", "last")
 
@@ -338,6 +338,20 @@ def test_a_column_that_the_table_does_not_have_is_refused_with_the_nearest(
     put(workspace.data / "customers.csv", HEADER)
     with fails(InvalidInput, message, hint):
         on_table(workspace, **values)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "customers.csv is empty."),
+        (b"a,b,a\n1,2,3\n", "customers.csv has two columns 'a'."),
+        ("größe,b\n1,2\n".encode("latin-1"), "customers.csv is not UTF-8."),
+    ],
+)
+def test_a_table_without_a_header_is_refused(workspace: Workspace, content: bytes, message: str) -> None:
+    put(workspace.data / "customers.csv", content)
+    with fails(InvalidInput, message):
+        on_table(workspace)
 
 
 def test_a_column_of_a_file_that_a_path_names(workspace: Workspace) -> None:

@@ -50,6 +50,8 @@ def findings(
     described = {column.name: column for column in columns.describe(table, target)}
     for name, column in described.items():
         yield from _of_column(column, taken, is_target=name == target)
+        if column.kind in ("category", "text"):
+            yield from _partly_numbers(table[name], taken)
     features = [column for column in described.values() if not column.left_out]
     yield from _equal(table, features)
     if target:
@@ -71,6 +73,19 @@ def _of_column(column: Column, taken: Sequence[Row], *, is_target: bool) -> Iter
         yield Finding(Kind.MOSTLY_MISSING, missing, name)
     elif column.missing:
         yield Finding(Kind.MISSING, missing, name)
+
+
+def _partly_numbers(cells: pd.Series, taken: Sequence[Row]) -> Iterator[Finding]:
+    """A column most of whose cells are numbers, but not nearly all."""
+    from trainkit.data.table import columns
+
+    known = cells.dropna()
+    words = known[columns.numbers(known).isna()]
+    share = 1 - len(words) / len(known) if len(known) else 0
+    if _MOSTLY <= share < 1:
+        lines = tuple(taken[row].line for row in words.index)
+        what = f"{words.iloc[0]!r} and other words; {share:.0%} are numbers"
+        yield Finding(Kind.PARTLY_NUMBERS, what, (str(cells.name),), lines)
 
 
 def _equal(table: pd.DataFrame, features: Sequence[Column]) -> Iterator[Finding]:

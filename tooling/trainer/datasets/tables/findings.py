@@ -22,6 +22,7 @@ class Kind(StrEnum):
     RARE_CLASS = "class with one row"
     SPLIT_LEAK = "same row in two files"
     LEAK = "column that gives the target away"
+    PARTLY_NUMBERS = "column of numbers and words"
     NO_TARGET = "row without a target"
     FEW_ROWS = "class with few rows"
     COPY = "same row twice"
@@ -69,6 +70,10 @@ _MEANINGS = {
     Kind.LEAK: (
         Severity.WARNING,
         "Look whether it is known before the target is; if not, leave it out: --drop COLUMN",
+    ),
+    Kind.PARTLY_NUMBERS: (
+        Severity.WARNING,
+        "If it is a quantity, correct or empty these cells: a training takes the column for words.",
     ),
     Kind.NO_TARGET: (Severity.WARNING, "Fill the target in, or remove the rows."),
     Kind.FEW_ROWS: (Severity.WARNING, "Add rows of the class, or join it with another."),

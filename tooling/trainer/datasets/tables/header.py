@@ -19,15 +19,18 @@ _SHOWN = 10  # of a table's columns
 def columns(root: Path) -> tuple[str, ...] | None:
     """The names in the header of a file, or of the first file of a folder of CSV files.
 
-    None for what is no such folder, a ZIP archive, and a file whose header cannot be read.
+    None for what is none, such as a ZIP archive. Raises `InvalidInput` for a CSV file whose header cannot be
+    read.
     """
     paths = files.of(root) or ((root,) if root.is_file() else ())
     if not paths or zipfile.is_zipfile(paths[0]):
         return None
     try:
         return csv_file.header(paths[0]).names
-    except InputError:
-        return None
+    except InputError as error:
+        if paths[0].suffix.lower() not in files.SUFFIXES:  # it may be anything
+            return None
+        raise InvalidInput(error.message, error.hint) from None
 
 
 def position(name: str, names: Sequence[str], option: str, path: Path) -> int:

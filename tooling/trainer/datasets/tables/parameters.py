@@ -15,16 +15,14 @@ from trainer.workspace.settings import Workspace
 def check(
     workspace: Workspace, entry_point: EntryPoint, parameter: Parameter, values: Mapping[str, str]
 ) -> None:
-    """Raises `InvalidInput` where the value names a column that the table does not have.
+    """Raises `InvalidInput` where the value names a column that the table does not have, or it has no header.
 
     The default and the choices are no columns. A dataset that is no file here is not looked into.
     """
     value = values[parameter.name]
-    if value in ("", parameter.default, *parameter.choices):
-        return
     path = table(workspace, entry_point, parameter, values)
     columns = header.columns(path) if path else None
-    if path is None or columns is None:
+    if path is None or columns is None or value in ("", parameter.default, *parameter.choices):
         return
     for name in names(value, columns):
         header.position(name, columns, parameter.option, path)
