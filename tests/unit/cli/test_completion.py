@@ -93,6 +93,15 @@ def test_the_columns_of_the_table_are_offered(
     assert offered(bin_folder, "", f"trainer run tables {words}") == columns
 
 
+@pytest.mark.parametrize("words", ["stats b.csv --target", "validate b.csv --target", "split b.csv --group"])
+def test_the_columns_of_a_table_are_offered_for_what_is_done_with_it(
+    workspace: Workspace, bin_folder: Path, words: str
+) -> None:
+    put(workspace.data / "b.csv", "id;city;churned\n1;2;3\n")
+    assert offered(bin_folder, "", f"trainer data {words} c") == ["city", "churned"]
+    assert offered(bin_folder, "", f"trainer data {words.replace('b.csv', 'c.csv')} c") == []
+
+
 def offered(bin_folder: Path, uri: str, words: str) -> list[str]:
     """What is offered for the last of the words where the tracking server has that address."""
     count = str(len(words.split()) - 1)

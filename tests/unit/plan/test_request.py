@@ -267,6 +267,12 @@ def test_a_dataset_that_is_missing_is_reported_with_the_nearest_or_how_to_make_o
     missing = f"--data names data_4, which is not in {workspace.data}."
     with fails(InvalidInput, missing, "Put it there; or make up one to try with: trainer data sample demo"):
         on_data(workspace, "data_4")
+    with fails(
+        InvalidInput,
+        f"--data names a.csv, which is not in {workspace.data}.",
+        "Put it there; or make up one to try with: trainer data sample --table demo.csv",
+    ):
+        on_data(workspace, "a.csv")
     put(workspace.data / "README.md")
     put(workspace.data / ".gitignore")
     put(workspace.data / "data_24" / "a" / "1.jpg")

@@ -6,6 +6,7 @@ import os
 import shlex
 from pathlib import Path
 
+from trainer.datasets.tables.files import SUFFIXES
 from trainer.errors import InvalidInput
 from trainer.projects.parameters import Parameter, nearest
 from trainer.workspace.settings import Workspace
@@ -55,7 +56,8 @@ def missing(workspace: Workspace, name: str) -> str:
     datasets_here = datasets(workspace)
     if datasets_here:
         return nearest(name, datasets_here, "There are")
-    return "Put it there; or make up one to try with: trainer data sample demo"
+    sample = "--table demo.csv" if Path(name).suffix.lower() in SUFFIXES else "demo"
+    return f"Put it there; or make up one to try with: trainer data sample {sample}"
 
 
 def datasets(workspace: Workspace) -> list[str]:

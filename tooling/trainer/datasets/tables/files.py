@@ -8,14 +8,13 @@ SUFFIXES = frozenset({".csv", ".tsv"})
 
 
 def of(root: Path) -> tuple[Path, ...]:
-    """The files of a table, sorted: the file itself, or those of the folder; none for another dataset."""
-    if root.is_file():
-        return (root,) if root.suffix.lower() in SUFFIXES else ()
-    if not root.is_dir():
+    """The files of a table, sorted: the file itself, or those of the folder.
+
+    None for another dataset, and for one that cannot be looked into.
+    """
+    try:
+        entries = [root] if root.is_file() else [path for path in root.iterdir() if path.name[0] != "."]
+        are_tables = all(path.suffix.lower() in SUFFIXES and path.is_file() for path in entries)
+    except OSError:
         return ()
-    entries = sorted(path for path in root.iterdir() if not path.name.startswith("."))
-    return tuple(entries) if all(map(_is_file, entries)) else ()
-
-
-def _is_file(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file()
+    return tuple(sorted(entries)) if are_tables else ()
