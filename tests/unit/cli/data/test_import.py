@@ -136,6 +136,18 @@ def test_a_table(trainer: Trainer, workspace: Workspace, tmp_path: Path, packing
     assert [path.name for path in workspace.data.iterdir() if path.name.startswith(".")] == []
 
 
+def test_a_table_that_was_cut_off_is_copied_again(
+    trainer: Trainer, workspace: Workspace, tmp_path: Path
+) -> None:
+    source = put(tmp_path / "all.csv", CUSTOMERS)
+    put(workspace.data / ".customers.csv.unfinished", "id;a")
+    assert trainer("data", "import", str(source), "--as", "customers.csv").code == 0
+    assert (workspace.data / "customers.csv").read_bytes() == CUSTOMERS.encode()
+    put(workspace.data / ".demo.csv.unfinished", "id;a")
+    assert trainer("data", "sample", "--table", "demo", "--rows", "10").code == 0
+    assert sorted(path.name for path in workspace.data.iterdir()) == ["customers.csv", "demo.csv"]
+
+
 def test_some_tables_become_a_folder(trainer: Trainer, workspace: Workspace, tmp_path: Path) -> None:
     for name in ("train.csv", "test.csv"):
         put(tmp_path / "old" / name, CUSTOMERS)

@@ -76,10 +76,10 @@ def test_list_says_which_dataset_changed(trainer: Trainer, workspace: Workspace,
     trainer("data", "snapshot", "skins")
     unchanged = trainer("data", "list")
     assert [line.split() for line in lines(unchanged)] == [
-        ["DATASET", "KIND", "CONTENT", "SINCE", "THE", "VERSION", "VERSION", "FILES", "BYTES"],
-        ["iris.csv", "table", "0", "rows,", "2", "columns", "-", "none", "1", "4", "B"],
-        [*["skins", "images", "3", "images,", "2", "classes", "unchanged", "1"], f"({digests(workspace)[0]})",
-         "3", "21", "B"],
+        ["DATASET", "KIND", "CONTENT", "BYTES", "SINCE", "THE", "VERSION", "VERSION", "FILES"],
+        ["iris.csv", "table", "0", "rows,", "2", "columns", "4", "B", "-", "none", "1"],
+        ["skins", "images", "3", "images,", "2", "classes", "21", "B", "unchanged", "1",
+         f"({digests(workspace)[0]})", "3"],
     ]  # fmt: skip
     (skins / "b" / "0.jpg").unlink()
     assert "1 removed" in lines(trainer("data", "list"))[2]

@@ -112,13 +112,15 @@ def list_(workspace: Workspace, as_json: bool) -> None:
     elif not states:
         click.echo("There are no datasets. Make one to try with: trainer data sample demo")
     else:
+        sizes = [_sizes(state) for state in states]
+        widest = max(len(total) for _, total in sizes)
         rows = [
-            (state.dataset.name, state.kind or "-", state.content or "-", state.since, _last(state),
-             *_sizes(state))
-            for state in states
+            (state.dataset.name, state.kind or "-", state.content or "-", total.rjust(widest), state.since,
+             _last(state), files)
+            for state, (files, total) in zip(states, sizes, strict=True)
         ]  # fmt: skip
-        headings = ("DATASET", "KIND", "CONTENT", "SINCE THE VERSION", "VERSION", "FILES", "BYTES")
-        output.table(headings, rows, numbers=2, least=4)
+        headings = ("DATASET", "KIND", "CONTENT", "BYTES", "SINCE THE VERSION", "VERSION", "FILES")
+        output.table(headings, rows, numbers=1, least=5)
 
 
 def _last(state: State) -> str:

@@ -144,7 +144,7 @@ def _in_the_way(target: Path) -> InvalidInput:
 def _read(folder: Path) -> str | None:
     try:
         return (folder / "plan.json").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a single file that was being made
         return None
 
 
