@@ -15,7 +15,9 @@ from trainkit import classification, figures, model_layers, paths, regression
 from trainkit.arguments import read_arguments
 from trainkit.data import downloads, image_data, tables
 from trainkit.data.image_data import ImageData
-from trainkit.data.image_folder import TRAIN
+from trainkit.data.image_folder import TRAIN, VALIDATION
+from trainkit.data.table import report
+from trainkit.data.table.importance import log_importance
 from trainkit.errors import show_input_errors
 from trainkit.system_metrics import system_metrics
 from trainkit.timing import timed
@@ -34,6 +36,9 @@ class Arguments:
     image_size: int
     white: float
     target: str
+    drop: str
+    categorical: str
+    impute: str
     loss: str
     optimizer: str
     learning_rate: float
@@ -66,22 +71,36 @@ with mlflow.start_run() as run, system_metrics():
                 place,
                 origin=args.data,
                 target=args.target,
-                classes=args.loss in CLASSIFICATION,
+                drop=args.drop,
+                categorical=args.categorical,
+                impute=args.impute,
+                classes=None if args.loss == "auto" else args.loss in CLASSIFICATION,
                 validation_share=args.validation_split,
                 seed=args.seed,
             )
         data = torch_data.of(source)
         print(source)
-        (image_data if isinstance(source, ImageData) else tables).log_inputs(source)
+        if isinstance(source, ImageData):
+            image_data.log_inputs(source)
+        else:
+            print(report.text(source))
+            mlflow.log_dict(report.data(source), "columns.json")
+            tables.log_inputs(source)
 
     # Build, checking every shape before the first step
 
-    outputs = outputs_needed(args.loss, len(data.class_names))
-    text = torch_layers.read(args.layers)
+    loss = args.loss
+    if loss == "auto":
+        loss = "CrossEntropyLoss" if data.class_names else "MSELoss"
+    outputs = outputs_needed(loss, len(data.class_names))
+    layers = args.layers
+    if layers.is_dir():
+        layers /= "cnn.yaml" if isinstance(source, ImageData) else "mlp.yaml"
+    text = torch_layers.read(layers)
     network = torch_network.build(
         torch_layers.parse(text, outputs), data.input_shape, outputs, args.batch_size
     )
-    model = Model(network, args.loss, data.scale, data.target_scale).to(device)
+    model = Model(network, loss, data.scale, data.target_scale).to(device)
     print(network.table())
     if model.remark:
         print(model.remark)
@@ -121,6 +140,10 @@ with mlflow.start_run() as run, system_metrics():
             if isinstance(source, tables.Table):
                 mlflow.log_text(tables.predictions(source, split, answers), f"predictions_{split}.csv")
             print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
+        if isinstance(source, tables.Table):
+            rows = source.splits[VALIDATION]
+            predict = training.rows_predictor(model, data, args.batch_size)
+            log_importance(predict, rows.features, rows.target, classes=bool(data.class_names))
         curves = figures.curves if data.class_names else regression.curves
         mlflow.log_figure(curves(progress.history, best=progress.best), "curves.png")
 
@@ -128,6 +151,7 @@ with mlflow.start_run() as run, system_metrics():
 
     with timed("log_model"):
         export.log_model(model, data)
+        export.log_preprocessing(data)
         export.log_weights(model, data, text)
         export.log_onnx(model, data)
 

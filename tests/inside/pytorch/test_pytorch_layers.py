@@ -15,7 +15,9 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import onnxruntime
+import pandas as pd
 import pytest
+import skops.io
 import torch
 from mlflow.entities import Run
 from trainkit.errors import InputError
@@ -145,8 +147,8 @@ def test_a_zip_of_a_table_is_downloaded_and_its_columns_are_scaled(
     run = run_project(data=f"{address}/kinds.zip", layers=TABLES, epochs=25)
     assert run.data.metrics["validation_accuracy"] > 0.9, "two billion plus or minus five, unscaled, is noise"
     model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
-    rows = np.array([[2e9 + 8, 0.0], [2e9 - 8, 0.0]])
-    assert model.predict(rows).argmax(axis=1).tolist() == [0, 1]
+    rows = pd.DataFrame({"weight": [0.0, 0.0], "size": [2e9 + 8, 2e9 - 8]})
+    assert model.predict(rows).idxmax(axis=1).tolist() == ["big", "small"]
     assert model.metadata.metadata == {"class_names": ["big", "small"], "columns": ["size", "weight"]}
     result = (artifacts(run) / "predictions_validation.csv").read_text().splitlines()
     assert result[0] == "row,true,predicted,probability"
@@ -155,20 +157,89 @@ def test_a_zip_of_a_table_is_downloaded_and_its_columns_are_scaled(
 
 def test_a_quantity_is_learnt_in_its_own_units(run_project: Callable[..., Run], data: Path) -> None:
     table(data)
-    run = run_project(data="prices.csv", layers=TABLES, loss="MSELoss", epochs=40, patience=0)
+    run = run_project(data="prices.csv", epochs=40, patience=0)
     assert run.data.metrics["validation_r2"] > 0.9
-    answer = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model").predict(np.array([[2e9 + 4, 0.0]]))
-    assert answer[0, 0] == pytest.approx(1200, abs=80)
-    assert {"curves.png", "predicted_against_true.png"} <= {path.name for path in artifacts(run).iterdir()}
+    answer = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model").predict(
+        pd.DataFrame({"size": [2e9 + 4], "weight": [0.0]})
+    )
+    assert answer["price"].tolist() == [pytest.approx(1200, abs=80)]
+    names = {path.name for path in artifacts(run).iterdir()}
+    assert {"curves.png", "predicted_against_true.png", "residuals.png"} <= names
+
+
+def customers(data: Path) -> None:
+    random = np.random.default_rng(0)
+    rows = ["customer_id,since,plan,fee,calls,note,churned"]
+    for i in range(300):
+        plan, calls = random.choice(["basic", "plus", "family"]), random.integers(0, 10)
+        since = "" if i % 20 == 3 else f"{random.integers(2015, 2025)}-{random.integers(1, 13):02}-07"
+        fee = "" if i % 15 == 4 else f"{random.uniform(10, 90):.2f}"
+        churned = "" if i == 9 else "yes" if calls > (7 if plan == "plus" else 3) else "no"
+        rows.append(f"C-{i},{since},{'' if i % 25 == 5 else plan},{fee},{calls},said {i} words,{churned}")
+    (data / "customers.csv").write_text("\n".join(rows))
+
+
+def test_a_table_with_blanks_categories_dates_ids_and_text_just_works(
+    run_project: Callable[..., Run],
+    data: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    customers(data)
+    run = run_project(data="customers.csv", target="churned", epochs=30, learning_rate=0.01)
+    output = capsys.readouterr().out
+    for line in (
+        "customer_id  id              -  left out: an id, 300 different in 300 rows",
+        "plan         category       12  one-hot, 3 categories, missing as one more",
+        "note         text            -  left out: text, 300 different in 300 rows",
+        "1 row has no churned: left out",
+    ):
+        assert line in output
+    assert run.data.metrics["validation_accuracy"] > 0.9
+    folder = artifacts(run)
+    assert {path.name for path in folder.iterdir()} >= {
+        "columns.json", "preprocessing.skops", "permutation_importance.png", "permutation_importance.csv",
+        "precision_recall_curve.png", "calibration_curve.png",
+    }  # fmt: skip
+    important = (folder / "permutation_importance.csv").read_text().splitlines()[1:3]
+    assert sorted(line.split(",")[0] for line in important) == ["calls", "plan"]
+
+    # As pandas reads the file: whole numbers, missing cells, columns that are not learnt from.
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
+    raw = pd.read_csv(data / "customers.csv").drop(columns="churned")
+    answers = model.predict(raw)
+    assert list(answers) == ["no", "yes"]
+    assert (answers.idxmax(axis=1) == pd.read_csv(data / "customers.csv")["churned"]).mean() > 0.9
+    row = {"since": None, "plan": "basic", "fee": None, "calls": 9}
+    assert model.predict(pd.DataFrame([row])).idxmax(axis=1).tolist() == ["yes"]
+    assert model.predict(pd.DataFrame([row | {"plan": "unseen"}])).shape == (1, 2)
+
+    # The files beside it agree.
+    trusted = skops.io.get_untrusted_types(file=folder / "preprocessing.skops")
+    numbers = skops.io.load(folder / "preprocessing.skops", trusted=trusted).transform(raw)
+    weights = export.load(folder / "model.pt")
+    assert np.allclose(weights(torch.from_numpy(numbers)).detach().numpy(), answers, atol=1e-6)
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    assert np.allclose(session.run(None, {"input": numbers})[0], answers, atol=1e-5)
+
+
+def test_a_dataset_that_scikit_learn_brings_along_is_learnt_by_its_name(
+    run_project: Callable[..., Run],
+) -> None:
+    run = run_project(data="iris", epochs=60, learning_rate=0.02)
+    assert run.data.metrics["validation_accuracy"] > 0.8
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"data": "nothing"}, "There is no "),
-        ({"data": "all.csv"}, "all.csv: column 'kind' has '"),
-        ({"data": "kinds.csv", "target": "sort"}, "kinds.csv has no column 'sort'."),
-        ({"data": "kinds.csv"}, "Layer 1, Conv2d, gets 2, but needs channels x height x width."),
+        ({"data": "kinds.csv", "target": "sort"}, "--target is 'sort', which is no column of kinds.csv."),
+        ({"data": "kinds.csv", "drop": "size,weight"}, "kinds.csv has no column besides kind and those of"),
+        ({"data": "gaps.csv", "impute": "none"}, "gaps.csv lacks 1 value, the first of column 'a' in row 2."),
+        ({"data": "kinds.csv", "layers": "layers/cnn.yaml"},
+            "Layer 1, Conv2d, gets 2, but needs channels x height x width."),
         ({"data": "kinds.csv", "loss": "MSELoss"}, "kinds.csv: column 'kind' has '"),
         ({"data": "pictures", "loss": "MSELoss"}, "MSELoss does not fit data of classes."),
         ({"data": "pictures", "layers": TABLES}, "Layer 1, Linear, gets 3 x 64 x 64"),
@@ -187,6 +258,7 @@ def test_bad_input_is_refused_before_the_first_epoch(
     if options["data"] == "broken":
         (data / "pictures").rename(data / "broken")
         (data / "broken" / "dark" / "3.png").write_bytes(b"no picture")
+    (data / "gaps.csv").write_text("a,b\n" + "1,x\n,y\n3,x\n4,y\n")
     with zipfile.ZipFile(data / "evil.zip", "w") as archive:
         archive.writestr("../../evil.csv", "a,b\n1,2\n")
     with pytest.raises(InputError) as caught:

@@ -293,8 +293,6 @@ def test_every_option_that_a_hint_names_exists() -> None:
     # Of `mlflow server` and `mlflow run`.
     known |= {"--serve-artifacts", "--artifacts-destination", "--default-artifact-root"}
     known |= {"--allowed-hosts", "--backend-config"}
-    # Of projects that learn tables.
-    known |= {"--drop", "--categorical"}
     others = r"\b(?:convmv|cp|docker|git|heroku|npm|pip|uv)\b [^;.`]*"
     named = {
         (path.name, option)

@@ -120,7 +120,8 @@ def test_every_prediction_is_listed_by_its_path(logged: Logged) -> None:
 def test_the_figures_of_another_split_do_not_replace_those_of_validation(logged: Logged) -> None:
     for split in ("validation", "test"):
         classification.log_results(TRUTH, PROBABILITIES, NAMES, split=split, part=part(TRUTH))
-    plain = {"confusion_matrix.png", "roc_curve.png", "worst_mistakes.png"}
+    plain = {f"{name}.png" for name in ("confusion_matrix", "worst_mistakes")}
+    plain |= {f"{name}_curve.png" for name in ("roc", "precision_recall", "calibration")}
     assert logged.names() >= plain | {name.replace(".png", "_test.png") for name in plain}
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics
 
-from trainkit import figures
+from trainkit import class_curves, figures
 from trainkit.data.image_data import Part
 from trainkit.data.image_folder import VALIDATION
 from trainkit.errors import InputError
@@ -137,7 +137,12 @@ def _log_figures(
     predicted = probabilities.argmax(axis=1)
     matrix = figures.confusion_matrix(names[labels], names[predicted], class_names)
     mlflow.log_figure(matrix, f"confusion_matrix{suffix}.png")
-    mlflow.log_figure(figures.roc_curves(names[labels], probabilities, class_names), f"roc_curve{suffix}.png")
+    for file, figure in (
+        ("roc_curve", class_curves.roc_curves),
+        ("precision_recall_curve", class_curves.precision_recall_curves),
+        ("calibration_curve", class_curves.calibration_curve),
+    ):
+        mlflow.log_figure(figure(names[labels], probabilities, class_names), f"{file}{suffix}.png")
     if part is not None:
         worst = worst_mistakes(labels, probabilities)
         mistakes = [

@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics
 
+from trainkit import former_names
+
 INK = "#333333"
-# With more classes than these, numbers in cells and names in legends cannot be read.
+# With more classes than these, numbers in cells cannot be read.
 MOST_CELLS = 60
-MOST_CURVES = 20
 
 
 def confusion_matrix(truth: ArrayLike, predicted: ArrayLike, class_names: Sequence[str]) -> Figure:
@@ -29,7 +29,7 @@ def confusion_matrix(truth: ArrayLike, predicted: ArrayLike, class_names: Sequen
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
     size = len(class_names)
     side = 3.2 + 0.42 * size if size <= MOST_CELLS else 9
-    names = [_short(name, 24) for name in class_names] if size <= MOST_CELLS else []
+    names = [short(name) for name in class_names] if size <= MOST_CELLS else []
     longest = max(map(len, names), default=0)
     crowded = longest > (4 if size > 4 else 8)
     room = 0.08 * longest if crowded else 0
@@ -51,49 +51,6 @@ def confusion_matrix(truth: ArrayLike, predicted: ArrayLike, class_names: Sequen
     bar = figure.colorbar(image, ax=axes, shrink=0.8, format="{x:.0%}", label="share of the true class")
     bar.outline.set_visible(False)
     return figure
-
-
-def roc_curves(truth: ArrayLike, probabilities: ArrayLike, class_names: Sequence[str]) -> Figure:
-    """One curve a class against the rest, with their macro average; for two classes, the second's alone.
-
-    `probabilities` has a column for each of `class_names`, in that order. A class without a sample, or with
-    all of them, has no curve. With more than 20 curves only the average is named.
-    """
-    labels, scores = np.asarray(truth), np.asarray(probabilities)
-    wanted = range(len(class_names)) if len(class_names) > 2 else [1]
-    shown = [i for i in wanted if 0 < np.count_nonzero(labels == class_names[i]) < len(labels)]
-    curves = {class_names[i]: metrics.roc_curve(labels == class_names[i], scores[:, i])[:2] for i in shown}
-    figure = Figure(figsize=(11, 5.6), dpi=150, layout="constrained")
-    # Good classifiers crowd into the top left corner, so it is drawn a second time, enlarged.
-    whole, corner = figure.subplots(1, 2)
-    for axes in (whole, corner):
-        _draw_curves(axes, curves)
-    whole.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    whole.set_ylabel("true positive rate")
-    whole.set_title("ROC curve", color=INK)
-    whole.legend(loc="lower right", title="area under the curve", fontsize="small", framealpha=1)
-    corner.set(xlim=(-0.002, 0.202), ylim=(0.798, 1.002))
-    corner.locator_params(nbins=5)
-    corner.set_title("its top left corner, enlarged", color=INK)
-    return figure
-
-
-def _draw_curves(axes: Axes, curves: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]) -> None:
-    palette = colormaps["tab10"] if len(curves) <= 10 else colormaps["turbo"].resampled(len(curves))
-    named = len(curves) <= MOST_CURVES
-    for position, (name, (false_rate, true_rate)) in enumerate(curves.items()):
-        label = f"{_short(name, 24)}  {metrics.auc(false_rate, true_rate):.4f}" if named else None
-        axes.plot(false_rate, true_rate, color=palette(position), lw=1.5 if named else 0.5, label=label)
-    if len(curves) > 1:
-        grid = np.unique(np.concatenate([false_rate for false_rate, _ in curves.values()]))
-        mean = np.mean([np.interp(grid, *curve) for curve in curves.values()], axis=0)
-        label = f"macro average  {metrics.auc(grid, mean):.4f}"
-        axes.plot([0, *grid], [0, *mean], color="black", lw=2, ls=(0, (2, 1)), label=label)
-    axes.plot([0, 1], [0, 1], color="#bbbbbb", lw=1, ls=":", label="chance  0.5")
-    axes.set_xlabel("false positive rate")
-    axes.set_aspect("equal")
-    axes.grid(color="#eeeeee")
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def curves(
@@ -168,15 +125,19 @@ def worst_mistakes(mistakes: Sequence[Mistake], *, wrong: int, total: int) -> Fi
     for position, mistake in enumerate(mistakes):
         axes = figure.add_subplot(rows, columns, position + 1)
         axes.imshow(mistake.picture)
-        truth, predicted = _short(mistake.truth, 22), _short(mistake.predicted, 22)
+        truth, predicted = short(mistake.truth, 22), short(mistake.predicted, 22)
         axes.set_title(f"{truth}\n→ {predicted}  {mistake.probability:.0%}", size=8.5, color=INK)
         axes.set_axis_off()
     return figure
 
 
-def _short(name: str, most: int) -> str:
+def short(name: str, most: int = 24) -> str:
     """The name, its middle left out where it is longer: the ends tell similar names apart."""
     if len(name) <= most:
         return name
     end = (most - 1) // 2
     return f"{name[: most - 1 - end]}…{name[-end:]}"
+
+
+def __getattr__(name: str) -> object:
+    return former_names.attribute(__name__, name)

@@ -42,6 +42,7 @@ FORMER = {
 
 _IN_TRAIN_PY = "a project's train.py has it now, as in `trainer new --template tensorflow`"
 ATTRIBUTES: dict[str, dict[str, tuple[str, str]]] = {
+    "figures": {"roc_curves": ("class_curves.roc_curves", "")},
     "keras.models": {
         "augmentation": ("keras.former.augmentation", _IN_TRAIN_PY),
         "head": ("keras.former.head", _IN_TRAIN_PY),

@@ -15,7 +15,7 @@ _UNITS = {"loss": "loss", "mae": "mean absolute error"}
 
 
 def log_results(truth: ArrayLike, predicted: ArrayLike, target: str, *, split: str) -> dict[str, float]:
-    """Log the metrics, named `SPLIT_…`, and `predicted_against_true.png`; return the metrics.
+    """Log the metrics, named `SPLIT_…`, `predicted_against_true.png` and `residuals.png`; return the metrics.
 
     `truth` and `predicted` are (n,), in the units of `target`.
     """
@@ -23,6 +23,7 @@ def log_results(truth: ArrayLike, predicted: ArrayLike, target: str, *, split: s
     metrics = {f"{split}_{name}": value for name, value in scores(true, guessed).items()}
     mlflow.log_metrics(metrics)
     mlflow.log_figure(predicted_against_true(true, guessed, target), "predicted_against_true.png")
+    mlflow.log_figure(residuals(true, guessed, target), "residuals.png")
     return metrics
 
 
@@ -50,6 +51,24 @@ def predicted_against_true(true: NDArray[np.float64], predicted: NDArray[np.floa
     axes.set_aspect("equal")
     axes.grid(color="#eeeeee")
     axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def residuals(true: NDArray[np.float64], predicted: NDArray[np.float64], target: str) -> Figure:
+    """What predictions are off by, against the predictions and how often; around 0 in a good model."""
+    figure = Figure(figsize=(9, 4.4), dpi=150, layout="constrained")
+    errors = predicted - true
+    axes, beside = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
+    axes.scatter(predicted, errors, s=14, color="#1f77b4", alpha=0.5, linewidths=0)
+    axes.set(xlabel=f"predicted {target}", ylabel="predicted - true")
+    axes.set_title(f"Residuals: {errors.mean():+.3g} on average, deviation {errors.std():.3g}", color=INK)
+    beside.hist(errors, bins=30, orientation="horizontal", color="#9ecae1")
+    beside.set(xlabel="samples")
+    for panel in (axes, beside):
+        panel.axhline(0, color="#999999", lw=1, ls=":")
+        panel.grid(color="#eeeeee")
+        panel.set_axisbelow(True)
+        panel.spines[["top", "right"]].set_visible(False)
     return figure
 
 

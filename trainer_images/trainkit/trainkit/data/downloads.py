@@ -36,13 +36,18 @@ class _Noted(TypedDict):
 
 
 def find(data: str, cache: Path) -> Path:
-    """The file or folder that `data` says: a name in data/, or an http(s) address; zip files are unpacked.
+    """The file or folder that `data` says: a name in data/, an http(s) address, or `iris` and the like.
 
-    A zip file of one file or one folder, however deep, is that file or folder. Raises `InputError` where
-    there is nothing, or nothing that can be read.
+    Zip files are unpacked. Where data/ has nothing of the name, it may be that of a dataset that scikit-learn
+    brings along: a CSV file in the cache. A zip file of one file or one folder, however deep, is that file or
+    folder. Raises `InputError` where there is nothing, or nothing that can be read.
     """
     path = download(data, cache) if "://" in data else paths.dataset(data)
     if not path.exists():
+        from trainkit.data.table import bundled  # it brings scikit-learn
+
+        if data in bundled.LOADERS:
+            return bundled.file(data, cache)
         raise InputError(f"There is no {path}.", "Specify a file or folder in data/, or an http(s) address.")
     return unpack(path, cache) if path.is_file() and zipfile.is_zipfile(path) else path
 

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
 from torch import Tensor
 
-from trainkit.data import tables
 from trainkit.data.image_data import ImageData, Part
 from trainkit.data.image_folder import TRAIN, VALIDATION
+from trainkit.data.table.preprocessing import transformer
 from trainkit.data.tables import Table
 from trainkit.torch.model import Scale, pixel_scale, standard_scale
 from trainkit.torch.network import Shape
@@ -46,11 +48,13 @@ class Pictures:
 
 
 class Columns:
-    """Rows of a table as (n, columns), float64."""
+    """Rows of a table as (n, numbers), float64: what its preprocessing makes of them."""
 
-    def __init__(self, rows: tables.Rows) -> None:
-        self.target = torch.from_numpy(rows.target)
-        self._features = torch.from_numpy(rows.features)
+    def __init__(
+        self, features: pd.DataFrame, target: NDArray[np.float64], preprocessing: ColumnTransformer
+    ) -> None:
+        self.target = torch.from_numpy(target)
+        self._features = torch.from_numpy(preprocessing.transform(features))
 
     def __len__(self) -> int:
         """How many there are."""
@@ -63,7 +67,10 @@ class Columns:
 
 @dataclass(frozen=True)
 class Data:
-    """What a model learns from, and how its raw inputs and its target are scaled."""
+    """What a model learns from, and how its raw inputs and its target are scaled.
+
+    Those of a table are scaled already, by its `preprocessing`.
+    """
 
     source: ImageData | Table
     input_shape: Shape
@@ -72,6 +79,7 @@ class Data:
     splits: Mapping[str, Samples]
     scale: Scale
     target_scale: Scale | None = None
+    preprocessing: ColumnTransformer | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -80,8 +88,8 @@ class Data:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of a table's inputs, in order; () for pictures."""
-        return self.source.columns if isinstance(self.source, Table) else ()
+        """The names of the columns that a table's preprocessing takes; () for pictures."""
+        return tuple(self.source.splits[TRAIN].features) if isinstance(self.source, Table) else ()
 
     @property
     def train(self) -> Samples:
@@ -95,13 +103,17 @@ class Data:
 
 
 def of(source: ImageData | Table) -> Data:
-    """The data for a model. The scales of a table are those of its training rows."""
+    """The data for a model. What a table is preprocessed and scaled by is fitted on its training rows."""
     if isinstance(source, ImageData):
         shape = (3, source.size, source.size)
         parts = {split: Pictures(part) for split, part in source.parts.items()}
         return Data(source, shape, np.float32, parts, pixel_scale())
-    rows = {split: Columns(rows) for split, rows in source.splits.items()}
     train = source.splits[TRAIN]
+    preprocessing = transformer(source.columns, source.impute).fit(train.features)
+    rows = {
+        split: Columns(rows.features, rows.target, preprocessing) for split, rows in source.splits.items()
+    }
+    width = rows[TRAIN].inputs(np.arange(1)).shape[1]
     target = None if source.class_names else standard_scale(torch.from_numpy(train.target[:, None]))
-    scale = standard_scale(torch.from_numpy(train.features))
-    return Data(source, (len(source.columns),), np.float64, rows, scale, target)
+    as_it_is = Scale(torch.zeros(1), torch.ones(1))
+    return Data(source, (width,), np.float64, rows, as_it_is, target, preprocessing)

@@ -11,12 +11,18 @@ from typing import TypedDict
 
 import mlflow
 import numpy as np
+import pandas as pd
+import skops.io
 import torch
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
 from torch import Tensor
 
+from trainkit.data.image_folder import VALIDATION
+from trainkit.data.table.preprocessing import SKOPS_TYPES, signature
+from trainkit.data.tables import Table
 from trainkit.torch import layers as torch_layers
 from trainkit.torch import network as torch_network
 from trainkit.torch.data import Data
@@ -24,6 +30,7 @@ from trainkit.torch.model import Model, Scale, outputs_needed
 
 # Answers are probabilities or quantities: more than rounding makes of them.
 _TOLERANCE = 1e-3
+_PREPROCESSING = "preprocessing.skops"
 
 
 class Saved(TypedDict):
@@ -40,11 +47,15 @@ class Saved(TypedDict):
 def log_model(model: Model, data: Data) -> None:
     """Log the MLflow model `model`: a traced program with its weights (`torch.export`), for the CPU.
 
-    It takes the raw inputs of `data`, (n, *input_shape), and answers with probabilities or quantities. Its
-    metadata has the names of the classes and, for a table, of the columns, in order.
+    It takes the raw inputs of `data`, (n, *input_shape), and answers with probabilities or quantities. That
+    of a table takes raw rows, by the names of the columns, with what is missing. Its metadata has the names
+    of the classes and, for a table, of the columns.
     """
     model.cpu().eval()
     example = example_inputs(data)
+    if isinstance(data.source, Table) and data.preprocessing is not None:
+        _log_table_model(model, data.source, data.preprocessing, example)
+        return
     answers = model(torch.from_numpy(example)).detach().numpy()
     shapes = (-1, *example.shape[1:]), (-1, *answers.shape[1:])
     signature = ModelSignature(
@@ -60,6 +71,44 @@ def log_model(model: Model, data: Data) -> None:
         serialization_format="pt2",
         metadata={"class_names": list(data.class_names), "columns": list(data.columns)},
     )
+
+
+def _log_table_model(
+    model: Model, source: Table, preprocessing: ColumnTransformer, example: NDArray[np.floating]
+) -> None:
+    raw = source.splits[VALIDATION].features
+    answers = pd.DataFrame(
+        model(torch.from_numpy(example)).detach().numpy(), columns=source.class_names or (source.target,)
+    )
+    program = torch.export.export(
+        model, (torch.from_numpy(example),), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)
+    )
+    with TemporaryDirectory() as folder:
+        network, before = Path(folder) / "network.pt2", Path(folder) / _PREPROCESSING
+        torch.export.save(program, network)
+        skops.io.dump(preprocessing, before)
+        mlflow.pyfunc.log_model(
+            name="model",
+            # Code as text, which is run when the model is loaded, where MLflow would pickle an object.
+            python_model=str(Path(__file__).with_name("raw_rows.py")),
+            artifacts={"network": str(network), "preprocessing": str(before)},
+            model_config={"columns": list(answers.columns), "trusted": list(SKOPS_TYPES)},
+            signature=signature(raw, answers),
+            input_example=raw.head(2),
+            pip_requirements=[
+                f"{name}=={version(name)}" for name in ("torch", "numpy", "pandas", "scikit-learn", "skops")
+            ],
+            metadata={"class_names": list(source.class_names), "columns": list(raw)},
+        )
+
+
+def log_preprocessing(data: Data) -> None:
+    """Log `preprocessing.skops`, which makes what `model.pt` and `model.onnx` take of a table's raw rows."""
+    if data.preprocessing is not None:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / _PREPROCESSING
+            skops.io.dump(data.preprocessing, path)
+            mlflow.log_artifact(str(path))
 
 
 def log_weights(model: Model, data: Data, layers: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -17,7 +18,7 @@ from trainkit import run_environment
 from trainkit.accelerator import require_gpus
 from trainkit.errors import InputError
 from trainkit.seeding import is_deterministic, seed_everything
-from trainkit.torch.data import Samples
+from trainkit.torch.data import Columns, Data, Samples
 from trainkit.torch.model import CLASSIFICATION, Model
 
 Epoch = dict[str, float]
@@ -140,6 +141,20 @@ def predict(model: Model, samples: Samples, batch_size: int) -> Tensor:
             for positions in batches(np.arange(len(samples)), batch_size)
         ]
     return torch.cat(scores)
+
+
+def rows_predictor(
+    model: Model, data: Data, batch_size: int
+) -> Callable[[pd.DataFrame], NDArray[np.float64]]:
+    """What takes raw rows of the table and gives their classes' numbers, or their quantities."""
+
+    def predicted(features: pd.DataFrame) -> NDArray[np.float64]:
+        device = next(model.parameters()).device
+        scores = predict(model, Columns(features, np.zeros(len(features)), data.preprocessing), batch_size)
+        answers: NDArray[np.float64] = model.answers(scores.to(device)).cpu().numpy()
+        return answers.argmax(axis=1) if data.class_names else answers[:, 0]
+
+    return predicted
 
 
 def batches(order: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:

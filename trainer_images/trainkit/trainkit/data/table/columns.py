@@ -30,7 +30,7 @@ _CODE = r"[+-]?0\d+"
 _ID = re.compile(r"(?i:(^|[^a-z])(id|uuid|guid)$)|[a-z](Id|ID)$|^[a-z]{4,}id$")
 _INDEX = re.compile(r"Unnamed: \d+|index|row|row.?(number|names?|nr|no)", re.IGNORECASE)
 # With more of its cells than this being numbers (or dates), a column is one whose other cells are mistakes.
-_MOST = 0.9
+MOST = 0.9
 _FEW_WORDS = 20
 _MANY_WORDS = 1000
 _ROWS_OF_A_WORD = 5
@@ -117,14 +117,15 @@ def dates(cells: pd.Series, date_format: str) -> pd.Series:
     return pd.to_datetime(like_dates, format=date_format, errors="coerce", utc=True)
 
 
+def is_missing(cells: pd.Series) -> pd.Series:
+    """Which cells have no value, if the column is one of numbers or dates."""
+    return cells.isna() | cells.str.lower().isin(MISSING_WORDS)
+
+
 def _typed(cells: pd.Series, column: Column) -> pd.Series:
     if column.kind == "number" or column.coded:
         return numbers(cells)
-    return cells.mask(_is_missing(cells)) if column.kind == "date" else cells
-
-
-def _is_missing(cells: pd.Series) -> pd.Series:
-    return cells.isna() | cells.str.lower().isin(MISSING_WORDS)
+    return cells.mask(is_missing(cells)) if column.kind == "date" else cells
 
 
 def _describe(cells: pd.Series, name: str, *, as_category: bool) -> Column:
@@ -134,22 +135,22 @@ def _describe(cells: pd.Series, name: str, *, as_category: bool) -> Column:
         return replace(of_words, kind="constant", left_out="empty")
     if of_words.distinct == 1 and not of_words.missing:
         return replace(of_words, kind="constant", left_out="the same everywhere")
-    values = cells[~_is_missing(cells)]
+    values = cells[~is_missing(cells)]
     column = replace(of_words, missing=len(cells) - len(values), distinct=values.nunique())
     parsed = numbers(values).mask(values.str.fullmatch(_CODE))
     if as_category:
         coded = len(values) > 0 and bool(parsed.notna().all())
         return replace(column if coded else of_words, kind="category", coded=coded)
-    if len(values) and parsed.notna().mean() > _MOST:
+    if len(values) and parsed.notna().mean() > MOST:
         whole = bool((parsed.dropna() % 1 == 0).all())
         if whole and _is_id(column, len(values)):
             return _id(column, len(values))
         return replace(column, kind="number", mistake=_mistake(values, parsed))
     for date_format in _DATES if len(values) else ():
         # Most columns are no dates, which a few cells tell.
-        if dates(values[:50], date_format).notna().mean() > _MOST:
+        if dates(values[:50], date_format).notna().mean() > MOST:
             parsed = dates(values, date_format)
-            if parsed.notna().mean() > _MOST:
+            if parsed.notna().mean() > MOST:
                 mistake = _mistake(values, parsed)
                 return replace(column, kind="date", date_format=date_format, mistake=mistake)
     return _of_words(of_words, words)
@@ -158,8 +159,8 @@ def _describe(cells: pd.Series, name: str, *, as_category: bool) -> Column:
 def _of_words(column: Column, words: pd.Series) -> Column:
     """A category, an id, or text."""
     rows = len(words)
-    single = not words.str.contains(r"\s", regex=True).mean() > 1 - _MOST
-    if single and (column.distinct > _MOST * rows or _is_id(column, rows)):
+    single = not words.str.contains(r"\s", regex=True).mean() > 1 - MOST
+    if single and (column.distinct > MOST * rows or _is_id(column, rows)):
         return _id(column, rows)
     often = column.distinct * _ROWS_OF_A_WORD <= rows and column.distinct <= _MANY_WORDS
     if often or (column.distinct <= _FEW_WORDS and column.distinct < rows):

@@ -9,6 +9,8 @@ from trainkit.errors import InputError
 
 LAST = "last"
 """The word for the last column, where no column has that name."""
+NONE = "none"
+"""The word for no column, where no column has that name."""
 
 
 @dataclass(frozen=True)
@@ -21,19 +23,19 @@ class Selection:
 
 
 def select(
-    names: Sequence[str], *, file: str, target: str = LAST, drop: str = "", categorical: str = ""
+    names: Sequence[str], *, file: str, target: str = LAST, drop: str = NONE, categorical: str = NONE
 ) -> Selection:
     """The columns that the options name: `target` one, `drop` and `categorical` some, with commas between.
 
     `names` is the header of `file`. Raises `InputError` for a column that is not there (and names the near
     one), for one that two options name, and where no column is left to learn from.
     """
-    left_out = tuple(_column(names, file, "--drop", name) for name in _listed(drop))
+    left_out = tuple(_column(names, file, "--drop", name) for name in _listed(names, drop))
     if target == LAST and LAST not in names:
         learnt = next((name for name in reversed(names) if name not in left_out), names[-1])
     else:
         learnt = _column(names, file, "--target", target)
-    categories = tuple(_column(names, file, "--categorical", name) for name in _listed(categorical))
+    categories = tuple(_column(names, file, "--categorical", name) for name in _listed(names, categorical))
     if learnt in left_out:
         raise InputError(f"--drop names {learnt}, which is the target.", "Leave it out of --drop.")
     if learnt in categories:
@@ -51,10 +53,14 @@ def select(
     return Selection(learnt, left_out, categories)
 
 
-def _listed(text: str) -> list[str]:
-    """`a, b` as two names; one that has a comma itself stands in quotation marks."""
-    names = next(csv.reader([text], skipinitialspace=True), [])
-    return [name.strip() for name in names if name.strip()]
+def _listed(names: Sequence[str], text: str) -> list[str]:
+    """`a, b` as two names, unless it is the name of one; one with a comma may stand in quotation marks."""
+    if text in names:
+        return [text]
+    if text == NONE:
+        return []
+    listed = next(csv.reader([text], skipinitialspace=True), [])
+    return [name.strip() for name in listed if name.strip()]
 
 
 def _column(names: Sequence[str], file: str, option: str, name: str) -> str:

@@ -1,0 +1,110 @@
+"""Columns of a table as numbers that an estimator or a network takes: scikit-learn's ColumnTransformer."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from mlflow.models import ModelSignature, infer_signature
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import AnyType
+from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+
+from trainkit.data.table.columns import Column, features
+from trainkit.errors import InputError
+
+IMPUTE = ("median", "mean", "most_frequent", "none")
+MOST_CATEGORIES = 20
+"""With more categories in a column, the rarest are one."""
+SKOPS_TYPES = ("numpy.asarray", "numpy.dtype", "pandas.DataFrame", "pandas.Series", "pandas.to_datetime")
+"""What of a preprocessing skops asks to be trusted: functions that make numbers of dates."""
+# What a date that is missing becomes as a number.
+_NOT_A_TIME = float(np.iinfo(np.int64).min)
+
+
+def transformer(columns: Sequence[Column], impute: str = "median") -> ColumnTransformer:
+    """Takes a table of the columns that are learnt from, by name, and gives float64.
+
+    Missing numbers are imputed with the median, mean or most frequent value of the training rows (`none`:
+    they stay missing), then scaled to a mean of 0 and a deviation of 1; so are dates, as seconds. Categories
+    are one-hot: a missing one is one of its own, one that training has not seen is none of them, or is with
+    the rarest where those are one.
+    """
+    if impute not in IMPUTE:
+        raise InputError(f"--impute is {impute!r}.", f"Use one of {', '.join(IMPUTE)}.")
+    used = features(columns)
+    numeric = [column.name for column in used if column.kind == "number"]
+    codes = [column.name for column in used if column.kind == "category" and column.coded]
+    steps: list[tuple[str, object, object]] = []
+    if numeric:
+        steps.append(("numbers", make_pipeline(_floats(), *_imputer(impute), StandardScaler()), numeric))
+    steps += [(f"date {c.name}", _dates(c, impute), c.name) for c in used if c.kind == "date"]
+    if codes:
+        steps.append(("codes", make_pipeline(_floats(), _one_hot()), codes))
+    steps += [(f"words {c.name}", _words(), c.name) for c in used if c.kind == "category" and not c.coded]
+    return ColumnTransformer(steps, sparse_threshold=0)
+
+
+def signature(raw: pd.DataFrame, answers: NDArray[np.generic] | pd.DataFrame) -> ModelSignature:
+    """What a model takes that begins with a preprocessing: the raw columns, and what it answers with."""
+    # MLflow would take no whole number for a number, and none with a fraction for a whole one.
+    inputs = [ColSpec(AnyType() if is_numeric_dtype(raw[name]) else DataType.string, name) for name in raw]
+    return ModelSignature(Schema(inputs), infer_signature(raw, answers).outputs)
+
+
+def refuse_missing(frame: pd.DataFrame, *, file: str) -> None:
+    """Raises `InputError` naming the first missing cell of a table, if there is one; its index is of rows."""
+    missing = frame.isna()
+    count = int(missing.to_numpy().sum())
+    if count:
+        column = str(missing.any().idxmax())
+        row = int(missing[column].idxmax()) + 1
+        raise InputError(
+            f"{file} lacks {count:,} value{'s' if count > 1 else ''}, the first of column {column!r} "
+            f"in row {row}.",
+            "Fill them in, use --impute median, or leave columns out with --drop.",
+        )
+
+
+def _floats() -> FunctionTransformer:
+    """Whole numbers, and None for one that is missing, are taken too."""
+    return FunctionTransformer(np.asarray, kw_args={"dtype": "float64"}, feature_names_out="one-to-one")
+
+
+def _words() -> Pipeline:
+    """What is missing is None to some and NaN to others: here it is NaN."""
+    as_words = FunctionTransformer(pd.Series, kw_args={"dtype": "str"})
+    return make_pipeline(as_words, FunctionTransformer(pd.DataFrame), _one_hot())
+
+
+def _one_hot() -> OneHotEncoder:
+    return OneHotEncoder(
+        max_categories=MOST_CATEGORIES, handle_unknown="infrequent_if_exist", sparse_output=False
+    )
+
+
+def _imputer(impute: str) -> list[SimpleImputer]:
+    # A column that has no value in the training rows stays, so that the numbers of columns agree.
+    return [] if impute == "none" else [SimpleImputer(strategy=impute, keep_empty_features=True)]
+
+
+def _dates(column: Column, impute: str) -> Pipeline:
+    """Text to seconds since 1970: by functions of pandas and NumPy, so that a model needs no code of ours."""
+    return make_pipeline(
+        FunctionTransformer(
+            pd.to_datetime, kw_args={"format": column.date_format, "errors": "coerce", "utc": True}
+        ),
+        FunctionTransformer(pd.DataFrame),
+        FunctionTransformer(np.asarray, kw_args={"dtype": "datetime64[s]"}),
+        _floats(),
+        SimpleImputer(
+            strategy="median" if impute == "none" else impute,
+            missing_values=_NOT_A_TIME,
+            keep_empty_features=True,
+        ),
+        StandardScaler(),
+    )

@@ -1,0 +1,85 @@
+"""The column to learn: classes or a quantity, and what can be neither."""
+
+from dataclasses import dataclass, field
+from math import inf, isfinite
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from trainkit.data.table.columns import MOST, is_missing, numbers
+from trainkit.errors import InputError
+
+# Whole numbers with more different values than this are a quantity, unless the user says otherwise.
+_MOST_NUMBERED = 20
+# Words of which each is there less often than this on average are no classes.
+_ROWS_OF_A_CLASS = 3
+_FEW_CLASSES = 50
+
+
+@dataclass(frozen=True)
+class Target:
+    """`class_names[number]` is what a class's number means; a quantity has none."""
+
+    class_names: tuple[str, ...]
+    values: NDArray[np.float64] = field(repr=False)
+
+
+def are_classes(cells: pd.Series) -> bool:
+    """Whether the cells look like classes: words, or a few different whole numbers."""
+    values = numbers(cells[~is_missing(cells)])
+    if not len(values) or values.notna().mean() <= MOST:
+        return True
+    values = values.dropna()
+    distinct = values.nunique()
+    return bool((values % 1 == 0).all()) and distinct <= _MOST_NUMBERED and distinct * 2 <= len(values)
+
+
+def classes(cells: pd.Series, column: str) -> Target:
+    """The cells as classes. Raises `InputError` for one class, for one with one row, and for too many."""
+    words = sorted(set(cells), key=_as_number_or_word)
+    if len(words) < 2:
+        raise InputError(
+            f"Column {column!r} has the same value everywhere.", "A classifier needs two classes."
+        )
+    if len(words) > _FEW_CLASSES and len(words) * _ROWS_OF_A_CLASS > len(cells):
+        are_numbers = all(_as_number_or_word(word)[0] != inf for word in words)
+        what, reason, hint = (
+            ("numbers", "a quantity, not classes", "Learn it as a quantity, or name another --target.")
+            if are_numbers
+            else ("words", "too many for classes", "Name another --target.")
+        )
+        raise InputError(
+            f"Column {column!r} has {len(words):,} different {what} in {len(cells):,} rows: {reason}.", hint
+        )
+    values = cells.map({word: number for number, word in enumerate(words)}).to_numpy(dtype=np.float64)
+    counts = np.bincount(values.astype(np.int64))
+    if counts.min() < 2:
+        rare = words[int(counts.argmin())]
+        raise InputError(
+            f"Class {rare} of column {column!r} has one row.", "It takes two at least: train, validation."
+        )
+    return Target(tuple(words), values)
+
+
+def quantity(cells: pd.Series, column: str, *, file: str) -> Target:
+    """The cells as numbers. Raises `InputError` for what is none, and for one number everywhere."""
+    values = numbers(cells)
+    if values.isna().any():
+        row = values.index[values.isna()][0]
+        raise InputError(
+            f"{file}: column {column!r} has {cells[row]!r} in row {row + 1}, which is no number.",
+            "Correct it, or learn the column as classes.",
+        )
+    if values.min() == values.max():
+        raise InputError(f"Column {column!r} has the same value everywhere.", "Specify another --target.")
+    return Target((), values.to_numpy())
+
+
+def _as_number_or_word(word: str) -> tuple[float, str]:
+    """What sorts 9 before 10, and both before words."""
+    try:
+        number = float(word)
+    except ValueError:
+        return inf, word
+    return (number if isfinite(number) else inf), word
