@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from trainer.errors import InvalidInput
+from trainkit.data.table import csv_file
 
-SEPARATORS = ",;\t|"
+from trainer.errors import InvalidInput
 
 
 class Row(NamedTuple):
@@ -36,10 +36,9 @@ class Broken(NamedTuple):
 
 
 def separator(path: Path) -> str:
-    """What stands between two cells of the file: what its first line has most of. Raises as `read`."""
+    """What stands between two cells of the file. Raises as `read`."""
     with _refusing(path):
-        first = next((line for line in _lines(path) if line.strip()), "")
-    return max(SEPARATORS, key=first.count)
+        return csv_file.separator(_lines(path))
 
 
 def read(path: Path) -> Iterator[Row]:

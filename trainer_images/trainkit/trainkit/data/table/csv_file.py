@@ -5,7 +5,7 @@ pandas is imported by what reads cells alone, so that the host can check a heade
 
 import csv
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +36,9 @@ def header(path: Path) -> Header:
     with _refusing(path):
         try:
             with path.open(encoding="utf-8-sig", newline="") as file:
-                first = next((line for line in file if line.strip()), "")
-                separator = max(_SEPARATORS, key=first.count)
+                between = separator(file)
                 file.seek(0)
-                rows = csv.reader(file, delimiter=separator, skipinitialspace=True)
+                rows = csv.reader(file, delimiter=between, skipinitialspace=True)
                 cells = next((row for row in rows if any(cell.strip() for cell in row)), [])
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}.", "Specify a CSV file.") from None
@@ -49,7 +48,13 @@ def header(path: Path) -> Header:
     twice = [name for position, name in enumerate(names) if name in names[:position]]
     if twice:
         raise InputError(f"{path.name} has two columns {twice[0]!r}.", "Rename one of them.")
-    return Header(tuple(names), separator)
+    return Header(tuple(names), between)
+
+
+def separator(lines: Iterable[str]) -> str:
+    """What stands between two cells: what the first of the lines that is not blank has most of."""
+    first = next((line for line in lines if line.strip()), "")
+    return max(_SEPARATORS, key=first.count)
 
 
 def read(path: Path) -> "pd.DataFrame":
