@@ -51,6 +51,12 @@ class Masker:
         held, self._held = self._held, b""
         return self._masked(held, is_all=True)[0]
 
+    def stream(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """All pieces of a stream, masked."""
+        for piece in pieces:
+            yield self.feed(piece)
+        yield self.flush()
+
     def text(self, value: str) -> str:
         """A whole text, masked at once."""
         return self._masked(_bytes(value), is_all=True)[0].decode(errors="surrogateescape")

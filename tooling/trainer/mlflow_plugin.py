@@ -23,7 +23,7 @@ from trainer.backends.docker.backend import DockerBackend
 from trainer.backends.local.backend import LocalBackend
 from trainer.backends.registry import BackendType
 from trainer.cli import streams
-from trainer.cli.output import Progress
+from trainer.cli.live.progress import Progress
 from trainer.engine.daemon import EngineUnavailable
 from trainer.errors import Interrupted, InvalidInput, TrainerError
 from trainer.plan import request as plans

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 
@@ -19,3 +21,21 @@ class Steps(Protocol):
 
     def remark(self, text: str) -> None:
         """Lines that stay: what the user has to know, though it is no failure."""
+
+
+def _silently(_: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+_waiting: Callable[[str], AbstractContextManager[None]] = _silently
+
+
+def show_waiting(how: Callable[[str], AbstractContextManager[None]]) -> None:
+    """Have `how` show what is waited for from now on: the command line, at its start."""
+    global _waiting
+    _waiting = how
+
+
+def waiting(text: str) -> AbstractContextManager[None]:
+    """Within: the user is told what is waited for, in whatever command. For what is rarely waited for."""
+    return _waiting(text)

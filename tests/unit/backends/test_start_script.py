@@ -2,10 +2,13 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from support import REPOSITORY
 from trainer.backends import base
+from trainer.backends.job_output import JobOutput, Said
 
 from unit.helpers import put
 
@@ -33,3 +36,18 @@ def test_threads_that_wait_sleep(tmp_path: Path) -> None:
 def test_what_is_set_stays_as_it_is(tmp_path: Path, value: str) -> None:
     assert seen(tmp_path, OMP_WAIT_POLICY=value) == value
     assert seen(tmp_path, environment=f"OMP_WAIT_POLICY='{value}'\n") == value
+
+
+def test_what_is_said_of_progress_goes_to_the_output_alone(tmp_path: Path) -> None:
+    said = "from trainkit import live; live.show('fit')"
+    trainkit = REPOSITORY / "trainer_images" / "trainkit"
+    start = Path(base.__file__).with_name("start.sh")
+    put(tmp_path / "environment")
+    command = ["sh", str(start), str(tmp_path / "result"), str(tmp_path / "environment"), "sh", "-c"]
+    script = f'"{sys.executable}" -c "{said}"; "{sys.executable}" -c "{said}" >"{tmp_path}/elsewhere"'
+    done = subprocess.run(
+        [*command, script], env={**os.environ, "PYTHONPATH": str(trainkit)}, capture_output=True, check=True
+    )
+    items = list(JobOutput().feed(done.stdout))
+    assert [item.part for item in items if isinstance(item, Said)] == ["fit"]
+    assert (tmp_path / "elsewhere").read_text() == ""

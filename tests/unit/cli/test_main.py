@@ -211,6 +211,7 @@ def test_help_of_all_imports_no_command(workspace: Workspace, arguments: list[st
         "trainer.cli.diagnostics",
         "trainer.cli.main",
         "trainer.cli.streams",
+        "trainer.progress",
         "trainer.printable",
     }
 

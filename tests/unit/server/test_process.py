@@ -5,12 +5,12 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from trainer import locks
+from trainer import locks, progress
 from trainer.engine.bridge import Bridge
 from trainer.errors import TrackingError
 from trainer.server import container, container_record, process
@@ -260,6 +260,26 @@ def test_a_server_that_runs_and_does_not_answer_is_not_explained_by_its_log(
     assert lock
     with fails(TrackingError, silent):
         process.wait(workspace, State(1, 1, None).server)
+    lock.release()
+
+
+def test_that_a_server_is_started_is_said(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+
+    def waiting(text: str) -> AbstractContextManager[None]:
+        shown.append(text)
+        return nullcontext()
+
+    monkeypatch.setattr(progress, "_waiting", waiting)
+    answers = iter([True, False, False, True])
+    monkeypatch.setattr(process, "answers", lambda *_, **__: next(answers))
+    workspace.state.mkdir()
+    lock = locks.acquire(workspace.state / "server.alive")
+    assert lock
+    process.wait(workspace, State(1, 1, None).server)
+    assert shown == [], "it ran already"
+    process.wait(workspace, State(1, 1, None).server)
+    assert shown == ["Starting the tracking server"]
     lock.release()
 
 

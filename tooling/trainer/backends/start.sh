@@ -48,6 +48,8 @@ if trainer_cores=$(trainer_quota 2>/dev/null) && [ -n "$trainer_cores" ]; then
 fi
 # Otherwise OpenMP's threads spin where they wait for each other, and take the core from the one that is waited for.
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY-PASSIVE}"
+# Where trainkit says how far the run is: between the lines of its output, and of nothing else.
+TRAINER_OUTPUT=$(stat -Lc %d:%i "/proc/$$/fd/1" 2>/dev/null) && export TRAINER_OUTPUT
 trainer_result=$1
 trainer_signal=
 shift 2

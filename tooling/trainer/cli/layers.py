@@ -16,6 +16,7 @@ from trainer.backends import registry
 from trainer.cli import consent
 from trainer.cli import output as screen
 from trainer.cli.context import pass_workspace
+from trainer.cli.live.progress import Progress
 from trainer.cli.runs.argument import pairs
 from trainer.cli.runs.completion import complete_entry_point, complete_image, complete_project
 from trainer.cli.runs.project_command import PROJECT, SOURCE, ProjectCommand, chosen_values
@@ -141,7 +142,7 @@ def _of_backbone(
     from trainer.models import layers as use_case
 
     question = use_case.Question(backbone, image_size, unfreeze_from, full)
-    with screen.Progress() as progress:
+    with Progress() as progress:
         report = use_case.report(workspace, question, progress, output, force=force)
     if as_json:
         shown = {key: value for key, value in report.items() if full or key != "all_layers"}
@@ -182,7 +183,7 @@ def _of_project(
     )
     project_layers.check(plan)
     allowed = consent.allowed(workspace, plan, yes=yes)
-    with screen.Progress(sys.stderr.buffer) as progress:
+    with Progress(sys.stderr.buffer) as progress:
         model = project_layers.of(workspace, plan, progress, allowed)
     if as_json:
         screen.as_json(model)

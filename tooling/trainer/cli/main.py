@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import signal
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import click
 from click.exceptions import NoArgsIsHelpError
 
+from trainer import progress
 from trainer.cli import streams
 from trainer.cli.commands import ALL, Commands
 from trainer.cli.context import choose_workspace
@@ -43,6 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
     gc.set_threshold(50_000)
     streams.prepare()
     diagnostics = Diagnostics()
+    progress.show_waiting(_waiting)
     try:
         with streams.harmless(), streams.written():
             code = _call(sys.argv[1:] if arguments is None else arguments, diagnostics)
@@ -66,6 +69,12 @@ def main(arguments: list[str] | None = None) -> None:
     finally:
         diagnostics.close()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _waiting(text: str) -> AbstractContextManager[None]:
+    from trainer.cli.live.progress import Progress
+
+    return Progress.waiting(text)
 
 
 def _call(arguments: list[str], diagnostics: Diagnostics) -> object:

@@ -1,4 +1,4 @@
-"""Output: steps and progress on stderr, results on stdout, colours only where there is a terminal."""
+"""Output: remarks and bars on stderr, results on stdout, colours only where there is a terminal."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import click
 
 from trainer import printable
-from trainer.cli import diagnostics, figures
-from trainer.cli.live.line import NAMED_AGAIN_S, Doing, Line, PlainLines, RedrawnLine, columns, redraws
-from trainer.cli.live.outflow import BackgroundWriter
-from trainer.cli.streams import drawn_on, escaped, mute
+from trainer.cli import figures
+from trainer.cli.streams import drawn_on, mute
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -26,110 +23,10 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from trainer.tracking.client import Run
 
 T = TypeVar("T")
 _LINE_EVERY_S = 5
 _GAP = 2  # between two columns
-
-
-class Progress:
-    """Shows what a long command does, on stderr: one live line in a terminal, plain lines elsewhere.
-
-    What a run prints goes to `output`, which is stdout. `plain` shows all that the steps print, too.
-    """
-
-    def __init__(self, output: BinaryIO | None = None, *, plain: bool = False) -> None:
-        stream = output or sys.stdout.buffer
-        self._plain = plain or os.environ.get("BUILDKIT_PROGRESS") == "plain"
-        self._doing: Doing | None = None
-        self._output_at = 0.0
-        self._at_line_start = True
-        self._live = redraws(sys.stderr) and not self._plain and not diagnostics.are_shown()
-        line: Line
-        if self._live:
-            line = RedrawnLine(lambda: self._doing, lambda: columns(sys.stderr))
-        else:
-            named_after = (NAMED_AGAIN_S,) if self._plain else ()
-            line = PlainLines(lambda: self._doing, lambda: self._output_at, *named_after)
-        self._screen = BackgroundWriter(drawn_on(sys.stderr).buffer, line)
-        # On one screen the two are written by one thread: what is printed takes the line's place.
-        is_one = self._live and stream.isatty()
-        self._output = self._screen if is_one else BackgroundWriter(stream)
-
-    def __enter__(self) -> Progress:
-        """Begin."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Leave a clean line. Waits for a reader that is slow, unless the command was stopped."""
-        self._doing = None
-        if not self._at_line_start:
-            self._write(b"\n")
-        wait = kind is None or issubclass(kind, Exception)
-        for writer in {self._output, self._screen}:
-            writer.close(wait=wait)
-        if self._output.trouble:
-            tell(f"Not all output could be written to stdout: {self._output.trouble.strerror}.")
-
-    def step(self, text: str) -> None:
-        """What is being done now; a clock starts."""
-        if self._plain:
-            self._say(f"{text} …")
-        now = time.monotonic()
-        self._do(Doing(text, now, part_since=now))
-
-    def part(self, text: str, count: str = "") -> None:
-        """The part of the step that is at work, and how far that is. The clock of the step goes on."""
-        doing, now = self._doing, time.monotonic()
-        if doing is None:
-            return
-        since = doing.part_since if text == doing.part else now
-        self._do(replace(doing, part=text, part_since=since, count=count))
-
-    def _do(self, doing: Doing) -> None:
-        self._doing = doing
-        self._screen.redraw()
-
-    def detail(self, line: str) -> None:
-        """A line of the output of the step, for who asked to see all of it."""
-        if self._plain and line.strip():
-            self._say(line)
-
-    def started(self, run: Run) -> None:
-        """The run exists."""
-        self._say(f"{style('Run', bold=True)} {run.name} ({run.id})")
-        if run.url:
-            self._say(style(run.url, fg="blue", underline=True))
-        self.step("Running")
-
-    def output(self, piece: bytes) -> None:
-        """A piece of the run's own output, as it is."""
-        if piece:
-            self._write(piece)
-
-    def remark(self, text: str) -> None:
-        """Lines that stay."""
-        self._say(text)
-
-    def _say(self, text: str) -> None:
-        self._output_at = time.monotonic()
-        if self._live:
-            self._screen.write(f"{escaped(text)}\n".encode(sys.stderr.encoding, "backslashreplace"))
-        else:
-            tell(text)
-
-    def _write(self, piece: bytes) -> None:
-        self._output_at = time.monotonic()
-        self._output.write(piece)
-        self._at_line_start = piece.endswith(b"\n")
-
-    def stop(self) -> None:
-        """Take the live line away; a result follows."""
-        self._doing = None
-        if self._live:
-            self._screen.redraw()
-            self._screen.settle()
 
 
 class Bar:

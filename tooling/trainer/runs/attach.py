@@ -22,12 +22,11 @@ _TOLD_WITHIN_S = 60
 def output(workspace: Workspace, record: Record, *, follow: bool) -> Iterator[bytes]:
     """The run's output, masked: what there is of a live run, or all until its end; else its train.log.
 
-    Any bytes may come. Raises `InvalidInput` for a run that another machine has.
+    Any bytes may come, and between them what the run says of its progress: see `job_output`. Raises
+    `InvalidInput` for a run that another machine has.
     """
     masker = Masker(secrets.load(workspace).masked(record.secret_names))
-    for piece in _pieces(workspace, record, follow=follow):
-        yield masker.feed(piece)
-    yield masker.flush()
+    yield from masker.stream(_pieces(workspace, record, follow=follow))
 
 
 def _pieces(workspace: Workspace, record: Record, *, follow: bool) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from typing import cast
 from trainkit import gpu_memory
 from trainkit.spool.view import View
 
+from trainer.backends import job_output
 from trainer.backends.base import Job, JobResult
 from trainer.errors import (
     GpuOutOfMemory,
@@ -173,9 +174,8 @@ def close(
     with folder.log.open("wb") as written:
         with contextlib.suppress(FileNotFoundError), folder.earlier_log.open("rb") as earlier:
             shutil.copyfileobj(earlier, written)
-        for piece in job.output():
-            written.write(masker.feed(piece))
-        written.write(masker.flush())
+        for piece in job_output.logged(masker.stream(job.output())):
+            written.write(piece)
     spool.upload(run, folder.log, LOG)
     unlogged = left_files.settle(spool, run, job, folder, keep=keep_files)
     spool.set_tags(run.id, verdict.tags)

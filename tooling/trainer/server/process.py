@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from trainer import locks, logs
+from trainer import locks, logs, progress
 from trainer.engine.bridge import Bridge
 from trainer.errors import TrackingError
 from trainer.server import store_archive
@@ -30,6 +30,7 @@ from trainer.workspace.settings import Workspace
 
 IDENTITY_HEADER = "x-trainer-workspace"
 START_S = 90
+STARTING = "Starting the tracking server"
 STOP_S = 10
 PORTS_TRIED = 50
 _FORM = 1  # of the process; 0 is one of an earlier trainer, which asked for no password
@@ -120,13 +121,16 @@ def _may_stay(workspace: Workspace, state: State) -> bool:
 
 def wait(workspace: Workspace, server: Server) -> None:
     """Return when the server answers; raises `TrackingError` with the end of its log if it does not."""
+    if answers(workspace, server, within_s=0.3):  # it ran already: nobody is told of a wait
+        return
     deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        if answers(workspace, server):
-            return
-        if not locks.held(_alive(workspace)):
-            break
-        time.sleep(0.1)
+    with progress.waiting(STARTING):
+        while time.monotonic() < deadline:
+            if answers(workspace, server):
+                return
+            if not locks.held(_alive(workspace)):
+                break
+            time.sleep(0.1)
     log = log_file(workspace)
     log_lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
     if locks.held(_alive(workspace)):  # what it logged last is not the cause
@@ -136,14 +140,14 @@ def wait(workspace: Workspace, server: Server) -> None:
     raise TrackingError(f"The workspace's tracking server did not start: {why}", f"See {log}")
 
 
-def answers(workspace: Workspace, server: Server) -> bool:
+def answers(workspace: Workspace, server: Server, within_s: float = 5) -> bool:
     """Whether this workspace's own server answers at that address."""
     import requests
 
     with contextlib.suppress(requests.RequestException), requests.Session() as session:
         logs.answers_to(session, _LOG)
         session.trust_env = False  # a proxy does not know this machine's loopback
-        health = session.get(f"{server.uri}/health", timeout=5)
+        health = session.get(f"{server.uri}/health", timeout=within_s)
         return health.ok and health.headers.get(IDENTITY_HEADER) == workspace.identity
     return False
 

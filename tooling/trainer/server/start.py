@@ -10,10 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from trainer import progress
 from trainer.engine import daemon
 from trainer.errors import EngineError, TrackingError
 from trainer.server import container, container_record, process, store
 from trainer.server.container import ContainerState, StaleContainer, name
+from trainer.server.process import STARTING
 from trainer.subprocesses import deferred_signals
 from trainer.tracking.endpoint import LOOPBACK, Server
 from trainer.workspace import secrets
@@ -39,7 +41,7 @@ def revive(workspace: Workspace, chosen: Server) -> Server:
     client = daemon.connect()
     state = container.find(client, name(workspace))
     if state is None or state.status != "running":
-        with container.changing(workspace):
+        with progress.waiting(STARTING), container.changing(workspace):
             state = _started(client, workspace)
     return replace(chosen, uri=follow(workspace, state), network=container.network(workspace))
 

@@ -22,6 +22,8 @@ OFFLINE = "TRAINER_OFFLINE"
 SPOOL = "TRAINER_SPOOL"
 LAYERS = "TRAINER_LAYERS"
 """Of a script that is to end when its model is built: what the line with the layers begins with."""
+OUTPUT = "TRAINER_OUTPUT"
+"""The file that the output of the run goes to, as `DEVICE:INODE`; start.sh sets it."""
 
 # In the folder of the cache, a folder for each run with what it can be resumed from.
 CHECKPOINTS = "checkpoints"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from trainer.cli.output import Progress
+from trainer.cli.live.progress import Progress
 from trainer.tracking.client import Run
 
 from unit.cli.live.screen import Screen
@@ -138,3 +138,19 @@ def test_all_output_of_the_steps_is_shown_to_who_asks_for_it(capsys: pytest.Capt
         progress.step("Building the image tabby")
         progress.detail("#12 output of BuildKit")
     assert capsys.readouterr().err == "Building the image tabby …\n#12 output of BuildKit\n"
+
+
+def test_what_is_waited_for_is_said_by_any_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress.waiting("Starting the tracking server"):
+        time.sleep(1)
+    assert capsys.readouterr().err == "Starting the tracking server\n"
+
+
+@pytest.mark.timeout(30)
+def test_what_is_waited_for_meanwhile_takes_the_place_of_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    with on_terminal(monkeypatch) as terminal, Progress() as progress:
+        progress.step("Connecting")
+        terminal.shows("Connecting  0:00")
+        with Progress.waiting("Starting the tracking server"):
+            assert len(terminal.shows("Starting the tracking server  0:00")) == 1
+        assert len(terminal.shows("Connecting  0:0")) == 1

@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
 from trainer.cli.images import pin, rebuild
+from trainer.cli.live.progress import Progress
 from trainer.errors import InvalidInput, TrainerError
 from trainer.images import spec as declared
 from trainer.images import trainer_image
@@ -82,7 +83,7 @@ def build_image(
         return
     client = daemon.connect()
     results = []
-    with output.Progress(plain=style == "plain") as progress:
+    with Progress(plain=style == "plain") as progress:
         for plan in plans:
             image_id, built = build.ensure(workspace, client, plan, progress, no_cache=no_cache)
             results.append({"name": plan.spec.name, "tag": plan.tag, "id": image_id, "built": built})

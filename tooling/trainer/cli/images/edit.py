@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
 from trainer.cli.images.commands import complete_image
+from trainer.cli.live.progress import Progress
 from trainer.counted import counted
 from trainer.errors import TrainerError
 from trainer.images import lock
@@ -52,7 +53,7 @@ def new(workspace: Workspace, name: str, source: Path | None, inherits: str | No
     from trainer.scaffold import images
     from trainer.subprocesses import interruptible
 
-    with interruptible(), output.Progress() as progress:
+    with interruptible(), Progress() as progress:
         contents = images.contents_of(source) if source else Contents()
         planned = images.plan(workspace, name, contents, inherits)
         if not dry_run:
@@ -85,7 +86,7 @@ def add(workspace: Workspace, name: str, packages: tuple[str, ...]) -> None:
     from trainer.scaffold import images
     from trainer.subprocesses import interruptible
 
-    with interruptible(), output.Progress() as progress:
+    with interruptible(), Progress() as progress:
         addition = images.plan_addition(workspace, name, packages)
         source = addition.image.folder / lock.SOURCE
         if addition.packages:

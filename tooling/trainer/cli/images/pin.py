@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from trainer.cli import output
+from trainer.cli.live.progress import Progress
 from trainer.images.spec import ImageSpec
 from trainer.workspace.settings import Workspace
 
@@ -19,7 +20,7 @@ def pin(
     from trainer.images import pin as base_pin
 
     client = daemon.connect()
-    with output.Progress() as progress:
+    with Progress() as progress:
         progress.step("Asking the registry")
         pins = [base_pin.plan(workspace, client, image, base) for image in images]
     payload = [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trainer.cli import output
+from trainer.cli.live.progress import Progress
 from trainer.counted import counted
 from trainer.errors import CheckFailed
 from trainer.images.trainer_image import TrainerImage
@@ -34,7 +35,7 @@ def check(workspace: Workspace, plans: Sequence[TrainerImage], *, dry_run: bool,
         return
     client = daemon.connect()
     verdicts = []
-    with interruptible(), output.Progress() as progress:
+    with interruptible(), Progress() as progress:
         for plan in plans:
             verdicts.append(reproducibility.check(workspace, client, plan, progress))
             progress.stop()

@@ -135,7 +135,8 @@ class PlainLines:
         if doing is None:
             return b""
         name = (doing.step, doing.part)
-        is_new = name != self._named
+        # That a part is over is not worth a line.
+        is_new = name not in (self._named, (self._named and self._named[0], ""))
         quiet_since = max(self._output_at(), self._named_at, doing.part_since if is_new else 0)
         if now - quiet_since < (self._named_after_s if is_new else NAMED_AGAIN_S):
             return b""

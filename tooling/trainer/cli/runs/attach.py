@@ -7,8 +7,8 @@ import sys
 import click
 
 from trainer import subprocesses
-from trainer.cli import output
 from trainer.cli.context import pass_workspace
+from trainer.cli.live.progress import Progress
 from trainer.cli.runs.argument import run_argument
 from trainer.cli.runs.run import print_result
 from trainer.workspace.settings import Workspace
@@ -26,13 +26,14 @@ def attach(workspace: Workspace, said: str, as_json: bool) -> None:
     from trainer.runs import attach as use_case
     from trainer.runs import resolve
     from trainer.runs.launch import Result
+    from trainer.runs.launch.follow import show
 
     record = resolve.resolve(workspace, said)
     use_case.look_after(workspace, record)
     try:
-        with subprocesses.awake(), output.Progress(sys.stderr.buffer if as_json else None) as progress:
-            for piece in use_case.output(workspace, record, follow=True):
-                progress.output(piece)
+        with subprocesses.awake(), Progress(sys.stderr.buffer if as_json else None) as progress:
+            progress.step(f"Following {record.name}")
+            show(use_case.output(workspace, record, follow=True), progress)
         result = Result(*use_case.result(workspace, record))
     except KeyboardInterrupt:
         click.echo(

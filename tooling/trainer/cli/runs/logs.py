@@ -25,11 +25,13 @@ def logs(workspace: Workspace, said: str, follow: bool) -> None:
     RUN is the beginning of a run's id, its name, @last or @best:METRIC. Secrets are masked;
     bytes that are not text are passed through.
     """
+    from trainer.backends import job_output
     from trainer.runs import attach, resolve
 
     try:
         with subprocesses.awake():
-            for piece in attach.output(workspace, resolve.resolve(workspace, said), follow=follow):
+            output = attach.output(workspace, resolve.resolve(workspace, said), follow=follow)
+            for piece in job_output.logged(output):
                 sys.stdout.buffer.write(piece)
                 sys.stdout.buffer.flush()
     except KeyboardInterrupt:  # how one stops to follow: nothing has gone wrong

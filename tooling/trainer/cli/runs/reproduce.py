@@ -13,6 +13,7 @@ import click
 from trainer import printable
 from trainer.cli import consent, figures, output
 from trainer.cli.context import pass_workspace
+from trainer.cli.live.progress import Progress
 from trainer.cli.runs.argument import run_argument
 from trainer.errors import NotReproduced
 from trainer.workspace.settings import Workspace
@@ -64,7 +65,7 @@ def reproduce(
 
     record = resolve.resolve(workspace, said)
     with (
-        output.Progress(sys.stderr.buffer if as_json else None) as progress,
+        Progress(sys.stderr.buffer if as_json else None) as progress,
         stored_run.fetched(workspace, record, progress.step) as stored,
     ):
         tolerances = tolerance.tolerances(said_tolerances, stored.run.metrics)

@@ -6,8 +6,9 @@ import sys
 
 import click
 
-from trainer.cli import consent, output
+from trainer.cli import consent
 from trainer.cli.context import pass_workspace
+from trainer.cli.live.progress import Progress
 from trainer.cli.runs.argument import run_argument
 from trainer.cli.runs.run import print_result
 from trainer.workspace.settings import Workspace
@@ -38,7 +39,7 @@ def resume(
 
     record = resolve.resolve(workspace, said)
     with (
-        output.Progress(sys.stderr.buffer if as_json else None) as progress,
+        Progress(sys.stderr.buffer if as_json else None) as progress,
         use_case.prepared(workspace, record, progress, from_scratch=from_scratch) as ready,
     ):
         if dry_run:

@@ -11,6 +11,7 @@ import click
 
 from trainer.backends import registry
 from trainer.cli import consent, output
+from trainer.cli.live.progress import Progress
 from trainer.cli.runs import planned
 from trainer.cli.runs.argument import pairs
 from trainer.cli.runs.completion import complete_entry_point, complete_image, complete_project, complete_run
@@ -134,7 +135,7 @@ def run(
     for line in () if offline else reconcile.quickly(workspace):
         click.echo(line, err=True)
     try:
-        with output.Progress(sys.stderr.buffer if as_json else None) as progress:
+        with Progress(sys.stderr.buffer if as_json else None) as progress:
             result = launch.launch(
                 workspace, plan, progress, tracking_uri=tracking_uri, detach=detach, offline=offline,
                 allowed=allowed,

@@ -9,6 +9,7 @@ from click.shell_completion import CompletionItem
 
 from trainer.cli import consent, output
 from trainer.cli.context import pass_workspace
+from trainer.cli.live.progress import Progress
 from trainer.cli.runs.completion import complete_image, complete_project, complete_run
 from trainer.workspace.settings import Workspace
 
@@ -54,7 +55,7 @@ def shell(
 
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     with (
-        output.Progress(sys.stderr.buffer) as progress,
+        Progress(sys.stderr.buffer) as progress,
         plans.of(workspace, name, progress, image=image, gpus=gpus) as plan,
     ):
         progress.stop()

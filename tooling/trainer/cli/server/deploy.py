@@ -11,6 +11,7 @@ import click
 
 from trainer.cli import output as screen
 from trainer.cli.context import pass_workspace
+from trainer.cli.live.progress import Progress
 from trainer.counted import counted
 from trainer.errors import Interrupted, InvalidInput
 from trainer.workspace.settings import Workspace
@@ -90,7 +91,7 @@ def _heroku(
     try:
         # In a log, all that the platform says of it.
         plain = not sys.stderr.isatty()
-        with interruptible(), screen.Progress(sys.stderr.buffer, plain=plain) as progress:
+        with interruptible(), Progress(sys.stderr.buffer, plain=plain) as progress:
             outcome = heroku.deploy(workspace, app, progress, force=force)
     except Interrupted:
         click.echo("What was created so far stays; the same command continues from there.", err=True)

@@ -10,6 +10,7 @@ import click
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace, tracking_option
+from trainer.cli.live.progress import Progress
 from trainer.cli.runs.completion import complete_project
 from trainer.cli.server import browser
 from trainer.cli.server.connect import connect
@@ -64,7 +65,7 @@ def up(workspace: Workspace, process: bool, port: int | None, force: bool, empty
     if not process and _has_engine(workspace):
         from trainer.server import image, service
 
-        with interruptible(), output.Progress() as progress:
+        with interruptible(), Progress() as progress:
             started = service.up(workspace, progress, force=force, port=port, empty=empty)
         click.echo(started.uri)
         _note(f"Log in as {started.username}; the password is in {workspace.secrets_file.name}.")
@@ -234,7 +235,7 @@ def _start_process(workspace: Workspace, port: int | None = None) -> Server:
         bridge = daemon.bridge(daemon.connect())
     except EngineError:
         bridge = None  # without an engine there are no containers to be reached from
-    with output.Progress() as progress:
+    with Progress() as progress:
         progress.step("Starting the tracking server")
         started = own.begin(workspace, bridge, port)
         own.wait(workspace, started)

@@ -8,6 +8,7 @@ import click
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
+from trainer.cli.live.progress import Progress
 from trainer.counted import counted
 from trainer.workspace.settings import Workspace
 
@@ -32,7 +33,7 @@ def backup(workspace: Workspace, file: Path, as_json: bool) -> None:
     from trainer.maintenance import backup as server_backup
     from trainer.subprocesses import interruptible
 
-    with interruptible(), output.Progress() as progress:
+    with interruptible(), Progress() as progress:
         progress.step(f"Saving the tracking server's store in {file}")
         manifest = server_backup.backup(workspace, file)
     payload = {
@@ -73,7 +74,7 @@ def restore(workspace: Workspace, file: Path, dry_run: bool, force: bool, as_jso
             f"{file}: {_counted(manifest['counts'])}"
         )
         return
-    with interruptible(), output.Progress() as progress:
+    with interruptible(), Progress() as progress:
         done = server_backup.restore(workspace, file, progress, force=force)
     if as_json:
         saved = str(done.saved) if done.saved else None
@@ -114,7 +115,7 @@ def upgrade(workspace: Workspace, dry_run: bool, force: bool) -> None:
     if not force:
         live_runs.refuse(workspace, "trainer server upgrade --force")
     saved = server_backup.new_name(workspace, "before-upgrade")
-    with interruptible(), output.Progress() as progress:
+    with interruptible(), Progress() as progress:
         before, after = service.upgrade(workspace, progress, saved)
     if before == after:
         click.echo(f"{after}  up to date")
@@ -141,7 +142,7 @@ def rotate_secrets(workspace: Workspace, force: bool) -> None:
 
     if not force:
         live_runs.refuse(workspace, "trainer server rotate-secrets --force")
-    with interruptible(), output.Progress() as progress:
+    with interruptible(), Progress() as progress:
         started = service.rotate_secrets(workspace, progress)
     click.echo(
         f"{started.uri} has a new password for {started.username}; it is in {workspace.secrets_file.name}."

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
 from trainer import concurrency
 from trainer.backends.base import Job, JobResult
+from trainer.backends.job_output import JobOutput
 from trainer.errors import Interrupted, TrackingError, TrainerError
 from trainer.runs import outcome, server, ui
 from trainer.runs.launch.begin import LaunchedRun
@@ -43,9 +45,8 @@ def supervise(ready: PreparedLaunch, launched: LaunchedRun, job: Job, screen: Re
     try:
         with kept_interruptions():
             screen.started(launched.run)
-            for piece in job.follow():
-                screen.output(ready.masker.feed(piece))
-            screen.output(ready.masker.flush())
+            show(ready.masker.stream(job.follow()), screen)
+            screen.step("Storing the results")
     except Interrupted as interruption:
         interrupted = interruption
     with deferred_signals(drop=True):
@@ -81,6 +82,18 @@ def supervise(ready: PreparedLaunch, launched: LaunchedRun, job: Job, screen: Re
     if interrupted:
         raise interrupted
     return Result(run, verdict.exit_code, verdict.error or (refused.error if refused else None), undelivered)
+
+
+def show(pieces: Iterable[bytes], screen: Reporter) -> None:
+    """Show the output of a job, masked, and what the run says of its progress."""
+    output = JobOutput()
+    for piece in pieces:
+        for item in output.feed(piece):
+            if isinstance(item, bytes):
+                screen.output(item)
+            else:
+                screen.part(item.part, item.count)
+    screen.output(output.flush())
 
 
 def _deliver(ready: PreparedLaunch, launched: LaunchedRun, removal: Future[None]) -> DeliveryPending | None:

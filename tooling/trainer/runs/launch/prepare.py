@@ -130,7 +130,6 @@ def prepare(
         screen.step("Looking at the GPUs")
     backend.preflight(plan)
     if own and not offline:
-        screen.step("Waiting for the tracking server")
         process.wait(workspace, client.server)
     if not offline:
         screen.step("Asking the tracking server as the run will")

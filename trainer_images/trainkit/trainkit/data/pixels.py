@@ -17,6 +17,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from trainkit import live
 from trainkit.data import brightness
 from trainkit.data.brightness import FULL, Values, White
 from trainkit.errors import InputError
@@ -90,7 +91,7 @@ def _decode(
         return notes
 
     with ThreadPoolExecutor() as pool:
-        results = list(pool.map(first, range(len(paths))))
+        results = list(live.counted(pool.map(first, range(len(paths))), len(paths), "images"))
         failures = [result for result in results if isinstance(result, InputError)]
         if failures:
             raise InputError(

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from trainkit import live
 from trainkit.data import pixels
 from trainkit.data.image_data import ImageData, Part
 from trainkit.keras import backend as keras_backend
@@ -33,7 +34,6 @@ from trainkit.seeding import is_deterministic
 _PREPROCESSING = 1
 # Of its own, because the size of a batch changes the last bits of the features.
 _BATCH = 32
-_PROGRESS_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -119,13 +119,10 @@ def _compute(base: keras.Model, data: ImageData, path: Path) -> None:
     all_pixels = data.train.all_pixels  # of every part
     total = len(all_pixels)
     array = open_memmap(path, mode="w+", dtype=np.float32, shape=(total, base.output_shape[-1]))
-    shown_at = time.monotonic()
-    for start in range(0, total, _BATCH):
+    starts = range(0, total, _BATCH)
+    for start in live.counted(starts, len(starts), "batches"):
         end = min(start + _BATCH, total)
         # The last batch is filled up with its last image: for another size it would be compiled again.
         rows = np.arange(start, start + _BATCH).clip(max=total - 1)
         array[start:end] = extractor.predict_on_batch(all_pixels[rows])[: end - start]
-        if time.monotonic() - shown_at > _PROGRESS_S:
-            shown_at = time.monotonic()
-            print(f"features   {end}/{total} images", flush=True)
     array.flush()

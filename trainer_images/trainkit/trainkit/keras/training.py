@@ -17,7 +17,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 from numpy.typing import NDArray
 
-from trainkit import former_names
+from trainkit import former_names, live
 from trainkit.classification import log_results
 from trainkit.data import image_data
 from trainkit.data.image_data import ImageData, Part
@@ -128,6 +128,9 @@ class Phase(keras.callbacks.Callback):  # type: ignore[misc]
     and `history` has all epochs. Raises `InputError` if the loss is no longer a number.
     """
 
+    async_safe = True
+    """Keras waits for no batch of a GPU in order to call `on_train_batch_end`."""
+
     def __init__(self, training: Samples, validation: Samples, schedule: Schedule) -> None:
         super().__init__()
         self.schedule = schedule
@@ -138,6 +141,7 @@ class Phase(keras.callbacks.Callback):  # type: ignore[misc]
         self._shuffle(self.history.last + 1)
         self.batches = self._training.dataset()
         self.validation_batches = _Batches(validation, schedule.batch_size).dataset()
+        self._epochs = live.Epochs(schedule.last)
         self._began = self._trained = 0.0
 
     def resume(self, model: keras.Model) -> int:
@@ -159,12 +163,18 @@ class Phase(keras.callbacks.Callback):  # type: ignore[misc]
         # After Keras has built what it needs: it does so in a process's first `fit` alone, and on PyTorch
         # that draws from the generator that dropout takes its numbers from.
         _seed_layers(self.model, self.schedule.seed, epoch + 1)
+        self._epochs.begin(epoch + 1, len(self._training))
         self._training.seconds = 0.0
         self._began = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:  # noqa: ARG002
+        """Show how far it is."""
+        self._epochs.step(batch + 1)
 
     def on_test_begin(self, logs: object = None) -> None:  # noqa: ARG002
         """The training of this epoch is over."""
         self._trained = time.perf_counter()
+        self._epochs.validate()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, SupportsFloat]) -> None:
         """Save a checkpoint, log and print the metrics, and end the training when patience is over."""
@@ -249,11 +259,13 @@ class _Batches:
         self.order: NDArray[np.int64] = np.arange(len(samples.labels))
         self.seconds = 0.0
 
+    def __len__(self) -> int:
+        return -(-len(self.order) // self._size)
+
     def dataset(self) -> object:
         """The samples once, each time it is iterated."""
-        count = -(-len(self.order) // self._size)
         sample = self._samples.inputs(np.arange(1))[0]
-        return keras_backend.of_process().dataset(Batches(count, sample, self._make))
+        return keras_backend.of_process().dataset(Batches(len(self), sample, self._make))
 
     def _make(self, number: int) -> Batch:
         began = time.perf_counter()

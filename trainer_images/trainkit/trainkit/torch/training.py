@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainkit import run_environment
+from trainkit import live, run_environment
 from trainkit.accelerator import require_gpus
 from trainkit.errors import InputError
 from trainkit.seeding import is_deterministic, seed_everything
@@ -96,14 +96,17 @@ def fit(
     if progress.history:
         print(f"Goes on after epoch {len(progress.history)}", flush=True)
         report(len(progress.history), progress.history[-1], _kept_ms(checkpoints))
+    epochs = live.Epochs(settings.epochs)
     for epoch in range(len(progress.history) + 1, settings.epochs + 1):
         if settings.patience and epoch - 1 - progress.best >= settings.patience:
             print(f"No better epoch than {progress.best} in {settings.patience}: stopped", flush=True)
             break
+        epochs.begin(epoch, -(-len(train) // settings.batch_size))
         start = time.perf_counter()
         # By its number, so that an epoch is the same whether or not the run was interrupted before it.
         torch.manual_seed(settings.seed * 100_003 + epoch)
-        values = _train_epoch(model, train, settings, epoch, optimizer, device)
+        values = _train_epoch(model, train, settings, epoch, optimizer, device, epochs)
+        epochs.validate()
         scores = predict(model, validation, settings.batch_size)
         values |= {f"val_{k}": v for k, v in _measure(model, scores, validation.target).items()}
         values["seconds_epoch"] = time.perf_counter() - start
@@ -176,12 +179,13 @@ def _train_epoch(
     epoch: int,
     optimizer: torch.optim.Optimizer,
     device: torch.device,
+    epochs: live.Epochs,
 ) -> Epoch:
     """One pass; the metrics are the means over it, while the weights were changing."""
     model.train()
     order = np.random.default_rng([settings.seed, epoch]).permutation(len(samples))
     sums: dict[str, float] = {}
-    for positions in batches(order, settings.batch_size):
+    for number, positions in enumerate(batches(order, settings.batch_size), 1):
         inputs = samples.inputs(positions).to(device)
         target = samples.target[torch.from_numpy(positions)].to(device)
         optimizer.zero_grad()
@@ -192,6 +196,7 @@ def _train_epoch(
         with torch.inference_mode():
             for name, value in _measure(model, scores.detach(), target, loss).items():
                 sums[name] = sums.get(name, 0.0) + value * len(positions)
+        epochs.step(number)
     return {name: value / len(samples) for name, value in sums.items()}
 
 
