@@ -93,7 +93,7 @@ ALL = (
     LazyCommand("run", "Run a project.", "runs.run"),
     LazyCommand("build-image", "Build trainer images.", "images.commands"),
     LazyCommand("images", "List the trainer images, and create new ones.", "images.group"),
-    LazyCommand("data", "Datasets: folders with one folder of images per class.", "data.group"),
+    LazyCommand("data", "Manage datasets: image folders and tables.", "data.group"),
     LazyCommand("layers", "Show the layers of a network, or of the model of a project."),
     LazyCommand("server", "Manage the tracking server.", "server.group"),
     LazyCommand("ui", "Browse the runs in the MLflow UI.", "server.group"),

@@ -27,7 +27,9 @@ from trainer.counted import counted
 from trainer.errors import InvalidInput, TrainerError
 
 
-@click.group(epilog="Example: trainer data sample demo")
+@click.group(
+    short_help="Manage datasets: image folders and tables.", epilog="Example: trainer data sample demo"
+)
 def data() -> None:
     """Datasets: folders with one folder of images per class, and tables (CSV files).
 
