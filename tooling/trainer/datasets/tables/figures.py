@@ -18,7 +18,7 @@ from trainer.datasets.statistics.figures import FAINT, INK, empty
 _COLOURS = ("#2f6ba8", "#e08a3c", "#5a9e6f", "#b5545c", "#8b6bb1", "#8a8a8a")
 _WIDE = 3  # columns of the page
 _MOST_PANELS, _MOST_BARS, _BINS, _MOST_NUMBERS = 60, 8, 24, 40
-_LONGEST_NAME = 22
+_LONGEST_NAME = 28
 
 
 def panels(name: str, table: pd.DataFrame, described: Sequence[Column], target: str) -> Figure:
@@ -88,7 +88,7 @@ def _panel(axes: Axes, cells: pd.Series, column: Column, groups: dict[str, pd.Se
         few = column.kind == "number" and column.distinct <= _BINS and (values.dropna() % 1 == 0).all()
         bins = _whole_bins(values) if few else _BINS
         axes.hist(parts, bins=bins, stacked=True, color=_COLOURS[: len(parts)], rwidth=0.9 if few else 1.0)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=bool(few)))
         if column.kind == "date":
             axes.xaxis.set_major_formatter(lambda day, _: str(np.datetime64(int(day), "D"))[:7])
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
