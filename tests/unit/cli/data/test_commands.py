@@ -444,8 +444,8 @@ def test_a_table_is_split(trainer: Trainer, workspace: Workspace) -> None:
     assert lines(done)[-4:] == [
         f"Made {end}",
         "Next: trainer data validate parts",
-        "      trainer new my_pytorch --template pytorch",
-        "      trainer run my_pytorch --data parts/train.csv --target churned",
+        "      trainer new my_sklearn --template sklearn",
+        "      trainer run my_sklearn --data parts/train.csv --target churned",
     ]
     assert sorted(tree(workspace.data / "parts")) == ["test.csv", "train.csv", "validation.csv"]
     payload = json.loads(trainer(*words[:3], "more", "--json").out)
@@ -465,8 +465,8 @@ def test_the_statistics_of_a_table(trainer: Trainer, workspace: Workspace) -> No
     assert said[9] == "Drew out/columns.png"
     assert said[10:] == [
         "Next: trainer data validate customers.csv --target churned",
-        "      trainer new my_pytorch --template pytorch",
-        "      trainer run my_pytorch --data customers.csv --target churned",
+        "      trainer new my_sklearn --template sklearn",
+        "      trainer run my_sklearn --data customers.csv --target churned",
     ]
     again = trainer("data", "stats", "customers.csv", "-o", "out")
     assert (again.code, again.err.splitlines()[0]) == (2, "Error: out/columns.png exists already.")
@@ -482,8 +482,8 @@ def test_a_table_is_made_up(trainer: Trainer, workspace: Workspace) -> None:
     assert lines(done) == [
         f"Made {path}: 50 rows, 12 columns",
         "Next: trainer data stats demo.csv --target churned",
-        "      trainer new my_pytorch --template pytorch",
-        "      trainer run my_pytorch --data demo.csv --target churned",
+        "      trainer new my_sklearn --template sklearn",
+        "      trainer run my_sklearn --data demo.csv --target churned",
     ]
     before = path.read_bytes()
     again = trainer("data", "sample", "--table", "demo.csv", "--rows", "60")

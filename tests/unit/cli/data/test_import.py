@@ -125,8 +125,8 @@ def test_a_table(trainer: Trainer, workspace: Workspace, tmp_path: Path, packing
     assert f"Made {goal}: 3 rows, 3 columns, 44 B" in said
     assert said[-3:] == [
         "Next: trainer data validate customers.csv",
-        "      trainer new my_pytorch --template pytorch",
-        "      trainer run my_pytorch --data customers.csv --target COLUMN",
+        "      trainer new my_sklearn --template sklearn",
+        "      trainer run my_sklearn --data customers.csv --target COLUMN",
     ]
     assert ("Files that are not CSV files, and left out: 1 (read me.txt)" in said) is (packing != "file")
     put(goal, "mine")

@@ -98,7 +98,7 @@ def warn_of_links(link: str) -> None:
 
 
 def _learner(is_table: bool) -> str | None:
-    """A project that learns from the dataset: the small network where there is that, else the first one.
+    """A project that learns from the dataset: the smallest where there is that, else the first one.
 
     A project for tables has a parameter for a column of it. None where there is no such project.
     """
@@ -111,7 +111,12 @@ def _learner(is_table: bool) -> str | None:
                 parameters = [parameter for entry in entry_points for parameter in entry.parameters]
                 if any(p.column_of if is_table else p.dataset for p in parameters):
                     candidates.append(name)
-    return "tensorflow" if "tensorflow" in candidates else next(iter(candidates), None)
+    smallest = _smallest(is_table)
+    return smallest if smallest in candidates else next(iter(candidates), None)
+
+
+def _smallest(is_table: bool) -> str:
+    return "sklearn" if is_table else "tensorflow"
 
 
 def next_steps(target: Path, *commands: str, train: bool = True, column: str = "COLUMN") -> None:
@@ -129,7 +134,7 @@ def next_steps(target: Path, *commands: str, train: bool = True, column: str = "
         is_table = bool(files.of(target))
         project = _learner(is_table)
         if project is None:
-            template = "pytorch" if is_table else "tensorflow"
+            template = _smallest(is_table)
             project = f"my_{template}"
             steps.append(f"trainer new {project} --template {template}")
         learnt = f" --target {shlex.quote(column)}" if is_table else ""
