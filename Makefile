@@ -19,7 +19,7 @@ SCRIPTS := tooling/docker_engine.sh tooling/trainer/backends/start.sh \
 	tooling/trainer/deploy/templates/dokku.sh trainer_images/layer.sh .ci/run
 
 .PHONY: help run test test-unit test-servers bench gpu-check gpu-check-wheels lint format lock schema commands \
-	docs release clean
+	pictures docs release clean
 
 help:
 	@echo "make run       set everything up and run the sklearn project, tracked"
@@ -35,6 +35,7 @@ help:
 	@echo "make lock      compile the requirements locks again"
 	@echo "make schema    write the schemas of trainer/run.json, and of the YAML that users write, to docs/"
 	@echo "make commands  write docs/commands.md from the command line"
+	@echo "make pictures  draw the pictures of the pages again, in docs/images"
 	@echo "make docs      write the pages as a site to site/"
 	@echo "make release   build the wheel and the sdist into dist/, and check them"
 	@echo "make clean     stop the tracking server and remove .venv; runs and data stay"
@@ -105,6 +106,10 @@ schema: $(VENV)/.dev
 commands: $(VENV)/.dev
 	$(BIN)/python tooling/command_reference.py > docs/commands.md.new
 	mv docs/commands.md.new docs/commands.md
+
+# With runs of this workspace, an engine and a Chromium; look at each before it is committed.
+pictures: $(VENV)/.dev
+	PYTHONPATH=tests $(BIN)/python tooling/docs_pictures.py docs/images
 
 # Nothing of it is loaded from elsewhere: site/README.html can be opened as it is.
 docs: $(VENV)/.dev $(VENV)-docs/.there

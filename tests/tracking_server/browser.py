@@ -22,6 +22,12 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--remote-debugging-pipe",
 )  # fmt: skip
 
+CLOSE_ASSISTANT = (
+    "[...document.querySelectorAll('button[aria-label=Close]')].forEach(button => button.click())"
+)
+# The charts' own tools lie over the curves.
+HIDE_TOOLS = "document.head.insertAdjacentHTML('beforeend', '<style>.modebar {display: none}</style>')"
+
 
 class Page:
     """One tab, which logs in wherever it is asked to."""
@@ -57,6 +63,13 @@ class Page:
         while not self.evaluate(expression):
             assert time.monotonic() < give_up, self.evaluate("document.body.innerText")
             time.sleep(0.2)
+
+    def pause(self, seconds: float) -> None:
+        """Let the page go on; its questions for a login are answered meanwhile."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.evaluate("1")
+            time.sleep(0.1)
 
     def picture(self) -> bytes:
         """The page as a PNG."""

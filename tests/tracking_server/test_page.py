@@ -17,11 +17,6 @@ from tracking_server.training import Client, Json, now_ms
 
 EPOCHS = 40
 CHARTS = "document.querySelectorAll('.js-plotly-plot .scatterlayer .trace').length"
-CLOSE_ASSISTANT = (
-    "[...document.querySelectorAll('button[aria-label=Close]')].forEach(button => button.click())"
-)
-# The charts' own tools lie over the curves.
-HIDE_TOOLS = "document.head.insertAdjacentHTML('beforeend', '<style>.modebar {display: none}</style>')"
 
 
 @pytest.fixture
@@ -66,8 +61,8 @@ def test_a_person_logs_in_opens_a_run_and_sees_its_charts(
     for text in ("brisk-lynx-204", "flowers", "val_accuracy", ADMIN):
         assert text in shown, text
 
-    page.evaluate(CLOSE_ASSISTANT)
-    page.evaluate(HIDE_TOOLS)
+    page.evaluate(browser.CLOSE_ASSISTANT)
+    page.evaluate(browser.HIDE_TOOLS)
     page.wait(f"!document.body.innerText.includes('Summarize this run') && {CHARTS} >= 3", 10 * patience())
     # TRAINER_PICTURES=docs/images makes the picture of the README anew.
     picture = Path(os.environ.get("TRAINER_PICTURES", tmp_path)) / "tracking_server_run.png"

@@ -70,7 +70,11 @@ def test_numbers_at_the_edge_of_what_there_is_draw_something_or_nothing(values: 
 
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
-    [(0.0, 1.0, [0.0, 0.5, 1.0]), (0.11, 0.42, [0.2, 0.3, 0.4]), (-3.0, 9.0, [0.0, 5.0])],
+    [
+        (0.0, 1.0, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        (0.17, 0.98, [0.2, 0.4, 0.6, 0.8]),
+        (-3.0, 9.0, [-2.0, 0.0, 2.0, 4.0, 6.0, 8.0]),
+    ],
 )
 def test_axes_have_round_numbers(low: float, high: float, expected: list[float]) -> None:
     assert charts.ticks(low, high) == pytest.approx(expected)

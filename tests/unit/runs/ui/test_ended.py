@@ -117,7 +117,6 @@ def test_the_view_has_scores_and_the_parameters_that_differ(site: Site) -> None:
         "metrics.`val_loss`",
         "metrics.`accuracy`",
         "metrics.`kappa`",
-        "metrics.`loss`",
         "params.`rate`",
     ]
     assert (state["selectedColumns"], state["columnOrder"]) == (columns, columns)

@@ -86,7 +86,8 @@ def _write(
         ]
         for name, by_run in curves.items():
             by_run |= search.curves(client, ids, name)
-    shared = pictures.shared(list(zip(clients, compared.runs, strict=True)))
+    with output.Bar() as bar:
+        shared = pictures.shared(list(zip(clients, compared.runs, strict=True)), progress=bar)
     text = comparison_page.render(compared, curves, shared, changes)
     try:
         with page.open("x", encoding="utf-8") as written:  # made in between: not overwritten either

@@ -22,7 +22,8 @@ NAME = "Scores and parameters"
 _TRAINING = "?workflowType=machine_learning"
 _KEY = "trainer"
 _TAG = f"mlflow.sharedViewState.{_KEY}"
-_SCORES, _PARAMETERS = 4, 8  # columns
+_SCORES, _PARAMETERS = 3, 8  # columns
+_WIDEST = 150  # pixels of a column
 _LONGEST = 5000  # characters of an experiment's tag, that all versions take
 
 
@@ -104,13 +105,15 @@ def _state(
     scores = [name for name in metrics.shown(logged, primary) if name == primary or metrics.judges(name)]
     parameters = sorted({name for run in runs for name in run.parameters})
     varied = [name for name in parameters if len({run.parameters.get(name) for run in runs}) > 1]
-    columns = [f"metrics.`{name}`" for name in scores[:_SCORES]]
-    columns += [f"params.`{name}`" for name in varied[:_PARAMETERS]]
+    named = {f"metrics.`{name}`": name for name in scores[:_SCORES]}
+    named |= {f"params.`{name}`": name for name in varied[:_PARAMETERS]}
+    columns = list(named)
     section = {"uuid": "scores", "name": "Scores", "display": True, "isReordered": True, "deleted": False,
                "isGenerated": False}  # fmt: skip
     return {
         "selectedColumns": columns,
         "columnOrder": columns,
+        "columnWidths": {column: min(_WIDEST, 24 + 8 * len(name)) for column, name in named.items()},
         "compareRunSections": [section],
         "compareRunCharts": _charts(logged, curves),
     }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePosixPath
 
+from trainer.datasets import silent
 from trainer.errors import TrackingError
 from trainer.tracking.artifacts import listing
 from trainer.tracking.client import Client, Run
@@ -54,10 +55,15 @@ class Pictures:
     """A sentence for each picture or run that is missing: which, and why."""
 
 
-def shared(sources: Sequence[tuple[Client, Run]], limits: Limits | None = None) -> Pictures:
+def shared(
+    sources: Sequence[tuple[Client, Run]],
+    limits: Limits | None = None,
+    progress: Callable[[str, int, int], None] = silent,
+) -> Pictures:
     """The pictures that at least two of the runs have under one path, those in no folder first.
 
-    What is beyond `limits`, and what cannot be read, is left out.
+    What is beyond `limits`, and what cannot be read, is left out. `progress` is called with the name of the
+    step, and with how many pictures of how many were read.
     """
     limits = limits or Limits()
     left_out: list[str] = []
@@ -69,11 +75,14 @@ def shared(sources: Sequence[tuple[Client, Run]], limits: Limits | None = None) 
     left_out += [f"{path}: it is after the first {limits.paths}." for path in paths[limits.paths :]]
     shown: list[Picture] = []
     room = limits.bytes_together
+    done, total = 0, sum(len(sizes[path]) for path in paths[: limits.paths])
     for path in paths[: limits.paths]:
         by_run: dict[str, bytes] = {}
         for client, run in sources:
             if run.id not in sizes[path]:
                 continue
+            progress("Reading pictures", done, total)
+            done += 1
             most = min(room, limits.bytes_each)
             try:
                 content = _content(client, run, path, most) if sizes[path][run.id] <= most else None

@@ -113,12 +113,11 @@ def _axes(area: _Area) -> Iterator[str]:
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Three to six round numbers in the range."""
-    raw = (high - low) / 4
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw)
-    first = math.ceil(low / step)
-    return [number * step for number in range(first, math.floor(high / step) + 1)]
+    """Three to eight round numbers in the range."""
+    most = (high - low) / 3
+    power = 10.0 ** math.floor(math.log10(most))
+    step = max(factor * power for factor in (1, 2, 5) if factor * power <= most)
+    return [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def _line(curve: _Curve, area: _Area, name: str, *, both: bool) -> str:

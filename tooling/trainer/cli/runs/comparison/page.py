@@ -47,7 +47,7 @@ thead th { border-bottom-width: 2px; white-space: nowrap; } tbody th { font-weig
 .charts { grid-template-columns: repeat(auto-fill, minmax(min(100%, 340px), 1fr)); }
 .pictures { grid-template-columns: repeat(auto-fit, minmax(min(100%, 210px), 1fr)); align-items: start; }
 @media (max-width: 600px) { thead th { white-space: normal; } th, td { padding-right: .8rem; }
-  .pictures { grid-auto-columns: 78%; grid-auto-flow: column;
+  .runs li { margin-bottom: .5rem; } .pictures { grid-auto-columns: 78%; grid-auto-flow: column;
   grid-template-columns: none; overflow-x: auto; scroll-snap-type: x mandatory; }
   .pictures figure { scroll-snap-align: start; } }
 figure { background: var(--raised); border: 1px solid var(--line); border-radius: 6px; margin: 0;
