@@ -6,10 +6,12 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-FENCES = ("sh", "console", "python")  # what is typed; blocks of other languages only show something
+# What is typed; blocks of other languages are files, which their titles name, or only show something.
+FENCES = ("sh", "console", "python")
 NOT_RUN = re.compile(r"<!-- not run: (.+) -->")
 _FENCE = re.compile(
-    r"^(?P<before>[^\n]*\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^(?P<before>[^\n]*\n)?```(?P<language>\w*)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
 
 # What differs from run to run, and what is taken for it: made-up names, ids and digests, ports, durations,
@@ -41,10 +43,15 @@ def blocks(page: Path) -> list[Block]:
     text = page.read_text()
     results = []
     for match in _FENCE.finditer(text):
-        if match["language"] in FENCES:
+        if match["language"] in FENCES or match["title"]:
             reason = NOT_RUN.search(match["before"] or "")
             line = text.count("\n", 0, match.start("text")) + 1
-            commands = tuple(_commands(match["language"], match["text"]))
+            title = match["title"]
+            commands = tuple(
+                [(_writing(title, match["text"]), None)]
+                if title
+                else _commands(match["language"], match["text"])
+            )
             results.append(Block(page.name, line, commands, reason[1] if reason else None))
     return results
 
@@ -52,7 +59,11 @@ def blocks(page: Path) -> list[Block]:
 def others(page: Path) -> list[str]:
     """The languages of all other blocks; "indented" for those without a fence."""
     text = page.read_text()
-    fenced = [match["language"] for match in _FENCE.finditer(text) if match["language"] not in FENCES]
+    fenced = [
+        match["language"]
+        for match in _FENCE.finditer(text)
+        if match["language"] not in FENCES and not match["title"]
+    ]
     prose = _FENCE.sub("", text)
     return fenced + ["indented"] * len(re.findall(r"\n\n {4,}\S", prose))
 
@@ -93,6 +104,10 @@ def _begins(part: list[re.Pattern[str]], lines: list[str]) -> bool:
     return len(part) <= len(lines) and all(
         pattern.fullmatch(line) for pattern, line in zip(part, lines, strict=False)
     )
+
+
+def _writing(file: str, text: str) -> str:
+    return f"mkdir -p $(dirname '{file}') && cat > '{file}' <<'END'\n{text}END"
 
 
 def _commands(language: str, text: str) -> list[tuple[str, str | None]]:

@@ -36,6 +36,10 @@ print(6)
 a: b
 ```
 
+```dockerfile title="old/Dockerfile"
+FROM x
+```
+
     $ seventh
 """
 
@@ -51,6 +55,7 @@ def test_commands_are_taken_with_what_they_print(page: Path) -> None:
         (("third", None),),
         (("fourth", None), ("fifth", "one\ntwo\n")),
         (("python - <<'END'\nprint(6)\nEND", None),),
+        (("mkdir -p $(dirname 'old/Dockerfile') && cat > 'old/Dockerfile' <<'END'\nFROM x\nEND", None),),
     ]
 
 
@@ -58,6 +63,7 @@ def test_a_block_says_where_it_is_and_why_it_is_not_run(page: Path) -> None:
     said = [(block.page, block.line, block.not_run) for block in blocks(page)]
     assert said == [
         ("page.md", 4, None), ("page.md", 11, "it takes a GPU"), ("page.md", 15, None), ("page.md", 22, None),
+        ("page.md", 30, None),
     ]  # fmt: skip
 
 
