@@ -17,7 +17,9 @@ from pathlib import Path
 import pyte
 from support import clean_environment
 
-COLUMNS, LINES = 100, 2000
+COLUMNS = 80
+# What is longer than a line of the terminal is not broken here, so that it can be compared.
+_WIDTH, _LINES = 400, 2000
 _END = "--- that was it ---"
 _NAME = {"AUTHOR_NAME": "Ada", "AUTHOR_EMAIL": "ada@example.com"}
 
@@ -36,11 +38,19 @@ class Typed:
 class Reader:
     """One bash in a terminal: folder, variables and environments stay as they are.
 
-    `answers` are what the reader types at prompts, by how these end.
+    `answers` are what the reader types at prompts, by how these end. `names` are what the reader has in the
+    place of names that a page makes up. `path` is where the reader's programs are.
     """
 
-    def __init__(self, folder: Path, answers: Mapping[str, str] | None = None, *, path: str = "") -> None:
-        self._answers = dict(answers or {})
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        answers: Mapping[str, str] | None = None,
+        names: Mapping[str, str] | None = None,
+        path: str = "",
+    ) -> None:
+        self._answers, self._names = dict(answers or {}), dict(names or {})
         ours = str(Path(sys.prefix) / "bin")
         folders = [part for part in os.environ["PATH"].split(os.pathsep) if part != ours]
         git = {f"GIT_{key}": value for key, value in _NAME.items()}
@@ -67,8 +77,10 @@ class Reader:
         os.close(commands)
 
     def type(self, command: str) -> Typed:
-        """Type a command, and wait for its end."""
-        screen = pyte.Screen(COLUMNS, LINES)
+        """Type a command, and wait for its end. What is shown has the page's names."""
+        for name, actual in self._names.items():
+            command = command.replace(name, actual)
+        screen = pyte.Screen(_WIDTH, _LINES)
         stream = pyte.ByteStream(screen)
         os.write(self._commands, f"{{ {command}\n}}\necho; echo '{_END}' $?\n".encode())
         silence, last = 0.0, time.monotonic()
@@ -80,7 +92,10 @@ class Reader:
             lines = [line.rstrip() for line in screen.display[: screen.cursor.y + 1]]
             if ended := [line for line in lines[-3:] if line.startswith(_END)]:
                 code = int(ended[0].removeprefix(_END))
-                return Typed(code, "\n".join(lines[: lines.index(ended[0])]), silence)
+                shown = "\n".join(lines[: lines.index(ended[0])])
+                for name, actual in self._names.items():
+                    shown = shown.replace(actual, name)
+                return Typed(code, shown, silence)
             for prompt, answer in self._answers.items():
                 if lines[-1].endswith(prompt.rstrip()):
                     os.write(self._terminal, f"{answer}\n".encode())

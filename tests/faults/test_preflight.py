@@ -91,9 +91,9 @@ def test_https_where_http_is_spoken(site: Site, stub: HttpServer) -> None:
     ("status", "code", "message", "hint"),
     [
         (401, 85, "refuses requests without a user name (401).",
-         "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in secrets.env."),
+         "Log in: trainer server connect {uri}"),
         (403, 85, "refuses requests without a user name (403).",
-         "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in secrets.env."),
+         "Log in: trainer server connect {uri}"),
         (500, 84, "answered 500: the text of the answer", "See the server's log."),
         (503, 84, "answered 503: the text of the answer",
          "It is unavailable at the moment: run the same command again later."),
@@ -104,7 +104,7 @@ def test_a_server_that_refuses_or_fails(
 ) -> None:
     stub.replies["*"] = [Reply(status, "the text of the answer")]
     told = refused(site, "--tracking-uri", stub.uri)
-    assert told == (code, f"The tracking server {stub.uri} {message}", hint)
+    assert told == (code, f"The tracking server {stub.uri} {message}", hint.format(uri=stub.uri))
     assert {asked.path for asked in stub.asked} == {"/version"}
 
 

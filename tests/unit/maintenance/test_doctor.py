@@ -94,7 +94,7 @@ def test_a_tracking_server_that_refuses(trainer: Trainer, http_server: HttpServe
     http_server.replies["/version"] = [Reply(401)]
     check = checks(trainer)["tracking server"]
     assert check["status"] == "failure"
-    assert check["fix"] == "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in secrets.env."
+    assert check["fix"] == f"Log in: trainer server connect {http_server.uri}"
 
 
 def test_an_older_server_that_costs_nothing_is_reported(trainer: Trainer, http_server: HttpServer) -> None:

@@ -392,7 +392,7 @@ def test_a_refused_user(http_server: HttpServer, status: int, username: str | No
     with fails(
         TrackingDenied,
         f"The tracking server {http_server.uri} refuses {who} ({status}).",
-        "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in secrets.env.",
+        f"Log in: trainer server connect {http_server.uri}",
     ):
         Client(Server(http_server.uri, username, "hunter2")).version()
 

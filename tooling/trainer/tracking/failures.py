@@ -153,7 +153,7 @@ def refusal(server: Server, response: Response) -> TrackingError:
             f"The tracking server {server.uri} refuses {who} ({status}).",
             f"The {credential} comes from {server.credentials_from}: correct it there."
             if server.credentials_from
-            else "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in secrets.env.",
+            else f"Log in: trainer server connect {server.uri}",
         )
     if status == 404 and (missing := _missing(response.text)):
         return NotThere(
