@@ -82,7 +82,7 @@ class Reader:
             command = command.replace(name, actual)
         screen = pyte.Screen(_WIDTH, _LINES)
         stream = pyte.ByteStream(screen)
-        os.write(self._commands, f"{{ {command}\n}}\necho; echo '{_END}' $?\n".encode())
+        os.write(self._commands, f"{{ {command}\n}}\ncode=$?; echo; echo '{_END}' $code\n".encode())
         silence, last = 0.0, time.monotonic()
         while True:
             chunk = self._read()
