@@ -111,6 +111,7 @@ def _downloads(folder: Path) -> None:
     [pytest.param(journey, block, id=f"{block.page}:{block.line}")
      for journey, block in BLOCKS if not block.not_run],
     indirect=["reader"],
+    scope="module",  # else the reader starts again with each block
 )  # fmt: skip
 def test_a_block_does_what_the_page_says(reader: Reader, block: Block) -> None:
     for command, shown in block.commands:
