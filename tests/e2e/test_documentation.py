@@ -116,6 +116,7 @@ def _downloads(folder: Path) -> None:
 def test_a_block_does_what_the_page_says(reader: Reader, block: Block) -> None:
     for command, shown in block.commands:
         typed = reader.type(command)
+        print(f"{typed.silence:.1f} s of silence: {command}")
         fails = bool(shown and shown.startswith("Error: "))
         assert (typed.code != 0) == fails, f"{command}\n{typed.shown}"
         if shown:
