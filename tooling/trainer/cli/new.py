@@ -13,13 +13,26 @@ from trainer.cli import output
 from trainer.cli.context import pass_workspace
 from trainer.cli.runs.completion import complete_project
 from trainer.errors import InvalidInput, TrainerError
-from trainer.projects import sources
+from trainer.projects import mlproject, sources
 from trainer.scaffold import templates
+from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
 
 def _complete_template(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     return [CompletionItem(name) for name in templates.names() if name.startswith(incomplete)]
+
+
+def _run(workspace: Workspace, name: str) -> Record | None:
+    """The run of that name, if there is one. Raises `AmbiguousRun`."""
+    from trainer.runs import resolve
+
+    try:
+        return resolve.resolve(workspace, name)
+    except resolve.AmbiguousRun:
+        raise
+    except TrainerError:
+        return None
 
 
 @contextmanager
@@ -28,14 +41,16 @@ def _copied(workspace: Workspace, origin: str) -> Iterator[Path]:
     try:
         source = sources.resolve(workspace, origin)
     except InvalidInput as no_project:
-        from trainer.runs import resolve, stored_run
-
-        try:
-            record = resolve.resolve(workspace, origin)
-        except resolve.AmbiguousRun:
-            raise
-        except TrainerError:
+        record = _run(workspace, origin)
+        if record is None:
             raise no_project from None
+    else:
+        # A folder with a run's name may be what `trainer download` made.
+        is_project = mlproject.project_file(source.folder)
+        record = None if is_project else _run(workspace, origin)
+    if record:
+        from trainer.runs import stored_run
+
         with stored_run.code_of(workspace, record) as folder:
             yield folder
         return

@@ -8,8 +8,10 @@ from typing import TypedDict, cast
 from trainer.errors import InvalidInput, TrackingDenied, TrackingError
 from trainer.projects.parameters import nearest
 from trainer.tracking.client import Client
+from trainer.tracking.failures import NotThere
 
 _API = "/api/2.0/mlflow/users"
+_PERMISSIONS = "/api/3.0/mlflow/users/permissions"
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,43 @@ def change_password(client: Client, name: str, password: str) -> None:
     if name == client.server.username:
         body["current_password"] = client.server.password or ""
     client.send("PATCH", f"{_API}/update-password", body)
+
+
+def grant(client: Client, name: str, experiment: str) -> None:
+    """Let an account add runs to an experiment, and change those that are in it.
+
+    The owner of the experiment and administrators may do this. Raises `InvalidInput` where there is no such
+    account or experiment.
+    """
+    body = {"permission": "EDIT", **_permission(client, name, experiment)}
+    _change_permission(client, "grant", name, body)
+
+
+def revoke(client: Client, name: str, experiment: str) -> None:
+    """Take back what `grant` gave, if it gave it; raises as that does."""
+    _change_permission(client, "revoke", name, _permission(client, name, experiment))
+
+
+def _permission(client: Client, name: str, experiment: str) -> dict[str, str]:
+    experiment_id = client.find_experiment(experiment)
+    if experiment_id is None:
+        raise InvalidInput(
+            f"There is no experiment {experiment} on {client.server.uri}.",
+            "trainer runs --json names the experiment of each run.",
+        )
+    return {"username": name, "resource_type": "experiment", "resource_id": experiment_id}
+
+
+def _change_permission(client: Client, change: str, name: str, body: dict[str, str]) -> None:
+    try:
+        client.send("POST", f"{_PERMISSIONS}/{change}", body)
+    except NotThere:
+        raise InvalidInput(f"There is no account {name}.", "trainer server users list") from None
+    except TrackingDenied:
+        raise TrackingDenied(
+            f"{client.server.username} does not own the experiment.",
+            "Its owner or an administrator can do it.",
+        ) from None
 
 
 def _require(client: Client, name: str) -> None:

@@ -54,6 +54,10 @@ class ConnectionDropped(Unreachable):
     """The server closed the connection instead, as it does at any moment with one that was idle."""
 
 
+class NotPermitted(TrackingDenied):
+    """The tracking server knows the user, who lacks a permission."""
+
+
 class TooLarge(TrackingError):
     """The tracking server, or what is in front of it, takes no request of that size."""
 
@@ -146,6 +150,11 @@ def refusal(server: Server, response: Response) -> TrackingError:
             f"The tracking server {server.uri} speaks TLS.", "Write its address with https://"
         )
     if status in (401, 403):
+        if status == 403 and server.username and "Permission denied" in text:
+            return NotPermitted(
+                f"The tracking server {server.uri} does not permit the user {server.username}.",
+                "What others made can only be read. Its owner can permit more: trainer server users grant",
+            )
         nobody = "our token" if server.token else "requests without a user name"
         who = f"the user {server.username}" if server.username else nobody
         credential = "password" if server.username and server.password else "token"

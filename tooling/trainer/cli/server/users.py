@@ -91,6 +91,38 @@ def password(workspace: Workspace, name: str, password_stdin: bool, generate: bo
     _print_password(f"Changed the password of {name} on {client.server.uri}.", new if generate else None)
 
 
+@users.command(
+    short_help="Let an account add runs to an experiment.",
+    epilog="Example: trainer server users grant bob digits",
+)
+@click.argument("name")
+@click.argument("experiment")
+@pass_workspace
+def grant(workspace: Workspace, name: str, experiment: str) -> None:
+    """Let the account NAME add runs to EXPERIMENT, and change those that are in it.
+
+    The owner of the experiment may do this, who is whoever made its first run; so may an administrator.
+    """
+    from trainer.server import users as accounts
+
+    accounts.grant(_client(workspace), name, experiment)
+    click.echo(f"{name} may add runs to {experiment}.", err=True)
+
+
+@users.command(
+    short_help="Take back what `grant` gave.", epilog="Example: trainer server users revoke bob digits"
+)
+@click.argument("name")
+@click.argument("experiment")
+@pass_workspace
+def revoke(workspace: Workspace, name: str, experiment: str) -> None:
+    """Let the account NAME only read EXPERIMENT again."""
+    from trainer.server import users as accounts
+
+    accounts.revoke(_client(workspace), name, experiment)
+    click.echo(f"{name} may only read {experiment}.", err=True)
+
+
 def _client(workspace: Workspace) -> Client:
     from trainer.server import selection, start
     from trainer.workspace import secrets

@@ -6,6 +6,7 @@ import contextlib
 import json
 import shlex
 import shutil
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from trainer import concurrency
-from trainer.errors import Interrupted, TrackingError
+from trainer.errors import Interrupted, TrackingDenied, TrackingError
 from trainer.plan import consent, downloads
 from trainer.plan.run_plan import RunPlan
 from trainer.runs import outcome, run_record, stored_code
@@ -25,8 +26,9 @@ from trainer.source.cache import Packed
 from trainer.subprocesses import deferred_signals
 from trainer.tracking import delivery, run_tags
 from trainer.tracking.artifacts import roots as artifact_roots
-from trainer.tracking.client import LONGEST_VALUE, Run
+from trainer.tracking.client import LONGEST_VALUE, Client, Run
 from trainer.tracking.delivery import SpoolWriter
+from trainer.tracking.failures import NotPermitted
 from trainer.workspace import run_folders
 from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
@@ -87,7 +89,7 @@ def new(
                 run = delivery.known_run(client.server, prepared)
             else:
                 unmade.pop_all()  # the server may make the run though no answer comes: that is settled later
-                run = client.create_run(experiment, plan.tracking.run_name, tags)
+                run = _create(client, experiment, plan, tags)
                 spool.begin(
                     run, plan.tracking.experiment, tags, ready.masker.tree(dict(plan.inputs.parameters))
                 )
@@ -97,6 +99,18 @@ def new(
     had = (*plan.asked.asks, *consent.of_image(image.tag, image.id, image.repo_digests))
     consent.of_run(ready.workspace, replace(plan.asked, asks=had), consent.StoredRun(run.id, content))
     return replace(launched, repeated_code=packed.digest if packed.is_repeated else "")
+
+
+def _create(client: Client, experiment: str, plan: RunPlan, tags: Mapping[str, str]) -> Run:
+    try:
+        return client.create_run(experiment, plan.tracking.run_name, tags)
+    except NotPermitted as denied:
+        name = plan.tracking.experiment
+        raise TrackingDenied(
+            f"{denied.message.rstrip('.')} to add runs to the experiment {name}.",
+            f"Ask its owner: trainer server users grant {client.server.username} {shlex.quote(name)}. "
+            "Or use another one: --experiment NAME",
+        ) from None
 
 
 def again(
