@@ -58,7 +58,7 @@ def plan(workspace: Workspace, name: str, origin: Path) -> Plan:
         )
     project = projects.load(origin)
     is_template = origin.parent == templates.FOLDER
-    test, own_test = _tests(origin, is_template, name)
+    test, own_test = _tests(project.name, is_template, name)
     return Plan(
         target=target,
         origin=origin,
@@ -106,9 +106,9 @@ def _in_the_way(path: Path) -> InvalidInput:
     return InvalidInput(f"{path} exists already.", "Choose another name; nothing is overwritten.")
 
 
-def _tests(origin: Path, is_template: bool, name: str) -> tuple[str, str]:
+def _tests(original: str, is_template: bool, name: str) -> tuple[str, str]:
     """The test's file as it is called in the original and in the copy: pytest wants all names different."""
-    return f"test_{_PLACEHOLDER if is_template else origin.name}.py", f"test_{name}.py"
+    return f"test_{_PLACEHOLDER if is_template else original}.py", f"test_{name}.py"
 
 
 def _missing_data(workspace: Workspace, project: projects.Project) -> Iterator[Path]:
@@ -147,7 +147,7 @@ def _rename(folder: Path, planned: Plan) -> None:
             f"{planned.origin / PROJECT_FILE} has its name in a form that cannot be changed.",
             "Write `name: …` on a line of its own.",
         )
-    test, own_test = _tests(planned.origin, planned.is_template, planned.name)
+    test, own_test = _tests(project_before, planned.is_template, planned.name)
     if (folder / test).exists() and not (folder / own_test).exists():
         (folder / test).rename(folder / own_test)
     for file in (readme, folder / own_test):

@@ -107,7 +107,7 @@ def _permission(client: Client, name: str, experiment: str) -> dict[str, str]:
     if experiment_id is None:
         raise InvalidInput(
             f"There is no experiment {experiment} on {client.server.uri}.",
-            "trainer runs --json names the experiment of each run.",
+            "It is called as the project, unless a run was started with --experiment.",
         )
     return {"username": name, "resource_type": "experiment", "resource_id": experiment_id}
 

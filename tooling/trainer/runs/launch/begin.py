@@ -108,8 +108,7 @@ def _create(client: Client, experiment: str, plan: RunPlan, tags: Mapping[str, s
         name = plan.tracking.experiment
         raise TrackingDenied(
             f"{denied.message.rstrip('.')} to add runs to the experiment {name}.",
-            f"Ask its owner: trainer server users grant {client.server.username} {shlex.quote(name)}. "
-            "Or use another one: --experiment NAME",
+            f"Ask its owner: trainer server users grant {client.server.username} {shlex.quote(name)}",
         ) from None
 
 
