@@ -118,6 +118,22 @@ def test_the_page_of_the_run_shows_it(journey: Journey) -> None:
             page.wait(f"document.body.innerText.includes({json.dumps(text)})", within_s=60)
 
 
+def test_the_ui_opens_with_the_scores_of_the_runs(journey: Journey) -> None:
+    note = journey.client.get_run(journey.run_id).data.tags["mlflow.note.content"]
+    assert re.match(r"Scores: accuracy 0\.9.*\.\n\n```sh\ntrainer run sklearn\n```\n", note)
+    if shutil.which("chromium") is None:
+        pytest.skip("no chromium on this machine")
+    address = subprocess.run(
+        [journey.folder / ".venv" / "bin" / "trainer", "ui", "sklearn", "--no-browser"],
+        cwd=journey.folder, env=_environment(journey.backend), capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    # MLflow's word for a saved view whose key it knows; a column that it does not show by itself.
+    with browser.page(("trainer", journey.password)) as page:
+        page.open(address)
+        for text in ("Scores and parameters", "viewing a shared view", "accuracy"):
+            page.wait(f"document.body.innerText.includes({json.dumps(text)})", within_s=60)
+
+
 def test_a_second_run_installs_and_builds_nothing(journey: Journey) -> None:
     environment = _environment(journey.backend)
     done = subprocess.run(
