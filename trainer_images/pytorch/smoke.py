@@ -31,7 +31,8 @@ def check(what: str, passed: bool) -> None:
         sys.exit(1)
 
 
-for package in ("mlflow-skinny", "torch", "onnx", "onnxscript", "onnxruntime", "numpy", "pandas", "trainkit"):
+PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy", "pandas", "skops", "trainkit")
+for package in ("mlflow-skinny", *PACKAGES):
     print(f"{package} {version(package)}")
 print(f"{torch.get_num_threads()} threads, CUDA {torch.version.cuda}")
 

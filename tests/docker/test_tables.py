@@ -1,0 +1,84 @@
+"""A CSV file as people have them, from the command to a model that takes its rows."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from support import REPOSITORY, Site
+
+
+@pytest.fixture
+def customers(site: Site) -> Path:
+    """With blanks, categories, an id, a text and a date, in data/."""
+    generator = random.Random(0)
+    rows = ["customer_id,since,plan,fee,calls,note,churned"]
+    for i in range(300):
+        plan, calls = generator.choice(["basic", "plus", "family"]), generator.randrange(10)
+        since = "" if i % 20 == 3 else f"{generator.randint(2015, 2024)}-{generator.randint(1, 12):02}-07"
+        fee = "" if i % 15 == 4 else f"{generator.uniform(10, 90):.2f}"
+        churned = "" if i == 9 else "yes" if calls > (7 if plan == "plus" else 3) else "no"
+        rows.append(f"C-{i},{since},{'' if i % 25 == 5 else plan},{fee},{calls},said {i} words,{churned}")
+    path = site.root / "data" / "customers.csv"
+    path.write_text("\n".join(rows))
+    return path
+
+
+def test_sklearn_learns_it_and_its_model_takes_raw_rows(
+    site: Site, customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = site.trainer(
+        "run", "sklearn", "--data", "customers.csv", "--target", "churned", "--n-estimators", "20"
+    )
+    assert done.code == 0, done.err
+    assert "plan         category       12  one-hot, 3 categories, missing as one more\n" in done.out
+    assert "customer_id  id              -  left out: an id, 300 different in 300 rows\n" in done.out
+    run = site.run(done.run_id)
+    assert run.data.metrics["accuracy"] > 0.9
+    kept = json.loads(site.artifact(done.run_id, "columns.json", tmp_path).read_text())
+    assert kept["rows_without_target"] == 1
+
+    for name, value in site.access.items():
+        monkeypatch.setenv(name, value)
+    model = mlflow.pyfunc.load_model(f"runs:/{done.run_id}/model")
+    table = pd.read_csv(customers)
+    assert (model.predict(table) == table["churned"]).mean() > 0.9
+    row = {"since": None, "plan": "basic", "fee": None, "calls": 9}
+    assert model.predict(pd.DataFrame([row])).tolist() == ["yes"]
+    assert model.predict(pd.DataFrame([row | {"calls": 0, "plan": "unseen"}])).tolist() == ["no"]
+
+
+def test_pytorch_layers_learns_it_with_the_same_command(site: Site, customers: Path) -> None:
+    assert customers.is_file()
+    shutil.copytree(REPOSITORY / "train_code" / "pytorch_layers", site.root / "train_code" / "pytorch_layers")
+    done = site.trainer("run", "pytorch_layers", "--data", "customers.csv", "--target", "churned")
+    assert done.code == 0, done.err
+    assert site.run(done.run_id).data.metrics["validation_accuracy"] > 0.7
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ("--target", "churn"),
+            ["--target names churn, which is not a column of customers.csv.", "Did you mean churned?"],
+        ),
+        (
+            ("--drop", "notes"),
+            ["--drop names notes, which is not a column of customers.csv.", "Did you mean note?"],
+        ),
+    ],
+)
+def test_a_column_that_is_not_there_is_refused_before_a_run(
+    site: Site, customers: Path, options: tuple[str, ...], said: list[str]
+) -> None:
+    before = len(site.runs())
+    done = site.trainer("run", "sklearn", "--data", customers.name, *options)
+    assert done.code == 2
+    assert done.err.splitlines() == [f"Error: {said[0]}", f"Hint:  {said[1]}"]
+    assert len(site.runs()) == before
