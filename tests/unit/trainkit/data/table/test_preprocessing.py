@@ -144,3 +144,11 @@ def test_a_model_takes_raw_rows_and_needs_no_code_of_trainkit(tmp_path: Path) ->
 def test_an_unknown_way_to_impute_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--impute is 'magic'"):
         preprocessing.transformer(load(tmp_path).columns, "magic")
+
+
+def test_any_name_is_one_of_a_column(tmp_path: Path) -> None:
+    names = ("a__b", "remainder", "words 1", "size, [cm]", "x__")
+    rows = [f"{i % 7},u{i % 3},v{i % 2},2020-01-{i % 28 + 1:02},w{i % 4},{'xy'[i % 2]}" for i in range(40)]
+    header = ",".join(f'"{name}"' for name in (*names, "kind"))
+    table = load(tmp_path, rows, header)
+    assert fitted(table).transform(table.splits["train"].features).shape == (30, 1 + 3 + 2 + 1 + 4)

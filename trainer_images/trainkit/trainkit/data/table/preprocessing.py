@@ -42,10 +42,13 @@ def transformer(columns: Sequence[Column], impute: str = "median") -> ColumnTran
     steps: list[tuple[str, object, object]] = []
     if numeric:
         steps.append(("numbers", make_pipeline(_floats(), *_imputer(impute), StandardScaler()), numeric))
-    steps += [(f"date {c.name}", _dates(c, impute), c.name) for c in used if c.kind == "date"]
+    # By number: scikit-learn takes no __ in a name of a step.
+    dates = [column for column in used if column.kind == "date"]
+    steps += [(f"date {n}", _dates(column, impute), column.name) for n, column in enumerate(dates, 1)]
     if codes:
         steps.append(("codes", make_pipeline(_floats(), _one_hot()), codes))
-    steps += [(f"words {c.name}", _words(), c.name) for c in used if c.kind == "category" and not c.coded]
+    words = [column.name for column in used if column.kind == "category" and not column.coded]
+    steps += [(f"words {n}", _words(), name) for n, name in enumerate(words, 1)]
     return ColumnTransformer(steps, sparse_threshold=0)
 
 

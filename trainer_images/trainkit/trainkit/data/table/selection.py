@@ -31,13 +31,13 @@ def select(
     one), for one that two options name, and where no column is left to learn from.
     """
     left_out = tuple(_column(names, file, "--drop", name) for name in _listed(names, drop))
-    if target == LAST and LAST not in names:
-        learnt = next((name for name in reversed(names) if name not in left_out), names[-1])
-    else:
-        learnt = _column(names, file, "--target", target)
+    learnt = names[-1] if target == LAST and LAST not in names else _column(names, file, "--target", target)
     categories = tuple(_column(names, file, "--categorical", name) for name in _listed(names, categorical))
     if learnt in left_out:
-        raise InputError(f"--drop names {learnt}, which is the target.", "Leave it out of --drop.")
+        raise InputError(
+            f"--drop names {learnt}, which is the target.",
+            "Leave it out of --drop, or name another --target.",
+        )
     if learnt in categories:
         raise InputError(
             f"--categorical names {learnt}, which is the target.", "Leave it out of --categorical."
