@@ -37,7 +37,9 @@ def pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) -
     for value in values:
         name, equals, text = value.partition("=")
         if not equals or not name:
-            raise InvalidInput(f"{label}{value} is not NAME=VALUE.", f"{label}NAME=VALUE")
+            form = (parameter.metavar or "NAME=VALUE").strip("[]…")
+            hint = f"Write {label}{form} with no blank around =."
+            raise InvalidInput(f"{label}{value} is not {form}.", hint)
         if name in mapping:
             raise InvalidInput(f"{label}{name} is given twice.", "Pass it once.")
         mapping[name] = text
