@@ -86,8 +86,10 @@ def tell(line: str) -> None:
 
 
 def style(text: str, *, fg: str | None = None, bold: bool = False, underline: bool = False) -> str:
-    """`text` in a colour; click leaves it out where there is no terminal, and we where NO_COLOR is set."""
-    return text if os.environ.get("NO_COLOR") else click.style(text, fg=fg, bold=bold, underline=underline)
+    """`text` in a colour where there is a terminal, which click sees to, that has any and may show them."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return click.style(text, fg=fg, bold=bold, underline=underline)
 
 
 def _escape(text: str) -> str:

@@ -32,7 +32,7 @@ def attach(workspace: Workspace, said: str, as_json: bool) -> None:
     use_case.look_after(workspace, record)
     try:
         with subprocesses.awake(), Progress(sys.stderr.buffer if as_json else None) as progress:
-            progress.step(f"Following {record.name}")
+            progress.step("Following")
             show(use_case.output(workspace, record, follow=True), progress)
         result = Result(*use_case.result(workspace, record))
     except KeyboardInterrupt:
