@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from shown import Shown
 from trainer.datasets import catalog, changes, contents, index, inputs, manifest, recorded, versions
 from trainer.datasets.changes import Changes
 from trainer.datasets.contents import Contents, File
@@ -223,15 +224,15 @@ def _plan_of_a_run(workspace: Workspace, **parameters: str) -> RunPlan:
 def test_a_run_records_the_digest_that_its_own_input_begins_with(workspace: Workspace, skins: Path) -> None:
     made = _plan_of_a_run(workspace)
     assert made.inputs.data == {"data": "skins", "more": "skins"}
-    said: list[str] = []
-    first, second = recorded.take(workspace, made.inputs.data, said.append)
+    screen = Shown()
+    first, second = recorded.take(workspace, made.inputs.data, screen)
     folder = image_folder.scan(skins)
     in_run = image_folder.folder_digest(folder, image_folder.content_digests(folder))
     assert (first.tag, first.name, first.files) == ("trainer.dataset.skins", "skins", 5)
     assert first == replace(second, parameter="data")
     assert first.digest[:8] == in_run
     assert len(first.digest) == 64
-    assert said[:2] == ["Looking at skins", "Reading skins: 5 of 5 files"]
+    assert (screen.steps[0], screen.parts[0]) == ("Looking at skins", "reading 5 of 5 files")
 
 
 def test_a_link_that_the_container_of_a_run_cannot_follow_is_refused(
@@ -240,18 +241,18 @@ def test_a_link_that_the_container_of_a_run_cannot_follow_is_refused(
     put(tmp_path / "out.png", "out")
     made = _plan_of_a_run(workspace)
     (skins / "b" / "in.png").symlink_to("0.png")
-    recorded.take(workspace, made.inputs.data, print, made.inputs.mounts)
+    recorded.take(workspace, made.inputs.data, Shown(), made.inputs.mounts)
     (skins / "b" / "out.png").symlink_to(tmp_path / "out.png")
     with fails(
         InvalidInput,
         f"{skins}/b/out.png is a link to {tmp_path}/out.png, which the container of a run does not have.",
         f"Put what it leads to in its place, or make a copy that has no links: cp -rL {skins} {skins}-copy",
     ):
-        recorded.take(workspace, made.inputs.data, print, made.inputs.mounts)
+        recorded.take(workspace, made.inputs.data, Shown(), made.inputs.mounts)
     # The hint leads on; and a run that is in no container follows the link.
     subprocess.run(["cp", "-rL", skins, f"{skins}-copy"], check=True)
-    recorded.take(workspace, {"data": "skins-copy"}, print, made.inputs.mounts)
-    recorded.take(workspace, made.inputs.data, print)
+    recorded.take(workspace, {"data": "skins-copy"}, Shown(), made.inputs.mounts)
+    recorded.take(workspace, made.inputs.data, Shown())
 
 
 def test_an_address_is_no_dataset_of_the_workspace(workspace: Workspace, skins: Path) -> None:
@@ -259,7 +260,7 @@ def test_an_address_is_no_dataset_of_the_workspace(workspace: Workspace, skins: 
     made = _plan_of_a_run(workspace, data="https://example.com/iris.csv", more="iris.csv")
     assert made.inputs.data == {"more": "iris.csv"}
     digest = contents.take(workspace.data / "iris.csv", index.place(workspace, skins)).digest
-    [taken] = recorded.take(workspace, made.inputs.data, print)
+    [taken] = recorded.take(workspace, made.inputs.data, Shown())
     assert (taken.tag, taken.digest) == ("trainer.dataset.iris.csv", digest)
 
 
@@ -268,7 +269,7 @@ def test_the_tag_of_an_odd_name_is_one_that_mlflow_takes() -> None:
 
 
 def test_what_a_run_had_can_be_compared_without_a_snapshot(workspace: Workspace, skins: Path) -> None:
-    digest = recorded.take(workspace, {"data": "skins"}, print)[0].digest
+    digest = recorded.take(workspace, {"data": "skins"}, Shown())[0].digest
     put(skins / "b" / "0.png", "altered")
     result = versions.verify(workspace, "skins", digest[:12])
     assert result.old == f"{digest[:8]} (of a run)"

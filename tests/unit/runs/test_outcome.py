@@ -14,6 +14,7 @@ from trainer.tracking.client import Run
 from trainer.tracking.delivery import SpoolWriter
 from trainer.workspace import run_folders
 from trainer.workspace.run_folder import RunFolder
+from trainkit import live
 from trainkit.spool.journal import Spool
 
 from unit.helpers import fails
@@ -182,6 +183,13 @@ def test_the_book_gets_the_masked_output_then_the_tags_then_the_status(tmp_path:
     ]
     assert job.removed == 0  # that is for who has closed the book
     assert run_folders.ended(RunFolder(tmp_path)) == "FINISHED"
+
+
+def test_what_the_run_said_of_its_progress_is_a_line_a_minute_in_the_log(tmp_path: Path) -> None:
+    said = [live.START + f"{at};fit\tstep {at}".encode() + live.END for at in range(100, 221)]
+    book, job = FakeBook(), FakeJob(b"one\n", *said, b"two\n")
+    close(cast(SpoolWriter, book), RUN, job, RunFolder(tmp_path), Masker([]), DONE)
+    assert book.told[0][2] == b"one\nfit: step 160\nfit: step 220\ntwo\n"
 
 
 def test_what_the_masker_still_held_of_the_live_output_is_not_in_the_log(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from shown import Shown
 from trainer.datasets import recorded
 from trainer.host import hardware
 from trainer.images.build import ImageOrigin
@@ -64,7 +65,7 @@ class Offer:
         put(workspace.state / "environments" / self.place / "trainer-complete")
         archive = workspace.state / "source.tar.gz"
         digest = snapshot.pack(workspace.projects / "demo", archive)
-        data = recorded.take(workspace, self.plan.inputs.data, lambda _: None)
+        data = recorded.take(workspace, self.plan.inputs.data, Shown())
         origin = ImageOrigin(self.place, (), "Python", "", "")
         self.pins = run_record.as_json(
             run_record.of(self.plan, origin, hardware.this_machine(), data, digest)
@@ -139,7 +140,7 @@ def test_what_would_be_made_again_is_shown_and_nothing_is_done(trainer: Trainer,
     payload = json.loads(shown.out)
     assert payload["command"].startswith("python train.py skin ")
     assert payload["image_is_here"] is True
-    assert payload["data"]["skin"] == recorded.take(offer.workspace, {"data": "skin"}, print)[0].digest
+    assert payload["data"]["skin"] == recorded.take(offer.workspace, {"data": "skin"}, Shown())[0].digest
     assert payload["remarks"] == []
     table = trainer("reproduce", "@last", "--dry-run")
     assert f"brave-hen ({ID[:8]}) of demo" in table.out

@@ -55,7 +55,7 @@ def offer(workspace: Workspace, http_server: HttpServer) -> Callable[..., None]:
     put(place / "trainer-complete")
     archive = workspace.state / "source.tar.gz"
     digest = snapshot.pack(workspace.projects / "demo", archive)
-    data = recorded.take(workspace, plan.inputs.data, lambda _: None)
+    data = recorded.take(workspace, plan.inputs.data, Shown())
     origin = ImageOrigin(place.name, (), "Python", "", "")
     pins = run_record.as_json(run_record.of(plan, origin, HOST, data, digest))
 

@@ -7,7 +7,7 @@ dataset that nobody took a snapshot of.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainer import atomic_files
@@ -15,6 +15,7 @@ from trainer.datasets import changes, contents, index, inside
 from trainer.datasets.contents import Contents, File, Files
 from trainer.datasets.inputs import Data
 from trainer.errors import CheckFailed
+from trainer.progress import Steps
 from trainer.projects.mounts import Mount
 from trainer.workspace.settings import Workspace
 
@@ -24,21 +25,21 @@ _SHOWN = 3
 def take(
     workspace: Workspace,
     named: Mapping[str, str],
-    step: Callable[[str], None],
+    steps: Steps,
     mounts: Sequence[Mount] = (),
 ) -> tuple[Data, ...]:
     """Look at what parameters name: names in data/, or absolute paths. Raises `InvalidInput`.
 
     `mounts` are what a run in a container sees of the host: a link in a dataset has to lead to something in
-    them. `step` is told how far it is.
+    them.
     """
     inputs = []
     for parameter, name in named.items():
-        step(f"Looking at {name}")
+        steps.step(f"Looking at {name}")
         root = workspace.data / name
 
-        def report(_: str, done: int, total: int, name: str = name) -> None:
-            step(f"Reading {name}: {done:,} of {total:,} files")
+        def report(_: str, done: int, total: int) -> None:
+            steps.part("reading", f"{done:,} of {total:,} files")
 
         taken = contents.take(
             root, index.place(workspace, root), report, mounted=inside.mounted(root, mounts)

@@ -154,3 +154,14 @@ def test_what_is_waited_for_meanwhile_takes_the_place_of_the_step(monkeypatch: p
         with Progress.waiting("Starting the tracking server"):
             assert len(terminal.shows("Starting the tracking server  0:00")) == 1
         assert len(terminal.shows("Connecting  0:0")) == 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_there_are_no_colours_where_they_are_not_wanted(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    with on_terminal(monkeypatch, **{name: value}) as terminal, Progress() as progress:
+        progress.started(RUN)
+        terminal.shows(RUN.url)
+    assert b"\x1b[1m" not in terminal.written
+    assert b"\x1b[4m" not in terminal.written

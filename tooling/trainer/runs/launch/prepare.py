@@ -170,4 +170,4 @@ def _data(workspace: Workspace, plan: RunPlan, screen: Steps) -> tuple[Data, ...
         return ()
     from trainer.datasets import recorded
 
-    return recorded.take(workspace, plan.inputs.data, screen.step, plan.inputs.mounts)
+    return recorded.take(workspace, plan.inputs.data, screen, plan.inputs.mounts)
