@@ -80,6 +80,23 @@ def test_the_small_network_learns_the_synthetic_classes(lab: Site, tmp_path: Pat
     assert "Traceback" not in log
 
 
+def test_a_finished_model_is_trained_further(lab: Site, tmp_path: Path) -> None:
+    first = finished(lab, "tensorflow", "--epochs", "2", "--image-size", "32")
+    model = ["--warm-start", first.info.run_id[:8]]
+    second = finished(lab, *model, "--epochs", "1")
+    assert second.data.params == {**first.data.params, "epochs": "1"}
+    assert second.data.tags["trainer.warm_start"] == first.info.run_id
+    assert f"{first.info.run_id[:8]}" in lab.trainer("show", second.info.run_id[:8]).out
+    assert "warm start: the weights of the run" in lab.log(second.info.run_id, tmp_path)
+    before, after = (
+        [point.value for point in lab.client.get_metric_history(run.info.run_id, "loss")]
+        for run in (first, second)
+    )
+    assert after[0] < before[0]
+    refused = lab.trainer("run", "pytorch_layers", *model, "--optimizer", "Adam")
+    assert "The model of the earlier run is not of PyTorch" in refused.out + refused.err
+
+
 def test_a_run_is_made_again_to_the_last_bit_and_not_with_an_altered_picture(
     lab: Site, client: docker.DockerClient
 ) -> None:

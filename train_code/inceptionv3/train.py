@@ -8,13 +8,14 @@ The launcher has made the run and logged its parameters; MLFLOW_TRACKING_URI and
 from dataclasses import dataclass, replace
 
 import mlflow
-from trainkit import figures, model_layers, paths
+from trainkit import figures, paths
 from trainkit.arguments import read_arguments
 from trainkit.data import image_data
 from trainkit.errors import show_input_errors
 from trainkit.keras import architectures, backbones, backend, feature_cache, models, training
 from trainkit.keras.checkpoints import History, joined
 from trainkit.keras.training import Samples, Schedule
+from trainkit.models import model_layers, warm_start
 from trainkit.system_metrics import system_metrics
 from trainkit.timing import timed
 
@@ -121,6 +122,7 @@ def main() -> None:
             augment = args.augment == "yes"
             model = build_model(base, len(data.class_names), args.dropout, augment=augment)
             model_layers.log(model)
+            warm_start.load(model, data.class_names)
 
         # Train the head, on features that are computed once; augmented pictures are new ones in each epoch
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import mlflow
 import torch
-from trainkit import classification, figures, model_layers, paths, regression
+from trainkit import classification, figures, paths, regression
 from trainkit.arguments import read_arguments
 from trainkit.data import downloads, image_data, tables
 from trainkit.data.image_data import ImageData
@@ -19,6 +19,7 @@ from trainkit.data.image_folder import TRAIN, VALIDATION
 from trainkit.data.table import report
 from trainkit.data.table.importance import log_importance
 from trainkit.errors import show_input_errors
+from trainkit.models import model_layers, warm_start
 from trainkit.system_metrics import system_metrics
 from trainkit.timing import timed
 from trainkit.torch import data as torch_data
@@ -106,6 +107,7 @@ with mlflow.start_run() as run, system_metrics():
         print(model.remark)
     mlflow.log_text(text, "layers.yaml")
     model_layers.log(network)
+    warm_start.load(model, data.class_names)
 
     # Train, and keep the weights of the epoch with the lowest validation loss
 

@@ -18,13 +18,14 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support, roc_auc_score
 from sklearn.pipeline import make_pipeline
-from trainkit import class_curves, figures, model_layers, paths, regression
+from trainkit import class_curves, figures, paths, regression
 from trainkit.arguments import read_arguments
 from trainkit.data import downloads, tables
 from trainkit.data.image_folder import TRAIN, VALIDATION
 from trainkit.data.table import preprocessing, report
 from trainkit.data.table.importance import log_importance
 from trainkit.errors import InputError, show_input_errors
+from trainkit.models import model_layers
 from trainkit.seeding import seed_everything
 from trainkit.timing import timed
 

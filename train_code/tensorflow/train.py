@@ -8,11 +8,12 @@ The launcher has made the run and logged its parameters; MLFLOW_TRACKING_URI and
 from dataclasses import dataclass
 
 import mlflow
-from trainkit import figures, model_layers, paths
+from trainkit import figures, paths
 from trainkit.arguments import read_arguments
 from trainkit.data import image_data
 from trainkit.errors import show_input_errors
 from trainkit.keras import backend, training
+from trainkit.models import model_layers, warm_start
 from trainkit.system_metrics import system_metrics
 from trainkit.timing import timed
 
@@ -90,6 +91,7 @@ def main() -> None:
             jit_compile=backend.of_process().JIT_COMPILE,
         )
         model_layers.log(model)
+        warm_start.load(model, data.class_names)
 
         # Train
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from trainkit import model_layers
 from trainkit.errors import InputError
+from trainkit.models import model_layers
 from trainkit.torch import layers
 from trainkit.torch import network as torch_network
 from trainkit.torch.network import Network, Shape

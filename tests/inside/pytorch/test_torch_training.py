@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from trainkit.errors import InputError
+from trainkit.models import warm_start
 from trainkit.torch import layers as torch_layers
 from trainkit.torch import network as torch_network
 from trainkit.torch import training
@@ -306,3 +307,25 @@ def test_a_keras_project_in_an_image_without_keras_is_refused(backend: str) -> N
         "Error: Keras is not installed here.",
         "Hint:  Use an image that has it, or add keras to the image's requirements.",
     ])  # fmt: skip
+
+
+def test_a_model_begins_with_the_weights_and_scales_of_an_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    earlier, file = model("CrossEntropyLoss", 3, seed=1), tmp_path / "model.pt"
+    earlier.input_shift += 1  # of other data
+    torch.save({"state_dict": earlier.state_dict(), "class_names": ["a", "b", "c"]}, file)
+    monkeypatch.setenv("TRAINER_WARM_START", str(file))
+    monkeypatch.setenv("TRAINER_WARM_START_RUN", "ab" * 16)
+    made = model("CrossEntropyLoss", 3)
+    warm_start.load(made, ("a", "b", "c"))
+    assert capsys.readouterr().out == "warm start: the weights of the run abababab\n"
+    inputs = torch.randn(4, 2, dtype=torch.float64)
+    assert torch.equal(made.eval()(inputs), earlier.eval()(inputs))
+    with pytest.raises(InputError, match="is 2 x 16, and was 3 x 16"):
+        warm_start.load(model("BCEWithLogitsLoss", 2, "- Linear: 2\n- Linear: classes"))
+    with pytest.raises(InputError, match="trained on the classes a, b, c; those of the data are c, b, a"):
+        warm_start.load(model("CrossEntropyLoss", 3), ("c", "b", "a"))
+    monkeypatch.setenv("TRAINER_WARM_START", str(tmp_path))
+    with pytest.raises(InputError, match="is not of PyTorch"):
+        warm_start.load(made)

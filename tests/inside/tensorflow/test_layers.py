@@ -11,10 +11,10 @@ from pathlib import Path
 import keras
 import pytest
 from PIL import Image
-from trainkit import model_layers
 from trainkit.errors import InputError
 from trainkit.keras import layer_drawing, layer_report
 from trainkit.keras.layer_report import Report, Request
+from trainkit.models import model_layers
 
 GREEN = layer_drawing.FILLS["trains"]
 

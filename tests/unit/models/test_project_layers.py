@@ -1,13 +1,12 @@
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from trainer.models import project_layers
+from support import REPOSITORY
+from trainer.plan import warm_start
 from trainer.sessions import session
 from trainer.sessions.session import Ended
 from trainer.workspace.settings import Workspace
-from trainkit import model_layers
 
 from unit.helpers import DEAD_ENGINE, Result, put
 
@@ -115,7 +114,7 @@ def test_a_project_that_would_train_is_not_started(
     done = trainer("layers", "demo")
     assert done.err == (
         "Error: demo does not say where its model is built, so its layers cannot be shown.\n"
-        "Hint:  Call model_layers.log(model) there: from trainkit import model_layers\n"
+        "Hint:  Call model_layers.log(model) there: from trainkit.models import model_layers\n"
     )
     done = trainer("layers", "demo", "--image", "python:3.11")
     assert done.err.startswith("Error: demo runs in python:3.11, which has no trainkit")
@@ -146,6 +145,5 @@ def test_parameters_that_are_called_like_an_option_for_backbones_are_the_project
 
 
 def test_every_project_here_says_where_its_model_is_built() -> None:
-    projects = Path(model_layers.__file__).parents[3] / "train_code"
-    for script in projects.glob("*/train.py"):
-        assert project_layers.CALL.search(script.read_bytes()), script
+    for folder in (REPOSITORY / "train_code").iterdir():
+        assert warm_start.calls(folder, "model_layers.log"), folder

@@ -5,8 +5,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from trainkit import model_layers
-from trainkit.model_layers import Layer, ModelLayers
+from trainkit.models import model_layers
+from trainkit.models.model_layers import Layer, ModelLayers
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     def log_text(text: str, name: str) -> None:
         files[name] = text
 
-    monkeypatch.setattr("trainkit.model_layers.mlflow.log_text", log_text)
+    monkeypatch.setattr("trainkit.models.model_layers.mlflow.log_text", log_text)
     return files
 
 

@@ -161,7 +161,7 @@ def _of_project(
     workspace: Workspace, given: Mapping[str, str], options: Mapping[str, object], image: str | None,
     *, full: bool, as_json: bool, yes: bool,
 ) -> None:  # fmt: skip
-    from trainkit import model_layers
+    from trainkit.models import model_layers
 
     from trainer.models import project_layers
     from trainer.plan import request

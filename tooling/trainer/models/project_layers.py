@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 from collections import Counter
 from collections.abc import Collection
@@ -12,17 +11,16 @@ from typing import TYPE_CHECKING, cast
 from trainkit import run_environment
 
 from trainer.errors import InvalidInput, ScriptFailed
+from trainer.plan import warm_start
 from trainer.plan.consent import Permission
 from trainer.plan.run_plan import RunPlan
 from trainer.progress import Steps
 from trainer.sessions import session
-from trainer.source import snapshot
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
-    from trainkit.model_layers import Layer, ModelLayers
+    from trainkit.models.model_layers import Layer, ModelLayers
 
-CALL = re.compile(rb"\bmodel_layers\s*\.\s*log\s*\(")
 _MANY = 20  # layers inside of another one
 _SHOWN = 15  # lines of what a script printed that failed
 
@@ -35,12 +33,10 @@ def check(plan: RunPlan) -> None:
             f"{project} runs in {plan.image.tag}, which has no trainkit to read its layers with.",
             "Show them with a trainer image: --image NAME",
         )
-    folder = plan.code.folder
-    scripts = (path for path in snapshot.files(folder) if path.suffix == ".py")
-    if not any(CALL.search((folder / path).read_bytes()) for path in scripts):
+    if not warm_start.calls(plan.code.folder, "model_layers.log"):
         raise InvalidInput(
             f"{project} does not say where its model is built, so its layers cannot be shown.",
-            "Call model_layers.log(model) there: from trainkit import model_layers",
+            "Call model_layers.log(model) there: from trainkit.models import model_layers",
         )
 
 

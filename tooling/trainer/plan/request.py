@@ -15,7 +15,17 @@ from trainer.datasets.tables import parameters as table_parameters
 from trainer.engine.run_user import host_ids
 from trainer.errors import InvalidInput
 from trainer.images.image import RunImage
-from trainer.plan import consent, limits, parameter_values, remarks, revealed, run_image, run_mounts, seeding
+from trainer.plan import (
+    consent,
+    limits,
+    parameter_values,
+    remarks,
+    revealed,
+    run_image,
+    run_mounts,
+    seeding,
+    warm_start,
+)
 from trainer.plan.consent import RequestedPermissions, StoredRun
 from trainer.plan.parameter_values import Origin
 from trainer.plan.run_plan import (
@@ -28,6 +38,7 @@ from trainer.plan.run_plan import (
     Tracking,
 )
 from trainer.plan.target import Target
+from trainer.plan.warm_start import WarmStart
 from trainer.projects import docker_env, mlproject
 from trainer.projects.mlproject import EntryPoint, Project
 from trainer.projects.mounts import Mount
@@ -78,6 +89,7 @@ class RunRequest:
     again: Rerun | None = None
     stored: StoredRun | None = None
     """Of a run whose stored code this is."""
+    warm_start: WarmStart | None = None
     taken_over: frozenset[str] = frozenset()
     """The parameters whose values an earlier run had, which the user has not named."""
 
@@ -113,6 +125,9 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
     _check_data(workspace, entry_point, values, origins)
     image = request.recorded_image or run_image.choose(workspace, project, request.image, request.base_image)
     is_asked_for = request.image or request.recorded_image or not run_image.declares_no_environment(project)
+    warm = request.warm_start
+    if warm and not request.stored:
+        warm_start.check(project, image)
     fallback = None if is_asked_for else image.tag
     gpus = limits.gpus(("all" if image.wants_gpus else "none") if request.gpus is None else request.gpus)
     volumes = docker_env.mounts(project.name, project.folder, project.volumes)
@@ -166,7 +181,11 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
             },
             origins=origins,
             in_code=in_code,
-            downloads={name: value for name, value in paths.items() if is_elsewhere(value)},
+            downloads={
+                **{name: value for name, value in paths.items() if is_elsewhere(value)},
+                **({warm_start.INPUT: warm.uri} if warm else {}),
+            },
+            warm_start=warm,
         ),
         environment=Environment(
             {
@@ -175,6 +194,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
                 **folders,
                 # A script that was given GPUs and finds none has to say so.
                 run_environment.GPUS: gpus,
+                **(warm.variables if warm else {}),
                 **SAME_IN_ALL_RUNS,
             },
             secret_names,

@@ -9,6 +9,7 @@ from pathlib import Path
 from trainer.images.image import RunImage
 from trainer.plan.consent import RequestedPermissions
 from trainer.plan.parameter_values import Origin
+from trainer.plan.warm_start import WarmStart
 from trainer.projects import shell_command
 from trainer.projects.mlproject import EntryPoint
 from trainer.projects.mounts import Mount
@@ -53,6 +54,8 @@ class Inputs:
     """By parameter, files of the code: their paths in it."""
     downloads: Mapping[str, str] = field(default_factory=dict)
     """Parameters of type path that name a URI: it is fetched when the run starts."""
+    warm_start: WarmStart | None = None
+    """The finished run whose model is trained further; it is among the downloads."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,7 @@ class RunPlan:
             "origins": inputs.origins,
             "in_code": inputs.in_code,
             "downloads": inputs.downloads,
+            "warm_start": inputs.warm_start.run_id if inputs.warm_start else None,
             "remarks": self.remarks,
             "reproduces": code.again.run_id if code.again else None,
             "asks_to": list(self.asked.wants),

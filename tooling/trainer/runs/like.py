@@ -7,11 +7,18 @@ from dataclasses import dataclass
 
 from trainer.errors import InvalidInput
 from trainer.masking import MASK
+from trainer.plan import warm_start
+from trainer.plan.warm_start import WarmStart
 from trainer.projects import sources
 from trainer.projects.mlproject import Project
 from trainer.runs import resolve, server, stored_run
 from trainer.runs.run_record import RunRecord
+from trainer.tracking.artifacts import listing, logged_models
+from trainer.tracking.client import Client, Run
 from trainer.workspace.settings import Workspace
+
+_KERAS = {"keras", "tensorflow"}
+"""What MLflow calls its models of Keras."""
 
 
 @dataclass(frozen=True)
@@ -79,3 +86,40 @@ def find(workspace: Workspace, text: str) -> EarlierRun:
     """
     client, run = server.run_of(workspace, resolve.resolve(workspace, text))
     return EarlierRun(run.id, run.name, stored_run.pins_of(client, run))
+
+
+def find_with_model(workspace: Workspace, text: str) -> tuple[EarlierRun, WarmStart]:
+    """As `find`, of a run that has finished, and its model, which another run can train further.
+
+    Raises `InvalidInput` also where it has not finished, or has no such model.
+    """
+    client, run = server.run_of(workspace, resolve.resolve(workspace, text))
+    if run.status != "FINISHED":
+        going_on = run.status in ("RUNNING", "SCHEDULED")
+        wait = f"Wait for its end: trainer attach {run.id[:8]}"
+        raise InvalidInput(
+            f"The run {run.name} is {run.status}: only the model of a finished run is trained further.",
+            wait if going_on else f"One that was cut off goes on with: trainer resume {run.id[:8]}",
+        )
+    earlier = EarlierRun(run.id, run.name, stored_run.pins_of(client, run))
+    return earlier, WarmStart(run.id, run.name, _model(client, run), run.url)
+
+
+def _model(client: Client, run: Run) -> str:
+    """The artifact with all weights."""
+    paths = {artifact.path for artifact in listing.of_run(client, run)}
+    if warm_start.TORCH in paths:
+        return warm_start.TORCH
+    flavors = logged_models.flavors(client, run, warm_start.KERAS)
+    if flavors is None:
+        raise InvalidInput(
+            f"The run {run.name} has no model to train further.",
+            f"`trainer show {run.id[:8]}` lists what it has.",
+        )
+    if not flavors & _KERAS:
+        kind = ", ".join(sorted(flavors - {"python_function"})) or "another kind"
+        raise InvalidInput(
+            f"The model of the run {run.name} is of {kind}: only those of Keras and PyTorch go on.",
+            f"Start a new run with its parameters: trainer run --like {run.id[:8]}",
+        )
+    return warm_start.KERAS

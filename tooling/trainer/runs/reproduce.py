@@ -171,6 +171,7 @@ def _plan(workspace: Workspace, stored: FetchedRun, image: RunImage) -> RunPlan:
             seed=pinned.seed,
             deterministic=pinned.deterministic,
             keep_files=pinned.keep_files,
+            warm_start=pinned.warm_start,
             recorded_image=image,
             stored=consent.StoredRun(stored.run.id, content),
             again=Rerun(

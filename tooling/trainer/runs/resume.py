@@ -146,6 +146,7 @@ def _request(workspace: Workspace, stored: FetchedRun) -> RunRequest:
         seed=pinned.seed,
         deterministic=pinned.deterministic,
         keep_files=pinned.keep_files,
+        warm_start=pinned.warm_start,
         recorded_image=run_image.recorded(workspace, image.tag, image.digest, image.requirements_digest),
         stored=consent.StoredRun(
             stored.run.id, consent.content(pinned.code_digest, command, image.tag, image.id)

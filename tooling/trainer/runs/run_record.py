@@ -21,6 +21,7 @@ from trainer.host.hardware import Hardware
 from trainer.images.build import ImageOrigin
 from trainer.plan.parameter_values import Origin
 from trainer.plan.run_plan import Resources, RunPlan
+from trainer.plan.warm_start import WarmStart
 from trainer.source import snapshot
 from trainer.tracking import run_tags
 from trainer.tracking.client import Run
@@ -105,6 +106,8 @@ class RunRecord:
     """The id of the run that this one makes again."""
     keep_files: bool = False
     """Whether files that it leaves in its folder and does not log become artifacts."""
+    warm_start: WarmStart | None = None
+    """The run whose model this one trains further."""
 
 
 def of(
@@ -154,6 +157,7 @@ def of(
         data=data,
         reproduces=plan.code.again.run_id if plan.code.again else None,
         keep_files=plan.tracking.keep_files,
+        warm_start=plan.inputs.warm_start,
     )
 
 
@@ -190,6 +194,8 @@ def tags(record: RunRecord) -> dict[str, str]:
             run_tags_[run_tags.GIT_REPOSITORY] = record.git.remote
     if record.reproduces:
         run_tags_[run_tags.REPRODUCES] = record.reproduces
+    if record.warm_start:
+        run_tags_[run_tags.WARM_START] = record.warm_start.run_id
     if record.keep_files:
         run_tags_[run_tags.KEEP_FILES] = "true"
     return run_tags_ | {data.tag: data.digest for data in record.data if data.is_dataset}
@@ -218,6 +224,8 @@ def read(text: bytes, run: Run) -> RunRecord:
         raise _not_understood(run, f"{where}: {first['msg']}") from None
     except (ValueError, TypeError, AttributeError):
         raise _not_understood(run, "this is no JSON of it") from None
+    if pinned.warm_start and not pinned.warm_start.is_valid:
+        raise _not_understood(run, f"warm_start: {pinned.warm_start.uri!r} is no model of a run")
     for name in pinned.image.repo_digests:
         if not _REPO_DIGEST.fullmatch(name):
             raise _not_understood(run, f"image.repo_digests: {name!r} is no NAME@sha256:DIGEST")

@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from trainer.plan import downloads
 from trainer.projects import sources
 from trainer.workspace.settings import Workspace, find
 
-from unit.helpers import DEAD_ENGINE, MLPROJECT, Result, git, put
+from unit.helpers import DEAD_ENGINE, MLPROJECT, Result, git, make_workspace, put
 
 Trainer = Callable[..., Result]
 REPOSITORY = Path(__file__).parents[4]
@@ -244,13 +245,16 @@ def test_what_is_not_as_by_default_is_above_the_rest(trainer: Trainer, workspace
 
 @pytest.mark.parametrize("project", sources.names(find(REPOSITORY)))
 def test_the_plan_of_a_project_fits_into_a_terminal(
-    trainer: Trainer, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, project: str
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch, project: str
 ) -> None:
-    (workspace.data / "data_4" / "a").mkdir(parents=True)
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "80")
-    shutil.copytree(REPOSITORY / "train_code" / project, workspace.projects / project)
-    done = trainer("run", project, "--image", "small", "--run-name", "r", "--dry-run")
+    with tempfile.TemporaryDirectory() as root:  # whose path is as short as a user's
+        make_workspace(Path(root))
+        shutil.copytree(REPOSITORY / "train_code" / project, Path(root, "train_code", project))
+        Path(root, "data", "data_4", "a").mkdir(parents=True)
+        monkeypatch.chdir(root)
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        monkeypatch.setenv("COLUMNS", "80")
+        done = trainer("run", project, "--image", "small", "--run-name", "r", "--dry-run")
     assert done.code == 0, done.err
     lines = re.sub(r"\x1b\[[0-9;]*m", "", done.out).splitlines()
     assert len(lines) < 24

@@ -66,6 +66,11 @@ class LocalBackend:
                 f"The local backend cannot run in the image {plan.image.tag}: it has no containers.",
                 "Use the docker backend, or name a trainer image: --image NAME",
             )
+        if plan.inputs.warm_start:
+            raise InvalidInput(
+                "--warm-start needs a container: the local backend fetches no model.",
+                "Use the docker backend.",
+            )
         if plan.inputs.downloads:
             parameter, uri = next(iter(plan.inputs.downloads.items()))
             raise InvalidInput(

@@ -79,6 +79,8 @@ def _options(plan: RunPlan) -> Iterator[str]:
     }
     chosen = {"backend": plan.backend, "experiment": tracking.experiment, "gpus": resources.gpus}
     yield from (f"--{name} {shlex.quote(value)}" for name, value in chosen.items() if value != usual[name])
+    if warm := plan.inputs.warm_start:
+        yield f"--warm-start {warm.run_id[:8]} ({warm.name}: {warm.model})"
     if tracking.run_name:
         yield f"--run-name {shlex.quote(tracking.run_name)}"
     yield from (f"--tag {shlex.quote(f'{key}={value}')}" for key, value in tracking.tags.items())

@@ -30,6 +30,8 @@ PROJECT = "trainer.project"
 SOURCE = "trainer.source"
 # And the run that is named with --like, if one is.
 LIKE = "trainer.like"
+# And what of it is trained further, where it is named with --warm-start.
+WARM_START = "trainer.warm_start"
 _PREFIX = "parameter_"
 
 
@@ -119,8 +121,8 @@ class ProjectCommand(click.Command):
         While completing, whatever is wrong is no error. A git URL is fetched for a real run alone.
         """
         try:
-            name, version, _, like = self._look_for(ctx, args)
-            earlier = _earlier(ctx, like) if like else None
+            name, version, _, like, warm = self._look_for(ctx, args)
+            earlier = _earlier(ctx, like, warm)
             is_left_out = earlier is not None and (not name or name.startswith("-"))
             if earlier and is_left_out:
                 name = earlier.project(find())
@@ -141,10 +143,11 @@ class ProjectCommand(click.Command):
             # Again, now with every parameter it may have: the `-e` of `--text -e` is a value, not our option.
             every = {p.name: p for entry in project.entry_points for p in entry.parameters}
             ctx.meta[PROJECT] = project, EntryPoint("", "", tuple(every.values()))
-            later, version, entry_point, _ = self._look_for(ctx, args)
+            later, version, entry_point, *_ = self._look_for(ctx, args)
             if is_left_out and later:
                 raise InvalidInput(
-                    f"{later} stands after the options.", f"trainer run {later} --like {like} …"
+                    f"{later} stands after the options.",
+                    f"trainer run {later} {f'--like {like}' if like else f'--warm-start {warm}'} …",
                 )
             if earlier and not entry_point:
                 entry_point = earlier.record.entry_point
@@ -157,17 +160,17 @@ class ProjectCommand(click.Command):
             raise
 
     def _look_for(self, ctx: click.Context, args: list[str]) -> tuple[str | None, ...]:
-        """Project, --version, --entry-point and --like, whatever else stands among the arguments."""
+        """Project, --version, --entry-point, --like and --warm-start, whatever else the arguments are."""
         parser = self.make_parser(ctx)
         parser.ignore_unknown_options = True
         try:
             # The last may be the value of a parameter that is not yet known: the `-e` of `--text -e`.
             values, _, _ = parser.parse_args([*args, ""])
         except click.UsageError:
-            return None, None, None, None  # the parser proper will say what is wrong
+            return None, None, None, None, None  # the parser proper will say what is wrong
         if args and not args[0].startswith("-"):
             values["project"] = args[0]
-        named = (values.get(name) for name in ("project", "version", "entry_point", "like"))
+        named = (values.get(name) for name in ("project", "version", "entry_point", "like", "warm_start"))
         return tuple(value if isinstance(value, str) else None for value in named)
 
 
@@ -188,13 +191,24 @@ def chosen_values(
     return values
 
 
-def _earlier(ctx: click.Context, text: str) -> EarlierRun | None:
-    """The run that is named with --like, whose options become the defaults; completion asks no server."""
-    from trainer.runs import like
+def _earlier(ctx: click.Context, like: str | None, warm: str | None) -> EarlierRun | None:
+    """The run that is named with --like or --warm-start, whose options become the defaults.
 
-    if ctx.resilient_parsing:
+    Completion asks no server.
+    """
+    if ctx.resilient_parsing or not (like or warm):
         return None
-    earlier = ctx.meta[LIKE] = like.find(find(), text)
+    from trainer.runs import like as use_case
+
+    if like and warm:
+        raise InvalidInput(
+            "--like and --warm-start both name the run that parameters are of.", "--warm-start does for both."
+        )
+    if warm:
+        earlier, ctx.meta[WARM_START] = use_case.find_with_model(find(), warm)
+    else:
+        earlier = use_case.find(find(), like or "")
+    ctx.meta[LIKE] = earlier
     ctx.default_map = dict(earlier.options)
     return earlier
 

@@ -126,6 +126,7 @@ def _origin(run: Run) -> dict[str, str]:
         "backend": ", ".join(filter(None, (tags.get(run_tags.BACKEND, ""), *limits))),
         "keras": _keras(tags),
         "trainer": tags.get(run_tags.VERSION, ""),
+        "warm start": figures.short(tags.get(run_tags.WARM_START, "")),
         "reproduces": ", ".join(
             filter(
                 None, (figures.short(tags.get(run_tags.REPRODUCES, "")), tags.get(run_tags.REPRODUCED, ""))

@@ -24,7 +24,7 @@ def of(plan: RunPlan, parameters: Mapping[str, str], run_id: str) -> str:
         fence += "`"
     short = run_id[:_LENGTH]
     return (
-        f"{fence}sh\n{command}\n{fence}{_repeat(run_id)}"
+        f"{fence}sh\n{command}\n{fence}{_trained_further(plan)}{_repeat(run_id)}"
         f"Start another one like it: `trainer run --like {short}`. "
         f"Get its files: `trainer download {short}`."
     )
@@ -48,6 +48,13 @@ def with_scores(
     link = f"{_LINK}({table})" if table else ""
     before = start.partition(_END)[2] if start.startswith(_BEGIN) else start
     return f"{_BEGIN}{scores}{_END}{before}{repeat}{end.partition(_LINK)[0]}{link}"
+
+
+def _trained_further(plan: RunPlan) -> str:
+    warm = plan.inputs.warm_start
+    return (
+        f"\n\nIt trains the model of [a run]({warm.url}) further: `{warm.run_id[:_LENGTH]}`." if warm else ""
+    )
 
 
 def _repeat(run_id: str) -> str:
@@ -75,6 +82,8 @@ def _words(plan: RunPlan, parameters: Mapping[str, str]) -> list[str]:
     words = ["trainer", "run", plan.code.source.removeprefix("train_code/")]
     if plan.code.entry_point != "main":
         words += ["-e", plan.code.entry_point]
+    if warm := plan.inputs.warm_start:
+        words += ["--warm-start", warm.run_id[:_LENGTH]]
     for name, value in parameters.items():
         if plan.inputs.origins.get(name) == "command line":
             words += ["-P", f"{name}={value}"]

@@ -28,6 +28,7 @@ from trainkit.data.image_data import ImageData, Part
 from trainkit.keras import backend as keras_backend
 from trainkit.keras.architectures import BACKBONES, backbone
 from trainkit.keras.training import Samples
+from trainkit.models import warm_start
 from trainkit.seeding import is_deterministic
 
 # Raise it when the same backbone would be given other numbers: it is part of the key.
@@ -104,7 +105,12 @@ def key(base: keras.Model, weights: str, data: ImageData) -> str:
 
 
 def weights_key(name: str, weights: str, seed: int) -> str:
-    """Which weights a backbone has: random ones follow from the seed, a file's from its content."""
+    """Which weights a backbone has: random ones follow from the seed, a file's from its content.
+
+    With `trainer run --warm-start`, those of the earlier run, which may have trained them.
+    """
+    if warm_start.is_asked_for():
+        return f"warm start {warm_start.digest()}"
     if weights == "none":
         return f"none {seed}"
     if weights == "imagenet":

@@ -6,8 +6,9 @@ from trainkit.keras import settings  # noqa: F401 (before keras)
 import keras
 from keras import layers
 
-from trainkit import former_names, model_layers, paths
+from trainkit import former_names, paths
 from trainkit.keras import backbones
+from trainkit.models import model_layers, warm_start
 
 
 def pretrained(name: str, image_size: int, weights: str, seed: int) -> keras.Model:
@@ -18,8 +19,8 @@ def pretrained(name: str, image_size: int, weights: str, seed: int) -> keras.Mod
     replaces it by what `fit` says.
     """
     keras.utils.set_random_seed(seed)
-    if model_layers.are_asked_for():
-        weights = "none"  # they have the same layers, and nothing is downloaded
+    if model_layers.are_asked_for() or warm_start.is_asked_for():
+        weights = "none"  # for others, or for nothing: none are downloaded
     elif weights == "none":
         print("Warning: --weights none: the backbone is random and has learnt nothing yet", flush=True)
     base = backbones.build(name, image_size, weights)

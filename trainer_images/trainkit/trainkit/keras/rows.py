@@ -1,11 +1,11 @@
-"""The layers of a Keras model, and of the models inside it, as `trainkit.model_layers` lists them."""
+"""The layers of a Keras model, and of the models inside it, as `trainkit.models.model_layers` lists them."""
 
 import math
 from collections.abc import Iterator
 
 import keras
 
-from trainkit.model_layers import Layer, ModelLayers
+from trainkit.models.model_layers import Layer, ModelLayers
 
 
 def of(model: keras.Model) -> ModelLayers:

@@ -1,8 +1,8 @@
-"""The layers of a PyTorch model as `trainkit.model_layers` lists them."""
+"""The layers of a PyTorch model as `trainkit.models.model_layers` lists them."""
 
 from torch import nn
 
-from trainkit.model_layers import Layer, ModelLayers
+from trainkit.models.model_layers import Layer, ModelLayers
 from trainkit.torch.network import Network
 
 
