@@ -93,8 +93,9 @@ def test_a_finished_model_is_trained_further(lab: Site, tmp_path: Path) -> None:
         for run in (first, second)
     )
     assert after[0] < before[0]
-    refused = lab.trainer("run", "pytorch_layers", *model, "--optimizer", "Adam")
-    assert "The model of the earlier run is not of PyTorch" in refused.out + refused.err
+    refused = lab.trainer("run", "efficientnetb0", *model)
+    assert refused.code == 1
+    assert "The model has other layers than that of the earlier run: " in refused.out
 
 
 def test_a_run_is_made_again_to_the_last_bit_and_not_with_an_altered_picture(
