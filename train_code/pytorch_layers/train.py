@@ -107,7 +107,7 @@ with mlflow.start_run() as run, system_metrics():
         print(model.remark)
     mlflow.log_text(text, "layers.yaml")
     model_layers.log(network)
-    warm_start.load(model, data.class_names)
+    warm_start.load(model, data.class_names, data.columns)
 
     # Train, and keep the weights of the epoch with the lowest validation loss
 

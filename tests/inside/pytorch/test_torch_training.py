@@ -314,18 +314,22 @@ def test_a_model_begins_with_the_weights_and_scales_of_an_earlier_one(
 ) -> None:
     earlier, file = model("CrossEntropyLoss", 3, seed=1), tmp_path / "model.pt"
     earlier.input_shift += 1  # of other data
-    torch.save({"state_dict": earlier.state_dict(), "class_names": ["a", "b", "c"]}, file)
+    saved = {"state_dict": earlier.state_dict(), "class_names": ["a", "b", "c"], "columns": ["age", "plan_x"]}
+    torch.save(saved, file)
     monkeypatch.setenv("TRAINER_WARM_START", str(file))
     monkeypatch.setenv("TRAINER_WARM_START_RUN", "ab" * 16)
     made = model("CrossEntropyLoss", 3)
-    warm_start.load(made, ("a", "b", "c"))
+    warm_start.load(made, ("a", "b", "c"), ("age", "plan_x"))
     assert capsys.readouterr().out == "warm start: the weights of the run abababab\n"
     inputs = torch.randn(4, 2, dtype=torch.float64)
     assert torch.equal(made.eval()(inputs), earlier.eval()(inputs))
+    with pytest.raises(InputError, match=r"other columns or categories .*: plan_y, and it had plan_x"):
+        warm_start.load(made, ("a", "b", "c"), ("age", "plan_y"))
+    made_of_two = model("BCEWithLogitsLoss", 2, "- Linear: 2\n- Linear: classes")
     with pytest.raises(InputError, match="is 2 x 16, and was 3 x 16"):
-        warm_start.load(model("BCEWithLogitsLoss", 2, "- Linear: 2\n- Linear: classes"))
+        warm_start.load(made_of_two, columns=("age", "plan_x"))
     with pytest.raises(InputError, match="trained on the classes a, b, c; those of the data are c, b, a"):
-        warm_start.load(model("CrossEntropyLoss", 3), ("c", "b", "a"))
+        warm_start.load(model("CrossEntropyLoss", 3), ("c", "b", "a"), ("age", "plan_x"))
     monkeypatch.setenv("TRAINER_WARM_START", str(tmp_path))
     with pytest.raises(InputError, match="is not of PyTorch"):
         warm_start.load(made)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from trainkit.data.image_data import ImageData, Part
 from trainkit.data.image_folder import TRAIN, VALIDATION
-from trainkit.data.table.preprocessing import transformer
+from trainkit.data.table.preprocessing import number_names, transformer
 from trainkit.data.tables import Table
 from trainkit.torch.model import Scale, pixel_scale, standard_scale
 from trainkit.torch.network import Shape
@@ -88,8 +88,8 @@ class Data:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of the columns that a table's preprocessing takes; () for pictures."""
-        return tuple(self.source.splits[TRAIN].features) if isinstance(self.source, Table) else ()
+        """What each number is that a table's preprocessing gives; () for pictures."""
+        return () if self.preprocessing is None else tuple(number_names(self.preprocessing))
 
     @property
     def train(self) -> Samples:

@@ -49,7 +49,7 @@ def log_model(model: Model, data: Data) -> None:
 
     It takes the raw inputs of `data`, (n, *input_shape), and answers with probabilities or quantities. That
     of a table takes raw rows, by the names of the columns, with what is missing. Its metadata has the names
-    of the classes and, for a table, of the columns.
+    of the classes and, for a table, of the columns; `model.pt` names what they become, number by number.
     """
     model.cpu().eval()
     example = example_inputs(data)

@@ -146,6 +146,17 @@ def test_an_unknown_way_to_impute_is_refused(tmp_path: Path) -> None:
         preprocessing.transformer(load(tmp_path).columns, "magic")
 
 
+def test_each_number_has_a_name(tmp_path: Path) -> None:
+    table = load(tmp_path)
+    assert preprocessing.number_names(fitted(table)) == [
+        "age",
+        "since",
+        "plan_basic",
+        "plan_plus",
+        "plan_nan",
+    ]
+
+
 def test_any_name_is_one_of_a_column(tmp_path: Path) -> None:
     names = ("a__b", "remainder", "words 1", "size, [cm]", "x__")
     rows = [f"{i % 7},u{i % 3},v{i % 2},2020-01-{i % 28 + 1:02},w{i % 4},{'xy'[i % 2]}" for i in range(40)]

@@ -52,6 +52,17 @@ def transformer(columns: Sequence[Column], impute: str = "median") -> ColumnTran
     return ColumnTransformer(steps, sparse_threshold=0)
 
 
+def number_names(fitted: ColumnTransformer) -> list[str]:
+    """What each of its numbers is: a column, or a column and one of its categories."""
+    named: list[str] = []
+    for _, step, columns in fitted.transformers_:
+        if isinstance(step, Pipeline):
+            names = [columns] if isinstance(columns, str) else list(columns)
+            last = step[-1]
+            named.extend(last.get_feature_names_out(names) if isinstance(last, OneHotEncoder) else names)
+    return named
+
+
 def signature(raw: pd.DataFrame, answers: NDArray[np.generic] | pd.DataFrame) -> ModelSignature:
     """What a model takes that begins with a preprocessing: the raw columns, and what it answers with."""
     # MLflow would take no whole number for a number, and none with a fraction for a whole one.
