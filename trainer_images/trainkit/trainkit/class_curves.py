@@ -153,7 +153,7 @@ def _draw(
 def _legend(figure: Figure, axes: Axes, title: str) -> None:
     """Beside the curves, so that none is hidden; the figure becomes as wide as that takes."""
     handles, labels = axes.get_legend_handles_labels()
-    beside = 0.7 + 0.075 * max(len(label) for label in [title, *labels])
+    beside = 0.6 + 0.066 * max(len(label) for label in [title, *labels])
     figure.set_size_inches(_SIDE * len(figure.axes) + beside, _SIDE)
     figure.legend(
         handles,
