@@ -92,6 +92,7 @@ def planned(done: Result) -> dict[str, object]:
             "Write --param NAME=VALUE with no blank around =.",
         ),
         ("demo -P =5", "--param =5 is not NAME=VALUE.", "Write --param NAME=VALUE with no blank around =."),
+        ("demo --tag ''", "--tag '' is not KEY=VALUE.", "Write --tag KEY=VALUE with no blank around =."),
         ("demo --tag x", "--tag x is not KEY=VALUE.", "Write --tag KEY=VALUE with no blank around =."),
         (
             "demo --memory 8",

@@ -39,7 +39,7 @@ def pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) -
         if not equals or not name:
             form = (parameter.metavar or "NAME=VALUE").strip("[]…")
             hint = f"Write {label}{form} with no blank around =."
-            raise InvalidInput(f"{label}{value} is not {form}.", hint)
+            raise InvalidInput(f"{label}{value or repr(value)} is not {form}.", hint)
         if name in mapping:
             raise InvalidInput(f"{label}{name} is given twice.", "Pass it once.")
         mapping[name] = text
