@@ -14,11 +14,13 @@ from documentation import Block, blocks, matches, others
 from PIL import Image
 from reader import Reader
 from support import REPOSITORY, clean_environment, copy_repository
+from trainer.datasets.synthetic.customers import Customers
 
 NEWCOMER = ("README.md", "docs/tutorial.md")
 RESEARCHER = ("docs/coming-from-mlflow-run.md",)
+TABLE_USER = ("docs/learning-a-table.md",)
 TEAMMATE = ("docs/joining-a-team.md",)
-JOURNEYS = (NEWCOMER, RESEARCHER, TEAMMATE)
+JOURNEYS = (NEWCOMER, TABLE_USER, RESEARCHER, TEAMMATE)
 PAGES = [REPOSITORY / page for journey in JOURNEYS for page in journey]
 BLOCKS = [(journey, block) for journey in JOURNEYS for page in journey for block in blocks(REPOSITORY / page)]
 OURS = str(Path(sys.prefix) / "bin")
@@ -76,6 +78,11 @@ def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if request.param == NEWCOMER:
         copy_repository(home / "trainer")
         reader = Reader(home / "trainer")
+    elif request.param == TABLE_USER:
+        (home / "downloads").mkdir()
+        table = home / "downloads" / "customers.csv"
+        Customers().make(table)
+        reader = Reader(home, path=OURS)
     else:
         of_team: Team = request.getfixturevalue("team")
         if request.param == RESEARCHER:
