@@ -23,7 +23,9 @@ WRITTEN = r"a\x1b[2J\x1b]0;t\x07\x0db\u202ec"  # as YAML writes it between doubl
 SHOWN = r"a\x1b[2J\x1b]0;t\x07\rb\u202ec"
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 # Colours, how a bar is drawn again, and what the terminal itself writes at the end of a line.
-OWN = re.compile("\x1b\\[[0-9;]*m|\x1b\\[\\?25[lh]|\r?\x1b\\[(?:2K|1A)|\r(?=\n)")
+OWN = re.compile(
+    "\x1b\\[[0-9;]*m|\x1b\\[\\?25[lh]|\r?\x1b\\[(?:2K|1A)|\r(?=\n)|\r(?=[^\x00-\x1f]*\x1b\\[K)|\x1b\\[K"
+)
 
 
 def test_control_characters_are_escapes() -> None:
