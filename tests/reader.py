@@ -62,7 +62,7 @@ class Reader:
             ["bash", f"/dev/fd/{commands}"],
             cwd=folder,
             env={
-                **clean_environment(),
+                **{key: value for key, value in clean_environment().items() if key != "CI"},
                 **git,
                 "PATH": os.pathsep.join(filter(None, [path, *folders])),
                 "TERM": "xterm-256color",

@@ -24,6 +24,7 @@ JOURNEYS = (NEWCOMER, TABLE_USER, RESEARCHER, TEAMMATE)
 PAGES = [REPOSITORY / page for journey in JOURNEYS for page in journey]
 BLOCKS = [(journey, block) for journey in JOURNEYS for page in journey for block in blocks(REPOSITORY / page)]
 OURS = str(Path(sys.prefix) / "bin")
+MOST_SILENCE_S = 2
 PASSWORD = "correct horse"
 CLASSES = ("Acne and Rosacea Photos", "Eczema Photos", "Warts Molluscum Photos")
 
@@ -126,6 +127,8 @@ def test_a_block_does_what_the_page_says(reader: Reader, block: Block) -> None:
     for command, shown in block.commands:
         typed = reader.type(command)
         print(f"{typed.silence:.1f} s of silence: {command}")
+        if command.startswith("trainer "):
+            assert typed.silence <= MOST_SILENCE_S, f"{command}\n{typed.shown}"
         fails = any(line.startswith("Error: ") for line in (shown or "").splitlines())
         assert (typed.code != 0) == fails, f"{command}\n{typed.shown}"
         if shown:

@@ -34,7 +34,7 @@ def of(
 
     Raises `InvalidInput` for a name that is none; what `reproduce.check` does for a run.
     """
-    if name in sources.names(workspace) or sources.is_remote(name) or Path(name).is_dir():
+    if name in sources.names(workspace) or sources.is_remote(name) or _is_folder(name):
         source = sources.resolve(workspace, name)
         try:
             project = mlproject.load(source.folder)
@@ -75,6 +75,12 @@ def _without_values(workspace: Workspace, asked: RunRequest, parameters: tuple[P
     return request.make(
         workspace, replace(asked, project=replace(asked.project, entry_points=(entry_point,)))
     )
+
+
+def _is_folder(name: str) -> bool:
+    """A plain name of a folder may be a run's: `trainer download` makes one."""
+    folder = Path(name)
+    return folder.is_dir() and (name != folder.name or bool(mlproject.project_file(folder)))
 
 
 def _is_image(workspace: Workspace, name: str) -> bool:
