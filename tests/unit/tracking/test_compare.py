@@ -64,5 +64,37 @@ def test_the_best_is_marked_where_the_name_says_which_way_is_better(
     assert MetricRow(name, values).best == best
 
 
+MEASURED = {"mae": 1.0, "val_mae": 1.0, "val_loss": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "starred", "said"),
+    [
+        (("a", {}), ("a", {}), {"mae", "val_mae", "val_loss"}, ""),
+        (("a", {"target": "x"}), ("a", {"target": "y"}), set(), "different targets"),
+        (("a", {"loss": "mse"}), ("a", {"loss": "mae"}), {"mae", "val_mae"}, "the parameter loss differs"),
+        (("a", {}), ("b", {}), {"val_mae", "val_loss"}, "the projects differ"),
+        (("a", {}), ("b", {"loss": "mse"}), {"val_mae"}, "differs, nor for what has no test_ or val_"),
+    ],
+)
+def test_what_does_not_compare_has_no_best_value(
+    first: tuple[str, dict[str, str]], second: tuple[str, dict[str, str]], starred: set[str], said: str
+) -> None:
+    runs = [
+        run(f"{number}", metrics={name: value + number for name, value in MEASURED.items()},
+            tags={"mlflow.source.name": f"/somewhere/{project}"}, parameters=parameters)
+        for number, (project, parameters) in enumerate((first, second))
+    ]  # fmt: skip
+    compared = compare.compare(runs)
+    assert {row.name for row in compared.metrics if row.best} == starred
+    assert said in compared.without_best
+    assert bool(said) == bool(compared.without_best)
+
+
+def test_a_missing_star_is_explained_only_where_there_would_be_one() -> None:
+    compared = compare.compare([run("a", parameters={"target": "x"}), run("b", parameters={"target": "y"})])
+    assert compared.without_best == ""
+
+
 def test_not_a_number_is_the_same_as_not_a_number() -> None:
     assert not MetricRow("gap", (math.nan, math.nan)).differs

@@ -52,6 +52,8 @@ class MetricRow:
 
     name: str
     values: tuple[float | None, ...]
+    is_comparable: bool = True
+    """Whether the runs mean the same by it."""
 
     @property
     def differs(self) -> bool:
@@ -68,8 +70,18 @@ class MetricRow:
     def best(self) -> frozenset[int]:
         """Which runs have the best value, where several have one and the name says which way is better.
 
-        No run is better than another one for a time, which depends on the machine.
+        No run is better than another one for a time, which depends on the machine, nor for what does not
+        compare.
         """
+        return self._top if self.is_comparable else frozenset()
+
+    @property
+    def has_hidden_best(self) -> bool:
+        """Whether a run would have the best value if the runs meant the same by it."""
+        return not self.is_comparable and bool(self._top)
+
+    @property
+    def _top(self) -> frozenset[int]:
         figures = [value for value in self.values if value is not None and not math.isnan(value)]
         better = metrics.direction(self.name)
         if len(figures) < 2 or better == 0 or metrics.is_time(self.name) or not self.differs:
@@ -87,6 +99,8 @@ class Comparison:
     metrics: tuple[MetricRow, ...]
     origins: Mapping[str, tuple[Row, ...]]
     """Image, code, data and where they ran, by these words."""
+    without_best: str = ""
+    """Why metrics that have a best value do not say so, as a sentence; empty where all do."""
 
 
 def compare(runs: Sequence[Run]) -> Comparison:
@@ -95,7 +109,12 @@ def compare(runs: Sequence[Run]) -> Comparison:
     Of the metrics that differ, the one that the runs' project calls its primary metric comes first.
     """
     names = {name for run in runs for name in run.metrics if not name.startswith("system/")}
-    rows = (MetricRow(name, tuple(run.metrics.get(name) for run in runs)) for name in names)
+    parameters = _rows([run.parameters for run in runs])
+    incomparable = _Incomparable.of(runs, parameters)
+    rows = [
+        MetricRow(name, tuple(run.metrics.get(name) for run in runs), not incomparable.has(name))
+        for name in names
+    ]
     origins = {
         title: _rows([{name: run.tags[tag] for name, tag in tags.items() if tag in run.tags} for run in runs])
         for title, tags in _TAGS.items()
@@ -104,10 +123,38 @@ def compare(runs: Sequence[Run]) -> Comparison:
     primary = next(filter(None, (run.tags.get(run_tags.PRIMARY_METRIC) for run in runs)), None)
     return Comparison(
         tuple(runs),
-        _rows([run.parameters for run in runs]),
+        parameters,
         tuple(sorted(rows, key=lambda row: (not row.differs, row.name != primary, metrics.rank(row.name)))),
         {title: origins[title] for title in ORIGINS},
+        incomparable.reason if any(row.has_hidden_best for row in rows) else "",
     )
+
+
+@dataclass(frozen=True)
+class _Incomparable:
+    """Which metrics do not compare, for what is known of the runs."""
+
+    target: bool
+    loss: bool
+    project: bool
+
+    @classmethod
+    def of(cls, runs: Sequence[Run], parameters: Sequence[Row]) -> _Incomparable:
+        differing = {row.name for row in parameters if row.differs}
+        projects = {run.tags.get(run_tags.SOURCE_NAME, run.experiment_id).rpartition("/")[2] for run in runs}
+        return cls("target" in differing, "loss" in differing, len(projects) > 1)
+
+    def has(self, metric: str) -> bool:
+        is_other_loss = self.loss and "loss" in metric.lower()
+        return self.target or is_other_loss or (self.project and not metrics.is_held_out(metric))
+
+    @property
+    def reason(self) -> str:
+        if self.target:
+            return "No star: the runs learn different targets."
+        parts = ["the losses, since the parameter loss differs"] if self.loss else []
+        parts += ["what has no test_ or val_, since the projects differ"] if self.project else []
+        return f"No star for {', nor for '.join(parts)}." if parts else ""
 
 
 def _rows(values: Sequence[Mapping[str, str]]) -> tuple[Row, ...]:

@@ -56,6 +56,11 @@ def measured_on(metric: str) -> tuple[str, str]:
     return found[2], TRAINING if found[1].lower().startswith("train") else VALIDATION
 
 
+def is_held_out(metric: str) -> bool:
+    """Whether the name begins with a split that no model learns from: `val_loss`, `test/f1`."""
+    return re.split(r"[^a-z0-9]+", metric.lower())[0] in _SPLITS
+
+
 def judges(metric: str) -> bool:
     """Whether it says how good a model is, and not how long something took."""
     return direction(metric) != 0 and not is_time(metric)

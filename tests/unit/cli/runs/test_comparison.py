@@ -125,3 +125,19 @@ def test_a_wide_terminal_and_a_pipe_show_names_and_differences(capsys: pytest.Ca
     shown = capsys.readouterr().out
     assert "thoughtful-lamb-583" in shown.splitlines()[0]
     assert "(+0.571) *" in shown
+
+
+def test_a_missing_star_is_explained_below_the_table_and_on_the_page(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    runs = [
+        Run(name * 32, "7", name, "FINISHED", "", {"f1": value}, parameters={"target": name})
+        for name, value in (("a", 0.5), ("b", 0.75))
+    ]
+    compared = compare.compare(runs)
+    table.show(compared, everything=False)
+    said = "No star: the runs learn different targets."
+    shown = capsys.readouterr().out
+    assert "*" not in shown
+    assert said in shown
+    assert said in page.render(compared, {}, Pictures((), ()), {})
