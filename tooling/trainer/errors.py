@@ -145,6 +145,7 @@ class Interrupted(BaseException):
         super().__init__(signal_name(number))
         self.number = number
         self.exit_code = 128 + number
+        self.hint = "The same command starts it again."
 
 
 def signal_name(number: int) -> str:

@@ -135,5 +135,6 @@ def test_ctrl_c_stops_a_run_whose_clock_is_shown(slow: Site) -> None:
     assert code == 128 + signal.SIGINT
     lines = drawn(pieces)
     assert any("Stopping the run" in line for line in lines)
-    assert lines[-2:] == ["Error: Stopped by SIGINT.", lines[-1]]
+    assert lines[-2] == "Error: Stopped by SIGINT."
+    assert "to go on with this one: trainer resume " in lines[-1]
     assert slow.runs()[0].info.status == "KILLED"

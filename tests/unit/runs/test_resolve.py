@@ -54,6 +54,15 @@ def test_what_could_be_several_runs_lists_them(workspace: Workspace) -> None:
 
 
 @pytest.mark.usefixtures("three")
+def test_of_several_runs_the_live_one_is_stopped(workspace: Workspace) -> None:
+    running = started(workspace, "ee90", "hen")
+    assert resolve.live(workspace, "hen") == running
+    started(workspace, "ff90", "hen")
+    with pytest.raises(AmbiguousRun):
+        resolve.live(workspace, "hen")
+
+
+@pytest.mark.usefixtures("three")
 def test_the_name_of_a_run_comes_before_the_beginning_of_an_id(workspace: Workspace) -> None:
     named = started(workspace, "ef78", "ab", ended=True)
     assert resolve.resolve(workspace, "ab") == named

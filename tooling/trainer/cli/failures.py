@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
 from pathlib import Path
 
 import click
@@ -49,8 +50,9 @@ def explain(error: BaseException) -> tuple[str, str, int]:
         case click.ClickException():
             return error.format_message(), "trainer --help", error.exit_code
         case Interrupted() | click.Abort() | KeyboardInterrupt():
-            by, code = (f" by {error}", error.exit_code) if isinstance(error, Interrupted) else ("", 130)
-            return f"Stopped{by}.", "The same command starts it again.", code
+            stopped = error if isinstance(error, Interrupted) else Interrupted(signal.SIGINT)
+            by = f" by {error}" if error is stopped else ""
+            return f"Stopped{by}.", stopped.hint, stopped.exit_code
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return _of_a_full_disk(error)
         case FileNotFoundError(filename=None) if not _has_current_folder():

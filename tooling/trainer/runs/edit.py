@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from trainer.errors import InvalidInput
+from trainer.errors import InvalidInput, TrackingDenied
 from trainer.plan import revealed
 from trainer.runs import resolve, server
 from trainer.tracking import edit, names, run_tags
 from trainer.tracking.client import Client, Run
+from trainer.tracking.failures import NotPermitted
 from trainer.workspace import run_folders, secrets
 from trainer.workspace.settings import Workspace
 
@@ -34,7 +35,13 @@ def delete(workspace: Workspace, texts: Sequence[str]) -> list[Run]:
                 "`trainer runs list --deleted` lists the deleted runs.",
             )
     for client, run in by_id.values():
-        edit.delete(client, run.id)
+        try:
+            edit.delete(client, run.id)
+        except NotPermitted:
+            raise TrackingDenied(
+                f"The run {run.name} is in an experiment of somebody else, who alone may delete runs of it.",
+                f"Mark it instead: trainer runs tag {run.id[:8]} state=obsolete",
+            ) from None
     return [run for _, run in by_id.values()]
 
 

@@ -66,6 +66,17 @@ def _only(text: str, matches: list[Record]) -> Record:
     raise AmbiguousRun(f"{text} could be {len(matches)} runs: {several}.", "Use more of the id.")
 
 
+def live(workspace: Workspace, text: str) -> Record:
+    """As `resolve`, for a command on live runs: of several that could be meant, the one that is live."""
+    try:
+        return resolve(workspace, text)
+    except AmbiguousRun:
+        matches = [r for r in started_here(workspace, text) if run_folders.is_live(workspace, r.run_id)]
+        if len(matches) != 1:
+            raise
+        return matches[0]
+
+
 def started_here(workspace: Workspace, text: str) -> list[Record]:
     """The runs that this workspace started and that could be meant by what is not @best:METRIC.
 

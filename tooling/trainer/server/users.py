@@ -94,12 +94,13 @@ def grant(client: Client, name: str, experiment: str) -> None:
     account or experiment.
     """
     body = {"permission": "EDIT", **_permission(client, name, experiment)}
-    _change_permission(client, "grant", name, body)
+    _change_permission(client, "grant", body, f"There is no account {name}.")
 
 
 def revoke(client: Client, name: str, experiment: str) -> None:
-    """Take back what `grant` gave, if it gave it; raises as that does."""
-    _change_permission(client, "revoke", name, _permission(client, name, experiment))
+    """Take back what `grant` gave. Raises as that does, and where it gave nothing."""
+    nothing = f"{name} has no permission on {experiment} that was granted."
+    _change_permission(client, "revoke", _permission(client, name, experiment), nothing)
 
 
 def _permission(client: Client, name: str, experiment: str) -> dict[str, str]:
@@ -112,11 +113,11 @@ def _permission(client: Client, name: str, experiment: str) -> dict[str, str]:
     return {"username": name, "resource_type": "experiment", "resource_id": experiment_id}
 
 
-def _change_permission(client: Client, change: str, name: str, body: dict[str, str]) -> None:
+def _change_permission(client: Client, change: str, body: dict[str, str], missing: str) -> None:
     try:
         client.send("POST", f"{_PERMISSIONS}/{change}", body)
     except NotThere:
-        raise InvalidInput(f"There is no account {name}.", "trainer server users list") from None
+        raise InvalidInput(missing, "The accounts: trainer server users list") from None
     except TrackingDenied:
         raise TrackingDenied(
             f"{client.server.username} does not own the experiment.",

@@ -28,7 +28,7 @@ def attach(workspace: Workspace, said: str, as_json: bool) -> None:
     from trainer.runs.launch import Result
     from trainer.runs.launch.follow import show
 
-    record = resolve.resolve(workspace, said)
+    record = resolve.live(workspace, said)
     use_case.look_after(workspace, record)
     try:
         with subprocesses.awake(), Progress(sys.stderr.buffer if as_json else None) as progress:

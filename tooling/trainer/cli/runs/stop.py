@@ -32,7 +32,7 @@ def stop(workspace: Workspace, said: tuple[str, ...], every: bool, dry_run: bool
     chosen = (
         [record for record in run_folders.live(workspace) if record.is_here]
         if every
-        else [resolve.resolve(workspace, one) for one in said]
+        else [resolve.live(workspace, one) for one in said]
     )
     if not chosen:
         click.echo("No live runs.")

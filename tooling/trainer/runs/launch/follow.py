@@ -80,6 +80,8 @@ def supervise(ready: PreparedLaunch, launched: LaunchedRun, job: Job, screen: Re
     if refused and (interrupted or verdict.error):
         screen.remark(f"{refused.error.message}\n{refused.error.hint}")
     if interrupted:
+        resume = f"trainer resume {launched.run.id[:8]}"
+        interrupted.hint = f"The same command starts a new run; to go on with this one: {resume}"
         raise interrupted
     return Result(run, verdict.exit_code, verdict.error or (refused.error if refused else None), undelivered)
 
