@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 from trainer import atomic_files, locks, subprocesses
 from trainer.datasets.names import folded
 from trainer.errors import InvalidInput
-from trainer.images import lock, spec
+from trainer.images import lock, locked, spec
 from trainer.images.spec import IMAGE_FILE, ImageSpec
 from trainer.projects import sources
 from trainer.scaffold import dockerfile, requirements_file
@@ -96,8 +96,9 @@ def plan(workspace: Workspace, name: str, contents: Contents, inherits: str | No
 def make(workspace: Workspace, planned: NewImage) -> None:
     """Make the image's folder, wholly or not at all.
 
-    Raises `ImageError` where the packages do not go together or the registry cannot be reached,
-    `InvalidInput` where somebody else made the folder meanwhile.
+    Raises `ImageError` where the packages do not go together, with each other or with those of the image
+    that is inherited from, or the registry cannot be reached, `InvalidInput` where somebody else made the
+    folder meanwhile.
     """
     with unfinished.folder(workspace, unfinished.IMAGE) as place:
         folder = place / planned.target.name
@@ -105,6 +106,7 @@ def make(workspace: Workspace, planned: NewImage) -> None:
         for name, text in planned.files.items():
             (folder / name).write_text(text, encoding="utf-8")
         lock.compile_in(folder, planned.parents)
+        locked.check_inherited(folder / lock.SOURCE, folder / lock.LOCK, planned.parents)
         planned.target.parent.mkdir(parents=True, exist_ok=True)
         try:
             atomic_files.rename(folder, planned.target)
@@ -137,8 +139,8 @@ def plan_addition(workspace: Workspace, name: str, packages: Sequence[str]) -> A
     return Addition(image, new, _locks(workspace, parent))
 
 
-def add(workspace: Workspace, addition: Addition) -> None:
-    """Add the packages, and compile the lock with the versions that are locked.
+def add(workspace: Workspace, addition: Addition) -> bool:
+    """Add the packages, and compile the lock with the versions that are locked: whether anything changed.
 
     Raises `ImageError` where that cannot be; the image's files are then as they were.
     """
@@ -152,10 +154,17 @@ def add(workspace: Workspace, addition: Addition) -> None:
         shutil.copytree(image.folder, folder)
         text = _with(source.read_text(encoding="utf-8"), addition.packages)
         (folder / lock.SOURCE).write_text(text, encoding="utf-8")
-        lock.compile_in(folder, (image.lock, *addition.parents))
+        # What it inherits cannot change; of all else its own versions stay.
+        lock.compile_in(folder, (*addition.parents, image.lock))
+        compiled = folder / lock.LOCK
+        locked.check_inherited(folder / lock.SOURCE, compiled, addition.parents)
+        fitted = image.lock.is_file() and locked.versions(image.lock) == locked.versions(compiled)
+        if fitted and not addition.packages:
+            return False
         with subprocesses.deferred_signals():
-            atomic_files.write(image.lock, (folder / lock.LOCK).read_bytes())
+            atomic_files.write(image.lock, compiled.read_bytes())
             atomic_files.write(source, text.encode())
+    return True
 
 
 def _with(text: str, packages: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """`trainer images new` and `add`, with a uv that resolves everything to version 1."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -88,6 +89,65 @@ def test_the_versions_of_the_inherited_image_are_preferred(trainer: Trainer, wor
     assert trainer("images", "new", "mine", "--from", "requirements.txt", "--inherit", "child").code == 0
     locked = [line.split()[0] for line in packages(workspace, "mine", "requirements.txt")]
     assert locked == ["click==8.3", "six==1.17", "tabulate==1"]
+
+
+@pytest.mark.parametrize(
+    ("packages", "message", "hint"),
+    [
+        (
+            "tabulate\nclick~=1.0\n",
+            "click~=1.0 cannot be added to small, which has click 8.3.",
+            "Leave the version out, or make an image of its own: without --inherit",
+        ),
+        (
+            "tabulate\nold-user\n",
+            "The packages need six==1, and are to be added to small, which has six 1.17.",
+            "Choose other versions of them, or make an image of its own: without --inherit",
+        ),
+    ],
+)
+def test_another_version_than_the_inherited_one_is_refused(
+    trainer: Trainer, workspace: Workspace, uv: Path, packages: str, message: str, hint: str
+) -> None:
+    put(workspace.images / "small" / "requirements.txt",
+        "click==8.3 --hash=sha256:00\nsix==1.17 --hash=sha256:00\n")  # fmt: skip
+    trainer("images", "new", "child", "--inherit", "small")
+    put(uv, "#!/bin/sh\necho 'click==1 --hash=sha256:00' > requirements.txt\n" if "click" in packages
+        else "#!/bin/sh\necho 'six==1 --hash=sha256:00' > requirements.txt\n")  # fmt: skip
+    put(workspace.root / "requirements.txt", packages)
+    before = files(workspace.root)
+    for arguments in (
+        ("new", "mine", "--from", "requirements.txt", "--inherit", "small"),
+        ("add", "child", *packages.split()),
+    ):
+        done = trainer("images", *arguments)
+        assert (done.code, done.out, done.err) == (83, "", f"Error: {message}\nHint:  {hint}\n")
+        assert files(workspace.root) == before
+
+
+def test_a_requirement_written_by_hand_is_compiled_by_add(trainer: Trainer, workspace: Workspace) -> None:
+    place = workspace.images / "mine"
+    trainer("images", "new", "mine", "--inherit", "small")
+    put(place / "requirements.in", "tabulate  # tables\nnumpy; sys_platform == 'never'\nsix>=1,<2\n")
+    put(place / "requirements.txt", "tabulate==1 --hash=sha256:00\n")
+    refused = trainer("build-image", "mine", "--dry-run")
+    hint = "trainer images add mine 'six>=1,<2'"
+    assert (refused.code, refused.out, refused.err) == (
+        2,
+        "",
+        f"Error: {place / 'requirements.in'} asks for six>=1,<2, and requirements.txt lacks it.\n"
+        f"Hint:  Compile it again: {hint}\n",
+    )
+    put(place / "requirements.txt", "tabulate==1 --hash=sha256:00\nsix==2 --hash=sha256:00\n")
+    assert "requirements.txt has six 2.\n" in trainer("build-image", "mine", "--dry-run").err
+    put(place / "requirements.txt", "tabulate==1 --hash=sha256:00\n")
+    done = trainer(*shlex.split(hint)[1:])
+    assert (done.code, done.err) == (0, "")
+    assert done.out == (
+        f"Compiled {place / 'requirements.txt'}, which did not fit requirements.in\n"
+        "Next: trainer build-image mine\n"
+    )
+    assert trainer("build-image", "mine", "--dry-run").code == 0
 
 
 def test_an_image_of_a_dockerfile(trainer: Trainer, workspace: Workspace) -> None:

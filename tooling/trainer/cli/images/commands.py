@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 import click
 from click.shell_completion import CompletionItem
@@ -12,8 +13,8 @@ from trainer.cli.context import pass_workspace
 from trainer.cli.images import pin, rebuild
 from trainer.cli.live.progress import Progress
 from trainer.errors import InvalidInput, TrainerError
+from trainer.images import lock, locked, trainer_image
 from trainer.images import spec as declared
-from trainer.images import trainer_image
 from trainer.workspace.settings import Workspace, find
 
 
@@ -74,6 +75,7 @@ def build_image(
         pin.pin(workspace, own, base_image, dry_run=dry_run, as_json=as_json)
         return
     plans = [trainer_image.plan(workspace, declared.spec(workspace, name), base_image) for name in chosen]
+    _check_locks(plans)
     if check_reproducible:
         rebuild.check(workspace, plans, dry_run=dry_run, as_json=as_json)
         return
@@ -92,3 +94,8 @@ def build_image(
         return
     for result in results:
         click.echo(f"{result['tag']}  {'built' if result['built'] else 'up to date'}")
+
+
+def _check_locks(plans: Sequence[trainer_image.TrainerImage]) -> None:
+    for image in dict.fromkeys(step.spec for plan in plans for step in plan.line()):
+        locked.check_compiled(image.name, image.folder / lock.SOURCE, image.lock)

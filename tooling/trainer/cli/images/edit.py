@@ -81,7 +81,8 @@ def add(workspace: Workspace, name: str, packages: tuple[str, ...]) -> None:
     """Add packages to the requirements.in of the image NAME, and compile its lock again.
 
     A PACKAGE may have a version, as in requirements.txt; it replaces the line of requirements.in that has the
-    same package. The versions that are locked stay, as far as the new packages allow.
+    same package. The versions that are locked stay, as far as the new packages allow; those of the image that
+    NAME inherits from always do.
     """
     from trainer.scaffold import images
     from trainer.subprocesses import interruptible
@@ -89,13 +90,15 @@ def add(workspace: Workspace, name: str, packages: tuple[str, ...]) -> None:
     with interruptible(), Progress() as progress:
         addition = images.plan_addition(workspace, name, packages)
         source = addition.image.folder / lock.SOURCE
-        if addition.packages:
-            progress.step(f"Resolving the packages of {addition.image.name}")
-            images.add(workspace, addition)
-    if not addition.packages:
+        progress.step(f"Resolving the packages of {addition.image.name}")
+        changed = images.add(workspace, addition)
+    if not changed:
         click.echo(f"{source} has {'it' if len(packages) == 1 else 'them'} already.")
         return
-    click.echo(f"Added {counted(len(addition.packages), 'package')} to {source}")
+    if addition.packages:
+        click.echo(f"Added {counted(len(addition.packages), 'package')} to {source}")
+    else:
+        click.echo(f"Compiled {addition.image.lock}, which did not fit {lock.SOURCE}")
     output.next_steps([f"trainer build-image {addition.image.name}"])
 
 
