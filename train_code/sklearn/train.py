@@ -93,7 +93,11 @@ with mlflow.start_run():
             print("ridge has no trees: --n-estimators and --max-depth change nothing")
         case other:
             kind = f"{len(classes)} classes" if classes else "a quantity"
-            raise InputError(f"{other} cannot learn {table.target}: {kind}.", "Use another --estimator.")
+            own = "logistic_regression" if classes else "ridge"
+            raise InputError(
+                f"{other} cannot learn {table.target}: {kind}.",
+                f"Use --estimator random_forest, hist_gradient_boosting or {own}.",
+            )
     model = make_pipeline(preprocessing.transformer(table.columns, args.impute), estimator)
     model_layers.log(model)
 

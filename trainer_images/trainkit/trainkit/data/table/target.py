@@ -15,6 +15,9 @@ _MOST_NUMBERED = 20
 # Words of which each is there less often than this on average are no classes.
 _ROWS_OF_A_CLASS = 3
 _FEW_CLASSES = 50
+# The projects differ in the option that says what is learnt.
+_AS_QUANTITY = "Learn it as a quantity (--task regression, or --loss MSELoss), or name another --target."
+_AS_CLASSES = "learn the column as classes (--task classification, or --loss CrossEntropyLoss)"
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,13 @@ def classes(cells: pd.Series, column: str) -> Target:
     if len(words) > _FEW_CLASSES and len(words) * _ROWS_OF_A_CLASS > len(cells):
         are_numbers = all(_as_number_or_word(word)[0] != inf for word in words)
         what, reason, hint = (
-            ("numbers", "a quantity, not classes", "Learn it as a quantity, or name another --target.")
+            ("numbers", "a quantity, not classes", _AS_QUANTITY)
             if are_numbers
-            else ("words", "too many for classes", "Name another --target.")
+            else (
+                f"words, such as {words[0]!r},",
+                "too many for classes",
+                "Name another --target; or write numbers without thousands separators and units.",
+            )
         )
         raise InputError(
             f"Column {column!r} has {len(words):,} different {what} in {len(cells):,} rows: {reason}.", hint
@@ -69,7 +76,7 @@ def quantity(cells: pd.Series, column: str, *, file: str) -> Target:
         row = values.index[values.isna()][0]
         raise InputError(
             f"{file}: column {column!r} has {cells[row]!r} in row {row + 1}, which is no number.",
-            "Correct it, or learn the column as classes.",
+            f"Correct it, or {_AS_CLASSES}.",
         )
     if values.min() == values.max():
         raise InputError(f"Column {column!r} has the same value everywhere.", "Specify another --target.")
