@@ -70,7 +70,7 @@ def test_a_sample_as_downloaded_is_renamed_next(trainer: Trainer, workspace: Wor
         ("subset skin small --classes first:1", "There is no dataset skin in {data} or here."),
         ("subset skins small", "Missing option '--classes'."),
         ("subset skins skins --classes first:1", "{data}/skins would lie inside of {data}/skins."),
-        ("split skins divided --train 0.9", "The shares {shares} do not add up to 1."),
+        ("split skins divided --train 0.9", "The shares do not add up to 1: train 0.9, "),
         ("split skins divided --link soft", "Invalid value for '--link': 'soft' is not one of"),
         ("validate README.md", "There is no dataset README.md in {data} or here."),
         (
@@ -86,10 +86,9 @@ def test_a_wrong_command_line_makes_nothing(
 ) -> None:
     before = sorted(workspace.root.rglob("*"))
     assert skins in before
-    shares = "{'train': 0.9, 'validation': 0.15, 'test': 0.15}"
     done = trainer("data", *arguments.format(data=workspace.data).split())
     assert done.code == 2
-    assert done.err.startswith("Error: " + message.format(data=workspace.data, shares=shares))
+    assert done.err.startswith("Error: " + message.format(data=workspace.data))
     assert done.err.splitlines()[1].startswith("Hint:  ")
     assert len(done.err.splitlines()) == 2
     assert done.out == ""
@@ -404,6 +403,24 @@ def test_a_table_is_validated(trainer: Trainer, workspace: Workspace) -> None:
     assert (payload["rows"], payload["errors"], payload["findings"][0]["lines"]) == (41, 1, [42])
 
 
+def test_a_table_without_rows_is_said_without_lines(trainer: Trainer, workspace: Workspace) -> None:
+    put(workspace.data / "empty.csv", "")
+    done = trainer("data", "validate", "empty.csv")
+    assert lines(done)[:2] == ["error: file without rows (1)", "  → Add a line of column names and rows."]
+    assert (done.code, done.err.splitlines()[1].strip()) == (89, "Hint:  Do what is said above.")
+
+
+def test_a_split_that_groups_make_another_than_asked_is_a_warning(
+    trainer: Trainer, workspace: Workspace
+) -> None:
+    groups = ["a"] * 50 + ["b"] * 25 + ["c"] * 24 + [""]
+    put(workspace.data / "cities.csv", "city,n\n" + "".join(f"{g},{n}\n" for n, g in enumerate(groups)))
+    done = trainer("data", "split", "cities.csv", "parts", "--group", "city")
+    assert done.code == 0
+    assert done.err.startswith("Warning: the shares are not as asked for: train ")
+    assert "Rows without a value of city, each a group by itself: 1" in lines(done)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -503,3 +520,19 @@ def test_the_project_for_a_table_is_one_with_a_parameter_for_a_column(
     )
     done = trainer("data", "sample", "--table", "demo", "--rows", "50")
     assert lines(done)[-1] == "      trainer run mine --data demo.csv --target churned"
+
+
+def test_the_project_for_images_is_none_for_tables(trainer: Trainer, workspace: Workspace) -> None:
+    for name, data in (("a_tables", "choices: [iris], default: iris"), ("b_both", "default: data_4")):
+        put(
+            workspace.projects / name / "MLproject",
+            f"entry_points: {{main: {{parameters: {{data: {{dataset: true, {data}}}, "
+            "target: {default: last, column_of: data}}, command: a}}\n",
+        )
+    arguments = ("data", "sample", "--classes", "2", "--images", "1", "--size", "16")
+    assert lines(trainer(*arguments, "first"))[-1] == "      trainer run b_both --data first"
+    put(
+        workspace.projects / "c_images" / "MLproject",
+        "entry_points: {main: {parameters: {data: {dataset: true, default: a}}, command: a}}\n",
+    )
+    assert lines(trainer(*arguments, "second"))[-1] == "      trainer run c_images --data second"

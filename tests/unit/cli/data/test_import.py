@@ -174,6 +174,9 @@ def test_what_cannot_be_imported(
     damaged.write_bytes(content[: len(content) // 3] + bytes(200) + content[len(content) // 3 + 200 :])
     (tmp_path / "cut.zip").write_bytes(content[: len(content) // 2])
     put(tmp_path / "notes.txt", "x")
+    put(tmp_path / "nothing.csv", "")
+    put(tmp_path / "header.csv", "a,b\n\n")
+    packed(download, tmp_path / "book.xlsx")
     (tmp_path / "empty").mkdir()
     put(tmp_path / "texts" / "a" / "1.txt", "x")
     packed(tmp_path / "texts", tmp_path / "texts.zip")
@@ -182,6 +185,9 @@ def test_what_cannot_be_imported(
     for source, message in (
         ("nowhere", f"There is no {tmp_path}/nowhere."),
         ("notes.txt", f"{tmp_path}/notes.txt is not a ZIP archive."),
+        ("nothing.csv", "nothing.csv is empty."),
+        ("header.csv", "header.csv has no rows below its header."),
+        ("book.xlsx", f"{tmp_path}/book.xlsx is a spreadsheet."),
         ("cut.zip", f"{tmp_path}/cut.zip is a ZIP archive that was cut off: its end is missing."),
         ("damaged.zip", f"{tmp_path}/damaged.zip cannot be unpacked: "),
         ("empty", f"{tmp_path}/empty has no folders of images."),
@@ -191,5 +197,6 @@ def test_what_cannot_be_imported(
         done = trainer("data", "import", str(tmp_path / source), "--as", "new")
         assert (done.code, done.out, done.err.count("\n")) == (2, "", 2), done.err
         assert done.err.startswith(f"Error: {message}")
+        assert ("rename it to notes.csv" in done.err) == (source == "notes.txt")
         assert not (workspace.data / "new").exists()
         assert not list(workspace.state.glob("download-*"))

@@ -261,7 +261,7 @@ def test_a_split_without_a_share_stays_empty(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shares", [{TRAIN: 0.5, VALIDATION: 0.4}, {TRAIN: 1.2, VALIDATION: -0.2}])
 def test_shares_have_to_add_up(tmp_path: Path, shares: dict[str, float]) -> None:
-    with pytest.raises(InputError, match="do not add up to 1"):
+    with pytest.raises(InputError, match=rf"do not add up to 1: train {shares[TRAIN]}, validation "):
         splits(fill(tmp_path, {"a": 10, "b": 10}), shares)
 
 

@@ -100,19 +100,21 @@ def warn_of_links(link: str) -> None:
 def _learner(is_table: bool) -> str | None:
     """A project that learns from the dataset: the smallest where there is that, else the first one.
 
-    A project for tables has a parameter for a column of it. None where there is no such project.
+    A project for tables has a parameter for a column of it. Some take both: their default is no choice, so
+    something in data/. None where there is no such project.
     """
-    candidates = []
+    candidates: list[tuple[bool, bool, str]] = []
     with contextlib.suppress(TrainerError):
         workspace = find()
         for name in sources.names(workspace):
             with contextlib.suppress(TrainerError):
                 entry_points = mlproject.load(workspace.projects / name).entry_points
                 parameters = [parameter for entry in entry_points for parameter in entry.parameters]
-                if any(p.column_of if is_table else p.dataset for p in parameters):
-                    candidates.append(name)
-    smallest = _smallest(is_table)
-    return smallest if smallest in candidates else next(iter(candidates), None)
+                takes_tables = any(p.column_of for p in parameters)
+                takes_images = any(p.dataset and p.default not in p.choices for p in parameters)
+                if takes_tables if is_table else takes_images:
+                    candidates.append((name != _smallest(is_table), takes_tables is not is_table, name))
+    return min(candidates)[-1] if candidates else None
 
 
 def _smallest(is_table: bool) -> str:

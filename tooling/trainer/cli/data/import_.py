@@ -14,6 +14,7 @@ from trainer.cli.data import tables
 from trainer.cli.data.arguments import dry_run_option, json_option, link_option, next_steps, warn_of_links
 from trainer.cli.data.make import copies_as_json
 from trainer.counted import counted
+from trainer.errors import InvalidInput
 
 if TYPE_CHECKING:
     from trainer.datasets.build.copying import Link
@@ -100,13 +101,16 @@ def _import_table(planned: TableImport, source: Path, goal: Path, *, dry_run: bo
     from trainer.datasets.tables import shape
 
     target = planned.target(goal)
+    table = shape.of(planned.source)
+    if table and not table.rows:
+        what = "has no rows below its header" if table.columns else "is empty"
+        raise InvalidInput(f"{planned.source.name} {what}.", "Import a table with rows.")
     with output.Bar() as bar:
         if dry_run:
             planned.check(goal)
         else:
             planned.make(goal, bar)
     bytes_ = sum((planned.root / path).stat().st_size for path in planned.files)
-    table = shape.of(planned.source)
     if as_json:
         output.as_json({"path": target, "source": source, "kind": "table",
                         "rows": table.rows if table else None, "columns": table.columns if table else None,

@@ -25,6 +25,9 @@ from trainer.counted import counted
 
 if TYPE_CHECKING:
     from trainer.datasets.build.copying import Link
+    from trainer.datasets.tables.split import Division
+
+_CLOSE = 0.05  # how far a split's share may be from what was asked for, without a word
 
 
 @click.command(
@@ -107,6 +110,7 @@ def _split_table(
     else:
         with output.Bar() as bar:
             division.make(goal, bar)
+    _warn_of_shares(division)
     if as_json:
         counts = {name: {label: n[name] for label, n in division.counts.items()} for name in division.names}
         output.as_json({"path": goal, "source": root, "rows": len(division.splits), "splits": counts,
@@ -116,6 +120,8 @@ def _split_table(
     _print_counts(column, division.names, by_class if column else {"rows": division.counts[""]})
     if division.empty:
         click.echo(f"Rows without a value, and left out: {division.empty:,}")
+    if division.alone:
+        click.echo(f"Rows without a value of {group}, each a group by itself: {division.alone:,}")
     groups = f" of {counted(division.groups, 'group')}" if group else ""
     verb = "Would make" if dry_run else "Made"
     files = ", ".join(f"{name}{root.suffix}" for name in division.names)
@@ -124,6 +130,17 @@ def _split_table(
         first = goal / f"{division.names[0]}{root.suffix}"
         next_steps(
             first, f"trainer data validate {shlex.quote(folders.argument(goal))}", column=column or "COLUMN"
+        )
+
+
+def _warn_of_shares(division: Division) -> None:
+    """Say where whole groups made the splits larger or smaller than was asked for."""
+    asked, got = division.request.shares, division.shares
+    if any(abs(got[name] - asked[name]) > _CLOSE for name in division.names):
+        parts = ", ".join(f"{name} {got[name]:.0%} for {asked[name]:.0%}" for name in division.names)
+        click.echo(
+            f"{output.style('Warning:', fg='yellow', bold=True)} the shares are not as asked for: {parts}.",
+            err=True,
         )
 
 

@@ -69,13 +69,23 @@ def validate(
         _print(shlex.quote(dataset), verdict, everything=everything)
     if errors := verdict.count(Severity.ERROR):
         raise CheckFailed(
-            f"{counted(errors, 'error')} in {root}.",
-            f"Fix or remove the {'lines' if is_table else 'files'} named above"
-            + ("." if everything or as_json else "; --all names every one."),
+            f"{counted(errors, 'error')} in {root}.", _hint(verdict, is_table, everything or as_json)
         )
     if not as_json:
         learnt = f" --target {shlex.quote(target)}" if target else ""
         next_steps(root, f"trainer data stats {{}}{learnt}", train=False)
+
+
+def _hint(verdict: Verdict[TableFinding] | Verdict[ImageFinding], is_table: bool, are_all: bool) -> str:
+    """What to do about errors; what is wrong with a whole table names no line."""
+    from trainer.datasets.findings import Severity
+    from trainer.datasets.tables.findings import Finding
+
+    errors = [found for found in verdict.findings if found.kind.severity is Severity.ERROR]
+    if is_table and not any(isinstance(found, Finding) and found.lines for found in errors):
+        return "Do what is said above."
+    more = "." if are_all else "; --all names every one."
+    return f"Fix or remove the {'lines' if is_table else 'files'} named above{more}"
 
 
 def _print(dataset: str, verdict: Verdict[TableFinding] | Verdict[ImageFinding], *, everything: bool) -> None:
@@ -86,7 +96,8 @@ def _print(dataset: str, verdict: Verdict[TableFinding] | Verdict[ImageFinding],
         click.echo(f"{mark}: {screen.style(str(kind), bold=True)} ({len(findings):,})")
         shown = findings if everything else findings[:_SHOWN]
         for finding in shown:
-            click.echo(f"    {finding.line(None if everything else _SHOWN_PATHS)}")
+            if line := finding.line(None if everything else _SHOWN_PATHS):
+                click.echo(f"    {line}")
         if len(shown) < len(findings):
             click.echo(f"    … and {len(findings) - len(shown):,} more (--all)")
         if kind.fix:

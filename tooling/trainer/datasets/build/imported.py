@@ -23,6 +23,7 @@ from trainer.workspace import unfinished
 from trainer.workspace.settings import Workspace
 
 _ZIP = b"PK\x03\x04"
+_SPREADSHEETS = frozenset({".xlsx", ".xlsm", ".xls", ".ods"})
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ def unpacked(workspace: Workspace, source: Path, report: Report = silent) -> Ite
     if source.is_dir() or tables.of(source):
         yield source
         return
+    if source.suffix.lower() in _SPREADSHEETS and source.exists():
+        raise InvalidInput(f"{source} is a spreadsheet.", "Save it as CSV, in UTF-8, and import that.")
     if not source.exists():
         raise InvalidInput(f"There is no {source}.", "Pass a folder of images, a CSV file, or a ZIP archive.")
     if not zipfile.is_zipfile(source):
@@ -105,7 +108,11 @@ def _no_archive(source: Path) -> InvalidInput:
             f"{source} is a ZIP archive that was cut off: its end is missing.",
             "Download or copy it again, and compare its size with the original's.",
         )
-    return InvalidInput(f"{source} is not a ZIP archive.", "Unpack it, and import the folder.")
+    if source.suffix.lower() == ".txt":
+        hint = f"If it is a table, rename it to {source.stem}.csv, and import that."
+    else:
+        hint = "Unpack it, and import the folder."
+    return InvalidInput(f"{source} is not a ZIP archive.", hint)
 
 
 def _unpack(source: Path, folder: Path, report: Report) -> None:

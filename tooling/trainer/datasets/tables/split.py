@@ -45,7 +45,7 @@ class Division:
     """The split of each row that is taken, by the line it begins on, and the rows of each class in each.
 
     Without a target there is one class, without a name. `empty` is the number of rows without a value, which
-    are left out.
+    are left out. `alone` is the number of rows without a value of the group, each of which is one by itself.
     """
 
     request: Request
@@ -53,6 +53,13 @@ class Division:
     counts: Mapping[str, Mapping[str, int]]
     groups: int
     empty: int
+    alone: int = 0
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """What each split has got of the rows."""
+        taken = Counter(self.splits.values())
+        return {name: taken[name] / len(self.splits) for name in self.names}
 
     @property
     def names(self) -> list[str]:
@@ -137,6 +144,7 @@ def plan(request: Request, report: Report = silent) -> Division:
         {name: counts[name] for name in divided.classes},
         len(set(keys)),
         len(all_rows) - 1 - len(taken),
+        sum(not group for group in _groups(request, names, taken)),
     )
 
 
@@ -178,9 +186,16 @@ def _keys(request: Request, names: Sequence[str], taken: Sequence[Row]) -> list[
     """What keeps rows together: the value of the group's column, or all of the cells."""
     if not request.group:
         return [_hash("\0".join(cell.strip() for cell in row.cells)) for row in taken]
-    position = header.position(request.group, names, "--group", request.source)
     # A row that does not say which group it is of is one by itself.
-    return [_hash(_cell(row, position) or f"\0{row.text}") for row in taken]
+    groups = _groups(request, names, taken)
+    return [_hash(group or f"\0{row.text}") for row, group in zip(taken, groups, strict=True)]
+
+
+def _groups(request: Request, names: Sequence[str], taken: Sequence[Row]) -> list[str]:
+    if not request.group:
+        return []
+    position = header.position(request.group, names, "--group", request.source)
+    return [_cell(row, position) for row in taken]
 
 
 def _cell(row: Row, position: int) -> str:

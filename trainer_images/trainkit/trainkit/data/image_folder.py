@@ -200,8 +200,10 @@ def split(
     """
     names = [name for name, share in shares.items() if share > 0]
     if abs(sum(shares.values()) - 1) > 1e-6 or min(shares.values()) < 0:
+        given = ", ".join(f"{name} {share:g}" for name, share in shares.items())
         raise InputError(
-            f"The shares {shares} do not add up to 1.", "For instance train 0.7, validation 0.15, test 0.15."
+            f"The shares do not add up to 1: {given}.",
+            "Give all of them, for instance train 0.7, validation 0.15, test 0.15.",
         )
     chosen: dict[str, str] = {}
     for label in folder.classes:
