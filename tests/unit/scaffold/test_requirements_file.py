@@ -69,3 +69,19 @@ def test_the_line_of_an_included_file_is_named(tmp_path: Path) -> None:
     path = put(tmp_path / "requirements.txt", "-r base.txt\n")
     with pytest.raises(InvalidInput, match=re.escape(f"{tmp_path / 'base.txt'}, line 2: ")):
         requirements_file.read(path)
+
+
+def test_all_lines_that_are_no_package_are_named_at_once(tmp_path: Path) -> None:
+    put(tmp_path / "base.txt", "two words\n")
+    lines = (
+        "-e .\nclick\ngit+https://u:pass@x/y.git\n--extra-index-url https://u:pass@x/simple\n-r base.txt\n"
+    )
+    path = put(tmp_path / "requirements.txt", lines)
+    with pytest.raises(InvalidInput) as error:
+        requirements_file.read(path)
+    assert error.value.message == (
+        f"{path} has 4 lines that an image cannot have: line 1: an editable project (-e); "
+        "line 3: a file or address; line 4: the option --extra-index-url; "
+        f"{tmp_path / 'base.txt'}, line 1: this is not a package."
+    )
+    assert error.value.hint.startswith("Remove them, or specify versions")

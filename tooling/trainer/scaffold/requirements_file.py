@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -19,12 +20,26 @@ _NAMED = re.compile(r"([\w.-]+(?:\[[^\]]*\])?)\s*@")
 _PATH = re.compile(r"\.{0,2}/|\.$|~|[A-Za-z][\w+.-]*:/")
 
 
+@dataclass(frozen=True)
+class _Refused:
+    """A line that is not a package of a registry."""
+
+    file: Path
+    line: int
+    what: str
+    why: str
+    hint: str
+
+
 def read(path: Path) -> tuple[str, ...]:
     """The packages with their versions, those of files that it includes too.
 
-    Raises `InvalidInput`, naming the line, for what is not a package of a registry.
+    Raises `InvalidInput`, naming every such line, for what is not a package of a registry.
     """
-    return tuple(dict.fromkeys(_read(path, ())))
+    entries = list(_read(path, ()))
+    if refused := [entry for entry in entries if isinstance(entry, _Refused)]:
+        raise _error(refused)
+    return tuple(dict.fromkeys(entry for entry in entries if isinstance(entry, str)))
 
 
 def package(text: str) -> Requirement | None:
@@ -36,19 +51,19 @@ def package(text: str) -> Requirement | None:
     return None if requirement.url else requirement
 
 
-def _read(path: Path, including: tuple[Path, ...]) -> Iterator[str]:
+def _read(path: Path, including: tuple[Path, ...]) -> Iterator[str | _Refused]:
     for number, line in _logical(decoded(path.read_bytes()).splitlines()):
-        where = f"{path}, line {number}:"
         if include := _INCLUDE.fullmatch(line):
             included = path.parent / include[1]
             if not included.is_file():
-                raise InvalidInput(f"{where} {include[1]} does not exist.", "Add it, or remove the line.")
-            if included.resolve() not in including:
+                hint = "Add it, or remove the line."
+                yield _Refused(path, number, f"{include[1]} does not exist", "", hint)
+            elif included.resolve() not in including:
                 yield from _read(included, (*including, path.resolve()))
         elif package(written := _HASH.sub("", line)):
             yield written
         else:
-            raise _not_a_package(where, line)
+            yield _Refused(path, number, *_not_a_package(line))
 
 
 def _logical(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
@@ -64,25 +79,41 @@ def _logical(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
         yield start, " ".join(begun.split())
 
 
-def _not_a_package(where: str, line: str) -> InvalidInput:
-    """Without what may hold a password: an address, and the value of an option."""
+def _not_a_package(line: str) -> tuple[str, str, str]:
+    """What it is, why that is refused, and a hint. Without what may hold a password: an address, and the
+    value of an option.
+    """
     option = _OPTION.match(line)
     if option and option[0] in ("-e", "--editable"):
-        return InvalidInput(
-            f"{where} an editable project ({option[0]}) cannot be installed in an image.",
+        return (
+            f"an editable project ({option[0]})",
+            " cannot be installed in an image",
             "Remove the line: a run works in its project's folder and imports from there.",
         )
     if option:
-        return InvalidInput(
-            f"{where} the option {option[0]} is not taken into an image.",
+        return (
+            f"the option {option[0]}",
+            " is not taken into an image",
             "Remove the line. A package index may stand in requirements.in of the image (docs/own-image.md).",
         )
     if "@" in line or _PATH.match(line):
         name = f" of {named[1]}" if (named := _NAMED.match(line)) else ""
-        return InvalidInput(
-            f"{where} a file or address{name} cannot be installed in an image.",
+        return (
+            f"a file or address{name}",
+            " cannot be installed in an image",
             "Specify a version of a package registry instead: NAME==VERSION",
         )
+    return "this is not a package", "", "Write NAME, or NAME and a version, such as click>=8.1."
+
+
+def _error(refused: Sequence[_Refused]) -> InvalidInput:
+    if len(refused) == 1:
+        (one,) = refused
+        return InvalidInput(f"{one.file}, line {one.line}: {one.what}{one.why}.", one.hint)
+    file = refused[0].file
+    lines = [f"{'' if one.file == file else f'{one.file}, '}line {one.line}: {one.what}" for one in refused]
     return InvalidInput(
-        f"{where} this is not a package.", "Write NAME, or NAME and a version, such as click>=8.1."
+        f"{file} has {len(refused)} lines that an image cannot have: {'; '.join(lines)}.",
+        "Remove them, or specify versions of a package registry instead. A package index may stand in "
+        "requirements.in of the image (docs/own-image.md).",
     )

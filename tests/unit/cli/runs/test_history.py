@@ -193,7 +193,7 @@ def test_show_says_what_a_run_was_made_from_and_how_it_ended(
     ]
     lines = [" ".join(line.split()) for line in trainer("show", "aa1").out.splitlines()]
     assert lines[0] == "FAILED hen\\x1b[2J aa1"
-    assert "ended: exit code 3" in lines
+    assert lines[lines.index("ended: exit code 3") + 1] == "its output: trainer logs aa1"
     assert {"image trainer/small:1", "code abababababab", "data digits e540"} <= set(lines)
     assert "commit cdcdcdcdcdcd on main, with uncommitted changes" in lines
     assert "keras 3.12.0, backend jax 0.7.2 on CPU" in lines

@@ -90,6 +90,8 @@ def _heading(run: Run, took: float | None) -> None:
     click.echo(printable.line(", ".join(filter(None, (since, length, user_text)))))
     if ended := _end(run):
         click.echo(f"ended: {printable.line(ended)}")
+    if run.status == "FAILED":
+        click.echo(f"its output: trainer logs {run.id[:8]}")
     click.echo(output.style(run.url, fg="blue", underline=True))
 
 
