@@ -348,5 +348,16 @@ def test_each_project_has_a_usual_column_before_any_has_two() -> None:
     ]
     entries = [Entry(Run(p, "7", p, "FINISHED", "", metrics), p, p) for p, metrics in said]
     names = [column.name for column in columns.informative(entries)]
-    assert names == ["val_loss", "accuracy", "f1", "seconds_fit"]
+    assert names == ["val_loss", "accuracy", "f1"]
     assert columns.informative(entries, "seconds_fit")[0].name == "seconds_fit"
+
+
+def test_times_are_no_usual_columns_where_there_is_any_score() -> None:
+    times = {f"seconds_{part}": 1.0 for part in ("fit", "load", "split", "evaluate")}
+    scores: list[dict[str, float]] = [{"mae": 1.0}, {"accuracy": 1.0}, {"kappa": 1.0}, {}]
+    entries = [
+        Entry(Run(f"{n}", "7", f"{n}", "FINISHED", "", times | score), "a" if n < 3 else "only-times", "a")
+        for n, score in enumerate(scores)
+    ]
+    assert {column.name for column in columns.informative(entries)} == {"mae", "accuracy", "kappa"}
+    assert {column.name for column in columns.informative(entries[3:])} == times.keys()

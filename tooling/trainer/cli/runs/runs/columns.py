@@ -64,7 +64,13 @@ def available(entries: Sequence[Entry]) -> dict[str, Column]:
 
 
 def informative(entries: Sequence[Entry], first: str | None = None) -> list[Column]:
-    """A few metrics that most runs of a project share, those that it is judged by before others."""
+    """A few metrics that most runs of a project share, those that it is judged by before others.
+
+    A time is among them only where the runs have nothing else, or the project or `first` names it.
+    """
+    wanted = {entry.run.tags.get(run_tags.PRIMARY_METRIC) for entry in entries} | {first}
+    logged = {name for entry in entries for name in entry.run.metrics if not name.startswith("system/")}
+    candidates = {name for name in logged if not metrics.is_time(name) or name in wanted} or logged
     places: dict[str, int] = {}
     counts: Counter[str] = Counter()
     for project in {entry.project for entry in entries}:
@@ -72,7 +78,7 @@ def informative(entries: Sequence[Entry], first: str | None = None) -> list[Colu
             name
             for entry in entries
             for name in entry.run.metrics
-            if entry.project == project and not name.startswith("system/")
+            if entry.project == project and name in candidates
         )
         shared = [name for name, count in own.items() if 2 * count > max(own.values())]
         newest = next(entry.run for entry in entries if entry.project == project)
