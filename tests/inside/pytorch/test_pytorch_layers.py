@@ -187,7 +187,7 @@ def test_a_table_with_blanks_categories_dates_ids_and_text_just_works(
 ) -> None:
     customers(data)
     run = run_project(data="customers.csv", target="churned", epochs=30, learning_rate=0.01)
-    output = capsys.readouterr().out
+    output, errors = capsys.readouterr()
     for line in (
         "customer_id  id              -  left out: an id, 300 different in 300 rows",
         "plan         category       12  one-hot, 3 categories, missing as one more",
@@ -195,6 +195,8 @@ def test_a_table_with_blanks_categories_dates_ids_and_text_just_works(
         "1 row has no churned: left out",
     ):
         assert line in output
+    assert "Validating input example" not in errors
+    assert not {"trusted", "columns"} & run.data.params.keys(), "what a model needs is no parameter of a run"
     assert run.data.metrics["validation_accuracy"] > 0.9
     folder = artifacts(run)
     assert {path.name for path in folder.iterdir()} >= {

@@ -3,6 +3,7 @@
 None of them needs pickled code to be loaded.
 """
 
+import json
 import logging
 from importlib.metadata import version
 from pathlib import Path
@@ -85,14 +86,20 @@ def _log_table_model(
     )
     with TemporaryDirectory() as folder:
         network, before = Path(folder) / "network.pt2", Path(folder) / _PREPROCESSING
+        # A file, since MLflow would log what is given as `model_config` as parameters of the run.
+        settings = Path(folder) / "settings.json"
         torch.export.save(program, network)
         skops.io.dump(preprocessing, before)
+        settings.write_text(
+            json.dumps({"columns": list(answers.columns), "trusted": list(SKOPS_TYPES)}), encoding="utf-8"
+        )
+        # It would say that it tries the example, in each run.
+        logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
         mlflow.pyfunc.log_model(
             name="model",
             # Code as text, which is run when the model is loaded, where MLflow would pickle an object.
             python_model=str(Path(__file__).with_name("raw_rows.py")),
-            artifacts={"network": str(network), "preprocessing": str(before)},
-            model_config={"columns": list(answers.columns), "trusted": list(SKOPS_TYPES)},
+            artifacts={"network": str(network), "preprocessing": str(before), "settings": str(settings)},
             signature=signature(raw, answers),
             input_example=raw.head(2),
             pip_requirements=[

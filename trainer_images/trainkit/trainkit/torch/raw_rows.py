@@ -4,6 +4,9 @@ MLflow keeps this file in the model and runs it when the model is loaded. It imp
 that the model works wherever its requirements are installed.
 """
 
+import json
+from pathlib import Path
+
 import pandas as pd
 import skops.io
 import torch
@@ -12,14 +15,13 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 
 
 class RawRows(PythonModel):  # type: ignore[misc]  # MLflow has no types
-    """Its artifacts are `preprocessing`, `network`; its configuration `columns`, `trusted`."""
+    """Its artifacts are `preprocessing`, `network`, and `settings` with `columns` and `trusted`."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read what stands before the network, and the network, which is a traced program."""
-        self.columns = context.model_config["columns"]
-        self.preprocessing = skops.io.load(
-            context.artifacts["preprocessing"], trusted=context.model_config["trusted"]
-        )
+        settings = json.loads(Path(context.artifacts["settings"]).read_text(encoding="utf-8"))
+        self.columns = settings["columns"]
+        self.preprocessing = skops.io.load(context.artifacts["preprocessing"], trusted=settings["trusted"])
         self.network = torch.export.load(context.artifacts["network"]).module()
 
     def predict(self, model_input: pd.DataFrame) -> pd.DataFrame:
