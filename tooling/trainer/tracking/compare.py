@@ -22,6 +22,7 @@ _TAGS: Mapping[str, Mapping[str, str]] = {
         "branch": run_tags.GIT_BRANCH,
         "uncommitted changes": run_tags.GIT_DIRTY,
         "source": run_tags.SOURCE_NAME,
+        "warm start": run_tags.WARM_START,
     },
     "Where": {
         "backend": run_tags.BACKEND,

@@ -45,6 +45,14 @@ def test_a_server_without_accounts(trainer: Trainer, site: Workspace, http_serve
     assert not site.secrets_file.exists()
     assert trainer("server", "connect", http_server.uri).code == 0
     assert trainer("runs").out == "No runs.\n"
+    told = json.loads(trainer("server", "status", "--json").out)
+    assert told == {
+        "status": "up", "form": "not of this workspace", "uri": http_server.uri, "MLflow": "3.4.0",
+        "user": None,
+    }  # fmt: skip
+    http_server.replies["*"] = [Reply(401)]
+    told = json.loads(trainer("server", "status", "--json").out)
+    assert told["status"] == "up, but it refuses the account"
 
 
 def test_an_account_is_checked_and_kept_apart(

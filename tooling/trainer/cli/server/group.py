@@ -18,7 +18,7 @@ from trainer.cli.server.copy_runs import copy_runs
 from trainer.cli.server.deploy import deploy
 from trainer.cli.server.store import backup, restore, rotate_secrets, upgrade
 from trainer.cli.server.users import users
-from trainer.errors import EngineError, InvalidInput, TrackingError
+from trainer.errors import EngineError, InvalidInput, TrackingDenied, TrackingError
 from trainer.server.container import ContainerState
 from trainer.tracking.endpoint import Server
 from trainer.workspace.settings import Workspace
@@ -98,20 +98,42 @@ def down(workspace: Workspace, force: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace
 def status(workspace: Workspace, as_json: bool) -> None:
-    """Show whether the server runs, and its address."""
+    """Show the server that runs report to: whether it answers, and its address."""
     from trainer.server import container_record, selection
     from trainer.workspace import secrets
 
-    payload = (
-        _container_status(workspace) if container_record.recorded(workspace) else _process_status(workspace)
-    )
     chosen = selection.chosen(workspace, secrets.load(workspace))
-    elsewhere = chosen and chosen.uri != payload["uri"]
-    payload["runs report to"] = chosen.uri if chosen and elsewhere else "this server"
+    own = container_record.recorded(workspace)
+    if chosen and chosen.uri != own:
+        payload = _status_elsewhere(chosen)
+    else:
+        payload = _container_status(workspace) if own else _process_status(workspace)
     if as_json:
         output.as_json(payload)
     else:
         output.table(("WHAT", "IS"), [(name, str(value or "-")) for name, value in payload.items()])
+
+
+def _status_elsewhere(server: Server) -> dict[str, object]:
+    """Of a server that is not this workspace's own."""
+    from trainer.tracking.client import Client
+
+    client, mlflow = Client(server), None
+    try:
+        mlflow = client.version()
+        client.check()
+        state = "up"
+    except TrackingDenied:
+        state = "up, but it refuses the account"
+    except TrackingError as error:
+        state = f"no answer: {error.message}"
+    return {
+        "status": state,
+        "form": "not of this workspace",
+        "uri": server.uri,
+        "MLflow": mlflow,
+        "user": server.username,
+    }
 
 
 def _container_status(workspace: Workspace) -> dict[str, object]:
