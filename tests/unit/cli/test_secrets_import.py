@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Callable
 
 import pytest
+from trainer.masking import SHORTEST_MASKED
 from trainer.workspace import secrets
 from trainer.workspace.settings import Workspace
 
@@ -71,6 +72,8 @@ def test_what_a_file_sets_is_imported(
     assert site.secrets_file.stat().st_mode & 0o777 == 0o600
     notes = [f"Not read: {left_out}"] if left_out else []
     last = f"{name} still holds the values: remove it, or keep it out of git."
+    notes += [f"The value of {key} cannot be masked in output: {secrets.TOO_SHORT}"
+              for key, value in values.items() if len(value) < SHORTEST_MASKED]  # fmt: skip
     assert done.err.splitlines() == [*notes, last]
     again = trainer("secrets", "import", name)
     assert (again.code, again.out) == (0, "")
@@ -147,11 +150,48 @@ def test_a_file_that_has_no_variables(
 
 
 def test_a_variable_whose_last_value_is_computed_is_not_set(trainer: Trainer, site: Workspace) -> None:
-    put(site.root / "a.sh", "A=1\nB=2\nC=\nA=$(date)\n")
+    put(site.root / "a.sh", "A=1\nB=$(date)\nB=2\nC=\nA=$(date)\n")
     done = trainer("secrets", "import", "a.sh")
     assert (done.code, done.out) == (0, "Set B\n")
     assert done.err.startswith(
         "Not set, since they are empty: C\n"
-        "Not plain text, and not set: line 4. Set them apart: trainer secrets set NAME\n"
+        "Not set, since a shell would have to compute it: A (line 5). Set it: trainer secrets set A\n"
     )
     assert secrets.load(site).values == {"B": "2"}
+    put(site.root / "a.sh", "A=$(date)\nB=2\nC=`date`\n")
+    assert (
+        "Not set, since a shell would have to compute them: A (line 1), C (line 3). "
+        "Set each: trainer secrets set NAME\n"
+    ) in trainer("secrets", "import", "a.sh").err
+
+
+@pytest.mark.parametrize(
+    ("uri", "note"),
+    [
+        ("https://me:pass-word@lab.example:5000/", "Runs report to https://lab.example:5000 from now on."),
+        ("file:///pass-word", "MLFLOW_TRACKING_URI is not the http(s) address of a server: "),
+        (
+            "https://me:pass-word/1@lab.example",
+            "MLFLOW_TRACKING_URI is not the http(s) address of a server: ",
+        ),
+        (
+            "https://me:1?pass-word@lab.example",
+            "MLFLOW_TRACKING_URI is not the http(s) address of a server: ",
+        ),
+    ],
+)
+def test_an_imported_tracking_server_is_named(
+    trainer: Trainer, site: Workspace, monkeypatch: pytest.MonkeyPatch, uri: str, note: str
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    put(site.root / ".env", f"MLFLOW_TRACKING_URI={uri}\n")
+    assert note not in trainer("secrets", "import", ".env", "--dry-run").err
+    done = trainer("secrets", "import", ".env")
+    assert done.code == 0
+    assert done.err.splitlines()[0].startswith(note)
+    assert "environment" not in done.err
+    assert "pass-word" not in done.err
+    put(site.secrets_file, "").chmod(0o600)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://other")
+    is_said = "of the environment comes first" in trainer("secrets", "import", ".env").err
+    assert is_said == note.startswith("Runs report")

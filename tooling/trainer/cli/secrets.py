@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,7 +117,8 @@ def _value(name: str) -> str:
 def import_(workspace: Workspace, file: Path, replace: bool, dry_run: bool) -> None:
     """Set the variables in FILE in secrets.env: dotenv, a shell script, PowerShell, or a Windows batch file.
 
-    FILE is read and not executed. No value is shown; all other lines of secrets.env stay as they are.
+    FILE is read and not executed. No value is shown but the address of a tracking server; all other lines of
+    secrets.env stay as they are.
     """
     from trainer.workspace import secrets as domain
     from trainer.workspace import secrets_import
@@ -137,18 +139,9 @@ def import_(workspace: Workspace, file: Path, replace: bool, dry_run: bool) -> N
     for name in new:
         done, would = ("Replaced", "replace") if name in present else ("Set", "set")
         click.echo(f"Would {would} {name}" if dry_run else f"{done} {name}")
-    if same := [name for name, value in variables.values.items() if value and name not in new]:
-        _note(f"Unchanged: {', '.join(same)}")
-    if empty := [name for name, value in variables.values.items() if not value]:
-        _note(f"Not set, since they are empty: {', '.join(empty)}")
-    if variables.other_lines:
-        _note(f"Not read: {_lines(variables.other_lines)}")
-    if variables.computed_lines:
-        _note(
-            f"Not plain text, and not set: {_lines(variables.computed_lines)}. "
-            "Set them apart: trainer secrets set NAME"
-        )
+    _tell_not_set(variables, new)
     if new and not dry_run:
+        _tell_set(new)
         _note(f"{file} still holds the values: remove it, or keep it out of git.")
 
 
@@ -207,11 +200,61 @@ def _lines(numbers: Sequence[int]) -> str:
     return f"line{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
 
 
+def _named(computed: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} (line {line})" for name, line in computed.items())
+
+
+def _set(computed: Mapping[str, int]) -> str:
+    return f"trainer secrets set {'NAME' if len(computed) > 1 else next(iter(computed))}"
+
+
+def _tell_not_set(variables: Variables, new: Mapping[str, str]) -> None:
+    if same := [name for name, value in variables.values.items() if value and name not in new]:
+        _note(f"Unchanged: {', '.join(same)}")
+    if empty := [name for name, value in variables.values.items() if not value]:
+        _note(f"Not set, since they are empty: {', '.join(empty)}")
+    if variables.other_lines:
+        _note(f"Not read: {_lines(variables.other_lines)}")
+    if computed := variables.computed:
+        them, each = ("them", "each") if len(computed) > 1 else ("it", "it")
+        _note(
+            f"Not set, since a shell would have to compute {them}: {_named(computed)}. "
+            f"Set {each}: {_set(computed)}"
+        )
+
+
+def _tell_set(new: Mapping[str, str]) -> None:
+    from trainer.masking import SHORTEST_MASKED
+    from trainer.workspace import secrets as domain
+
+    for name, value in new.items():
+        if len(value) < SHORTEST_MASKED and name not in domain.NOT_SECRET:
+            _note(f"The value of {name} cannot be masked in output: {domain.TOO_SHORT}")
+    if uri := new.get("MLFLOW_TRACKING_URI"):
+        _tell_server(uri)
+
+
+def _tell_server(uri: str) -> None:
+    from trainer.tracking import endpoint
+    from trainer.workspace.secrets import Secrets
+
+    try:
+        address = endpoint.named(Secrets(), uri).uri
+    except InvalidInput:
+        address = "@"
+    if "@" in address:  # not shown: it may be part of a password
+        _note("MLFLOW_TRACKING_URI is not the http(s) address of a server: runs cannot report to it.")
+        return
+    _note(f"Runs report to {address} from now on.")
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        _note("But MLFLOW_TRACKING_URI of the environment comes first: unset it.")
+
+
 def _nothing_in(file: Path, variables: Variables) -> tuple[str, str]:
-    if variables.computed_lines:
+    if variables.computed:
         return (
-            f"{file}: no value is plain text ({_lines(variables.computed_lines)}).",
-            "Write NAME='value' there, one on a line, or set it apart: trainer secrets set NAME",
+            f"{file}: no value is plain text: {_named(variables.computed)}.",
+            f"Write NAME='value' there, one on a line, or set it apart: {_set(variables.computed)}",
         )
     return f"{file} sets no variable.", 'Its lines have to be NAME=value, or $env:NAME = "value".'
 

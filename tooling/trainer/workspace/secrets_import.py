@@ -42,8 +42,8 @@ class Variables:
     """What a file sets, and the numbers of the lines that could not be read."""
 
     values: dict[str, str]
-    computed_lines: tuple[int, ...]
-    """Their values are not plain text: a shell would have to compute them."""
+    computed: dict[str, int]
+    """Name → line of those whose values are not plain text: a shell would have to compute them."""
     other_lines: tuple[int, ...]
 
 
@@ -78,7 +78,7 @@ class _Reader:
     """Gathers what the lines set."""
 
     values: dict[str, str] = field(default_factory=dict)
-    computed: list[int] = field(default_factory=list)
+    computed: dict[str, int] = field(default_factory=dict)
     others: list[int] = field(default_factory=list)
 
     def take(self, number: int, pair: tuple[str, str | None] | None) -> None:
@@ -86,12 +86,13 @@ class _Reader:
             self.others.append(number)
         elif pair[1] is None:
             self.values.pop(pair[0], None)
-            self.computed.append(number)
+            self.computed[pair[0]] = number
         else:
+            self.computed.pop(pair[0], None)
             self.values[pair[0]] = pair[1]
 
     def variables(self) -> Variables:
-        return Variables(self.values, tuple(self.computed), tuple(self.others))
+        return Variables(self.values, self.computed, tuple(self.others))
 
 
 def _by_line(text: str, comments: str | tuple[str, ...], read_line: _ReadLine) -> Variables:
