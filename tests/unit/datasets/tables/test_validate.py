@@ -76,6 +76,24 @@ def test_a_column(tmp_path: Path, name: str, cells: Sequence[str], kind: Kind, s
 
 
 @pytest.mark.parametrize(
+    "cell", ["4.582,2{} €", "4.582,2{}", "5{},84 m²", "1,23{}.50", "$1{}.50", "5{} %", "1{} km/h"]
+)
+def test_numbers_that_are_written_for_people(tmp_path: Path, cell: str) -> None:
+    cells = [cell.format(n % 10) for n in range(60)]
+    rows = [f"{row};{cell}".replace(",", ";", 3) for row, cell in zip(ROWS, cells, strict=True)]
+    path = table(tmp_path, header=f"{HEADER},price".replace(",", ";"), rows=rows)
+    found = [f for f in validate(path).findings if f.kind is Kind.WRITTEN_NUMBERS]
+    assert [f.line() for f in found] == [f"price: looks like numbers: {cells[0]}"]
+
+
+@pytest.mark.parametrize("cell", ["00{}", "A{}", "{}B", "1.0{}.2024", "{} rooms", "{}-{}"])
+def test_words_with_numbers_in_them_are_none(tmp_path: Path, cell: str) -> None:
+    rows = [f"{row},{cell.format(n % 9 + 1, n)}" for n, row in enumerate(ROWS)]
+    findings = validate(table(tmp_path, header=f"{HEADER},code", rows=rows)).findings
+    assert Kind.WRITTEN_NUMBERS not in {finding.kind for finding in findings}
+
+
+@pytest.mark.parametrize(
     ("target", "cells", "said"),
     [
         ("churned", ["left" if n % 4 < 2 else "here" for n in range(60)], "has one churned"),

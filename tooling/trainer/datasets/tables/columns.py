@@ -25,6 +25,11 @@ _MOST_COLUMNS = 200  # that are compared with each other
 _MOST_CLASSES = 20
 # Fewer rows of a value say nothing: with one each, every column determines the target.
 _ROWS_OF_A_VALUE = 5
+# 4.582,20 and 1,234.5 and 52,84 m² and $ 7: groups of thousands, a decimal comma, a unit after or before.
+_WRITTEN_NUMBER = (
+    r"([$€£] ?)?[+-]?(\d{1,3}([.,'\s]\d{3})+|\d+)([.,]\d+)?"
+    r"(\s?[%€$£°]\w?|\s[^\W\d]{1,4}[²³]?(/[^\W\d]+[²³]?)?)?"
+)
 _KINDS = {"constant": Kind.CONSTANT, "id": Kind.ID, "text": Kind.TEXT}
 
 
@@ -52,6 +57,8 @@ def findings(
         yield from _of_column(column, taken, is_target=name == target)
         if column.kind in ("category", "text"):
             yield from _partly_numbers(table[name], taken)
+        if column.kind in ("category", "text", "id"):
+            yield from _written_numbers(table[name])
     features = [column for column in described.values() if not column.left_out]
     yield from _equal(table, features)
     if target:
@@ -73,6 +80,17 @@ def _of_column(column: Column, taken: Sequence[Row], *, is_target: bool) -> Iter
         yield Finding(Kind.MOSTLY_MISSING, missing, name)
     elif column.missing:
         yield Finding(Kind.MISSING, missing, name)
+
+
+def _written_numbers(cells: pd.Series) -> Iterator[Finding]:
+    """A column of numbers that are written for people."""
+    from trainkit.data.table import columns
+
+    known = cells.dropna()
+    are_written = known.str.fullmatch(_WRITTEN_NUMBER) & ~known.str.fullmatch(columns.CODE)
+    words = known[are_written & columns.numbers(known).isna()]
+    if len(words) and are_written.mean() > columns.MOST:
+        yield Finding(Kind.WRITTEN_NUMBERS, f"looks like numbers: {words.iloc[0]}", (str(cells.name),))
 
 
 def _partly_numbers(cells: pd.Series, taken: Sequence[Row]) -> Iterator[Finding]:

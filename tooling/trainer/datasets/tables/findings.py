@@ -23,6 +23,7 @@ class Kind(StrEnum):
     SPLIT_LEAK = "same row in two files"
     LEAK = "column that gives the target away"
     PARTLY_NUMBERS = "column of numbers and words"
+    WRITTEN_NUMBERS = "numbers that are taken for words"
     NO_TARGET = "row without a target"
     FEW_ROWS = "class with few rows"
     COPY = "same row twice"
@@ -74,6 +75,10 @@ _MEANINGS = {
     Kind.PARTLY_NUMBERS: (
         Severity.WARNING,
         "If it is a quantity, correct or empty these cells: a training takes the column for words.",
+    ),
+    Kind.WRITTEN_NUMBERS: (
+        Severity.WARNING,
+        "If it is a quantity, remove thousands separators and units: 4582.20 for 4.582,20 €.",
     ),
     Kind.NO_TARGET: (Severity.WARNING, "Fill the target in, or remove the rows."),
     Kind.FEW_ROWS: (Severity.WARNING, "Add rows of the class, or join it with another."),

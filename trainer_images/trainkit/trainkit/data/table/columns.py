@@ -24,8 +24,8 @@ _DATES = (
 )
 # A year, a month and a day by numbers or names, so that 2020 or 12.5 alone is none.
 _LIKE_A_DATE = re.compile(r"\d{4}-\d{2}(-\d{2}.*)?|\d{1,4}[./-]\d{1,2}[./-]\d{2,4}.*|.*[A-Za-z]{3}.*\d{4}")
-# 001 is the code of something, and not 1.
-_CODE = r"[+-]?0\d+"
+CODE = r"[+-]?0\d+"
+"""001 is the code of something, and not 1."""
 # customer_id, customerId, customerid; and how rows are numbered.
 _ID = re.compile(r"(?i:(^|[^a-z])(id|uuid|guid)$)|[a-z](Id|ID)$|^[a-z]{4,}id$")
 _INDEX = re.compile(r"Unnamed: \d+|index|row|row.?(number|names?|nr|no)", re.IGNORECASE)
@@ -137,7 +137,7 @@ def _describe(cells: pd.Series, name: str, *, as_category: bool) -> Column:
         return replace(of_words, kind="constant", left_out="the same everywhere")
     values = cells[~is_missing(cells)]
     column = replace(of_words, missing=len(cells) - len(values), distinct=values.nunique())
-    parsed = numbers(values).mask(values.str.fullmatch(_CODE))
+    parsed = numbers(values).mask(values.str.fullmatch(CODE))
     if as_category:
         coded = len(values) > 0 and bool(parsed.notna().all())
         return replace(column if coded else of_words, kind="category", coded=coded)
