@@ -295,7 +295,7 @@ def on_table(workspace: Workspace, **values: str) -> RunPlan:
     return request.make(workspace, RunRequest(project, "tables", DOCKER, parameters=values))
 
 
-HEADER = "\ufeffcustomer_id;Age; city ;last, first;churned\r\n1;2;3;4;5\r\n"
+HEADER = "\ufeffcustomer_id;Age; city ;last, first;churned\r\n1;2;3;4;5\r\n2;2;3;4;5\r\n"
 
 
 @pytest.mark.parametrize(
@@ -343,6 +343,28 @@ def test_a_column_that_the_table_does_not_have_is_refused_with_the_nearest(
 ) -> None:
     put(workspace.data / "customers.csv", HEADER)
     with fails(InvalidInput, message, hint):
+        on_table(workspace, **values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"target": "Age,city"}, "--target is 'Age,city', which are 2 columns."),
+        ({"target": "Age", "drop": "city,Age"}, "--drop names Age, which is the target."),
+        ({"drop": "churned"}, "--drop names churned, which is the target."),
+        ({"data": "header.csv"}, "header.csv has no rows below its header."),
+        ({"data": "one.csv"}, "one.csv has 1 row below its header."),
+        ({"data": "parts"}, "{data}/parts is a folder, and what is learnt is one CSV file."),
+    ],
+)
+def test_what_a_run_would_refuse_of_a_table_is_refused_before_it(
+    workspace: Workspace, values: dict[str, str], message: str
+) -> None:
+    put(workspace.data / "customers.csv", HEADER)
+    put(workspace.data / "header.csv", "a,b\n\n")
+    put(workspace.data / "one.csv", "a,b\n1,2\n")
+    put(workspace.data / "parts" / "train.csv", HEADER)
+    with fails(InvalidInput, message.format(data=workspace.data)):
         on_table(workspace, **values)
 
 

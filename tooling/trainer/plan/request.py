@@ -232,6 +232,7 @@ def _check_data(
                 catalog.check(workspace, parameter, values[parameter.name])
             if parameter.column_of:
                 table_parameters.check(workspace, entry_point, parameter, values)
+    table_parameters.check_together(workspace, entry_point, values)
 
 
 def _own_tags(project: Project) -> dict[str, str]:

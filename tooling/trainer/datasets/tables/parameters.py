@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
-from trainer.datasets.tables import header
+from trainkit.data.table import selection
+from trainkit.errors import InputError
+
+from trainer.datasets.tables import files, header, rows
+from trainer.errors import InvalidInput
 from trainer.projects.mlproject import EntryPoint
 from trainer.projects.parameters import Parameter, is_elsewhere
 from trainer.workspace.settings import Workspace
@@ -26,6 +31,42 @@ def check(
         return
     for name in names(value, columns):
         header.position(name, columns, parameter.option, path)
+
+
+def check_together(workspace: Workspace, entry_point: EntryPoint, values: Mapping[str, str]) -> None:
+    """Raises `InvalidInput` for a CSV file, or columns of it, that trainkit refuses by what the host can see.
+
+    Parameters are trainkit's where they are named and default as those of `selection.select`. A script of its
+    own may take what it likes.
+    """
+    of_select = {"target": selection.LAST, "drop": selection.NONE, "categorical": selection.NONE}
+    ours = [p for p in entry_point.parameters if p.column_of and of_select.get(p.name) == p.default]
+    learnt = next((parameter for parameter in ours if parameter.name == "target"), None)
+    path = table(workspace, entry_point, learnt, values) if learnt else None
+    if learnt is None or path is None or not files.of(path):
+        return
+    if path.is_dir():
+        source = entry_point.parameter(learnt.column_of)
+        raise InvalidInput(
+            f"{path} is a folder, and what is learnt is one CSV file.",
+            f"Specify one of its files: {source.option if source else ''} "
+            f"{values[learnt.column_of]}/{files.of(path)[0].name}",
+        )
+    if path.suffix.lower() not in files.SUFFIXES:
+        return
+    some = list(islice((row for row in islice(rows.read(path), 1, None) if row.text.strip()), 2))
+    if len(some) < 2:
+        found = "1 row" if some else "no rows"
+        raise InvalidInput(f"{path.name} has {found} below its header.", "Add samples.")
+    asked = {
+        parameter.name: values[parameter.name]
+        for parameter in ours
+        if parameter.column_of == learnt.column_of
+    }
+    try:
+        selection.select(header.columns(path) or (), file=path.name, **asked)
+    except InputError as error:
+        raise InvalidInput(error.message, error.hint) from None
 
 
 def table(

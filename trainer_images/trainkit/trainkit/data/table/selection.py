@@ -31,7 +31,7 @@ def select(
     one), for one that two options name, and where no column is left to learn from.
     """
     left_out = tuple(_column(names, file, "--drop", name) for name in _listed(names, drop))
-    learnt = names[-1] if target == LAST and LAST not in names else _column(names, file, "--target", target)
+    learnt = names[-1] if target == LAST and LAST not in names else _target(names, file, target)
     categories = tuple(_column(names, file, "--categorical", name) for name in _listed(names, categorical))
     if learnt in left_out:
         raise InputError(
@@ -51,6 +51,16 @@ def select(
             "It takes one at least to learn from.",
         )
     return Selection(learnt, left_out, categories)
+
+
+def _target(names: Sequence[str], file: str, text: str) -> str:
+    several = _listed(names, text)
+    if len(several) > 1 and set(several) <= set(names):
+        raise InputError(
+            f"--target is {text!r}, which are {len(several)} columns.",
+            "A model learns one. Name one of them.",
+        )
+    return _column(names, file, "--target", text)
 
 
 def _listed(names: Sequence[str], text: str) -> list[str]:
