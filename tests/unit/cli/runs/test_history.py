@@ -361,3 +361,28 @@ def test_times_are_no_usual_columns_where_there_is_any_score() -> None:
     ]
     assert {column.name for column in columns.informative(entries)} == {"mae", "accuracy", "kappa"}
     assert {column.name for column in columns.informative(entries[3:])} == times.keys()
+
+
+@pytest.mark.parametrize(
+    ("logged", "shown"),
+    [
+        (
+            {"houses": "2bbd2411-validation", "houses.csv": "2bbd2411facc" + "0" * 52},
+            "houses.csv 2bbd2411facc",
+        ),
+        ({"houses": "2bbd2411-validation"}, "houses 2bbd2411-validation"),
+        (
+            {"other": "77bd2411-train", "houses.csv": "2bbd2411facc" + "0" * 52},
+            "houses.csv 2bbd2411facc, other 77bd2411-train",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("workspace")
+def test_show_names_a_dataset_once(
+    trainer: Trainer, http_server: HttpServer, logged: dict[str, str], shown: str
+) -> None:
+    has(http_server)
+    found_by_id(http_server, run("aa1", "hen", inputs=logged))
+    http_server.replies[f"{API}/artifacts/list"] = [Reply(body=json.dumps({"files": []}))]
+    lines = [" ".join(line.split()) for line in trainer("show", "aa1").out.splitlines()]
+    assert f"data {shown}" in lines

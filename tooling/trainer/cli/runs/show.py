@@ -123,7 +123,7 @@ def _origin(run: Run) -> dict[str, str]:
         "code": figures.short(tags.get(run_tags.CODE_DIGEST, "")),
         "commit": f"{figures.short(commit)}{branch}{dirty}" if commit else "",
         "source": tags.get(run_tags.SOURCE_NAME, ""),
-        "data": ", ".join(f"{name} {figures.short(digest)}" for name, digest in sorted(run.inputs.items())),
+        "data": ", ".join(f"{name} {figures.short(digest)}" for name, digest in _datasets(run.inputs)),
         "command": _command(tags.get(run_tags.COMMAND, "")),
         "backend": ", ".join(filter(None, (tags.get(run_tags.BACKEND, ""), *limits))),
         "keras": _keras(tags),
@@ -136,6 +136,20 @@ def _origin(run: Run) -> dict[str, str]:
         ),
     }
     return {name: text for name, text in pairs.items() if text}
+
+
+def _datasets(inputs: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Names and digests, without what a script logged as a split of a file whose digest is there as well.
+
+    Such a split's digest is the beginning of the file's, and the split's name: `2bbd2411-validation`.
+    """
+
+    def is_split(digest: str) -> bool:
+        beginning, dash, _ = digest.partition("-")
+        return bool(beginning and dash) and any(whole.startswith(beginning) for whole in wholes)
+
+    wholes = [digest for digest in inputs.values() if "-" not in digest]
+    return sorted((name, digest) for name, digest in inputs.items() if not is_split(digest))
 
 
 def _keras(tags: Mapping[str, str]) -> str:
