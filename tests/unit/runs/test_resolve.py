@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 from trainer.errors import InvalidInput
-from trainer.runs import reconcile, resolve, server
+from trainer.runs import edit, reconcile, resolve, server
 from trainer.runs.resolve import AmbiguousRun
 from trainer.server import container_record, process, start
 from trainer.tracking.client import Run
@@ -133,6 +133,31 @@ def test_the_id_that_a_spool_says_is_a_runs_only_if_its_server_says_so(
     assert reconcile.settle(workspace, ours, wait=False) == "FINISHED"
     (known,) = run_folders.history(workspace)
     assert known.run_id == (given.run_id if offline_id == ID else ID)
+
+
+def test_a_deleted_run_is_meant_only_where_no_other_could_be(
+    workspace: Workspace, http_server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", http_server.uri)
+    first, second = (record(http_server, run_id=letter * 32, name="adam") for letter in "ab")
+    for one in (first, second):
+        run_folders.write(workspace, run_folders.new_folder(workspace), one)[1].release()
+        run_folders.remove(workspace, one.run_id)
+    said = knows(http_server, second, "FINISHED")
+    for call in ("delete", "restore"):
+        http_server.replies[f"{API}/runs/{call}"] = [Reply()]
+    edit.delete(workspace, ["bbb"])
+    for text in ("adam", "@last"):
+        assert resolve.resolve(workspace, text) == first
+    assert resolve.resolve(workspace, "bbb").run_id == second.run_id
+    assert [name for name, _ in resolve.candidates(workspace, "b")] == []
+
+    experiments = json.dumps({"experiments": [{"experiment_id": "7"}]})
+    http_server.replies[f"{API}/experiments/search"] = [Reply(body=experiments)]
+    http_server.replies[f"{API}/runs/search"] = [Reply(body=json.dumps({"runs": [said]}))]
+    edit.restore(workspace, ["bbb"])
+    with fails(AmbiguousRun, "adam could be 2 runs: aaaaaaaa (adam), bbbbbbbb (adam)."):
+        resolve.resolve(workspace, "adam")
 
 
 @pytest.mark.usefixtures("three")

@@ -18,6 +18,7 @@ WRONG = [
         {"run_id": "../r1"},
         {"name": None},
         {"host": 3},
+        {"is_deleted": 3},
         {"started": "x"},
         {"own_server": "no"},
         {"secret_names": [3]},
@@ -59,8 +60,8 @@ def test_what_was_written_is_read(workspace: Workspace) -> None:
 
 def test_a_renamed_run_has_its_new_name_in_the_history(workspace: Workspace) -> None:
     run_folders.write(workspace, run_folders.new_folder(workspace), RECORD)[1].release()
-    run_folders.set_name(workspace, "r1", "baseline")
-    run_folders.set_name(workspace, "r2", "of somebody else")
+    run_folders.update(workspace, "r1", lambda record: replace(record, name="baseline"))
+    run_folders.update(workspace, "r2", lambda record: replace(record, name="of somebody else"))
     assert run_folders.history(workspace) == [replace(RECORD, name="baseline")]
 
 

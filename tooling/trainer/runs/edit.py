@@ -7,6 +7,7 @@ change makes no sense, and `TrackingError` where the server does not make it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from trainer.errors import InvalidInput, TrackingDenied
 from trainer.plan import revealed
@@ -42,6 +43,7 @@ def delete(workspace: Workspace, texts: Sequence[str]) -> list[Run]:
                 f"The run {run.name} is in an experiment of somebody else, who alone may delete runs of it.",
                 f"Mark it instead: trainer runs tag {run.id[:8]} state=obsolete",
             ) from None
+        run_folders.update(workspace, run.id, lambda record: replace(record, is_deleted=True))
     return [run for _, run in by_id.values()]
 
 
@@ -53,6 +55,7 @@ def restore(workspace: Workspace, texts: Sequence[str]) -> list[Run]:
     by_id = {run.id: (client, run) for client, run in pairs}
     for client, run in by_id.values():
         edit.restore(client, run.id)
+        run_folders.update(workspace, run.id, lambda record: replace(record, is_deleted=False))
     return [run for _, run in by_id.values()]
 
 
@@ -62,7 +65,7 @@ def rename(workspace: Workspace, text: str, name: str) -> Run:
     revealed.check(secrets.load(workspace), (), {}, [("The name", name)])
     client, run = _existing(workspace, text)
     edit.rename(client, run.id, name)
-    run_folders.set_name(workspace, run.id, name)
+    run_folders.update(workspace, run.id, lambda record: replace(record, name=name))
     return run
 
 

@@ -80,7 +80,8 @@ def live(workspace: Workspace, text: str) -> Record:
 def started_here(workspace: Workspace, text: str) -> list[Record]:
     """The runs that this workspace started and that could be meant by what is not @best:METRIC.
 
-    No server is asked. Raises `InvalidInput` for @last before there was a run.
+    A deleted run is meant where no other one could be. No server is asked. Raises `InvalidInput` for @last
+    before there was a run.
     """
     records = selection.of_server(workspace, [*run_folders.history(workspace), *run_folders.live(workspace)])
     by_id = {record.run_id: record for record in records}
@@ -88,14 +89,20 @@ def started_here(workspace: Workspace, text: str) -> list[Record]:
         if not by_id:
             where = " on that server" if workspace.server_asked_for else ""
             raise InvalidInput(f"This workspace has started no run{where} yet.", "trainer run PROJECT")
-        return [max(by_id.values(), key=lambda record: record.started)]
-    return [record for record in by_id.values() if _matches(text, record)]
+        return [max(_kept(list(by_id.values())), key=lambda record: record.started)]
+    return _kept([record for record in by_id.values() if _matches(text, record)])
+
+
+def _kept(records: list[Record]) -> list[Record]:
+    return [record for record in records if not record.is_deleted] or records
 
 
 def candidates(workspace: Workspace, beginning: str, *, live: bool = False) -> list[tuple[str, str]]:
     """Name or id, with what to show beside it, of the runs that the beginning could mean; newest first."""
     records = run_folders.live(workspace) if live else run_folders.history(workspace)
-    choices = [(record.name or record.run_id, record) for record in reversed(records)]
+    choices = [
+        (record.name or record.run_id, record) for record in reversed(records) if not record.is_deleted
+    ]
     if beginning and not any(name.startswith(beginning) for name, _ in choices):
         choices = [(record.run_id, record) for _, record in choices]
     texts = [(name, record.project) for name, record in choices] + [(LAST, "the newest run")]

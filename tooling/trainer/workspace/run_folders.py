@@ -14,7 +14,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
@@ -49,6 +49,8 @@ class Record:
     """The id that it had before a server gave it its own."""
     started: float = field(default_factory=time.time)
     """In seconds since 1970."""
+    is_deleted: bool = False
+    """Whether `trainer runs delete` deleted it, and `restore` did not bring it back."""
 
     @property
     def is_here(self) -> bool:
@@ -121,11 +123,11 @@ def rename(workspace: Workspace, record: Record, run_id: str) -> None:
     _append(workspace, replace(record, run_id=run_id, offline_id=record.run_id))
 
 
-def set_name(workspace: Workspace, run_id: str, name: str) -> None:
-    """Write down the name that a run has from now on, if it was started here."""
+def update(workspace: Workspace, run_id: str, change: Callable[[Record], Record]) -> None:
+    """Write down what is known of a run from now on, if it was started here."""
     for record in history(workspace):
         if record.run_id == run_id:
-            _append(workspace, replace(record, name=name))
+            _append(workspace, change(record))
 
 
 def _append(workspace: Workspace, record: Record) -> None:
@@ -265,6 +267,7 @@ def _read(text: bytes) -> Record | None:
     is_sound = (
         all(isinstance(text, str) for text in (*texts, record.host, record.offline_id, *record.secret_names))
         and isinstance(record.own_server, bool)
+        and isinstance(record.is_deleted, bool)
         and isinstance(record.started, int | float)
         and "/" not in record.run_id  # it names a folder
     )
