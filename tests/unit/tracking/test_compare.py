@@ -82,13 +82,22 @@ def test_what_does_not_compare_has_no_best_value(
 ) -> None:
     runs = [
         run(f"{number}", metrics={name: value + number for name, value in MEASURED.items()},
-            tags={"mlflow.source.name": f"/somewhere/{project}"}, parameters=parameters)
+            tags={"mlflow.source.name": f"/somewhere/{project}", "mlflow.source.type": "PROJECT"},
+            parameters=parameters)
         for number, (project, parameters) in enumerate((first, second))
     ]  # fmt: skip
     compared = compare.compare(runs)
     assert {row.name for row in compared.metrics if row.best} == starred
     assert said in compared.without_best
     assert bool(said) == bool(compared.without_best)
+
+
+def test_scripts_of_one_experiment_compare() -> None:
+    one, two = (
+        run(name, metrics={"mae": value}, tags={"mlflow.source.name": name, "mlflow.source.type": "LOCAL"})
+        for name, value in (("a.py", 1.0), ("b.py", 2.0))
+    )
+    assert compare.compare([one, two]).metrics[0].best == {0}
 
 
 def test_a_missing_star_is_explained_only_where_there_would_be_one() -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from trainer.tracking import metrics, run_tags
+from trainer.tracking import metrics, run_tags, search
 from trainer.tracking.client import Run
 
 ORIGINS = ("Image", "Code", "Data", "Where")
@@ -142,7 +142,7 @@ class _Incomparable:
     @classmethod
     def of(cls, runs: Sequence[Run], parameters: Sequence[Row]) -> _Incomparable:
         differing = {row.name for row in parameters if row.differs}
-        projects = {run.tags.get(run_tags.SOURCE_NAME, run.experiment_id).rpartition("/")[2] for run in runs}
+        projects = {search.project(run, {run.experiment_id: run.experiment_id}) for run in runs}
         return cls("target" in differing, "loss" in differing, len(projects) > 1)
 
     def has(self, metric: str) -> bool:
