@@ -6,6 +6,8 @@ from support import REPOSITORY
 from trainer.plan import warm_start
 from trainer.sessions import session
 from trainer.sessions.session import Ended
+from trainer.workspace import run_folders
+from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import DEAD_ENGINE, Result, put
@@ -104,6 +106,20 @@ def test_an_error_of_the_script_is_the_commands(trainer: Trainer, script: Script
 def test_bad_input(trainer: Trainer, script: Script, arguments: str, message: str, hint: str) -> None:
     done = trainer("layers", *arguments.split())
     assert (done.code, done.out, done.err) == (2, "", f"Error: {message}\nHint:  {hint}\n")
+    assert not script.asked
+
+
+def test_a_run_is_no_project(trainer: Trainer, workspace: Workspace, script: Script) -> None:
+    record = Record("ab12", "demo", "docker", "http://127.0.0.1:5000", True, name="hen")
+    run_folders.write(workspace, run_folders.new_folder(workspace), record)[1].release()
+    for name in ("hen", "@last"):
+        done = trainer("layers", name)
+        assert (done.code, done.out, done.err) == (
+            2,
+            "",
+            f"Error: {name} is a run, and `trainer layers` takes a project.\n"
+            f"Hint:  trainer layers demo; as the run logged them: trainer show {name}\n",
+        )
     assert not script.asked
 
 

@@ -12,12 +12,29 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from trainer.workspace.settings import Workspace
 
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., object])
 _SERVER = "trainer.tracking_uri"
+
+
+class CommandContext(click.Context):
+    """A context that stands in every misuse of its command: click leaves it out where a value is missing."""
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> bool | None:
+        """Close it, as click does."""
+        if isinstance(exc_value, click.UsageError) and exc_value.ctx is None:
+            exc_value.ctx = self
+        return super().__exit__(exc_type, exc_value, tb)
 
 
 def choose_workspace(_: click.Context, __: click.Parameter, chosen: Path | None) -> None:

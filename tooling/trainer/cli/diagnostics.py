@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trainer.cli.context import CommandContext
+
 if TYPE_CHECKING:
     import logging
 
@@ -71,7 +73,8 @@ def options(*, hidden: bool) -> list[click.Option]:
 
 
 def accepted(command: click.Command) -> click.Command:
-    """The command, which takes both options, as do the commands below it."""
+    """The command, which takes both options and is named when it is misused, as are the commands below it."""
+    command.context_class = CommandContext
     if not any(isinstance(parameter, DiagnosticOption) for parameter in command.params):
         command.params += options(hidden=True)
         for below in _below(command):

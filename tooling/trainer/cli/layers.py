@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from trainer.cli.live.progress import Progress
 from trainer.cli.runs.argument import pairs
 from trainer.cli.runs.completion import complete_entry_point, complete_image, complete_project
 from trainer.cli.runs.project_command import PROJECT, SOURCE, ProjectCommand, chosen_values
+from trainer.errors import InvalidInput
 from trainer.projects import sources
 from trainer.projects.mlproject import EntryPoint, Project
 from trainer.workspace.settings import Workspace, find
@@ -70,7 +72,26 @@ class LayersCommand(ProjectCommand):
 
     def _find(self, ctx: click.Context, args: list[str]) -> tuple[Project, EntryPoint] | None:
         name = self._look_for(ctx, args)[0]
-        return None if _is_backbone(name) else super()._find(ctx, args)
+        if _is_backbone(name):
+            return None
+        try:
+            return super()._find(ctx, args)
+        except InvalidInput as error:
+            raise _of_run(name) or error from None
+
+
+def _of_run(name: str | None) -> InvalidInput | None:
+    """What is said of a run's name in the place of a project's."""
+    from trainer.runs import resolve
+
+    workspace = find()
+    is_other = not name or sources.is_remote(name) or name in sources.names(workspace) or Path(name).is_dir()
+    if is_other or not (records := resolve.started_here(workspace, name or "")):
+        return None
+    return InvalidInput(
+        f"{name} is a run, and `trainer layers` takes a project.",
+        f"trainer layers {shlex.quote(records[-1].project)}; as the run logged them: trainer show {name}",
+    )
 
 
 def _is_backbone(name: str | None) -> bool:

@@ -38,7 +38,7 @@ def planned(done: Result) -> dict[str, object]:
     [
         ("", "Missing argument 'PROJECT'.", "trainer run --help"),
         ("''", "The project's name is empty.", "Specify a project, a folder, or a git URL."),
-        ("-e", "Option '-e' requires an argument.", "trainer --help"),
+        ("-e", "Option '-e' requires an argument.", "trainer run --help"),
         ("dmeo", "There is no project dmeo.", "Did you mean demo?"),
         ("demo --epoch 5", "demo has no parameter --epoch.", "Did you mean --epochs?"),
         ("demo --batch-sise 5", "demo has no parameter --batch-sise.", "Did you mean --batch-size?"),
@@ -105,7 +105,7 @@ def planned(done: Result) -> dict[str, object]:
             "--version needs a git URL, and demo is not one.",
             "Check the revision out yourself.",
         ),
-        ("demo --epochs", "Option '--epochs' requires an argument.", "trainer --help"),
+        ("demo --epochs", "Option '--epochs' requires an argument.", "trainer run --help"),
         ("demo extra", "Got unexpected extra argument (extra)", "trainer run --help"),
         (
             "--epochs 5 demo",
