@@ -94,7 +94,9 @@ def down(workspace: Workspace, force: bool) -> None:
     click.echo("Stopped." if stopped else "It was not running.")
 
 
-@server.command(epilog="Example: trainer server status --json")
+@server.command(
+    short_help="Show the server that runs report to.", epilog="Example: trainer server status --json"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace
 def status(workspace: Workspace, as_json: bool) -> None:
