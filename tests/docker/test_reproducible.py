@@ -132,7 +132,8 @@ def test_ctrl_c_in_the_second_build_leaves_nothing(
 ) -> None:
     _step(small, "echo reached-$((1 + 1)); sleep 4")
     before = _tags(client)
-    process = site.start("--workspace", str(small), "build-image", "test-parent", "--check-reproducible")
+    build = ("build-image", "test-parent", "--check-reproducible", "--progress", "plain")
+    process = site.start("--workspace", str(small), *build)
     assert process.stderr
     for _ in range(2):
         assert any("reached-2" in line for line in process.stderr)
