@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import docker
@@ -130,7 +131,8 @@ def test_the_builds_are_shown_and_not_made(small: Path, site: Site, client: dock
 def test_ctrl_c_in_the_second_build_leaves_nothing(
     small: Path, site: Site, client: docker.DockerClient
 ) -> None:
-    _step(small, "echo reached-$((1 + 1)); sleep 4")
+    # Another step each time: one that the engine has cached prints nothing.
+    _step(small, f"echo {time.time_ns()} reached-$((1 + 1)); sleep 4")
     before = _tags(client)
     build = ("build-image", "test-parent", "--check-reproducible", "--progress", "plain")
     process = site.start("--workspace", str(small), *build)

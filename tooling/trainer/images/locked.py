@@ -24,7 +24,9 @@ def versions(lock: Path) -> dict[str, set[str]]:
 
 
 def check_inherited(source: Path, lock: Path, parents: tuple[Path, ...]) -> None:
-    """Raises `ImageError` where the lock has another version than an image that is inherited from.
+    """Raises `ImageError` where a version is asked for that is another one than an inherited image has.
+
+    What the packages need in turn may be replaced: the build says where that does not fit.
 
     `parents` are the locks of these, the nearest first, whose versions are those that are there.
     """
@@ -35,19 +37,13 @@ def check_inherited(source: Path, lock: Path, parents: tuple[Path, ...]) -> None
     for parent in parents:
         theirs = {name: each for name, each in versions(parent).items() if name not in seen}
         seen |= theirs.keys()
-        others = [name for name in own.keys() & theirs.keys() if not own[name] <= theirs[name]]
-        for name in sorted(others, key=lambda other: (other not in asked, other)):
-            has = f"{parent.parent.name}, which has {name} {' and '.join(sorted(theirs[name]))}."
-            if name in asked:
+        for name in sorted(own.keys() & theirs.keys() & asked.keys()):
+            if not own[name] <= theirs[name]:
+                has = f"{parent.parent.name}, which has {name} {' and '.join(sorted(theirs[name]))}."
                 raise ImageError(
                     f"{asked[name]} cannot be added to {has}",
                     "Leave the version out, or make an image of its own: without --inherit",
                 )
-            pinned = ", ".join(f"{name}=={version}" for version in sorted(own[name]))
-            raise ImageError(
-                f"The packages need {pinned}, and are to be added to {has}",
-                "Choose other versions of them, or make an image of its own: without --inherit",
-            )
 
 
 def check_compiled(image: str, source: Path, lock: Path) -> None:
