@@ -77,7 +77,7 @@ def build_image(
     plans = [trainer_image.plan(workspace, declared.spec(workspace, name), base_image) for name in chosen]
     _check_locks(plans)
     if check_reproducible:
-        rebuild.check(workspace, plans, dry_run=dry_run, as_json=as_json)
+        rebuild.check(workspace, plans, dry_run=dry_run, as_json=as_json, plain=style == "plain")
         return
     if dry_run:
         for step in dict.fromkeys(step for plan in plans for step in plan.line()):

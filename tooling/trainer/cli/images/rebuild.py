@@ -22,8 +22,13 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-def check(workspace: Workspace, plans: Sequence[TrainerImage], *, dry_run: bool, as_json: bool) -> None:
-    """Check each image and print what came of it; raises `CheckFailed` where one differs."""
+def check(
+    workspace: Workspace, plans: Sequence[TrainerImage], *, dry_run: bool, as_json: bool, plain: bool
+) -> None:
+    """Check each image and print what came of it; raises `CheckFailed` where one differs.
+
+    `plain` prints all output of the builds.
+    """
     from trainer.engine import daemon
     from trainer.images import reproducibility
     from trainer.subprocesses import interruptible
@@ -35,7 +40,7 @@ def check(workspace: Workspace, plans: Sequence[TrainerImage], *, dry_run: bool,
         return
     client = daemon.connect()
     verdicts = []
-    with interruptible(), Progress() as progress:
+    with interruptible(), Progress(plain=plain) as progress:
         for plan in plans:
             verdicts.append(reproducibility.check(workspace, client, plan, progress))
             progress.stop()
