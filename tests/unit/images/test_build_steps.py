@@ -16,7 +16,7 @@ BUILD = [
     ("#9 [uv 3/3] RUN python3 -m venv /uv  && /uv/bin/pip install -r /uv.txt", "fetching uv"),
     ("#9 ...", None),
     ("#10 [stage-2  2/12] RUN apt-get update", "2/12 installing the Debian packages"),
-    ("#10 0.312 Get:1 http://deb.debian.org bookworm InRelease", None),
+    ("#10 0.312 Get:1 http://debian bookworm InRelease", None),
     ("#10 DONE 1.1s", "2/12 fetching uv"),
     ("#9 DONE 3.8s", None),
     (f"#12 [stage-2  4/12] {LAYER} source=/first.txt uv pip install", "4/12 installing the large packages"),

@@ -76,7 +76,7 @@ def test_a_terminal_has_one_line_and_nothing_of_it_at_the_end(
     with on_terminal(monkeypatch) as terminal, Progress() as progress:
         progress.step("Building the image tabby")
         progress.part("4/7 installing the packages")
-        progress.detail("#12 0.312 Get:1 http://deb.debian.org bookworm InRelease")
+        progress.detail("#12 0.312 Get:1 http://debian bookworm InRelease")
         assert len(terminal.shows("tabby  4/7 installing the packages  0:0")) == 1
         terminal.shows("0:01")
         progress.remark("Built tabby in 1 s.")
