@@ -144,7 +144,7 @@ def layers(
     Keras runs in the image `tensorflow`, which is built if it is missing; no weights are downloaded.
 
     Or NAME is a project, as `trainer run` takes it: its script is run in its image up to where the model is
-    built, with the parameters that are options here too. Nothing is trained, and there is no run. A project
+    built, with the parameters that are options here too. Nothing is trained, and no run is created. A project
     that is called like a backbone is named by its folder: train_code/inceptionv3.
     """
     context = click.get_current_context()
