@@ -34,6 +34,13 @@ class Result:
     err: str
 
     @property
+    def error(self) -> list[str]:
+        """The lines of the error on stderr; on a slow machine, what was waited for stands before them."""
+        lines = self.err.splitlines()
+        starts = [at for at, line in enumerate(lines) if line.startswith("Error: ")]
+        return lines[starts[-1] :] if starts else []
+
+    @property
     def run_id(self) -> str:
         """The id of the run that the command made."""
         match = re.search(r"/runs/([0-9a-f]{32})", self.err + self.out)

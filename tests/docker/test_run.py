@@ -170,7 +170,7 @@ def test_bad_input_makes_no_run(site: Site) -> None:
         done = site.trainer("run", *arguments)
         assert done.code == 2
         assert done.out == ""
-        assert done.err.splitlines()[1:] == [f"Hint:  {suggestion}"]
+        assert done.error[1:] == [f"Hint:  {suggestion}"]
     assert len(site.runs()) == before
 
 

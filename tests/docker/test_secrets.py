@@ -270,5 +270,5 @@ def test_an_engine_that_is_down(site: Site) -> None:
     before = len(site.runs())
     done = site.trainer("run", "probe", env={"DOCKER_HOST": "unix:///no/such/engine.sock"})
     assert done.code == 82
-    assert done.err.splitlines()[0] == "Error: No Docker engine answers at unix:///no/such/engine.sock."
+    assert done.error[0] == "Error: No Docker engine answers at unix:///no/such/engine.sock."
     assert len(site.runs()) == before

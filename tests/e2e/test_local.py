@@ -91,7 +91,7 @@ def test_what_needs_a_container_is_refused(site: Site) -> None:
 def test_without_an_engine_docker_is_an_error_and_auto_says_what_it_does(site: Site) -> None:
     done = site.trainer("run", "probe")
     assert done.code == 82
-    assert done.err.splitlines()[0] == f"Error: No Docker engine answers at {DEAD_ENGINE}."
+    assert done.error[0] == f"Error: No Docker engine answers at {DEAD_ENGINE}."
     done = site.trainer("run", "probe", "--backend", "auto", "-e", "quick")
     assert done.code == 0
     assert "Running on the local backend instead." in done.err

@@ -305,7 +305,7 @@ def test_a_killed_training_goes_on_from_its_last_epoch_with_no_step_logged_twice
 def test_a_run_without_checkpoints_starts_over_only_if_asked(site: Site) -> None:
     done = site.trainer("run", "probe", "--mode", "exit")
     refused = site.trainer("resume", done.run_id)
-    assert (refused.code, len(refused.err.splitlines())) == (2, 2)
+    assert (refused.code, len(refused.error)) == (2, 2)
     assert site.trainer("resume", done.run_id, "--from-scratch").code == 3
     run = site.run(done.run_id)
     assert (run.data.tags["trainer.restarts"], ending(run)[1]) == ("1", "exit code 3")

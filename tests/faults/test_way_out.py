@@ -108,7 +108,7 @@ def test_what_cannot_be_is_reported_before_there_is_a_run(
     site: Site, guarded: Guarded, variables: dict[str, str], said: str
 ) -> None:
     done = site.trainer("run", "probe", "--tracking-uri", guarded.uri, env=variables)
-    assert (done.code, said in done.err, done.err.count("\n")) == (2, True, 2), done.err
+    assert (done.code, said in done.err, len(done.error)) == (2, True, 2), done.err
 
 
 @dataclass

@@ -222,7 +222,7 @@ def test_a_backup_that_is_not_whole_changes_nothing(team: Site, tmp_path: Path, 
     before = runs(team)
     done = team.trainer("server", "restore", str(bad))
     assert done.code == 2
-    assert len(done.err.strip().splitlines()) <= 3
+    assert len(done.error) <= 3
     assert runs(team) == before
     assert team.trainer("server", "backup", str(good)).err.startswith(f"Error: {good} already exists.")
 
@@ -430,7 +430,7 @@ def test_another_server_in_secrets_env_is_not_replaced_unasked(
         file.write("tracking_uri: https://team.example\n")
     before = (fresh.root / "secrets.env").read_bytes()
     done = fresh.trainer("server", "up")
-    assert (done.code, done.err.splitlines()[0]) == (
+    assert (done.code, done.error[0]) == (
         2, "Error: trainer.yaml says that runs report to https://team.example."
     )  # fmt: skip
     assert (fresh.root / "secrets.env").read_bytes() == before
