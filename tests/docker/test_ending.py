@@ -85,7 +85,7 @@ def test_a_server_that_is_gone_at_the_end_is_reported_later(site: Site) -> None:
     process = site.until_ready("--mode", "nap")
     refused = site.trainer("server", "down")
     assert refused.code == 2
-    assert refused.err.startswith("Error: 1 live run reports to this server: ")
+    assert refused.error[0].startswith("Error: 1 live run reports to this server: ")
     assert site.trainer("server", "down", "--force").out == "Stopped.\n"
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0

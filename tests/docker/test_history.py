@@ -64,7 +64,7 @@ def _words(text: str) -> list[str]:
 def test_runs_are_listed_filtered_and_sorted(three: tuple[Site, dict[str, str]]) -> None:
     site, ids = three
     listed = site.trainer("runs")
-    assert (listed.code, listed.err) == (0, "")
+    assert (listed.code, listed.error) == (0, [])
     heading, *rows = _words(listed.out)
     assert heading == "STATUS RUN ID PROJECT AGE TOOK accuracy"
     assert [row.split()[:4] for row in rows] == [
@@ -86,7 +86,7 @@ def test_a_filter_that_the_server_refuses_is_reported_in_its_words(
     for condition in ("nonsense", "nonsense = 1", "metrics.accuracy > 'x"):
         done = site.trainer("runs", "--filter", condition)
         assert (done.code, done.out) == (2, "")
-        assert done.err.startswith("Error: The tracking server rejects the query: ")
+        assert done.error[0].startswith("Error: The tracking server rejects the query: ")
         assert "Invalid" in done.err
         assert len(done.error) == 2
 
@@ -139,12 +139,14 @@ def test_a_run_is_deleted_and_restored(three: tuple[Site, dict[str, str]]) -> No
     assert (gone.code, gone.error[0]) == (2, "Error: There is no run slow.")
     assert site.run(ids["steady"]).info.lifecycle_stage == "active"
     wrong = site.trainer("runs", "restore", "steady")
-    assert (wrong.code, wrong.err) == (
+    assert (wrong.code, wrong.error) == (
         2,
-        "Error: There is no deleted run steady.\n"
-        "Hint:  `trainer runs list --deleted` lists the deleted runs.\n",
+        [
+            "Error: There is no deleted run steady.",
+            "Hint:  `trainer runs list --deleted` lists the deleted runs.",
+        ],
     )
-    restored = site.trainer(*deleted.err.removeprefix("To undo: trainer ").split())
+    restored = site.trainer(*deleted.err.partition("To undo: trainer ")[2].split())
     assert restored.out == f"Restored slow ({slow[:8]}).\nRestored quick ({quick[:8]}).\n"
     assert site.run(slow).info.lifecycle_stage == "active"
     assert site.trainer("runs", "list", "--deleted").out == "No runs.\n"
@@ -237,7 +239,7 @@ def test_artifacts_are_downloaded_and_nothing_is_overwritten(
     (blocked / "trainer").write_text("mine")
     refused = site.trainer("download", "quick", "-o", str(blocked))
     assert (refused.code, [path.name for path in blocked.iterdir()]) == (2, ["trainer"])
-    assert refused.err.startswith(f"Error: {blocked}/trainer exists, and is another file.\n")
+    assert refused.error[0] == f"Error: {blocked}/trainer exists, and is another file."
 
 
 def test_one_artifact_is_downloaded_to_the_current_folder(three: tuple[Site, dict[str, str]]) -> None:

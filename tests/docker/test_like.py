@@ -86,10 +86,12 @@ def test_a_value_that_held_a_secret_has_to_be_given_again(site: Site, liked: Pat
     first = site.trainer("run", "liked", "-e", "other")
     assert first.code == 0, first.err
     refused = site.trainer("run", "--like", first.run_id)
-    assert (refused.code, refused.err) == (
+    assert (refused.code, refused.error) == (
         2,
-        "Error: The value of the parameter word held a secret, which was not recorded.\n"
-        "Hint:  Pass it: -P word=VALUE\n",
+        [
+            "Error: The value of the parameter word held a secret, which was not recorded.",
+            "Hint:  Pass it: -P word=VALUE",
+        ],
     )
     assert site.trainer("run", "--like", first.run_id, "-P", "word=other", "--dry-run").code == 0
 

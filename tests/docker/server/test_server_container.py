@@ -224,7 +224,7 @@ def test_a_backup_that_is_not_whole_changes_nothing(team: Site, tmp_path: Path, 
     assert done.code == 2
     assert len(done.error) <= 3
     assert runs(team) == before
-    assert team.trainer("server", "backup", str(good)).err.startswith(f"Error: {good} already exists.")
+    assert team.trainer("server", "backup", str(good)).error[0].startswith(f"Error: {good} already exists.")
 
 
 def test_accounts(team: Site) -> None:
