@@ -27,15 +27,22 @@ def _silently(_: str) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-_waiting: Callable[[str], AbstractContextManager[None]] = _silently
+Shown = Callable[[str], AbstractContextManager[None]]
+_waiting: Shown = _silently
+_asking: Shown = _silently
 
 
-def show_waiting(how: Callable[[str], AbstractContextManager[None]]) -> None:
-    """Have `how` show what is waited for from now on: the command line, at its start."""
-    global _waiting
-    _waiting = how
+def show_with(waiting: Shown, asking: Shown) -> None:
+    """Have these show what is waited for, and which server is asked, from now on: the command line's door."""
+    global _waiting, _asking
+    _waiting, _asking = waiting, asking
 
 
 def waiting(text: str) -> AbstractContextManager[None]:
     """Within: the user is told what is waited for, in whatever command. For what is rarely waited for."""
     return _waiting(text)
+
+
+def asking(uri: str) -> AbstractContextManager[None]:
+    """Within: a user who waits for the answer of the server of that address is told so before long."""
+    return _asking(uri)

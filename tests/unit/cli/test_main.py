@@ -209,6 +209,8 @@ def test_help_of_all_imports_no_command(workspace: Workspace, arguments: list[st
         "trainer.cli.commands",
         "trainer.cli.context",
         "trainer.cli.diagnostics",
+        "trainer.cli.live",
+        "trainer.cli.live.asking",
         "trainer.cli.main",
         "trainer.cli.streams",
         "trainer.progress",

@@ -16,6 +16,7 @@ from trainer.cli import streams
 from trainer.cli.commands import ALL, Commands
 from trainer.cli.context import choose_workspace
 from trainer.cli.diagnostics import Diagnostics, options
+from trainer.cli.live.asking import Asking
 
 
 @click.group(
@@ -45,7 +46,8 @@ def main(arguments: list[str] | None = None) -> None:
     gc.set_threshold(50_000)
     streams.prepare()
     diagnostics = Diagnostics()
-    progress.show_waiting(_waiting)
+    asking = Asking()
+    progress.show_with(_waiting, asking)
     try:
         with streams.harmless(), streams.written():
             code = _call(sys.argv[1:] if arguments is None else arguments, diagnostics)
@@ -67,6 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
 
                 click.echo(secrets.hide(traceback.format_exc()), err=True)
     finally:
+        asking.close()
         diagnostics.close()
     sys.exit(code if isinstance(code, int) else 0)
 

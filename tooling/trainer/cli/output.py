@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 import click
 
@@ -32,6 +32,9 @@ _GAP = 2  # between two columns
 class Bar:
     """Shows how far a long command is: a bar in a terminal, a line every few seconds elsewhere."""
 
+    is_shown: ClassVar[bool] = False
+    """Whether there is one in the terminal."""
+
     def __init__(self, *, counts_bytes: bool = False) -> None:
         self._counts_bytes = counts_bytes
         self._rich: RichProgress | None = None
@@ -46,6 +49,7 @@ class Bar:
         """Take the bar away."""
         if self._rich:
             self._rich.stop()
+            Bar.is_shown = False
 
     def __call__(self, step: str, done: int, total: int) -> None:
         """So many of the step's items are done."""
@@ -72,6 +76,7 @@ class Bar:
                 *columns, console=Console(file=drawn_on(sys.stderr)), transient=True
             )
             self._rich.start()
+            Bar.is_shown = True
         if step not in self._tasks:
             self._tasks[step] = self._rich.add_task(_escape(printable.line(step)), total=total)
         self._rich.update(self._tasks[step], completed=done, total=total)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
-from trainer import logs
+from trainer import logs, progress
 from trainer.errors import TrackingError
 from trainer.tracking import server_version
 from trainer.tracking.endpoint import LOOPBACK, Server
@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 API = "/api/2.0/mlflow"
 PROBE = f"{API}/experiments/search?max_results=1"
-TIMEOUT_S = (5, 60)
+READING_S = (5, 30)
+"""To connect, and to wait for the answer to a question that changes nothing."""
+WRITING_S = (5, 60)
+"""Also for a file: a server may have to fetch it from its store before it sends the first byte."""
 
 
 class Connection:
     """Calls to one server. Every method raises `TrackingError`."""
 
-    def __init__(self, server: Server, timeout_s: tuple[float, float] = TIMEOUT_S) -> None:
+    def __init__(self, server: Server, timeout_s: tuple[float, float] | None = None) -> None:
         import requests
         from requests.adapters import HTTPAdapter
         from urllib3.exceptions import InsecureRequestWarning
@@ -87,15 +90,17 @@ class Connection:
         """One request and whatever is answered; raises `TrackingError` when nothing is."""
         import requests
 
+        reads = not stream and (method == "GET" or path.endswith("/search"))
+        timeout_s = timeout_s or self._timeout_s or (READING_S if reads else WRITING_S)
         try:
-            return self._session.request(
-                method, self.server.uri + path, params=query, json=body, data=content,  # type: ignore[arg-type]
-                timeout=timeout_s or self._timeout_s, allow_redirects=False, stream=stream,
-                verify=self._verify,
-            )  # fmt: skip
+            with progress.asking(self.server.uri):
+                return self._session.request(
+                    method, self.server.uri + path, params=query, json=body, data=content,  # type: ignore[arg-type]
+                    timeout=timeout_s, allow_redirects=False, stream=stream, verify=self._verify,
+                )  # fmt: skip
         except requests.RequestException as error:
             _LOG.info("%s %s: no answer (%s)", method, path, type(error).__name__)
-            raise unreachable(self.server, error, timeout_s or self._timeout_s) from None
+            raise unreachable(self.server, error, timeout_s) from None
 
     def send(
         self,

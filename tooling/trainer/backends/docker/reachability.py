@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from trainer import concurrency
+from trainer import concurrency, progress
 from trainer.engine import daemon, one_off, run_user
 from trainer.engine.run_user import RunUser
 from trainer.errors import ImageError
@@ -72,7 +72,8 @@ def from_host(client: Client) -> str:
         return version
 
     try:
-        return concurrency.call_with_timeout(ANSWER_S, ask)
+        with progress.asking(client.server.uri):
+            return concurrency.call_with_timeout(ANSWER_S, ask)
     except TimeoutError:
         raise no_answer(client.server, "time", "", ANSWER_S) from None
 

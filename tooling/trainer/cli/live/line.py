@@ -62,7 +62,10 @@ def columns(stream: TextIO) -> int:
 
 
 class RedrawnLine:
-    """One line, the last on the screen, with a clock; it never wraps."""
+    """One line, the last on the screen, with a clock; it never wraps.
+
+    `drawn_after_s` is what the step has to take.
+    """
 
     frame_s = _FRAME_S
 
@@ -71,8 +74,10 @@ class RedrawnLine:
         doing: Callable[[], Doing | None],
         columns: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
+        drawn_after_s: float = 0,
     ) -> None:
         self._doing, self._columns, self._clock = doing, columns, clock
+        self._drawn_after_s = drawn_after_s
         self._drawn = b""
         self._tail = b""
         self._output_at = 0.0
@@ -80,7 +85,7 @@ class RedrawnLine:
     def draw(self) -> bytes:
         """Redrawn, or erased where nothing is being done."""
         doing, now = self._doing(), self._clock()
-        if doing is None:
+        if doing is None or now - doing.since < self._drawn_after_s:
             return self._erase()
         if self._tail and now - self._output_at < _UNFINISHED_S:
             return b""

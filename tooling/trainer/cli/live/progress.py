@@ -47,6 +47,11 @@ class Progress:
         is_one = self._live and stream.isatty()
         self._output = self._screen if is_one else BackgroundWriter(stream)
 
+    @classmethod
+    def is_shown(cls) -> bool:
+        """Whether a command shows what it does."""
+        return cls._current is not None
+
     def __enter__(self) -> Progress:
         """Begin."""
         Progress._current = self
