@@ -97,10 +97,8 @@ def _draw_ui(folder: Path, shown: str) -> None:
 
 
 def _settle(page: Page) -> None:
-    """Without what is not of the page: MLflow's assistant, and tools over the curves."""
-    page.evaluate(browser.CLOSE_ASSISTANT)
+    """Without what is not of the page: tools over the curves."""
     page.evaluate(browser.HIDE_TOOLS)
-    page.wait("!document.body.innerText.includes('Welcome to MLflow')", within_s=10)
     page.pause(3)
 
 

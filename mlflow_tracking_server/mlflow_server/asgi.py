@@ -20,6 +20,12 @@ async def answer(send: Send, status: int, text: str, *headers: Header) -> None:
     await _answer(send, status, text.encode(), (b"content-type", b"text/plain; charset=utf-8"), *headers)
 
 
+async def answer_json(send: Send, payload: object) -> None:
+    """Answer 200 in JSON."""
+    body = json.dumps(payload).encode()
+    await _answer(send, 200, body, (b"content-type", b"application/json"))
+
+
 async def refuse(send: Send, status: int, code: str, text: str, *headers: Header) -> None:
     """Answer as MLflow's API does, whose clients show the text and know the code."""
     body = json.dumps({"error_code": code, "message": text}).encode()

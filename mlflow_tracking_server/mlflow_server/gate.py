@@ -19,7 +19,7 @@ import anyio.to_thread
 
 from mlflow_server import locations, routes, uploads
 from mlflow_server.addresses import Addresses
-from mlflow_server.asgi import App, Headers, Receive, Scope, Send, answer, refuse, with_header
+from mlflow_server.asgi import App, Headers, Receive, Scope, Send, answer, answer_json, refuse, with_header
 from mlflow_server.bodies import (
     LONGEST,
     Bodies,
@@ -34,6 +34,8 @@ from mlflow_server.rate_limiter import RateLimiter
 HEALTH = "/health"
 LOGIN = "/login"
 STATIC = "/static-files/"
+GATEWAY = ("GET", "/ajax-api/2.0/mlflow/gateway-proxy")
+NO_GATEWAY: dict[str, list[str]] = {"endpoints": []}  # as MLflow answers that has none
 OPEN_METHODS = ("GET", "HEAD")  # of what is open without a password
 CHECKS_AT_ONCE = 2  # each takes 32 MB
 HSTS = (b"strict-transport-security", b"max-age=31536000")
@@ -106,7 +108,9 @@ class Gate:
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
         route = routes.find(method, path)
-        if route is None:
+        if (method, path) == GATEWAY:  # the page asks by itself, and shows a refusal as an error
+            await answer_json(send, NO_GATEWAY)
+        elif route is None:
             await refuse(send, 404, "ENDPOINT_NOT_FOUND", f"This server does not offer {method} {path}.")
         elif route.check == "upload":
             await uploads.pass_on(self._app, scope, receive, send)

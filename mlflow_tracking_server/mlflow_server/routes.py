@@ -2,16 +2,21 @@
 
 Left out are those that make the server ask other hosts (gateway, webhooks), run code (jobs, scorers,
 evaluations, the assistant, demo), or write where a request says (prompt lab, presigned uploads, workspaces).
+MLflow's page is served without the assistant, whose panel it would open by itself: no setting prevents that.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Check = Literal["upload", "location", "source", "tags", ""]
 """What of a request is looked at: see `locations`. An upload is passed on as it comes, of any length."""
+
+
+_HIDDEN = "<style>[data-assistant-ui] {display: none !important}</style>"
 
 
 @dataclass(frozen=True)
@@ -187,6 +192,14 @@ def find(method: str, path: str) -> Route | None:
     return next(
         (route for route in ALL if wanted_method in route.methods and route.pattern.fullmatch(path)), None
     )
+
+
+def hide_assistant() -> None:
+    """Have this process serve MLflow's page without panel and buttons of the assistant."""
+    from mlflow.server import app
+
+    page = Path(app.static_folder, "index.html").read_text().replace("</head>", f"{_HIDDEN}</head>", 1)
+    app.view_functions["serve"] = lambda: page
 
 
 def _read(line: str) -> Route:

@@ -12,7 +12,7 @@ from types import FrameType
 
 import uvicorn
 
-from mlflow_server import connection, environment, storage, store
+from mlflow_server import connection, environment, routes, storage, store
 from mlflow_server.asgi import App
 from mlflow_server.gate import Gate
 from mlflow_server.settings import Settings
@@ -95,6 +95,7 @@ def _application(settings: Settings) -> App:
     )
     handlers.initialize_backend_stores(settings.database, settings.database, "mlflow-artifacts:/")
     store.confine(settings.storage.destination)
+    routes.hide_assistant()
     from mlflow.server import auth
 
     app: App = auth.create_app()

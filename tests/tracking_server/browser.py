@@ -22,9 +22,6 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--remote-debugging-pipe",
 )  # fmt: skip
 
-CLOSE_ASSISTANT = (
-    "[...document.querySelectorAll('button[aria-label=Close]')].forEach(button => button.click())"
-)
 # The charts' own tools lie over the curves.
 HIDE_TOOLS = "document.head.insertAdjacentHTML('beforeend', '<style>.modebar {display: none}</style>')"
 
@@ -50,6 +47,11 @@ class Page:
     def open(self, url: str) -> None:
         """Go to a page."""
         self._call("Page.navigate", url=url)
+
+    def run_first(self, script: str) -> None:
+        """Run JavaScript in each page that is opened from now on, before the page's own."""
+        self._call("Page.enable")
+        self._call("Page.addScriptToEvaluateOnNewDocument", source=script)
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page."""

@@ -170,7 +170,7 @@ def test_a_trace_is_in_the_store(either: Either) -> None:
     ("method", "path"),
     [
         ("POST", "/api/2.0/mlflow/webhooks"), ("POST", "/ajax-api/2.0/mlflow/gateway-proxy"),
-        ("GET", "/ajax-api/2.0/mlflow/gateway-proxy"), ("POST", "/gateway/x/mlflow/invocations"),
+        ("GET", "/api/2.0/mlflow/gateway-proxy"), ("POST", "/gateway/x/mlflow/invocations"),
         ("POST", "/gateway/proxy/x/y"), ("POST", "/ajax-api/3.0/jobs/"),
         ("POST", "/ajax-api/3.0/mlflow/assistant/message"), ("POST", "/api/3.0/mlflow/workspaces"),
         ("POST", "/ajax-api/2.0/mlflow/runs/create-promptlab-run"), ("POST", "/api/9.0/mlflow/new"),
@@ -183,6 +183,11 @@ def test_what_is_left_out_is_refused_in_words(either: Either, method: str, path:
     said = either.ask(method, path, {})
     assert said.status == 404
     assert json.loads(said.body)["message"] == f"This server does not offer {method} {path}."
+
+
+def test_the_page_is_told_of_no_gateway_and_no_gateway_is_asked(either: Either) -> None:
+    said = either.ask("GET", "/ajax-api/2.0/mlflow/gateway-proxy?gateway_path=api/2.0/endpoints/")
+    assert (said.status, json.loads(said.body)) == (200, {"endpoints": []})
 
 
 def _opens_nothing(either: Either, run_id: str, folder: Path) -> None:

@@ -51,6 +51,7 @@ def main(
     """Serve until SIGTERM. The store is made if it is not there; `hosts` is what Host headers may say."""
     from mlflow_server.addresses import Addresses
     from mlflow_server.gate import Gate
+    from mlflow_server.routes import hide_assistant
     from mlflow_server.store import confine
 
     from trainer.server.process import IDENTITY_HEADER
@@ -83,6 +84,7 @@ def main(
     )
     handlers.initialize_backend_stores(database, database, "mlflow-artifacts:/")
     confine("artifacts")
+    hide_assistant()
     from mlflow.server.fastapi_app import app
 
     gate = Gate(app, Addresses(tuple(hosts.split(",")), (), behind_router=False), REQUESTS_AT_ONCE, is_right)
