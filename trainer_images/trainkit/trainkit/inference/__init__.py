@@ -1,0 +1,1 @@
+"""Answers of a trained model from its ONNX file alone: no framework, no MLflow, no pandas."""
