@@ -115,5 +115,6 @@ ALL = (
     LazyCommand("attach", "Follow a run to its end.", "runs.attach"),
     LazyCommand("stop", "Stop live runs.", "runs.stop"),
     LazyCommand("resume", "Resume an interrupted run from its last checkpoint.", "runs.resume"),
+    LazyCommand("models", "Manage registered models.", "models.group"),
     LazyCommand("gc", "Remove unused files, images and containers."),
 )

@@ -6,9 +6,7 @@ run, which a server can be asked for, say the most important of it again.
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -17,6 +15,7 @@ from importlib.metadata import version
 
 from trainer.datasets.inputs import Data
 from trainer.errors import InvalidInput
+from trainer.host import user
 from trainer.host.hardware import Hardware
 from trainer.images.build import ImageOrigin
 from trainer.plan.parameter_values import Origin
@@ -119,7 +118,7 @@ def of(
     return RunRecord(
         schema=SCHEMA,
         trainer=version("trainer"),
-        user=_user(),
+        user=user.name(),
         project=plan.code.project,
         source=plan.code.source,
         entry_point=plan.code.entry_point,
@@ -237,10 +236,3 @@ def _not_understood(run: Run, why: str) -> InvalidInput:
         f"The {ARTIFACT} of the run {run.name} is invalid: {why}.",
         f"It was damaged, or written by another trainer; this is {version('trainer')}.",
     )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user that only has a number, as in many containers
-        return str(os.getuid())

@@ -120,9 +120,9 @@ def best(client: Client, metric: str, *, lowest: bool = False) -> Run:
     return runs[0]
 
 
-def newest(client: Client, experiment_id: str, limit: int) -> list[Run]:
-    """The newest runs of an experiment, the last one first."""
-    return list(_pages(client, [experiment_id], "", [_NEWEST_FIRST], limit))
+def newest(client: Client, experiment_id: str, limit: int | None, condition: str = "") -> list[Run]:
+    """The newest runs of an experiment that meet the condition, the last one first."""
+    return list(_pages(client, [experiment_id], condition, [_NEWEST_FIRST], limit))
 
 
 def matching(client: Client, *conditions: str, deleted: bool = False) -> list[Run]:

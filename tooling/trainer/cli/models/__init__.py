@@ -1,0 +1,1 @@
+"""`trainer models` and its commands."""
