@@ -20,7 +20,8 @@ from trainer.cli.context import pass_workspace
 from trainer.cli.live.progress import Progress
 from trainer.cli.runs.argument import pairs
 from trainer.cli.runs.completion import complete_entry_point, complete_image, complete_project
-from trainer.cli.runs.project_command import PROJECT, SOURCE, ProjectCommand, chosen_values
+from trainer.cli.runs.project.command import SOURCE, ProjectCommand
+from trainer.cli.runs.project.options import PROJECT, chosen_values
 from trainer.errors import InvalidInput
 from trainer.projects import sources
 from trainer.projects.mlproject import EntryPoint, Project

@@ -23,7 +23,7 @@ def complete_project(ctx: click.Context, _: click.Parameter, incomplete: str) ->
 
 def complete_entry_point(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Completion of the entry points of the project that is named before."""
-    from trainer.cli.runs.project_command import PROJECT
+    from trainer.cli.runs.project.options import PROJECT
 
     project, _entry_point = ctx.meta.get(PROJECT, (None, None))
     names = project.entry_point_names if project else []

@@ -15,7 +15,8 @@ from trainer.cli.live.progress import Progress
 from trainer.cli.runs import planned
 from trainer.cli.runs.argument import pairs
 from trainer.cli.runs.completion import complete_entry_point, complete_image, complete_project, complete_run
-from trainer.cli.runs.project_command import LIKE, PROJECT, SOURCE, WARM_START, ProjectCommand, chosen_values
+from trainer.cli.runs.project.command import LIKE, SOURCE, WARM_START, ProjectCommand
+from trainer.cli.runs.project.options import PROJECT, chosen_values
 from trainer.errors import InvalidInput
 from trainer.plan import request as plans
 from trainer.plan.run_plan import RunPlan

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from trainer.cli.context import global_option
 from trainer.cli.diagnostics import DiagnosticOption
-from trainer.datasets import catalog
-from trainer.datasets.tables import header
-from trainer.datasets.tables import parameters as table_parameters
+from trainer.cli.runs.project.options import PREFIX, PROJECT, option, variable
 from trainer.errors import InvalidInput, TrainerError
 from trainer.plan import parameter_values, seeding
 from trainer.projects import mlproject, sources
 from trainer.projects.mlproject import EntryPoint, Project
-from trainer.projects.parameters import Parameter
 from trainer.workspace.settings import find
 
 if TYPE_CHECKING:
     from trainer.runs.like import EarlierRun
 
-# Where the command finds, in `ctx.meta`, the project with its entry point, and the source it came from.
-PROJECT = "trainer.project"
+# Where the command finds, in `ctx.meta`, the source that the project came from.
 SOURCE = "trainer.source"
 # And the run that is named with --like, if one is.
 LIKE = "trainer.like"
 # And what of it is trained further, where it is named with --warm-start.
 WARM_START = "trainer.warm_start"
-_PREFIX = "parameter_"
 
 
 class ProjectCommand(click.Command):
@@ -81,7 +74,7 @@ class ProjectCommand(click.Command):
             if not isinstance(option, DiagnosticOption) or declared.isdisjoint(option.opts)
         ]
         taken = {name for parameter in own for name in parameter.opts}
-        return [*own, *(_option(parameter) for parameter in parameters if parameter.option not in taken)]
+        return [*own, *(option(parameter) for parameter in parameters if parameter.option not in taken)]
 
     def own_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Those that the command has whatever the project is."""
@@ -93,7 +86,7 @@ class ProjectCommand(click.Command):
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record and isinstance(parameter, click.Option):
-                groups[(parameter.name or "").startswith(_PREFIX)].append(record)
+                groups[(parameter.name or "").startswith(PREFIX)].append(record)
         if PROJECT in ctx.meta:
             project, entry_point = ctx.meta[PROJECT]
             shown = {parameter.name for parameter in self.get_params(ctx)}
@@ -144,16 +137,15 @@ class ProjectCommand(click.Command):
             every = {p.name: p for entry in project.entry_points for p in entry.parameters}
             ctx.meta[PROJECT] = project, EntryPoint("", "", tuple(every.values()))
             later, version, entry_point, *_ = self._look_for(ctx, args)
-            if is_left_out and later:
-                raise InvalidInput(
-                    f"{later} stands after the options.",
-                    f"trainer run {later} {f'--like {like}' if like else f'--warm-start {warm}'} …",
-                )
             if earlier and not entry_point:
                 entry_point = earlier.record.entry_point
+            found = project, project.entry_point(entry_point or "main")
+            if is_left_out and later:
+                ctx.meta[PROJECT] = found
+                raise _after_options(ctx, later, f"--like {like}" if like else f"--warm-start {warm}")
             if version and not sources.is_remote(name):
                 sources.resolve(find(), name, version)  # which says so
-            return project, project.entry_point(entry_point or "main")
+            return found
         except TrainerError:
             if ctx.resilient_parsing:
                 return None
@@ -172,23 +164,6 @@ class ProjectCommand(click.Command):
             values["project"] = args[0]
         named = (values.get(name) for name in ("project", "version", "entry_point", "like", "warm_start"))
         return tuple(value if isinstance(value, str) else None for value in named)
-
-
-def chosen_values(
-    project: Project, entry_point: EntryPoint, given: Mapping[str, str], options: Mapping[str, object]
-) -> dict[str, str]:
-    """The values of parameters that were `given` with -P, and those among the command's options.
-
-    Raises `InvalidInput` for a parameter that has two.
-    """
-    values = parameter_values.named(project, entry_point, given)
-    for parameter in entry_point.parameters:
-        value = options.get(variable(parameter))
-        if value is not None and parameter.name in values:
-            raise parameter_values.duplicate_parameter(parameter.name)
-        if value is not None:
-            values[parameter.name] = str(value)
-    return values
 
 
 def _earlier(ctx: click.Context, like: str | None, warm: str | None) -> EarlierRun | None:
@@ -213,6 +188,13 @@ def _earlier(ctx: click.Context, like: str | None, warm: str | None) -> EarlierR
     return earlier
 
 
+def _after_options(ctx: click.Context, text: str, earlier: str) -> click.NoSuchOption | InvalidInput:
+    """The error for what the parser takes for the project, which was left out beside the `earlier` run."""
+    if text.startswith("-") and text.strip("-"):
+        return click.NoSuchOption(text.partition("=")[0], ctx=ctx)
+    return InvalidInput(f"{text} stands after the options.", f"trainer run {text} {earlier} …")
+
+
 @contextlib.contextmanager
 def _named(ctx: click.Context) -> Iterator[None]:
     """Within: a failure names a fetched project by its URL, from when it has been fetched."""
@@ -230,71 +212,3 @@ def _section(formatter: click.HelpFormatter, title: str, rows: list[tuple[str, s
             formatter.write_dl(rows)
         else:
             formatter.write_text(otherwise)
-
-
-def _option(parameter: Parameter) -> click.Option:
-    facts = [f"{limit:.15g} at {side}" for limit, side in
-             ((parameter.minimum, "least"), (parameter.maximum, "most")) if limit is not None]  # fmt: skip
-    facts.append("required" if parameter.default is None else f"default: {parameter.default}")
-    option = click.Option(
-        [f"--{variable(parameter)}", variable(parameter)],
-        metavar=_metavar(parameter),
-        help=f"{parameter.help.rstrip('.')}{'.' if parameter.help else ''}  [{'; '.join(facts)}]".strip(),
-        type=_Value(parameter),
-        multiple=True,
-        callback=_one,
-    )
-    option.opts = [parameter.option]  # as a declaration, click would take a / or ; in it for two options
-    return option
-
-
-def _metavar(parameter: Parameter) -> str:
-    if not parameter.choices:
-        return parameter.type.upper()
-    return f"[{'|'.join([*parameter.choices, *(['DATASET'] if parameter.dataset else [])])}]"
-
-
-def _one(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> str | None:
-    """The value, if there is one: of several, it is unclear which is meant."""
-    if len(values) > 1:
-        raise parameter_values.duplicate_parameter(option.opts[0])
-    return values[0] if values else None
-
-
-def variable(parameter: Parameter) -> str:
-    """The name under which click hands the parameter's value over."""
-    return _PREFIX + re.sub(r"[^\w-]", lambda found: f"_{ord(found[0])}_", parameter.name).replace("-", "_")
-
-
-class _Value(click.ParamType[str]):
-    """Any text: the domain checks it, so that `mlflow run` has the same checks. Completes the choices."""
-
-    name = "value"
-
-    def __init__(self, parameter: Parameter) -> None:
-        self._parameter = parameter
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """The choices; files and folders for a path; what is in data/ for a dataset; a table's columns."""
-        if self._parameter.type == "path":
-            return [CompletionItem(incomplete, type="file")]
-        names = list(self._parameter.choices)
-        if self._parameter.dataset:
-            with contextlib.suppress(TrainerError):
-                names += catalog.datasets(find())
-        if self._parameter.column_of:
-            return self._columns(ctx, incomplete)
-        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
-
-    def _columns(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """The columns of the table that was named before, or is the default, after the last comma."""
-        before, comma, last = incomplete.rpartition(",")
-        _, entry_point = ctx.meta[PROJECT]
-        given = {p.name: str(value) for p in entry_point.parameters if (value := ctx.params.get(variable(p)))}
-        with contextlib.suppress(TrainerError):
-            path = table_parameters.table(find(), entry_point, self._parameter, given)
-            columns = (header.columns(path) if path else None) or ()
-            return [CompletionItem(before + comma + name) for name in columns if name.startswith(last)]
-        return []

@@ -1,0 +1,1 @@
+"""The commands that are given a project: its parameters are options of theirs."""
