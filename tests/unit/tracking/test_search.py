@@ -8,7 +8,7 @@ from trainer.tracking.artifacts import listing as artifact_listing
 from trainer.tracking.artifacts.listing import Artifact
 from trainer.tracking.client import Client, Run
 from trainer.tracking.endpoint import Server
-from trainer.tracking.search import Point, Query
+from trainer.tracking.search import NoSuchProject, Point, Query
 
 from unit.helpers import HttpServer, Reply, fails
 from unit.runs.helpers import API
@@ -91,7 +91,7 @@ def test_an_unknown_project_and_an_unknown_metric_suggest_a_near_one(
     client: Client, http_server: HttpServer
 ) -> None:
     has(http_server, [])
-    with fails(InvalidInput, f"{http_server.uri} has no run of a project dmo.", "Did you mean demo?"):
+    with fails(NoSuchProject, f"{http_server.uri} has no run of a project dmo.", "Did you mean demo?"):
         search.search(client, Query(project="dmo"))
     has(http_server, [run("a", "a", metrics={"accuracy": 1.0})])
     with fails(InvalidInput, "No run has a metric acuracy.", "Did you mean accuracy?"):

@@ -8,9 +8,15 @@ from __future__ import annotations
 from importlib import import_module
 
 import click
+from click.exceptions import NoSuchCommand
 from click.shell_completion import CompletionItem
 
 from trainer.cli.diagnostics import accepted
+
+# Where `ctx.meta` has the context of a group whose default command is called without being named.
+_IMPLIED = "trainer.implied"
+_NEAR = 0.7
+"""How alike a word and a command's name are, as difflib counts, where that is what was meant."""
 
 
 class LazyCommand(click.Command):
@@ -54,8 +60,22 @@ class DefaultCommandGroup(click.Group):
         # A word can be an argument of the default's only where that has one; else it is a command misspelt.
         is_misspelt = bool(args) and not args[0].startswith("-") and not self._arguments
         is_completed = ctx.resilient_parsing and not args  # a command may still be named
-        is_whole = names_command or is_misspelt or is_completed
-        return super().parse_args(ctx, args if is_whole else [self.default.name or "", *args])
+        if names_command or is_misspelt or is_completed:
+            return super().parse_args(ctx, args)
+        ctx.meta[_IMPLIED] = ctx
+        is_refused = bool(args) and not ctx.resilient_parsing and not self._takes(ctx, args)
+        if is_refused and (error := misspelt(ctx, args[0])):
+            raise error
+        return super().parse_args(ctx, [self.default.name or "", *args])
+
+    def _takes(self, ctx: click.Context, args: list[str]) -> bool:
+        """Whether the default knows the options, and takes as many arguments."""
+        parser = self.default.make_parser(click.Context(self.default, ctx))
+        try:
+            _, left_over, _ = parser.parse_args(list(args))
+        except click.UsageError:
+            return False
+        return not left_over
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The options of the default, then the commands."""
@@ -78,6 +98,26 @@ class DefaultCommandGroup(click.Group):
     @property
     def _arguments(self) -> list[click.Argument]:
         return [param for param in self.default.params if isinstance(param, click.Argument)]
+
+
+def misspelt(ctx: click.Context, word: str) -> NoSuchCommand | None:
+    """The error for an argument of a default command where the group has one of about that name.
+
+    None where the default was named, as in `trainer runs list delet`, or there is no such command.
+    """
+    from difflib import get_close_matches
+
+    from trainer.cli.other_names import ours
+
+    group: click.Context | None = ctx.meta.get(_IMPLIED)
+    if group is None or not isinstance(group.command, click.Group):
+        return None
+    if ours(group.command_path, word):
+        return NoSuchCommand(word, ctx=group)
+    names = group.command.commands
+    if get_close_matches(word, names, cutoff=_NEAR):
+        return NoSuchCommand(word, possibilities=names, ctx=group)
+    return None
 
 
 def loaded(command: click.Command) -> click.Command:

@@ -36,6 +36,16 @@ _OURS = {
         "version": "trainer --version",
         "help": "trainer --help",
     },
+    "trainer runs": {
+        **dict.fromkeys(("rm", "del", "remove"), "trainer runs delete RUN"),
+        **dict.fromkeys(("undelete", "recover"), "trainer runs restore RUN"),
+        **dict.fromkeys(("mv", "move"), "trainer runs rename RUN NAME"),
+        **dict.fromkeys(("label", "note", "set"), "trainer runs tag RUN KEY=VALUE"),
+        **dict.fromkeys(("show", "inspect", "describe", "get"), "trainer show RUN"),
+        **dict.fromkeys(("diff", "compare"), "trainer compare RUN RUN"),
+        "ls": "trainer runs list",
+        "logs": "trainer logs RUN",
+    },
     "trainer images": {
         **dict.fromkeys(("create", "init"), "trainer images new NAME"),
         "build": "trainer build-image NAME",

@@ -27,6 +27,10 @@ _FEW = 20
 _NEWEST_FIRST = "attributes.start_time DESC"
 
 
+class NoSuchProject(InvalidInput):
+    """The server has neither a run of the project nor an experiment of that name."""
+
+
 @dataclass(frozen=True)
 class Query:
     """Which runs, in which order. Everything is optional."""
@@ -81,7 +85,7 @@ def figure_names(client: Client, project: str | None) -> tuple[list[str], list[s
 def search(client: Client, query: Query) -> list[Entry]:
     """The runs that are asked for. Only as much is read as the limit needs, except to sort by duration.
 
-    Raises `InvalidInput` where the server refuses the condition or there is no such project or metric, and
+    Raises `NoSuchProject`; `InvalidInput` where the server refuses the condition or there is no such metric;
     `TrackingError`.
     """
     names = experiments(client)
@@ -92,7 +96,7 @@ def search(client: Client, query: Query) -> list[Entry]:
         for run in _ordered(client, ids, condition, query)
     }
     if query.project and not entries and not query.condition and query.project not in names.values():
-        raise InvalidInput(
+        raise NoSuchProject(
             f"{client.server.uri} has no run of a project {query.project}.",
             nearest(query.project, sorted(names.values()), "Its experiments are"),
         )

@@ -54,6 +54,43 @@ def found_by_id(server: HttpServer, *runs: dict[str, object]) -> None:
 
 @pytest.mark.usefixtures("workspace")
 @pytest.mark.parametrize(
+    ("arguments", "said", "hint"),
+    [
+        ("delet ab12", "No such command 'delet'. Did you mean 'delete'?", "trainer runs --help"),
+        ("delet", "No such command 'delet'. Did you mean 'delete'?", "trainer runs --help"),
+        ("delet --json", "No such command 'delet'. Did you mean 'delete'?", "trainer runs --help"),
+        ("renam ab12 new", "No such command 'renam'. Did you mean 'rename'?", "trainer runs --help"),
+        ("tags", "No such command 'tags'. Did you mean 'tag'?", "trainer runs --help"),
+        ("tags @last stage=a", "No such command 'tags'. Did you mean 'tag'?", "trainer runs --help"),
+        ("tags @last --remove stage", "No such command 'tags'. Did you mean 'tag'?", "trainer runs --help"),
+        ("remove ab12", "No such command 'remove'.", "trainer runs delete RUN"),
+        ("show ab12", "No such command 'show'.", "trainer show RUN"),
+        ("list delet", "{uri} has no run of a project delet.", "Its experiments are demo."),
+        ("forest", "{uri} has no run of a project forest.", "Its experiments are demo."),
+        ("forest 5", "Got unexpected extra argument (5)", "trainer runs list --help"),
+        ("--limit 5 forest 5", "Got unexpected extra argument (5)", "trainer runs list --help"),
+    ],
+    ids=lambda text: str(text).partition(" has")[0],
+)
+def test_a_command_on_runs_that_is_mistyped(
+    trainer: Trainer, http_server: HttpServer, arguments: str, said: str, hint: str
+) -> None:
+    experiment = {"experiment_id": "7", "name": "demo"}
+    http_server.replies["*"] = [Reply(body=json.dumps({"experiments": [experiment]}))]
+    done = trainer("runs", *arguments.split())
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"Error: {said.format(uri=http_server.uri)}\nHint:  {hint}\n"
+
+
+def test_a_project_with_a_name_like_a_command(trainer: Trainer, http_server: HttpServer) -> None:
+    experiment = {"experiment_id": "7", "name": "tags"}
+    http_server.replies["*"] = [Reply(body=json.dumps({"experiments": [experiment]}))]
+    for arguments in (["tags"], ["tags", "--limit", "5"], ["--limit", "5", "tags"]):
+        done = trainer("runs", *arguments)
+        assert (done.out, done.err) == ("No runs.\n", "")
+
+
+@pytest.mark.parametrize(
     "arguments", [["runs"], ["show", "abc"], ["compare", "a", "b"], ["run", "--like", "a"]]
 )
 def test_a_clone_starts_no_empty_server_to_look_for_runs(

@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem
 
 from trainer import printable
 from trainer.cli import figures, output
+from trainer.cli.commands import misspelt
 from trainer.cli.context import pass_workspace, tracking_option
 from trainer.cli.runs.completion import complete_project
 from trainer.errors import InvalidInput, TrainerError
@@ -131,7 +132,10 @@ def list_(
         raise InvalidInput("--json and --csv cannot both be printed.", "Choose one of them.")
     client, _ = selection.existing(workspace)
     query_limit = limit + 1 if limit else None
-    entries = search.search(client, search.Query(project, condition, sort, query_limit, deleted))
+    try:
+        entries = search.search(client, search.Query(project, condition, sort, query_limit, deleted))
+    except search.NoSuchProject as error:
+        raise misspelt(click.get_current_context(), project or "") or error from None
     shown = entries[:limit] if limit else entries
     names = [name for part in columns.split(",") if (name := part.strip())]
     chosen = run_columns.chosen(shown, names)
