@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import struct
 import time
 import uuid
 import warnings
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import PIL
@@ -25,6 +27,9 @@ from trainkit.errors import InputError
 # Raise it when the same file would come out as other pixels: it is part of the keys of what is cached.
 RECIPE = 2
 _STALE_S = 24 * 3600
+# What Pillow raises at damaged files: in its own words, and where its readers stumble over what they read.
+_SAID = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+_UNFORESEEN = (TypeError, LookupError, ArithmeticError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -120,28 +125,44 @@ def read(path: Path, size: int, white: White = FULL) -> tuple[NDArray[np.uint8],
         return _square(image, size, white)
 
 
-def _square(image: Image.Image, size: int, white: White = FULL) -> tuple[NDArray[np.uint8], list[str]]:
-    depth = brightness.depth(image)
-    notes = [*([depth] if depth else []), *peculiarities(image)]
+def square(image: Image.Image, size: int, white: White = FULL) -> NDArray[np.uint8]:
+    """An image that is open as (size, size, 3), uint8, RGB, stretched to a square."""
     if image.format == "JPEG":
         image.draft("RGB", (size, size))  # decodes no more pixels than needed
-    square = rgb(image, white).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    return np.asarray(square), notes
+    return np.asarray(rgb(image, white).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0))
+
+
+def conversions(image: Image.Image) -> list[str]:
+    """What `square` has to convert, in words that a count can stand before. The pixels are not yet read."""
+    depth = brightness.depth(image)
+    return [*([depth] if depth else []), *peculiarities(image)]
+
+
+def _square(image: Image.Image, size: int, white: White = FULL) -> tuple[NDArray[np.uint8], list[str]]:
+    notes = conversions(image)
+    return square(image, size, white), notes
 
 
 class opened:  # noqa: N801 (used like a function)
-    """Context manager: the file as a Pillow image; whatever is wrong with it becomes an `InputError`."""
+    """Context manager: the file as a Pillow image; whatever is wrong with it becomes an `InputError`.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    What is no path has a `name` for its errors. `formats` are those that Pillow may try; None for all.
+    """
+
+    def __init__(
+        self, source: Path | BinaryIO, name: str = "", formats: tuple[str, ...] | None = None
+    ) -> None:
+        self._source = source
+        self._name = name or str(source)
+        self._formats = formats
         self._image: Image.Image | None = None
 
     def __enter__(self) -> Image.Image:
         """Open the file; pixels are decoded when they are first used."""
         try:
             with warnings.catch_warnings(action="ignore"):  # of sizes that are unusual but readable
-                self._image = Image.open(self._path)
-        except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+                self._image = Image.open(self._source, formats=self._formats)
+        except (*_SAID, *_UNFORESEEN) as error:
             raise self._failure(error) from None
         return self._image
 
@@ -149,14 +170,17 @@ class opened:  # noqa: N801 (used like a function)
         """Close the file."""
         if self._image is not None:
             self._image.close()
-        if isinstance(error, (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)):
+        if isinstance(error, (*_SAID, *_UNFORESEEN)):
             raise self._failure(error) from None
 
     def _failure(self, error: BaseException) -> InputError:
         reason = "not an image" if isinstance(error, UnidentifiedImageError) else str(error)
-        if self._path.exists() and not self._path.stat().st_size:
+        if isinstance(error, _UNFORESEEN):
+            reason = "it is damaged"
+        path = self._source
+        if isinstance(path, Path) and path.exists() and not path.stat().st_size:
             reason = "empty file"
-        return InputError(f"{self._path}: {reason}", "Fix or remove it.")
+        return InputError(f"{self._name}: {reason}", "Fix or remove it.")
 
 
 def peculiarities(image: Image.Image) -> list[str]:

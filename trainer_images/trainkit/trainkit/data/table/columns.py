@@ -8,13 +8,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from trainkit.data.table.cells import ISO_8601, MISSING_WORDS
 from trainkit.errors import InputError
 
 Kind = Literal["number", "category", "date", "id", "constant", "text"]
 
-MISSING_WORDS = ("", "-", "--", "?", ".", "na", "n/a", "#n/a", "nan", "null", "none", "nil")
-"""In lower case, what means a missing cell among numbers and dates. Among words only an empty cell does."""
-ISO_8601 = "ISO8601"
 _DATES = (
     ISO_8601,
     *("%Y/%m/%d", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M"),

@@ -5,7 +5,7 @@ pandas is imported by what reads cells alone, so that the host can check a heade
 
 import csv
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ from trainkit.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+DECIMAL_COMMA = r"^([+-]?\d+),(\d+)$"
+"""3,14 in a file with `;` between its cells."""
 _SEPARATORS = ",;\t|"
 _FORM = "It takes text in UTF-8: a line of column names, then a line for each sample."
 
@@ -33,7 +35,7 @@ def header(path: Path) -> Header:
 
     A column without a name is `Unnamed: POSITION`, as pandas has it.
     """
-    with _refusing(path):
+    with refusing(path.name):
         try:
             with path.open(encoding="utf-8-sig", newline="") as file:
                 between = separator(file)
@@ -42,13 +44,18 @@ def header(path: Path) -> Header:
                 cells = next((row for row in rows if any(cell.strip() for cell in row)), [])
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}.", "Specify a CSV file.") from None
+    return Header(column_names(cells, file=path.name), between)
+
+
+def column_names(cells: Sequence[str], *, file: str) -> tuple[str, ...]:
+    """The names in the line that is a header. Raises `InputError` where it is empty, or has a name twice."""
     if not cells:
-        raise InputError(f"{path.name} is empty.", _FORM)
+        raise InputError(f"{file} is empty.", _FORM)
     names = [cell.strip() or f"Unnamed: {position}" for position, cell in enumerate(cells)]
     twice = [name for position, name in enumerate(names) if name in names[:position]]
     if twice:
-        raise InputError(f"{path.name} has two columns {twice[0]!r}.", "Rename one of them.")
-    return Header(tuple(names), between)
+        raise InputError(f"{file} has two columns {twice[0]!r}.", "Rename one of them.")
+    return tuple(names)
 
 
 def separator(lines: Iterable[str]) -> str:
@@ -67,7 +74,7 @@ def read(path: Path) -> "pd.DataFrame":
 
     head = header(path)
     with (
-        _refusing(path, pd.errors.EmptyDataError, pd.errors.ParserError, pd.errors.ParserWarning),
+        refusing(path.name, pd.errors.EmptyDataError, pd.errors.ParserError, pd.errors.ParserWarning),
         warnings.catch_warnings(action="error", category=pd.errors.ParserWarning),
     ):
         frame = pd.read_csv(
@@ -94,19 +101,20 @@ def cleaned(frame: "pd.DataFrame", separator: str) -> "pd.DataFrame":
     for name in frame.columns:
         cells = frame[name].str.strip()
         if separator == ";":
-            cells = cells.str.replace(r"^([+-]?\d+),(\d+)$", r"\1.\2", regex=True)
+            cells = cells.str.replace(DECIMAL_COMMA, r"\1.\2", regex=True)
         frame[name] = cells.mask(cells == "")
     return frame
 
 
 @contextmanager
-def _refusing(path: Path, *pandas_errors: type[Exception]) -> Iterator[None]:
+def refusing(file: str, *pandas_errors: type[Exception]) -> Iterator[None]:
+    """Whatever shows that what is read is no CSV file becomes an `InputError`."""
     of_csv: tuple[type[Exception], ...] = (csv.Error, *pandas_errors)
     try:
         yield
     except UnicodeDecodeError:
-        hint = f"Convert it: iconv -f ENCODING -t UTF-8 {path.name}, where ENCODING is often WINDOWS-1252."
-        raise InputError(f"{path.name} is not UTF-8.", hint) from None
+        hint = f"Convert it: iconv -f ENCODING -t UTF-8 {file}, where ENCODING is often WINDOWS-1252."
+        raise InputError(f"{file} is not UTF-8.", hint) from None
     except of_csv as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        raise InputError(f"{path.name} is no CSV file: {reason}.", _FORM) from None
+        raise InputError(f"{file} is no CSV file: {reason}.", _FORM) from None

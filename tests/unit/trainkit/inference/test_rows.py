@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.compose import ColumnTransformer
+from trainkit.data import tables
+from trainkit.data.table import columns, csv_file, preprocessing
+from trainkit.inference import csv_rows, rows
+from trainkit.inference.description import Category, Date, Index, Number, OneHot, Scaled, Table
+
+HEADER = "age,since,plan,town,code,left"
+
+
+def cells(number: int) -> str:
+    age = "" if number == 3 else f"{number / 3:.4f}"
+    plan = "" if number % 10 == 4 else ("basic", "plus", "001")[number % 3]
+    code = "" if number % 7 == 1 else str(number % 4)
+    since = "" if number == 5 else f"{number % 28 + 1:02}.03.2020"
+    return f"{age},{since},{plan},w{number % 40},{code},{('yes', 'no')[number % 2]}"
+
+
+def words(values: np.ndarray) -> tuple[str | float | None, ...]:
+    return tuple(None if isinstance(value, float) and np.isnan(value) else value for value in values.tolist())
+
+
+def one_hot(step: object, column: str, position: int) -> OneHot:
+    encoder = step[-1]  # type: ignore[index]
+    categories = words(encoder.categories_[position])
+    rare = () if encoder.infrequent_categories_[position] is None else words(
+        encoder.infrequent_categories_[position]
+    )  # fmt: skip
+    frequent = tuple(category for category in categories if category not in rare)
+    return OneHot(column=column, categories=frequent, rare=rare)
+
+
+def described(fitted: ColumnTransformer, table: tables.Table) -> Table:
+    """Read off the fitted steps, as an export does."""
+    kinds = {column.name: column for column in columns.features(table.columns)}
+    described: list[Number | Date | Category] = []
+    encoding: list[Scaled | OneHot] = []
+    for _, step, names in fitted.transformers_:
+        for position, name in enumerate([names] if isinstance(names, str) else names):
+            if kinds[name].kind == "category":
+                known = [value for value in words(step[-1].categories_[position]) if value is not None]
+                described.append(Category(name=name, values=tuple(known)))
+                encoding.append(one_hot(step, name, position))
+                continue
+            is_date = kinds[name].kind == "date"
+            described.append(
+                Date(name=name, format=kinds[name].date_format) if is_date else Number(name=name)
+            )
+            missing, scaler = step[-2].statistics_[position], step[-1]
+            mean, deviation = scaler.mean_[position], scaler.scale_[position]
+            encoding.append(Scaled(column=name, missing=missing, mean=mean, deviation=deviation))
+    return Table(columns=tuple(described), encoding=tuple(encoding))
+
+
+@pytest.mark.parametrize("impute", ["median", "mean", "most_frequent"])
+def test_numbers_are_those_of_the_preprocessing_of_training_to_the_last_bit(
+    tmp_path: Path, impute: str
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join([HEADER, *map(cells, range(400))]))
+    table = tables.load(path, validation_share=0.25, seed=0, categorical="code", impute=impute)
+    fitted = preprocessing.transformer(table.columns, impute).fit(table.splits["train"].features)
+    table_of_model = described(fitted, table)
+    assert [column.kind for column in table_of_model.columns] == [
+        "number", "date", "category", "category", "category",
+    ]  # fmt: skip
+    unseen = "1e3,31.12.1969,gold,w99,17,yes"
+    read = csv_rows.read("\n".join([HEADER, *map(cells, range(400)), unseen]).encode(), name="t.csv")
+    encoded = rows.encode(read, table_of_model, ignored=["left"])
+    assert isinstance(encoded, np.ndarray)
+    path.write_text("\n".join([HEADER, *map(cells, range(400)), unseen]))
+    again = csv_file.read(path)
+    expected = fitted.transform(columns.typed(again, table.columns, file="t.csv"))
+    assert encoded.shape[1] == table_of_model.width
+    assert np.array_equal(encoded, expected)
+
+
+def test_an_index_is_a_position_and_what_is_unseen_comes_after_all() -> None:
+    table = Table(
+        columns=(Category(name="plan", values=("a", "b")),),
+        encoding=(Index(column="plan", categories=("a", None, "b")),),
+    )
+    encoded = rows.encode([{"plan": plan} for plan in ("b", None, "a", "c")], table)
+    assert isinstance(encoded, np.ndarray)
+    assert np.array_equal(encoded, [[2], [1], [0], [3]])
+
+
+def test_a_graph_that_takes_columns_gets_them_by_name() -> None:
+    table = Table(columns=(Number(name="age"), Category(name="plan", values=("a",)),
+                           Category(name="code", values=(1,)), Date(name="d", format="ISO8601")))  # fmt: skip
+    encoded = rows.encode(
+        [{"age": 1, "plan": "a", "code": "1", "d": "1970-01-02"},
+         {"age": None, "plan": None, "code": "", "d": "-"}],
+        table,
+    )  # fmt: skip
+    assert isinstance(encoded, dict)
+    assert encoded["plan"].tolist() == [["a"], [""]]
+    for name, number in {"age": 1, "code": 1, "d": 86400}.items():
+        assert encoded[name].shape == (2, 1)
+        assert encoded[name][0, 0] == number
+        assert np.isnan(encoded[name][1, 0])

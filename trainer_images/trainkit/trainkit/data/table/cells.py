@@ -1,0 +1,6 @@
+"""What a cell of a table means by itself. It imports nothing, so that a server of models needs no pandas."""
+
+MISSING_WORDS = ("", "-", "--", "?", ".", "na", "n/a", "#n/a", "nan", "null", "none", "nil")
+"""In lower case, what means a missing cell among numbers and dates. Among words only an empty cell does."""
+ISO_8601 = "ISO8601"
+"""The format of a date that is written year first."""

@@ -1,0 +1,88 @@
+"""Where in a picture a model sees what it answers: an occlusion map.
+
+A square of the picture's mean colour is moved over it. Where the probability falls, there was evidence.
+"""
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from trainkit.inference.predictor import Numbers, Pixels
+
+Ask: TypeAlias = Callable[[Sequence[Pixels]], Numbers]
+"""The model's answers, (n, classes) or (n, 1)."""
+_SQUARES = 8
+"""So many stand side by side in a picture; each is moved by half of its side."""
+_BATCH = 32
+_SMALLEST_PX = 256
+_STRONGEST = 0.75
+_FOR, _AGAINST = (220, 30, 30), (30, 90, 220)
+
+
+@dataclass(frozen=True)
+class OcclusionMap:
+    """`drops` is (size, size): by how much the answer falls, on average, where that pixel is hidden.
+
+    It is negative where hiding it makes the answer larger. `answer` is the number that was explained:
+    a class's position, or 0 for a quantity.
+    """
+
+    picture: Pixels
+    answer: int
+    drops: Numbers
+
+
+def occlusion(picture: Pixels, ask: Ask, answer: int | None = None) -> OcclusionMap:
+    """The map of one picture, by about 225 answers; of the most probable class if no `answer` is given."""
+    whole = ask([picture])[0]
+    position = int(whole.argmax()) if answer is None else answer
+    colour = picture.mean(axis=(0, 1)).astype(np.uint8)
+    total, counted = np.zeros(picture.shape[:2]), np.zeros(picture.shape[:2])
+    for squares in _batches(list(_squares(picture.shape[0]))):
+        hidden = [_hidden(picture, square, colour) for square in squares]
+        for square, values in zip(squares, ask(hidden), strict=True):
+            total[square] += whole[position] - values[position]
+            counted[square] += 1
+    return OcclusionMap(picture, position, total / counted)
+
+
+def png(explained: OcclusionMap) -> bytes:
+    """The picture in grey with its map on it: red speaks for the answer, blue against it."""
+    size = explained.picture.shape[0]
+    shown = Image.fromarray(explained.picture).convert("L").convert("RGB")
+    strongest = float(np.abs(explained.drops).max()) or 1.0
+    strength = np.abs(explained.drops) / strongest * _STRONGEST
+    colours = np.where((explained.drops > 0)[..., None], np.array(_FOR), np.array(_AGAINST))
+    mixed = np.asarray(shown) * (1 - strength[..., None]) + colours * strength[..., None]
+    drawn = Image.fromarray(np.rint(mixed).astype(np.uint8))
+    if size < _SMALLEST_PX:
+        side = size * -(-_SMALLEST_PX // size)
+        drawn = drawn.resize((side, side), Image.Resampling.NEAREST)
+    content = io.BytesIO()
+    drawn.save(content, "PNG")
+    return content.getvalue()
+
+
+def _squares(size: int) -> Iterator[tuple[slice, slice]]:
+    side = max(1, round(size / _SQUARES))
+    step = max(1, side // 2)
+    # The last ends where the picture does.
+    starts = [*range(0, size - side, step), size - side]
+    for top in starts:
+        for left in starts:
+            yield slice(top, top + side), slice(left, left + side)
+
+
+def _hidden(picture: Pixels, square: tuple[slice, slice], colour: Pixels) -> Pixels:
+    changed = picture.copy()
+    changed[square] = colour
+    return changed
+
+
+def _batches(squares: Sequence[tuple[slice, slice]]) -> Iterator[Sequence[tuple[slice, slice]]]:
+    for start in range(0, len(squares), _BATCH):
+        yield squares[start : start + _BATCH]
