@@ -173,8 +173,8 @@ def test_each_epoch_is_a_step_of_the_metrics_and_a_line_of_the_log(
     values = history.epochs[-1]
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].startswith(
-        f"epoch 6/6  loss {values['loss']:.3f}  accuracy {values['accuracy']:.3f}  "
-        f"val_loss {values['val_loss']:.3f}  val_accuracy {values['val_accuracy']:.3f}  "
+        f"epoch 6/6  loss {values['loss']:.4f} (val {values['val_loss']:.4f})  "
+        f"accuracy {values['accuracy']:.4f} (val {values['val_accuracy']:.4f})  "
     )
     assert 0 < values["input_busy"] < 1
 

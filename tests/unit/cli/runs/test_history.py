@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from trainer.cli.main import main
 from trainer.cli.runs.runs import columns
 from trainer.cli.runs.runs.list import print_table
 from trainer.tracking.client import Run
@@ -16,6 +17,7 @@ from trainer.tracking.search import Entry
 from trainer.workspace import run_folders
 from trainer.workspace.settings import Workspace
 
+from unit.cli.live.test_progress import on_terminal
 from unit.helpers import HttpServer, Reply, Result, put
 from unit.runs.helpers import API, record
 from unit.tracking.histories import has, run
@@ -240,6 +242,27 @@ def test_show_says_what_a_run_was_made_from_and_how_it_ended(
     payload = json.loads(trainer("show", "aa1", "--json").out)
     assert payload["curves"] == {"loss": [[0, 0.0], [9, 9.0]]}
     assert payload["tags"]["trainer.exit_code"] == "3"
+
+
+@pytest.mark.usefixtures("workspace")
+@pytest.mark.parametrize(
+    ("name", "least", "has_steps"),
+    [("loss", 24, True), ("validation_top_3_accuracy", 20, True), ("validation_" * 5, 8, False)],
+)
+def test_a_curve_fits_the_terminal(
+    http_server: HttpServer, monkeypatch: pytest.MonkeyPatch, name: str, least: int, has_steps: bool
+) -> None:
+    has(http_server)
+    found_by_id(http_server, run("aa1", "hen", metrics={name: -0.00123456}))
+    points = [{"run_id": "aa1", "step": s, "value": s, "timestamp": s} for s in range(1000)]
+    http_server.replies[f"{API}/metrics/get-history-bulk-interval"] = [
+        Reply(body=json.dumps({"metrics": points}))
+    ]
+    with on_terminal(monkeypatch) as terminal, pytest.raises(SystemExit):
+        main(["show", "aa1"])
+    line = next(line for line in terminal.lines() if name in line and "▁" in line)
+    assert (len(line) <= 80, "steps 0 to 999" in line) == (True, has_steps)
+    assert sum(letter in "▁▂▃▄▅▆▇█" for letter in line) >= least
 
 
 @pytest.mark.usefixtures("workspace")

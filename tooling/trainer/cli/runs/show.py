@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,6 +15,7 @@ import click
 from trainer import printable
 from trainer.cli import figures, output
 from trainer.cli.context import pass_workspace
+from trainer.cli.live.line import columns
 from trainer.cli.runs.argument import run_argument
 from trainer.errors import TrackingError
 from trainer.tracking import run_tags
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from trainer.tracking.search import Point
 
 _FILES = 200
+_CURVE, _NARROWEST = 24, 8
+"""How wide a curve is, and is to be where a terminal is narrow: before that it stands without its steps."""
 
 
 @click.command(
@@ -183,13 +187,26 @@ def _metrics(run: Run, curves: Mapping[str, Sequence[Point]]) -> None:
     if not curves:
         return
     click.echo(f"\n{output.style('Metrics', bold=True)}")
-    width = max(map(len, curves))
+    names = {name: printable.line(name) for name in curves}
+    values = {name: figures.metric(run.metrics[name]) for name in curves}
+    steps = {
+        name: f"steps {points[0].step} to {points[-1].step}" for name, points in curves.items() if points
+    }
+    name_width, value_width = (max(map(len, column.values())) for column in (names, values))
+    room = _room() - len("      ") - name_width - value_width
+    beside = max(map(len, steps.values()), default=0) + 2
+    shows_steps = room - beside >= _NARROWEST
+    width = min(_CURVE, room - beside if shows_steps else room)
     for name, points in curves.items():
-        value = figures.metric(run.metrics[name])
-        line = f"  {printable.line(name):<{width}}  {value:<12}"
-        if drawn := figures.sparkline([point.value for point in points]):
-            line += f"  {output.style(drawn, fg='cyan')}  steps {points[0].step} to {points[-1].step}"
+        line = f"  {names[name]:<{name_width}}  {values[name]:<{value_width}}"
+        if width > 0 and (drawn := figures.sparkline([point.value for point in points], width)):
+            line += f"  {output.style(drawn, fg='cyan')}" + (f"  {steps[name]}" if shows_steps else "")
         click.echo(line.rstrip())
+
+
+def _room() -> int:
+    """How many columns a line may have: without a terminal, nothing is folded to a guessed width."""
+    return columns(sys.stdout) if sys.stdout.isatty() else sys.maxsize
 
 
 def _artifacts(files: Sequence[Artifact]) -> None:

@@ -22,11 +22,11 @@ from trainkit.classification import log_results
 from trainkit.data import image_data
 from trainkit.data.image_data import ImageData, Part
 from trainkit.data.image_folder import TRAIN
+from trainkit.epoch_line import epoch_line
 from trainkit.errors import InputError
 from trainkit.keras import backend as keras_backend
 from trainkit.keras import checkpoints
 from trainkit.keras.backend import Batch, Batches
-from trainkit.keras.checkpoints import Epoch
 from trainkit.seeding import is_deterministic
 
 OPTIMIZERS = {
@@ -34,6 +34,7 @@ OPTIMIZERS = {
     "adamw": keras.optimizers.AdamW,
     "sgd": partial(keras.optimizers.SGD, momentum=0.9, nesterov=True),
 }
+_PRINTED = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,8 @@ class Phase(keras.callbacks.Callback):  # type: ignore[misc]
         self.history.epochs.append(values)
         self._kept.save(self.model, self.history)
         mlflow.log_metrics(values, step=epoch + 1, timestamp=self._kept.saved_ms())
-        _print(values, epoch + 1, self.schedule)
+        shown = {name: values[name] for name in _PRINTED}
+        print(epoch_line(epoch + 1, self.schedule.last, shown, values["seconds_epoch"]), flush=True)
         if self.history.stalled(self.schedule.patience):
             self.model.stop_training = True
 
@@ -284,12 +286,6 @@ def _seed_layers(model: keras.Model, seed: int, epoch: int) -> None:
         words = np.random.SeedSequence([seed, epoch, position]).generate_state(2)
         state.assign(words.astype(state.dtype))
     keras_backend.of_process().seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
-
-
-def _print(values: Epoch, epoch: int, schedule: Schedule) -> None:
-    shown = ("loss", "accuracy", "val_loss", "val_accuracy")
-    numbers = "  ".join(f"{name} {values[name]:.3f}" for name in shown)
-    print(f"epoch {epoch}/{schedule.last}  {numbers}  {values['seconds_epoch']:.1f} s", flush=True)
 
 
 def __getattr__(name: str) -> object:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from trainkit import live, run_environment
 from trainkit.accelerator import require_gpus
+from trainkit.epoch_line import epoch_line
 from trainkit.errors import InputError
 from trainkit.seeding import is_deterministic, seed_everything
 from trainkit.torch.data import Columns, Data, Samples
@@ -124,11 +125,8 @@ def log_epoch(epochs: int) -> Report:
     """A `report` for `fit`: one printed line and the metrics in the active MLflow run."""
 
     def report(epoch: int, values: Epoch, kept_ms: int) -> None:
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in values.items() if name != "seconds_epoch")
-        print(
-            f"epoch {epoch:>{len(str(epochs))}}/{epochs}  {shown}  {values['seconds_epoch']:.2f} s",
-            flush=True,
-        )
+        shown = {name: value for name, value in values.items() if name != "seconds_epoch"}
+        print(epoch_line(epoch, epochs, shown, values["seconds_epoch"]), flush=True)
         mlflow.log_metrics(values, step=epoch, timestamp=kept_ms)
 
     return report
