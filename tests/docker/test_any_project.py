@@ -85,7 +85,7 @@ def test_an_image_with_nothing_but_a_shell(
     assert (run.info.status, run.data.tags["trainer.end"]) == ("FAILED", "exit code 3")
     assert run.data.params == {"code": "3"}
     assert run.data.tags["trainer.image"] == bare
-    assert run.data.tags["trainer.image_id"] == client.images.get(bare).id
+    assert run.data.tags["mlflow.trainer.image_id"] == client.images.get(bare).id
     log = site.log(done.run_id, tmp_path)
     # Its own entry point came first and its own environment is there; the user is the one of this host.
     assert log.startswith("entered, 3\nhello from /trainer/code, two words, token ***\ntracking http://")
@@ -299,7 +299,10 @@ def test_an_environment_file_becomes_an_image_once(
     again = site.trainer("run", "wine")
     assert again.code == 0, again.err
     assert not log.exists()
-    assert site.run(again.run_id).data.tags["trainer.image_id"] == run.data.tags["trainer.image_id"]
+    assert (
+        site.run(again.run_id).data.tags["mlflow.trainer.image_id"]
+        == run.data.tags["mlflow.trainer.image_id"]
+    )
     (tag,) = environments(client)
     assert f"image {tag}" not in gc(site, "--cache")
     assert f"image {tag}" not in gc(site, "--older-than", "0")

@@ -79,13 +79,15 @@ def test_code_that_is_launched_again_is_kept_and_every_run_has_it_as_it_was(
     assert first_log == second_log == third_log
     assert "lib/002.txt 0o100755" in third_log
     assert first_log.count("\n") >= _MANY
-    digests = {site.run(done.run_id).data.tags["trainer.code_digest"] for done in (first, second, third)}
+    digests = {
+        site.run(done.run_id).data.tags["mlflow.trainer.code_digest"] for done in (first, second, third)
+    }
     archives = {
         site.artifact(done.run_id, "trainer/source.tar.gz", tmp_path / done.run_id).read_bytes()
         for done in (first, second, third)
     }
     assert (len(digests), len(archives)) == (1, 1)
-    image_ids = {site.run(done.run_id).data.tags["trainer.image_id"] for done in (first, third)}
+    image_ids = {site.run(done.run_id).data.tags["mlflow.trainer.image_id"] for done in (first, third)}
     assert image_ids == {own}  # the run's image is still the one that is recorded
     (image,) = kept(site, client)
     assert image.id == layered

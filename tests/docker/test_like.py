@@ -48,7 +48,7 @@ def test_a_run_like_another_one(site: Site, liked: Path, tmp_path: Path) -> None
     assert run.data.params == {**site.run(first.run_id).data.params, "size": "6"}
     assert run.data.params["word"] == "a b"
     assert run.info.experiment_id == site.run(first.run_id).info.experiment_id
-    kept = ("mlflow.project.entryPoint", "trainer.memory", "trainer.seed")
+    kept = ("mlflow.project.entryPoint", "mlflow.trainer.memory", "mlflow.trainer.seed")
     assert [run.data.tags[tag] for tag in kept] == ["other", "1g", "7"]
     assert "\ntrainer run liked -e other -P size=6 -P 'word=a b' " in run.data.tags[note]
     assert f"`trainer reproduce {second.run_id[:8]}`" in run.data.tags[note]

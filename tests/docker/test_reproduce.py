@@ -92,7 +92,7 @@ def test_a_run_of_a_dirty_tree_is_made_again_after_tree_and_image_are_gone(
     (project / "train.py").write_text("raise SystemExit('another script')\n")
     old = lab.run(first.run_id)
     tag = old.data.tags["trainer.image"]
-    client.api.remove_image(old.data.tags["trainer.image_id"], force=True)
+    client.api.remove_image(old.data.tags["mlflow.trainer.image_id"], force=True)
 
     again = lab.trainer("reproduce", "@last")
     assert again.code == 0, again.err + again.out
@@ -113,10 +113,10 @@ def test_a_run_of_a_dirty_tree_is_made_again_after_tree_and_image_are_gone(
     assert tags["trainer.reproduces"] == old.info.run_id
     assert tags["trainer.reproduced"] == "exactly"
     kept = (
-        "trainer.code_digest",
+        "mlflow.trainer.code_digest",
         "mlflow.source.git.commit",
-        "trainer.git_dirty",
-        "trainer.command",
+        "mlflow.trainer.git_dirty",
+        "mlflow.trainer.command",
         "trainer.image",
     )
     assert [tags[name] for name in kept] == [old.data.tags[name] for name in kept]
@@ -252,7 +252,7 @@ def test_a_replaced_record_gives_no_tag_to_an_image(
         assert (refused.code, wanted in refused.err) == (93, True)
         allowed = lab.trainer("reproduce", first.run_id, "--yes")
         assert allowed.code == 3, allowed.err
-        assert lab.run(allowed.run_id).data.tags["trainer.image_id"] == other
+        assert lab.run(allowed.run_id).data.tags["mlflow.trainer.image_id"] == other
         assert build.image_id(client, tag) == own
         assert client.images.get(other).tags == []
     finally:

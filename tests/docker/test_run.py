@@ -30,10 +30,14 @@ def test_a_run_is_finished_pinned_and_leaves_its_log(site: Site, tmp_path: Path)
     assert tags["team"] == "vision"
     assert tags["mlflow.source.name"] == "train_code/probe"
     assert tags["mlflow.project.entryPoint"] == "main"
-    assert tags["trainer.command"] == "python probe.py metric"
-    assert tags["trainer.image"].endswith(tags["trainer.image_digest"][:12])
+    assert tags["mlflow.trainer.command"] == "python probe.py metric"
+    assert tags["trainer.image"].endswith(tags["mlflow.trainer.image_digest"][:12])
     assert tags["trainer.end"] == "done"
-    assert len(tags["trainer.code_digest"]) == 64
+    assert len(tags["mlflow.trainer.code_digest"]) == 64
+    in_sight = ("backend", "end", "exit_code", "gpus", "image")
+    assert sorted(tags.keys() - {"team"} - {key for key in tags if key.startswith("mlflow.")}) == [
+        f"trainer.{name}" for name in in_sight
+    ]
     assert site.log(done.run_id, tmp_path) == "mode metric\n"
     with tarfile.open(site.artifact(done.run_id, "trainer/source.tar.gz", tmp_path)) as source:
         assert sorted(source.getnames()) == ["code", "code/MLproject", "code/probe.py"]
@@ -222,9 +226,9 @@ def test_mlflow_run_takes_the_same_path(site: Site) -> None:
     assert run.info.status == "FINISHED"
     assert run.data.metrics == {"answer": 42}
     assert run.data.tags["mlflow.project.backend"] == "trainer-docker"
-    assert run.data.tags["trainer.seed"] == "3"
-    assert run.data.tags["trainer.deterministic"] == "true"
-    assert run.data.tags["trainer.keep_files"] == "true"
+    assert run.data.tags["mlflow.trainer.seed"] == "3"
+    assert run.data.tags["mlflow.trainer.deterministic"] == "true"
+    assert run.data.tags["mlflow.trainer.keep_files"] == "true"
     failed = subprocess.run(
         [*MLFLOW_RUN, "mod=metric"],
         cwd=site.root, capture_output=True, text=True, check=False,

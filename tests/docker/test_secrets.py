@@ -146,7 +146,7 @@ def test_no_form_of_a_secret_of_several_lines_is_seen(site: Site, tmp_path: Path
     done = site.trainer("run", "printing", env={"SSH_KEY": key, "ACCOUNT": account})
     assert done.code == 0, done.err
     run = site.run(done.run_id)
-    assert run.data.tags["trainer.command"] == "python show.py '***'"
+    assert run.data.tags["mlflow.trainer.command"] == "python show.py '***'"
     log = site.log(done.run_id, tmp_path)
     assert [line for line in log.splitlines() if line.startswith("one line:")] == ["one line: ***"]
     pieces = [

@@ -108,7 +108,7 @@ def test_a_run_is_made_again_to_the_last_bit_and_not_with_an_altered_picture(
     written = script.read_text()
     script.write_text("raise SystemExit('another script')\n")
     with contextlib.suppress(NotFound):  # to the `trainer gc` of another test it is an old one
-        client.api.remove_image(first.data.tags["trainer.image_id"], force=True)
+        client.api.remove_image(first.data.tags["mlflow.trainer.image_id"], force=True)
     picture = next((lab.root / "data" / "data_4").rglob("*.jpg"))
     content = picture.read_bytes()
     picture.write_bytes(content + b"\0")

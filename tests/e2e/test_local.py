@@ -34,7 +34,7 @@ def test_a_run_is_finished_and_pinned(site: Site, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     run = site.run(done.run_id)
     assert (run.info.status, run.data.metrics) == ("FINISHED", {"answer": 42})
-    assert run.data.tags["trainer.image_id"].startswith("sklearn-")
+    assert run.data.tags["mlflow.trainer.image_id"].startswith("sklearn-")
     assert site.log(done.run_id, tmp_path) == "mode metric\n"
 
 

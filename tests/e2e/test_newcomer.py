@@ -87,7 +87,7 @@ def test_the_run_is_finished_with_metrics_model_figures_and_log(journey: Journey
     assert run.data.tags["trainer.backend"] == journey.backend
     assert {"accuracy", "precision", "recall", "f1", "roc_auc"} <= set(run.data.metrics)
     assert run.data.metrics["accuracy"] > 0.9
-    assert run.data.tags["trainer.git_dirty"] == "false"
+    assert run.data.tags["mlflow.trainer.git_dirty"] == "false"
     assert [entry.dataset.name for entry in run.inputs.dataset_inputs] == ["digits", "digits"]
     assert len(run.outputs.model_outputs) == 1
     names = {artifact.path for artifact in journey.client.list_artifacts(journey.run_id)}

@@ -75,6 +75,7 @@ def fill(server: Running) -> None:
             parents = made[experiment][-(number % 3) :] if number % 3 else []
             tags = {"number": f"{experiment} {number}", "empty": ""}
             tags |= {"mlflow.parentRunId": parents[0]["run_id"]} if parents else {}
+            tags |= {"trainer.memory" if number % 2 else "mlflow.trainer.memory": "8g"}
             body = {
                 "experiment_id": found, "run_name": f"run-{number}", "user_id": "ada",
                 "start_time": 1_600_000_000_000 + number,

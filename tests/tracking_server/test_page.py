@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from trainer.tracking import run_tags
 
 from tracking_server import browser
 from tracking_server.asking import ADMIN, PASSWORD, Either
@@ -90,13 +91,16 @@ def test_a_page_shows_neither_an_error_nor_the_assistant(either: Either, of: str
     api = "/api/2.0/mlflow"
     made = either.ask("POST", f"{api}/experiments/create", {"name": f"quiet {of}"})
     experiment = json.loads(made.body)["experiment_id"]
-    run = either.ask("POST", f"{api}/runs/create", {"experiment_id": experiment, "run_name": "brisk-lynx"})
+    tags = run_tags.pairs({run_tags.IMAGE: "trainer/small:1", run_tags.CODE_DIGEST: "c0de" * 16})
+    body = {"experiment_id": experiment, "run_name": "brisk-lynx", "tags": tags}
+    run = either.ask("POST", f"{api}/runs/create", body)
     run_id = json.loads(run.body)["run"]["info"]["run_id"]
     address = f"{either.url}/#/experiments/{experiment}"
     with _browser(either.account) as page:
         page.run_first(KEEP_ERRORS)
         if of == "run":
-            _open(page, f"{address}/runs/{run_id}?workflowType=machine_learning", "brisk-lynx")
+            _open(page, f"{address}/runs/{run_id}?workflowType=machine_learning", "trainer/small:1")
+            assert "c0de" not in page.evaluate("document.body.innerText")
         else:
             _open(page, f"{address}/runs?workflowType=machine_learning", "brisk-lynx")
             page.wait(ASKED.format("gateway-proxy"), within_s=30 * patience())

@@ -384,9 +384,9 @@ def test_a_run_that_its_launcher_did_not_live_to_write_down_is_found_by_its_tag(
     http_server.replies[f"{API}/runs/search"] = [Reply(body=json.dumps({"runs": [said]}))]
     http_server.asked.clear()
     assert trainer("reconcile").out.split()[-4::3] == [ID, "KILLED"]
-    search, tags, end = told(http_server)
-    assert isinstance(search, dict)
-    assert search["filter"] == f"tags.`trainer.launch` = '{prepared.path.name}'"
+    *searches, tags, end = told(http_server)
+    launch = f"trainer.launch` = '{prepared.path.name}'"
+    assert [search["filter"] for search in searches] == [f"tags.`mlflow.{launch}", f"tags.`{launch}"]  # type: ignore[index]
     assert tags == {"run_id": ID, "tags": [{"key": "trainer.end", "value": "stopped before it started"}]}
     assert isinstance(end, dict)
     assert end["status"] == "KILLED"

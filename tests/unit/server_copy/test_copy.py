@@ -143,7 +143,7 @@ def test_an_artifact_that_is_larger_than_the_disk(tmp_path: Path, monkeypatch: p
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 0, 10**9))
     client = Client(Server("http://127.0.0.1:1"))
-    record = Record(Run("r", "1", "r", "FINISHED", ""), "", "FINISHED", False, 0, 0, (), (), ())
+    record = Record(Run("r", "1", "r", "FINISHED", ""), {}, "", "FINISHED", False, 0, 0, (), (), ())
     original = PlannedRun(record, (Artifact("weights", 2 * 10**9),))
     planned = Plan(client, client, (PlannedExperiment(Experiment("1", "e", False, {}), (original,)),), (), {})
     with pytest.raises(DiskFull):

@@ -242,7 +242,8 @@ def _close(workspace: Workspace, record: Record, *, wait: bool) -> str | None:
 
 def _end_unfinished(workspace: Workspace, record: Record, folder: RunFolder) -> Iterator[Finding]:
     client = server.client_of(workspace, record)
-    for run in search.matching(client, f"tags.`{run_tags.LAUNCH}` = '{folder.path.name}'"):
+    keys = (run_tags.key(run_tags.LAUNCH), run_tags.LAUNCH)  # the latter is an earlier trainer's
+    for run in search.matching(client, *(f"tags.`{key}` = '{folder.path.name}'" for key in keys)):
         client.set_tags(run.id, {run_tags.END: "stopped before it started"})
         client.end_run(run.id, "KILLED")
         yield Finding(replace(record, run_id=run.id, name=run.name), "KILLED")

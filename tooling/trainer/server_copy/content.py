@@ -63,7 +63,7 @@ class Content:
 def of(client: Client, record: Record, files: Mapping[str, int]) -> Content:
     """What the run has; its artifacts are known."""
     points = (point for key in record.run.metrics for point in reading.points(client, record.run.id, key))
-    tags = {key: value for key, value in record.run.tags.items() if key != run_tags.COPIED_FROM}
+    tags = {key: value for key, value in record.tags.items() if key != run_tags.COPIED_FROM}
     inputs = {_form(item): item for item in record.inputs}
     links = [Link(True, item["model_id"], int(item.get("step", 0))) for item in record.outputs]
     links += [Link(False, item["model_id"], 0) for item in record.uses]

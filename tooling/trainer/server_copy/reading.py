@@ -97,6 +97,8 @@ class Record:
     """A run, and what is said of it besides what a `Run` has."""
 
     run: Run
+    tags: Mapping[str, str]
+    """As the server calls them."""
     user: str
     status: str
     deleted: bool
@@ -206,6 +208,7 @@ def record_of(client: Client, answer: RunAnswer) -> Record:
         pair.setdefault("value", "")  # which is left out where it is empty
     return Record(
         run=client.read(answer),
+        tags=pairs(cast(list[Pair], answer["data"].get("tags", []))),
         user=info.get("user_id", ""),
         status=info["status"],
         deleted=info["lifecycle_stage"] == "deleted",

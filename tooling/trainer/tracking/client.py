@@ -81,7 +81,7 @@ class _Info(TypedDict):
 class _Data(TypedDict, total=False):
     metrics: list[_Metric]
     params: list[_KeyValue]
-    tags: list[_KeyValue]
+    tags: list[run_tags.Pair]
 
 
 class _Dataset(TypedDict):
@@ -147,7 +147,7 @@ class Client(Connection):
             "run_name": name or "",
             "user_id": tags.get(run_tags.USER, ""),
             "start_time": _now_ms(),
-            "tags": [{"key": key, "value": value} for key, value in tags.items()],
+            "tags": run_tags.pairs(tags),
         }
         return self._run(self.send("POST", f"{API}/runs/create", body, again=False))
 
@@ -170,9 +170,9 @@ class Client(Connection):
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags, replacing those of the same key."""
-        pairs = [{"key": key, "value": value} for key, value in tags.items()]
-        if pairs:
-            self.send("POST", f"{API}/runs/log-batch", {"run_id": run_id, "tags": pairs})
+        if tags:
+            body = {"run_id": run_id, "tags": run_tags.pairs(tags)}
+            self.send("POST", f"{API}/runs/log-batch", body)
 
     def resume_run(self, run_id: str, without_tags: Iterable[str]) -> None:
         """Set an ended run RUNNING again and remove these of its tags, of which it need not have any."""
@@ -181,7 +181,7 @@ class Client(Connection):
 
     def remove_tags(self, run_id: str, keys: Iterable[str]) -> None:
         """Remove these tags, of which the run need not have any."""
-        for key in keys:
+        for key in map(run_tags.key, keys):
             self.send("POST", f"{API}/runs/delete-tag", {"run_id": run_id, "key": key}, ok=(404,))
 
     def end_run(self, run_id: str, status: Status, at: float | None = None) -> None:
@@ -231,7 +231,7 @@ class Client(Connection):
         """A run of an answer of the API."""
         info, data = run["info"], run["data"]
         inputs = run.get("inputs", {}).get("dataset_inputs", [])
-        tags = {pair["key"]: pair["value"] for pair in data.get("tags", [])}
+        tags = run_tags.read(data.get("tags", []))
         # A script may log parts of a dataset under its name; the launcher has the digest of the whole.
         digests = {key.removeprefix(DATASET_TAG): tags[key] for key in tags if key.startswith(DATASET_TAG)}
         return Run(

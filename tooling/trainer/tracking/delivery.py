@@ -117,7 +117,7 @@ class SpoolWriter:
         info = cast(dict[str, object], payload["info"])
         body = {
             "experiment_id": run.experiment_id, "run_name": run.name, "user_id": info["user_id"],
-            "start_time": info["start_time"], "tags": _pairs({**tags, OFFLINE_TAG: run.id}),
+            "start_time": info["start_time"], "tags": run_tags.pairs({**tags, OFFLINE_TAG: run.id}),
         }  # fmt: skip
         experiment_body = {"name": experiment, "tags": [TRAINING_VIEW]}
         with _failures():
@@ -139,7 +139,7 @@ class SpoolWriter:
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """As the client's."""
-        self._batch(run_id, "tags", _pairs(tags))
+        self._batch(run_id, "tags", run_tags.pairs(tags))
 
     def end_run(self, run_id: str, status: Status, at: float | None = None) -> None:
         """As the client's; the end is `at` (seconds since 1970), else now, whenever it is delivered.
@@ -159,7 +159,7 @@ class SpoolWriter:
         with _failures():
             self._spool.append({"file": self._spool.keep(path, name), "uri": uri, "path": folder})
 
-    def _batch(self, run_id: str, kind: str, pairs: Sequence[Mapping[str, str]]) -> None:
+    def _batch(self, run_id: str, kind: str, pairs: Sequence[Mapping[str, object]]) -> None:
         for start in range(0, len(pairs), _BATCH):
             body = {"run_id": run_id, kind: pairs[start : start + _BATCH]}
             with _failures():
@@ -272,7 +272,7 @@ def _as_json(
     }  # fmt: skip
     return {
         "info": info,
-        "data": {"tags": _pairs(tags), "params": _pairs(parameters)},
+        "data": {"tags": run_tags.pairs(tags), "params": _pairs(parameters)},
         "experiment": {
             "experiment_id": run.experiment_id, "name": experiment, "lifecycle_stage": "active",
         },

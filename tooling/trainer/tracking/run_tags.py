@@ -2,7 +2,15 @@
 
 MLflow has names for its own in a module whose import takes seconds. Tags that scripts set by way of the spool
 have their names in trainkit.
+
+MLflow's UI shows all tags of a run but those that begin with `mlflow.`. What nobody picks runs by has that
+before its name on a server; the rest of trainer sees one name, also of runs from before that.
 """
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypedDict
 
 # How a run ended: why, in words; of its script.
 END = "trainer.end"
@@ -56,3 +64,37 @@ GIT_BRANCH = "mlflow.source.git.branch"
 GIT_REPOSITORY = "mlflow.source.git.repoURL"
 ENTRY_POINT = "mlflow.project.entryPoint"
 PROJECT_BACKEND = "mlflow.project.backend"
+
+_UNSEEN = "mlflow."
+_UNSEEN_TAGS = frozenset(
+    {
+        VERSION, COMMAND, IMAGE_ID, IMAGE_DIGEST, REQUIREMENTS_DIGEST, CODE_DIGEST, GIT_DIRTY, MEMORY, SEED,
+        DETERMINISTIC, PRIMARY_METRIC, KEEP_FILES, LAUNCH,
+    }
+)  # fmt: skip
+
+
+class Pair(TypedDict):
+    """A tag in MLflow's REST API."""
+
+    key: str
+    value: str
+
+
+def key(name: str) -> str:
+    """What a server calls the tag."""
+    return f"{_UNSEEN}{name}" if name in _UNSEEN_TAGS else name
+
+
+def pairs(tags: Mapping[str, str]) -> list[Pair]:
+    """Tags as a server gets them."""
+    return [{"key": key(name), "value": value} for name, value in tags.items()]
+
+
+def read(listed: Iterable[Pair]) -> dict[str, str]:
+    """Tags by their names, of what a server has."""
+    own = f"{_UNSEEN}trainer."
+    return {
+        pair["key"].removeprefix(_UNSEEN) if pair["key"].startswith(own) else pair["key"]: pair["value"]
+        for pair in listed
+    }
