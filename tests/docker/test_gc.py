@@ -30,7 +30,7 @@ def gc(root: Path, *arguments: str) -> list[str]:
 
 
 def gc_of_runs(root: Path, *arguments: str) -> list[str]:
-    """As `gc`, without the tracking servers that other workspaces have built on this engine."""
+    """As `gc`, without the tracking servers that other users have built on this engine."""
     return [what for what in gc(root, *arguments) if "tracking-server" not in what]
 
 
@@ -127,7 +127,7 @@ def test_of_the_servers_images_goes_what_is_neither_todays_nor_that_of_a_contain
             input="FROM scratch\nCOPY content /\n", text=True, capture_output=True, check=True,
         )  # fmt: skip
     try:
-        # Those of other workspaces of this engine are listed too: nothing tells that somebody wants them.
+        # Nothing tells that a workspace uses them.
         made = client.containers.create(old, ["none"])
         listed = gc(small, "--dry-run")
         made.remove()

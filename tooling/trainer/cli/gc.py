@@ -43,7 +43,7 @@ def gc(workspace: Workspace, of_cache: bool, days: float, dry_run: bool, yes: bo
 
     With --cache also pixels, features, downloads and checkpoints that were not used for long, and images that
     were built long ago from projects' environment files; a run whose checkpoints or whose image are gone
-    cannot be resumed. Nothing that a live run uses is removed.
+    cannot be resumed. Nothing that a live run uses is removed, and no image of another workspace of yours.
     """
     from trainer.maintenance import gc as use_case
     from trainer.runs import reconcile

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING
 from trainer import locks
 from trainer.engine import daemon
 from trainer.errors import ImageError
-from trainer.images import buildkit, pull
+from trainer.host import user
+from trainer.images import buildkit, pull, used_by
 from trainer.images.buildkit import Buildable
 from trainer.images.spec import BASE_DIGEST_LABEL, BASE_ID_LABEL, BASE_LABEL
 from trainer.progress import Steps
@@ -95,6 +95,7 @@ def ensure(
     up to date, from an empty layer cache. Of several callers at once one builds, and the others wait and find
     its image.
     """
+    used_by.note(workspace, image)
     present = None if no_cache else _present_id(client, image)
     if present:
         _LOG.info("Image %s is up to date: %s", image.tag, present)
@@ -182,8 +183,7 @@ def _lock(image: Buildable) -> Path:
     """Held by who builds the image. In the user's state folder, not in the workspace's: workspaces share the
     engine, and with the same inputs they ask it for the same tag.
     """
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return state / "trainer" / "builds" / f"{image.tag.replace('/', '-')}.lock"
+    return user.state() / "builds" / f"{image.tag.replace('/', '-')}.lock"
 
 
 @dataclass(frozen=True)

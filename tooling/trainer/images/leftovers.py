@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trainer import leftovers
 from trainer.engine import daemon
-from trainer.images import project_env, spec, trainer_image
+from trainer.images import project_env, spec, trainer_image, used_by
 from trainer.images.spec import BASE_LABEL, DIGEST_LABEL, PREFIX
 from trainer.leftovers import Leftover, Leftovers
 from trainer.workspace import run_folders
@@ -29,7 +29,7 @@ def of_logs(workspace: Workspace, days: float) -> Leftovers:
 
 
 def of_builds(workspace: Workspace, client: docker.DockerClient) -> Leftovers:
-    """Builds of this workspace's images from other inputs than today's, that no container has."""
+    """Builds of this workspace's images from other inputs than today's, that nobody uses."""
     return earlier(workspace, client, spec.discover(workspace), current(workspace, client))
 
 
@@ -38,6 +38,7 @@ def of_projects(workspace: Workspace, client: docker.DockerClient, days: float) 
 
     def found() -> Iterator[Leftover]:
         used, live = _used(workspace, client)
+        live |= used_by.others(workspace).only
         for image in client.images.list(filters={"label": project_env.LABEL}):
             age = leftovers.days(datetime.fromisoformat(image.attrs["Created"]).timestamp())
             # What was made from it has its labels too.
@@ -52,10 +53,15 @@ def of_projects(workspace: Workspace, client: docker.DockerClient, days: float) 
 def earlier(
     workspace: Workspace, client: docker.DockerClient, names: Container[str], current: Container[str]
 ) -> Leftovers:
-    """Images of these names that are not tagged with one of `current`, and that no container has."""
+    """Images of these names that are not tagged with one of `current`.
+
+    Not those that a container has, nor what another workspace of this user uses or is to remove.
+    """
 
     def found() -> Iterator[Leftover]:
         used, live = _used(workspace, client)
+        others = used_by.others(workspace)
+        live |= others.only | others.latest
         for image in client.images.list(filters={"label": DIGEST_LABEL}):
             for tag in image.tags:
                 name, _, version = tag.removeprefix(PREFIX).rpartition(":")
