@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, NotRequired, cast
+from typing import Annotated, Literal, NotRequired, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter
 from trainer.images.spec import ImageSpec
@@ -58,6 +58,14 @@ class Parameter(TypedDict, total=False):
     maximum: float
     dataset: Annotated[bool, Field(description="Whether it names something in data/, if no choice.")]
     column_of: Annotated[str, Field(description="The parameter that names the table it is a column of.")]
+    target_as: Annotated[
+        Mapping[str, Literal["classes", "quantity"]],
+        Field(description="What values take the target of a table for."),
+    ]
+    learns: Annotated[
+        Mapping[str, Literal["classes", "two classes", "quantity"]],
+        Field(description="What alone values can learn."),
+    ]
 
 
 class EntryPoint(TypedDict):

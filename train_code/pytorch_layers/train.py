@@ -93,7 +93,8 @@ with mlflow.start_run() as run, system_metrics():
     loss = args.loss
     if loss == "auto":
         loss = "CrossEntropyLoss" if data.class_names else "MSELoss"
-    outputs = outputs_needed(loss, len(data.class_names))
+    learnt = source.target if isinstance(source, tables.Table) else "the data"
+    outputs = outputs_needed(loss, len(data.class_names), learnt)
     layers = args.layers
     if layers.is_dir():
         layers /= "cnn.yaml" if isinstance(source, ImageData) else "mlp.yaml"

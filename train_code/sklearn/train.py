@@ -22,9 +22,9 @@ from trainkit import class_curves, figures, paths, regression
 from trainkit.arguments import read_arguments
 from trainkit.data import downloads, tables
 from trainkit.data.image_folder import TRAIN, VALIDATION
-from trainkit.data.table import preprocessing, report
+from trainkit.data.table import preprocessing, report, target
 from trainkit.data.table.importance import log_importance
-from trainkit.errors import InputError, show_input_errors
+from trainkit.errors import show_input_errors
 from trainkit.models import model_layers
 from trainkit.seeding import seed_everything
 from trainkit.timing import timed
@@ -92,12 +92,9 @@ with mlflow.start_run():
             estimator = Ridge()
             print("ridge has no trees: --n-estimators and --max-depth change nothing")
         case other:
-            kind = f"{len(classes)} classes" if classes else "a quantity"
             own = "logistic_regression" if classes else "ridge"
-            raise InputError(
-                f"{other} cannot learn {table.target}: {kind}.",
-                f"Use --estimator random_forest, hist_gradient_boosting or {own}.",
-            )
+            fitting = ("random_forest", "hist_gradient_boosting", own)
+            raise target.misfit("--estimator", other, table.target, len(classes), fitting)
     model = make_pipeline(preprocessing.transformer(table.columns, args.impute), estimator)
     model_layers.log(model)
 

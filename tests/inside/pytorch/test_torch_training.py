@@ -173,9 +173,9 @@ def test_answers_of_a_regression_are_in_the_units_of_the_target(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("loss", "classes", "said"),
     [
-        ("MSELoss", 3, "MSELoss does not fit data of classes."),
-        ("CrossEntropyLoss", 0, "CrossEntropyLoss does not fit data of a quantity."),
-        ("BCEWithLogitsLoss", 3, "BCEWithLogitsLoss is for two classes, not 3."),
+        ("MSELoss", 3, "MSELoss cannot learn the data: 3 classes."),
+        ("CrossEntropyLoss", 0, "CrossEntropyLoss cannot learn the data: a quantity."),
+        ("BCEWithLogitsLoss", 3, "BCEWithLogitsLoss cannot learn the data: 3 classes."),
     ],
 )
 def test_a_loss_that_does_not_fit_the_data_is_refused(loss: str, classes: int, said: str) -> None:

@@ -1,9 +1,9 @@
 """MLproject files: entry points, typed parameters, and the command they make.
 
 The format is MLflow's (docs: "MLflow Projects"; what of it is honoured: docs/projects.md). A parameter may
-also say `help`, `choices`, `minimum`, `maximum`, `dataset` and `column_of`; MLflow itself ignores these keys,
-so the same file still runs with `mlflow run`. As there, a folder without an MLproject is a project too: its
-scripts are its entry points.
+also say `help`, `choices`, `minimum`, `maximum`, `dataset`, `column_of`, `target_as` and `learns`; MLflow
+itself ignores these keys, so the same file still runs with `mlflow run`. As there, a folder without an
+MLproject is a project too: its scripts are its entry points.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from trainer import yaml_file
 from trainer.errors import InvalidInput
 from trainer.projects import docker_env
 from trainer.projects import shell_command as command
-from trainer.projects.parameters import Parameter, nearest
+from trainer.projects.parameters import CLASSES, LEARNT, QUANTITY, Parameter, nearest
 from trainer.source import snapshot
 
 PROJECT_FILE = "MLproject"
@@ -256,7 +256,22 @@ def _parameter(path: Path, name: str, body: object) -> Parameter:
         maximum=bounds[1],
         dataset=declaration.get("dataset") is True,
         column_of=_text(path, f"column_of of parameter {name}", declaration.get("column_of") or ""),
+        target_as=_by_value(path, name, declaration, "target_as", (CLASSES, QUANTITY)),
+        learns=_by_value(path, name, declaration, "learns", LEARNT),
     )
+
+
+def _by_value(
+    path: Path, name: str, declaration: Mapping[object, object], key: str, words: tuple[str, ...]
+) -> dict[str, str]:
+    """What is said of some of a parameter's values, each with one of `words`."""
+    said = declaration.get(key) or {}
+    if not isinstance(said, dict) or not all(word in words for word in said.values()):
+        raise InvalidInput(
+            f"{path}: {key} of parameter {name} is invalid.",
+            f"Write `{key}: {{VALUE: {words[0]}}}`; there are {', '.join(words)}.",
+        )
+    return {str(value): str(word) for value, word in said.items()}
 
 
 def _is_number(value: object) -> bool:

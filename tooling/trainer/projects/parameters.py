@@ -5,11 +5,14 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainer.errors import InvalidInput
+
+CLASSES, TWO_CLASSES, QUANTITY = LEARNT = ("classes", "two classes", "quantity")
+"""What the target of a table can be. Two classes are classes too."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,10 @@ class Parameter:
     """Whether the value names a file or folder in the workspace's data/, a URI, or a choice."""
     column_of: str = ""
     """The parameter that names the table which the value is a column of, or several with commas between."""
+    target_as: Mapping[str, str] = field(default_factory=dict)
+    """Of some values, what they take the target of a table for: `classes` or `quantity`."""
+    learns: Mapping[str, str] = field(default_factory=dict)
+    """Of some values, what alone they can learn: one of `LEARNT`."""
 
     @property
     def option(self) -> str:

@@ -133,7 +133,7 @@ def test_missing_cells_are_kept_for_the_preprocessing_or_refused(tmp_path: Path)
     features = load(tmp_path, text).splits["train"].features
     assert features.isna().any().to_dict() == {"a": True, "c": True}
     error = refused(tmp_path, text, impute="none")
-    assert error.message == "flowers.csv lacks 8 values, the first of column 'a' in row 2."
+    assert error.message == "flowers.csv lacks 8 values, the first of column 'a' in line 3."
     assert "--impute median" in error.hint
 
 
@@ -168,11 +168,11 @@ def test_the_digest_is_that_of_the_content(tmp_path: Path) -> None:
         ),
         (
             "a,price\n" + "".join(f"{i % 3},{i}.5\n" for i in range(40)) + "1,ten\n",
-            "flowers.csv: column 'price' has 'ten' in row 41, which is no number.",
+            "flowers.csv: column 'price' has 'ten' in line 42, which is no number.",
         ),
         (
             "a,b\n" + "".join(f"{i}.5,{'xy'[i % 2]}\n" for i in range(40)) + "red,x\n",
-            "flowers.csv: column 'a' has 'red' in row 41, which is no number.",
+            "flowers.csv: column 'a' has 'red' in line 42, which is no number.",
         ),
     ],
 )

@@ -75,7 +75,7 @@ def test_numbers_are_those_of_the_preprocessing_of_training_to_the_last_bit(
     assert isinstance(encoded, np.ndarray)
     path.write_text("\n".join([HEADER, *map(cells, range(400)), unseen]))
     again = csv_file.read(path)
-    expected = fitted.transform(columns.typed(again, table.columns, file="t.csv"))
+    expected = fitted.transform(columns.typed(again, table.columns, path))
     assert encoded.shape[1] == table_of_model.width
     assert np.array_equal(encoded, expected)
 

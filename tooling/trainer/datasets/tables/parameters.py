@@ -1,4 +1,4 @@
-"""The parameters of a project that name columns of a table, checked against its header."""
+"""The parameters of a project that name columns of a table, checked against the file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from trainkit.data.table import selection
 from trainkit.errors import InputError
 
-from trainer.datasets.tables import files, header, rows
+from trainer.datasets.tables import files, header, learnt, rows
 from trainer.errors import InvalidInput
 from trainer.projects.mlproject import EntryPoint
 from trainer.projects.parameters import Parameter, is_elsewhere
@@ -41,32 +41,31 @@ def check_together(workspace: Workspace, entry_point: EntryPoint, values: Mappin
     """
     of_select = {"target": selection.LAST, "drop": selection.NONE, "categorical": selection.NONE}
     ours = [p for p in entry_point.parameters if p.column_of and of_select.get(p.name) == p.default]
-    learnt = next((parameter for parameter in ours if parameter.name == "target"), None)
-    path = table(workspace, entry_point, learnt, values) if learnt else None
-    if learnt is None or path is None or not files.of(path):
+    goal = next((parameter for parameter in ours if parameter.name == "target"), None)
+    path = table(workspace, entry_point, goal, values) if goal else None
+    if goal is None or path is None or not files.of(path):
         return
     if path.is_dir():
-        source = entry_point.parameter(learnt.column_of)
+        source = entry_point.parameter(goal.column_of)
         raise InvalidInput(
             f"{path} is a folder, and what is learnt is one CSV file.",
             f"Specify one of its files: {source.option if source else ''} "
-            f"{values[learnt.column_of]}/{files.of(path)[0].name}",
+            f"{values[goal.column_of]}/{files.of(path)[0].name}",
         )
     if path.suffix.lower() not in files.SUFFIXES:
         return
     some = list(islice((row for row in islice(rows.read(path), 1, None) if row.text.strip()), 2))
     if len(some) < 2:
         found = "1 row" if some else "no rows"
-        raise InvalidInput(f"{path.name} has {found} below its header.", "Add samples.")
+        raise InvalidInput(f"{path.name} has {found} below its header.", "Add rows.")
     asked = {
-        parameter.name: values[parameter.name]
-        for parameter in ours
-        if parameter.column_of == learnt.column_of
+        parameter.name: values[parameter.name] for parameter in ours if parameter.column_of == goal.column_of
     }
     try:
         selection.select(header.columns(path) or (), file=path.name, **asked)
     except InputError as error:
         raise InvalidInput(error.message, error.hint) from None
+    learnt.check(path, entry_point, values, asked)
 
 
 def table(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -47,10 +46,9 @@ def read(path: Path) -> Iterator[Row]:
     Raises `InvalidInput` for a file that cannot be read, or is not UTF-8.
     """
     between = separator(path)
-    csv.field_size_limit(sys.maxsize)  # a text may be long
     with _refusing(path):
         is_header = True
-        for row in _records(_lines(path), between):
+        for row in map(Row._make, csv_file.records(_lines(path), between)):
             # As for a run: blank lines above the header do not count.
             if not (is_header and row.is_empty):
                 is_header = False
@@ -108,18 +106,3 @@ def encoding(path: Path) -> str:
 def _lines(path: Path) -> Iterator[str]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         yield from file
-
-
-def _records(lines: Iterable[str], between: str) -> Iterator[Row]:
-    taken: list[str] = []
-    line = 1
-
-    def feed() -> Iterator[str]:
-        for text in lines:
-            taken.append(text)
-            yield text
-
-    for cells in csv.reader(feed(), delimiter=between, skipinitialspace=True):
-        yield Row(line, cells, "".join(taken))
-        line += len(taken)
-        taken.clear()

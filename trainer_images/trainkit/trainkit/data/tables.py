@@ -16,10 +16,9 @@ from sklearn.model_selection import train_test_split
 
 from trainkit.data.image_folder import TRAIN, VALIDATION
 from trainkit.data.table import columns as table_columns
-from trainkit.data.table import csv_file, preprocessing
-from trainkit.data.table import target as table_target
+from trainkit.data.table import learnable
 from trainkit.data.table.columns import Column
-from trainkit.data.table.selection import LAST, NONE, select
+from trainkit.data.table.selection import LAST, NONE
 from trainkit.errors import InputError
 
 
@@ -87,37 +86,23 @@ def load(
     `target` is the column to learn, `last` the last one; `drop` are columns to leave out and `categorical`
     those whose numbers are names, with commas between. `classes` says that classes are learnt, or with False
     a quantity; None, that it is seen in the column. Raises `InputError` for what cannot be learnt from,
-    naming columns and rows.
+    naming columns and lines.
     """
-    file = path.name
-    frame = csv_file.read(path)
-    chosen = select(list(frame.columns), file=file, target=target, drop=drop, categorical=categorical)
-    described = table_columns.describe(frame, chosen.target, drop=chosen.drop, categorical=chosen.categorical)
-    cells = frame[chosen.target]
-    if classes is None:
-        classes = table_target.are_classes(cells)
-    learnt = cells[~(cells.isna() if classes else table_columns.is_missing(cells))]
-    if len(learnt) < 2:
-        raise InputError(f"Column {chosen.target!r} of {file} is empty.", "Specify another --target.")
-    goal = (
-        table_target.classes(learnt, chosen.target)
-        if classes
-        else table_target.quantity(learnt, chosen.target, file=file)
+    found = learnable.read(
+        path, target=target, drop=drop, categorical=categorical, impute=impute, classes=classes
     )
-    features = table_columns.typed(frame.loc[learnt.index], described, file=file)
-    if impute == NONE:
-        preprocessing.refuse_missing(features, file=file)
-    train, validation = _split(goal.values, validation_share, seed, stratify=classes)
-    numbers = learnt.index.to_numpy(dtype=np.int64) + 1
+    goal, features = found.target, found.features
+    train, validation = _split(goal.values, validation_share, seed, stratify=bool(goal.class_names))
+    numbers = features.index.to_numpy(dtype=np.int64) + 1
     return Table(
         name=path.stem,
         origin=origin or str(path),
         digest=hashlib.sha256(path.read_bytes()).hexdigest()[:8],
-        columns=described,
-        target=chosen.target,
+        columns=found.columns,
+        target=found.name,
         class_names=goal.class_names,
         impute=impute,
-        unlabelled=len(cells) - len(learnt),
+        unlabelled=found.unlabelled,
         splits={
             split: Rows(numbers[rows], features.iloc[rows].reset_index(drop=True), goal.values[rows])
             for split, rows in ((TRAIN, train), (VALIDATION, validation))
@@ -175,6 +160,6 @@ def _split(
     # scikit-learn wants as many rows as classes on either side.
     size = max(round(share * len(values)), classes)
     if len(values) - size < classes:
-        raise InputError(f"{len(values)} rows are too few for {classes} classes.", "Add samples.")
+        raise InputError(f"{len(values)} rows are too few for {classes} classes.", "Add rows.")
     train, held = train_test_split(rows, test_size=size, random_state=seed, stratify=values)
     return np.sort(train), np.sort(held)

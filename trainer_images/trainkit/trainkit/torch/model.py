@@ -1,12 +1,12 @@
 """A network with what stands before and behind it: raw inputs in, probabilities or quantities out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from trainkit.errors import InputError
+from trainkit.data.table.target import misfit
 from trainkit.torch.network import Network
 
 CLASSIFICATION = ("CrossEntropyLoss", "NLLLoss", "BCEWithLogitsLoss")
@@ -32,15 +32,16 @@ class Scale:
     factor: Tensor
 
 
-def outputs_needed(loss: str, classes: int) -> int:
-    """How wide the last layer has to be; `classes` is 0 for a quantity. Raises `InputError` for a misfit."""
-    if (loss in CLASSIFICATION) != (classes > 0):
-        fitting = ", ".join(CLASSIFICATION if classes else _REGRESSION)
-        raise InputError(
-            f"{loss} does not fit data of {'classes' if classes else 'a quantity'}.", f"Use {fitting}."
-        )
-    if loss == "BCEWithLogitsLoss" and classes != 2:
-        raise InputError(f"BCEWithLogitsLoss is for two classes, not {classes}.", "Use CrossEntropyLoss.")
+def outputs_needed(loss: str, classes: int, target: str = "the data") -> int:
+    """How wide the last layer has to be; `classes` is 0 for a quantity, `target` what is learnt, in words.
+
+    Raises `InputError` for a misfit.
+    """
+    fitting: Sequence[str] = list(_REGRESSION)
+    if classes:
+        fitting = [name for name in CLASSIFICATION if classes == 2 or name != "BCEWithLogitsLoss"]
+    if loss not in fitting:
+        raise misfit("--loss", loss, target, classes, fitting)
     return 1 if loss == "BCEWithLogitsLoss" else max(classes, 1)
 
 

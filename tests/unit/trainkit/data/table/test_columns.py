@@ -1,8 +1,9 @@
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 import pytest
-from trainkit.data.table import columns
+from trainkit.data.table import columns, csv_file
 from trainkit.data.table.columns import Column
 from trainkit.errors import InputError
 
@@ -80,7 +81,7 @@ def test_words_for_missing_are_missing_among_numbers_and_dates_and_words_among_w
 def test_categories_can_be_numbers_that_the_user_says_are_names() -> None:
     column = one(["1", "2", "", "1"] * 5, categorical=True)
     assert (column.kind, column.coded, column.distinct, column.missing) == ("category", True, 2, 5)
-    frame = columns.typed(table(x=["1", "2", "", "1"]), [column], file="x.csv")
+    frame = columns.typed(table(x=["1", "2", "", "1"]), [column], Path("x.csv"))
     assert frame["x"].tolist()[:2] == [1.0, 2.0]
     words = one(["1", "b", "", "1"] * 5, categorical=True)
     assert (words.kind, words.coded) == ("category", False)
@@ -106,7 +107,7 @@ def test_a_column_says_why_it_is_left_out() -> None:
 
 def test_the_columns_to_learn_from_are_typed() -> None:
     frame = table(a=["1", "NA", "3"] * 4, w=["u", "", "v"] * 4, d=["2020-01-02", "-", "2021-03-04"] * 4)
-    typed = columns.typed(frame, columns.describe(frame), file="x.csv")
+    typed = columns.typed(frame, columns.describe(frame), Path("x.csv"))
     assert typed["a"].dtype == "float64"
     assert typed.isna().sum().to_dict() == {"a": 4, "w": 4, "d": 4}
     assert typed.loc[2].tolist() == [3.0, "v", "2021-03-04"]
@@ -116,11 +117,15 @@ def test_the_columns_to_learn_from_are_typed() -> None:
     ("cells", "kind"),
     [([*every("{i}.5"), "red"], "number"), ([*every("2020-01-{day:02}"), "2020-02-30"], "date")],
 )
-def test_a_mistake_among_numbers_or_dates_is_refused_with_its_row(cells: list[str], kind: str) -> None:
-    frame = table(x=cells)
+def test_a_mistake_among_numbers_or_dates_is_refused_with_its_line(
+    tmp_path: Path, cells: list[str], kind: str
+) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("x\n\n" + "\n".join(cells))
+    frame = csv_file.read(path)
     with pytest.raises(InputError) as caught:
-        columns.typed(frame, columns.describe(frame), file="x.csv")
-    said = f"x.csv: column 'x' has {cells[-1]!r} in row 31, which is no {kind}."
+        columns.typed(frame, columns.describe(frame), path)
+    said = f"x.csv: column 'x' has {cells[-1]!r} in line 33, which is no {kind}."
     assert (caught.value.message, caught.value.hint) == (
         said,
         "Correct it, or use --drop x or --categorical x.",
@@ -134,5 +139,5 @@ def test_infinity_is_no_number() -> None:
 def test_a_table_of_nothing_but_ids_is_refused() -> None:
     frame = table(id=every("{i}"), y=every("{word}"))
     with pytest.raises(InputError) as caught:
-        columns.typed(frame, columns.describe(frame, "y"), file="x.csv")
+        columns.typed(frame, columns.describe(frame, "y"), Path("x.csv"))
     assert caught.value.message == ("x.csv has no column to learn from: id (an id, 30 different in 30 rows).")

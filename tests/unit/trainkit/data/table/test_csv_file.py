@@ -38,6 +38,13 @@ def test_a_comma_is_a_decimal_point_between_semicolons(tmp_path: Path) -> None:
     assert frame.to_dict("list") == {"price": ["3.14", "-1.5"], "note": ["red, or 2,5", "1,2,3"]}
 
 
+def test_a_row_is_found_on_its_line(tmp_path: Path) -> None:
+    path = put(tmp_path, '\n"a\nb",c\r\n1,"x\ny\n\nz"\r\n\n  \n2,u\n"",\n')
+    rows = csv_file.read(path)
+    assert rows["c"].tolist()[1] == "u"
+    assert [csv_file.line_of(path, row) for row in range(len(rows))] == [4, 10, 11]
+
+
 def test_a_header_is_read_without_pandas(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from trainkit.data.table import csv_file, selection\n"
@@ -54,11 +61,15 @@ def test_a_header_is_read_without_pandas(tmp_path: Path) -> None:
     [
         ("", "flowers.csv is empty.", "a line of column names"),
         ("\n\n", "flowers.csv is empty.", "a line of column names"),
-        ("a,b\n", "flowers.csv has no rows below its header.", "Add samples."),
-        ("a,b\n1,2\n", "flowers.csv has 1 row below its header.", "Add samples."),
+        ("a,b\n", "flowers.csv has no rows below its header.", "Add rows."),
+        ("a,b\n1,2\n", "flowers.csv has 1 row below its header.", "Add rows."),
         (b"\x89PNG\r\n\x1a\n\x00\xff", "flowers.csv is not UTF-8.", "iconv -f ENCODING -t UTF-8 flowers.csv"),
         ("a,b\n1,Jürgen\n".encode("latin-1") * 2, "flowers.csv is not UTF-8.", "WINDOWS-1252"),
-        ("a,b\n1,2\n3,4,5,6\n", "flowers.csv is no CSV file: Error tokenizing data.", "UTF-8"),
+        (
+            "a,b\n\n1,2\n3,4,5,6\n",
+            "flowers.csv is no CSV file: line 4 has 4 cells, and the header has 2.",
+            "UTF-8",
+        ),
         ("a,b\n1,2,3\n4,5,6\n", "flowers.csv is no CSV file: Length of header", "UTF-8"),
         ("a, a ,b\n1,2,3\n4,5,6\n", "flowers.csv has two columns 'a'.", "Rename one of them."),
     ],

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from trainkit.data.table import csv_file
 from trainkit.data.table.cells import ISO_8601, MISSING_WORDS
 from trainkit.errors import InputError
 
@@ -78,11 +80,12 @@ def features(columns: Sequence[Column]) -> tuple[Column, ...]:
     return tuple(column for column in columns if not column.left_out)
 
 
-def typed(frame: pd.DataFrame, columns: Sequence[Column], *, file: str) -> pd.DataFrame:
+def typed(frame: pd.DataFrame, columns: Sequence[Column], path: Path) -> pd.DataFrame:
     """The columns that are learnt from: numbers as float64, dates as they are written, categories as words.
 
-    Categories whose names are numbers are float64 too. Missing cells are NaN. Raises `InputError` for a
-    mistake in a column, naming column and row, and where no column is left.
+    Categories whose names are numbers are float64 too. Missing cells are NaN. `path` is the file that `frame`
+    was read from. Raises `InputError` for a mistake in a column, naming column and line, and where no column
+    is left.
     """
     used = features(columns)
     if not used:
@@ -90,14 +93,16 @@ def typed(frame: pd.DataFrame, columns: Sequence[Column], *, file: str) -> pd.Da
             f"{column.name} ({column.left_out})" for column in columns if column.left_out != "the target"
         )
         raise InputError(
-            f"{file} has no column to learn from: {reasons}.",
+            f"{path.name} has no column to learn from: {reasons}.",
             "Add columns; --categorical NAME takes one for a category.",
         )
     for column in used:
         if column.mistake:
             row, cell = column.mistake
+            line = csv_file.line_of(path, row - 1)
             raise InputError(
-                f"{file}: column {column.name!r} has {cell!r} in row {row}, which is no {column.kind}.",
+                f"{path.name}: column {column.name!r} has {cell!r} in line {line}, "
+                f"which is no {column.kind}.",
                 f"Correct it, or use --drop {column.name} or --categorical {column.name}.",
             )
     return pd.DataFrame({column.name: _typed(frame[column.name], column) for column in used})

@@ -4,10 +4,13 @@ pandas is imported by what reads cells alone, so that the host can check a heade
 """
 
 import csv
+import re
+import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +22,8 @@ if TYPE_CHECKING:
 DECIMAL_COMMA = r"^([+-]?\d+),(\d+)$"
 """3,14 in a file with `;` between its cells."""
 _SEPARATORS = ",;\t|"
-_FORM = "It takes text in UTF-8: a line of column names, then a line for each sample."
+_LONG_ROW = re.compile(r"Expected (?P<columns>\d+) fields in line (?P<line>\d+), saw (?P<cells>\d+)")
+_FORM = "It takes text in UTF-8: a line of column names, then the rows."
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,35 @@ def separator(lines: Iterable[str]) -> str:
     return max(_SEPARATORS, key=first.count)
 
 
+def records(lines: Iterable[str], between: str) -> Iterator[tuple[int, list[str], str]]:
+    """The header and each row: the line it begins on, from 1, its cells, and its text, which may be empty.
+
+    A row has several lines where a cell in quotation marks has. Raises `csv.Error`.
+    """
+    csv.field_size_limit(sys.maxsize)  # a text may be long
+    taken: list[str] = []
+    line = 1
+
+    def feed() -> Iterator[str]:
+        for text in lines:
+            taken.append(text)
+            yield text
+
+    for cells in csv.reader(feed(), delimiter=between, skipinitialspace=True):
+        yield line, cells, "".join(taken)
+        line += len(taken)
+        taken.clear()
+
+
+def line_of(path: Path, row: int) -> int:
+    """The line of the file, from 1, that a row of `read` begins on; `row` is its place there, from 0."""
+    between = header(path).separator
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        # Lines without anything are no rows, to pandas too.
+        begins = (line for line, _, text in records(file, between) if text.strip())
+        return next(islice(begins, row + 1, None))
+
+
 def read(path: Path) -> "pd.DataFrame":
     """All cells as text without the blanks around it; empty cells are missing. The index counts from 0.
 
@@ -91,7 +124,7 @@ def read(path: Path) -> "pd.DataFrame":
         )
     if len(frame) < 2:
         rows = "1 row" if len(frame) else "no rows"
-        raise InputError(f"{path.name} has {rows} below its header.", "Add samples.")
+        raise InputError(f"{path.name} has {rows} below its header.", "Add rows.")
     frame.columns = pd.Index(head.names)
     return cleaned(frame, head.separator)
 
@@ -117,4 +150,6 @@ def refusing(file: str, *pandas_errors: type[Exception]) -> Iterator[None]:
         raise InputError(f"{file} is not UTF-8.", hint) from None
     except of_csv as error:
         reason = str(error).splitlines()[0].rstrip(".")
+        if long := _LONG_ROW.search(reason):
+            reason = f"line {long['line']} has {long['cells']} cells, and the header has {long['columns']}"
         raise InputError(f"{file} is no CSV file: {reason}.", _FORM) from None

@@ -70,20 +70,6 @@ def signature(raw: pd.DataFrame, answers: NDArray[np.generic] | pd.DataFrame) ->
     return ModelSignature(Schema(inputs), infer_signature(raw, answers).outputs)
 
 
-def refuse_missing(frame: pd.DataFrame, *, file: str) -> None:
-    """Raises `InputError` naming the first missing cell of a table, if there is one; its index is of rows."""
-    missing = frame.isna()
-    count = int(missing.to_numpy().sum())
-    if count:
-        column = str(missing.any().idxmax())
-        row = int(missing[column].idxmax()) + 1
-        raise InputError(
-            f"{file} lacks {count:,} value{'s' if count > 1 else ''}, the first of column {column!r} "
-            f"in row {row}.",
-            "Fill them in, use --impute median, or leave columns out with --drop.",
-        )
-
-
 def _floats() -> FunctionTransformer:
     """Whole numbers, and None for one that is missing, are taken too."""
     return FunctionTransformer(np.asarray, kw_args={"dtype": "float64"}, feature_names_out="one-to-one")

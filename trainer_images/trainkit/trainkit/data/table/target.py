@@ -1,12 +1,15 @@
 """The column to learn: classes or a quantity, and what can be neither."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf, isfinite
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from trainkit.data.table import csv_file
 from trainkit.data.table.columns import MOST, is_missing, numbers
 from trainkit.errors import InputError
 
@@ -69,18 +72,35 @@ def classes(cells: pd.Series, column: str) -> Target:
     return Target(tuple(words), values)
 
 
-def quantity(cells: pd.Series, column: str, *, file: str) -> Target:
-    """The cells as numbers. Raises `InputError` for what is none, and for one number everywhere."""
+def quantity(cells: pd.Series, column: str, path: Path) -> Target:
+    """The cells as numbers; `path` is the file that they were read from.
+
+    Raises `InputError` for what is none, naming its line, and for one number everywhere.
+    """
     values = numbers(cells)
     if values.isna().any():
-        row = values.index[values.isna()][0]
+        row = int(values.index[values.isna()][0])
         raise InputError(
-            f"{file}: column {column!r} has {cells[row]!r} in row {row + 1}, which is no number.",
+            f"{path.name}: column {column!r} has {cells[row]!r} in line {csv_file.line_of(path, row)}, "
+            "which is no number.",
             f"Correct it, or {_AS_CLASSES}.",
         )
     if values.min() == values.max():
         raise InputError(f"Column {column!r} has the same value everywhere.", "Specify another --target.")
     return Target((), values.to_numpy())
+
+
+def misfit(option: str, value: str, target: str, classes: int, fitting: Sequence[str]) -> InputError:
+    """The error for a value of an option, such as an estimator, that cannot learn what the target is.
+
+    `classes` is how many there are, 0 for a quantity; `fitting` are the values that can learn it.
+    """
+    what = f"{classes} classes" if classes else "a quantity"
+    others = " or ".join(filter(None, (", ".join(fitting[:-1]), *fitting[-1:])))
+    return InputError(
+        f"{value} cannot learn {target}: {what}.",
+        f"Use {option} {others}." if others else "Specify another --target.",
+    )
 
 
 def _as_number_or_word(word: str) -> tuple[float, str]:
