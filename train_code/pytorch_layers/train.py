@@ -40,6 +40,7 @@ class Arguments:
     drop: str
     categorical: str
     impute: str
+    categories: str
     loss: str
     optimizer: str
     learning_rate: float
@@ -75,6 +76,7 @@ with mlflow.start_run() as run, system_metrics():
                 drop=args.drop,
                 categorical=args.categorical,
                 impute=args.impute,
+                categories=args.categories,
                 classes=None if args.loss == "auto" else args.loss in CLASSIFICATION,
                 validation_share=args.validation_split,
                 seed=args.seed,
@@ -100,7 +102,7 @@ with mlflow.start_run() as run, system_metrics():
         layers /= "cnn.yaml" if isinstance(source, ImageData) else "mlp.yaml"
     text = torch_layers.read(layers)
     network = torch_network.build(
-        torch_layers.parse(text, outputs), data.input_shape, outputs, args.batch_size
+        torch_layers.parse(text, outputs), data.input_shape, outputs, args.batch_size, data.categories
     )
     model = Model(network, loss, data.scale, data.target_scale).to(device)
     print(network.table())
@@ -108,7 +110,7 @@ with mlflow.start_run() as run, system_metrics():
         print(model.remark)
     mlflow.log_text(text, "layers.yaml")
     model_layers.log(network)
-    warm_start.load(model, data.class_names, data.columns)
+    warm_start.load(model, data.class_names, data.columns, data.categories)
 
     # Train, and keep the weights of the epoch with the lowest validation loss
 

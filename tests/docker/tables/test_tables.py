@@ -17,13 +17,14 @@ from support import REPOSITORY, Site
 def customers(site: Site) -> Path:
     """With blanks, categories, an id, a text and a date, in data/."""
     generator = random.Random(0)
-    rows = ["customer_id,since,plan,fee,calls,note,churned"]
+    rows = ["customer_id,since,plan,region,fee,calls,note,churned"]
     for i in range(300):
         plan, calls = generator.choice(["basic", "plus", "family"]), generator.randrange(10)
         since = "" if i % 20 == 3 else f"{generator.randint(2015, 2024)}-{generator.randint(1, 12):02}-07"
         fee = "" if i % 15 == 4 else f"{generator.uniform(10, 90):.2f}"
         churned = "" if i == 9 else "yes" if calls > (7 if plan == "plus" else 3) else "no"
-        rows.append(f"C-{i},{since},{'' if i % 25 == 5 else plan},{fee},{calls},said {i} words,{churned}")
+        words = f"{'' if i % 25 == 5 else plan},{('north', 'south')[i % 2]}"
+        rows.append(f"C-{i},{since},{words},{fee},{calls},said {i} words,{churned}")
     path = site.root / "data" / "customers.csv"
     path.write_text("\n".join(rows))
     return path
@@ -48,17 +49,47 @@ def test_sklearn_learns_it_and_its_model_takes_raw_rows(
     model = mlflow.pyfunc.load_model(f"runs:/{done.run_id}/model")
     table = pd.read_csv(customers)
     assert (model.predict(table) == table["churned"]).mean() > 0.9
-    row = {"since": None, "plan": "basic", "fee": None, "calls": 9}
+    row = {"since": None, "plan": "basic", "region": "north", "fee": None, "calls": 9}
     assert model.predict(pd.DataFrame([row])).tolist() == ["yes"]
     assert model.predict(pd.DataFrame([row | {"calls": 0, "plan": "unseen"}])).tolist() == ["no"]
 
 
-def test_pytorch_layers_learns_it_with_the_same_command(site: Site, customers: Path) -> None:
-    assert customers.is_file()
+@pytest.fixture(scope="module")
+def pytorch_layers(site: Site) -> str:
     shutil.copytree(REPOSITORY / "train_code" / "pytorch_layers", site.root / "train_code" / "pytorch_layers")
-    done = site.trainer("run", "pytorch_layers", "--data", "customers.csv", "--target", "churned")
+    return "pytorch_layers"
+
+
+@pytest.mark.parametrize("categories", ["one-hot", "embedding"])
+def test_pytorch_layers_learns_it_with_the_same_command(
+    site: Site, customers: Path, pytorch_layers: str, categories: str
+) -> None:
+    assert customers.is_file()
+    options = ("--data", "customers.csv", "--target", "churned", "--categories", categories)
+    done = site.trainer("run", pytorch_layers, *options, "--learning-rate", "0.01")
     assert done.code == 0, done.err
     assert site.run(done.run_id).data.metrics["validation_accuracy"] > 0.7
+
+
+def test_the_layers_of_a_project_show_its_embeddings(
+    site: Site, customers: Path, pytorch_layers: str
+) -> None:
+    assert customers.is_file()
+    options = (
+        "--data",
+        "customers.csv",
+        "--target",
+        "churned",
+        "--categories",
+        "embedding",
+        "--drop",
+        "since",
+    )
+    shown = site.trainer("layers", pytorch_layers, *options)
+    assert shown.code == 0, shown.err
+    lines = [line.split() for line in shown.out.splitlines()]
+    assert ["embeddings.plan", "Embedding(5,", "4)", "4", "20"] in lines
+    assert ["embeddings.region", "Embedding(4,", "3)", "3", "12"] in lines
 
 
 @pytest.mark.parametrize(
@@ -72,9 +103,23 @@ def test_pytorch_layers_learns_it_with_the_same_command(site: Site, customers: P
             ("--drop", "notes"),
             ["--drop names notes, which is not a column of customers.csv.", "Did you mean note?"],
         ),
+        (
+            ("--target", "churned", "--estimator", "ridge"),
+            [
+                "ridge cannot learn churned: 2 classes.",
+                "Use --estimator random_forest, hist_gradient_boosting or logistic_regression.",
+            ],
+        ),
+        (
+            ("--target", "fee", "--task", "classification", "--impute", "none"),
+            [
+                "Column 'fee' has 276 different numbers in 280 rows: a quantity, not classes.",
+                "Learn it as a quantity (--task regression, or --loss MSELoss), or name another --target.",
+            ],
+        ),
     ],
 )
-def test_a_column_that_is_not_there_is_refused_before_a_run(
+def test_what_does_not_fit_the_table_is_refused_before_a_run(
     site: Site, customers: Path, options: tuple[str, ...], said: list[str]
 ) -> None:
     before = len(site.runs())

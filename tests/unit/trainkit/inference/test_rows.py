@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.compose import ColumnTransformer
+from sklearn.preprocessing import OrdinalEncoder
 from trainkit.data import tables
 from trainkit.data.table import columns, csv_file, preprocessing
 from trainkit.inference import csv_rows, rows
@@ -25,13 +26,15 @@ def words(values: np.ndarray) -> tuple[str | float | None, ...]:
     return tuple(None if isinstance(value, float) and np.isnan(value) else value for value in values.tolist())
 
 
-def one_hot(step: object, column: str, position: int) -> OneHot:
+def category(step: object, column: str, position: int) -> OneHot | Index:
     encoder = step[-1]  # type: ignore[index]
     categories = words(encoder.categories_[position])
+    if isinstance(encoder, OrdinalEncoder):
+        return Index(column=column, categories=categories)
     rare = () if encoder.infrequent_categories_[position] is None else words(
         encoder.infrequent_categories_[position]
     )  # fmt: skip
-    frequent = tuple(category for category in categories if category not in rare)
+    frequent = tuple(word for word in categories if word not in rare)
     return OneHot(column=column, categories=frequent, rare=rare)
 
 
@@ -39,13 +42,13 @@ def described(fitted: ColumnTransformer, table: tables.Table) -> Table:
     """Read off the fitted steps, as an export does."""
     kinds = {column.name: column for column in columns.features(table.columns)}
     described: list[Number | Date | Category] = []
-    encoding: list[Scaled | OneHot] = []
+    encoding: list[Scaled | OneHot | Index] = []
     for _, step, names in fitted.transformers_:
         for position, name in enumerate([names] if isinstance(names, str) else names):
             if kinds[name].kind == "category":
                 known = [value for value in words(step[-1].categories_[position]) if value is not None]
                 described.append(Category(name=name, values=tuple(known)))
-                encoding.append(one_hot(step, name, position))
+                encoding.append(category(step, name, position))
                 continue
             is_date = kinds[name].kind == "date"
             described.append(
@@ -57,19 +60,21 @@ def described(fitted: ColumnTransformer, table: tables.Table) -> Table:
     return Table(columns=tuple(described), encoding=tuple(encoding))
 
 
+@pytest.mark.parametrize("categories", preprocessing.CATEGORIES)
 @pytest.mark.parametrize("impute", ["median", "mean", "most_frequent"])
 def test_numbers_are_those_of_the_preprocessing_of_training_to_the_last_bit(
-    tmp_path: Path, impute: str
+    tmp_path: Path, impute: str, categories: str
 ) -> None:
     path = tmp_path / "t.csv"
     path.write_text("\n".join([HEADER, *map(cells, range(400))]))
     table = tables.load(path, validation_share=0.25, seed=0, categorical="code", impute=impute)
-    fitted = preprocessing.transformer(table.columns, impute).fit(table.splits["train"].features)
+    transformer = preprocessing.transformer(table.columns, impute, categories)
+    fitted = transformer.fit(table.splits["train"].features)
     table_of_model = described(fitted, table)
     assert [column.kind for column in table_of_model.columns] == [
         "number", "date", "category", "category", "category",
     ]  # fmt: skip
-    unseen = "1e3,31.12.1969,gold,w99,17,yes"
+    unseen = "1e3,31.12.1969,gold,w99,17,yes\n1e3,31.12.1969,basic,,1,yes"
     read = csv_rows.read("\n".join([HEADER, *map(cells, range(400)), unseen]).encode(), name="t.csv")
     encoded = rows.encode(read, table_of_model, ignored=["left"])
     assert isinstance(encoded, np.ndarray)
@@ -80,14 +85,14 @@ def test_numbers_are_those_of_the_preprocessing_of_training_to_the_last_bit(
     assert np.array_equal(encoded, expected)
 
 
-def test_an_index_is_a_position_and_what_is_unseen_comes_after_all() -> None:
+def test_an_index_is_a_position_and_what_is_missing_or_unseen_is_below_0() -> None:
     table = Table(
         columns=(Category(name="plan", values=("a", "b")),),
-        encoding=(Index(column="plan", categories=("a", None, "b")),),
+        encoding=(Index(column="plan", categories=("a", "b", None)),),
     )
     encoded = rows.encode([{"plan": plan} for plan in ("b", None, "a", "c")], table)
     assert isinstance(encoded, np.ndarray)
-    assert np.array_equal(encoded, [[2], [1], [0], [3]])
+    assert np.array_equal(encoded, [[1], [-1], [0], [-2]])
 
 
 def test_a_graph_that_takes_columns_gets_them_by_name() -> None:

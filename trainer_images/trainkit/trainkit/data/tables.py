@@ -18,6 +18,7 @@ from trainkit.data.image_folder import TRAIN, VALIDATION
 from trainkit.data.table import columns as table_columns
 from trainkit.data.table import learnable
 from trainkit.data.table.columns import Column
+from trainkit.data.table.preprocessing import ONE_HOT
 from trainkit.data.table.selection import LAST, NONE
 from trainkit.errors import InputError
 
@@ -55,6 +56,8 @@ class Table:
     impute: str
     unlabelled: int
     splits: Mapping[str, Rows]
+    categories: str = ONE_HOT
+    """What becomes of a category: `one-hot`, or an `embedding` of a network's."""
 
     def __str__(self) -> str:
         """One line for the log: name, what is learnt from what, sizes, digest."""
@@ -78,6 +81,7 @@ def load(
     drop: str = NONE,
     categorical: str = NONE,
     impute: str = "median",
+    categories: str = ONE_HOT,
     classes: bool | None = None,
     origin: str | None = None,
 ) -> Table:
@@ -107,6 +111,7 @@ def load(
             split: Rows(numbers[rows], features.iloc[rows].reset_index(drop=True), goal.values[rows])
             for split, rows in ((TRAIN, train), (VALIDATION, validation))
         },
+        categories=categories,
     )
 
 

@@ -92,7 +92,10 @@ class OneHot(_Part):
 
 
 class Index(_Part):
-    """One number: the position in `categories`, or how many there are for one that is not among them."""
+    """One number, by which an embedding is looked up: the position in `categories`.
+
+    A missing cell is -1 where None is one of them, which then is the last; what is not among them is -2.
+    """
 
     kind: Literal["index"] = "index"
     column: Name
@@ -106,6 +109,8 @@ class Index(_Part):
     @model_validator(mode="after")
     def _differ(self) -> Self:
         _refuse_twice("category", self.categories)
+        if None in self.categories[:-1]:
+            raise ValueError("the missing category is not the last")
         return self
 
 

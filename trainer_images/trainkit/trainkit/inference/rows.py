@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from trainkit.data.table.cells import MISSING, UNKNOWN
 from trainkit.inference import cells
 from trainkit.inference.cells import Cell, Row
 from trainkit.inference.description import Category, Column, Encoded, Index, OneHot, Scaled, Table
@@ -66,5 +67,7 @@ def _one_hot(part: OneHot, read: Sequence[Cell]) -> Matrix:
 
 def _index(part: Index, read: Sequence[Cell]) -> Matrix:
     positions = {category: position for position, category in enumerate(part.categories)}
-    numbers = [positions.get(cell, len(positions)) for cell in read]
+    if None in positions:
+        positions[None] = MISSING
+    numbers = [positions.get(cell, UNKNOWN) for cell in read]
     return np.array(numbers, dtype=np.float64).reshape(-1, 1)

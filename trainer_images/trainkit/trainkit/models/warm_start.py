@@ -3,8 +3,9 @@
 import hashlib
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from trainkit import run_environment
 from trainkit.errors import InputError
@@ -18,12 +19,17 @@ def is_asked_for() -> bool:
     return run_environment.WARM_START in os.environ
 
 
-def load(model: object, class_names: Sequence[str] = (), columns: Sequence[str] = ()) -> None:
+def load(
+    model: object,
+    class_names: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    categories: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> None:
     """Give the model of Keras or PyTorch the weights of the earlier run's, if there is one; else do nothing.
 
     Call it when all layers are there, before the training. `class_names` are those of the data, in the order
-    of the model's answers, `columns` those of a table's numbers. Raises `InputError` where the models have
-    other layers, or the data other classes or columns.
+    of the model's answers, `columns` those of a table's numbers and `categories` those that are embedded,
+    by column. Raises `InputError` where the models have other layers, or the data other classes or columns.
     """
     if not is_asked_for():
         return
@@ -35,7 +41,7 @@ def load(model: object, class_names: Sequence[str] = (), columns: Sequence[str] 
     elif (torch := sys.modules.get("torch")) and isinstance(model, torch.nn.Module):
         from trainkit.torch import earlier as earlier_torch
 
-        names = earlier_torch.load(model, path, columns)
+        names = earlier_torch.load(model, path, columns, categories)
     else:
         raise InputError(
             f"A {type(model).__name__} cannot be trained further.", "--warm-start takes Keras and PyTorch."

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from trainkit.data.image_data import ImageData, Part
 from trainkit.data.image_folder import TRAIN, VALIDATION
-from trainkit.data.table.preprocessing import number_names, transformer
+from trainkit.data.table.preprocessing import category_names, number_names, transformer
 from trainkit.data.tables import Table
 from trainkit.torch.model import Scale, pixel_scale, standard_scale
 from trainkit.torch.network import Shape
@@ -92,6 +92,11 @@ class Data:
         return () if self.preprocessing is None else tuple(number_names(self.preprocessing))
 
     @property
+    def categories(self) -> dict[str, tuple[str, ...]]:
+        """Of a table whose categories become embeddings: what there is in each such column."""
+        return {} if self.preprocessing is None else category_names(self.preprocessing)
+
+    @property
     def train(self) -> Samples:
         """The samples to learn from."""
         return self.splits[TRAIN]
@@ -109,7 +114,7 @@ def of(source: ImageData | Table) -> Data:
         parts = {split: Pictures(part) for split, part in source.parts.items()}
         return Data(source, shape, np.float32, parts, pixel_scale())
     train = source.splits[TRAIN]
-    preprocessing = transformer(source.columns, source.impute).fit(train.features)
+    preprocessing = transformer(source.columns, source.impute, source.categories).fit(train.features)
     rows = {
         split: Columns(rows.features, rows.target, preprocessing) for split, rows in source.splits.items()
     }

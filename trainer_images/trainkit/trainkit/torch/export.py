@@ -42,6 +42,7 @@ class Saved(TypedDict):
     input_shape: list[int]
     class_names: list[str]
     columns: list[str]
+    categories: dict[str, list[str]]
     state_dict: dict[str, Tensor]
 
 
@@ -126,6 +127,7 @@ def log_weights(model: Model, data: Data, layers: str) -> None:
         input_shape=list(data.input_shape),
         class_names=list(data.class_names),
         columns=list(data.columns),
+        categories={column: list(names) for column, names in data.categories.items()},
         state_dict=model.cpu().state_dict(),
     )
     with TemporaryDirectory() as folder:
@@ -139,7 +141,9 @@ def load(path: Path) -> Model:
     saved: Saved = torch.load(path, map_location="cpu", weights_only=True)
     outputs = outputs_needed(saved["loss"], len(saved["class_names"]))
     layers = torch_layers.parse(saved["layers"], outputs)
-    network = torch_network.build(layers, tuple(saved["input_shape"]), outputs, batch=2)
+    # A model.pt of before there were embeddings has no categories.
+    categories = saved.get("categories", {})
+    network = torch_network.build(layers, tuple(saved["input_shape"]), outputs, 2, categories)
     state = saved["state_dict"]
     scales = [Scale(state[f"{what}_shift"], state[f"{what}_factor"]) for what in ("input", "target")]
     model = Model(network, saved["loss"], *scales)
@@ -203,9 +207,11 @@ def example_inputs(data: Data) -> NDArray[np.floating]:
 
 
 def _inputs_to_compare(data: Data) -> NDArray[np.floating]:
-    """Some validation samples, and noise of the same mean and spread."""
+    """Some validation samples, and noise of the same mean and spread; categories are of samples in both."""
     positions = np.arange(min(16, len(data.validation)))
     real = data.validation.inputs(positions).numpy().astype(data.input_type)
     noise = np.random.default_rng(0).standard_normal((8, *data.input_shape))
     made = real.mean(axis=0) + noise * (real.std(axis=0) + 1e-6)
+    if count := len(data.categories):
+        made[:, -count:] = np.resize(real[:, -count:], (len(made), count))
     return np.concatenate([real, made.astype(data.input_type)])

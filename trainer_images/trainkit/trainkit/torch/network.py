@@ -1,11 +1,14 @@
 """A list of layers as a network, its shapes worked out and checked."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import nn
 
+from trainkit.torch import embeddings
+from trainkit.torch.embeddings import Embedding, Embeddings
 from trainkit.torch.layers import DIMENSIONS, KINDS, OUTPUTS, Layer, Value
 
 Shape = tuple[int, ...]
@@ -27,15 +30,27 @@ class Network:
     module: nn.Sequential
     input_shape: Shape
     rows: tuple[Row, ...]
+    embeddings: tuple[Embedding, ...] = ()
+    """Of the last numbers of the input, before the first layer."""
+
+    @property
+    def parameters(self) -> int:
+        """How many there are to train."""
+        embedded = sum(embedding.parameters for embedding in self.embeddings)
+        return embedded + sum(row.parameters for row in self.rows)
 
     def table(self) -> str:
-        """Number, layer, output shape and parameters, with a line for the input and one for the sum."""
+        """Number, layer, output shape and parameters, and lines for the input, embeddings and the sum."""
         lines = [("", "layer", "output shape", "parameters"), ("", "input", shape_text(self.input_shape), "")]
+        lines += [("", f"{e.column}: {e}", str(e.width), f"{e.parameters:,}") for e in self.embeddings]
+        if self.embeddings:
+            shape = (width(self.input_shape, self.embeddings),)
+            lines.append(("", "numbers and embeddings", shape_text(shape), ""))
         lines += [
             (str(row.layer.number), str(row.layer), shape_text(row.shape), f"{row.parameters:,}")
             for row in self.rows
         ]
-        lines.append(("", "all", "", f"{sum(row.parameters for row in self.rows):,}"))
+        lines.append(("", "all", "", f"{self.parameters:,}"))
         wide = [max(len(line[column]) for line in lines) for column in range(4)]
         return "\n".join(
             f"{number:>{wide[0]}}  {layer:<{wide[1]}}  {shape:<{wide[2]}}  {parameters:>{wide[3]}}".rstrip()
@@ -48,15 +63,30 @@ def shape_text(shape: Shape) -> str:
     return " x ".join(map(str, shape))
 
 
-def build(layers: Sequence[Layer], input_shape: Shape, outputs: int, batch: int) -> Network:
+def width(input_shape: Shape, embeddings: Sequence[Embedding]) -> int:
+    """How many numbers the first layer gets of one sample when the last ones of the input are embedded."""
+    return input_shape[0] - len(embeddings) + sum(embedding.width for embedding in embeddings)
+
+
+def build(
+    layers: Sequence[Layer],
+    input_shape: Shape,
+    outputs: int,
+    batch: int,
+    categories: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Network:
     """The network with fresh weights, drawn from torch's generator.
+
+    `categories` are those of the columns to embed (`embeddings.of`), which the last numbers of a sample are.
 
     The last layer has to give (outputs,) for a sample. Raises `InputError` naming the first layer that cannot
     work on what it gets, or not in batches of `batch` samples.
     """
+    embedded = embeddings.of(categories)
+    shape = (width(input_shape, embedded),) if embedded else input_shape
     # On torch's device without memory first: what does not fit together is found before anything is made.
     with torch.device("meta"):
-        rows = tuple(_rows(layers, input_shape, [], batch=min(batch, 2), training=True))
+        rows = tuple(_rows(layers, shape, [], batch=min(batch, 2), training=True))
     last = rows[-1]
     if last.shape != (outputs,):
         raise last.layer.wrong(
@@ -66,8 +96,10 @@ def build(layers: Sequence[Layer], input_shape: Shape, outputs: int, batch: int)
             else f"End with `- Linear: {OUTPUTS}`.",
         )
     modules: list[nn.Module] = []
-    list(_rows(layers, input_shape, modules, batch=2, training=False))
-    return Network(nn.Sequential(*modules), input_shape, rows)
+    if embedded:
+        modules.append(Embeddings(input_shape[0] - len(embedded), embedded))
+    list(_rows(layers, shape, modules, batch=2, training=False))
+    return Network(nn.Sequential(*modules), input_shape, rows, embedded)
 
 
 def _rows(

@@ -1,15 +1,18 @@
 """The layers of a PyTorch model as `trainkit.models.model_layers` lists them."""
 
+from collections.abc import Iterator
+
 from torch import nn
 
 from trainkit.models.model_layers import Layer, ModelLayers
+from trainkit.torch import network as torch_network
 from trainkit.torch.network import Network
 
 
 def of(model: object) -> ModelLayers | None:
     """The layers of a network, with their shapes, or the modules of another model; None of anything else."""
     if isinstance(model, Network):
-        layers = [
+        layers = [*_embeddings(model)] + [
             Layer(
                 name=str(row.layer.number),
                 type=str(row.layer),
@@ -20,8 +23,13 @@ def of(model: object) -> ModelLayers | None:
             )
             for row in model.rows
         ]
-        total = sum(row.parameters for row in model.rows)
-        return ModelLayers(name="network", framework="torch", parameters=total, trains=total, layers=layers)
+        return ModelLayers(
+            name="network",
+            framework="torch",
+            parameters=model.parameters,
+            trains=model.parameters,
+            layers=layers,
+        )
     if not isinstance(model, nn.Module):
         return None
     return ModelLayers(
@@ -42,6 +50,30 @@ def of(model: object) -> ModelLayers | None:
             if name
         ],
     )
+
+
+def _embeddings(network: Network) -> Iterator[Layer]:
+    """One layer, and inside of it one for each column."""
+    if not network.embeddings:
+        return
+    parameters = sum(embedding.parameters for embedding in network.embeddings)
+    yield Layer(
+        name="embeddings",
+        type="Embeddings",
+        inside="",
+        output_shape=[torch_network.width(network.input_shape, network.embeddings)],
+        parameters=parameters,
+        trains=parameters,
+    )
+    for embedding in network.embeddings:
+        yield Layer(
+            name=f"embeddings.{embedding.column}",
+            type=str(embedding),
+            inside="embeddings",
+            output_shape=[embedding.width],
+            parameters=embedding.parameters,
+            trains=embedding.parameters,
+        )
 
 
 def _count(module: nn.Module, *, training: bool = False) -> int:

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from trainkit.data import tables
 from trainkit.data.table import preprocessing
+from trainkit.data.table.cells import MISSING, UNKNOWN
 from trainkit.data.tables import Table
 from trainkit.errors import InputError
 
@@ -30,7 +31,8 @@ def load(folder: Path, rows: Sequence[str] = ROWS, header: str = HEADER, **optio
 
 
 def fitted(table: Table) -> ColumnTransformer:
-    return preprocessing.transformer(table.columns, table.impute).fit(table.splits["train"].features)
+    transformer = preprocessing.transformer(table.columns, table.impute, table.categories)
+    return transformer.fit(table.splits["train"].features)
 
 
 def transformed(table: Table, **row: object) -> NDArray[np.float64]:
@@ -163,3 +165,23 @@ def test_any_name_is_one_of_a_column(tmp_path: Path) -> None:
     header = ",".join(f'"{name}"' for name in (*names, "kind"))
     table = load(tmp_path, rows, header)
     assert fitted(table).transform(table.splits["train"].features).shape == (30, 1 + 3 + 2 + 1 + 4)
+
+
+def test_categories_to_embed_are_numbers_behind_the_others(tmp_path: Path) -> None:
+    table = load(tmp_path, categories="embedding")
+    before = fitted(table)
+    assert preprocessing.number_names(before) == ["age", "since", "plan"]
+    assert preprocessing.category_names(before) == {"plan": ("basic", "plus")}
+    row: dict[str, object] = {"age": 20, "since": "2020-01-02"}
+    found = [transformed(table, **row, plan=plan)[-1] for plan in ("basic", "plus", None, "gold")]
+    assert found == [0, 1, MISSING, UNKNOWN]
+    assert preprocessing.category_names(fitted(load(tmp_path))) == {}
+
+
+def test_a_word_for_what_becomes_of_categories_is_checked(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        fitted(load(tmp_path, categories="hashing"))
+    assert (caught.value.message, caught.value.hint) == (
+        "--categories is 'hashing'.",
+        "Use one of one-hot, embedding.",
+    )

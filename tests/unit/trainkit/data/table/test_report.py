@@ -35,6 +35,16 @@ def test_it_says_what_was_done_with_each_column(tmp_path: Path) -> None:
     assert [column["treatment"] for column in kept["columns"]][1] == "most frequent where missing, scaled"  # type: ignore[attr-defined]
 
 
+def test_an_embedding_has_all_categories(tmp_path: Path) -> None:
+    rows = [f"{i}.5,{'' if i == 3 else f'w{i % 30}'},{'xy'[i % 2]}" for i in range(300)]
+    table = load(tmp_path, "a,town,kind", rows, categories="embedding")
+    assert (
+        "town    category        1  embedding, 30 categories, missing as one more"
+        in report.text(table).splitlines()
+    )
+    assert report.data(table)["categories"] == "embedding"
+
+
 def test_many_columns_of_a_kind_have_one_line(tmp_path: Path) -> None:
     header = ",".join([*(f"pixel_{i}" for i in range(30)), "kind"])
     rows = [",".join([*(f"{i + j}.5" for j in range(30)), "xy"[i % 2]]) for i in range(20)]

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from itertools import groupby
 
 from trainkit.data.table.columns import Column
-from trainkit.data.table.preprocessing import MOST_CATEGORIES
+from trainkit.data.table.preprocessing import MOST_CATEGORIES, ONE_HOT
 from trainkit.data.tables import Table
 
 _ALL_SHOWN = 20
@@ -43,6 +43,7 @@ def data(table: Table) -> dict[str, object]:
         "rows": {split: len(rows) for split, rows in table.splits.items()},
         "rows_without_target": table.unlabelled,
         "impute": table.impute,
+        "categories": table.categories,
         "columns": [asdict(column) | {"treatment": _treatment(table, column)} for column in table.columns],
     }
 
@@ -68,8 +69,8 @@ def _treatment(table: Table, column: Column) -> str:
 
 def _steps(table: Table, column: Column) -> Iterator[str]:
     if column.kind == "category":
-        yield f"one-hot, {column.distinct} categories"
-        if column.distinct > MOST_CATEGORIES:
+        yield f"{table.categories}, {column.distinct} categories"
+        if column.distinct > MOST_CATEGORIES and table.categories == ONE_HOT:
             yield f"the rarest {column.distinct - MOST_CATEGORIES + 1} as one"
         if column.missing:
             yield "missing as one more"
