@@ -162,8 +162,10 @@ def test_a_dataset_of_which_only_the_manifest_is_here_is_not_made_up(
     for command in (("validate",), ("stats",), ("subset",), ("split",)):
         rest = {"subset": ["new", "--classes", "a"], "split": ["new"]}.get(command[0], [])
         hint = hints(trainer("data", *command, "skins", *rest))
-        assert hint == (
-            "Its manifest is here. Put the data there; `trainer data verify skins` compares them."
+        assert re.fullmatch(
+            "Its manifest has 4 files with digest [0-9a-f]{8}, and no source. Copy them to data/skins from "
+            "where they are; `trainer data verify skins` compares them.",
+            hint,
         )
     (tmp_path / "elsewhere").rename(workspace.data / "skins")
     assert trainer("data", "verify", "skins").code == 0

@@ -6,6 +6,7 @@ import os
 import shlex
 from pathlib import Path
 
+from trainer.counted import counted
 from trainer.datasets.tables.files import SUFFIXES
 from trainer.errors import InvalidInput
 from trainer.projects.parameters import Parameter, nearest
@@ -28,7 +29,7 @@ def check(workspace: Workspace, parameter: Parameter, value: str) -> None:
         others = [*parameter.choices, *datasets(workspace)]
         raise InvalidInput(
             f"{parameter.option} is {value!r}, which is neither one of its choices nor in {workspace.data}.",
-            nearest(value, others, "There are"),
+            _as_in_manifest(workspace, value) or nearest(value, others, "There are"),
         )
     if not (workspace.data / value).exists():
         raise InvalidInput(
@@ -51,13 +52,27 @@ def check(workspace: Workspace, parameter: Parameter, value: str) -> None:
 
 def missing(workspace: Workspace, name: str) -> str:
     """What to do where data/ has no `name`. Never to make it up: it may be the name of real data."""
-    if (workspace.data / f"{name}{MANIFEST}").is_file():
-        return f"Its manifest is here. Put the data there; `trainer data verify {name}` compares them."
+    if known := _as_in_manifest(workspace, name):
+        return known
     datasets_here = datasets(workspace)
     if datasets_here:
         return nearest(name, datasets_here, "There are")
     sample = "--table demo.csv" if Path(name).suffix.lower() in SUFFIXES else "demo"
     return f"Put it there; or make up one to try with: trainer data sample {sample}"
+
+
+def _as_in_manifest(workspace: Workspace, name: str) -> str | None:
+    """What to do where the manifest is there and the data is not, as in a clone; None without a manifest."""
+    from trainer.datasets import manifest
+
+    known = manifest.read(workspace.data / f"{name}{MANIFEST}", name)
+    if known.last is None:
+        return None
+    of = f"{counted(known.last.files, 'file')} with digest {known.last.digest[:8]}"
+    verify = f"`trainer data verify {shlex.quote(name)}` compares them."
+    if known.source:
+        return f"Its manifest ({of}) says where they are: {known.source}. Copy them to data/{name}; {verify}"
+    return f"Its manifest has {of}, and no source. Copy them to data/{name} from where they are; {verify}"
 
 
 def datasets(workspace: Workspace) -> list[str]:

@@ -69,6 +69,8 @@ class Manifest:
     name: str
     versions: tuple[Version, ...] = ()
     files: Files | None = None
+    source: str | None = None
+    """Where its files can be had, in the words of who took a snapshot: a URL, say."""
 
     @property
     def last(self) -> Version | None:
@@ -83,7 +85,7 @@ class Manifest:
         number = len(self.versions) + 1
         size = len(contents.files), contents.bytes
         version = Version(number, contents.digest, created, *size, since)
-        return Manifest(self.name, (*self.versions, version), contents.files)
+        return Manifest(self.name, (*self.versions, version), contents.files, self.source)
 
     def version(self, text: str) -> Version:
         """The version of that number, or whose digest begins like that. Raises `InvalidInput`."""
@@ -131,7 +133,8 @@ def read(path: Path, name: str) -> Manifest:
             )
         versions = tuple(_version(version) for version in payload["versions"])
         numbers = [version.number for version in versions]
-        manifest = Manifest(name, versions, _files(payload["files"]))
+        source = payload.get("source")
+        manifest = Manifest(name, versions, _files(payload["files"]), str(source) if source else None)
         if not manifest.last or numbers != list(range(1, len(numbers) + 1)):
             raise ValueError("the versions are not numbered from 1")
     except FileNotFoundError:
@@ -153,7 +156,8 @@ def write(path: Path, manifest: Manifest) -> None:
 
 def _text(manifest: Manifest) -> Iterator[str]:
     """JSON, with a line for each file."""
-    yield f'{{\n"schema": {_SCHEMA},\n"name": {_json(manifest.name)},\n"versions": ['
+    source = f'"source": {_json(manifest.source)},\n' if manifest.source else ""
+    yield f'{{\n"schema": {_SCHEMA},\n"name": {_json(manifest.name)},\n{source}"versions": ['
     for position, version in enumerate(manifest.versions):
         facts: dict[str, object] = {
             "version": version.number,

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainer import atomic_files
-from trainer.datasets import changes, contents, index, inside
+from trainer.datasets import catalog, changes, contents, index, inside
 from trainer.datasets.contents import Contents, File, Files
 from trainer.datasets.inputs import Data
 from trainer.errors import CheckFailed
@@ -55,7 +55,9 @@ def verify(workspace: Workspace, parameter: str, name: str, digest: str) -> None
     if not root.exists():
         raise CheckFailed(
             f"{name}, which the run had as --{parameter.replace('_', '-')}, is not there.",
-            f"Put it back as {root}.",
+            f"Put it back as {root}."
+            if Path(name).is_absolute()
+            else f"It had the digest {digest[:8]}. {catalog.missing(workspace, name)}",
         )
     now = contents.take(root, index.place(workspace, root))
     if now.digest == digest:

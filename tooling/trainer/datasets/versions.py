@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from trainkit.data import image_folder
 from trainkit.errors import InputError
 
-from trainer import git, locks
+from trainer import git, locks, urls
 from trainer.counted import counted
 from trainer.datasets import Report, catalog, changes, contents, index, listing, manifest, recorded, silent
 from trainer.datasets.changes import Changes
@@ -155,9 +156,19 @@ def now(workspace: Workspace, dataset: Dataset, report: Report = silent, *, full
 
 
 def snapshot(
-    workspace: Workspace, name: str, report: Report = silent, *, dry_run: bool = False, full: bool = False
-) -> Snapshot:
-    """Make a version of the dataset as it is; where the last version is the same, nothing is written."""
+    workspace: Workspace, name: str, report: Report = silent, *,
+    dry_run: bool = False, full: bool = False, source: str | None = None,
+) -> Snapshot:  # fmt: skip
+    """Make a version of the dataset as it is; where the last version is the same, nothing is written.
+
+    `source` is where others get its files, which the manifest keeps. Raises `InvalidInput`, for a source
+    with a password too: git would have it.
+    """
+    if source and urls.without_password(source) != source:
+        raise InvalidInput(
+            "--source has a user name or password in it, which git would keep.",
+            f"Leave it out: --source {shlex.quote(urls.without_password(source))}",
+        )
     with locks.exclusive(workspace.state / "datasets" / "snapshot.lock"):
         dataset = named(workspace, name)
         ignored = git.is_ignored(workspace.data / dataset.path.name)
@@ -167,7 +178,8 @@ def snapshot(
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         version = dataset.manifest.with_version(taken, moment)
         is_new = version is not dataset.manifest
-        if is_new and not dry_run:
+        version = replace(version, source=source) if source else version
+        if version != dataset.manifest and not dry_run:
             manifest.write(dataset.path, version)
         if not dry_run:
             table_contents.keep(workspace, dataset.root, taken.files)

@@ -3,11 +3,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from trainer.datasets import recorded
+from trainer.errors import CheckFailed
 from trainer.workspace.settings import Workspace
 
 from unit.cli.data.test_commands import lines, offered
 from unit.datasets.pictures import dataset
-from unit.helpers import Result, git, put
+from unit.helpers import MLPROJECT, Result, fails, git, put
 
 Trainer = Callable[..., Result]
 
@@ -241,3 +243,65 @@ def test_the_difference_of_a_table_is_told_in_rows_and_columns(
     for kept in (workspace.state / "datasets" / "tables").iterdir():
         kept.unlink()
     assert difference("1", "2").endswith(": its rows were not kept on this machine")
+
+
+CHOICES = "      kind: {type: string, default: tree, choices: [tree, line]}\n"
+
+
+def test_where_the_files_are_not_what_needs_them_says_whence_they_are_had(
+    trainer: Trainer, workspace: Workspace, skins: Path, tmp_path: Path
+) -> None:
+    source = "https://example.com/skins.zip"
+    assert trainer("data", "snapshot", "skins", "--source", source).code == 0
+    [digest] = digests(workspace)
+    assert f"Source: {source}" in lines(trainer("data", "show", "skins"))
+    put(skins / "new.jpg", "new")
+    assert trainer("data", "snapshot", "skins").code == 0  # which keeps it
+    newest = digests(workspace)[1]
+    skins.rename(tmp_path / "elsewhere")
+    hint = (
+        f"Its manifest (4 files with digest {newest}) says where they are: {source}. "
+        "Copy them to data/skins; `trainer data verify skins` compares them."
+    )
+    assert trainer("data", "stats", "skins").err.endswith(f"Hint:  {hint}\n")
+    for choices in ("", ", choices: [iris]"):
+        put(
+            workspace.projects / "demo" / "MLproject",
+            MLPROJECT.replace(CHOICES, f"      data: {{type: string, dataset: true, default: x{choices}}}\n")
+            .replace("{kind} ", "").replace("default: x, choices: [iris]", "default: iris, choices: [iris]"),
+        )  # fmt: skip
+        done = trainer("run", "demo", "--data", "skins", "--dry-run")
+        assert (done.code, done.err.splitlines()[1]) == (2, f"Hint:  {hint}")
+    with fails(
+        CheckFailed,
+        "skins, which the run had as --data, is not there.",
+        f"It had the digest {digest}. {hint}",
+    ):
+        recorded.verify(workspace, "data", "skins", digest * 8)
+    (tmp_path / "elsewhere").rename(skins)
+    assert trainer("data", "verify", "skins").code == 0
+
+
+def test_a_source_comes_to_a_version_that_is_there(
+    trainer: Trainer, workspace: Workspace, skins: Path
+) -> None:
+    assert skins.is_dir()
+    trainer("data", "snapshot", "skins")
+    before = (workspace.data / "skins.manifest.json").read_text()
+    assert "source" not in before
+    done = trainer("data", "snapshot", "skins", "--source", "the share lab")
+    assert lines(done)[0].startswith("Unchanged: version 1 of skins")
+    payload = json.loads((workspace.data / "skins.manifest.json").read_text())
+    assert payload.pop("source") == "the share lab"
+    assert payload == json.loads(before)
+
+
+def test_a_source_with_a_password_is_refused(trainer: Trainer, workspace: Workspace, skins: Path) -> None:
+    assert skins.is_dir()
+    done = trainer("data", "snapshot", "skins", "--source", "https://me:hunter2@example.com/skins.zip")
+    assert (done.code, done.err) == (
+        2,
+        "Error: --source has a user name or password in it, which git would keep.\n"
+        "Hint:  Leave it out: --source https://example.com/skins.zip\n",
+    )
+    assert not (workspace.data / "skins.manifest.json").exists()

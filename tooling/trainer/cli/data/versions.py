@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
+from trainer import printable
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
 from trainer.cli.data import tables
@@ -54,21 +55,26 @@ full_option = click.option("--full", is_flag=True, help="Read every file, even t
 
 @click.command(short_help="Record a version of a dataset.", epilog="Example: trainer data snapshot data_4")
 @name_argument
+@click.option(
+    "--source", metavar="TEXT", help="Where others get the files, such as a URL; the manifest keeps it."
+)
 @full_option
 @dry_run_option
 @json_option
 @pass_workspace
-def snapshot(workspace: Workspace, name: str, full: bool, dry_run: bool, as_json: bool) -> None:
+def snapshot(
+    workspace: Workspace, name: str, source: str | None, full: bool, dry_run: bool, as_json: bool
+) -> None:
     """Record a version of a dataset in data/NAME.manifest.json.
 
     Files that were not changed are not read again. Where nothing changed since the last version, nothing is
-    written.
+    written but a new --source.
     """
     from trainer.datasets import versions
     from trainer.datasets.build.copying import size
 
     with output.Bar() as bar:
-        result = versions.snapshot(workspace, name, bar, dry_run=dry_run, full=full)
+        result = versions.snapshot(workspace, name, bar, dry_run=dry_run, full=full, source=source)
     version = result.version
     if as_json:
         output.as_json({"name": name, "path": result.path, "new": result.is_new, "read": result.reads,
@@ -179,6 +185,8 @@ def show(workspace: Workspace, name: str, as_json: bool) -> None:
         least=4,
     )  # fmt: skip
     click.echo()
+    if state.dataset.manifest.source:
+        click.echo(f"Source: {printable.line(state.dataset.manifest.source)}")
     click.echo(f"Since version {history[-1].number}: {state.since}")
     if state.changes:
         click.echo(f"{output.style('Next:', bold=True)} trainer data diff {state.dataset.name}")
