@@ -45,6 +45,12 @@ def test_a_row_is_found_on_its_line(tmp_path: Path) -> None:
     assert [csv_file.line_of(path, row) for row in range(len(rows))] == [4, 10, 11]
 
 
+def test_a_line_of_tabs_is_a_row_where_they_separate(tmp_path: Path) -> None:
+    path = put(tmp_path, "a\tb\n \n\t\n1\t2\n")
+    assert len(csv_file.read(path)) == 2
+    assert [csv_file.line_of(path, row) for row in (0, 1)] == [3, 4]
+
+
 def test_a_header_is_read_without_pandas(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from trainkit.data.table import csv_file, selection\n"

@@ -91,9 +91,10 @@ def records(lines: Iterable[str], between: str) -> Iterator[tuple[int, list[str]
 def line_of(path: Path, row: int) -> int:
     """The line of the file, from 1, that a row of `read` begins on; `row` is its place there, from 0."""
     between = header(path).separator
+    # Lines without anything are no rows to pandas; one of tabs is, where a tab separates.
+    blank = " \t\r\n".replace(between, "")
     with path.open(encoding="utf-8-sig", newline="") as file:
-        # Lines without anything are no rows, to pandas too.
-        begins = (line for line, _, text in records(file, between) if text.strip())
+        begins = (line for line, _, text in records(file, between) if text.strip(blank))
         return next(islice(begins, row + 1, None))
 
 
