@@ -50,6 +50,10 @@ def test_a_file_of_powershell(tmp_path: Path) -> None:
         ("click==8 --no-binary pass", "this is not a package."),
         ("mine @ https://u:pass@x/mine.whl", "a file or address of mine cannot be installed in an image."),
         ("git+https://u:pass@x/y.git", "a file or address cannot be installed in an image."),
+        (
+            "git+https://u:pass@x/y.git#egg=mine&subdirectory=z",
+            "a file or address of mine cannot be installed in an image.",
+        ),
         ("./pass", "a file or address cannot be installed in an image."),
         (".", "a file or address cannot be installed in an image."),
         ("-r pass.txt", "pass.txt does not exist."),
@@ -84,4 +88,24 @@ def test_all_lines_that_are_no_package_are_named_at_once(tmp_path: Path) -> None
         "line 3: a file or address; line 4: the option --extra-index-url; "
         f"{tmp_path / 'base.txt'}, line 1: this is not a package."
     )
-    assert error.value.hint.startswith("Remove them, or specify versions")
+    assert error.value.hint == (
+        "Remove them from a copy, or write NAME==VERSION of a package registry in their place, and use that: "
+        "--from COPY. Write the index into requirements.in of the image that is made, without credentials; "
+        "then add the packages that are there: trainer images add NAME PACKAGE"
+    )
+    put(path, "-e .\n./here\n")
+    with pytest.raises(InvalidInput) as error:
+        requirements_file.read(path)
+    assert error.value.hint.endswith("--from COPY.")
+
+
+@pytest.mark.parametrize("option", ["-i", "--index-url", "--extra-index-url"])
+def test_where_an_index_goes_is_said(tmp_path: Path, option: str) -> None:
+    path = put(tmp_path / "requirements.txt", f"{option} https://x/simple\n")
+    with pytest.raises(InvalidInput) as error:
+        requirements_file.read(path)
+    assert error.value.hint.startswith("Remove the line. Write the index into requirements.in of the image")
+    put(path, "--only-binary :all:\n")
+    with pytest.raises(InvalidInput) as error:
+        requirements_file.read(path)
+    assert error.value.hint == "Remove the line."

@@ -17,6 +17,12 @@ _OPTION = re.compile(r"--?[\w-]+")
 # Of another lock: this one gets its own.
 _HASH = re.compile(r"\s--hash[=\s]\S+")
 _NAMED = re.compile(r"([\w.-]+(?:\[[^\]]*\])?)\s*@")
+_EGG = re.compile(r"#(?:.*&)?egg=([\w.-]+)")
+_INDEX = ("-i", "--index-url", "--extra-index-url")
+_INDEX_HINT = (
+    "Write the index into requirements.in of the image that is made, without credentials; then add the "
+    "packages that are there: trainer images add NAME PACKAGE"
+)
 _PATH = re.compile(r"\.{0,2}/|\.$|~|[A-Za-z][\w+.-]*:/")
 
 
@@ -94,10 +100,10 @@ def _not_a_package(line: str) -> tuple[str, str, str]:
         return (
             f"the option {option[0]}",
             " is not taken into an image",
-            "Remove the line. A package index may stand in requirements.in of the image (docs/own-image.md).",
+            f"Remove the line. {_INDEX_HINT}" if option[0] in _INDEX else "Remove the line.",
         )
     if "@" in line or _PATH.match(line):
-        name = f" of {named[1]}" if (named := _NAMED.match(line)) else ""
+        name = f" of {named[1]}" if (named := _NAMED.match(line) or _EGG.search(line)) else ""
         return (
             f"a file or address{name}",
             " cannot be installed in an image",
@@ -112,8 +118,12 @@ def _error(refused: Sequence[_Refused]) -> InvalidInput:
         return InvalidInput(f"{one.file}, line {one.line}: {one.what}{one.why}.", one.hint)
     file = refused[0].file
     lines = [f"{'' if one.file == file else f'{one.file}, '}line {one.line}: {one.what}" for one in refused]
+    hint = (
+        "Remove them from a copy, or write NAME==VERSION of a package registry in their place, and use that: "
+        "--from COPY."
+    )
+    has_index = any(_INDEX_HINT in one.hint for one in refused)
     return InvalidInput(
         f"{file} has {len(refused)} lines that an image cannot have: {'; '.join(lines)}.",
-        "Remove them, or specify versions of a package registry instead. A package index may stand in "
-        "requirements.in of the image (docs/own-image.md).",
+        f"{hint} {_INDEX_HINT}" if has_index else hint,
     )
