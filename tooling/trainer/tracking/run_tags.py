@@ -48,7 +48,8 @@ REPRODUCED = "trainer.reproduced"
 RECREATED = "trainer.recreated"
 COPIED_FROM = "trainer.copied_from"
 
-# Those of trainkit's Keras code, beside one with the name of the backend, which is its version.
+# Those of trainkit's Keras code, beside one with the name of the backend, which is its version. Images of an
+# earlier trainkit leave out the `trainer.` before versions.
 KERAS = "keras"
 KERAS_BACKEND = "keras_backend"
 KERAS_DEVICE = "device"

@@ -211,13 +211,15 @@ def test_bad_input_gets_two_lines(trainer: Trainer, http_server: HttpServer) -> 
 
 
 @pytest.mark.usefixtures("workspace")
+@pytest.mark.parametrize("unseen", ["", "mlflow.trainer."], ids=["of an earlier trainkit", "out of sight"])
 def test_show_says_what_a_run_was_made_from_and_how_it_ended(
-    trainer: Trainer, http_server: HttpServer
+    trainer: Trainer, http_server: HttpServer, unseen: str
 ) -> None:
     tags = {"trainer.image": "trainer/small:1", "trainer.code_digest": "ab" * 32, "trainer.git_dirty": "true",
             "mlflow.source.git.commit": "cd" * 20, "mlflow.source.git.branch": "main",
             "trainer.end": "exit code 3", "trainer.exit_code": "3",
-            "keras": "3.12.0", "keras_backend": "jax", "jax": "0.7.2", "device": "CPU"}  # fmt: skip
+            f"{unseen}keras": "3.12.0", f"{unseen}jax": "0.7.2",
+            "keras_backend": "jax", "device": "CPU"}  # fmt: skip
     one = run(
         "aa1", "hen\x1b[2J", metrics={"loss": 9.0}, tags=tags, inputs={"digits": "e540"}, status="FAILED"
     )

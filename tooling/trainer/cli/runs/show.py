@@ -158,11 +158,11 @@ def _datasets(inputs: Mapping[str, str]) -> list[tuple[str, str]]:
 
 def _keras(tags: Mapping[str, str]) -> str:
     """`3.12.0, backend jax 0.7.2 on NVIDIA H100`."""
-    if run_tags.KERAS not in tags:
-        return ""
     backend = tags.get(run_tags.KERAS_BACKEND, "")
-    words = (backend, tags.get(backend, ""), "on", tags.get(run_tags.KERAS_DEVICE, ""))
-    return f"{tags[run_tags.KERAS]}, backend {' '.join(filter(None, words))}"
+    names = (run_tags.KERAS, backend)
+    version, of_backend = (tags.get(f"trainer.{name}", tags.get(name, "")) for name in names)
+    words = (backend, of_backend, "on", tags.get(run_tags.KERAS_DEVICE, ""))
+    return f"{version}, backend {' '.join(filter(None, words))}" if version else ""
 
 
 def _command(text: str) -> str:

@@ -74,9 +74,9 @@ def setup(seed: int, mixed_precision: str = "no") -> None:
     """Seed everything, take the GPUs this run was given, set the precision; before any model is made.
 
     In a deterministic run the backend replaces or refuses operations that do not give the same numbers twice.
-    Its name, its version, and what else decides the last bits of the results become tags of the active MLflow
-    run. Raises `InputError` where it does not see the GPUs that were asked for, and for mixed precision
-    without a GPU.
+    Its name and the device become tags of the active MLflow run; versions and what else decides the last bits
+    of the results as well, by names that MLflow's UI does not list. Raises `InputError` where it does not see
+    the GPUs that were asked for, and for mixed precision without a GPU.
     """
     backend = keras_backend.of_process()
     gpus = backend.take_gpus()
@@ -89,13 +89,13 @@ def setup(seed: int, mixed_precision: str = "no") -> None:
     keras.utils.set_random_seed(seed)
     if is_deterministic():
         backend.make_deterministic()
+    name = keras.backend.backend()
+    details = {"keras": keras.__version__, name: backend.version(), **backend.tags()}
     mlflow.set_tags(
         {
-            "keras": keras.__version__,
-            "keras_backend": keras.backend.backend(),
-            keras.backend.backend(): backend.version(),
+            "keras_backend": name,
             "device": ", ".join(gpus) or "CPU",
-            **backend.tags(),
+            **{f"mlflow.trainer.{key}": value for key, value in details.items()},
         }
     )
 
