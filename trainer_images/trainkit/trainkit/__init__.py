@@ -1,10 +1,14 @@
 """What training scripts share. Import the modules; `keras` and `torch` alone bring their frameworks."""
 
+import os
 import sys
 
 TYPE_CHECKING = False  # `typing` is slow to import, and every Python of an image starts with this
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
+
+# Else ONNX Runtime sends Microsoft what it runs, as soon as it is imported. Who wants that says so before.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 class _FormerNames:

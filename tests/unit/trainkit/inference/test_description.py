@@ -137,3 +137,20 @@ def test_inference_needs_no_framework_no_mlflow_and_no_pandas() -> None:
     assert "onnxruntime" in imported
     forbidden = {"pandas", "sklearn", "mlflow", "scipy", "tensorflow", "keras", "torch", "onnx", "trainer"}
     assert imported & forbidden == set()
+
+
+@pytest.mark.parametrize(("chosen", "sent"), [({}, "1"), ({"ORT_DISABLE_TELEMETRY": "0"}, "0")])
+def test_onnx_runtime_sends_nobody_what_it_runs_unless_that_was_asked_for(
+    chosen: dict[str, str], sent: str
+) -> None:
+    # What it reads as it is imported: `ctypes` and not `os.environ`, since it is no Python.
+    script = (
+        "import ctypes\nimport trainkit.inference.onnx_file\ngetenv = ctypes.CDLL(None).getenv\n"
+        "getenv.restype = ctypes.c_char_p\nprint(getenv(b'ORT_DISABLE_TELEMETRY').decode())"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PYTHONPATH": str(REPOSITORY / "trainer_images" / "trainkit"), **chosen},
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    assert output == f"{sent}\n"
