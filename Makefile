@@ -72,10 +72,10 @@ gpu-check:
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy tooling trainer_images/trainkit mlflow_tracking_server tests
+	$(BIN)/mypy tooling trainer_images/trainkit trainer_images/serve mlflow_tracking_server tests
 	$(BIN)/lint-imports
 	$(BIN)/shellcheck $(SCRIPTS)
-	$(BIN)/hadolint trainer_images/Dockerfile tooling/trainer/images/project_env/Dockerfile \
+	$(BIN)/hadolint trainer_images/Dockerfile trainer_images/serve/Dockerfile tooling/trainer/images/project_env/Dockerfile \
 		tooling/trainer/images/project_env/micromamba.Dockerfile mlflow_tracking_server/Dockerfile
 
 format: $(VENV)/.dev

@@ -1,0 +1,1 @@
+"""Serves one model over HTTP from its ONNX file: no framework, no MLflow."""
