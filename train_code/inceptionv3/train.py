@@ -175,7 +175,7 @@ def main() -> None:
         with timed("log_model"):
             training.log_model(model, data)
 
-        print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
+        print(*(f"{name} {value:.4f}" for name, value in results.items()), sep="\n")
 
 
 if __name__ == "__main__":

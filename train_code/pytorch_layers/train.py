@@ -144,7 +144,7 @@ with mlflow.start_run() as run, system_metrics():
                 results = regression.log_results(truth, answers[:, 0], source.target, split=split)
             if isinstance(source, tables.Table):
                 mlflow.log_text(tables.predictions(source, split, answers), f"predictions_{split}.csv")
-            print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
+            print(*(f"{name} {value:.4f}" for name, value in results.items()), sep="\n")
         if isinstance(source, tables.Table):
             rows = source.splits[VALIDATION]
             predict = training.rows_predictor(model, data, args.batch_size)

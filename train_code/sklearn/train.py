@@ -160,4 +160,4 @@ with mlflow.start_run():
             ],
         )
 
-    print("  ".join(f"{name} {value:.4f}" for name, value in results.items()))
+    print(*(f"{name} {value:.4f}" for name, value in results.items()), sep="\n")

@@ -13,7 +13,7 @@ def test_each_metric_stands_beside_that_of_the_validation() -> None:
 def test_a_metric_of_the_validation_alone_has_its_name() -> None:
     assert (
         epoch_line(1, 3, {"loss": 0.5, "val_f1": 0.25}, 0.04)
-        == "epoch 1/3  loss 0.5000  val_f1 0.2500  0.0 s"
+        == "epoch 1/3  loss 0.5000  val_f1 0.2500  0.04 s"
     )
 
 
@@ -23,7 +23,7 @@ def test_a_metric_of_the_validation_alone_has_its_name() -> None:
      (123456.7, "123457"), (1234567.0, "1.2e+06"), (float("nan"), "nan"), (float("inf"), "inf")],
 )  # fmt: skip
 def test_numbers_are_short(value: float, shown: str) -> None:
-    assert epoch_line(1, 1, {"mae": value}, 1) == f"epoch 1/1  mae {shown}  1.0 s"
+    assert epoch_line(1, 1, {"mae": value}, 1) == f"epoch 1/1  mae {shown}  1.00 s"
 
 
 @pytest.mark.parametrize("last", [1, 10, 100])

@@ -16,7 +16,7 @@ def epoch_line(epoch: int, last: int, metrics: Mapping[str, float], seconds: flo
             continue
         beside = metrics.get(f"{_VALIDATION}{name}")
         words.append(f"{name} {_number(value)}" + ("" if beside is None else f" (val {_number(beside)})"))
-    return "  ".join([*words, f"{seconds:.1f} s"])
+    return "  ".join([*words, f"{seconds:.{2 if seconds < 10 else 1}f} s"])
 
 
 def _number(value: float) -> str:
