@@ -76,9 +76,17 @@ def pass_workspace(command: Callable[Concatenate[Workspace, P], R]) -> Callable[
 
     @functools.wraps(command)
     def with_workspace(*args: P.args, **kwargs: P.kwargs) -> R:
-        from trainer.workspace import settings
-
-        workspace, uri = settings.find(), click.get_current_context().meta.get(_SERVER)
-        return command(replace(workspace, server_asked_for=uri) if uri else workspace, *args, **kwargs)
+        return command(current_workspace(), *args, **kwargs)
 
     return with_workspace
+
+
+def current_workspace() -> Workspace:
+    """The workspace, for a command that can do without one. It knows the server of `tracking_option`.
+
+    Raises `InvalidInput` outside of one.
+    """
+    from trainer.workspace import settings
+
+    workspace, uri = settings.find(), click.get_current_context().meta.get(_SERVER)
+    return replace(workspace, server_asked_for=uri) if uri else workspace

@@ -12,6 +12,7 @@ from trainer.errors import TrainerError
 from trainer.images import leftovers as images
 from trainer.leftovers import Leftover, Leftovers
 from trainer.maintenance import cache
+from trainer.models import kept
 from trainer.runs import gone, half_made
 from trainer.server import image as server_image
 from trainer.source import cache as code
@@ -54,6 +55,7 @@ def find(workspace: Workspace, *, of_cache: bool, days: float) -> Found:
     if of_cache:
         on_host = any(not registry.isolates(record.backend) for record in run_folders.live(workspace))
         groups.append(cache.of_folder(workspace, days, is_used=bool(unreadable) or on_host))
+        groups.append(kept.unused(workspace, days))
     try:
         client = daemon.connect()
         groups.append(engine.of_runs(workspace, client))

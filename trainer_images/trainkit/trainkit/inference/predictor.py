@@ -18,8 +18,8 @@ from trainkit.inference.description import Description, Images, Table, read
 Pixels: TypeAlias = NDArray[np.uint8]
 """A picture as `images` gives it: (size, size, 3)."""
 Numbers: TypeAlias = NDArray[np.float64]
-# More at a time are no faster, and take memory.
-_PICTURES, _ROWS = 32, 4096
+# More at a time are no faster, and take more memory.
+_PICTURES, _ROWS = 8, 4096
 _TOLERANCE = 1e-3
 
 

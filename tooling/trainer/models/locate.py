@@ -1,0 +1,106 @@
+"""The ONNX file that is meant by a path, a run, NAME@ALIAS or NAME@VERSION."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trainer.errors import InvalidInput
+from trainer.models import registry
+from trainer.models.kept import FILE, SUFFIX, Bar, Kept, ModelFile
+from trainer.models.registry import Reference, Version
+from trainer.runs import resolve, server
+from trainer.server import selection
+from trainer.tracking.artifacts import listing
+from trainer.tracking.client import Client
+from trainer.tracking.failures import Unreachable
+from trainer.workspace import secrets
+from trainer.workspace.settings import Workspace
+
+ARTIFACTS = (f"onnx/{FILE}", FILE)
+"""Of a run: what its registration exports, and what a project exports itself."""
+FORMAT, SHA256 = "trainer.format", "trainer.sha256"
+"""Tags of a version: `onnx`, or what else its files are; and the digest of the file."""
+_ONNX = "onnx"
+
+
+def on_disk(text: str) -> ModelFile | None:
+    """The file, where that is what the text names; it need not exist."""
+    path = Path(text)
+    return ModelFile(path, text) if path.suffix.lower() == SUFFIX or path.is_file() else None
+
+
+def locate(workspace: Workspace, text: str, bar: Bar) -> ModelFile:
+    """The ONNX file of a run (its id, its name, @last, @best:METRIC), of NAME@ALIAS or of NAME@VERSION.
+
+    Which version an alias means is asked of the server each time. All else that was fetched before is found
+    without one. Raises `InvalidInput` where there is no such model, or no ONNX file of it; `TrackingError`.
+    """
+    kept = Kept(workspace)
+    name, at, _ = text.partition("@")
+    if not (name and at):
+        return _of_run(kept, text, bar)
+    reference = registry.parse(text)
+    if reference.number is None:
+        return _of_alias(kept, reference, bar)
+    found = kept.of(_version_key(workspace, reference.name, reference.number), text)
+    return found or _of_version(kept, *_asked(workspace, reference), bar)
+
+
+def _of_alias(kept: Kept, reference: Reference, bar: Bar) -> ModelFile:
+    workspace, named = kept.workspace, f"{reference.name}@{reference.alias}"
+    alias = f"{_server(workspace)} {named}"
+    try:
+        client, version = _asked(workspace, reference)
+    except Unreachable:
+        number = kept.index().get(alias)
+        found = number and kept.of(_version_key(workspace, reference.name, int(number)), named)
+        if not found:
+            raise
+        remark = f"The tracking server does not answer. {named} was version {number} when it was last asked."
+        return ModelFile(found.path, f"{reference.name}@{number}", found.sha256, remark)
+    kept.remember(alias, str(version.number))
+    return _of_version(kept, client, version, bar)
+
+
+def _asked(workspace: Workspace, reference: Reference) -> tuple[Client, Version]:
+    client, _ = selection.existing(workspace)
+    return client, registry.version(client, reference)
+
+
+def _of_version(kept: Kept, client: Client, version: Version, bar: Bar) -> ModelFile:
+    name = f"{version.model}@{version.number}"
+    stored_as = version.tags.get(FORMAT)
+    if stored_as != _ONNX:
+        what = f"a model of {stored_as}" if stored_as else "no model that trainer has registered"
+        raise InvalidInput(
+            f"{name} has no ONNX file: it is {what}.", f"See what it is: trainer models show {name}"
+        )
+    run = client.get_run(version.run_id)
+    folder = version.source.removeprefix(run.artifact_uri).strip("/")
+    key = _version_key(kept.workspace, version.model, version.number)
+    return kept.fetch(key, name, client, run, f"{folder}/{FILE}", version.tags.get(SHA256), bar)
+
+
+def _of_run(kept: Kept, text: str, bar: Bar) -> ModelFile:
+    record = resolve.resolve(kept.workspace, text)
+    key, name = f"run {record.run_id}", record.name or record.run_id
+    if found := kept.of(key, name):
+        return found
+    client, run = server.run_of(kept.workspace, record)
+    artifacts = {artifact.path for artifact in listing.of_run(client, run)}
+    artifact = next((path for path in ARTIFACTS if path in artifacts), None)
+    if artifact is None:
+        raise InvalidInput(
+            f"The run {name} has no ONNX file.", f"`trainer show {run.id[:8]}` lists what it has."
+        )
+    return kept.fetch(key, name, client, run, artifact, None, bar)
+
+
+def _version_key(workspace: Workspace, name: str, number: int) -> str:
+    return f"{_server(workspace)} {name}@{number}"
+
+
+def _server(workspace: Workspace) -> str:
+    """Its address; that of the workspace's own process changes."""
+    chosen = selection.chosen(workspace, secrets.load(workspace))
+    return chosen.uri if chosen else "own"
