@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 def gc(workspace: Workspace, of_cache: bool, days: float, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Remove leftovers of killed launches, containers of ended runs, and images of earlier inputs or code.
 
-    With --cache also pixels, features, downloads and checkpoints that were not used for long, and images that
-    were built long ago from projects' environment files; a run whose checkpoints or whose image are gone
-    cannot be resumed. Nothing that a live run uses is removed, and no image of another workspace of yours.
+    With --cache also pixels, features, downloads, models and checkpoints that were not used for long, and
+    images that were built long ago from projects' environment files; a run whose checkpoints or whose image
+    are gone cannot be resumed. Nothing that a live run uses is removed.
     """
     from trainer.maintenance import gc as use_case
     from trainer.runs import reconcile
