@@ -56,6 +56,9 @@ def bash(script: str, bin_folder: Path, **variables: str) -> str:
         ("trainer runs d", ["plain,demo", "plain,delete"]),
         ("trainer runs --del", ["plain,--deleted"]),
         ("trainer runs demo --del", ["plain,--deleted"]),
+        ("trainer predict @b", ["plain,@best:", "file,@b"]),
+        ("trainer predict m.onnx photo", ["file,photo"]),
+        ("trainer predict m.onnx photo.jpg --ex", ["plain,--explain"]),
     ],
 )
 def test_what_is_offered(workspace: Workspace, bin_folder: Path, words: str, offered: list[str]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from trainer.cli.main import main
+from trainer.models.predict import maps
 from trainkit.inference.description import Category, Description, Number, OneHot, Scaled, Table
+from trainkit.inference.predictor import Pixels, Predictor
 
 from unit.helpers import Result, put
 from unit.trainkit.inference.models import write, write_colours
@@ -250,6 +254,28 @@ def test_no_file_is_replaced_by_an_explanation(trainer: Trainer, here: Path) -> 
     )
     assert (here / "b.occlusion.png").read_text() == "mine"
     assert not (here / "a.occlusion.png").exists()
+
+
+def test_ctrl_c_ends_it_and_what_is_drawn_is_whole(
+    trainer: Trainer, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.png", "b.png"):
+        picture(here / name)
+    write_map = maps.write
+
+    def write_one(path: Path, pixels: Pixels, predictor: Predictor) -> None:
+        if path.name.startswith("b"):
+            os.kill(os.getpid(), signal.SIGINT)
+        write_map(path, pixels, predictor)
+
+    monkeypatch.setattr(maps, "write", write_one)
+    done = trainer("predict", "colours.onnx", "a.png", "b.png", "--explain", "-o", "maps")
+    assert (done.code, done.out) == (130, "")
+    assert done.err.splitlines() == [
+        "Error: Stopped by SIGINT.",
+        "Hint:  1 image explained. To start again: another folder, -o DIR",
+    ]
+    assert [path.name for path in (here / "maps").iterdir()] == ["a.occlusion.png"]
 
 
 @pytest.mark.parametrize(

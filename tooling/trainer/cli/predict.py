@@ -114,10 +114,12 @@ def predict(
 
 
 def _located(text: str) -> ModelFile:
+    from trainer.models import kept
+
+    if file := kept.on_disk(text):
+        return file
     from trainer.models import locate
 
-    if file := locate.on_disk(text):
-        return file
     with output.Bar(counts_bytes=True) as bar:
         return locate.locate(current_workspace(), text, bar)
 

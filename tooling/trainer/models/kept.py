@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, cast
 from trainer import atomic_files, leftovers, locks
 from trainer.errors import FileError, TrackingError
 from trainer.leftovers import Leftover, Leftovers
-from trainer.tracking.artifacts import listing
-from trainer.tracking.client import Client, Run
 from trainer.workspace import unfinished
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
     from trainkit.inference.predictor import Predictor
+
+    from trainer.tracking.client import Client, Run
 
 SUFFIX = ".onnx"
 FILE = "model.onnx"
@@ -54,6 +54,12 @@ class ModelFile:
                 "The same command fetches it again.",
             )
         return predictor
+
+
+def on_disk(text: str) -> ModelFile | None:
+    """The file, where that is what the text names; it need not exist."""
+    path = Path(text)
+    return ModelFile(path, text) if path.suffix.lower() == SUFFIX or path.is_file() else None
 
 
 class Kept:
@@ -87,6 +93,8 @@ class Kept:
         self, key: str, name: str, client: Client, run: Run, artifact: str, sha256: str | None, bar: Bar
     ) -> ModelFile:
         """The artifact, whose digest is `sha256` where that is known. Raises `TrackingError` for another."""
+        from trainer.tracking.artifacts import listing
+
         found = self._file(sha256, name) if sha256 else None
         if found is None:
             size = next((one.size for one in listing.of_run(client, run) if one.path == artifact), None) or 0

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from trainer.errors import InvalidInput
 from trainer.models import registry
-from trainer.models.kept import FILE, SUFFIX, Bar, Kept, ModelFile
+from trainer.models.kept import FILE, Bar, Kept, ModelFile
 from trainer.models.registry import Reference, Version
 from trainer.runs import resolve, server
 from trainer.server import selection
@@ -21,12 +19,6 @@ ARTIFACTS = (f"onnx/{FILE}", FILE)
 FORMAT, SHA256 = "trainer.format", "trainer.sha256"
 """Tags of a version: `onnx`, or what else its files are; and the digest of the file."""
 _ONNX = "onnx"
-
-
-def on_disk(text: str) -> ModelFile | None:
-    """The file, where that is what the text names; it need not exist."""
-    path = Path(text)
-    return ModelFile(path, text) if path.suffix.lower() == SUFFIX or path.is_file() else None
 
 
 def locate(workspace: Workspace, text: str, bar: Bar) -> ModelFile:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from trainkit.errors import InputError
 
 from trainer.counted import counted
-from trainer.errors import InvalidInput
+from trainer.errors import Interrupted, InvalidInput
 from trainer.models.predict import maps
 from trainer.models.predict.sources import Source
 
@@ -84,8 +85,9 @@ def of_pictures(
         values = predictor.answers([pixels for _, pixels in read]).values
         for (source, pixels), row in zip(read, values.tolist(), strict=True):
             if path := planned.get(source):
-                bar("Explaining", len(drawn), len(planned))
-                maps.write(path, pixels, predictor)
+                with _going_on(drawn):
+                    bar("Explaining", len(drawn), len(planned))
+                    maps.write(path, pixels, predictor)
                 drawn.append(path)
             answered.append(Prediction(source, tuple(row)))
         bar("Predicting", len(answered) + len(unanswered), len(given))
@@ -150,6 +152,17 @@ def _decoded(
                 batch = following
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _going_on(drawn: Sequence[Path]) -> Iterator[None]:
+    """Within: who is interrupted is told why the same command would be refused."""
+    try:
+        yield
+    except Interrupted as stopped:
+        if drawn:
+            stopped.hint = f"{counted(len(drawn), 'image')} explained. To start again: another folder, -o DIR"
+        raise
 
 
 def _rows(source: Source, stdin: Callable[[], bytes]) -> list[Row]:
