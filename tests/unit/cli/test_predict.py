@@ -221,6 +221,26 @@ def test_a_row_that_is_wrong_is_named_and_nothing_is_answered(
     assert len(done.err.splitlines()) == 2
 
 
+def test_the_columns_are_named_that_an_answer_is_due_to(trainer: Trainer, here: Path) -> None:
+    churn(here / "size.onnx", "regression")
+    put(here / "c.csv", "id,age,plan\n1,70,plus\n2,,basic\n3,30,plus\n")
+    done = trainer("predict", "size.onnx", "c.csv", "--keep", "id", "--explain")
+    assert (done.code, done.err) == (0, "")
+    assert [line.split(maxsplit=3) for line in done.out.splitlines()] == [
+        ["row", "id", "left", "because of"],
+        ["1", "1", "4", "age +3, plan +1"],
+        ["2", "2", "0", "plan +0"],
+        ["3", "3", "0", "age -1, plan +1"],
+    ]
+    [first, *_] = json.loads(
+        trainer("predict", "size.onnx", "c.csv", "--keep", "id", "--explain", "--json").out
+    )["predictions"]
+    assert first["because"] == {"age": 3, "plan": 1}
+    churn(here / "churn.onnx")
+    put(here / "one.csv", "age,plan\n40,plus\n")
+    assert "plan +38.1%" in trainer("predict", "churn.onnx", "one.csv", "--explain").out
+
+
 def test_a_column_that_is_too_much_can_be_kept(trainer: Trainer, here: Path) -> None:
     churn(here / "churn.onnx")
     put(here / "c.csv", "age,plan,id\n20,basic,7\n")
@@ -284,7 +304,7 @@ def test_ctrl_c_ends_it_and_what_is_drawn_is_whole(
         (("colours.onnx", "a.png", "--csv", "--json"), "--csv and --json are given together."),
         (("colours.onnx", "a.png", "-o", "maps"), "-o is for what --explain draws."),
         (("colours.onnx", "a.png", "--keep", "id"), "--keep is for the columns of a CSV."),
-        (("churn.onnx", "c.csv", "--explain"), "--explain is for images."),
+        (("churn.onnx", "c.csv", "--explain", "-o", "maps"), "-o is for images."),
         (("churn.onnx", "photos"), "photos is a folder, and the model takes rows of a table."),
         (("colours.onnx", "no.png"), "There is no file no.png."),
         (("colours.onnx", "empty"), "empty has no image."),

@@ -156,6 +156,6 @@ ALL = (
     LazyCommand("stop", "Stop live runs.", "runs.stop"),
     LazyCommand("resume", "Resume an interrupted run from its last checkpoint.", "runs.resume"),
     LazyCommand("models", "Manage registered models.", "models.group"),
-    LazyCommand("predict", "Predict images or rows with a model."),
+    LazyCommand("predict", "Predict images or rows with a model.", "predict.command"),
     LazyCommand("gc", "Remove unused files, images and containers."),
 )

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from trainkit.errors import InputError
 from trainkit.inference import explanation
+from trainkit.inference.cells import Row
 from trainkit.inference.predictor import Numbers, Pixels
 
 
@@ -72,3 +74,20 @@ def test_a_model_that_sees_nothing_leaves_the_picture_grey() -> None:
     assert not explained.drops.any()
     with Image.open(io.BytesIO(explanation.png(explained))) as image:
         assert np.unique(np.asarray(image)).tolist() == [90]
+
+
+def ask_rows(rows: Sequence[Row]) -> Numbers:
+    """A model that cannot do without a, and answers a + 10 b - c."""
+    if any(row["a"] is None for row in rows):
+        raise InputError("The model's answer to input 1 is no number.", "")
+    numbers = [[float(str(row[name] or 0)) for name in "abc"] for row in rows]
+    sums: NDArray[np.float64] = np.array(numbers) @ np.array([[1.0], [10.0], [-1.0]])
+    return sums
+
+
+def test_a_row_is_explained_by_the_cells_that_matter_the_strongest_first() -> None:
+    assert explanation.contributions({"a": 1, "b": 2, "c": 30}, ask_rows) == {"c": -30, "b": 20}
+    assert list(explanation.contributions({"a": 1, "b": 2, "c": 30}, ask_rows)) == ["c", "b"]
+    assert explanation.contributions({"a": 1, "b": None, "c": 3}, ask_rows) == {"c": -3}
+    with pytest.raises(InputError):
+        explanation.contributions({"a": None, "b": 1, "c": 3}, ask_rows)

@@ -34,12 +34,14 @@ class Prediction:
     """The answer to one input: probabilities in the order of the classes, or one quantity.
 
     `source` is the file; `row` is its number in a CSV file, where the first is 1. `kept` are cells of it.
+    `because` has, by column, how much the answer falls without that cell, where it was asked for.
     """
 
     source: Source
     values: tuple[float, ...]
     row: int | None = None
     kept: Mapping[str, str] = field(default_factory=dict)
+    because: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def of_pictures(
 
 def of_rows(
     predictor: Predictor, taken: Table, given: Sequence[Source], stdin: Callable[[], bytes],
-    kept: Sequence[str], bar: Bar,
+    kept: Sequence[str], bar: Bar, *, explain: bool = False,
 ) -> Predictions:  # fmt: skip
     """The answers to the rows of CSV files.
 
@@ -115,10 +117,13 @@ def of_rows(
             values = predictor.answers(rows, ignored=ignored).values.tolist()
         except InputError as error:
             raise InputError(f"{source.name}: {error.message}", _with_keep(error)) from None
-        answered += [
-            Prediction(source, tuple(numbers), row, {name: str(cells[name] or "") for name in kept})
-            for row, (cells, numbers) in enumerate(zip(rows, values, strict=True), 1)
-        ]
+        for row, (cells, numbers) in enumerate(zip(rows, values, strict=True), 1):
+            because = dict[str, float]()
+            if explain:
+                bar(f"Explaining {source.name}", row, len(rows))
+                because = _because(predictor, taken, cells)
+            beside = {name: str(cells[name] or "") for name in kept}
+            answered.append(Prediction(source, tuple(numbers), row, beside, because))
         remarks += _unseen(rows, taken, ignored, source.name)
     return Predictions(tuple(answered), (), tuple(remarks))
 
@@ -170,6 +175,13 @@ def _rows(source: Source, stdin: Callable[[], bytes]) -> list[Row]:
 
     content = stdin() if source.path is None else source.path.read_bytes()
     return csv_rows.read(content, name=source.name)
+
+
+def _because(predictor: Predictor, taken: Table, row: Row) -> dict[str, float]:
+    from trainkit.inference import explanation
+
+    inputs = {column.name: row[column.name] for column in taken.columns}
+    return explanation.contributions(inputs, lambda rows: predictor.answers(rows).values)
 
 
 def _with_keep(error: InputError) -> str:

@@ -1,8 +1,10 @@
-"""Where in a picture a model sees what it answers: an occlusion map.
+"""What in an input an answer is due to: with a part of it hidden, the answer falls if that was evidence.
 
-A square of the picture's mean colour is moved over it. Where the probability falls, there was evidence.
+Of a picture, a square of its mean colour is moved over it: an occlusion map. Of a row, each cell is missing
+once.
 """
 
+import contextlib
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,9 +13,12 @@ from typing import TypeAlias
 import numpy as np
 from PIL import Image
 
+from trainkit.errors import InputError
+from trainkit.inference.cells import Row
 from trainkit.inference.predictor import Numbers, Pixels
 
 Ask: TypeAlias = Callable[[Sequence[Pixels]], Numbers]
+AskRows: TypeAlias = Callable[[Sequence[Row]], Numbers]
 """The model's answers, (n, classes) or (n, 1)."""
 _SQUARES = 8
 """So many stand side by side in a picture; each is moved by half of its side."""
@@ -48,6 +53,23 @@ def occlusion(picture: Pixels, ask: Ask, answer: int | None = None) -> Occlusion
             total[square] += whole[position] - values[position]
             counted[square] += 1
     return OcclusionMap(picture, position, total / counted)
+
+
+def contributions(row: Row, ask: AskRows, answer: int | None = None) -> dict[str, float]:
+    """By how much the answer falls where each of the row's cells is missing, the strongest first.
+
+    That of the most probable class if no `answer` is given. Cells that are missing, and those that the model
+    cannot do without, are left out. Raises `InputError` for a row that is wrong.
+    """
+    whole = ask([row])[0]
+    position = int(whole.argmax()) if answer is None else answer
+    drops = dict[str, float]()
+    for column, cell in row.items():
+        if cell is not None:
+            with contextlib.suppress(InputError):
+                [values] = ask([{**row, column: None}])
+                drops[column] = float(whole[position] - values[position])
+    return dict(sorted(drops.items(), key=lambda pair: -abs(pair[1])))
 
 
 def png(explained: OcclusionMap) -> bytes:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,18 +13,15 @@ from click.shell_completion import CompletionItem
 from trainer import printable
 from trainer.cli import output
 from trainer.cli.context import current_workspace, tracking_option
+from trainer.cli.predict import printed
 from trainer.counted import counted
 from trainer.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from trainkit.inference.description import Description
-    from trainkit.inference.predictor import Predictor
-
     from trainer.models.kept import ModelFile
-    from trainer.models.predict import Prediction, Predictions
+    from trainer.models.predict import Predictions
 
 _TOP = 3
-_BAR = 30
 
 
 def complete_any_model(
@@ -59,9 +54,13 @@ Examples: trainer predict skin@champion photo.jpg
               help="Number of classes to print for each input.")  # fmt: skip
 @click.option("--keep", "kept", multiple=True, metavar="COLUMN",
               help="Column of a CSV that is no input: print it beside the answer.")  # fmt: skip
-@click.option("--explain", is_flag=True, help="Also draw where in each image the model sees its answer.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Also say what each answer is due to: draw it for images, name the columns of rows.",
+)
 @click.option("-o", "--output", "folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
-              help="Folder for what --explain draws. [default: .]")  # fmt: skip
+              help="Folder for what --explain draws of images. [default: .]")  # fmt: skip
 @click.option("--csv", "as_csv", is_flag=True, help="Print as CSV, with the probability of each class.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, with the probability of each class.")
 @tracking_option
@@ -100,16 +99,18 @@ def predict(
                     predictor, taken, given, stdin, bar, into=(folder or Path()) if explain else None
                 )
         else:
-            if explain:
-                raise InvalidInput("--explain is for images.", f"{file.name} takes rows of a table.")
+            if folder:
+                raise InvalidInput("-o is for images.", f"{file.name} takes rows of a table.")
             with output.Bar() as bar:
-                predictions = use_case.of_rows(predictor, taken, sources.tables(inputs), stdin, kept, bar)
+                predictions = use_case.of_rows(
+                    predictor, taken, sources.tables(inputs), stdin, kept, bar, explain=explain
+                )
     if as_json:
-        output.as_json(_as_json(file, predictor, predictions))
+        output.as_json(printed.as_json(file, predictor, predictions))
     elif as_csv:
-        _print_csv(predictor.description, predictions, kept)
+        printed.as_csv(predictor.description, predictions, kept)
     elif predictions.answered:
-        _print(predictor.description, predictions, kept, top)
+        printed.as_table(predictor.description, predictions, kept, top)
     _tell(model, file, predictions)
 
 
@@ -140,104 +141,3 @@ def _tell(said: str, file: ModelFile, predictions: Predictions) -> None:
             f"{counted(len(lost), 'image')} could not be read: {lost[0].error.message}",
             "The others are answered. Fix or remove it." if predictions.answered else "Fix or remove it.",
         )
-
-
-def _print(described: Description, predictions: Predictions, kept: Sequence[str], top: int) -> None:
-    answered = predictions.answered
-    if described.classes and len(answered) == 1 and not kept:
-        _print_one(described, answered[0], top)
-        return
-    several = len({prediction.source for prediction in answered}) > 1
-    of_rows = answered[0].row is not None
-    heading = ["row" if of_rows else "image"]
-    if of_rows and several:
-        heading = ["file", "row"]
-    if described.classes:
-        answers = ["class", "confidence", *(["next"] if top > 1 else [])]
-    else:
-        answers = [described.target or "answer"]
-    rows = [
-        [*_named(prediction, several), *(prediction.kept.values()), *_answer(described, prediction, top)]
-        for prediction in answered
-    ]
-    least = len(heading) + len(kept) + min(2, len(answers))
-    output.table([*heading, *kept, *answers], rows, numbers=0 if described.classes else 1, least=least)
-
-
-def _print_one(described: Description, prediction: Prediction, top: int) -> None:
-    click.echo(output.style(printable.line(_label(prediction)), bold=True))
-    rows = [
-        (name, _percent(share), "█" * round(share * _BAR)) for name, share in _ranked(described, prediction)
-    ]
-    output.table(["class", "confidence", ""], rows[:top])
-
-
-def _label(prediction: Prediction) -> str:
-    row = "" if prediction.row is None else f" row {prediction.row}"
-    return f"{prediction.source.name}{row}"
-
-
-def _named(prediction: Prediction, several: bool) -> Iterator[str]:
-    if prediction.row is None or several:
-        yield prediction.source.name
-    if prediction.row is not None:
-        yield str(prediction.row)
-
-
-def _answer(described: Description, prediction: Prediction, top: int) -> Iterator[str]:
-    if not described.classes:
-        yield f"{prediction.values[0]:,.6g}"
-        return
-    (name, share), *others = _ranked(described, prediction)[:top]
-    yield name
-    yield _percent(share)
-    if top > 1:
-        yield ", ".join(f"{name} {_percent(share).strip()}" for name, share in others)
-
-
-def _ranked(described: Description, prediction: Prediction) -> list[tuple[str, float]]:
-    pairs = zip(described.classes, prediction.values, strict=True)
-    return sorted(pairs, key=lambda pair: -pair[1])
-
-
-def _percent(share: float) -> str:
-    return f"{share:6.1%}"
-
-
-def _print_csv(described: Description, predictions: Predictions, kept: Sequence[str]) -> None:
-    of_rows = any(prediction.row is not None for prediction in predictions.answered)
-    answers = ["class", "confidence", *(f"probability_{name}" for name in described.classes)]
-    if not described.classes:
-        answers = [described.target or "answer"]
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["input", *(["row"] if of_rows else []), *kept, *answers])
-    for prediction in predictions.answered:
-        best = list(_ranked(described, prediction)[0]) if described.classes else []
-        row = [] if prediction.row is None else [prediction.row]
-        writer.writerow([prediction.source.name, *row, *prediction.kept.values(), *best, *prediction.values])
-
-
-def _as_json(file: ModelFile, predictor: Predictor, predictions: Predictions) -> dict[str, object]:
-    described = predictor.description
-    return {
-        "model": {
-            "name": file.name,
-            "sha256": predictor.version,
-            "run_id": described.run_id,
-            "task": described.task,
-        },
-        "predictions": [_prediction(described, each) for each in predictions.answered],
-        "unanswered": [
-            {"input": each.source.name, "error": each.error.message} for each in predictions.unanswered
-        ],
-    }
-
-
-def _prediction(described: Description, prediction: Prediction) -> dict[str, object]:
-    row = {} if prediction.row is None else {"row": prediction.row}
-    kept = {"kept": dict(prediction.kept)} if prediction.kept else {}
-    named = {"input": prediction.source.name, **row, **kept}
-    if not described.classes:
-        return {**named, "value": prediction.values[0]}
-    ranked = _ranked(described, prediction)
-    return {**named, "class": ranked[0][0], "confidence": ranked[0][1], "probabilities": dict(ranked)}
