@@ -25,7 +25,7 @@ from trainkit.data.image_folder import TRAIN, VALIDATION
 from trainkit.data.table import preprocessing, report, target
 from trainkit.data.table.importance import log_importance
 from trainkit.errors import show_input_errors
-from trainkit.models import model_layers
+from trainkit.models import model_layers, samples
 from trainkit.seeding import seed_everything
 from trainkit.timing import timed
 
@@ -159,5 +159,8 @@ with mlflow.start_run():
                 *preprocessing.SKOPS_TYPES,
             ],
         )
+        # What `trainer models register` compares the model with when it exports it.
+        answer = model.predict_proba if classes else model.predict
+        samples.log_rows(table, answer(samples.rows_of(table)))
 
     print(*(f"{name} {value:.4f}" for name, value in results.items()), sep="\n")

@@ -6,11 +6,16 @@ from io import BytesIO
 from tempfile import TemporaryDirectory
 
 import mlflow
+import numpy as np
+import onnxruntime
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from trainkit import arguments, figures, seeding, timing  # noqa: F401
 from trainkit.data.datasets import load_bundled, mlflow_input
+from trainkit.inference.description import Description, Number, Table
+from trainkit.models.samples import PROBABILITIES
+from trainkit.sklearn import onnx_export
 
 
 def check(what: str, passed: bool) -> None:
@@ -20,7 +25,8 @@ def check(what: str, passed: bool) -> None:
         sys.exit(1)
 
 
-for package in ("mlflow-skinny", "scikit-learn", "pandas", "numpy", "matplotlib", "skops", "trainkit"):
+PACKAGES = ("scikit-learn", "pandas", "numpy", "matplotlib", "skops", "onnx", "onnxruntime", "skl2onnx")
+for package in ("mlflow-skinny", *PACKAGES, "trainkit"):
     print(f"{package} {version(package)}")
 
 table = load_bundled("breast_cancer")
@@ -35,6 +41,20 @@ with TemporaryDirectory() as folder:
     mlflow.sklearn.save_model(model, f"{folder}/model", pip_requirements=[])
     reloaded = mlflow.sklearn.load_model(f"{folder}/model")
 check("saves and loads with the same predictions", (reloaded.predict(table.features) == predicted).all())
+
+described = Description(
+    task="classification",
+    classes=tuple(map(str, model.classes_)),
+    input=Table(columns=tuple(Number(name=name) for name in table.features)),
+    output=PROBABILITIES,
+    framework="scikit-learn",
+)
+graph, described = onnx_export.export(model, described)
+session = onnxruntime.InferenceSession(graph.SerializeToString())
+columns = {name: table.features[[name]].to_numpy(np.float64) for name in table.features}
+(answers,) = session.run([described.output], columns)
+same = np.allclose(answers, model.predict_proba(table.features), atol=1e-5)
+check("exports to ONNX with the same predictions", same)
 
 picture = BytesIO()
 figures.confusion_matrix(table.target, predicted, table.class_names).savefig(picture)

@@ -11,12 +11,13 @@ from tempfile import TemporaryDirectory
 
 from trainkit import accelerator, arguments, classification, figures, system_metrics  # noqa: F401
 from trainkit.data import image_data  # noqa: F401
-from trainkit.keras import backbones, feature_cache, models, training  # noqa: F401
+from trainkit.keras import backbones, feature_cache, models, onnx_export, training  # noqa: F401
 
 # isort: split
 import keras
 import mlflow
 import numpy as np
+import onnxruntime
 import psutil
 import pydot
 import tensorflow as tf
@@ -41,6 +42,9 @@ for package in (
     "numpy",
     "matplotlib",
     "pillow",
+    "onnx",
+    "onnxruntime",
+    "tf2onnx",
     "trainkit",
 ):
     print(f"{package} {version(package)}")
@@ -88,6 +92,10 @@ with TemporaryDirectory() as folder:
     reloaded = mlflow.tensorflow.load_model(f"{folder}/model")
 same = np.allclose(reloaded.predict(pictures, verbose=0), predicted, atol=1e-5)
 check("saves and loads with the same predictions", same)
+
+session = onnxruntime.InferenceSession(onnx_export.export(model).SerializeToString())
+(answers,) = session.run([onnx_export.OUTPUT], {onnx_export.INPUT: pictures})
+check("exports to ONNX with the same predictions", np.allclose(answers, predicted, atol=1e-5))
 
 base = models.pretrained("efficientnetb0", 32, "none", 0)
 check(f"builds {base.name} with {len(base.layers)} layers", base.output_shape == (None, 1280))

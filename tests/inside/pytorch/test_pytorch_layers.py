@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -21,6 +22,9 @@ import skops.io
 import torch
 from mlflow.entities import Run
 from trainkit.errors import InputError
+from trainkit.inference.predictor import Predictor
+from trainkit.models import export as onnx_of_run
+from trainkit.models import samples
 from trainkit.torch import export
 
 TABLES = "layers/mlp.yaml"
@@ -296,3 +300,35 @@ def test_a_gpu_that_is_not_there_is_never_replaced_by_the_cpu(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(InputError, match="PyTorch sees no GPU, but the run was started with --gpus 2"):
         run_project(data="pictures")
+
+
+@pytest.mark.parametrize(
+    ("file", "classes", "target"),
+    [
+        ("", ["bright", "dark"], None),
+        ("kinds.csv", ["big", "small"], "kind"),
+        ("prices.csv", [], "price"),
+        ("all.csv", [], "price"),
+    ],
+)
+def test_the_onnx_file_takes_raw_inputs_by_what_it_says_of_them(
+    run_project: Callable[..., Run], data: Path, small: Path, tmp_path: Path,
+    file: str, classes: list[str], target: str | None,
+) -> None:  # fmt: skip
+    table(data)
+    of_table = {"data": file, "categories": "embedding"}
+    of_pictures = {"data": "pictures", "layers": small, "image_size": 16}
+    run = run_project(epochs=2, batch_size=8, **(of_table if file else of_pictures))
+    folder = tmp_path / "export"
+    folder.mkdir()
+    for name in ("model.onnx", samples.ARTIFACT):
+        shutil.copy(artifacts(run) / name, folder)
+    mlflow.artifacts.download_artifacts(f"runs:/{run.info.run_id}/model", dst_path=str(folder))
+
+    report = onnx_of_run.export(folder, run.info.run_id)
+
+    assert report["same_class"] == 1
+    assert report["max_difference"] < 1e-4
+    assert report["classes"] == classes
+    described = Predictor.open(folder / "onnx" / "model.onnx").description
+    assert (described.run_id, described.target) == (run.info.run_id, target)

@@ -4,12 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.compose import ColumnTransformer
-from sklearn.preprocessing import OrdinalEncoder
 from trainkit.data import tables
-from trainkit.data.table import columns, csv_file, preprocessing
+from trainkit.data.table import columns, csv_file, encoding, preprocessing
 from trainkit.inference import csv_rows, rows
-from trainkit.inference.description import Category, Date, Index, Number, OneHot, Scaled, Table
+from trainkit.inference.description import Category, Date, Index, Number, Table
 
 HEADER = "age,since,plan,town,code,left"
 
@@ -22,44 +20,6 @@ def cells(number: int) -> str:
     return f"{age},{since},{plan},w{number % 40},{code},{('yes', 'no')[number % 2]}"
 
 
-def words(values: np.ndarray) -> tuple[str | float | None, ...]:
-    return tuple(None if isinstance(value, float) and np.isnan(value) else value for value in values.tolist())
-
-
-def category(step: object, column: str, position: int) -> OneHot | Index:
-    encoder = step[-1]  # type: ignore[index]
-    categories = words(encoder.categories_[position])
-    if isinstance(encoder, OrdinalEncoder):
-        return Index(column=column, categories=categories)
-    rare = () if encoder.infrequent_categories_[position] is None else words(
-        encoder.infrequent_categories_[position]
-    )  # fmt: skip
-    frequent = tuple(word for word in categories if word not in rare)
-    return OneHot(column=column, categories=frequent, rare=rare)
-
-
-def described(fitted: ColumnTransformer, table: tables.Table) -> Table:
-    """Read off the fitted steps, as an export does."""
-    kinds = {column.name: column for column in columns.features(table.columns)}
-    described: list[Number | Date | Category] = []
-    encoding: list[Scaled | OneHot | Index] = []
-    for _, step, names in fitted.transformers_:
-        for position, name in enumerate([names] if isinstance(names, str) else names):
-            if kinds[name].kind == "category":
-                known = [value for value in words(step[-1].categories_[position]) if value is not None]
-                described.append(Category(name=name, values=tuple(known)))
-                encoding.append(category(step, name, position))
-                continue
-            is_date = kinds[name].kind == "date"
-            described.append(
-                Date(name=name, format=kinds[name].date_format) if is_date else Number(name=name)
-            )
-            missing, scaler = step[-2].statistics_[position], step[-1]
-            mean, deviation = scaler.mean_[position], scaler.scale_[position]
-            encoding.append(Scaled(column=name, missing=missing, mean=mean, deviation=deviation))
-    return Table(columns=tuple(described), encoding=tuple(encoding))
-
-
 @pytest.mark.parametrize("categories", preprocessing.CATEGORIES)
 @pytest.mark.parametrize("impute", ["median", "mean", "most_frequent"])
 def test_numbers_are_those_of_the_preprocessing_of_training_to_the_last_bit(
@@ -70,7 +30,7 @@ def test_numbers_are_those_of_the_preprocessing_of_training_to_the_last_bit(
     table = tables.load(path, validation_share=0.25, seed=0, categorical="code", impute=impute)
     transformer = preprocessing.transformer(table.columns, impute, categories)
     fitted = transformer.fit(table.splits["train"].features)
-    table_of_model = described(fitted, table)
+    table_of_model = encoding.read_off(fitted)
     assert [column.kind for column in table_of_model.columns] == [
         "number", "date", "category", "category", "category",
     ]  # fmt: skip

@@ -27,6 +27,7 @@ from trainkit.errors import InputError
 from trainkit.keras import backend as keras_backend
 from trainkit.keras import checkpoints
 from trainkit.keras.backend import Batch, Batches
+from trainkit.models import samples as samples_of_run
 from trainkit.seeding import is_deterministic
 
 OPTIMIZERS = {
@@ -229,7 +230,7 @@ def evaluate(model: keras.Model, data: ImageData, batch_size: int) -> dict[str, 
 
 
 def log_model(model: keras.Model, data: ImageData) -> None:
-    """Log the model to the active MLflow run, and remove the run's checkpoints.
+    """Log the model to the active MLflow run, with samples of its answers; remove the run's checkpoints.
 
     It takes pixels of 0 … 255, (n, size, size, 3), uint8, and answers with probabilities; the classes' names,
     in the order of its answers, are in its metadata.
@@ -249,6 +250,8 @@ def log_model(model: keras.Model, data: ImageData) -> None:
         pip_requirements=[f"{name}=={version(name)}" for name in names],
         metadata={"class_names": list(data.class_names)},
     )
+    pictures = samples_of_run.images_of(data)
+    samples_of_run.log_images(data, model.predict(pictures, verbose=0))
     checkpoints.remove(mlflow.active_run().info.run_id)
 
 

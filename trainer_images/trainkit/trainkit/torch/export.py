@@ -21,9 +21,15 @@ from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from torch import Tensor
 
+from trainkit.data.brightness import FULL
+from trainkit.data.image_data import ImageData
 from trainkit.data.image_folder import VALIDATION
+from trainkit.data.table import encoding
 from trainkit.data.table.preprocessing import SKOPS_TYPES, signature
 from trainkit.data.tables import Table
+from trainkit.inference import description
+from trainkit.inference.description import KEY, Description, Images
+from trainkit.models import samples
 from trainkit.torch import layers as torch_layers
 from trainkit.torch import network as torch_network
 from trainkit.torch.data import Data
@@ -32,6 +38,7 @@ from trainkit.torch.model import Model, Scale, outputs_needed
 # Answers are probabilities or quantities: more than rounding makes of them.
 _TOLERANCE = 1e-3
 _PREPROCESSING = "preprocessing.skops"
+_OUTPUT = "output"
 
 
 class Saved(TypedDict):
@@ -156,12 +163,14 @@ def log_onnx(model: Model, data: Data) -> float:
     """Log `model.onnx` and, as `onnx_max_difference`, how far its answers are from PyTorch's; return that.
 
     The two are compared on noise and on samples of the validation split. A file whose answers differ is not
-    logged: there is a warning instead.
+    logged: there is a warning instead. The file says what it takes and what its answers mean; the samples are
+    logged too.
     """
     model.cpu().eval()
+    _log_samples(model, data)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        export_onnx(model, torch.from_numpy(example_inputs(data)), path)
+        export_onnx(model, torch.from_numpy(example_inputs(data)), path, describe(data))
         difference = onnx_difference(model, path, _inputs_to_compare(data))
         mlflow.log_metric("onnx_max_difference", difference)
         if difference <= _TOLERANCE:
@@ -173,8 +182,48 @@ def log_onnx(model: Model, data: Data) -> float:
     return difference
 
 
-def export_onnx(model: Model, example: Tensor, path: Path) -> None:
-    """Write the model as an ONNX file: from `input` to `output`, for any number of samples."""
+def describe(data: Data) -> Description:
+    """What the ONNX file of the model takes, and what its answers mean."""
+    classes = data.class_names
+    run = mlflow.active_run()
+    return Description(
+        task="classification" if classes else "regression",
+        classes=classes,
+        target=data.source.target if isinstance(data.source, Table) else None,
+        input=_input(data),
+        output=_OUTPUT,
+        framework=f"torch {torch.__version__}",
+        run_id=run.info.run_id if run else None,
+    )
+
+
+def _input(data: Data) -> Images | description.Table:
+    if isinstance(data.source, ImageData):
+        white = data.source.white or FULL
+        return Images(
+            size=data.source.size,
+            layout="NCHW",
+            white_integers=white.integers,
+            white_floats=white.floats,
+        )
+    return encoding.read_off(data.preprocessing)
+
+
+def _log_samples(model: Model, data: Data) -> None:
+    chosen = samples.positions(len(data.validation))
+    with torch.inference_mode():
+        answers = model(data.validation.inputs(chosen)).numpy()
+    if isinstance(data.source, ImageData):
+        samples.log_images(data.source, answers)
+    else:
+        samples.log_rows(data.source, answers)
+
+
+def export_onnx(model: Model, example: Tensor, path: Path, described: Description | None = None) -> None:
+    """Write the model as an ONNX file: from `input` to `output`, for any number of samples.
+
+    `described` is kept in its metadata.
+    """
     # It would list the operators of torchvision, which no network here has.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     program = torch.onnx.export(
@@ -182,10 +231,12 @@ def export_onnx(model: Model, example: Tensor, path: Path) -> None:
         (example,),
         dynamo=True,
         input_names=["input"],
-        output_names=["output"],
+        output_names=[_OUTPUT],
         dynamic_shapes=({0: torch.export.Dim("samples")},),
         verbose=False,
     )
+    if described:
+        program.model.metadata_props[KEY] = described.text()
     program.save(str(path), external_data=False)
 
 
@@ -194,7 +245,7 @@ def onnx_difference(model: Model, path: Path, inputs: NDArray[np.floating]) -> f
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (outputs,) = session.run(["output"], {"input": inputs})
+    (outputs,) = session.run([_OUTPUT], {"input": inputs})
     with torch.inference_mode():
         expected = model(torch.from_numpy(inputs)).numpy()
     return float(np.abs(outputs - expected).max() / max(1.0, float(expected.std())))

@@ -1,0 +1,1 @@
+"""What is done with models of scikit-learn alone."""
