@@ -119,6 +119,18 @@ class GpuOutOfMemory(TrainerError):
     exit_code = 94
 
 
+class NotBetter(TrainerError):
+    """A model that was to be promoted if it is better is not, on the same samples."""
+
+    exit_code = 95
+
+
+class TooFewSamples(TrainerError):
+    """The samples do not tell which of two models is better."""
+
+    exit_code = 96
+
+
 class ScriptFailed(TrainerError):
     """The training script ended by itself with a code other than 0; that code is passed on."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, get_args
 
 from trainer.errors import InvalidInput
@@ -16,6 +17,11 @@ OfClasses = Literal["accuracy", "balanced_accuracy", "f1", "log_loss", "roc_auc"
 OfQuantities = Literal["rmse", "mae", "r2"]
 ScoreName = OfClasses | OfQuantities
 _LOWER_IS_BETTER = ("log_loss", "rmse", "mae")
+MLFLOW_NAMES: Mapping[ScoreName, str] = {
+    "accuracy": "accuracy_score", "f1": "f1_score", "rmse": "root_mean_squared_error",
+    "mae": "mean_absolute_error", "r2": "r2_score",
+}  # fmt: skip
+"""What MLflow's evaluator calls those that it computes of labels and quantities."""
 _SPLIT = re.compile(r"(train|val|validation|test)_")
 
 

@@ -48,7 +48,7 @@ class Comparison:
     challenger stays below their floor.
     """
 
-    metric: str
+    metric: ScoreName
     samples: int
     champion: Interval
     challenger: Interval

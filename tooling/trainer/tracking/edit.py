@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+
 from trainer.tracking.client import Client
 from trainer.tracking.connection import API
 
@@ -19,3 +22,10 @@ def restore(client: Client, run_id: str) -> None:
 def rename(client: Client, run_id: str, name: str) -> None:
     """Rename the run. Several runs may have the same name."""
     client.send("POST", f"{API}/runs/update", {"run_id": run_id, "run_name": name})
+
+
+def log_metrics(client: Client, run_id: str, metrics: Mapping[str, float]) -> None:
+    """Log a value of each metric, now and at step 0; a thousand at most."""
+    now = int(time.time() * 1000)
+    points = [{"key": key, "value": value, "timestamp": now, "step": 0} for key, value in metrics.items()]
+    client.send("POST", f"{API}/runs/log-batch", {"run_id": run_id, "metrics": points})

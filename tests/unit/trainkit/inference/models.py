@@ -44,9 +44,15 @@ def write(
 
 
 def write_colours(
-    path: Path, description: Description | str | None = None, *, element: int = TensorProto.FLOAT
+    path: Path,
+    description: Description | str | None = None,
+    *,
+    element: int = TensorProto.FLOAT,
+    order: Sequence[int] = (0, 1, 2),
 ) -> Path:
     """A model of pictures: the more of its mean colour is blue, green or red, the more probable is that.
+
+    With another `order` of the three, it takes one colour for another.
 
     Its second output, `mean`, is (n, 3): red, green, blue, between 0 and 1.
     """
@@ -66,7 +72,7 @@ def write_colours(
     initializers = [
         helper.make_tensor("over", TensorProto.INT64, [2], over),
         helper.make_tensor("most", TensorProto.FLOAT, [1], [255.0]),
-        helper.make_tensor("order", TensorProto.INT64, [3], [2, 1, 0]),
+        helper.make_tensor("order", TensorProto.INT64, [3], [2 - place for place in order]),
         helper.make_tensor("sharp", TensorProto.FLOAT, [1], [4.0]),
     ]
     outputs = [

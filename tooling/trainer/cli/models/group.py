@@ -6,7 +6,8 @@ import click
 
 from trainer.cli.commands import DefaultCommandGroup
 from trainer.cli.models.listing import history, list_, show
-from trainer.cli.models.moves import promote, rollback
+from trainer.cli.models.moves import rollback
+from trainer.cli.models.promote import promote
 
 
 @click.group(
