@@ -109,7 +109,7 @@ with mlflow.start_run():
     with timed("evaluate"):
         predicted = model.predict(test.features)
         if classes:
-            probabilities = model.predict_proba(test.features)
+            answers = probabilities = model.predict_proba(test.features)
             precision, recall, f1, _ = precision_recall_fscore_support(
                 test_y, predicted, average="macro", zero_division=0
             )
@@ -131,6 +131,7 @@ with mlflow.start_run():
             }.items():
                 mlflow.log_figure(figure, f"{file}.png")
         else:
+            answers = predicted[:, None]
             results = regression.scores(test_y, predicted)
             for file, figure in {
                 "predicted_against_true": regression.predicted_against_true,
@@ -138,6 +139,7 @@ with mlflow.start_run():
             }.items():
                 mlflow.log_figure(figure(test_y, predicted, table.target), f"{file}.png")
         mlflow.log_metrics(results)
+        mlflow.log_text(tables.predictions(table, VALIDATION, answers), "predictions_validation.csv")
         log_importance(model.predict, test.features, test_y, classes=bool(classes))
 
     # Log

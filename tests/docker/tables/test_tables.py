@@ -43,6 +43,11 @@ def test_sklearn_learns_it_and_its_model_takes_raw_rows(
     assert run.data.metrics["accuracy"] > 0.9
     kept = json.loads(site.artifact(done.run_id, "columns.json", tmp_path).read_text())
     assert kept["rows_without_target"] == 1
+    held_out = pd.read_csv(site.artifact(done.run_id, "predictions_validation.csv", tmp_path))
+    right = (held_out["predicted"] == held_out["true"]).mean()
+    assert right == pytest.approx(run.data.metrics["accuracy"])
+    rows = pd.read_csv(customers)  # the first row is 1
+    assert rows["churned"].iloc[held_out["row"] - 1].tolist() == held_out["true"].tolist()
 
     for name, value in site.access.items():
         monkeypatch.setenv(name, value)
