@@ -15,7 +15,8 @@ def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Com
     yield path, command
     if isinstance(command, click.Group):
         for name, child in command.commands.items():
-            yield from commands(child, f"{path} {name}")
+            if not child.hidden:  # what its group does by itself
+                yield from commands(child, f"{path} {name}")
 
 
 ALL = dict(commands(cli, "trainer"))

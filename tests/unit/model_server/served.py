@@ -7,22 +7,21 @@ import io
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import uvicorn
 from model_server import app
-from model_server.batching import Model
+from model_server.batching import Inputs
 from model_server.connections import ImpatientProtocol
 from model_server.limits import Limits
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
-from trainkit.inference.cells import Row
 from trainkit.inference.description import Category, Description, Number, OneHot, Scaled, Table
-from trainkit.inference.predictor import Answers, Pixels, Predictor
+from trainkit.inference.predictor import Answers, Predictor
 
 from unit.trainkit.inference.models import image_description, write, write_colours
 
@@ -54,7 +53,7 @@ def churn(path: Path) -> Path:
         [helper.make_tensor_value_info("numbers", TensorProto.FLOAT, ["n", 3])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 2])],
         description,
-        [helper.make_tensor("weights", TensorProto.FLOAT, [3, 2], weights.ravel())],
+        [numpy_helper.from_array(weights, "weights")],
     )
 
 
@@ -117,15 +116,15 @@ def image(
     return file.getvalue()
 
 
-class Slow(Model):
+class Slow:
     """A model that answers when it is told to, and keeps the sizes of what it was asked."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Predictor) -> None:
         self.model = model
         self.sizes: list[int] = []
         self.may_answer = threading.Event()
 
-    def answers(self, inputs: Sequence[Pixels] | Sequence[Row]) -> Answers:
+    def answers(self, inputs: Inputs) -> Answers:
         self.sizes.append(len(inputs))
         self.may_answer.wait(30)
         return self.model.answers(inputs)

@@ -157,7 +157,7 @@ def test_an_answer_that_takes_too_long_is_refused(tmp_path: Path, monkeypatch: p
     with client(churn(tmp_path / "churn.onnx"), limits=replace(Limits(), answer_s=0.2)) as opened:
         assert opened.post("/predict", json=YES).status_code == 200
         monkeypatch.setattr(
-            "trainkit.inference.predictor.Predictor.answers", lambda *_: threading.Event().wait(1)
+            "trainkit.inference.predictor.Predictor._answers", lambda *_: threading.Event().wait(1)
         )
         said = opened.post("/predict", json=YES)
     assert said.status_code == 503
@@ -176,7 +176,7 @@ def test_sigterm_answers_what_was_asked_and_then_ends(tmp_path: Path) -> None:
     program = (
         "import sys, time\nfrom trainkit.inference.predictor import Predictor\n"
         "ask = Predictor.answers\n"
-        "Predictor.answers = lambda *each: (time.sleep(0.7), ask(*each))[1]\n"
+        "Predictor.answers = lambda *each, **more: (time.sleep(0.7), ask(*each, **more))[1]\n"
         "from model_server.__main__ import main\nsys.exit(main())"
     )
     folders = (REPOSITORY / "trainer_images" / name for name in ("trainkit", "serve"))

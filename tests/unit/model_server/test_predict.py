@@ -108,6 +108,10 @@ def test_rows_are_answered_in_their_order(rows: TestClient, body: object) -> Non
     assert [each["class"] for each in answer.json()["predictions"]] == ["yes", "no"]
 
 
+def test_a_row_may_have_what_is_predicted(rows: TestClient) -> None:
+    assert rows.post("/predict", json={**YES, "churn": "no"}).json()["predictions"][0]["class"] == "yes"
+
+
 def test_a_row_alone_is_a_row(rows: TestClient) -> None:
     [prediction] = rows.post("/predict", json=YES).json()["predictions"]
     assert prediction["confidence"] == pytest.approx(0.99995, abs=1e-5)

@@ -49,10 +49,12 @@ class Commands(click.Group):
 class DefaultCommandGroup(click.Group):
     """A group whose command `list` is what it does by itself: `trainer runs` is `trainer runs list`."""
 
+    default_name = "list"
+
     @property
     def default(self) -> click.Command:
         """The command that is called where none is named."""
-        return self.commands["list"]
+        return self.commands[self.default_name]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Have the default take what does not name a command."""
@@ -134,6 +136,7 @@ ALL = (
     LazyCommand("build-image", "Build trainer images.", "images.commands"),
     LazyCommand("images", "List the trainer images, and create new ones.", "images.group"),
     LazyCommand("data", "Manage datasets: image folders and tables.", "data.group"),
+    LazyCommand("serve", "Serve a model over HTTP.", "serve.group"),
     LazyCommand("layers", "Show the layers of a network, or of the model of a project."),
     LazyCommand("server", "Manage the tracking server.", "server.group"),
     LazyCommand("ui", "Browse the runs in the MLflow UI.", "server.group"),

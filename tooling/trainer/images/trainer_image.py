@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # Of a run: what its image was built from.
 ARTIFACT = "trainer/image.tar.gz"
 _OF_TRAINKIT = ("trainkit/*.py", "trainkit/*/*.py", "trainkit/*/*/*.py", "trainkit/py.typed", "site/*.pth")
-_EPOCH = 315532800  # when an image says that it was made: always 1980, before which an archive has no times
+EPOCH = 315532800  # when an image says that it was made: always 1980, before which an archive has no times
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class TrainerImage:
             f"--build-arg=BASE_IMAGE={self.base_image}",
             f"--build-arg=IMAGE={self.spec.name}",
             f"--build-arg=APT={' '.join(self.spec.apt)}",
-            f"--build-arg=SOURCE_DATE_EPOCH={_EPOCH}",
+            f"--build-arg=SOURCE_DATEEPOCH={EPOCH}",
             f"--label={DIGEST_LABEL}={self.digest}",
             f"--label=trainer.requirements_digest={self.requirements_digest}",
             f"--label={BASE_LABEL}={self.base_image}",

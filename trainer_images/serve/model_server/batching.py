@@ -10,7 +10,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, Protocol, TypeAlias, cast
+from typing import NamedTuple, TypeAlias, cast
 
 from trainkit.inference.cells import Row
 from trainkit.inference.predictor import Answers, Pixels
@@ -18,13 +18,6 @@ from trainkit.inference.predictor import Answers, Pixels
 from model_server.refusals import busy
 
 Inputs: TypeAlias = Sequence[Pixels] | Sequence[Row]
-
-
-class Model(Protocol):
-    """What answers: a `Predictor`."""
-
-    def answers(self, inputs: Inputs) -> Answers:
-        """The answers in the order of the inputs."""
 
 
 class _Request(NamedTuple):
@@ -36,10 +29,18 @@ class Batcher:
     """One thread that asks the model, each time for several requests at once."""
 
     def __init__(
-        self, model: Model, *, largest: int, waiting: int, observe: Callable[[int], object] = lambda _: None
+        self,
+        ask: Callable[[Inputs], Answers],
+        *,
+        largest: int,
+        waiting: int,
+        observe: Callable[[int], object] = lambda _: None,
     ) -> None:
-        """`largest` is of a batch, unless one request alone has more; `observe` is told each batch's size."""
-        self._model, self._largest, self._most, self._observe = model, largest, waiting, observe
+        """`ask` answers in the order of the inputs. `largest` is of a batch, unless one request has more.
+
+        `observe` is told the size of each batch.
+        """
+        self._ask, self._largest, self._most, self._observe = ask, largest, waiting, observe
         self._waiting = deque[_Request]()
         self._has_some = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "model")
@@ -85,7 +86,7 @@ class Batcher:
         self._observe(len(inputs))
         loop = asyncio.get_running_loop()
         try:
-            answers = await loop.run_in_executor(self._thread, self._model.answers, inputs)
+            answers = await loop.run_in_executor(self._thread, self._ask, inputs)
         except Exception as error:  # noqa: BLE001 (it is the request's answer)
             if len(batch) > 1:  # one that is wrong is not the others' failure
                 for request in batch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -46,7 +47,10 @@ class Served:
         observe: Callable[[int], object] = lambda _: None,
     ) -> Served:
         """Ready to be asked, once its `batcher` works. Made within a running event loop."""
-        batcher = Batcher(predictor, largest=limits.batch, waiting=limits.waiting, observe=observe)
+        target = predictor.description.target
+        # A row may have the column that is predicted, as in `trainer predict`.
+        ask = functools.partial(predictor.answers, ignored=(target,) if target else ())
+        batcher = Batcher(ask, largest=limits.batch, waiting=limits.waiting, observe=observe)
         # Each may hold an image of the size of `limits.pixels`, the reader all that is made of a JSON.
         cores = min(4, len(os.sched_getaffinity(0)))
         decoders, reader = ThreadPoolExecutor(cores, "decode"), ThreadPoolExecutor(1, "json")

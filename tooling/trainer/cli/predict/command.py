@@ -86,7 +86,7 @@ def predict(
     if folder and not explain:
         raise InvalidInput("-o is for what --explain draws.", "Add --explain, or leave it out.")
     with interruptible():
-        file = _located(model)
+        file = located(model)
         predictor = file.open()
         taken = predictor.description.input
         stdin = functools.cache(sys.stdin.buffer.read)
@@ -114,7 +114,8 @@ def predict(
     _tell(model, file, predictions)
 
 
-def _located(text: str) -> ModelFile:
+def located(text: str) -> ModelFile:
+    """The ONNX file that the argument MODEL means, downloaded if need be. Raises as `locate.locate`."""
     from trainer.models import kept
 
     if file := kept.on_disk(text):

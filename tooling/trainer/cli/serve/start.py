@@ -1,0 +1,154 @@
+"""`trainer serve MODEL`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trainer.cli import output
+from trainer.cli.context import pass_workspace, tracking_option
+from trainer.cli.live.progress import Progress
+from trainer.cli.predict.command import complete_any_model, located
+from trainer.errors import FileError, InvalidInput
+from trainer.workspace.settings import Workspace
+
+if TYPE_CHECKING:
+    from trainkit.inference.description import Column, Description
+
+    from trainer.models.kept import ModelFile
+    from trainer.serving.container import Serving
+
+TOKEN = "MODEL_SERVER_TOKEN"  # noqa: S105 (a name)
+_LOOPBACK, _EVERYWHERE = "127.0.0.1", "0.0.0.0"  # noqa: S104 (with a token)
+_MOST_COLUMNS = 8
+
+
+def memory(_: click.Context, __: click.Parameter, value: str) -> str:
+    """As docker takes it."""
+    if not re.fullmatch(r"[1-9]\d*[bkmg]?", value, re.IGNORECASE):
+        raise click.BadParameter("A size is a number with k, m or g, such as 2g.")
+    return value
+
+
+@click.command("model", hidden=True, epilog="Example: trainer serve model.onnx")
+@click.argument("model", metavar="MODEL", shell_complete=complete_any_model)
+@click.option("--name", metavar="NAME", help="Serve it under this name. [default: that of MODEL]")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port. [default: the first free one from 8080]")
+@click.option("--host", metavar="ADDRESS",
+              help="Address of this machine. [default: 127.0.0.1; with a token, all of them]")  # fmt: skip
+@click.option("--token-file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Answer only requests with the token in this file. [$MODEL_SERVER_TOKEN]")  # fmt: skip
+@click.option("--memory", default="2g", show_default=True, callback=memory, metavar="SIZE",
+              help="Most memory that it takes.")  # fmt: skip
+@click.option(
+    "-d", "--detach", is_flag=True, help="Return when it is ready; it is served until it is stopped."
+)
+@tracking_option
+@pass_workspace
+def start(
+    workspace: Workspace, model: str, name: str | None, port: int | None, host: str | None,
+    token_file: Path | None, memory: str, detach: bool,
+) -> None:  # fmt: skip
+    """Serve MODEL over HTTP on this machine, in a container, until Ctrl-C."""
+    from trainer.errors import Interrupted
+    from trainer.serving import container, service
+    from trainer.serving.container import Wanted
+    from trainer.subprocesses import interruptible
+
+    file = located(model)
+    description = _description(file)
+    name = name or service.name_of(file.name)
+    service.check_name(name)
+    token = _token(token_file)
+    host = host or (_EVERYWHERE if token else _LOOPBACK)
+    if not token and host not in (_LOOPBACK, "localhost", "::1"):
+        raise InvalidInput(
+            f"Without a token a model is served on {_LOOPBACK} alone, not on {host}.",
+            "Put a token into a file, and pass --token-file FILE: openssl rand -hex 32 > FILE",
+        )
+    try:
+        with interruptible():
+            client = service.connect()
+            service.refuse_served(client, workspace, name)
+            wanted = Wanted(
+                name,
+                file.path,
+                file.name,
+                host,
+                service.free_port(host, port),
+                token,
+                memory,
+                attached=not detach,
+            )
+            with Progress() as progress, service.served(client, workspace, wanted, progress) as serving:
+                progress.stop()
+                _print(serving, description, token is not None)
+                if detach:
+                    output.tell(f"Stop it: trainer serve stop {name}")
+                else:
+                    output.tell("Ctrl-C stops it.")
+                    for piece in container.output(client, serving.container, 0, follow=True):
+                        sys.stderr.buffer.write(piece)
+                        sys.stderr.buffer.flush()
+                    raise service.ended(client, serving)
+    except Interrupted:
+        if detach:
+            raise
+        output.tell(f"Stopped {name}.")
+
+
+def _description(file: ModelFile) -> Description:
+    from trainkit.errors import InputError
+
+    if file.remark:
+        output.tell(file.remark)
+    try:
+        return file.open().description
+    except InputError as error:
+        raise InvalidInput(error.message, error.hint) from None
+
+
+def _token(file: Path | None) -> str | None:
+    from trainer.serving import service
+
+    if file is None:
+        given = os.environ.get(TOKEN)
+        return service.check_token(given, TOKEN) if given else None
+    try:
+        return service.check_token(file.read_text(encoding="utf-8"), str(file))
+    except OSError as error:
+        raise FileError(f"{file} cannot be read: {error.strerror}.", "See --token-file.") from None
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{file} has no text.", "openssl rand -hex 32 makes a token.") from None
+
+
+def _print(serving: Serving, description: Description, has_token: bool) -> None:
+    click.echo(serving.url)
+    header = ' --header "Authorization: Bearer $(cat TOKEN_FILE)"' if has_token else ""
+    output.tell(f"Try it:  curl{header} {_example(description)} {serving.url}/predict")
+
+
+def _example(description: Description) -> str:
+    """The options of curl that send what the model takes."""
+    from trainkit.inference.description import Images
+
+    if isinstance(description.input, Images):
+        return "--form image=@IMAGE.jpg"
+    row = {column.name: _cell(column) for column in description.input.columns[:_MOST_COLUMNS]}
+    more = ", …" if len(description.input.columns) > _MOST_COLUMNS else ""
+    text = json.dumps(row, ensure_ascii=False).replace("'", "'\\''")[:-1] + more + "}"
+    return f"--json '{text}'"
+
+
+def _cell(column: Column) -> object:
+    from trainkit.inference.description import Category, Number
+
+    if isinstance(column, Number):
+        return 1
+    return (column.values[0] if column.values else "") if isinstance(column, Category) else "2026-03-31"

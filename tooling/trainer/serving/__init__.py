@@ -1,0 +1,1 @@
+"""A model in use: its server, in a container of an image of its own."""
