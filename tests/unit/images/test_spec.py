@@ -215,7 +215,7 @@ def test_dockerignore_lets_through_what_the_digest_is_made_of_and_no_more() -> N
         for path in own.images.glob(pattern)
         if path.is_file()
     }
-    assert digested == sent
+    assert digested == sent - {"serve/requirements.txt"}  # whose image has a Dockerfile of its own
     assert all(any(fnmatch(name, pattern) for pattern in let_through) for name in digested)
 
 
@@ -340,7 +340,7 @@ def test_what_an_own_image_is_built_from_is_gathered(bare: Workspace, tmp_path: 
     assert not context.exists()
     assert {"Dockerfile", "layer.sh", "uv.txt", "own/requirements.txt"} < names
     assert {"trainkit/pyproject.toml", "trainkit/trainkit/py.typed", "trainkit/site/trainkit.pth"} < names
-    assert not any("smoke" in name or "sklearn" in name for name in names)
+    assert not any("smoke" in name or name.startswith("sklearn/") for name in names)
     put(bare.images / "own" / "requirements.txt", "mlflow==4 --hash=sha256:00\n")
     assert planned(bare, "own").digest != made.digest
 

@@ -181,7 +181,7 @@ class TrainerImage:
             f"--build-arg=BASE_IMAGE={self.base_image}",
             f"--build-arg=IMAGE={self.spec.name}",
             f"--build-arg=APT={' '.join(self.spec.apt)}",
-            f"--build-arg=SOURCE_DATEEPOCH={EPOCH}",
+            f"--build-arg=SOURCE_DATE_EPOCH={EPOCH}",
             f"--label={DIGEST_LABEL}={self.digest}",
             f"--label=trainer.requirements_digest={self.requirements_digest}",
             f"--label={BASE_LABEL}={self.base_image}",

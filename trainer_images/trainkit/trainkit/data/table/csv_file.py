@@ -25,6 +25,8 @@ _SEPARATORS = ",;\t|"
 _LONG_ROW = re.compile(r"Expected (?P<columns>\d+) fields in line (?P<line>\d+), saw (?P<cells>\d+)")
 _FORM = "It takes text in UTF-8: a line of column names, then the rows."
 
+csv.field_size_limit(sys.maxsize)  # of the whole process: a text may be long
+
 
 @dataclass(frozen=True)
 class Header:
@@ -73,7 +75,6 @@ def records(lines: Iterable[str], between: str) -> Iterator[tuple[int, list[str]
 
     A row has several lines where a cell in quotation marks has. Raises `csv.Error`.
     """
-    csv.field_size_limit(sys.maxsize)  # a text may be long
     taken: list[str] = []
     line = 1
 
