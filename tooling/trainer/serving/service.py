@@ -134,7 +134,7 @@ def _ready(client: docker.DockerClient, workspace: Workspace, name: str) -> Serv
             return serving
         if container.status(client, container_name) not in ("running", "created"):
             raise _not_started(client, container_name)
-        time.sleep(0.1)
+        time.sleep(0.03)
     raise EngineError(f"The model {name} is not ready after {START_S} s.", "Use a smaller model.")
 
 
