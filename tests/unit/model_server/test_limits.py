@@ -17,6 +17,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+from model_server import healthy
 from model_server.limits import Limits
 from support import REPOSITORY
 
@@ -208,3 +209,9 @@ def test_sigterm_answers_what_was_asked_and_then_ends(tmp_path: Path) -> None:
         server.wait()
     assert server.returncode in (0, -signal.SIGTERM)
     assert "Traceback" not in said
+
+
+def test_a_health_check_sees_whether_it_answers(tmp_path: Path) -> None:
+    with served(tmp_path, Limits()) as port:
+        assert healthy.main(port) == 0
+    assert healthy.main(free_port()) == 1
