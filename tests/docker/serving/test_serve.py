@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import signal
 import socket
@@ -16,6 +17,7 @@ import onnx
 import pytest
 import requests
 from support import Site
+from trainer.models import locate
 from trainer.serving import container, image
 from trainer.workspace import settings
 from trainkit.inference import images
@@ -143,6 +145,25 @@ def test_what_is_served_is_listed_and_a_name_is_served_once(shop: Site, colours:
     ]
     assert shop.trainer("serve", "logs", "colours").code == 0
     assert shop.trainer("serve", "stop", "other").error[0] == "Error: No model is served as other."
+
+
+def test_a_registered_model_is_served_by_its_alias(shop: Site, tmp_path: Path) -> None:
+    path = served.churn(tmp_path / "model.onnx")
+    mlflow = shop.client
+    run = mlflow.create_run(mlflow.create_experiment("customers")).info
+    mlflow.log_artifact(run.run_id, str(path), "onnx")
+    mlflow.create_registered_model("customers")
+    tags = {locate.FORMAT: "onnx", locate.SHA256: hashlib.sha256(path.read_bytes()).hexdigest()}
+    mlflow.create_model_version("customers", f"{run.artifact_uri}/onnx", run.run_id, tags=tags)
+    mlflow.set_registered_model_alias("customers", "champion", "1")
+    url = up(shop, "customers@champion")
+    try:
+        assert requests.get(f"{url}/version", timeout=10).json()["version"] == tags[locate.SHA256]
+        listed = json.loads(shop.trainer("serve", "list", "--json").out)
+        assert ("customers", "customers@1") in [(each["name"], each["model"]) for each in listed]
+    finally:
+        shop.trainer("serve", "stop", "customers")
+        shop.trainer("server", "down")
 
 
 def test_a_token_lets_in_and_stands_nowhere(shop: Site, client: docker.DockerClient) -> None:
