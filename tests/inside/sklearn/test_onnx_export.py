@@ -130,15 +130,18 @@ def test_a_model_with_the_preprocessing_of_trainkit_answers_the_same_for_every_r
     ]
 
 
+@pytest.mark.parametrize(
+    "estimator", [RandomForestClassifier(50, random_state=0), HistGradientBoostingClassifier(random_state=0)]
+)
 def test_any_pipeline_is_exported_as_a_whole_and_compared_on_its_input_example(
-    exporting: Exporting, frame: pd.DataFrame
+    exporting: Exporting, frame: pd.DataFrame, estimator: BaseEstimator
 ) -> None:
     frame = frame.assign(colour=frame.colour.fillna("none"), income=frame.income.where(frame.index % 9 > 0))
     encoder = make_column_transformer(
         (make_pipeline(SimpleImputer(), StandardScaler()), ["age", "income"]),
-        (OneHotEncoder(handle_unknown="ignore"), ["city", "colour"]),
+        (OneHotEncoder(handle_unknown="ignore", sparse_output=False), ["city", "colour"]),
     )
-    model = make_pipeline(encoder, RandomForestClassifier(50, random_state=0)).fit(frame[COLUMNS], frame.left)
+    model = make_pipeline(encoder, estimator).fit(frame[COLUMNS], frame.left)
     folder = exporting(model, input_example=frame[COLUMNS].head(20))
 
     report = export.export(folder, RUN)

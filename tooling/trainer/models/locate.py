@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trainer.errors import InvalidInput
-from trainer.models import registry
+from trainer.models import registry, version_tags
 from trainer.models.kept import FILE, Bar, Kept, ModelFile
 from trainer.models.registry import Reference, Version
 from trainer.runs import resolve, server
@@ -16,9 +16,6 @@ from trainer.workspace.settings import Workspace
 
 ARTIFACTS = (f"onnx/{FILE}", FILE)
 """Of a run: what its registration exports, and what a project exports itself."""
-FORMAT, SHA256 = "trainer.format", "trainer.sha256"
-"""Tags of a version: `onnx`, or what else its files are; and the digest of the file."""
-_ONNX = "onnx"
 
 
 def locate(workspace: Workspace, text: str, bar: Bar) -> ModelFile:
@@ -61,8 +58,8 @@ def _asked(workspace: Workspace, reference: Reference) -> tuple[Client, Version]
 
 def _of_version(kept: Kept, client: Client, version: Version, bar: Bar) -> ModelFile:
     name = f"{version.model}@{version.number}"
-    stored_as = version.tags.get(FORMAT)
-    if stored_as != _ONNX:
+    stored_as = version.tags.get(version_tags.FORMAT)
+    if stored_as != version_tags.ONNX:
         what = f"a model of {stored_as}" if stored_as else "no model that trainer has registered"
         raise InvalidInput(
             f"{name} has no ONNX file: it is {what}.", f"See what it is: trainer models show {name}"
@@ -70,7 +67,7 @@ def _of_version(kept: Kept, client: Client, version: Version, bar: Bar) -> Model
     run = client.get_run(version.run_id)
     folder = version.source.removeprefix(run.artifact_uri).strip("/")
     key = _version_key(kept.workspace, version.model, version.number)
-    return kept.fetch(key, name, client, run, f"{folder}/{FILE}", version.tags.get(SHA256), bar)
+    return kept.fetch(key, name, client, run, f"{folder}/{FILE}", version.tags.get(version_tags.SHA256), bar)
 
 
 def _of_run(kept: Kept, text: str, bar: Bar) -> ModelFile:

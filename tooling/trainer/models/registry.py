@@ -14,10 +14,14 @@ from trainer.errors import InvalidInput
 from trainer.projects.parameters import nearest
 from trainer.tracking.client import Client
 from trainer.tracking.connection import API
+from trainer.tracking.failures import refusal
 
 _PAGE = 200
 # What MLflow takes for an alias: no number, no v and a number, not `latest`.
 _ALIAS = re.compile(r"(?!latest$)(?!v?\d+$)[\w-]{1,255}", re.IGNORECASE | re.ASCII)
+
+# MLflow takes no / and no :, and @ is before the alias.
+_NAME = re.compile(r"\w([\w .-]{0,253}[\w.-])?")
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,16 @@ def check_alias(text: str) -> str:
     return text
 
 
+def check_name(text: str) -> str:
+    """The name of a model, if MLflow takes it and a version of it can be named. Raises `InvalidInput`."""
+    if not _NAME.fullmatch(text):
+        raise InvalidInput(
+            f"{text!r} is not valid as the name of a model.",
+            "Use letters, digits, spaces, _, - and dots, at most 255.",
+        )
+    return text
+
+
 def models(client: Client) -> list[Model]:
     """All registered models, by name."""
     found = (_model(cast(_Model, m)) for m in _pages(client, "registered-models", "registered_models", ""))
@@ -125,6 +139,12 @@ def versions(client: Client, name: str) -> list[Version]:
     found = _pages(client, "model-versions", "model_versions", f"name='{quoted}'")
     listed = [_version(cast(_Version, v), aliases) for v in found]
     return sorted(listed, key=lambda version: -version.number)
+
+
+def of_run(client: Client, run_id: str) -> list[Version]:
+    """The versions that are a run's, of whatever model, the newest first. Their aliases are not asked for."""
+    found = _pages(client, "model-versions", "model_versions", f"run_id='{run_id}'")
+    return sorted((_version(cast(_Version, v), {}) for v in found), key=lambda version: -version.created)
 
 
 def version(client: Client, reference: Reference) -> Version:
@@ -153,6 +173,28 @@ def version(client: Client, reference: Reference) -> Version:
     numbers = ", ".join(str(each.number) for each in reversed(listed))
     hint = f"It has {numbers}." if numbers else "Register one with mlflow.register_model()."
     raise InvalidInput(what, hint)
+
+
+def create(
+    client: Client, name: str, source: str, run_id: str, tags: Mapping[str, str], model_id: str | None = None
+) -> Version:
+    """Register a version whose files are at `source`; the model is made where it is missing.
+
+    `model_id` is that of the logged model that the files are of.
+    """
+    answer = client.send("POST", f"{API}/registered-models/create", {"name": name}, ok=(400,))
+    if not answer.ok and answer.json().get("error_code") != "RESOURCE_ALREADY_EXISTS":
+        raise refusal(client.server, answer)
+    body = {
+        "name": name,
+        "source": source,
+        "run_id": run_id,
+        "tags": [{"key": key, "value": value} for key, value in tags.items()],
+        **({"model_id": model_id} if model_id else {}),
+    }
+    # Not twice: each call makes a version.
+    made = client.send("POST", f"{API}/model-versions/create", body, again=False).json()["model_version"]
+    return _version(cast(_Version, made), {})
 
 
 def set_alias(client: Client, name: str, alias: str, number: int) -> None:

@@ -50,6 +50,8 @@ class Run:
     """In seconds since 1970."""
     ended: float | None = None
     """In seconds since 1970; None while it runs."""
+    models: tuple[str, ...] = ()
+    """The ids of the models that it has logged, since MLflow 3; not known of a run that was searched for."""
 
 
 class _KeyValue(TypedDict):
@@ -103,6 +105,7 @@ class RunAnswer(TypedDict):
     info: _Info
     data: _Data
     inputs: NotRequired[_Inputs]
+    outputs: NotRequired[Mapping[str, list[Mapping[str, str]]]]
 
 
 class Client(Connection):
@@ -248,6 +251,7 @@ class Client(Connection):
             inputs={**{item["dataset"]["name"]: item["dataset"]["digest"] for item in inputs}, **digests},
             started=_seconds(info.get("start_time")),
             ended=_seconds(info.get("end_time")),
+            models=tuple(each["model_id"] for each in run.get("outputs", {}).get("model_outputs", [])),
         )
 
 

@@ -22,6 +22,7 @@ from trainer.tracking import run_tags
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
+    from trainer.models.registered import RunModel
     from trainer.tracking.artifacts.listing import Artifact
     from trainer.tracking.client import Client, Run
     from trainer.tracking.search import Point
@@ -43,6 +44,7 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
 
     RUN is the beginning of a run's id, its name, @last or @best:METRIC. A long curve is an even sample of it.
     """
+    from trainer.models import registered
     from trainer.runs import resolve, server
     from trainer.tracking import metrics, search
     from trainer.workspace import refusals
@@ -54,9 +56,17 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
     files, error = _files(client, run)
     took = search.duration(run, time.time())
     refused = refusals.describer(workspace)(run.id, run.tags)
+    model = registered.of_run(client, run)
     if as_json:
         listed = None if error else [asdict(file) for file in files[:_FILES]]
-        output.as_json({**_as_json(run, curves, took), "artifacts": listed, "refused": refused})
+        output.as_json(
+            {
+                **_as_json(run, curves, took),
+                "artifacts": listed,
+                "refused": refused,
+                "model": asdict(model) if model else None,
+            }
+        )
         if error:
             raise error
         return
@@ -71,6 +81,8 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
         click.echo(f"  … and more: only the first {_FILES} are shown")
     if error:
         raise error
+    if model:
+        _model(run, model)
 
 
 def _files(client: Client, run: Run) -> tuple[list[Artifact], TrackingError | None]:
@@ -226,6 +238,17 @@ def _artifacts(files: Sequence[Artifact]) -> None:
     for text, file in lines:
         sized = "" if file.size is None else f"{figures.size(file.size):>9}"
         click.echo(f"{printable.line(text):<{width}}  {sized}".rstrip())
+
+
+def _model(run: Run, model: RunModel) -> None:
+    """What the run has learnt, and what can be done with it now."""
+    click.echo(f"\n{output.style('Model', bold=True)}")
+    names = "".join(f", registered as {name}" for name in model.versions)
+    click.echo(printable.line(f"  {', '.join(model.flavors)}{names}"))
+    if model.versions:
+        output.next_steps([f"trainer models show {model.versions[0]}"])
+    elif run.status == "FINISHED":
+        output.next_steps([f"trainer models register {run.id[:8]}"])
 
 
 def _as_json(run: Run, curves: Mapping[str, Sequence[Point]], took: float | None) -> dict[str, object]:

@@ -85,6 +85,16 @@ def download(server: Server, run_id: str, artifact_uri: str, artifact_path: str)
             yield from iter(lambda: content.read(1 << 16), b"")
 
 
+def fetch(server: Server, artifact_uri: str, folder: Path) -> None:
+    """Copy all that is below an artifact URI into the folder, by MLflow's client. Raises `TrackingError`."""
+    artifact_stores.check_client(artifact_uri)
+    _LOG.info("MLflow's client reads all of %s", artifact_uri)
+    with _client(server, "The artifacts could not be read", _CREDENTIALS):
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        get_artifact_repository(artifact_uri, tracking_uri=server.uri).download_artifacts("", str(folder))
+
+
 def _has(server: Server, artifact_uri: str, artifact_path: str) -> bool:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 

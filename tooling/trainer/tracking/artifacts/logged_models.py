@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NotRequired, TypedDict, cast
 
 import yaml
@@ -16,20 +16,34 @@ from trainer.tracking.failures import NotThere
 _DESCRIPTION = "MLmodel"
 
 
-class _Output(TypedDict):
-    model_id: str
-
-
-class _Outputs(TypedDict):
-    model_outputs: NotRequired[list[_Output]]
-
-
-class _Run(TypedDict):
-    outputs: NotRequired[_Outputs]
-
-
 class _Info(TypedDict):
     name: NotRequired[str]
+    artifact_uri: NotRequired[str]
+
+
+@dataclass(frozen=True)
+class LoggedModel:
+    """A model that a run has logged: the address of its files, and what MLflow can load it as.
+
+    `id` is None where its files are artifacts of the run.
+    """
+
+    uri: str
+    id: str | None
+    flavors: frozenset[str]
+
+
+def find(client: Client, run: Run, name: str) -> LoggedModel | None:
+    """The run's model of that name; None where there is no such model. Raises `TrackingError`."""
+    model_id, info = _of_outputs(client, run, name)
+    try:  # where the store is asked directly, MLflow's client finds both
+        flavors = _flavors(client.download(run, f"{name}/{_DESCRIPTION}"))
+    except NotThere:
+        if model_id is None:
+            return None
+        path = f"/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files"
+        flavors = _flavors([client.send("GET", path, query={"artifact_file_path": _DESCRIPTION}).content])
+    return LoggedModel(info.get("artifact_uri", f"{run.artifact_uri}/{name}"), model_id, flavors)
 
 
 def flavors(client: Client, run: Run, name: str) -> frozenset[str] | None:
@@ -37,17 +51,17 @@ def flavors(client: Client, run: Run, name: str) -> frozenset[str] | None:
 
     Raises `TrackingError`.
     """
-    with contextlib.suppress(NotThere):  # where the store is asked directly, MLflow's client finds both
-        return _flavors(client.download(run, f"{name}/{_DESCRIPTION}"))
-    answer = client.send("GET", f"{API}/runs/get", query={"run_id": run.id}).json()
-    outputs = cast(_Run, answer["run"]).get("outputs", _Outputs()).get("model_outputs", [])
-    for model_id in reversed([output["model_id"] for output in outputs]):
+    found = find(client, run, name)
+    return found.flavors if found else None
+
+
+def _of_outputs(client: Client, run: Run, name: str) -> tuple[str | None, _Info]:
+    for model_id in reversed(run.models):
         model = client.send("GET", f"{API}/logged-models/{model_id}").json()["model"]
         info = cast(_Info, model["info"])
         if info.get("name") == name:
-            path = f"/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files"
-            return _flavors([client.send("GET", path, query={"artifact_file_path": _DESCRIPTION}).content])
-    return None
+            return model_id, info
+    return None, _Info()
 
 
 def _flavors(pieces: Iterable[bytes]) -> frozenset[str]:

@@ -22,4 +22,5 @@ class Exported:
         """Write the ONNX file of a run's model, with the description in its metadata."""
         described = self.description.model_copy(update={"run_id": run_id})
         helper.set_model_props(self.graph, {KEY: described.text()})
+        self.graph.graph.name, self.graph.graph.doc_string = "model", ""  # skl2onnx draws names at random
         onnx.save_model(self.graph, str(path))

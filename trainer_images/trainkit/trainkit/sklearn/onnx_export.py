@@ -32,7 +32,7 @@ from trainkit.sklearn import example, histogram_trees, imputing
 
 NUMBERS = "numbers"
 """The one input of a graph that has no columns."""
-_FLOATS, _BEFORE, _AFTER = "before/floats", "before/", "after/"
+_CAST, _BEFORE, _AFTER = "before/cast", "before/", "after/"
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
 _IR_VERSION = 8
 
@@ -119,16 +119,16 @@ def _joined(before: onnx.ModelProto, estimator: BaseEstimator, columns: Sequence
         value.name = names[value.name]
     for node in before.graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
-    made = before.graph.output[0].name
-    before.graph.node.append(helper.make_node("Cast", [made], [_FLOATS], to=TensorProto.FLOAT))
-    del before.graph.output[:]
-    before.graph.output.append(helper.make_tensor_value_info(_FLOATS, TensorProto.FLOAT, [None, None]))
     after = compose.add_prefix(_on_numbers(estimator, int(estimator.n_features_in_)), _AFTER)
+    made, taken = before.graph.output[0].name, after.graph.input[0].type.tensor_type.elem_type
+    before.graph.node.append(helper.make_node("Cast", [made], [_CAST], to=taken))
+    del before.graph.output[:]
+    before.graph.output.append(helper.make_tensor_value_info(_CAST, taken, [None, None]))
     for graph in (before, after):  # skl2onnx says the oldest that have all operations, IR versions too
         del graph.opset_import[:]
         graph.opset_import.extend(helper.make_opsetid(*opset) for opset in _OPSETS.items())
         graph.ir_version = _IR_VERSION
-    return compose.merge_models(before, after, io_map=[(_FLOATS, f"{_AFTER}{NUMBERS}")])
+    return compose.merge_models(before, after, io_map=[(_CAST, f"{_AFTER}{NUMBERS}")])
 
 
 def _side_by_side(columns: Sequence[Column]) -> onnx.ModelProto:
