@@ -17,7 +17,7 @@ import onnx
 import pytest
 import requests
 from support import Site
-from trainer.models import locate
+from trainer.models import version_tags
 from trainer.serving import container, image
 from trainer.workspace import settings
 from trainkit.inference import images
@@ -153,12 +153,12 @@ def test_a_registered_model_is_served_by_its_alias(shop: Site, tmp_path: Path) -
     run = mlflow.create_run(mlflow.create_experiment("customers")).info
     mlflow.log_artifact(run.run_id, str(path), "onnx")
     mlflow.create_registered_model("customers")
-    tags = {locate.FORMAT: "onnx", locate.SHA256: hashlib.sha256(path.read_bytes()).hexdigest()}
+    tags = {version_tags.FORMAT: "onnx", version_tags.SHA256: hashlib.sha256(path.read_bytes()).hexdigest()}
     mlflow.create_model_version("customers", f"{run.artifact_uri}/onnx", run.run_id, tags=tags)
     mlflow.set_registered_model_alias("customers", "champion", "1")
     url = up(shop, "customers@champion")
     try:
-        assert requests.get(f"{url}/version", timeout=10).json()["version"] == tags[locate.SHA256]
+        assert requests.get(f"{url}/version", timeout=10).json()["version"] == tags[version_tags.SHA256]
         listed = json.loads(shop.trainer("serve", "list", "--json").out)
         assert ("customers", "customers@1") in [(each["name"], each["model"]) for each in listed]
     finally:
