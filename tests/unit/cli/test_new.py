@@ -152,7 +152,7 @@ def test_a_name_that_two_runs_have_is_not_taken_for_a_projects(
         run_folders.write(workspace, run_folders.new_folder(workspace), run)[1].release()
         run_folders.remove(workspace, run_id)
     done = trainer("new", "mine", "--from", "hen")
-    assert done.err == "Error: hen could be 2 runs: ab12 (hen), ab34 (hen).\nHint:  Use more of the id.\n"
+    assert done.err == "Error: hen could be 2 runs: ab12 (hen), ab34 (hen).\nHint:  Use one of the ids.\n"
 
 
 def test_a_name_that_cannot_be_changed_leaves_nothing(trainer: Trainer, workspace: Workspace) -> None:

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -6,6 +7,7 @@ from trainer.errors import InvalidInput
 from trainer.runs import edit, reconcile, resolve, server
 from trainer.runs.resolve import AmbiguousRun
 from trainer.server import container_record, process, start
+from trainer.tracking import names
 from trainer.tracking.client import Run
 from trainer.tracking.delivery import SpoolWriter
 from trainer.workspace import run_folders
@@ -14,7 +16,7 @@ from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 from trainkit.spool.journal import Spool
 
-from unit.helpers import HttpServer, Reply, fails
+from unit.helpers import HttpServer, Reply, Result, fails
 from unit.runs.helpers import API, ID, knows, live, record
 
 
@@ -48,8 +50,8 @@ def test_a_run_is_named_by_id_name_or_last(
 
 @pytest.mark.usefixtures("three")
 def test_what_could_be_several_runs_lists_them(workspace: Workspace) -> None:
-    for said in ("hen", "ab"):
-        with fails(AmbiguousRun, f"{said} could be 2 runs: ab12 (hen), ab34 (hen).", "Use more of the id."):
+    for said, hint in (("hen", "Use one of the ids."), ("ab", "Use more of the id.")):
+        with fails(AmbiguousRun, f"{said} could be 2 runs: ab12 (hen), ab34 (hen).", hint):
             resolve.resolve(workspace, said)
 
 
@@ -173,3 +175,42 @@ def test_a_torn_line_of_the_history_is_passed_over(workspace: Workspace, three: 
     with (workspace.state / "runs.jsonl").open("a") as history:
         history.write('{"run_id": "ef')
     assert run_folders.history(workspace) == three
+
+
+@pytest.mark.usefixtures("three")
+def test_a_name_that_is_nearly_a_runs_is_pointed_out(
+    workspace: Workspace, http_server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", http_server.uri)
+    live(workspace, replace(record(http_server), name="nett"), result="0 ")
+    http_server.replies[f"{API}/experiments/search"] = [Reply(body=json.dumps({"experiments": []}))]
+    http_server.replies[f"{API}/runs/search"] = [Reply()]
+    with fails(InvalidInput, "There is no run netz.", "Did you mean nett?"):
+        resolve.resolve(workspace, "netz")
+    with fails(InvalidInput, "There is no run zz."):
+        resolve.resolve(workspace, "zz")
+
+
+def test_an_empty_name_is_refused_with_what_its_command_can_do(workspace: Workspace) -> None:
+    with fails(InvalidInput, "A run's name cannot be empty.", "Choose a name."):
+        edit.rename(workspace, "@last", " ")
+    hint = "Choose a name, or leave --run-name out: one is generated."
+    with fails(InvalidInput, "A run's name cannot be empty.", hint):
+        names.check("demo", "", {}, {})
+
+
+@pytest.mark.usefixtures("three")
+def test_a_rename_says_which_other_runs_have_the_name(
+    workspace: Workspace, trainer: Callable[..., Result], http_server: HttpServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", http_server.uri)
+    ours = record(http_server)
+    live(workspace, ours, result="0 ")
+    knows(http_server, ours, "FINISHED")
+    another = replace(ours, run_id="ff" * 16, name="owl")
+    live(workspace, another, result="0 ")
+    done = trainer("runs", "rename", ours.run_id[:8], "owl")
+    assert (done.code, done.out) == (0, f"Renamed brave-hen ({ID[:8]}) to owl.\n")
+    assert done.err.splitlines()[-1] == "Another run has that name: ffffffff. Use the ids."
+    assert trainer("runs", "rename", ours.run_id[:8], "eagle").err == ""

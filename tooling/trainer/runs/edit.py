@@ -69,6 +69,15 @@ def rename(workspace: Workspace, text: str, name: str) -> Run:
     return run
 
 
+def namesakes(workspace: Workspace, run_id: str, name: str) -> list[str]:
+    """The ids of the other runs of this workspace that have the name. No server is asked."""
+    return [
+        record.run_id
+        for record in resolve.started_here(workspace, name)
+        if record.name == name and record.run_id != run_id and not record.is_deleted
+    ]
+
+
 def tag(workspace: Workspace, text: str, tags: Mapping[str, str], removed: Collection[str]) -> Run:
     """Set tags of the run, and remove others; the run as it is afterwards."""
     for key in (*tags, *removed):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from trainkit.spool.names import OFFLINE_TAG
 
 from trainer.errors import InvalidInput
+from trainer.projects.parameters import nearest
 from trainer.server import selection
 from trainer.tracking import run_tags, search
 from trainer.tracking.client import Run
@@ -42,8 +43,16 @@ def resolve(workspace: Workspace, text: str) -> Record:
         return _only(text, matches)
     raise InvalidInput(
         f"There is no run {text}.",
-        "Use the beginning of its id, its name, @last or @best:METRIC; `trainer runs` lists the runs.",
+        _near(workspace, text)
+        or "Use the beginning of its id, its name, @last or @best:METRIC; `trainer runs` lists the runs.",
     )
+
+
+def _near(workspace: Workspace, text: str) -> str:
+    """A hint at the run of this workspace whose name was probably meant; empty where there is none."""
+    names = [record.name for record in _all_here(workspace) if record.name and not record.is_deleted]
+    hint = nearest(text, names, "")
+    return hint if hint.startswith("Did") else ""
 
 
 def resolve_deleted(workspace: Workspace, text: str) -> Record:
@@ -63,7 +72,8 @@ def _only(text: str, matches: list[Record]) -> Record:
     if len(matches) == 1 or len(named) == 1:
         return (named or matches)[0]
     several = ", ".join(f"{record.run_id[:8]} ({record.name})" for record in matches[-_SHOWN:])
-    raise AmbiguousRun(f"{text} could be {len(matches)} runs: {several}.", "Use more of the id.")
+    hint = "Use one of the ids." if named else "Use more of the id."
+    raise AmbiguousRun(f"{text} could be {len(matches)} runs: {several}.", hint)
 
 
 def live(workspace: Workspace, text: str) -> Record:
@@ -83,14 +93,17 @@ def started_here(workspace: Workspace, text: str) -> list[Record]:
     A deleted run is meant where no other one could be. No server is asked. Raises `InvalidInput` for @last
     before there was a run.
     """
-    records = selection.of_server(workspace, [*run_folders.history(workspace), *run_folders.live(workspace)])
-    by_id = {record.run_id: record for record in records}
+    by_id = {record.run_id: record for record in _all_here(workspace)}
     if text == LAST:
         if not by_id:
             where = " on that server" if workspace.server_asked_for else ""
             raise InvalidInput(f"This workspace has started no run{where} yet.", "trainer run PROJECT")
         return [max(_kept(list(by_id.values())), key=lambda record: record.started)]
     return _kept([record for record in by_id.values() if _matches(text, record)])
+
+
+def _all_here(workspace: Workspace) -> list[Record]:
+    return selection.of_server(workspace, [*run_folders.history(workspace), *run_folders.live(workspace)])
 
 
 def _kept(records: list[Record]) -> list[Record]:

@@ -18,7 +18,7 @@ def check(
     """Raises `InvalidInput` for the first name or value that MLflow does not take."""
     check_experiment(experiment)
     if run_name is not None:
-        check_run_name(run_name)
+        check_run_name(run_name, "Choose a name, or leave --run-name out: one is generated.")
     check_tags(tags)
     _check_pairs("--param", parameters)
 
@@ -28,11 +28,14 @@ def check_experiment(name: str) -> None:
     _length("--experiment", name)
 
 
-def check_run_name(name: str) -> None:
-    """Raises `InvalidInput` for a name that MLflow does not take for a run."""
+def check_run_name(name: str, if_empty: str = "Choose a name.") -> None:
+    """Raises `InvalidInput` for a name that MLflow does not take for a run.
+
+    `if_empty` is the hint for a name without a letter.
+    """
     _length("--run-name", name)
     if not name.strip():
-        raise InvalidInput("A run's name cannot be empty.", "Pass another one, or none: one is generated.")
+        raise InvalidInput("A run's name cannot be empty.", if_empty)
     if name.startswith("@"):
         raise InvalidInput(
             f"A run cannot be called {name}: @ begins @last and @best:METRIC.", "Choose another name."

@@ -57,6 +57,8 @@ def rename(workspace: Workspace, said: str, name: str) -> None:
 
     before = edit.rename(workspace, said, name)
     click.echo(f"Renamed {printable.line(before.name)} ({before.id[:8]}) to {printable.line(name)}.")
+    if others := edit.namesakes(workspace, before.id, name):
+        tell(f"Another run has that name: {', '.join(run_id[:8] for run_id in others)}. Use the ids.")
 
 
 @click.command(
