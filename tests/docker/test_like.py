@@ -46,11 +46,11 @@ def test_a_run_like_another_one(site: Site, liked: Path, tmp_path: Path) -> None
     assert second.code == 0, second.err
     run = site.run(second.run_id)
     assert run.data.params == {**site.run(first.run_id).data.params, "size": "6"}
-    assert run.data.params["word"] == "a b"
+    assert (run.data.params["word"], run.data.params["file"]) == ("a b", "words.txt")
     assert run.info.experiment_id == site.run(first.run_id).info.experiment_id
     kept = ("mlflow.project.entryPoint", "mlflow.trainer.memory", "mlflow.trainer.seed")
     assert [run.data.tags[tag] for tag in kept] == ["other", "1g", "7"]
-    assert "\ntrainer run liked -e other -P size=6 -P 'word=a b' " in run.data.tags[note]
+    assert "\ntrainer run liked -e other -P size=6 -P 'word=a b'\n" in run.data.tags[note]
     assert f"`trainer reproduce {second.run_id[:8]}`" in run.data.tags[note]
     assert site.log(second.run_id, tmp_path) == "other words\n6 a b\n"
     # The parameters of another entry point are not its own.

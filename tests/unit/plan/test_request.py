@@ -536,3 +536,39 @@ def test_a_file_uri_is_a_path(workspace: Workspace) -> None:
     values = {"name": "n", "source": "s3://b/k", "table": f"file://{table}"}
     made = make(workspace, entry_point="strict", parameters=values)
     assert (made.inputs.downloads, made.inputs.mounts[-1].source) == ({}, str(table))
+
+
+def on_layers(workspace: Workspace, **parameters: str) -> RunPlan:
+    put(workspace.projects / "nets" / "layers" / "mlp.yaml", "layers: []\n")
+    put(
+        workspace.projects / "nets" / "MLproject",
+        "name: nets\ndocker_env: {image: trainer/small}\nentry_points: {main: {parameters: "
+        "{layers: {type: path, default: layers}}, command: 'python train.py {layers}'}}\n",
+    )
+    project = mlproject.load(workspace.projects / "nets")
+    return request.make(workspace, RunRequest(project, "train_code/nets", DOCKER, parameters=parameters))
+
+
+@pytest.mark.parametrize("typed", [{}, {"layers": "layers"}])
+def test_a_path_that_is_the_projects_default_is_recorded_as_the_project_has_it(
+    workspace: Workspace, typed: dict[str, str]
+) -> None:
+    made = on_layers(workspace, **typed)
+    assert made.inputs.mounts[-1].source == str(workspace.projects / "nets" / "layers")
+    assert (made.logged_parameters, made.inputs.origins) == ({"layers": "layers"}, {"layers": "default"})
+
+
+def test_a_default_that_is_typed_goes_before_that_of_trainer_yaml(workspace: Workspace) -> None:
+    put(workspace.root / "other" / "mlp.yaml")
+    put(workspace.root / "trainer.yaml", "parameters: {nets: {layers: other}}\n")
+    there = find(workspace.root)
+    assert on_layers(there).logged_parameters == {"layers": str(workspace.root / "other")}
+    assert on_layers(there, layers="layers").logged_parameters == {"layers": "layers"}
+
+
+def test_a_path_that_is_there_is_meant_though_a_default_is_called_the_same(workspace: Workspace) -> None:
+    here = put(Path.cwd() / "layers" / "cnn.yaml").parent
+    assert on_layers(workspace, layers="layers").logged_parameters == {"layers": str(here)}
+    refused = f"--layers names {Path.cwd() / 'nets'}, which is not there."
+    with fails(InvalidInput, refused, "Specify a file or folder."):
+        on_layers(workspace, layers="nets")

@@ -30,12 +30,16 @@ def of(
 
     Raises `InvalidInput` as `check` does.
     """
-    values_given = named(project, entry_point, texts)
+    values_named = named(project, entry_point, texts)
+    by_default = {
+        name for name, value in values_named.items() if _is_default(entry_point.parameter(name), value)
+    }
+    values_given = {name: value for name, value in values_named.items() if name not in by_default}
     # Those of the entry point: the project's others may have parameters that this one has not.
     settings = {
         name: str(workspace.root / value) if parameter.type == "path" and not is_elsewhere(value) else value
         for name, value in workspace.settings.parameters.get(project.name, {}).items()
-        if with_settings and (parameter := entry_point.parameter(name))
+        if with_settings and name not in by_default and (parameter := entry_point.parameter(name))
     }
     with errors_naming(workspace, "settings"):
         for parameter in entry_point.parameters:
@@ -47,6 +51,17 @@ def of(
         for name in values
     }
     return values, origins
+
+
+def _is_default(parameter: Parameter | None, value: str) -> bool:
+    """Whether the value of a path is the project's default, typed as its help shows it."""
+    return (
+        parameter is not None
+        and parameter.type == "path"
+        and value == parameter.default
+        and not is_elsewhere(value)
+        and not Path(value).exists()
+    )
 
 
 @contextlib.contextmanager

@@ -115,6 +115,19 @@ class RunPlan:
         return self.image_id or self.image.tag
 
     @property
+    def logged_parameters(self) -> dict[str, str]:
+        """The parameters as the tracking server has them: a default path is as declared, on every machine."""
+        defaults = {
+            parameter.name: parameter.default
+            for parameter in self.code.declared.parameters
+            if parameter.type == "path" and parameter.default is not None
+        }
+        return {
+            name: defaults[name] if name in defaults and self.inputs.origins.get(name) == "default" else value
+            for name, value in self.inputs.parameters.items()
+        }
+
+    @property
     def needs_bash(self) -> bool:
         """Whether its command is for bash."""
         return self.command[:2] == shell_command.BASH

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from trainer.errors import InvalidInput
 from trainer.masking import MASK
 from trainer.plan import warm_start
 from trainer.plan.warm_start import WarmStart
 from trainer.projects import sources
-from trainer.projects.mlproject import Project
+from trainer.projects.mlproject import EntryPoint, Project
+from trainer.projects.parameters import is_elsewhere
 from trainer.runs import resolve, server, stored_run
 from trainer.runs.run_record import RunRecord
 from trainer.tracking.artifacts import listing, logged_models
@@ -67,16 +69,33 @@ class EarlierRun:
         }
         return {name: value for name, value in options.items() if value is not None}
 
-    def parameters(self, project: Project) -> Mapping[str, str]:
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The parameters whose value held a secret, which was not recorded."""
+        parameters = self.record.parameters.items()
+        return frozenset(name for name, parameter in parameters if MASK.decode() in parameter.value)
+
+    def parameters(self, project: Project, entry_point: EntryPoint) -> Mapping[str, str]:
         """The values that it had. A file of its code is the one that the project has now.
 
-        A value that held a secret was not recorded, and is left out.
+        Left out are those of `secrets`, and a path that was the default: the project has its own.
         """
         return {
             name: str(project.folder / parameter.in_code) if parameter.in_code else parameter.value
             for name, parameter in self.record.parameters.items()
-            if MASK.decode() not in parameter.value
+            if name not in self.secrets and not self._is_default_path(name, entry_point)
         }
+
+    def _is_default_path(self, name: str, entry_point: EntryPoint) -> bool:
+        had, declared = self.record.parameters[name], entry_point.parameter(name)
+        if had.type != "path" or is_elsewhere(had.value) or declared is None or declared.default is None:
+            return False
+        if had.origin == "default":
+            return True
+        # What --like took over was once recorded as given: the default, in the folder of who started the run.
+        default = Path(declared.default).parts
+        end = Path(had.value).parts[-len(default) - 1 :]
+        return end in ((folder, *default) for folder in (self.record.project, Path(self.record.source).name))
 
 
 def find(workspace: Workspace, text: str) -> EarlierRun:

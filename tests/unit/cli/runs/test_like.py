@@ -1,9 +1,14 @@
-"""`trainer run --like RUN`: what is mistyped beside it."""
+"""`trainer run --like RUN`: what is mistyped beside it, and what of the run cannot be had as it was."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from trainer.runs import resolve, server, stored_run
+from trainer.plan.parameter_values import Origin
+from trainer.runs import resolve, run_record, server, stored_run
+from trainer.runs.run_record import RunRecord
 from trainer.tracking.client import Run
 from trainer.workspace.settings import Workspace
 
@@ -18,6 +23,10 @@ def earlier(monkeypatch: pytest.MonkeyPatch, workspace: Workspace) -> None:
     """A finished run of the project demo."""
     put(workspace.projects / "demo" / "MLproject", MLPROJECT.replace("epochs", "n_epochs"))
     pinned = pins_of(run_plan(workspace.projects / "demo", parameters={"n_epochs": "5"}))
+    is_recorded(monkeypatch, pinned)
+
+
+def is_recorded(monkeypatch: pytest.MonkeyPatch, pinned: RunRecord) -> None:
     run = Run(ID, "7", "brave-hen", "FINISHED", "mlflow-artifacts:/7/x/artifacts")
     monkeypatch.setattr(resolve, "resolve", lambda *_: None)
     monkeypatch.setattr(server, "run_of", lambda *_: (None, run))
@@ -57,3 +66,57 @@ def test_a_project_after_the_options(trainer: Trainer, arguments: list[str], sai
 def test_an_option_that_there_is_not(trainer: Trainer) -> None:
     done = trainer("run", "--like", "brave-hen", "-x", "3")
     assert (done.code, done.err) == (2, "Error: No such option '-x'.\nHint:  trainer run --help\n")
+
+
+def project_with_layers(workspace: Workspace, name: str) -> Path:
+    put(workspace.projects / name / "layers" / "mlp.yaml", "layers: []\n")
+    put(
+        workspace.projects / name / "MLproject",
+        f"name: {name}\ndocker_env: {{image: trainer/small}}\nentry_points: {{main: {{parameters: "
+        "{layers: {type: path, default: layers}}, command: 'python train.py {layers}'}}\n",
+    )
+    return workspace.projects / name / "layers"
+
+
+@pytest.mark.parametrize(
+    ("recorded", "origin"),
+    [
+        ("/gone/train_code/nets/layers", "default"),
+        ("/gone/anything", "default"),
+        # As --like recorded it once.
+        ("/gone/train_code/nets/layers", "command line"),
+        ("{root}/elsewhere/nets/layers", "command line"),
+    ],
+)
+@pytest.mark.parametrize("project", ["nets", "mine"])
+def test_a_default_path_is_that_of_the_project_that_is_run(
+    trainer: Trainer, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, recorded: str, origin: Origin,
+    project: str,
+) -> None:  # fmt: skip
+    put(workspace.root / "elsewhere" / "nets" / "layers" / "mlp.yaml")
+    project_with_layers(workspace, "nets")
+    layers = project_with_layers(workspace, project)
+    value = run_record.Parameter(recorded.format(root=workspace.root), "path", origin)
+    pinned = replace(pins_of(run_plan(workspace.projects / "nets")), project="nets", entry_point="main",
+                     source="train_code/nets", parameters={"layers": value})  # fmt: skip
+    is_recorded(monkeypatch, pinned)
+    done = trainer("run", project, "--like", "brave-hen", "--dry-run", "--json", "--backend", "docker")
+    assert done.code == 0, done.err
+    plan = json.loads(done.out)
+    assert (plan["parameters"], plan["origins"]) == ({"layers": str(layers)}, {"layers": "default"})
+
+
+def test_a_path_that_the_run_was_given_is_kept(
+    trainer: Trainer, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project_with_layers(workspace, "nets")
+    given = put(workspace.root / "layers" / "mlp.yaml")
+    for path in (given, workspace.root / "gone.yaml"):
+        value = run_record.Parameter(str(path), "path", "command line")
+        pinned = pins_of(run_plan(workspace.projects / "nets"))
+        is_recorded(monkeypatch, replace(pinned, project="nets", parameters={"layers": value}))
+        done = trainer("run", "nets", "--like", "brave-hen", "--dry-run", "--json", "--backend", "docker")
+        if path == given:
+            assert json.loads(done.out)["parameters"] == {"layers": str(given)}
+        else:
+            assert done.err.splitlines()[0] == f"Error: --layers names {path}, which is not there."

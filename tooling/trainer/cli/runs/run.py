@@ -155,12 +155,12 @@ def _taken_over(
     project: Project, entry_point: EntryPoint, earlier: EarlierRun, values: Mapping[str, str]
 ) -> dict[str, str]:
     """The values of an earlier run for the parameters that are given no other one."""
-    recorded = earlier.parameters(project)
-    known = recorded if entry_point.takes_any else {parameter.name for parameter in entry_point.parameters}
+    recorded = earlier.parameters(project, entry_point)
+    had = earlier.record.parameters
+    known = set(had) if entry_point.takes_any else {parameter.name for parameter in entry_point.parameters}
     if gone := [name for name in recorded if name not in known]:
         click.echo(f"{project.name} has no parameter {', '.join(gone)} now; left out.", err=True)
-    given = {*recorded, *values}
-    if hidden := [name for name in earlier.record.parameters if name in known and name not in given]:
+    if hidden := [name for name in had if name in earlier.secrets & known and name not in values]:
         raise InvalidInput(
             f"The value of the parameter {hidden[0]} held a secret, which was not recorded.",
             f"Pass it: -P {hidden[0]}=VALUE",

@@ -90,9 +90,8 @@ def new(
             else:
                 unmade.pop_all()  # the server may make the run though no answer comes: that is settled later
                 run = _create(client, experiment, plan, tags)
-                spool.begin(
-                    run, plan.tracking.experiment, tags, ready.masker.tree(dict(plan.inputs.parameters))
-                )
+                logged = ready.masker.tree(plan.logged_parameters)
+                spool.begin(run, plan.tracking.experiment, tags, logged)
             launched = write_down(ready, run, prepared, held, unstarted)
     command, image = shlex.join(pinned.command.run), pinned.image
     content = consent.content(packed.digest, command, image.tag, image.id)

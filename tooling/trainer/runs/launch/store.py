@@ -20,7 +20,7 @@ def on_server(ready: PreparedLaunch, launched: LaunchedRun) -> list[str]:
     """Store it on the tracking server; returns what the user should know. Raises `TrackingError`."""
     remarks = _store(ready, launched, ready.client)
     if run_tags.NOTE not in ready.plan.tracking.tags:
-        parameters = ready.masker.tree(dict(ready.plan.inputs.parameters))
+        parameters = ready.masker.tree(ready.plan.logged_parameters)
         note = description.of(ready.plan, parameters, launched.run.id)
         ready.client.set_tags(launched.run.id, {run_tags.NOTE: note})
     artifact_roots.see(ready.client, launched.run.id, launched.run.artifact_uri, stored_code.ARTIFACT)
@@ -33,7 +33,7 @@ def in_spool(ready: PreparedLaunch, launched: LaunchedRun) -> list[str]:
 
 
 def _store(ready: PreparedLaunch, launched: LaunchedRun, describer: Client | SpoolWriter) -> list[str]:
-    describer.log_parameters(launched.run.id, ready.masker.tree(dict(ready.plan.inputs.parameters)))
+    describer.log_parameters(launched.run.id, ready.masker.tree(ready.plan.logged_parameters))
     describer.log_inputs(launched.run.id, ready.data)
     neither = "Without it the run can be neither resumed nor reproduced."
     remarks = _upload(launched, describer, launched.folder.source, stored_code.ARTIFACT, neither)
