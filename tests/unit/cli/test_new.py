@@ -2,7 +2,9 @@
 
 import json
 import os
+import shlex
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -153,6 +155,21 @@ def test_a_name_that_two_runs_have_is_not_taken_for_a_projects(
         run_folders.remove(workspace, run_id)
     done = trainer("new", "mine", "--from", "hen")
     assert done.err == "Error: hen could be 2 runs: ab12 (hen), ab34 (hen).\nHint:  Use one of the ids.\n"
+
+
+@pytest.mark.parametrize("named", ["brave hen", "ab12"])
+def test_the_code_of_a_run_is_run_like_that_run(
+    trainer: Trainer, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    run = Record("ab12", "demo", "docker", "http://127.0.0.1:5000", True, name="brave hen")
+    run_folders.write(workspace, run_folders.new_folder(workspace), run)[1].release()
+    run_folders.remove(workspace, "ab12")
+    stored = nullcontext(workspace.projects / "demo")
+    monkeypatch.setattr("trainer.runs.stored_run.code_of", lambda *_: stored)
+    done = trainer("new", "mine", "--from", named)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[1:] == [f"Next: trainer run mine --like {shlex.quote(named)}"]
+    assert trainer("new", "yours", "--from", "demo").out.splitlines()[1:] == ["Next: trainer run yours"]
 
 
 def test_a_name_that_cannot_be_changed_leaves_nothing(trainer: Trainer, workspace: Workspace) -> None:

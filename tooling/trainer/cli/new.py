@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -36,8 +37,8 @@ def _run(workspace: Workspace, name: str) -> Record | None:
 
 
 @contextmanager
-def _copied(workspace: Workspace, origin: str) -> Iterator[Path]:
-    """Within: the folder of a project, or of the code that is stored with a run."""
+def _copied(workspace: Workspace, origin: str) -> Iterator[tuple[Path, str]]:
+    """Within: the folder of a project, or of the code stored with a run; and options to run a copy with."""
     try:
         source = sources.resolve(workspace, origin)
     except InvalidInput as no_project:
@@ -52,10 +53,10 @@ def _copied(workspace: Workspace, origin: str) -> Iterator[Path]:
         from trainer.runs import stored_run
 
         with stored_run.code_of(workspace, record) as folder:
-            yield folder
+            yield folder, f" --like {shlex.quote(origin)}"
         return
     try:
-        yield source.folder
+        yield source.folder, ""
     except TrainerError as error:
         source.name_in(error)
         raise
@@ -92,8 +93,8 @@ def new(
             f"--template {'|'.join(templates.names())}, or --from PROJECT",
         )
     with interruptible(), output.Bar() as bar:
-        place = _copied(workspace, origin) if origin else nullcontext(templates.place(template or ""))
-        with place as folder:
+        place = _copied(workspace, origin) if origin else nullcontext((templates.place(template or ""), ""))
+        with place as (folder, like):
             planned = projects.plan(workspace, name, folder)
             if not dry_run:
                 projects.make(planned, bar)
@@ -108,4 +109,4 @@ def new(
     if not dry_run:
         readme = planned.target / "README.md"
         reading = [f"{readme.relative_to(workspace.root)} says what to change, step by step"]
-        output.next_steps([f"trainer run {name}", *(reading if readme.exists() else [])])
+        output.next_steps([f"trainer run {name}{like}", *(reading if readme.exists() else [])])
