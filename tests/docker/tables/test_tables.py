@@ -119,7 +119,7 @@ def test_the_layers_of_a_project_show_its_embeddings(
             ("--target", "fee", "--task", "classification", "--impute", "none"),
             [
                 "Column 'fee' has 276 different numbers in 280 rows: a quantity, not classes.",
-                "Learn it as a quantity (--task regression, or --loss MSELoss), or name another --target.",
+                "Learn it as a quantity (--task regression), or name another --target.",
             ],
         ),
     ],

@@ -30,8 +30,8 @@ def table(workspace: Workspace, header: str, rows: Sequence[str]) -> None:
 
 
 CUSTOMERS = [f"{i * 1.5},{'ab'[i % 2]},{'xyz'[i % 3]},{i * 7 % 60 + 0.5}" for i in range(60)]
-AS_CLASSES = "learn the column as classes (--task classification, or --loss CrossEntropyLoss)"
-AS_QUANTITY = "Learn it as a quantity (--task regression, or --loss MSELoss), or name another --target."
+AS_CLASSES = "Correct it, or learn the column as classes ({})."
+AS_QUANTITY = "Learn it as a quantity ({}), or name another --target."
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_what_can_be_learnt_is_planned(workspace: Workspace, project: str, value
             "sklearn",
             {"target": "two", "task": "regression"},
             "t.csv: column 'two' has 'a' in line 2, which is no number.",
-            f"Correct it, or {AS_CLASSES}.",
+            AS_CLASSES.format("--task classification"),
         ),
         (
             "sklearn",
             {"target": "spent", "task": "classification"},
             "Column 'spent' has 60 different numbers in 60 rows: a quantity, not classes.",
-            AS_QUANTITY,
+            AS_QUANTITY.format("--task regression"),
         ),
         (
             "sklearn",
@@ -82,13 +82,13 @@ def test_what_can_be_learnt_is_planned(workspace: Workspace, project: str, value
             "pytorch_layers",
             {"target": "two", "loss": "MSELoss"},
             "t.csv: column 'two' has 'a' in line 2, which is no number.",
-            f"Correct it, or {AS_CLASSES}.",
+            AS_CLASSES.format("--loss CrossEntropyLoss"),
         ),
         (
             "pytorch_layers",
             {"target": "spent", "loss": "CrossEntropyLoss"},
             "Column 'spent' has 60 different numbers in 60 rows: a quantity, not classes.",
-            AS_QUANTITY,
+            AS_QUANTITY.format("--loss MSELoss"),
         ),
         (
             "pytorch_layers",

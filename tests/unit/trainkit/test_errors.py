@@ -5,7 +5,7 @@ import sys
 import pytest
 from trainer.errors import GpuOutOfMemory
 from trainkit import accelerator
-from trainkit.errors import InputError
+from trainkit.errors import InputError, did_you_mean
 
 SCRIPT = """
 from trainkit.errors import InputError, show_input_errors
@@ -22,6 +22,19 @@ def run(raised: str, **variables: str) -> subprocess.CompletedProcess[str]:
         check=False,
         env={**os.environ, **variables},
     )
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["--epochs"], "Did you mean --epochs?"),
+        (["data/größe.csv"], "Did you mean data/größe.csv?"),
+        (["ist weg?"], "Did you mean 'ist weg?'?"),
+        (["weg?", "der Weg", "weg"], "Did you mean 'weg?' or 'der Weg' or weg?"),
+    ],
+)
+def test_a_name_whose_end_could_be_overlooked_is_quoted(names: list[str], said: str) -> None:
+    assert did_you_mean(*names) == said
 
 
 def test_what_a_user_can_fix_is_two_lines_and_no_traceback() -> None:

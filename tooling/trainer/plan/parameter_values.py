@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from trainkit.errors import did_you_mean
+
 from trainer.errors import InvalidInput
 from trainer.projects.mlproject import EntryPoint, Project, project_file
 from trainer.projects.parameters import Parameter, check_text, check_value, is_elsewhere
@@ -153,5 +155,5 @@ def unknown_parameter(
     )
     return InvalidInput(
         f"{project.name} has no parameter {option}.",
-        f"Did you mean {near[0]}?" if near else otherwise,
+        did_you_mean(near[0]) if near else otherwise,
     )

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trainkit.errors import did_you_mean
+
 from trainer.errors import InvalidInput
 
 CLASSES, TWO_CLASSES, QUANTITY = LEARNT = ("classes", "two classes", "quantity")
@@ -108,4 +110,4 @@ def nearest(name: str, names: Iterable[str], otherwise: str) -> str:
     """A hint: the name that was probably meant, else all of them."""
     names = list(names)
     near = difflib.get_close_matches(name, names, n=1)
-    return f"Did you mean {near[0]}?" if near else f"{otherwise} {', '.join(names)}."
+    return did_you_mean(near[0]) if near else f"{otherwise} {', '.join(names)}."

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from trainkit.errors import did_you_mean
+
 from trainer import atomic_files, image_reference, yaml_file
 from trainer.errors import InvalidInput
 
@@ -139,7 +141,7 @@ def _read_settings(path: Path) -> Settings:
             near = difflib.get_close_matches(str(name), expected, n=1)
             raise InvalidInput(
                 f"{path} has an unknown setting: {name}",
-                f"Did you mean {near[0]}?" if near else f"The settings are {', '.join(expected)}.",
+                did_you_mean(near[0]) if near else f"The settings are {', '.join(expected)}.",
             )
         if not isinstance(value, expected[name]) or isinstance(value, bool) != (expected[name] is bool):
             raise InvalidInput(

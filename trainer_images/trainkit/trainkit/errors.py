@@ -1,6 +1,7 @@
 """What a user can fix: raised anywhere in trainkit, shown as two lines instead of a traceback."""
 
 import re
+import shlex
 import sys
 from types import TracebackType
 
@@ -14,6 +15,15 @@ class InputError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+def did_you_mean(*names: str) -> str:
+    """A hint at the names that were probably meant, quoted where that shows where one ends."""
+    return f"Did you mean {' or '.join(map(_shown, names))}?"
+
+
+def _shown(name: str) -> str:
+    return name if re.fullmatch(r"[\w@%+=:,./-]+", name) else shlex.quote(name)
 
 
 def show_input_errors() -> None:

@@ -39,7 +39,7 @@ def test_names_as_downloaded_find_renamed_classes() -> None:
 @pytest.mark.parametrize(
     ("wanted", "message", "hint"),
     [
-        ("Exzema Photos", "There is no class Exzema Photos.", "Did you mean Eczema Photos?"),
+        ("Exzema Photos", "There is no class Exzema Photos.", "Did you mean 'Eczema Photos'?"),
         ("zz*", "There is no class zz*.", f"The classes are {', '.join(CLASSES)}."),
         ("first:6", "first:6: the dataset has 5 classes.", "Ask for first:1 to first:5."),
         ("first:0", "first:0: the dataset has 5 classes.", "Ask for first:1 to first:5."),

@@ -92,7 +92,7 @@ def test_a_collision_in_one_split_names_the_split() -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("Ezcema Photos", "Did you mean Eczema Photos?"), ("Eczema", "Did you mean Eczema Photos?"),
+    [("Ezcema Photos", "Did you mean 'Eczema Photos'?"), ("Eczema", "Did you mean 'Eczema Photos'?"),
      ("zzz", "The classes are Acne, Eczema Photos.")],
 )  # fmt: skip
 def test_an_unknown_name_in_the_mapping_suggests_the_nearest(name: str, hint: str) -> None:

@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
+from trainkit.errors import did_you_mean
+
 from trainer.datasets.names import tidy
 
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae"})
@@ -22,7 +24,7 @@ def suggestion(name: str, classes: Sequence[str]) -> str:
     near = [each for each in classes if alike[each] == most][:_MOST]
     if most < _ALIKE or not near:
         return f"The classes are {', '.join(classes)}."
-    return f"Did you mean {' or '.join(near)}?"
+    return did_you_mean(*near)
 
 
 def _words(name: str) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainkit.data.table import csv_file
-from trainkit.errors import InputError
+from trainkit.errors import InputError, did_you_mean
 
 from trainer.datasets.tables import files
 from trainer.errors import InvalidInput
@@ -42,5 +42,5 @@ def position(name: str, names: Sequence[str], option: str, path: Path) -> int:
     more = ", …" if len(names) > _SHOWN else "."
     raise InvalidInput(
         f"{option} names {name}, which is not a column of {path.name}.",
-        f"Did you mean {lower[near[0]]}?" if near else f"Its columns are {', '.join(names[:_SHOWN])}{more}",
+        did_you_mean(lower[near[0]]) if near else f"Its columns are {', '.join(names[:_SHOWN])}{more}",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from trainkit.errors import InputError
@@ -36,6 +36,8 @@ def check(path: Path, entry_point: EntryPoint, values: Mapping[str, str], column
             **columns,
             impute=values[name] if impute and impute.default == default else default,
             classes=said.pop() == CLASSES if len(said) == 1 else None,
+            as_classes=_option(saying, CLASSES) or target.AS_CLASSES,
+            as_quantity=_option(saying, QUANTITY) or target.AS_QUANTITY,
         )
         for parameter in entry_point.parameters:
             count, value = len(found.target.class_names), values[parameter.name]
@@ -44,6 +46,17 @@ def check(path: Path, entry_point: EntryPoint, values: Mapping[str, str], column
                 raise target.misfit(parameter.option, value, found.name, count, fitting)
     except InputError as error:
         raise InvalidInput(error.message, error.hint) from None
+
+
+def _option(saying: Iterable[Parameter], word: str) -> str:
+    """The option that has the target learnt as that, with its first such value; empty where there is none."""
+    fitting = (
+        f"{parameter.option} {choice}"
+        for parameter in saying
+        for choice, learnt in parameter.target_as.items()
+        if learnt == word
+    )
+    return next(fitting, "")
 
 
 def _can_learn(parameter: Parameter, value: str, classes: int) -> bool:

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Protocol
 
-from trainkit.errors import InputError
+from trainkit.errors import InputError, did_you_mean
 
 
 class Tensor(Protocol):
@@ -163,4 +163,4 @@ def unfrozen(where: str) -> str:
 
 def _nearest(name: str, names: Iterable[str], otherwise: str) -> str:
     near = difflib.get_close_matches(name, names, n=1)
-    return f"Did you mean {near[0]}?" if near else f"{otherwise} {', '.join(names)}."
+    return did_you_mean(near[0]) if near else f"{otherwise} {', '.join(names)}."

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 
 from trainkit import paths, run_environment, threads
-from trainkit.errors import InputError, show_input_errors
+from trainkit.errors import InputError, did_you_mean, show_input_errors
 from trainkit.seeding import is_deterministic
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -30,7 +30,7 @@ def _check(backend: str) -> None:
         near = get_close_matches(backend.lower(), installed, 1)
         raise InputError(
             f"Keras cannot train on a backend called {backend} (KERAS_BACKEND).",
-            f"Did you mean {near[0]}?" if near else f"{hint}.",
+            did_you_mean(near[0]) if near else f"{hint}.",
         )
     raise InputError(
         f"The Keras backend {backend} is not installed here (KERAS_BACKEND).",

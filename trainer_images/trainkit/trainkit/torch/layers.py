@@ -19,7 +19,7 @@ from pathlib import Path
 import yaml
 from torch import nn
 
-from trainkit.errors import InputError
+from trainkit.errors import InputError, did_you_mean
 
 Value = bool | int | float | str | None | tuple["Value", ...]
 
@@ -121,7 +121,7 @@ def _layer(number: int, entry: object, outputs: int) -> Layer:
     name, given = next(iter(entry.items())) if isinstance(entry, dict) else (entry, None)
     if not isinstance(name, str) or name not in KINDS:
         near = difflib.get_close_matches(str(name).lower(), map(str.lower, KINDS), n=1)
-        meant = next((f"Did you mean {kind}?" for kind in KINDS if [kind.lower()] == near), None)
+        meant = next((did_you_mean(kind) for kind in KINDS if [kind.lower()] == near), None)
         raise InputError(
             f"Layer {number} is {name!r}, which is no layer.", meant or f"There are {', '.join(KINDS)}."
         )
@@ -156,9 +156,7 @@ def _named(layer: Layer, given: object, names: Sequence[str]) -> Iterator[tuple[
             if name not in names:
                 near = difflib.get_close_matches(str(name), names, n=1)
                 others = f"It has {', '.join(names)}." if names else "It has none."
-                raise layer.wrong(
-                    f"has no argument {name!r}.", f"Did you mean {near[0]}?" if near else others
-                )
+                raise layer.wrong(f"has no argument {name!r}.", did_you_mean(near[0]) if near else others)
         yield from given.items()
         return
     order = [name for name in names if name != inferred]

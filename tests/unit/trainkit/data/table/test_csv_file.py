@@ -74,9 +74,9 @@ def test_a_header_is_read_without_pandas(tmp_path: Path) -> None:
         (
             "a,b\n\n1,2\n3,4,5,6\n",
             "flowers.csv is no CSV file: line 4 has 4 cells, and the header has 2.",
-            "UTF-8",
+            "`trainer data validate flowers.csv` names each line that is wrong.",
         ),
-        ("a,b\n1,2,3\n4,5,6\n", "flowers.csv is no CSV file: Length of header", "UTF-8"),
+        ("a,b\n1,2,3\n4,5,6\n", "flowers.csv is no CSV file: Length of header", "trainer data validate"),
         ("a, a ,b\n1,2,3\n4,5,6\n", "flowers.csv has two columns 'a'.", "Rename one of them."),
     ],
 )

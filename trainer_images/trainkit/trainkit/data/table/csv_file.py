@@ -5,6 +5,7 @@ pandas is imported by what reads cells alone, so that the host can check a heade
 
 import csv
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -109,7 +110,13 @@ def read(path: Path) -> "pd.DataFrame":
 
     head = header(path)
     with (
-        refusing(path.name, pd.errors.EmptyDataError, pd.errors.ParserError, pd.errors.ParserWarning),
+        refusing(
+            path.name,
+            pd.errors.EmptyDataError,
+            pd.errors.ParserError,
+            pd.errors.ParserWarning,
+            hint=f"`trainer data validate {shlex.quote(path.name)}` names each line that is wrong.",
+        ),
         warnings.catch_warnings(action="error", category=pd.errors.ParserWarning),
     ):
         frame = pd.read_csv(
@@ -142,16 +149,16 @@ def cleaned(frame: "pd.DataFrame", separator: str) -> "pd.DataFrame":
 
 
 @contextmanager
-def refusing(file: str, *pandas_errors: type[Exception]) -> Iterator[None]:
+def refusing(file: str, *pandas_errors: type[Exception], hint: str = _FORM) -> Iterator[None]:
     """Whatever shows that what is read is no CSV file becomes an `InputError`."""
     of_csv: tuple[type[Exception], ...] = (csv.Error, *pandas_errors)
     try:
         yield
     except UnicodeDecodeError:
-        hint = f"Convert it: iconv -f ENCODING -t UTF-8 {file}, where ENCODING is often WINDOWS-1252."
-        raise InputError(f"{file} is not UTF-8.", hint) from None
+        convert = f"Convert it: iconv -f ENCODING -t UTF-8 {file}, where ENCODING is often WINDOWS-1252."
+        raise InputError(f"{file} is not UTF-8.", convert) from None
     except of_csv as error:
         reason = str(error).splitlines()[0].rstrip(".")
         if long := _LONG_ROW.search(reason):
             reason = f"line {long['line']} has {long['cells']} cells, and the header has {long['columns']}"
-        raise InputError(f"{file} is no CSV file: {reason}.", _FORM) from None
+        raise InputError(f"{file} is no CSV file: {reason}.", hint) from None

@@ -40,9 +40,12 @@ def read(
     categorical: str = NONE,
     impute: str = "median",
     classes: bool | None = None,
+    as_classes: str = table_target.AS_CLASSES,
+    as_quantity: str = table_target.AS_QUANTITY,
 ) -> Learnable:
     """What is learnt from a file. `classes` says what the target is; None, that it is seen in its cells.
 
+    `as_classes` and `as_quantity` are the options that would say so, for hints.
     Raises `InputError` for what cannot be learnt from, naming columns and lines, and with `impute` none for
     missing cells.
     """
@@ -56,9 +59,9 @@ def read(
     if len(learnt) < 2:
         raise InputError(f"Column {chosen.target!r} of {path.name} is empty.", "Specify another --target.")
     goal = (
-        table_target.classes(learnt, chosen.target)
+        table_target.classes(learnt, chosen.target, as_quantity)
         if classes
-        else table_target.quantity(learnt, chosen.target, path)
+        else table_target.quantity(learnt, chosen.target, path, as_classes)
     )
     features = table_columns.typed(frame.loc[learnt.index], described, path)
     if impute == NONE:

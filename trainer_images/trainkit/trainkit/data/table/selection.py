@@ -5,7 +5,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainkit.errors import InputError
+from trainkit.errors import InputError, did_you_mean
 
 LAST = "last"
 """The word for the last column, where no column has that name."""
@@ -81,5 +81,5 @@ def _column(names: Sequence[str], file: str, option: str, name: str) -> str:
     shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
     raise InputError(
         f"{option} is {name!r}, which is no column of {file}.",
-        f"Did you mean {by_lower[near[0]]}?" if near else f"It has {shown}.",
+        did_you_mean(by_lower[near[0]]) if near else f"It has {shown}.",
     )

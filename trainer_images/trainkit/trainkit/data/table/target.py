@@ -19,8 +19,8 @@ _MOST_NUMBERED = 20
 _ROWS_OF_A_CLASS = 3
 _FEW_CLASSES = 50
 # The projects differ in the option that says what is learnt.
-_AS_QUANTITY = "Learn it as a quantity (--task regression, or --loss MSELoss), or name another --target."
-_AS_CLASSES = "learn the column as classes (--task classification, or --loss CrossEntropyLoss)"
+AS_QUANTITY = "--task regression, or --loss MSELoss"
+AS_CLASSES = "--task classification, or --loss CrossEntropyLoss"
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,11 @@ def are_classes(cells: pd.Series) -> bool:
     return bool((values % 1 == 0).all()) and distinct <= _MOST_NUMBERED and distinct * 2 <= len(values)
 
 
-def classes(cells: pd.Series, column: str) -> Target:
-    """The cells as classes. Raises `InputError` for one class, for one with one row, and for too many."""
+def classes(cells: pd.Series, column: str, as_quantity: str = AS_QUANTITY) -> Target:
+    """The cells as classes. Raises `InputError` for one class, for one with one row, and for too many.
+
+    `as_quantity` is the option that has a quantity learnt, for the hint.
+    """
     words = sorted(set(cells), key=_as_number_or_word)
     if len(words) < 2:
         raise InputError(
@@ -51,7 +54,11 @@ def classes(cells: pd.Series, column: str) -> Target:
     if len(words) > _FEW_CLASSES and len(words) * _ROWS_OF_A_CLASS > len(cells):
         are_numbers = all(_as_number_or_word(word)[0] != inf for word in words)
         what, reason, hint = (
-            ("numbers", "a quantity, not classes", _AS_QUANTITY)
+            (
+                "numbers",
+                "a quantity, not classes",
+                f"Learn it as a quantity ({as_quantity}), or name another --target.",
+            )
             if are_numbers
             else (
                 f"words, such as {words[0]!r},",
@@ -72,8 +79,10 @@ def classes(cells: pd.Series, column: str) -> Target:
     return Target(tuple(words), values)
 
 
-def quantity(cells: pd.Series, column: str, path: Path) -> Target:
+def quantity(cells: pd.Series, column: str, path: Path, as_classes: str = AS_CLASSES) -> Target:
     """The cells as numbers; `path` is the file that they were read from.
+
+    `as_classes` is the option that has classes learnt, for the hint.
 
     Raises `InputError` for what is none, naming its line, and for one number everywhere.
     """
@@ -83,7 +92,7 @@ def quantity(cells: pd.Series, column: str, path: Path) -> Target:
         raise InputError(
             f"{path.name}: column {column!r} has {cells[row]!r} in line {csv_file.line_of(path, row)}, "
             "which is no number.",
-            f"Correct it, or {_AS_CLASSES}.",
+            f"Correct it, or learn the column as classes ({as_classes}).",
         )
     if values.min() == values.max():
         raise InputError(f"Column {column!r} has the same value everywhere.", "Specify another --target.")
