@@ -29,7 +29,7 @@ def check(workspace: Workspace, parameter: Parameter, value: str) -> None:
         others = [*parameter.choices, *datasets(workspace)]
         raise InvalidInput(
             f"{parameter.option} is {value!r}, which is neither one of its choices nor in {workspace.data}.",
-            _as_in_manifest(workspace, value) or nearest(value, others, "There are"),
+            as_in_manifest(workspace, value) or nearest(value, others, "There are"),
         )
     if not (workspace.data / value).exists():
         raise InvalidInput(
@@ -52,7 +52,7 @@ def check(workspace: Workspace, parameter: Parameter, value: str) -> None:
 
 def missing(workspace: Workspace, name: str) -> str:
     """What to do where data/ has no `name`. Never to make it up: it may be the name of real data."""
-    if known := _as_in_manifest(workspace, name):
+    if known := as_in_manifest(workspace, name):
         return known
     datasets_here = datasets(workspace)
     if datasets_here:
@@ -61,7 +61,7 @@ def missing(workspace: Workspace, name: str) -> str:
     return f"Put it there; or make up one to try with: trainer data sample {sample}"
 
 
-def _as_in_manifest(workspace: Workspace, name: str) -> str | None:
+def as_in_manifest(workspace: Workspace, name: str) -> str | None:
     """What to do where the manifest is there and the data is not, as in a clone; None without a manifest."""
     from trainer.datasets import manifest
 

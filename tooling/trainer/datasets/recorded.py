@@ -59,20 +59,29 @@ def verify(workspace: Workspace, parameter: str, name: str, digest: str) -> None
             if Path(name).is_absolute()
             else f"It had the digest {digest[:8]}. {catalog.missing(workspace, name)}",
         )
+    if differing := difference(workspace, name, digest):
+        raise CheckFailed(
+            f"{name} is not what the run had: {differing}.",
+            f"Put it back as it was (digest {digest[:8]})"
+            + ("." if Path(name).is_absolute() else f"; `trainer data diff {name} {digest[:8]}` lists all."),
+        )
+
+
+def difference(workspace: Workspace, name: str, digest: str) -> str:
+    """What of data that is there is not as it was with that digest; empty where it is the same.
+
+    Files are named where a run of this workspace had it with that digest. Raises `InvalidInput`.
+    """
+    root = workspace.data / name
     now = contents.take(root, index.place(workspace, root))
     if now.digest == digest:
-        return
+        return ""
     before = files(workspace, digest)
-    difference = f"its digest was {digest[:8]} and is {now.digest[:8]}"
-    if before is not None:
-        lines = [f"{path} ({word})" for word, path in changes.between(before, now.files).lines()]
-        more = len(lines) - _SHOWN
-        difference = ", ".join(lines[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
-    raise CheckFailed(
-        f"{name} is not what the run had: {difference}.",
-        f"Put it back as it was (digest {digest[:8]})"
-        + ("." if Path(name).is_absolute() else f"; `trainer data diff {name} {digest[:8]}` lists all."),
-    )
+    if before is None:
+        return f"its digest was {digest[:8]} and is {now.digest[:8]}"
+    lines = [f"{path} ({word})" for word, path in changes.between(before, now.files).lines()]
+    more = len(lines) - _SHOWN
+    return ", ".join(lines[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def keep(workspace: Workspace, taken: Contents) -> None:

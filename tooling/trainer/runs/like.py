@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.counted import counted
+from trainer.datasets import catalog, recorded
+from trainer.datasets.inputs import Data
 from trainer.errors import InvalidInput
 from trainer.masking import MASK
 from trainer.plan import warm_start
@@ -85,6 +89,36 @@ class EarlierRun:
             for name, parameter in self.record.parameters.items()
             if name not in self.secrets and not self._is_default_path(name, entry_point)
         }
+
+    def check_data(self, workspace: Workspace, values: Mapping[str, str]) -> None:
+        """Raises `InvalidInput` where one of the `values`, which it had, names data that is not here."""
+        for data in self._datasets(values):
+            if not (workspace.data / data.name).exists():
+                name = shlex.quote(data.name)
+                files = f"{counted(data.files, 'file')}, digest {data.digest[:8]}"
+                raise InvalidInput(
+                    f"{self.name} had {data.name} ({files}), which is not in {workspace.data}.",
+                    catalog.as_in_manifest(workspace, data.name)
+                    or f"Put it there, pass another one with --{data.parameter.replace('_', '-')}, "
+                    f"or: trainer data import FILE --as {name}",
+                )
+
+    def differing_data(
+        self, workspace: Workspace, values: Mapping[str, str], step: Callable[[str], None]
+    ) -> Iterator[str]:
+        """A line for each dataset of the run that is among `values` and is not as it was.
+
+        Raises `InvalidInput` for one that cannot be read.
+        """
+        for data in self._datasets(values):
+            step(f"Comparing {data.name} with what {self.name} had")
+            if difference := recorded.difference(workspace, data.name, data.digest):
+                yield f"{data.name} differs from that of {self.name}: {difference}."
+
+    def _datasets(self, values: Mapping[str, str]) -> Iterator[Data]:
+        yield from (
+            data for data in self.record.data if values.get(data.parameter) == data.name and data.is_dataset
+        )
 
     def _is_default_path(self, name: str, entry_point: EntryPoint) -> bool:
         had, declared = self.record.parameters[name], entry_point.parameter(name)

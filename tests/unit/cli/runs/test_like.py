@@ -6,6 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from trainer.datasets import contents
+from trainer.datasets.inputs import Data
+from trainer.errors import InvalidInput
 from trainer.plan.parameter_values import Origin
 from trainer.runs import resolve, run_record, server, stored_run
 from trainer.runs.run_record import RunRecord
@@ -120,3 +123,57 @@ def test_a_path_that_the_run_was_given_is_kept(
             assert json.loads(done.out)["parameters"] == {"layers": str(given)}
         else:
             assert done.err.splitlines()[0] == f"Error: --layers names {path}, which is not there."
+
+
+@pytest.fixture
+def on_customers(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The run had a table, whose place in data/ this is."""
+    put(
+        workspace.projects / "forest" / "MLproject",
+        "name: forest\ndocker_env: {image: trainer/small}\nentry_points: {main: {command: python train.py, "
+        "parameters: {data: {type: string, dataset: true, default: iris, choices: [iris]}}}}\n",
+    )
+    table = put(workspace.data / "customers.csv", "a,b\n1,2\n")
+    had = Data("data", "customers.csv", contents.take(table, workspace.root / "index").digest, 1, 8)
+    value = run_record.Parameter("customers.csv", "string", "command line")
+    pinned = pins_of(run_plan(workspace.projects / "forest"), had)
+    is_recorded(monkeypatch, replace(pinned, project="forest", parameters={"data": value}))
+    return table
+
+
+def test_a_dataset_of_the_run_that_is_not_here(
+    trainer: Trainer, workspace: Workspace, on_customers: Path
+) -> None:
+    digest = contents.take(on_customers, workspace.root / "index").digest[:8]
+    on_customers.unlink()
+    done = trainer("run", "forest", "--like", "brave-hen", "--dry-run")
+    had = f"customers.csv (1 file, digest {digest})"
+    assert (done.code, done.err.splitlines()) == (
+        2,
+        [
+            f"Error: brave-hen had {had}, which is not in {workspace.data}.",
+            "Hint:  Put it there, pass another one with --data, "
+            "or: trainer data import FILE --as customers.csv",
+        ],
+    )
+    assert trainer("run", "forest", "--like", "brave-hen", "--data", "iris", "--dry-run").code == 0
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_a_dataset_that_is_another_one_now(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch, on_customers: Path, *, changed: bool
+) -> None:
+    launched = []
+
+    def launch(*arguments: object, **_: object) -> None:
+        launched.append(arguments)
+        raise InvalidInput("As far as here.", "Not on.")
+
+    monkeypatch.setattr("trainer.runs.launch.launch", launch)
+    if changed:
+        on_customers.write_text("a,b\n3,4\n")
+    done = trainer("run", "forest", "--like", "brave-hen", "--backend", "docker")
+    differs = [
+        line for line in done.err.splitlines() if "customers.csv differs from that of brave-hen: " in line
+    ]
+    assert (len(differs), len(launched)) == (int(changed), 1)

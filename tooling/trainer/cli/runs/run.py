@@ -105,6 +105,8 @@ def run(
     values = chosen_values(loaded, entry_point, given, options)
     earlier: EarlierRun | None = ctx.meta.get(LIKE)
     taken_over = _taken_over(loaded, entry_point, earlier, values) if earlier else {}
+    if earlier:
+        earlier.check_data(workspace, taken_over)
     request = plans.RunRequest(
         project=loaded,
         source=ctx.meta[SOURCE].name,
@@ -140,6 +142,8 @@ def run(
         click.echo(line, err=True)
     try:
         with Progress(sys.stderr.buffer if as_json else None) as progress:
+            for line in earlier.differing_data(workspace, plan.inputs.data, progress.step) if earlier else ():
+                progress.remark(line)
             result = launch.launch(
                 workspace, plan, progress, tracking_uri=tracking_uri, detach=detach, offline=offline,
                 allowed=allowed,
