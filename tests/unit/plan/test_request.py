@@ -280,6 +280,31 @@ def test_a_dataset_that_is_missing_is_reported_with_the_nearest_or_how_to_make_o
         on_data(workspace, "data_4")
 
 
+@pytest.mark.parametrize(
+    ("default", "hint"),
+    [
+        ("data_4", "There are iris, wine. Or make up one to try with: trainer data sample data_4"),
+        ("all.csv", "There are iris, wine. Or make up one to try with: trainer data sample --table all.csv"),
+        ("best.pt", "There are iris, wine."),
+    ],
+)
+def test_a_default_dataset_that_is_missing_can_be_made_up(
+    workspace: Workspace, default: str, hint: str
+) -> None:
+    put(
+        workspace.projects / "nets" / "MLproject",
+        "name: nets\ndocker_env: {image: trainer/small}\nentry_points: {main: {command: train, parameters: "
+        f"{{data: {{dataset: true, default: {default}, choices: [iris, wine]}}}}}}}}\n",
+    )
+    project = mlproject.load(workspace.projects / "nets")
+    message = f"--data is {default!r}, which is neither one of its choices nor in {workspace.data}."
+    with fails(InvalidInput, message, hint):
+        request.make(workspace, RunRequest(project, "train_code/nets", DOCKER))
+    message = f"--data is 'skins', which is neither one of its choices nor in {workspace.data}."
+    with fails(InvalidInput, message, "There are iris, wine."):
+        request.make(workspace, RunRequest(project, "train_code/nets", DOCKER, parameters={"data": "skins"}))
+
+
 def on_table(workspace: Workspace, **values: str) -> RunPlan:
     put(
         workspace.projects / "tables" / "MLproject",

@@ -29,7 +29,8 @@ def check(workspace: Workspace, parameter: Parameter, value: str) -> None:
         others = [*parameter.choices, *datasets(workspace)]
         raise InvalidInput(
             f"{parameter.option} is {value!r}, which is neither one of its choices nor in {workspace.data}.",
-            as_in_manifest(workspace, value) or nearest(value, others, "There are"),
+            as_in_manifest(workspace, value)
+            or nearest(value, others, "There are") + (_made_up(value) if value == parameter.default else ""),
         )
     if not (workspace.data / value).exists():
         raise InvalidInput(
@@ -59,6 +60,15 @@ def missing(workspace: Workspace, name: str) -> str:
         return nearest(name, datasets_here, "There are")
     sample = "--table demo.csv" if Path(name).suffix.lower() in SUFFIXES else "demo"
     return f"Put it there; or make up one to try with: trainer data sample {sample}"
+
+
+def _made_up(default: str) -> str:
+    """How a project's default dataset is made up, where it can be an image folder or a table."""
+    suffix = Path(default).suffix.lower()
+    if suffix and suffix not in SUFFIXES:
+        return ""
+    option = "--table " if suffix else ""
+    return f" Or make up one to try with: trainer data sample {option}{shlex.quote(default)}"
 
 
 def as_in_manifest(workspace: Workspace, name: str) -> str | None:
