@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -11,9 +12,10 @@ import click
 import pytest
 from trainer.cli import main as command_line
 from trainer.cli.commands import ALL, LazyCommand, loaded
-from trainer.errors import Interrupted, TrackingError
+from trainer.errors import Interrupted, InvalidInput, TrackingError
 from trainer.workspace.settings import Workspace
 
+from unit.cli.live.test_progress import on_terminal
 from unit.helpers import Result, make_workspace, put
 
 Trainer = Callable[..., Result]
@@ -261,3 +263,41 @@ def test_no_command_is_cut_short_where_its_group_lists_it() -> None:
         if "..." in command.get_short_help_str(60)
     ]
     assert cut == []
+
+
+LONG = "The table customers.csv has no column of that name, and none that is nearly like it in any way."
+
+
+@pytest.mark.parametrize(
+    ("hint", "lines"),
+    [
+        (
+            "See its columns first: trainer data stats customers.csv --target churned --output some/folder",
+            [
+                "Hint:  See its columns first:",
+                "       trainer data stats customers.csv --target churned --output some/folder",
+            ],
+        ),
+        (
+            "Put the run's own file back in the folder, or look with `trainer data list --json`, all of it.",
+            [
+                "Hint:  Put the run's own file back in the folder, or look with",
+                "       `trainer data list --json`, all of it.",
+            ],
+        ),
+        ("Use /a-folder/" + "x-" * 50, ["Hint:  Use", "       /a-folder/" + "x-" * 50]),
+    ],
+)
+def test_a_terminal_shows_a_failure_in_whole_words(
+    breaks: Breaks, monkeypatch: pytest.MonkeyPatch, hint: str, lines: list[str]
+) -> None:
+    breaks(InvalidInput(LONG, hint))
+    with on_terminal(monkeypatch, NO_COLOR="1") as terminal:
+        termios.tcsetwinsize(sys.stderr.fileno(), (24, 80))
+        with pytest.raises(SystemExit):
+            command_line.main(["broken"])
+    assert terminal.written.decode().replace("\r\n", "\n").splitlines() == [
+        "Error: The table customers.csv has no column of that name, and none that is",
+        "       nearly like it in any way.",
+        *lines,
+    ]

@@ -11,7 +11,7 @@ from trainer.datasets import catalog, changes, contents, index, inputs, manifest
 from trainer.datasets.changes import Changes
 from trainer.datasets.contents import Contents, File
 from trainer.datasets.manifest import Manifest
-from trainer.errors import InvalidInput
+from trainer.errors import CheckFailed, InvalidInput
 from trainer.plan import request
 from trainer.plan.request import RunRequest
 from trainer.plan.run_plan import RunPlan
@@ -276,3 +276,25 @@ def test_what_a_run_had_can_be_compared_without_a_snapshot(workspace: Workspace,
     assert result.changes.as_json() == {"added": [], "removed": [], "changed": ["b/0.png"]}
     with fails(InvalidInput, "skins has no versions yet.", "Take one: trainer data snapshot skins"):
         versions.verify(workspace, "skins", None)
+
+
+def test_a_difference_is_offered_only_where_what_the_run_had_is_known(
+    workspace: Workspace, skins: Path
+) -> None:
+    put(workspace.data / "parts" / "train.csv", "a,b\n1,2\n")
+    digest = contents.take(skins, index.place(workspace, skins)).digest
+    assert versions.snapshot(workspace, "skins").is_new
+    put(skins / "b" / "0.png", "altered")
+    put_back = f"Put it back as it was (digest {digest[:8]})"
+
+    def hint(name: str, digest: str) -> str:
+        with pytest.raises(CheckFailed) as caught:
+            recorded.verify(workspace, "data", name, digest)
+        return caught.value.hint
+
+    assert hint("skins", digest) == f"{put_back}; `trainer data diff skins {digest[:8]}` lists all."
+    unknown = "0123abcd" * 8
+    assert hint("skins", unknown) == "Put it back as it was (digest 0123abcd)."
+    assert hint("parts/train.csv", unknown) == "Put it back as it was (digest 0123abcd)."
+    (workspace.data / "skins.manifest.json").unlink()
+    assert hint("skins", digest) == f"{put_back}."

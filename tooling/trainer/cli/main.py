@@ -93,9 +93,7 @@ def _show(message: str, hint: str) -> None:
     from trainer.cli import output
     from trainer.workspace import secrets
 
-    click.echo(
-        f"{output.style('Error:', fg='red', bold=True)} {printable.line(secrets.hide(message))}", err=True
-    )
-    click.echo(
-        f"{output.style('Hint:', fg='cyan', bold=True)}  {printable.line(secrets.hide(hint))}", err=True
-    )
+    for label, colour, text in (("Error: ", "red", message), ("Hint:  ", "cyan", hint)):
+        shown = output.folded(printable.line(secrets.hide(text)), indent=len(label))
+        word = label.rstrip()
+        click.echo(f"{output.style(word, fg=colour, bold=True)}{label[len(word) :]}{shown}", err=True)

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _LINE_EVERY_S = 5
 _GAP = 2  # between two columns
+_COLUMNS = 80
+_COMMAND = re.compile(
+    r"`[^`]+`|(?:^|(?<=: ))(?:trainer|cd|docker|git|iconv|ln|mlflow|pip) (?:(?!\. )[^,;(])+"
+)
 
 
 class Bar:
@@ -95,6 +100,37 @@ def style(text: str, *, fg: str | None = None, bold: bool = False, underline: bo
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return text
     return click.style(text, fg=fg, bold=bold, underline=underline)
+
+
+def folded(text: str, *, indent: int) -> str:
+    """A line on stderr after `indent` letters, broken between words where that is a terminal.
+
+    What one would copy stays in one line: a command, and what is in backticks.
+    """
+    if not sys.stderr.isatty():
+        return text
+    import textwrap
+
+    # No printable text has this blank (`printable.line`), and textwrap breaks no line at it.
+    joined = _COMMAND.sub(lambda match: match[0].replace(" ", "\u00a0"), text)
+    margin = " " * indent
+    lines = textwrap.fill(
+        joined,
+        _columns(),
+        initial_indent=margin,
+        subsequent_indent=margin,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return lines[indent:].replace("\u00a0", " ")
+
+
+def _columns() -> int:
+    """How wide the terminal is that stderr is; one that does not say counts as 80."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _COLUMNS
+    except OSError:
+        return _COLUMNS
 
 
 def _escape(text: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainer import atomic_files
-from trainer.datasets import catalog, changes, contents, index, inside
+from trainer.datasets import catalog, changes, contents, index, inside, manifest
 from trainer.datasets.contents import Contents, File, Files
 from trainer.datasets.inputs import Data
 from trainer.errors import CheckFailed
@@ -63,7 +63,11 @@ def verify(workspace: Workspace, parameter: str, name: str, digest: str) -> None
         raise CheckFailed(
             f"{name} is not what the run had: {differing}.",
             f"Put it back as it was (digest {digest[:8]})"
-            + ("." if Path(name).is_absolute() else f"; `trainer data diff {name} {digest[:8]}` lists all."),
+            + (
+                f"; `trainer data diff {name} {digest[:8]}` lists all."
+                if _can_be_compared(workspace, name, digest)
+                else "."
+            ),
         )
 
 
@@ -82,6 +86,14 @@ def difference(workspace: Workspace, name: str, digest: str) -> str:
     lines = [f"{path} ({word})" for word, path in changes.between(before, now.files).lines()]
     more = len(lines) - _SHOWN
     return ", ".join(lines[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _can_be_compared(workspace: Workspace, name: str, digest: str) -> bool:
+    """Whether `trainer data diff` knows what had that digest: only what is in data/ itself has versions."""
+    if len(Path(name).parts) > 1:
+        return False
+    versions = manifest.read(workspace.data / f"{name}{catalog.MANIFEST}", name)
+    return files(workspace, digest) is not None or bool(versions.with_digest(digest))
 
 
 def keep(workspace: Workspace, taken: Contents) -> None:

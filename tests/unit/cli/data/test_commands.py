@@ -481,8 +481,7 @@ def test_the_statistics_of_a_table(trainer: Trainer, workspace: Workspace) -> No
     assert said[5:8] == ["churned  ROWS  SHARE", "y          24  60.0%", "n          16  40.0%"]
     assert said[9] == "Drew out/columns.png"
     assert said[10:] == [
-        "Next: trainer data validate customers.csv --target churned",
-        "      trainer new my_sklearn --template sklearn",
+        "Next: trainer new my_sklearn --template sklearn",
         "      trainer run my_sklearn --data customers.csv --target churned",
     ]
     again = trainer("data", "stats", "customers.csv", "-o", "out")

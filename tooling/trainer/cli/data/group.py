@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -112,8 +111,7 @@ def stats(ctx: click.Context, dataset: str, target: str, output: Path | None, as
     if files.of(root):
         tables.print_stats(tables.one_file(root), target, folder, as_json=as_json)
         if not as_json:
-            learnt = f" --target {shlex.quote(target)}" if target else ""
-            next_steps(root, f"trainer data validate {{}}{learnt}", column=target or "COLUMN")
+            next_steps(root, column=target or "COLUMN")
         return
     use_case.check(folder)
     with screen.Bar() as bar:
@@ -143,7 +141,7 @@ def stats(ctx: click.Context, dataset: str, target: str, output: Path | None, as
     click.echo()
     for picture in pictures:
         click.echo(f"Drew {picture}")
-    next_steps(root, "trainer data validate {}")
+    next_steps(root)
 
 
 def _reports() -> AbstractContextManager[Path]:
