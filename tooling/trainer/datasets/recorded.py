@@ -14,6 +14,7 @@ from trainer import atomic_files
 from trainer.datasets import catalog, changes, contents, index, inside, manifest
 from trainer.datasets.contents import Contents, File, Files
 from trainer.datasets.inputs import Data
+from trainer.datasets.listing import ITSELF
 from trainer.errors import CheckFailed
 from trainer.progress import Steps
 from trainer.projects.mounts import Mount
@@ -74,14 +75,14 @@ def verify(workspace: Workspace, parameter: str, name: str, digest: str) -> None
 def difference(workspace: Workspace, name: str, digest: str) -> str:
     """What of data that is there is not as it was with that digest; empty where it is the same.
 
-    Files are named where a run of this workspace had it with that digest. Raises `InvalidInput`.
+    Files of a folder are named where a run of this workspace had it with that digest. Raises `InvalidInput`.
     """
     root = workspace.data / name
     now = contents.take(root, index.place(workspace, root))
     if now.digest == digest:
         return ""
     before = files(workspace, digest)
-    if before is None:
+    if before is None or ITSELF in before:
         return f"its digest was {digest[:8]} and is {now.digest[:8]}"
     lines = [f"{path} ({word})" for word, path in changes.between(before, now.files).lines()]
     more = len(lines) - _SHOWN

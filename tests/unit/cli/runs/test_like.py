@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from trainer.datasets import contents
+from trainer.datasets import contents, recorded
 from trainer.datasets.inputs import Data
 from trainer.errors import InvalidInput
 from trainer.plan.parameter_values import Origin
@@ -161,9 +161,16 @@ def test_a_dataset_of_the_run_that_is_not_here(
 
 @pytest.mark.parametrize("changed", [True, False])
 def test_a_dataset_that_is_another_one_now(
-    trainer: Trainer, monkeypatch: pytest.MonkeyPatch, on_customers: Path, *, changed: bool
+    trainer: Trainer,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    on_customers: Path,
+    *,
+    changed: bool,
 ) -> None:
     launched = []
+    had = contents.take(on_customers, workspace.root / "index")
+    recorded.keep(workspace, had)
 
     def launch(*arguments: object, **_: object) -> None:
         launched.append(arguments)
@@ -177,3 +184,4 @@ def test_a_dataset_that_is_another_one_now(
         line for line in done.err.splitlines() if "customers.csv differs from that of brave-hen: " in line
     ]
     assert (len(differs), len(launched)) == (int(changed), 1)
+    assert all(f"its digest was {had.digest[:8]} and is " in line for line in differs)
