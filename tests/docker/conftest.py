@@ -29,8 +29,15 @@ def _images(folder: str, names: list[str]) -> list[str]:
 
 
 @pytest.fixture
-def small(client: docker.DockerClient, tmp_path: Path) -> Iterator[Path]:
+def small(
+    client: docker.DockerClient,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Path]:
     """A workspace whose images hold nothing but trainkit: they build in seconds, and are gone afterwards."""
+    # Else those of other tests, which have the same images, would be in use.
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
     (tmp_path / "trainer.yaml").touch()
     ours = tmp_path / "trainer_images"
     shutil.copytree(REPOSITORY / "trainer_images", ours, ignore=_images)

@@ -148,7 +148,7 @@ def test_of_two_builds_at_once_one_builds_and_the_other_finds_it(
     other = tmp_path_factory.mktemp("other")
     shutil.copytree(small, other, dirs_exist_ok=True)
     both = [
-        site.start("--workspace", str(place), "build-image", "test-parent", "--json")
+        site.start("--workspace", str(place), "build-image", "test-parent", "--json", "--progress", "plain")
         for place in (small, other)
     ]
     ends = [process.communicate(timeout=300) for process in both]

@@ -183,8 +183,8 @@ def test_the_projects_train_where_only_their_backend_is(lab: Lab, trained: Runs,
         assert {"loss", "val_loss", "validation_accuracy"} <= metrics.keys()
         assert all(map(math.isfinite, metrics.values())), metrics
         assert tags["keras_backend"] == backend
-        assert tags[backend][0].isdigit()
-        assert not (set(BACKENDS) - {backend}) & tags.keys()
+        assert tags[f"mlflow.trainer.{backend}"][0].isdigit()
+        assert not {f"mlflow.trainer.{name}" for name in BACKENDS if name != backend} & tags.keys()
         folder = model_of(lab, run_id)
         logged = yaml.safe_load((folder / "MLmodel").read_text())
         (taken,) = json.loads(logged["signature"]["inputs"])

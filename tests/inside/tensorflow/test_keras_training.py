@@ -277,10 +277,10 @@ def test_mixed_precision_is_refused_on_a_cpu(monkeypatch: pytest.MonkeyPatch) ->
 def test_what_decides_the_last_bits_is_recorded(run: Run) -> None:
     training.setup(0)
     tags = mlflow.get_run(run.info.run_id).data.tags
-    assert tags["keras"] == keras.__version__
-    assert int(tags["threads"]) > 0
+    assert tags["mlflow.trainer.keras"] == keras.__version__
+    assert int(tags["mlflow.trainer.threads"]) > 0
     assert tags["device"]
-    assert tags["onednn"]
+    assert tags["mlflow.trainer.onednn"]
 
 
 NOT_REPEATABLE = """
