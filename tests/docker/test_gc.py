@@ -30,8 +30,9 @@ def gc(root: Path, *arguments: str) -> list[str]:
 
 
 def gc_of_runs(root: Path, *arguments: str) -> list[str]:
-    """As `gc`, without the tracking servers that other users have built on this engine."""
-    return [what for what in gc(root, *arguments) if "tracking-server" not in what]
+    """As `gc`, without the images of servers that other users have built on this engine."""
+    servers = ("image trainer/tracking-server:", "image trainer/serve:")
+    return [what for what in gc(root, *arguments) if not what.startswith(servers)]
 
 
 def build(root: Path, name: str) -> None:
