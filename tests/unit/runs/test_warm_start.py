@@ -136,13 +136,12 @@ def test_the_kinds_of_a_model_of_its_own_and_of_one_among_the_artifacts(
     http_server.replies = {
         prefix.replace("model/", "third/"): [missing],
         prefix: [missing],
-        "/api/2.0/mlflow/runs/get": [Reply(body=json.dumps({"run": {"outputs": {"model_outputs": [
-            {"model_id": "m-1"}, {"model_id": "m-2"}]}}}))],
         "/api/2.0/mlflow/logged-models/m-1": [Reply(body=json.dumps({"model": {"info": {"name": "model"}}}))],
         "/api/2.0/mlflow/logged-models/m-2": [Reply(body=json.dumps({"model": {"info": {"name": "other"}}}))],
         "/ajax-api/2.0/mlflow/logged-models/m-1/artifacts/files": [Reply(body=MLMODEL)],
     }  # fmt: skip
-    assert logged_models.flavors(client, RUN, "model") == frozenset({"keras", "python_function"})
-    assert logged_models.flavors(client, RUN, "third") is None
+    run = replace(RUN, models=("m-1", "m-2"))
+    assert logged_models.flavors(client, run, "model") == frozenset({"keras", "python_function"})
+    assert logged_models.flavors(client, run, "third") is None
     http_server.replies[prefix] = [Reply(body=MLMODEL.replace("keras", "sklearn"))]
-    assert logged_models.flavors(client, RUN, "model") == frozenset({"sklearn", "python_function"})
+    assert logged_models.flavors(client, run, "model") == frozenset({"sklearn", "python_function"})

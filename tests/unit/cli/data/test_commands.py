@@ -472,7 +472,7 @@ def test_a_table_is_split(trainer: Trainer, workspace: Workspace) -> None:
 def test_the_statistics_of_a_table(trainer: Trainer, workspace: Workspace) -> None:
     put(workspace.data / "customers.csv", CUSTOMERS)
     done = trainer("data", "stats", "customers.csv", "--target", "churned", "-o", "out")
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, "Error" in done.err) == (0, False)
     said = lines(done)
     assert [line.split() for line in said[:2]] == [
         ["COLUMN", "KIND", "VALUES", "MISSING", "DISTINCT"],
