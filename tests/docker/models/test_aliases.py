@@ -8,6 +8,9 @@ from itertools import pairwise
 
 import pytest
 from support import Result, Site
+from trainer.models import aliases, registry
+from trainer.tracking.client import Client
+from trainer.tracking.endpoint import Server
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +114,17 @@ def test_a_move_that_was_cut_off_is_in_the_history_with_the_next_one(birds: Site
         ("promote", 2, 3),
         ("promote", None, 1),
     ]
+
+
+def test_who_was_overtaken_does_not_keep_the_next_one_waiting(birds: Site) -> None:
+    name = _registered(birds, "crane", 3)
+    assert birds.trainer("models", "promote", f"{name}@1").code == 0
+    client = Client(Server(birds.uri, *birds.account))
+    version = registry.version(client, registry.Reference(name, number=2))
+    with pytest.raises(aliases.Overtaken):  # it had seen none, and there is one
+        aliases.move(client, version, "champion", None, "promote")
+    assert birds.trainer("models", "promote", f"{name}@3").code == 0
+    assert _moves(birds, name) == [("promote", 1, 3), ("promote", None, 1)]
 
 
 @pytest.mark.parametrize(

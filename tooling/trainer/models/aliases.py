@@ -8,10 +8,11 @@ since MLflow takes a value of a parameter once.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from trainer.errors import InvalidInput, TrackingError
 from trainer.host import user
@@ -22,6 +23,9 @@ from trainer.tracking.client import Client, Run
 from trainer.tracking.connection import API
 from trainer.tracking.failures import refusal
 
+if TYPE_CHECKING:
+    import requests
+
 Why = Literal["promote", "rollback"]
 PREFIX = "trainer.alias."
 """Of the tags."""
@@ -30,6 +34,8 @@ _CLAIMS = "aliases"
 _CLAIMED_S = 30
 """How long a move may take from its claim to its end."""
 _MADE_S = 10
+_WITHDRAWN = ".withdrawn"
+"""Of the parameter that takes a claim back: nothing was moved."""
 
 
 @dataclass(frozen=True)
@@ -107,16 +113,18 @@ def move(
     """
     name = version.model
     claims_run = _claims_run(client, name)
-    claims = _claims(client.get_run(claims_run).parameters, alias)
+    parameters = client.get_run(claims_run).parameters
+    claims = _claims(parameters, alias)
     listed = registry.versions(client, name)
     written = {done.number for done in history(listed, alias)}
     for claim in claims:
-        if claim.number not in written:
+        if claim.number not in written and claim.tag + _WITHDRAWN not in parameters:
             _complete(client, listed, claim)
     number = max((claim.number for claim in claims), default=0) + 1
     planned = Move(alias, number, version.number, before, time.time(), user.name(), why, evidence)
     _claim(client, claims_run, planned, name)
     if registry.model(client, name).aliases.get(alias) != before:
+        _log(client, claims_run, planned.tag + _WITHDRAWN, "")
         raise _overtaken(alias, name)
     registry.set_alias(client, name, alias, version.number)
     registry.tag(client, version, planned.tag, _written(planned))
@@ -158,17 +166,21 @@ def _named(client: Client, experiment_id: str) -> list[Run]:
 
 
 def _claims(parameters: Mapping[str, str], alias: str) -> list[Move]:
-    claims = (Move(**json.loads(value)) for key, value in parameters.items() if key.startswith(PREFIX))
-    return [claim for claim in claims if claim.alias == alias]
+    own = re.compile(rf"{re.escape(f'{PREFIX}{alias}.')}\d+")
+    return [Move(**json.loads(value)) for key, value in parameters.items() if own.fullmatch(key)]
 
 
 def _claim(client: Client, run_id: str, planned: Move, name: str) -> None:
-    body = {"run_id": run_id, "key": planned.tag, "value": _written(planned)}
-    answer = client.send("POST", f"{API}/runs/log-parameter", body, ok=(400,))
+    answer = _log(client, run_id, planned.tag, _written(planned))
     if not answer.ok:
         if planned.tag in client.get_run(run_id).parameters:
             raise _overtaken(planned.alias, name)
         raise refusal(client.server, answer)
+
+
+def _log(client: Client, run_id: str, key: str, value: str) -> requests.Response:
+    body = {"run_id": run_id, "key": key, "value": value}
+    return client.send("POST", f"{API}/runs/log-parameter", body, ok=(400,))
 
 
 def _overtaken(alias: str, name: str) -> Overtaken:
