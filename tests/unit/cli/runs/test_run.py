@@ -9,14 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from trainer.cli.runs.run import print_result
 from trainer.plan import downloads
 from trainer.projects import sources
-from trainer.runs.launch.follow import Result as Ended
-from trainer.tracking.client import Run
 from trainer.workspace.settings import Workspace, find
 
-from unit.cli.live.test_progress import on_terminal
 from unit.helpers import DEAD_ENGINE, MLPROJECT, Result, git, make_workspace, put
 
 Trainer = Callable[..., Result]
@@ -564,30 +560,3 @@ def test_a_project_that_names_no_environment_says_what_it_runs_in(
         "bare declares no parameter --lr.",
         "The script train.py gets undeclared parameters with -P lr=VALUE",
     )
-
-
-@pytest.mark.parametrize(
-    ("status", "said"), [("FINISHED", ["Next: trainer show 'my run'"]), ("FAILED", []), ("RUNNING", [])]
-)
-def test_a_terminal_is_told_how_to_see_what_a_finished_run_has(
-    monkeypatch: pytest.MonkeyPatch, status: str, said: list[str]
-) -> None:
-    result = Ended(
-        Run(
-            "ab12",
-            "1",
-            "my run",
-            status,
-            "mlflow-artifacts:/1/ab12",
-        ),
-        0,
-    )
-    with on_terminal(monkeypatch, NO_COLOR="1") as terminal:
-        print_result(result, as_json=False)
-    lines = terminal.written.decode().split("\r\n")
-    assert [line for line in lines if line.startswith("Next:")] == said
-
-
-def test_a_pipe_is_not(capsys: pytest.CaptureFixture[str]) -> None:
-    print_result(Ended(Run("ab12", "1", "hen", "FINISHED", "mlflow-artifacts:/1/ab12"), 0), as_json=False)
-    assert capsys.readouterr() == ("\nFINISHED  hen\n", "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -238,5 +237,3 @@ def print_result(result: Result, as_json: bool) -> None:
     click.echo(f"{output.style(run_.status, fg=colour, bold=True)}  {run_.name}")
     if run_.url:
         click.echo(run_.url)
-    if run_.status == "FINISHED" and sys.stderr.isatty():
-        output.tell(f"{output.style('Next:', bold=True)} trainer show {shlex.quote(run_.name)}")
