@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from trainer.cli.main import main
 from trainer.workspace.settings import Workspace, find
 
-from unit.helpers import DEAD_ENGINE, HttpServer, Result, make_workspace, serving
+from unit.helpers import DEAD_ENGINE, HttpServer, Result, called, make_workspace, serving
 
 _PREFIXES = ("MLFLOW_", "TRAINER_", "DOCKER_", "GIT_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
@@ -38,16 +37,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 @pytest.fixture
 def trainer(workspace: Workspace, capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:  # noqa: ARG001
     """`trainer ARGUMENTS…`, called in the workspace."""
-
-    def call(*arguments: str) -> Result:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(list(arguments))
-        out, err = capfd.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Result(ended.value.code, out, err)
-
-    return call
+    return called(capfd)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from trainer.cli.main import main
 from trainer.errors import TrainerError
 from trainer.images.spec import ImageSpec
 from trainer.images.trainer_image import TrainerImage
@@ -203,3 +204,17 @@ def serving() -> Iterator[HttpServer]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def called(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """`trainer ARGUMENTS…`, in this process and its current folder."""
+
+    def call(*arguments: str) -> Result:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        out, err = capfd.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Result(ended.value.code, out, err)
+
+    return call

@@ -111,7 +111,7 @@ def test_floors_and_the_least_gain_hold_too(paint: Site) -> None:
         (["--if-better", "accuracy", "--on", "pain"], "--on names pain, which is not in "),
         (["--if-better", "accuracy", "--on", "paint", "--floor", "pink=0.5"],
          "--floor names the class pink, which the model does not know."),
-        (["--if-better", "accuracy", "--on", "paint", "--floor", "red=2"], "--floor red=2 is no recall."),
+        (["--if-better", "accuracy", "--on", "paint", "--floor", "red=2"], "--floor red=2 is not a recall."),
     ],
 )  # fmt: skip
 def test_bad_options(paint: Site, options: list[str], said: str) -> None:

@@ -14,12 +14,11 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
-from trainer.cli.main import main
 from trainer.models.predict import maps
 from trainkit.inference.description import Category, Description, Number, OneHot, Scaled, Table
 from trainkit.inference.predictor import Pixels, Predictor
 
-from unit.helpers import Result, put
+from unit.helpers import Result, called, put
 from unit.trainkit.inference.models import write, write_colours
 
 Trainer = Callable[..., Result]
@@ -43,15 +42,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def trainer(here: Path, capfd: pytest.CaptureFixture[str]) -> Trainer:  # noqa: ARG001
-    def call(*arguments: str) -> Result:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(list(arguments))
-        out, err = capfd.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Result(ended.value.code, out, err)
-
-    return call
+    return called(capfd)
 
 
 def picture(path: Path, colour: str = "red") -> Path:

@@ -1,26 +1,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
-from unit.model_server.served import NO, YES, churn, client, colours, image, price
-
-
-@pytest.fixture
-def rows(tmp_path: Path) -> Iterator[TestClient]:
-    with client(churn(tmp_path / "churn.onnx")) as opened:
-        yield opened
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Iterator[TestClient]:
-    with client(colours(tmp_path / "colours.onnx")) as opened:
-        yield opened
-
+from unit.model_server.served import NO, YES, client, image, price
 
 SPLIT = {"columns": ["plan", "age"], "data": [["a", 5], ["b", 5]]}
 

@@ -2,26 +2,13 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from unit.model_server.served import NO, YES, churn, client, colours, image, price
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Iterator[TestClient]:
-    with client(colours(tmp_path / "colours.onnx")) as opened:
-        yield opened
-
-
-@pytest.fixture
-def rows(tmp_path: Path) -> Iterator[TestClient]:
-    with client(churn(tmp_path / "churn.onnx")) as opened:
-        yield opened
+from unit.model_server.served import NO, YES, client, image, price
 
 
 def test_an_image_is_answered_with_its_class_and_confidence(pictures: TestClient) -> None:

@@ -1,29 +1,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
-from unit.model_server.served import churn, client, colours, image, price
+from unit.model_server.served import client, image, price
 
 AGE = {"name": "age", "datatype": "INT64", "shape": [2, 1], "data": [[5], [5]]}
 PLAN = {"name": "plan", "datatype": "BYTES", "shape": [2], "data": ["a", "b"]}
 INFER = "/v2/models/churn/infer"
-
-
-@pytest.fixture
-def rows(tmp_path: Path) -> Iterator[TestClient]:
-    with client(churn(tmp_path / "churn.onnx")) as opened:
-        yield opened
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Iterator[TestClient]:
-    with client(colours(tmp_path / "colours.onnx")) as opened:
-        yield opened
 
 
 def test_health_and_metadata(rows: TestClient) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from trainkit.inference.predictor import Predictor
 
 Doing = Callable[[str, int, int], None]
+_FILE_STORE = "MLFLOW_ALLOW_FILE_STORE"
 _HELD_OUT = ("predictions_test.csv", "predictions_validation.csv")
 """The artifacts of a run that list what it did not learn from."""
 
@@ -240,7 +241,8 @@ def _own_tracking() -> Iterator[ModuleType]:
     logger = logging.getLogger("mlflow")
     level = logger.level
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
-        os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
+        allowed = os.environ.get(_FILE_STORE)
+        os.environ[_FILE_STORE] = "true"
         mlflow.set_tracking_uri(f"file://{folder}/runs")
         logger.setLevel(logging.ERROR)
         try:
@@ -248,7 +250,10 @@ def _own_tracking() -> Iterator[ModuleType]:
         finally:
             logger.setLevel(level)
             mlflow.set_tracking_uri(before)
-            del os.environ["MLFLOW_ALLOW_FILE_STORE"]
+            if allowed is None:
+                del os.environ[_FILE_STORE]
+            else:
+                os.environ[_FILE_STORE] = allowed
 
 
 def _write_answers(evaluation: Evaluation, path: Path) -> None:

@@ -80,7 +80,7 @@ def _of_run(kept: Kept, text: str, bar: Bar) -> ModelFile:
     artifact = next((path for path in ARTIFACTS if path in artifacts), None)
     if artifact is None:
         raise InvalidInput(
-            f"The run {name} has no ONNX file.", f"`trainer show {run.id[:8]}` lists what it has."
+            f"The run {name} has no ONNX file.", f"Export its model: trainer models register {run.id[:8]}"
         )
     return kept.fetch(key, name, client, run, artifact, None, bar)
 

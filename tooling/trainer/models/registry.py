@@ -128,7 +128,7 @@ def model(client: Client, name: str) -> Model:
     if answer.ok:
         return _model(cast(_Model, answer.json()["registered_model"]))
     names = [other.name for other in models(client)]
-    hint = nearest(name, names, "There are") if names else "Register one with mlflow.register_model()."
+    hint = nearest(name, names, "There are") if names else "Register one: trainer models register RUN"
     raise InvalidInput(f"There is no registered model {name}.", hint)
 
 
@@ -171,7 +171,7 @@ def version(client: Client, reference: Reference) -> Version:
         return listed[0]
     what = f"{reference.name} has no version{'' if number is None else f' {number}'}."
     numbers = ", ".join(str(each.number) for each in reversed(listed))
-    hint = f"It has {numbers}." if numbers else "Register one with mlflow.register_model()."
+    hint = f"It has {numbers}." if numbers else "Register one: trainer models register RUN"
     raise InvalidInput(what, hint)
 
 

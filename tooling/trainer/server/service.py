@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 from trainer.engine import daemon
 from trainer.errors import InvalidInput, TrackingDenied, TrackingError, TrainerError
 from trainer.images import build
+from trainer.images.folder_image import FolderImage
 from trainer.progress import Steps
 from trainer.server import container, container_record, live_runs, process, start, store, store_archive
 from trainer.server import image as server_image
 from trainer.server.connect import refuse_another
 from trainer.server.container import ContainerState, name
-from trainer.server.image import ServerImage
 from trainer.server.start import OLD, URI
 from trainer.server.volume import Volume
 from trainer.subprocesses import deferred_signals
@@ -237,7 +237,7 @@ def _account() -> dict[str, str]:
     }
 
 
-def _build(client: docker.DockerClient, workspace: Workspace, image: ServerImage, reporter: Steps) -> None:
+def _build(client: docker.DockerClient, workspace: Workspace, image: FolderImage, reporter: Steps) -> None:
     reporter.step(f"Preparing the image {image.tag}")
     build.ensure(workspace, client, image, reporter)
 

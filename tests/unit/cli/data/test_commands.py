@@ -472,7 +472,10 @@ def test_a_table_is_split(trainer: Trainer, workspace: Workspace) -> None:
 def test_the_statistics_of_a_table(trainer: Trainer, workspace: Workspace) -> None:
     put(workspace.data / "customers.csv", CUSTOMERS)
     done = trainer("data", "stats", "customers.csv", "--target", "churned", "-o", "out")
-    assert (done.code, "Error" in done.err) == (0, False)
+    assert (done.code, [line for line in done.err.splitlines() if not line.startswith("Drawing: ")]) == (
+        0,
+        [],
+    )
     said = lines(done)
     assert [line.split() for line in said[:2]] == [
         ["COLUMN", "KIND", "VALUES", "MISSING", "DISTINCT"],

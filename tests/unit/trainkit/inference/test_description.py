@@ -74,7 +74,7 @@ def refusal(text: str) -> InputError:
 def test_a_file_without_a_description_is_refused() -> None:
     with pytest.raises(InputError, match="does not say what it takes") as refused:
         parse({}, "m.onnx")
-    assert refused.value.hint == "Use a model that trainer has exported."
+    assert refused.value.hint == "Use a model that `trainer models register` has exported."
 
 
 def test_a_description_of_another_version_is_refused_and_says_what_is_wrong() -> None:

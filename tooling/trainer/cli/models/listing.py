@@ -37,6 +37,7 @@ def list_(workspace: Workspace, as_json: bool) -> None:
         return
     if not listed:
         click.echo("No registered models.")
+        output.next_steps(["trainer models register RUN"])
         return
     rows = [
         (

@@ -130,7 +130,7 @@ def _checked(
         except ValueError:
             least[name] = -1
         if not 0 <= least[name] <= 1:
-            raise InvalidInput(f"--floor {name}={text} is no recall.", "Use a number between 0 and 1.")
+            raise InvalidInput(f"--floor {name}={text} is not a recall.", "Use a number between 0 and 1.")
     return least
 
 

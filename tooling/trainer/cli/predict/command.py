@@ -53,7 +53,7 @@ Examples: trainer predict skin@champion photo.jpg
 @click.option("--top", type=click.IntRange(1), default=_TOP, show_default=True, metavar="N",
               help="Number of classes to print for each input.")  # fmt: skip
 @click.option("--keep", "kept", multiple=True, metavar="COLUMN",
-              help="Column of a CSV that is no input: print it beside the answer.")  # fmt: skip
+              help="Column of a CSV that the model does not take: print it beside the answer.")  # fmt: skip
 @click.option(
     "--explain",
     is_flag=True,

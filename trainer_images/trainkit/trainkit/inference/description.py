@@ -225,7 +225,7 @@ def parse(metadata: Mapping[str, str], file: str = "The ONNX file") -> Descripti
     if text is None:
         raise InputError(
             f"{file} does not say what it takes and what its answers mean: it has no metadata {KEY!r}.",
-            "Use a model that trainer has exported.",
+            "Use a model that `trainer models register` has exported.",
         )
     try:
         return Description.model_validate_json(text)
