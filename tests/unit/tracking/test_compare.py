@@ -88,8 +88,8 @@ def test_what_does_not_compare_has_no_best_value(
     ]  # fmt: skip
     compared = compare.compare(runs)
     assert {row.name for row in compared.metrics if row.best} == starred
-    assert said in compared.without_best
-    assert bool(said) == bool(compared.without_best)
+    assert said in " ".join(compared.remarks)
+    assert bool(said) == bool(compared.remarks)
 
 
 def test_scripts_of_one_experiment_compare() -> None:
@@ -102,7 +102,25 @@ def test_scripts_of_one_experiment_compare() -> None:
 
 def test_a_missing_star_is_explained_only_where_there_would_be_one() -> None:
     compared = compare.compare([run("a", parameters={"target": "x"}), run("b", parameters={"target": "y"})])
-    assert compared.without_best == ""
+    assert compared.remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "differ"),
+    [
+        ({"data_3": "one"}, {"data_3": "two"}, True),
+        ({"data_3": "one"}, {"elsewhere": "one"}, False),
+        ({"data_3": "one"}, {}, False),
+    ],
+)
+def test_a_star_between_runs_of_different_data_is_doubted(
+    first: dict[str, str], second: dict[str, str], differ: bool
+) -> None:
+    runs = [run(name, metrics={"f1": value}, inputs=inputs)
+            for name, value, inputs in (("a", 0.5, first), ("b", 0.75, second))]  # fmt: skip
+    compared = compare.compare(runs)
+    assert compared.metrics[0].best == {1}
+    assert bool(compared.remarks) == differ
 
 
 def test_not_a_number_is_the_same_as_not_a_number() -> None:

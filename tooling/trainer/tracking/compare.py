@@ -100,8 +100,8 @@ class Comparison:
     metrics: tuple[MetricRow, ...]
     origins: Mapping[str, tuple[Row, ...]]
     """Image, code, data and where they ran, by these words."""
-    without_best: str = ""
-    """Why metrics that have a best value do not say so, as a sentence; empty where all do."""
+    remarks: tuple[str, ...] = ()
+    """Sentences: why metrics that have a best value do not say so; that data differ where one is starred."""
 
 
 def compare(runs: Sequence[Run]) -> Comparison:
@@ -121,14 +121,22 @@ def compare(runs: Sequence[Run]) -> Comparison:
         for title, tags in _TAGS.items()
     }
     origins["Data"] = _rows([run.inputs for run in runs])
+    remarks = [incomparable.reason] if any(row.has_hidden_best for row in rows) else []
+    if any(row.best for row in rows) and _have_different_data(runs):
+        remarks.append("The runs have different data, so their metrics need not compare.")
     primary = next(filter(None, (run.tags.get(run_tags.PRIMARY_METRIC) for run in runs)), None)
     return Comparison(
         tuple(runs),
         parameters,
         tuple(sorted(rows, key=lambda row: (not row.differs, row.name != primary, metrics.rank(row.name)))),
         {title: origins[title] for title in ORIGINS},
-        incomparable.reason if any(row.has_hidden_best for row in rows) else "",
+        tuple(remarks),
     )
+
+
+def _have_different_data(runs: Sequence[Run]) -> bool:
+    """By digest: the same data may have another name on another machine. Who says nothing may have the same."""
+    return len({frozenset(run.inputs.values()) for run in runs if run.inputs}) > 1
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,7 @@ def _as_json(compared: Comparison, changes: dict[str, list[str]]) -> dict[str, o
         return {"differs": row.differs, "values": dict(zip(ids, row.values, strict=True))}
 
     return {
+        "remarks": compared.remarks,
         "runs": [
             {"run_id": run.id, "name": run.name, "status": run.status, "url": run.url}
             for run in compared.runs

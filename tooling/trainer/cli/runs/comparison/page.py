@@ -101,7 +101,7 @@ def _heads(compared: Comparison) -> str:
     return (
         f'<ul class="runs">{"".join(rows)}</ul>'
         '<p class="note">Differences are to the first run. A green value with a star is the best one, where '
-        f"the metric&#39;s name says which way is better. {text(compared.without_best)}</p>"
+        f"the metric&#39;s name says which way is better. {text(' '.join(compared.remarks))}</p>"
     )
 
 

@@ -50,8 +50,8 @@ def show(compared: Comparison, *, everything: bool) -> None:
         output.table(headings, table)
     else:
         _narrow(compared.runs, shown, room)
-    if compared.without_best:
-        click.echo(f"\n{compared.without_best}")
+    for remark in compared.remarks:
+        click.echo(f"\n{remark}")
     if equal:
         click.echo(f"\nEqual: {', '.join(equal)}.")
 
