@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,7 +22,7 @@ from pathlib import Path
 from trainer import locks, logs, progress
 from trainer.engine.bridge import Bridge
 from trainer.errors import TrackingError
-from trainer.server import store_archive
+from trainer.server import ports, store_archive
 from trainer.tracking.endpoint import CONTAINER_HOST, Server
 from trainer.workspace import run_folders, server_password
 from trainer.workspace.settings import Workspace
@@ -32,7 +31,6 @@ IDENTITY_HEADER = "x-trainer-workspace"
 START_S = 90
 STARTING = "Starting the tracking server"
 STOP_S = 10
-PORTS_TRIED = 50
 _FORM = 1  # of the process; 0 is one of an earlier trainer, which asked for no password
 _LOG = logging.getLogger(__name__)
 
@@ -80,7 +78,7 @@ def begin(workspace: Workspace, bridge: Bridge | None = None, port: int | None =
     it that were told no password.
     Any number of callers at once start one server.
     """
-    if bridge and not _is_own_address(bridge.gateway):
+    if bridge and not ports.is_own_address(bridge.gateway):
         bridge = None  # the engine runs in a virtual machine, which brings containers to our loopback
     try:
         with locks.exclusive(workspace.state / "server.lock"):
@@ -128,6 +126,11 @@ def wait(workspace: Workspace, server: Server) -> None:
         while time.monotonic() < deadline:
             if answers(workspace, server):
                 return
+            if (state := running(workspace)) and _is_suspended(state.pid):
+                raise TrackingError(
+                    f"The workspace's tracking server (process {state.pid}) is suspended by a signal.",
+                    f"Let it go on: kill -CONT {state.pid}",
+                )
             if not locks.held(_alive(workspace)):
                 break
             time.sleep(0.1)
@@ -175,6 +178,15 @@ def down(workspace: Workspace) -> bool:
         return state is not None
 
 
+def _is_suspended(pid: int) -> bool:
+    """Whether a signal has stopped the process until another one. False on a system without /proc."""
+    try:
+        # The name of the program, in parentheses, may have any character.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except (OSError, IndexError):
+        return False
+
+
 def _alive(workspace: Workspace) -> Path:
     return workspace.state / "server.alive"
 
@@ -199,7 +211,7 @@ def _start(workspace: Workspace, bridge: Bridge | None, port_wanted: int | None)
     store_archive.finish(workspace.store)
     before = _read_state(workspace)
     usual_port = before.port if before else workspace.settings.server_port
-    sockets, port = _listen(port_wanted or usual_port, bridge)
+    sockets, port = ports.listen(port_wanted or usual_port, bridge)
     alive = locks.acquire(_alive(workspace))
     if alive is None:  # a server that lost its state file: it cannot be told from a stranger's
         raise TrackingError(
@@ -240,47 +252,6 @@ def _make_private(workspace: Workspace) -> None:
 def _hosts(port: int, bridge: Bridge | None) -> list[str]:
     names = ["localhost", "127.0.0.1", CONTAINER_HOST] + ([bridge.gateway] if bridge else [])
     return [f"{name}:{port}" for name in names]
-
-
-def _listen(port: int, bridge: Bridge | None) -> tuple[list[socket.socket], int]:
-    """Sockets on the first port from `port` on that is free on every address."""
-    addresses = ["127.0.0.1"] + ([bridge.gateway] if bridge else [])
-    for candidate in range(port, min(port + PORTS_TRIED, 65536)):
-        sockets: list[socket.socket] = []
-        try:
-            sockets.extend(socket.create_server((address, candidate)) for address in addresses)
-        except OSError as error:
-            for sock in sockets:
-                sock.close()
-            if isinstance(error, PermissionError):
-                raise TrackingError(
-                    f"The system lets no ordinary user listen on port {candidate}.",
-                    "Specify one from 1024 on: trainer server up --port 5000",
-                ) from None
-        else:
-            if candidate != port:
-                _LOG.warning("Port %d is taken: the tracking server is on port %d.", port, candidate)
-            return sockets, candidate
-    raise TrackingError(
-        f"No free port between {port} and {port + PORTS_TRIED - 1} for the workspace's tracking server.",
-        "Set server_port in trainer.yaml to another range.",
-    )
-
-
-def free_port(workspace: Workspace, first: int | None = None) -> int:
-    """A free port of the loopback: `first` or the setting's, or one of those after it."""
-    sockets, port = _listen(first or workspace.settings.server_port, None)
-    for sock in sockets:
-        sock.close()
-    return port
-
-
-def _is_own_address(address: str) -> bool:
-    try:
-        socket.create_server((address, 0)).close()
-    except OSError:
-        return False
-    return True
 
 
 def _stop(workspace: Workspace, state: State) -> None:

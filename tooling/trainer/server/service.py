@@ -19,7 +19,7 @@ from trainer.errors import InvalidInput, TrackingDenied, TrackingError, TrainerE
 from trainer.images import build
 from trainer.images.folder_image import FolderImage
 from trainer.progress import Steps
-from trainer.server import container, container_record, live_runs, process, start, store, store_archive
+from trainer.server import container, container_record, live_runs, ports, process, start, store, store_archive
 from trainer.server import image as server_image
 from trainer.server.connect import refuse_another
 from trainer.server.container import ContainerState, name
@@ -207,7 +207,7 @@ def _make(
     refuse_another(workspace, named, own, force=force)
     image = server_image.plan(workspace)
     _build(client, workspace, image, reporter)
-    port = process.free_port(workspace, port or (urlsplit(own).port if own else None))
+    port = ports.free_port(workspace, port or (urlsplit(own).port if own else None))
     _complete_secrets(workspace, start.address(port), rotate=bool(named) and named != own)
     reporter.step("Making the tracking server")
     container.create(client, workspace, image.tag, port)

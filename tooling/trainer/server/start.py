@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from trainer import progress
 from trainer.engine import daemon
 from trainer.errors import EngineError, TrackingError
-from trainer.server import container, container_record, process, store
+from trainer.server import container, container_record, ports, store
 from trainer.server.container import ContainerState, StaleContainer, name
 from trainer.server.process import STARTING
 from trainer.subprocesses import deferred_signals
@@ -78,13 +78,13 @@ def start(client: docker.DockerClient, workspace: Workspace, port: int | None = 
     """
     state = _get(client, workspace)
     store.check(client, workspace, state)
-    free_port = process.free_port(workspace, port) if port else state.port
+    free_port = ports.free_port(workspace, port) if port else state.port
     if free_port != state.port:
         _make_again(client, workspace, state.image, free_port)
     try:
         container.start(client, workspace)
     except StaleContainer:
-        _make_again(client, workspace, state.image, process.free_port(workspace, free_port))
+        _make_again(client, workspace, state.image, ports.free_port(workspace, free_port))
         container.start(client, workspace)
     container_record.record_store(workspace, exists=True)
     return _get(client, workspace)

@@ -135,7 +135,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
 
 
 def _have_different_data(runs: Sequence[Run]) -> bool:
-    """By digest: the same data may have another name on another machine. Who says nothing may have the same."""
+    """By digest: on another machine the same data may have another name. Who says none may have the same."""
     return len({frozenset(run.inputs.values()) for run in runs if run.inputs}) > 1
 
 
