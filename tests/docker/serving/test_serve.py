@@ -135,7 +135,9 @@ def test_it_has_as_little_as_it_needs(shop: Site, colours: str, client: docker.D
         "  except OSError: print('no')"
     )
     assert run_in(client, name, script) == (0, ["no", "no"])
-    assert run_in(client, name, "open('/model/model.onnx', 'ab')")[0] == 1
+    script = "import glob; [open(path, 'ab') for path in glob.glob('/model/*')]"
+    assert run_in(client, name, script)[0] == 1
+    assert run_in(client, name, "open('/model/more', 'wb')")[0] == 1
 
 
 def test_what_is_served_is_listed_and_a_name_is_served_once(shop: Site, colours: str) -> None:

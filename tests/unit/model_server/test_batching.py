@@ -18,12 +18,10 @@ from unit.model_server.served import NO, YES, Slow, churn
 @contextlib.asynccontextmanager
 async def working(model: Slow, *, largest: int = 4, waiting: int = 10) -> AsyncIterator[Batcher]:
     batcher = Batcher(model.answers, largest=largest, waiting=waiting)
-    work = asyncio.create_task(batcher.work())
     try:
         yield batcher
     finally:
         model.may_answer.set()
-        work.cancel()
 
 
 @pytest.fixture

@@ -1,22 +1,20 @@
 """A served model as a container: how it is made, found, asked, stopped.
 
 Container, network and volume are all called `trainer-serve-WORKSPACE-NAME`. Nobody else is on the network,
-and nothing but answers leaves it. The volume has the model, and the token where there is one.
+and nothing but answers leaves it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from trainer.engine import daemon
 from trainer.errors import EngineError, InvalidInput
+from trainer.serving import volume
+from trainer.serving.volume import Model
 from trainer.subprocesses import deferred_signals
 from trainer.workspace.settings import Workspace
 
@@ -29,9 +27,6 @@ LABEL = "trainer.serve"
 _NAME, _MODEL, _ATTACHED = f"{LABEL}.name", f"{LABEL}.model", f"{LABEL}.attached"
 PORT = 8080
 STOP_S = 10
-_FOLDER = "/model"
-_FILE, _TOKEN = "model.onnx", "token"
-_NOBODY = 65534
 _ALL = "0.0.0.0"  # noqa: S104 (what of it is published is another question)
 
 
@@ -40,9 +35,7 @@ class Wanted:
     """What is to be served, and how. `attached`: as long as the command that started it."""
 
     name: str
-    model: Path
-    said: str
-    """What the user called the model."""
+    model: Model
     host: str
     port: int
     token: str | None
@@ -84,9 +77,11 @@ def called(workspace: Workspace, name: str) -> str:
 
 def create(client: docker.DockerClient, workspace: Workspace, image: str, wanted: Wanted) -> str:
     """Make container, network and volume, with the model on it; its name. Nothing is started."""
+    from trainkit.inference.serving_file import ServingFile
+
     container_name = called(workspace, wanted.name)
     labels = {LABEL: workspace.identity}
-    named = {_NAME: wanted.name, _MODEL: wanted.said, _ATTACHED: str(wanted.attached).lower()}
+    named = {_NAME: wanted.name, _MODEL: wanted.model.called, _ATTACHED: str(wanted.attached).lower()}
     with daemon.failures():
         # Without masquerading, what the container sends of itself finds no way back.
         client.networks.create(
@@ -97,17 +92,17 @@ def create(client: docker.DockerClient, workspace: Workspace, image: str, wanted
         container = client.containers.create(
             image,
             [
-                f"{_FOLDER}/{_FILE}", "--host", _ALL, "--port", str(PORT), "--name", wanted.name,
+                volume.SERVING_FILE, "--host", _ALL, "--port", str(PORT), "--name", wanted.name,
                 *([] if wanted.token else ["--published-on-loopback"]),
             ],
             name=container_name,
             labels={**labels, **named, "trainer.workspace_folder": str(workspace.root)},
-            environment={"MODEL_SERVER_TOKEN_FILE": f"{_FOLDER}/{_TOKEN}"} if wanted.token else {},
+            environment={"MODEL_SERVER_TOKEN_FILE": volume.TOKEN_FILE} if wanted.token else {},
             network=container_name,
             ports={f"{PORT}/tcp": (wanted.host, wanted.port)},
-            volumes={container_name: {"bind": _FOLDER, "mode": "rw"}},
+            volumes={container_name: {"bind": volume.FOLDER, "mode": "rw"}},
             restart_policy=None if wanted.attached else {"Name": "unless-stopped"},  # type: ignore[arg-type]
-            user=f"{_NOBODY}:{_NOBODY}",
+            user=f"{volume.NOBODY}:{volume.NOBODY}",
             read_only=True,
             mem_limit=wanted.memory,
             memswap_limit=wanted.memory,
@@ -115,26 +110,8 @@ def create(client: docker.DockerClient, workspace: Workspace, image: str, wanted
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
         )  # fmt: skip
-        with _packed(wanted) as archive:
-            container.put_archive(_FOLDER, archive)
+        volume.put(container, [wanted.model], ServingFile(model=wanted.model.entry), wanted.token)
     return container_name
-
-
-@contextlib.contextmanager
-def _packed(wanted: Wanted) -> Iterator[io.IOBase]:
-    """The model and the token, which the server may read and not write."""
-    with TemporaryFile() as file:
-        with tarfile.open(fileobj=file, mode="w") as tar:
-            entry = tarfile.TarInfo(_FILE)
-            entry.mode, entry.size = 0o444, wanted.model.stat().st_size
-            with wanted.model.open("rb") as content:
-                tar.addfile(entry, content)
-            if wanted.token:
-                entry = tarfile.TarInfo(_TOKEN)
-                entry.mode, entry.uid, entry.gid, entry.size = 0o400, _NOBODY, _NOBODY, len(wanted.token)
-                tar.addfile(entry, io.BytesIO(wanted.token.encode()))
-        file.seek(0)
-        yield file
 
 
 def start(client: docker.DockerClient, container_name: str, port: int) -> None:

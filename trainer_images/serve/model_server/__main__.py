@@ -1,17 +1,20 @@
-"""`python -m model_server MODEL.onnx`."""
+"""`python -m model_server MODEL.onnx`, or a serving file, which names one and is watched."""
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 
 import uvicorn
 from trainkit.errors import InputError
+from trainkit.inference import serving_file
 from trainkit.inference.predictor import Predictor
 
 from model_server import app, settings
 from model_server.connections import ImpatientProtocol
 from model_server.limits import Limits
+from model_server.watching import Watch
 
 
 def main() -> int:
@@ -20,14 +23,23 @@ def main() -> int:
         chosen = settings.read(sys.argv[1:])
         for variable in (settings.TOKEN, settings.TOKEN_FILE):
             os.environ.pop(variable, None)  # nothing that is started later has it
-        predictor = Predictor.open(chosen.model, threads=chosen.threads)
+        opened = functools.partial(Predictor.open, threads=chosen.threads)
+        entry = watch = None
+        path = chosen.model
+        if path.suffix == ".json":
+            watch = Watch(path, opened)
+            entry = serving_file.read(path).model
+            path = path.with_name(entry.file)
+        predictor = opened(path)
     except InputError as error:
         print(f"Error: {error.message}\nHint:  {error.hint}", file=sys.stderr, flush=True)
         return 1
     limits = Limits()
     ImpatientProtocol.headers_s = limits.headers_s
     uvicorn.run(
-        app.make(chosen.name, predictor, token=chosen.token, hosts=chosen.hosts, limits=limits),
+        app.make(
+            chosen.name, predictor, entry, token=chosen.token, hosts=chosen.hosts, limits=limits, watch=watch
+        ),
         host=chosen.host,
         port=chosen.port,
         http=ImpatientProtocol,

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 from trainkit.errors import InputError
 from trainkit.inference.predictor import Predictor
+from trainkit.inference.serving_file import Entry
 
 from model_server.asking import Asking
 from model_server.body import Bodies
@@ -28,30 +29,39 @@ from model_server.routes.mlflow import Mlflow
 from model_server.routes.predict import Predict
 from model_server.routes.v2 import V2
 from model_server.served import Served
+from model_server.watching import Watch, Watching
 
 
 def make(
     name: str,
     predictor: Predictor,
+    entry: Entry | None = None,
     *,
     token: str | None = None,
     hosts: tuple[str, ...] = (),
     limits: Limits | None = None,
+    watch: Watch | None = None,
 ) -> ASGIApp:
-    """The application, for any ASGI server; the model has answered once."""
+    """The application, for any ASGI server; the model has answered once.
+
+    `entry` is what the serving file says of the model. With `watch` another one may take its place.
+    """
     limits = limits or Limits()
-    metrics = Metrics.of(name, predictor.version, lambda: served.batcher.waiting)
-    served = Served.of(name, predictor, limits, metrics.batches.observe)
+    metrics = Metrics.of(lambda: asking.served.batcher.waiting)
+    entry = entry or Entry(file="model.onnx", label=name)
+    served = Served.of(name, predictor, entry, limits, metrics.batches.observe)
     served.warm_up()
     asking = Asking(served, Bodies(limits), metrics)
+    asking.serve(served)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        work = asyncio.create_task(served.batcher.work())
+        tasks = [asyncio.create_task(Watching(asking, watch).work())] if watch else []
         yield
-        work.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await work
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
     async def figures(_: Request) -> Response:
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})

@@ -1,6 +1,7 @@
 """Requests that wait while the model is at work are answered together: the next batch is all that came.
 
 Nobody waits for others to come. A single client is answered as fast as without batches.
+It works while something waits: one that nobody asks any more needs no end.
 """
 
 from __future__ import annotations
@@ -42,8 +43,12 @@ class Batcher:
         """
         self._ask, self._largest, self._most, self._observe = ask, largest, waiting, observe
         self._waiting = deque[_Request]()
-        self._has_some = asyncio.Event()
+        self._work: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "model")
+
+    def of(self, ask: Callable[[Inputs], Answers]) -> Batcher:
+        """Another one for another model, with the same limits."""
+        return Batcher(ask, largest=self._largest, waiting=self._most, observe=self._observe)
 
     @property
     def waiting(self) -> int:
@@ -56,18 +61,16 @@ class Batcher:
             raise busy(f"{len(self._waiting)} requests wait for the model.")
         request = _Request(inputs, asyncio.get_running_loop().create_future())
         self._waiting.append(request)
-        self._has_some.set()
+        if self._work is None:
+            self._work = asyncio.create_task(self._all())
         return await request.answer
 
-    async def work(self) -> None:
-        """Answer what comes, until this is cancelled."""
+    async def _all(self) -> None:
         try:
-            while True:
-                await self._has_some.wait()
-                if batch := self._next():
-                    await self._answer(batch)
+            while batch := self._next():
+                await self._answer(batch)
         finally:
-            self._thread.shutdown(wait=False, cancel_futures=True)
+            self._work = None
 
     def _next(self) -> list[_Request]:
         """Without those that nobody waits for any more."""
@@ -77,8 +80,6 @@ class Batcher:
             if not request.answer.done():
                 batch.append(request)
                 size += len(request.inputs)
-        if not self._waiting:
-            self._has_some.clear()
         return batch
 
     async def _answer(self, batch: Sequence[_Request]) -> None:

@@ -34,16 +34,19 @@ class Metrics:
     """Rows or images that the model was given at once."""
     predictions: Counter
     """By class; of a regression, the class is empty."""
+    swaps: Counter
+    """How often another model has taken the place of the one before."""
+    degraded: Gauge
+    """1 where another model is asked for than the one that answers, else 0."""
+    info: Gauge
 
     @classmethod
-    def of(cls, name: str, version: str, waiting: Callable[[], float]) -> Metrics:
-        """Those of a model that is served; `waiting` is how many requests wait for it now."""
+    def of(cls, waiting: Callable[[], float]) -> Metrics:
+        """Those of a server; `waiting` is how many requests wait for its model now."""
         disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
-        info = Gauge("model_info", "The model that is served.", ["name", "version"], registry=registry)
-        info.labels(name, version).set(1)
         gauge = Gauge("model_requests_waiting", "Requests that wait for the model.", registry=registry)
         gauge.set_function(waiting)
         return cls(
@@ -55,7 +58,17 @@ class Metrics:
             ),
             Histogram("model_batch_size", "Rows or images at once.", buckets=_SIZES, registry=registry),
             Counter("model_predictions", "Rows and images answered.", ["class"], registry=registry),
+            Counter("model_swaps", "Models that took the place of another.", registry=registry),
+            Gauge("model_degraded", "Whether another model is asked for.", registry=registry),
+            Gauge(
+                "model_info", "The model that is served.", ["name", "version", "model"], registry=registry
+            ),
         )  # fmt: skip
+
+    def serve(self, name: str, version: str, model: str) -> None:
+        """Name the model that answers from now on: as it is served, its SHA-256, what it is registered as."""
+        self.info.clear()
+        self.info.labels(name, version, model).set(1)
 
     def text(self) -> bytes:
         """As Prometheus reads it."""

@@ -7,7 +7,7 @@ import functools
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from trainkit.errors import InputError
 from trainkit.inference import images
 from trainkit.inference.description import Images, Number, Table
 from trainkit.inference.predictor import Answers, Pixels, Predictor
+from trainkit.inference.serving_file import Entry
 
 from model_server.batching import Batcher, Inputs
 from model_server.limits import Limits
@@ -29,10 +30,14 @@ _SMALL = 32 * 1024
 
 @dataclass(frozen=True)
 class Served:
-    """A model by its name, and the threads that work for it."""
+    """A model by its name, and the threads that work for it.
+
+    Who has begun to ask it ends with it: another one that takes its place changes nothing of this one.
+    """
 
     name: str
     predictor: Predictor
+    entry: Entry
     limits: Limits
     batcher: Batcher
     decoders: Executor
@@ -43,18 +48,24 @@ class Served:
         cls,
         name: str,
         predictor: Predictor,
+        entry: Entry,
         limits: Limits,
         observe: Callable[[int], object] = lambda _: None,
     ) -> Served:
-        """Ready to be asked, once its `batcher` works. Made within a running event loop."""
-        target = predictor.description.target
-        # A row may have the column that is predicted, as in `trainer predict`.
-        ask = functools.partial(predictor.answers, ignored=(target,) if target else ())
-        batcher = Batcher(ask, largest=limits.batch, waiting=limits.waiting, observe=observe)
+        """Ready to be asked."""
+        batcher = Batcher(_asked(predictor), largest=limits.batch, waiting=limits.waiting, observe=observe)
         # Each may hold an image of the size of `limits.pixels`, the reader all that is made of a JSON.
         cores = min(4, len(os.sched_getaffinity(0)))
         decoders, reader = ThreadPoolExecutor(cores, "decode"), ThreadPoolExecutor(1, "json")
-        return cls(name, predictor, limits, batcher, decoders, reader)
+        return cls(name, predictor, entry, limits, batcher, decoders, reader)
+
+    def succeeded_by(self, predictor: Predictor, entry: Entry) -> Served:
+        """The model that takes its place, with the same limits, and the same threads for all but answers."""
+        return replace(self, predictor=predictor, entry=entry, batcher=self.batcher.of(_asked(predictor)))
+
+    def named(self, entry: Entry) -> Served:
+        """The same model, which is called something else."""
+        return replace(self, entry=entry)
 
     def warm_up(self) -> None:
         """Answer something: the first answer takes longer than others."""
@@ -128,6 +139,12 @@ class Served:
                 return await self.batcher.answers(inputs)
         except TimeoutError:
             raise busy(f"The model did not answer within {self.limits.answer_s:g} s.") from None
+
+
+def _asked(predictor: Predictor) -> Callable[[Inputs], Answers]:
+    target = predictor.description.target
+    # A row may have the column that is predicted, as in `trainer predict`.
+    return functools.partial(predictor.answers, ignored=(target,) if target else ())
 
 
 async def _in(executor: Executor, call: Callable[[], _Result]) -> _Result:

@@ -37,7 +37,9 @@ class Settings:
 def read(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
     """From the command line and the environment. Raises `InputError`."""
     parser = argparse.ArgumentParser("model_server", description=__doc__)
-    parser.add_argument("model", type=Path, help="an ONNX file that trainer has exported")
+    parser.add_argument(
+        "model", type=Path, help="an ONNX file that trainer has exported, or a serving file (.json)"
+    )
     parser.add_argument("--name", help="the model's name; by default, the file's")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)

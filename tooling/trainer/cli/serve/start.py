@@ -20,9 +20,11 @@ from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
     from trainkit.inference.description import Column, Description
+    from trainkit.inference.predictor import Predictor
 
     from trainer.models.kept import ModelFile
     from trainer.serving.container import Serving
+    from trainer.serving.volume import Model
 
 TOKEN = "MODEL_SERVER_TOKEN"  # noqa: S105 (a name)
 _LOOPBACK, _EVERYWHERE = "127.0.0.1", "0.0.0.0"  # noqa: S104 (with a token)
@@ -62,7 +64,8 @@ def start(
     from trainer.subprocesses import interruptible
 
     file = located(model)
-    description = _description(file)
+    predictor = _opened(file)
+    description = predictor.description
     name = name or service.name_of(file.name)
     service.check_name(name)
     token = _token(token_file)
@@ -78,8 +81,7 @@ def start(
             service.refuse_served(client, workspace, name)
             wanted = Wanted(
                 name,
-                file.path,
-                file.name,
+                _model(file, model, predictor.version),
                 host,
                 service.free_port(host, port),
                 token,
@@ -103,13 +105,22 @@ def start(
         output.tell(f"Stopped {name}.")
 
 
-def _description(file: ModelFile) -> Description:
+def _model(file: ModelFile, said: str, digest: str) -> Model:
+    """A version of a registered model has a number, whatever alias it was found by."""
+    from trainer.serving.volume import Model
+
+    name, _, number = file.name.rpartition("@")
+    is_registered = bool(name) and number.isdecimal() and file.path != Path(said)
+    return Model(file.path, digest, said if is_registered else file.name, number if is_registered else None)
+
+
+def _opened(file: ModelFile) -> Predictor:
     from trainkit.errors import InputError
 
     if file.remark:
         output.tell(file.remark)
     try:
-        return file.open().description
+        return file.open()
     except InputError as error:
         raise InvalidInput(error.message, error.hint) from None
 

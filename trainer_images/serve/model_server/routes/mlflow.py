@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from trainkit.inference.cells import Row
-from trainkit.inference.description import Images
+from trainkit.inference.description import Description, Images
 from trainkit.inference.predictor import Answers
 
 from model_server import pictures
@@ -50,16 +50,19 @@ class Mlflow:
         return Response("\n")
 
     async def health(self, _: Request) -> Response:
-        """It is up, and which model it has."""
-        return Json({"status": "ok", **self._model()})
+        """It is up, and which model it has; `degraded` where it was to have another one, and why not."""
+        problem = self.asking.problem
+        state = {"status": "degraded", "reason": problem} if problem else {"status": "ok"}
+        return Json({**state, **self._model()})
 
     async def version(self, _: Request) -> Response:
-        """Which model answers: the SHA-256 of its file, and the run that it is from."""
+        """Which model answers: the SHA-256 of its file, what it is called, and the run that it is from."""
         description = self.asking.served.predictor.description
         return Json({**self._model(), "run_id": description.run_id, "framework": description.framework})
 
     def _model(self) -> dict[str, object]:
-        return {"name": self.asking.served.name, "version": self.asking.served.predictor.version}
+        served = self.asking.served
+        return {"name": served.name, "version": served.predictor.version, "model": served.entry.called}
 
     async def invocations(self, request: Request) -> Response:
         """As MLflow: of an image all probabilities, of a row its class or value.
@@ -74,18 +77,19 @@ class Mlflow:
                 raise _no_form()
             wants = _wants_probabilities(payload)
             if isinstance(served.predictor.description.input, Images):
-                answers = await self.asking.answers(await pictures.read(served, _images(payload)))
+                answers = await self.asking.answers(served, await pictures.read(served, _images(payload)))
             else:
                 columns = [column.name for column in served.table.columns]
-                answers = await self.asking.answers(_rows(payload, columns))
-        is_image = isinstance(served.predictor.description.input, Images)
-        return Json({"predictions": self._predictions(answers, is_image if wants is None else wants)})
+                answers = await self.asking.answers(served, _rows(payload, columns))
+        description = served.predictor.description
+        is_image = isinstance(description.input, Images)
+        return Json({"predictions": _predictions(description, answers, is_image if wants is None else wants)})
 
-    def _predictions(self, answers: Answers, probabilities: bool) -> Sequence[object]:
-        description = self.asking.served.predictor.description
-        if not description.classes:
-            return cast(list[object], answers.values[:, 0].tolist())
-        return answers.values.tolist() if probabilities else labels(description, answers)
+
+def _predictions(description: Description, answers: Answers, probabilities: bool) -> Sequence[object]:
+    if not description.classes:
+        return cast(list[object], answers.values[:, 0].tolist())
+    return answers.values.tolist() if probabilities else labels(description, answers)
 
 
 def _wants_probabilities(payload: Mapping[str, object]) -> bool | None:

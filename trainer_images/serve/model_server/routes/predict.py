@@ -17,6 +17,7 @@ from trainkit.inference.cells import Row
 from model_server.asking import Asking
 from model_server.refusals import Refused, invalid
 from model_server.responses import Json, Prediction, predictions
+from model_server.served import Served
 
 
 class _InMemory(MultiPartParser):
@@ -37,39 +38,36 @@ class Predict:
 
     async def post(self, request: Request) -> Response:
         """The predictions in the order of the inputs."""
+        served = self.asking.served
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         async with self.asking.bodies.received(request) as body:
             if kind == "multipart/form-data":
-                answered = await self._form(request.headers, body)
+                answered = await self._form(served, request.headers, body)
             elif kind == "application/json":
-                answered = await self._rows(body)
+                answered = await self._rows(served, body)
             elif kind.startswith("image/") or kind == "application/octet-stream":
-                answered = await self._image(body)
+                answered = await self._image(served, body)
             else:
                 raise self._unknown(kind)
-        served = self.asking.served
         return Json(
             {"model": {"name": served.name, "version": served.predictor.version}, "predictions": answered}
         )
 
-    async def _image(self, body: bytes) -> list[Prediction]:
-        served = self.asking.served
+    async def _image(self, served: Served, body: bytes) -> list[Prediction]:
         image = await served.decoded(body, "The image")
-        return predictions(served.predictor.description, await self.asking.answers([image]))
+        return predictions(served.predictor.description, await self.asking.answers(served, [image]))
 
-    async def _form(self, headers: Headers, body: bytes) -> list[Prediction]:
-        served = self.asking.served
+    async def _form(self, served: Served, headers: Headers, body: bytes) -> list[Prediction]:
         _ = served.images  # refused before the files are read
         files = await _files(headers, body, served.limits.images)
         images = await asyncio.gather(*(served.decoded(content, name) for name, content in files))
-        answers = predictions(served.predictor.description, await self.asking.answers(images))
+        answers = predictions(served.predictor.description, await self.asking.answers(served, images))
         return [{"file": name, **answer} for (name, _), answer in zip(files, answers, strict=True)]
 
-    async def _rows(self, body: bytes) -> list[Prediction]:
-        served = self.asking.served
+    async def _rows(self, served: Served, body: bytes) -> list[Prediction]:
         _ = served.table
         rows = _rows(await served.parsed(body))
-        return predictions(served.predictor.description, await self.asking.answers(rows))
+        return predictions(served.predictor.description, await self.asking.answers(served, rows))
 
     def _unknown(self, kind: str) -> Refused:
         sent = f"The content type {kind}" if kind else "A body without a content type"

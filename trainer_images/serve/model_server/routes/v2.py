@@ -12,13 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from trainkit.inference.cells import Row
-from trainkit.inference.description import Category, Images, Number, Table
+from trainkit.inference.description import Category, Description, Images, Number, Table
 from trainkit.inference.predictor import Answers, Pixels
 
 from model_server import pictures
 from model_server.asking import Asking
 from model_server.refusals import Refused, invalid
 from model_server.responses import Json, labels
+from model_server.served import Served
 
 _NUMBERS = {
     "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64",
@@ -79,45 +80,46 @@ class V2:
 
     async def model_ready(self, request: Request) -> Response:
         """The same, for the model of that name."""
-        self._check(request)
-        return Json({"name": self._name, "ready": True})
+        served = self._chosen(request)
+        return Json({"name": served.name, "ready": True})
 
     async def metadata(self, request: Request) -> Response:
         """What the model takes and gives."""
-        self._check(request)
-        taken = self.asking.served.predictor.description.input
+        served = self._chosen(request)
+        description = served.predictor.description
+        taken = description.input
         return Json({
-            "name": self._name,
-            "versions": [self._version],
+            "name": served.name,
+            "versions": [served.predictor.version],
             "platform": "onnx_onnxv1",
             "inputs": [_image(taken)] if isinstance(taken, Images) else list(_columns(taken)),
             "outputs": [
                 {"name": name, "datatype": datatype, "shape": [-1, *rest]}
-                for name, (datatype, rest, _) in self._outputs(None).items()
+                for name, (datatype, rest, _) in _outputs(description, None).items()
             ],
-            "parameters": {"classes": self.asking.served.predictor.description.classes},
+            "parameters": {"classes": description.classes},
         })  # fmt: skip
 
     async def infer(self, request: Request) -> Response:
         """The outputs that are asked for, or all."""
-        self._check(request)
+        served = self._chosen(request)
+        description = served.predictor.description
         if "inference-header-content-length" in request.headers:
             raise invalid("Binary tensors are not taken.", "Send the data in the JSON.")
-        served = self.asking.served
         async with self.asking.bodies.received(request) as body:
             payload = await served.parsed(body)
             if not isinstance(payload, dict):
                 raise invalid("The JSON has no inputs.", 'Send {"inputs": [{"name": …, "datatype": …, …}]}.')
-            wanted = _wanted(payload, list(self._outputs(None)))
+            wanted = _wanted(payload, list(_outputs(description, None)))
             given = _given(payload)
-            taken = served.predictor.description.input
-            inputs = await self._images(given) if isinstance(taken, Images) else _rows(given)
-            answers = await self.asking.answers(inputs)
-        outputs = self._outputs(answers)
+            is_image = isinstance(description.input, Images)
+            inputs = await _images(served, given) if is_image else _rows(given)
+            answers = await self.asking.answers(served, inputs)
+        outputs = _outputs(description, answers)
         count = len(answers.values)
         return Json({
-            "model_name": self._name,
-            "model_version": self._version,
+            "model_name": served.name,
+            "model_version": served.predictor.version,
             **({"id": payload["id"]} if isinstance(payload.get("id"), str) else {}),
             "outputs": [
                 {"name": name, "datatype": datatype, "shape": [count, *rest], "data": data}
@@ -126,52 +128,49 @@ class V2:
             ],
         })  # fmt: skip
 
-    @property
-    def _name(self) -> str:
-        return self.asking.served.name
-
-    @property
-    def _version(self) -> str:
-        return self.asking.served.predictor.version
-
-    def _check(self, request: Request) -> None:
-        name, version = request.path_params["name"], request.path_params.get("version", self._version)
-        if (name, version) != (self._name, self._version):
+    def _chosen(self, request: Request) -> Served:
+        served = self.asking.served
+        present = served.predictor.version
+        name, version = request.path_params["name"], request.path_params.get("version", present)
+        if (name, version) != (served.name, present):
             raise Refused(
                 HTTPStatus.NOT_FOUND,
                 f"There is no model {name} of the version {version}.",
-                f"The model is {self._name}, of the version {self._version}.",
+                f"The model is {served.name}, of the version {present}.",
             )
+        return served
 
-    def _outputs(self, answers: Answers | None) -> dict[str, tuple[str, list[int], list[object]]]:
-        """Name → type, shape of each answer, and what is in it."""
-        description = self.asking.served.predictor.description
-        values = answers.values if answers else np.empty((0, max(1, len(description.classes))))
-        if not description.classes:
-            return {"value": ("FP64", [], values[:, 0].tolist())}
-        names: list[object] = [*labels(description, Answers(values))] if answers else []
-        return {
-            "class": (_TEXT, [], names),
-            "confidence": ("FP64", [], values.max(axis=1).tolist()),
-            "probabilities": ("FP64", [len(description.classes)], values.ravel().tolist()),
-        }
 
-    async def _images(self, given: Sequence[Given]) -> list[Pixels]:
-        served = self.asking.served
-        if len(given) != 1 or given[0].name != _IMAGE:
-            raise invalid("A request has one input, image.", f"See /v2/models/{self._name}")
-        [tensor] = given
-        if tensor.datatype == _TEXT:
-            return await pictures.read(served, tensor.data)
-        size = served.images.size
-        kind = np.float32 if tensor.datatype.startswith("FP") else np.int64
-        try:
-            images = await served.read(lambda: np.asarray(tensor.data, kind).reshape(-1, size, size, 3))
-        except (ValueError, TypeError, OverflowError):
-            raise invalid(
-                f"The data are not numbers of the shape (n, {size}, {size}, 3).", "See the model's inputs."
-            ) from None
-        return [pictures.pixels(image, size, number) for number, image in enumerate(images, 1)]
+def _outputs(
+    description: Description, answers: Answers | None
+) -> dict[str, tuple[str, list[int], list[object]]]:
+    """Name → type, shape of each answer, and what is in it."""
+    values = answers.values if answers else np.empty((0, max(1, len(description.classes))))
+    if not description.classes:
+        return {"value": ("FP64", [], values[:, 0].tolist())}
+    names: list[object] = [*labels(description, Answers(values))] if answers else []
+    return {
+        "class": (_TEXT, [], names),
+        "confidence": ("FP64", [], values.max(axis=1).tolist()),
+        "probabilities": ("FP64", [len(description.classes)], values.ravel().tolist()),
+    }
+
+
+async def _images(served: Served, given: Sequence[Given]) -> list[Pixels]:
+    if len(given) != 1 or given[0].name != _IMAGE:
+        raise invalid("A request has one input, image.", f"See /v2/models/{served.name}")
+    [tensor] = given
+    if tensor.datatype == _TEXT:
+        return await pictures.read(served, tensor.data)
+    size = served.images.size
+    kind = np.float32 if tensor.datatype.startswith("FP") else np.int64
+    try:
+        images = await served.read(lambda: np.asarray(tensor.data, kind).reshape(-1, size, size, 3))
+    except (ValueError, TypeError, OverflowError):
+        raise invalid(
+            f"The data are not numbers of the shape (n, {size}, {size}, 3).", "See the model's inputs."
+        ) from None
+    return [pictures.pixels(image, size, number) for number, image in enumerate(images, 1)]
 
 
 def _image(taken: Images) -> Tensor:
