@@ -93,6 +93,24 @@ def test_what_was_compared_is_kept_as_a_run_which_the_history_names(paint: Site)
     assert {"answers.csv", "comparison.json", "champion", "challenger"} <= files
 
 
+def test_evaluations_stand_aside_from_the_runs_of_projects(paint: Site) -> None:
+    kept = paint.client.get_experiment_by_name("paint (model)").experiment_id
+    ids = {run.info.run_id for run in paint.client.search_runs([kept])}
+    listed = paint.trainer("runs")
+    assert "against" not in listed.out
+    assert f"Not listed: {len(ids)} runs with evaluations of models (--evaluations)." in listed.err
+    every = json.loads(paint.trainer("runs", "--evaluations", "--limit", "0", "--json").out)
+    assert ids < {run["run_id"] for run in every}
+    for project in ([], ["paint"]):
+        listed = json.loads(paint.trainer("runs", *project, "--limit", "0", "--json").out)
+        assert not ids & {run["run_id"] for run in listed}
+    assert len(json.loads(paint.trainer("runs", "paint (model)", "--json").out)) == len(ids)
+    one = next(run for run in every if "against" in run["name"])
+    assert one["run_id"] in paint.trainer("show", one["run_id"][:12]).out
+    best = paint.trainer("show", "@best:champion_accuracy_score")
+    assert best.error[0] == "Error: No run has a metric champion_accuracy_score."
+
+
 def test_floors_and_the_least_gain_hold_too(paint: Site) -> None:
     paint.client.set_registered_model_alias("paint", "champion", "1")
     low = _if_better(paint, 4, "--floor", "red=0.5")

@@ -67,12 +67,34 @@ def test_a_run_becomes_a_version_that_predicts_as_it_did(site: Site, run_id: str
     assert hashlib.sha256(file.read_bytes()).hexdigest() == tags["trainer.sha256"]
     version = site.client.get_model_version("cancer", "1")
     assert (version.run_id, version.source) == (run_id, f"{site.run(run_id).info.artifact_uri}/onnx")
-    assert "registered as cancer@1" in site.trainer("show", run_id).out
+    after = site.trainer("show", run_id).out
+    assert "registered as cancer@1" in after
+    assert after.endswith("Next: trainer predict cancer@1 INPUT\n      trainer serve cancer@1\n")
 
     (site.root / "rows.csv").write_text(_rows())
     answers = site.trainer("predict", "cancer@1", "rows.csv", "--json")
     assert answers.code == 0, answers.err
     assert [row["class"] for row in json.loads(answers.out)["predictions"]] == ["malignant", "benign"]
+
+
+def test_all_files_of_a_version_and_of_its_run_are_downloaded(site: Site, run_id: str) -> None:
+    sha256 = site.client.get_model_version("cancer", "1").tags["trainer.sha256"]
+    done = site.trainer("models", "download", "cancer@1", "--all")
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-1] == "Next: trainer predict cancer-1/model.onnx INPUT"
+    files = {path.name: path for path in (site.root / "cancer-1").iterdir()}
+    assert {"MLmodel", "model.onnx"} <= files.keys()
+    assert hashlib.sha256(files["model.onnx"].read_bytes()).hexdigest() == sha256
+    again = site.trainer("models", "download", "cancer@1", "--all")
+    assert (again.code, again.err.splitlines()[-1]) == (
+        0, "cancer@1 is there already, with the same content."
+    )  # fmt: skip
+    files["MLmodel"].write_text("mine")
+    refused = site.trainer("models", "download", "cancer@1", "--all")
+    assert (refused.code, refused.error[0]) == (2, "Error: cancer-1/MLmodel exists, and is another file.")
+    assert files["MLmodel"].read_text() == "mine"
+    logged = json.loads(site.trainer("models", "download", run_id, "as logged", "--all", "--json").out)
+    assert (logged["onnx"], (site.root / "as logged" / "MLmodel").exists()) == (None, True)
 
 
 def test_a_run_is_registered_once_and_under_another_name_as_the_same_file(site: Site, run_id: str) -> None:
@@ -105,6 +127,11 @@ def test_a_model_that_has_no_way_to_onnx_is_registered_as_it_is(site: Site) -> N
     assert (refused.code, refused.error[0]) == (
         2, "Error: spread@1 has no ONNX file: it is a model of sklearn."
     )  # fmt: skip
+    assert site.trainer("show", run).out.endswith("Next: trainer models show spread@1\n")
+    refused = site.trainer("models", "download", "spread@1")
+    assert (refused.code, refused.error[1]) == (2, "Hint:  Download what there is: --all")
+    assert site.trainer("models", "download", "spread@1", "--all").code == 0
+    assert (site.root / "spread-1" / "MLmodel").exists()
 
 
 def test_an_export_that_answers_otherwise_is_refused_and_nothing_is_registered(site: Site) -> None:

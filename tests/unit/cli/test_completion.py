@@ -58,6 +58,8 @@ def bash(script: str, bin_folder: Path, **variables: str) -> str:
         ("trainer runs demo --del", ["plain,--deleted"]),
         ("trainer predict @b", ["plain,@best:", "file,@b"]),
         ("trainer predict m.onnx photo", ["file,photo"]),
+        ("trainer models download @b", ["plain,@best:"]),
+        ("trainer models download skin@3 place", ["file,place"]),
         ("trainer predict m.onnx photo.jpg --ex", ["plain,--explain"]),
     ],
 )

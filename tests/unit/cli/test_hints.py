@@ -13,7 +13,7 @@ import click
 import pytest
 import yaml
 from support import REPOSITORY
-from trainer.cli.commands import loaded
+from trainer.cli.commands import DefaultCommandGroup, loaded
 from trainer.cli.main import cli
 from trainer.errors import TrainerError
 from trainer.workspace.settings import Workspace
@@ -115,9 +115,12 @@ def test_every_command_that_a_hint_names_can_be_typed(
                 return  # whatever the command was
             continue
         result = command.get_command(context, words[0])
-        assert result, f"{command.name} has no command {words[0]}"
-        command = loaded(result)
-        words = words[1:]
+        if result is None and isinstance(command, DefaultCommandGroup):
+            command = loaded(command.default)
+        else:
+            assert result, f"{command.name} has no command {words[0]}"
+            command = loaded(result)
+            words = words[1:]
         context = click.Context(command, context, info_name=command.name)
     if words == ["--help"] or isinstance(command, click.Group):
         return  # which prints its help

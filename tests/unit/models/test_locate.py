@@ -8,27 +8,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import pytest
-from PIL import Image
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import HttpServer, Reply, Result, put, serving
-from unit.trainkit.inference.models import write_colours
 
 API = "/api/2.0/mlflow"
 RUN = "3f4c6bc04430469fb2cde66a128e00dd"
 ROOT = f"mlflow-artifacts:/1/{RUN}/artifacts"
 FILE = f"/api/2.0/mlflow-artifacts/artifacts/1/{RUN}/artifacts/onnx/model.onnx"
-
-
-@pytest.fixture
-def content(workspace: Workspace) -> bytes:
-    Image.fromarray(np.full((9, 9, 3), (255, 0, 0), np.uint8)).save(workspace.root / "red.png")
-    path = write_colours(workspace.root / "m.onnx")
-    onnx = path.read_bytes()
-    path.unlink()
-    return onnx
 
 
 def has(server: HttpServer, content: bytes, *, sent: bytes | None = None) -> None:

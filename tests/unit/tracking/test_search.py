@@ -131,6 +131,25 @@ def test_the_best_run_is_a_finished_one_with_a_number(client: Client, http_serve
         search.best(client, "duration")
 
 
+def test_what_registered_models_keep_is_no_run_of_a_project(client: Client, http_server: HttpServer) -> None:
+    has(http_server, [run("a", "a", metrics={"acc": 0.9})])
+    tags = [{"key": "trainer.registered_model", "value": "skin"}]
+    experiments = [
+        {"experiment_id": "7", "name": "demo", "tags": [{"key": "mlflow.note.content", "value": "a"}]},
+        {"experiment_id": "8", "name": "skin (model)", "tags": tags},
+    ]
+    body = json.dumps({"experiments": experiments})
+    http_server.replies[f"{API}/experiments/search"] = [Reply(body=body)]
+    search.search(client, Query())
+    search.best(client, "acc")
+    search.search(client, Query(evaluations=True))
+    search.search(client, Query(project="skin (model)"))
+    assert search.evaluations(client, Query(condition="params.x = '1'")) == 1
+    asked = [request["experiment_ids"] for request in searches(http_server)]
+    assert asked == [["7"], ["7"], ["7", "8"], ["8"], ["7"], ["8"]]
+    assert searches(http_server)[-1]["filter"] == "params.x = '1'"
+
+
 def test_curves_are_in_the_order_of_steps_whatever_the_server_can_do(
     client: Client, http_server: HttpServer
 ) -> None:

@@ -18,7 +18,7 @@ from trainer.errors import InvalidInput, TrackingError
 from trainer.host import user
 from trainer.models import registry
 from trainer.models.registry import Version
-from trainer.tracking import search
+from trainer.tracking import run_tags, search
 from trainer.tracking.client import Client, Run
 from trainer.tracking.connection import API
 from trainer.tracking.failures import refusal
@@ -131,9 +131,22 @@ def move(
     return planned
 
 
-def experiment(name: str) -> str:
-    """The experiment with what concerns a registered model: evaluations, and the claims."""
+def experiment_id(client: Client, name: str) -> str:
+    """The experiment with what concerns a registered model: evaluations, and the claims. It is made."""
+    _make_experiment(client, name)
+    return client.experiment_id(_experiment(name))
+
+
+def _experiment(name: str) -> str:
     return f"{name} (model)"
+
+
+def _make_experiment(client: Client, name: str) -> bool:
+    """Whether it was not there before."""
+    tags = {run_tags.NOTE: f"Evaluations of the registered model {name}.", run_tags.REGISTERED_MODEL: name}
+    pairs = [{"key": key, "value": value} for key, value in tags.items()]
+    body = {"name": _experiment(name), "tags": pairs}
+    return client.send("POST", f"{API}/experiments/create", body, ok=(400,)).ok
 
 
 def _complete(client: Client, versions: Sequence[Version], claim: Move) -> None:
@@ -147,17 +160,15 @@ def _complete(client: Client, versions: Sequence[Version], claim: Move) -> None:
 
 def _claims_run(client: Client, name: str) -> str:
     """The run that has the claims, made by whoever makes the experiment; the others wait for it."""
-    tags = [{"key": "mlflow.note.content", "value": f"Evaluations of the registered model {name}."}]
-    body = {"name": experiment(name), "tags": tags}
-    is_new = client.send("POST", f"{API}/experiments/create", body, ok=(400,)).ok
-    experiment_id = client.experiment_id(experiment(name))
+    is_new = _make_experiment(client, name)
+    own = client.experiment_id(_experiment(name))
     deadline = time.monotonic() + (0 if is_new else _MADE_S)
-    while not (found := _named(client, experiment_id)) and time.monotonic() < deadline:
+    while not (found := _named(client, own)) and time.monotonic() < deadline:
         time.sleep(0.2)
     if not found:
-        made = client.create_run(experiment_id, _CLAIMS, {})
+        made = client.create_run(own, _CLAIMS, {})
         client.end_run(made.id, "FINISHED")
-        found = _named(client, experiment_id)
+        found = _named(client, own)
     return min(found, key=lambda run: (run.started or 0, run.id)).id
 
 

@@ -175,7 +175,7 @@ def keep(
     every answer. `least_gain` is what the score has to gain; MLflow validates that.
     """
     comparison, chosen = evaluation.comparison, evaluation.samples
-    experiment = client.experiment_id(aliases.experiment(challenger.model))
+    experiment = aliases.experiment_id(client, challenger.model)
     tags = {"trainer.verdict": comparison.verdict.value}
     run = client.create_run(experiment, f"{challenger.number} against {champion.number}", tags)
     client.log_parameters(run.id, {

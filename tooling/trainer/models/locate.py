@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainer.errors import InvalidInput
+from trainer.errors import InvalidInput, TrackingError
 from trainer.models import registry, version_tags
 from trainer.models.kept import FILE, Bar, Kept, ModelFile
 from trainer.models.registry import Reference, Version
@@ -12,10 +12,15 @@ from trainer.tracking.artifacts import listing
 from trainer.tracking.client import Client
 from trainer.tracking.failures import Unreachable
 from trainer.workspace import secrets
+from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
 ARTIFACTS = (f"onnx/{FILE}", FILE)
 """Of a run: what its registration exports, and what a project exports itself."""
+
+
+class NotExported(InvalidInput):
+    """A version that was registered as its run has logged it, or by another tool."""
 
 
 def locate(workspace: Workspace, text: str, bar: Bar) -> ModelFile:
@@ -61,7 +66,7 @@ def _of_version(kept: Kept, client: Client, version: Version, bar: Bar) -> Model
     stored_as = version.tags.get(version_tags.FORMAT)
     if stored_as != version_tags.ONNX:
         what = f"a model of {stored_as}" if stored_as else "no model that trainer has registered"
-        raise InvalidInput(
+        raise NotExported(
             f"{name} has no ONNX file: it is {what}.", f"See what it is: trainer models show {name}"
         )
     run = client.get_run(version.run_id)
@@ -71,7 +76,7 @@ def _of_version(kept: Kept, client: Client, version: Version, bar: Bar) -> Model
 
 
 def _of_run(kept: Kept, text: str, bar: Bar) -> ModelFile:
-    record = resolve.resolve(kept.workspace, text)
+    record = _resolved(kept.workspace, text)
     key, name = f"run {record.run_id}", record.name or record.run_id
     if found := kept.of(key, name):
         return found
@@ -83,6 +88,24 @@ def _of_run(kept: Kept, text: str, bar: Bar) -> ModelFile:
             f"The run {name} has no ONNX file.", f"Export its model: trainer models register {run.id[:8]}"
         )
     return kept.fetch(key, name, client, run, artifact, None, bar)
+
+
+def _resolved(workspace: Workspace, text: str) -> Record:
+    """The run; the error says so where it is a model that has the name."""
+    try:
+        return resolve.resolve(workspace, text)
+    except resolve.AmbiguousRun:
+        raise
+    except InvalidInput as error:
+        try:
+            client, _ = selection.existing(workspace)
+            newest = registry.version(client, Reference(text))
+        except (InvalidInput, TrackingError):
+            raise error from None
+        raise InvalidInput(
+            f"There is no run {text}, but a model of that name.",
+            f"Say which version, such as {text}@{newest.number}: trainer models show {text}",
+        ) from None
 
 
 def _version_key(workspace: Workspace, name: str, number: int) -> str:

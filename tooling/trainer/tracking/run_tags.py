@@ -34,6 +34,9 @@ SEED = "trainer.seed"
 DETERMINISTIC = "trainer.deterministic"
 PRIMARY_METRIC = "trainer.primary_metric"
 
+# Of an experiment: the registered model whose evaluations and aliases its runs keep.
+REGISTERED_MODEL = "trainer.registered_model"
+
 # The description of a run in the MLflow UI, in Markdown.
 NOTE = "mlflow.note.content"
 KEEP_FILES = "trainer.keep_files"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NotRequired, TypedDict, cast
@@ -44,6 +44,8 @@ class Query:
     limit: int | None = None
     deleted: bool = False
     """Whether it is the deleted runs that are asked for."""
+    evaluations: bool = False
+    """Whether those that keep the evaluations and aliases of registered models are wanted too."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,15 @@ class _Point(TypedDict):
     timestamp: int
 
 
+class _Tag(TypedDict):
+    key: str
+    value: str
+
+
 class _Experiment(TypedDict):
     experiment_id: str
     name: str
+    tags: NotRequired[list[_Tag]]
 
 
 def figure_names(client: Client, project: str | None) -> tuple[list[str], list[str]]:
@@ -88,11 +96,13 @@ def search(client: Client, query: Query) -> list[Entry]:
     Raises `NoSuchProject`; `InvalidInput` where the server refuses the condition or there is no such metric;
     `TrackingError`.
     """
-    names = experiments(client)
+    listed = _experiments(client)
+    names = _names(listed)
+    of_models = set() if query.evaluations else _of_models(listed)
     by, falls = query.sort.removeprefix("-"), query.sort.startswith("-")
     entries = {
         run.id: Entry(run, project(run, names), names.get(run.experiment_id, ""))
-        for ids, condition in _scopes(query, names)
+        for ids, condition in _scopes(query, names, of_models)
         for run in _ordered(client, ids, condition, query)
     }
     if query.project and not entries and not query.condition and query.project not in names.values():
@@ -108,6 +118,12 @@ def search(client: Client, query: Query) -> list[Entry]:
     newest_first = sorted(entries.values(), key=lambda entry: entry.run.started or 0, reverse=True)
     in_order = sorted(newest_first, key=lambda entry: _rank(_figure(entry.run, by), falls=falls))
     return in_order[: query.limit]
+
+
+def evaluations(client: Client, query: Query) -> int:
+    """How many runs the query leaves out because they keep evaluations or aliases of registered models."""
+    ids = sorted(_of_models(_experiments(client)))
+    return sum(1 for _ in _pages(client, ids, query.condition, [_NEWEST_FIRST], None, deleted=query.deleted))
 
 
 def best(client: Client, metric: str, *, lowest: bool = False) -> Run:
@@ -160,22 +176,40 @@ def curves(client: Client, run_ids: Sequence[str], metric: str) -> dict[str, tup
 
 def experiments(client: Client) -> dict[str, str]:
     """The names of the server's experiments by their ids."""
-    names_by_id: dict[str, str] = {}
+    return _names(_experiments(client))
+
+
+def _names(listed: Sequence[_Experiment]) -> dict[str, str]:
+    return {str(experiment["experiment_id"]): experiment.get("name", "") for experiment in listed}
+
+
+def _of_models(listed: Sequence[_Experiment]) -> set[str]:
+    """The ids of the experiments that registered models have of their own."""
+    return {
+        str(experiment["experiment_id"])
+        for experiment in listed
+        if any(tag["key"] == run_tags.REGISTERED_MODEL for tag in experiment.get("tags", []))
+    }
+
+
+def _experiments(client: Client) -> list[_Experiment]:
+    listed: list[_Experiment] = []
     token = ""
     while True:
         query = {"max_results": str(_PAGE), **({"page_token": token} if token else {})}
         payload = client.send("GET", f"{_API}/experiments/search", query=query).json()
-        listed = cast(list[_Experiment], payload.get("experiments", []))
-        names_by_id |= {str(experiment["experiment_id"]): experiment.get("name", "") for experiment in listed}
+        listed += cast(list[_Experiment], payload.get("experiments", []))
         token = payload.get("next_page_token", "")
         if not token:
-            return names_by_id
+            return listed
 
 
-def _scopes(query: Query, names: Mapping[str, str]) -> Iterator[tuple[list[str], str]]:
+def _scopes(
+    query: Query, names: Mapping[str, str], left_out: Collection[str]
+) -> Iterator[tuple[list[str], str]]:
     """Where to look, and with what condition: MLflow's search knows no OR."""
     if query.project is None:
-        yield list(names), query.condition
+        yield [experiment_id for experiment_id in names if experiment_id not in left_out], query.condition
         return
     own = [experiment_id for experiment_id, name in names.items() if name == query.project]
     if own:

@@ -36,6 +36,15 @@ def complete_model(_: click.Context, __: click.Parameter, incomplete: str) -> li
     return [CompletionItem(text) for text in aliases if text.startswith(incomplete)]
 
 
+def complete_version_or_run(
+    ctx: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Completion of a registered model, or of a run."""
+    from trainer.cli.runs.completion import complete_run
+
+    return [*complete_model(ctx, parameter, incomplete), *complete_run(ctx, parameter, incomplete)]
+
+
 def model_argument(metavar: str) -> Callable[[F], F]:
     """Decorator: the argument `said`, completed with registered models, and --tracking-uri."""
     argument = click.argument("said", metavar=metavar, shell_complete=complete_model)

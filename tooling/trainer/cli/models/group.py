@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from trainer.cli.commands import DefaultCommandGroup
+from trainer.cli.models.download import download
 from trainer.cli.models.listing import history, list_, show
 from trainer.cli.models.moves import rollback
 from trainer.cli.models.promote import promote
@@ -20,5 +21,5 @@ def models() -> None:
     """Manage the models that are registered on the tracking server. By itself: `trainer models list`."""
 
 
-for _command in (register, list_, show, history, promote, rollback):
+for _command in (register, list_, show, history, promote, rollback, download):
     models.add_command(_command)

@@ -28,10 +28,9 @@ def complete_any_model(
     ctx: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Registered models, runs, and files."""
-    from trainer.cli.models.argument import complete_model
-    from trainer.cli.runs.completion import complete_run
+    from trainer.cli.models.argument import complete_version_or_run
 
-    items = [*complete_model(ctx, parameter, incomplete), *complete_run(ctx, parameter, incomplete)]
+    items = complete_version_or_run(ctx, parameter, incomplete)
     return [*items, CompletionItem(incomplete, type="file")]
 
 

@@ -245,8 +245,11 @@ def _model(run: Run, model: RunModel) -> None:
     click.echo(f"\n{output.style('Model', bold=True)}")
     names = "".join(f", registered as {name}" for name in model.versions)
     click.echo(printable.line(f"  {', '.join(model.flavors)}{names}"))
-    if model.versions:
-        output.next_steps([f"trainer models show {model.versions[0]}"])
+    if model.exported:
+        newest = shlex.quote(model.versions[0])
+        output.next_steps([f"trainer predict {newest} INPUT", f"trainer serve {newest}"])
+    elif model.versions:
+        output.next_steps([f"trainer models show {shlex.quote(model.versions[0])}"])
     elif run.status == "FINISHED":
         output.next_steps([f"trainer models register {run.id[:8]}"])
 

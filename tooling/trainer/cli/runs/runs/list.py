@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from trainer.cli.runs.runs.columns import Column
-    from trainer.tracking.search import Entry
+    from trainer.tracking.client import Client
+    from trainer.tracking.search import Entry, Query
 
 _SHOWN = 20
 _MARK = "*"  # of a run of which something was refused
@@ -106,6 +107,7 @@ def _items(names: Sequence[str], before: str, beginning: str) -> list[Completion
     help="Metrics, parameters or tags to show instead of the default ones.",
 )
 @click.option("--deleted", is_flag=True, help="List the deleted runs.")
+@click.option("--evaluations", is_flag=True, help="Also list the evaluations of registered models.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, with everything of each run.")
 @click.option(
     "--csv", "as_csv", is_flag=True, help="Print as CSV; without --columns every metric and parameter."
@@ -114,7 +116,7 @@ def _items(names: Sequence[str], before: str, beginning: str) -> list[Completion
 @pass_workspace
 def list_(
     workspace: Workspace, project: str | None, condition: str, sort: str, limit: int, columns: str,
-    deleted: bool, as_json: bool, as_csv: bool,
+    deleted: bool, evaluations: bool, as_json: bool, as_csv: bool,
 ) -> None:  # fmt: skip
     """List the runs on the tracking server that runs report to, the newest first.
 
@@ -126,14 +128,15 @@ def list_(
     from trainer.counted import counted
     from trainer.server import selection
     from trainer.tracking import search
-    from trainer.workspace import refusals, run_folders
+    from trainer.workspace import refusals
 
     if as_json and as_csv:
         raise InvalidInput("--json and --csv cannot both be printed.", "Choose one of them.")
     client, _ = selection.existing(workspace)
     query_limit = limit + 1 if limit else None
+    query = search.Query(project, condition, sort, query_limit, deleted, evaluations)
     try:
-        entries = search.search(client, search.Query(project, condition, sort, query_limit, deleted))
+        entries = search.search(client, query)
     except search.NoSuchProject as error:
         raise misspelt(click.get_current_context(), project or "") or error from None
     shown = entries[:limit] if limit else entries
@@ -166,10 +169,22 @@ def list_(
             )
     if len(entries) > len(shown):
         click.echo(f"There are more than these {limit}: --limit 0 shows all.", err=True)
-    if not (project or as_json or as_csv) and (waiting := len(run_folders.undelivered(workspace))):
-        click.echo(f"Not all of {counted(waiting, 'run')} is on the server yet: trainer sync", err=True)
-    if not (project or as_json or as_csv) and (unattended := run_folders.without_launcher(workspace)):
-        click.echo(f"{counted(unattended, 'run')} lost the launcher and may have ended: trainer ps", err=True)
+    if not (project or as_json or as_csv):
+        _tell_what_is_missing(workspace, client, query)
+
+
+def _tell_what_is_missing(workspace: Workspace, client: Client, query: Query) -> None:
+    """What is not in the list of all runs."""
+    from trainer.counted import counted
+    from trainer.tracking import search
+    from trainer.workspace import run_folders
+
+    if not query.evaluations and (left_out := search.evaluations(client, query)):
+        output.tell(f"Not listed: {counted(left_out, 'run')} with evaluations of models (--evaluations).")
+    if waiting := len(run_folders.undelivered(workspace)):
+        output.tell(f"Not all of {counted(waiting, 'run')} is on the server yet: trainer sync")
+    if unattended := run_folders.without_launcher(workspace):
+        output.tell(f"{counted(unattended, 'run')} lost the launcher and may have ended: trainer ps")
 
 
 def print_table(
