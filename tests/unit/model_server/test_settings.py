@@ -43,3 +43,12 @@ def test_a_file_with_the_token_that_is_not_there_is_named(tmp_path: Path) -> Non
 def test_the_name_is_that_of_the_file_unless_another_is_given() -> None:
     assert settings.read(["/models/skin.onnx"], {}).name == "skin"
     assert settings.read(["/models/skin.onnx", "--name", "moles"], {}).name == "moles"
+
+
+def test_the_port_is_the_platforms_unless_another_is_given() -> None:
+    assert settings.read(["m.onnx"], {}).port == 8080
+    assert settings.read(["m.onnx"], {"PORT": "5123"}).port == 5123
+    assert settings.read(["m.onnx", "--port", "99"], {"PORT": "5123"}).port == 99
+    for port in ("no", "0", "65536", "-1"):
+        with pytest.raises(InputError, match=f"The port in \\$PORT is '{port}'"):
+            settings.read(["m.onnx"], {"PORT": port})

@@ -46,8 +46,8 @@ class Buildable(Protocol):
     def parent(self) -> Buildable | None:
         """The image it is built on, if that is ours too."""
 
-    def build_command(self, *, no_cache: bool = False) -> list[str]:
-        """The call of BuildKit."""
+    def build_command(self, *, no_cache: bool = False, tags: tuple[str, ...] = ()) -> list[str]:
+        """The call of BuildKit; `tags` are given instead of the image's own."""
 
     def build_context(self) -> AbstractContextManager[None]:
         """Within: all that the build sees lies where its command looks."""

@@ -43,8 +43,8 @@ class FolderImage:
         """All of it lies in its folder."""
         return nullcontext()
 
-    def build_command(self, *, no_cache: bool = False) -> list[str]:
-        """The BuildKit build; `no_cache` without what is cached of it."""
+    def build_command(self, *, no_cache: bool = False, tags: tuple[str, ...] = ()) -> list[str]:
+        """The BuildKit build; `no_cache` without what is cached of it, `tags` instead of its own."""
         return [
             "docker", "buildx", "build", "--progress=plain", "--load",
             *(["--no-cache"] if no_cache else []),
@@ -53,6 +53,6 @@ class FolderImage:
             *(f"--build-arg={argument}" for argument in self.arguments),
             f"--label={DIGEST_LABEL}={self.digest}",
             f"--label={BASE_LABEL}={self.base_image}",
-            f"--tag={self.tag}",
+            *(f"--tag={tag}" for tag in tags or self.tags),
             str(self.folder),
         ]  # fmt: skip

@@ -147,8 +147,8 @@ class EnvironmentImage:
         if self.micromamba:
             shutil.copy(self.micromamba, folder / "micromamba")
 
-    def build_command(self, *, no_cache: bool = False) -> list[str]:
-        """The BuildKit build; `no_cache` without what is cached of it."""
+    def build_command(self, *, no_cache: bool = False, tags: tuple[str, ...] = ()) -> list[str]:
+        """The BuildKit build; `no_cache` without what is cached of it, `tags` instead of its own."""
         return [
             "docker", "buildx", "build", "--progress=plain", "--load",
             *(["--no-cache"] if no_cache else []),
@@ -159,7 +159,7 @@ class EnvironmentImage:
             f"--label={LABEL}={self.name}",
             f"--label=trainer.requirements_digest={self.requirements_digest}",
             f"--label=trainer.base_image={self.base_image}",
-            f"--tag={self.tag}",
+            *(f"--tag={tag}" for tag in tags or self.tags),
             str(self.place),
         ]  # fmt: skip
 

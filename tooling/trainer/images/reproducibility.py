@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from trainer import subprocesses
 from trainer.engine import daemon
 from trainer.images import build, buildkit, content
+from trainer.images.buildkit import Buildable
 from trainer.images.content import Difference
 from trainer.images.spec import PREFIX
-from trainer.images.trainer_image import TrainerImage
 from trainer.progress import Steps
 from trainer.workspace.settings import Workspace
 
@@ -59,7 +59,7 @@ class Verdict:
         return not self.differences
 
 
-def trials(plan: TrainerImage) -> tuple[Trial, Trial]:
+def trials(plan: Buildable) -> tuple[Trial, Trial]:
     """The two builds, without any cache of their own."""
     name = randomness.token_hex(4)
 
@@ -73,7 +73,7 @@ def trials(plan: TrainerImage) -> tuple[Trial, Trial]:
 def check(
     workspace: Workspace,
     client: docker.DockerClient,
-    plan: TrainerImage,
+    plan: Buildable,
     steps: Steps,
 ) -> Verdict:
     """Build the image twice and compare. The image that is there, and its tags, stay as they are.

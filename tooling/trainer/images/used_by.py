@@ -61,6 +61,12 @@ def note(workspace: Workspace, image: Tagged) -> None:
         atomic_files.write(path, json.dumps({"workspace": str(workspace.root), "images": kept}).encode())
 
 
+def last(workspace: Workspace) -> dict[str, str]:
+    """The tag of each name that the workspace has used last, by the name."""
+    _, tags = _read(_folder() / f"{workspace.identity}.json")
+    return {tag.rpartition(":")[0]: tag for tag in tags}
+
+
 def others(workspace: Workspace) -> Uses:
     """What other workspaces use. One that is gone is forgotten."""
     own, used, latest = set[str](), set[str](), set[str]()

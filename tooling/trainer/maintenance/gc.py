@@ -15,6 +15,7 @@ from trainer.maintenance import cache
 from trainer.models import kept
 from trainer.runs import gone, half_made
 from trainer.server import image as server_image
+from trainer.serving import baked
 from trainer.serving import image as serve_image
 from trainer.serving import leftovers as serving
 from trainer.source import cache as code
@@ -65,6 +66,7 @@ def find(workspace: Workspace, *, of_cache: bool, days: float) -> Found:
         groups.append(serving.of_workspace(workspace, client))
         groups.append(server_image.leftovers(workspace, client))
         groups.append(serve_image.leftovers(workspace, client))
+        groups.append(baked.leftovers(workspace, client))
         groups.append(engine.of_killed_launches(workspace, client))
         groups.append(
             engine.of_code(workspace, client, {leftover.name for group in groups for leftover in group.found})

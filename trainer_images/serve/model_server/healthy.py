@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import http.client
+import os
 import sys
 
-PORT, TIMEOUT_S = 8080, 5
+TIMEOUT_S = 5
 
 
-def main(port: int = PORT) -> int:
-    """Ask it once."""
+def main(port: int | None = None) -> int:
+    """Ask it once, at the port or at $PORT, which is 8080 by default."""
+    port = port or int(os.environ.get("PORT") or 8080)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
     try:
         connection.request("GET", "/health")

@@ -15,6 +15,8 @@ from pathlib import Path
 from trainkit.errors import InputError
 
 TOKEN, TOKEN_FILE = "MODEL_SERVER_TOKEN", "MODEL_SERVER_TOKEN_FILE"
+PORT = "PORT"
+"""What platforms say the port with."""
 _LEAST = 16
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -42,7 +44,7 @@ def read(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
     )
     parser.add_argument("--name", help="the model's name; by default, the file's")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--port", type=int, help=f"by default ${PORT}, or 8080")
     parser.add_argument("--threads", type=int, help="for one batch; by default, as many as there are cores")
     parser.add_argument(
         "--published-on-loopback",
@@ -60,7 +62,14 @@ def read(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
         )
     hosts = () if token else (*_LOOPBACK, *given.also_called)
     name = given.name or given.model.stem
-    return Settings(given.model, name, given.host, given.port, token, hosts, given.threads)
+    port = given.port or _port(environment.get(PORT) or "8080")
+    return Settings(given.model, name, given.host, port, token, hosts, given.threads)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise InputError(f"The port in ${PORT} is {text!r}.", "Set it to a number from 1 to 65535.")
+    return int(text)
 
 
 def _token(environment: Mapping[str, str]) -> str | None:

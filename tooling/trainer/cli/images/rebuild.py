@@ -13,7 +13,7 @@ from trainer.cli import output
 from trainer.cli.live.progress import Progress
 from trainer.counted import counted
 from trainer.errors import CheckFailed
-from trainer.images.trainer_image import TrainerImage
+from trainer.images.buildkit import Buildable
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _SHOWN = 20
 
 
 def check(
-    workspace: Workspace, plans: Sequence[TrainerImage], *, dry_run: bool, as_json: bool, plain: bool
+    workspace: Workspace, plans: Sequence[Buildable], *, dry_run: bool, as_json: bool, plain: bool
 ) -> None:
     """Check each image and print what came of it; raises `CheckFailed` where one differs.
 
