@@ -12,9 +12,9 @@ import tempfile
 from io import BytesIO
 from pathlib import Path
 
+import browser
+from browser import Page
 from PIL import Image
-from tracking_server import browser
-from tracking_server.browser import Page
 
 REPOSITORY = Path(__file__).parents[1]
 PROJECT, DATASET, EXPERIMENT = "tensorflow", "demo_skins", "demo_skins"

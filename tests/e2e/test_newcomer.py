@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import browser
 import pytest
 from mlflow import MlflowClient
 from support import DEAD_ENGINE, clean_environment, copy_repository
-from tracking_server import browser
 from trainer.engine import daemon
 from trainer.errors import EngineError
 

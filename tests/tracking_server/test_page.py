@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import browser
 import pytest
 from trainer.tracking import run_tags
 
-from tracking_server import browser
 from tracking_server.asking import ADMIN, PASSWORD, Either
 from tracking_server.containers import CannotRun, Server, patience
 from tracking_server.training import Client, Json, now_ms

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tracking_server.containers import CannotRun
@@ -29,7 +30,9 @@ HIDE_TOOLS = "document.head.insertAdjacentHTML('beforeend', '<style>.modebar {di
 class Page:
     """One tab, which logs in wherever it is asked to."""
 
-    def __init__(self, commands: int, answers: int, account: tuple[str, str], size: dict[str, int]) -> None:
+    def __init__(
+        self, commands: int, answers: int, account: tuple[str, str], size: dict[str, int], is_dark: bool
+    ) -> None:
         self._commands = commands
         self._answers = os.fdopen(answers, "rb")
         self._account = account
@@ -42,7 +45,8 @@ class Page:
         # A window of this size with a mouse, as a person has it.
         self._call("Emulation.setDeviceMetricsOverride", **size, deviceScaleFactor=1, mobile=False)
         mouse = [{"name": "hover", "value": "hover"}, {"name": "pointer", "value": "fine"}]
-        self._call("Emulation.setEmulatedMedia", features=mouse)
+        colours = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
+        self._call("Emulation.setEmulatedMedia", features=[*mouse, colours])
 
     def open(self, url: str) -> None:
         """Go to a page."""
@@ -72,6 +76,19 @@ class Page:
         while time.monotonic() < until:
             self.evaluate("1")
             time.sleep(0.1)
+
+    def choose(self, field: str, file: Path) -> None:
+        """Choose a file in the field that the selector finds, as in the browser's dialog."""
+        root = self._call("DOM.getDocument")["root"]["nodeId"]
+        node = self._call("DOM.querySelector", nodeId=root, selector=field)["nodeId"]
+        self._call("DOM.setFileInputFiles", nodeId=node, files=[str(file)])
+
+    def press(self, key: str) -> None:
+        """Press a key: Tab, Enter, or one of a letter."""
+        text = {"Enter": "\r", "Tab": ""}.get(key, key)
+        code = {"Enter": 13, "Tab": 9}.get(key, ord(key[0]))
+        self._call("Input.dispatchKeyEvent", type="keyDown", key=key, text=text, windowsVirtualKeyCode=code)
+        self._call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
 
     def picture(self) -> bytes:
         """The page as a PNG."""
@@ -117,7 +134,9 @@ class Page:
 
 
 @contextmanager
-def page(account: tuple[str, str], width: int = 1400, height: int = 900) -> Iterator[Page]:
+def page(
+    account: tuple[str, str] = ("", ""), width: int = 1400, height: int = 900, *, is_dark: bool = False
+) -> Iterator[Page]:
     """A page in a browser with a profile of its own, gone at the end."""
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
@@ -134,7 +153,7 @@ def page(account: tuple[str, str], width: int = 1400, height: int = 900) -> Iter
         os.close(to_browser)
         os.close(from_browser)
         try:
-            yield Page(commands, answers, account, {"width": width, "height": height})
+            yield Page(commands, answers, account, {"width": width, "height": height}, is_dark)
         finally:
             process.kill()
             process.wait()
