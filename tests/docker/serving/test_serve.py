@@ -202,7 +202,7 @@ def test_ctrl_c_ends_it_and_leaves_nothing(shop: Site, client: docker.DockerClie
     _, said = process.communicate(timeout=30)
     assert process.returncode == 0, said
     assert said.endswith("Ctrl-C stops it.\nStopped mine.\n")
-    assert f'Try it:  curl --json \'{{"age": 1, "plan": "a"}}\' {url}/predict\n' in said
+    assert f'Open it in a browser, or try: curl --json \'{{"age": 0, "plan": "a"}}\' {url}/predict\n' in said
     assert [name for name in made(client, shop) if name.endswith("-mine")] == []
 
 

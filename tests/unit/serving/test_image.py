@@ -28,7 +28,8 @@ def test_the_tag_names_all_that_travels_to_the_build(own: Path, workspace: Works
     tags = {before, image.plan(workspace, "other").tag}
     changed = (
         "layer.sh", "uv.txt", "serve/Dockerfile", "serve/Dockerfile.dockerignore", "serve/requirements.txt",
-        "serve/model_server/app.py", "serve/model_server/routes/v2.py", "trainkit/trainkit/inference/rows.py",
+        "serve/model_server/app.py", "serve/model_server/routes/v2.py", "serve/model_server/page/style.css",
+        "trainkit/trainkit/inference/rows.py",
     )  # fmt: skip
     for name in changed:
         with (own / name).open("a") as file:

@@ -22,7 +22,7 @@ _DOCKERFILE = f"{NAME}/Dockerfile"
 # As in Dockerfile.dockerignore.
 INPUTS = (
     "layer.sh", "uv.txt", _DOCKERFILE, f"{NAME}/Dockerfile.dockerignore", f"{NAME}/{lock.LOCK}",
-    f"{NAME}/model_server/**/*.py", "trainkit/trainkit/**/*.py",
+    f"{NAME}/model_server/**/*.py", f"{NAME}/model_server/page/*", "trainkit/trainkit/**/*.py",
 )  # fmt: skip
 
 

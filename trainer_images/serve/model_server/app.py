@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 from trainkit.errors import InputError
+from trainkit.inference.cells import WrongCell
 from trainkit.inference.predictor import Predictor
 from trainkit.inference.serving_file import Entry
 
@@ -25,7 +26,10 @@ from model_server.limits import Limits
 from model_server.metrics import CONTENT_TYPE, Metrics
 from model_server.refusals import Refused
 from model_server.responses import refusal
+from model_server.routes import page
+from model_server.routes.explain import Explain
 from model_server.routes.mlflow import Mlflow
+from model_server.routes.page import Page
 from model_server.routes.predict import Predict
 from model_server.routes.v2 import V2
 from model_server.served import Served
@@ -67,12 +71,18 @@ def make(
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
     routes = [
-        *Predict(asking).routes(), *Mlflow(asking).routes(), *V2(asking).routes(), Route("/metrics", figures)
+        *Predict(asking).routes(), *Explain(asking).routes(), *Page(asking).routes(),
+        *Mlflow(asking).routes(), *V2(asking).routes(), Route("/metrics", figures),
     ]  # fmt: skip
-    paths = [route.path.replace("{name}", name) for route in routes if "{version}" not in route.path]
+    files = page.files()
+    counted = [route.path.replace("{name}", name) for route in routes if "{version}" not in route.path]
+    public = [route.path for route in files]
+    door = Middleware(
+        Door, metrics=metrics, token=token, hosts=hosts, routes=[*counted, page.ADDRESS], public=public
+    )
     return Starlette(
-        routes=routes,
-        middleware=[Middleware(Door, metrics=metrics, token=token, hosts=hosts, routes=paths)],
+        routes=[*routes, *files],
+        middleware=[door],
         exception_handlers=dict.fromkeys((Refused, InputError, HTTPException, Exception), _answer),
         lifespan=lifespan,
     )
@@ -82,11 +92,14 @@ async def _answer(request: Request, error: Exception) -> Response:
     """What is wrong; of a mistake of the server's own, nothing but that it is one."""
     if isinstance(error, Refused):
         return refusal(error.status, error.message, error.hint, error.headers)
+    if isinstance(error, WrongCell):
+        where = {"row": error.row, "column": error.column}
+        return refusal(HTTPStatus.BAD_REQUEST, error.message, error.hint, where=where)
     if isinstance(error, InputError):
         return refusal(HTTPStatus.BAD_REQUEST, error.message, error.hint)
     if isinstance(error, HTTPException):
         message = f"{request.method} {request.url.path[:200]}: {error.detail}."
-        hint = "What there is: /predict, /invocations, /v2, /health, /metrics."
+        hint = "What there is: /, /predict, /explain, /invocations, /v2, /health, /metrics."
         return refusal(error.status_code, message, hint, error.headers)
     message = "The server failed at this request."
     return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, message, "Its log says why.")

@@ -30,14 +30,11 @@ class Door:
         token: str | None,
         hosts: Collection[str],
         routes: Collection[str],
+        public: Collection[str],
     ) -> None:
-        """`routes` are the paths that are counted each by itself."""
-        self._app, self._metrics, self._hosts, self._routes = (
-            app,
-            metrics,
-            frozenset(hosts),
-            frozenset(routes),
-        )
+        """`routes` are the paths that are counted each by itself, `public` those that take no token."""
+        self._app, self._metrics = app, metrics
+        self._hosts, self._routes, self._public = map(frozenset, (hosts, routes, public))
         self._expected = f"Bearer {token}".encode() if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,6 +62,8 @@ class Door:
         if path in OPEN:
             return None
         if self._expected:
+            if path in self._public:
+                return None
             if hmac.compare_digest(headers.get("authorization", "").encode(), self._expected):
                 return None
             return refusal(

@@ -22,6 +22,8 @@ class Limits:
     """From the headers to the end of the body."""
     answer_s: float = 30
     """From the end of the body to the answer."""
+    explain_s: float = 60
+    """From the end of the body to the explanation, for which the model is asked hundreds of times."""
     waiting: int = 512
     """Requests that wait for the model."""
     batch: int = 64

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TypeAlias
 
 import orjson
@@ -23,9 +24,15 @@ class Json(Response):
         return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def refusal(status: int, message: str, hint: str, headers: Mapping[str, str] | None = None) -> Response:
-    """What is wrong with a request, and what to do about it."""
-    return Json({"error": message, "hint": hint}, status, headers)
+def refusal(
+    status: int,
+    message: str,
+    hint: str,
+    headers: Mapping[str, str] | None = None,
+    where: Mapping[str, object] = MappingProxyType({}),
+) -> Response:
+    """What is wrong with a request, what to do about it, and where: in which row and column."""
+    return Json({"error": message, "hint": hint, **where}, status, headers)
 
 
 def predictions(description: Description, answers: Answers) -> list[Prediction]:

@@ -119,6 +119,10 @@ class Served:
         taken, limits = self.images, images.Limits(self.limits.body, self.limits.pixels)
         return await _in(self.decoders, lambda: images.from_bytes(content, taken, name=name, limits=limits))
 
+    async def drawn(self, call: Callable[[], bytes]) -> bytes:
+        """The picture that the call draws, while others are answered."""
+        return await _in(self.decoders, call)
+
     async def answers(self, inputs: Inputs) -> Answers:
         """The model's answers. Raises `InputError` for wrong inputs, `Refused` where it takes too long."""
         what, most = (

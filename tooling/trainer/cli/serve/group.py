@@ -28,7 +28,7 @@ def serve() -> None:
     """Serve MODEL over HTTP on this machine, in a container, until Ctrl-C.
 
     MODEL is an ONNX file, a registered model (NAME@ALIAS or NAME@VERSION), or a run, as of `trainer predict`.
-    It answers images and rows (POST /predict), what
+    It has a page to try it in a browser, and answers images and rows (POST /predict), what
     `mlflow models serve` answers (/invocations, /ping, /health, /version), the Open Inference Protocol (/v2),
     and Prometheus (/metrics). Only this machine reaches it, unless it has a token.
     """

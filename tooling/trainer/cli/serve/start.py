@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from trainer.errors import FileError, InvalidInput
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
-    from trainkit.inference.description import Column, Description
+    from trainkit.inference.description import Description
     from trainkit.inference.predictor import Predictor
 
     from trainer.models.kept import ModelFile
@@ -142,24 +143,17 @@ def _token(file: Path | None) -> str | None:
 def _print(serving: Serving, description: Description, has_token: bool) -> None:
     click.echo(serving.url)
     header = ' --header "Authorization: Bearer $(cat TOKEN_FILE)"' if has_token else ""
-    output.tell(f"Try it:  curl{header} {_example(description)} {serving.url}/predict")
+    output.tell(f"Open it in a browser, or try: curl{header} {_example(description)} {serving.url}/predict")
 
 
 def _example(description: Description) -> str:
     """The options of curl that send what the model takes."""
+    from trainkit.inference import example
     from trainkit.inference.description import Images
 
     if isinstance(description.input, Images):
         return "--form image=@IMAGE.jpg"
-    row = {column.name: _cell(column) for column in description.input.columns[:_MOST_COLUMNS]}
+    row = dict(itertools.islice(example.row(description.input).items(), _MOST_COLUMNS))
     more = ", …" if len(description.input.columns) > _MOST_COLUMNS else ""
     text = json.dumps(row, ensure_ascii=False).replace("'", "'\\''")[:-1] + more + "}"
     return f"--json '{text}'"
-
-
-def _cell(column: Column) -> object:
-    from trainkit.inference.description import Category, Number
-
-    if isinstance(column, Number):
-        return 1
-    return (column.values[0] if column.values else "") if isinstance(column, Category) else "2026-03-31"

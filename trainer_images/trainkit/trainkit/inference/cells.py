@@ -20,8 +20,18 @@ Cell: TypeAlias = float | str | None
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 # As pandas takes ISO 8601: months without a day, and numbers without their zeros.
 _DAY = re.compile(r"(\d{4})[-/](\d{1,2})(?:[-/](\d{1,2})([ T].*)?)?", re.ASCII)
+_EXAMPLE = datetime(2026, 3, 31, tzinfo=UTC)
 _MOST_SHOWN = 20
 _LONGEST_SHOWN = 40
+
+
+class WrongCell(InputError):
+    """A cell that its column cannot have; the first row is 1."""
+
+    def __init__(self, message: str, hint: str, *, row: int, column: str) -> None:
+        super().__init__(message, hint)
+        self.row = row
+        self.column = column
 
 
 class Unseen(NamedTuple):
@@ -133,17 +143,18 @@ def _iso_8601(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def _mistake(column: Column, value: object, number: int) -> InputError:
+def _mistake(column: Column, value: object, number: int) -> WrongCell:
     shown = repr(value)
     shown = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
     hint = "Correct it, or leave the cell empty."
     if isinstance(column, Date):
-        hint = f"Write it like {_example(column.format)}, or leave the cell empty."
+        hint = f"Write it like {example_date(column.format)}, or leave the cell empty."
     elif isinstance(column, Category) and is_coded(column):
         hint = "Its categories are numbers. Use one of them, or leave the cell empty."
-    return InputError(f"Row {number}: column {column.name!r} has {shown}, which is no {column.kind}.", hint)
+    message = f"Row {number}: column {column.name!r} has {shown}, which is no {column.kind}."
+    return WrongCell(message, hint, row=number, column=column.name)
 
 
-def _example(date_format: str) -> str:
-    day = datetime(2026, 3, 31, tzinfo=UTC)
+def example_date(date_format: str, day: datetime = _EXAMPLE) -> str:
+    """A day, as a column of this format has it."""
     return day.date().isoformat() if date_format == ISO_8601 else day.strftime(date_format)

@@ -6,9 +6,9 @@ once.
 
 import contextlib
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -20,9 +20,13 @@ from trainkit.inference.predictor import Numbers, Pixels
 Ask: TypeAlias = Callable[[Sequence[Pixels]], Numbers]
 AskRows: TypeAlias = Callable[[Sequence[Row]], Numbers]
 """The model's answers, (n, classes) or (n, 1)."""
+_Input = TypeVar("_Input")
+_Result = TypeVar("_Result")
+Steps: TypeAlias = Generator[Sequence[_Input], Numbers, _Result]
+"""Yields what the model is to be asked, and is sent its answers, or thrown its `InputError`."""
 _SQUARES = 8
 """So many stand side by side in a picture; each is moved by half of its side."""
-_BATCH = 32
+_BATCH = 4  # a server answers others in between
 _SMALLEST_PX = 256
 _STRONGEST = 0.75
 _FOR, _AGAINST = (220, 30, 30), (30, 90, 220)
@@ -43,16 +47,7 @@ class OcclusionMap:
 
 def occlusion(picture: Pixels, ask: Ask, answer: int | None = None) -> OcclusionMap:
     """The map of one picture, by about 225 answers; of the most probable class if no `answer` is given."""
-    whole = ask([picture])[0]
-    position = int(whole.argmax()) if answer is None else answer
-    colour = picture.mean(axis=(0, 1)).astype(np.uint8)
-    total, counted = np.zeros(picture.shape[:2]), np.zeros(picture.shape[:2])
-    for squares in _batches(list(_squares(picture.shape[0]))):
-        hidden = [_hidden(picture, square, colour) for square in squares]
-        for square, values in zip(squares, ask(hidden), strict=True):
-            total[square] += whole[position] - values[position]
-            counted[square] += 1
-    return OcclusionMap(picture, position, total / counted)
+    return _walk(occlusion_steps(picture, answer), ask)
 
 
 def contributions(row: Row, ask: AskRows, answer: int | None = None) -> dict[str, float]:
@@ -61,13 +56,32 @@ def contributions(row: Row, ask: AskRows, answer: int | None = None) -> dict[str
     That of the most probable class if no `answer` is given. Cells that are missing, and those that the model
     cannot do without, are left out. Raises `InputError` for a row that is wrong.
     """
-    whole = ask([row])[0]
+    return _walk(contribution_steps(row, answer), ask)
+
+
+def occlusion_steps(picture: Pixels, answer: int | None = None) -> Steps[Pixels, OcclusionMap]:
+    """`occlusion`, for who asks the model in another way than by a call."""
+    [whole] = yield [picture]
+    position = int(whole.argmax()) if answer is None else answer
+    colour = picture.mean(axis=(0, 1)).astype(np.uint8)
+    total, counted = np.zeros(picture.shape[:2]), np.zeros(picture.shape[:2])
+    for squares in _batches(list(_squares(picture.shape[0]))):
+        answers = yield [_hidden(picture, square, colour) for square in squares]
+        for square, values in zip(squares, answers, strict=True):
+            total[square] += whole[position] - values[position]
+            counted[square] += 1
+    return OcclusionMap(picture, position, total / counted)
+
+
+def contribution_steps(row: Row, answer: int | None = None) -> Steps[Row, dict[str, float]]:
+    """`contributions`, for who asks the model in another way than by a call."""
+    [whole] = yield [row]
     position = int(whole.argmax()) if answer is None else answer
     drops = dict[str, float]()
     for column, cell in row.items():
         if cell is not None:
             with contextlib.suppress(InputError):
-                [values] = ask([{**row, column: None}])
+                [values] = yield [{**row, column: None}]
                 drops[column] = float(whole[position] - values[position])
     return dict(sorted(drops.items(), key=lambda pair: -abs(pair[1])))
 
@@ -87,6 +101,21 @@ def png(explained: OcclusionMap) -> bytes:
     content = io.BytesIO()
     drawn.save(content, "PNG")
     return content.getvalue()
+
+
+def _walk(steps: Steps[_Input, _Result], ask: Callable[[Sequence[_Input]], Numbers]) -> _Result:
+    try:
+        inputs = next(steps)
+        while True:
+            try:
+                answers = ask(inputs)
+            except InputError as error:
+                inputs = steps.throw(error)
+            else:
+                inputs = steps.send(answers)
+    except StopIteration as done:
+        result: _Result = done.value
+        return result
 
 
 def _squares(size: int) -> Iterator[tuple[slice, slice]]:
