@@ -16,6 +16,7 @@ from model_server import app
 from model_server.batching import Inputs
 from model_server.connections import ImpatientProtocol
 from model_server.limits import Limits
+from model_server.prediction_log.log import PredictionLog
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from starlette.testclient import TestClient
@@ -77,14 +78,18 @@ def colours(path: Path) -> Path:
     return write_colours(path, image_description(embedding="mean"))
 
 
-def application(path: Path, *, limits: Limits | None = None, token: str | None = None) -> ASGIApp:
-    return app.make(path.stem, Predictor.open(path, threads=1), limits=limits, token=token)
+def application(
+    path: Path, *, limits: Limits | None = None, token: str | None = None, log: PredictionLog | None = None
+) -> ASGIApp:
+    return app.make(path.stem, Predictor.open(path, threads=1), limits=limits, token=token, log=log)
 
 
 @contextlib.contextmanager
-def client(path: Path, *, limits: Limits | None = None, token: str | None = None) -> Iterator[TestClient]:
+def client(
+    path: Path, *, limits: Limits | None = None, token: str | None = None, log: PredictionLog | None = None
+) -> Iterator[TestClient]:
     """Within: the model is served; what fails in the server is an answer, as for any client."""
-    served = application(path, limits=limits, token=token)
+    served = application(path, limits=limits, token=token, log=log)
     with TestClient(served, raise_server_exceptions=False) as opened:
         yield opened
 

@@ -119,5 +119,11 @@ def test_what_is_no_image_is_refused(pictures: TestClient, value: object, said: 
 def test_what_mlflow_answers_of_itself(rows: TestClient) -> None:
     assert (rows.get("/ping").status_code, rows.get("/ping").text) == (200, "\n")
     health, version = rows.get("/health").json(), rows.get("/version").json()
-    assert health == {"status": "ok", "name": "churn", "version": version["version"], "model": "churn"}
+    assert health == {
+        "status": "ok",
+        "name": "churn",
+        "version": version["version"],
+        "model": "churn",
+        "log": "off",
+    }
     assert (version["run_id"], version["framework"]) == ("0123abcd", "sklearn 1.9")

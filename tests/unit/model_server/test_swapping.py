@@ -103,7 +103,7 @@ def test_the_model_that_the_file_names_answers_and_is_named_everywhere(
     assert server.get("/v2/models/skin").json()["versions"] == [after]
     assert server.get(f"/v2/models/skin/versions/{before}").status_code == 404
     assert server.get("/health").json() == {
-        "status": "ok", "name": "skin", "version": after, "model": "skin@2",
+        "status": "ok", "name": "skin", "version": after, "model": "skin@2", "log": "off",
     }  # fmt: skip
     lines = server.get("/metrics").text.splitlines()
     info = [line for line in lines if line.startswith("model_info{")]

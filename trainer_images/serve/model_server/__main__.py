@@ -14,6 +14,8 @@ from trainkit.inference.predictor import Predictor
 from model_server import app, settings
 from model_server.connections import ImpatientProtocol
 from model_server.limits import Limits
+from model_server.prediction_log.log import NoLog, PredictionLog
+from model_server.prediction_log.sqlite_log import SqliteLog
 from model_server.watching import Watch
 
 
@@ -38,7 +40,14 @@ def main() -> int:
     ImpatientProtocol.headers_s = limits.headers_s
     uvicorn.run(
         app.make(
-            chosen.name, predictor, entry, token=chosen.token, hosts=chosen.hosts, limits=limits, watch=watch
+            chosen.name,
+            predictor,
+            entry,
+            token=chosen.token,
+            hosts=chosen.hosts,
+            limits=limits,
+            watch=watch,
+            log=_log(chosen),
         ),
         host=chosen.host,
         port=chosen.port,
@@ -53,6 +62,12 @@ def main() -> int:
         timeout_graceful_shutdown=limits.stop_s,
     )
     return 0
+
+
+def _log(chosen: settings.Settings) -> PredictionLog:
+    if chosen.log is None:
+        return NoLog()
+    return SqliteLog(chosen.log, limit=chosen.log_limit, keeps_inputs=chosen.keeps_inputs)
 
 
 if __name__ == "__main__":

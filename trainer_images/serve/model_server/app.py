@@ -24,6 +24,8 @@ from model_server.body import Bodies
 from model_server.door import Door
 from model_server.limits import Limits
 from model_server.metrics import CONTENT_TYPE, Metrics
+from model_server.prediction_log.figures import LogFigures
+from model_server.prediction_log.log import NoLog, PredictionLog
 from model_server.refusals import Refused
 from model_server.responses import refusal
 from model_server.routes import page
@@ -45,27 +47,33 @@ def make(
     hosts: tuple[str, ...] = (),
     limits: Limits | None = None,
     watch: Watch | None = None,
+    log: PredictionLog | None = None,
 ) -> ASGIApp:
     """The application, for any ASGI server; the model has answered once.
 
-    `entry` is what the serving file says of the model. With `watch` another one may take its place.
+    `entry` is what the serving file says of the model. With `watch` another one may take its place. `log`
+    gets what was asked and answered.
     """
     limits = limits or Limits()
     metrics = Metrics.of(lambda: asking.served.batcher.waiting)
     entry = entry or Entry(file="model.onnx", label=name)
     served = Served.of(name, predictor, entry, limits, metrics.batches.observe)
     served.warm_up()
-    asking = Asking(served, Bodies(limits), metrics)
+    log = log or NoLog()
+    metrics.registry.register(LogFigures(log))
+    asking = Asking(served, Bodies(limits), metrics, log)
     asking.serve(served)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        log.start()
         tasks = [asyncio.create_task(Watching(asking, watch).work())] if watch else []
         yield
         for task in tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        await asyncio.to_thread(log.stop)
 
     async def figures(_: Request) -> Response:
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from trainkit.inference.predictor import Pixels
@@ -14,18 +15,28 @@ from model_server.refusals import Refused, invalid
 from model_server.served import Served
 
 
-async def read(served: Served, values: Sequence[object]) -> list[Pixels]:
+class Pictures(NamedTuple):
+    """`files` are those that the images were decoded from; none if one of them was sent as numbers."""
+
+    images: list[Pixels]
+    files: list[bytes]
+
+
+async def read(served: Served, values: Sequence[object]) -> Pictures:
     """The images. Raises `Refused`, naming the one that is wrong; the first is 1."""
     most = served.limits.images
     if len(values) > most:
         raise invalid(f"The request has {len(values)} images, more than {most}.", "Send several requests.")
-    return await asyncio.gather(*(_read(served, value, number) for number, value in enumerate(values, 1)))
+    read = await asyncio.gather(*(_read(served, value, number) for number, value in enumerate(values, 1)))
+    files = [file for _, file in read if file is not None]
+    return Pictures([image for image, _ in read], files if len(files) == len(read) else [])
 
 
-async def _read(served: Served, value: object, number: int) -> Pixels:
+async def _read(served: Served, value: object, number: int) -> tuple[Pixels, bytes | None]:
     if isinstance(value, str):
-        return await served.decoded(_file(value, number), f"Image {number}")
-    return await served.read(lambda: pixels(_array(value, number), served.images.size, number))
+        file = _file(value, number)
+        return await served.decoded(file, f"Image {number}"), file
+    return await served.read(lambda: pixels(_array(value, number), served.images.size, number)), None
 
 
 def _file(text: str, number: int) -> bytes:

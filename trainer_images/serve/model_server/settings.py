@@ -34,6 +34,11 @@ class Settings:
     """What it may be called by; none: by any name. Without a token, a page in a browser could call it."""
     threads: int | None
     """For one batch; None: as many as there are cores."""
+    log: Path | None
+    """The folder that predictions are logged in; None: they are not."""
+    log_limit: int
+    """In bytes."""
+    keeps_inputs: bool
 
 
 def read(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
@@ -53,6 +58,10 @@ def read(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
     )
     parser.add_argument("--also-called", action="append", default=[], metavar="HOST",
                         help="a name that requests without a token may call it by")  # fmt: skip
+    parser.add_argument("--log", type=Path, metavar="FOLDER", help="log predictions in a file in there")
+    parser.add_argument("--log-limit", type=int, default=1024**3, metavar="BYTES",
+                        help="most that the log takes; the oldest predictions are removed")  # fmt: skip
+    parser.add_argument("--keep-inputs", action="store_true", help="log images and rows, too")
     given = parser.parse_args(arguments)
     token = _token(environment)
     if not (token or given.published_on_loopback or _is_loopback(given.host)):
@@ -63,7 +72,10 @@ def read(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
     hosts = () if token else (*_LOOPBACK, *given.also_called)
     name = given.name or given.model.stem
     port = given.port or _port(environment.get(PORT) or "8080")
-    return Settings(given.model, name, given.host, port, token, hosts, given.threads)
+    return Settings(
+        given.model, name, given.host, port, token, hosts, given.threads, given.log, given.log_limit,
+        given.keep_inputs,
+    )  # fmt: skip
 
 
 def _port(text: str) -> int:

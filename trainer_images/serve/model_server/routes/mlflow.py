@@ -53,7 +53,7 @@ class Mlflow:
         """It is up, and which model it has; `degraded` where it was to have another one, and why not."""
         problem = self.asking.problem
         state = {"status": "degraded", "reason": problem} if problem else {"status": "ok"}
-        return Json({**state, **self._model()})
+        return Json({**state, **self._model(), "log": self.asking.log.status})
 
     async def version(self, _: Request) -> Response:
         """Which model answers: the SHA-256 of its file, what it is called, and the run that it is from."""
@@ -77,7 +77,7 @@ class Mlflow:
                 raise _no_form()
             wants = _wants_probabilities(payload)
             if isinstance(served.predictor.description.input, Images):
-                answers = await self.asking.answers(served, await pictures.read(served, _images(payload)))
+                answers = await self.asking.answers(served, *await pictures.read(served, _images(payload)))
             else:
                 columns = [column.name for column in served.table.columns]
                 answers = await self.asking.answers(served, _rows(payload, columns))

@@ -55,13 +55,14 @@ class Predict:
 
     async def _image(self, served: Served, body: bytes) -> list[Prediction]:
         image = await served.decoded(body, "The image")
-        return predictions(served.predictor.description, await self.asking.answers(served, [image]))
+        return predictions(served.predictor.description, await self.asking.answers(served, [image], [body]))
 
     async def _form(self, served: Served, headers: Headers, body: bytes) -> list[Prediction]:
         _ = served.images  # refused before the files are read
         files = await _files(headers, body, served.limits.images)
         images = await asyncio.gather(*(served.decoded(content, name) for name, content in files))
-        answers = predictions(served.predictor.description, await self.asking.answers(served, images))
+        answered = await self.asking.answers(served, images, [content for _, content in files])
+        answers = predictions(served.predictor.description, answered)
         return [{"file": name, **answer} for (name, _), answer in zip(files, answers, strict=True)]
 
     async def _rows(self, served: Served, body: bytes) -> list[Prediction]:

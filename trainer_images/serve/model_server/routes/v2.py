@@ -13,10 +13,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 from trainkit.inference.cells import Row
 from trainkit.inference.description import Category, Description, Images, Number, Table
-from trainkit.inference.predictor import Answers, Pixels
+from trainkit.inference.predictor import Answers
 
 from model_server import pictures
 from model_server.asking import Asking
+from model_server.pictures import Pictures
 from model_server.refusals import Refused, invalid
 from model_server.responses import Json, labels
 from model_server.served import Served
@@ -112,9 +113,10 @@ class V2:
                 raise invalid("The JSON has no inputs.", 'Send {"inputs": [{"name": …, "datatype": …, …}]}.')
             wanted = _wanted(payload, list(_outputs(description, None)))
             given = _given(payload)
-            is_image = isinstance(description.input, Images)
-            inputs = await _images(served, given) if is_image else _rows(given)
-            answers = await self.asking.answers(served, inputs)
+            if isinstance(description.input, Images):
+                answers = await self.asking.answers(served, *await _images(served, given))
+            else:
+                answers = await self.asking.answers(served, _rows(given))
         outputs = _outputs(description, answers)
         count = len(answers.values)
         return Json({
@@ -156,7 +158,7 @@ def _outputs(
     }
 
 
-async def _images(served: Served, given: Sequence[Given]) -> list[Pixels]:
+async def _images(served: Served, given: Sequence[Given]) -> Pictures:
     if len(given) != 1 or given[0].name != _IMAGE:
         raise invalid("A request has one input, image.", f"See /v2/models/{served.name}")
     [tensor] = given
@@ -170,7 +172,7 @@ async def _images(served: Served, given: Sequence[Given]) -> list[Pixels]:
         raise invalid(
             f"The data are not numbers of the shape (n, {size}, {size}, 3).", "See the model's inputs."
         ) from None
-    return [pictures.pixels(image, size, number) for number, image in enumerate(images, 1)]
+    return Pictures([pictures.pixels(image, size, number) for number, image in enumerate(images, 1)], [])
 
 
 def _image(taken: Images) -> Tensor:

@@ -1,0 +1,149 @@
+"""The file of the log: made, written, kept within its size."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import orjson
+
+from model_server.prediction_log import records, schema
+from model_server.prediction_log.log import Asked
+from model_server.served import Served
+
+_INSERT = """
+INSERT INTO predictions (id, time, request, position, role, input, class, confidence, value, probabilities,
+                         embedding, latency_ms, model)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_REMOVE = """
+DELETE FROM predictions WHERE number IN (
+  SELECT number FROM predictions
+  WHERE (request, position) NOT IN (SELECT request, position FROM labels) ORDER BY number LIMIT ?)
+"""
+_BUSY_S = 5
+_WAL_BYTES = 16 * 1024**2
+_OLDEST = 20
+"""One in as many goes at a time."""
+
+
+class Unusable(Exception):
+    """The log cannot be written, and why."""
+
+
+class Database:
+    """A connection, of the thread that has made it.
+
+    All that is done with it raises `sqlite3.Error`, `OSError`, `Unusable`.
+    """
+
+    def __init__(self, folder: Path, *, limit: int, keeps_inputs: bool) -> None:
+        """Open the file in `folder`, which is made where there is none. `limit` is in bytes."""
+        self._path, self._limit, self._keeps_inputs = folder / schema.FILE, limit, keeps_inputs
+        # SQLite's own files beside it get its mode.
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self._file = self._identity()
+        self._models = dict[tuple[str, str, str], int]()
+        self._connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
+        try:
+            self._prepare()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _prepare(self) -> None:
+        execute = self._connection.execute
+        [application_id] = execute("PRAGMA application_id").fetchone()
+        [version] = execute("PRAGMA user_version").fetchone()
+        [tables] = execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if (application_id, version) != (schema.APPLICATION_ID, schema.VERSION) and tables:
+            raise Unusable(f"{schema.FILE} is of another program, or of another version of trainer")
+        execute("PRAGMA auto_vacuum = INCREMENTAL")
+        execute("PRAGMA journal_mode = WAL")
+        # A crash of the machine may lose the last moments, and damages nothing.
+        execute("PRAGMA synchronous = NORMAL")
+        execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+        if not tables:
+            with self._transaction():
+                for statement in schema.TABLES.split(";"):
+                    execute(statement)
+                execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+                execute(f"PRAGMA user_version = {schema.VERSION}")
+
+    def _identity(self) -> tuple[int, int]:
+        found = self._path.stat()
+        return found.st_dev, found.st_ino
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._models.clear()
+            with contextlib.suppress(sqlite3.Error):  # it may be rolled back already
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def write(self, batch: Sequence[Asked]) -> None:
+        """All of it, or nothing. What is beyond the limit goes first."""
+        if self._identity() != self._file:  # else what is written would go to a file that nobody finds
+            raise Unusable(f"{schema.FILE} was replaced")
+        self._shrink()
+        answered = [
+            (asked.served, prediction, given) for asked in batch for prediction, given in records.of(asked)
+        ]
+        with self._transaction():
+            self._connection.executemany(
+                _INSERT, [(*prediction, self._model(served)) for served, prediction, _ in answered]
+            )
+            if self._keeps_inputs:
+                self._connection.executemany(
+                    "INSERT OR IGNORE INTO inputs VALUES (?, ?, ?)", [given for *_, given in answered]
+                )
+
+    def _model(self, served: Served) -> int:
+        name, called, digest = served.name, served.entry.called, served.predictor.version
+        if (name, called, digest) not in self._models:
+            description = served.predictor.description
+            self._connection.execute(
+                "INSERT OR IGNORE INTO models (digest, name, called, version, task, classes)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (digest, name, called, served.entry.version, description.task,
+                 orjson.dumps(description.classes).decode()),
+            )  # fmt: skip
+            [self._models[name, called, digest]] = self._connection.execute(
+                "SELECT model FROM models WHERE (name, called, digest) = (?, ?, ?)", (name, called, digest)
+            ).fetchone()
+        return self._models[name, called, digest]
+
+    def _bytes(self) -> tuple[int, int]:
+        """Of the file, and of what is in it."""
+        [pages], [free], [size] = (
+            self._connection.execute(f"PRAGMA {name}").fetchone()
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return pages * size, (pages - free) * size
+
+    def _shrink(self) -> None:
+        """Remove the oldest until the limit is kept. What has a label stays: that is somebody's work."""
+        while self._bytes()[1] > self._limit:
+            with self._transaction():
+                [count] = self._connection.execute("SELECT count(*) FROM predictions").fetchone()
+                removed = self._connection.execute(_REMOVE, (max(1, count // _OLDEST),)).rowcount
+                self._connection.execute(
+                    "DELETE FROM inputs WHERE digest NOT IN (SELECT input FROM predictions)"
+                )
+            if not removed:
+                raise Unusable("the predictions that have labels are more than its limit (--log-limit)")
+        # What is removed is room for what comes; the file itself shrinks only where its limit was made lower.
+        if self._bytes()[0] > 1.25 * self._limit:
+            self._connection.execute("PRAGMA incremental_vacuum").fetchall()
+
+    def close(self) -> None:
+        """All that was written is in the file itself."""
+        self._connection.close()
