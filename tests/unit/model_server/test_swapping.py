@@ -39,7 +39,7 @@ class Volume:
     def __init__(self, folder: Path) -> None:
         self.path = folder / serving_file.NAME
 
-    def serve(self, file: str, number: int, refused: Refusal | None = None) -> None:
+    def serve(self, file: str, number: int, *refused: Refusal) -> None:
         entry = Entry(file=file, label="skin@champion", version=str(number))
         self.path.write_text(ServingFile(model=entry, refused=refused).text())
 
@@ -172,7 +172,9 @@ def test_a_half_written_file_is_not_heeded_and_a_broken_one_is_said(
 
 
 def test_what_the_host_refuses_is_said(server: TestClient, volume: Volume) -> None:
-    volume.serve("one.onnx", 1, Refusal(version="2", why="skin@2 is not served: it takes rows."))
+    volume.serve(
+        "one.onnx", 1, Refusal(label="skin@champion", version="2", why="skin@2 is not served: it takes rows.")
+    )
     until(lambda: server.get("/health").json().get("reason"), "skin@2 is not served: it takes rows.")
     volume.serve("one.onnx", 1)
     until(lambda: server.get("/health").json()["status"], "ok")

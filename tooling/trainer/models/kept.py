@@ -47,13 +47,23 @@ class ModelFile:
         from trainkit.inference.predictor import Predictor
 
         predictor = Predictor.open(self.path)
-        if self.sha256 not in (None, predictor.version):
+        self._check(predictor.version)
+        return predictor
+
+    def checked(self) -> str:
+        """Its SHA-256. Raises `FileError` as `open`."""
+        with self.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self._check(digest)
+        return digest
+
+    def _check(self, digest: str) -> None:
+        if self.sha256 not in (None, digest):
             self.path.unlink()
             raise FileError(
                 f"{self.path} was damaged since it was fetched; it is removed.",
                 "The same command fetches it again.",
             )
-        return predictor
 
 
 def on_disk(text: str) -> ModelFile | None:

@@ -15,6 +15,8 @@ from trainer.workspace import secrets
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
+OWN = "own"
+"""What the workspace's own server is called, whose address changes."""
 ARTIFACTS = (f"onnx/{FILE}", FILE)
 """Of a run: what its registration exports, and what a project exports itself."""
 
@@ -42,7 +44,7 @@ def locate(workspace: Workspace, text: str, bar: Bar) -> ModelFile:
 
 def _of_alias(kept: Kept, reference: Reference, bar: Bar) -> ModelFile:
     workspace, named = kept.workspace, f"{reference.name}@{reference.alias}"
-    alias = f"{_server(workspace)} {named}"
+    alias = f"{asked_server(workspace)} {named}"
     try:
         client, version = _asked(workspace, reference)
     except Unreachable:
@@ -109,10 +111,10 @@ def _resolved(workspace: Workspace, text: str) -> Record:
 
 
 def _version_key(workspace: Workspace, name: str, number: int) -> str:
-    return f"{_server(workspace)} {name}@{number}"
+    return f"{asked_server(workspace)} {name}@{number}"
 
 
-def _server(workspace: Workspace) -> str:
-    """Its address; that of the workspace's own process changes."""
+def asked_server(workspace: Workspace) -> str:
+    """The address of the tracking server that knows registered models, or `OWN`."""
     chosen = selection.chosen(workspace, secrets.load(workspace))
-    return chosen.uri if chosen else "own"
+    return chosen.uri if chosen else OWN

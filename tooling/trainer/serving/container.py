@@ -7,6 +7,7 @@ and nothing but answers leaves it.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 LABEL = "trainer.serve"
 """Of all that is made for a served model: the workspace's identity."""
 _NAME, _MODEL, _ATTACHED = f"{LABEL}.name", f"{LABEL}.model", f"{LABEL}.attached"
+_FOLLOWS, _SHADOW, _SERVER = f"{LABEL}.follows", f"{LABEL}.shadow", f"{LABEL}.server"
 PORT = 8080
 STOP_S = 10
 _ALL = "0.0.0.0"  # noqa: S104 (what of it is published is another question)
@@ -41,6 +43,13 @@ class Wanted:
     token: str | None
     memory: str
     attached: bool
+    follows: str = ""
+    """The alias that says which version is served, as NAME@ALIAS; none where that never changes."""
+    server: str = ""
+    """The tracking server that knows."""
+    shadow: Model | None = None
+    """The model that is asked beside it."""
+    shadow_follows: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,8 +58,16 @@ class Serving:
 
     name: str
     model: str
-    """As the user called it."""
+    """What it began with."""
+    follows: str
+    """The alias that says which version it is, as NAME@ALIAS; none where that never changes."""
+    shadow: str
+    """The same of its shadow."""
+    server: str
+    """The tracking server that knows them."""
     container: str
+    id: str
+    """The engine's, of the container."""
     image: str
     status: str
     """The engine's word: running, exited, …"""
@@ -63,6 +80,11 @@ class Serving:
     def running(self) -> bool:
         """Whether it can answer."""
         return self.status == "running"
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it answers, or is to answer without anybody's doing."""
+        return self.status in ("running", "restarting", "created", "paused")
 
     @property
     def url(self) -> str:
@@ -81,7 +103,8 @@ def create(client: docker.DockerClient, workspace: Workspace, image: str, wanted
 
     container_name = called(workspace, wanted.name)
     labels = {LABEL: workspace.identity}
-    named = {_NAME: wanted.name, _MODEL: wanted.model.called, _ATTACHED: str(wanted.attached).lower()}
+    named = {_NAME: wanted.name, _MODEL: wanted.model.called, _ATTACHED: str(wanted.attached).lower(),
+             _FOLLOWS: wanted.follows, _SHADOW: wanted.shadow_follows, _SERVER: wanted.server}  # fmt: skip
     with daemon.failures():
         # Without masquerading, what the container sends of itself finds no way back.
         client.networks.create(
@@ -145,9 +168,10 @@ def _serving(container: Container) -> Serving:
     [binding] = bindings.get(f"{PORT}/tcp") or [{"HostIp": "", "HostPort": "0"}]
     labels = container.labels
     return Serving(
-        name=labels.get(_NAME, ""), model=labels.get(_MODEL, ""), container=str(container.name),
-        image=str(container.attrs["Config"]["Image"]), status=container.status, host=binding["HostIp"],
-        port=int(binding["HostPort"]), created=str(container.attrs["Created"]),
+        name=labels.get(_NAME, ""), model=labels.get(_MODEL, ""), follows=labels.get(_FOLLOWS, ""),
+        shadow=labels.get(_SHADOW, ""), server=labels.get(_SERVER, ""), container=str(container.name),
+        id=str(container.id), image=str(container.attrs["Config"]["Image"]), status=container.status,
+        host=binding["HostIp"], port=int(binding["HostPort"]), created=str(container.attrs["Created"]),
         attached=labels.get(_ATTACHED) == "true",
     )  # fmt: skip
 
@@ -161,6 +185,20 @@ def status(client: docker.DockerClient, container_name: str) -> str:
             return client.containers.get(container_name).status
         except NotFound:
             return "gone"
+
+
+def wait(client: docker.DockerClient, serving: Serving, at_most_s: float) -> None:
+    """Return when it has ended, at the latest after so many seconds, or where the engine does not answer."""
+    import requests
+    from docker.errors import DockerException
+
+    begun = time.monotonic()
+    try:
+        client.api.wait(serving.id, timeout=at_most_s, condition="not-running")  # type: ignore[arg-type]
+    except requests.exceptions.Timeout:
+        return
+    except (DockerException, requests.RequestException):  # docker-py says so of a timeout, too
+        time.sleep(max(0, at_most_s - (time.monotonic() - begun)))
 
 
 def was_out_of_memory(client: docker.DockerClient, container_name: str) -> bool:

@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from trainer import locks, logs
 from trainer.engine import daemon
@@ -130,7 +130,7 @@ def _ready(client: docker.DockerClient, workspace: Workspace, name: str) -> Serv
     container_name, deadline = container.called(workspace, name), time.monotonic() + START_S
     [serving] = [each for each in container.found(client, workspace) if each.name == name]
     while time.monotonic() < deadline:
-        if answers(serving):
+        if health(serving):
             return serving
         if container.status(client, container_name) not in ("running", "created"):
             raise _not_started(client, container_name)
@@ -164,15 +164,28 @@ def is_being_made(workspace: Workspace, container_name: str) -> bool:
     return locks.held(_lock(workspace, name))
 
 
-def answers(serving: Serving) -> bool:
-    """Whether it answers now."""
+class Health(TypedDict):
+    """What a server says of itself. `reason` is why another model does not answer that was to."""
+
+    status: str
+    model: str
+    shadow: str
+    reason: str
+
+
+def health(serving: Serving) -> Health | None:
+    """What it says now; None where it does not answer."""
     import requests
 
-    with contextlib.suppress(requests.RequestException), requests.Session() as session:
+    with contextlib.suppress(requests.RequestException, ValueError), requests.Session() as session:
         logs.answers_to(session, _LOG)
         session.trust_env = False  # a proxy does not know this machine's loopback
-        return session.get(f"{serving.url}/health", timeout=5).ok
-    return False
+        answer = session.get(f"{serving.url}/health", timeout=5)
+        if answer.ok:
+            said = answer.json()
+            return Health(status=said["status"], model=said.get("model", ""),
+                          shadow=said.get("shadow", ""), reason=said.get("reason", ""))  # fmt: skip
+    return None
 
 
 def chosen(servings: Sequence[Serving], names: Sequence[str]) -> list[Serving]:
@@ -188,6 +201,11 @@ def chosen(servings: Sequence[Serving], names: Sequence[str]) -> list[Serving]:
 def is_abandoned(workspace: Workspace, serving: Serving) -> bool:
     """Whether the command that it was to end with was killed."""
     return serving.attached and not locks.held(_lock(workspace, serving.name))
+
+
+def swap_lock(workspace: Workspace, name: str) -> Path:
+    """Held by who has another model served under this name."""
+    return workspace.state / "serving" / "swaps" / name
 
 
 def _lock(workspace: Workspace, name: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +15,19 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
     from trainkit.inference.serving_file import Entry, ServingFile
 
+_LOG = logging.getLogger(__name__)
 FOLDER = "/model"
 _SERVING, _TOKEN = "serving.json", "token"
 SERVING_FILE, TOKEN_FILE = f"{FOLDER}/{_SERVING}", f"{FOLDER}/{_TOKEN}"
 NOBODY = 65534
+# As root, whose the files are.
+_CLEAN = """
+import os, sys
+os.chdir(sys.argv[1])
+for name in os.listdir():
+    if name.endswith(".onnx") and name not in sys.argv[2:]:
+        os.remove(name)
+"""
 
 
 @dataclass(frozen=True)
@@ -66,3 +76,21 @@ def put(
             tar.addfile(entry, io.BytesIO(text))
         file.seek(0)
         container.put_archive(FOLDER, file)
+
+
+def read(container: Container) -> ServingFile:
+    """What is served."""
+    from trainkit.inference.serving_file import ServingFile
+
+    stream, _ = container.get_archive(SERVING_FILE)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
+        content = tar.extractfile(_SERVING)
+        return ServingFile.model_validate_json(content.read() if content else b"")
+
+
+def clean(container: Container, serving: ServingFile) -> None:
+    """Remove the ONNX files that are not served any more; one that stays costs space alone."""
+    files = [entry.file for entry in (serving.model, serving.shadow) if entry]
+    code, said = container.exec_run(["python", "-c", _CLEAN, FOLDER, *files], user="0:0")
+    if code:
+        _LOG.warning("Files in %s were not removed: %s", container.name, said)

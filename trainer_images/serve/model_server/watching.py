@@ -70,7 +70,7 @@ class Watching:
         except Exception as error:  # noqa: BLE001 (whatever a file leads to, the model before it goes on)
             why = error.message if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
             return f"{wanted.model.called or wanted.model.file} is not served: {why}"
-        return wanted.refused.why if wanted.refused else ""
+        return " ".join(refusal.why for refusal in wanted.refused)
 
     async def _served(self, entry: Entry) -> Served:
         present = self._asking.served
@@ -81,4 +81,5 @@ class Watching:
             raise InputError(f"{what}.", "Serve it beside this one, and tell those who ask it.")
         served = present.succeeded_by(predictor, entry)
         await asyncio.to_thread(served.warm_up)
+        print(f"{entry.called} takes the place of {present.entry.called}.", file=sys.stderr, flush=True)
         return served

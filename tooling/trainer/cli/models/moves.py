@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trainer import printable
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
 from trainer.cli.models.argument import model_argument
@@ -56,6 +57,15 @@ def rollback(workspace: Workspace, said: str, alias: str, dry_run: bool, as_json
         output.as_json({"move": asdict(move)})
     else:
         report(name, move)
+    follow(workspace, name, alias)
+
+
+def follow(workspace: Workspace, name: str, alias: str) -> None:
+    """Have the models that this workspace serves follow, and say what they answer with."""
+    from trainer.models.in_use import following
+
+    for line in following.of_alias(workspace, name, alias):
+        output.tell(printable.line(line))
 
 
 def report(name: str, move: Move) -> None:

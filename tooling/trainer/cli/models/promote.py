@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
 from trainer.cli.models.argument import model_argument
-from trainer.cli.models.moves import alias_option, dry_run_option, json_option, report
+from trainer.cli.models.moves import alias_option, dry_run_option, follow, json_option, report
 from trainer.cli.runs.argument import pairs
 from trainer.errors import InvalidInput, NotBetter, TooFewSamples, TrainerError
 from trainer.workspace.settings import Workspace, find
@@ -112,6 +112,8 @@ def promote(
     elif not as_json:
         click.echo(f"{alias} of {version.model} would be moved: {before or 'none'} → {version.number}")
     _print(version.model, found, as_json=as_json)
+    if found.move:
+        follow(workspace, version.model, alias)
 
 
 def _checked(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from trainer.cli.commands import DefaultCommandGroup
-from trainer.cli.serve.running import list_, logs, stop
+from trainer.cli.serve.running import follow, list_, logs, stop
 from trainer.cli.serve.start import start
 
 
@@ -34,5 +34,5 @@ def serve() -> None:
     """
 
 
-for _command in (start, list_, stop, logs):
+for _command in (start, list_, stop, logs, follow):
     serve.add_command(_command)

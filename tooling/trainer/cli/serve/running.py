@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
+from trainer import printable
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
 from trainer.errors import InvalidInput, TrainerError
@@ -36,33 +37,67 @@ def complete_name(_: click.Context, __: click.Parameter, incomplete: str) -> lis
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace
 def list_(workspace: Workspace, as_json: bool) -> None:
-    """List the models that are served, with their addresses."""
+    """List the models that are served, with their addresses and the versions that answer.
+
+    A model is degraded where its alias points to a version that cannot be served in its place.
+    """
+    from trainer.models.in_use import keeper
     from trainer.serving import container, service
 
     servings = container.found(service.connect(), workspace)
+    rows = [_row(workspace, each) for each in servings]
     if as_json:
-        output.as_json(
-            [{"name": each.name, "status": _status(workspace, each), "url": each.url, "model": each.model,
-              "container": each.container} for each in servings]
-        )  # fmt: skip
-    elif not servings:
+        output.as_json(rows)
+    elif not rows:
         output.tell("No model is served.")
     else:
+        columns = ("name", "status", "url", "model", "alias")
         output.table(
-            ("NAME", "STATUS", "URL", "MODEL"),
-            [(each.name, _status(workspace, each), each.url, each.model) for each in servings],
+            [column.upper() for column in columns], [[row[column] for column in columns] for row in rows],
             least=3,
-        )
+        )  # fmt: skip
+    for row in rows:
+        if row["remark"] and not as_json:
+            output.tell(printable.line(row["remark"]))
+    for name in keeper.revive(workspace, servings):
+        output.tell(f"The process that looks after {name} was gone; another one does now.")
 
 
-def _status(workspace: Workspace, serving: Serving) -> str:
+def _row(workspace: Workspace, serving: Serving) -> dict[str, str]:
+    from trainer.models.in_use import keeper
     from trainer.serving import service
 
-    if not serving.running:
-        return "restarting" if serving.status == "restarting" else "ended"
-    if service.is_abandoned(workspace, serving):
-        return "abandoned"
-    return "serving" if service.answers(serving) else "no answer"
+    health, status, remark = None, "ended", ""
+    if serving.status == "restarting":
+        status = "restarting"
+    elif service.is_abandoned(workspace, serving):
+        status = "abandoned" if serving.running else "ended"
+    elif serving.running:
+        health, status = service.health(serving), "no answer"
+        remark = keeper.trouble(workspace, serving)
+    if health:
+        status = "degraded" if health["status"] == "degraded" else "serving"
+        remark = health["reason"] or remark
+    return {
+        "name": serving.name,
+        "status": status,
+        "url": serving.url,
+        "model": (health and health["model"]) or serving.model,
+        "alias": serving.follows,
+        "shadow": health["shadow"] if health else "",
+        "container": serving.container,
+        "remark": remark,
+    }
+
+
+@click.command(hidden=True, epilog="Example: trainer serve follow skin")
+@click.argument("name", metavar="NAME")
+@pass_workspace
+def follow(workspace: Workspace, name: str) -> None:
+    """Have the model that is served as NAME follow its alias until it is stopped."""
+    from trainer.models.in_use import keeper
+
+    keeper.keep(workspace, name, click.echo)
 
 
 @click.command(

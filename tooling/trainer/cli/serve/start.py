@@ -15,17 +15,15 @@ import click
 from trainer.cli import output
 from trainer.cli.context import pass_workspace, tracking_option
 from trainer.cli.live.progress import Progress
-from trainer.cli.predict.command import complete_any_model, located
+from trainer.cli.predict.command import complete_any_model
+from trainer.cli.serve.chosen import choose
 from trainer.errors import FileError, InvalidInput
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
     from trainkit.inference.description import Description
-    from trainkit.inference.predictor import Predictor
 
-    from trainer.models.kept import ModelFile
     from trainer.serving.container import Serving
-    from trainer.serving.volume import Model
 
 TOKEN = "MODEL_SERVER_TOKEN"  # noqa: S105 (a name)
 _LOOPBACK, _EVERYWHERE = "127.0.0.1", "0.0.0.0"  # noqa: S104 (with a token)
@@ -60,14 +58,14 @@ def start(
 ) -> None:  # fmt: skip
     """Serve MODEL over HTTP on this machine, in a container, until Ctrl-C."""
     from trainer.errors import Interrupted
+    from trainer.models import locate
+    from trainer.models.in_use import keeper
     from trainer.serving import container, service
     from trainer.serving.container import Wanted
     from trainer.subprocesses import interruptible
 
-    file = located(model)
-    predictor = _opened(file)
-    description = predictor.description
-    name = name or service.name_of(file.name)
+    chosen = choose(model)
+    name = name or service.name_of(chosen.name)
     service.check_name(name)
     token = _token(token_file)
     host = host or (_EVERYWHERE if token else _LOOPBACK)
@@ -82,20 +80,28 @@ def start(
             service.refuse_served(client, workspace, name)
             wanted = Wanted(
                 name,
-                _model(file, model, predictor.version),
+                chosen.model,
                 host,
                 service.free_port(host, port),
                 token,
                 memory,
                 attached=not detach,
+                follows=chosen.alias,
+                server=locate.asked_server(workspace) if chosen.alias else "",
             )
             with Progress() as progress, service.served(client, workspace, wanted, progress) as serving:
                 progress.stop()
-                _print(serving, description, token is not None)
+                _print(serving, chosen.description, token is not None)
+                if chosen.alias:
+                    output.tell(f"It follows {chosen.alias}: a version that is promoted takes its place.")
                 if detach:
+                    if chosen.alias:
+                        keeper.begin(workspace, name)
                     output.tell(f"Stop it: trainer serve stop {name}")
                 else:
                     output.tell("Ctrl-C stops it.")
+                    if chosen.alias:
+                        keeper.begin_heard(workspace, name, output.tell)
                     for piece in container.output(client, serving.container, 0, follow=True):
                         sys.stderr.buffer.write(piece)
                         sys.stderr.buffer.flush()
@@ -104,26 +110,6 @@ def start(
         if detach:
             raise
         output.tell(f"Stopped {name}.")
-
-
-def _model(file: ModelFile, said: str, digest: str) -> Model:
-    """A version of a registered model has a number, whatever alias it was found by."""
-    from trainer.serving.volume import Model
-
-    name, _, number = file.name.rpartition("@")
-    is_registered = bool(name) and number.isdecimal() and file.path != Path(said)
-    return Model(file.path, digest, said if is_registered else file.name, number if is_registered else None)
-
-
-def _opened(file: ModelFile) -> Predictor:
-    from trainkit.errors import InputError
-
-    if file.remark:
-        output.tell(file.remark)
-    try:
-        return file.open()
-    except InputError as error:
-        raise InvalidInput(error.message, error.hint) from None
 
 
 def _token(file: Path | None) -> str | None:

@@ -29,8 +29,9 @@ class Entry(_Part):
 
 
 class Refusal(_Part):
-    """A version that is not served though it is asked for."""
+    """A version that is not served though its alias, `label`, points to it."""
 
+    label: str
     version: str
     why: str
 
@@ -40,7 +41,7 @@ class ServingFile(_Part):
 
     model: Entry
     shadow: Entry | None = None
-    refused: Refusal | None = None
+    refused: tuple[Refusal, ...] = ()
 
     def text(self) -> str:
         """As it is in the file."""

@@ -1,0 +1,1 @@
+"""Served models whose alias moves: the version that it points to answers."""
