@@ -114,6 +114,8 @@ def test_every_command_that_a_hint_names_can_be_typed(
             if words == [VALUE]:
                 return  # whatever the command was
             continue
+        if words[0] == VALUE and isinstance(command, DefaultCommandGroup):
+            words = [str(command.default.name), *words]  # as of `trainer serve MODEL`
         result = command.get_command(context, words[0])
         if result is None and isinstance(command, DefaultCommandGroup):
             command = loaded(command.default)

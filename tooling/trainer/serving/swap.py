@@ -42,8 +42,8 @@ def replace(
 
 def refuse(container: Container, serving: Serving, present: ServingFile, refusal: Refusal) -> ServingFile:
     """Have the server say why it does not serve a version, with the command that would, and go on."""
-    where = "" if serving.attached else " --detach"
-    command = f"trainer serve {refusal.label} --name {serving.name} --port {serving.port}{where}"
+    command = f"trainer serve {refusal.label} --name {serving.name} --port {serving.port}"
+    command += "" if serving.attached else " --detach"
     hint = f" To serve it all the same: trainer serve stop {serving.name}, then {command}"
     told = refusal.model_copy(update={"why": refusal.why + hint})
     wanted = present.model_copy(update={"refused": (*_others(present, refusal.label), told)})

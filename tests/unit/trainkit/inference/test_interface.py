@@ -49,7 +49,11 @@ def test_what_a_client_does_not_see_is_no_difference(before: Description, after:
         (rows(AGE), rows(AGE, classes=()), "it is a regression, not a classification"),
         (rows(AGE), rows(AGE, PLAN), "it takes the column plan too"),
         (rows(AGE, PLAN), rows(AGE), "it does not take the column plan"),
-        (rows(AGE), rows(Category(name="age", values=("old",))), "its column age is a category, not a number"),
+        (
+            rows(AGE),
+            rows(Category(name="age", values=("old",))),
+            "its column age is a category, not a number",
+        ),
         (
             rows(SINCE),
             rows(Date(name="since", format="%d.%m.%Y")),
