@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -120,7 +121,9 @@ def test_it_has_as_little_as_it_needs(shop: Site, colours: str, client: docker.D
     name = container.called(settings.find(shop.root), "colours")
     attrs = client.containers.get(name).attrs
     host = attrs["HostConfig"]
-    assert attrs["Config"]["User"] == "65534:65534"
+    assert attrs["Config"]["User"] == f"{os.getuid()}:{os.getgid()}"  # else the log would not be yours
+    log = settings.find(shop.root).state / "predictions" / "colours"
+    assert sorted(host["Binds"]) == sorted([f"{log}:/log:rw", f"{name}:/model:rw"])
     assert host["ReadonlyRootfs"]
     assert (host["CapDrop"], host["SecurityOpt"]) == (["ALL"], ["no-new-privileges"])
     assert host["Memory"] == host["MemorySwap"] == 2 * 1024**3

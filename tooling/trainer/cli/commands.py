@@ -159,6 +159,7 @@ ALL = (
     LazyCommand("stop", "Stop live runs.", "runs.stop"),
     LazyCommand("resume", "Resume an interrupted run from its last checkpoint.", "runs.resume"),
     LazyCommand("models", "Manage registered models.", "models.group"),
+    LazyCommand("predictions", "List, export and label what served models predicted.", "predictions.group"),
     LazyCommand("predict", "Predict images or rows with a model.", "predict.command"),
     LazyCommand("gc", "Remove unused files, images and containers."),
 )

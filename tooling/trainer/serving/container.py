@@ -1,7 +1,7 @@
 """A served model as a container: how it is made, found, asked, stopped.
 
 Container, network and volume are all called `trainer-serve-WORKSPACE-NAME`. Nobody else is on the network,
-and nothing but answers leaves it.
+and nothing but answers leaves it. The one folder of the host that it sees, and writes to, is that of its log.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from trainer.engine import daemon
 from trainer.errors import EngineError, InvalidInput
-from trainer.serving import volume
+from trainer.serving import log, volume
+from trainer.serving.log import Log
 from trainer.serving.volume import Model
 from trainer.subprocesses import deferred_signals
 from trainer.workspace.settings import Workspace
@@ -50,6 +51,7 @@ class Wanted:
     shadow: Model | None = None
     """The model that is asked beside it."""
     shadow_follows: str = ""
+    log: Log | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ def create(client: docker.DockerClient, workspace: Workspace, image: str, wanted
     labels = {LABEL: workspace.identity}
     named = {_NAME: wanted.name, _MODEL: wanted.model.called, _ATTACHED: str(wanted.attached).lower(),
              _FOLLOWS: wanted.follows, _SHADOW: wanted.shadow_follows, _SERVER: wanted.server}  # fmt: skip
+    user = log.user(client, wanted.log)
     with daemon.failures():
         # Without masquerading, what the container sends of itself finds no way back.
         client.networks.create(
@@ -116,16 +119,20 @@ def create(client: docker.DockerClient, workspace: Workspace, image: str, wanted
             image,
             [
                 volume.SERVING_FILE, "--host", _ALL, "--port", str(PORT), "--name", wanted.name,
-                *([] if wanted.token else ["--published-on-loopback"]),
+                *([] if wanted.token else ["--published-on-loopback"]), *log.options(wanted.log),
             ],
             name=container_name,
             labels={**labels, **named, "trainer.workspace_folder": str(workspace.root)},
             environment={"MODEL_SERVER_TOKEN_FILE": volume.TOKEN_FILE} if wanted.token else {},
             network=container_name,
             ports={f"{PORT}/tcp": (wanted.host, wanted.port)},
-            volumes={container_name: {"bind": volume.FOLDER, "mode": "rw"}},
+            volumes={
+                container_name: {"bind": volume.FOLDER, "mode": "rw"},
+                **log.mount(wanted.log),
+            },
             restart_policy=None if wanted.attached else {"Name": "unless-stopped"},  # type: ignore[arg-type]
-            user=f"{volume.NOBODY}:{volume.NOBODY}",
+            user=f"{user.uid}:{user.gid}",
+            userns_mode="host" if user.stranger else None,
             read_only=True,
             mem_limit=wanted.memory,
             memswap_limit=wanted.memory,
@@ -133,7 +140,8 @@ def create(client: docker.DockerClient, workspace: Workspace, image: str, wanted
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
         )  # fmt: skip
-        volume.put(container, [wanted.model], ServingFile(model=wanted.model.entry), wanted.token)
+        serving = ServingFile(model=wanted.model.entry)
+        volume.put(container, [wanted.model], serving, wanted.token, (user.uid, user.gid))
     return container_name
 
 

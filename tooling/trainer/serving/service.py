@@ -15,6 +15,7 @@ from trainer import locks, logs
 from trainer.engine import daemon
 from trainer.errors import EngineError, InvalidInput
 from trainer.images import build
+from trainer.predictions import places
 from trainer.progress import Steps
 from trainer.serving import container, image
 from trainer.serving.container import Serving, Wanted
@@ -114,6 +115,8 @@ def served(
             steps.step(f"Starting {wanted.name}")
             refuse_served(client, workspace, wanted.name)
             container.remove(client, container_name)  # a network or volume that was left
+            if wanted.log:
+                places.make(wanted.log.folder)
             container.create(client, workspace, plan.tag, wanted)
             container.start(client, container_name, wanted.port)
             steps.step("Loading the model")

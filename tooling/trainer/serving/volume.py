@@ -53,9 +53,13 @@ class Model:
 
 
 def put(
-    container: Container, models: Sequence[Model], serving: ServingFile, token: str | None = None
+    container: Container,
+    models: Sequence[Model],
+    serving: ServingFile,
+    token: str | None = None,
+    owner: tuple[int, int] = (NOBODY, NOBODY),
 ) -> None:
-    """Put files into it, which the server may read and not write.
+    """Put files into it, which the server may read and not write. The token is for `owner` (uid, gid) alone.
 
     The one that says what is served comes last: a server that sees it has the others.
     """
@@ -68,7 +72,7 @@ def put(
                     tar.addfile(entry, content)
             if token:
                 entry = tarfile.TarInfo(_TOKEN)
-                entry.mode, entry.uid, entry.gid, entry.size = 0o400, NOBODY, NOBODY, len(token)
+                entry.mode, (entry.uid, entry.gid), entry.size = 0o400, owner, len(token)
                 tar.addfile(entry, io.BytesIO(token.encode()))
             text = serving.text().encode()
             entry = tarfile.TarInfo(_SERVING)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 TOKEN = "MODEL_SERVER_TOKEN"  # noqa: S105 (a name)
 _LOOPBACK, _EVERYWHERE = "127.0.0.1", "0.0.0.0"  # noqa: S104 (with a token)
 _MOST_COLUMNS = 8
+_UNITS, _LEAST_LOG = "bkmg", 1024**2
 
 
 def memory(_: click.Context, __: click.Parameter, value: str) -> str:
@@ -35,6 +36,15 @@ def memory(_: click.Context, __: click.Parameter, value: str) -> str:
     if not re.fullmatch(r"[1-9]\d*[bkmg]?", value, re.IGNORECASE):
         raise click.BadParameter("A size is a number with k, m or g, such as 2g.")
     return value
+
+
+def log_size(ctx: click.Context, parameter: click.Parameter, value: str) -> int:
+    """In bytes."""
+    text = memory(ctx, parameter, value).lower()
+    size = int(text.rstrip(_UNITS)) << 10 * max(_UNITS.find(text[-1]), 0)
+    if size < _LEAST_LOG:
+        raise click.BadParameter("A log takes 1m at least.")
+    return size
 
 
 @click.command("model", hidden=True, epilog="Example: trainer serve model.onnx")
@@ -48,22 +58,32 @@ def memory(_: click.Context, __: click.Parameter, value: str) -> str:
 @click.option("--memory", default="2g", show_default=True, callback=memory, metavar="SIZE",
               help="Most memory that it takes.")  # fmt: skip
 @click.option(
+    "--no-log", is_flag=True, help="Log no predictions. [default: `trainer predictions` lists them]"
+)
+@click.option("--keep-inputs", is_flag=True, help="Log the images or rows themselves, too.")
+@click.option("--log-limit", default="1g", show_default=True, callback=log_size, metavar="SIZE",
+              help="Most that the log takes; the oldest predictions are removed.")  # fmt: skip
+@click.option(
     "-d", "--detach", is_flag=True, help="Return when it is ready; it is served until it is stopped."
 )
 @tracking_option
 @pass_workspace
 def start(
     workspace: Workspace, model: str, name: str | None, port: int | None, host: str | None,
-    token_file: Path | None, memory: str, detach: bool,
+    token_file: Path | None, memory: str, no_log: bool, keep_inputs: bool, log_limit: int, detach: bool,
 ) -> None:  # fmt: skip
     """Serve MODEL over HTTP on this machine, in a container, until Ctrl-C."""
     from trainer.errors import Interrupted
     from trainer.models import locate
     from trainer.models.in_use import keeper
+    from trainer.predictions import places
     from trainer.serving import container, service
     from trainer.serving.container import Wanted
+    from trainer.serving.log import Log
     from trainer.subprocesses import interruptible
 
+    if no_log and keep_inputs:
+        raise InvalidInput("--keep-inputs is of the log, which --no-log leaves out.", "Pass one of them.")
     chosen = choose(model)
     name = name or service.name_of(chosen.name)
     service.check_name(name)
@@ -88,6 +108,7 @@ def start(
                 attached=not detach,
                 follows=chosen.alias,
                 server=locate.asked_server(workspace) if chosen.alias else "",
+                log=None if no_log else Log(places.folder(workspace, name), log_limit, keep_inputs),
             )
             with Progress() as progress, service.served(client, workspace, wanted, progress) as serving:
                 progress.stop()

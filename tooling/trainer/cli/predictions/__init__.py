@@ -1,0 +1,1 @@
+"""`trainer predictions`: what served models have answered."""
