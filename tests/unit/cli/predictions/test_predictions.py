@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from model_server.prediction_log.sqlite_log import SqliteLog
+from support import REPOSITORY
 from trainer.predictions import log_file, places
 from trainer.workspace.settings import Workspace
 
@@ -261,6 +263,53 @@ def test_a_log_that_cannot_be_read_is_named(trainer: Trainer, log: Path, damage:
     refused = trainer("predictions")
     assert refused.code == 92
     assert str(log) in refused.err.splitlines()[-2]
+
+
+def offered(trainer: Trainer, monkeypatch: pytest.MonkeyPatch, words: str, number: int) -> list[str]:
+    for name, value in (
+        ("_TRAINER_COMPLETE", "bash_complete"),
+        ("COMP_WORDS", words),
+        ("COMP_CWORD", str(number)),
+    ):
+        monkeypatch.setenv(name, value)
+    return trainer().out.split()
+
+
+@pytest.mark.usefixtures("log")
+def test_models_ids_and_classes_are_offered(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    last, *_ = ids(trainer)
+    assert offered(trainer, monkeypatch, "trainer predictions list ch", 3) == ["plain,churn"]
+    assert f"plain,{last[:8]}" in offered(trainer, monkeypatch, "trainer predictions label ", 3)
+    assert offered(trainer, monkeypatch, f"trainer predictions label {last} y", 4) == ["plain,yes"]
+    assert offered(trainer, monkeypatch, "trainer predictions list --class ", 4) == ["plain,yes", "plain,no"]
+
+
+def test_what_the_page_says_of_pandas_works(
+    trainer: Trainer, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = places.folder(workspace, "skin")
+    places.make(folder)
+    with served.client(served.colours(tmp_path / "skin.onnx"), log=SqliteLog(folder, limit=10**7)) as server:
+        server.post("/predict", content=served.image(), headers={"Content-Type": "image/png"})
+    assert trainer("predictions", "label", ids(trainer)[0], "green").code == 0
+    page = (REPOSITORY / "docs" / "prediction-log.md").read_text()
+    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(workspace.root)
+    names: dict[str, object] = {}
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(code, names)
+    assert printed.getvalue().split() == ["class", "red", "label", "green", "1"]
+    assert getattr(names["embeddings"], "shape", None) == (1, 3)
+    [query] = re.findall(r'"(SELECT date.*?)"', page)
+    assert [row[1:3] for row in sqlite3.connect(folder / places.FILE).execute(query)] == [("red", 1)]
+
+
+def test_the_page_names_every_column(log: Path) -> None:
+    page = (REPOSITORY / "docs" / "prediction-log.md").read_text()
+    with contextlib.closing(sqlite3.connect(log)) as connection:
+        for table in ("predictions", "models", "inputs", "labels"):
+            for _, name, *_ in connection.execute(f"PRAGMA table_info({table})"):
+                assert f"`{name}`" in page, (table, name)
 
 
 def test_host_and_server_agree_on_the_file() -> None:
