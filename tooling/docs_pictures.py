@@ -9,6 +9,8 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -25,6 +27,7 @@ RUNS = {
     "sgd": ("--optimizer", "sgd", "--learning-rate", "0.01"),
     "adamw": ("--optimizer", "adamw", "--learning-rate", "0.002"),
 }
+TABLE, TARGET, TABLE_RUN = "demo_customers.csv", "churned", "customers"
 _MOST = 150_000  # bytes of a picture: a page with several is to load at once
 _WIDEST = 1280
 _CHARTS = "document.querySelectorAll('.js-plotly-plot').length >= 2"
@@ -45,24 +48,35 @@ def main(folder: Path) -> None:
         _draw_page(compared, folder / "compare_pictures.png", 1280, 560, at="h2 ~ h3")
         _draw_page(compared, folder / "compare_400.png", 400, 1100)
     _draw_ui(folder, runs["adam"])
+    draw_served(folder, runs["adamw"], _table_run())
 
 
 def _make_runs() -> dict[str, str]:
     """The ids of the runs by their names."""
     if not (REPOSITORY / "data" / DATASET).exists():
         _trainer("data", "sample", DATASET, "--classes", "4", "--images", "40")
-    there = _runs()
+    there = _runs(EXPERIMENT)
     for name, options in RUNS.items():
         if name not in there:
             where = ("--experiment", EXPERIMENT, "--run-name", name)
             _trainer("run", PROJECT, *where, "--data", DATASET, "--epochs", "8", *options)
-    there = _runs()
+    there = _runs(EXPERIMENT)
     return {name: there[name] for name in RUNS}
 
 
-def _runs() -> dict[str, str]:
+def _table_run() -> str:
+    """The id of a run of a table."""
+    if not (REPOSITORY / "data" / TABLE).exists():
+        _trainer("data", "sample", "--table", TABLE)
+    if TABLE_RUN not in _runs(TABLE_RUN):
+        where = ("--experiment", TABLE_RUN, "--run-name", TABLE_RUN)
+        _trainer("run", "sklearn", *where, "--data", TABLE, "--target", TARGET)
+    return _runs(TABLE_RUN)[TABLE_RUN]
+
+
+def _runs(experiment: str) -> dict[str, str]:
     try:
-        listed = json.loads(_trainer("runs", EXPERIMENT, "--json"))
+        listed = json.loads(_trainer("runs", experiment, "--json"))
     except subprocess.CalledProcessError:
         return {}  # the first call: there is no such experiment
     return {run["name"]: run["run_id"] for run in listed}
@@ -94,6 +108,40 @@ def _draw_ui(folder: Path, shown: str) -> None:
             page.wait(is_there, within_s=60)
             _settle(page)
             _write(folder / f"{name}.png", page.picture())
+
+
+def draw_served(folder: Path, image_run: str, table_run: str) -> None:
+    """The pages of two served models, each with an answer."""
+    photo = sorted((REPOSITORY / "data" / DATASET).glob("*/*.*"))[-1]
+    with _served(image_run, "skin") as address, browser.page(width=1040, height=820) as page:
+        page.open(address)
+        page.wait("!!document.querySelector('#file')", within_s=20)
+        page.choose("#file", photo)
+        _write_answer(page, folder / "served_image.png")
+    with _served(table_run, "customers") as address, browser.page(width=1040, height=820) as page:
+        page.open(address)
+        page.wait("!!document.querySelector('#row')", within_s=20)
+        page.evaluate("document.querySelector('#row button').click()")
+        _write_answer(page, folder / "served_row.png")
+
+
+@contextmanager
+def _served(run: str, name: str) -> Iterator[str]:
+    """Within: the run's model answers under the name; its address."""
+    _trainer("models", "register", run, "--name", name)
+    address = _trainer("serve", run, "--name", name, "--detach").strip()
+    try:
+        yield address
+    finally:
+        _trainer("serve", "stop", name)
+
+
+def _write_answer(page: Page, file: Path) -> None:
+    page.wait("!!document.querySelector('#explanation[aria-busy=false]')", within_s=60)
+    page.evaluate("document.documentElement.style.scrollbarWidth = 'none'")
+    page.evaluate("document.activeElement.blur()")
+    page.pause(1)
+    _write(file, page.picture())
 
 
 def _settle(page: Page) -> None:
