@@ -28,6 +28,7 @@ RUNS = {
     "adamw": ("--optimizer", "adamw", "--learning-rate", "0.002"),
 }
 TABLE, TARGET, TABLE_RUN = "demo_customers.csv", "churned", "customers"
+UNUSUAL = {"support_calls": "6", "satisfaction": "1", "monthly_fee": "39.9"}
 _MOST = 150_000  # bytes of a picture: a page with several is to load at once
 _WIDEST = 1280
 _CHARTS = "document.querySelectorAll('.js-plotly-plot').length >= 2"
@@ -113,14 +114,16 @@ def _draw_ui(folder: Path, shown: str) -> None:
 def draw_served(folder: Path, image_run: str, table_run: str) -> None:
     """The pages of two served models, each with an answer."""
     photo = sorted((REPOSITORY / "data" / DATASET).glob("*/*.*"))[-1]
-    with _served(image_run, "skin") as address, browser.page(width=1040, height=820) as page:
+    with _served(image_run, "skin") as address, browser.page(width=1040, height=900) as page:
         page.open(address)
-        page.wait("!!document.querySelector('#file')", within_s=20)
+        page.wait("!!document.querySelector('#file')", within_s=60)
         page.choose("#file", photo)
         _write_answer(page, folder / "served_image.png")
     with _served(table_run, "customers") as address, browser.page(width=1040, height=820) as page:
         page.open(address)
-        page.wait("!!document.querySelector('#row')", within_s=20)
+        page.wait("!!document.querySelector('#row')", within_s=60)
+        for name, value in UNUSUAL.items():
+            page.evaluate(f"document.querySelector('[name={name}]').value = {json.dumps(value)}")
         page.evaluate("document.querySelector('#row button').click()")
         _write_answer(page, folder / "served_row.png")
 
@@ -128,8 +131,8 @@ def draw_served(folder: Path, image_run: str, table_run: str) -> None:
 @contextmanager
 def _served(run: str, name: str) -> Iterator[str]:
     """Within: the run's model answers under the name; its address."""
-    _trainer("models", "register", run, "--name", name)
-    address = _trainer("serve", run, "--name", name, "--detach").strip()
+    version = _trainer("models", "register", run, "--name", name).splitlines()[0]
+    address = _trainer("serve", version, "--detach").strip()
     try:
         yield address
     finally:

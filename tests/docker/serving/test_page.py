@@ -15,7 +15,7 @@ import pytest
 import requests
 from PIL import Image
 from support import Site
-from tracking_server.containers import CannotRun
+from tracking_server.containers import CannotRun, free_port
 from unit.model_server import served
 
 TOKEN = "0123456789abcdef-of-the-tests"
@@ -51,7 +51,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 def up(site: Site, model: str, *options: str) -> str:
     """Serve it; its address."""
-    done = site.trainer("serve", model, "--detach", *options)
+    done = site.trainer("serve", model, "--detach", "--port", str(free_port()), *options)
     assert done.code == 0, done.err
     assert "Open it in a browser, or try: curl " in done.err
     return done.out.strip()
@@ -64,7 +64,7 @@ def opened(url: str, *, width: int = 1280, is_dark: bool = False) -> Iterator[br
         with browser.page(width=width, is_dark=is_dark) as page:
             page.run_first(WATCH)
             page.open(f"{url}/")
-            page.wait("document.querySelectorAll('#input > *').length > 0", within_s=20)
+            page.wait("document.querySelectorAll('#input > *').length > 0", within_s=60)
             yield page
             assert page.evaluate("JSON.stringify(problems)") == "[]"
             asked = page.evaluate("performance.getEntriesByType('resource').map((each) => each.name)")
@@ -88,7 +88,7 @@ def churn(shop: Site) -> str:
 
 def answer(page: browser.Page) -> tuple[str, float]:
     """The class and its confidence, once all is shown."""
-    page.wait(WAITS_FOR_NOTHING, within_s=20)
+    page.wait(WAITS_FOR_NOTHING, within_s=60)
     return page.evaluate(ANSWERED.format("class", "class")), float(
         page.evaluate(ANSWERED.format("class", "confidence"))
     )

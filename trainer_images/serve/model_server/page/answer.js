@@ -1,6 +1,6 @@
 /** What the model answers. */
 
-import { make } from "./dom.js";
+import { breakable, make } from "./dom.js";
 import { percent, short } from "./numbers.js";
 
 const SHOWN = 5;
@@ -37,12 +37,12 @@ function table(classes) {
     make(
       "tr",
       { title: share, data: { class: name, confidence: share } },
-      make("th", { scope: "row" }, name),
+      make("th", { scope: "row" }, ...breakable(name)),
       make("td", { className: "number" }, percent(share)),
       make("td", { className: "bar", "aria-hidden": "true" }, bar(share)),
     ),
   );
-  return make("table", { className: "bars" }, make("caption", { className: "hidden" }, "Confidence by class"), make("tbody", {}, ...rows));
+  return make("table", { className: "bars", "aria-label": "Confidence by class" }, make("tbody", {}, ...rows));
 }
 
 /** @param {number} share */

@@ -16,5 +16,8 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
+/** A name that may be broken after its underscores. @param {string} name @returns {(Node | string)[]} */
+export const breakable = (name) => name.split(/(?<=_)/).flatMap((part) => [part, make("wbr")]);
+
 /** @param {string} id @returns {any} */
 export const at = (id) => document.getElementById(id);

@@ -1,6 +1,6 @@
 /** What the answer is due to. */
 
-import { make } from "./dom.js";
+import { breakable, make } from "./dom.js";
 import { difference, short } from "./numbers.js";
 
 const SHOWN = 8;
@@ -20,7 +20,7 @@ export function ofImage(explained, ratio) {
   const what = isShare ? explained.class : "the value";
   const most = isShare ? `${(100 * explained.largest_drop).toFixed(1)} percentage points` : short(explained.largest_drop);
   const picture = make("img", { id: "map", src: explained.picture, alt: `Where in the image there is evidence for ${what}` });
-  if (ratio) picture.style.aspectRatio = String(ratio);
+  if (ratio) picture.style.setProperty("--ratio", String(ratio));
   return [
     make("h2", {}, "Explanation"),
     make(
@@ -32,7 +32,7 @@ export function ofImage(explained, ratio) {
         {},
         make("span", { className: "key for" }, "evidence for it"),
         make("span", { className: "key against" }, "against it"),
-        make("p", { className: "note" }, `With a part of the image hidden, ${isShare ? `the confidence in ${what}` : "the value"} changes by up to ${most}.`),
+        make("p", { className: "note" }, `With a part of the image hidden, ${isShare ? `the confidence in “${what}”` : "the value"} changes by up to ${most}.`),
       ),
     ),
   ];
@@ -44,17 +44,23 @@ export function ofRow(explained, row) {
   const drops = Object.entries(explained.drops);
   if (!drops.length) return [make("h2", {}, "Explanation"), make("p", { className: "note" }, "The model needs all cells: none can be left out to see what it counts.")];
   const most = Math.max(...drops.map(([, drop]) => Math.abs(drop))) || 1;
-  const rest = drops.slice(SHOWN);
+  const counting = drops.filter(([, drop]) => /[1-9]/.test(difference(drop, isShare))).length;
+  const first = drops.slice(0, Math.min(SHOWN, counting));
+  const rest = drops.slice(first.length);
   const table = (/** @type {[string, number][]} */ some) => columns(some, most, isShare, row);
   return [
     make("h2", {}, "Explanation"),
-    make("p", { className: "note" }, isShare
-      ? `What each cell adds to the confidence in ${explained.class}, compared with an empty one, in percentage points.`
-      : "What each cell adds to the value, compared with an empty one."),
-    table(drops.slice(0, SHOWN)),
-    rest.length ? make("details", {}, make("summary", {}, `${rest.length} more`), table(rest)) : null,
+    make("p", { className: "note" }, first.length ? said(explained, isShare) : "Each cell is as good as an empty one: it has what the model takes that for."),
+    first.length ? table(first) : null,
+    rest.length ? make("details", {}, make("summary", {}, `${rest.length} ${first.length ? "more" : "columns"}`), table(rest)) : null,
   ].filter((part) => part !== null);
 }
+
+/** @param {any} explained @param {boolean} isShare */
+const said = (explained, isShare) =>
+  isShare
+    ? `What each cell adds to the confidence in “${explained.class}”, compared with an empty one, in percentage points.`
+    : "What each cell adds to the value, compared with an empty one.";
 
 /** @param {[string, number][]} drops @param {number} most @param {boolean} isShare @param {Record<string, unknown>} row */
 function columns(drops, most, isShare, row) {
@@ -64,10 +70,10 @@ function columns(drops, most, isShare, row) {
     return make(
       "tr",
       { title: drop, data: { column: name, drop } },
-      make("th", { scope: "row" }, name, make("span", { className: "cell" }, String(row[name]))),
+      make("th", { scope: "row" }, ...breakable(name), make("span", { className: "cell" }, String(row[name]))),
       make("td", { className: "number" }, difference(drop, isShare)),
       make("td", { className: "bar middle", "aria-hidden": "true" }, drawn),
     );
   });
-  return make("table", { className: "bars" }, make("caption", { className: "hidden" }, "What each cell adds"), make("tbody", {}, ...rows));
+  return make("table", { className: "bars", "aria-label": "What each cell adds" }, make("tbody", {}, ...rows));
 }

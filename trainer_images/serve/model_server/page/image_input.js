@@ -23,7 +23,11 @@ export function imageInput(given) {
     url = URL.createObjectURL(file);
     const picture = make("img", { src: url, alt: `The image ${file.name}` });
     const ratio = picture.decode().then(
-      () => picture.naturalWidth / picture.naturalHeight || null,
+      () => {
+        const ratio = picture.naturalWidth / picture.naturalHeight;
+        picture.style.setProperty("--ratio", String(ratio));
+        return ratio;
+      },
       () => {
         preview.replaceChildren(make("p", { className: "note" }, `${file.name}: this browser cannot show it.`));
         return null;

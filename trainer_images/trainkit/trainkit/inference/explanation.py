@@ -26,7 +26,7 @@ Steps: TypeAlias = Generator[Sequence[_Input], Numbers, _Result]
 """Yields what the model is to be asked, and is sent its answers, or thrown its `InputError`."""
 _SQUARES = 8
 """So many stand side by side in a picture; each is moved by half of its side."""
-_BATCH = 4  # a server answers others in between
+_BATCH = 2  # more are no faster, and a server answers others in between
 _SMALLEST_PX = 256
 _STRONGEST = 0.75
 _FOR, _AGAINST = (220, 30, 30), (30, 90, 220)
