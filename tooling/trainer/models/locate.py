@@ -22,7 +22,17 @@ ARTIFACTS = (f"onnx/{FILE}", FILE)
 
 
 class NotExported(InvalidInput):
-    """A version that was registered as its run has logged it, or by another tool."""
+    """A version that was registered as its run has logged it, or by another tool: without `framework`."""
+
+    def __init__(self, name: str, framework: str | None) -> None:
+        super().__init__(
+            f"{name} has no ONNX file: it is "
+            f"{f'a model of {framework}' if framework else 'no model that trainer has registered'}.",
+            f"Its framework can serve it: trainer serve {name} --trust-pickle"
+            if framework
+            else f"See what it is: trainer models show {name}",
+        )
+        self.name, self.framework = name, framework
 
 
 def locate(workspace: Workspace, text: str, bar: Bar) -> ModelFile:
@@ -67,10 +77,7 @@ def _of_version(kept: Kept, client: Client, version: Version, bar: Bar) -> Model
     name = f"{version.model}@{version.number}"
     stored_as = version.tags.get(version_tags.FORMAT)
     if stored_as != version_tags.ONNX:
-        what = f"a model of {stored_as}" if stored_as else "no model that trainer has registered"
-        raise NotExported(
-            f"{name} has no ONNX file: it is {what}.", f"See what it is: trainer models show {name}"
-        )
+        raise NotExported(name, stored_as)
     run = client.get_run(version.run_id)
     folder = version.source.removeprefix(run.artifact_uri).strip("/")
     key = _version_key(kept.workspace, version.model, version.number)

@@ -73,7 +73,11 @@ def register(workspace: Workspace, text: str, name: str | None, screen: Steps) -
         exported = export.export(workspace, record, run.id, folder, screen)
         if isinstance(exported, Unexported):
             flavors = ", ".join(sorted(logged.flavors - {"python_function"}))
-            tags = {version_tags.FORMAT: flavors, version_tags.IMAGE: record.image.tag}
+            tags = {
+                version_tags.FORMAT: flavors,
+                version_tags.IMAGE: record.image.tag,
+                version_tags.UNEXPORTED: exported.reason[:_LONGEST_TAG],
+            }
             version = registry.create(client, name, logged.uri, run.id, tags, logged.id)
             return Registered(version, unexported=exported)
         screen.step("Uploading the ONNX file")

@@ -6,6 +6,9 @@ ONNX = "onnx"
 SHA256 = "trainer.sha256"
 """Of the ONNX file."""
 
+UNEXPORTED = "trainer.unexported"
+"""Why there is no ONNX file of it, in a sentence."""
+
 # What the model is.
 FRAMEWORK = "trainer.framework"
 TASK = "trainer.task"
@@ -18,4 +21,6 @@ DIFFERENCE = "trainer.max_difference"
 SAME_CLASS = "trainer.same_class"
 SAMPLES = "trainer.samples"
 
-ALL = (FORMAT, SHA256, FRAMEWORK, TASK, CLASSES, TARGET, IMAGE, DIFFERENCE, SAME_CLASS, SAMPLES)
+ALL = (
+    FORMAT, SHA256, UNEXPORTED, FRAMEWORK, TASK, CLASSES, TARGET, IMAGE, DIFFERENCE, SAME_CLASS, SAMPLES,
+)  # fmt: skip

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from trainer.engine import daemon
 from trainer.errors import EngineError, InvalidInput
-from trainer.serving import log, volume
+from trainer.serving import by_framework, log, volume
+from trainer.serving.by_framework import LoggedModel
 from trainer.serving.log import Log
 from trainer.serving.volume import Model
 from trainer.subprocesses import deferred_signals
@@ -100,10 +101,14 @@ def called(workspace: Workspace, name: str) -> str:
 
 
 def create(client: docker.DockerClient, workspace: Workspace, image: str, wanted: Wanted) -> str:
-    """Make container, network and volume, with the model on it; its name. Nothing is started."""
+    """Make container, network and volume, with the model on it; its name. Nothing is started.
+
+    `image` is the one that models are served in. A model that only its framework can run is in its own.
+    """
     from trainkit.inference.serving_file import ServingFile
 
     container_name = called(workspace, wanted.name)
+    logged = wanted.model if isinstance(wanted.model, LoggedModel) else None
     labels = {LABEL: workspace.identity}
     named = {_NAME: wanted.name, _MODEL: wanted.model.called, _ATTACHED: str(wanted.attached).lower(),
              _FOLLOWS: wanted.follows, _SHADOW: wanted.shadow_follows, _SERVER: wanted.server}  # fmt: skip
@@ -116,14 +121,20 @@ def create(client: docker.DockerClient, workspace: Workspace, image: str, wanted
         )  # fmt: skip
         client.volumes.create(container_name, labels=labels)
         container = client.containers.create(
-            image,
+            logged.image if logged else image,
             [
                 volume.SERVING_FILE, "--host", _ALL, "--port", str(PORT), "--name", wanted.name,
                 *([] if wanted.token else ["--published-on-loopback"]), *log.options(wanted.log),
             ],
+            entrypoint=list(by_framework.ENTRYPOINT) if logged else None,
+            working_dir="/tmp" if logged else None,  # noqa: S108 (the container's own)
+            tmpfs={"/tmp": ""} if logged else None,  # noqa: S108
             name=container_name,
             labels={**labels, **named, "trainer.workspace_folder": str(workspace.root)},
-            environment={"MODEL_SERVER_TOKEN_FILE": volume.TOKEN_FILE} if wanted.token else {},
+            environment={
+                **({"MODEL_SERVER_TOKEN_FILE": volume.TOKEN_FILE} if wanted.token else {}),
+                **(by_framework.ENVIRONMENT if logged else {}),
+            },
             network=container_name,
             ports={f"{PORT}/tcp": (wanted.host, wanted.port)},
             volumes={
@@ -140,6 +151,8 @@ def create(client: docker.DockerClient, workspace: Workspace, image: str, wanted
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
         )  # fmt: skip
+        if logged:
+            container.put_archive(volume.FOLDER, by_framework.kit(client, image))
         serving = ServingFile(model=wanted.model.entry)
         volume.put(container, [wanted.model], serving, wanted.token, (user.uid, user.gid))
     return container_name

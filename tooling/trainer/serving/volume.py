@@ -51,6 +51,13 @@ class Model:
         """NAME@VERSION of a registered model, else what the user called it."""
         return self.entry.called
 
+    def add_to(self, tar: tarfile.TarFile) -> None:
+        """Its file, which everybody may read."""
+        entry = tarfile.TarInfo(self.entry.file)
+        entry.mode, entry.size = 0o444, self.path.stat().st_size
+        with self.path.open("rb") as content:
+            tar.addfile(entry, content)
+
 
 def put(
     container: Container,
@@ -66,10 +73,7 @@ def put(
     with TemporaryFile() as file:
         with tarfile.open(fileobj=file, mode="w") as tar:
             for model in models:
-                entry = tarfile.TarInfo(model.entry.file)
-                entry.mode, entry.size = 0o444, model.path.stat().st_size
-                with model.path.open("rb") as content:
-                    tar.addfile(entry, content)
+                model.add_to(tar)
             if token:
                 entry = tarfile.TarInfo(_TOKEN)
                 entry.mode, (entry.uid, entry.gid), entry.size = 0o400, owner, len(token)

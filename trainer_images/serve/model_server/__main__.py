@@ -1,15 +1,19 @@
-"""`python -m model_server MODEL.onnx`, or a serving file, which names one and is watched."""
+"""`python -m model_server MODEL.onnx`, or a serving file, which names one and is watched.
+
+A folder in the place of the ONNX file has a model as its run has logged it.
+"""
 
 from __future__ import annotations
 
 import functools
 import os
 import sys
+from pathlib import Path
 
 import uvicorn
 from trainkit.errors import InputError
 from trainkit.inference import serving_file
-from trainkit.inference.predictor import Predictor
+from trainkit.inference.predictor import Model, Predictor
 
 from model_server import app, settings
 from model_server.connections import ImpatientProtocol
@@ -25,7 +29,7 @@ def main() -> int:
         chosen = settings.read(sys.argv[1:])
         for variable in (settings.TOKEN, settings.TOKEN_FILE):
             os.environ.pop(variable, None)  # nothing that is started later has it
-        opened = functools.partial(Predictor.open, threads=chosen.threads)
+        opened = functools.partial(_opened, threads=chosen.threads)
         entry = watch = None
         path = chosen.model
         if path.suffix == ".json":
@@ -68,6 +72,14 @@ def _log(chosen: settings.Settings) -> PredictionLog:
     if chosen.log is None:
         return NoLog()
     return SqliteLog(chosen.log, limit=chosen.log_limit, keeps_inputs=chosen.keeps_inputs)
+
+
+def _opened(path: Path, *, threads: int | None) -> Model:
+    if not path.is_dir():
+        return Predictor.open(path, threads=threads)
+    from trainkit.models import as_logged  # it takes MLflow, which the image of its run has
+
+    return as_logged.load(path)
 
 
 if __name__ == "__main__":

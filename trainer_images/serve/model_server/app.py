@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 from trainkit.errors import InputError
 from trainkit.inference.cells import WrongCell
-from trainkit.inference.predictor import Predictor
+from trainkit.inference.predictor import Model
 from trainkit.inference.serving_file import Entry
 
 from model_server.asking import Asking
@@ -40,7 +40,7 @@ from model_server.watching import Watch, Watching
 
 def make(
     name: str,
-    predictor: Predictor,
+    predictor: Model,
     entry: Entry | None = None,
     *,
     token: str | None = None,

@@ -16,7 +16,7 @@ import orjson
 from trainkit.errors import InputError
 from trainkit.inference import images
 from trainkit.inference.description import Images, Number, Table
-from trainkit.inference.predictor import Answers, Pixels, Predictor
+from trainkit.inference.predictor import Answers, Model, Pixels
 from trainkit.inference.serving_file import Entry
 
 from model_server.batching import Batcher, Inputs
@@ -36,7 +36,7 @@ class Served:
     """
 
     name: str
-    predictor: Predictor
+    predictor: Model
     entry: Entry
     limits: Limits
     batcher: Batcher
@@ -47,7 +47,7 @@ class Served:
     def of(
         cls,
         name: str,
-        predictor: Predictor,
+        predictor: Model,
         entry: Entry,
         limits: Limits,
         observe: Callable[[int], object] = lambda _: None,
@@ -59,7 +59,7 @@ class Served:
         decoders, reader = ThreadPoolExecutor(cores, "decode"), ThreadPoolExecutor(1, "json")
         return cls(name, predictor, entry, limits, batcher, decoders, reader)
 
-    def succeeded_by(self, predictor: Predictor, entry: Entry) -> Served:
+    def succeeded_by(self, predictor: Model, entry: Entry) -> Served:
         """The model that takes its place, with the same limits, and the same threads for all but answers."""
         return replace(self, predictor=predictor, entry=entry, batcher=self.batcher.of(_asked(predictor)))
 
@@ -145,7 +145,7 @@ class Served:
             raise busy(f"The model did not answer within {self.limits.answer_s:g} s.") from None
 
 
-def _asked(predictor: Predictor) -> Callable[[Inputs], Answers]:
+def _asked(predictor: Model) -> Callable[[Inputs], Answers]:
     target = predictor.description.target
     # A row may have the column that is predicted, as in `trainer predict`.
     return functools.partial(predictor.answers, ignored=(target,) if target else ())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trainkit.errors import InputError
 from trainkit.inference import interface, serving_file
-from trainkit.inference.predictor import Predictor
+from trainkit.inference.predictor import Model
 from trainkit.inference.serving_file import Entry, ServingFile
 
 from model_server.asking import Asking
@@ -26,7 +26,7 @@ class Watch:
     """The serving file, and how a model is opened that it names."""
 
     path: Path
-    opened: Callable[[Path], Predictor]
+    opened: Callable[[Path], Model]
 
 
 class Watching:

@@ -22,7 +22,8 @@ class Chosen:
 
     model: Model
     name: str
-    description: Description
+    description: Description | None
+    """None of one that its framework runs: it says so only when it is loaded."""
     alias: str
     """NAME@ALIAS, where another version may be meant tomorrow; else nothing."""
 

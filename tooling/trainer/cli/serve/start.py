@@ -16,7 +16,7 @@ from trainer.cli import output
 from trainer.cli.context import pass_workspace, tracking_option
 from trainer.cli.live.progress import Progress
 from trainer.cli.predict.command import complete_any_model
-from trainer.cli.serve.chosen import choose
+from trainer.cli.serve import what
 from trainer.errors import FileError, InvalidInput
 from trainer.workspace.settings import Workspace
 
@@ -66,11 +66,14 @@ def log_size(ctx: click.Context, parameter: click.Parameter, value: str) -> int:
 @click.option(
     "-d", "--detach", is_flag=True, help="Return when it is ready; it is served until it is stopped."
 )
+@click.option("--trust-pickle", is_flag=True,
+              help="Serve a model that only its framework can run, which may run any code.")  # fmt: skip
 @tracking_option
 @pass_workspace
 def start(
     workspace: Workspace, model: str, name: str | None, port: int | None, host: str | None,
     token_file: Path | None, memory: str, no_log: bool, keep_inputs: bool, log_limit: int, detach: bool,
+    trust_pickle: bool,
 ) -> None:  # fmt: skip
     """Serve MODEL over HTTP on this machine, in a container, until Ctrl-C."""
     from trainer.errors import Interrupted
@@ -84,7 +87,8 @@ def start(
 
     if no_log and keep_inputs:
         raise InvalidInput("--keep-inputs is of the log, which --no-log leaves out.", "Pass one of them.")
-    chosen = choose(model)
+    found = what.found(workspace, model, trust_pickle=trust_pickle)
+    chosen = click.get_current_context().with_resource(found)
     name = name or service.name_of(chosen.name)
     service.check_name(name)
     token = _token(token_file)
@@ -108,7 +112,9 @@ def start(
                 attached=not detach,
                 follows=chosen.alias,
                 server=locate.asked_server(workspace) if chosen.alias else "",
-                log=None if no_log else Log(places.folder(workspace, name), log_limit, keep_inputs),
+                log=None
+                if no_log or chosen.description is None
+                else Log(places.folder(workspace, name), log_limit, keep_inputs),
             )
             with Progress() as progress, service.served(client, workspace, wanted, progress) as serving:
                 progress.stop()
@@ -147,17 +153,19 @@ def _token(file: Path | None) -> str | None:
         raise InvalidInput(f"{file} has no text.", "openssl rand -hex 32 makes a token.") from None
 
 
-def _print(serving: Serving, description: Description, has_token: bool) -> None:
+def _print(serving: Serving, description: Description | None, has_token: bool) -> None:
     click.echo(serving.url)
     header = ' --header "Authorization: Bearer $(cat TOKEN_FILE)"' if has_token else ""
     output.tell(f"Open it in a browser, or try: curl{header} {_example(description)} {serving.url}/predict")
 
 
-def _example(description: Description) -> str:
+def _example(description: Description | None) -> str:
     """The options of curl that send what the model takes."""
     from trainkit.inference import example
     from trainkit.inference.description import Images
 
+    if description is None:
+        return "--json '{\"COLUMN\": CELL, …}'"
     if isinstance(description.input, Images):
         return "--form image=@IMAGE.jpg"
     row = dict(itertools.islice(example.row(description.input).items(), _MOST_COLUMNS))

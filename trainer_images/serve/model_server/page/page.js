@@ -50,6 +50,7 @@ function introduce(model) {
     ["sha256", model.version.slice(0, 12), model.version],
     ["run", model.run_id?.slice(0, 12), `trainer show ${model.run_id}`],
     ["from", model.framework, ""],
+    ["run by", model.served_by, ""],
     what,
   ].filter(([, text]) => text);
   at("about").replaceChildren(

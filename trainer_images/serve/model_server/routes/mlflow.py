@@ -57,8 +57,9 @@ class Mlflow:
 
     async def version(self, _: Request) -> Response:
         """Which model answers: the SHA-256 of its file, what it is called, and the run that it is from."""
-        description = self.asking.served.predictor.description
-        return Json({**self._model(), "run_id": description.run_id, "framework": description.framework})
+        model = self.asking.served.predictor
+        described = {"run_id": model.description.run_id, "framework": model.description.framework}
+        return Json({**self._model(), **described, "served_by": model.served_by})
 
     def _model(self) -> dict[str, object]:
         served = self.asking.served

@@ -74,6 +74,7 @@ class Page:
             "model": served.entry.called,
             "run_id": said.run_id,
             "framework": said.framework,
+            "served_by": served.predictor.served_by,
             "task": said.task,
             "target": said.target,
             "classes": said.classes,

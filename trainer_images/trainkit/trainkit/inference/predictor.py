@@ -44,6 +44,25 @@ class Answers:
     embedding: NDArray[np.float32] | None = None
 
 
+class Model(Protocol):
+    """A model in memory, of an ONNX file or not. Many threads may ask it at once."""
+
+    @property
+    def description(self) -> Description:
+        """What it takes, and what its answers mean."""
+
+    @property
+    def version(self) -> str:
+        """The SHA-256 of its file, or of its files."""
+
+    @property
+    def served_by(self) -> str:
+        """What runs it, and why that, where it is not ONNX Runtime."""
+
+    def answers(self, inputs: Sequence[Pixels] | Sequence[Row], *, ignored: Sequence[str] = ()) -> Answers:
+        """The answers in the order of the inputs. Raises `InputError`."""
+
+
 @dataclass(frozen=True)
 class Predictor:
     """A model in memory. Many threads may ask it at once. `version` is the SHA-256 of its file."""
@@ -69,6 +88,11 @@ class Predictor:
             version = hashlib.file_digest(file, "sha256").hexdigest()
         return cls(description, version, session, inputs)
 
+    @property
+    def served_by(self) -> str:
+        """It needs no framework."""
+        return "ONNX Runtime"
+
     def answers(self, inputs: Sequence[Pixels] | Sequence[Row], *, ignored: Sequence[str] = ()) -> Answers:
         """The answers to pictures, or to rows of a table, in their order; `ignored` as in `rows.encode`.
 
@@ -85,7 +109,7 @@ class Predictor:
         if not answers:
             return Answers(np.empty((0, max(1, len(self.description.classes)))))
         values = np.concatenate([answer.values for answer in answers])
-        self._refuse_impossible(values)
+        refuse_impossible(values, self.description)
         embeddings = [answer.embedding for answer in answers if answer.embedding is not None]
         return Answers(values, np.concatenate(embeddings) if embeddings else None)
 
@@ -122,20 +146,22 @@ class Predictor:
             np.asarray(embedding[0], dtype=np.float32) if embedding else None,
         )
 
-    def _refuse_impossible(self, values: Numbers) -> None:
-        classes = self.description.classes
-        if values.shape[1] != max(1, len(classes)):
-            raise InputError(
-                f"The model answers with {values.shape[1]} numbers, not with {max(1, len(classes))}.",
-                "Export the model again.",
-            )
-        wrong = ~np.isfinite(values).all(axis=1)
-        if wrong.any():
-            raise InputError(
-                f"The model's answer to input {int(wrong.argmax()) + 1} is no number.",
-                "Fill in what is missing in it.",
-            )
-        if classes and (values.min() < -_TOLERANCE or (abs(values.sum(axis=1) - 1) > _TOLERANCE).any()):
-            raise InputError(
-                f"The output {self.description.output!r} has no probabilities.", "Export the model again."
-            )
+
+def refuse_impossible(values: Numbers, description: Description) -> None:
+    """Raises `InputError` for answers of another shape, that are no numbers, or that are no probabilities."""
+    classes = description.classes
+    if values.shape[1] != max(1, len(classes)):
+        raise InputError(
+            f"The model answers with {values.shape[1]} numbers, not with {max(1, len(classes))}.",
+            "Export the model again.",
+        )
+    wrong = ~np.isfinite(values).all(axis=1)
+    if wrong.any():
+        raise InputError(
+            f"The model's answer to input {int(wrong.argmax()) + 1} is no number.",
+            "Fill in what is missing in it.",
+        )
+    if classes and (values.min() < -_TOLERANCE or (abs(values.sum(axis=1) - 1) > _TOLERANCE).any()):
+        raise InputError(
+            f"The output {description.output!r} has no probabilities.", "Export the model again."
+        )

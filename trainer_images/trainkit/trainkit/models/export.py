@@ -32,6 +32,8 @@ ONNX = "onnx"
 FILE = "model.onnx"
 PACKED = "onnx.tar"
 MODEL = "model"
+WHY = "why.json"
+"""Beside a model that has no way to ONNX, for `as_logged`: why, and the run that it is from."""
 _EXPORTERS: Mapping[str, str] = {
     "keras": "trainkit.keras.onnx_export",
     "tensorflow": "trainkit.keras.onnx_export",
