@@ -5,18 +5,27 @@ from __future__ import annotations
 import base64
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import browser
 import numpy as np
 import pytest
 import requests
+from model_server import app
+from model_server.limits import Limits
+from model_server.watching import Watch
 from PIL import Image
 from support import Site
 from tracking_server.containers import CannotRun, free_port
+from trainkit.inference import serving_file
+from trainkit.inference.predictor import Predictor
+from trainkit.inference.serving_file import Entry, ServingFile
 from unit.model_server import served
+from unit.trainkit.inference.models import write_colours
 
 TOKEN = "0123456789abcdef-of-the-tests"
 ANSWERED = "document.querySelector('#{}')?.dataset.{} ?? ''"
@@ -220,3 +229,27 @@ def test_the_token_is_asked_for_and_kept_in_the_tab(shop: Site) -> None:
         assert '"Authorization: Bearer $TOKEN"' in page.evaluate("document.querySelector('#curl').innerText")
         page.open(f"{url}/")
         page.wait("document.querySelector('#name')?.innerText === 'private'", within_s=10)
+
+
+def test_a_model_that_takes_over_is_named_beside_its_answer(tmp_path: Path) -> None:
+    what = tmp_path / serving_file.NAME
+    for number, order in (("1", (0, 1, 2)), ("2", (2, 1, 0))):
+        write_colours(tmp_path / f"{number}.onnx", order=order)
+
+    def serve(number: str) -> Entry:
+        entry = Entry(file=f"{number}.onnx", label="skin@champion", version=number)
+        what.write_text(ServingFile(model=entry).text())
+        return entry
+
+    first = Predictor.open(tmp_path / "1.onnx", threads=1)
+    made = app.make("skin", first, serve("1"), watch=Watch(what, partial(Predictor.open, threads=1)))
+    (tmp_path / "red.png").write_bytes(served.image())
+    with served.listening(made, Limits()) as port, opened(url := f"http://127.0.0.1:{port}") as page:
+        for number, name in (("1", "red"), ("2", "blue")):
+            serve(number)
+            while requests.get(f"{url}/version", timeout=10).json()["model"] != f"skin@{number}":
+                time.sleep(0.1)
+            page.choose("#file", tmp_path / "red.png")
+            page.wait(f"document.querySelector('#class')?.dataset.class === '{name}'", within_s=10)
+            page.wait(f"document.querySelector('#about').innerText.includes('skin@{number}')", within_s=10)
+            answer(page)
