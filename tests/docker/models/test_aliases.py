@@ -60,7 +60,7 @@ def test_an_alias_is_moved_and_rolled_back_step_by_step(birds: Site) -> None:
     ]  # fmt: skip
     rows = birds.trainer("models", "history", name).out.splitlines()
     assert (rows[0].split()[:2], rows[1].split()[2:7]) == (
-        ["time", "alias"],
+        ["TIME", "ALIAS"],
         ["champion", "2", "→", "1", "rollback"],
     )
     listed = birds.trainer("models", "list").out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -48,7 +49,7 @@ def list_(workspace: Workspace, as_json: bool) -> None:
         )
         for model, versions in listed
     ]
-    output.table(["model", "aliases", "newest", "versions"], rows, numbers=1)
+    output.table(["MODEL", "ALIASES", "NEWEST", "VERSIONS"], rows, numbers=1)
 
 
 @click.command(
@@ -85,7 +86,7 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
         )
         for version in versions
     ]
-    output.table(["version", "aliases", "run", "registered"], rows)
+    output.table(["VERSION", "ALIASES", "RUN", "REGISTERED"], rows)
     if versions and not versions[0].aliases:
         output.next_steps([f"trainer models promote {reference.name}@{versions[0].number} --alias champion"])
 
@@ -122,17 +123,23 @@ def history(workspace: Workspace, said: str, alias: str | None, as_json: bool) -
         )
         for move in moves
     ]
-    output.table(["time", "alias", "version", "by command", "user", "evidence"], rows)
+    output.table(["TIME", "ALIAS", "VERSION", "COMMAND", "USER", "EVIDENCE"], rows)
 
 
 def _version(version: Version) -> None:
+    from trainer.models import version_tags
+
     aliases = f"  ({', '.join(version.aliases)})" if version.aliases else ""
     click.echo(f"{output.style(f'{version.model}@{version.number}', bold=True)}{aliases}")
     click.echo(f"registered {_ago(version.created)}")
     if version.description:
         click.echo(printable.lines(version.description))
     _pairs({"run": version.run_id, "source": version.source, **_described(version.tags)})
-    output.next_steps([f"trainer show {version.run_id[:8]}"] if version.run_id else [])
+    if version.tags.get(version_tags.FORMAT) == version_tags.ONNX:
+        named = shlex.quote(f"{version.model}@{version.number}")
+        output.next_steps([f"trainer predict {named} INPUT", f"trainer serve {named}"])
+    elif version.run_id:
+        output.next_steps([f"trainer show {version.run_id[:8]}"])
 
 
 def _described(tags: Mapping[str, str]) -> dict[str, str]:

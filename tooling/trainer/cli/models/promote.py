@@ -170,7 +170,7 @@ def _show(evaluation: Evaluation, champion: Version, challenger: Version) -> Non
     split = f" ({evaluation.samples.split})" if evaluation.samples.split else ""
     click.echo(f"{compared.metric} on {compared.samples} samples of {evaluation.samples.name}{split}")
     output.table(
-        ["", compared.metric, "95 % interval"],
+        ["", compared.metric, "95 % INTERVAL"],
         [
             (name, f"{found.value:.4f}", f"{found.low:.4f} … {found.high:.4f}")
             for name, found in (

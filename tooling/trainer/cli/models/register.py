@@ -68,7 +68,8 @@ def _print(registered: Registered) -> None:
         same = f"{tags[version_tags.SAME_CLASS]} the same class, " if is_classifier else ""
         compared = f"{tags[version_tags.FRAMEWORK]} on {tags[version_tags.SAMPLES]} samples"
         click.echo(
-            f"ONNX Runtime compared with {compared}: {same}largest difference {tags[version_tags.DIFFERENCE]}"
+            f"ONNX Runtime compared with {compared}:\n"
+            f"  {same}largest difference {tags[version_tags.DIFFERENCE]}"
         )
         click.echo(f"sha256 {tags[version_tags.SHA256]}")
     elif FORMAT in tags:

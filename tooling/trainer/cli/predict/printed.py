@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -30,22 +32,26 @@ def as_table(described: Description, predictions: Predictions, kept: Sequence[st
         _one(described, answered[0], top)
         return
     several = len({prediction.source for prediction in answered}) > 1
+    folder = _folder_of_all([prediction.source.name for prediction in answered]) if several else ""
+    if folder:
+        click.echo(output.style(printable.line(folder), bold=True))
     of_rows = answered[0].row is not None
-    heading = ["row" if of_rows else "image"]
+    heading = ["ROW" if of_rows else "IMAGE"]
     if of_rows and several:
-        heading = ["file", "row"]
+        heading = ["FILE", "ROW"]
     if described.classes:
-        answers = ["class", "confidence", *(["next"] if top > 1 else [])]
+        answers = ["CLASS", "CONFIDENCE", *(["NEXT"] if top > 1 else [])]
     else:
-        answers = [described.target or "answer"]
+        answers = [described.target or "ANSWER"]
     explained = any(prediction.because for prediction in answered)
     rows = [
-        [*_named(prediction, several), *(prediction.kept.values()), *_answer(described, prediction, top),
+        [*_named(prediction, several, folder), *prediction.kept.values(),
+         *_answer(described, prediction, top),
          *([_because(described, prediction)] if explained else [])]
         for prediction in answered
     ]  # fmt: skip
     least = len(heading) + len(kept) + min(2, len(answers))
-    headings = [*heading, *kept, *answers, *(["because of"] if explained else [])]
+    headings = [*heading, *kept, *answers, *(["BECAUSE OF"] if explained else [])]
     output.table(headings, rows, numbers=0 if described.classes or explained else 1, least=least)
 
 
@@ -54,7 +60,7 @@ def _one(described: Description, prediction: Prediction, top: int) -> None:
     rows = [
         (name, _percent(share), "█" * round(share * _BAR)) for name, share in _ranked(described, prediction)
     ]
-    output.table(["class", "confidence", ""], rows[:top])
+    output.table(["CLASS", "CONFIDENCE", ""], rows[:top], least=2)
 
 
 def _label(prediction: Prediction) -> str:
@@ -62,9 +68,17 @@ def _label(prediction: Prediction) -> str:
     return f"{prediction.source.name}{row}"
 
 
-def _named(prediction: Prediction, several: bool) -> Iterator[str]:
+def _folder_of_all(names: Sequence[str]) -> str:
+    """The folder that all of the files are in, which each line need not name; "" where there is none."""
+    parents = {Path(name).parent for name in names}
+    if Path() in parents or len({parent.is_absolute() for parent in parents}) > 1:
+        return ""
+    return os.path.commonpath(parents)
+
+
+def _named(prediction: Prediction, several: bool, folder: str) -> Iterator[str]:
     if prediction.row is None or several:
-        yield prediction.source.name
+        yield os.path.relpath(prediction.source.name, folder) if folder else prediction.source.name
     if prediction.row is not None:
         yield str(prediction.row)
 
