@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -235,10 +236,13 @@ def test_the_columns_are_named_that_an_answer_is_due_to(trainer: Trainer, here: 
 
 def test_a_column_that_is_too_much_can_be_kept(trainer: Trainer, here: Path) -> None:
     churn(here / "churn.onnx")
-    put(here / "c.csv", "age,plan,id\n20,basic,7\n")
-    assert trainer("predict", "churn.onnx", "c.csv").err.splitlines()[1] == (
-        "Hint:  Leave it out, or have it printed beside the answers: --keep COLUMN"
+    put(here / "c.csv", "age,plan,id,first name\n20,basic,7,Ada\n")
+    hint = trainer("predict", "churn.onnx", "c.csv").err.splitlines()[1]
+    assert hint == (
+        "Hint:  Leave it out, or have it printed beside the answers: --keep id --keep 'first name'"
     )
+    done = trainer("predict", "churn.onnx", "c.csv", "--csv", *shlex.split(hint.rpartition("answers: ")[2]))
+    assert done.out.splitlines()[1].startswith("c.csv,1,7,Ada,no,")
     done = trainer("predict", "churn.onnx", "c.csv", "--keep", "name")
     assert (done.code, done.err.splitlines()[0]) == (2, "Error: c.csv has no column 'name'.")
 

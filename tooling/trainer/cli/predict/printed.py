@@ -39,19 +39,21 @@ def as_table(described: Description, predictions: Predictions, kept: Sequence[st
     heading = ["ROW" if of_rows else "IMAGE"]
     if of_rows and several:
         heading = ["FILE", "ROW"]
-    if described.classes:
-        answers = ["CLASS", "CONFIDENCE", *(["NEXT"] if top > 1 else [])]
-    else:
-        answers = [described.target or "ANSWER"]
-    explained = any(prediction.because for prediction in answered)
+    answers = ["CLASS", "CONFIDENCE"] if described.classes else [described.target or "ANSWER"]
+    explained = ["BECAUSE OF"] if any(prediction.because for prediction in answered) else []
+    others = ["NEXT"] if described.classes and top > 1 else []
     rows = [
-        [*_named(prediction, several, folder), *prediction.kept.values(),
-         *_answer(described, prediction, top),
-         *([_because(described, prediction)] if explained else [])]
+        [
+            *_named(prediction, several, folder),
+            *prediction.kept.values(),
+            *_answer(described, prediction),
+            *(_because(described, prediction) for _ in explained),
+            *(_next(described, prediction, top) for _ in others),
+        ]
         for prediction in answered
-    ]  # fmt: skip
-    least = len(heading) + len(kept) + min(2, len(answers))
-    headings = [*heading, *kept, *answers, *(["BECAUSE OF"] if explained else [])]
+    ]
+    headings = [*heading, *kept, *answers, *explained, *others]
+    least = len(headings) - len(others)
     output.table(headings, rows, numbers=0 if described.classes or explained else 1, least=least)
 
 
@@ -83,15 +85,18 @@ def _named(prediction: Prediction, several: bool, folder: str) -> Iterator[str]:
         yield str(prediction.row)
 
 
-def _answer(described: Description, prediction: Prediction, top: int) -> Iterator[str]:
+def _answer(described: Description, prediction: Prediction) -> Iterator[str]:
     if not described.classes:
         yield f"{prediction.values[0]:,.6g}"
         return
-    (name, share), *others = _ranked(described, prediction)[:top]
+    name, share = _ranked(described, prediction)[0]
     yield name
     yield _percent(share)
-    if top > 1:
-        yield ", ".join(f"{name} {_percent(share).strip()}" for name, share in others)
+
+
+def _next(described: Description, prediction: Prediction, top: int) -> str:
+    others = _ranked(described, prediction)[1:top]
+    return ", ".join(f"{name} {_percent(share).strip()}" for name, share in others)
 
 
 def _because(described: Description, prediction: Prediction) -> str:

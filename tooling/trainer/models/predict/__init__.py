@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -116,7 +117,9 @@ def of_rows(
         try:
             values = predictor.answers(rows, ignored=ignored).values.tolist()
         except InputError as error:
-            raise InputError(f"{source.name}: {error.message}", _with_keep(error)) from None
+            raise InputError(
+                f"{source.name}: {error.message}", _hint(error, rows[0], taken, ignored)
+            ) from None
         for row, (cells, numbers) in enumerate(zip(rows, values, strict=True), 1):
             because = dict[str, float]()
             if explain:
@@ -184,10 +187,12 @@ def _because(predictor: Predictor, taken: Table, row: Row) -> dict[str, float]:
     return explanation.contributions(inputs, lambda rows: predictor.answers(rows).values)
 
 
-def _with_keep(error: InputError) -> str:
-    if "which the model does not take" in error.message:
-        return "Leave it out, or have it printed beside the answers: --keep COLUMN"
-    return error.hint
+def _hint(error: InputError, row: Row, taken: Table, ignored: Sequence[str]) -> str:
+    if "which the model does not take" not in error.message:
+        return error.hint
+    known = {*ignored, *(column.name for column in taken.columns)}
+    options = " ".join(f"--keep {shlex.quote(name)}" for name in row if name not in known)
+    return f"Leave it out, or have it printed beside the answers: {options}"
 
 
 def _unseen(rows: Sequence[Row], taken: Table, ignored: Sequence[str], file: str) -> Iterator[str]:
