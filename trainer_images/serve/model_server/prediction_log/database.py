@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from itertools import chain, groupby
 from pathlib import Path
 
 import orjson
@@ -14,20 +16,24 @@ from model_server.prediction_log import records, schema
 from model_server.prediction_log.log import Asked
 from model_server.served import Served
 
-_INSERT = """
-INSERT INTO predictions (id, time, request, position, role, input, class, confidence, value, probabilities,
-                         embedding, latency_ms, model)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
 _REMOVE = """
 DELETE FROM predictions WHERE number IN (
   SELECT number FROM predictions
   WHERE (request, position) NOT IN (SELECT request, position FROM labels) ORDER BY number LIMIT ?)
 """
 _BUSY_S = 5
-_WAL_BYTES = 16 * 1024**2
+_AT_ONCE = 64
+"""Rows of a statement. Each hands the interpreter to the thread that answers, and waits to get it back."""
+_WAL_PAGES = 4000
+"""Of 4 KB, before they go to the file itself: of what comes each moment, many are the same ones."""
 _OLDEST = 20
 """One in as many goes at a time."""
+
+
+@functools.cache
+def _insert(count: int) -> str:
+    row = f"({', '.join('?' * len(records.COLUMNS))})"
+    return f"INSERT INTO predictions ({', '.join(records.COLUMNS)}) VALUES {', '.join([row] * count)}"  # noqa: S608 (no values)
 
 
 class Unusable(Exception):
@@ -47,7 +53,9 @@ class Database:
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._file = self._identity()
         self._models = dict[tuple[str, str, str], int]()
-        self._connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
+        self._connection = sqlite3.connect(
+            self._path, timeout=_BUSY_S, isolation_level=None, cached_statements=2 * _AT_ONCE
+        )
         try:
             self._prepare()
         except BaseException:
@@ -65,7 +73,8 @@ class Database:
         execute("PRAGMA journal_mode = WAL")
         # A crash of the machine may lose the last moments, and damages nothing.
         execute("PRAGMA synchronous = NORMAL")
-        execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+        execute(f"PRAGMA journal_size_limit = {_WAL_PAGES * 4096}")
+        execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
         if not tables:
             with self._transaction():
                 for statement in schema.TABLES.split(";"):
@@ -84,7 +93,6 @@ class Database:
             yield
             self._connection.execute("COMMIT")
         except BaseException:
-            self._models.clear()
             with contextlib.suppress(sqlite3.Error):  # it may be rolled back already
                 self._connection.execute("ROLLBACK")
             raise
@@ -94,17 +102,17 @@ class Database:
         if self._identity() != self._file:  # else what is written would go to a file that nobody finds
             raise Unusable(f"{schema.FILE} was replaced")
         self._shrink()
-        answered = [
-            (asked.served, prediction, given) for asked in batch for prediction, given in records.of(asked)
-        ]
+        rows, inputs = list[records.Record](), list[records.Input]()
+        for served, of_one in groupby(batch, key=lambda asked: asked.served):
+            more, given = records.of(self._model(served), served, list(of_one))
+            rows += more
+            inputs += given
         with self._transaction():
-            self._connection.executemany(
-                _INSERT, [(*prediction, self._model(served)) for served, prediction, _ in answered]
-            )
+            for start in range(0, len(rows), _AT_ONCE):
+                some = rows[start : start + _AT_ONCE]
+                self._connection.execute(_insert(len(some)), list(chain.from_iterable(some)))
             if self._keeps_inputs:
-                self._connection.executemany(
-                    "INSERT OR IGNORE INTO inputs VALUES (?, ?, ?)", [given for *_, given in answered]
-                )
+                self._connection.executemany("INSERT OR IGNORE INTO inputs VALUES (?, ?, ?)", inputs)
 
     def _model(self, served: Served) -> int:
         name, called, digest = served.name, served.entry.called, served.predictor.version
@@ -135,9 +143,10 @@ class Database:
             with self._transaction():
                 [count] = self._connection.execute("SELECT count(*) FROM predictions").fetchone()
                 removed = self._connection.execute(_REMOVE, (max(1, count // _OLDEST),)).rowcount
-                self._connection.execute(
-                    "DELETE FROM inputs WHERE digest NOT IN (SELECT input FROM predictions)"
-                )
+                if self._connection.execute("SELECT 1 FROM inputs LIMIT 1").fetchone():
+                    self._connection.execute(
+                        "DELETE FROM inputs WHERE digest NOT IN (SELECT input FROM predictions)"
+                    )
             if not removed:
                 raise Unusable("the predictions that have labels are more than its limit (--log-limit)")
         # What is removed is room for what comes; the file itself shrinks only where its limit was made lower.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from trainkit.inference.cells import Row
@@ -20,8 +19,7 @@ Given: TypeAlias = bytes | Pixels | Row
 _ROW = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """A request, and what one model said to it."""
 
     time: float

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 from trainkit.inference.cells import Row
-from trainkit.inference.description import Table
+from trainkit.inference.description import Description, Table
 
 from model_server.prediction_log.log import Asked, Given
+from model_server.served import Served
 
 Kind: TypeAlias = Literal["image", "pixels", "row"]
 
@@ -29,54 +32,71 @@ class Input(NamedTuple):
     content: bytes
 
 
-class Prediction(NamedTuple):
-    """In the order of the table's columns, without the model."""
-
-    id: str
-    time: str
-    request: str
-    position: int
-    role: str
-    input: str
-    answer_class: str | None
-    confidence: float | None
-    value: float | None
-    probabilities: str | None
-    embedding: bytes | None
-    latency_ms: float
+COLUMNS = (
+    "model", "id", "time", "request", "position", "role", "input", "class", "confidence", "value",
+    "probabilities", "embedding", "latency_ms",
+)  # fmt: skip
+Record: TypeAlias = tuple[object, ...]
+"""A row of `predictions`, in the order of these columns."""
 
 
-def of(asked: Asked) -> Iterator[tuple[Prediction, Input]]:
-    """A row for each image or row of the request."""
-    description, values, embedding = (
-        asked.served.predictor.description, asked.answers.values, asked.answers.embedding
-    )  # fmt: skip
-    time = datetime.fromtimestamp(asked.time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    # Single precision is what models calculate in, and half as long.
-    short = values.astype(np.float32)
-    tops = values.argmax(axis=1).tolist()
-    latency_ms = round(asked.latency_s * 1000, 3)
-    is_class = bool(description.classes)
+def of(model: int, served: Served, batch: Sequence[Asked]) -> tuple[list[Record], list[Input]]:
+    """A row for each image or row that the model was asked."""
+    description = served.predictor.description
+    columns = _columns(description)
+    inputs = [_input(given, columns) for asked in batch for given in asked.inputs]
+    values = np.concatenate([asked.answers.values for asked in batch])
+    ids = os.urandom(8 * len(inputs)).hex()
+    if description.classes:
+        tops = values.argmax(axis=1)
+        classes: Iterable[str | None] = [description.classes[top] for top in tops.tolist()]
+        confidences: Iterable[float | None] = np.take_along_axis(values, tops[:, None], axis=1)[:, 0].tolist()
+        probabilities: Iterable[str | None] = _json(values)
+        quantities: Iterable[float | None] = repeat(None)
+    else:
+        classes, confidences, probabilities = repeat(None), repeat(None), repeat(None)
+        quantities = values[:, 0].tolist()
+    places = (
+        (_written(asked.time), asked.request, position, asked.role, round(asked.latency_s * 1000, 3))
+        for asked in batch
+        for position in range(len(asked.inputs))
+    )
+    embeddings = (_embedding(asked, position) for asked in batch for position in range(len(asked.inputs)))
+    # What there is none of has no end.
+    answers = zip(classes, confidences, quantities, probabilities, embeddings, strict=False)
+    rows: list[Record] = [
+        (model, ids[16 * n : 16 * n + 16], time, request, position, role, given.digest, *answer, latency_ms)
+        for n, ((time, request, position, role, latency_ms), given, answer) in enumerate(
+            zip(places, inputs, answers, strict=True)
+        )
+    ]
+    return rows, inputs
+
+
+def _written(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{_second(whole)}.{int((seconds - whole) * 1000):03}Z"
+
+
+@functools.lru_cache(maxsize=16)
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+
+
+def _embedding(asked: Asked, position: int) -> bytes | None:
+    embedding = asked.answers.embedding
+    return None if embedding is None else embedding[position].astype("<f4").tobytes()
+
+
+def _json(values: NDArray[np.float64]) -> list[str]:
+    """Each row as an array of JSON. Single precision is what models calculate in, and half as long."""
+    text = orjson.dumps(values.astype(np.float32), option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    return [f"[{row}]" for row in text[2:-2].split("],[")]
+
+
+def _columns(description: Description) -> frozenset[str]:
     taken = description.input
-    columns = frozenset(each.name for each in taken.columns) if isinstance(taken, Table) else frozenset[str]()
-    for position, (given, top) in enumerate(zip(asked.inputs, tops, strict=True)):
-        kept = _input(given, columns)
-        yield (
-            Prediction(
-                os.urandom(8).hex(), time, asked.request, position, asked.role, kept.digest,
-                description.classes[top] if is_class else None,
-                float(values[position, top]) if is_class else None,
-                None if is_class else float(values[position, 0]),
-                _json(short[position]) if is_class else None,
-                None if embedding is None else embedding[position].astype("<f4").tobytes(),
-                latency_ms,
-            ),
-            kept,
-        )  # fmt: skip
-
-
-def _json(numbers: NDArray[np.float32]) -> str:
-    return orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    return frozenset(column.name for column in taken.columns) if isinstance(taken, Table) else frozenset()
 
 
 def _input(given: Given, columns: frozenset[str]) -> Input:

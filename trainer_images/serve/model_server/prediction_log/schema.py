@@ -1,4 +1,7 @@
-"""The tables of the log, which docs/prediction-log.md explains. A change of them is another `VERSION`."""
+"""The tables of the log, which docs/prediction-log.md explains. A change of them is another `VERSION`.
+
+An index of random values costs a page of the disk for each row: `id` has the only one.
+"""
 
 FILE = "predictions.sqlite"
 APPLICATION_ID = 0x74726C67
@@ -31,9 +34,7 @@ CREATE TABLE predictions (
   embedding BLOB,
   latency_ms REAL NOT NULL
 );
-CREATE INDEX predictions_by_request ON predictions (request, position);
 CREATE INDEX predictions_by_time ON predictions (time);
-CREATE INDEX predictions_by_input ON predictions (input);
 CREATE TABLE inputs (
   digest TEXT PRIMARY KEY,
   kind TEXT NOT NULL CHECK (kind IN ('image', 'pixels', 'row')),

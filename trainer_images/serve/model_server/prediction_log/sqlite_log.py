@@ -8,17 +8,24 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from model_server.prediction_log.database import Database, Unusable
 from model_server.prediction_log.log import OK, Asked
 
-_TOGETHER_S = 0.2
+_TOGETHER_S = 0.1
 """What comes within is written in one transaction."""
 _FIRST_RETRY_S, _LAST_RETRY_S = 1.0, 15.0
 _STOP_S = 3
 _LARGEST_BATCH = 2000
+
+
+@dataclass
+class _Count:
+    inputs: int = 0
+    bytes: int = 0
 
 
 class SqliteLog:
@@ -41,8 +48,9 @@ class SqliteLog:
         self.errors = self.dropped = 0
         self._open: Callable[[], Database] = partial(Database, folder, limit=limit, keeps_inputs=keeps_inputs)
         self._most_inputs, self._most_bytes, self._retry_s = most_inputs, most_bytes, retry_s
-        self._waiting, self._inputs, self._bytes = deque[Asked](), 0, 0
-        self._changed = threading.Condition()
+        # One thread records and another writes. Each counts for itself, so that neither waits for the other.
+        self._waiting = deque[Asked]()
+        self._recorded, self._written = _Count(), _Count()
         self._stopping = threading.Event()
         self._problem = ""
         self._thread = threading.Thread(target=self._work, name="prediction log", daemon=True)
@@ -58,26 +66,21 @@ class SqliteLog:
 
     def record(self, asked: Asked) -> None:
         """Have it written."""
-        size = asked.size
-        with self._changed:
-            if (
-                self._inputs + len(asked.inputs) > self._most_inputs
-                or self._bytes + size > self._most_bytes
-                or self._stopping.is_set()
-            ):
-                self.dropped += len(asked.inputs)
-                return
-            self._waiting.append(asked)
-            self._inputs += len(asked.inputs)
-            self._bytes += size
-            if len(self._waiting) == 1:
-                self._changed.notify()
+        count, size = len(asked.inputs), asked.size
+        if (
+            self._recorded.inputs - self._written.inputs + count > self._most_inputs
+            or self._recorded.bytes - self._written.bytes + size > self._most_bytes
+            or self._stopping.is_set()
+        ):
+            self.dropped += count
+            return
+        self._recorded.inputs += count
+        self._recorded.bytes += size
+        self._waiting.append(asked)
 
     def stop(self) -> None:
         """Write what is left; wait for that a moment."""
         self._stopping.set()
-        with self._changed:
-            self._changed.notify()
         self._thread.join(_STOP_S)
 
     def _work(self) -> None:
@@ -105,21 +108,15 @@ class SqliteLog:
 
     def _batch(self) -> list[Asked]:
         """The first of what waits, which goes on waiting; empty at the end."""
-        with self._changed:
-            while not self._waiting:
-                if self._stopping.is_set():
-                    return []
-                self._changed.wait()
-        self._stopping.wait(_TOGETHER_S)
-        with self._changed:
-            return [asked for asked, _ in zip(self._waiting, range(_LARGEST_BATCH), strict=False)]
+        while not (self._stopping.wait(_TOGETHER_S) or self._waiting):
+            pass
+        return [self._waiting[n] for n in range(min(len(self._waiting), _LARGEST_BATCH))]
 
     def _done(self, batch: list[Asked]) -> None:
-        with self._changed:
-            for asked in batch:
-                self._waiting.popleft()
-                self._inputs -= len(asked.inputs)
-                self._bytes -= asked.size
+        for asked in batch:
+            self._waiting.popleft()
+            self._written.inputs += len(asked.inputs)
+            self._written.bytes += asked.size
 
     def _failed(self, error: Exception) -> None:
         self.errors += 1
