@@ -34,6 +34,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     for order in ((0, 1, 2), (2, 1, 0)):
         register(shop, write_colours(folder / "model.onnx", order=order))
     register(shop, write_colours(folder / "model.onnx", image_description(classes=("b", "g", "r"))))
+    run = shop.client.create_run(shop.client.get_experiment_by_name("skin").experiment_id).info
+    shop.client.create_model_version("skin", f"{run.artifact_uri}/model", run.run_id)
     yield shop
     assert shop.trainer("serve", "stop", "--all").code == 0
     shop.trainer("server", "down")
@@ -219,7 +221,11 @@ def test_a_version_that_clients_would_not_understand_is_not_swapped_in(shop: Sit
     health = requests.get(f"{url}/health", timeout=10)
     assert (health.status_code, health.json()["status"]) == (200, "degraded")
     assert "skin@3 is not served: its classes are" in shop.trainer("serve", "logs", "skin").out
-    assert shop.trainer("models", "rollback", "skin").code == 0
+    without_file = shop.trainer("models", "promote", "skin@4")
+    assert "skin@4 is not served: skin@4 has no ONNX file" in " ".join(without_file.err.split())
+    until(lambda: "skin@4 has no ONNX file" in listed(shop)["remark"], True)
+    assert "skin@3" not in listed(shop)["remark"]
+    assert shop.trainer("models", "promote", "skin@1").code == 0
     until(lambda: listed(shop)["status"], "serving")
     assert model(url) == "skin@1"
 
@@ -270,3 +276,38 @@ def test_in_the_foreground_it_follows_too_and_says_what_is_wrong(shop: Site) -> 
 def said_in_order(text: str, parts: Sequence[str]) -> bool:
     places = [text.find(part) for part in parts]
     return -1 not in places and places == sorted(places) and all(text.count(part) == 1 for part in parts)
+
+
+def test_a_shadow_is_asked_the_same_follows_its_alias_and_delays_nobody(shop: Site) -> None:
+    point(shop, 1)
+    point(shop, 2, "challenger")
+    refused = shop.trainer("serve", "skin@champion", "--shadow", "skin@3")
+    assert refused.code == 2
+    assert "skin@3 cannot be the shadow of skin@1: its classes are b, g, r" in refused.error[0]
+    done = shop.trainer("serve", "skin@champion", "--shadow", "skin@challenger", "--detach")
+    assert done.code == 0, done.err
+    url = done.out.strip()
+    try:
+        until(lambda: listed(shop)["shadow"], "skin@2")
+        load = Load(url)
+        with load.applied():
+            time.sleep(2)
+        assert load.failures == []
+        assert {said for _, said in load.classes} == {"red"}
+        asked, differed, dropped = (figure(url, name) for name in ("requests", "disagreements", "dropped"))
+        assert asked > 20
+        until(lambda: figure(url, "requests") + figure(url, "dropped"), float(len(load.classes)))
+        assert differed / asked > 0.9, (asked, differed, dropped)
+        moved = shop.trainer("models", "promote", "skin@1", "--alias", "challenger")
+        assert f"{url} answers with skin@1, its shadow is skin@1." in moved.err
+        requests.post(f"{url}/predict", data=RED, headers={"Content-Type": "image/png"}, timeout=10)
+        until(lambda: figure(url, "requests") + figure(url, "dropped"), float(len(load.classes) + 1))
+        assert figure(url, "disagreements") + figure(url, "dropped") < len(load.classes) + 1
+    finally:
+        assert shop.trainer("serve", "stop", "skin").code == 0
+    until(lambda: keepers(shop), [], within_s=5)
+
+
+def figure(url: str, name: str) -> float:
+    lines = requests.get(f"{url}/metrics", timeout=10).text.splitlines()
+    return next(float(line.split()[-1]) for line in lines if line.startswith(f"shadow_{name}_total "))

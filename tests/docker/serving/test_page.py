@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import browser
@@ -242,7 +241,7 @@ def test_a_model_that_takes_over_is_named_beside_its_answer(tmp_path: Path) -> N
         return entry
 
     first = Predictor.open(tmp_path / "1.onnx", threads=1)
-    made = app.make("skin", first, serve("1"), watch=Watch(what, partial(Predictor.open, threads=1)))
+    made = app.make("skin", first, serve("1"), watch=Watch(what, 1))
     (tmp_path / "red.png").write_bytes(served.image())
     with served.listening(made, Limits()) as port, opened(url := f"http://127.0.0.1:{port}") as page:
         for number, name in (("1", "red"), ("2", "blue")):

@@ -7,7 +7,6 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -56,15 +55,15 @@ def volume(tmp_path: Path) -> Volume:
     return volume
 
 
-def opened(volume: Volume, opener: Callable[[Path], Predictor] | None = None) -> TestClient:
+def opened(volume: Volume, opener: Callable[..., Predictor] | None = None) -> TestClient:
     return TestClient(made(volume, opener), raise_server_exceptions=False)
 
 
-def made(volume: Volume, opener: Callable[[Path], Predictor] | None = None) -> ASGIApp:
-    opener = opener or partial(Predictor.open, threads=1)
+def made(volume: Volume, opener: Callable[..., Predictor] | None = None) -> ASGIApp:
+    opener = opener or Predictor.open
     entry = serving_file.read(volume.path).model
     predictor = Predictor.open(volume.path.with_name(entry.file), threads=1)
-    return app.make("skin", predictor, entry, watch=Watch(volume.path, opener))
+    return app.make("skin", predictor, entry, watch=Watch(volume.path, 1, opener))
 
 
 @pytest.fixture
@@ -114,9 +113,9 @@ def test_the_model_that_the_file_names_answers_and_is_named_everywhere(
 def test_the_same_file_under_another_number_is_not_loaded_again(volume: Volume) -> None:
     asked: list[Path] = []
 
-    def opener(path: Path) -> Predictor:
+    def opener(path: Path, *, threads: int) -> Predictor:
         asked.append(path)
-        return Predictor.open(path, threads=1)
+        return Predictor.open(path, threads=threads)
 
     with opened(volume, opener) as server:
         volume.serve("one.onnx", 7)

@@ -153,8 +153,9 @@ def create(client: docker.DockerClient, workspace: Workspace, image: str, wanted
         )  # fmt: skip
         if logged:
             container.put_archive(volume.FOLDER, by_framework.kit(client, image))
-        serving = ServingFile(model=wanted.model.entry)
-        volume.put(container, [wanted.model], serving, wanted.token, (user.uid, user.gid))
+        models = {each.digest: each for each in (wanted.model, wanted.shadow) if each}
+        serving = ServingFile(model=wanted.model.entry, shadow=wanted.shadow.entry if wanted.shadow else None)
+        volume.put(container, list(models.values()), serving, wanted.token, (user.uid, user.gid))
     return container_name
 
 

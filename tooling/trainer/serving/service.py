@@ -168,7 +168,7 @@ def is_being_made(workspace: Workspace, container_name: str) -> bool:
 
 
 class Health(TypedDict):
-    """What a server says of itself. `reason` is why another model does not answer that was to."""
+    """What a server says of itself. `reason` is why others do not answer that were to, a line each."""
 
     status: str
     model: str

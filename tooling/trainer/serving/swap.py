@@ -72,8 +72,8 @@ def _problem(serving: Serving, role: Role, model: Model) -> str:
         health = service.health(serving)
         if health and health[role] == model.called:
             return ""
-        reason = health["reason"] if health else ""
-        if reason.startswith(f"{model.called} is not served: "):
-            return reason
+        for reason in health["reason"].splitlines() if health else ():
+            if reason.startswith(f"{model.called} is not served: "):
+                return reason
         time.sleep(_LOOK_S)
     return f"{model.called} is not served: it was not ready after {READY_S} s."

@@ -5,7 +5,6 @@ A folder in the place of the ONNX file has a model as its run has logged it.
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 from pathlib import Path
@@ -29,14 +28,13 @@ def main() -> int:
         chosen = settings.read(sys.argv[1:])
         for variable in (settings.TOKEN, settings.TOKEN_FILE):
             os.environ.pop(variable, None)  # nothing that is started later has it
-        opened = functools.partial(_opened, threads=chosen.threads)
         entry = watch = None
         path = chosen.model
         if path.suffix == ".json":
-            watch = Watch(path, opened)
+            watch = Watch(path, chosen.threads, _opened)
             entry = serving_file.read(path).model
             path = path.with_name(entry.file)
-        predictor = opened(path)
+        predictor = _opened(path, threads=chosen.threads)
     except InputError as error:
         print(f"Error: {error.message}\nHint:  {error.hint}", file=sys.stderr, flush=True)
         return 1

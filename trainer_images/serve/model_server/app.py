@@ -73,6 +73,7 @@ def make(
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        asking.overshadow(None)
         await asyncio.to_thread(log.stop)
 
     async def figures(_: Request) -> Response:

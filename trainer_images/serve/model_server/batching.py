@@ -41,7 +41,7 @@ class Batcher:
 
         `observe` is told the size of each batch.
         """
-        self._ask, self._largest, self._most, self._observe = ask, largest, waiting, observe
+        self.ask, self._largest, self._most, self._observe = ask, largest, waiting, observe
         self._waiting = deque[_Request]()
         self._work: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "model")
@@ -87,7 +87,7 @@ class Batcher:
         self._observe(len(inputs))
         loop = asyncio.get_running_loop()
         try:
-            answers = await loop.run_in_executor(self._thread, self._ask, inputs)
+            answers = await loop.run_in_executor(self._thread, self.ask, inputs)
         except Exception as error:  # noqa: BLE001 (it is the request's answer)
             if len(batch) > 1:  # one that is wrong is not the others' failure
                 for request in batch:

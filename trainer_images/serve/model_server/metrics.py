@@ -16,6 +16,8 @@ from prometheus_client import (
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from model_server.shadow import ShadowFigures
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 256, 1024, 10_000)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -39,6 +41,7 @@ class Metrics:
     degraded: Gauge
     """1 where another model is asked for than the one that answers, else 0."""
     info: Gauge
+    shadow: ShadowFigures
 
     @classmethod
     def of(cls, waiting: Callable[[], float]) -> Metrics:
@@ -63,6 +66,7 @@ class Metrics:
             Gauge(
                 "model_info", "The model that is served.", ["name", "version", "model"], registry=registry
             ),
+            ShadowFigures.of(registry),
         )  # fmt: skip
 
     def serve(self, name: str, version: str, model: str) -> None:

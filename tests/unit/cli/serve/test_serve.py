@@ -47,6 +47,13 @@ def test_what_cannot_be_is_refused(trainer: Trainer, model: str, arguments: list
     assert said in refused.err
 
 
+def test_a_shadow_takes_and_answers_the_same(trainer: Trainer, model: str, tmp_path: Path) -> None:
+    other = served.colours(tmp_path / "colours.onnx")
+    refused = trainer("serve", model, "--shadow", str(other))
+    assert refused.code == 2
+    assert f"{other} cannot be the shadow of {model}: it takes images, not rows." in refused.err
+
+
 def test_a_token_in_the_environment_is_checked_and_not_printed(
     trainer: Trainer, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

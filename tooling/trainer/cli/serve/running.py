@@ -57,8 +57,8 @@ def list_(workspace: Workspace, as_json: bool) -> None:
             least=3,
         )  # fmt: skip
     for row in rows:
-        if row["remark"] and not as_json:
-            output.tell(printable.line(row["remark"]))
+        for remark in () if as_json else row["remark"].splitlines():
+            output.tell(printable.line(remark))
     for name in keeper.revive(workspace, servings):
         output.tell(f"The process that looks after {name} was gone; another one does now.")
 

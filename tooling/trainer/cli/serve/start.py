@@ -17,6 +17,7 @@ from trainer.cli.context import pass_workspace, tracking_option
 from trainer.cli.live.progress import Progress
 from trainer.cli.predict.command import complete_any_model
 from trainer.cli.serve import what
+from trainer.cli.serve.chosen import Chosen, choose
 from trainer.errors import FileError, InvalidInput
 from trainer.workspace.settings import Workspace
 
@@ -57,6 +58,8 @@ def log_size(ctx: click.Context, parameter: click.Parameter, value: str) -> int:
               help="Answer only requests with the token in this file. [$MODEL_SERVER_TOKEN]")  # fmt: skip
 @click.option("--memory", default="2g", show_default=True, callback=memory, metavar="SIZE",
               help="Most memory that it takes.")  # fmt: skip
+@click.option("--shadow", metavar="MODEL", shell_complete=complete_any_model,
+              help="Ask this model the same, after MODEL has answered.")  # fmt: skip
 @click.option(
     "--no-log", is_flag=True, help="Log no predictions. [default: `trainer predictions` lists them]"
 )
@@ -72,8 +75,8 @@ def log_size(ctx: click.Context, parameter: click.Parameter, value: str) -> int:
 @pass_workspace
 def start(
     workspace: Workspace, model: str, name: str | None, port: int | None, host: str | None,
-    token_file: Path | None, memory: str, no_log: bool, keep_inputs: bool, log_limit: int, detach: bool,
-    trust_pickle: bool,
+    token_file: Path | None, memory: str, shadow: str | None, no_log: bool, keep_inputs: bool,
+    log_limit: int, detach: bool, trust_pickle: bool,
 ) -> None:  # fmt: skip
     """Serve MODEL over HTTP on this machine, in a container, until Ctrl-C."""
     from trainer.errors import Interrupted
@@ -89,15 +92,12 @@ def start(
         raise InvalidInput("--keep-inputs is of the log, which --no-log leaves out.", "Pass one of them.")
     found = what.found(workspace, model, trust_pickle=trust_pickle)
     chosen = click.get_current_context().with_resource(found)
+    beside = _shadow(shadow, chosen) if shadow else None
+    aliases = [each.alias for each in (chosen, beside) if each and each.alias]
     name = name or service.name_of(chosen.name)
     service.check_name(name)
     token = _token(token_file)
-    host = host or (_EVERYWHERE if token else _LOOPBACK)
-    if not token and host not in (_LOOPBACK, "localhost", "::1"):
-        raise InvalidInput(
-            f"Without a token a model is served on {_LOOPBACK} alone, not on {host}.",
-            "Put a token into a file, and pass --token-file FILE: openssl rand -hex 32 > FILE",
-        )
+    host = _address(host, token)
     try:
         with interruptible():
             client = service.connect()
@@ -111,23 +111,23 @@ def start(
                 memory,
                 attached=not detach,
                 follows=chosen.alias,
-                server=locate.asked_server(workspace) if chosen.alias else "",
+                shadow=beside.model if beside else None,
+                shadow_follows=beside.alias if beside else "",
+                server=locate.asked_server(workspace) if aliases else "",
                 log=None
                 if no_log or chosen.description is None
                 else Log(places.folder(workspace, name), log_limit, keep_inputs),
             )
             with Progress() as progress, service.served(client, workspace, wanted, progress) as serving:
                 progress.stop()
-                _print(serving, chosen.description, token is not None)
-                if chosen.alias:
-                    output.tell(f"It follows {chosen.alias}: a version that is promoted takes its place.")
+                _print(serving, chosen, beside, token is not None)
                 if detach:
-                    if chosen.alias:
+                    if aliases:
                         keeper.begin(workspace, name)
                     output.tell(f"Stop it: trainer serve stop {name}")
                 else:
                     output.tell("Ctrl-C stops it.")
-                    if chosen.alias:
+                    if aliases:
                         keeper.begin_heard(workspace, name, output.tell)
                     for piece in container.output(client, serving.container, 0, follow=True):
                         sys.stderr.buffer.write(piece)
@@ -137,6 +137,32 @@ def start(
         if detach:
             raise
         output.tell(f"Stopped {name}.")
+
+
+def _address(host: str | None, token: str | None) -> str:
+    """Raises `InvalidInput` for one that others reach, without a token."""
+    host = host or (_EVERYWHERE if token else _LOOPBACK)
+    if not token and host not in (_LOOPBACK, "localhost", "::1"):
+        raise InvalidInput(
+            f"Without a token a model is served on {_LOOPBACK} alone, not on {host}.",
+            "Put a token into a file, and pass --token-file FILE: openssl rand -hex 32 > FILE",
+        )
+    return host
+
+
+def _shadow(said: str, model: Chosen) -> Chosen:
+    """Raises `InvalidInput` where it cannot be asked what the model is asked."""
+    from trainkit.inference import interface
+
+    shadow = choose(said)
+    if model.description is None or shadow.description is None:
+        raise InvalidInput(f"{model.name} has no ONNX file, and so no shadow.", "Leave out --shadow.")
+    if other := interface.difference(model.description, shadow.description):
+        raise InvalidInput(
+            f"{shadow.name} cannot be the shadow of {model.name}: {other}.",
+            "Choose a version that takes and answers the same.",
+        )
+    return shadow
 
 
 def _token(file: Path | None) -> str | None:
@@ -153,10 +179,16 @@ def _token(file: Path | None) -> str | None:
         raise InvalidInput(f"{file} has no text.", "openssl rand -hex 32 makes a token.") from None
 
 
-def _print(serving: Serving, description: Description | None, has_token: bool) -> None:
+def _print(serving: Serving, model: Chosen, shadow: Chosen | None, has_token: bool) -> None:
     click.echo(serving.url)
     header = ' --header "Authorization: Bearer $(cat TOKEN_FILE)"' if has_token else ""
-    output.tell(f"Open it in a browser, or try: curl{header} {_example(description)} {serving.url}/predict")
+    output.tell(
+        f"Open it in a browser, or try: curl{header} {_example(model.description)} {serving.url}/predict"
+    )
+    if model.alias:
+        output.tell(f"It follows {model.alias}: a version that is promoted takes its place.")
+    if shadow and shadow.alias:
+        output.tell(f"Its shadow follows {shadow.alias}.")
 
 
 def _example(description: Description | None) -> str:

@@ -106,8 +106,8 @@ def _keep(
                 return
             seen = time.monotonic()
             trouble = _heed(workspace, engine, serving)
-        except EngineError as error:  # it may be starting again, and the model with it
-            trouble = error.message
+        except EngineError:  # it may be starting again, and the model with it, or the model was just stopped
+            trouble = told
         if trouble != told:
             _write(_trouble(workspace, serving.name), trouble)
             goes_on = f"{trouble} {serving.name} is served on, and followed as soon as that is possible."

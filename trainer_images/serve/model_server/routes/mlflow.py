@@ -53,7 +53,9 @@ class Mlflow:
         """It is up, and which model it has; `degraded` where it was to have another one, and why not."""
         problem = self.asking.problem
         state = {"status": "degraded", "reason": problem} if problem else {"status": "ok"}
-        return Json({**state, **self._model(), "log": self.asking.log.status})
+        shadow = self.asking.shadow
+        beside = {"shadow": shadow.served.entry.called} if shadow else {}
+        return Json({**state, **self._model(), **beside, "log": self.asking.log.status})
 
     async def version(self, _: Request) -> Response:
         """Which model answers: the SHA-256 of its file, what it is called, and the run that it is from."""
