@@ -96,6 +96,8 @@ class Heroku:
     slow_addons: bool = False
     dyno: str = "up"
     health: list[tuple[int, str]] = field(default_factory=list)
+    model: str = ""
+    """The digest of the model that apps serve, where they are no tracking servers."""
     open_to_all: bool = False
     """The server lets in who has no password."""
     forbidden_host: bool = False
@@ -230,6 +232,9 @@ class Heroku:
 
     def _scale(self, app: HerokuApp, body: Mapping[str, Any]) -> Answer:
         for update in body["updates"]:
+            if "docker_image" in update:  # its registry has it
+                app.formation = app.formation or [made("formation")]
+                continue
             kind = next(kind for kind in app.formation if kind["type"] == update["type"])
             kind["quantity"] = int(update["quantity"])
         return 200, app.formation
@@ -299,6 +304,8 @@ class Heroku:
     def _web(self, app: HerokuApp, path: str, asked: ReceivedRequest) -> Answer:
         if path == "/health":
             return self.health.pop(0) if self.health else (200, "OK")
+        if self.model:
+            return self._model(app, path, asked)
         if self.forbidden_host:
             return 403, "This server does not answer to that name. See ALLOWED_HOSTS."
         scheme, _, encoded = asked.headers.get("authorization", "").partition(" ")
@@ -310,6 +317,12 @@ class Heroku:
         return {SEARCH: (200, {"experiments": []}), "/version": (200, "3.17.2")}.get(
             path, (404, "no such page")
         )
+
+    def _model(self, app: HerokuApp, path: str, asked: ReceivedRequest) -> Answer:
+        token = f"Bearer {app.config['MODEL_SERVER_TOKEN']}"
+        if not self.open_to_all and asked.headers.get("authorization") != token:
+            return 401, {"error": "The request has no token, or another one."}
+        return (200, {"version": self.model}) if path == "/version" else (404, "no such page")
 
 
 def made(kind: str, **values: object) -> dict[str, Any]:

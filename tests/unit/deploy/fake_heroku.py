@@ -76,6 +76,10 @@ def scale(what: str, _: str, app: str) -> None:
     call("PATCH", f"/apps/{app}/formation", {"updates": [{"type": kind, "quantity": quantity}]})
 
 
+def release(kind: str, _: str, app: str) -> None:
+    call("PATCH", f"/apps/{app}/formation", {"updates": [{"type": kind, "docker_image": "sha256:1"}]})
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
     "auth:token": token,
     "apps:create": create,
@@ -83,6 +87,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "addons:create": add,
     "addons:wait": wait,
     "ps:scale": scale,
+    "container:release": release,
 }
 
 

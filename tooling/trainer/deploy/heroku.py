@@ -6,15 +6,15 @@ moment they exist. A call that was interrupted is therefore completed by the nex
 
 from __future__ import annotations
 
-import re
 import secrets as random
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from trainer.deploy import heroku_api, heroku_build, heroku_cli, heroku_plan, verify
-from trainer.deploy.heroku_api import Addon, Api, AppInfo, Dyno, ProcessType, Release
+from trainer.deploy.heroku_api import Addon, Api, Dyno, Release
+from trainer.deploy.heroku_app import Deployment, secrets_of
 from trainer.deploy.heroku_plan import (
     ADDONS,
     HOSTS,
@@ -29,14 +29,11 @@ from trainer.deploy.heroku_plan import (
 )
 from trainer.deploy.plan import Plan, Request
 from trainer.errors import DeployError, SecretsError, TrainerError
-from trainer.masking import Masker
 from trainer.progress import Steps
 from trainer.server import files
 from trainer.tracking.endpoint import Server
 from trainer.workspace import secrets
 from trainer.workspace.settings import Workspace
-
-_SECRET_NAME = re.compile(r"PASS|SECRET|KEY|TOKEN|URL|CREDENTIAL|DSN")
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ def deploy(workspace: Workspace, app: App, reporter: Steps, *, force: bool = Fal
     reporter.step(steps.title("login"))
     token = heroku_cli.token(steps.command("login"))
     api = Api(heroku_api.address(), token)
-    deployment = _Deployment(workspace, app, packed, steps, api, reporter, dict(stored), force, [token])
+    deployment = _Deployment(app, steps, api, reporter, [token], [], workspace, packed, dict(stored), force)
     try:
         return deployment.run()
     except TrainerError as error:
@@ -79,63 +76,31 @@ def deploy(workspace: Workspace, app: App, reporter: Steps, *, force: bool = Fal
 
 
 @dataclass
-class _Deployment:
+class _Deployment(Deployment):
     workspace: Workspace
-    app: App
     bundle: files.Bundle
-    plan: Plan
-    api: Api
-    reporter: Steps
     stored: dict[str, str]
     force: bool
-    hidden: list[str] = field(repr=False)
-    changed: list[str] = field(default_factory=list)
 
     def run(self) -> Outcome:
-        info = self._app()
-        uri = (info["web_url"] or f"https://{self.app.name}.herokuapp.com").rstrip("/")
+        info = self.app()
+        uri = (info["web_url"] or f"https://{self.app_wanted.name}.herokuapp.com").rstrip("/")
         self._refuse_other_server(uri)
-        config = self._config()
+        config = self.config()
         self._refuse_other_app(config)
         if info["build_stack"]["name"] != STACK:
-            self._command("stack")
+            self.command("stack")
         self._addons()
         config = self._set_config(config, uri)
         release = self._release()
-        self._scale()
+        self.scale()
         server, version = self._check(uri, config, release)
         self._store(server)
-        return Outcome(self.app.name, uri, version, tuple(self.changed))
+        return Outcome(self.app_wanted.name, uri, version, tuple(self.changed))
 
-    def _app(self) -> AppInfo:
-        """The app, made if it is not there."""
-        self.reporter.step(self.plan.title("find"))
-        find = self.plan.request("find")
-        try:
-            app = cast(AppInfo | None, self.api.find(find))
-        except heroku_api.Forbidden:
-            raise _taken(self.app.name) from None
-        if app is None:
-            self._refuse_other_server(None)
-            try:
-                self._command("create")
-            except DeployError as error:
-                if "already taken" in error.message:
-                    raise _taken(self.app.name) from None
-                raise
-            return cast(AppInfo, self.api.send(find))
-        team = (app["team"] or {"name": None})["name"]
-        for attribute, expected, actual in (
-            ("region", self.app.region, app["region"]["name"]),
-            ("team", self.app.team, team),
-        ):
-            if expected and expected != actual:
-                raise DeployError(
-                    f"The app {self.app.name} is there, and its {attribute} is {actual or 'none'}, "
-                    f"not {expected}.",
-                    f"Leave --{attribute} out to keep it so, or make another app: --app NAME",
-                )
-        return app
+    def before_create(self) -> None:
+        """Runs report to one server."""
+        self._refuse_other_server(None)
 
     def _refuse_other_server(self, uri: str | None) -> None:
         """Runs report to one server, and only the user changes which one."""
@@ -151,10 +116,10 @@ class _Deployment:
             )
 
     def _refuse_other_app(self, config: Mapping[str, str]) -> None:
-        formation = self._formation()
+        formation = self.formation()
         if formation and not any(name in config for name in SECRET):
             raise DeployError(
-                f"The app {self.app.name} runs something else.",
+                f"The app {self.app_wanted.name} runs something else.",
                 f"Choose another: --app NAME. If it is a tracking server, set its config var {USERNAME}.",
             )
 
@@ -164,14 +129,9 @@ class _Deployment:
         has = {addon["addon_service"]["name"]: addon["state"] for addon in addons}
         for service in ADDONS:
             if service not in has:
-                self._command(service)
+                self.command(service)
         if "provisioning" in has.values():
-            self._command("wait")
-
-    def _config(self) -> dict[str, str]:
-        config = cast(dict[str, str], self.api.send(self.plan.request("look", "/config-vars")))
-        self.hidden += _secrets_of(config)
-        return config
+            self.command("wait")
 
     def _set_config(self, config: dict[str, str], uri: str) -> dict[str, str]:
         generated = {
@@ -181,16 +141,16 @@ class _Deployment:
             HOSTS: urlsplit(uri).hostname or "",
         }
         missing = {name: value for name, value in generated.items() if not config.get(name)}
-        self.hidden += _secrets_of(missing)
+        self.hidden += secrets_of(missing)
         if missing:
-            self._begin("config")
+            self.begin("config")
             request = self.plan.request("config")
             self.api.send(Request(request.method, request.url, missing))
-        return self._config() if missing else config
+        return self.config() if missing else config
 
     def _release(self) -> Release:
         log = heroku_build.Log(
-            self.workspace.state / f"deploy-{self.app.name}.log", self.masker(), self._show
+            self.workspace.state / f"deploy-{self.app_wanted.name}.log", self.masker(), self.show
         )
         builder = heroku_build.Builder(
             self.api, self.plan, self.bundle, log, lambda key: self.reporter.step(self.plan.title(key))
@@ -198,13 +158,6 @@ class _Deployment:
         release, built = builder.ensure()
         self.changed += ["build"] if built else []
         return release
-
-    def _scale(self) -> None:
-        if not any(kind["type"] == "web" and kind["quantity"] for kind in self._formation()):
-            self._command("scale")
-
-    def _formation(self) -> list[ProcessType]:
-        return cast(list[ProcessType], self.api.listed(self.plan.request("look", "/formation")))
 
     def _check(self, uri: str, config: Mapping[str, str], release: Release) -> tuple[Server, str]:
         self.reporter.step(self.plan.title("check"))
@@ -221,48 +174,12 @@ class _Deployment:
                 return None
             return f"its dyno is {new[0]['state']}" if new else "its dyno is not there"
 
-        return verify.ready(candidates, SEARCH, obstacle, f"heroku logs --app {self.app.name}")
+        return verify.ready(candidates, SEARCH, obstacle, f"heroku logs --app {self.app_wanted.name}")
 
     def _store(self, server: Server) -> None:
         values = dict(zip(STORED, (server.uri, server.username or "", server.password or ""), strict=True))
         if any(self.stored.get(name, "").rstrip("/") != value for name, value in values.items()):
             if any(self.stored.get(name) for name in STORED[1:]):
                 self._refuse_to_overwrite(f"which {server.uri} does not accept")
-            self._begin("store")
+            self.begin("store")
             secrets.store(self.workspace, values)
-
-    def _begin(self, key: str) -> None:
-        self.reporter.step(self.plan.title(key))
-        self.changed.append(key)
-
-    def _command(self, key: str) -> None:
-        self._begin(key)
-        masker = self.masker()
-        heroku_cli.run(self.plan.command(key), lambda line: self._show(masker.text(line)))
-
-    def _show(self, line: str) -> None:
-        self.reporter.detail(line)
-        self.reporter.part(line.strip())
-
-    def masker(self) -> Masker:
-        return Masker(self.hidden)
-
-
-def _taken(name: str) -> DeployError:
-    return DeployError(
-        f"The app name {name} is already taken.",
-        "Choose another name (--app NAME), or log in to the account that owns it: heroku login",
-    )
-
-
-def _secrets_of(config: Mapping[str, str]) -> Iterator[str]:
-    """The secret values: passwords, keys, and addresses that hold a password."""
-    for name, value in config.items():
-        if name != USERNAME and _SECRET_NAME.search(name):
-            yield value
-        try:
-            password = urlsplit(value).password
-        except ValueError:
-            continue
-        if password:
-            yield from (password, unquote(password))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from trainer.cli.commands import DefaultCommandGroup
+from trainer.cli.serve.deploy import deploy
 from trainer.cli.serve.running import follow, list_, logs, stop
 from trainer.cli.serve.start import start
 
@@ -34,5 +35,5 @@ def serve() -> None:
     """
 
 
-for _command in (start, list_, stop, logs, follow):
+for _command in (start, list_, stop, logs, deploy, follow):
     serve.add_command(_command)

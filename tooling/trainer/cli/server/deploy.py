@@ -12,6 +12,7 @@ import click
 from trainer.cli import output as screen
 from trainer.cli.context import pass_workspace
 from trainer.cli.live.progress import Progress
+from trainer.cli.server.steps import print_steps
 from trainer.counted import counted
 from trainer.errors import Interrupted, InvalidInput
 from trainer.workspace.settings import Workspace
@@ -82,11 +83,7 @@ def _heroku(
         if as_json:
             screen.as_json({"platform": "heroku", "app": name, "steps": [step.as_json() for step in steps]})
             return
-        for number, step in enumerate(steps, 1):
-            when = screen.style(f"  if {step.when}", fg="cyan") if step.when else ""
-            click.echo(f"{number:2}  {screen.style(step.title, bold=True)}{when}")
-            for action in step.actions:
-                click.echo(f"      {action}")
+        print_steps(steps)
         return
     try:
         # In a log, all that the platform says of it.

@@ -1,0 +1,1 @@
+"""A model in use on a platform: the image with the model in it."""
