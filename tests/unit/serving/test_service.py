@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import socket
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from trainer.errors import InvalidInput
-from trainer.serving import service
+from trainer.serving import container, service
+from trainer.workspace.settings import Workspace
 
 
 @pytest.mark.parametrize(
@@ -43,3 +46,32 @@ def test_the_first_free_port_is_taken_and_one_that_is_not_free_is_refused() -> N
             service.free_port("127.0.0.1", port)
     assert service.free_port("127.0.0.1", port) == port
     assert service.FIRST_PORT <= service.free_port("127.0.0.1", None) < service.FIRST_PORT + 100
+
+
+@pytest.mark.parametrize("wanted", [None, 8085])
+def test_a_port_that_is_taken_at_the_last_moment_is_followed_by_the_next(
+    monkeypatch: pytest.MonkeyPatch, workspace: Workspace, wanted: int | None
+) -> None:
+    made: list[int] = []
+    removed: list[str] = []
+    monkeypatch.setattr(service, "free_port", lambda _host, port, first=8080: port or first)
+    monkeypatch.setattr(container, "remove", lambda _, name: removed.append(name))
+
+    def create(*given: object) -> str:
+        made.append(cast(int, given[-1]))
+        return "the-container"
+
+    def start(_client: object, _name: str, port: int) -> None:
+        if port < 8082 or port == wanted:
+            raise container.PortTaken(f"The port {port} is taken.", "Choose another one: --port")
+
+    monkeypatch.setattr(container, "create", create)
+    monkeypatch.setattr(container, "start", start)
+    asked = SimpleNamespace(host="127.0.0.1", port=wanted)
+    if wanted:
+        with pytest.raises(InvalidInput, match=f"The port {wanted} is taken"):
+            service._start(None, workspace, "image", asked)  # type: ignore[arg-type]
+    else:
+        service._start(None, workspace, "image", asked)  # type: ignore[arg-type]
+        assert made == [8080, 8081, 8082]
+        assert removed == ["the-container"] * 2

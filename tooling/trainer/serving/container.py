@@ -34,6 +34,10 @@ STOP_S = 10
 _ALL = "0.0.0.0"  # noqa: S104 (what of it is published is another question)
 
 
+class PortTaken(InvalidInput):
+    """Another program listens there."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What is to be served, and how. `attached`: as long as the command that started it."""
@@ -41,7 +45,8 @@ class Wanted:
     name: str
     model: Model
     host: str
-    port: int
+    port: int | None
+    """None: the first free one."""
     token: str | None
     memory: str
     attached: bool
@@ -100,7 +105,7 @@ def called(workspace: Workspace, name: str) -> str:
     return f"trainer-serve-{workspace.identity}-{name}"
 
 
-def create(client: docker.DockerClient, workspace: Workspace, image: str, wanted: Wanted) -> str:
+def create(client: docker.DockerClient, workspace: Workspace, image: str, wanted: Wanted, port: int) -> str:
     """Make container, network and volume, with the model on it; its name. Nothing is started.
 
     `image` is the one that models are served in. A model that only its framework can run is in its own.
@@ -136,7 +141,7 @@ def create(client: docker.DockerClient, workspace: Workspace, image: str, wanted
                 **(by_framework.ENVIRONMENT if logged else {}),
             },
             network=container_name,
-            ports={f"{PORT}/tcp": (wanted.host, wanted.port)},
+            ports={f"{PORT}/tcp": (wanted.host, port)},
             volumes={
                 container_name: {"bind": volume.FOLDER, "mode": "rw"},
                 **log.mount(wanted.log),
@@ -160,7 +165,7 @@ def create(client: docker.DockerClient, workspace: Workspace, image: str, wanted
 
 
 def start(client: docker.DockerClient, container_name: str, port: int) -> None:
-    """Start it. Raises `InvalidInput` where the port is taken, `EngineError` for another reason."""
+    """Start it. Raises `PortTaken`, or `EngineError` for another reason."""
     from docker.errors import APIError
 
     with daemon.failures():
@@ -169,7 +174,7 @@ def start(client: docker.DockerClient, container_name: str, port: int) -> None:
         except APIError as error:
             reason = str(error.explanation)
             if "port is already allocated" in reason or "address already in use" in reason:
-                raise InvalidInput(f"The port {port} is taken.", "Choose another one: --port") from None
+                raise PortTaken(f"The port {port} is taken.", "Choose another one: --port") from None
             raise EngineError(
                 f"The container {container_name} cannot be started: {reason}",
                 "See `docker info` and the engine's log.",

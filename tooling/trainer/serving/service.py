@@ -18,7 +18,7 @@ from trainer.images import build
 from trainer.predictions import places
 from trainer.progress import Steps
 from trainer.serving import container, image
-from trainer.serving.container import Serving, Wanted
+from trainer.serving.container import PortTaken, Serving, Wanted
 from trainer.subprocesses import deferred_signals
 from trainer.workspace.settings import Workspace
 
@@ -61,9 +61,9 @@ def check_token(token: str, source: str) -> str:
     return token
 
 
-def free_port(host: str, port: int | None) -> int:
-    """The port, or the first free one; raises `InvalidInput` where it is taken."""
-    for candidate in [port] if port else range(FIRST_PORT, FIRST_PORT + _PORTS):
+def free_port(host: str, port: int | None, first: int = FIRST_PORT) -> int:
+    """The port, or the first free one from `first` on; raises `InvalidInput` where it is taken."""
+    for candidate in [port] if port else range(first, FIRST_PORT + _PORTS):
         with contextlib.suppress(OSError), socket.create_server((host, candidate)):
             return candidate
     if port:
@@ -117,8 +117,7 @@ def served(
             container.remove(client, container_name)  # a network or volume that was left
             if wanted.log:
                 places.make(wanted.log.folder)
-            container.create(client, workspace, plan.tag, wanted)
-            container.start(client, container_name, wanted.port)
+            _start(client, workspace, plan.tag, wanted)
             steps.step("Loading the model")
             serving = _ready(client, workspace, wanted.name)
             stays = not wanted.attached
@@ -127,6 +126,22 @@ def served(
             if not stays:
                 with deferred_signals(drop=True):
                     container.remove(client, container_name)
+
+
+def _start(client: docker.DockerClient, workspace: Workspace, image: str, wanted: Wanted) -> None:
+    """Make and start it. Where the first free port has just been taken, the next one is."""
+    port = free_port(wanted.host, wanted.port)
+    while True:
+        container_name = container.create(client, workspace, image, wanted, port)
+        try:
+            container.start(client, container_name, port)
+        except PortTaken:
+            if wanted.port:
+                raise
+            container.remove(client, container_name)
+            port = free_port(wanted.host, None, port + 1)
+        else:
+            return
 
 
 def _ready(client: docker.DockerClient, workspace: Workspace, name: str) -> Serving:

@@ -102,11 +102,12 @@ def start(
         with interruptible():
             client = service.connect()
             service.refuse_served(client, workspace, name)
+            service.free_port(host, port)  # before anything is made
             wanted = Wanted(
                 name,
                 chosen.model,
                 host,
-                service.free_port(host, port),
+                port,
                 token,
                 memory,
                 attached=not detach,
