@@ -15,11 +15,13 @@ BENCHMARKS := launch independence cli log_calls data_digest images image_start t
 # What travels to a bare machine with a card, and what its own Python has (tooling/gpu_check/machine.txt).
 GPU_WHEELS := .trainer/gpu-wheels
 ON_MACHINE = $(shell sed -n 's/^\([a-z0-9-][a-z0-9-]*\).*/--no-emit-package \1/p' tooling/gpu_check/machine.txt)
+DASHBOARD := tooling/trainer/deploy/compose/files/grafana/dashboards/models.json
 SCRIPTS := tooling/docker_engine.sh tooling/trainer/backends/start.sh \
-	tooling/trainer/deploy/templates/dokku.sh trainer_images/layer.sh .ci/run
+	tooling/trainer/deploy/templates/dokku.sh trainer_images/layer.sh .ci/run \
+	tests/docker/stack/services/postgres.sh tests/docker/stack/services/weed
 
 .PHONY: help run test test-unit test-servers bench gpu-check gpu-check-wheels lint format lock schema commands \
-	pictures docs release clean
+	dashboard pictures docs release clean
 
 help:
 	@echo "make run       set everything up and run the sklearn project, tracked"
@@ -35,6 +37,7 @@ help:
 	@echo "make lock      compile the requirements locks again"
 	@echo "make schema    write the schemas of trainer/run.json, and of the YAML that users write, to docs/"
 	@echo "make commands  write docs/commands.md from the command line"
+	@echo "make dashboard  write the Grafana dashboard of a stack from tooling/dashboard.py"
 	@echo "make pictures  draw the pictures of the pages again, in docs/images"
 	@echo "make docs      write the pages as a site to site/"
 	@echo "make release   build the wheel and the sdist into dist/, and check them"
@@ -106,6 +109,10 @@ schema: $(VENV)/.dev
 commands: $(VENV)/.dev
 	$(BIN)/python tooling/command_reference.py > docs/commands.md.new
 	mv docs/commands.md.new docs/commands.md
+
+dashboard: $(VENV)/.dev
+	$(BIN)/python tooling/dashboard.py > $(DASHBOARD).new
+	mv $(DASHBOARD).new $(DASHBOARD)
 
 # With runs of this workspace, an engine and a Chromium; look at each before it is committed.
 pictures: $(VENV)/.dev

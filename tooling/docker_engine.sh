@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Set up a Docker engine with BuildKit on a Debian machine (12 or 13) that has none, and a base image for
-# trainer images. What is there already stays as it is.
+# Set up a Docker engine with BuildKit and Compose on a Debian machine (12 or 13) that has none, and a base image
+# for trainer images. What is there already stays as it is.
 #
 #   sudo tooling/docker_engine.sh            install if missing, start if stopped
 #   tooling/docker_engine.sh --check         say what is there; change nothing
@@ -41,7 +41,7 @@ Package: *
 Pin: release n=trixie
 Pin-Priority: 1
 
-Package: docker.io docker-cli docker-buildx containerd
+Package: docker.io docker-cli docker-buildx docker-compose containerd
 Pin: release n=trixie
 Pin-Priority: 700
 PINS
@@ -54,6 +54,15 @@ install_engine() {
   apt update
   apt-cache show docker-buildx >/dev/null 2>&1 || use_packages_of_debian_13
   apt install -y --no-install-recommends docker.io docker-cli docker-buildx containerd runc iptables
+}
+
+# Debian 12 has Compose 1, which is another program.
+install_compose() {
+  command -v apt-get >/dev/null || fail "docker has no compose." "Install it as Docker's own documentation says."
+  say "installing docker compose from Debian's packages"
+  apt update
+  apt-cache policy docker-compose | grep -q 'Candidate: 2' || use_packages_of_debian_13
+  apt install -y --no-install-recommends docker-compose
 }
 
 start_engine() {
@@ -92,6 +101,7 @@ case "${1:-}" in
   --check)
     answers || fail "no engine answers." "Run: sudo $0"
     docker buildx version >/dev/null 2>&1 || fail "docker has no buildx." "Run: sudo $0"
+    docker compose version >/dev/null 2>&1 || fail "docker has no compose." "Run: sudo $0"
     base_image || fail "there is no base image." "Run: sudo $0"
     exit ;;
   "") ;;
@@ -104,6 +114,10 @@ if ! answers || ! docker buildx version >/dev/null 2>&1; then
     install_engine
   fi
   answers || start_engine
+fi
+if ! docker compose version >/dev/null 2>&1; then
+  [ "$(id -u)" = 0 ] || fail "setting up docker compose takes root." "Run: sudo $0"
+  install_compose
 fi
 base_image >/dev/null || timeout 300 docker pull --quiet "$REGISTRY_IMAGE" >/dev/null 2>&1 || make_own_image
 say "engine $(docker version --format '{{.Server.Version}}'), $(docker buildx version | cut -d' ' -f2)"

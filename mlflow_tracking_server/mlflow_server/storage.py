@@ -29,6 +29,8 @@ class Storage:
 
     destination: str
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    is_private: bool = False
+    """Whether nobody but this server reaches the bucket."""
 
     @property
     def in_bucket(self) -> bool:
@@ -44,7 +46,7 @@ def forgets(environment: Mapping[str, str]) -> bool:
 def read(environment: Mapping[str, str]) -> Storage:
     """The storage that is asked for: S3_BUCKET, else Bucketeer's variables, else ARTIFACTS_DIR."""
     if bucket := environment.get("S3_BUCKET"):
-        return Storage(_url(bucket), _own_keys(environment))
+        return Storage(_url(bucket), _own_keys(environment), environment.get("S3_PRIVATE") == "1")
     if bucket := environment.get("BUCKETEER_BUCKET_NAME"):
         return Storage(_url(bucket), _bucketeer_keys(environment))
     if forgets(environment):

@@ -14,6 +14,16 @@ from typing import Any
 Repository = Any  # MLflow's, which has no types
 
 
+def pass_all_through() -> None:
+    """Have this process send nobody to the bucket: it offers no addresses there for uploads and downloads.
+
+    MLflow's clients ask what a server offers, and take what it says.
+    """
+    from mlflow.server import handlers
+
+    handlers.MultipartUploadMixin = handlers.MultipartDownloadMixin = type("NotOffered", (), {})
+
+
 def confine(destination: str) -> None:
     """Have this process open no artifacts but those in `destination`: a folder, or an `s3://` URL."""
     from mlflow.store.artifact import artifact_repository_registry as mlflow_registry

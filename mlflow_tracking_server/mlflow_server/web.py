@@ -95,6 +95,8 @@ def _application(settings: Settings) -> App:
     )
     handlers.initialize_backend_stores(settings.database, settings.database, "mlflow-artifacts:/")
     store.confine(settings.storage.destination)
+    if settings.storage.is_private:
+        store.pass_all_through()
     routes.hide_assistant()
     from mlflow.server import auth
 

@@ -137,6 +137,11 @@ def test_an_own_bucket_goes_before_bucketeers_and_may_have_a_prefix() -> None:
     assert result.variables == {"AWS_DEFAULT_REGION": "us-east-2"}
 
 
+def test_a_bucket_is_private_where_that_is_said() -> None:
+    assert not storage.read({"S3_BUCKET": "own"}).is_private
+    assert storage.read({"S3_BUCKET": "own", "S3_PRIVATE": "1"}).is_private
+
+
 def test_without_a_bucket_artifacts_are_files() -> None:
     assert storage.read({}).destination == "/data/artifacts"
     assert storage.read({"ARTIFACTS_DIR": "/mnt/runs"}).destination == "/mnt/runs"

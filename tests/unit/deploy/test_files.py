@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -13,8 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
-from trainer.deploy import files
-from trainer.errors import DeployError, InvalidInput, SecretsError
+from trainer.deploy import files, platforms
+from trainer.deploy.files import PlatformFiles
+from trainer.errors import InvalidInput, SecretsError
 from trainer.workspace.settings import Workspace, find
 
 from unit.deploy.helpers import FILES, make_server_folder
@@ -37,9 +37,13 @@ def _no_docker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
 
 
-def written(place: Workspace, platform: str, app: str = "my-mlflow") -> Path:
+def made(place: Workspace, platform: str, app: str = "my-mlflow") -> PlatformFiles:
+    return platforms.make(place, platform, app, place.root.parent / platform)
+
+
+def written(place: Workspace, platform: str) -> Path:
     folder = place.root.parent / platform
-    files.write(files.make(place, platform, app), folder)
+    files.write(made(place, platform), folder)
     return folder
 
 
@@ -63,7 +67,7 @@ def test_the_servers_folder_is_copied_and_nothing_of_it_is_left_open(place: Work
 def test_a_second_call_changes_nothing_and_keeps_the_passwords(place: Workspace, platform: str) -> None:
     folder = written(place, platform)
     before = content(folder)
-    states = files.write(files.make(place, platform, "my-mlflow"), folder)
+    states = files.write(made(place, platform), folder)
     assert content(folder) == before
     assert set(states.values()) <= {"same", "kept"}
 
@@ -81,6 +85,7 @@ def test_secrets_are_generated_for_their_owner_alone_and_ignored_by_git(
     assert set(ACCOUNTS) <= set(said)
     assert len(said["MLFLOW_AUTH_ADMIN_PASSWORD"]) >= 12
     assert said["MLFLOW_AUTH_ADMIN_USERNAME"] not in ("admin", "")
+    said = {name: value for name, value in said.items() if value}
     assert len(set(said.values())) == len(said)
     git(folder, "init", "--quiet")
     git(folder, "add", "--all")
@@ -93,24 +98,47 @@ def test_secrets_are_generated_for_their_owner_alone_and_ignored_by_git(
 
 
 def test_two_calls_generate_different_passwords(place: Workspace) -> None:
-    first, second = (files.make(place, "fly", "my-mlflow").secrets["mlflow.env"] for _ in range(2))
+    first, second = (made(place, "fly").secrets["mlflow.env"] for _ in range(2))
     assert not set(first.values()) & set(second.values())
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_a_file_of_the_users_own_is_never_overwritten(place: Workspace, platform: str) -> None:
     folder = place.root.parent / platform
-    mine = {"compose": "docker-compose.yml", "dokku": "deploy.sh", "fly": "mlflow_tracking_server/fly.toml",
+    mine = {"compose": "compose.yaml", "dokku": "deploy.sh", "fly": "mlflow_tracking_server/fly.toml",
             "render": "render.yaml"}[platform]  # fmt: skip
     put(folder / mine, "mine\n")
     before = content(folder)
     with fails(
         InvalidInput,
         f"{folder / mine} is there, and it is another one.",
-        "Nothing was written. Move it away, or choose another folder: -o DIR",
+        "Nothing was written. See the difference: --dry-run; replace it: --force; or elsewhere: -o DIR",
     ):
-        files.write(files.make(place, platform, "my-mlflow"), folder)
+        files.write(made(place, platform), folder)
     assert content(folder) == before
+
+
+def test_files_that_were_edited_are_counted_shown_and_replaced_where_that_is_asked_for(
+    place: Workspace,
+) -> None:
+    folder = written(place, "compose")
+    secrets = (folder / ".env").read_bytes()
+    for name in ("compose.yaml", "prometheus/alerts.yml", "prometheus/prometheus.yml"):
+        put(folder / name, (folder / name).read_text() + "# mine\n")
+    with fails(
+        InvalidInput,
+        f"{folder / 'compose.yaml'} is there, and it is another one, and so are 2 files more.",
+    ):
+        written(place, "compose")
+    wanted = made(place, "compose")
+    shown = files.difference(wanted, folder, "prometheus/alerts.yml").splitlines()
+    assert [line for line in shown if line.startswith(("-", "+"))][2:] == ["-# mine"]
+    states = files.write(wanted, folder, force=True)
+    assert [name for name, state in states.items() if state == "changed"] == [
+        "compose.yaml", "prometheus/alerts.yml", "prometheus/prometheus.yml"
+    ]  # fmt: skip
+    assert "# mine" not in (folder / "compose.yaml").read_text()
+    assert (folder / ".env").read_bytes() == secrets
 
 
 def test_a_gitignore_that_names_the_secrets_is_enough_and_one_that_does_not_is_no_reason_to_overwrite_it(
@@ -143,7 +171,7 @@ def test_secrets_that_are_there_have_to_be_all_there_and_private(place: Workspac
 def test_a_write_that_fails_half_way_is_completed_by_the_next(
     place: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = files.make(place, "compose", "my-mlflow")
+    wanted = made(place, "compose")
     real, left = os.fdopen, [4]
 
     def full(*arguments: Any, **options: Any) -> Any:
@@ -167,58 +195,10 @@ def test_a_write_that_fails_half_way_is_completed_by_the_next(
 @pytest.mark.parametrize("name", ["My-App", "a", "a b", "../up", "$(x)"])
 def test_a_name_that_cannot_be_is_refused(place: Workspace, name: str) -> None:
     with fails(InvalidInput, f"{name} cannot be the name of an app on Heroku."):
-        files.make(place, "compose", name)
+        made(place, "compose", name)
 
 
 # What each platform gets
-
-
-def test_compose_has_a_database_volumes_and_passwords_from_one_file(place: Workspace) -> None:
-    folder = written(place, "compose")
-    payload: dict[str, Any] = yaml.safe_load((folder / "docker-compose.yml").read_text())
-    server, database = payload["services"]["mlflow"], payload["services"]["database"]
-    assert payload["name"] == "my-mlflow"
-    assert set(payload["volumes"]) == {"artifacts", "database"}
-    assert server["build"] == "./mlflow_tracking_server"
-    assert server["volumes"] == ["artifacts:/data"]
-    assert server["ports"] == ["${MLFLOW_ADDRESS:-127.0.0.1}:${MLFLOW_PORT:-5000}:5000"]
-    assert server["depends_on"] == {"database": {"condition": "service_healthy"}}
-    assert database["image"].startswith("postgres:")
-    text = (folder / "docker-compose.yml").read_text()
-    for name in values(folder / ".env"):
-        assert f"${{{name}:?see .env}}" in text
-
-
-@pytest.fixture
-def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A docker that writes down how it is called, and refuses files that hold `bad`."""
-    script = (
-        f'#!/bin/sh\necho "$@" >> {tmp_path}/docker.log\n[ "$2" = version ] && exit 0\n'
-        'if grep -q bad "$5"; then echo "services.mlflow bad is not allowed" >&2; exit 15; fi\n'
-    )
-    put(tmp_path / "bin" / "docker", script).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    monkeypatch.setattr("shutil.which", lambda _: str(tmp_path / "bin" / "docker"))
-    return tmp_path / "docker.log"
-
-
-def test_a_compose_file_is_checked_where_there_is_compose_without_printing_it(
-    place: Workspace, docker: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = written(place, "compose")
-    assert docker.read_text().splitlines() == [
-        "compose version",
-        f"compose --project-directory {folder} --file {folder / 'docker-compose.yml'} config --quiet",
-    ]
-    shutil.copytree(files.TEMPLATES, place.root / "templates")
-    put(place.root / "templates" / "docker-compose.yml", "bad: @APP@\n")
-    monkeypatch.setattr(files, "TEMPLATES", place.root / "templates")
-    other = place.root / "other"
-    with fails(
-        DeployError,
-        f"docker compose refuses {other / 'docker-compose.yml'}: services.mlflow bad is not allowed",
-    ):
-        files.write(files.make(place, "compose", "my-mlflow"), other)
 
 
 def test_fly_has_a_release_a_health_check_and_no_secret(place: Workspace) -> None:
@@ -231,7 +211,7 @@ def test_fly_has_a_release_a_health_check_and_no_secret(place: Workspace) -> Non
     assert payload["http_service"]["force_https"] is True
     assert [check["path"] for check in payload["http_service"]["checks"]] == ["/health"]
     assert not set(ACCOUNTS) & set(payload["env"])
-    steps = files.make(place, "fly", "my-mlflow").next
+    steps = made(place, "fly").next
     assert "fly secrets import --stage --app my-mlflow <../mlflow.env" in steps
     assert payload["env"]["S3_BUCKET"] in "\n".join(steps)
 
@@ -319,7 +299,7 @@ def test_the_script_for_dokku_is_as_shellcheck_likes_it(place: Workspace) -> Non
 
 
 def test_the_files_are_named_for_another_program(place: Workspace) -> None:
-    wanted = files.make(place, "render", "my-mlflow")
+    wanted = made(place, "render")
     states = files.planned(wanted, place.root.parent / "nothing")
     assert json.loads(json.dumps(states))["render.yaml"] == "new"
     assert not (place.root.parent / "nothing").exists()
@@ -327,7 +307,7 @@ def test_the_files_are_named_for_another_program(place: Workspace) -> None:
 
 def test_what_a_killed_command_left_is_replaced_by_the_next(place: Workspace) -> None:
     folder = place.root.parent / "compose"
-    put(folder / ".docker-compose.yml.unfinished", "half of")
+    put(folder / ".compose.yaml.unfinished", "half of")
     put(folder / "..env.unfinished", "half of").chmod(0o600)
     written(place, "compose")
     assert not list(folder.rglob("*.unfinished"))

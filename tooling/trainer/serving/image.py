@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.errors import InvalidInput
@@ -31,19 +32,34 @@ def plan(workspace: Workspace, base_image: str | None = None) -> FolderImage:
 
     Raises `InvalidInput` where a file is missing.
     """
-    own = workspace.images
-    folder = own if (own / _DOCKERFILE).is_file() else resources.place("trainer_images")
+    folder = _folder(workspace)
     base = spec.chosen_base(workspace, base_image)
     digest = hashlib.sha256(f"{NAME}\0{base}".encode())
+    for name, path in _inputs(folder).items():
+        digest.update(f"\0{name}\0".encode())
+        digest.update(path.read_bytes())
+    epoch = f"SOURCE_DATE_EPOCH={EPOCH}"
+    return FolderImage(NAME, folder, base, digest.hexdigest(), _DOCKERFILE, (epoch,))
+
+
+def inputs(workspace: Workspace) -> dict[str, Path]:
+    """The files that it is built from, by their path in what the build sees. Raises like `plan`."""
+    return _inputs(_folder(workspace))
+
+
+def _folder(workspace: Workspace) -> Path:
+    own = workspace.images
+    return own if (own / _DOCKERFILE).is_file() else resources.place("trainer_images")
+
+
+def _inputs(folder: Path) -> dict[str, Path]:
+    files: dict[str, Path] = {}
     for pattern in INPUTS:
         found = sorted(folder.glob(pattern))
         if not found:
             raise InvalidInput(f"{folder / pattern} is missing; models are served with it.", "Restore it.")
-        for path in found:
-            digest.update(f"\0{path.relative_to(folder).as_posix()}\0".encode())
-            digest.update(path.read_bytes())
-    epoch = f"SOURCE_DATE_EPOCH={EPOCH}"
-    return FolderImage(NAME, folder, base, digest.hexdigest(), _DOCKERFILE, (epoch,))
+        files |= {path.relative_to(folder).as_posix(): path for path in found}
+    return files
 
 
 def leftovers(workspace: Workspace, client: docker.DockerClient) -> Leftovers:

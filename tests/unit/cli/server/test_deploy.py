@@ -210,10 +210,12 @@ def test_debug_output_shows_no_secret(call: Call, site: Site) -> None:
         (("fly", "-o", "x"), "The app has no name."),
         (("heroku", "--app", "my-app", "-o", "x"), "--output is for platforms that files are written for."),
         (("heroku", "--app", "My-App"), "My-App cannot be the name of an app on Heroku."),
-        (("compose",), "Where are the files for compose to go?"),
+        (("dokku",), "Where are the files for dokku to go?"),
+        (("render", "-o", "x", "--model", "m.onnx"), "--model needs --platform compose."),
+        (("heroku", "--app", "my-app", "--profile", "s3"), "--profile needs --platform compose."),
+        (("compose", "-o", "x", "--model", "no.onnx"), "There is no file no.onnx."),
         (("compose", "-o", "x", "--region", "eu"), "--region needs --platform heroku."),
         (("render", "-o", "x", "--team", "t"), "--team needs --platform heroku."),
-        (("dokku", "-o", "x", "--force"), "--force needs --platform heroku."),
     ],
 )
 def test_what_does_not_go_together_is_reported(call: Call, arguments: tuple[str, ...], message: str) -> None:
@@ -226,24 +228,36 @@ def test_what_does_not_go_together_is_reported(call: Call, arguments: tuple[str,
 def test_files_are_listed_with_what_to_do_next(call: Call) -> None:
     done = call("server", "deploy", "--platform", "compose", "-o", "my server")
     assert done.code == 0, done.err
-    assert done.out.splitlines()[:9] == [
-        "new   my server/mlflow_tracking_server/ (3 files)",
-        "new   my server/docker-compose.yml",
-        "new   my server/.gitignore",
-        "new   my server/.env",
-        "",
-        "What to do next",
+    lines = done.out.splitlines()
+    assert lines[:2] == ["new   my server/mlflow_tracking_server/ (3 files)", "new   my server/compose.yaml"]
+    assert lines[-10:-5] == [
         "  cd 'my server'",
         "  docker compose up --detach --build --wait",
         "",
+        "  For runs in containers on the same machine, add MLFLOW_ADDRESS=172.17.0.1 to .env (the address of",
+        "  Docker's bridge: docker network inspect bridge) and write that address instead of localhost.",
     ]
     again = call("server", "deploy", "--platform", "compose", "-o", "my server")
-    assert again.out.splitlines()[:4] == [
-        "same  my server/mlflow_tracking_server/ (3 files)",
-        "same  my server/docker-compose.yml",
-        "same  my server/.gitignore",
-        "kept  my server/.env",
-    ]
+    states = [line.split()[0] for line in again.out.partition("\n\n")[0].splitlines()]
+    assert states == ["same"] * (len(states) - 1) + ["kept"]
+
+
+def test_a_stack_goes_to_a_folder_of_its_own_unless_another_is_named(call: Call) -> None:
+    assert call("server", "deploy", "--platform", "compose").code == 0
+    assert Path("deploy/compose.yaml").is_file()
+
+
+def test_a_dry_run_shows_the_difference_to_what_was_edited_and_fails_as_the_call_would(call: Call) -> None:
+    call("server", "deploy", "--platform", "compose")
+    Path("deploy/compose.yaml").write_text("mine\n")
+    done = call("server", "deploy", "--platform", "compose", "--dry-run")
+    assert done.code == 2
+    assert "differs  deploy/compose.yaml" in done.out.splitlines()
+    assert "-mine" in done.out.splitlines()
+    assert done.err.splitlines()[-2] == "Error: deploy/compose.yaml is there, and it is another one."
+    assert Path("deploy/compose.yaml").read_text() == "mine\n"
+    assert call("server", "deploy", "--platform", "compose", "--force").code == 0
+    assert Path("deploy/compose.yaml").read_text() != "mine\n"
 
 
 def test_files_can_be_planned_alone(call: Call) -> None:

@@ -6,23 +6,32 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from trainer import printable
 from trainer.cli import output as screen
 from trainer.cli.context import pass_workspace
 from trainer.cli.live.progress import Progress
+from trainer.cli.predict.command import complete_any_model
+from trainer.cli.serve.chosen import choose
 from trainer.cli.server.steps import print_steps
 from trainer.counted import counted
 from trainer.errors import Interrupted, InvalidInput
 from trainer.workspace.settings import Workspace
 
+if TYPE_CHECKING:
+    from trainer.deploy.files import PlatformFiles
+    from trainer.serving.volume import Model
+
 WRITTEN = ("compose", "dokku", "fly", "render")
+PROFILES = ("s3", "observe")
 _EXAMPLES = """\b
 Examples:
   trainer server deploy --platform heroku --app my-mlflow --dry-run
   trainer server deploy --platform heroku --app my-mlflow --region eu
-  trainer server deploy --platform compose -o my-server
+  trainer server deploy --platform compose --model skin@champion --profile observe
 """
 
 
@@ -32,15 +41,23 @@ Examples:
 @click.option("--app", metavar="NAME", help="Name of the app.")
 @click.option("--region", type=click.Choice(["eu", "us"]), help="Of a new Heroku app. [default: us]")
 @click.option("--team", metavar="TEAM", help="The Heroku team that a new app belongs to.")
+@click.option("--model", metavar="MODEL", shell_complete=complete_any_model,
+              help="compose: the model that is served beside it.")  # fmt: skip
+@click.option("--profile", "profiles", type=click.Choice(PROFILES), multiple=True,
+              help="compose: s3, artifacts in SeaweedFS; observe, Prometheus and Grafana.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
-              help="Output folder; created if it does not exist.")  # fmt: skip
-@click.option("--force", is_flag=True, help="Let secrets.env name this server in the place of another one.")
-@click.option("--dry-run", is_flag=True, help="Print every step, secrets masked; ask and change nothing.")
+              help="Output folder; created if it does not exist. [default: of compose, deploy]")  # fmt: skip
+@click.option("--force", is_flag=True,
+              help="Replace edited files; on Heroku, the server that secrets.env names.")  # fmt: skip
+@click.option(
+    "--dry-run", is_flag=True, help="Print each step or difference, secrets masked; change nothing."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; all else goes to stderr.")
 @pass_workspace
 def deploy(
     workspace: Workspace, platform: str, app: str | None, region: str | None, team: str | None,
-    output: Path | None, force: bool, dry_run: bool, as_json: bool,
+    model: str | None, profiles: tuple[str, ...], output: Path | None, force: bool, dry_run: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Deploy mlflow_tracking_server/ to a platform, with generated passwords.
 
@@ -48,17 +65,27 @@ def deploy(
     The server is checked and written to secrets.env, and the next `trainer run` reports there. A second call
     changes only what differs, and completes what was interrupted.
     """
+    for name, value in (("--model", model), ("--profile", profiles)):
+        if value and platform != "compose":
+            raise InvalidInput(f"{name} needs --platform compose.", "Leave it out.")
     if platform == "heroku":
         if output:
             raise InvalidInput("--output is for platforms that files are written for.", "Leave it out.")
         _heroku(workspace, _named(app), region, team, force, dry_run, as_json)
         return
-    for name, value in (("--region", region), ("--team", team), ("--force", force)):
+    for name, value in (("--region", region), ("--team", team)):
         if value:
             raise InvalidInput(f"{name} needs --platform heroku.", "Leave it out.")
-    _write(
-        workspace, platform, _named(app) if platform == "fly" else app or "mlflow", output, dry_run, as_json
-    )
+    from trainer.deploy import platforms
+    from trainer.deploy.compose.stack import Wanted
+
+    if platform == "compose":
+        output = output or Path("deploy")
+    elif output is None:
+        raise InvalidInput(f"Where are the files for {platform} to go?", "Specify a folder: -o DIR")
+    name = _named(app) if platform == "fly" else app or "mlflow"
+    platform_files = platforms.make(workspace, platform, name, output, Wanted(_model(model), profiles))
+    _write(platform, platform_files, output, force, dry_run, as_json)
 
 
 def _named(app: str | None) -> str:
@@ -108,31 +135,64 @@ def _heroku(
         click.echo("But MLFLOW_TRACKING_URI of the environment comes first: unset it.", err=True)
 
 
+def _model(text: str | None) -> Model | None:
+    from trainer.serving import service
+
+    if text is None:
+        return None
+    chosen = choose(text)
+    service.check_name(service.name_of(chosen.model.label))
+    return chosen.model
+
+
 def _write(
-    workspace: Workspace, platform: str, app: str, output: Path | None, dry_run: bool, as_json: bool
+    platform: str, platform_files: PlatformFiles, output: Path, force: bool, dry_run: bool, as_json: bool
 ) -> None:
     from trainer.deploy import files
-    from trainer.server.files import FOLDER
+    from trainer.deploy.compose import stack
 
-    if output is None:
-        raise InvalidInput(f"Where are the files for {platform} to go?", "Specify a folder: -o DIR")
-    platform_files = files.make(workspace, platform, app)
-    written = files.planned(platform_files, output) if dry_run else files.write(platform_files, output)
+    if dry_run:
+        states = files.planned(platform_files, output)
+    else:
+        states = files.write(platform_files, output, force=force)
+        if platform == "compose" and (remark := stack.finish(output)):
+            screen.tell(remark)
     if as_json:
         screen.as_json(
-            {"platform": platform, "folder": str(output), "files": written, "next": platform_files.next}
+            {"platform": platform, "folder": str(output), "files": states, "next": platform_files.next}
         )
-        return
-    states = [written[path] for path in platform_files.copied]
+    else:
+        _print(platform_files, output, states)
+    if dry_run and not force:
+        files.refuse_edited(states, output)
+
+
+def _print(platform_files: PlatformFiles, output: Path, states: dict[str, str]) -> None:
+    from trainer.deploy import files
+
+    folders: dict[tuple[str, str], int] = {}
+    for path in sorted(platform_files.copied):
+        key = (states[path], path.partition("/")[0])
+        folders[key] = folders.get(key, 0) + 1
     rows = [
-        (state, str(output / path)) for path, state in written.items() if path not in platform_files.copied
+        (state, f"{output / folder}{os.sep} ({counted(number, 'file')})")
+        for (state, folder), number in folders.items()
+        if state != files.DIFFERS
     ]
-    if new := states.count("new"):
-        rows.insert(0, ("new", f"{output / FOLDER}{os.sep} ({counted(new, 'file')})"))
-    if same := states.count("same"):
-        rows.insert(0, ("same", f"{output / FOLDER}{os.sep} ({counted(same, 'file')})"))
+    rows += [
+        (state, str(output / path))
+        for path, state in states.items()
+        if path not in platform_files.copied or state == files.DIFFERS
+    ]
+    width = max(4, *(len(state) for state, _ in rows))
     for state, path in rows:
-        click.echo(f"{state:4}  {path}")
+        click.echo(f"{state:{width}}  {path}")
+    edited = [path for path, state in states.items() if state == files.DIFFERS]
+    for path in edited:
+        click.echo()
+        click.echo(printable.lines(files.difference(platform_files, output, path)))
+    if edited:
+        return
     click.echo()
     click.echo(screen.style("What to do next", bold=True))
     for line in (f"cd {shlex.quote(str(output))}", *platform_files.next):
