@@ -160,7 +160,7 @@ def create(client: docker.DockerClient, workspace: Workspace, image: str, wanted
             container.put_archive(volume.FOLDER, by_framework.kit(client, image))
         models = {each.digest: each for each in (wanted.model, wanted.shadow) if each}
         serving = ServingFile(model=wanted.model.entry, shadow=wanted.shadow.entry if wanted.shadow else None)
-        volume.put(container, list(models.values()), serving, wanted.token, (user.uid, user.gid))
+        volume.put(container, list(models.values()), serving, wanted.token, user)
     return container_name
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
     from trainkit.inference.serving_file import Entry, ServingFile
 
+    from trainer.engine.run_user import RunUser
+
 _LOG = logging.getLogger(__name__)
 FOLDER = "/model"
 _SERVING, _TOKEN = "serving.json", "token"
@@ -64,9 +66,9 @@ def put(
     models: Sequence[Model],
     serving: ServingFile,
     token: str | None = None,
-    owner: tuple[int, int] = (NOBODY, NOBODY),
+    owner: RunUser | None = None,
 ) -> None:
-    """Put files into it, which the server may read and not write. The token is for `owner` (uid, gid) alone.
+    """Put files into it, which the server may read and not write. The token is for `owner` alone.
 
     The one that says what is served comes last: a server that sees it has the others.
     """
@@ -76,7 +78,10 @@ def put(
                 model.add_to(tar)
             if token:
                 entry = tarfile.TarInfo(_TOKEN)
-                entry.mode, (entry.uid, entry.gid), entry.size = 0o400, owner, len(token)
+                entry.mode, entry.size = 0o444, len(token)
+                # An engine that remaps ids would make it somebody else's. Nobody else has the volume.
+                if owner and not owner.stranger:
+                    entry.mode, entry.uid, entry.gid = 0o400, owner.uid, owner.gid
                 tar.addfile(entry, io.BytesIO(token.encode()))
             text = serving.text().encode()
             entry = tarfile.TarInfo(_SERVING)
