@@ -19,9 +19,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from model_server.limits import Limits
 from model_server.prediction_log import schema
+from model_server.prediction_log.log import Asked
 from model_server.prediction_log.sqlite_log import SqliteLog
+from model_server.served import Served
 from starlette.testclient import TestClient
+from trainkit.inference.predictor import Predictor
+from trainkit.inference.serving_file import Entry
 
 from unit.model_server import served
 
@@ -277,3 +282,33 @@ def test_a_server_that_starts_again_goes_on_with_its_log(tmp_path: Path, folder:
         assert len(rows_of(folder)) == count
     assert not [thread for thread in threading.enumerate() if thread.name == "prediction log"]
     assert [path.name for path in folder.iterdir()] == [schema.FILE]
+
+
+def test_a_model_and_its_shadow_that_answer_in_turns_are_told_apart(tmp_path: Path, folder: Path) -> None:
+    row = [served.YES]
+    one, other = (
+        Served.of(
+            "skin",
+            Predictor.open(served.churn(tmp_path / f"{n}.onnx")),
+            Entry(file="m", label=f"{n}"),
+            Limits(),
+        )
+        for n in (1, 2)
+    )
+    log = SqliteLog(folder, limit=MB)
+    log.start()
+    asked = Asked(time.time(), "0123", "champion", one, row, one.predictor.answers(row), 0.001)
+
+    def shadow() -> None:
+        for _ in range(500):
+            log.record(asked._replace(role="shadow", served=other))
+
+    thread = threading.Thread(target=shadow)
+    thread.start()
+    for _ in range(500):
+        log.record(asked)
+    thread.join()
+    log.stop()
+    found = rows_of(folder, "SELECT role, called, count(*) AS n FROM answers GROUP BY 1, 2")
+    assert [tuple(row.values()) for row in found] == [("champion", "1", 500), ("shadow", "2", 500)]
+    assert (log.status, log.dropped) == ("ok", 0)

@@ -103,8 +103,11 @@ class Database:
             raise Unusable(f"{schema.FILE} was replaced")
         self._shrink()
         rows, inputs = list[records.Record](), list[records.Input]()
-        for served, of_one in groupby(batch, key=lambda asked: asked.served):
-            more, given = records.of(self._model(served), served, list(of_one))
+        by_model = sorted(batch, key=lambda asked: id(asked.served))
+        for _, group in groupby(by_model, key=lambda asked: id(asked.served)):
+            of_one = list(group)
+            served = of_one[0].served
+            more, given = records.of(self._model(served), served, of_one)
             rows += more
             inputs += given
         with self._transaction():

@@ -48,7 +48,8 @@ class SqliteLog:
         self.errors = self.dropped = 0
         self._open: Callable[[], Database] = partial(Database, folder, limit=limit, keeps_inputs=keeps_inputs)
         self._most_inputs, self._most_bytes, self._retry_s = most_inputs, most_bytes, retry_s
-        # One thread records and another writes. Each counts for itself, so that neither waits for the other.
+        # Each side counts for itself: who records waits for a shadow that does, never for who writes.
+        self._recording = threading.Lock()
         self._waiting = deque[Asked]()
         self._recorded, self._written = _Count(), _Count()
         self._stopping = threading.Event()
@@ -67,16 +68,17 @@ class SqliteLog:
     def record(self, asked: Asked) -> None:
         """Have it written."""
         count, size = len(asked.inputs), asked.size
-        if (
-            self._recorded.inputs - self._written.inputs + count > self._most_inputs
-            or self._recorded.bytes - self._written.bytes + size > self._most_bytes
-            or self._stopping.is_set()
-        ):
-            self.dropped += count
-            return
-        self._recorded.inputs += count
-        self._recorded.bytes += size
-        self._waiting.append(asked)
+        with self._recording:
+            if (
+                self._recorded.inputs - self._written.inputs + count > self._most_inputs
+                or self._recorded.bytes - self._written.bytes + size > self._most_bytes
+                or self._stopping.is_set()
+            ):
+                self.dropped += count
+                return
+            self._recorded.inputs += count
+            self._recorded.bytes += size
+            self._waiting.append(asked)
 
     def stop(self) -> None:
         """Write what is left; wait for that a moment."""
