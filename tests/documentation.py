@@ -8,6 +8,8 @@ from pathlib import Path
 
 # What is typed; blocks of other languages are files, which their titles name, or only show something.
 FENCES = ("sh", "console", "python")
+LEARNED = "<!-- The tests type the commands above this line. -->"
+"""In a page whose rest is for looking up."""
 NOT_RUN = re.compile(r"<!-- not run: (.+) -->")
 _FENCE = re.compile(
     r"^(?P<before>[^\n]*\n)?```(?P<language>\w*)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<text>.*?)^```$",
@@ -40,7 +42,7 @@ class Block:
 
 def blocks(page: Path) -> list[Block]:
     """All blocks of a page that somebody types, in order."""
-    text = page.read_text()
+    text = _learned(page)
     results = []
     for match in _FENCE.finditer(text):
         if match["language"] in FENCES or match["title"]:
@@ -58,7 +60,7 @@ def blocks(page: Path) -> list[Block]:
 
 def others(page: Path) -> list[str]:
     """The languages of all other blocks; "indented" for those without a fence."""
-    text = page.read_text()
+    text = _learned(page)
     fenced = [
         match["language"]
         for match in _FENCE.finditer(text)
@@ -66,6 +68,10 @@ def others(page: Path) -> list[str]:
     ]
     prose = _FENCE.sub("", text)
     return fenced + ["indented"] * len(re.findall(r"\n\n {4,}\S", prose))
+
+
+def _learned(page: Path) -> str:
+    return page.read_text().partition(LEARNED)[0]
 
 
 def matches(shown: str, printed: str) -> bool:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from documentation import Block, blocks, matches, others
+from documentation import LEARNED, Block, blocks, matches, others
 from PIL import Image
 from reader import Reader
 from support import REPOSITORY, clean_environment, copy_repository
 from trainer.datasets.synthetic.customers import Customers
 
-NEWCOMER = ("README.md", "docs/tutorial.md")
+NEWCOMER = ("README.md", "docs/tutorial.md", "docs/models.md")
 RESEARCHER = ("docs/coming-from-mlflow-run.md",)
 TABLE_USER = ("docs/learning-a-table.md",)
 TEAMMATE = ("docs/joining-a-team.md",)
@@ -137,6 +137,10 @@ def test_a_block_does_what_the_page_says(reader: Reader, block: Block) -> None:
 
 def test_hardly_any_block_is_left_out() -> None:
     assert [block.not_run for _, block in BLOCKS if block.not_run] == ["it is what runs this page"]
+
+
+def test_one_page_has_a_part_to_look_things_up_in() -> None:
+    assert [page.name for page in PAGES if LEARNED in page.read_text()] == ["models.md"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

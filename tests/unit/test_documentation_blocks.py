@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from documentation import blocks, matches, others
+from documentation import LEARNED, blocks, matches, others
 
 from unit.helpers import put
 
@@ -69,6 +69,12 @@ def test_a_block_says_where_it_is_and_why_it_is_not_run(page: Path) -> None:
 
 def test_what_is_not_read_as_commands_is_reported(page: Path) -> None:
     assert others(page) == ["yaml", "indented"]
+
+
+def test_what_is_to_be_looked_up_is_not_typed(page: Path) -> None:
+    typed, whole = blocks(page), PAGE
+    put(page, f"{whole}{LEARNED}\n\n```sh\neighth\n```\n\n    $ ninth\n")
+    assert (blocks(page), others(page)) == (typed, ["yaml", "indented"])
 
 
 @pytest.mark.parametrize(
