@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from trainkit.inference.predictor import Predictor
 
 Doing = Callable[[str, int, int], None]
-_FILE_STORE = "MLFLOW_ALLOW_FILE_STORE"
+_FILE_STORE, _TRACKING_URI = "MLFLOW_ALLOW_FILE_STORE", "MLFLOW_TRACKING_URI"
 _HELD_OUT = ("predictions_test.csv", "predictions_validation.csv")
 """The artifacts of a run that list what it did not learn from."""
 
@@ -241,7 +241,7 @@ def _own_tracking() -> Iterator[ModuleType]:
     logger = logging.getLogger("mlflow")
     level = logger.level
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
-        allowed = os.environ.get(_FILE_STORE)
+        variables = {name: os.environ.get(name) for name in (_FILE_STORE, _TRACKING_URI)}
         os.environ[_FILE_STORE] = "true"
         mlflow.set_tracking_uri(f"file://{folder}/runs")
         logger.setLevel(logging.ERROR)
@@ -249,11 +249,11 @@ def _own_tracking() -> Iterator[ModuleType]:
             yield mlflow
         finally:
             logger.setLevel(level)
-            mlflow.set_tracking_uri(before)
-            if allowed is None:
-                del os.environ[_FILE_STORE]
-            else:
-                os.environ[_FILE_STORE] = allowed
+            mlflow.set_tracking_uri(before)  # which sets the variable, too
+            for name, value in variables.items():
+                os.environ.pop(name, None)
+                if value is not None:
+                    os.environ[name] = value
 
 
 def _write_answers(evaluation: Evaluation, path: Path) -> None:

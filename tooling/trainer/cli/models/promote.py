@@ -162,7 +162,9 @@ def _evaluated(
             _show(found, champion, challenger)
         if dry_run:
             return Outcome(found)
-        return Outcome(found, evaluation.keep(client, found, champion, challenger, min_gain))
+        with output.Bar() as bar:
+            bar("Keeping the evaluation", 0, 1)
+            return Outcome(found, evaluation.keep(client, found, champion, challenger, min_gain))
 
 
 def _show(evaluation: Evaluation, champion: Version, challenger: Version) -> None:
