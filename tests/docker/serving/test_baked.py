@@ -120,7 +120,10 @@ def test_it_has_the_model_and_its_labels_and_nothing_else(shop: Site, client: do
             found = [(each.name, each.mode, each.uid, each.mtime) for each in tar]
     finally:
         container.remove()
-    assert found == [("model", 0o755, 0, 315532800), ("model/model.onnx", 0o444, 0, 315532800)]
+    assert found == [
+        ("model", 0o755, 0, 315532800),
+        *((f"model/{name}", 0o444, 0, 315532800) for name in ("model.onnx", "serving.json")),
+    ]
 
 
 def test_the_same_model_is_the_same_image(shop: Site, client: docker.DockerClient) -> None:

@@ -13,6 +13,7 @@ from trainer.images.spec import DIGEST_LABEL
 from trainer.models.kept import ModelFile
 from trainer.serving import baked
 from trainer.workspace.settings import Workspace
+from trainkit.inference import serving_file
 
 from unit.images.test_leftovers import Engine
 from unit.model_server import served
@@ -47,6 +48,7 @@ def test_the_same_model_on_the_same_base_is_one_image(
     [
         ("churn@3", "churn", "3", "models:/churn/3"),
         ("brave-hen-7", "brave-hen-7", None, "runs:/0123abcd"),
+        ("me@home.onnx", "me-home", None, "runs:/0123abcd"),
         ("/secret/place/My Churn.onnx", "My-Churn", None, "runs:/0123abcd"),
     ],
 )
@@ -74,6 +76,8 @@ def test_what_the_build_sees_has_the_modes_and_times_of_the_image_and_goes(
         assert file.read_bytes() == model.read_bytes()
         assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o444, 0o755)
         assert file.stat().st_mtime == file.parent.stat().st_mtime == 315532800
+        told = serving_file.read(file.with_name("serving.json")).model
+        assert (told.file, told.called) == ("model.onnx", "churn@3")
         assert sorted(path.name for path in plan.context.iterdir()) == ["Dockerfile", "files"]
     assert not plan.context.exists()
 

@@ -23,7 +23,7 @@ from trainer.images.spec import BASE_LABEL, DIGEST_LABEL, PREFIX
 from trainer.images.trainer_image import EPOCH
 from trainer.leftovers import Leftovers
 from trainer.progress import Steps
-from trainer.serving import image, service
+from trainer.serving import image, service, volume
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ LABEL = "trainer.model"
 SHA256, RUN_ID, SOURCE = f"{LABEL}.sha256", f"{LABEL}.run_id", f"{LABEL}.source"
 _OCI = "org.opencontainers.image"
 _NAMES = f"{image.NAME}-"
-MODEL = "/model/model.onnx"
+MODEL = f"{volume.FOLDER}/model.onnx"
 # The server's options may follow the image's name in `docker run`: there is no CMD that they would replace.
 _DOCKERFILE = """\
 ARG BASE_IMAGE
@@ -73,6 +73,8 @@ class BakedImage:
     context: Path
     """Where what the build sees is gathered."""
     dockerfile: str = field(repr=False)
+    serving: str = field(repr=False)
+    """What the server is told of the model."""
     labels: Mapping[str, str] = field(hash=False)
     chosen_tag: str | None = None
     """One of the user's own."""
@@ -110,8 +112,10 @@ class BakedImage:
         try:
             file = folder / Path(MODEL).name
             shutil.copyfile(self.model, file)
+            told = folder / Path(volume.SERVING_FILE).name
+            told.write_text(self.serving, encoding="utf-8")
             (self.context / "Dockerfile").write_text(self.dockerfile, encoding="utf-8")
-            for path, mode in ((file, 0o444), (folder, 0o755), (folder.parent, 0o755)):
+            for path, mode in ((file, 0o444), (told, 0o444), (folder, 0o755), (folder.parent, 0o755)):
                 path.chmod(mode)
                 os.utime(path, (EPOCH, EPOCH))
             yield
@@ -140,10 +144,13 @@ def plan(
 
     Raises `InvalidInput` for a file that is no model in use, and a tag that is none or trainer's own.
     """
+    from trainkit.inference.serving_file import Entry, ServingFile
+
     chosen = None if tag is None else _checked(tag)
     model, sha256, run_id, framework = _looked_into(file)
     parent = image.plan(workspace, base_image)
-    name, _, version = file.name.partition("@")
+    name, _, version = file.name.rpartition("@")
+    version = version if name and version.isdecimal() else ""  # else it is a file, or a run
     served_as = service.name_of(file.name)
     labels = {
         f"{_OCI}.title": served_as,
@@ -161,12 +168,21 @@ def plan(
             else {}
         ),
     }
-    entrypoint = ["python", "-m", "model_server", MODEL, "--host", "0.0.0.0", "--name", served_as]  # noqa: S104
+    address = ("--host", "0.0.0.0")  # noqa: S104 (of the container)
+    entrypoint = ["python", "-m", "model_server", volume.SERVING_FILE, *address, "--name", served_as]
     dockerfile = _DOCKERFILE.replace("@ENTRYPOINT@", json.dumps(entrypoint))
-    inputs = [parent.digest, sha256, dockerfile, *(f"{key}={value}" for key, value in labels.items())]
+    entry = Entry(file=Path(MODEL).name, label=labels[LABEL], version=version or None)
+    serving = ServingFile(model=entry).text()
+    inputs = [
+        parent.digest,
+        sha256,
+        dockerfile,
+        serving,
+        *(f"{key}={value}" for key, value in labels.items()),
+    ]
     digest = hashlib.sha256("\0".join(inputs).encode()).hexdigest()
     context = workspace.state / f"context-{image.NAME}-{digest[:12]}"
-    return BakedImage(model, served_as, parent, digest, context, dockerfile, labels, chosen)
+    return BakedImage(model, served_as, parent, digest, context, dockerfile, serving, labels, chosen)
 
 
 def build(
