@@ -30,7 +30,7 @@ _OURS = {
         **dict.fromkeys(("web", "browse", "dashboard"), "trainer ui"),
         **dict.fromkeys(("up", "serve"), "trainer server up"),
         "down": "trainer server down",
-        "deploy": "trainer server deploy PLATFORM",
+        "deploy": "trainer server deploy --platform PLATFORM",
         **dict.fromkeys(("check", "diagnose"), "trainer doctor"),
         **dict.fromkeys(("login", "connect"), "trainer server connect URL"),
         "version": "trainer --version",
