@@ -298,6 +298,10 @@ def test_a_shadow_is_asked_the_same_follows_its_alias_and_delays_nobody(shop: Si
         assert asked > 20
         until(lambda: figure(url, "requests") + figure(url, "dropped"), float(len(load.classes)))
         assert differed / asked > 0.9, (asked, differed, dropped)
+        logged = json.loads(shop.trainer("predictions", "list", "skin", "--shadow", "--json").out)
+        assert {(each["role"], each["called"], each["class"]) for each in logged} == {
+            ("shadow", "skin@2", "blue")
+        }
         moved = shop.trainer("models", "promote", "skin@1", "--alias", "challenger")
         assert f"{url} answers with skin@1, its shadow is skin@1." in moved.err
         requests.post(f"{url}/predict", data=RED, headers={"Content-Type": "image/png"}, timeout=10)
