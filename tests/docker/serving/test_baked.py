@@ -31,6 +31,7 @@ def shop(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) 
     own, also = (line.split()[0] for line in done.out.splitlines())
     assert also == TAG
     assert f"docker push {TAG}\n" in done.err
+    assert f"docker run -p 8080:8080 -e MODEL_SERVER_TOKEN {TAG}\n" in done.err  # not its value
     yield shop
     for tag in (own, TAG):
         client.images.remove(tag)

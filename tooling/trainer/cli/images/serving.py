@@ -86,7 +86,9 @@ def _planned(
 
 def _tell_what_next(name: str, tag: str, *, can_be_pushed: bool) -> None:
     output.tell("Run it:    openssl rand -hex 32 > token")
-    output.tell(f'           docker run -p 8080:8080 -e MODEL_SERVER_TOKEN="$(cat token)" {tag}')
+    # A name without a value: every user of a machine sees the arguments of a process.
+    output.tell('           export MODEL_SERVER_TOKEN="$(cat token)"')
+    output.tell(f"           docker run -p 8080:8080 -e MODEL_SERVER_TOKEN {tag}")
     output.tell("On this machine alone, without a token:")
     output.tell(f"           docker run -p 127.0.0.1:8080:8080 {tag} --published-on-loopback")
     output.tell(f"Copy it:   docker save {tag} | gzip > {name}.tar.gz")
