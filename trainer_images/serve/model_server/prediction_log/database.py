@@ -22,7 +22,7 @@ DELETE FROM predictions WHERE number IN (
   WHERE (request, position) NOT IN (SELECT request, position FROM labels) ORDER BY number LIMIT ?)
 """
 _BUSY_S = 5
-_AT_ONCE = 64
+_AT_ONCE = 256
 """Rows of a statement. Each hands the interpreter to the thread that answers, and waits to get it back."""
 _WAL_PAGES = 4000
 """Of 4 KB, before they go to the file itself: of what comes each moment, many are the same ones."""
@@ -54,7 +54,7 @@ class Database:
         self._file = self._identity()
         self._models = dict[tuple[str, str, str], int]()
         self._connection = sqlite3.connect(
-            self._path, timeout=_BUSY_S, isolation_level=None, cached_statements=2 * _AT_ONCE
+            self._path, timeout=_BUSY_S, isolation_level=None, cached_statements=32
         )
         try:
             self._prepare()
@@ -134,10 +134,10 @@ class Database:
 
     def _bytes(self) -> tuple[int, int]:
         """Of the file, and of what is in it."""
-        [pages], [free], [size] = (
-            self._connection.execute(f"PRAGMA {name}").fetchone()
-            for name in ("page_count", "freelist_count", "page_size")
-        )
+        pages, free, size = self._connection.execute(
+            "SELECT page_count, freelist_count, page_size"
+            " FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+        ).fetchone()
         return pages * size, (pages - free) * size
 
     def _shrink(self) -> None:

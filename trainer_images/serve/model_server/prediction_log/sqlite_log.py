@@ -15,8 +15,8 @@ from pathlib import Path
 from model_server.prediction_log.database import Database, Unusable
 from model_server.prediction_log.log import OK, Asked
 
-_TOGETHER_S = 0.1
-"""What comes within is written in one transaction."""
+_TOGETHER_S = 0.4
+"""What comes within is written together: seldom, since who answers shares the interpreter with it."""
 _FIRST_RETRY_S, _LAST_RETRY_S = 1.0, 15.0
 _STOP_S = 3
 _LARGEST_BATCH = 2000
