@@ -210,6 +210,7 @@ def test_help_of_all_imports_no_command(workspace: Workspace, arguments: list[st
         "trainer.cli",
         "trainer.cli.commands",
         "trainer.cli.context",
+        "trainer.cli.examples",
         "trainer.cli.diagnostics",
         "trainer.cli.live",
         "trainer.cli.live.asking",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from trainer.cli.examples import examples
 from trainer.errors import InvalidInput
 
 
 @click.command(
     short_help="Print the completion script for a shell.",
-    epilog='Example: eval "$(trainer completion bash)"    in ~/.bashrc',
+    epilog=examples('eval "$(trainer completion bash)"    in ~/.bashrc'),
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context

@@ -9,6 +9,7 @@ import click
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace, tracking_option
+from trainer.cli.examples import examples
 from trainer.errors import CheckFailed
 from trainer.workspace.settings import Workspace
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗", "red")}
 
 
-@click.command(short_help="Check the machine and suggest fixes.", epilog="Example: trainer doctor")
+@click.command(short_help="Check the machine and suggest fixes.", epilog=examples("trainer doctor"))
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @tracking_option
 @pass_workspace

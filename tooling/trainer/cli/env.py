@@ -8,11 +8,12 @@ import click
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace, tracking_option
+from trainer.cli.examples import examples
 from trainer.workspace.settings import Workspace
 
 
 @click.command(
-    short_help="Print the variables for MLflow's own commands.", epilog="Example: source <(trainer env)"
+    short_help="Print the variables for MLflow's own commands.", epilog=examples("source <(trainer env)")
 )
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @tracking_option

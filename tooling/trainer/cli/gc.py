@@ -11,6 +11,7 @@ import click
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.errors import InvalidInput
 from trainer.workspace.settings import Workspace
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command(
     short_help="Remove unused files, images and containers.",
-    epilog="Examples: trainer gc --dry-run\n\ntrainer gc --cache --older-than 14 --yes",
+    epilog=examples("trainer gc --dry-run", "trainer gc --cache --older-than 14 --yes"),
 )
 @click.option(
     "--cache", "of_cache", is_flag=True, help="Also remove cache entries that were not used for a long time."

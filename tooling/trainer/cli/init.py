@@ -10,10 +10,11 @@ from pathlib import Path
 import click
 
 from trainer.cli import output
+from trainer.cli.examples import examples
 from trainer.errors import InvalidInput
 
 
-@click.command(short_help="Create a workspace.", epilog="Example: trainer init my_models")
+@click.command(short_help="Create a workspace.", epilog=examples("trainer init my_models"))
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(file_okay=False))
 @click.option("--dry-run", is_flag=True, help="Show what would be created; create nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

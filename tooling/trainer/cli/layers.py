@@ -17,6 +17,7 @@ from trainer.backends import registry
 from trainer.cli import consent
 from trainer.cli import output as screen
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.live.progress import Progress
 from trainer.cli.runs.argument import pairs
 from trainer.cli.runs.completion import complete_entry_point, complete_image, complete_project
@@ -109,11 +110,12 @@ def _is_backbone(name: str | None) -> bool:
     cls=LayersCommand,
     short_help="Show the layers of a network, or of the model of a project.",
     context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},
-    epilog="""\b
-Examples: trainer layers inceptionv3
-          trainer layers inceptionv3 --unfreeze-from mixed7 -o layers.png
-          trainer layers tensorflow --image-size 128
-          trainer layers train_code/inceptionv3 --full""",
+    epilog=examples(
+        "trainer layers inceptionv3",
+        "trainer layers inceptionv3 --unfreeze-from mixed7 -o layers.png",
+        "trainer layers tensorflow --image-size 128",
+        "trainer layers train_code/inceptionv3 --full",
+    ),
 )
 @click.argument("project", metavar="NAME", shell_complete=complete_backbone)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",

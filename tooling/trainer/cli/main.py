@@ -16,6 +16,7 @@ from trainer.cli import streams
 from trainer.cli.commands import ALL, Commands
 from trainer.cli.context import choose_workspace
 from trainer.cli.diagnostics import Diagnostics, options
+from trainer.cli.examples import examples
 from trainer.cli.live.asking import Asking
 
 
@@ -23,7 +24,7 @@ from trainer.cli.live.asking import Asking
     cls=Commands,
     commands=ALL,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Example: trainer run sklearn --n-estimators 200",
+    epilog=examples("trainer run sklearn --n-estimators 200"),
 )
 @click.option(
     "--workspace",

@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.runs.completion import complete_project
 from trainer.errors import InvalidInput, TrainerError
 from trainer.projects import mlproject, sources
@@ -66,8 +67,11 @@ def _copied(workspace: Workspace, origin: str) -> Iterator[tuple[Path, str]]:
 
 @click.command(
     short_help="Create a project from a template, another project, or a run.",
-    epilog="Examples: trainer new mine --template tensorflow\n\ntrainer new better --from mine\n\n"
-    "trainer new theirs --from brave-hen-7",
+    epilog=examples(
+        "trainer new mine --template tensorflow",
+        "trainer new better --from mine",
+        "trainer new theirs --from brave-hen-7",
+    ),
 )
 @click.argument("name")
 @click.option("--template", metavar="NAME", shell_complete=_complete_template,

@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.errors import InvalidInput, TrainerError
 from trainer.workspace.settings import Workspace, find
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @click.group(
     short_help="Manage the secrets of the workspace.",
-    epilog="Example: trainer secrets set API_KEY",
+    epilog=examples("trainer secrets set API_KEY"),
 )
 def secrets() -> None:
     """The secrets in the workspace's secrets.env. No command shows a value, or takes one as an argument."""
@@ -57,7 +58,7 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Show what would change;
 @secrets.command(
     "set",
     short_help="Set a secret; the value is not echoed.",
-    epilog="Examples: trainer secrets set API_KEY\n\ntrainer secrets set API_KEY < key.txt",
+    epilog=examples("trainer secrets set API_KEY", "trainer secrets set API_KEY < key.txt"),
 )
 @click.argument("name", shell_complete=_complete_needed)
 @_dry_run
@@ -108,7 +109,7 @@ def _value(name: str) -> str:
 @secrets.command(
     "import",
     short_help="Import secrets from another file.",
-    epilog="Examples: trainer secrets import .env\n\ntrainer secrets import secrets.ps1 --dry-run",
+    epilog=examples("trainer secrets import .env", "trainer secrets import secrets.ps1 --dry-run"),
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--replace", is_flag=True, help="Replace values that secrets.env has already.")
@@ -145,7 +146,7 @@ def import_(workspace: Workspace, file: Path, replace: bool, dry_run: bool) -> N
         _note(f"{file} still holds the values: remove it, or keep it out of git.")
 
 
-@secrets.command(short_help="Remove a secret.", epilog="Example: trainer secrets unset API_KEY")
+@secrets.command(short_help="Remove a secret.", epilog=examples("trainer secrets unset API_KEY"))
 @click.argument("name", shell_complete=_complete_known)
 @_dry_run
 @pass_workspace
@@ -162,7 +163,7 @@ def unset(workspace: Workspace, name: str, dry_run: bool) -> None:
     click.echo(f"{'Would remove' if dry_run else 'Removed'} {name} from {workspace.secrets_file}")
 
 
-@secrets.command("list", short_help="List the names.", epilog="Example: trainer secrets list --json")
+@secrets.command("list", short_help="List the names.", epilog=examples("trainer secrets list --json"))
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace
 def list_(workspace: Workspace, as_json: bool) -> None:
@@ -182,7 +183,7 @@ def list_(workspace: Workspace, as_json: bool) -> None:
 
 
 @secrets.command(short_help="Check that nothing leaks and nothing is missing.",
-                 epilog="Example: trainer secrets check")  # fmt: skip
+                 epilog=examples("trainer secrets check"))  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace
 def check(workspace: Workspace, as_json: bool) -> None:

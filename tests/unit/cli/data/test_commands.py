@@ -373,7 +373,7 @@ def test_help_and_completion_import_nothing_heavy(workspace: Workspace, skins: P
     )
     assert "trainer.cli.data.group" in done.stderr
     assert not {"numpy", "pandas", "PIL", "matplotlib", "rich", "mlflow"} & set(done.stderr.split())
-    assert "Examples: trainer data validate" in done.stdout
+    assert "Examples:\n    trainer data validate" in done.stdout
     assert skins.exists()
     assert workspace.root == Path.cwd()
 

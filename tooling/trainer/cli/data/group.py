@@ -22,12 +22,13 @@ from trainer.cli.data.make import sample, subset
 from trainer.cli.data.split import split
 from trainer.cli.data.validate import validate
 from trainer.cli.data.versions import diff, list_, show, snapshot, verify
+from trainer.cli.examples import examples
 from trainer.counted import counted
 from trainer.errors import InvalidInput, TrainerError
 
 
 @click.group(
-    short_help="Manage datasets: image folders and tables.", epilog="Example: trainer data sample demo"
+    short_help="Manage datasets: image folders and tables.", epilog=examples("trainer data sample demo")
 )
 def data() -> None:
     """Datasets: folders with one folder of images per class, and tables (CSV files).
@@ -39,7 +40,7 @@ def data() -> None:
 @data.command(
     "rename-classes",
     short_help="Clean up the names of a dataset's classes.",
-    epilog="Example: trainer data rename-classes data_24 --dry-run",
+    epilog=examples("trainer data rename-classes data_24 --dry-run"),
 )
 @click.argument("dataset", metavar="DIR", shell_complete=complete_dataset)
 @click.option("--mapping", type=click.Path(path_type=Path), metavar="FILE",
@@ -86,7 +87,7 @@ def rename_classes(dataset: str, mapping: Path | None, undo: bool, dry_run: bool
 
 
 @data.command(
-    short_help="Show statistics and draw a contact sheet.", epilog="Example: trainer data stats data_24"
+    short_help="Show statistics and draw a contact sheet.", epilog=examples("trainer data stats data_24")
 )
 @click.argument("dataset", metavar="DATASET", shell_complete=complete_dataset)
 @click.option("--target", default="", metavar="COLUMN", shell_complete=complete_column,

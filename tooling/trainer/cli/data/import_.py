@@ -13,6 +13,7 @@ from trainer.cli import output
 from trainer.cli.data import tables
 from trainer.cli.data.arguments import dry_run_option, json_option, link_option, next_steps, warn_of_links
 from trainer.cli.data.make import copies_as_json
+from trainer.cli.examples import examples
 from trainer.counted import counted
 from trainer.errors import InvalidInput
 
@@ -27,8 +28,10 @@ _SHOWN = 3  # of the files that are left out
 @click.command(
     "import",
     short_help="Import a download as a dataset.",
-    epilog="Examples: trainer data import ~/Downloads/dermnet.zip --as data_24\n\n"
-    "trainer data import customers.csv --as customers.csv --dry-run",
+    epilog=examples(
+        "trainer data import ~/Downloads/dermnet.zip --as data_24",
+        "trainer data import customers.csv --as customers.csv --dry-run",
+    ),
 )
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--as", "name", required=True, metavar="NAME", help="The dataset's name in data/, or a path.")

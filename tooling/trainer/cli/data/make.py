@@ -18,6 +18,7 @@ from trainer.cli.data.arguments import (
     only_of,
     warn_of_links,
 )
+from trainer.cli.examples import examples
 from trainer.counted import counted
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 
 @click.command(
     short_help="Create a synthetic dataset.",
-    epilog="Examples: trainer data sample demo --classes 4 --images 40\n\n"
-    "trainer data sample --table customers.csv",
+    epilog=examples(
+        "trainer data sample demo --classes 4 --images 40", "trainer data sample --table customers.csv"
+    ),
 )
 @click.argument("name")
 @click.option(
@@ -118,7 +120,7 @@ def _sample_table(name: str, rows: int, seed: int, *, dry_run: bool, as_json: bo
 
 @click.command(
     short_help="Make a dataset from some classes of another.",
-    epilog="Example: trainer data subset data_24 data_4 --classes first:3,healthy_skins",
+    epilog=examples("trainer data subset data_24 data_4 --classes first:3,healthy_skins"),
 )
 @click.argument("source", shell_complete=complete_dataset)
 @click.argument("target")

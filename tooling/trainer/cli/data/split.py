@@ -21,6 +21,7 @@ from trainer.cli.data.arguments import (
     only_of,
 )
 from trainer.cli.data.make import copies_as_json, make_copies, print_result
+from trainer.cli.examples import examples
 from trainer.counted import counted
 
 if TYPE_CHECKING:
@@ -32,8 +33,10 @@ _CLOSE = 0.05  # how far a split's share may be from what was asked for, without
 
 @click.command(
     short_help="Split a dataset into train, validation and test.",
-    epilog="Examples: trainer data split data_24 data_24_split --train 0.8 --validation 0.1 --test 0.1\n\n"
-    "trainer data split customers.csv customers --target churned --group customer_id",
+    epilog=examples(
+        "trainer data split data_24 data_24_split --train 0.8 --validation 0.1 --test 0.1",
+        "trainer data split customers.csv customers --target churned --group customer_id",
+    ),
 )
 @click.argument("source", shell_complete=complete_dataset)
 @click.argument("target", metavar="NEW")

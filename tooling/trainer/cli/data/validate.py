@@ -9,6 +9,7 @@ import click
 
 from trainer.cli import output as screen
 from trainer.cli.data.arguments import complete_column, complete_dataset, json_option, next_steps, only_of
+from trainer.cli.examples import examples
 from trainer.counted import counted
 from trainer.errors import CheckFailed
 
@@ -23,8 +24,9 @@ _SHOWN, _SHOWN_PATHS = 5, 3
 
 @click.command(
     short_help="Check for broken files, duplicates and leaks.",
-    epilog="Examples: trainer data validate data_24 --all\n\n"
-    "trainer data validate customers.csv --target churned",
+    epilog=examples(
+        "trainer data validate data_24 --all", "trainer data validate customers.csv --target churned"
+    ),
 )
 @click.argument("dataset", metavar="DATASET", shell_complete=complete_dataset)
 @click.option("--near", type=click.IntRange(0, 16), default=4, show_default=True, metavar="BITS",

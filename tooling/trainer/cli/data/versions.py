@@ -12,6 +12,7 @@ from trainer.cli import output
 from trainer.cli.context import pass_workspace
 from trainer.cli.data import tables
 from trainer.cli.data.arguments import dry_run_option, json_option
+from trainer.cli.examples import examples
 from trainer.counted import counted
 from trainer.datasets.listing import ITSELF
 from trainer.errors import CheckFailed, TrainerError
@@ -53,7 +54,7 @@ all_option = click.option("--all", "everything", is_flag=True, help="Print all f
 full_option = click.option("--full", is_flag=True, help="Read every file, even those that seem unchanged.")
 
 
-@click.command(short_help="Record a version of a dataset.", epilog="Example: trainer data snapshot data_4")
+@click.command(short_help="Record a version of a dataset.", epilog=examples("trainer data snapshot data_4"))
 @name_argument
 @click.option(
     "--source", metavar="TEXT", help="Where others get the files, such as a URL; the manifest keeps it."
@@ -97,7 +98,7 @@ def snapshot(
 
 
 @click.command(
-    "list", short_help="List the datasets, and which changed.", epilog="Example: trainer data list"
+    "list", short_help="List the datasets, and which changed.", epilog=examples("trainer data list")
 )
 @json_option
 @pass_workspace
@@ -143,7 +144,7 @@ def _sizes(state: State) -> tuple[str, str]:
 
 
 @click.command(
-    short_help="The versions and classes of a dataset.", epilog="Example: trainer data show data_4"
+    short_help="The versions and classes of a dataset.", epilog=examples("trainer data show data_4")
 )
 @name_argument
 @json_option
@@ -193,7 +194,7 @@ def show(workspace: Workspace, name: str, as_json: bool) -> None:
 
 
 @click.command(
-    short_help="What changed between versions of a dataset.", epilog="Example: trainer data diff data_4 1 2"
+    short_help="What changed between versions of a dataset.", epilog=examples("trainer data diff data_4 1 2")
 )
 @name_argument
 @click.argument("old", required=False, shell_complete=complete_version)
@@ -224,7 +225,7 @@ def diff(
 
 
 @click.command(
-    short_help="Verify that a dataset equals a version.", epilog="Example: trainer data verify data_4 --full"
+    short_help="Verify that a dataset equals a version.", epilog=examples("trainer data verify data_4 --full")
 )
 @name_argument
 @click.argument("digest", required=False, metavar="[VERSION]", shell_complete=complete_version)

@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.images import pin, rebuild, serving
 from trainer.cli.live.progress import Progress
 from trainer.cli.predict.command import complete_any_model
@@ -34,9 +35,10 @@ def complete_image(ctx: click.Context, _: click.Parameter, incomplete: str) -> l
 @click.command(
     "build-image",
     short_help="Build trainer images.",
-    epilog="""\b
-Examples: trainer build-image sklearn
-          trainer build-image serve --model skin@champion --tag registry.example.com/skin:3""",
+    epilog=examples(
+        "trainer build-image sklearn",
+        "trainer build-image serve --model skin@champion --tag registry.example.com/skin:3",
+    ),
 )
 @click.argument("names", nargs=-1, metavar="NAME…", shell_complete=complete_image)
 @click.option("--all", "everything", is_flag=True, help="Build every image of the workspace.")

@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.images.commands import complete_image
 from trainer.cli.live.progress import Progress
 from trainer.counted import counted
@@ -33,8 +34,10 @@ def _complete_own_image(_: click.Context, __: click.Parameter, incomplete: str) 
 
 @click.command(
     short_help="Create an image.",
-    epilog="Examples: trainer images new tables --from requirements.txt --inherit sklearn\n\n"
-    "trainer images new mine --from Dockerfile",
+    epilog=examples(
+        "trainer images new tables --from requirements.txt --inherit sklearn",
+        "trainer images new mine --from Dockerfile",
+    ),
 )
 @click.argument("name")
 @click.option("--from", "source", metavar="FILE",
@@ -72,7 +75,7 @@ def new(workspace: Workspace, name: str, source: Path | None, inherits: str | No
 
 @click.command(
     short_help="Add packages to an image of the workspace.",
-    epilog="Example: trainer images add tables 'tabulate>=0.9' openpyxl",
+    epilog=examples("trainer images add tables 'tabulate>=0.9' openpyxl"),
 )
 @click.argument("name", shell_complete=_complete_own_image)
 @click.argument("packages", nargs=-1, required=True, metavar="PACKAGE…")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from trainer.cli.commands import DefaultCommandGroup
+from trainer.cli.examples import examples
 from trainer.cli.images.edit import add, new
 from trainer.cli.images.list import list_
 
@@ -13,7 +14,7 @@ from trainer.cli.images.list import list_
     cls=DefaultCommandGroup,
     short_help="List the trainer images, and create new ones.",
     subcommand_metavar="[COMMAND …]",
-    epilog="Examples: trainer images --json\n\ntrainer images new tables --inherit sklearn",
+    epilog=examples("trainer images --json", "trainer images new tables --inherit sklearn"),
 )
 def images() -> None:
     """List the trainer images. Same as `trainer images list`."""

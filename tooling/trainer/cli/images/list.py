@@ -6,6 +6,7 @@ import click
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.images import spec as declared
 from trainer.images import trainer_image
 from trainer.workspace.settings import Workspace
@@ -14,7 +15,7 @@ from trainer.workspace.settings import Workspace
 @click.command(
     "list",
     short_help="List the trainer images and whether they are built.",
-    epilog="Example: trainer images list --json",
+    epilog=examples("trainer images list --json"),
 )
 @click.option(
     "--base-image", metavar="IMAGE", help="Compare with builds on this image. [$TRAINER_BASE_IMAGE]"

@@ -12,6 +12,7 @@ import click
 from trainer import printable
 from trainer.cli import figures, output
 from trainer.cli.context import pass_workspace, tracking_option
+from trainer.cli.examples import examples
 from trainer.cli.models.argument import complete_version_or_run
 from trainer.counted import counted
 from trainer.workspace.settings import Workspace
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 
 @click.command(
     short_help="Download a model.",
-    epilog="""\b
-Examples: trainer models download skin@champion
-          trainer models download skin@3 models/skin.onnx
-          trainer models download @last --all""",
+    epilog=examples(
+        "trainer models download skin@champion",
+        "trainer models download skin@3 models/skin.onnx",
+        "trainer models download @last --all",
+    ),
 )
 @click.argument("said", metavar="MODEL", shell_complete=complete_version_or_run)
 @click.argument("to", metavar="[DEST]", required=False, type=click.Path(path_type=Path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from trainer.cli.commands import DefaultCommandGroup
+from trainer.cli.examples import examples
 from trainer.cli.models.download import download
 from trainer.cli.models.listing import history, list_, show
 from trainer.cli.models.moves import rollback
@@ -15,7 +16,7 @@ from trainer.cli.models.register import register
 @click.group(
     cls=DefaultCommandGroup,
     short_help="Manage registered models.",
-    epilog="Examples: trainer models register @last --name skin\n\ntrainer models promote skin@3",
+    epilog=examples("trainer models register @last --name skin", "trainer models promote skin@3"),
 )
 def models() -> None:
     """Manage the models that are registered on the tracking server. By itself: `trainer models list`."""

@@ -14,6 +14,7 @@ import click
 from trainer import printable
 from trainer.cli import figures, output
 from trainer.cli.context import pass_workspace, tracking_option
+from trainer.cli.examples import examples
 from trainer.cli.models.argument import model_argument
 from trainer.counted import counted
 from trainer.workspace.settings import Workspace
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from trainer.models.registry import Version
 
 
-@click.command("list", short_help="List the registered models.", epilog="Example: trainer models list --json")
+@click.command(
+    "list", short_help="List the registered models.", epilog=examples("trainer models list --json")
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @tracking_option
 @pass_workspace
@@ -54,7 +57,7 @@ def list_(workspace: Workspace, as_json: bool) -> None:
 
 @click.command(
     short_help="Show a registered model or one of its versions.",
-    epilog="Examples: trainer models show skin\n\ntrainer models show skin@champion",
+    epilog=examples("trainer models show skin", "trainer models show skin@champion"),
 )
 @model_argument("MODEL")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
@@ -93,7 +96,7 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
 
 @click.command(
     short_help="Show the history of the aliases of a model.",
-    epilog="Examples: trainer models history skin\n\ntrainer models history skin --alias champion --json",
+    epilog=examples("trainer models history skin", "trainer models history skin --alias champion --json"),
 )
 @model_argument("MODEL")
 @click.option("--alias", metavar="ALIAS", help="Only the history of this alias.")

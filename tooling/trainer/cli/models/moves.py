@@ -10,6 +10,7 @@ import click
 from trainer import printable
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.models.argument import model_argument
 from trainer.workspace.settings import Workspace
 
@@ -28,7 +29,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print as JSO
 
 @click.command(
     short_help="Undo the last promotion to an alias.",
-    epilog="Example: trainer models rollback skin --alias champion",
+    epilog=examples("trainer models rollback skin --alias champion"),
 )
 @model_argument("NAME")
 @alias_option

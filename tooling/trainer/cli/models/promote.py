@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.models.argument import model_argument
 from trainer.cli.models.moves import alias_option, dry_run_option, follow, json_option, report
 from trainer.cli.runs.argument import pairs
@@ -46,8 +47,10 @@ def _complete_dataset(_: click.Context, __: click.Parameter, incomplete: str) ->
 
 @click.command(
     short_help="Have an alias point to a version.",
-    epilog="Examples: trainer models promote skin@3\n\n"
-    "trainer models promote skin@3 --if-better val_accuracy --on data_24 --floor melanoma=0.9",
+    epilog=examples(
+        "trainer models promote skin@3",
+        "trainer models promote skin@3 --if-better val_accuracy --on data_24 --floor melanoma=0.9",
+    ),
 )
 @model_argument("NAME@VERSION")
 @alias_option

@@ -11,6 +11,7 @@ import click
 from trainer import printable
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.live.progress import Progress
 from trainer.cli.runs.argument import run_argument
 from trainer.workspace.settings import Workspace
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command(
     short_help="Register the model of a run.",
-    epilog="Examples: trainer models register @last\n\ntrainer models register brave-hen-7 --name skin",
+    epilog=examples("trainer models register @last", "trainer models register brave-hen-7 --name skin"),
 )
 @run_argument()
 @click.option("--name", metavar="NAME", help="Name of the model. [default: that of the run's project]")

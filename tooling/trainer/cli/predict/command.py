@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 from trainer import printable
 from trainer.cli import output
 from trainer.cli.context import current_workspace, tracking_option
+from trainer.cli.examples import examples
 from trainer.cli.predict import printed
 from trainer.counted import counted
 from trainer.errors import InvalidInput
@@ -41,11 +42,12 @@ def complete_file(_: click.Context, __: click.Parameter, incomplete: str) -> lis
 
 @click.command(
     short_help="Predict images or rows with a model.",
-    epilog="""\b
-Examples: trainer predict skin@champion photo.jpg
-          trainer predict @last data/new_photos --csv > answers.csv
-          trainer predict model.onnx customers.csv --keep id
-          trainer predict skin@3 photo.jpg --explain -o maps""",
+    epilog=examples(
+        "trainer predict skin@champion photo.jpg",
+        "trainer predict @last data/new_photos --csv > answers.csv",
+        "trainer predict model.onnx customers.csv --keep id",
+        "trainer predict skin@3 photo.jpg --explain -o maps",
+    ),
 )
 @click.argument("model", metavar="MODEL", shell_complete=complete_any_model)
 @click.argument("inputs", metavar="INPUT…", nargs=-1, required=True, shell_complete=complete_file)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.predictions.chosen import options
 from trainer.counted import counted
 from trainer.workspace.settings import Workspace
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
 @click.command(
     short_help="Export predictions to a file.",
-    epilog="""\b
-Examples: trainer predictions export answers.csv
-          trainer predictions export doubtful.jsonl skin --below 0.6 --since 2026-11-01""",
+    epilog=examples(
+        "trainer predictions export answers.csv",
+        "trainer predictions export doubtful.jsonl skin --below 0.6 --since 2026-11-01",
+    ),
 )
 @click.argument("path", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
 @options

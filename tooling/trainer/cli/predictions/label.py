@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.predictions.chosen import complete_class, complete_id
 from trainer.counted import counted
 from trainer.errors import InvalidInput
@@ -15,10 +16,11 @@ from trainer.workspace.settings import Workspace
 
 @click.command(
     short_help="Label predictions.",
-    epilog="""\b
-Examples: trainer predictions label 4f2a91bc melanoma
-          trainer predictions label 4f2a91bc --clear
-          trainer predictions label --from reviewed.csv""",
+    epilog=examples(
+        "trainer predictions label 4f2a91bc melanoma",
+        "trainer predictions label 4f2a91bc --clear",
+        "trainer predictions label --from reviewed.csv",
+    ),
 )
 @click.argument("prediction_id", metavar="[ID]", required=False, shell_complete=complete_id)
 @click.argument("label", metavar="[CLASS]", required=False, shell_complete=complete_class)

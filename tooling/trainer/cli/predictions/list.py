@@ -8,6 +8,7 @@ import click
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.predictions.chosen import options
 from trainer.counted import counted
 from trainer.workspace.settings import Workspace
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 @click.command(
     "list",
     short_help="List predictions.",
-    epilog="""\b
-Examples: trainer predictions list skin --since 7d
-          trainer predictions list --below 0.6 --unlabelled --limit 100
-          trainer predictions list skin@3 --class melanoma --json""",
+    epilog=examples(
+        "trainer predictions list skin --since 7d",
+        "trainer predictions list --below 0.6 --unlabelled --limit 100",
+        "trainer predictions list skin@3 --class melanoma --json",
+    ),
 )
 @options
 @click.option("-n", "--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N",

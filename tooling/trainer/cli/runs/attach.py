@@ -8,13 +8,14 @@ import click
 
 from trainer import subprocesses
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.live.progress import Progress
 from trainer.cli.runs.argument import run_argument
 from trainer.cli.runs.run import print_result
 from trainer.workspace.settings import Workspace
 
 
-@click.command(short_help="Follow a run to its end.", epilog="Example: trainer attach @last")
+@click.command(short_help="Follow a run to its end.", epilog=examples("trainer attach @last"))
 @run_argument(live=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; all else goes to stderr.")
 @pass_workspace

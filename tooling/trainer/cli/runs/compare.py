@@ -11,6 +11,7 @@ import click
 from trainer import printable
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.runs.argument import run_argument
 from trainer.cli.runs.comparison import table
 from trainer.errors import InvalidInput
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
 
 @click.command(
     short_help="Compare runs.",
-    epilog="Examples: trainer compare @last brave-hen-7\n\ntrainer compare @best:accuracy @last --code\n\n"
-    "trainer compare 3f4c ab12 cd56 --html comparison.html",
+    epilog=examples(
+        "trainer compare @last brave-hen-7",
+        "trainer compare @best:accuracy @last --code",
+        "trainer compare 3f4c ab12 cd56 --html comparison.html",
+    ),
 )
 @run_argument(several=True)
 @click.option("--all", "everything", is_flag=True, help="Also show what is equal.")

@@ -9,6 +9,7 @@ import click
 from trainer import printable
 from trainer.cli import figures, output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.runs.argument import run_argument
 from trainer.counted import counted
 from trainer.workspace.settings import Workspace
@@ -16,7 +17,7 @@ from trainer.workspace.settings import Workspace
 
 @click.command(
     short_help="Download the artifacts of a run.",
-    epilog="Examples: trainer download @last\n\ntrainer download brave-hen-7 model/model.keras -o models",
+    epilog=examples("trainer download @last", "trainer download brave-hen-7 model/model.keras -o models"),
 )
 @run_argument()
 @click.argument("artifact", required=False)

@@ -8,13 +8,14 @@ import click
 
 from trainer import subprocesses
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.runs.argument import run_argument
 from trainer.workspace.settings import Workspace
 
 
 @click.command(
     short_help="Print the output of a run.",
-    epilog="Examples: trainer logs @last\n\ntrainer logs -f brave-hen-7 | grep epoch",
+    epilog=examples("trainer logs @last", "trainer logs -f brave-hen-7 | grep epoch"),
 )
 @run_argument()
 @click.option("-f", "--follow", is_flag=True, help="Follow the output until the run has ended.")

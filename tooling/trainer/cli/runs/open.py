@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.runs.argument import run_argument
 from trainer.cli.server import browser
 from trainer.workspace.settings import Workspace
 
 
-@click.command("open", short_help="Open a run in the MLflow UI.", epilog="Example: trainer open @last")
+@click.command("open", short_help="Open a run in the MLflow UI.", epilog=examples("trainer open @last"))
 @run_argument()
 @browser.option
 @pass_workspace

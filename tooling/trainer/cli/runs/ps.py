@@ -10,6 +10,7 @@ import click
 
 from trainer.cli import figures, output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.errors import EngineError
 from trainer.workspace.settings import Workspace
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from trainer.runs.live import LiveRun
 
 
-@click.command(short_help="List the live runs.", epilog="Example: trainer ps --json")
+@click.command(short_help="List the live runs.", epilog=examples("trainer ps --json"))
 @click.option("--all", "of_all", is_flag=True, help="Also runs of other workspaces that use the engine.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace

@@ -6,11 +6,12 @@ import click
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.failures import explain
 from trainer.workspace.settings import Workspace
 
 
-@click.command(short_help="End runs whose launcher no longer exists.", epilog="Example: trainer reconcile")
+@click.command(short_help="End runs whose launcher no longer exists.", epilog=examples("trainer reconcile"))
 @click.option("--wait", "run_id", metavar="RUN", help="Supervise this detached run until it ends.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace

@@ -13,6 +13,7 @@ import click
 from trainer import printable
 from trainer.cli import consent, figures, output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.live.progress import Progress
 from trainer.cli.runs.argument import run_argument
 from trainer.errors import NotReproduced
@@ -31,8 +32,11 @@ _COLOURS = {"equal": "green", "within tolerance": "green", "differs": "red", "no
 
 @click.command(
     short_help="Repeat a run and compare its metrics.",
-    epilog="Examples: trainer reproduce @last\n\ntrainer reproduce brave-hen-7 --tolerance 1% "
-    "--tolerance loss=0.05\n\ntrainer reproduce 3f4c --export brave-hen",
+    epilog=examples(
+        "trainer reproduce @last",
+        "trainer reproduce brave-hen-7 --tolerance 1% --tolerance loss=0.05",
+        "trainer reproduce 3f4c --export brave-hen",
+    ),
 )
 @run_argument()
 @click.option(

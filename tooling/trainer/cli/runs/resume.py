@@ -8,6 +8,7 @@ import click
 
 from trainer.cli import consent
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.live.progress import Progress
 from trainer.cli.runs.argument import run_argument
 from trainer.cli.runs.run import print_result
@@ -15,7 +16,7 @@ from trainer.workspace.settings import Workspace
 
 
 @click.command(
-    short_help="Resume an interrupted run from its last checkpoint.", epilog="Example: trainer resume @last"
+    short_help="Resume an interrupted run from its last checkpoint.", epilog=examples("trainer resume @last")
 )
 @run_argument()
 @click.option(

@@ -11,6 +11,7 @@ import click
 
 from trainer.backends import registry
 from trainer.cli import consent, output
+from trainer.cli.examples import examples
 from trainer.cli.live.progress import Progress
 from trainer.cli.runs import planned
 from trainer.cli.runs.argument import pairs
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
     cls=ProjectCommand,
     # `--n_estimators` is `--n-estimators`: in the MLproject it has the underscore.
     context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},
-    epilog="Examples: trainer run sklearn --n-estimators 200 --dry-run\n\n"
-    "trainer run https://example.com/team/models.git#forest --version v2",
+    epilog=examples(
+        "trainer run sklearn --n-estimators 200 --dry-run",
+        "trainer run https://example.com/team/models.git#forest --version v2",
+    ),
 )
 @click.argument("project", shell_complete=complete_project, expose_value=False)
 @click.option("-e", "--entry-point", default="main", show_default=True, shell_complete=complete_entry_point,

@@ -9,6 +9,7 @@ from click.shell_completion import CompletionItem
 
 from trainer.cli import consent, output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.live.progress import Progress
 from trainer.cli.runs.completion import complete_image, complete_project, complete_run
 from trainer.workspace.settings import Workspace
@@ -25,10 +26,11 @@ def complete_place(ctx: click.Context, parameter: click.Parameter, incomplete: s
 
 @click.command(
     short_help="Open a shell in the container that a run would have.",
-    epilog="""\b
-Examples: trainer shell sklearn
-          trainer shell @last -- python train.py --help
-          trainer shell --image pytorch train_code/sklearn""",
+    epilog=examples(
+        "trainer shell sklearn",
+        "trainer shell @last -- python train.py --help",
+        "trainer shell --image pytorch train_code/sklearn",
+    ),
 )
 @click.argument("name", metavar="PROJECT|IMAGE|RUN", shell_complete=complete_place)
 @click.argument("command", metavar="[-- COMMAND…]", nargs=-1, type=click.UNPROCESSED)

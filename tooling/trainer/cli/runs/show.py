@@ -15,6 +15,7 @@ import click
 from trainer import printable
 from trainer.cli import figures, output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.live.line import columns
 from trainer.cli.runs.argument import run_argument
 from trainer.errors import TrackingError
@@ -34,7 +35,7 @@ _CURVE, _NARROWEST = 24, 8
 
 @click.command(
     short_help="Show the details of a run.",
-    epilog="Examples: trainer show @last\n\ntrainer show @best:accuracy --json",
+    epilog=examples("trainer show @last", "trainer show @best:accuracy --json"),
 )
 @run_argument()
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, with the points of every curve.")

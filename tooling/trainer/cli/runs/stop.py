@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.runs.argument import run_argument
 from trainer.errors import InvalidInput, TrainerError
 from trainer.workspace.settings import Workspace
 
 
 @click.command(
-    short_help="Stop live runs.", epilog="Examples: trainer stop brave-hen-7\n\ntrainer stop --all --dry-run"
+    short_help="Stop live runs.", epilog=examples("trainer stop brave-hen-7", "trainer stop --all --dry-run")
 )
 @run_argument(live=True, several=True)
 @click.option("--all", "every", is_flag=True, help="Every live run of this workspace on this machine.")

@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.failures import explain
 from trainer.counted import counted
 from trainer.errors import TrainerError
@@ -34,7 +35,7 @@ def _complete_run(_: click.Context, __: click.Parameter, incomplete: str) -> lis
 
 @click.command(
     short_help="Upload pending run data to the tracking server.",
-    epilog="Examples: trainer sync\n\ntrainer sync --dry-run",
+    epilog=examples("trainer sync", "trainer sync --dry-run"),
 )
 @click.argument("runs", nargs=-1, metavar="[RUN…]", shell_complete=_complete_run)
 @click.option("--dry-run", is_flag=True, help="Show what is on this disk; deliver nothing.")

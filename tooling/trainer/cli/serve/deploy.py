@@ -8,6 +8,7 @@ import click
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace, tracking_option
+from trainer.cli.examples import examples
 from trainer.cli.live.progress import Progress
 from trainer.cli.predict.command import complete_any_model, located
 from trainer.cli.server.steps import print_steps
@@ -17,10 +18,10 @@ from trainer.workspace.settings import Workspace
 
 @click.command(
     short_help="Deploy a model to a platform.",
-    epilog="""\b
-Examples:
-  trainer serve deploy skin@champion --platform heroku --app my-skin --dry-run
-  trainer serve deploy skin@champion --platform heroku --app my-skin --region eu""",
+    epilog=examples(
+        "trainer serve deploy skin@champion --platform heroku --app my-skin --dry-run",
+        "trainer serve deploy skin@champion --platform heroku --app my-skin --region eu",
+    ),
 )
 @click.argument("model", metavar="MODEL", shell_complete=complete_any_model)
 @click.option("--platform", type=click.Choice(["heroku"]), required=True, help="Where it is to be served.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from trainer.cli.commands import DefaultCommandGroup
+from trainer.cli.examples import examples
 from trainer.cli.serve.deploy import deploy
 from trainer.cli.serve.running import follow, list_, logs, stop
 from trainer.cli.serve.start import start
@@ -20,10 +21,11 @@ class _Models(DefaultCommandGroup):
     cls=_Models,
     subcommand_metavar="MODEL | COMMAND [ARGS]...",
     short_help="Serve a model over HTTP.",
-    epilog="""\b
-Examples: trainer serve model.onnx
-          trainer serve skin@champion --port 9000 --detach
-          trainer serve stop skin""",
+    epilog=examples(
+        "trainer serve model.onnx",
+        "trainer serve skin@champion --port 9000 --detach",
+        "trainer serve stop skin",
+    ),
 )
 def serve() -> None:
     """Serve MODEL over HTTP on this machine, in a container, until Ctrl-C.

@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 from trainer import printable
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.errors import InvalidInput, TrainerError
 from trainer.workspace.settings import Workspace, find
 
@@ -32,7 +33,7 @@ def complete_name(_: click.Context, __: click.Parameter, incomplete: str) -> lis
 
 
 @click.command(
-    "list", short_help="List the models that are served.", epilog="Example: trainer serve list --json"
+    "list", short_help="List the models that are served.", epilog=examples("trainer serve list --json")
 )
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace
@@ -90,7 +91,7 @@ def _row(workspace: Workspace, serving: Serving) -> dict[str, str]:
     }
 
 
-@click.command(hidden=True, epilog="Example: trainer serve follow skin")
+@click.command(hidden=True, epilog=examples("trainer serve follow skin"))
 @click.argument("name", metavar="NAME")
 @pass_workspace
 def follow(workspace: Workspace, name: str) -> None:
@@ -101,7 +102,7 @@ def follow(workspace: Workspace, name: str) -> None:
 
 
 @click.command(
-    short_help="Stop models.", epilog="Examples: trainer serve stop skin\n\ntrainer serve stop --all"
+    short_help="Stop models.", epilog=examples("trainer serve stop skin", "trainer serve stop --all")
 )
 @click.argument("names", metavar="NAME…", nargs=-1, shell_complete=complete_name)
 @click.option("--all", "every", is_flag=True, help="Stop all that this workspace serves.")
@@ -120,7 +121,7 @@ def stop(workspace: Workspace, names: tuple[str, ...], every: bool) -> None:
 
 
 @click.command(
-    short_help="Print the log of a model's server.", epilog="Example: trainer serve logs skin --follow"
+    short_help="Print the log of a model's server.", epilog=examples("trainer serve logs skin --follow")
 )
 @click.argument("name", metavar="NAME", shell_complete=complete_name)
 @click.option("-f", "--follow", is_flag=True, help="Follow the log until Ctrl-C.")

@@ -14,6 +14,7 @@ import click
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace, tracking_option
+from trainer.cli.examples import examples
 from trainer.cli.live.progress import Progress
 from trainer.cli.predict.command import complete_any_model
 from trainer.cli.serve import what
@@ -48,7 +49,7 @@ def log_size(ctx: click.Context, parameter: click.Parameter, value: str) -> int:
     return size
 
 
-@click.command("model", hidden=True, epilog="Example: trainer serve model.onnx")
+@click.command("model", hidden=True, epilog=examples("trainer serve model.onnx"))
 @click.argument("model", metavar="MODEL", shell_complete=complete_any_model)
 @click.option("--name", metavar="NAME", help="Serve it under this name. [default: that of MODEL]")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port. [default: the first free one from 8080]")

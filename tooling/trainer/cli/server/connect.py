@@ -11,6 +11,7 @@ import click
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.errors import InvalidInput
 from trainer.workspace.settings import Workspace
 
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 
 @click.command(
     short_help="Have runs report to a tracking server.",
-    epilog="Examples: trainer server connect https://mlflow.example.com\n\n"
-    "trainer server connect https://mlflow.example.com --username ada --password-stdin < password.txt",
+    epilog=examples(
+        "trainer server connect https://mlflow.example.com",
+        "trainer server connect https://mlflow.example.com --username ada --password-stdin < password.txt",
+    ),
 )
 @click.argument("url")
 @click.option("--username", metavar="NAME", help="The account. [default: asked for, if the server wants one]")

@@ -8,6 +8,7 @@ import click
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.counted import counted
 from trainer.errors import TrackingError
 from trainer.workspace.settings import Workspace
@@ -21,8 +22,10 @@ _TOLD = 20  # lines on a terminal; --json has all
 @click.command(
     "copy-runs",
     short_help="Copy runs and models from one server to another.",
-    epilog="Examples: trainer server copy-runs http://old.example.com own --dry-run\n\n"
-    "trainer server copy-runs http://old.example.com https://new.example.com --from-credentials OLD",
+    epilog=examples(
+        "trainer server copy-runs http://old.example.com own --dry-run",
+        "trainer server copy-runs http://old.example.com https://new.example.com --from-credentials OLD",
+    ),
 )
 @click.argument("origin", metavar="FROM")
 @click.argument("target", metavar="TO")

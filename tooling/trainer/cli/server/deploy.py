@@ -13,6 +13,7 @@ import click
 from trainer import printable
 from trainer.cli import output as screen
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.live.progress import Progress
 from trainer.cli.predict.command import complete_any_model
 from trainer.cli.serve.chosen import choose
@@ -27,12 +28,11 @@ if TYPE_CHECKING:
 
 WRITTEN = ("compose", "dokku", "fly", "render")
 PROFILES = ("s3", "observe")
-_EXAMPLES = """\b
-Examples:
-  trainer server deploy --platform heroku --app my-mlflow --dry-run
-  trainer server deploy --platform heroku --app my-mlflow --region eu
-  trainer server deploy --platform compose --model skin@champion --profile observe
-"""
+_EXAMPLES = examples(
+    "trainer server deploy --platform heroku --app my-mlflow --dry-run",
+    "trainer server deploy --platform heroku --app my-mlflow --region eu",
+    "trainer server deploy --platform compose --model skin@champion --profile observe",
+)
 
 
 @click.command(short_help="Deploy the server to a platform.", epilog=_EXAMPLES)

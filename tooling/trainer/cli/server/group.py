@@ -10,6 +10,7 @@ import click
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace, tracking_option
+from trainer.cli.examples import examples
 from trainer.cli.live.progress import Progress
 from trainer.cli.runs.completion import complete_project
 from trainer.cli.server import browser
@@ -24,7 +25,7 @@ from trainer.tracking.endpoint import Server
 from trainer.workspace.settings import Workspace
 
 
-@click.group(short_help="Manage the tracking server.", epilog="Example: trainer server up")
+@click.group(short_help="Manage the tracking server.", epilog=examples("trainer server up"))
 def server() -> None:
     """Tracking servers: the workspace's own, and those on a platform."""
 
@@ -33,7 +34,7 @@ for _command in (backup, connect, copy_runs, deploy, restore, rotate_secrets, up
     server.add_command(_command)
 
 
-@server.command(epilog="Examples: trainer server up\n\ntrainer server up --port 5001")
+@server.command(epilog=examples("trainer server up", "trainer server up --port 5001"))
 @click.option("--process", is_flag=True, help="As a process of this machine, not as a container.")
 @click.option(
     "--port",
@@ -79,7 +80,7 @@ def up(workspace: Workspace, process: bool, port: int | None, force: bool, empty
     click.echo(_start_process(workspace, port).uri)
 
 
-@server.command(epilog="Example: trainer server down")
+@server.command(epilog=examples("trainer server down"))
 @click.option("--force", is_flag=True, help="Stop it even while runs report to it.")
 @pass_workspace
 def down(workspace: Workspace, force: bool) -> None:
@@ -95,7 +96,7 @@ def down(workspace: Workspace, force: bool) -> None:
 
 
 @server.command(
-    short_help="Show the server that runs report to.", epilog="Example: trainer server status --json"
+    short_help="Show the server that runs report to.", epilog=examples("trainer server status --json")
 )
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace
@@ -191,7 +192,7 @@ def _process_status(workspace: Workspace) -> dict[str, object]:
     }
 
 
-@server.command(epilog="Example: trainer server logs --follow")
+@server.command(epilog=examples("trainer server logs --follow"))
 @click.option("-f", "--follow", is_flag=True, help="Follow the log until Ctrl-C.")
 @click.option("-n", "--lines", type=click.IntRange(1), default=100, show_default=True,
               help="Number of lines to show.")  # fmt: skip
@@ -212,7 +213,7 @@ def logs(workspace: Workspace, follow: bool, lines: int) -> None:
 
 
 @click.command(
-    short_help="Browse the runs in the MLflow UI.", epilog="Examples: trainer ui\n\ntrainer ui sklearn"
+    short_help="Browse the runs in the MLflow UI.", epilog=examples("trainer ui", "trainer ui sklearn")
 )
 @click.argument("experiment", required=False, shell_complete=complete_project)
 @browser.option

@@ -8,6 +8,7 @@ import click
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.cli.live.progress import Progress
 from trainer.counted import counted
 from trainer.workspace.settings import Workspace
@@ -19,7 +20,7 @@ _SHOWN = ("runs", "experiments", "metrics", "registered_models", "users")
 
 @click.command(
     short_help="Back up database and artifacts to a file.",
-    epilog="Example: trainer server backup monday.tar.gz",
+    epilog=examples("trainer server backup monday.tar.gz"),
 )
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @_as_json
@@ -51,7 +52,7 @@ def backup(workspace: Workspace, file: Path, as_json: bool) -> None:
 
 @click.command(
     short_help="Replace the server's store with a backup.",
-    epilog="Example: trainer server restore monday.tar.gz",
+    epilog=examples("trainer server restore monday.tar.gz"),
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Check the file and print what is in it; change nothing.")
@@ -91,7 +92,7 @@ def restore(workspace: Workspace, file: Path, dry_run: bool, force: bool, as_jso
 
 
 @click.command(
-    short_help="Upgrade the server to the current version.", epilog="Example: trainer server upgrade"
+    short_help="Upgrade the server to the current version.", epilog=examples("trainer server upgrade")
 )
 @click.option("--dry-run", is_flag=True, help="Print which image it has and which it would get.")
 @_force
@@ -127,7 +128,7 @@ def upgrade(workspace: Workspace, dry_run: bool, force: bool) -> None:
 @click.command(
     "rotate-secrets",
     short_help="Replace the server's password and key.",
-    epilog="Example: trainer server rotate-secrets",
+    epilog=examples("trainer server rotate-secrets"),
 )
 @_force
 @pass_workspace

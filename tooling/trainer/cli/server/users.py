@@ -9,6 +9,7 @@ import click
 
 from trainer.cli import output
 from trainer.cli.context import pass_workspace
+from trainer.cli.examples import examples
 from trainer.errors import InvalidInput
 from trainer.server.users import Account
 from trainer.tracking.client import Client
@@ -18,12 +19,12 @@ _from_stdin = click.option("--password-stdin", is_flag=True, help="Read the pass
 _generate = click.option("--generate", is_flag=True, help="Generate a password and print it once.")
 
 
-@click.group(epilog="Example: trainer server users add ada --generate")
+@click.group(epilog=examples("trainer server users add ada --generate"))
 def users() -> None:
     """Accounts of the tracking server that runs report to. You need to be an administrator."""
 
 
-@users.command("list", epilog="Example: trainer server users list")
+@users.command("list", epilog=examples("trainer server users list"))
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_workspace
 def list_(workspace: Workspace, as_json: bool) -> None:
@@ -43,7 +44,7 @@ def _role(account: Account, client: Client) -> str:
     return f"{role}, used by trainer here" if account.name == client.server.username else role
 
 
-@users.command(epilog="Example: trainer server users add ada --generate")
+@users.command(epilog=examples("trainer server users add ada --generate"))
 @click.argument("name")
 @click.option("--admin", is_flag=True, help="May manage accounts, and change what others made.")
 @_from_stdin
@@ -59,7 +60,7 @@ def add(workspace: Workspace, name: str, admin: bool, password_stdin: bool, gene
     _print_password(f"Made the account {name} on {client.server.uri}.", password if generate else None)
 
 
-@users.command(epilog="Example: trainer server users remove ada")
+@users.command(epilog=examples("trainer server users remove ada"))
 @click.argument("name")
 @pass_workspace
 def remove(workspace: Workspace, name: str) -> None:
@@ -71,7 +72,7 @@ def remove(workspace: Workspace, name: str) -> None:
     click.echo(f"Removed the account {name} from {client.server.uri}.", err=True)
 
 
-@users.command(epilog="Example: trainer server users password ada --generate")
+@users.command(epilog=examples("trainer server users password ada --generate"))
 @click.argument("name")
 @_from_stdin
 @_generate
@@ -93,7 +94,7 @@ def password(workspace: Workspace, name: str, password_stdin: bool, generate: bo
 
 @users.command(
     short_help="Let an account add runs to an experiment.",
-    epilog="Example: trainer server users grant bob digits",
+    epilog=examples("trainer server users grant bob digits"),
 )
 @click.argument("name")
 @click.argument("experiment")
@@ -110,7 +111,7 @@ def grant(workspace: Workspace, name: str, experiment: str) -> None:
 
 
 @users.command(
-    short_help="Take back what `grant` gave.", epilog="Example: trainer server users revoke bob digits"
+    short_help="Take back what `grant` gave.", epilog=examples("trainer server users revoke bob digits")
 )
 @click.argument("name")
 @click.argument("experiment")

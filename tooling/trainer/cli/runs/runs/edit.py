@@ -9,6 +9,7 @@ import click
 
 from trainer import printable
 from trainer.cli.context import pass_workspace, tracking_option
+from trainer.cli.examples import examples
 from trainer.cli.output import tell
 from trainer.cli.runs.argument import pairs, run_argument
 from trainer.errors import InvalidInput
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command(
     short_help="Delete runs.",
-    epilog="Examples: trainer runs delete brave-hen-7\n\ntrainer runs delete 3f2a1b9c 77ab01d2",
+    epilog=examples("trainer runs delete brave-hen-7", "trainer runs delete 3f2a1b9c 77ab01d2"),
 )
 @run_argument(several=True, required=True)
 @pass_workspace
@@ -36,7 +37,7 @@ def delete(workspace: Workspace, said: tuple[str, ...]) -> None:
     tell(f"To undo: trainer runs restore {' '.join(run.id[:8] for run in deleted)}")
 
 
-@click.command(short_help="Restore deleted runs.", epilog="Example: trainer runs restore 3f2a1b9c")
+@click.command(short_help="Restore deleted runs.", epilog=examples("trainer runs restore 3f2a1b9c"))
 @click.argument("said", metavar="RUN…", nargs=-1, required=True)
 @tracking_option
 @pass_workspace
@@ -47,7 +48,7 @@ def restore(workspace: Workspace, said: tuple[str, ...]) -> None:
     _report("Restored", edit.restore(workspace, said))
 
 
-@click.command(short_help="Rename a run.", epilog="Example: trainer runs rename @last baseline")
+@click.command(short_help="Rename a run.", epilog=examples("trainer runs rename @last baseline"))
 @run_argument()
 @click.argument("name", metavar="NAME")
 @pass_workspace
@@ -63,7 +64,7 @@ def rename(workspace: Workspace, said: str, name: str) -> None:
 
 @click.command(
     short_help="Set or remove tags of a run.",
-    epilog="Examples: trainer runs tag @last stage=candidate\n\ntrainer runs tag brave-hen-7 --remove stage",
+    epilog=examples("trainer runs tag @last stage=candidate", "trainer runs tag brave-hen-7 --remove stage"),
 )
 @run_argument()
 @click.argument("tags", metavar="[KEY=VALUE]…", nargs=-1, callback=pairs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from trainer.cli.commands import DefaultCommandGroup
+from trainer.cli.examples import examples
 from trainer.cli.runs.runs.edit import delete, rename, restore, tag
 from trainer.cli.runs.runs.list import list_
 
@@ -13,7 +14,7 @@ from trainer.cli.runs.runs.list import list_
     cls=DefaultCommandGroup,
     short_help="List the runs on the tracking server.",
     subcommand_metavar="[PROJECT | COMMAND …]",
-    epilog="Examples: trainer runs sklearn --sort -accuracy --limit 5\n\ntrainer runs delete brave-hen-7",
+    epilog=examples("trainer runs sklearn --sort -accuracy --limit 5", "trainer runs delete brave-hen-7"),
 )
 def runs() -> None:
     """List runs, optionally those of PROJECT. Same as `trainer runs list`."""

@@ -16,6 +16,7 @@ from trainer import printable
 from trainer.cli import figures, output
 from trainer.cli.commands import misspelt
 from trainer.cli.context import pass_workspace, tracking_option
+from trainer.cli.examples import examples
 from trainer.cli.runs.completion import complete_project
 from trainer.errors import InvalidInput, TrainerError
 from trainer.workspace.settings import Workspace, find
@@ -83,8 +84,10 @@ def _items(names: Sequence[str], before: str, beginning: str) -> list[Completion
 @click.command(
     "list",
     short_help="List the runs on the tracking server.",
-    epilog="Examples: trainer runs list sklearn --sort -accuracy --limit 5\n\n"
-    "trainer runs list --filter \"metrics.accuracy > 0.9 AND params.seed = '0'\" --columns accuracy,seed",
+    epilog=examples(
+        "trainer runs list sklearn --sort -accuracy --limit 5",
+        "trainer runs list --filter \"metrics.accuracy > 0.9 AND params.seed = '0'\" --columns accuracy,seed",
+    ),
 )
 @click.argument("project", required=False, shell_complete=complete_project)
 @click.option("--filter", "condition", default="", metavar="EXPR", help="A filter in MLflow's search syntax.")
