@@ -121,6 +121,14 @@ def test_the_program_sqlite3_reads_it_and_images_are_kept_when_asked_for(shop: S
         assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "green|2\n"
 
 
+def test_as_many_rows_as_a_request_may_have_are_logged_where_no_temporary_file_can_be(shop: Site) -> None:
+    url, path = up(shop, "churn.onnx", "--name", "many"), log_of(shop, "many")
+    assert requests.post(f"{url}/predict", json={"rows": [served.YES] * 10_000}, timeout=60).ok
+    until(lambda: logged(path) == 10_000 or requests.get(f"{url}/health", timeout=10).json()["log"] != "ok")
+    assert requests.get(f"{url}/health", timeout=10).json()["log"] == "ok"
+    assert shop.trainer("serve", "stop", "many").code == 0
+
+
 def test_without_a_log_nobody_is_who_serves_and_nothing_of_the_host_is_there(
     shop: Site, client: docker.DockerClient
 ) -> None:

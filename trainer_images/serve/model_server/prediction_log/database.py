@@ -69,6 +69,8 @@ class Database:
         [tables] = execute("SELECT count(*) FROM sqlite_master").fetchone()
         if (application_id, version) != (schema.APPLICATION_ID, schema.VERSION) and tables:
             raise Unusable(f"{schema.FILE} is of another program, or of another version of trainer")
+        # In a container that can write no other file, what a statement may have to undo is kept in memory.
+        execute("PRAGMA temp_store = MEMORY")
         execute("PRAGMA auto_vacuum = INCREMENTAL")
         execute("PRAGMA journal_mode = WAL")
         # A crash of the machine may lose the last moments, and damages nothing.
