@@ -16,6 +16,8 @@ from grafana_foundation_sdk.models.dashboard import DataSourceRef
 DATASOURCE = DataSourceRef(type_val="prometheus", uid="prometheus")
 # Of the routes: those that health checks and Prometheus ask would hide what users ask.
 _ASKED = 'route!~"/health|/ping|/metrics|/v2/health/.*"'
+# An explanation takes seconds: the model is asked hundreds of times for it.
+_FAST = _ASKED.replace('"/health', '"/explain|/health')
 _HEIGHT, _WIDTH, _SMALL = 8, 8, 4
 
 
@@ -70,7 +72,7 @@ class Figure:
 
 
 def _quantile(share: float) -> str:
-    rate = f"sum by (le) (rate(model_request_seconds_bucket{{{_ASKED}}}[$__rate_interval]))"
+    rate = f"sum by (le) (rate(model_request_seconds_bucket{{{_FAST}}}[$__rate_interval]))"
     return f"histogram_quantile({share}, {rate})"
 
 
@@ -83,6 +85,8 @@ FIGURES = (
            Query("model_degraded")),
     Figure("Swaps", "How often another model has taken over since the start.", "none",
            Query("model_swaps_total")),
+    Figure("Log errors", "Failed attempts to write the log of predictions since the start.", "none",
+           Query("prediction_log_errors_total")),
     Figure("Up for", "Since the model's server was started.", "s",
            Query('time() - process_start_time_seconds{job="model"}')),
 )  # fmt: skip

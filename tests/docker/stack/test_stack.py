@@ -6,8 +6,10 @@ Prometheus, and rclone is the S3 server.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -67,6 +69,8 @@ def test_what_was_stored_is_there_after_down_and_up(stack: Stack, tmp_path: Path
     users = f"{stack.url('mlflow')}/api/2.0/mlflow/users"
     account = {"username": "ada", "password": "long-enough-to-be-one"}
     assert requests.post(f"{users}/create", json=account, auth=stack.admin, timeout=10).ok
+    row = {"age": 50, "plan": "a"}
+    assert requests.post(f"{stack.url('model')}/predict", json=row, timeout=10).ok
     stack.compose("down")
     assert not stack.container("database")
     stack.compose("up", "--detach", "--wait", *CORE)
@@ -74,6 +78,9 @@ def test_what_was_stored_is_there_after_down_and_up(stack: Stack, tmp_path: Path
     place = Path(stack.tracking.download_artifacts(run_id, "notes.txt", str(tmp_path)))
     assert place.read_text() == "of the run"
     assert stack.tracking.get_model_version("skin", "1").run_id == run_id
+    stack.compose("cp", "model:/log", str(tmp_path))
+    with contextlib.closing(sqlite3.connect(tmp_path / "log" / "predictions.sqlite")) as log:
+        assert log.execute("SELECT class, confidence > 0.5 FROM answers").fetchall() == [("yes", 1)]
     who = requests.get(f"{users}/get?username=ada", auth=("ada", account["password"]), timeout=10)
     assert who.json()["user"]["username"] == "ada"
 
