@@ -132,7 +132,7 @@ def test_an_image_that_is_broken_is_named_and_the_others_are_answered(trainer: T
     assert (folder, first.split()[0], len(others)) == ("photos", "00.png", 37)
     assert done.err.splitlines() == [
         "Not read: photos/18.png: empty file",
-        "Error: 2 images could not be read: photos/17.png: not an image",
+        "Error: 2 images could not be read, the first: photos/17.png: not an image",
         "Hint:  The others are answered. Fix or remove it.",
     ]
     done = trainer("predict", "colours.onnx", "photos", "--json")

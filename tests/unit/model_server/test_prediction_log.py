@@ -196,6 +196,31 @@ def test_a_full_disk_stops_the_log_and_no_answer_and_it_goes_on_when_there_is_ro
         signal.signal(signal.SIGXFSZ, before)
 
 
+def asked_of(tmp_path: Path, count: int) -> Asked:
+    rows = [served.YES] * count
+    predictor = Predictor.open(served.churn(tmp_path / "churn.onnx"))
+    model = Served.of("churn", predictor, Entry(file="m", label="churn"), Limits())
+    return Asked(time.time(), "0123", "champion", model, rows, model.predictor.answers(rows), 0.001)
+
+
+@pytest.mark.parametrize("repaired", [True, False])
+def test_at_the_end_it_is_written_once_more_and_what_cannot_be_is_counted(
+    tmp_path: Path, folder: Path, capfd: pytest.CaptureFixture[str], repaired: bool
+) -> None:
+    log = SqliteLog(folder, limit=MB, retry_s=60)
+    (folder / schema.FILE).mkdir()
+    log.start()
+    log.record(asked_of(tmp_path, 3))
+    until(lambda: log.errors == 1)
+    if repaired:
+        (folder / schema.FILE).rmdir()
+    log.stop()
+    assert log.dropped == (0 if repaired else 3)
+    assert ("Predictions that are not in the log: 3" in capfd.readouterr().err) == (not repaired)
+    if repaired:
+        assert logged(folder) == 3
+
+
 def vanished(folder: Path) -> None:
     folder.rmdir()
 

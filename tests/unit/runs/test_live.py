@@ -10,10 +10,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from trainer import locks
+from trainer.backends.base import JobResult
+from trainer.backends.docker import containers
 from trainer.engine import daemon
+from trainer.runs import reconcile
 from trainer.tracking.delivery import SpoolWriter
 from trainer.workspace import run_folders
 from trainer.workspace.run_folder import RunFolder
@@ -338,6 +342,26 @@ def test_a_deleted_run_is_forgotten(workspace: Workspace, trainer: Trainer, http
     folder = live(workspace, record(http_server), result="0 \n")
     assert "DELETED" in trainer("reconcile").out
     assert not folder.exists()
+    assert told(http_server) == []
+
+
+def test_a_run_whose_container_goes_meanwhile_is_taken_for_lost_by_nobody(
+    workspace: Workspace, http_server: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = record(http_server)
+    settled: list[object] = []
+
+    class Gone:
+        def end(self) -> JobResult:
+            settled.append(reconcile.settle_one(workspace, run.run_id))  # as another process does
+            return JobResult(None)
+
+    seen = SimpleNamespace(record=run, workspace=workspace.identity)
+    monkeypatch.setattr(containers, "of_runs", lambda **_: [seen])
+    monkeypatch.setattr(reconcile, "job_of", lambda *_: Gone())
+    assert list(reconcile.reconcile(workspace)) == []
+    assert settled == [None]
+    assert run_folders.live(workspace) == []
     assert told(http_server) == []
 
 

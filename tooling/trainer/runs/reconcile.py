@@ -262,9 +262,10 @@ def _adopt(workspace: Workspace) -> None:
         # The engine gives nothing out of a container whose mounted folder is gone.
         prepared.spool.mkdir()
         try:
-            run_folders.write(workspace, prepared, run)[1].release()
+            _, lock = run_folders.write(workspace, prepared, run)
         except OSError:  # another process has just done so
             shutil.rmtree(prepared.path, ignore_errors=True)
             continue
-        if job_of(workspace, run).end() == JobResult(None):  # ended in between, or never started
-            run_folders.remove(workspace, run.run_id)
+        with lock:  # else another process might take one that has just been settled for lost
+            if job_of(workspace, run).end() == JobResult(None):  # ended in between, or never started
+                run_folders.remove(workspace, run.run_id)

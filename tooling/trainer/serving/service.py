@@ -64,8 +64,13 @@ def check_token(token: str, source: str) -> str:
 def free_port(host: str, port: int | None, first: int = FIRST_PORT) -> int:
     """The port, or the first free one from `first` on; raises `InvalidInput` where it is taken."""
     for candidate in [port] if port else range(first, FIRST_PORT + _PORTS):
-        with contextlib.suppress(OSError), socket.create_server((host, candidate)):
+        try:
+            socket.create_server((host, candidate)).close()
+        except PermissionError:  # the engine may listen where its user may not
             return candidate
+        except OSError:
+            continue
+        return candidate
     if port:
         raise InvalidInput(f"The port {port} of {host} is taken.", "Choose another one, or leave --port out.")
     raise InvalidInput(

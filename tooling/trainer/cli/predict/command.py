@@ -139,7 +139,8 @@ def _tell(said: str, file: ModelFile, predictions: Predictions) -> None:
             raise lost[0].error
         for each in lost[1:]:
             output.tell(f"Not read: {printable.line(each.error.message)}")
+        first = ", the first" if len(lost) > 1 else ""
         raise InvalidInput(
-            f"{counted(len(lost), 'image')} could not be read: {lost[0].error.message}",
+            f"{counted(len(lost), 'image')} could not be read{first}: {lost[0].error.message}",
             "The others are answered. Fix or remove it." if predictions.answered else "Fix or remove it.",
         )

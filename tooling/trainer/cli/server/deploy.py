@@ -83,7 +83,11 @@ def deploy(
         output = output or Path("deploy")
     elif output is None:
         raise InvalidInput(f"Where are the files for {platform} to go?", "Specify a folder: -o DIR")
-    name = _named(app) if platform == "fly" else app or "mlflow"
+    if platform == "compose":
+        # Of this workspace alone: stacks of one name on one engine have the same containers and volumes.
+        name = app or f"mlflow-{workspace.identity[:8]}"
+    else:
+        name = _named(app) if platform == "fly" else app or "mlflow"
     platform_files = platforms.make(workspace, platform, name, output, Wanted(_model(model), profiles))
     _write(platform, platform_files, output, force, dry_run, as_json)
 

@@ -81,9 +81,12 @@ class SqliteLog:
             self._waiting.append(asked)
 
     def stop(self) -> None:
-        """Write what is left; wait for that a moment."""
+        """Write what is left; wait for that a moment. What cannot be written is counted and said."""
         self._stopping.set()
         self._thread.join(_STOP_S)
+        if left := self._recorded.inputs - self._written.inputs:
+            self.dropped += left
+            print(f"Error: Predictions that are not in the log: {left}", file=sys.stderr, flush=True)
 
     def _work(self) -> None:
         database: Database | None = None
@@ -98,8 +101,9 @@ class SqliteLog:
                         database.close()
                 database = None
                 self._failed(error)
-                if self._stopping.wait(retry_s):
+                if self._stopping.is_set():
                     break
+                self._stopping.wait(retry_s)
                 retry_s = min(2 * retry_s, _LAST_RETRY_S)
             else:
                 retry_s, self._problem = self._retry_s, ""
