@@ -97,7 +97,7 @@ class Heroku:
     dyno: str = "up"
     health: list[tuple[int, str]] = field(default_factory=list)
     model: str = ""
-    """The digest of the model that apps serve, where they are no tracking servers."""
+    """The digest of the model that apps serve; none where they are tracking servers."""
     open_to_all: bool = False
     """The server lets in who has no password."""
     forbidden_host: bool = False

@@ -15,9 +15,10 @@ from grafana_foundation_sdk.models.dashboard import DataSourceRef
 
 DATASOURCE = DataSourceRef(type_val="prometheus", uid="prometheus")
 # Of the routes: those that health checks and Prometheus ask would hide what users ask.
-_ASKED = 'route!~"/health|/ping|/metrics|/v2/health/.*"'
+_PROBES = "/health|/ping|/metrics|/v2/health/.*"
+_ASKED = f'route!~"{_PROBES}"'
 # An explanation takes seconds: the model is asked hundreds of times for it.
-_FAST = _ASKED.replace('"/health', '"/explain|/health')
+_FAST = f'route!~"{_PROBES}|/explain"'
 _HEIGHT, _WIDTH, _SMALL = 8, 8, 4
 
 

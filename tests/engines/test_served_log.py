@@ -18,7 +18,7 @@ from unit.model_server import served
 
 pytestmark = pytest.mark.root
 USER = "nobody"
-# There is no bridge in the network of the engine, so the container asks itself.
+# This host cannot reach the network of that engine, so the request is sent from inside the container.
 SERVE = """
 import json, sqlite3, sys, time
 from pathlib import Path

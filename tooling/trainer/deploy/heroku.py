@@ -28,7 +28,7 @@ from trainer.deploy.heroku_plan import (
     App,
 )
 from trainer.deploy.plan import Plan, Request
-from trainer.errors import DeployError, SecretsError, TrainerError
+from trainer.errors import DeployError, SecretsError
 from trainer.progress import Steps
 from trainer.server import files
 from trainer.tracking.endpoint import Server
@@ -67,12 +67,8 @@ def deploy(workspace: Workspace, app: App, reporter: Steps, *, force: bool = Fal
     token = heroku_cli.token(steps.command("login"))
     api = Api(heroku_api.address(), token)
     deployment = _Deployment(app, steps, api, reporter, [token], [], workspace, packed, dict(stored), force)
-    try:
+    with deployment.masked_errors():
         return deployment.run()
-    except TrainerError as error:
-        # What Heroku says of a failure is not ours to trust.
-        masked = deployment.masker().text
-        raise type(error)(masked(error.message), masked(error.hint)) from None
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from trainer.deploy import heroku_api, heroku_cli
 from trainer.deploy.heroku_api import Api, AppInfo, ProcessType
 from trainer.deploy.heroku_plan import USERNAME, App
 from trainer.deploy.plan import Plan
-from trainer.errors import DeployError
+from trainer.errors import DeployError, TrainerError
 from trainer.masking import Masker
 from trainer.progress import Steps
 
@@ -31,6 +32,15 @@ class Deployment:
     """What is masked in all that is shown."""
     changed: list[str]
     """The keys of the steps that it took."""
+
+    @contextlib.contextmanager
+    def masked_errors(self) -> Iterator[None]:
+        """Within: what Heroku says of a failure, which is not ours to trust, is shown without secrets."""
+        try:
+            yield
+        except TrainerError as error:
+            masked = self.masker().text
+            raise type(error)(masked(error.message), masked(error.hint)) from None
 
     def before_create(self) -> None:
         """Refuse, where there is a reason not to make an app."""

@@ -45,13 +45,60 @@ class App:
             )
 
 
+@dataclass(frozen=True)
+class AppSteps:
+    """The steps that every app takes. `api` is the address of the Platform API."""
+
+    app: App
+    api: str
+
+    @property
+    def url(self) -> str:
+        """Of the app, in the API."""
+        return f"{self.api}/apps/{self.app.name}"
+
+    @property
+    def option(self) -> tuple[str, str]:
+        """How Heroku's command is told the app."""
+        return "--app", self.app.name
+
+    def found_or_created(self, *resources: str) -> tuple[Step, ...]:
+        """From the login to an app on the container stack, of which `resources` are known."""
+        create = ["heroku", "apps:create", self.app.name, "--stack", STACK, "--no-remote"]
+        create += ["--region", self.app.region] if self.app.region else []
+        create += ["--team", self.app.team] if self.app.team else []
+        return (
+            Step("login", "See who is logged in", (Command(("heroku", "auth:token")),)),
+            Step("find", "Find the app", (Request("GET", self.url),)),
+            Step("create", "Create the app", (Command(tuple(create)),), "it does not exist"),
+            Step(
+                "look",
+                "See what the app has",
+                tuple(Request("GET", f"{self.url}/{resource}") for resource in resources),
+            ),
+            Step(
+                "stack",
+                "Have it run containers",
+                (Command(("heroku", "stack:set", STACK, *self.option)),),
+                "its stack is another one",
+            ),
+        )
+
+    def scaled(self) -> Step:
+        """A web dyno runs."""
+        scale = Command(("heroku", "ps:scale", "web=1", *self.option))
+        return Step(
+            "scale",
+            "Start a dyno",
+            (Request("GET", f"{self.url}/formation"), scale),
+            "no web dyno is to run",
+        )
+
+
 def make(app: App, bundle: Bundle, api: str) -> Plan:
     """The plan for this app. `api` is the address of the Platform API."""
-    app_url = f"{api}/apps/{app.name}"
-    of_app = ("--app", app.name)
-    create = ["heroku", "apps:create", app.name, "--stack", STACK, "--no-remote"]
-    create += ["--region", app.region] if app.region else []
-    create += ["--team", app.team] if app.team else []
+    steps = AppSteps(app, api)
+    app_url, of_app = steps.url, steps.option
     config: Body = {
         **{name: Deferred(name, secret=True) for name in SECRET},
         HOSTS: Deferred("host of web_url"),
@@ -67,23 +114,7 @@ def make(app: App, bundle: Bundle, api: str) -> Plan:
     )
     return Plan(
         (
-            Step("login", "See who is logged in", (Command(("heroku", "auth:token")),)),
-            Step("find", "Find the app", (Request("GET", app_url),)),
-            Step("create", "Create the app", (Command(tuple(create)),), "it does not exist"),
-            Step(
-                "look",
-                "See what the app has",
-                tuple(
-                    Request("GET", f"{app_url}/{resource}")
-                    for resource in ("formation", "config-vars", "addons", "builds")
-                ),
-            ),
-            Step(
-                "stack",
-                "Have it run containers",
-                (Command(("heroku", "stack:set", STACK, *of_app)),),
-                "its stack is another one",
-            ),
+            *steps.found_or_created("formation", "config-vars", "addons", "builds"),
             *addons,
             Step(
                 "wait",
@@ -98,12 +129,7 @@ def make(app: App, bundle: Bundle, api: str) -> Plan:
                 "one of them is missing; what is set stays, the others are generated",
             ),
             *_build(app_url, api, bundle),
-            Step(
-                "scale",
-                "Start a dyno",
-                (Request("GET", f"{app_url}/formation"), Command(("heroku", "ps:scale", "web=1", *of_app))),
-                "no web dyno is to run",
-            ),
+            steps.scaled(),
             Step(
                 "check",
                 "Check the server",

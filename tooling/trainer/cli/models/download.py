@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.argument("said", metavar="MODEL", shell_complete=complete_version_or_run)
 @click.argument("to", metavar="[DEST]", required=False, type=click.Path(path_type=Path))
 @click.option("--all", "every", is_flag=True, help="Download all files that MLflow has of it, to a folder.")
-@click.option("--force", is_flag=True, help="Replace files that are there.")
+@click.option("--force", is_flag=True, help="Replace existing files.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @tracking_option
 @pass_workspace
@@ -41,9 +41,9 @@ def download(
 ) -> None:
     """Download the ONNX file of MODEL, which is NAME@ALIAS, NAME@VERSION or a run, to DEST.
 
-    DEST is a file that ends in .onnx, or a folder, in which it is called like skin-3.onnx. With --all it is
-    the folder of all files, by default one like skin-3. The digest of the ONNX file is checked. A file that
-    is there already is not replaced without --force.
+    DEST is a file that ends in .onnx, or a folder; in a folder the file is named after the model, such as
+    skin-3.onnx. With --all, DEST is the folder for all files, by default skin-3. The digest of the ONNX file
+    is checked. An existing file is not replaced without --force.
     """
     from trainer.models import download as use_case
     from trainer.subprocesses import interruptible

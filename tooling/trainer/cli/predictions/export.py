@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 @click.argument("path", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
 @options
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
 @pass_workspace
 def export(workspace: Workspace, path: Path, name: str | None, chosen: Chosen, force: bool) -> None:
     """Export predictions of MODEL, or of all models that were served here, to FILE: a .csv or .jsonl.

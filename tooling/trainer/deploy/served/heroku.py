@@ -15,7 +15,7 @@ from trainer.deploy.served import plan as plans
 from trainer.deploy.served import verify
 from trainer.deploy.served.plan import IMAGE, TOKEN
 from trainer.engine import daemon
-from trainer.errors import DeployError, TrainerError
+from trainer.errors import DeployError
 from trainer.images import build
 from trainer.progress import Steps
 
@@ -58,12 +58,8 @@ def deploy(client: docker.DockerClient, app: App, image: Image, reporter: Steps)
     token = heroku_cli.token(steps.command("login"))
     api = Api(heroku_api.address(), token)
     deployment = _Deployment(app, steps, api, reporter, [token], [], client, image, token)
-    try:
+    with deployment.masked_errors():
         return deployment.run()
-    except TrainerError as error:
-        # What Heroku says of a failure is not ours to trust.
-        masked = deployment.masker().text
-        raise type(error)(masked(error.message), masked(error.hint)) from None
 
 
 @dataclass

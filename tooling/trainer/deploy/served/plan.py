@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from trainer.deploy.heroku_plan import STACK, App
+from trainer.deploy.heroku_plan import App, AppSteps
 from trainer.deploy.plan import Body, Command, Deferred, Note, Plan, Request, Step
 from trainer.tracking.endpoint import LOOPBACK
 
@@ -31,29 +31,14 @@ def repository(api: str, app: App) -> str:
 
 def make(app: App, image: str, api: str) -> Plan:
     """The plan for this app and the image of this tag. `api` is the address of the Platform API."""
-    app_url, of_app = f"{api}/apps/{app.name}", ("--app", app.name)
-    create = ["heroku", "apps:create", app.name, "--stack", STACK, "--no-remote"]
-    create += ["--region", app.region] if app.region else []
-    create += ["--team", app.team] if app.team else []
+    steps = AppSteps(app, api)
+    app_url, of_app = steps.url, steps.option
     token: Body = {TOKEN: Deferred(TOKEN, secret=True)}
     released: Body = {IMAGE: Deferred("image id")}
     return Plan(
         (
             Step("image", f"Have the image {image}", (Note("trainer build-image serve --model MODEL"),)),
-            Step("login", "See who is logged in", (Command(("heroku", "auth:token")),)),
-            Step("find", "Find the app", (Request("GET", app_url),)),
-            Step("create", "Create the app", (Command(tuple(create)),), "it does not exist"),
-            Step(
-                "look",
-                "See what the app has",
-                tuple(Request("GET", f"{app_url}/{resource}") for resource in ("formation", "config-vars")),
-            ),
-            Step(
-                "stack",
-                "Have it run containers",
-                (Command(("heroku", "stack:set", STACK, *of_app)),),
-                "its stack is another one",
-            ),
+            *steps.found_or_created("formation", "config-vars"),
             Step(
                 "config",
                 "Set the token",
@@ -75,12 +60,7 @@ def make(app: App, image: str, api: str) -> Plan:
                 ),
                 "it was pushed",
             ),
-            Step(
-                "scale",
-                "Start a dyno",
-                (Request("GET", f"{app_url}/formation"), Command(("heroku", "ps:scale", "web=1", *of_app))),
-                "no web dyno is to run",
-            ),
+            steps.scaled(),
             Step(
                 "check",
                 "Check the server",
