@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from trainkit import mlflow_in_run, run_environment
 
@@ -21,11 +22,27 @@ from trainer.runs.launch.follow import Result
 from trainer.runs.launch.prepare import PreparedLaunch
 from trainer.runs.launch.screen import Reporter
 from trainer.subprocesses import deferred_signals, interruptible, kept_interruptions
+from trainer.tracking.client import Run
+from trainer.workspace import run_folder
 from trainer.workspace.settings import Workspace
 
 _LOG = logging.getLogger(__name__)
 
-__all__ = ["Reporter", "Result", "ResumedRun", "launch"]
+__all__ = ["Reporter", "Result", "ResumedRun", "Started", "launch", "start"]
+
+
+@dataclass(frozen=True)
+class Started:
+    """A run whose job was started."""
+
+    launched: LaunchedRun
+    job: Job
+    remarks: tuple[str, ...] = ()
+    """What the user should know."""
+
+
+def _nothing(_: Run) -> None:
+    pass
 
 
 def launch(
@@ -39,10 +56,12 @@ def launch(
     earlier: ResumedRun | None = None,
     offline: bool = False,
     allowed: Collection[Permission] = (),
+    created: Callable[[Run], None] = _nothing,
 ) -> Result:
     """Run the plan and end its MLflow run truthfully; with `earlier`, as the same run again.
 
     `offline` asks no tracking server before or meanwhile. `allowed` is what the user was asked for now.
+    `created` as in `start`.
 
     Raises `TrainerError` for what goes wrong before the script starts, and `Interrupted` after a signal,
     when the job is stopped and the run is KILLED. How the script itself ended is in the result.
@@ -56,25 +75,49 @@ def launch(
         for remark in ready.remarks:
             screen.remark(remark)
         screen.step("Starting the run")
-        with ExitStack() as unstarted, kept_interruptions():
-            launched = (
-                begin.again(ready, earlier, screen, held, unstarted)
-                if earlier
-                else begin.new(ready, experiment_id, screen, held, unstarted)
-            )
-            log.write_to(launched.folder.trainer_log, ready.masker.text)
-            _LOG.info("Run %s is on %s", launched.run.id, ready.client.server.uri)
-            stored = _store(ready, launched)
-            job = _start(ready, launched, stored, unstarted)
-            unstarted.pop_all()
-        for remark in stored.result():
+
+        def logged(run: Run) -> None:
+            log.write_to(run_folder.of(workspace, run.id).trainer_log, ready.masker.text)
+            _LOG.info("Run %s is on %s", run.id, ready.client.server.uri)
+            created(run)
+
+        started = start(ready, screen, held, experiment_id=experiment_id, earlier=earlier, created=logged)
+        launched = started.launched
+        for remark in started.remarks:
             screen.remark(remark)
         if not detach:
-            return follow.supervise(ready, launched, job, screen)
+            return follow.supervise(ready, launched, started.job, screen)
         held.close()
         reconcile.in_background(workspace, launched.run.id)
         screen.started(launched.run)
         return Result(launched.run, None)
+
+
+def start(
+    ready: PreparedLaunch,
+    screen: Reporter,
+    held: ExitStack,
+    *,
+    experiment_id: str | None = None,
+    earlier: ResumedRun | None = None,
+    created: Callable[[Run], None] = _nothing,
+) -> Started:
+    """Make the run, and start its job: the caller looks after it, and lets go of it by closing `held`.
+
+    `created` is called with the run when it is written down and its job does not exist yet: what it raises
+    ends the run, as a signal does.
+    """
+    with ExitStack() as unstarted, kept_interruptions():
+        launched = (
+            begin.again(ready, earlier, screen, held, unstarted)
+            if earlier
+            else begin.new(ready, experiment_id, screen, held, unstarted)
+        )
+        created(launched.run)
+        stored = _store(ready, launched)
+        job = _start(ready, launched, stored, unstarted)
+        unstarted.pop_all()
+    return Started(launched, job, tuple(stored.result()))
 
 
 def _store(ready: PreparedLaunch, launched: LaunchedRun) -> Future[list[str]]:
