@@ -264,3 +264,26 @@ def test_the_page_of_a_run_is_opened(three: tuple[Site, dict[str, str]]) -> None
     done = site.trainer("open", "steady", "--no-browser")
     assert done.out == f"{site.uri}/#/experiments/1/runs/{ids['steady']}?workflowType=machine_learning\n"
     assert "Log in as" in done.err
+
+
+def test_trials_are_folded_below_their_sweep(three: tuple[Site, dict[str, str]]) -> None:
+    site, _ = three
+    client = site.client
+    experiment = client.create_experiment("nests")
+    parent = client.create_run(experiment, run_name="sweep", start_time=1000).info.run_id
+    for number in range(3):
+        tags = {"mlflow.parentRunId": parent, "trainer.trial": str(number)}
+        trial = client.create_run(experiment, run_name=f"t{number}", start_time=2000 + number, tags=tags).info
+        client.log_metric(trial.run_id, "eggs", number)
+        client.set_terminated(trial.run_id, "KILLED" if number == 1 else "FINISHED")
+    client.log_metric(parent, "eggs", 2)
+    client.set_terminated(parent)
+    for sort in ("-start", "start", "-eggs", "duration"):  # each of which the server answers in another order
+        folded = _words(site.trainer("runs", "nests", "--limit", "1", "--sort", sort).out)[1:]
+        assert [line.split()[1] for line in folded[:1]] == ["sweep"]
+        assert folded[1:] == ["└─ 3 trials: 2 FINISHED, 1 KILLED"]
+    rows = _words(site.trainer("runs", "nests", "--children").out)[1:]
+    assert [row.split()[1:3] for row in rows][1:] == [["├─", "t0"], ["├─", "t1"], ["└─", "t2"]]
+    assert site.trainer("runs", "delete", "sweep").code == 0
+    orphans = _words(site.trainer("runs", "nests").out)[1:]
+    assert [row.split()[1] for row in orphans] == ["t2", "t1", "t0"]

@@ -10,6 +10,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 import click
@@ -95,11 +96,18 @@ def tell(line: str) -> None:
         mute(sys.stderr.buffer)
 
 
-def style(text: str, *, fg: str | None = None, bold: bool = False, underline: bool = False) -> str:
+def style(
+    text: str,
+    *,
+    fg: str | None = None,
+    bold: bool = False,
+    dim: bool | None = None,
+    underline: bool = False,
+) -> str:
     """`text` in a colour where there is a terminal, which click sees to, that has any and may show them."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return text
-    return click.style(text, fg=fg, bold=bold, underline=underline)
+    return click.style(text, fg=fg, bold=bold, dim=dim, underline=underline)
 
 
 def folded(text: str, *, indent: int) -> str:
@@ -139,9 +147,17 @@ def _escape(text: str) -> str:
     return escape(text)
 
 
+@dataclass(frozen=True)
+class Remark:
+    """A line of a table below one of its rows: text from the column `below` on, however long it is."""
+
+    text: str
+    below: int = 0
+
+
 def table(
     headings: Sequence[str],
-    rows: Iterable[Sequence[str | Text]],
+    rows: Iterable[Sequence[str | Text] | Remark],
     *,
     numbers: int = 0,
     least: int | None = None,
@@ -153,32 +169,53 @@ def table(
     """
     from rich.console import Console
 
-    rows = list(rows)
-    if sys.stdout.isatty():
-        console = Console(file=drawn_on(sys.stdout), highlight=False)
-        shown = len(headings) if least is None else fitting(headings, rows, least, console.width)
-        console.print(_table(headings[:shown], rows, numbers - len(headings) + shown))
-        return
+    lines = list(rows)
+    cells = [row for row in lines if not isinstance(row, Remark)]
+    is_terminal = sys.stdout.isatty()
     # Without a terminal nothing is folded to a guessed width, and no line ends in blanks.
-    console = Console(width=200, highlight=False, file=io.StringIO())
+    console = Console(
+        width=None if is_terminal else 200,
+        highlight=False,
+        file=drawn_on(sys.stdout) if is_terminal else io.StringIO(),
+    )
+    shown = len(headings)
+    if is_terminal and least is not None:
+        shown = fitting(headings, cells, least, console.width)
+    drawn = [("",) * len(headings) if isinstance(row, Remark) else row for row in lines]
     with console.capture() as capture:
-        console.print(_table(headings, rows, numbers))
+        console.print(_table(headings[:shown], drawn, numbers - len(headings) + shown))
+    # Rows may be folded, and only that of a remark is blank.
+    remarks = iter([row for row in lines if isinstance(row, Remark)])
+    margins = _widths(headings, cells)
     for line in capture.get().splitlines():
-        click.echo(line.rstrip())
+        text = line if is_terminal else line.rstrip()
+        if not line.strip() and (remark := next(remarks, None)):
+            text = " " * sum(margins[: remark.below]) + printable.line(remark.text)
+            text = style(_cut(text, console.width), dim=True) if is_terminal else text
+        click.echo(text, file=drawn_on(sys.stdout))
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else f"{text[: room - 1]}…"
 
 
 def fitting(headings: Sequence[str], rows: Sequence[Sequence[str | Text]], least: int, room: int) -> int:
     """How many of the columns are not wider than `room` together, `least` at least."""
-    from rich.cells import cell_len
-
-    widths = [
-        max(cell_len(cell if isinstance(cell, str) else cell.plain) for cell in column) + _GAP
-        for column in zip(headings, *rows, strict=True)
-    ]
+    widths = _widths(headings, rows)
     shown = len(headings)
     while shown > least and sum(widths[:shown]) - _GAP > room:
         shown -= 1
     return shown
+
+
+def _widths(headings: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> list[int]:
+    """Of the columns, with the gap behind them."""
+    from rich.cells import cell_len
+
+    return [
+        max(cell_len(cell if isinstance(cell, str) else cell.plain) for cell in column) + _GAP
+        for column in zip(headings, *rows, strict=True)
+    ]
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], numbers: int) -> Table:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from trainer.cli.main import main
 from trainer.cli.runs.runs import columns
-from trainer.cli.runs.runs.list import print_table
+from trainer.cli.runs.runs.printed import print_table
 from trainer.tracking.client import Run
 from trainer.tracking.search import Entry
+from trainer.tracking.search.families import below
 from trainer.workspace import run_folders
 from trainer.workspace.settings import Workspace
 
@@ -387,12 +388,13 @@ def test_a_narrow_terminal_gets_fewer_of_the_usual_columns(
     metrics = {"accuracy": 0.5, "f1": 0.5, "loss": 0.5}
     entries = [Entry(Run("aa1", "7", "hen", "FINISHED", "", metrics), "demo", "demo")]
     usual = columns.informative(entries)
-    print_table(entries, usual, 0.0, unrefused, least=1)
+    families = below(entries, ())
+    print_table(families, usual, 0.0, unrefused, least=1)
     assert capsys.readouterr().out.split()[6:9] == ["accuracy", "f1", "loss"]  # no terminal at all
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     for room, least, shown in ((80, 1, 3), (50, 1, 1), (50, None, 3)):
         monkeypatch.setenv("COLUMNS", str(room))
-        print_table(entries, usual, 0.0, unrefused, least=least)
+        print_table(families, usual, 0.0, unrefused, least=least)
         output = "".join(capsys.readouterr().out.split())
         assert ["0.5" in output, output.count("0.5")] == [True, shown]
 

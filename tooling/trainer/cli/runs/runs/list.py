@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import re
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
-from trainer import printable
-from trainer.cli import figures, output
+from trainer.cli import output
 from trainer.cli.commands import misspelt
 from trainer.cli.context import pass_workspace, tracking_option
 from trainer.cli.examples import examples
@@ -22,16 +19,11 @@ from trainer.errors import InvalidInput, TrainerError
 from trainer.workspace.settings import Workspace, find
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
-    from trainer.cli.runs.runs.columns import Column
     from trainer.tracking.client import Client
-    from trainer.tracking.search import Entry, Query
+    from trainer.tracking.search import Query
+    from trainer.tracking.search.families import Family
 
 _SHOWN = 20
-_MARK = "*"  # of a run of which something was refused
-# Of a run's id and tags: what of it was refused.
-Refused = Callable[[str, Mapping[str, str]], str | None]
 _PATIENCE_S = 1.5  # of somebody who has pressed Tab
 
 
@@ -100,7 +92,7 @@ def _items(names: Sequence[str], before: str, beginning: str) -> list[Completion
     type=click.IntRange(min=0),
     default=_SHOWN,
     show_default=True,
-    help="Maximum number of runs; 0 for all.",
+    help="Maximum number of runs, besides those within others; 0 for all.",
 )
 @click.option(
     "--columns",
@@ -109,6 +101,7 @@ def _items(names: Sequence[str], before: str, beginning: str) -> list[Completion
     shell_complete=complete_columns,
     help="Metrics, parameters or tags to show instead of the default ones.",
 )
+@click.option("--children", is_flag=True, help="List runs within others too, below their parents.")
 @click.option("--deleted", is_flag=True, help="List the deleted runs.")
 @click.option("--evaluations", is_flag=True, help="Also list the evaluations of registered models.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON, with everything of each run.")
@@ -119,15 +112,19 @@ def _items(names: Sequence[str], before: str, beginning: str) -> list[Completion
 @pass_workspace
 def list_(
     workspace: Workspace, project: str | None, condition: str, sort: str, limit: int, columns: str,
-    deleted: bool, evaluations: bool, as_json: bool, as_csv: bool,
+    children: bool, deleted: bool, evaluations: bool, as_json: bool, as_csv: bool,
 ) -> None:  # fmt: skip
     """List the runs on the tracking server that runs report to, the newest first.
 
     PROJECT is the name of a project or of an experiment. The usual columns are a few metrics that most of the
     runs share; the machine's own (system/…) are not among them. A status with * is that of a run of which the
     server refused something.
+
+    Runs within others (the trials of a sweep, the steps of a script) are counted below their parent, unless
+    --filter finds them; JSON and CSV have them behind it, with its id as `parent`.
     """
     from trainer.cli.runs.runs import columns as run_columns
+    from trainer.cli.runs.runs import printed
     from trainer.counted import counted
     from trainer.server import selection
     from trainer.tracking import search
@@ -139,20 +136,22 @@ def list_(
     query_limit = limit + 1 if limit else None
     query = search.Query(project, condition, sort, query_limit, deleted, evaluations)
     try:
-        entries = search.search(client, query)
+        found = _families(client, query)
     except search.NoSuchProject as error:
         raise misspelt(click.get_current_context(), project or "") or error from None
-    shown = entries[:limit] if limit else entries
+    families = found[:limit] if limit else found
+    is_whole = children or as_json or as_csv
+    shown = [e for family in families for e in (family.members if is_whole else (family.entry,))]
     names = [name for part in columns.split(",") if (name := part.strip())]
     chosen = run_columns.chosen(shown, names)
     now, refused = time.time(), refusals.describer(workspace)
     if as_json:
-        output.as_json([_everything(entry, chosen, now, refused) for entry in shown])
+        output.as_json([printed.everything(entry, chosen, now, refused) for entry in shown])
     elif as_csv:
         every = [
             column for key, column in run_columns.available(shown).items() if not key.startswith("tags.")
         ]
-        _print_csv(
+        printed.print_csv(
             shown,
             chosen or [column for column in every if not column.name.startswith("system/")],
             now,
@@ -162,18 +161,27 @@ def list_(
         click.echo("No runs.")
     else:
         by = sort.removeprefix("-")
-        print_table(
-            shown, chosen or run_columns.informative(shown, by), now, refused, least=None if chosen else 1
-        )
+        figures = chosen or run_columns.informative(shown, by)
+        printed.print_table(families, figures, now, refused, least=None if chosen else 1, children=children)
         if marked := [entry.run.id for entry in shown if refused(entry.run.id, entry.run.tags) is not None]:
             of = counted(len(marked), "run")
             click.echo(
-                f"{_MARK} The server refused something of {of}: trainer show {marked[0][:8]}", err=True
+                f"{printed.MARK} The server refused something of {of}: trainer show {marked[0][:8]}", err=True
             )
-    if len(entries) > len(shown):
+    if len(found) > len(families):
         click.echo(f"There are more than these {limit}: --limit 0 shows all.", err=True)
     if not (project or as_json or as_csv):
         _tell_what_is_missing(workspace, client, query)
+
+
+def _families(client: Client, query: Query) -> list[Family]:
+    """A condition is met by each run for itself, within another one or not."""
+    from trainer.tracking import search
+    from trainer.tracking.search.families import Family, search_families
+
+    if not query.condition:
+        return search_families(client, query)
+    return [Family(entry) for entry in search.search(client, query)]
 
 
 def _tell_what_is_missing(workspace: Workspace, client: Client, query: Query) -> None:
@@ -188,72 +196,3 @@ def _tell_what_is_missing(workspace: Workspace, client: Client, query: Query) ->
         output.tell(f"Not all of {counted(waiting, 'run')} is on the server yet: trainer sync")
     if unattended := run_folders.without_launcher(workspace):
         output.tell(f"{counted(unattended, 'run')} lost the launcher and may have ended: trainer ps")
-
-
-def print_table(
-    entries: Sequence[Entry], columns: Sequence[Column], now: float, refused: Refused, *, least: int | None
-) -> None:
-    """`least`: so many of `columns` are shown, however narrow the terminal is; None for all."""
-    from trainer.tracking import search
-
-    headings = ["STATUS", "RUN", "ID", "PROJECT", "AGE", "TOOK", *(column.name for column in columns)]
-    rows: list[Sequence[str | Text]] = [
-        (
-            output.coloured(
-                entry.run.status + (_MARK if refused(entry.run.id, entry.run.tags) else ""),
-                figures.status_colour(entry.run.status),
-            ),
-            printable.line(entry.run.name),
-            entry.run.id[:8],
-            printable.line(entry.project),
-            "" if entry.run.started is None else figures.ago(now - entry.run.started),
-            figures.duration(search.duration(entry.run, now)),
-            *(column.text(entry) for column in columns),
-        )
-        for entry in entries
-    ]
-    fixed = len(headings) - len(columns)
-    output.table(headings, rows, numbers=len(columns) + 2, least=None if least is None else fixed + least)
-
-
-def _fixed(entry: Entry, now: float, refused: Refused) -> dict[str, str | float | None]:
-    from trainer.tracking import search
-
-    run = entry.run
-    took = search.duration(run, now)
-    return {
-        "run_id": run.id,
-        "name": run.name,
-        "project": entry.project,
-        "experiment": entry.experiment,
-        "status": run.status,
-        "started": run.started,
-        "duration_seconds": None if took is None else round(took, 3),
-        "refused": refused(run.id, run.tags),
-    }
-
-
-def _everything(entry: Entry, columns: Sequence[Column], now: float, refused: Refused) -> dict[str, object]:
-    run = entry.run
-    if columns:
-        return {
-            **_fixed(entry, now, refused),
-            **{column.name: output.finite(column.value(entry)) for column in columns},
-        }
-    return {
-        **_fixed(entry, now, refused),
-        "metrics": {name: output.finite(value) for name, value in run.metrics.items()},
-        "parameters": dict(run.parameters),
-        "url": run.url,
-    }
-
-
-def _print_csv(entries: Sequence[Entry], columns: Sequence[Column], now: float, refused: Refused) -> None:
-    if not entries:
-        return
-    written = csv.writer(sys.stdout, lineterminator="\n")
-    written.writerow([*_fixed(entries[0], now, refused), *(column.name for column in columns)])
-    for entry in entries:
-        written.writerow(
-            [*_fixed(entry, now, refused).values(), *(column.value(entry) for column in columns)]
-        )

@@ -1,13 +1,15 @@
-"""The runs that a tracking server has: lists of them, the best of them, and their curves."""
+"""The runs that a tracking server has: lists of them, the best of them, and their curves.
+
+Runs below those that they are within: `families`.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NotRequired, TypedDict, cast
-from urllib.parse import urlencode
 
 from trainkit.spool.responses import Response, error_text
 
@@ -15,13 +17,18 @@ from trainer.errors import InvalidInput
 from trainer.projects.parameters import nearest
 from trainer.tracking import run_tags
 from trainer.tracking.client import Client, Run, RunAnswer
+from trainer.tracking.search.points import POINTS, Point, curves
+
+__all__ = [
+    "DURATION", "POINTS", "START", "Entry", "NoSuchProject", "Point", "Query", "best", "curves", "duration",
+    "evaluations", "experiments", "figure_names", "in_order", "matching", "newest", "project", "search",
+]  # fmt: skip
 
 START, DURATION = "start", "duration"
-POINTS = 200  # of a curve: more than a terminal or a small chart can show
 _API = "/api/2.0/mlflow"
 _PAGE = 1000
+_LEAST_PAGE = 100  # where the runs to come may be children, of which there may be many
 _LOOKED_AT = 100  # runs whose metrics are offered in place of an unknown one
-_RUNS_A_CALL = 100  # the server's limit for curves
 _DELETED = {"run_view_type": "DELETED_ONLY"}
 _FEW = 20
 _NEWEST_FIRST = "attributes.start_time DESC"
@@ -46,6 +53,8 @@ class Query:
     """Whether it is the deleted runs that are asked for."""
     evaluations: bool = False
     """Whether those that keep the evaluations and aliases of registered models are wanted too."""
+    beyond_children: bool = False
+    """Whether the limit counts only runs that are within no other one; the others come in addition."""
 
 
 @dataclass(frozen=True)
@@ -55,21 +64,6 @@ class Entry:
     run: Run
     project: str
     experiment: str
-
-
-@dataclass(frozen=True)
-class Point:
-    """A value of a metric at a step."""
-
-    step: int
-    value: float
-
-
-class _Point(TypedDict):
-    run_id: str
-    step: NotRequired[int]
-    value: float | str
-    timestamp: int
 
 
 class _Tag(TypedDict):
@@ -99,7 +93,7 @@ def search(client: Client, query: Query) -> list[Entry]:
     listed = _experiments(client)
     names = _names(listed)
     of_models = set() if query.evaluations else _of_models(listed)
-    by, falls = query.sort.removeprefix("-"), query.sort.startswith("-")
+    by = query.sort.removeprefix("-")
     entries = {
         run.id: Entry(run, project(run, names), names.get(run.experiment_id, ""))
         for ids, condition in _scopes(query, names, of_models)
@@ -115,9 +109,14 @@ def search(client: Client, query: Query) -> list[Entry]:
         newest = _pages(client, list(names), "", [_NEWEST_FIRST], _LOOKED_AT)
         metric_names = {name for run in newest for name in run.metrics if not name.startswith("system/")}
         raise InvalidInput(f"No run has a metric {by}.", nearest(by, sorted(metric_names), "There are"))
-    newest_first = sorted(entries.values(), key=lambda entry: entry.run.started or 0, reverse=True)
-    in_order = sorted(newest_first, key=lambda entry: _rank(_figure(entry.run, by), falls=falls))
-    return in_order[: query.limit]
+    return in_order(entries.values(), query.sort)[: None if query.beyond_children else query.limit]
+
+
+def in_order(entries: Iterable[Entry], sort: str) -> list[Entry]:
+    """The entries as `Query.sort` says; of equal ones the newest is first."""
+    by, falls = sort.removeprefix("-"), sort.startswith("-")
+    newest_first = sorted(entries, key=lambda entry: entry.run.started or 0, reverse=True)
+    return sorted(newest_first, key=lambda entry: _rank(_figure(entry.run, by), falls=falls))
 
 
 def evaluations(client: Client, query: Query) -> int:
@@ -163,15 +162,6 @@ def duration(run: Run, now: float) -> float | None:
     if run.started is None:
         return None
     return (now if run.ended is None else run.ended) - run.started
-
-
-def curves(client: Client, run_ids: Sequence[str], metric: str) -> dict[str, tuple[Point, ...]]:
-    """The values of one metric by run and in the order of steps; of a long curve an even sample."""
-    by_run: dict[str, list[_Point]] = {run_id: [] for run_id in run_ids}
-    for start in range(0, len(run_ids), _RUNS_A_CALL):
-        for point in _points(client, run_ids[start : start + _RUNS_A_CALL], metric):
-            by_run.setdefault(point["run_id"], []).append(point)
-    return {run_id: _curve(points) for run_id, points in by_run.items()}
 
 
 def experiments(client: Client) -> dict[str, str]:
@@ -226,7 +216,21 @@ def _ordered(client: Client, ids: list[str], condition: str, query: Query) -> It
         return _pages(client, ids, condition, [_NEWEST_FIRST], None, deleted=query.deleted)
     column = "attributes.start_time" if by == START else f"metrics.`{by}`"
     order = [f"{column} {direction}"] + ([_NEWEST_FIRST] if by != START else [])
-    return _pages(client, ids, condition, order, query.limit, deleted=query.deleted)
+    if not query.beyond_children:
+        return _pages(client, ids, condition, order, query.limit, deleted=query.deleted)
+    page = max(query.limit or _PAGE, _LEAST_PAGE)
+    return _until(query.limit, _pages(client, ids, condition, order, None, deleted=query.deleted, page=page))
+
+
+def _until(limit: int | None, runs: Iterable[Run]) -> Iterator[Run]:
+    """As many runs as have `limit` among them that are within no other one."""
+    left = limit
+    for run in runs:
+        yield run
+        if left is not None and run_tags.PARENT_RUN not in run.tags:
+            left -= 1
+            if not left:
+                return
 
 
 def _pages(
@@ -237,9 +241,10 @@ def _pages(
     limit: int | None,
     *,
     deleted: bool = False,
+    page: int = _PAGE,
 ) -> Iterator[Run]:
     def runs() -> Iterator[Run]:
-        size = min(limit or _PAGE, _PAGE)
+        size = min(limit or page, _PAGE)
         body: dict[str, object] = {
             "experiment_ids": ids, "filter": condition, "order_by": order, "max_results": size,
             **(_DELETED if deleted else {}),
@@ -271,24 +276,3 @@ def _rank(value: float | None, *, falls: bool) -> tuple[int, float]:
     if value is None or math.isnan(value):
         return (2, 0.0) if value is None else (1, 0.0)
     return (0, -value if falls else value)
-
-
-def _points(client: Client, run_ids: Sequence[str], metric: str) -> list[_Point]:
-    query_string = urlencode({"run_ids": run_ids, "metric_key": metric, "max_results": POINTS}, doseq=True)
-    answer = client.send("GET", f"{_API}/metrics/get-history-bulk-interval?{query_string}", ok=(404,))
-    if answer.ok:
-        return cast(list[_Point], answer.json().get("metrics", []))
-    points: list[_Point] = []
-    for run_id in run_ids:  # a server from before there was a call for several runs
-        query = {"run_id": run_id, "metric_key": metric}
-        payload = client.send("GET", f"{_API}/metrics/get-history", query=query).json()
-        points += [{**point, "run_id": run_id} for point in cast(list[_Point], payload.get("metrics", []))]
-    return points
-
-
-def _curve(points: list[_Point]) -> tuple[Point, ...]:
-    in_order = sorted(points, key=lambda point: (int(point.get("step", 0)), int(point["timestamp"])))
-    thinned = in_order[:: max(1, math.ceil(len(in_order) / POINTS))]
-    if in_order and thinned[-1] is not in_order[-1]:
-        thinned.append(in_order[-1])
-    return tuple(Point(int(point.get("step", 0)), float(point["value"])) for point in thinned)
