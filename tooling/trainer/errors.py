@@ -131,6 +131,12 @@ class TooFewSamples(TrainerError):
     exit_code = 96
 
 
+class NoFreeSlot(TrainerError):
+    """What a run asks for of the machine is in use: its GPUs, cores, or memory."""
+
+    exit_code = 97
+
+
 class ScriptFailed(TrainerError):
     """The training script ended by itself with a code other than 0; that code is passed on."""
 

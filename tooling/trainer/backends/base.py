@@ -19,6 +19,7 @@ from trainer.images.build import ImageOrigin
 from trainer.images.image import RunImage
 from trainer.plan.run_plan import RunPlan
 from trainer.progress import Steps
+from trainer.slots.need import Capacity, Need, Slot
 from trainer.tracking.endpoint import Network, Server
 from trainer.tracking.outbound import Outbound
 from trainer.workspace.run_folder import RunFolder
@@ -43,6 +44,8 @@ class Launch:
     """What it takes to get to the tracking server, and out."""
     network: Network | None = None
     """What a container joins to reach the tracking server; None for the engine's default one."""
+    slot: Slot | None = None
+    """What the job has for itself of the machine."""
     repeated_code: str = ""
     """The digest of code that is large and was launched before as it is: it may be kept where it runs."""
 
@@ -154,14 +157,32 @@ class Backend(Protocol):
     def origin(self, image_id: str) -> ImageOrigin:
         """Where the image that `prepare` returned comes from."""
 
-    def hardware(self) -> Hardware:
-        """Of the machine that its jobs are executed on, with the GPUs that `preflight` found."""
+    def hardware(self, slot: Slot | None = None) -> Hardware:
+        """Of the machine that its jobs are executed on, with the GPUs of the slot.
+
+        Without a slot it is those that `preflight` found.
+        """
 
     def has_checkpoints(self, plan: RunPlan, run_id: str) -> bool:
         """Whether a training of that run left something in checkpoints/RUN_ID of its cache."""
 
     def preflight(self, plan: RunPlan) -> None:
         """Raise, before the run exists, where the GPUs do not suit the image that `prepare` got ready."""
+
+    def claim(self, need: Need, image_id: str) -> Slot:
+        """Take what the need says, for one run; `image_id` is what `prepare` returned.
+
+        Of all who claim at once, in any workspace and by any user of the machine, one gets it. It is the
+        caller's until `release`, until the job that was started with it is removed, or until this process
+        ends without such a job. Raises `NoFreeSlot`, saying who has it, where it is in use now, and
+        `InvalidInput` or `GpuError` for more than the machine has.
+        """
+
+    def release(self, slot: Slot) -> None:
+        """Give it back. Safe to call twice."""
+
+    def capacity(self, image_id: str = "") -> Capacity:
+        """What the machine has; its GPUs are looked at with that image, and not at all without one."""
 
     def reach(self, plan: RunPlan, image_id: str, server: Server) -> None:
         """Raise `TrackingError`, before the run exists, where its job could not reach the server."""

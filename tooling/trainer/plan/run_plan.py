@@ -77,6 +77,8 @@ class Resources:
     shared_memory: str
     pids_limit: int
     read_only: bool
+    cpus: int | None = None
+    """Cores that no other run has at the same time; None for all, shared with others."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from trainer.plan.request import secret_values
 from trainer.plan.run_plan import RunPlan
 from trainer.progress import Steps
 from trainer.server import process, selection, start
+from trainer.slots.need import Slot
 from trainer.tracking import outbound, server_version
 from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server
@@ -43,6 +44,8 @@ class PreparedLaunch:
     """What of this machine's way out the job has."""
     remarks: tuple[str, ...] = ()
     """What the user should know before the run starts."""
+    slot: Slot | None = None
+    """What the run has for itself of the machine: claimed by who starts it, right before that."""
 
 
 def connect(workspace: Workspace, backend: Backend, loaded: Secrets, uri: str | None) -> tuple[Client, bool]:
