@@ -186,22 +186,28 @@ class HasClient(Protocol):
     def client(self) -> docker.DockerClient: ...
 
 
-def import_tiny(engine: HasClient, site: Site, place: Path) -> None:
-    """Give the engine the image `tiny` as it is up to date, made of this machine's own programs."""
+# Whoever asks the tracking server with it is told that there is no client.
+_PYTHON = "#!/bin/sh\nexit 3\n"
+
+
+def import_tiny(engine: HasClient, site: Site, place: Path, *, python: str = _PYTHON) -> None:
+    """Give the engine the image `tiny` as it is up to date, made of this machine's own programs.
+
+    `python` is the script that it has in place of one.
+    """
     programs = [Path(found).resolve() for name in _PROGRAMS if (found := shutil.which(name))]
     told = subprocess.check_output(["ldd", *programs], text=True)
     libraries = {Path(found) for found in re.findall(r"(/\S+)(?= \()", told)}
-    # Whoever asks the tracking server with it is told that there is no client.
-    python = place / "python"
-    python.write_text("#!/bin/sh\nexit 3\n")
-    python.chmod(0o755)
+    program = place / "python"
+    program.write_text(python)
+    program.chmod(0o755)
     cache = tarfile.TarInfo("cache")
     cache.type, cache.mode = tarfile.DIRTYPE, 0o1777
     with tarfile.open(place / "image.tar", "w") as tar:
         tar.addfile(cache)
         for program, name in zip(programs, _PROGRAMS, strict=True):
             tar.add(program, f"bin/{name}")
-        tar.add(python, "bin/python")
+        tar.add(place / "python", "bin/python")
         for library in libraries:
             tar.add(library.resolve(), str(library).lstrip("/"))
     here = settings.find(site.root)

@@ -35,7 +35,8 @@ from trainer.server import selection
 from trainer.workspace import secrets, settings
 
 # What --backend-config may say, and what MLflow itself puts beside it.
-OPTIONS = ("image", "gpus", "memory", "read_only", "base_image", "seed", "deterministic", "keep_files", "yes")
+OPTIONS = ("image", "gpus", "cpus", "memory", "read_only", "base_image", "seed", "deterministic",
+           "keep_files", "yes")  # fmt: skip
 # What this backend would leave out without a word.
 _NOT_HONOURED = (
     (utils.PROJECT_DOCKER_ARGS, "--docker-args", f"--backend-config takes {', '.join(OPTIONS)}."),
@@ -126,6 +127,7 @@ class _Backend(AbstractBackend):  # type: ignore[misc]  # mlflow is not typed
                 backend=Target(self.backend.name, self.backend.isolated),
                 image=options.get("image"),
                 gpus=options.get("gpus"),
+                cpus=_integer("cpus", options),
                 memory=options.get("memory"),
                 read_only=_boolean("read_only", options),
                 base_image=options.get("base_image"),

@@ -5,7 +5,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from trainer import subprocesses
@@ -13,14 +13,16 @@ from trainer.backends import base, registry
 from trainer.backends.base import Launch, shell_variables
 from trainer.backends.docker import backend, job
 from trainer.backends.docker import config as docker_container
-from trainer.engine import one_off, run_user
+from trainer.backends.docker.slots import machine
+from trainer.engine import daemon, one_off, run_user
 from trainer.engine.daemon import EngineUnavailable
 from trainer.engine.run_user import RunUser
 from trainer.errors import EngineError, GpuError, InvalidInput, RunLost, TrackingError
-from trainer.host import disk, gpu
+from trainer.host import disk, gpu, living
 from trainer.images import build, spec, trainer_image
 from trainer.plan.run_plan import RunPlan
 from trainer.projects.mounts import Mount
+from trainer.slots.need import Slot
 from trainer.tracking.endpoint import Server
 from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
@@ -101,6 +103,11 @@ def test_the_container_as_the_engine_is_asked_for_it(
             "trainer.project": "demo",
             "trainer.run_name": "",
             "trainer.secret_names": "A,B",
+            "trainer.slot": "",
+            "trainer.slot.owner": living.this_process(),
+            "trainer.gpus": "",
+            "trainer.cpus": "",
+            "trainer.memory": "512m",
         },
         "StopSignal": "SIGINT",
         "StopTimeout": 5,
@@ -334,7 +341,7 @@ def answers(
         asked.append((command[0], gpus))
         return smi if command == gpu.QUERY else one_off.Output(0, built, "noise")
 
-    monkeypatch.setattr(backend, "run", run)
+    monkeypatch.setattr(machine, "run", run)
     return asked
 
 
@@ -498,3 +505,36 @@ def test_a_result_of_any_size_is_not_read_to_its_end() -> None:
 def test_what_no_command_ends_with_is_no_result(text: str) -> None:
     assert base.read_result(text) is None
     assert base.read_result("137 15\n") == (137, 15)
+
+
+def test_a_run_has_the_gpus_and_cores_of_its_slot(
+    client: "docker.DockerClient", tmp_path: Path, launch: Launch
+) -> None:
+    slot = Slot("t0ken", ("GPU-a", "GPU-b"), "0-1,4", "8g")
+    said = config(client, run_plan(tmp_path, gpus="2", cpus=3), replace(launch, slot=slot))
+    host = cast(dict[str, Any], said["HostConfig"])
+    assert host["CpusetCpus"] == "0-1,4"
+    assert [request["DeviceIDs"] for request in host["DeviceRequests"]] == [["GPU-a", "GPU-b"]]
+    assert "TRAINER_CPUS=3" in cast(list[str], said["Env"])
+    labels = cast(dict[str, str], said["Labels"])
+    assert {key: labels[f"trainer.{key}"] for key in ("slot", "gpus", "cpus", "memory")} == {
+        "slot": "t0ken",
+        "gpus": "GPU-a,GPU-b",
+        "cpus": "0-1,4",
+        "memory": "8g",
+    }
+
+
+def test_more_cores_than_the_engine_has_are_refused_at_once(
+    workspace: Workspace, client: "docker.DockerClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker_backend = backend.DockerBackend(workspace)
+    docker_backend._client = client
+    said = {"NCPU": 2, "CPUSet": True}
+    monkeypatch.setattr(daemon, "info", lambda _: said)
+    docker_backend.check(run_plan(workspace.root, cpus=2))
+    with fails(InvalidInput, "--cpus 3: the machine has 2 cores."):
+        docker_backend.check(run_plan(workspace.root, cpus=3))
+    said["CPUSet"] = False
+    with pytest.raises(InvalidInput, match="cannot bind a run to cores"):
+        docker_backend.check(run_plan(workspace.root, cpus=1))

@@ -16,10 +16,11 @@ from trainer.backends.local import backend as local_backend
 from trainer.backends.local import job as local_job
 from trainer.backends.local.backend import LocalBackend
 from trainer.backends.local.job import LocalJob
-from trainer.errors import GpuError, ImageError, InvalidInput, TrainerError
+from trainer.errors import GpuError, ImageError, InvalidInput, NoFreeSlot, TrainerError
 from trainer.images import spec, trainer_image
 from trainer.images.trainer_image import TrainerImage
 from trainer.plan.run_plan import RunPlan
+from trainer.slots.need import Need
 from trainer.source import snapshot
 from trainer.tracking.endpoint import Server
 from trainer.workspace.run_folder import RunFolder
@@ -396,3 +397,37 @@ def test_a_run_cannot_be_kept_from_writing_here(start: Start) -> None:
         "Leave it out (--no-read-only, or read_only in trainer.yaml), or use the docker backend.",
     ):
         start("true", read_only=True)
+
+
+def test_cores_are_one_jobs_until_it_ends_though_its_launcher_lets_go(
+    workspace: Workspace, project: Path
+) -> None:
+    runner = LocalBackend(workspace)
+    slot = runner.claim(Need(cpus=1), "environment")
+    number = int(slot.cpus)
+    there_are = len(runner.capacity().cpus)
+    with pytest.raises(NoFreeSlot, match=f"--cpus {there_are}: {there_are - 1} of "):
+        LocalBackend(workspace).claim(Need(cpus=there_are), "environment")
+    folder = RunFolder(workspace.state / "runs" / "r2")
+    folder.path.mkdir(parents=True)
+    snapshot.pack(project, folder.source)
+    launch = Launch(RECORD, "w1", "environment", folder, {}, {}, slot=slot)
+    show = "nproc; echo $TRAINER_CPUS $OMP_NUM_THREADS; touch ../ready; sleep 100"
+    plan = run_plan(project, command=("sh", "-c", show))
+    job = runner.start(plan, launch, lambda: None)
+    wait_for(folder.path / "ready")
+    assert b"".join(job.output()).split() == [b"1", b"1", b"1"]
+    assert os.sched_getaffinity(0) == set(runner.capacity().cpus)  # the launcher's own are as they were
+    with pytest.raises(NoFreeSlot):
+        LocalBackend(workspace).claim(Need(cpus=there_are), "environment")
+    job.stop()
+    again = LocalBackend(workspace).claim(Need(cpus=1), "environment")
+    assert int(again.cpus) == number
+
+
+def test_what_the_local_backend_cannot_keep_is_refused(workspace: Workspace) -> None:
+    runner = LocalBackend(workspace)
+    with pytest.raises(InvalidInput, match="--cpus 9999: the machine has"):
+        runner.check(run_plan(workspace.root, cpus=9999))
+    with fails(InvalidInput, "--memory needs a container: the local backend cannot reserve memory."):
+        runner.claim(Need(memory="1g"), "environment")

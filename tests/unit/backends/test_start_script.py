@@ -15,14 +15,14 @@ from unit.helpers import put
 NAMES = ("OMP_WAIT_POLICY", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
-def seen(folder: Path, environment: str = "", **variables: str) -> str:
-    """OMP_WAIT_POLICY, as a command sees it."""
+def seen(folder: Path, environment: str = "", show: str = "$OMP_WAIT_POLICY", **variables: str) -> str:
+    """What a command shows of its variables."""
     start = Path(base.__file__).with_name("start.sh")
     payload = {name: value for name, value in os.environ.items() if name not in NAMES}
     put(folder / "environment", environment)
     command = ["sh", str(start), str(folder / "result"), str(folder / "environment")]
     done = subprocess.run(
-        [*command, "sh", "-c", 'echo "$OMP_WAIT_POLICY"'],
+        [*command, "sh", "-c", f'echo "{show}"'],
         env={**payload, **variables}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     return done.stdout.strip()
@@ -36,6 +36,13 @@ def test_threads_that_wait_sleep(tmp_path: Path) -> None:
 def test_what_is_set_stays_as_it_is(tmp_path: Path, value: str) -> None:
     assert seen(tmp_path, OMP_WAIT_POLICY=value) == value
     assert seen(tmp_path, environment=f"OMP_WAIT_POLICY='{value}'\n") == value
+
+
+@pytest.mark.parametrize(("own", "threads"), [("", "3 3 3"), ("1", "1 3 3")])
+def test_a_run_with_cores_of_its_own_uses_as_many_threads(tmp_path: Path, own: str, threads: str) -> None:
+    environment = f"OMP_NUM_THREADS={own}\n" if own else ""
+    show = "$OMP_NUM_THREADS $TF_NUM_INTRAOP_THREADS $TF_NUM_INTEROP_THREADS"
+    assert seen(tmp_path, environment, show, TRAINER_CPUS="3") == threads
 
 
 def test_what_is_said_of_progress_goes_to_the_output_alone(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from trainer.images.build import ImageOrigin
 from trainer.images.image import RunImage
 from trainer.plan.run_plan import RunPlan
 from trainer.progress import Steps
+from trainer.slots import cores
 from trainer.slots.need import Capacity, Need, Slot
 from trainer.tracking.endpoint import Network, Server
 from trainer.tracking.outbound import Outbound
@@ -215,6 +216,11 @@ def read_result(text: str) -> tuple[int, int | None] | None:
 def shell_variables(variables: Mapping[str, str]) -> str:
     """Variables as a file that `sh` reads, whatever characters the values have."""
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
+
+
+def of_slot(slot: Slot | None) -> dict[str, str]:
+    """What start.sh is told of a job's own cores: how many threads its frameworks use."""
+    return {"TRAINER_CPUS": str(len(cores.read(slot.cpus)))} if slot and slot.cpus else {}
 
 
 def image_gone(image: RunImage) -> ImageError:

@@ -41,7 +41,8 @@ trainer_quota() (
   done </proc/self/cgroup
   [ "$least" -ge "$cores" ] || echo "$least"
 )
-if trainer_cores=$(trainer_quota 2>/dev/null) && [ -n "$trainer_cores" ]; then
+# What it is given of its own (--cpus N) is known; an OpenMP of its own counts the machine's, as OpenBLAS may.
+if trainer_cores=${TRAINER_CPUS:-$(trainer_quota 2>/dev/null)} && [ -n "$trainer_cores" ]; then
   export OMP_NUM_THREADS="${OMP_NUM_THREADS-$trainer_cores}"
   export TF_NUM_INTRAOP_THREADS="${TF_NUM_INTRAOP_THREADS-$trainer_cores}"
   export TF_NUM_INTEROP_THREADS="${TF_NUM_INTEROP_THREADS-$trainer_cores}"

@@ -53,6 +53,7 @@ class Info(TypedDict):
     MemTotal: int
     SecurityOptions: list[str]
     MemoryLimit: bool
+    CPUSet: bool
 
 
 def connect() -> docker.DockerClient:

@@ -28,6 +28,13 @@ def memory(value: str | None) -> str | None:
     return value.lower() if value else None
 
 
+def cpus(value: int | None) -> int | None:
+    """The value of --cpus. Raises `InvalidInput` for less than one core."""
+    if value is not None and value < 1:
+        raise InvalidInput(f"--cpus {value} is invalid.", "Use a number of cores, 1 at least.")
+    return value
+
+
 def bytes_of(size: str) -> int:
     """`512m` in bytes."""
     return int(size[:-1]) * {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}[size[-1].lower()]

@@ -77,6 +77,7 @@ class RunRequest:
     image: str | None = None
     """Instead of the project's own."""
     gpus: str | None = None
+    cpus: int | None = None
     memory: str | None = None
     read_only: bool | None = None
     base_image: str | None = None
@@ -207,6 +208,7 @@ def make(workspace: Workspace, request: RunRequest) -> RunPlan:
             settings.shm_size,
             settings.pids_limit,
             settings.read_only if request.read_only is None else request.read_only,
+            limits.cpus(request.cpus),
         ),
         tracking=Tracking(
             experiment,

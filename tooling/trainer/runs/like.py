@@ -65,6 +65,7 @@ class EarlierRun:
             "entry_point": record.entry_point,
             "experiment": record.experiment,
             "gpus": resources.gpus,
+            "cpus": resources.cpus,
             "memory": resources.memory,
             "read_only": resources.read_only,
             "seed": record.seed,

@@ -166,6 +166,7 @@ def _plan(workspace: Workspace, stored: FetchedRun, image: RunImage) -> RunPlan:
             run_name=f"{stored.run.name}-again",
             backend=registry.target(pinned.backend),
             gpus=pinned.resources.gpus,
+            cpus=pinned.resources.cpus,
             memory=pinned.resources.memory,
             read_only=pinned.resources.read_only,
             seed=pinned.seed,

@@ -142,6 +142,7 @@ def _request(workspace: Workspace, stored: FetchedRun) -> RunRequest:
         run_name=stored.run.name,
         backend=registry.target(pinned.backend),
         gpus=pinned.resources.gpus,
+        cpus=pinned.resources.cpus,
         memory=pinned.resources.memory,
         seed=pinned.seed,
         deterministic=pinned.deterministic,

@@ -181,6 +181,8 @@ def tags(record: RunRecord) -> dict[str, str]:
     if record.image.digest:  # of one that somebody else built only the id is known
         run_tags_[run_tags.IMAGE_DIGEST] = record.image.digest
         run_tags_[run_tags.REQUIREMENTS_DIGEST] = record.image.requirements_digest
+    if record.resources.cpus is not None:
+        run_tags_[run_tags.CPUS] = str(record.resources.cpus)
     if record.seed is not None:
         run_tags_[run_tags.SEED] = str(record.seed)
     if record.git:

@@ -29,6 +29,7 @@ REQUIREMENTS_DIGEST = "trainer.requirements_digest"
 CODE_DIGEST = "trainer.code_digest"
 GIT_DIRTY = "trainer.git_dirty"
 GPUS = "trainer.gpus"
+CPUS = "trainer.cpus"
 MEMORY = "trainer.memory"
 SEED = "trainer.seed"
 DETERMINISTIC = "trainer.deterministic"
@@ -78,8 +79,8 @@ PROJECT_BACKEND = "mlflow.project.backend"
 _UNSEEN = "mlflow."
 _UNSEEN_TAGS = frozenset(
     {
-        VERSION, COMMAND, IMAGE_ID, IMAGE_DIGEST, REQUIREMENTS_DIGEST, CODE_DIGEST, GIT_DIRTY, MEMORY, SEED,
-        DETERMINISTIC, PRIMARY_METRIC, KEEP_FILES, LAUNCH,
+        VERSION, COMMAND, IMAGE_ID, IMAGE_DIGEST, REQUIREMENTS_DIGEST, CODE_DIGEST, GIT_DIRTY, CPUS, MEMORY,
+        SEED, DETERMINISTIC, PRIMARY_METRIC, KEEP_FILES, LAUNCH,
     }
 )  # fmt: skip
 

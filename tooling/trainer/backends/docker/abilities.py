@@ -13,6 +13,7 @@ from trainer.errors import InvalidInput
 from trainer.host import gpu
 from trainer.images import build
 from trainer.plan.run_plan import RunPlan
+from trainer.slots import choosing
 from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
@@ -45,6 +46,13 @@ def check(
             "it would be ignored.",
             "Leave it out; a rootless engine needs cgroup v2, and a memory controller delegated to it.",
         )
+    if plan.resources.cpus is not None:
+        if not info()["CPUSet"]:
+            raise InvalidInput(
+                f"--cpus {plan.resources.cpus}: the engine at {address} cannot bind a run to cores.",
+                "Leave it out; a rootless engine needs cgroup v2, and a cpuset controller delegated to it.",
+            )
+        choosing.check_cpus(plan.resources.cpus, info()["NCPU"])
     if plan.resources.gpus != "none":
         _check_gpu(client, address, plan)
 

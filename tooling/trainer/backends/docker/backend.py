@@ -30,11 +30,13 @@ from trainer.backends.docker.config import (
     spool_files,
 )
 from trainer.backends.docker.job import DockerJob
+from trainer.backends.docker.slots import claims, machine
+from trainer.backends.docker.slots.machine import Suitable
 from trainer.engine import daemon, run_user
 from trainer.engine.bridge import Bridge
 from trainer.engine.one_off import run, start_failure
-from trainer.errors import EngineError, GpuError, TrackingError
-from trainer.host import disk, gpu, hardware
+from trainer.errors import EngineError, TrackingError
+from trainer.host import disk, hardware
 from trainer.host.gpu import Card
 from trainer.host.hardware import Hardware
 from trainer.images import build, external
@@ -42,6 +44,8 @@ from trainer.images.build import ImageOrigin
 from trainer.images.image import RunImage
 from trainer.plan.run_plan import RunPlan
 from trainer.progress import Steps
+from trainer.slots.devices import Device
+from trainer.slots.need import Capacity, Need, Slot
 from trainer.tracking.endpoint import CONTAINER_HOST, Server
 from trainer.tracking.outbound import Outbound
 from trainer.workspace.run_folder import RunFolder
@@ -64,7 +68,8 @@ class DockerBackend:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._client: docker.DockerClient | None = None
-        self._cards: tuple[Card, ...] = ()
+        self._suitable = Suitable()
+        self._devices: tuple[Device, ...] = ()
         self._info: Future[daemon.Info] | None = None
 
     @property
@@ -155,14 +160,14 @@ class DockerBackend:
         """As the engine knows it."""
         return build.origin(self.client, image_id)
 
-    def hardware(self) -> Hardware:
+    def hardware(self, slot: Slot | None = None) -> Hardware:
         """Of the engine's machine, which may be a virtual one."""
         info = self._said()
-        machine = hardware.this_machine(self._cards)
+        here = hardware.this_machine(self._cards(slot))
         return replace(
-            machine,
+            here,
             system=f"{str(info['OSType']).capitalize()}-{info['KernelVersion']}-{info['Architecture']}",
-            cpu="" if daemon.is_remote(daemon.endpoint()) else machine.cpu,
+            cpu="" if daemon.is_remote(daemon.endpoint()) else here.cpu,
             cpus=info["NCPU"],
             memory=info["MemTotal"],
         )
@@ -172,24 +177,18 @@ class DockerBackend:
         client = self.client
         return self._info.result() if self._info else daemon.info(client)
 
+    def _cards(self, slot: Slot | None) -> tuple[Card, ...]:
+        if slot is None:
+            return self._suitable.cards
+        numbers = [device.index.partition(":")[0] for device in self._devices if device.uuid in slot.gpus]
+        return tuple(card for card in self._suitable.cards if card.index in numbers)
+
     def has_checkpoints(self, plan: RunPlan, run_id: str) -> bool:
         """Looks into the cache's volume with a container of the run's image."""
         cache = next((mount for mount in plan.inputs.mounts if mount.target == run_environment.CACHE), None)
         if cache is None:
             return False
-        path = f"{cache.target}/{run_environment.CHECKPOINTS}/{run_id}"
-        asking = [
-            "find",
-            path,
-            "-type",
-            "f",
-            "!",
-            "-name",
-            f"*{run_environment.UNFINISHED_SUFFIX}",
-            "!",
-            "-name",
-            f"{run_environment.UNFINISHED_PREFIX}*",
-        ]
+        asking = _checkpoints(f"{cache.target}/{run_environment.CHECKPOINTS}/{run_id}")
         output = run(self.client, plan.image_reference, asking, mounts=[replace(cache, read_only=True)])
         return bool(output.out.strip())
 
@@ -197,21 +196,25 @@ class DockerBackend:
         """Compare the GPUs that a container of the image gets with what the image was built for."""
         if plan.resources.gpus == "none":
             return
-        image = plan.image_reference
-        output = run(self.client, image, gpu.QUERY, gpus=plan.resources.gpus)
-        if output.code:
-            raise GpuError(
-                f"nvidia-smi failed in a container with --gpus {plan.resources.gpus}: "
-                f"{(output.err or output.out).strip()}",
-                f"Fix the driver or the container toolkit, {gpu.ON_PURPOSE}",
-            )
-        self._cards = gpu.cards(output.out)
-        if not plan.image.has_trainkit:  # nothing in it can be asked
-            return
-        known_as = plan.image_id.removeprefix("sha256:") or plan.image.digest
-        remembered = self._workspace.state / "gpu" / f"{known_as}.json"
-        built = gpu.built_for(remembered, lambda: run(self.client, image, gpu.BUILT_FOR).out)
-        gpu.check(plan.image.tag, built, self._cards, self._workspace.settings.gpu_free_gb)
+        self._suitable = machine.suitable(self.client, self._workspace, plan)
+
+    def claim(self, need: Need, image_id: str) -> Slot:
+        """Kept by the engine: see `backends.docker.slots`."""
+        if need.gpus != "none":
+            self._devices = machine.seen(self.client, image_id)
+        least, unsuitable = self._workspace.settings.gpu_free_gb, self._suitable.unsuitable
+        what = machine.of(self._said(), self._devices, least, unsuitable)
+        return claims.take(self.client, need, image_id, what)
+
+    def release(self, slot: Slot) -> None:
+        """Removes its container."""
+        claims.give_back(self.client, slot.token)
+
+    def capacity(self, image_id: str = "") -> Capacity:
+        """Of the engine's machine."""
+        info = self._said()
+        gpus = machine.seen(self.client, image_id) if image_id else ()
+        return Capacity(tuple(device.uuid for device in gpus), machine.cpus(info), info["MemTotal"])
 
     def start(self, plan: RunPlan, launch: Launch, before: Callable[[], object]) -> Job:
         """Create the container, put code and secrets into it, start it."""
@@ -231,6 +234,8 @@ class DockerBackend:
                         ),
                         container_name(launch.run_id),
                     )["Id"]
+                if launch.slot:
+                    claims.confirm(self.client, launch.slot, launch.image_id, self._said()["MemTotal"])
                 self.client.api.put_archive(container, PLACE, private_files(launch, user, folder))
                 if not layered:
                     with launch.folder.source.open("rb") as archive:
@@ -280,3 +285,9 @@ class DockerBackend:
             ) from None
         ids = {record.run_id for record in records}
         return [job for job in jobs if of_all or job.record.run_id in ids]
+
+
+def _checkpoints(path: str) -> list[str]:
+    """What lists the complete ones there."""
+    unfinished = f"*{run_environment.UNFINISHED_SUFFIX}", f"{run_environment.UNFINISHED_PREFIX}*"
+    return ["find", path, "-type", "f", *(word for name in unfinished for word in ("!", "-name", name))]

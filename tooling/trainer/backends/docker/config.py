@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 from trainkit import run_environment
 
-from trainer.backends.base import Launch, shell_variables
+from trainer.backends.base import Launch, of_slot, shell_variables
 from trainer.backends.docker import containers
+from trainer.backends.docker.slots import holders
 from trainer.engine import daemon
 from trainer.engine.one_off import NO_ENTRYPOINT, device_requests, private_tar
 from trainer.engine.run_user import RunUser
 from trainer.plan.limits import bytes_of
 from trainer.plan.run_plan import RunPlan
+from trainer.slots.need import Slot
 from trainer.tracking.endpoint import CONTAINER_HOST, Network
 
 if TYPE_CHECKING:
@@ -89,7 +91,8 @@ def container_config(
         shm_size=bytes_of(plan.resources.shared_memory),
         mem_limit=memory,
         memswap_limit=memory,  # equal to the limit: no swap on top of it
-        device_requests=[DeviceRequest(**request) for request in device_requests(plan.resources.gpus)],
+        device_requests=[DeviceRequest(**request) for request in device_requests(_gpus(plan, launch.slot))],
+        cpuset_cpus=launch.slot.cpus or None if launch.slot else None,
         log_config=LogConfig(type="json-file", config=_LOG),
     )
     return client.api.create_container_config(
@@ -103,14 +106,22 @@ def container_config(
             "HOME": HOME,
             "USER": "trainer",
             run_environment.SPOOL: SPOOL,
+            **of_slot(launch.slot),
             **_TO_ALL,
         },
         working_dir=folder,
-        labels=containers.labels(launch.record, launch.workspace),
+        labels={
+            **containers.labels(launch.record, launch.workspace),
+            **holders.labels(launch.slot, plan.resources.memory),
+        },
         stop_signal="SIGINT",
         stop_timeout=GRACE_S,  # for a `docker stop`, too
         host_config=host,
     )
+
+
+def _gpus(plan: RunPlan, slot: Slot | None) -> str:
+    return f"device={','.join(slot.gpus)}" if slot and slot.gpus else plan.resources.gpus
 
 
 def private_files(launch: Launch, user: RunUser, folder: str = CODE) -> bytes:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypedDict, cast
 from trainer import archives
 from trainer.backends.base import JobResult, read_result
 from trainer.backends.docker.config import CODE, GRACE_S, RESULT, SPOOL, WRITTEN
+from trainer.backends.docker.slots import claims, holders
 from trainer.engine import daemon
 from trainer.errors import EngineError
 from trainer.workspace.run_folder import RunFolder
@@ -172,11 +173,14 @@ class DockerJob:
             self._client.api.stop(self._name, timeout=GRACE_S)
 
     def remove(self) -> None:
-        """Remove the container with its anonymous volumes, killing it if it still runs."""
+        """Remove the container with its anonymous volumes, killing it if it still runs, then its slot."""
         from docker.errors import APIError
 
         with daemon.failures(), contextlib.suppress(APIError):
+            config = self._client.api.inspect_container(self._name)["Config"]
             self._client.api.remove_container(self._name, force=True, v=True)
+            if token := holders.token(config["Labels"] or {}):
+                claims.give_back(self._client, token)
 
 
 def content(packed: Iterable[bytes], most: int) -> str | None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from trainkit import run_environment
@@ -19,8 +20,10 @@ from trainer.backends.base import (
     JobState,
     Launch,
     image_gone,
+    of_slot,
     shell_variables,
 )
+from trainer.backends.local import cores
 from trainer.backends.local.job import LocalJob
 from trainer.engine.bridge import Bridge
 from trainer.engine.run_user import host_ids
@@ -32,6 +35,8 @@ from trainer.images.build import ImageOrigin
 from trainer.images.image import RunImage
 from trainer.plan.run_plan import RunPlan
 from trainer.progress import Steps
+from trainer.slots import devices
+from trainer.slots.need import Capacity, Need, Slot
 from trainer.tracking.endpoint import Server
 from trainer.tracking.outbound import Outbound
 from trainer.workspace import run_folder
@@ -54,6 +59,7 @@ class LocalBackend:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._cards: tuple[Card, ...] = ()
+        self._cores = cores.Cores()
 
     def connect(self) -> None:
         """This machine is always there."""
@@ -87,6 +93,7 @@ class LocalBackend:
                 "--memory needs a container: the local backend cannot limit memory.",
                 "Leave it out, or use the docker backend.",
             )
+        cores.check(plan.resources.cpus)
         if plan.resources.read_only:
             raise InvalidInput(
                 "--read-only needs a container: the local backend cannot keep a run from writing.",
@@ -133,7 +140,7 @@ class LocalBackend:
         """The environment, on this Python."""
         return ImageOrigin(image_id, (), f"Python {platform.python_version()}", "", "")
 
-    def hardware(self) -> Hardware:
+    def hardware(self, slot: Slot | None = None) -> Hardware:  # noqa: ARG002 (GPUs are in no slot here)
         """Of this machine."""
         return hardware.this_machine(self._cards)
 
@@ -164,6 +171,25 @@ class LocalBackend:
         )
         gpu.check(plan.image.name, built, self._cards, self._workspace.settings.gpu_free_gb)
 
+    def claim(self, need: Need, image_id: str) -> Slot:  # noqa: ARG002 (no image has cores)
+        """Cores alone: which GPUs others use is not known here, and memory is not to be limited."""
+        if need.memory is not None:
+            raise InvalidInput(
+                "--memory needs a container: the local backend cannot reserve memory.",
+                "Leave it out, or use the docker backend.",
+            )
+        return self._cores.take(replace(need, gpus="none"))
+
+    def release(self, slot: Slot) -> None:
+        """A job that was started with the cores has them until it ends."""
+        self._cores.give_back(slot.token)
+
+    def capacity(self, image_id: str = "") -> Capacity:
+        """Of this machine; its GPUs where an image is named."""
+        listed = subprocesses.capture(devices.QUERY) if image_id else None
+        gpus = tuple(device.uuid for device in devices.read(listed or ""))
+        return Capacity(gpus, cores.available(), hardware.this_machine(()).memory)
+
     def start(self, plan: RunPlan, launch: Launch, before: Callable[[], object]) -> Job:
         """Unpack the code in the run's folder and start the command there."""
         folder = launch.folder
@@ -178,15 +204,18 @@ class LocalBackend:
         alive = locks.acquire(folder.job_lock)
         if alive is None:
             raise RuntimeError("a run's folder is used by one job alone")
-        with folder.job_output.open("wb") as output:
+        with folder.job_output.open("wb") as output, cores.bound(launch.slot):
             child = subprocess.Popen(
                 ["sh", str(_START), str(folder.job_result), str(folder.job_environment),
                  *plan.command],
                 cwd=folder.job_code, env=self._variables(plan, launch), stdin=subprocess.DEVNULL,
-                stdout=output, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=[alive.fileno()],
+                stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+                pass_fds=[alive.fileno(), *self._cores.files(launch.slot)],
             )  # fmt: skip
         folder.job_pid.write_text(str(child.pid))
         alive.release()
+        if launch.slot:
+            self.release(launch.slot)
         return LocalJob(folder, child)
 
     def attach(self, run_id: str, folder: RunFolder) -> Job:  # noqa: ARG002 (a process is found by its folder)
@@ -213,6 +242,7 @@ class LocalBackend:
             **plan.environment.variables,
             **launch.environment,
             **_gpu_variables(plan.resources.gpus),
+            **of_slot(launch.slot),
         }
         variables[run_environment.SPOOL] = str(launch.spool)
         return variables | {

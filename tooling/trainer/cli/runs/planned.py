@@ -42,6 +42,7 @@ def _rows(plan: RunPlan) -> Iterator[tuple[str, str]]:
     mounts = [f"{m.source} → {m.target}{' (read-only)' if m.read_only else ''}" for m in inputs.mounts]
     limits = {
         "gpus": resources.gpus,
+        "cpus": None if resources.cpus is None else str(resources.cpus),
         "memory": resources.memory,
         "shared_memory": resources.shared_memory,
         "pids": str(resources.pids_limit),
@@ -84,6 +85,8 @@ def _options(plan: RunPlan) -> Iterator[str]:
     if tracking.run_name:
         yield f"--run-name {shlex.quote(tracking.run_name)}"
     yield from (f"--tag {shlex.quote(f'{key}={value}')}" for key, value in tracking.tags.items())
+    if resources.cpus:
+        yield f"--cpus {resources.cpus}"
     if resources.memory:
         yield f"--memory {resources.memory}"
     if environment.seed is not None and seeding.PARAMETER not in plan.inputs.parameters:

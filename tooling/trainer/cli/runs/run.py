@@ -70,6 +70,9 @@ if TYPE_CHECKING:
 @click.option("--image", metavar="NAME", shell_complete=complete_image,
               help="Trainer image to run in, or any with / or : in it. [default: the project's]")  # fmt: skip
 @click.option("--gpus", metavar="GPUS", help="none, all, a number, or device=0,1. [default: as the image]")
+@click.option(
+    "--cpus", type=int, metavar="N", help="Cores that no other run has meanwhile. [default: all, shared]"
+)
 @click.option("--memory", metavar="SIZE", help="Limit of the container's memory, such as 8g.")
 @click.option("--read-only/--no-read-only", default=None,
               help="Let the run write only to /tmp, its folder and caches. [default: off]")  # fmt: skip
@@ -124,6 +127,7 @@ def run(
         backend=registry.target(_backend(workspace, backend)),
         image=_text(options["image"]),
         gpus=_text(options["gpus"]),
+        cpus=_number(options["cpus"]),
         memory=_text(options["memory"]),
         read_only=_flag(options["read_only"]),
         base_image=_text(options["base_image"]),

@@ -131,6 +131,7 @@ def _origin(run: Run) -> dict[str, str]:
     dirty = ", with uncommitted changes" if tags.get(run_tags.GIT_DIRTY) == "true" else ""
     commit = tags.get(run_tags.GIT_COMMIT, "")
     limits = [f"gpus {tags[run_tags.GPUS]}"] if run_tags.GPUS in tags else []
+    limits += [f"cpus {tags[run_tags.CPUS]}"] if run_tags.CPUS in tags else []
     limits += [f"memory {tags[run_tags.MEMORY]}"] if run_tags.MEMORY in tags else []
     limits += ["deterministic"] if tags.get(run_tags.DETERMINISTIC) == "true" else []
     pairs = {

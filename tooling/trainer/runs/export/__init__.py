@@ -24,6 +24,7 @@ from trainer.projects import mlproject
 from trainer.runs import run_record, stored_run
 from trainer.runs.run_record import RunRecord
 from trainer.runs.stored_run import FetchedRun
+from trainer.slots import cores
 from trainer.tracking.metrics import is_time
 from trainer.workspace.settings import Workspace
 
@@ -192,6 +193,8 @@ def _options(stored: FetchedRun) -> Iterator[str]:
     yield f"--shm-size {resources_.shared_memory} --pids-limit {resources_.pids_limit}"
     if resources_.memory:
         yield f"--memory {resources_.memory} --memory-swap {resources_.memory}"
+    if resources_.cpus:
+        yield f"--cpuset-cpus {cores.written(range(resources_.cpus))}"
     if resources_.gpus != "none":
         gpus = f'"{resources_.gpus}"' if "," in resources_.gpus else resources_.gpus
         yield f"--gpus {shlex.quote(gpus)}"

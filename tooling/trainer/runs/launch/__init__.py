@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trainkit import mlflow_in_run, run_environment
 
 from trainer import concurrency, logs
 from trainer.backends.base import Job, Launch
+from trainer.errors import EngineError
 from trainer.plan import consent
 from trainer.plan.consent import Permission
 from trainer.plan.run_plan import RunPlan
@@ -21,6 +23,8 @@ from trainer.runs.launch.begin import LaunchedRun, ResumedRun
 from trainer.runs.launch.follow import Result
 from trainer.runs.launch.prepare import PreparedLaunch
 from trainer.runs.launch.screen import Reporter
+from trainer.slots import need as slots
+from trainer.slots.need import Slot
 from trainer.subprocesses import deferred_signals, interruptible, kept_interruptions
 from trainer.tracking.client import Run
 from trainer.workspace import run_folder
@@ -74,6 +78,9 @@ def launch(
         ready = prepare.prepare(workspace, plan, screen, tracking_uri, goes_on=goes_on, offline=offline)
         for remark in ready.remarks:
             screen.remark(remark)
+        need = slots.of(plan.resources)
+        if not need.is_nothing:
+            ready = replace(ready, slot=ready.backend.claim(need, ready.image_id))
         screen.step("Starting the run")
 
         def logged(run: Run) -> None:
@@ -105,9 +112,11 @@ def start(
     """Make the run, and start its job: the caller looks after it, and lets go of it by closing `held`.
 
     `created` is called with the run when it is written down and its job does not exist yet: what it raises
-    ends the run, as a signal does.
+    ends the run, as a signal does. The slot of `ready` is the run's: it is given back where this raises.
     """
     with ExitStack() as unstarted, kept_interruptions():
+        if ready.slot:
+            unstarted.callback(_release, ready, ready.slot)
         launched = (
             begin.again(ready, earlier, screen, held, unstarted)
             if earlier
@@ -118,6 +127,11 @@ def start(
         job = _start(ready, launched, stored, unstarted)
         unstarted.pop_all()
     return Started(launched, job, tuple(stored.result()))
+
+
+def _release(ready: PreparedLaunch, slot: Slot) -> None:
+    with deferred_signals(drop=True), contextlib.suppress(EngineError):  # which forgets it by itself
+        ready.backend.release(slot)
 
 
 def _store(ready: PreparedLaunch, launched: LaunchedRun) -> Future[list[str]]:
@@ -166,6 +180,7 @@ def _job_launch(ready: PreparedLaunch, launched: LaunchedRun) -> Launch:
         credentials=(server_used.username, server_used.password or "") if server_used.username else None,
         outbound=ready.outbound,
         network=server_used.network,
+        slot=ready.slot,
         repeated_code=launched.repeated_code,
     )
 

@@ -201,7 +201,7 @@ def _pack(ready: PreparedLaunch, archive: Path, screen: Reporter) -> Packed:
 
 def _pin(ready: PreparedLaunch, code_digest: str) -> RunRecord:
     backend, plan = ready.backend, ready.plan
-    origin, host = backend.origin(ready.image_id), backend.hardware()
+    origin, host = backend.origin(ready.image_id), backend.hardware(ready.slot)
     return run_record.of(plan, origin, host, ready.data, code_digest)
 
 
