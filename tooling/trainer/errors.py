@@ -137,6 +137,12 @@ class NoFreeSlot(TrainerError):
     exit_code = 97
 
 
+class SweepFailed(TrainerError):
+    """The trials of a sweep come to nothing."""
+
+    exit_code = 98
+
+
 class ScriptFailed(TrainerError):
     """The training script ended by itself with a code other than 0; that code is passed on."""
 

@@ -68,7 +68,7 @@ class Offer:
         data = recorded.take(workspace, self.plan.inputs.data, Shown())
         origin = ImageOrigin(self.place, (), "Python", "", "")
         self.pins = run_record.as_json(
-            run_record.of(self.plan, origin, hardware.this_machine(), data, digest)
+            run_record.of(self.plan, origin, hardware.this_machine(), data, digest, None)
         )
         self.store("trainer/source.tar.gz", archive.read_bytes())
         self.store("trainer/image.tar.gz", packed.read_bytes())

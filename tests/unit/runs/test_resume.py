@@ -57,7 +57,7 @@ def offer(workspace: Workspace, http_server: HttpServer) -> Callable[..., None]:
     digest = snapshot.pack(workspace.projects / "demo", archive)
     data = recorded.take(workspace, plan.inputs.data, Shown())
     origin = ImageOrigin(place.name, (), "Python", "", "")
-    pins = run_record.as_json(run_record.of(plan, origin, HOST, data, digest))
+    pins = run_record.as_json(run_record.of(plan, origin, HOST, data, digest, None))
 
     def stored(path: str) -> str:
         return artifact(record(http_server), path)

@@ -133,6 +133,7 @@ ALL = (
     LazyCommand("new", "Create a project from a template, another project, or a run."),
     LazyCommand("secrets", "Manage the secrets of the workspace."),
     LazyCommand("run", "Run a project.", "runs.run"),
+    LazyCommand("sweep", "Search the parameters of a project.", "sweep.group"),
     LazyCommand("build-image", "Build trainer images.", "images.commands"),
     LazyCommand("images", "List the trainer images, and create new ones.", "images.group"),
     LazyCommand("data", "Manage datasets: image folders and tables.", "data.group"),

@@ -21,7 +21,7 @@ from trainer.images.build import ImageOrigin
 from trainer.plan.parameter_values import Origin
 from trainer.plan.run_plan import Resources, RunPlan
 from trainer.plan.warm_start import WarmStart
-from trainer.source import snapshot
+from trainer.source.snapshot import Commit
 from trainer.tracking import run_tags
 from trainer.tracking.client import Run
 
@@ -110,11 +110,15 @@ class RunRecord:
 
 
 def of(
-    plan: RunPlan, origin: ImageOrigin, host: Hardware, data: tuple[Data, ...], code_digest: str
+    plan: RunPlan,
+    origin: ImageOrigin,
+    host: Hardware,
+    data: tuple[Data, ...],
+    code_digest: str,
+    at: Commit | None,
 ) -> RunRecord:
-    """What pins a run of this plan."""
+    """What pins a run of this plan, whose code is `at` a commit of git."""
     types = {parameter.name: parameter.type for parameter in plan.code.declared.parameters}
-    at = plan.code.again.commit if plan.code.again else snapshot.commit(plan.code.folder)
     return RunRecord(
         schema=SCHEMA,
         trainer=version("trainer"),

@@ -233,3 +233,15 @@ def _points(dimension: Dimension) -> tuple[str, ...]:
         f"A grid cannot have {dimension.name}={domain.text}, which is a continuous range.",
         f"Give it a step, or choices: {dimension.name}={low:.6g},{(low + high) / 2:.6g},{high:.6g}",
     )
+
+
+def first(dimensions: Sequence[Dimension]) -> dict[str, str]:
+    """The lowest value, or the first choice, of each that applies then."""
+    values: dict[str, str] = {}
+    for dimension in dimensions:
+        if dimension.applies(values):
+            domain = dimension.domain
+            values[dimension.name] = (
+                domain.values[0] if isinstance(domain, Choices) else domain.written(domain.low)
+            )
+    return values

@@ -44,6 +44,14 @@ PRUNED = "pruned"
 # Of an experiment: the registered model whose evaluations and aliases its runs keep.
 REGISTERED_MODEL = "trainer.registered_model"
 
+# Of the parent run of a sweep, which has the id of its best trial's run; of a trial's run: its number, which
+# repetition it is, and after which step it was pruned.
+SWEEP = "trainer.sweep"
+BEST_RUN = "trainer.best_run"
+TRIAL = "trainer.trial"
+REPEAT = "trainer.repeat"
+PRUNED = "pruned"
+
 # The description of a run in the MLflow UI, in Markdown.
 NOTE = "mlflow.note.content"
 KEEP_FILES = "trainer.keep_files"

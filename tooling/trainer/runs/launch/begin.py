@@ -187,6 +187,9 @@ def _remark_on_long(plan: RunPlan, screen: Reporter) -> None:
 
 def _pack(ready: PreparedLaunch, archive: Path, screen: Reporter) -> Packed:
     folder = ready.plan.code.folder
+    if ready.code is not None:
+        shutil.copyfile(ready.code.archive, archive)
+        return Packed(ready.code.digest)
     uid, gid = ready.backend.owner()
     if ready.plan.code.again is not None:
         return Packed(snapshot.pack(folder, archive, uid=uid, gid=gid, paths=snapshot.unpacked(folder)))
@@ -202,7 +205,11 @@ def _pack(ready: PreparedLaunch, archive: Path, screen: Reporter) -> Packed:
 def _pin(ready: PreparedLaunch, code_digest: str) -> RunRecord:
     backend, plan = ready.backend, ready.plan
     origin, host = backend.origin(ready.image_id), backend.hardware(ready.slot)
-    return run_record.of(plan, origin, host, ready.data, code_digest)
+    if ready.code:
+        commit = ready.code.commit
+    else:
+        commit = plan.code.again.commit if plan.code.again else snapshot.commit(plan.code.folder)
+    return run_record.of(plan, origin, host, ready.data, code_digest, commit)
 
 
 def _record(ready: PreparedLaunch, run: Run | None = None) -> Record:

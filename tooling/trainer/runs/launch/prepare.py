@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from trainer.backends import registry
 from trainer.backends.base import Backend
@@ -17,6 +18,7 @@ from trainer.plan.run_plan import RunPlan
 from trainer.progress import Steps
 from trainer.server import process, selection, start
 from trainer.slots.need import Slot
+from trainer.source.snapshot import Commit
 from trainer.tracking import outbound, server_version
 from trainer.tracking.client import Client
 from trainer.tracking.endpoint import Server
@@ -24,6 +26,15 @@ from trainer.tracking.outbound import Outbound
 from trainer.workspace import secrets
 from trainer.workspace.secrets import Secrets
 from trainer.workspace.settings import Workspace
+
+
+@dataclass(frozen=True)
+class PackedCode:
+    """The code of many runs, packed once: what becomes of the project's folder meanwhile is not theirs."""
+
+    archive: Path
+    digest: str
+    commit: Commit | None
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,13 @@ class PreparedLaunch:
     """What the user should know before the run starts."""
     slot: Slot | None = None
     """What the run has for itself of the machine: claimed by who starts it, right before that."""
+    code: PackedCode | None = None
+    """Instead of what is in the project's folder when a run is made."""
+
+    def for_plan(self, plan: RunPlan, screen: Steps) -> PreparedLaunch:
+        """The same for another plan, with other parameters."""
+        is_same = plan.inputs.data == self.plan.inputs.data
+        return replace(self, plan=plan, data=self.data if is_same else _data(self.workspace, plan, screen))
 
 
 def connect(workspace: Workspace, backend: Backend, loaded: Secrets, uri: str | None) -> tuple[Client, bool]:

@@ -1,0 +1,1 @@
+"""`trainer sweep`: search the parameters of a project."""

@@ -1,0 +1,97 @@
+"""What the options of `trainer sweep` say, and a file that stands in the place of the project."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar, cast
+
+import click
+
+from trainer.cli.sweep.command import SPEC
+from trainer.errors import InvalidInput
+from trainer.sweeps import objectives, space
+from trainer.sweeps.objectives import Goal
+from trainer.sweeps.spec import Pruner, RunOptions, Sampler, SweepSpec
+
+T = TypeVar("T")
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_TRIALS = 20
+
+
+def seconds(_: click.Context, __: click.Parameter, text: str | None) -> float | None:
+    """Callback of --timeout."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
+    if not found or not float(found[1]):
+        raise InvalidInput(f"--timeout {text} is no time.", "Write it so: 90s, 30m, 8h, 2d.")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def configurations(
+    _: click.Context, __: click.Parameter, said: tuple[str, ...]
+) -> tuple[dict[str, str], ...]:
+    """Callback of --try."""
+    found = []
+    for text in said:
+        pairs = [item.partition("=") for item in text.split(",")]
+        if not all(equals and name.strip() for name, equals, _value in pairs):
+            raise InvalidInput(
+                f"--try {text!r} is no configuration.", "Write it so: --try depth=4,optimizer=adam"
+            )
+        found.append({name.strip(): value.strip() for name, _equals, value in pairs})
+    return tuple(found)
+
+
+def spec(
+    ctx: click.Context, project: str, values: Mapping[str, str], options: Mapping[str, object]
+) -> SweepSpec:
+    """The sweep: what the file says, and instead of it what the command line does. Raises `InvalidInput`."""
+    file: SweepSpec | None = ctx.meta.get(SPEC)
+    base = file or SweepSpec(project, (), ())
+    searched = space.parse(cast(tuple[str, ...], options["searched"]))
+    found = replace(
+        base,
+        entry_point=_said(options, "entry_point", base.entry_point),
+        parameters={**base.parameters, **values},
+        dimensions=searched or base.dimensions,
+        objectives=objectives.objectives(
+            cast(tuple[str, ...], options["metrics"]), cast("Goal | None", options["goal"])
+        )
+        or base.objectives,
+        constraints=tuple(map(objectives.constraint, cast(tuple[str, ...], options["constraints"])))
+        or base.constraints,
+        trials=_said(options, "trials", base.trials),
+        parallel=_said(options, "parallel", base.parallel),
+        sampler=cast(Sampler, _said(options, "sampler", base.sampler)),
+        pruner=cast(Pruner, _said(options, "pruner", base.pruner)),
+        seed=_said(options, "seed", base.seed),
+        timeout_s=_said(options, "timeout", base.timeout_s),
+        repeat=_said(options, "repeat", base.repeat),
+        tries=cast(tuple[dict[str, str], ...], options["tries"]) or base.tries,
+        stop_after=_said(options, "stop_after", base.stop_after),
+        options=_run_options(base.options, options),
+    )
+    ends = (found.trials, found.timeout_s, found.stop_after)
+    if found.sampler != "grid" and all(end is None for end in ends):
+        return replace(found, trials=_TRIALS)
+    return found
+
+
+def _run_options(base: RunOptions, options: Mapping[str, object]) -> RunOptions:
+    return RunOptions(
+        backend=_said(options, "backend", base.backend),
+        image=_said(options, "image", base.image),
+        gpus=_said(options, "gpus", base.gpus),
+        cpus=base.cpus,
+        memory=_said(options, "memory", base.memory),
+        experiment=_said(options, "experiment", base.experiment),
+        tags={**base.tags, **cast(dict[str, str], options["tags"])},
+    )
+
+
+def _said(options: Mapping[str, object], name: str, otherwise: T) -> T:
+    value = options[name]
+    return otherwise if value is None else cast(T, value)

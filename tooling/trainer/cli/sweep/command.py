@@ -1,0 +1,33 @@
+"""A command that takes a project with its parameters as options, or the file of a sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trainer.cli.runs.project.command import ProjectCommand
+
+if TYPE_CHECKING:
+    from trainer.sweeps.spec import SweepSpec
+
+# Where `ctx.meta` has what the file says that stands in the place of the project.
+SPEC = "trainer.sweep"
+
+
+class SweepCommand(ProjectCommand):
+    """A project as `trainer run` takes it, or a file that names one."""
+
+    def _look_for(self, ctx: click.Context, args: list[str]) -> tuple[str | None, ...]:
+        name, version, entry_point, like, warm = super()._look_for(ctx, args)
+        if name and Path(name).suffix in (".yaml", ".yml"):
+            spec = ctx.meta[SPEC] = _read(Path(name))
+            name, entry_point = spec.project, entry_point or spec.entry_point
+        return name, version, entry_point, like, warm
+
+
+def _read(path: Path) -> SweepSpec:
+    from trainer.sweeps import spec_file
+
+    return spec_file.read(path)

@@ -1,0 +1,315 @@
+"""The loop of a sweep: trials are begun as slots get free, and what they come to is told to the study.
+
+The runs are the truth, the study is a cache. The id of a run is written to its trial before its job exists:
+whoever takes the sweep up again finds every run that there may be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from trainer.errors import (
+    EngineError,
+    Interrupted,
+    InvalidInput,
+    SweepFailed,
+    TrackingError,
+    TrainerError,
+)
+from trainer.runs.launch.screen import Reporter
+from trainer.subprocesses import deferred_signals, interruptible, kept_interruptions
+from trainer.sweeps import judging, parent, units
+from trainer.sweeps.opening import Opened
+from trainer.sweeps.parent import Row
+from trainer.sweeps.patience import Patience
+from trainer.sweeps.reports import Reports
+from trainer.sweeps.requests import Unit
+from trainer.sweeps.units import Ended, Event, Running, Settled
+from trainer.tracking.client import Run, Status
+
+_LOOK_S = 0.25
+_FIRST = 3
+"""So many failed trials, and none that finished, end a sweep."""
+
+
+class Screen(Reporter, Protocol):
+    """Where a sweep shows what it does."""
+
+    def trial_started(self, unit: Unit, run: Run) -> None:
+        """A run of a trial goes on."""
+
+    def trial_ended(self, row: Row, *, is_best: bool, ended: int, total: int | None) -> None:
+        """A trial has ended."""
+
+
+@dataclass
+class _Trial:
+    """A trial that is not judged yet, and what came of its runs."""
+
+    number: int
+    values: Mapping[str, str]
+    ended: dict[int, Ended] = field(default_factory=dict)
+    run_ids: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a sweep."""
+
+    parent: Run
+    status: Status
+    rows: Sequence[Row]
+    best: Sequence[Row]
+    reason: str
+
+
+class Controller:
+    """Runs one sweep. Not for several threads."""
+
+    def __init__(self, sweep: Opened, screen: Screen) -> None:
+        self._sweep = sweep
+        self._screen = screen
+        self._study = sweep.study
+        self._events: SimpleQueue[Event] = SimpleQueue()
+        self._trials: dict[int, _Trial] = {}
+        self._waiting: deque[Unit] = deque()
+        self._running: dict[str, Running] = {}
+        self._unsettled: set[str] = set()
+        self._rows: dict[int, Row] = {}
+        self._best: tuple[int, ...] = ()
+        self._without_better = 0
+        self._over = ""
+        self._began = time.monotonic()
+        self._reports: dict[str, Reports] = {}
+        self._patience = Patience()
+
+    def run(self, children: Sequence[Run] = ()) -> Outcome:
+        """Run all trials to their end, beginning with what earlier processes left: the runs on the server.
+
+        Raises `Interrupted` when a signal came, and `TrainerError` where the sweep makes no sense: then its
+        runs are stopped, and the parent run says why.
+        """
+        try:
+            with interruptible(), kept_interruptions():
+                self._take_over(children)
+                self._begin_trials()
+                while self._running or self._waiting:
+                    self._heed(self._next_event())
+                    self._look_at_reports()
+                    self._begin_trials()
+        except BaseException as error:
+            self._stop_all()
+            self._finish_early(error)
+            raise
+        with deferred_signals():
+            self._settle()
+            return self._finish("FINISHED", self._over or "done")
+
+    # What there is already
+
+    def _take_over(self, children: Sequence[Run]) -> None:
+        for asked in self._study.open_trials:
+            self._trials[asked.number] = _Trial(asked.number, asked.values)
+        for trial in self._study.trials:
+            if trial.number not in self._trials:
+                results, ids = trial.results or (), trial.run_ids
+                row = Row(trial.number, str(trial.state), trial.values, results, ids, 0)
+                self._rows[trial.number] = row
+        for run in children:
+            self._take_over_run(run)
+        for known in self._trials.values():
+            self._queue(known)
+        self._look_at_best()
+
+    def _take_over_run(self, run: Run) -> None:
+        tags = run.tags
+        number = int(tags.get(units.run_tags.TRIAL, "-1"))
+        known = self._trials.get(number)
+        if known is None:
+            return
+        unit = Unit(number, known.values, int(tags.get(units.run_tags.REPEAT, "0")))
+        if run.status == "RUNNING":
+            if running := units.adopt(self._sweep.workspace, unit, run):
+                self._look_after(running)
+            return
+        self._ended(units.of_server(unit, run))
+
+    def _queue(self, trial: _Trial) -> None:
+        """Have those of its runs made that there are not."""
+        units_running = [run.unit for run in self._running.values() if run.unit.trial == trial.number]
+        there = {*trial.ended, *(unit.repeat for unit in units_running)}
+        units = [Unit(trial.number, trial.values, index) for index in range(self._sweep.spec.repeat)]
+        self._waiting.extend(unit for unit in units if unit.repeat not in there)
+
+    # Beginning
+
+    def _begin_trials(self) -> None:
+        if self._patience.waits:
+            return
+        while len(self._running) < self._sweep.spec.parallel and (unit := self._next_unit()):
+            try:
+                self._start(unit)
+            except (EngineError, TrackingError) as error:
+                self._try_later(unit, error)
+                return
+            self._patience.succeeded()
+
+    def _try_later(self, unit: Unit, error: TrainerError) -> None:
+        self._waiting.appendleft(unit)
+        pause = self._patience.failed()
+        if pause is None:
+            raise error
+        self._screen.remark(f"{error.message} Trial {unit.trial} is begun in {pause} s.")
+
+    def _next_unit(self) -> Unit | None:
+        if not self._waiting and not self._is_over():
+            asked = self._study.ask()
+            trial = self._trials[asked.number] = _Trial(asked.number, asked.values)
+            self._queue(trial)
+        return self._waiting.popleft() if self._waiting else None
+
+    def _is_over(self) -> bool:
+        """Whether no other trial is to be asked for."""
+        spec, asked = self._sweep.spec, len(self._trials) + len(self._rows)
+        if self._over:
+            return True
+        if spec.timeout_s is not None and time.monotonic() - self._began > spec.timeout_s:
+            self._over = "the time is over"
+        elif spec.stop_after is not None and self._without_better >= spec.stop_after:
+            self._over = f"{self._without_better} trials without a better one"
+        return bool(self._over) or asked == spec.trials or self._study.is_exhausted
+
+    def _start(self, unit: Unit) -> None:
+        sweep = self._sweep
+        ready = sweep.ready.for_plan(sweep.plan(unit), self._screen)
+        known = self._trials[unit.trial]
+
+        def created(run: Run) -> None:
+            known.run_ids[unit.repeat] = run.id
+            self._study.began(unit.trial, tuple(known.run_ids.values()))
+
+        self._look_after(units.start(ready, unit, self._screen, created))
+
+    def _look_after(self, running: Running) -> None:
+        self._running[running.run.id] = running
+        self._unsettled.add(running.run.id)
+        metric = self._sweep.spec.objectives[0].metric
+        self._reports[running.run.id] = Reports(running.run.id, running.folder, metric)
+        self._trials[running.unit.trial].run_ids[running.unit.repeat] = running.run.id
+        units.follow(self._sweep.workspace, running, self._sweep.ready.client, self._events)
+        self._screen.trial_started(running.unit, running.run)
+
+    def _look_at_reports(self) -> None:
+        """Tell the study how the trials do, and stop those that it gives up."""
+        for running in list(self._running.values()):
+            for report in self._reports[running.run.id].new(self._sweep.ready.client):
+                self._study.report(running.unit.trial, report.step, report.value)
+                if self._study.should_prune(running.unit.trial):
+                    running.prune(self._sweep.workspace, report.step)
+                    break
+
+    # Ending
+
+    def _next_event(self) -> Event | None:
+        with contextlib.suppress(Empty):
+            return self._events.get(timeout=_LOOK_S)
+        return None
+
+    def _heed(self, event: Event | None) -> None:
+        match event:
+            case Ended():
+                self._running.pop(event.run.id, None)
+                self._ended(event)
+            case Settled():
+                self._unsettled.discard(event.run.id)
+                if event.error:
+                    self._screen.remark(f"{event.error.message}\n{event.error.hint}")
+        spec = self._sweep.spec
+        if spec.timeout_s is not None and time.monotonic() - self._began > spec.timeout_s and not self._over:
+            self._over = "the time is over"
+            self._waiting.clear()
+            for running in list(self._running.values()):
+                running.stop(self._sweep.workspace, "the sweep's --timeout")
+
+    def _ended(self, ended: Ended) -> None:
+        trial = self._trials[ended.unit.trial]
+        trial.run_ids[ended.unit.repeat] = ended.run.id
+        if ended.state == "interrupted":  # somebody else's doing, and none of the trial's
+            if not self._over:
+                self._waiting.appendleft(ended.unit)
+            return
+        trial.ended[ended.unit.repeat] = ended
+        if len(trial.ended) == self._sweep.spec.repeat:
+            self._judge(trial)
+
+    def _judge(self, trial: _Trial) -> None:
+        spec, ended = self._sweep.spec, [trial.ended[index] for index in sorted(trial.ended)]
+        verdict = judging.judge(spec, ended)
+        if verdict.missing and not any(row.results for row in self._rows.values()):
+            raise judging.without_metric(verdict.missing, ended[0])  # none will have it
+        if verdict.state == "pruned":
+            self._study.pruned(trial.number)
+        else:
+            self._study.ended(trial.number, verdict.results or None, verdict.broken)
+        ids, took = tuple(trial.run_ids.values()), sum(each.took_s for each in ended)
+        row = Row(trial.number, verdict.state, trial.values, verdict.results, ids, took, verdict.why)
+        self._rows[trial.number] = row
+        del self._trials[trial.number]
+        is_best = self._look_at_best()
+        self._screen.trial_ended(row, is_best=is_best, ended=len(self._rows), total=spec.trials)
+        failed = sum(each.state == "failed" for each in self._rows.values())
+        if failed >= _FIRST and failed == len(self._rows):
+            raise SweepFailed(
+                f"The first {failed} trials failed: {verdict.why}.", f"Look at one: trainer logs {ids[0][:8]}"
+            )
+
+    def _look_at_best(self) -> bool:
+        """Whether there is a better one than before."""
+        best = tuple(trial.number for trial in self._study.best)
+        is_better = best != self._best and bool(best)
+        self._without_better = 0 if is_better else self._without_better + 1
+        self._best = best
+        return is_better
+
+    def _settle(self) -> None:
+        """Wait until the tracking server has all runs."""
+        self._screen.step("Storing the results")
+        while self._unsettled:
+            self._heed(self._next_event())
+
+    def _stop_all(self) -> None:
+        with deferred_signals(drop=True):
+            if self._running:
+                self._screen.step("Stopping the trials")
+            for running in self._running.values():
+                units.stop_in_background(running, self._sweep.workspace)
+            self._over = "stopped"
+            while self._unsettled:
+                event = self._next_event()
+                if isinstance(event, Settled):
+                    self._unsettled.discard(event.run.id)
+
+    # The parent run
+
+    def _finish_early(self, error: BaseException) -> None:
+        """Have the parent say why; what a server cannot be told now is told when the sweep goes on."""
+        stopped = isinstance(error, Interrupted)
+        reason = "stopped" if stopped else error.message if isinstance(error, TrainerError) else str(error)
+        makes_no_sense = isinstance(error, InvalidInput | SweepFailed)
+        with deferred_signals(drop=True), contextlib.suppress(TrainerError):
+            self._finish("FAILED" if makes_no_sense else "KILLED", reason)
+
+    def _finish(self, status: Status, reason: str) -> Outcome:
+        sweep = self._sweep
+        rows = [self._rows[number] for number in sorted(self._rows)]
+        best = [self._rows[number] for number in self._best if number in self._rows]
+        parent.finish(sweep.ready.client, sweep.parent, sweep.spec, rows, best, (), status, reason)
+        if status != "KILLED":
+            sweep.folder.remove()
+        return Outcome(sweep.parent, status, rows, best, reason)

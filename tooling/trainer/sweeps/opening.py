@@ -1,0 +1,150 @@
+"""A sweep is begun, or taken up again: afterwards everything is there for its trials to be run."""
+
+from __future__ import annotations
+
+import contextlib
+import tarfile
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from trainer import archives
+from trainer.backends import registry
+from trainer.errors import InvalidInput
+from trainer.plan import consent
+from trainer.plan.consent import Permission
+from trainer.plan.request import RunRequest
+from trainer.plan.run_plan import RunPlan
+from trainer.projects import mlproject
+from trainer.projects.mlproject import Project
+from trainer.runs.launch import Reporter, prepare
+from trainer.runs.launch.prepare import PackedCode, PreparedLaunch
+from trainer.source import snapshot
+from trainer.subprocesses import deferred_signals
+from trainer.sweeps import parent, requests, space, spec_file, state
+from trainer.sweeps.requests import Unit
+from trainer.sweeps.spec import SweepSpec
+from trainer.sweeps.state import Begun, SweepFolder
+from trainer.sweeps.study import Study
+from trainer.tracking.artifacts import roots as artifact_roots
+from trainer.tracking.client import Run
+from trainer.workspace.settings import Workspace
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A sweep whose trials can be run by this process, which holds its lock."""
+
+    workspace: Workspace
+    folder: SweepFolder
+    spec: SweepSpec
+    request: RunRequest
+    ready: PreparedLaunch
+    parent: Run
+    study: Study
+
+    def plan(self, unit: Unit) -> RunPlan:
+        """The plan of one run of a trial."""
+        return requests.plan(self.workspace, self.request, unit, self.spec, self.parent.id)
+
+
+def first_plan(workspace: Workspace, spec: SweepSpec, request: RunRequest) -> RunPlan:
+    """A plan as the trials have it, with the first values of what is searched."""
+    return requests.plan(workspace, request, Unit(0, space.first(spec.dimensions)), spec, "")
+
+
+@contextmanager
+def begun(
+    workspace: Workspace,
+    spec: SweepSpec,
+    project: Project,
+    commit: str,
+    screen: Reporter,
+    *,
+    tracking_uri: str | None = None,
+    allowed: Collection[Permission] = (),
+) -> Iterator[Opened]:
+    """Within: a new sweep. Raises `TrainerError` before anything of it exists."""
+    request = requests.base(spec, project, commit)
+    planned = first_plan(workspace, spec, request)
+    consent.check(workspace, planned.asked, allowed)
+    with ExitStack() as held, tempfile.TemporaryDirectory(dir=_made(workspace.state)) as made:
+        for remark in planned.remarks:
+            screen.remark(remark)
+        ready = prepare.prepare(workspace, planned, screen, tracking_uri)
+        for remark in ready.remarks:
+            screen.remark(remark)
+        screen.step("Packing the code")
+        archive = Path(made) / "source.tar.gz"
+        uid, gid = ready.backend.owner()
+        digest = snapshot.pack(project.folder, archive, uid=uid, gid=gid)
+        at = snapshot.commit(project.folder)
+        client, name, has_trainkit = ready.client, planned.tracking.experiment, planned.image.has_trainkit
+        experiment = artifact_roots.find(client, name, has_trainkit=has_trainkit)
+        experiment = experiment or artifact_roots.make(client, name, has_trainkit=has_trainkit)
+        with deferred_signals():
+            run = parent.create(ready, experiment, spec, None)
+            begun_as = Begun(
+                client.server.uri,
+                ready.own_server,
+                experiment,
+                str(project.folder.resolve()),
+                ready.image_id,
+                digest,
+                at,
+            )
+            folder = state.create(workspace, run.id, spec, begun_as, archive, held)
+        ready = replace(ready, code=PackedCode(folder.archive, digest, at))
+        yield Opened(workspace, folder, spec, request, ready, run, Study.open(folder.study, spec))
+
+
+def plan_of(workspace: Workspace, folder: SweepFolder) -> RunPlan:
+    """A plan as the trials of a sweep have it that is to go on."""
+    with tempfile.TemporaryDirectory() as made:
+        return _again(workspace, folder, Path(made))[1]
+
+
+def _again(workspace: Workspace, folder: SweepFolder, unpacked: Path) -> tuple[RunRequest, RunPlan]:
+    spec, was = spec_file.read(folder.spec), folder.begun()
+    project = _project(folder.archive, unpacked, Path(was.folder))
+    request = requests.base(spec, project, was.commit.id if was.commit else "")
+    return request, replace(first_plan(workspace, spec, request), image_id=was.image_id)
+
+
+@contextmanager
+def resumed(
+    workspace: Workspace, folder: SweepFolder, screen: Reporter, allowed: Collection[Permission] = ()
+) -> Iterator[Opened]:
+    """Within: a sweep that goes on, with the code and the image that it began with."""
+    spec, was = spec_file.read(folder.spec), folder.begun()
+    with folder.lock(), tempfile.TemporaryDirectory(dir=_made(workspace.state)) as made:
+        request, planned = _again(workspace, folder, Path(made))
+        consent.check(workspace, planned.asked, allowed)
+        backend = registry.named(planned.backend, workspace)
+        backend.connect()
+        backend.recall(planned.image, was.image_id)
+        uri = None if was.own_server else was.tracking_uri
+        ready = replace(prepare.prepare(workspace, planned, screen, uri), code=folder.code())
+        run = ready.client.get_run(folder.parent_id)
+        if run.status == "DELETED":
+            raise InvalidInput(
+                f"The parent run of the sweep, {run.name}, was deleted.",
+                f"Restore it (trainer runs restore {run.id[:8]}), or start another sweep.",
+            )
+        parent.go_on(ready.client, run)
+        yield Opened(workspace, folder, spec, request, ready, run, Study.open(folder.study, spec))
+
+
+def _project(archive: Path, unpacked: Path, folder: Path) -> Project:
+    """The project as it was when the sweep began, at its place."""
+    with contextlib.closing(tarfile.open(archive)) as packed:
+        archives.unpack(packed, unpacked)
+    project = mlproject.load(unpacked / "code")
+    return replace(project, folder=folder) if folder.is_dir() else project
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,103 @@
+"""What a sweep asks of `trainer run` for each of its trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from trainer.backends import registry
+from trainer.errors import InvalidInput
+from trainer.plan import request as plans
+from trainer.plan import seeding
+from trainer.plan.request import RunRequest
+from trainer.plan.run_plan import RunPlan
+from trainer.projects.mlproject import Project
+from trainer.sweeps import space
+from trainer.sweeps.spec import SweepSpec
+from trainer.tracking import run_tags
+from trainer.workspace.settings import Workspace
+
+MARK = "sweep"
+"""The value of the tag by which a parent run is known for a sweep's."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One run of a trial: with --repeat a trial has several."""
+
+    trial: int
+    values: Mapping[str, str]
+    repeat: int = 0
+
+
+def base(spec: SweepSpec, project: Project, commit: str) -> RunRequest:
+    """What all trials have in common. `commit` is that of a git URL."""
+    options = spec.options
+    return RunRequest(
+        project=project,
+        source=spec.project,
+        commit=commit,
+        entry_point=spec.entry_point,
+        parameters=spec.parameters,
+        backend=registry.target(options.backend or registry.DEFAULT),
+        image=options.image,
+        gpus=options.gpus,
+        memory=options.memory,
+        experiment=options.experiment,
+        tags=options.tags,
+    )
+
+
+def check(spec: SweepSpec, project: Project) -> None:
+    """Raises `InvalidInput` for what cannot be searched so, before anything exists."""
+    entry_point = project.entry_point(spec.entry_point)
+    if not spec.objectives:
+        raise InvalidInput(
+            "No metric is given that the trials are judged by.", "--metric val_accuracy --goal maximize"
+        )
+    space.check(spec.dimensions, entry_point, spec.parameters)
+    if spec.sampler == "grid":
+        points = len(space.grid(spec.dimensions))
+        if spec.trials is not None and spec.trials > points:
+            raise InvalidInput(
+                f"The grid has {points} points, and {spec.trials} trials are asked for.",
+                f"Leave out --trials, or ask for {points} at most.",
+            )
+    names = {dimension.name: dimension for dimension in spec.dimensions}
+    for values in spec.tries:
+        for name, value in values.items():
+            if name not in names:
+                raise InvalidInput(
+                    f"--try names {name}, which is not searched.", f"Searched are {', '.join(names)}."
+                )
+            if not names[name].domain.has(value):
+                raise InvalidInput(
+                    f"--try {name}={value} is outside of what is searched.",
+                    f"{name} is {names[name].domain.text}.",
+                )
+    if spec.repeat > 1 and seeding.PARAMETER in {**spec.parameters, **names}:
+        raise InvalidInput(
+            "--repeat gives every run of a trial a seed of its own, and seed is given.",
+            "Leave out one of the two.",
+        )
+
+
+def plan(
+    workspace: Workspace, request: RunRequest, unit: Unit, spec: SweepSpec, parent_id: str
+) -> RunPlan:
+    """The plan of one run. Raises `InvalidInput`."""
+    tags = {run_tags.PARENT_RUN: parent_id, run_tags.TRIAL: str(unit.trial)}
+    name = f"trial-{unit.trial}"
+    if spec.repeat > 1:
+        tags[run_tags.REPEAT] = str(unit.repeat)
+        name = f"{name}-{unit.repeat}"
+    return plans.make(
+        workspace,
+        replace(
+            request,
+            parameters={**request.parameters, **unit.values},
+            run_name=name,
+            tags={**request.tags, **(tags if parent_id else {})},
+            seed=spec.seed + unit.repeat if spec.repeat > 1 else request.seed,
+        ),
+    )

@@ -1,0 +1,172 @@
+"""One run of a trial: started, or found to go on, followed in a thread, and ended truthfully."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Literal, TypeAlias
+
+from trainer import concurrency
+from trainer.backends.base import Job, JobResult
+from trainer.errors import TrainerError
+from trainer.runs import launch, outcome, reconcile
+from trainer.runs.launch.prepare import PreparedLaunch
+from trainer.runs.launch.screen import Reporter
+from trainer.sweeps.requests import Unit
+from trainer.tracking import delivery, run_tags
+from trainer.tracking.client import Client, Run
+from trainer.tracking.delivery import SpoolWriter
+from trainer.tracking.endpoint import Server
+from trainer.workspace import run_folder, run_folders
+from trainer.workspace.run_folder import RunFolder
+from trainer.workspace.run_folders import Record
+from trainer.workspace.settings import Workspace
+
+_LOG = logging.getLogger(__name__)
+
+State: TypeAlias = Literal["finished", "failed", "pruned", "stopped", "interrupted"]
+"""How a run ended: stopped by a user, who wants no other in its place; interrupted, to be run again."""
+
+BY = "trainer sweep"
+"""Who stops the runs of a sweep that is interrupted, as their tags say."""
+PRUNER = "the pruner of the sweep"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one run of a trial ended."""
+
+    unit: Unit
+    run: Run
+    state: State
+    metrics: Mapping[str, float]
+    took_s: float = 0.0
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """All of an ended run is told to the tracking server, or there is an error that says what is not."""
+
+    run: Run
+    error: TrainerError | None = None
+
+
+Event: TypeAlias = Ended | Settled
+
+
+@dataclass(frozen=True)
+class Running:
+    """A run of a trial that this process looks after."""
+
+    unit: Unit
+    run: Run
+    record: Record
+    folder: RunFolder
+    job: Job
+    held: ExitStack = field(repr=False)
+    since: float = field(default_factory=time.time)
+
+    def stop(self, workspace: Workspace, by: str) -> None:
+        """Stop it; its end is seen by who follows it."""
+        with contextlib.suppress(TrainerError, OSError):  # it has ended, or the engine is away
+            run_folders.ask_to_stop(workspace, self.run.id, by)
+            self.job.stop()
+
+    def prune(self, workspace: Workspace, step: int) -> None:
+        """Stop it because it is not promising, as of that step."""
+        SpoolWriter(self.folder).set_tags(self.run.id, {run_tags.PRUNED: f"step {step}"})
+        self.stop(workspace, PRUNER)
+
+
+def stop_in_background(running: Running, workspace: Workspace) -> None:
+    """Stop it, while others are stopped too."""
+    concurrency.submit(lambda: running.stop(workspace, BY))
+
+
+def start(
+    ready: PreparedLaunch, unit: Unit, screen: Reporter, created: Callable[[Run], None]
+) -> Running:
+    """Start a run; `created` as of `launch.start`. Raises `TrainerError`: then there is none that goes on."""
+    held = ExitStack()
+    try:
+        started = launch.start(ready, screen, held, created=created)
+    except BaseException:
+        held.close()
+        raise
+    launched = started.launched
+    return Running(unit, launched.run, launched.record, launched.folder, started.job, held)
+
+
+def adopt(workspace: Workspace, unit: Unit, run: Run) -> Running | None:
+    """Look after a run that was left alone; None where somebody else does, or it has ended."""
+    for record, lock in run_folders.unattended(workspace):
+        if record.run_id != run.id:
+            lock.release()
+            continue
+        held = ExitStack()
+        held.enter_context(lock)
+        job = reconcile.job_of(workspace, record)
+        return Running(unit, run, record, run_folder.of(workspace, run.id), job, held, record.started)
+    return None
+
+
+def follow(workspace: Workspace, running: Running, client: Client, events: SimpleQueue[Event]) -> None:
+    """In a thread: say when the run has ended, and then when the tracking server has all of it."""
+
+    def until_the_end() -> None:
+        try:
+            for _ in running.job.follow():
+                pass
+            events.put(_ended(workspace, running, client))
+        except Exception as error:  # noqa: BLE001 (whoever waits has to hear of it)
+            _LOG.exception("Trial %s cannot be followed", running.unit.trial)
+            events.put(Ended(running.unit, running.run, "interrupted", {}, why=str(error)))
+        error_seen: TrainerError | None = None
+        try:
+            reconcile.settle(workspace, running.record, wait=False)
+        except TrainerError as error:
+            error_seen = error
+        finally:
+            running.held.close()
+        events.put(Settled(running.run, error_seen))
+
+    concurrency.submit(until_the_end)
+
+
+def _ended(workspace: Workspace, running: Running, client: Client) -> Ended:
+    end = running.job.end() or JobResult(None)
+    by = run_folders.stopped_by(workspace, running.run.id)
+    verdict = outcome.judge(running.run.id, end, by=by)
+    running.job.fetch(running.folder)
+    metrics = delivery.known_run(Server(running.record.tracking_uri), running.folder).metrics
+    if not metrics:  # those of an image without trainkit go past the spool
+        with contextlib.suppress(TrainerError):
+            metrics = client.get_run(running.run.id).metrics
+    state = state_of(verdict.status, verdict.reason, is_pruned=by == PRUNER)
+    took = (end.at or time.time()) - running.since
+    return Ended(running.unit, running.run, state, metrics, took, verdict.reason)
+
+
+def of_server(unit: Unit, run: Run) -> Ended:
+    """How a run ended that nobody follows any more."""
+    reason = run.tags.get(run_tags.END, "")
+    state = state_of(run.status, reason, is_pruned=run_tags.PRUNED in run.tags)
+    took = (run.ended or 0) - (run.started or 0)
+    return Ended(unit, run, state, run.metrics, took, reason)
+
+
+def state_of(status: str, reason: str, *, is_pruned: bool) -> State:
+    """What the status of an ended run, and the reason for it, come to."""
+    if status == "FINISHED":
+        return "finished"
+    if status == "FAILED":
+        return "interrupted" if reason == "could not be started" else "failed"
+    if is_pruned:
+        return "pruned"
+    return "stopped" if reason == "stopped by trainer stop" or status == "DELETED" else "interrupted"
