@@ -213,15 +213,14 @@ def _check_domain(dimension: Dimension, parameter: Parameter) -> None:
 
 def grid(dimensions: Sequence[Dimension]) -> list[dict[str, str]]:
     """Every combination, the last dimension changing first. Raises `InvalidInput` for a continuous range."""
-    combinations: list[dict[str, str]] = []
+    combinations: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
     for values in itertools.product(*map(_points, dimensions)):
         chosen: dict[str, str] = {}
         for dimension, value in zip(dimensions, values, strict=True):
             if dimension.applies(chosen):
                 chosen[dimension.name] = value
-        if chosen not in combinations:
-            combinations.append(chosen)
-    return combinations
+        combinations.setdefault(tuple(chosen.items()), chosen)
+    return list(combinations.values())
 
 
 def _points(dimension: Dimension) -> tuple[str, ...]:
