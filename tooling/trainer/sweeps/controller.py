@@ -9,10 +9,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from typing import Protocol
 
 from trainer.errors import (
     EngineError,
@@ -22,30 +21,19 @@ from trainer.errors import (
     TrackingError,
     TrainerError,
 )
-from trainer.runs.launch.screen import Reporter
 from trainer.subprocesses import deferred_signals, interruptible, kept_interruptions
-from trainer.sweeps import judging, parent, units
+from trainer.sweeps import judging, parent, resume, units
 from trainer.sweeps.opening import Opened
 from trainer.sweeps.parent import Row
 from trainer.sweeps.patience import Patience
-from trainer.sweeps.reports import Reports
 from trainer.sweeps.requests import Unit
-from trainer.sweeps.units import Ended, Event, Running, Settled
+from trainer.sweeps.screen import Outcome, Screen
+from trainer.sweeps.units import Elsewhere, Ended, Event, Running, Settled, State
 from trainer.tracking.client import Run, Status
 
 _LOOK_S = 0.25
 _FIRST = 3
 """So many failed trials, and none that finished, end a sweep."""
-
-
-class Screen(Reporter, Protocol):
-    """Where a sweep shows what it does."""
-
-    def trial_started(self, unit: Unit, run: Run) -> None:
-        """A run of a trial goes on."""
-
-    def trial_ended(self, row: Row, *, is_best: bool, ended: int, total: int | None) -> None:
-        """A trial has ended."""
 
 
 @dataclass
@@ -58,17 +46,6 @@ class _Trial:
     run_ids: dict[int, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a sweep."""
-
-    parent: Run
-    status: Status
-    rows: Sequence[Row]
-    best: Sequence[Row]
-    reason: str
-
-
 class Controller:
     """Runs one sweep. Not for several threads."""
 
@@ -76,28 +53,30 @@ class Controller:
         self._sweep = sweep
         self._screen = screen
         self._study = sweep.study
+        self._client = sweep.ready.client
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._trials: dict[int, _Trial] = {}
         self._waiting: deque[Unit] = deque()
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, Running | Elsewhere] = {}
         self._unsettled: set[str] = set()
         self._rows: dict[int, Row] = {}
         self._best: tuple[int, ...] = ()
         self._without_better = 0
         self._over = ""
         self._began = time.monotonic()
-        self._reports: dict[str, Reports] = {}
+        self._metric = sweep.spec.objectives[0].metric
+        self._shows = True
         self._patience = Patience()
 
-    def run(self, children: Sequence[Run] = ()) -> Outcome:
-        """Run all trials to their end, beginning with what earlier processes left: the runs on the server.
+    def run(self) -> Outcome:
+        """Run all trials to their end, beginning with what earlier processes left.
 
         Raises `Interrupted` when a signal came, and `TrainerError` where the sweep makes no sense: then its
         runs are stopped, and the parent run says why.
         """
         try:
             with interruptible(), kept_interruptions():
-                self._take_over(children)
+                self._take_over(self._sweep.children)
                 self._begin_trials()
                 while self._running or self._waiting:
                     self._heed(self._next_event())
@@ -114,31 +93,34 @@ class Controller:
     # What there is already
 
     def _take_over(self, children: Sequence[Run]) -> None:
-        for asked in self._study.open_trials:
-            self._trials[asked.number] = _Trial(asked.number, asked.values)
+        """What became of every trial is told by its runs; the study hears it again, if it knew."""
         for trial in self._study.trials:
-            if trial.number not in self._trials:
-                results, ids = trial.results or (), trial.run_ids
-                row = Row(trial.number, str(trial.state), trial.values, results, ids, 0)
+            self._trials[trial.number] = _Trial(trial.number, trial.values)
+        with self._silently():
+            for run in children:
+                if (known := self._trials.get(resume.trial_of(run))) is not None:
+                    self._take_over_run(resume.take(self._sweep.workspace, self._client, run, known.values))
+        for trial in self._study.trials:
+            if trial.number in self._trials and trial.state != "running":  # its runs were deleted
+                state: State = "pruned" if trial.state == "pruned" else "failed"
+                row = Row(trial.number, state, trial.values, trial.results or (), trial.run_ids, 0)
                 self._rows[trial.number] = row
-        for run in children:
-            self._take_over_run(run)
-        for known in self._trials.values():
-            self._queue(known)
+                del self._trials[trial.number]
+        for left in self._trials.values():
+            self._queue(left)
         self._look_at_best()
 
-    def _take_over_run(self, run: Run) -> None:
-        tags = run.tags
-        number = int(tags.get(units.run_tags.TRIAL, "-1"))
-        known = self._trials.get(number)
-        if known is None:
-            return
-        unit = Unit(number, known.values, int(tags.get(units.run_tags.REPEAT, "0")))
-        if run.status == "RUNNING":
-            if running := units.adopt(self._sweep.workspace, unit, run):
-                self._look_after(running)
-            return
-        self._ended(units.of_server(unit, run))
+    def _take_over_run(self, found: Running | Elsewhere | Ended) -> None:
+        if not isinstance(found, Ended):
+            self._look_after(found)
+        elif found.state != "interrupted":  # else it is run again
+            self._ended(found)
+
+    @contextlib.contextmanager
+    def _silently(self) -> Iterator[None]:
+        self._shows = False
+        yield
+        self._shows = True
 
     def _queue(self, trial: _Trial) -> None:
         """Have those of its runs made that there are not."""
@@ -196,19 +178,19 @@ class Controller:
 
         self._look_after(units.start(ready, unit, self._screen, created))
 
-    def _look_after(self, running: Running) -> None:
+    def _look_after(self, running: Running | Elsewhere) -> None:
         self._running[running.run.id] = running
         self._unsettled.add(running.run.id)
-        metric = self._sweep.spec.objectives[0].metric
-        self._reports[running.run.id] = Reports(running.run.id, running.folder, metric)
         self._trials[running.unit.trial].run_ids[running.unit.repeat] = running.run.id
-        units.follow(self._sweep.workspace, running, self._sweep.ready.client, self._events)
+        running.follow(self._sweep.workspace, self._client, self._events)
         self._screen.trial_started(running.unit, running.run)
 
     def _look_at_reports(self) -> None:
         """Tell the study how the trials do, and stop those that it gives up."""
-        for running in list(self._running.values()):
-            for report in self._reports[running.run.id].new(self._sweep.ready.client):
+        for running in self._running.values():
+            if not isinstance(running, Running):
+                continue
+            for report in running.reports(self._metric).new(self._client):
                 self._study.report(running.unit.trial, report.step, report.value)
                 if self._study.should_prune(running.unit.trial):
                     running.prune(self._sweep.workspace, report.step)
@@ -234,8 +216,7 @@ class Controller:
         if spec.timeout_s is not None and time.monotonic() - self._began > spec.timeout_s and not self._over:
             self._over = "the time is over"
             self._waiting.clear()
-            for running in list(self._running.values()):
-                running.stop(self._sweep.workspace, "the sweep's --timeout")
+            self._stop("the --timeout of the sweep")
 
     def _ended(self, ended: Ended) -> None:
         trial = self._trials[ended.unit.trial]
@@ -262,7 +243,8 @@ class Controller:
         self._rows[trial.number] = row
         del self._trials[trial.number]
         is_best = self._look_at_best()
-        self._screen.trial_ended(row, is_best=is_best, ended=len(self._rows), total=spec.trials)
+        if self._shows:
+            self._screen.trial_ended(row, is_best=is_best, ended=len(self._rows), total=spec.trials)
         failed = sum(each.state == "failed" for each in self._rows.values())
         if failed >= _FIRST and failed == len(self._rows):
             raise SweepFailed(
@@ -283,17 +265,23 @@ class Controller:
         while self._unsettled:
             self._heed(self._next_event())
 
+    def _stop(self, by: str) -> None:
+        for running in self._running.values():
+            if isinstance(running, Running):
+                running.stop(self._sweep.workspace, by)
+
     def _stop_all(self) -> None:
+        """Stop the trials of a sweep that ends early, which is truthful: they are KILLED."""
         with deferred_signals(drop=True):
             if self._running:
                 self._screen.step("Stopping the trials")
-            for running in self._running.values():
-                units.stop_in_background(running, self._sweep.workspace)
-            self._over = "stopped"
-            while self._unsettled:
+            self._stop(units.BY)
+            elsewhere = {key for key, found in self._running.items() if isinstance(found, Elsewhere)}
+            left = self._unsettled - elsewhere
+            while left:
                 event = self._next_event()
                 if isinstance(event, Settled):
-                    self._unsettled.discard(event.run.id)
+                    left.discard(event.run.id)
 
     # The parent run
 
@@ -309,7 +297,7 @@ class Controller:
         sweep = self._sweep
         rows = [self._rows[number] for number in sorted(self._rows)]
         best = [self._rows[number] for number in self._best if number in self._rows]
-        parent.finish(sweep.ready.client, sweep.parent, sweep.spec, rows, best, (), status, reason)
+        parent.finish(self._client, sweep.parent, sweep.spec, rows, best, (), status, reason)
         if status != "KILLED":
             sweep.folder.remove()
         return Outcome(sweep.parent, status, rows, best, reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tarfile
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,11 +23,11 @@ from trainer.runs.launch import Reporter, prepare
 from trainer.runs.launch.prepare import PackedCode, PreparedLaunch
 from trainer.source import snapshot
 from trainer.subprocesses import deferred_signals
-from trainer.sweeps import parent, requests, space, spec_file, state
+from trainer.sweeps import parent, rebuilt, requests, resume, space, spec_file, state
 from trainer.sweeps.requests import Unit
 from trainer.sweeps.spec import SweepSpec
 from trainer.sweeps.state import Begun, SweepFolder
-from trainer.sweeps.study import Study
+from trainer.sweeps.study import Study, Torn
 from trainer.tracking.artifacts import roots as artifact_roots
 from trainer.tracking.client import Run
 from trainer.workspace.settings import Workspace
@@ -44,6 +44,8 @@ class Opened:
     ready: PreparedLaunch
     parent: Run
     study: Study
+    children: Sequence[Run] = ()
+    """Runs of its trials that there are already."""
 
     def plan(self, unit: Unit) -> RunPlan:
         """The plan of one run of a trial."""
@@ -133,8 +135,13 @@ def resumed(
                 f"The parent run of the sweep, {run.name}, was deleted.",
                 f"Restore it (trainer runs restore {run.id[:8]}), or start another sweep.",
             )
+        children = resume.children(workspace, ready.client, run)
+        try:
+            study = Study.open(folder.study, spec)
+        except Torn:
+            study = rebuilt.rebuild(folder.study, spec, resume.trials(spec, children))
         parent.go_on(ready.client, run)
-        yield Opened(workspace, folder, spec, request, ready, run, Study.open(folder.study, spec))
+        yield Opened(workspace, folder, spec, request, ready, run, study, children)
 
 
 def _project(archive: Path, unpacked: Path, folder: Path) -> Project:

@@ -82,9 +82,7 @@ def check(spec: SweepSpec, project: Project) -> None:
         )
 
 
-def plan(
-    workspace: Workspace, request: RunRequest, unit: Unit, spec: SweepSpec, parent_id: str
-) -> RunPlan:
+def plan(workspace: Workspace, request: RunRequest, unit: Unit, spec: SweepSpec, parent_id: str) -> RunPlan:
     """The plan of one run. Raises `InvalidInput`."""
     tags = {run_tags.PARENT_RUN: parent_id, run_tags.TRIAL: str(unit.trial)}
     name = f"trial-{unit.trial}"

@@ -17,6 +17,7 @@ from trainer.errors import TrainerError
 from trainer.runs import launch, outcome, reconcile
 from trainer.runs.launch.prepare import PreparedLaunch
 from trainer.runs.launch.screen import Reporter
+from trainer.sweeps.reports import Reports
 from trainer.sweeps.requests import Unit
 from trainer.tracking import delivery, run_tags
 from trainer.tracking.client import Client, Run
@@ -35,6 +36,7 @@ State: TypeAlias = Literal["finished", "failed", "pruned", "stopped", "interrupt
 BY = "trainer sweep"
 """Who stops the runs of a sweep that is interrupted, as their tags say."""
 PRUNER = "the pruner of the sweep"
+_ASK_S = 5
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Settled:
 Event: TypeAlias = Ended | Settled
 
 
-@dataclass(frozen=True)
+@dataclass
 class Running:
     """A run of a trial that this process looks after."""
 
@@ -71,27 +73,57 @@ class Running:
     job: Job
     held: ExitStack = field(repr=False)
     since: float = field(default_factory=time.time)
+    _reports: Reports | None = None
+
+    def reports(self, metric: str) -> Reports:
+        """What it has logged of this metric."""
+        if self._reports is None:
+            self._reports = Reports(self.run.id, self.folder, metric)
+        return self._reports
 
     def stop(self, workspace: Workspace, by: str) -> None:
-        """Stop it; its end is seen by who follows it."""
-        with contextlib.suppress(TrainerError, OSError):  # it has ended, or the engine is away
-            run_folders.ask_to_stop(workspace, self.run.id, by)
-            self.job.stop()
+        """Have it stopped; its end is seen by who follows it."""
+
+        def stopped() -> None:
+            with contextlib.suppress(TrainerError, OSError):  # it has ended, or the engine is away
+                run_folders.ask_to_stop(workspace, self.run.id, by)
+                self.job.stop()
+
+        concurrency.submit(stopped)
 
     def prune(self, workspace: Workspace, step: int) -> None:
-        """Stop it because it is not promising, as of that step."""
+        """Have it stopped because it is not promising, as of that step."""
         SpoolWriter(self.folder).set_tags(self.run.id, {run_tags.PRUNED: f"step {step}"})
         self.stop(workspace, PRUNER)
 
+    def follow(self, workspace: Workspace, client: Client, events: SimpleQueue[Event]) -> None:
+        """In a thread: say when the run has ended, and then when the tracking server has all of it."""
+        concurrency.submit(lambda: _until_the_end(workspace, self, client, events))
 
-def stop_in_background(running: Running, workspace: Workspace) -> None:
-    """Stop it, while others are stopped too."""
-    concurrency.submit(lambda: running.stop(workspace, BY))
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A run of a trial that another process looks after, or another machine."""
+
+    unit: Unit
+    run: Run
+
+    def follow(self, _: Workspace, client: Client, events: SimpleQueue[Event]) -> None:
+        """In a thread: ask the tracking server until the run has ended."""
+
+        def asked() -> None:
+            run = self.run
+            while run.status == "RUNNING":
+                time.sleep(_ASK_S)
+                with contextlib.suppress(TrainerError):
+                    run = client.get_run(run.id)
+            events.put(of_server(self.unit, run))
+            events.put(Settled(run))
+
+        concurrency.submit(asked)
 
 
-def start(
-    ready: PreparedLaunch, unit: Unit, screen: Reporter, created: Callable[[Run], None]
-) -> Running:
+def start(ready: PreparedLaunch, unit: Unit, screen: Reporter, created: Callable[[Run], None]) -> Running:
     """Start a run; `created` as of `launch.start`. Raises `TrainerError`: then there is none that goes on."""
     held = ExitStack()
     try:
@@ -116,27 +148,24 @@ def adopt(workspace: Workspace, unit: Unit, run: Run) -> Running | None:
     return None
 
 
-def follow(workspace: Workspace, running: Running, client: Client, events: SimpleQueue[Event]) -> None:
-    """In a thread: say when the run has ended, and then when the tracking server has all of it."""
-
-    def until_the_end() -> None:
-        try:
-            for _ in running.job.follow():
-                pass
-            events.put(_ended(workspace, running, client))
-        except Exception as error:  # noqa: BLE001 (whoever waits has to hear of it)
-            _LOG.exception("Trial %s cannot be followed", running.unit.trial)
-            events.put(Ended(running.unit, running.run, "interrupted", {}, why=str(error)))
-        error_seen: TrainerError | None = None
-        try:
-            reconcile.settle(workspace, running.record, wait=False)
-        except TrainerError as error:
-            error_seen = error
-        finally:
-            running.held.close()
-        events.put(Settled(running.run, error_seen))
-
-    concurrency.submit(until_the_end)
+def _until_the_end(
+    workspace: Workspace, running: Running, client: Client, events: SimpleQueue[Event]
+) -> None:
+    try:
+        for _ in running.job.follow():
+            pass
+        events.put(_ended(workspace, running, client))
+    except Exception as error:  # noqa: BLE001 (whoever waits has to hear of it)
+        _LOG.exception("Trial %s cannot be followed", running.unit.trial)
+        events.put(Ended(running.unit, running.run, "interrupted", {}, why=str(error)))
+    not_told: TrainerError | None = None
+    try:
+        reconcile.settle(workspace, running.record, wait=False)
+    except TrainerError as error:
+        not_told = error
+    finally:
+        running.held.close()
+    events.put(Settled(running.run, not_told))
 
 
 def _ended(workspace: Workspace, running: Running, client: Client) -> Ended:

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Self
 
 from trainer.cli import diagnostics
 from trainer.cli.live.line import NAMED_AGAIN_S, Doing, Line, PlainLines, RedrawnLine, columns, redraws
@@ -52,7 +52,7 @@ class Progress:
         """Whether a command shows what it does."""
         return cls._current is not None
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         """Begin."""
         Progress._current = self
         return self

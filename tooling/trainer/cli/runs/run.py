@@ -19,6 +19,7 @@ from trainer.cli.runs.completion import complete_entry_point, complete_image, co
 from trainer.cli.runs.project.command import LIKE, SOURCE, WARM_START, ProjectCommand
 from trainer.cli.runs.project.options import PROJECT, chosen_values
 from trainer.errors import InvalidInput
+from trainer.plan import parameter_file, parameter_values
 from trainer.plan import request as plans
 from trainer.plan.run_plan import RunPlan
 from trainer.projects import sources
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     metavar="NAME=VALUE",
     help="A parameter, in MLflow's form; also for one named like an option below.",
 )
+@click.option("--params", "file", type=click.Path(path_type=Path), metavar="FILE",
+              help="Parameters in a YAML file; those given here come first.")  # fmt: skip
 @click.option("--like", metavar="RUN", expose_value=False, shell_complete=complete_run,
               help="Use the parameters and options of an earlier run, but for those given here.")  # fmt: skip
 @click.option("--warm-start", metavar="RUN", expose_value=False, shell_complete=complete_run,
@@ -92,7 +95,8 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; all else goes to stderr.")
 @click.pass_context
 def run(
-    ctx: click.Context, /, given: Mapping[str, str], backend: str, tracking_uri: str | None,
+    ctx: click.Context, /, given: Mapping[str, str], file: Path | None, backend: str,
+    tracking_uri: str | None,
     offline: bool, detach: bool, yes: bool, dry_run: bool, as_json: bool,
     **options: object,
 ) -> None:  # fmt: skip
@@ -109,6 +113,8 @@ def run(
     workspace = find()
     loaded, entry_point = ctx.meta[PROJECT]
     values = chosen_values(loaded, entry_point, given, options)
+    if file:
+        values = {**parameter_values.named(loaded, entry_point, parameter_file.read(file)), **values}
     earlier: EarlierRun | None = ctx.meta.get(LIKE)
     taken_over = _taken_over(loaded, entry_point, earlier, values) if earlier else {}
     if earlier:

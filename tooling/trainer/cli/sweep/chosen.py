@@ -13,7 +13,7 @@ from trainer.cli.sweep.command import SPEC
 from trainer.errors import InvalidInput
 from trainer.sweeps import objectives, space
 from trainer.sweeps.objectives import Goal
-from trainer.sweeps.spec import Pruner, RunOptions, Sampler, SweepSpec
+from trainer.sweeps.spec import RunOptions, SweepSpec
 
 T = TypeVar("T")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -65,8 +65,8 @@ def spec(
         or base.constraints,
         trials=_said(options, "trials", base.trials),
         parallel=_said(options, "parallel", base.parallel),
-        sampler=cast(Sampler, _said(options, "sampler", base.sampler)),
-        pruner=cast(Pruner, _said(options, "pruner", base.pruner)),
+        sampler=_said(options, "sampler", base.sampler),
+        pruner=_said(options, "pruner", base.pruner),
         seed=_said(options, "seed", base.seed),
         timeout_s=_said(options, "timeout", base.timeout_s),
         repeat=_said(options, "repeat", base.repeat),

@@ -11,9 +11,9 @@ from trainer.cli import figures, output
 from trainer.cli.live.progress import Progress
 
 if TYPE_CHECKING:
-    from trainer.sweeps.controller import Outcome
     from trainer.sweeps.parent import Row
     from trainer.sweeps.requests import Unit
+    from trainer.sweeps.screen import Outcome
     from trainer.sweeps.spec import SweepSpec
     from trainer.tracking.client import Run
 

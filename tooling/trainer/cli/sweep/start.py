@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -25,10 +24,9 @@ from trainer.sweeps.spec import Pruner, Sampler, SweepSpec
 from trainer.workspace.settings import Workspace, find
 
 if TYPE_CHECKING:
-    from trainer.sweeps.controller import Outcome
     from trainer.sweeps.opening import Opened
+    from trainer.sweeps.screen import Outcome
     from trainer.sweeps.state import SweepFolder
-    from trainer.tracking.client import Run
 
 _SHOWN = 5
 
@@ -125,18 +123,18 @@ def start(
             workspace, spec, project, commit, progress, tracking_uri=tracking_uri, allowed=allowed
         ) as opened,
     ):
-        outcome = _run(opened, progress, ())
+        outcome = _run(opened, progress)
     printed.outcome(outcome, spec, as_json=as_json)
 
 
 def _go_on(workspace: Workspace, folder: SweepFolder, *, yes: bool, as_json: bool) -> None:
-    from trainer.sweeps import opening, resume
+    from trainer.sweeps import opening
 
     with _progress(as_json) as progress:
         allowed = consent.allowed(workspace, opening.plan_of(workspace, folder), yes=yes)
         with opening.resumed(workspace, folder, progress, allowed) as opened:
             progress.remark(f"The sweep {opened.parent.name} ({opened.parent.id[:8]}) goes on.")
-            outcome = _run(opened, progress, resume.children(opened))
+            outcome = _run(opened, progress)
     printed.outcome(outcome, opened.spec, as_json=as_json)
 
 
@@ -144,13 +142,13 @@ def _progress(as_json: bool) -> SweepProgress:
     return SweepProgress(sys.stderr.buffer if as_json else None)
 
 
-def _run(opened: Opened, progress: SweepProgress, children: Sequence[Run]) -> Outcome:
+def _run(opened: Opened, progress: SweepProgress) -> Outcome:
     from trainer.sweeps.controller import Controller
 
     parent = opened.parent
     progress.remark(f"Sweep {parent.name} ({parent.id})\n{parent.url}")
     try:
-        return Controller(opened, progress).run(children)
+        return Controller(opened, progress).run()
     except Interrupted as interrupted:
         interrupted.hint = f"To go on: the same command, or trainer sweep --resume {parent.id[:8]}"
         raise
@@ -188,7 +186,7 @@ def _show(spec: SweepSpec, *, as_json: bool) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         study = Study.open(Path(folder) / "study", spec)
-        asked = []
+        asked: list[dict[str, str]] = []
         while len(asked) < min(_SHOWN, spec.trials or _SHOWN) and not study.is_exhausted:
             asked.append(dict(study.ask().values))
     printed.first_trials(spec, asked, as_json=as_json)

@@ -1,0 +1,228 @@
+"""A sweep on a real engine: its trials, its end, and going on after whatever happened to its controller."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+import shutil
+import signal
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import TypedDict
+
+import pytest
+import yaml
+from mlflow.entities import Run
+from support import PROJECTS, Result, Site
+
+SEARCH = ("--search", "x=uniform:-5,5", "--search", "depth=int:2,8", "--search", "kind=a,b")
+METRIC = ("--metric", "score", "--goal", "maximize")
+
+
+class Trial(TypedDict):
+    """As `--json` has it."""
+
+    trial: int
+    state: str
+    parameters: dict[str, str]
+    metrics: dict[str, float]
+    run_ids: list[str]
+
+
+class Sweep(TypedDict):
+    """As `--json` has it."""
+
+    run_id: str
+    status: str
+    best: list[Trial]
+    trials: list[Trial]
+
+
+@pytest.fixture(autouse=True)
+def _project(site: Site) -> None:
+    shutil.copytree(PROJECTS / "tune", site.root / "train_code" / "tune", dirs_exist_ok=True)
+
+
+def sweep(site: Site, *options: str) -> Sweep:
+    """`trainer sweep tune`, which has to come to its end."""
+    done = site.trainer("sweep", "tune", *options, "--json")
+    assert done.code == 0, done.err
+    payload: Sweep = json.loads(done.out)
+    return payload
+
+
+def children(site: Site, parent: str) -> list[Run]:
+    """The runs of its trials."""
+    experiment = site.run(parent).info.experiment_id
+    return list(site.client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'"))
+
+
+def killed(process: subprocess.Popen[str], after_s: float) -> bool:
+    """Whether it still ran when it was killed."""
+    try:
+        process.communicate(timeout=after_s)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        return True
+    return False
+
+
+def unfinished(site: Site) -> list[Path]:
+    """Folders of sweeps that can go on."""
+    return sorted((site.root / ".trainer" / "sweeps").glob("*/"))
+
+
+def test_the_best_trial_is_found_and_the_parent_says_so(site: Site, tmp_path: Path) -> None:
+    found = sweep(site, *SEARCH, *METRIC, "--trials", "6", "--parallel", "2", "--try", "x=2,depth=5,kind=a")
+    assert [trial["state"] for trial in found["trials"]] == ["finished"] * 6
+    assert found["trials"][0]["parameters"] == {"x": "2.0", "depth": "5", "kind": "a"}
+    [best] = found["best"]
+    assert best["trial"] == 0
+    assert best["metrics"] == {"score": 0.0}
+    parent = site.run(found["run_id"])
+    assert parent.info.status == "FINISHED"
+    assert parent.data.params == best["parameters"]
+    assert parent.data.tags["trainer.best_run"] == best["run_ids"][0]
+    runs = children(site, found["run_id"])
+    assert sorted(run.data.tags["trainer.trial"] for run in runs) == list("012345")
+    assert all("mlflow.trainer.code_digest" in run.data.tags for run in runs)
+    assert len({run.data.tags["mlflow.trainer.code_digest"] for run in runs}) == 1
+    with site.artifact(found["run_id"], "sweep/trials.csv", tmp_path).open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["run_id"] for row in rows] == [trial["run_ids"][0] for trial in found["trials"]]
+    assert unfinished(site) == []
+    params = site.artifact(found["run_id"], "best.yaml", tmp_path)
+    assert yaml.safe_load(params.read_text()) == best["parameters"]
+    again = site.trainer("run", "tune", "--params", str(params))
+    assert again.code == 0, again.err
+    assert site.run(again.run_id).data.metrics["score"] == 0.0
+
+
+def test_no_trial_is_lost_and_none_is_run_twice_whenever_the_controller_is_killed(site: Site) -> None:
+    moments = random.Random(5)
+    trials, kills = 8, 0
+    command = ("tune", *SEARCH, *METRIC, "--trials", str(trials), "--parallel", "2", "-P", "seconds=1")
+    while kills < 6 and killed(site.start("sweep", *command), moments.uniform(1, 9)):
+        kills += 1
+    found = sweep(site, *command[1:])
+    assert kills >= 3
+    assert [trial["trial"] for trial in found["trials"]] == list(range(trials))
+    runs = children(site, found["run_id"])
+    finished = [run for run in runs if run.info.status == "FINISHED"]
+    assert Counter(run.data.tags["trainer.trial"] for run in finished) == Counter(map(str, range(trials)))
+    assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}
+    scores = {run.info.run_id: run.data.metrics["score"] for run in finished}
+    best = max(scores, key=lambda run_id: scores[run_id])
+    assert site.run(found["run_id"]).data.tags["trainer.best_run"] == best
+
+
+def test_ctrl_c_stops_all_trials_and_the_same_command_goes_on(site: Site) -> None:
+    command = ("tune", *SEARCH, *METRIC, "--trials", "3", "--parallel", "2", "--seed", "3")
+    process = site.start("sweep", *command, "-P", "seconds=30")
+    assert process.stderr
+    for line in process.stderr:
+        if line.startswith("Trial 1"):
+            break
+    stopped, took = site.stop(process, signal.SIGINT)
+    assert stopped.code == 130
+    assert stopped.error[1].startswith("Hint:  To go on: the same command, or trainer sweep --resume ")
+    assert took < 30
+    [folder] = unfinished(site)
+    parent = site.run(folder.name)
+    assert parent.info.status == "KILLED"
+    assert {run.info.status for run in children(site, folder.name)} == {"KILLED"}
+    held = site.trainer("sweep", "--resume", "nothing")
+    assert held.code == 2
+    shutil.rmtree(folder)
+
+
+def test_a_torn_study_is_made_again_from_the_runs(site: Site) -> None:
+    command = (*SEARCH, *METRIC, "--trials", "4", "-P", "seconds=1", "--seed", "4")
+    process = site.start("sweep", "tune", *command)
+    assert process.stderr
+    for line in process.stderr:
+        if line.startswith("Trial 2"):
+            break
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    [folder] = unfinished(site)
+    (folder / "study.journal").write_bytes(b'{"torn": \n' * 3)
+    found = sweep(site, *command)
+    assert found["run_id"] == folder.name
+    finished = [run for run in children(site, folder.name) if run.info.status == "FINISHED"]
+    assert sorted(run.data.tags["trainer.trial"] for run in finished) == list("0123")
+
+
+def test_trials_that_fail_are_told_from_a_sweep_that_makes_no_sense(site: Site) -> None:
+    some = sweep(site, "--search", "x=1,9,2", "--sampler", "grid", *METRIC, "-P", "fails=5")
+    assert [trial["state"] for trial in some["trials"]] == ["finished", "failed", "finished"]
+    done = site.trainer("sweep", "tune", "--search", "x=1,2", "--sampler", "grid", "--metric", "acc:maximize")
+    assert done.error == ["Error: Trial 0 ended without a metric acc.", "Hint:  It logged score, size."]
+    assert done.code == 2
+    grid = ("--search", "x=6,7,8,9", "--sampler", "grid", "-P", "fails=5")
+    failed = site.trainer("sweep", "tune", *grid, *METRIC)
+    assert failed.code == 97
+    assert failed.error[0] == "Error: The first 3 trials failed: exit code 3."
+    assert unfinished(site) == []
+
+
+def test_a_trial_that_is_not_promising_is_stopped_and_says_so(site: Site) -> None:
+    good, bad = ("2", "2.1", "2.2", "2.3", "2.4"), ("9", "-9")
+    tries = [option for x in (*good, *bad) for option in ("--try", f"x={x}")]
+    script = ("-P", "seconds=4", "-P", "steps=8", "--trials", "7", "--parallel", "2")
+    found = sweep(site, "--search", "x=uniform:-9,9", *tries, *METRIC, *script, "--pruner", "median")
+    runs = children(site, found["run_id"])
+    stopped = [run for run in runs if run.info.status == "KILLED"]
+    assert stopped
+    assert all(run.data.tags["pruned"].startswith("step ") for run in stopped)
+    assert sum(trial["state"] == "pruned" for trial in found["trials"]) == len(stopped)
+    assert found["best"][0]["parameters"] == {"x": "2.0"}
+
+
+def test_several_runs_of_a_trial_are_judged_by_their_mean(site: Site) -> None:
+    found = sweep(site, "--search", "depth=4,5", "--sampler", "grid", *METRIC, "--repeat", "2")
+    runs = children(site, found["run_id"])
+    assert len(runs) == 4
+    assert sorted(run.info.run_name for run in runs) == ["trial-0-0", "trial-0-1", "trial-1-0", "trial-1-1"]
+    assert len({run.data.tags["mlflow.trainer.seed"] for run in runs}) == 2
+    assert found["best"][0]["metrics"] == {"score": -1.0}
+
+
+def test_constraints_and_several_metrics(site: Site) -> None:
+    search = ("--search", "depth=3,4,5", "--sampler", "grid", "--parallel", "2")
+    bound = sweep(site, *search, *METRIC, "--constraint", "size<=4")
+    assert [trial["parameters"] for trial in bound["best"]] == [{"depth": "4"}]
+    both = ("--metric", "score:maximize", "--metric", "size:minimize")
+    front = sweep(site, "--search", "depth=4,5,6", "--sampler", "grid", *both, "--parallel", "2")
+    assert sorted(trial["parameters"]["depth"] for trial in front["best"]) == ["4", "5"]
+
+
+def test_the_code_of_a_sweep_is_that_of_its_beginning(site: Site) -> None:
+    script = site.root / "train_code" / "tune" / "tune.py"
+    before = script.read_text()
+    command = ("--search", "depth=4,5,6", "--sampler", "grid", *METRIC, "-P", "seconds=2")
+    process = site.start("sweep", "tune", *command)
+    assert process.stderr
+    for line in process.stderr:
+        if line.startswith("Trial 0"):
+            break
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    script.write_text("raise SystemExit(7)\n")
+    found = sweep(site, *command)
+    script.write_text(before)
+    assert [trial["state"] for trial in found["trials"]] == ["finished"] * 3
+
+
+def test_a_file_says_the_same_as_the_options(site: Site, tmp_path: Path) -> None:
+    file = tmp_path / "sweep.yaml"
+    saved: Result = site.trainer(
+        "sweep", "tune", "--search", "depth=4,5", "--sampler", "grid", *METRIC, "--save", str(file)
+    )
+    assert saved.code == 0, saved.err
+    done = site.trainer("sweep", str(file), "--json")
+    assert done.code == 0, done.err
+    assert len(json.loads(done.out)["trials"]) == 2
