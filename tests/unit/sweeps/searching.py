@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.sweeps import space
-from trainer.sweeps.objectives import Constraint, Objective
-from trainer.sweeps.spec import SweepSpec
-from trainer.sweeps.study import Study
-from trainer.sweeps.trials import Asked
+from trainer.sweeps.search import space
+from trainer.sweeps.search.objectives import Constraint, Objective
+from trainer.sweeps.search.spec import SweepSpec
+from trainer.sweeps.studies.study import Study
+from trainer.sweeps.studies.trials import Asked
 
 LOSS = Objective("loss", "minimize")
 SIZE = Objective("model_mb", "minimize")

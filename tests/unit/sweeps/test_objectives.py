@@ -6,7 +6,7 @@ import math
 
 import pytest
 from trainer.errors import InvalidInput
-from trainer.sweeps.objectives import Constraint, Goal, Objective, constraint, objectives
+from trainer.sweeps.search.objectives import Constraint, Goal, Objective, constraint, objectives
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trainer.sweeps.rebuilt import rebuild, remembered
-from trainer.sweeps.study import Study
+from trainer.sweeps.studies.rebuilt import rebuild, remembered
+from trainer.sweeps.studies.study import Study
 
 from unit.sweeps.searching import GRID, LOSS, SEARCH, SIZE, SMALL, end, search, searched
 from unit.sweeps.test_study import INSTALLED

@@ -2,9 +2,9 @@ import pytest
 from trainer.errors import InvalidInput
 from trainer.projects.mlproject import EntryPoint
 from trainer.projects.parameters import Parameter
-from trainer.sweeps import space
-from trainer.sweeps.domains import Choices, Domain, Interval
-from trainer.sweeps.space import Condition, Dimension
+from trainer.sweeps.search import space
+from trainer.sweeps.search.domains import Choices, Domain, Interval
+from trainer.sweeps.search.space import Condition, Dimension
 
 from unit.helpers import fails
 

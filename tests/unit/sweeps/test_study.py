@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from trainer.errors import InvalidInput
-from trainer.sweeps.domains import Choices
-from trainer.sweeps.study import Study, Torn
+from trainer.sweeps.search.domains import Choices
+from trainer.sweeps.studies.study import Study, Torn
 
 from unit.helpers import fails
 from unit.sweeps.searching import GRID, LOSS, SEARCH, SIZE, SMALL, end, search, searched
@@ -34,7 +34,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_no_optuna_is_imported_with_the_module() -> None:
-    modules = "trainer.sweeps.study, trainer.sweeps.rebuilt"
+    modules = "trainer.sweeps.studies.study, trainer.sweeps.studies.rebuilt"
     code = f"import sys, {modules}; print('optuna' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout == "False\n"

@@ -9,8 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from queue import Empty, SimpleQueue
 
 from trainer.errors import (
@@ -23,6 +22,7 @@ from trainer.errors import (
 )
 from trainer.subprocesses import deferred_signals, interruptible, kept_interruptions
 from trainer.sweeps import judging, parent, resume, units
+from trainer.sweeps.judging import OpenTrial
 from trainer.sweeps.opening import Opened
 from trainer.sweeps.parent import Row
 from trainer.sweeps.patience import Patience
@@ -36,16 +36,6 @@ _FIRST = 3
 """So many failed trials, and none that finished, end a sweep."""
 
 
-@dataclass
-class _Trial:
-    """A trial that is not judged yet, and what came of its runs."""
-
-    number: int
-    values: Mapping[str, str]
-    ended: dict[int, Ended] = field(default_factory=dict)
-    run_ids: dict[int, str] = field(default_factory=dict)
-
-
 class Controller:
     """Runs one sweep. Not for several threads."""
 
@@ -55,7 +45,7 @@ class Controller:
         self._study = sweep.study
         self._client = sweep.ready.client
         self._events: SimpleQueue[Event] = SimpleQueue()
-        self._trials: dict[int, _Trial] = {}
+        self._trials: dict[int, OpenTrial] = {}
         self._waiting: deque[Unit] = deque()
         self._running: dict[str, Running | Elsewhere] = {}
         self._unsettled: set[str] = set()
@@ -95,7 +85,7 @@ class Controller:
     def _take_over(self, children: Sequence[Run]) -> None:
         """What became of every trial is told by its runs; the study hears it again, if it knew."""
         for trial in self._study.trials:
-            self._trials[trial.number] = _Trial(trial.number, trial.values)
+            self._trials[trial.number] = OpenTrial(trial.number, trial.values)
         with self._silently():
             for run in children:
                 if (known := self._trials.get(resume.trial_of(run))) is not None:
@@ -122,7 +112,7 @@ class Controller:
         yield
         self._shows = True
 
-    def _queue(self, trial: _Trial) -> None:
+    def _queue(self, trial: OpenTrial) -> None:
         """Have those of its runs made that there are not."""
         units_running = [run.unit for run in self._running.values() if run.unit.trial == trial.number]
         there = {*trial.ended, *(unit.repeat for unit in units_running)}
@@ -152,7 +142,7 @@ class Controller:
     def _next_unit(self) -> Unit | None:
         if not self._waiting and not self._is_over():
             asked = self._study.ask()
-            trial = self._trials[asked.number] = _Trial(asked.number, asked.values)
+            trial = self._trials[asked.number] = OpenTrial(asked.number, asked.values)
             self._queue(trial)
         return self._waiting.popleft() if self._waiting else None
 
@@ -229,7 +219,7 @@ class Controller:
         if len(trial.ended) == self._sweep.spec.repeat:
             self._judge(trial)
 
-    def _judge(self, trial: _Trial) -> None:
+    def _judge(self, trial: OpenTrial) -> None:
         spec, ended = self._sweep.spec, [trial.ended[index] for index in sorted(trial.ended)]
         verdict = judging.judge(spec, ended)
         if verdict.missing and not any(row.results for row in self._rows.values()):

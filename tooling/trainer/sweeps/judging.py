@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from trainer.errors import InvalidInput
-from trainer.sweeps.spec import SweepSpec
+from trainer.sweeps.search.spec import SweepSpec
 from trainer.sweeps.units import Ended, State
+
+
+@dataclass
+class OpenTrial:
+    """A trial that is not judged yet, and what came of its runs."""
+
+    number: int
+    values: Mapping[str, str]
+    ended: dict[int, Ended] = field(default_factory=dict)
+    run_ids: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

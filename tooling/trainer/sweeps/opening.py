@@ -23,11 +23,13 @@ from trainer.runs.launch import Reporter, prepare
 from trainer.runs.launch.prepare import PackedCode, PreparedLaunch
 from trainer.source import snapshot
 from trainer.subprocesses import deferred_signals
-from trainer.sweeps import parent, rebuilt, requests, resume, space, spec_file, state
+from trainer.sweeps import parent, requests, resume, state
 from trainer.sweeps.requests import Unit
-from trainer.sweeps.spec import SweepSpec
+from trainer.sweeps.search import space, spec_file
+from trainer.sweeps.search.spec import SweepSpec
 from trainer.sweeps.state import Begun, SweepFolder
-from trainer.sweeps.study import Study, Torn
+from trainer.sweeps.studies import rebuilt
+from trainer.sweeps.studies.study import Study, Torn
 from trainer.tracking.artifacts import roots as artifact_roots
 from trainer.tracking.client import Run
 from trainer.workspace.settings import Workspace

@@ -13,9 +13,9 @@ import yaml
 from trainer.host import user
 from trainer.runs import outcome
 from trainer.runs.launch.prepare import PreparedLaunch
-from trainer.sweeps import spec_file
 from trainer.sweeps.requests import MARK
-from trainer.sweeps.spec import SweepSpec
+from trainer.sweeps.search import spec_file
+from trainer.sweeps.search.spec import SweepSpec
 from trainer.tracking import run_tags
 from trainer.tracking.client import Client, Run, Status
 

@@ -12,8 +12,8 @@ from trainer.plan import seeding
 from trainer.plan.request import RunRequest
 from trainer.plan.run_plan import RunPlan
 from trainer.projects.mlproject import Project
-from trainer.sweeps import space
-from trainer.sweeps.spec import SweepSpec
+from trainer.sweeps.search import space
+from trainer.sweeps.search.spec import SweepSpec
 from trainer.tracking import run_tags
 from trainer.workspace.settings import Workspace
 

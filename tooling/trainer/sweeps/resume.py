@@ -9,8 +9,8 @@ from dataclasses import replace
 from trainer.runs import reconcile
 from trainer.sweeps import judging, units
 from trainer.sweeps.requests import Unit
-from trainer.sweeps.spec import SweepSpec
-from trainer.sweeps.trials import Trial
+from trainer.sweeps.search.spec import SweepSpec
+from trainer.sweeps.studies.trials import Trial
 from trainer.sweeps.units import Elsewhere, Ended, Running
 from trainer.tracking import delivery, run_tags, search
 from trainer.tracking.client import Client, Run

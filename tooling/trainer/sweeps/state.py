@@ -14,8 +14,8 @@ from trainer.errors import FileError, InvalidInput
 from trainer.locks import Lock
 from trainer.runs.launch.prepare import PackedCode
 from trainer.source.snapshot import Commit
-from trainer.sweeps import spec_file
-from trainer.sweeps.spec import SweepSpec
+from trainer.sweeps.search import spec_file
+from trainer.sweeps.search.spec import SweepSpec
 from trainer.workspace.settings import Workspace
 
 

@@ -11,9 +11,9 @@ import click
 
 from trainer.cli.sweep.command import SPEC
 from trainer.errors import InvalidInput
-from trainer.sweeps import objectives, space
-from trainer.sweeps.objectives import Goal
-from trainer.sweeps.spec import RunOptions, SweepSpec
+from trainer.sweeps.search import objectives, space
+from trainer.sweeps.search.objectives import Goal
+from trainer.sweeps.search.spec import RunOptions, SweepSpec
 
 T = TypeVar("T")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -10,7 +10,7 @@ import click
 from trainer.cli.runs.project.command import ProjectCommand
 
 if TYPE_CHECKING:
-    from trainer.sweeps.spec import SweepSpec
+    from trainer.sweeps.search.spec import SweepSpec
 
 # Where `ctx.meta` has what the file says that stands in the place of the project.
 SPEC = "trainer.sweep"
@@ -28,6 +28,6 @@ class SweepCommand(ProjectCommand):
 
 
 def _read(path: Path) -> SweepSpec:
-    from trainer.sweeps import spec_file
+    from trainer.sweeps.search import spec_file
 
     return spec_file.read(path)

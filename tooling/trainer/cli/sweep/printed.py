@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from trainer.sweeps.parent import Row
     from trainer.sweeps.requests import Unit
     from trainer.sweeps.screen import Outcome
-    from trainer.sweeps.spec import SweepSpec
+    from trainer.sweeps.search.spec import SweepSpec
     from trainer.tracking.client import Run
 
 _SHOWN = 5

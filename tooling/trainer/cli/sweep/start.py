@@ -20,7 +20,7 @@ from trainer.cli.sweep import chosen, printed
 from trainer.cli.sweep.command import SweepCommand
 from trainer.cli.sweep.printed import SweepProgress
 from trainer.errors import FileError, Interrupted, InvalidInput
-from trainer.sweeps.spec import Pruner, Sampler, SweepSpec
+from trainer.sweeps.search.spec import Pruner, Sampler, SweepSpec
 from trainer.workspace.settings import Workspace, find
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _found(workspace: Workspace, text: str) -> SweepFolder:
 
 
 def _save(path: Path, spec: SweepSpec) -> None:
-    from trainer.sweeps import spec_file
+    from trainer.sweeps.search import spec_file
 
     if path.exists():
         raise FileError(f"{path} exists.", "Name another file, or remove it first.")
@@ -182,7 +182,7 @@ def _save(path: Path, spec: SweepSpec) -> None:
 
 def _show(spec: SweepSpec, *, as_json: bool) -> None:
     """The first trials, as they would be if none had a result."""
-    from trainer.sweeps.study import Study
+    from trainer.sweeps.studies.study import Study
 
     with tempfile.TemporaryDirectory() as folder:
         study = Study.open(Path(folder) / "study", spec)

@@ -21,9 +21,9 @@ import yaml
 from trainer import atomic_files, yaml_file
 from trainer.errors import InvalidInput
 from trainer.projects.parameters import nearest
-from trainer.sweeps import objectives, space
-from trainer.sweeps.objectives import GOALS
-from trainer.sweeps.spec import Pruner, RunOptions, Sampler, SweepSpec
+from trainer.sweeps.search import objectives, space
+from trainer.sweeps.search.objectives import GOALS
+from trainer.sweeps.search.spec import Pruner, RunOptions, Sampler, SweepSpec
 
 T = TypeVar("T")
 _OPTIONS = tuple(field.name for field in fields(RunOptions))
@@ -72,7 +72,7 @@ def read(path: Path) -> SweepSpec:
     """The sweep. Raises `InvalidInput` for what is none, naming the file."""
     document = yaml_file.read(path)
     if not isinstance(document, dict):
-        raise InvalidInput(f"{path} has no keys.", "trainer sweep PROJECT … --save FILE writes such a file.")
+        raise InvalidInput(f"{path} has no keys.", "To write one: trainer sweep PROJECT --save FILE")
     for key in document:
         if key not in _KEYS:
             raise InvalidInput(f"{path} has the unknown key {key}.", nearest(str(key), _KEYS, "The keys are"))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from trainer.errors import InvalidInput
 from trainer.projects.mlproject import EntryPoint
 from trainer.projects.parameters import Parameter, check_value, nearest
-from trainer.sweeps.domains import Choices, Domain, Interval
+from trainer.sweeps.search.domains import Choices, Domain, Interval
 
 _KINDS = ("uniform", "loguniform", "int", "logint")
 _EXAMPLE = "learning_rate=loguniform:1e-5,1e-2, depth=int:2,8, optimizer=adam,sgd"

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.errors import InvalidInput
-from trainer.sweeps import samplers, space, trials
-from trainer.sweeps.domains import Choices
-from trainer.sweeps.spec import SweepSpec
-from trainer.sweeps.trials import Asked, Trial
+from trainer.sweeps.search import space
+from trainer.sweeps.search.domains import Choices
+from trainer.sweeps.search.spec import SweepSpec
+from trainer.sweeps.studies import samplers, trials
+from trainer.sweeps.studies.trials import Asked, Trial
 
 if TYPE_CHECKING:
     import optuna

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from trainer.sweeps.objectives import Constraint, Objective
-from trainer.sweeps.space import Dimension
+from trainer.sweeps.search.objectives import Constraint, Objective
+from trainer.sweeps.search.space import Dimension
 
 Sampler: TypeAlias = Literal["tpe", "random", "grid", "qmc", "cmaes", "gp"]
 Pruner: TypeAlias = Literal["none", "median", "asha", "hyperband"]

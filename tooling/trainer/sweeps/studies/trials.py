@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from trainer.sweeps.domains import Choices
-from trainer.sweeps.spec import SweepSpec
+from trainer.sweeps.search.domains import Choices
+from trainer.sweeps.search.spec import SweepSpec
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

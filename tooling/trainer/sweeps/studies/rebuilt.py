@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainer import atomic_files
-from trainer.sweeps import samplers
-from trainer.sweeps.spec import SweepSpec
-from trainer.sweeps.study import NAME, Study
-from trainer.sweeps.trials import Trial
+from trainer.sweeps.search.spec import SweepSpec
+from trainer.sweeps.studies import samplers
+from trainer.sweeps.studies.study import NAME, Study
+from trainer.sweeps.studies.trials import Trial
 
 
 def rebuild(file: Path, spec: SweepSpec, trials: Sequence[Trial]) -> Study:

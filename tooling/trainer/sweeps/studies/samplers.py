@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from trainer.errors import InvalidInput
-from trainer.sweeps import space
-from trainer.sweeps.domains import Choices, Domain
-from trainer.sweeps.spec import SweepSpec
+from trainer.sweeps.search import space
+from trainer.sweeps.search.domains import Choices, Domain
+from trainer.sweeps.search.spec import SweepSpec
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner

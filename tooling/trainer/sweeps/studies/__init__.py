@@ -1,0 +1,1 @@
+"""The search itself, which is Optuna's."""
