@@ -10,12 +10,14 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 
 from trainer.errors import (
     EngineError,
     Interrupted,
     InvalidInput,
+    NoFreeSlot,
     SweepFailed,
     TrackingError,
     TrainerError,
@@ -127,17 +129,12 @@ class Controller:
         while len(self._running) < self._sweep.spec.parallel and (unit := self._next_unit()):
             try:
                 self._start(unit)
-            except (EngineError, TrackingError) as error:
-                self._try_later(unit, error)
+            except (NoFreeSlot, EngineError, TrackingError) as error:
+                self._waiting.appendleft(unit)
+                if self._patience.failed(error):
+                    self._screen.remark(f"Trial {unit.trial} waits. {error.message}")
                 return
             self._patience.succeeded()
-
-    def _try_later(self, unit: Unit, error: TrainerError) -> None:
-        self._waiting.appendleft(unit)
-        pause = self._patience.failed()
-        if pause is None:
-            raise error
-        self._screen.remark(f"{error.message} Trial {unit.trial} is begun in {pause} s.")
 
     def _next_unit(self) -> Unit | None:
         if not self._waiting and not self._is_over():
@@ -166,6 +163,8 @@ class Controller:
             known.run_ids[unit.repeat] = run.id
             self._study.began(unit.trial, tuple(known.run_ids.values()))
 
+        if not sweep.need.is_nothing:
+            ready = replace(ready, slot=ready.backend.claim(sweep.need, ready.image_id))
         self._look_after(units.start(ready, unit, self._screen, created))
 
     def _look_after(self, running: Running | Elsewhere) -> None:

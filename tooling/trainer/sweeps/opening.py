@@ -21,9 +21,10 @@ from trainer.projects import mlproject
 from trainer.projects.mlproject import Project
 from trainer.runs.launch import Reporter, prepare
 from trainer.runs.launch.prepare import PackedCode, PreparedLaunch
+from trainer.slots.need import Need
 from trainer.source import snapshot
 from trainer.subprocesses import deferred_signals
-from trainer.sweeps import parent, requests, resume, state
+from trainer.sweeps import needs, parent, requests, resume, state
 from trainer.sweeps.requests import Unit
 from trainer.sweeps.search import space, spec_file
 from trainer.sweeps.search.spec import SweepSpec
@@ -46,6 +47,8 @@ class Opened:
     ready: PreparedLaunch
     parent: Run
     study: Study
+    need: Need
+    """Of each trial."""
     children: Sequence[Run] = ()
     """Runs of its trials that there are already."""
 
@@ -57,6 +60,15 @@ class Opened:
 def first_plan(workspace: Workspace, spec: SweepSpec, request: RunRequest) -> RunPlan:
     """A plan as the trials have it, with the first values of what is searched."""
     return requests.plan(workspace, request, Unit(0, space.first(spec.dimensions)), spec, "")
+
+
+def request_of(workspace: Workspace, spec: SweepSpec, project: Project, commit: str) -> RunRequest:
+    """What all trials have in common. Of several at once, each has one GPU where its image uses any."""
+    request = requests.base(spec, project, commit)
+    is_for_all = first_plan(workspace, spec, request).resources.gpus == "all"
+    if request.gpus is None and is_for_all and spec.parallel > 1:
+        return replace(request, gpus="1")
+    return request
 
 
 @contextmanager
@@ -71,8 +83,11 @@ def begun(
     allowed: Collection[Permission] = (),
 ) -> Iterator[Opened]:
     """Within: a new sweep. Raises `TrainerError` before anything of it exists."""
-    request = requests.base(spec, project, commit)
+    request = request_of(workspace, spec, project, commit)
     planned = first_plan(workspace, spec, request)
+    backend = registry.named(planned.backend, workspace)
+    backend.connect()
+    needs.of(spec, planned, backend.capacity())
     consent.check(workspace, planned.asked, allowed)
     with ExitStack() as held, tempfile.TemporaryDirectory(dir=_made(workspace.state)) as made:
         for remark in planned.remarks:
@@ -80,6 +95,7 @@ def begun(
         ready = prepare.prepare(workspace, planned, screen, tracking_uri)
         for remark in ready.remarks:
             screen.remark(remark)
+        need = _need(spec, ready)
         screen.step("Packing the code")
         archive = Path(made) / "source.tar.gz"
         uid, gid = ready.backend.owner()
@@ -101,7 +117,7 @@ def begun(
             )
             folder = state.create(workspace, run.id, spec, begun_as, archive, held)
         ready = replace(ready, code=PackedCode(folder.archive, digest, at))
-        yield Opened(workspace, folder, spec, request, ready, run, Study.open(folder.study, spec))
+        yield Opened(workspace, folder, spec, request, ready, run, Study.open(folder.study, spec), need)
 
 
 def plan_of(workspace: Workspace, folder: SweepFolder) -> RunPlan:
@@ -113,7 +129,7 @@ def plan_of(workspace: Workspace, folder: SweepFolder) -> RunPlan:
 def _again(workspace: Workspace, folder: SweepFolder, unpacked: Path) -> tuple[RunRequest, RunPlan]:
     spec, was = spec_file.read(folder.spec), folder.begun()
     project = _project(folder.archive, unpacked, Path(was.folder))
-    request = requests.base(spec, project, was.commit.id if was.commit else "")
+    request = request_of(workspace, spec, project, was.commit.id if was.commit else "")
     return request, replace(first_plan(workspace, spec, request), image_id=was.image_id)
 
 
@@ -143,7 +159,7 @@ def resumed(
         except Torn:
             study = rebuilt.rebuild(folder.study, spec, resume.trials(spec, children))
         parent.go_on(ready.client, run)
-        yield Opened(workspace, folder, spec, request, ready, run, study, children)
+        yield Opened(workspace, folder, spec, request, ready, run, study, _need(spec, ready), children)
 
 
 def _project(archive: Path, unpacked: Path, folder: Path) -> Project:
@@ -152,6 +168,11 @@ def _project(archive: Path, unpacked: Path, folder: Path) -> Project:
         archives.unpack(packed, unpacked)
     project = mlproject.load(unpacked / "code")
     return replace(project, folder=folder) if folder.is_dir() else project
+
+
+def _need(spec: SweepSpec, ready: PreparedLaunch) -> Need:
+    image_id = "" if ready.plan.resources.gpus == "none" else ready.image_id
+    return needs.of(spec, ready.plan, ready.backend.capacity(image_id))
 
 
 def _made(folder: Path) -> Path:

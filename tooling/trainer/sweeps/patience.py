@@ -1,17 +1,20 @@
-"""How long a sweep waits for an engine or a tracking server that is away, before it gives up."""
+"""How long a sweep waits for what is away or in use, and when it tries again."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 
-_PAUSES_S = (5, 10, 20, 60)
+from trainer.errors import NoFreeSlot, TrainerError
+
+_PAUSES_S = (1, 2, 5, 10, 20)
 _MOST_S = 900.0
+"""A server that is restarted is no reason to lose what runs. What others use is waited for without end."""
 
 
 @dataclass
 class Patience:
-    """A server that is restarted is no reason to lose what runs."""
+    """Of one sweep."""
 
     _failures: int = 0
     _since: float = 0.0
@@ -22,16 +25,15 @@ class Patience:
         """Whether it is too early to try again."""
         return time.monotonic() < self._until
 
-    def failed(self) -> int | None:
-        """After so many seconds one may try again; None where it has failed for too long."""
+    def failed(self, error: TrainerError) -> bool:
+        """Whether that is news. Raises the error where it has lasted for too long."""
         now = time.monotonic()
         self._since = self._since or now
-        if now - self._since > _MOST_S:
-            return None
-        pause = _PAUSES_S[min(self._failures, len(_PAUSES_S) - 1)]
+        if now - self._since > _MOST_S and not isinstance(error, NoFreeSlot):
+            raise error
+        self._until = now + _PAUSES_S[min(self._failures, len(_PAUSES_S) - 1)]
         self._failures += 1
-        self._until = now + pause
-        return pause
+        return self._failures == 1
 
     def succeeded(self) -> None:
         """It is there again."""

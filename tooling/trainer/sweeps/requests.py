@@ -42,6 +42,7 @@ def base(spec: SweepSpec, project: Project, commit: str) -> RunRequest:
         backend=registry.target(options.backend or registry.DEFAULT),
         image=options.image,
         gpus=options.gpus,
+        cpus=options.cpus,
         memory=options.memory,
         experiment=options.experiment,
         tags=options.tags,

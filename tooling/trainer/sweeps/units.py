@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
 from typing import Literal, TypeAlias
 
 from trainer import concurrency
 from trainer.backends.base import Job, JobResult
-from trainer.errors import TrainerError
+from trainer.errors import EngineError, TrainerError
 from trainer.runs import launch, outcome, reconcile
 from trainer.runs.launch.prepare import PreparedLaunch
 from trainer.runs.launch.screen import Reporter
@@ -62,6 +63,10 @@ class Settled:
 Event: TypeAlias = Ended | Settled
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass
 class Running:
     """A run of a trial that this process looks after."""
@@ -73,6 +78,8 @@ class Running:
     job: Job
     held: ExitStack = field(repr=False)
     since: float = field(default_factory=time.time)
+    release: Callable[[], None] = _nothing
+    """Gives back what it has of the machine, when its job has ended."""
     _reports: Reports | None = None
 
     def reports(self, metric: str) -> Reports:
@@ -132,7 +139,15 @@ def start(ready: PreparedLaunch, unit: Unit, screen: Reporter, created: Callable
         held.close()
         raise
     launched = started.launched
-    return Running(unit, launched.run, launched.record, launched.folder, started.job, held)
+    running = Running(unit, launched.run, launched.record, launched.folder, started.job, held)
+    running.release = partial(_release, ready)
+    return running
+
+
+def _release(ready: PreparedLaunch) -> None:
+    if ready.slot:
+        with contextlib.suppress(EngineError):  # which forgets it by itself
+            ready.backend.release(ready.slot)
 
 
 def adopt(workspace: Workspace, unit: Unit, run: Run) -> Running | None:
@@ -154,6 +169,7 @@ def _until_the_end(
     try:
         for _ in running.job.follow():
             pass
+        running.release()
         events.put(_ended(workspace, running, client))
     except Exception as error:  # noqa: BLE001 (whoever waits has to hear of it)
         _LOG.exception("Trial %s cannot be followed", running.unit.trial)

@@ -85,7 +85,7 @@ def _run_options(base: RunOptions, options: Mapping[str, object]) -> RunOptions:
         backend=_said(options, "backend", base.backend),
         image=_said(options, "image", base.image),
         gpus=_said(options, "gpus", base.gpus),
-        cpus=base.cpus,
+        cpus=_said(options, "cpus", base.cpus),
         memory=_said(options, "memory", base.memory),
         experiment=_said(options, "experiment", base.experiment),
         tags={**base.tags, **cast(dict[str, str], options["tags"])},

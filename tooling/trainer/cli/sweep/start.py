@@ -70,6 +70,8 @@ _SHOWN = 5
 @click.option("--image", metavar="NAME", shell_complete=complete_image,
               help="Image to run in, as of `trainer run`.")  # fmt: skip
 @click.option("--gpus", metavar="GPUS", help="GPUs of each trial, as of `trainer run`.")
+@click.option("--cpus", type=click.IntRange(1), metavar="N",
+              help="Cores of each trial's own. [default: its share of all]")  # fmt: skip
 @click.option("--memory", metavar="SIZE", help="Memory limit of each trial, such as 8g.")
 @click.option("--tracking-uri", metavar="URI", help="Tracking server. [default: the workspace's own]")
 @click.option("--resume", "resumed", metavar="RUN", help="Go on with the sweep of this parent run.")
@@ -113,7 +115,7 @@ def start(
     from trainer.sweeps import opening
 
     commit = ctx.meta[SOURCE].commit
-    first = opening.first_plan(workspace, spec, requests.base(spec, project, commit))
+    first = opening.first_plan(workspace, spec, opening.request_of(workspace, spec, project, commit))
     allowed = consent.allowed(workspace, first, yes=yes)
     for line in reconcile.quickly(workspace):
         click.echo(line, err=True)
