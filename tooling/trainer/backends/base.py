@@ -115,6 +115,20 @@ class JobState:
     running: bool
     memory: int | None = None
     cpus: float | None = None
+    cpu_seconds: float | None = None
+    """What `cpus` is the mean of: what it had used by `measured_at`, in seconds since 1970."""
+    measured_at: float = 0.0
+    cores: str = ""
+    """The numbers of those that it is bound to, as `0-1,4`; empty for all of the machine."""
+    gpus: tuple[str, ...] = ()
+    """Numbers or UUIDs; `all` for all that there are."""
+
+    def rate_since(self, earlier: JobState) -> float | None:
+        """The mean number of cores in use since then; None where one of the two was not measured."""
+        if self.cpu_seconds is None or earlier.cpu_seconds is None or self.measured_at <= earlier.measured_at:
+            return None
+        used = self.cpu_seconds - earlier.cpu_seconds
+        return max(used, 0.0) / (self.measured_at - earlier.measured_at)
 
 
 class Backend(Protocol):

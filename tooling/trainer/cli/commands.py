@@ -148,6 +148,7 @@ ALL = (
     LazyCommand("completion", "Print the completion script for a shell."),
     # Runs that exist.
     LazyCommand("ps", "List the live runs.", "runs.ps"),
+    LazyCommand("top", "Show what the live runs use of the machine.", "runs.top"),
     LazyCommand("runs", "List the runs on the tracking server.", "runs.runs.group"),
     LazyCommand("show", "Show the details of a run.", "runs.show"),
     LazyCommand("compare", "Compare runs.", "runs.compare"),

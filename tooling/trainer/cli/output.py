@@ -192,7 +192,7 @@ def table(
         if not line.strip() and (remark := next(remarks, None)):
             text = " " * sum(margins[: remark.below]) + printable.line(remark.text)
             text = style(_cut(text, console.width), dim=True) if is_terminal else text
-        click.echo(text, file=drawn_on(sys.stdout))
+        click.echo(text, file=drawn_on(sys.stdout) if is_terminal else None)
 
 
 def _cut(text: str, room: int) -> str:

@@ -25,6 +25,8 @@ class LiveRun:
     """Bytes."""
     cpus: float | None = None
     """Mean since its start; 1.0 is one core."""
+    job: JobState | None = None
+    """What its backend says of it, if that is known."""
 
 
 def runs(workspace: Workspace, *, of_all: bool = False) -> tuple[list[LiveRun], TrainerError | None]:
@@ -64,10 +66,10 @@ def _live(workspace: Workspace, record: Record, job: JobState | None, *, is_know
     launcher = "running" if run_folders.has_launcher(workspace, record.run_id) else "gone"
     if not job:
         return LiveRun(record, "ended" if is_known else "unknown", launcher)
-    return LiveRun(record, "running" if job.running else "ended", launcher, job.memory, job.cpus)
+    return LiveRun(record, "running" if job.running else "ended", launcher, job.memory, job.cpus, job)
 
 
 def _stranger(job: JobState) -> LiveRun:
     return LiveRun(
-        job.record, "running" if job.running else "ended", "another workspace", job.memory, job.cpus
+        job.record, "running" if job.running else "ended", "another workspace", job.memory, job.cpus, job
     )

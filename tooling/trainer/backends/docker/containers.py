@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ NAME = "docker"
 RUN_ID = "trainer.run_id"
 """The label that a run's container is known by."""
 _WORKSPACE = "trainer.workspace"
+_GPUS = "trainer.gpus"
 
 
 def labels(record: Record, workspace: str) -> dict[str, str]:
@@ -50,7 +52,6 @@ def of_runs(*, usage: bool = True) -> list[JobState]:
 
 def _seen(client: docker.DockerClient, container: Container, *, usage: bool) -> JobState:
     labels, running = container.labels, container.attrs["State"]["Status"] in ("running", "paused")
-    memory, cpus = _usage(client, container) if running and usage else (None, None)
     record = Record(
         run_id=labels[RUN_ID],
         project=labels.get("trainer.project", ""),
@@ -64,11 +65,17 @@ def _seen(client: docker.DockerClient, container: Container, *, usage: bool) -> 
         host=labels.get("trainer.host", ""),
         started=_time(container.attrs["Created"]),
     )
-    workspace = labels.get(_WORKSPACE, "")
-    return JobState(record, workspace, running, memory, cpus)
+    job = JobState(
+        record,
+        labels.get(_WORKSPACE, ""),
+        running,
+        cores=container.attrs["HostConfig"].get("CpusetCpus") or "",
+        gpus=_gpus(container),
+    )
+    return _measured(client, container, job) if running and usage else job
 
 
-def _usage(client: docker.DockerClient, container: Container) -> tuple[int | None, float | None]:
+def _measured(client: docker.DockerClient, container: Container, job: JobState) -> JobState:
     from docker.errors import APIError
 
     # One sample: the engine answers at once, where a second one would take it a second.
@@ -76,10 +83,27 @@ def _usage(client: docker.DockerClient, container: Container) -> tuple[int | Non
         stats = client.api.stats(str(container.id), stream=False, one_shot=True)
         memory = stats["memory_stats"]
         droppable = memory["stats"].get("inactive_file", memory["stats"].get("total_inactive_file", 0))
+        used = stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9
         seconds = time.time() - _time(container.attrs["State"]["StartedAt"])
-        cpus = stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9 / max(seconds, 0.001)
-        return memory["usage"] - droppable, cpus
-    return None, None
+        return replace(
+            job,
+            memory=memory["usage"] - droppable,
+            cpus=used / max(seconds, 0.001),
+            cpu_seconds=used,
+            measured_at=_time(stats["read"]),
+        )
+    return job
+
+
+def _gpus(container: Container) -> tuple[str, ...]:
+    if named := container.labels.get(_GPUS):
+        return tuple(named.split(","))
+    for request in container.attrs["HostConfig"].get("DeviceRequests") or ():
+        if any("gpu" in capabilities for capabilities in request.get("Capabilities") or ()):
+            count = request.get("Count", 0)
+            first = tuple(map(str, range(count)))  # which are a count's: the engine takes the first ones
+            return tuple(request.get("DeviceIDs") or ()) or (first if count >= 0 else ("all",))
+    return ()
 
 
 def _time(text: str) -> float:

@@ -7,6 +7,7 @@ import platform
 import shutil
 import subprocess
 import tarfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from trainer.backends.local.job import LocalJob
 from trainer.engine.bridge import Bridge
 from trainer.engine.run_user import host_ids
 from trainer.errors import InvalidInput
-from trainer.host import disk, gpu, hardware
+from trainer.host import disk, gpu, hardware, process_group
 from trainer.host.gpu import Card
 from trainer.host.hardware import Hardware
 from trainer.images.build import ImageOrigin
@@ -48,6 +49,7 @@ _START = Path(__file__).parents[1] / "start.sh"
 # What a process needs of its surroundings; everything else is passed only if the project declares it.
 _INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE",
               "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")  # fmt: skip
+_DEVICES = "CUDA_VISIBLE_DEVICES"
 
 
 class LocalBackend:
@@ -165,7 +167,7 @@ class LocalBackend:
         place = self._environment(plan.image)
         asking = [str(place / "bin" / gpu.BUILT_FOR[0]), *gpu.BUILT_FOR[1:]]
         built = gpu.built_for(place.with_suffix(".gpu.json"), lambda: subprocesses.capture(asking) or "[]")
-        chosen = _gpu_variables(plan.resources.gpus).get("CUDA_VISIBLE_DEVICES")
+        chosen = _gpu_variables(plan.resources.gpus).get(_DEVICES)
         self._cards = gpu.chosen(
             plan.resources.gpus, gpu.cards(subprocesses.capture(gpu.QUERY) or ""), chosen
         )
@@ -227,7 +229,7 @@ class LocalBackend:
         ours = self._workspace
         folders = [run_folder.of(ours, record.run_id) for record in records]
         return [
-            JobState(record, ours.identity, LocalJob(folder).end() is None)
+            _state(record, ours.identity, LocalJob(folder))
             for record, folder in zip(records, folders, strict=True)
         ]
 
@@ -253,6 +255,24 @@ class LocalBackend:
         }
 
 
+def _state(record: Record, workspace: str, job: LocalJob) -> JobState:
+    state = JobState(record, workspace, job.end() is None)
+    group = job.group if state.running else None
+    used, now = process_group.use(group) if group else None, time.time()
+    if group is None or used is None:
+        return state
+    devices = process_group.variable(group, _DEVICES)  # without it a process sees all
+    return replace(
+        state,
+        memory=used.memory,
+        cpus=used.cpu_seconds / max(now - record.started, 0.001),
+        cpu_seconds=used.cpu_seconds,
+        measured_at=now,
+        cores=process_group.cores(group),
+        gpus=("all",) if devices is None else tuple(filter(None, devices.split(","))),
+    )
+
+
 def _write_private(path: Path, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
@@ -261,8 +281,8 @@ def _write_private(path: Path, text: str) -> None:
 
 def _gpu_variables(gpus: str) -> dict[str, str]:
     if gpus == "none":
-        return {"CUDA_VISIBLE_DEVICES": ""}
+        return {_DEVICES: ""}
     if gpus == "all":
         return {}
     devices = gpus.removeprefix("device=") if "=" in gpus else ",".join(map(str, range(int(gpus))))
-    return {"CUDA_VISIBLE_DEVICES": devices}
+    return {_DEVICES: devices}

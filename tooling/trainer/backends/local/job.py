@@ -86,9 +86,17 @@ class LocalJob:
 
     def _signal(self, number: int) -> None:
         # The lock says that the group is still the one we started, not a later one with the same number.
+        if group := self.group:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, number)
+
+    @property
+    def group(self) -> int | None:
+        """The number of its process group while it runs."""
         if locks.held(self._folder.job_lock):
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
-                os.killpg(int(self._folder.job_pid.read_text()), number)
+            with contextlib.suppress(FileNotFoundError, ValueError):
+                return int(self._folder.job_pid.read_text())
+        return None
 
     def remove(self) -> None:
         """End what still runs; the folder itself belongs to the launcher."""
