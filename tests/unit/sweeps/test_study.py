@@ -34,7 +34,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_no_optuna_is_imported_with_the_module() -> None:
-    modules = "trainer.sweeps.studies.study, trainer.sweeps.studies.rebuilt"
+    modules = "trainer.sweeps.studies.study, trainer.sweeps.studies.rebuilt, trainer.sweeps.studies.figures"
     code = f"import sys, {modules}; print('optuna' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout == "False\n"
