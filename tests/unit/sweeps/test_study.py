@@ -142,6 +142,7 @@ def test_what_is_not_in_the_space_cannot_be_tried(
 ) -> None:
     with fails(InvalidInput, message, hint):
         Study.open(file, searched("depth=int:2,8", "optimizer=adam,sgd", tries=(values,)))
+    assert not file.exists()
 
 
 def test_a_grid_is_gone_through_once(file: Path) -> None:

@@ -49,10 +49,13 @@ class Study:
         Raises `InvalidInput` for what cannot be searched so (a sampler without its package), `Torn` where the
         file is no whole study.
         """
+        from optuna.exceptions import OptunaError
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
 
         samplers.check(spec)
+        for values in spec.tries:
+            _in_space(spec, values)
         # Optuna's own lock of the file is stale: the caller holds the sweep's. It would be waited for, 30 s.
         for left in file.parent.glob(f"{file.name}.lock*"):
             left.unlink(missing_ok=True)
@@ -61,7 +64,7 @@ class Study:
             study = cls.on(JournalStorage(JournalFileBackend(str(file))), spec)
             study._complete_questions()
             begun = len(study.inner.get_trials(deepcopy=False))
-        except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, AssertionError, OptunaError) as error:
             raise Torn(f"{file}: {error!r}") from error
         for values in spec.tries[begun:]:
             study.enqueue(values)
@@ -128,20 +131,7 @@ class Study:
 
         Raises `InvalidInput` for what is not in the search space.
         """
-        domains = {dimension.name: dimension.domain for dimension in self.spec.dimensions}
-        inner: dict[str, str | int | float] = {}
-        for name, text in values.items():
-            if name not in domains:
-                raise InvalidInput(
-                    f"{name}={text} cannot be tried: {name} is not searched.",
-                    f"Searched are {', '.join(domains)}; the others are the same for all trials.",
-                )
-            if not domains[name].has(text):
-                raise InvalidInput(
-                    f"{name}={text} cannot be tried: it is not in {domains[name].text}.",
-                    "Try a value that is, or search a larger range.",
-                )
-            inner[name] = samplers.value(domains[name], text)
+        inner = _in_space(self.spec, values)
         with samplers.quiet():
             self.inner.enqueue_trial(inner)
 
@@ -271,6 +261,25 @@ class Study:
         import optuna
 
         return optuna.Trial(self.inner, self._id(number))
+
+
+def _in_space(spec: SweepSpec, values: Mapping[str, str]) -> dict[str, str | int | float]:
+    """As Optuna has them. Raises `InvalidInput` for what is not searched."""
+    domains = {dimension.name: dimension.domain for dimension in spec.dimensions}
+    inner: dict[str, str | int | float] = {}
+    for name, text in values.items():
+        if name not in domains:
+            raise InvalidInput(
+                f"{name}={text} cannot be tried: {name} is not searched.",
+                f"Searched are {', '.join(domains)}; the others are the same for all trials.",
+            )
+        if not domains[name].has(text):
+            raise InvalidInput(
+                f"{name}={text} cannot be tried: it is not in {domains[name].text}.",
+                "Try a value that is, or search a larger range.",
+            )
+        inner[name] = samplers.value(domains[name], text)
+    return inner
 
 
 def _cut_off_half_line(file: Path) -> None:
