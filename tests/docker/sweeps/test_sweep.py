@@ -92,7 +92,7 @@ def test_the_best_trial_is_found_and_the_parent_says_so(site: Site, tmp_path: Pa
     assert len({run.data.tags["mlflow.trainer.code_digest"] for run in runs}) == 1
     with site.artifact(found["run_id"], "sweep/trials.csv", tmp_path).open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["run_id"] for row in rows] == [trial["run_ids"][0] for trial in found["trials"]]
+    assert [row["run_ids"] for row in rows] == [trial["run_ids"][0] for trial in found["trials"]]
     assert unfinished(site) == []
     params = site.artifact(found["run_id"], "best.yaml", tmp_path)
     assert yaml.safe_load(params.read_text()) == best["parameters"]

@@ -286,7 +286,7 @@ class Controller:
         sweep = self._sweep
         rows = [self._rows[number] for number in sorted(self._rows)]
         best = [self._rows[number] for number in self._best if number in self._rows]
-        parent.finish(self._client, sweep.parent, sweep.spec, rows, best, (), status, reason)
+        parent.finish(self._client, sweep.parent, self._study, rows, best, status, reason)
         if status != "KILLED":
             sweep.folder.remove()
         return Outcome(sweep.parent, status, rows, best, reason)

@@ -154,10 +154,7 @@ def resumed(
                 f"Restore it (trainer runs restore {run.id[:8]}), or start another sweep.",
             )
         children = resume.children(workspace, ready.client, run)
-        try:
-            study = Study.open(folder.study, spec)
-        except Torn:
-            study = rebuilt.rebuild(folder.study, spec, resume.trials(spec, children))
+        study = _study(folder, spec, children)
         parent.go_on(ready.client, run)
         yield Opened(workspace, folder, spec, request, ready, run, study, _need(spec, ready), children)
 
@@ -168,6 +165,17 @@ def _project(archive: Path, unpacked: Path, folder: Path) -> Project:
         archives.unpack(packed, unpacked)
     project = mlproject.load(unpacked / "code")
     return replace(project, folder=folder) if folder.is_dir() else project
+
+
+def _study(folder: SweepFolder, spec: SweepSpec, children: Sequence[Run]) -> Study:
+    """From its journal; from the runs, where that is lost, torn, or an older one."""
+    told = resume.trials(spec, children)
+    with contextlib.suppress(Torn):
+        if folder.study.exists():
+            study = Study.open(folder.study, spec)
+            if {trial.number for trial in told} <= {trial.number for trial in study.trials}:
+                return study
+    return rebuilt.rebuild(folder.study, spec, told)
 
 
 def _need(spec: SweepSpec, ready: PreparedLaunch) -> Need:

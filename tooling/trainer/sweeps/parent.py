@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +17,12 @@ from trainer.runs.launch.prepare import PreparedLaunch
 from trainer.sweeps.requests import MARK
 from trainer.sweeps.search import spec_file
 from trainer.sweeps.search.spec import SweepSpec
+from trainer.sweeps.studies import figures
+from trainer.sweeps.studies.study import Study
 from trainer.tracking import run_tags
 from trainer.tracking.client import Client, Run, Status
+
+_LOG = logging.getLogger(__name__)
 
 FOLDER = "sweep"
 BEST = "best.yaml"
@@ -60,14 +65,14 @@ def go_on(client: Client, run: Run) -> None:
 def finish(
     client: Client,
     run: Run,
-    spec: SweepSpec,
+    study: Study,
     rows: Sequence[Row],
     best: Sequence[Row],
-    figures: Sequence[Path],
     status: Status,
     reason: str,
 ) -> None:
     """Give it what is known of the trials, and its status. Raises `TrackingError`."""
+    spec = study.spec
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         (folder / "sweep.yaml").write_text(spec_file.text(spec))
@@ -75,7 +80,8 @@ def finish(
             f"{FOLDER}/trials.csv": _trials(folder, spec, rows),
             f"{FOLDER}/sweep.yaml": folder / "sweep.yaml",
         }
-        files |= {f"{FOLDER}/{figure.name}": figure for figure in figures}
+        if status == "FINISHED":
+            files |= {f"{FOLDER}/{figure.name}": figure for figure in _figures(study, folder)}
         if best:
             (folder / BEST).write_text(best_yaml(spec, best[0]))
             files[BEST] = folder / BEST
@@ -86,6 +92,14 @@ def finish(
     ids = {run_tags.BEST_RUN: " ".join(row.run_ids[0] for row in best)} if best else {}
     client.set_tags(run.id, {run_tags.NOTE: _note(spec, rows, best), run_tags.END: reason, **ids})
     client.end_run(run.id, status)
+
+
+def _figures(study: Study, folder: Path) -> list[Path]:
+    try:
+        return figures.draw(study, folder)
+    except Exception:  # noqa: BLE001 (a picture less is no reason to lose the rest)
+        _LOG.exception("The figures of a sweep could not be drawn")
+        return []
 
 
 def best_yaml(spec: SweepSpec, best: Row) -> str:
@@ -99,7 +113,7 @@ def _trials(folder: Path, spec: SweepSpec, rows: Sequence[Row]) -> Path:
     metrics = [objective.metric for objective in spec.objectives]
     with path.open("w", newline="") as file:
         written = csv.writer(file, lineterminator="\n")
-        written.writerow(["trial", "state", *metrics, *names, "seconds", "run_id", "why"])
+        written.writerow(["trial", "state", *metrics, *names, "took_seconds", "run_ids", "why"])
         for row in rows:
             results = [repr(value) for value in row.results] or [""] * len(metrics)
             values = [row.values.get(name, "") for name in names]

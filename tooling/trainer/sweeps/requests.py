@@ -14,6 +14,7 @@ from trainer.plan.run_plan import RunPlan
 from trainer.projects.mlproject import Project
 from trainer.sweeps.search import space
 from trainer.sweeps.search.spec import SweepSpec
+from trainer.sweeps.studies import samplers, study
 from trainer.tracking import run_tags
 from trainer.workspace.settings import Workspace
 
@@ -56,27 +57,19 @@ def check(spec: SweepSpec, project: Project) -> None:
         raise InvalidInput(
             "No metric is given that the trials are judged by.", "--metric val_accuracy --goal maximize"
         )
+    if not spec.dimensions:
+        raise InvalidInput("Nothing is searched.", "--search learning_rate=loguniform:1e-5,1e-2")
     space.check(spec.dimensions, entry_point, spec.parameters)
-    if spec.sampler == "grid":
-        points = len(space.grid(spec.dimensions))
-        if spec.trials is not None and spec.trials > points:
-            raise InvalidInput(
-                f"The grid has {points} points, and {spec.trials} trials are asked for.",
-                f"Leave out --trials, or ask for {points} at most.",
-            )
-    names = {dimension.name: dimension for dimension in spec.dimensions}
+    samplers.check(spec)
     for values in spec.tries:
-        for name, value in values.items():
-            if name not in names:
-                raise InvalidInput(
-                    f"--try names {name}, which is not searched.", f"Searched are {', '.join(names)}."
-                )
-            if not names[name].domain.has(value):
-                raise InvalidInput(
-                    f"--try {name}={value} is outside of what is searched.",
-                    f"{name} is {names[name].domain.text}.",
-                )
-    if spec.repeat > 1 and seeding.PARAMETER in {**spec.parameters, **names}:
+        study.in_space(spec, values)
+    names = [dimension.name for dimension in spec.dimensions]
+    if spec.repeat > 1 and spec.pruner != "none":
+        raise InvalidInput(
+            f"--repeat judges a trial by the mean of its runs, and --pruner {spec.pruner} by one.",
+            "Leave out one of the two.",
+        )
+    if spec.repeat > 1 and seeding.PARAMETER in {*spec.parameters, *names}:
         raise InvalidInput(
             "--repeat gives every run of a trial a seed of its own, and seed is given.",
             "Leave out one of the two.",

@@ -55,7 +55,7 @@ class Study:
 
         samplers.check(spec)
         for values in spec.tries:
-            _in_space(spec, values)
+            in_space(spec, values)
         # Optuna's own lock of the file is stale: the caller holds the sweep's. It would be waited for, 30 s.
         for left in file.parent.glob(f"{file.name}.lock*"):
             left.unlink(missing_ok=True)
@@ -131,7 +131,7 @@ class Study:
 
         Raises `InvalidInput` for what is not in the search space.
         """
-        inner = _in_space(self.spec, values)
+        inner = in_space(self.spec, values)
         with samplers.quiet():
             self.inner.enqueue_trial(inner)
 
@@ -263,7 +263,7 @@ class Study:
         return optuna.Trial(self.inner, self._id(number))
 
 
-def _in_space(spec: SweepSpec, values: Mapping[str, str]) -> dict[str, str | int | float]:
+def in_space(spec: SweepSpec, values: Mapping[str, str]) -> dict[str, str | int | float]:
     """As Optuna has them. Raises `InvalidInput` for what is not searched."""
     domains = {dimension.name: dimension.domain for dimension in spec.dimensions}
     inner: dict[str, str | int | float] = {}

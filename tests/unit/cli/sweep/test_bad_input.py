@@ -1,0 +1,109 @@
+"""What a sweep is refused for before anything exists: one error, in two lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from trainer.workspace.settings import Workspace
+
+from unit.helpers import Result, put
+
+Trainer = Callable[..., Result]
+METRIC = ("--metric", "accuracy:maximize")
+RATE = ("--search", "rate=uniform:0.1,0.5")
+
+
+def refused(trainer: Trainer, *options: str) -> list[str]:
+    """The lines of the error of `trainer sweep OPTIONS`, which creates nothing."""
+    done = trainer("sweep", *options)
+    assert done.code == 2, done.err
+    assert not list(Path(".trainer").glob("sweeps/*"))
+    lines = done.err.splitlines()
+    assert len(lines) >= 2
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--search", "speed=1,2", *METRIC], "There is no parameter speed to search."),
+        (["--search", "rate=uniform:0.1,1.5", *METRIC], "--rate is 1.5, which is out of range."),
+        (["--search", "rate=loguniform:0,1", *METRIC], "rate: 0 has no logarithm."),
+        (["--search", "kind=tree,stone", *METRIC], "--kind is 'stone', which is not one of its choices."),
+        ([*RATE, *METRIC, "--sampler", "grid"], "A grid cannot have rate=uniform:0.1,0.5"),
+        (
+            ["--search", "kind=tree,line", *METRIC, "--sampler", "grid", "--trials", "3"],
+            "The grid has 2 points, and 3 trials are asked for.",
+        ),
+        ([*RATE, "--metric", "accuracy"], "--metric accuracy does not say which way is better."),
+        ([*RATE], "No metric is given that the trials are judged by."),
+        ([*METRIC], "Nothing is searched."),
+        ([*RATE, *METRIC, "--rate", "0.2"], "The parameter rate is both given and searched."),
+        ([*RATE, *METRIC, "--try", "rate=0.9"], "rate=0.9 cannot be tried"),
+        ([*RATE, *METRIC, "--try", "rate"], "--try 'rate' is no configuration."),
+        ([*RATE, *METRIC, "--timeout", "soon"], "--timeout soon is no time."),
+        ([*RATE, *METRIC, "--constraint", "seconds<2"], "--constraint 'seconds<2' is no bound of a metric."),
+        ([*RATE, *METRIC, "--sampler", "gp"], "The sampler gp needs the package torch"),
+        (
+            [*RATE, *METRIC, "--metric", "mb:minimize", "--pruner", "asha"],
+            "The pruner asha judges a trial by one metric, and there are 2.",
+        ),
+        ([*RATE, *METRIC, "--repeat", "2", "--pruner", "asha"], "--repeat judges a trial by the mean"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(trainer: Trainer, options: list[str], message: str) -> None:
+    lines = refused(trainer, "demo", *options)
+    assert lines[0].startswith(f"Error: {message}"), lines
+    assert any(line.startswith("Hint:  ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("project: demo\nserach: {rate: 'uniform:0,1'}\n", "has the unknown key serach."),
+        ("- demo\n", "has no keys."),
+        ("search: {rate: 'uniform:0,1'}\n", "names no project."),
+        ("project: demo\nmetrics: {accuracy: up}\n", "the metric accuracy has no direction up."),
+        ("project: demo\ntrials: many\n", "trials has to be a whole number from 1."),
+        ("project: demo\nsampler: best\n", "there is no sampler best."),
+        ("project: demo\nsearch: [rate]\n", "search has to be names with their values."),
+        ("project: demo\ntry: [rate]\n", "try has to be configurations."),
+    ],
+)
+def test_a_file_that_is_no_sweep_is_refused(trainer: Trainer, content: str, message: str) -> None:
+    put(Path("sweep.yaml"), content)
+    assert refused(trainer, "sweep.yaml")[0].replace("yaml: ", "yaml ") == f"Error: sweep.yaml {message}"
+
+
+def test_what_is_saved_is_read_again_and_replaces_nothing(trainer: Trainer, workspace: Workspace) -> None:
+    options = [
+        *RATE, "--search", "batch_size=int:2,8", "--search", "epochs=2,3 if batch_size=4", *METRIC,
+        "--trials", "7", "--parallel", "2", "--constraint", "mb<=3", "--try", "rate=0.2",
+        "--timeout", "2h", "--seed", "3", "--repeat", "2", "--stop-after", "4", "--kind", "line",
+        "--memory", "2g", "--tag", "a=b",
+    ]  # fmt: skip
+    refused(trainer, "demo", *options)  # a range decides nothing
+    options[options.index("batch_size=int:2,8")] = "batch_size=2,4,8"
+    saved = trainer("sweep", "demo", *options, "--save", "sweep.yaml")
+    assert saved.code == 0, saved.err
+    text = (workspace.root / "sweep.yaml").read_text()
+    assert "batch_size: 2,4,8" in text
+    again = trainer("sweep", "sweep.yaml", "--save", "again.yaml")
+    assert again.code == 0, again.err
+    assert (workspace.root / "again.yaml").read_text() == text
+    changed = trainer("sweep", "sweep.yaml", "--trials", "9", "--save", "changed.yaml")
+    assert changed.code == 0
+    assert (workspace.root / "changed.yaml").read_text() == text.replace("trials: 7", "trials: 9")
+    assert trainer("sweep", "sweep.yaml", "--save", "again.yaml").code == 92
+
+
+def test_the_first_trials_are_shown_and_nothing_is_made(trainer: Trainer) -> None:
+    shown = trainer("sweep", "demo", *RATE, *METRIC, "--trials", "3", "--try", "rate=0.25", "--dry-run")
+    assert shown.code == 0, shown.err
+    lines = shown.out.splitlines()
+    assert lines[0].split() == ["TRIAL", "rate"]
+    assert lines[1].split() == ["0", "0.25"]
+    assert lines[-1].startswith("3 trials, 1 at once, judged by accuracy:maximize.")
+    assert not Path(".trainer/sweeps").exists()
