@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import runpy
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import mlflow
 import numpy as np
@@ -14,10 +16,29 @@ import pytest
 import torch
 import yaml
 from mlflow.entities import Run
+from mlflow.store.tracking.file_store import FileStore
 from PIL import Image
 
 # What is computed here is too small to share; threads would wait for each other on a busy machine.
 torch.set_num_threads(1)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@pytest.fixture(autouse=True)
+def _one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow's store in files cannot read a metric while a thread writes it, as system_metrics does."""
+    lock = threading.RLock()
+    for name in ("log_batch", "get_run"):
+        monkeypatch.setattr(FileStore, name, _locked(getattr(FileStore, name), lock))
+
+
+def _locked(method: Callable[P, R], lock: threading.RLock) -> Callable[P, R]:
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        with lock:
+            return method(*args, **kwargs)
+
+    return call
 
 
 @pytest.fixture

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import mlflow
 import numpy as np
 import pytest
 from mlflow.entities import Run
+from mlflow.store.tracking.file_store import FileStore
 from PIL import Image
 from trainkit.data import image_data
 from trainkit.data.image_data import ImageData
 
 COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40), "yellow": (200, 190, 40)}
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@pytest.fixture(autouse=True)
+def _one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow's store in files cannot read a metric while a thread writes it, as system_metrics does."""
+    lock = threading.RLock()
+    for name in ("log_batch", "get_run"):
+        monkeypatch.setattr(FileStore, name, _locked(getattr(FileStore, name), lock))
+
+
+def _locked(method: Callable[P, R], lock: threading.RLock) -> Callable[P, R]:
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        with lock:
+            return method(*args, **kwargs)
+
+    return call
 
 
 @pytest.fixture
