@@ -1,6 +1,7 @@
 """What a user calls a run: the beginning of its id, its name, @last, or @best:METRIC.
 
-The id may also be the one that it had while its server was away.
+Behind a sweep and a slash it is one of its trials: SWEEP/@best, SWEEP/@best:METRIC, SWEEP/NUMBER. The id may
+also be the one that it had while its server was away.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from trainer.workspace.settings import Workspace
 
 LAST = "@last"
 BEST = "@best:"
+WITHIN = "/@best"
+"""Behind a run: the best one within it."""
 _SHOWN = 5
 
 
@@ -29,18 +32,25 @@ def resolve(workspace: Workspace, text: str) -> Record:
     """The one run that is meant: of those that this workspace started, else of the chosen server.
 
     `@best:METRIC` is the finished run on the chosen server with the highest final value of the metric,
-    `@best:-METRIC` the one with the lowest.
+    `@best:-METRIC` the one with the lowest. `SWEEP/@best:METRIC` is that of the runs within the run SWEEP,
+    `SWEEP/@best` the best trial as the sweep judges them, `SWEEP/3` its trial 3.
 
     Raises `InvalidInput` where there is none, `AmbiguousRun` where there is more than one; `TrackingError`
     where the server has to be asked and does not answer.
     """
     if text.startswith(BEST):
         return _best(workspace, text.removeprefix(BEST))
+    parent, slash, which = text.rpartition(WITHIN)
+    if slash and parent and which[:1] in ("", ":"):
+        return _best_within(workspace, parent, which)
     matches = started_here(workspace, text)
     if not matches and text:
         matches = _on_server(workspace, text)
     if matches:
         return _only(text, matches)
+    parent, slash, which = text.rpartition("/")
+    if parent and which.isdecimal():
+        return _trial(workspace, parent, which)
     raise InvalidInput(
         f"There is no run {text}.",
         _near(workspace, text)
@@ -112,6 +122,13 @@ def _kept(records: list[Record]) -> list[Record]:
 
 def candidates(workspace: Workspace, beginning: str, *, live: bool = False) -> list[tuple[str, str]]:
     """Name or id, with what to show beside it, of the runs that the beginning could mean; newest first."""
+    sweep, slash, rest = beginning.rpartition("/")
+    if slash and sweep and not live and "@best".startswith(rest[:5]):
+        named = f"{sweep}{WITHIN}"
+        return [
+            (named, "the best trial of the sweep"),
+            (f"{named}:", "METRIC: the trial with its highest value"),
+        ]
     records = run_folders.live(workspace) if live else run_folders.history(workspace)
     choices = [
         (record.name or record.run_id, record) for record in reversed(records) if not record.is_deleted
@@ -143,14 +160,41 @@ def _on_server(workspace: Workspace, text: str, *, deleted: bool = False) -> lis
     return [_record(run, client.server.uri, own=own) for run in runs]
 
 
-def _best(workspace: Workspace, text: str) -> Record:
+def _best(workspace: Workspace, text: str, within: str = "") -> Record:
     if not text.removeprefix("-"):
         raise InvalidInput(
             f"{BEST}{text} names no metric.", f"{BEST}METRIC for the highest, {BEST}-METRIC for the lowest"
         )
     client, own = selection.existing(workspace)
-    best = search.best(client, text.removeprefix("-"), lowest=text.startswith("-"))
+    best = search.best(client, text.removeprefix("-"), lowest=text.startswith("-"), within=within)
     return _record(best, client.server.uri, own=own)
+
+
+def _best_within(workspace: Workspace, text: str, which: str) -> Record:
+    parent = resolve(workspace, text)
+    if which:
+        return _best(workspace, which[1:], parent.run_id)
+    client, own = selection.existing(workspace)
+    if ids := client.get_run(parent.run_id).tags.get(run_tags.BEST_RUN, "").split():
+        return _record(client.get_run(ids[0]), client.server.uri, own=own)
+    raise InvalidInput(
+        f"{parent.name or text} has no best trial yet.",
+        f"Name the metric: {text}{WITHIN}:METRIC for the highest, {text}{WITHIN}:-METRIC for the lowest",
+    )
+
+
+def _trial(workspace: Workspace, text: str, number: str) -> Record:
+    """Of several runs of one trial, the first."""
+    parent = resolve(workspace, text)
+    client, own = selection.existing(workspace)
+    trial, below = f"tags.`{run_tags.TRIAL}` = '{int(number)}'", f"= '{parent.run_id}'"
+    runs = search.matching(client, f"tags.`{run_tags.PARENT_RUN}` {below} AND {trial}")
+    if not runs:
+        raise InvalidInput(
+            f"{parent.name or text} has no trial {number}.", f"Its trials: trainer show {text}"
+        )
+    first = min(runs, key=lambda run: run.started or 0)
+    return _record(first, client.server.uri, own=own)
 
 
 def _record(run: Run, uri: str, *, own: bool) -> Record:

@@ -43,8 +43,11 @@ _CURVE, _NARROWEST = 24, 8
 def show(workspace: Workspace, said: str, as_json: bool) -> None:
     """Show RUN: its origin, parameters, metrics and their curves, its artifacts, and how it ended.
 
-    RUN is the beginning of a run's id, its name, @last or @best:METRIC. A long curve is an even sample of it.
+    RUN is the beginning of a run's id, its name, @last or @best:METRIC; SWEEP/@best, SWEEP/@best:METRIC or
+    SWEEP/NUMBER is a trial of a sweep. Of a sweep the trials are shown, the best first. A long curve is an
+    even sample of it.
     """
+    from trainer.cli.runs import children
     from trainer.models import registered
     from trainer.runs import resolve, server
     from trainer.tracking import metrics, search
@@ -58,6 +61,7 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
     took = search.duration(run, time.time())
     refused = refusals.describer(workspace)(run.id, run.tags)
     model = registered.of_run(client, run)
+    within = children.of_run(workspace, client, run)
     if as_json:
         listed = None if error else [asdict(file) for file in files[:_FILES]]
         output.as_json(
@@ -66,6 +70,7 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
                 "artifacts": listed,
                 "refused": refused,
                 "model": asdict(model) if model else None,
+                **within.as_json(),
             }
         )
         if error:
@@ -77,6 +82,7 @@ def show(workspace: Workspace, said: str, as_json: bool) -> None:
     _pairs("Made from", _origin(run))
     _pairs("Parameters", dict(sorted(run.parameters.items())))
     _metrics(run, curves)
+    within.show()
     _artifacts(files[:_FILES])
     if len(files) > _FILES:
         click.echo(f"  … and more: only the first {_FILES} are shown")

@@ -125,13 +125,16 @@ def evaluations(client: Client, query: Query) -> int:
     return sum(1 for _ in _pages(client, ids, query.condition, [_NEWEST_FIRST], None, deleted=query.deleted))
 
 
-def best(client: Client, metric: str, *, lowest: bool = False) -> Run:
-    """The finished run with the highest (or the lowest) final value.
+def best(client: Client, metric: str, *, lowest: bool = False, within: str = "") -> Run:
+    """The finished run with the highest (or the lowest) final value; `within` a run, if its id is given.
 
     Raises `InvalidInput` if none has one.
     """
+    of_parent = f" AND tags.`{run_tags.PARENT_RUN}` = '{within}'" if within else ""
     query = Query(
-        condition="attributes.status = 'FINISHED'", sort=metric if lowest else f"-{metric}", limit=1
+        condition=f"attributes.status = 'FINISHED'{of_parent}",
+        sort=metric if lowest else f"-{metric}",
+        limit=1,
     )
     runs = [entry.run for entry in search(client, query)]
     if not runs or math.isnan(runs[0].metrics.get(metric, math.nan)):

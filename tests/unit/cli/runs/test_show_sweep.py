@@ -1,0 +1,145 @@
+"""A sweep, as `trainer show` shows it, and how its trials are named."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from trainer.errors import InvalidInput
+from trainer.runs import resolve
+from trainer.workspace.settings import Workspace
+
+from unit.helpers import HttpServer, Reply, Result, fails
+from unit.runs.helpers import API
+from unit.tracking.histories import START_MS, has, run, searches
+
+Trainer = Callable[..., Result]
+SPEC = """\
+project: demo
+search: {epochs: "int:1,9", kind: [tree, line]}
+metrics: {accuracy: maximize}
+constraints: [size<=5]
+trials: 6
+"""
+ARTIFACT = "/api/2.0/mlflow-artifacts/artifacts/7/p1/artifacts/sweep/sweep.yaml"
+
+
+def trial(number: int, accuracy: float | None, status: str = "FINISHED", **tags: str) -> dict[str, object]:
+    metrics = {} if accuracy is None else {"accuracy": accuracy, "size": float(number)}
+    return run(
+        f"t{number}", f"trial-{number}", start=START_MS + number, status=status, metrics=metrics,
+        took=None if status == "RUNNING" else 5000,
+        params={"epochs": str(number), "kind": "tree", "rate": "0.1"},
+        tags={"mlflow.parentRunId": "p1", "trainer.trial": str(number)} | tags,
+    )  # fmt: skip
+
+
+PARENT = run("p1", "brave-hen", start=START_MS, tags={"trainer.sweep": "sweep", "trainer.best_run": "t2"})
+CHILDREN = [
+    trial(4, 0.875, "RUNNING"),
+    trial(6, 0.99),  # over the limit of the size
+    trial(3, None, "KILLED", pruned="step 3"),
+    trial(2, 0.95),
+    trial(1, 0.75),
+    trial(0, None, "FAILED"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _server(http_server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", http_server.uri)
+    http_server.replies[f"{API}/artifacts/list"] = [Reply()]
+    http_server.replies[f"{API}/metrics/get-history-bulk-interval"] = [Reply(body='{"metrics": []}')]
+    http_server.replies[ARTIFACT] = [Reply(body=SPEC)]
+
+
+def _found(server: HttpServer, *later: list[dict[str, object]]) -> None:
+    """The parent is found by its id, then what follows is."""
+    has(server)
+    pages = [[PARENT], [], [], *later]
+    server.replies[f"{API}/runs/search"] = [Reply(body=json.dumps({"runs": page})) for page in pages]
+    server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": PARENT}))]
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_sweep_is_shown_with_its_trials_the_best_first(trainer: Trainer, http_server: HttpServer) -> None:
+    _found(http_server, CHILDREN)
+    lines = [" ".join(line.split()) for line in trainer("show", "p1").out.splitlines()]
+    start = lines.index("Trials")
+    assert lines[start + 1] == "6 trials: 1 running, 3 finished, 1 pruned, 1 failed; accuracy:maximize"
+    assert lines[start + 2] == "TRIAL STATE RUN TOOK accuracy epochs kind"
+    assert [line.split()[0] for line in lines[start + 3 : start + 9]] == ["2", "1", "6", "0", "3", "4"]
+    assert lines[start + 3] == "2 * finished t2 5.0 s 0.95 2 tree"
+    best = lines.index("Best trial")
+    assert lines[best + 1 : best + 4] == ["epochs 2", "kind tree", "Next: trainer show p1/@best"]
+
+
+@pytest.mark.usefixtures("workspace")
+def test_json_has_all_trials(trainer: Trainer, http_server: HttpServer) -> None:
+    _found(http_server, CHILDREN)
+    said = json.loads(trainer("show", "p1", "--json").out)
+    assert said["children"] == ["t0", "t1", "t2", "t3", "t6", "t4"]
+    assert said["sweep"]["best"] == [2]
+    assert said["sweep"]["trials"][2]["metrics"] == {"accuracy": 0.95}
+    assert said["sweep"]["trials"][5]["is_feasible"] is False
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_sweep_that_goes_on_elsewhere_is_shown_by_its_runs(
+    trainer: Trainer, http_server: HttpServer
+) -> None:
+    _found(http_server, CHILDREN)
+    http_server.replies[ARTIFACT] = [Reply(404, "{}")]
+    done = trainer("show", "p1")
+    assert done.code == 0
+    assert "Runs within it\n6 trials: 1 RUNNING, 3 FINISHED, 1 FAILED, 1 pruned\n" in done.out
+
+
+@pytest.mark.usefixtures("workspace")
+def test_the_steps_of_a_script_are_runs_within_it(trainer: Trainer, http_server: HttpServer) -> None:
+    steps = [run("s1", "fit", metrics={"loss": 0.5}, tags={"mlflow.parentRunId": "p1"})]
+    has(http_server)
+    outer = run("p1", "outer")
+    pages = [[outer], [], [], steps]
+    http_server.replies[f"{API}/runs/search"] = [Reply(body=json.dumps({"runs": page})) for page in pages]
+    http_server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": outer}))]
+    lines = trainer("show", "p1").out.splitlines()
+    start = lines.index("Runs within it")
+    assert lines[start + 1] == "1 run: 1 FINISHED"
+    assert lines[start + 3].split()[:3] == ["FINISHED", "fit", "s1"]
+
+
+def test_a_trial_is_named_by_its_sweep(workspace: Workspace, http_server: HttpServer) -> None:
+    _found(http_server)
+    http_server.replies[f"{API}/runs/get"].append(Reply(body=json.dumps({"run": CHILDREN[3]})))
+    assert resolve.resolve(workspace, "p1/@best").run_id == "t2"
+    _found(http_server, [trial(2, 0.95)])
+    assert resolve.resolve(workspace, "p1/@best:accuracy").run_id == "t2"
+    assert searches(http_server)[-1]["filter"] == (
+        "attributes.status = 'FINISHED' AND tags.`mlflow.parentRunId` = 'p1'"
+    )
+    has(http_server)
+    pages = [[], [], [], [PARENT], [], [], [trial(3, None), trial(3, None)]]
+    http_server.replies[f"{API}/runs/search"] = [Reply(body=json.dumps({"runs": page})) for page in pages]
+    assert resolve.resolve(workspace, "p1/3").run_id == "t3"
+    assert searches(http_server)[-1]["filter"] == (
+        "tags.`mlflow.parentRunId` = 'p1' AND tags.`trainer.trial` = '3'"
+    )
+
+
+def test_a_trial_that_there_is_not(workspace: Workspace, http_server: HttpServer) -> None:
+    has(http_server)
+    pages = [[], [], [], [PARENT], [], [], []]
+    http_server.replies[f"{API}/runs/search"] = [Reply(body=json.dumps({"runs": page})) for page in pages]
+    with fails(InvalidInput, "brave-hen has no trial 9.", "Its trials: trainer show p1"):
+        resolve.resolve(workspace, "p1/9")
+    _found(http_server)
+    unjudged = run("p1", "brave-hen")
+    http_server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": unjudged}))]
+    with fails(InvalidInput, "brave-hen has no best trial yet."):
+        resolve.resolve(workspace, "p1/@best")
+
+
+def test_completion_offers_the_best_of_a_sweep(workspace: Workspace) -> None:
+    assert [name for name, _ in resolve.candidates(workspace, "hen/")] == ["hen/@best", "hen/@best:"]
+    assert [name for name, _ in resolve.candidates(workspace, "hen/@b")] == ["hen/@best", "hen/@best:"]
+    assert resolve.candidates(workspace, "hen/x") == []
