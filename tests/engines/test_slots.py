@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import signal
 import subprocess
@@ -385,3 +386,29 @@ def test_another_user_of_the_engine_sees_who_has_it(
     told = subprocess.run([*asked, image], capture_output=True, text=True, check=False)
     assert "in use by a run that is about to start" in told.stdout, told.stderr
     claims.give_back(client, slot.token)
+
+
+def test_what_killed_processes_left_is_collected(
+    site: Site, engine: PretendEngine, client: docker.DockerClient, image: str, tmp_path: Path
+) -> None:
+    script = (
+        "import sys; from trainer.engine import daemon, one_off\n"
+        "one_off.run(daemon.connect(), sys.argv[1], ['sleep', '1'])"
+    )
+    asking = subprocess.Popen([sys.executable, "-c", script, image], env={**os.environ, **env(engine)})
+    while not client.containers.list():
+        time.sleep(0.05)
+    asking.kill()
+    holder = claimer(engine, image, tmp_path, 1)
+    begin(holder)
+    assert holder.stdout
+    assert holder.stdout.readline().startswith("has")
+    holder.kill()
+    holder.communicate()
+    while client.containers.list():
+        time.sleep(0.1)
+    assert len(client.containers.list(all=True)) == 2
+    done = site.trainer("gc", "--yes", env=env(engine))
+    assert done.code == 0, done.err
+    assert done.out.count("what made it was killed") == 2
+    assert client.containers.list(all=True) == []

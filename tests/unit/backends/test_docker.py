@@ -355,6 +355,20 @@ def test_gpus_that_suit_the_image_are_asked_for_what_they_are(
     assert asked[2:] == [("nvidia-smi", "all")]
 
 
+def test_of_several_gpus_those_that_suit_the_image_are_enough(
+    cuda: tuple[backend.DockerBackend, RunPlan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = CARD.replace("9.0", "7.5")
+    second, third = (CARD.replace("0,", f"{number},", 1) for number in (1, 2))
+    answers(monkeypatch, one_off.Output(0, f"{old}{second}{third}", ""))
+    cuda[0].preflight(changed(cuda[1], gpus="1"))
+    assert [card.index for card in cuda[0]._cards(None)] == ["1"]
+    cuda[0].preflight(changed(cuda[1], gpus="2"))
+    for gpus in ("3", "all", "device=0"):
+        with pytest.raises(GpuError, match=r"GPU 0 \(NVIDIA H200\) has compute capability 7.5"):
+            cuda[0].preflight(changed(cuda[1], gpus=gpus))
+
+
 def test_gpus_that_do_not_suit_the_image_stop_the_run(
     cuda: tuple[backend.DockerBackend, RunPlan], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from trainer.engine import daemon, run_user
 from trainer.errors import GpuError, RunLost
+from trainer.host import living
 from trainer.host.gpu import ON_PURPOSE
 from trainer.projects.mounts import Mount
 from trainer.subprocesses import deferred_signals
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # An image's own would be put before the command; an empty list would mean the image's own.
 NO_ENTRYPOINT = [""]
+LABEL = "trainer.one_off"
+"""The container's; the value is the process that made it (`living.is_alive`)."""
 NO_NETWORK: Mapping[str, object] = MappingProxyType({"network_mode": "none"})
 
 
@@ -73,6 +76,7 @@ def run(
                     user=f"{user.uid}:{user.gid}",
                     mounts=[EngineMount(m.target, m.source, m.kind, read_only=m.read_only) for m in mounts],
                     init=True,
+                    labels={LABEL: living.this_process()},
                     cap_drop=["ALL"],
                     security_opt=["no-new-privileges"],
                     device_requests=[DeviceRequest(**request) for request in device_requests(gpus)],

@@ -53,7 +53,10 @@ def choose(need: Need, machine: Machine, holders: Sequence[Holder], token: str) 
 def check_cpus(asked: int | None, there: int) -> None:
     """Raises `InvalidInput` for more cores than there are."""
     if asked is not None and asked > there:
-        raise InvalidInput(f"--cpus {asked}: the machine has {counted(there, 'core')}.", "Ask for fewer.")
+        raise InvalidInput(
+            f"--cpus {asked}: the machine has {counted(there, 'core')}.",
+            "Use fewer, or a machine that has as many.",
+        )
 
 
 def conflicts(slot: Slot, memory: int, holders: Sequence[Holder]) -> bool:

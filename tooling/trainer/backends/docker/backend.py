@@ -179,7 +179,7 @@ class DockerBackend:
 
     def _cards(self, slot: Slot | None) -> tuple[Card, ...]:
         if slot is None:
-            return self._suitable.cards
+            return self._suitable.expected
         numbers = [device.index.partition(":")[0] for device in self._devices if device.uuid in slot.gpus]
         return tuple(card for card in self._suitable.cards if card.index in numbers)
 

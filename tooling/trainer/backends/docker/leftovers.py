@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from trainer import leftovers
 from trainer.backends.docker import code_layer, containers, session
 from trainer.backends.docker.config import container_name
-from trainer.engine import daemon
+from trainer.backends.docker.slots import holders
+from trainer.engine import daemon, one_off
+from trainer.host import living
 from trainer.images import leftovers as images
 from trainer.leftovers import KILLED, Leftover, Leftovers
 from trainer.source import cache
@@ -36,9 +38,18 @@ def of_runs(workspace: Workspace, client: docker.DockerClient) -> Leftovers:
 
 
 def of_killed_launches(workspace: Workspace, client: docker.DockerClient) -> Leftovers:
-    """Containers that were to become a layer with code, or to have a shell."""
+    """Containers that were to become a layer with code, to have a shell, or to answer a question; slots.
+
+    Of the latter two all that are nobody's any more, whatever workspace had them.
+    """
 
     def found() -> Iterator[Leftover]:
+        asking = client.containers.list(all=True, filters={"label": one_off.LABEL}, ignore_removed=True)
+        for container in asking:
+            owner = living.is_alive(container.labels[one_off.LABEL])
+            if container.status != "running" and owner is False:
+                yield Leftover("container", str(container.name), 0, KILLED)
+        yield from (Leftover("container", slot[:12], 0, KILLED) for slot in holders.seen(client).stale)
         labels = (_labels(workspace), [f"{session.LABEL}={workspace.identity}"])
         for container in (
             each

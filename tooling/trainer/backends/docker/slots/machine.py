@@ -28,6 +28,12 @@ class Suitable:
     cards: tuple[Card, ...] = ()
     unsuitable: frozenset[str] = frozenset()
     """The numbers of those that nobody is given who did not name them."""
+    wanted: int = 0
+
+    @property
+    def expected(self) -> tuple[Card, ...]:
+        """What the run gets where nobody else has any."""
+        return tuple(card for card in self.cards if card.index not in self.unsuitable)[: self.wanted]
 
 
 def suitable(client: docker.DockerClient, workspace: Workspace, plan: RunPlan) -> Suitable:
@@ -41,8 +47,9 @@ def suitable(client: docker.DockerClient, workspace: Workspace, plan: RunPlan) -
         raise _failed(gpus, output.err or output.out)
     named = gpus.removeprefix("device=") if gpus.startswith("device=") else None
     cards = gpu.chosen(gpus, gpu.cards(output.out), named)
+    wanted = int(gpus) if gpus.isdecimal() else len(cards)
     if not plan.image.has_trainkit:  # nothing in it can be asked
-        return Suitable(cards)
+        return Suitable(cards, wanted=wanted)
     known_as = plan.image_id.removeprefix("sha256:") or plan.image.digest
     remembered = workspace.state / "gpu" / f"{known_as}.json"
     built = gpu.built_for(remembered, lambda: run(client, image, gpu.BUILT_FOR).out)
@@ -53,10 +60,9 @@ def suitable(client: docker.DockerClient, workspace: Workspace, plan: RunPlan) -
             gpu.check(plan.image.tag, built, [replace(card, free=card.total)], workspace.settings.gpu_free_gb)
         except GpuError as error:
             unsuitable[card.index] = error
-    wanted = int(gpus) if gpus.isdecimal() else len(cards)
     if unsuitable and len(cards) - len(unsuitable) < wanted:
         raise next(iter(unsuitable.values()))
-    return Suitable(cards, frozenset(unsuitable))
+    return Suitable(cards, frozenset(unsuitable), wanted)
 
 
 def seen(client: docker.DockerClient, image_id: str) -> tuple[Device, ...]:
