@@ -19,6 +19,8 @@ SPEC = "trainer.sweep"
 class SweepCommand(ProjectCommand):
     """A project as `trainer run` takes it, or a file that names one."""
 
+    seeds_project = False  # --seed is the search's
+
     def _look_for(self, ctx: click.Context, args: list[str]) -> tuple[str | None, ...]:
         name, version, entry_point, like, warm = super()._look_for(ctx, args)
         if name and Path(name).suffix in (".yaml", ".yml"):

@@ -31,6 +31,9 @@ WARM_START = "trainer.warm_start"
 class ProjectCommand(click.Command):
     """A command whose options are its own and the parameters of the project it is given."""
 
+    seeds_project = True
+    """Whether its --seed is that of a run: what a project's parameter `seed` is, too."""
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Find the project among the arguments first, then parse them with its parameters as options."""
         try:
@@ -60,12 +63,12 @@ class ProjectCommand(click.Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The command's own options and the project's parameters.
 
-        An option of ours hides a parameter of that name; but a project's `seed` is what our --seed means.
+        An option of ours hides a parameter of that name; but a project's `seed` is what a run's --seed means.
         """
         own = self.own_params(ctx)
         _, entry_point = ctx.meta.get(PROJECT, (None, None))
         parameters = entry_point.parameters if entry_point else ()
-        if entry_point and seeding.is_declared(entry_point):
+        if entry_point and self.seeds_project and seeding.is_declared(entry_point):
             own = [parameter for parameter in own if parameter.name != seeding.PARAMETER]
         declared = {parameter.option for parameter in parameters}
         own = [
