@@ -107,3 +107,15 @@ def test_the_first_trials_are_shown_and_nothing_is_made(trainer: Trainer) -> Non
     assert lines[1].split() == ["0", "0.25"]
     assert lines[-1].startswith("3 trials, 1 at once, judged by accuracy:maximize.")
     assert not Path(".trainer/sweeps").exists()
+
+
+def test_the_seed_of_the_search_is_not_that_of_a_project_which_has_one(
+    trainer: Trainer, workspace: Workspace
+) -> None:
+    project = workspace.projects / "demo" / "MLproject"
+    seed = "seed: {type: int, default: 0}\n      batch_size: {"
+    project.write_text(project.read_text().replace("batch_size: {", seed, 1))
+    done = trainer("sweep", "demo", *RATE, *METRIC, "--seed", "5", "-P", "seed=7", "--save", "sweep.yaml")
+    assert done.code == 0, done.err
+    lines = (workspace.root / "sweep.yaml").read_text().splitlines()
+    assert {"  seed: '7'", "seed: 5"} <= set(lines)
