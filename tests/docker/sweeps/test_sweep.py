@@ -149,6 +149,11 @@ def test_a_torn_study_is_made_again_from_the_runs(site: Site) -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate()
     [folder] = unfinished(site)
+    assert site.run(folder.name).info.status == "RUNNING"
+    told = site.trainer("ps")
+    line = f"A sweep of tune was cut off. It goes on with: trainer sweep --resume {folder.name[:8]}"
+    assert line in told.err.splitlines()
+    assert site.run(folder.name).info.status == "KILLED"
     (folder / "study.journal").write_bytes(b'{"torn": \n' * 3)
     found = sweep(site, *command)
     assert found["run_id"] == folder.name

@@ -25,7 +25,7 @@ from trainer.slots.need import Need
 from trainer.source import snapshot
 from trainer.subprocesses import deferred_signals
 from trainer.sweeps import needs, parent, requests, resume, state
-from trainer.sweeps.requests import Unit
+from trainer.sweeps.requests import Origin, Unit
 from trainer.sweeps.search import space, spec_file
 from trainer.sweeps.search.spec import SweepSpec
 from trainer.sweeps.state import Begun, SweepFolder
@@ -62,9 +62,9 @@ def first_plan(workspace: Workspace, spec: SweepSpec, request: RunRequest) -> Ru
     return requests.plan(workspace, request, Unit(0, space.first(spec.dimensions)), spec, "")
 
 
-def request_of(workspace: Workspace, spec: SweepSpec, project: Project, commit: str) -> RunRequest:
+def request_of(workspace: Workspace, spec: SweepSpec, project: Project, origin: Origin) -> RunRequest:
     """What all trials have in common. Of several at once, each has one GPU where its image uses any."""
-    request = requests.base(spec, project, commit)
+    request = requests.base(spec, project, origin)
     is_for_all = first_plan(workspace, spec, request).resources.gpus == "all"
     if request.gpus is None and is_for_all and spec.parallel > 1:
         return replace(request, gpus="1")
@@ -76,14 +76,14 @@ def begun(
     workspace: Workspace,
     spec: SweepSpec,
     project: Project,
-    commit: str,
+    origin: Origin,
     screen: Reporter,
     *,
     tracking_uri: str | None = None,
     allowed: Collection[Permission] = (),
 ) -> Iterator[Opened]:
     """Within: a new sweep. Raises `TrainerError` before anything of it exists."""
-    request = request_of(workspace, spec, project, commit)
+    request = request_of(workspace, spec, project, origin)
     planned = first_plan(workspace, spec, request)
     backend = registry.named(planned.backend, workspace)
     backend.connect()
@@ -109,7 +109,8 @@ def begun(
             begun_as = Begun(
                 client.server.uri,
                 ready.own_server,
-                experiment,
+                planned.backend,
+                origin,
                 str(project.folder.resolve()),
                 ready.image_id,
                 digest,
@@ -129,7 +130,7 @@ def plan_of(workspace: Workspace, folder: SweepFolder) -> RunPlan:
 def _again(workspace: Workspace, folder: SweepFolder, unpacked: Path) -> tuple[RunRequest, RunPlan]:
     spec, was = spec_file.read(folder.spec), folder.begun()
     project = _project(folder.archive, unpacked, Path(was.folder))
-    request = request_of(workspace, spec, project, was.commit.id if was.commit else "")
+    request = request_of(workspace, spec, project, was.origin)
     return request, replace(first_plan(workspace, spec, request), image_id=was.image_id)
 
 

@@ -31,13 +31,22 @@ class Unit:
     repeat: int = 0
 
 
-def base(spec: SweepSpec, project: Project, commit: str) -> RunRequest:
-    """What all trials have in common. `commit` is that of a git URL."""
+@dataclass(frozen=True)
+class Origin:
+    """Where the project comes from, as runs say it: `trainer.projects.sources.Source`."""
+
+    name: str
+    commit: str
+    """Of a git URL; else empty."""
+
+
+def base(spec: SweepSpec, project: Project, origin: Origin) -> RunRequest:
+    """What all trials have in common."""
     options = spec.options
     return RunRequest(
         project=project,
-        source=spec.project,
-        commit=commit,
+        source=origin.name,
+        commit=origin.commit,
         entry_point=spec.entry_point,
         parameters=spec.parameters,
         backend=registry.target(options.backend or registry.DEFAULT),

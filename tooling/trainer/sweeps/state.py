@@ -14,6 +14,7 @@ from trainer.errors import FileError, InvalidInput
 from trainer.locks import Lock
 from trainer.runs.launch.prepare import PackedCode
 from trainer.source.snapshot import Commit
+from trainer.sweeps.requests import Origin
 from trainer.sweeps.search import spec_file
 from trainer.sweeps.search.spec import SweepSpec
 from trainer.workspace.settings import Workspace
@@ -25,7 +26,8 @@ class Begun:
 
     tracking_uri: str
     own_server: bool
-    experiment_id: str
+    backend: str
+    origin: Origin
     folder: str
     """Of the project."""
     image_id: str
@@ -82,8 +84,8 @@ class SweepFolder:
         """Raises `FileError` where that cannot be read."""
         try:
             payload = json.loads(self._begun.read_bytes())
-            commit = payload.pop("commit")
-            return Begun(**payload, commit=Commit(**commit) if commit else None)
+            commit, origin = payload.pop("commit"), Origin(**payload.pop("origin"))
+            return Begun(**payload, origin=origin, commit=Commit(**commit) if commit else None)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise FileError(
                 f"What {self.path} holds of its sweep cannot be read: {error}",

@@ -30,11 +30,14 @@ def ps(workspace: Workspace, of_all: bool, as_json: bool) -> None:
     """
     from trainer.engine import context
     from trainer.runs import live, reconcile
+    from trainer.sweeps import cut_off
 
     for line in reconcile.quickly(workspace):
         click.echo(line, err=True)
     live_runs, error = live.runs(workspace, of_all=of_all)
     _show(live_runs, as_json)
+    for sweep in cut_off.find(workspace):
+        output.tell(sweep.text)
     if error:
         raise error
     if not live_runs:

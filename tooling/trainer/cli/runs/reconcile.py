@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import click
 
 from trainer.cli import output
@@ -22,6 +24,7 @@ def reconcile(workspace: Workspace, run_id: str | None, as_json: bool) -> None:
     run` and `trainer ps` do this by themselves.
     """
     from trainer.runs import reconcile as use_case
+    from trainer.sweeps import cut_off
     from trainer.workspace import refusals, run_folders
 
     for unreadable in run_folders.unreadable(workspace):
@@ -33,6 +36,11 @@ def reconcile(workspace: Workspace, run_id: str | None, as_json: bool) -> None:
          "refused": str(refused) if (refused := refusals.of_run(workspace, finding.record.run_id)) else None,
          "error": explain(finding.error)[0] if finding.error else None}
         for finding in findings
+    ]  # fmt: skip
+    rows += [
+        {"run_id": sweep.run_id, "name": "", "project": sweep.project, "host": socket.gethostname(),
+         "status": "KILLED", "refused": None, "error": None}
+        for sweep in (() if run_id else cut_off.end(workspace))
     ]  # fmt: skip
     if as_json:
         output.as_json(rows)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # Where `ctx.meta` has what the file says that stands in the place of the project.
 SPEC = "trainer.sweep"
+# And the project as it was typed.
+TYPED = "trainer.typed"
 
 
 class SweepCommand(ProjectCommand):
@@ -26,6 +28,7 @@ class SweepCommand(ProjectCommand):
         if name and Path(name).suffix in (".yaml", ".yml"):
             spec = ctx.meta[SPEC] = _read(Path(name))
             name, entry_point = spec.project, entry_point or spec.entry_point
+        ctx.meta[TYPED] = name
         return name, version, entry_point, like, warm
 
 

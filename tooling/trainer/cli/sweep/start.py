@@ -17,9 +17,10 @@ from trainer.cli.runs.completion import complete_entry_point, complete_image, co
 from trainer.cli.runs.project.command import SOURCE
 from trainer.cli.runs.project.options import PROJECT, chosen_values
 from trainer.cli.sweep import chosen, printed
-from trainer.cli.sweep.command import SweepCommand
+from trainer.cli.sweep.command import TYPED, SweepCommand
 from trainer.cli.sweep.printed import SweepProgress
 from trainer.errors import FileError, Interrupted, InvalidInput
+from trainer.subprocesses import interruptible
 from trainer.sweeps.search.spec import Pruner, Sampler, SweepSpec
 from trainer.workspace.settings import Workspace, find
 
@@ -100,7 +101,7 @@ def start(
     project, entry_point = ctx.meta[PROJECT]
     given = options.pop("given")
     values = chosen_values(project, entry_point, given if isinstance(given, dict) else {}, options)
-    spec = chosen.spec(ctx, ctx.meta[SOURCE].name, values, options)
+    spec = chosen.spec(ctx, ctx.meta[TYPED], values, options)
     requests.check(spec, project)
     if save:
         _save(save, spec)
@@ -114,15 +115,16 @@ def start(
     from trainer.runs import reconcile
     from trainer.sweeps import opening
 
-    commit = ctx.meta[SOURCE].commit
-    first = opening.first_plan(workspace, spec, opening.request_of(workspace, spec, project, commit))
+    origin = requests.Origin(ctx.meta[SOURCE].name, ctx.meta[SOURCE].commit)
+    first = opening.first_plan(workspace, spec, opening.request_of(workspace, spec, project, origin))
     allowed = consent.allowed(workspace, first, yes=yes)
     for line in reconcile.quickly(workspace):
         click.echo(line, err=True)
     with (
+        interruptible(),
         _progress(as_json) as progress,
         opening.begun(
-            workspace, spec, project, commit, progress, tracking_uri=tracking_uri, allowed=allowed
+            workspace, spec, project, origin, progress, tracking_uri=tracking_uri, allowed=allowed
         ) as opened,
     ):
         outcome = _run(opened, progress)
@@ -132,7 +134,7 @@ def start(
 def _go_on(workspace: Workspace, folder: SweepFolder, *, yes: bool, as_json: bool) -> None:
     from trainer.sweeps import opening
 
-    with _progress(as_json) as progress:
+    with interruptible(), _progress(as_json) as progress:
         allowed = consent.allowed(workspace, opening.plan_of(workspace, folder), yes=yes)
         with opening.resumed(workspace, folder, progress, allowed) as opened:
             progress.remark(f"The sweep {opened.parent.name} ({opened.parent.id[:8]}) goes on.")
