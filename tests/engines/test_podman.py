@@ -103,3 +103,18 @@ def test_a_run_is_listed_and_stopped(there: Site) -> None:
     while there.leftovers() and time.monotonic() < give_up:  # it is delivered in the background
         time.sleep(0.2)
     assert there.run(live["run_id"]).info.status == "KILLED"
+
+
+def test_cores_are_one_runs_until_it_ends(there: Site) -> None:
+    started = there.trainer("run", "hello", "-e", "wait", "--cpus", "1", "--detach")
+    assert started.code == 0, started.err
+    client = docker.DockerClient(base_url=os.environ["DOCKER_HOST"])
+    (running,) = client.containers.list()
+    assert running.attrs["HostConfig"]["CpusetCpus"] == "0"
+    refused = there.trainer("run", "hello", "--cpus", str(os.cpu_count()))
+    assert refused.code == 97, refused.err
+    assert there.trainer("stop", "--all").code == 0
+    give_up = time.monotonic() + 60
+    while client.containers.list(all=True) and time.monotonic() < give_up:
+        time.sleep(0.2)
+    assert client.containers.list(all=True) == []

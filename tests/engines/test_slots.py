@@ -35,6 +35,7 @@ docker_env: {image: trainer/tiny}
 entry_points:
   main: {command: "sh -c 'nvidia-smi -L; echo threads $OMP_NUM_THREADS $TF_NUM_INTRAOP_THREADS'"}
   wait: {command: "sh -c 'echo ready; sleep 300'"}
+  short: {command: "sleep 2"}
 """
 # Claims one GPU after another, until it is killed; has a lock on the file of each that it has.
 CLAIMER = """
@@ -299,6 +300,49 @@ def test_a_launcher_that_is_killed_at_any_moment_frees_its_gpus(
             time.sleep(0.2)
     site.trainer("reconcile", env=env(engine))
     assert client.containers.list(all=True, filters={"label": holders.TOKEN}) == []
+
+
+def test_launches_of_two_workspaces_that_are_killed_never_give_one_gpu_to_two(
+    site: Site,
+    second_site: Site,
+    engine: PretendEngine,
+    client: docker.DockerClient,
+    image: str,
+    has: Machine,
+) -> None:
+    begun = [
+        which.start("run", "working", "-e", "short", "--gpus", "1", env=env(engine))
+        for which in (site, second_site) * 5
+    ]
+    doomed = dict(zip(begun[::2], sorted(random.uniform(1, 8) for _ in begun[::2]), strict=True))
+    since, seen = time.monotonic(), set[str]()
+    while any(one.poll() is None for one in begun):
+        for one, at in doomed.items():
+            if time.monotonic() - since > at:
+                one.kill()
+        running = client.api.containers(filters={"label": "trainer.run_id"})
+        had = [uuid for one in running for uuid in one["Labels"]["trainer.gpus"].split(",")]
+        assert len(had) == len(set(had)) <= 3
+        seen |= {one["Id"] for one in running}
+    assert {one.returncode for one in begun} <= {0, 97, -signal.SIGKILL}
+    assert len(seen) >= 3
+    while client.containers.list():
+        time.sleep(0.2)
+    claims.give_back(client, claims.take(client, Need("all"), image, has).token)
+    for which in (site, second_site):
+        which.trainer("reconcile", env=env(engine))
+    left = [str(one.name) for one in client.containers.list(all=True, filters={"label": holders.TOKEN})]
+    assert not [name for name in left if name.startswith("trainer-slot")]
+
+
+def test_a_slot_goes_with_its_run_whoever_removes_the_container(
+    site: Site, engine: PretendEngine, client: docker.DockerClient
+) -> None:
+    process = waiting(site, engine, "--gpus", "1")
+    (container,) = run_containers(client)
+    container.remove(force=True)
+    process.communicate(timeout=60)
+    assert client.containers.list(all=True) == []
 
 
 def test_a_run_does_not_start_with_what_another_was_given_meanwhile(

@@ -220,7 +220,8 @@ class DockerBackend:
         """Create the container, put code and secrets into it, start it."""
         from docker.errors import APIError
 
-        job, user = DockerJob(self.client, container_name(launch.run_id)), run_user.of(self.client)
+        slot = launch.slot.token if launch.slot else ""
+        job, user = DockerJob(self.client, container_name(launch.run_id), slot), run_user.of(self.client)
         if user.stranger and plan.inputs.downloads:
             run_user.open_to_others(launch.folder.inputs)
         try:

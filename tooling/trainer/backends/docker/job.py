@@ -45,9 +45,11 @@ class _Mounted(TypedDict):
 class DockerJob:
     """One container."""
 
-    def __init__(self, client: docker.DockerClient, name: str) -> None:
+    def __init__(self, client: docker.DockerClient, name: str, slot: str = "") -> None:
+        """`slot` is the token of what it has for itself, where that is known: its labels say it, too."""
         self._client = client
         self._name = name
+        self._slot = slot
         self._ended: JobResult | None = None
 
     def follow(self) -> Iterator[bytes]:
@@ -178,9 +180,10 @@ class DockerJob:
 
         with daemon.failures(), contextlib.suppress(APIError):
             config = self._client.api.inspect_container(self._name)["Config"]
+            self._slot = self._slot or holders.token(config["Labels"] or {})
             self._client.api.remove_container(self._name, force=True, v=True)
-            if token := holders.token(config["Labels"] or {}):
-                claims.give_back(self._client, token)
+        if self._slot:
+            claims.give_back(self._client, self._slot)
 
 
 def content(packed: Iterable[bytes], most: int) -> str | None:
