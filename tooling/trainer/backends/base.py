@@ -211,6 +211,12 @@ class Backend(Protocol):
     def attach(self, run_id: str, folder: RunFolder) -> Job:
         """The job that was started for that run, perhaps by a process that is gone."""
 
+    def changes(self) -> Iterator[object]:
+        """Blocks, and yields something whenever a job has ended, whoever's it is; may end at any time.
+
+        Raises `EngineError` where that cannot be told.
+        """
+
     def list_jobs(self, records: Sequence[Record], *, of_all: bool) -> list[JobState]:
         """The jobs of these runs as far as they are there, and with `of_all` those of other workspaces.
 

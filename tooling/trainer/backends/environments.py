@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Container
+from collections.abc import Collection, Container
 from pathlib import Path
 
 from trainer import leftovers as leftover
@@ -64,13 +64,15 @@ def _install(command: list[str], steps: Steps) -> None:
         ) from None
 
 
-def leftovers(workspace: Workspace, current: Container[str], days: float | None) -> Leftovers:
+def leftovers(
+    workspace: Workspace, current: Container[str], days: float | None, kept: Collection[str] = ()
+) -> Leftovers:
     """Of trainer images those of other tags than the `current` ones.
 
-    With `days` also those of projects, as old as that.
+    With `days` also those of projects, as old as that. The tags `kept` are waited for.
     """
     leftovers_found = []
-    live = {record.image for record in run_folders.live(workspace)}
+    live = {*kept, *(record.image for record in run_folders.live(workspace))}
     for path in sorted(_parent(workspace).glob("*-py*/")):
         name, digest, _ = path.name.rsplit("-", 2)
         tag = f"{PREFIX}{name}:{digest}"

@@ -34,6 +34,8 @@ from trainer.workspace import run_folders
 from trainer.workspace.run_folder import LOG, RunFolder
 
 _LOG_HINT = f"Its output is above and in the run's artifact {LOG}."
+LOST = "lost"
+"""Why a run ended whose job nobody found."""
 _NOT_FOUND = 127  # what sh says of a command that it cannot find
 
 
@@ -121,7 +123,7 @@ def _judge(
             "The run's container or process is gone; how it ended is unknown.",
             f"Somebody removed it, or the machine went down. {resume}",
         )
-        return "KILLED", "lost", error
+        return "KILLED", LOST, error
     if end.stopped_by or (not end.recorded and _is_signal(code)):
         error = RunLost(
             "The container was stopped from outside.",

@@ -6,7 +6,7 @@ well as a local one and nothing secret is in the container's configuration.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -275,6 +275,12 @@ class DockerBackend:
     def attach(self, run_id: str, folder: RunFolder) -> Job:  # noqa: ARG002 (a container is found by its name)
         """The container of that run."""
         return DockerJob(self.client, container_name(run_id))
+
+    def changes(self) -> Iterator[object]:
+        """The engine says it."""
+        wanted = {"type": "container", "event": ["die", "destroy"], "label": containers.RUN_ID}
+        with daemon.failures():
+            yield from daemon.connect().events(decode=True, filters=wanted)
 
     def list_jobs(self, records: Sequence[Record], *, of_all: bool) -> list[JobState]:
         """In one question to the engine."""

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -223,6 +223,10 @@ class LocalBackend:
     def attach(self, run_id: str, folder: RunFolder) -> Job:  # noqa: ARG002 (a process is found by its folder)
         """The process that was started in that folder."""
         return LocalJob(folder)
+
+    def changes(self) -> Iterator[object]:
+        """Nothing tells of processes of others."""
+        return iter(())
 
     def list_jobs(self, records: Sequence[Record], *, of_all: bool) -> list[JobState]:  # noqa: ARG002 (others are not known)
         """Of this workspace alone: nothing lists those of others."""

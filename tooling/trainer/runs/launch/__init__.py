@@ -21,7 +21,7 @@ from trainer.runs import reconcile
 from trainer.runs.launch import begin, follow, prepare, store
 from trainer.runs.launch.begin import LaunchedRun, ResumedRun
 from trainer.runs.launch.follow import Result
-from trainer.runs.launch.prepare import PreparedLaunch
+from trainer.runs.launch.prepare import PackedCode, PreparedLaunch
 from trainer.runs.launch.screen import Reporter
 from trainer.slots import need as slots
 from trainer.slots.need import Slot
@@ -61,11 +61,14 @@ def launch(
     offline: bool = False,
     allowed: Collection[Permission] = (),
     created: Callable[[Run], None] = _nothing,
+    slot: Slot | None = None,
+    code: PackedCode | None = None,
 ) -> Result:
     """Run the plan and end its MLflow run truthfully; with `earlier`, as the same run again.
 
     `offline` asks no tracking server before or meanwhile. `allowed` is what the user was asked for now.
-    `created` as in `start`.
+    `created` as in `start`. `slot` is what was claimed for the run already, `code` what was
+    packed for it.
 
     Raises `TrainerError` for what goes wrong before the script starts, and `Interrupted` after a signal,
     when the job is stopped and the run is KILLED. How the script itself ended is in the result.
@@ -79,8 +82,9 @@ def launch(
         for remark in ready.remarks:
             screen.remark(remark)
         need = slots.of(plan.resources)
-        if not need.is_nothing:
-            ready = replace(ready, slot=ready.backend.claim(need, ready.image_id))
+        if slot is None and not need.is_nothing:
+            slot = ready.backend.claim(need, ready.image_id)
+        ready = replace(ready, slot=slot, code=code)
         screen.step("Starting the run")
 
         def logged(run: Run) -> None:

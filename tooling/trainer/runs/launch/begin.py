@@ -14,9 +14,11 @@ from pathlib import Path
 from types import TracebackType
 
 from trainer import concurrency
+from trainer.backends.base import Backend
 from trainer.errors import Interrupted, TrackingDenied, TrackingError
 from trainer.plan import consent, downloads
 from trainer.plan.run_plan import RunPlan
+from trainer.progress import Steps
 from trainer.runs import outcome, run_record, stored_code
 from trainer.runs.launch.prepare import PreparedLaunch
 from trainer.runs.launch.screen import Reporter
@@ -32,6 +34,7 @@ from trainer.tracking.failures import NotPermitted
 from trainer.workspace import run_folders
 from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
+from trainer.workspace.settings import Workspace
 
 _MUCH_CODE = 50_000_000  # bytes
 
@@ -186,14 +189,21 @@ def _remark_on_long(plan: RunPlan, screen: Reporter) -> None:
 
 
 def _pack(ready: PreparedLaunch, archive: Path, screen: Reporter) -> Packed:
-    folder = ready.plan.code.folder
+    code = ready.plan.code
     if ready.code is not None:
         shutil.copyfile(ready.code.archive, archive)
         return Packed(ready.code.digest)
-    uid, gid = ready.backend.owner()
-    if ready.plan.code.again is not None:
-        return Packed(snapshot.pack(folder, archive, uid=uid, gid=gid, paths=snapshot.unpacked(folder)))
-    packed = cache.pack(ready.workspace, folder, archive, uid=uid, gid=gid)
+    if code.again is not None:
+        uid, gid = ready.backend.owner()
+        paths = snapshot.unpacked(code.folder)
+        return Packed(snapshot.pack(code.folder, archive, uid=uid, gid=gid, paths=paths))
+    return pack(ready.workspace, ready.backend, code.folder, archive, screen)
+
+
+def pack(workspace: Workspace, backend: Backend, folder: Path, archive: Path, screen: Steps) -> Packed:
+    """Write the project's code to `archive`, as the backend unpacks it; the user is told of much code."""
+    uid, gid = backend.owner()
+    packed = cache.pack(workspace, folder, archive, uid=uid, gid=gid)
     if (size := archive.stat().st_size) > _MUCH_CODE:
         screen.remark(
             f"The code in {folder} is {size / 1e6:.0f} MB packed: all of it is stored with each run.\n"
