@@ -149,6 +149,7 @@ ALL = (
     # Runs that exist.
     LazyCommand("ps", "List the live runs.", "runs.ps"),
     LazyCommand("top", "Show what the live runs use of the machine.", "runs.top"),
+    LazyCommand("queue", "Manage the runs that wait for their turn.", "queue.group"),
     LazyCommand("runs", "List the runs on the tracking server.", "runs.runs.group"),
     LazyCommand("show", "Show the details of a run.", "runs.show"),
     LazyCommand("compare", "Compare runs.", "runs.compare"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Container, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -28,17 +28,25 @@ def of_logs(workspace: Workspace, days: float) -> Leftovers:
     return leftovers.paths(logs)
 
 
-def of_builds(workspace: Workspace, client: docker.DockerClient) -> Leftovers:
-    """Builds of this workspace's images from other inputs than today's, that nobody uses."""
-    return earlier(workspace, client, spec.discover(workspace), current(workspace, client))
+def of_builds(workspace: Workspace, client: docker.DockerClient, kept: Collection[str] = ()) -> Leftovers:
+    """Builds of this workspace's images from other inputs than today's, that nobody uses.
+
+    The tags `kept` are waited for.
+    """
+    return earlier(workspace, client, spec.discover(workspace), {*current(workspace, client), *kept})
 
 
-def of_projects(workspace: Workspace, client: docker.DockerClient, days: float) -> Leftovers:
-    """What was built from projects' environment files; it is built again when it is needed."""
+def of_projects(
+    workspace: Workspace, client: docker.DockerClient, days: float, kept: Collection[str] = ()
+) -> Leftovers:
+    """What was built from projects' environment files, but for the tags `kept`.
+
+    It is built again when it is needed.
+    """
 
     def found() -> Iterator[Leftover]:
         used, live = _used(workspace, client)
-        live |= used_by.others(workspace).only
+        live |= used_by.others(workspace).only.union(kept)
         for image in client.images.list(filters={"label": project_env.LABEL}):
             age = leftovers.days(datetime.fromisoformat(image.attrs["Created"]).timestamp())
             # What was made from it has its labels too.

@@ -13,6 +13,7 @@ from trainer.images import leftovers as images
 from trainer.leftovers import Leftover, Leftovers
 from trainer.maintenance import cache
 from trainer.models import kept
+from trainer.queue import entries as queue
 from trainer.runs import gone, half_made
 from trainer.server import image as server_image
 from trainer.serving import baked
@@ -37,12 +38,13 @@ class Found:
 
 
 def find(workspace: Workspace, *, of_cache: bool, days: float) -> Found:
-    """What can go. Nothing that a live run uses is among it, nor what is on this disk alone.
+    """What can go. Nothing that a live run or a queued one uses is among it, nor what is on this disk alone.
 
     `days` is how old a build's log has to be, and, with `of_cache`, how long a part of the cache has not been
     used.
     """
     groups, notes = list[Leftovers](), list[str]()
+    queued = queue.images(workspace)
     unreadable = run_folders.unreadable(workspace)
     notes += map(str, unreadable)
     if waiting := run_folders.undelivered(workspace):
@@ -62,7 +64,7 @@ def find(workspace: Workspace, *, of_cache: bool, days: float) -> Found:
     try:
         client = daemon.connect()
         groups.append(engine.of_runs(workspace, client))
-        groups.append(images.of_builds(workspace, client))
+        groups.append(images.of_builds(workspace, client, queued))
         groups.append(serving.of_workspace(workspace, client))
         groups.append(server_image.leftovers(workspace, client))
         groups.append(serve_image.leftovers(workspace, client))
@@ -73,9 +75,9 @@ def find(workspace: Workspace, *, of_cache: bool, days: float) -> Found:
         )
         if not unreadable:
             current = images.current(workspace, client)
-            groups.append(environments.leftovers(workspace, current, days if of_cache else None))
+            groups.append(environments.leftovers(workspace, current, days if of_cache else None, queued))
         if of_cache:
-            groups.append(images.of_projects(workspace, client, days))
+            groups.append(images.of_projects(workspace, client, days, queued))
             groups.append(cache.of_volume(workspace, client, days))
     except TrainerError as error:
         notes.append(f"{error.message} Its containers, images and cache were not looked at.")

@@ -10,7 +10,7 @@ from trainer import locks
 from trainer.workspace.settings import Workspace
 
 CLONE, RESUMPTION, REPRODUCTION, ENVIRONMENT = "source-", "resume-", "reproduce-", "building-"
-DOWNLOAD, IMAGE, SESSION = "download-", "image-", "session-"
+DOWNLOAD, IMAGE, SESSION, QUEUED = "download-", "image-", "session-", "queued-"
 PROJECT = ".new-"
 """In the folder of projects, so that the project can be moved to its place; the others are in `.trainer/`."""
 _EARLIER = "context-"  # as earlier versions made them
@@ -28,5 +28,17 @@ def parent(workspace: Workspace, kind: str) -> Path:
 
 def folders(workspace: Workspace) -> Iterator[Path]:
     """All that there are, in use or not."""
-    for kind in (CLONE, RESUMPTION, REPRODUCTION, ENVIRONMENT, DOWNLOAD, IMAGE, SESSION, PROJECT, _EARLIER):
+    kinds = (
+        CLONE,
+        RESUMPTION,
+        REPRODUCTION,
+        ENVIRONMENT,
+        DOWNLOAD,
+        IMAGE,
+        SESSION,
+        QUEUED,
+        PROJECT,
+        _EARLIER,
+    )
+    for kind in kinds:
         yield from parent(workspace, kind).glob(f"{kind}*/")

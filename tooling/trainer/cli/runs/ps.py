@@ -11,6 +11,7 @@ import click
 from trainer.cli import figures, output
 from trainer.cli.context import pass_workspace
 from trainer.cli.examples import examples
+from trainer.cli.queue.next import start_next
 from trainer.errors import EngineError
 from trainer.workspace.settings import Workspace
 
@@ -29,15 +30,19 @@ def ps(workspace: Workspace, of_all: bool, as_json: bool) -> None:
     of a run does not answer.
     """
     from trainer.engine import context
+    from trainer.queue import listing
     from trainer.runs import live, reconcile
     from trainer.sweeps import cut_off
 
+    start_next(workspace)
     for line in reconcile.quickly(workspace):
         click.echo(line, err=True)
     live_runs, error = live.runs(workspace, of_all=of_all)
     _show(live_runs, as_json)
     for sweep in cut_off.find(workspace):
         output.tell(sweep.text)
+    if waiting := listing.count(workspace):
+        output.tell(f"{waiting} more {'waits' if waiting == 1 else 'wait'} in the queue: trainer queue")
     if error:
         raise error
     if not live_runs:

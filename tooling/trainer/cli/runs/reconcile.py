@@ -10,6 +10,7 @@ from trainer.cli import output
 from trainer.cli.context import pass_workspace
 from trainer.cli.examples import examples
 from trainer.cli.failures import explain
+from trainer.cli.queue.next import start_next
 from trainer.workspace.settings import Workspace
 
 
@@ -27,6 +28,7 @@ def reconcile(workspace: Workspace, run_id: str | None, as_json: bool) -> None:
     from trainer.sweeps import cut_off
     from trainer.workspace import refusals, run_folders
 
+    start_next(workspace)
     for unreadable in run_folders.unreadable(workspace):
         click.echo(str(unreadable), err=True)
     findings = [use_case.wait_for(workspace, run_id)] if run_id else list(use_case.reconcile(workspace))

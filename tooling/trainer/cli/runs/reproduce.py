@@ -15,6 +15,7 @@ from trainer.cli import consent, figures, output
 from trainer.cli.context import pass_workspace
 from trainer.cli.examples import examples
 from trainer.cli.live.progress import Progress
+from trainer.cli.queue.next import start_next
 from trainer.cli.runs.argument import run_argument
 from trainer.errors import NotReproduced
 from trainer.workspace.settings import Workspace
@@ -87,6 +88,7 @@ def reproduce(
             return
         progress.stop()
         allowed = consent.allowed(workspace, reproduction.plan, yes=yes)
+        start_next(workspace)
         result = use_case.reproduce(workspace, reproduction, progress, allowed)
         compared = use_case.compare(stored, result, tolerances)
     _print_result(reproduction, result, compared, as_json)

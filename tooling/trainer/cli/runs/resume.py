@@ -10,6 +10,7 @@ from trainer.cli import consent
 from trainer.cli.context import pass_workspace
 from trainer.cli.examples import examples
 from trainer.cli.live.progress import Progress
+from trainer.cli.queue.next import start_next
 from trainer.cli.runs.argument import run_argument
 from trainer.cli.runs.run import print_result
 from trainer.workspace.settings import Workspace
@@ -50,6 +51,7 @@ def resume(
             return
         progress.stop()
         allowed = consent.allowed(workspace, ready.plan, yes=yes)
+        start_next(workspace)
         result = use_case.resume(workspace, ready, progress, detach=detach, allowed=allowed)
     print_result(result, as_json)
     if result.error:

@@ -13,6 +13,8 @@ from trainer.backends import registry
 from trainer.cli import consent, output
 from trainer.cli.examples import examples
 from trainer.cli.live.progress import Progress
+from trainer.cli.queue import queued
+from trainer.cli.queue.next import start_next
 from trainer.cli.runs import planned
 from trainer.cli.runs.argument import pairs
 from trainer.cli.runs.completion import complete_entry_point, complete_image, complete_project, complete_run
@@ -88,6 +90,7 @@ if TYPE_CHECKING:
 @click.option("--offline", is_flag=True,
               help="Contact no tracking server; `trainer sync` delivers the run later.")  # fmt: skip
 @click.option("--detach", is_flag=True, help="Return when the run has started.")
+@queued.options
 @click.option("--yes", is_flag=True, help=consent.YES)
 @click.option("--keep-files", is_flag=True,
               help="Store files that it leaves in its folder and does not log as artifacts.")  # fmt: skip
@@ -96,8 +99,8 @@ if TYPE_CHECKING:
 @click.pass_context
 def run(
     ctx: click.Context, /, given: Mapping[str, str], file: Path | None, backend: str,
-    tracking_uri: str | None,
-    offline: bool, detach: bool, yes: bool, dry_run: bool, as_json: bool,
+    tracking_uri: str | None, offline: bool, detach: bool, is_queued: bool, priority: int | None,
+    after: tuple[str, ...], yes: bool, dry_run: bool, as_json: bool,
     **options: object,
 ) -> None:  # fmt: skip
     """Run PROJECT: a name under train_code/, a folder, or a git URL (URL#FOLDER for a folder of it).
@@ -111,6 +114,7 @@ def run(
     from trainer.runs.launch import prepare
 
     workspace = find()
+    wish = queued.wish(is_queued, priority, after, tracking_uri, offline)
     loaded, entry_point = ctx.meta[PROJECT]
     values = chosen_values(loaded, entry_point, given, options)
     if file:
@@ -142,7 +146,7 @@ def run(
         keep_files=options["keep_files"] is True,
     )
     plan = plans.make(workspace, request)
-    _check_detached(ctx.meta[SOURCE], plan, detach)
+    _check_detached(ctx.meta[SOURCE], plan, "--queue" if wish else "--detach" if detach else "")
     if dry_run:
         refusal = prepare.refusal(workspace, plan, offline=offline)
         unchecked = refusal.message if isinstance(refusal, EngineUnavailable) else None
@@ -150,7 +154,11 @@ def run(
         if refusal and not unchecked:
             raise refusal
         return
+    if wish:
+        queued.add(workspace, plan, wish, yes=yes, as_json=as_json)
+        return
     allowed = consent.allowed(workspace, plan, yes=yes)
+    start_next(workspace)
     for line in () if offline else reconcile.quickly(workspace):
         click.echo(line, err=True)
     try:
@@ -185,13 +193,13 @@ def _taken_over(
     return {name: value for name, value in recorded.items() if name in known and name not in values}
 
 
-def _check_detached(source: sources.Source, plan: RunPlan, detach: bool) -> None:
+def _check_detached(source: sources.Source, plan: RunPlan, option: str) -> None:
     """A clone is removed when this command ends, and what is mounted of it with it."""
     mounted = [mount for mount in plan.inputs.mounts if Path(mount.source).is_relative_to(plan.code.folder)]
-    if detach and mounted and sources.is_remote(source.name):
+    if option and mounted and sources.is_remote(source.name):
         raise InvalidInput(
-            f"--detach: {mounted[0].target} is a volume of the fetched project, which is removed on return.",
-            "Leave out --detach, or clone the project and run the folder.",
+            f"{option}: {mounted[0].target} is a volume of the fetched project, which is removed on return.",
+            f"Leave out {option}, or clone the project and run the folder.",
         )
 
 

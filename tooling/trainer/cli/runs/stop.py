@@ -6,6 +6,7 @@ import click
 
 from trainer.cli.context import pass_workspace
 from trainer.cli.examples import examples
+from trainer.cli.queue.next import start_next
 from trainer.cli.runs.argument import run_argument
 from trainer.errors import InvalidInput, TrainerError
 from trainer.workspace.settings import Workspace
@@ -37,6 +38,7 @@ def stop(workspace: Workspace, said: tuple[str, ...], every: bool, dry_run: bool
     )
     if not chosen:
         click.echo("No live runs.")
+    start_next(workspace)
     failed: TrainerError | None = None
     for record in {record.run_id: record for record in chosen}.values():
         shown = f"{record.name or record.run_id} ({record.run_id[:8]})"

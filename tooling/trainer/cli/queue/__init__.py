@@ -1,0 +1,1 @@
+"""`trainer queue`: runs that wait for their turn."""
