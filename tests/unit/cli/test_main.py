@@ -228,12 +228,17 @@ def test_a_command_is_listed_with_its_own_short_help() -> None:
     ]
 
 
-def test_help_pays_for_no_heavy_import(workspace: Workspace) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "module"),
+    [(["run", "demo"], "trainer.cli.runs.run"), (["sweep", "demo"], "trainer.cli.sweep.start")],
+)
+def test_help_pays_for_no_heavy_import(workspace: Workspace, arguments: list[str], module: str) -> None:
     assert workspace.root == Path.cwd()
-    modules = imported_by("run", "demo", "--help")
-    assert "trainer.cli.runs.run" in modules
+    modules = imported_by(*arguments, "--help")
+    assert module in modules
     assert not modules & {
         "mlflow",
+        "optuna",
         "docker",
         "rich",
         "requests",
