@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TypedDict
 
+import docker
 import pytest
 import yaml
 from mlflow.entities import Run
@@ -231,3 +232,36 @@ def test_a_file_says_the_same_as_the_options(site: Site, tmp_path: Path) -> None
     done = site.trainer("sweep", str(file), "--json")
     assert done.code == 0, done.err
     assert len(json.loads(done.out)["trials"]) == 2
+
+
+def test_a_sweep_ends_after_its_time_and_without_a_better_trial(site: Site) -> None:
+    tries = [option for depth in (5, 4, 3) for option in ("--try", f"depth={depth}")]
+    stopped = sweep(site, "--search", "depth=int:2,9", *tries, *METRIC, "--trials", "9", "--stop-after", "2")
+    assert [trial["parameters"]["depth"] for trial in stopped["trials"]] == ["5", "4", "3"]
+    script = ("-P", "seconds=60", "--trials", "4", "--parallel", "2", "--timeout", "8s")
+    timed = sweep(site, "--search", "depth=int:2,8", *METRIC, *script)
+    assert [trial["state"] for trial in timed["trials"]] == ["stopped"] * 2
+    assert {run.info.status for run in children(site, timed["run_id"])} == {"KILLED"}
+
+
+def test_a_trial_that_is_removed_is_run_again_and_one_that_is_stopped_is_not(
+    site: Site, client: docker.DockerClient
+) -> None:
+    command = ("--search", "depth=4,5", "--sampler", "grid", *METRIC, "-P", "seconds=9", "--parallel", "2")
+    process = site.start("sweep", "tune", *command, "--json")
+    ids: list[str] = []
+    assert process.stderr
+    for line in process.stderr:
+        if line.startswith("Trial "):
+            ids.append(line.rstrip()[-9:-1])
+        if len(ids) == 2:
+            break
+    names = [str(container.name) for container in client.containers.list()]
+    [removed] = [name for name in names if name.startswith(f"trainer-{ids[0]}")]
+    client.containers.get(removed).remove(force=True)
+    assert site.trainer("stop", ids[1]).code == 0
+    out, err = process.communicate(timeout=120)
+    trials: list[Trial] = json.loads(out)["trials"]
+    assert [trial["state"] for trial in trials] == ["finished", "stopped"], err
+    runs = children(site, json.loads(out)["run_id"])
+    assert Counter(run.data.tags["trainer.trial"] for run in runs) == {"0": 2, "1": 1}

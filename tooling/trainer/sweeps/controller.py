@@ -34,6 +34,8 @@ from trainer.sweeps.units import Elsewhere, Ended, Event, Running, Settled, Stat
 from trainer.tracking.client import Run, Status
 
 _LOOK_S = 0.25
+_AGAIN = 3
+"""So often a trial is run again whose run was stopped or lost."""
 _FIRST = 3
 """So many failed trials, and none that finished, end a sweep."""
 
@@ -101,6 +103,7 @@ class Controller:
         for left in self._trials.values():
             self._queue(left)
         self._look_at_best()
+        self._without_better = sum(number > max(self._best, default=-1) for number in self._rows)
 
     def _take_over_run(self, found: Running | Elsewhere | Ended) -> None:
         if not isinstance(found, Ended):
@@ -211,9 +214,11 @@ class Controller:
         trial = self._trials[ended.unit.trial]
         trial.run_ids[ended.unit.repeat] = ended.run.id
         if ended.state == "interrupted":  # somebody else's doing, and none of the trial's
-            if not self._over:
+            trial.interruptions += 1
+            if not self._over and trial.interruptions <= _AGAIN:
                 self._waiting.appendleft(ended.unit)
-            return
+                return
+            ended = replace(ended, state="stopped" if self._over else "failed")
         trial.ended[ended.unit.repeat] = ended
         if len(trial.ended) == self._sweep.spec.repeat:
             self._judge(trial)

@@ -20,6 +20,7 @@ class OpenTrial:
     values: Mapping[str, str]
     ended: dict[int, Ended] = field(default_factory=dict)
     run_ids: dict[int, str] = field(default_factory=dict)
+    interruptions: int = 0
 
 
 @dataclass(frozen=True)
