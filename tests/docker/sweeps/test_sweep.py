@@ -170,7 +170,7 @@ def test_trials_that_fail_are_told_from_a_sweep_that_makes_no_sense(site: Site) 
     assert done.code == 2
     grid = ("--search", "x=6,7,8,9", "--sampler", "grid", "-P", "fails=5")
     failed = site.trainer("sweep", "tune", *grid, *METRIC)
-    assert failed.code == 97
+    assert failed.code == 98
     assert failed.error[0] == "Error: The first 3 trials failed: exit code 3."
     assert unfinished(site) == []
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+_LONG = 7  # digits of a number that is to be taken in at a glance
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
 
@@ -47,6 +48,15 @@ def size(count: int) -> str:
 def metric(value: float | None) -> str:
     """A metric's value with six digits; nothing for None."""
     return "" if value is None else f"{value:.6g}"
+
+
+def rounded(text: str) -> str:
+    """A parameter's value; of a number with many digits, four."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return text if len(text) <= _LONG else f"{value:.4g}"
 
 
 def difference(value: float | None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 
@@ -31,6 +31,7 @@ from trainer.sweeps.patience import Patience
 from trainer.sweeps.requests import Unit
 from trainer.sweeps.screen import Outcome, Screen
 from trainer.sweeps.units import Elsewhere, Ended, Event, Running, Settled, State
+from trainer.sweeps.watching import Watched
 from trainer.tracking.client import Run, Status
 
 _LOOK_S = 0.25
@@ -59,7 +60,7 @@ class Controller:
         self._over = ""
         self._began = time.monotonic()
         self._metric = sweep.spec.objectives[0].metric
-        self._shows = True
+        self._watched = Watched(sweep.spec, sweep.parent)
         self._patience = Patience()
 
     def run(self) -> Outcome:
@@ -71,11 +72,14 @@ class Controller:
         try:
             with interruptible(), kept_interruptions():
                 self._take_over(self._sweep.children)
+                self._show()
                 self._begin_trials()
                 while self._running or self._waiting:
                     self._heed(self._next_event())
                     self._look_at_reports()
+                    self._show()
                     self._begin_trials()
+                self._show()
         except BaseException as error:
             self._stop_all()
             self._finish_early(error)
@@ -90,10 +94,9 @@ class Controller:
         """What became of every trial is told by its runs; the study hears it again, if it knew."""
         for trial in self._study.trials:
             self._trials[trial.number] = OpenTrial(trial.number, trial.values)
-        with self._silently():
-            for run in children:
-                if (known := self._trials.get(resume.trial_of(run))) is not None:
-                    self._take_over_run(resume.take(self._sweep.workspace, self._client, run, known.values))
+        for run in children:
+            if (known := self._trials.get(resume.trial_of(run))) is not None:
+                self._take_over_run(resume.take(self._sweep.workspace, self._client, run, known.values))
         for trial in self._study.trials:
             if trial.number in self._trials and trial.state != "running":  # its runs were deleted
                 state: State = "pruned" if trial.state == "pruned" else "failed"
@@ -110,12 +113,6 @@ class Controller:
             self._look_after(found)
         elif found.state != "interrupted":  # else it is run again
             self._ended(found)
-
-    @contextlib.contextmanager
-    def _silently(self) -> Iterator[None]:
-        self._shows = False
-        yield
-        self._shows = True
 
     def _queue(self, trial: OpenTrial) -> None:
         """Have those of its runs made that there are not."""
@@ -169,13 +166,13 @@ class Controller:
         if not sweep.need.is_nothing:
             ready = replace(ready, slot=ready.backend.claim(sweep.need, ready.image_id))
         self._look_after(units.start(ready, unit, self._screen, created))
+        self._show()
 
     def _look_after(self, running: Running | Elsewhere) -> None:
         self._running[running.run.id] = running
         self._unsettled.add(running.run.id)
         self._trials[running.unit.trial].run_ids[running.unit.repeat] = running.run.id
         running.follow(self._sweep.workspace, self._client, self._events)
-        self._screen.trial_started(running.unit, running.run)
 
     def _look_at_reports(self) -> None:
         """Tell the study how the trials do, and stop those that it gives up."""
@@ -236,22 +233,22 @@ class Controller:
         row = Row(trial.number, verdict.state, trial.values, verdict.results, ids, took, verdict.why)
         self._rows[trial.number] = row
         del self._trials[trial.number]
-        is_best = self._look_at_best()
-        if self._shows:
-            self._screen.trial_ended(row, is_best=is_best, ended=len(self._rows), total=spec.trials)
+        self._look_at_best()
         failed = sum(each.state == "failed" for each in self._rows.values())
         if failed >= _FIRST and failed == len(self._rows):
             raise SweepFailed(
                 f"The first {failed} trials failed: {verdict.why}.", f"Look at one: trainer logs {ids[0][:8]}"
             )
 
-    def _look_at_best(self) -> bool:
-        """Whether there is a better one than before."""
+    def _show(self) -> None:
+        running = self._running.values()
+        self._screen.shows(self._watched.view(self._rows, self._trials, running, self._best))
+
+    def _look_at_best(self) -> None:
         best = tuple(trial.number for trial in self._study.best)
         is_better = best != self._best and bool(best)
         self._without_better = 0 if is_better else self._without_better + 1
         self._best = best
-        return is_better
 
     def _settle(self) -> None:
         """Wait until the tracking server has all runs."""

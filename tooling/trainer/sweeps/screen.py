@@ -8,18 +8,15 @@ from typing import Protocol
 
 from trainer.runs.launch.screen import Reporter
 from trainer.sweeps.parent import Row
-from trainer.sweeps.requests import Unit
+from trainer.sweeps.report import SweepView
 from trainer.tracking.client import Run, Status
 
 
 class Screen(Reporter, Protocol):
     """Where a sweep shows what it does."""
 
-    def trial_started(self, unit: Unit, run: Run) -> None:
-        """A run of a trial goes on."""
-
-    def trial_ended(self, row: Row, *, is_best: bool, ended: int, total: int | None) -> None:
-        """A trial has ended."""
+    def shows(self, view: SweepView) -> None:
+        """How it goes now; called often, first with what there was before this process."""
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class RedrawnLine:
             return self._erase()
         if self._tail and now - self._output_at < _UNFINISHED_S:
             return b""
-        text = _fitted(doing, now, self._columns() - 1).encode(sys.stderr.encoding or "utf-8", "replace")
+        text = fitted(doing, now, self._columns() - 1).encode(sys.stderr.encoding or "utf-8", "replace")
         if text == self._drawn:
             return b""
         below = b"\r\n" if self._tail and not self._drawn else b"\r"
@@ -163,7 +163,7 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _fitted(doing: Doing, now: float, width: int) -> str:
+def fitted(doing: Doing, now: float, width: int) -> str:
     """The line in so many columns: what does not fit is cut before the clock."""
     from rich.cells import cell_len, set_cell_size
 

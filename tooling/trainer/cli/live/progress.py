@@ -38,7 +38,7 @@ class Progress:
         self._live = redraws(sys.stderr) and not self._plain and not diagnostics.are_shown()
         line: Line
         if self._live:
-            line = RedrawnLine(lambda: self._doing, lambda: columns(sys.stderr))
+            line = self._redrawn()
         else:
             named_after = (NAMED_AGAIN_S,) if self._plain else ()
             line = PlainLines(lambda: self._doing, lambda: self._output_at, *named_after)
@@ -46,6 +46,10 @@ class Progress:
         # On one screen the two are written by one thread: what is printed takes the line's place.
         is_one = self._live and stream.isatty()
         self._output = self._screen if is_one else BackgroundWriter(stream)
+
+    def _redrawn(self) -> Line:
+        """What a terminal shows below what is printed."""
+        return RedrawnLine(lambda: self._doing, lambda: columns(sys.stderr))
 
     @classmethod
     def is_shown(cls) -> bool:

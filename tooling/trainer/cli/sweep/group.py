@@ -6,6 +6,7 @@ import click
 
 from trainer.cli.commands import DefaultCommandGroup
 from trainer.cli.examples import examples
+from trainer.cli.sweep.show import show
 from trainer.cli.sweep.start import start
 
 
@@ -42,4 +43,5 @@ def sweep() -> None:
     """
 
 
-sweep.add_command(start)
+for _command in (start, show):
+    sweep.add_command(_command)

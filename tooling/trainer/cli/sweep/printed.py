@@ -2,40 +2,71 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from trainer.cli import figures, output
+from trainer.cli import output
+from trainer.cli.live.block import RedrawnBlock
+from trainer.cli.live.line import Line, columns, fitted
 from trainer.cli.live.progress import Progress
+from trainer.cli.sweep import shown
 
 if TYPE_CHECKING:
     from trainer.sweeps.parent import Row
-    from trainer.sweeps.requests import Unit
+    from trainer.sweeps.report import SweepView
     from trainer.sweeps.screen import Outcome
     from trainer.sweeps.search.spec import SweepSpec
-    from trainer.tracking.client import Run
 
 _SHOWN = 5
+_SEARCHING = "Searching"
+_TABLE_S = 1.0
+_LEFT_FREE, _LEAST_ROWS, _MOST_ROWS = 6, 6, 16
+"""Lines of the terminal that are not the table's, and how many the table has."""
 
 
 class SweepProgress(Progress):
-    """Shows the trials of a sweep as lines, and what is done now as `Progress` does."""
+    """Shows a sweep as a table, or as lines; and what is done now as `Progress` does."""
 
-    def trial_started(self, unit: Unit, run: Run) -> None:
-        """A run of a trial goes on."""
-        values = "  ".join(f"{name}={value}" for name, value in unit.values.items())
-        self.remark(f"Trial {unit.trial}  {values}  ({run.id[:8]})")
-        self.step("Searching")
+    _view: SweepView | None = None
+    _table: tuple[float, int, list[str]] = (0.0, 0, [])
+    """When it was made, how wide, and its lines."""
 
-    def trial_ended(self, row: Row, *, is_best: bool, ended: int, total: int | None) -> None:
-        """A trial has ended."""
-        results = "  ".join(f"{value:.6g}" for value in row.results) or row.why
-        of = f" of {total}" if total else ""
-        best = f"  {output.style('best so far', fg='green', bold=True)}" if is_best else ""
-        took = figures.duration(row.took_s)
-        self.remark(f"Trial {row.number}  {row.state}  {results}  {took}  ({ended}{of}){best}")
+    def shows(self, view: SweepView) -> None:
+        """How it goes now."""
+        before, self._view = self._view, view
+        if self._live:
+            if self._doing is None or self._doing.step != _SEARCHING:
+                self.step(_SEARCHING)
+            if before is None or [trial.state for trial in before.trials] != [t.state for t in view.trials]:
+                self._table = (0.0, 0, [])
+                self._screen.redraw()
+            return
+        self._doing = None  # the lines say enough
+        for line in shown.changes(before, view):
+            self.remark(line)
+
+    def _redrawn(self) -> Line:
+        return RedrawnBlock(self._lines, lambda: columns(sys.stderr))
+
+    def _lines(self, width: int) -> list[str]:
+        """The table, made once a second, and below it what is done now; nothing where nothing is."""
+        doing, now = self._doing, time.monotonic()
+        if doing is None:
+            return []
+        below = fitted(doing, now, width)
+        if self._view is None or not self._view.trials:
+            return [below]
+        made, of_width, table = self._table
+        if now - made >= _TABLE_S or of_width != width:
+            room = shutil.get_terminal_size().lines - _LEFT_FREE
+            table = shown.lines(self._view, width, min(max(room, _LEAST_ROWS), _MOST_ROWS), time.time())
+            self._table = (now, width, table)
+        return [*table, "", below]
 
 
 def first_trials(spec: SweepSpec, trials: Sequence[dict[str, str]], *, as_json: bool) -> None:

@@ -31,10 +31,16 @@ _IN_ORDER = ("running", "finished", "pruned", "stopped", "failed")
 
 def summary(view: SweepView) -> str:
     """How many there are and how they ended: `20 trials: 18 finished, 2 pruned`."""
+    number = len(view.trials)
+    if view.total and number < view.total:
+        return f"{number} of {counted(view.total, 'trial')}: {counts(view)}"
+    return f"{counted(number, 'trial')}: {counts(view)}"
+
+
+def counts(view: SweepView) -> str:
+    """How many are in which state: `2 running, 9 finished, 1 failed`."""
     states = [trial.state for trial in view.trials]
-    counts = ", ".join(f"{states.count(state)} {state}" for state in _IN_ORDER if state in states)
-    of = f" of {view.total}" if view.total and len(states) < view.total else ""
-    return f"{len(states)}{of} trials: {counts}" if of else f"{counted(len(states), 'trial')}: {counts}"
+    return ", ".join(f"{states.count(state)} {state}" for state in _IN_ORDER if state in states)
 
 
 def print_table(view: SweepView, *, everything: bool = False) -> None:
