@@ -116,11 +116,13 @@ def test_without_a_container_the_command_names_the_file_that_was_queued(
     put(workspace.projects / "demo" / "MLproject", FILE.replace("KEY", "[A, b]"))
     plan = planned(workspace, LOCAL)
     write(workspace, folder, plan)
-    later, _ = pinned.read(folder)
+    later, code = pinned.read(folder)
     assert later.command[2:] == (
         str(folder.code / "tables" / "own.csv"), str(workspace.root / "elsewhere.csv"), "0.25",
     )  # fmt: skip
     assert later.inputs.parameters == plan.inputs.parameters
+    [(now, before)] = code.moved.items()
+    assert tuple(word.replace(now, before) for word in later.command) == plan.command
 
 
 def test_what_another_version_wrote_or_what_is_torn_is_refused(

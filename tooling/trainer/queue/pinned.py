@@ -180,7 +180,8 @@ def read(folder: EntryFolder) -> tuple[RunPlan, PackedCode]:
         asked=pinned.asked,
         image_id=pinned.image_id,
     )
-    return plan, PackedCode(folder.source, pinned.code_digest, pinned.commit)
+    back = {now: before for before, now in moved.items()}
+    return plan, PackedCode(folder.source, pinned.code_digest, pinned.commit, back)
 
 
 def _moved(folder: EntryFolder, pinned: _Pinned) -> Mapping[str, str]:

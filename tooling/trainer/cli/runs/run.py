@@ -195,7 +195,14 @@ def _taken_over(
 
 def _check_detached(source: sources.Source, plan: RunPlan, option: str) -> None:
     """A clone is removed when this command ends, and what is mounted of it with it."""
-    mounted = [mount for mount in plan.inputs.mounts if Path(mount.source).is_relative_to(plan.code.folder)]
+    # Files of the code are kept with an entry of the queue.
+    kept = plan.inputs.in_code.values() if option == "--queue" else ()
+    mounted = [
+        mount
+        for mount in plan.inputs.mounts
+        if (file := Path(mount.source)).is_relative_to(plan.code.folder)
+        and file.relative_to(plan.code.folder).as_posix() not in kept
+    ]
     if option and mounted and sources.is_remote(source.name):
         raise InvalidInput(
             f"{option}: {mounted[0].target} is a volume of the fetched project, which is removed on return.",

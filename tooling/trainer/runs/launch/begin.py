@@ -217,9 +217,16 @@ def _pin(ready: PreparedLaunch, code_digest: str) -> RunRecord:
     origin, host = backend.origin(ready.image_id), backend.hardware(ready.slot)
     if ready.code:
         commit = ready.code.commit
+        plan = replace(plan, command=tuple(_as_it_was(word, ready.code.moved) for word in plan.command))
     else:
         commit = plan.code.again.commit if plan.code.again else snapshot.commit(plan.code.folder)
     return run_record.of(plan, origin, host, ready.data, code_digest, commit)
+
+
+def _as_it_was(word: str, moved: Mapping[str, str]) -> str:
+    for now, before in moved.items():
+        word = word.replace(now, before)
+    return word
 
 
 def _record(ready: PreparedLaunch, run: Run | None = None) -> Record:

@@ -35,6 +35,8 @@ class PackedCode:
     archive: Path
     digest: str
     commit: Commit | None
+    moved: Mapping[str, str] = field(default_factory=dict)
+    """Of files of it that the plan names where they lie now: where they were in the project's folder."""
 
 
 @dataclass(frozen=True)
