@@ -130,7 +130,7 @@ def settle(workspace: Workspace, entry: Entry, folder: EntryFolder) -> None:
     lock = locks.acquire(folder.lock)
     if lock is None:
         return
-    with lock, contextlib.suppress(EngineError, TrackingError):
+    with lock, contextlib.suppress(TrainerError):
         if folder.record.exists():
             _settle(workspace, entry, folder)
         else:
