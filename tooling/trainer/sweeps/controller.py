@@ -133,6 +133,7 @@ class Controller:
                 self._waiting.appendleft(unit)
                 if self._patience.failed(error):
                     self._screen.remark(f"Trial {unit.trial} waits. {error.message}")
+                    self._screen.step("Waiting")
                 return
             self._patience.succeeded()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from trainer.errors import NoFreeSlot, TrainerError
 
 _PAUSES_S = (1, 2, 5, 10, 20)
+_SLOT_S = 2
 _MOST_S = 900.0
 """A server that is restarted is no reason to lose what runs. What others use is waited for without end."""
 
@@ -31,7 +32,8 @@ class Patience:
         self._since = self._since or now
         if now - self._since > _MOST_S and not isinstance(error, NoFreeSlot):
             raise error
-        self._until = now + _PAUSES_S[min(self._failures, len(_PAUSES_S) - 1)]
+        pause = _PAUSES_S[min(self._failures, len(_PAUSES_S) - 1)]
+        self._until = now + (min(pause, _SLOT_S) if isinstance(error, NoFreeSlot) else pause)
         self._failures += 1
         return self._failures == 1
 
