@@ -238,9 +238,9 @@ def test_a_sweep_ends_after_its_time_and_without_a_better_trial(site: Site) -> N
     tries = [option for depth in (5, 4, 3) for option in ("--try", f"depth={depth}")]
     stopped = sweep(site, "--search", "depth=int:2,9", *tries, *METRIC, "--trials", "9", "--stop-after", "2")
     assert [trial["parameters"]["depth"] for trial in stopped["trials"]] == ["5", "4", "3"]
-    script = ("-P", "seconds=60", "--trials", "4", "--parallel", "2", "--timeout", "8s")
+    script = ("-P", "seconds=60", "--trials", "4", "--timeout", "10s")
     timed = sweep(site, "--search", "depth=int:2,8", *METRIC, *script)
-    assert [trial["state"] for trial in timed["trials"]] == ["stopped"] * 2
+    assert [trial["state"] for trial in timed["trials"]] == ["stopped"]
     assert {run.info.status for run in children(site, timed["run_id"])} == {"KILLED"}
 
 
