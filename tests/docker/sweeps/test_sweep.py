@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -247,20 +248,24 @@ def test_a_sweep_ends_after_its_time_and_without_a_better_trial(site: Site) -> N
 def test_a_trial_that_is_removed_is_run_again_and_one_that_is_stopped_is_not(
     site: Site, client: docker.DockerClient
 ) -> None:
-    command = ("--search", "depth=4,5", "--sampler", "grid", *METRIC, "-P", "seconds=9", "--parallel", "2")
+    command = ("--search", "depth=4,5", "--sampler", "grid", *METRIC, "-P", "seconds=6")
     process = site.start("sweep", "tune", *command, "--json")
-    ids: list[str] = []
+    started: list[str] = []
     assert process.stderr
     for line in process.stderr:
-        if line.startswith("Trial "):
-            ids.append(line.rstrip()[-9:-1])
-        if len(ids) == 2:
+        if not (found := re.fullmatch(r"Trial (\d+) .*\(([0-9a-f]{8})\)\s*", line)):
+            continue
+        trial, run_id = found.groups()
+        started.append(trial)
+        if trial == "1":
+            assert site.trainer("stop", run_id).code == 0
             break
-    names = [str(container.name) for container in client.containers.list()]
-    [removed] = [name for name in names if name.startswith(f"trainer-{ids[0]}")]
-    client.containers.get(removed).remove(force=True)
-    assert site.trainer("stop", ids[1]).code == 0
+        if started == ["0"]:
+            names = [str(container.name) for container in client.containers.list()]
+            [name] = [name for name in names if name.startswith(f"trainer-{run_id}")]
+            client.containers.get(name).remove(force=True)
     out, err = process.communicate(timeout=120)
+    assert started == ["0", "0", "1"]
     trials: list[Trial] = json.loads(out)["trials"]
     assert [trial["state"] for trial in trials] == ["finished", "stopped"], err
     runs = children(site, json.loads(out)["run_id"])
