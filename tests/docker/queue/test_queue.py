@@ -37,10 +37,14 @@ def test_what_was_queued_runs_as_it_was_though_the_project_changed_afterwards(
 ) -> None:
     for step in (["add", "train_code"], ["commit", "--quiet", "-m", "all"]):
         subprocess.run([*GIT, *step], cwd=site.root, check=True)
-    now = site.trainer("run", "stamp", "--seconds", "0.25", "--seed", "3", "--tag", "colour=blue")
+    now = site.trainer(
+        "run", "stamp", "--seconds", "0.25", "--cpus", "1", "--seed", "3", "--tag", "colour=blue"
+    )
     assert now.code == 0, now.err
     queue.do("pause")
-    entry = queue.add("--seconds", "0.25", "--seed", "3", "--tag", "colour=blue", "--run-name", "first")
+    entry = queue.add(
+        "--seconds", "0.25", "--cpus", "1", "--seed", "3", "--tag", "colour=blue", "--run-name", "first"
+    )
     project = site.root / "train_code" / "stamp"
     (project / "stamp.py").write_text("raise SystemExit('the second version')\n")
     (project / "MLproject").write_text("name: stamp\nentry_points: {}\n")
