@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 UV = UV_COMPILE_BYTECODE=$${UV_COMPILE_BYTECODE-1} $(BIN)/uv pip install --quiet --python $(BIN)/python
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock"
-BENCHMARKS := launch independence cli log_calls data_digest images image_start training busy serve
+BENCHMARKS := launch independence cli log_calls data_digest images image_start training busy serve sweeps queues
 # What travels to a bare machine with a card, and what its own Python has (tooling/gpu_check/machine.txt).
 GPU_WHEELS := .trainer/gpu-wheels
 ON_MACHINE = $(shell sed -n 's/^\([a-z0-9-][a-z0-9-]*\).*/--no-emit-package \1/p' tooling/gpu_check/machine.txt)

@@ -2,9 +2,9 @@
 
     python tooling/bench/busy.py [--json] [--record] [--framework NAME] [--python FRAMEWORK=PATH]
 
-A small training (busy_training.py) alone, beside a process that keeps one core busy, and twice at the same
-time, each with what `trainer run` sets (OMP_WAIT_POLICY=PASSIVE) and without. It runs in the images, which
-are built if they are not there, or with a Python of this machine that has the framework.
+A small training (inside/busy_training.py) alone, beside a process that keeps one core busy, and twice at the
+same time, each with what `trainer run` sets (OMP_WAIT_POLICY=PASSIVE) and without. It runs in the images,
+which are built if they are not there, or with a Python of this machine that has the framework.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main(
 
 
 def _command(framework: str, python: str | None, variables: list[str]) -> list[str]:
-    script = Path(__file__).with_name("busy_training.py")
+    script = Path(__file__).parent / "inside" / "busy_training.py"
     if python:
         return ["env", "-u", "OMP_WAIT_POLICY", *variables, python, str(script), framework]
     naive.build_image(IMAGES[framework])

@@ -2,10 +2,10 @@
 
     python tooling/bench/training.py [--json] [--record] [--image NAME]
 
-It runs feature_cache.py, a round of which takes minutes, and training_step.py in the image, which is built if
-it is not there. With `--image gpu`, on a machine with a GPU, mixed precision and XLA are compared with plain
-Keras; otherwise it says so and leaves those figures out. It takes an engine (TRAINER_BASE_IMAGE is respected)
-and a quarter of an hour.
+It runs inside/feature_cache.py, a round of which takes minutes, and inside/training_step.py in the image,
+which is built if it is not there. With `--image gpu`, on a machine with a GPU, mixed precision and XLA are
+compared with plain Keras; otherwise it says so and leaves those figures out. It takes an engine
+(TRAINER_BASE_IMAGE is respected) and a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import click
 from bench import naive
-from bench.ratios import Figures, Goal, finish, median, options
+from bench.ratios import REPOSITORY, Figures, Goal, finish, median, options
 
 WAYS = {
     "without": "frozen backbone, 10 epochs, computed in each",
@@ -66,10 +66,10 @@ _LARGE = ("--images=4096", "--size=299", "--batch-size=64")
 
 def _in_image(image: str, gpus: Sequence[str], script: str, *arguments: str) -> Mapping[str, object]:
     """What a script of this folder prints in its last line."""
-    folder = Path(__file__).resolve().parent
+    folder = Path(__file__).resolve().parent / "inside"
     done = subprocess.run(
         ["docker", "run", "--rm", "--init", "--network=none", "--shm-size=1g", *gpus,
-         f"--volume={folder}:/bench:ro", f"--volume={folder.parents[1] / 'train_code'}:/train_code:ro",
+         f"--volume={folder}:/bench:ro", f"--volume={REPOSITORY / 'train_code'}:/train_code:ro",
          "--env=TRAINER_CACHE_DIR=/tmp/cache", "--env=GIT_PYTHON_REFRESH=quiet", image,
          "python", f"/bench/{script}", *arguments],
         stdout=subprocess.PIPE, text=True, check=False,

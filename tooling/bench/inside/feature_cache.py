@@ -1,7 +1,7 @@
 """What the feature cache saves in the first phase of transfer learning: a head on a frozen InceptionV3.
 
-    docker run --rm -v "$PWD/tooling/bench:/bench:ro" -v "$PWD/train_code:/train_code:ro" trainer/tensorflow \
-        python /bench/feature_cache.py
+    docker run --rm -v "$PWD/tooling/bench/inside:/bench:ro" -v "$PWD/train_code:/train_code:ro" \
+        trainer/tensorflow python /bench/feature_cache.py
 
 or with any Python that has TensorFlow and trainkit; training.py runs it in an image. It takes some minutes a
 round and no network: the backbone's weights are random, the pictures are made up. Each way is a process of
@@ -24,7 +24,7 @@ from runpy import run_path
 import click
 
 # In the image both folders stand at the root, where ".." leads nowhere else.
-TRAIN_PY = (Path(__file__).parent / "../../train_code/inceptionv3/train.py").resolve()
+TRAIN_PY = (Path(__file__).parent / "../../../train_code/inceptionv3/train.py").resolve()
 WAYS = {
     "without": "no cache: the backbone in every epoch",
     "cold": "first run: features computed, then read",

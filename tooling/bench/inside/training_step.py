@@ -1,7 +1,7 @@
 """What a training step waits for data; on a GPU, what mixed precision and XLA bring.
 
-    docker run --rm -v "$PWD/tooling/bench:/bench:ro" -v "$PWD/train_code:/train_code:ro" trainer/tensorflow \
-        python /bench/training_step.py
+    docker run --rm -v "$PWD/tooling/bench/inside:/bench:ro" -v "$PWD/train_code:/train_code:ro" \
+        trainer/tensorflow python /bench/training_step.py
 
 training.py runs it in an image. Prints JSON: the seconds of an epoch of each round. On a GPU also the seconds
 that they would take at the rate of a large matrix product, which is what the card reaches and not what its
@@ -32,7 +32,7 @@ import tensorflow as tf
 
 MATRIX = 8192
 # In the image both folders stand at the root, where ".." leads nowhere else.
-TRAIN_PY = (Path(__file__).parent / "../../train_code/inceptionv3/train.py").resolve()
+TRAIN_PY = (Path(__file__).parent / "../../../train_code/inceptionv3/train.py").resolve()
 
 
 @click.command(help=__doc__)
