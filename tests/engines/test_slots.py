@@ -209,6 +209,24 @@ def test_a_slot_of_another_machines_process_is_believed_for_ten_minutes(
     assert claims.take(client, Need("1"), image, has).gpus == (UUIDS[0],)
 
 
+def test_a_slot_whose_run_has_ended_is_free_before_it_is_given_back(
+    client: docker.DockerClient, image: str, has: Machine
+) -> None:
+    slot = claims.take(client, Need("all"), image, has)
+    container = client.containers.create(
+        image, ["sleep", "300"], labels={**holders.labels(slot), "trainer.run_id": "1" * 32}
+    )
+    with pytest.raises(NoFreeSlot):
+        claims.take(client, Need("1"), image, has)
+    container.start()
+    with pytest.raises(NoFreeSlot):
+        claims.take(client, Need("1"), image, has)
+    container.kill()
+    container.wait()
+    assert list(claims.take(client, Need("all"), image, has).gpus) == UUIDS
+    claims.give_back(client, slot.token)
+
+
 def test_cores_of_slots_are_disjoint_and_memory_is_promised_once(
     client: docker.DockerClient, image: str, has: Machine
 ) -> None:

@@ -1,6 +1,7 @@
 """Who has something of the machine now: slots that were claimed, and the containers of runs.
 
-A slot is somebody's while the process that claimed it lives, or a run's container that has its token. What
+A slot is somebody's while the process that claimed it lives, or a run's container that has its token; when
+that container has ended, it is nobody's, though the process may need a moment to give it back. What
 a running run's container says of itself is believed without its slot too: `docker container prune` removes
 slots.
 """
@@ -81,7 +82,12 @@ def seen(client: docker.DockerClient, *, but: str = "") -> Seen:
     with daemon.failures():
         listed = cast(list[_Listed], client.api.containers(all=True, filters={"label": TOKEN}))
     listed = [one for one in listed if f"/{LOCK}" not in one["Names"]]
-    alive = [one for one in listed if _is_alive(client, one)]
+    over = {_labels(one)[TOKEN] for one in listed if one["State"] not in ("created", *_ALIVE)}
+    alive = [
+        one
+        for one in listed
+        if not (_is_slot(one) and _labels(one)[TOKEN] in over) and _is_alive(client, one)
+    ]
     tokens = {_labels(one)[TOKEN] for one in alive}
     # A run comes before its slot: it has a name.
     by_token: dict[str, list[_Listed]] = {}
