@@ -105,7 +105,7 @@ def begun(
         experiment = artifact_roots.find(client, name, has_trainkit=has_trainkit)
         experiment = experiment or artifact_roots.make(client, name, has_trainkit=has_trainkit)
         with deferred_signals():
-            run = parent.create(ready, experiment, spec, None)
+            run = parent.create(ready, experiment, spec)
             begun_as = Begun(
                 client.server.uri,
                 ready.own_server,

@@ -42,7 +42,7 @@ class Row:
     why: str = ""
 
 
-def create(ready: PreparedLaunch, experiment_id: str, spec: SweepSpec, name: str | None) -> Run:
+def create(ready: PreparedLaunch, experiment_id: str, spec: SweepSpec) -> Run:
     """Create it. Raises `TrackingError`."""
     tags = {
         run_tags.USER: user.name(),
@@ -53,7 +53,7 @@ def create(ready: PreparedLaunch, experiment_id: str, spec: SweepSpec, name: str
         run_tags.NOTE: _note(spec),
         **spec.options.tags,
     }
-    return ready.client.create_run(experiment_id, name, ready.masker.tree(tags))
+    return ready.client.create_run(experiment_id, spec.run_name, ready.masker.tree(tags))
 
 
 def go_on(client: Client, run: Run) -> None:

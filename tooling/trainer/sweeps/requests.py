@@ -15,7 +15,7 @@ from trainer.projects.mlproject import Project
 from trainer.sweeps.search import space
 from trainer.sweeps.search.spec import SweepSpec
 from trainer.sweeps.studies import samplers, study
-from trainer.tracking import run_tags
+from trainer.tracking import names, run_tags
 from trainer.workspace.settings import Workspace
 
 MARK = "sweep"
@@ -72,13 +72,15 @@ def check(spec: SweepSpec, project: Project) -> None:
     samplers.check(spec)
     for values in spec.tries:
         study.in_space(spec, values)
-    names = [dimension.name for dimension in spec.dimensions]
+    if spec.run_name is not None:
+        names.check_run_name(spec.run_name)
+    searched = [dimension.name for dimension in spec.dimensions]
     if spec.repeat > 1 and spec.pruner != "none":
         raise InvalidInput(
             f"--repeat judges a trial by the mean of its runs, and --pruner {spec.pruner} by one.",
             "Leave out one of the two.",
         )
-    if spec.repeat > 1 and seeding.PARAMETER in {*spec.parameters, *names}:
+    if spec.repeat > 1 and seeding.PARAMETER in {*spec.parameters, *searched}:
         raise InvalidInput(
             "--repeat gives every run of a trial a seed of its own, and seed is given.",
             "Leave out one of the two.",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import Result, put
@@ -28,6 +29,7 @@ def refused(trainer: Trainer, *options: str) -> list[str]:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ([*RATE, *METRIC, "--run-name", "@best"], "A run cannot be called @best"),
         (["--search", "speed=1,2", *METRIC], "There is no parameter speed to search."),
         (["--search", "rate=uniform:0.1,1.5", *METRIC], "--rate is 1.5, which is out of range."),
         (["--search", "rate=loguniform:0,1", *METRIC], "rate: 0 has no logarithm."),
@@ -82,7 +84,7 @@ def test_what_is_saved_is_read_again_and_replaces_nothing(trainer: Trainer, work
         *RATE, "--search", "batch_size=int:2,8", "--search", "epochs=2,3 if batch_size=4", *METRIC,
         "--trials", "7", "--parallel", "2", "--constraint", "mb<=3", "--try", "rate=0.2",
         "--timeout", "2h", "--seed", "3", "--repeat", "2", "--stop-after", "4", "--kind", "line",
-        "--memory", "2g", "--tag", "a=b",
+        "--memory", "2g", "--tag", "a=b", "--run-name", "deep",
     ]  # fmt: skip
     refused(trainer, "demo", *options)  # a range decides nothing
     options[options.index("batch_size=int:2,8")] = "batch_size=2,4,8"
@@ -97,6 +99,19 @@ def test_what_is_saved_is_read_again_and_replaces_nothing(trainer: Trainer, work
     assert changed.code == 0
     assert (workspace.root / "changed.yaml").read_text() == text.replace("trials: 7", "trials: 9")
     assert trainer("sweep", "sweep.yaml", "--save", "again.yaml").code == 92
+
+
+def test_the_seed_of_the_search_is_not_the_project_s(trainer: Trainer, workspace: Workspace) -> None:
+    project = workspace.projects / "demo" / "MLproject"
+    declared = "epochs: {type: int, default: 3,"
+    project.write_text(
+        project.read_text().replace(declared, f"seed: {{type: int, default: 7}}\n      {declared}")
+    )
+    saved = trainer("sweep", "demo", *RATE, *METRIC, "--seed", "3", "-P", "seed=5", "--save", "sweep.yaml")
+    assert saved.code == 0, saved.err
+    said = yaml.safe_load((workspace.root / "sweep.yaml").read_text())
+    assert (said["seed"], said["parameters"]) == (3, {"seed": "5"})
+    assert "-P seed=VALUE" in trainer("sweep", "demo", "--help").out
 
 
 def test_the_first_trials_are_shown_and_nothing_is_made(trainer: Trainer) -> None:

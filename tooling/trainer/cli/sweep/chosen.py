@@ -72,6 +72,7 @@ def spec(
         repeat=_said(options, "repeat", base.repeat),
         tries=cast(tuple[dict[str, str], ...], options["tries"]) or base.tries,
         stop_after=_said(options, "stop_after", base.stop_after),
+        run_name=_said(options, "run_name", base.run_name),
         options=_run_options(base.options, options),
     )
     ends = (found.trials, found.timeout_s, found.stop_after)

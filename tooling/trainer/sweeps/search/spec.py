@@ -52,4 +52,6 @@ class SweepSpec:
     """Configurations to begin with."""
     stop_after: int | None = None
     """So many trials without a better one end the sweep."""
+    run_name: str | None = None
+    """Of the parent run; None for one that the server generates."""
     options: RunOptions = field(default_factory=RunOptions)

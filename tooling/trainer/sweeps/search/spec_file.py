@@ -29,7 +29,7 @@ T = TypeVar("T")
 _OPTIONS = tuple(field.name for field in fields(RunOptions))
 _KEYS = (
     "project", "entry_point", "parameters", "search", "metrics", "constraints", "trials", "parallel",
-    "sampler", "pruner", "seed", "timeout", "repeat", "try", "stop_after", *_OPTIONS,
+    "sampler", "pruner", "seed", "timeout", "repeat", "try", "stop_after", "run_name", *_OPTIONS,
 )  # fmt: skip
 
 
@@ -57,6 +57,7 @@ def text(spec: SweepSpec) -> str:
         "repeat": spec.repeat,
         "try": [dict(values) for values in spec.tries],
         "stop_after": spec.stop_after,
+        "run_name": spec.run_name,
         **asdict(spec.options),
     }
     usual: dict[str, object] = {
@@ -100,6 +101,7 @@ def read(path: Path) -> SweepSpec:
         repeat=file.count("repeat") or 1,
         tries=file.mappings("try"),
         stop_after=file.count("stop_after"),
+        run_name=file.text("run_name"),
         options=RunOptions(
             backend=file.text("backend"),
             image=file.text("image"),
