@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 import click
-from trainer.cli.commands import loaded
+from trainer.cli.commands import DefaultCommandGroup, loaded
 from trainer.cli.main import cli
 
 _HEAD = """\
@@ -43,7 +43,8 @@ def _section(ctx: click.Context) -> str:
     command = ctx.command
     usage = " ".join([ctx.command_path, *command.collect_usage_pieces(ctx)])
     lines = [f"## {ctx.command_path}", "", "```text", usage, "```", "", _text(command.help or ""), ""]
-    records = [param.get_help_record(ctx) for param in command.get_params(ctx) if "--help" not in param.opts]
+    params = [*_of_hidden_default(ctx), *command.get_params(ctx)]
+    records = [param.get_help_record(ctx) for param in params if "--help" not in param.opts]
     options = [_option(record) for record in records if record and record[1]]
     if options:
         lines += ["| option | what it does |", "|---|---|", *options, ""]
@@ -53,10 +54,22 @@ def _section(ctx: click.Context) -> str:
     return "\n".join(lines)
 
 
+def _of_hidden_default(ctx: click.Context) -> list[click.Parameter]:
+    """The options that a group has from a command which it hides, and so has no section of its own."""
+    default = ctx.command.default if isinstance(ctx.command, DefaultCommandGroup) else None
+    return default.get_params(ctx) if default and default.hidden else []
+
+
 def _text(help_text: str) -> str:
     """A help text, in which click ends a paragraph with an empty line, as Markdown."""
-    paragraphs = inspect.cleandoc(help_text).replace("\b\n", "").split("\n\n")
-    return "\n\n".join(_plain(paragraph) for paragraph in paragraphs)
+    paragraphs = inspect.cleandoc(help_text).split("\n\n")
+    return "\n\n".join(_as_it_is(each) if each.startswith("\b\n") else _plain(each) for each in paragraphs)
+
+
+def _as_it_is(paragraph: str) -> str:
+    """A paragraph whose lines click leaves alone."""
+    lines = inspect.cleandoc(paragraph.removeprefix("\b\n"))
+    return f"```text\n{lines}\n```"
 
 
 def _option(record: tuple[str, str]) -> str:

@@ -31,6 +31,16 @@ class _DuplicateKey(Exception):
         self.key, self.line = key, line
 
 
+def plain(text: str) -> str | int | float:
+    """A value that is a text here, as somebody writes it: a number that is read as the same text is one."""
+    try:
+        value: object = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        return text
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and str(value) == text else text
+
+
 def read(path: Path) -> object:
     """What the file says. Raises `InvalidInput`, naming file and line, where that is no YAML in UTF-8."""
     if not path.is_file():  # a device or a pipe would be read for ever

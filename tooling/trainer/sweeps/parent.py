@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 
+from trainer import yaml_file
 from trainer.host import user
 from trainer.runs import outcome
 from trainer.runs.launch.prepare import PreparedLaunch
@@ -104,7 +105,8 @@ def _figures(study: Study, folder: Path) -> list[Path]:
 
 def best_yaml(spec: SweepSpec, best: Row) -> str:
     """The parameters of the best trial, as `trainer run --params FILE` takes them."""
-    return yaml.safe_dump({**spec.parameters, **best.values}, sort_keys=False, allow_unicode=True)
+    values = {name: yaml_file.plain(value) for name, value in {**spec.parameters, **best.values}.items()}
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
 def _trials(folder: Path, spec: SweepSpec, rows: Sequence[Row]) -> Path:

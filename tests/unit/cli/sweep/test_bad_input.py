@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import Result, put
@@ -91,6 +90,8 @@ def test_what_is_saved_is_read_again_and_replaces_nothing(trainer: Trainer, work
     saved = trainer("sweep", "demo", *options, "--save", "sweep.yaml")
     assert saved.code == 0, saved.err
     text = (workspace.root / "sweep.yaml").read_text()
+    assert "timeout: 7200\n" in text
+    assert "- rate: 0.2\n" in text
     assert "batch_size: 2,4,8" in text
     again = trainer("sweep", "sweep.yaml", "--save", "again.yaml")
     assert again.code == 0, again.err
@@ -101,19 +102,6 @@ def test_what_is_saved_is_read_again_and_replaces_nothing(trainer: Trainer, work
     assert trainer("sweep", "sweep.yaml", "--save", "again.yaml").code == 92
 
 
-def test_the_seed_of_the_search_is_not_the_project_s(trainer: Trainer, workspace: Workspace) -> None:
-    project = workspace.projects / "demo" / "MLproject"
-    declared = "epochs: {type: int, default: 3,"
-    project.write_text(
-        project.read_text().replace(declared, f"seed: {{type: int, default: 7}}\n      {declared}")
-    )
-    saved = trainer("sweep", "demo", *RATE, *METRIC, "--seed", "3", "-P", "seed=5", "--save", "sweep.yaml")
-    assert saved.code == 0, saved.err
-    said = yaml.safe_load((workspace.root / "sweep.yaml").read_text())
-    assert (said["seed"], said["parameters"]) == (3, {"seed": "5"})
-    assert "-P seed=VALUE" in trainer("sweep", "demo", "--help").out
-
-
 def test_the_first_trials_are_shown_and_nothing_is_made(trainer: Trainer) -> None:
     shown = trainer("sweep", "demo", *RATE, *METRIC, "--trials", "3", "--try", "rate=0.25", "--dry-run")
     assert shown.code == 0, shown.err
@@ -121,7 +109,25 @@ def test_the_first_trials_are_shown_and_nothing_is_made(trainer: Trainer) -> Non
     assert lines[0].split() == ["TRIAL", "rate"]
     assert lines[1].split() == ["0", "0.25"]
     assert lines[-1].startswith("3 trials, 1 at once, judged by accuracy:maximize.")
+    assert lines[-1].endswith("Later ones depend on how these end.")
     assert not Path(".trainer/sweeps").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--search", "kind=tree,line", "--sampler", "grid"], "All of the grid, 1 at once"),
+        ([*RATE, "--timeout", "1h"], "Until --timeout or --stop-after ends it, 1 at once"),
+    ],
+)
+def test_a_sweep_without_a_number_of_trials_says_when_it_ends(
+    trainer: Trainer, options: list[str], said: str
+) -> None:
+    shown = trainer("sweep", "demo", *options, *METRIC, "--dry-run")
+    assert shown.code == 0, shown.err
+    last = shown.out.splitlines()[-1]
+    assert last.startswith(said)
+    assert ("Later ones" in last) == ("grid" not in options)
 
 
 def test_the_seed_of_the_search_is_not_that_of_a_project_which_has_one(
@@ -133,4 +139,4 @@ def test_the_seed_of_the_search_is_not_that_of_a_project_which_has_one(
     done = trainer("sweep", "demo", *RATE, *METRIC, "--seed", "5", "-P", "seed=7", "--save", "sweep.yaml")
     assert done.code == 0, done.err
     lines = (workspace.root / "sweep.yaml").read_text().splitlines()
-    assert {"  seed: '7'", "seed: 5"} <= set(lines)
+    assert {"  seed: 7", "seed: 5"} <= set(lines)

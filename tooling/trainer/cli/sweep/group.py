@@ -21,7 +21,7 @@ class _Sweeps(DefaultCommandGroup):
     subcommand_metavar="PROJECT | FILE | COMMAND [ARGS]...",
     short_help="Search the parameters of a project.",
     epilog=examples(
-        "trainer sweep sklearn --search max_depth=int:2,12 --search criterion=gini,entropy"
+        "trainer sweep sklearn --search max_depth=int:2,12 --search n_estimators=logint:10,300"
         " --trials 20 --metric accuracy:maximize",
         "trainer sweep sweep.yaml --parallel 2",
         "trainer sweep --resume 3f4c",

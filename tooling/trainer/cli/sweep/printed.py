@@ -27,6 +27,7 @@ _SEARCHING = "Searching"
 _TABLE_S = 1.0
 _LEFT_FREE, _LEAST_ROWS, _MOST_ROWS = 6, 6, 16
 """Lines of the terminal that are not the table's, and how many the table has."""
+_LEARNING = ("tpe", "cmaes", "gp")
 
 
 class SweepProgress(Progress):
@@ -77,9 +78,11 @@ def first_trials(spec: SweepSpec, trials: Sequence[dict[str, str]], *, as_json: 
     names = [dimension.name for dimension in spec.dimensions]
     rows = [(str(number), *(values.get(name, "") for name in names)) for number, values in enumerate(trials)]
     output.table(("TRIAL", *names), rows)
-    count = "all of the grid" if spec.trials is None else f"{spec.trials} trials"
+    unending = "All of the grid" if spec.sampler == "grid" else "Until --timeout or --stop-after ends it"
+    count = unending if spec.trials is None else f"{spec.trials} trials"
     goals = ", ".join(objective.text for objective in spec.objectives)
-    click.echo(f"\n{count}, {spec.parallel} at once, judged by {goals}. Later ones depend on how these end.")
+    later = " Later ones depend on how these end." if spec.sampler in _LEARNING else ""
+    click.echo(f"\n{count}, {spec.parallel} at once, judged by {goals}.{later}")
 
 
 def outcome(result: Outcome, spec: SweepSpec, *, as_json: bool) -> None:

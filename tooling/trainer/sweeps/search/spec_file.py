@@ -3,7 +3,7 @@
 project: sklearn
 search:
   max_depth: int:2,12
-  criterion: [gini, entropy]
+  estimator: [random_forest, hist_gradient_boosting]
 metrics:
   accuracy: maximize
 trials: 40
@@ -44,7 +44,7 @@ def text(spec: SweepSpec) -> str:
     values: dict[str, object] = {
         "project": spec.project,
         "entry_point": spec.entry_point,
-        "parameters": dict(spec.parameters),
+        "parameters": _plain(spec.parameters),
         "search": {dimension.name: dimension.text for dimension in spec.dimensions},
         "metrics": {objective.metric: objective.goal for objective in spec.objectives},
         "constraints": [constraint.text for constraint in spec.constraints],
@@ -53,9 +53,9 @@ def text(spec: SweepSpec) -> str:
         "sampler": spec.sampler,
         "pruner": spec.pruner,
         "seed": spec.seed,
-        "timeout": spec.timeout_s,
+        "timeout": spec.timeout_s and yaml_file.plain(f"{spec.timeout_s:.15g}"),
         "repeat": spec.repeat,
-        "try": [dict(values) for values in spec.tries],
+        "try": [_plain(values) for values in spec.tries],
         "stop_after": spec.stop_after,
         "run_name": spec.run_name,
         **asdict(spec.options),
@@ -67,6 +67,10 @@ def text(spec: SweepSpec) -> str:
     said = {key: value for key, value in values.items() if value not in (None, {}, [])}
     kept = {key: value for key, value in said.items() if usual.get(key) != value}
     return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
+
+
+def _plain(values: Mapping[str, str]) -> dict[str, str | int | float]:
+    return {name: yaml_file.plain(value) for name, value in values.items()}
 
 
 def read(path: Path) -> SweepSpec:
