@@ -27,6 +27,11 @@ RUNS = {
     "sgd": ("--optimizer", "sgd", "--learning-rate", "0.01"),
     "adamw": ("--optimizer", "adamw", "--learning-rate", "0.002"),
 }
+SWEEP_EXPERIMENT, SWEEP = "demo_sweep", "forests"
+SWEEP_OPTIONS = (
+    "--search", "max_depth=int:2,12", "--search", "n_estimators=logint:10,200",
+    "--metric", "accuracy:maximize", "--trials", "14", "--parallel", "2",
+)  # fmt: skip
 TABLE, TARGET, TABLE_RUN = "demo_customers.csv", "churned", "customers"
 UNUSUAL = {"support_calls": "6", "satisfaction": "1", "monthly_fee": "39.9"}
 _MOST = 150_000  # bytes of a picture: a page with several is to load at once
@@ -44,6 +49,9 @@ def main(folder: Path) -> None:
         _trainer("download", runs["adam-fast"], "confusion_matrix.png", "-o", str(place))
         for name in ("classes", "contact_sheet", "confusion_matrix"):
             _write(folder / f"{name}.png", (place / f"{name}.png").read_bytes())
+        _trainer("download", _sweep(), "sweep", "-o", str(place))
+        for name in ("optimization_history", "slices"):
+            _write(folder / f"sweep_{name}.png", (place / "sweep" / f"{name}.png").read_bytes())
         compared = (place / "compare.html").as_uri()
         _draw_page(compared, folder / "compare_1280.png", 1280, 1330)
         _draw_page(compared, folder / "compare_pictures.png", 1280, 560, at="h2 ~ h3")
@@ -73,6 +81,14 @@ def _table_run() -> str:
         where = ("--experiment", TABLE_RUN, "--run-name", TABLE_RUN)
         _trainer("run", "sklearn", *where, "--data", TABLE, "--target", TARGET)
     return _runs(TABLE_RUN)[TABLE_RUN]
+
+
+def _sweep() -> str:
+    """The id of the parent run of a sweep."""
+    if SWEEP not in _runs(SWEEP_EXPERIMENT):
+        where = ("--experiment", SWEEP_EXPERIMENT, "--run-name", SWEEP)
+        _trainer("sweep", "sklearn", *where, *SWEEP_OPTIONS)
+    return _runs(SWEEP_EXPERIMENT)[SWEEP]
 
 
 def _runs(experiment: str) -> dict[str, str]:

@@ -21,7 +21,8 @@ RESEARCHER = ("docs/coming-from-mlflow-run.md",)
 TABLE_USER = ("docs/learning-a-table.md",)
 TEAMMATE = ("docs/joining-a-team.md",)
 QUEUE_USER = ("docs/queue.md",)
-JOURNEYS = (NEWCOMER, TABLE_USER, RESEARCHER, TEAMMATE, QUEUE_USER)
+SEARCHER = ("docs/sweeps.md",)
+JOURNEYS = (NEWCOMER, TABLE_USER, RESEARCHER, TEAMMATE, QUEUE_USER, SEARCHER)
 PAGES = [REPOSITORY / page for journey in JOURNEYS for page in journey]
 BLOCKS = [(journey, block) for journey in JOURNEYS for page in journey for block in blocks(REPOSITORY / page)]
 OURS = str(Path(sys.prefix) / "bin")
@@ -85,7 +86,7 @@ def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         table = home / "downloads" / "customers.csv"
         Customers().make(table)
         reader = Reader(home, path=OURS)
-    elif request.param == QUEUE_USER:
+    elif request.param in (QUEUE_USER, SEARCHER):
         reader = Reader(home, path=OURS)
     else:
         of_team: Team = request.getfixturevalue("team")
@@ -142,8 +143,9 @@ def test_hardly_any_block_is_left_out() -> None:
     assert [block.not_run for _, block in BLOCKS if block.not_run] == ["it is what runs this page"]
 
 
-def test_two_pages_have_a_part_to_look_things_up_in() -> None:
-    assert [page.name for page in PAGES if LEARNED in page.read_text()] == ["models.md", "queue.md"]
+def test_three_pages_have_a_part_to_look_things_up_in() -> None:
+    with_both = [page.name for page in PAGES if LEARNED in page.read_text()]
+    assert with_both == ["models.md", "queue.md", "sweeps.md"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -37,8 +37,9 @@ def plain(text: str) -> str | int | float:
         value: object = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError):
         return text
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number and str(value) == text else text
+    if isinstance(value, int | float) and not isinstance(value, bool) and str(value) == text:
+        return value
+    return text
 
 
 def read(path: Path) -> object:
