@@ -187,9 +187,10 @@ def _save(path: Path, spec: SweepSpec) -> None:
 
 def _show(spec: SweepSpec, *, as_json: bool) -> None:
     """The first trials, as they would be if none had a result."""
-    from trainer.sweeps.studies.study import Study
+    with _progress(as_json) as progress, tempfile.TemporaryDirectory() as folder:
+        progress.step("Asking Optuna")  # whose import takes a second or more
+        from trainer.sweeps.studies.study import Study
 
-    with tempfile.TemporaryDirectory() as folder:
         study = Study.open(Path(folder) / "study", spec)
         asked: list[dict[str, str]] = []
         while len(asked) < min(_SHOWN, spec.trials or _SHOWN) and not study.is_exhausted:
