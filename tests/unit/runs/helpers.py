@@ -13,7 +13,6 @@ from trainer.images.build import ImageOrigin
 from trainer.plan.run_plan import RunPlan
 from trainer.runs import run_record
 from trainer.runs.run_record import RunRecord
-from trainer.source import snapshot
 from trainer.workspace import run_folders
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
@@ -32,7 +31,7 @@ HOST = Hardware("Linux-6.1-x86_64", "AMD EPYC", 2, 1 << 34, ("H100, driver 580",
 
 def pins_of(plan: RunPlan, *data: Data) -> RunRecord:
     """What pins a run of the plan, on a machine and in an image that there are not."""
-    return run_record.of(plan, ORIGIN, HOST, data, "c0de", snapshot.commit(plan.code.folder))
+    return run_record.of(plan, ORIGIN, HOST, data, "c0de", run_record.commit(plan))
 
 
 def record(server: HttpServer, **changes: object) -> Record:

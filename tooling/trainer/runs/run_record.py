@@ -21,6 +21,7 @@ from trainer.images.build import ImageOrigin
 from trainer.plan.parameter_values import Origin
 from trainer.plan.run_plan import Resources, RunPlan
 from trainer.plan.warm_start import WarmStart
+from trainer.source import snapshot
 from trainer.source.snapshot import Commit
 from trainer.tracking import run_tags
 from trainer.tracking.client import Run
@@ -107,6 +108,11 @@ class RunRecord:
     """Whether files that it leaves in its folder and does not log become artifacts."""
     warm_start: WarmStart | None = None
     """The run whose model this one trains further."""
+
+
+def commit(plan: RunPlan) -> Commit | None:
+    """Where the code of a run of this plan stands in git; of a run that is made again, where it stood."""
+    return plan.code.again.commit if plan.code.again else snapshot.commit(plan.code.folder)
 
 
 def of(

@@ -215,11 +215,7 @@ def pack(workspace: Workspace, backend: Backend, folder: Path, archive: Path, sc
 def _pin(ready: PreparedLaunch, code_digest: str) -> RunRecord:
     backend, plan = ready.backend, ready.plan
     origin, host = backend.origin(ready.image_id), backend.hardware(ready.slot)
-    if ready.code:
-        commit = ready.code.commit
-        plan = replace(plan, command=tuple(_as_it_was(word, ready.code.moved) for word in plan.command))
-    else:
-        commit = plan.code.again.commit if plan.code.again else snapshot.commit(plan.code.folder)
+    commit = ready.code.commit if ready.code else run_record.commit(plan)
     return run_record.of(plan, origin, host, ready.data, code_digest, commit)
 
 
