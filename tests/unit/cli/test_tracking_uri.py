@@ -75,6 +75,7 @@ def test_a_run_is_looked_for_on_the_server_that_is_named_and_nowhere_else(
         run_folders.remove(workspace, run.run_id)
     result = knows(http_server, theirs, "FINISHED")
     uri = http_server.uri.replace("://", "://me:hunter2@")
+    http_server.replies[f"{API}/runs/search"] = [Reply()]  # none is within it
     for named in ("@last", "brave-hen"):
         shown = trainer("show", named, "--tracking-uri", uri, "--json")
         assert json.loads(shown.out)["run_id"] == ID, shown.err
