@@ -107,7 +107,7 @@ def test_no_trial_is_lost_and_none_is_run_twice_whenever_the_controller_is_kille
     moments = random.Random(5)
     trials, kills = 8, 0
     command = ("tune", *SEARCH, *METRIC, "--trials", str(trials), "--parallel", "2", "-P", "seconds=1")
-    while kills < 6 and killed(site.start("sweep", *command), moments.uniform(1, 9)):
+    while kills < 6 and killed(site.start("sweep", *command), moments.uniform(1, 5)):
         kills += 1
     found = sweep(site, *command[1:])
     assert kills >= 3

@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
-from queue import Empty, SimpleQueue
 
 from trainer.errors import (
     EngineError,
@@ -24,6 +23,7 @@ from trainer.errors import (
 )
 from trainer.subprocesses import deferred_signals, interruptible, kept_interruptions
 from trainer.sweeps import judging, parent, resume, units
+from trainer.sweeps.events import Events
 from trainer.sweeps.judging import OpenTrial
 from trainer.sweeps.opening import Opened
 from trainer.sweeps.parent import Row
@@ -49,7 +49,7 @@ class Controller:
         self._screen = screen
         self._study = sweep.study
         self._client = sweep.ready.client
-        self._events: SimpleQueue[Event] = SimpleQueue()
+        self._events = Events[Event]()
         self._trials: dict[int, OpenTrial] = {}
         self._waiting: deque[Unit] = deque()
         self._running: dict[str, Running | Elsewhere] = {}
@@ -75,7 +75,7 @@ class Controller:
                 self._show()
                 self._begin_trials()
                 while self._running or self._waiting:
-                    self._heed(self._next_event())
+                    self._heed(self._events.next(_LOOK_S))
                     self._look_at_reports()
                     self._show()
                     self._begin_trials()
@@ -188,11 +188,6 @@ class Controller:
 
     # Ending
 
-    def _next_event(self) -> Event | None:
-        with contextlib.suppress(Empty):
-            return self._events.get(timeout=_LOOK_S)
-        return None
-
     def _heed(self, event: Event | None) -> None:
         match event:
             case Ended():
@@ -255,7 +250,7 @@ class Controller:
         """Wait until the tracking server has all runs."""
         self._screen.step("Storing the results")
         while self._unsettled:
-            self._heed(self._next_event())
+            self._heed(self._events.next(_LOOK_S))
 
     def _stop(self, by: str) -> None:
         for running in self._running.values():
@@ -271,7 +266,7 @@ class Controller:
             elsewhere = {key for key, found in self._running.items() if isinstance(found, Elsewhere)}
             left = self._unsettled - elsewhere
             while left:
-                event = self._next_event()
+                event = self._events.next(_LOOK_S)
                 if isinstance(event, Settled):
                     left.discard(event.run.id)
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from queue import SimpleQueue
 from typing import Literal, TypeAlias
 
 from trainer import concurrency
@@ -18,6 +17,7 @@ from trainer.errors import EngineError, TrainerError
 from trainer.runs import launch, outcome, reconcile
 from trainer.runs.launch.prepare import PreparedLaunch
 from trainer.runs.launch.screen import Reporter
+from trainer.sweeps.events import Events
 from trainer.sweeps.reports import Reports
 from trainer.sweeps.requests import Unit
 from trainer.tracking import delivery, run_tags
@@ -38,6 +38,8 @@ BY = "trainer sweep"
 """Who stops the runs of a sweep that is interrupted, as their tags say."""
 PRUNER = "the pruner of the sweep"
 _ASK_S = 5
+_REPLACED_S = 10
+"""So long what is left to do of an ended run waits at most until another one has its place."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class Running:
         SpoolWriter(self.folder).set_tags(self.run.id, {run_tags.PRUNED: f"step {step}"})
         self.stop(workspace, PRUNER)
 
-    def follow(self, workspace: Workspace, client: Client, events: SimpleQueue[Event]) -> None:
+    def follow(self, workspace: Workspace, client: Client, events: Events[Event]) -> None:
         """In a thread: say when the run has ended, and then when the tracking server has all of it."""
         concurrency.submit(lambda: _until_the_end(workspace, self, client, events))
 
@@ -115,7 +117,7 @@ class Elsewhere:
     unit: Unit
     run: Run
 
-    def follow(self, _: Workspace, client: Client, events: SimpleQueue[Event]) -> None:
+    def follow(self, _: Workspace, client: Client, events: Events[Event]) -> None:
         """In a thread: ask the tracking server until the run has ended."""
 
         def asked() -> None:
@@ -163,17 +165,18 @@ def adopt(workspace: Workspace, unit: Unit, run: Run) -> Running | None:
     return None
 
 
-def _until_the_end(
-    workspace: Workspace, running: Running, client: Client, events: SimpleQueue[Event]
-) -> None:
+def _until_the_end(workspace: Workspace, running: Running, client: Client, events: Events[Event]) -> None:
     try:
         for _ in running.job.follow():
             pass
         running.release()
-        events.put(_ended(workspace, running, client))
+        is_heeded = events.put(_ended(workspace, running, client))
     except Exception as error:  # noqa: BLE001 (whoever waits has to hear of it)
         _LOG.exception("Trial %s cannot be followed", running.unit.trial)
-        events.put(Ended(running.unit, running.run, "interrupted", {}, why=str(error)))
+        is_heeded = events.put(Ended(running.unit, running.run, "interrupted", {}, why=str(error)))
+    # Settling takes as much of the server, the engine and this process as beginning the next trial, which a
+    # core waits for.
+    is_heeded.wait(_REPLACED_S)
     not_told: TrainerError | None = None
     try:
         reconcile.settle(workspace, running.record, wait=False)
