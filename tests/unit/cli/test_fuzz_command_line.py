@@ -31,6 +31,7 @@ from trainer.datasets.synthetic.looks import Appearance
 from trainer.engine import daemon
 from trainer.engine.context import Endpoint
 from trainer.errors import ImageError, InvalidInput, TrackingError
+from trainer.queue.changes import Changes
 from trainer.server import process
 from trainer.workspace.settings import find
 from urllib3.util import Retry
@@ -125,6 +126,10 @@ def _refuse_environment(*_: object) -> None:
     raise ImageError("No environment is made here.", "Go on.")
 
 
+def _refuse_to_wait(*_: object) -> bool:
+    raise TrackingError("Nothing is waited for here.", "Go on.")
+
+
 @pytest.mark.timeout(600, method="thread")
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_no_command_line_is_a_bug(
@@ -135,6 +140,7 @@ def test_no_command_line_is_a_bug(
     monkeypatch.setattr(daemon, "_client", partial(_no_real_engine, daemon._client))
     monkeypatch.setattr(process, "_start", _refuse_server)
     monkeypatch.setattr(environments, "_install", _refuse_environment)
+    monkeypatch.setattr(Changes, "within", _refuse_to_wait)  # which `trainer queue work` does for ever
     monkeypatch.setattr(webbrowser, "open", lambda *_: False)
     monkeypatch.setattr(drawing, "draw", _Drawn())
     monkeypatch.setattr(Retry, "get_backoff_time", lambda _: 0.0)  # refused: tried again at once
@@ -197,7 +203,10 @@ SHELLS = [
     "TMPDIR=/no/such HOME= PATH=/bin {}",
 ]
 # These would start something that no other process of the test can hold back.
-NOT_ALONE = {("run",), ("ui",), ("server", "up"), ("reconcile",)}
+NOT_ALONE = {
+    *(("run",), ("sweep",), ("ui",), ("server", "up"), ("reconcile",)),
+    *(("queue", "work"), ("queue", "attend")),
+}
 
 
 @pytest.mark.timeout(300)
