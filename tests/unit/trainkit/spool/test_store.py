@@ -45,6 +45,7 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Spool]:
     spool.sending()  # for good: the threads that the test starts outlive it, and are to say nothing then
     monkeypatch.setenv("TRAINER_SPOOL", str(spool.folder))
     monkeypatch.setenv("TRAINER_OFFLINE", "1")
+    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # images have no tqdm
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     trackings._register("spool+http", plugin.tracking_store)
     registries._get_store_registry().register("spool+http", plugin.registry_store)
