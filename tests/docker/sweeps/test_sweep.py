@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypedDict
 
@@ -18,6 +19,8 @@ import pytest
 import yaml
 from mlflow.entities import Run
 from support import PROJECTS, Result, Site
+from trainer.workspace import run_folder
+from trainer.workspace.settings import find
 
 SEARCH = ("--search", "x=uniform:-5,5", "--search", "depth=int:2,8", "--search", "kind=a,b")
 METRIC = ("--metric", "score", "--goal", "maximize")
@@ -43,8 +46,12 @@ class Sweep(TypedDict):
 
 
 @pytest.fixture(autouse=True)
-def _project(site: Site) -> None:
+def _project(site: Site, nothing_left: None) -> Iterator[None]:  # noqa: ARG001 (it looks afterwards)
     shutil.copytree(PROJECTS / "tune", site.root / "train_code" / "tune", dirs_exist_ok=True)
+    yield
+    # What a process was making when it was killed is removed later, when nobody can be at it any more.
+    for path in run_folder.parent(find(site.root)).glob(f"{run_folder.UNNAMED}*"):
+        shutil.rmtree(path)
 
 
 def sweep(site: Site, *options: str) -> Sweep:
@@ -97,7 +104,7 @@ def test_the_best_trial_is_found_and_the_parent_says_so(site: Site, tmp_path: Pa
     assert [row["run_ids"] for row in rows] == [trial["run_ids"][0] for trial in found["trials"]]
     assert unfinished(site) == []
     params = site.artifact(found["run_id"], "best.yaml", tmp_path)
-    assert yaml.safe_load(params.read_text()) == best["parameters"]
+    assert yaml.safe_load(params.read_text()) == {"x": 2.0, "depth": 5, "kind": "a"}
     again = site.trainer("run", "tune", "--params", str(params))
     assert again.code == 0, again.err
     assert site.run(again.run_id).data.metrics["score"] == 0.0
