@@ -94,6 +94,8 @@ def users(site: Site) -> Iterator[list[User]]:  # noqa: ARG001 (has built the im
         (places / name).mkdir()
     made = []
     for name in ("trainer-anna", "trainer-ben"):
+        # A test that was killed has left them.
+        subprocess.run(["userdel", "--force", "--remove", name], check=False, capture_output=True)
         subprocess.run(
             ["useradd", "--create-home", "--groups", "docker", "--shell", "/bin/sh", name], check=True
         )
