@@ -389,8 +389,8 @@ def test_a_gpu_that_somebody_outside_uses_is_not_handed_out(
     refused = site.trainer("run", "working", "--gpus", "all", env=env(engine))
     assert refused.code == 97
     assert refused.error[0] == (
-        "Error: --gpus all: GPU 0 (NVIDIA H200) is in use by a program that is no run; "
-        "GPU 1 (NVIDIA H200) is in use by a program that is no run (19.5 GB)."
+        "Error: --gpus all: GPU 0 (NVIDIA H200) is in use by another program; "
+        "GPU 1 (NVIDIA H200) is in use by another program (19.5 GB)."
     )
     assert refused.error[1].startswith("Hint:  `trainer ps --all` lists the runs")
 

@@ -75,6 +75,13 @@ def name(path: Path, what: str, key: object) -> str:
     )
 
 
+def scalar(value: object) -> str | None:
+    """A single value as a run is given it; None for what is none."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, str | int | float) else None
+
+
 def _kind(path: Path) -> str:
     try:
         return (

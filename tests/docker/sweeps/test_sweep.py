@@ -79,6 +79,12 @@ def killed(process: subprocess.Popen[str], after_s: float) -> bool:
     return False
 
 
+def until(process: subprocess.Popen[str], beginning: str) -> None:
+    """Return when a line on stderr begins so."""
+    assert process.stderr
+    assert any(line.startswith(beginning) for line in process.stderr)
+
+
 def unfinished(site: Site) -> list[Path]:
     """Folders of sweeps that can go on."""
     return sorted((site.root / ".trainer" / "sweeps").glob("*/"))
@@ -129,12 +135,9 @@ def test_no_trial_is_lost_and_none_is_run_twice_whenever_the_controller_is_kille
 
 
 def test_ctrl_c_stops_all_trials_and_the_same_command_goes_on(site: Site) -> None:
-    command = ("tune", *SEARCH, *METRIC, "--trials", "3", "--parallel", "2", "--seed", "3")
-    process = site.start("sweep", *command, "-P", "seconds=30")
-    assert process.stderr
-    for line in process.stderr:
-        if line.startswith("Trial 1"):
-            break
+    command = ("tune", *SEARCH, *METRIC, "--trials", "3", "--parallel", "2", "-P", "seconds=6")
+    process = site.start("sweep", *command)
+    until(process, "Trial 1")
     stopped, took = site.stop(process, signal.SIGINT)
     assert stopped.code == 130
     assert stopped.error[1].startswith("Hint:  To go on: the same command, or trainer sweep --resume ")
@@ -143,18 +146,16 @@ def test_ctrl_c_stops_all_trials_and_the_same_command_goes_on(site: Site) -> Non
     parent = site.run(folder.name)
     assert parent.info.status == "KILLED"
     assert {run.info.status for run in children(site, folder.name)} == {"KILLED"}
-    held = site.trainer("sweep", "--resume", "nothing")
-    assert held.code == 2
-    shutil.rmtree(folder)
+    assert site.trainer("sweep", "--resume", "nothing").code == 2
+    found = sweep(site, *command[1:])
+    assert found["run_id"] == folder.name
+    assert [trial["state"] for trial in found["trials"]] == ["finished"] * 3
 
 
 def test_a_torn_study_is_made_again_from_the_runs(site: Site) -> None:
     command = (*SEARCH, *METRIC, "--trials", "4", "-P", "seconds=1", "--seed", "4")
     process = site.start("sweep", "tune", *command)
-    assert process.stderr
-    for line in process.stderr:
-        if line.startswith("Trial 2"):
-            break
+    until(process, "Trial 2")
     process.send_signal(signal.SIGKILL)
     process.communicate()
     [folder] = unfinished(site)
@@ -219,10 +220,7 @@ def test_the_code_of_a_sweep_is_that_of_its_beginning(site: Site) -> None:
     before = script.read_text()
     command = ("--search", "depth=4,5,6", "--sampler", "grid", *METRIC, "-P", "seconds=2")
     process = site.start("sweep", "tune", *command)
-    assert process.stderr
-    for line in process.stderr:
-        if line.startswith("Trial 0"):
-            break
+    until(process, "Trial 0")
     process.send_signal(signal.SIGKILL)
     process.communicate()
     script.write_text("raise SystemExit(7)\n")

@@ -14,12 +14,12 @@ from typing import Protocol
 
 from trainer.engine.bridge import Bridge
 from trainer.errors import ImageError
+from trainer.host import cores
 from trainer.host.hardware import Hardware
 from trainer.images.build import ImageOrigin
 from trainer.images.image import RunImage
 from trainer.plan.run_plan import RunPlan
 from trainer.progress import Steps
-from trainer.slots import cores
 from trainer.slots.need import Capacity, Need, Slot
 from trainer.tracking.endpoint import Network, Server
 from trainer.tracking.outbound import Outbound

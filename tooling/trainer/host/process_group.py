@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.host import cores
+
 _PROC = Path("/proc")
 # Fields of /proc/PID/stat behind the name, which may have blanks itself: see proc_pid_stat(5).
 _GROUP, _TIMES, _PAGES = 2, slice(11, 15), 21
@@ -37,24 +39,13 @@ def use(group: int) -> GroupUse | None:
     return GroupUse(pages * os.sysconf("SC_PAGE_SIZE"), ticks / os.sysconf("SC_CLK_TCK"))
 
 
-def cores(process: int) -> str:
+def bound_to(process: int) -> str:
     """The cores that the process is bound to, as `0-1,4`; empty where it may use all."""
     try:
         numbers = os.sched_getaffinity(process)
     except (AttributeError, OSError):  # no Linux; it has ended
         return ""
-    return "" if len(numbers) == os.cpu_count() else written(sorted(numbers))
-
-
-def written(numbers: list[int]) -> str:
-    """Sorted numbers with ranges: `0-1,4`."""
-    ranges: list[list[int]] = []
-    for number in numbers:
-        if ranges and number == ranges[-1][-1] + 1:
-            ranges[-1][1:] = [number]
-        else:
-            ranges.append([number])
-    return ",".join("-".join(map(str, ends)) for ends in ranges)
+    return "" if len(numbers) == os.cpu_count() else cores.written(numbers)
 
 
 def variable(process: int, name: str) -> str | None:

@@ -20,8 +20,6 @@ def read(path: Path) -> dict[str, str]:
 
 
 def _text(path: Path, name: object, value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str | int | float):
-        return str(value)
+    if (text := yaml_file.scalar(value)) is not None:
+        return text
     raise InvalidInput(f"{path}: the parameter {name} has no single value.", f"Write it so: {name}: value")

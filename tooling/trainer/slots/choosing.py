@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from trainer.counted import counted
 from trainer.errors import GpuError, InvalidInput, NoFreeSlot
+from trainer.host import cores
 from trainer.host.gpu import ON_PURPOSE
 from trainer.plan.limits import bytes_of
-from trainer.slots import cores
 from trainer.slots.devices import Device
 from trainer.slots.need import Need, Slot
 
@@ -121,7 +121,7 @@ def _reasons(devices: Sequence[Device], machine: Machine, holders: Sequence[Hold
             reasons.append(f"GPU {device} is in use by {has[0].who}")
         elif device.is_in_use:
             used = f" ({device.used / 1024:.1f} GB)" if device.used and not device.is_computing else ""
-            reasons.append(f"GPU {device} is in use by a program that is no run{used}")
+            reasons.append(f"GPU {device} is in use by another program{used}")
         elif device.free is not None and device.free < machine.least_free:
             reasons.append(
                 f"GPU {device} has {device.free / 1024:.1f} GB free, less than gpu_free_gb in trainer.yaml"

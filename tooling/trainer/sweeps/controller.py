@@ -58,6 +58,7 @@ class Controller:
         self._best: tuple[int, ...] = ()
         self._without_better = 0
         self._over = ""
+        self._is_timed_out = False
         self._began = time.monotonic()
         self._metric = sweep.spec.objectives[0].metric
         self._watched = Watched(sweep.spec, sweep.parent)
@@ -149,9 +150,7 @@ class Controller:
         spec, asked = self._sweep.spec, len(self._trials) + len(self._rows)
         if self._over:
             return True
-        if spec.timeout_s is not None and time.monotonic() - self._began > spec.timeout_s:
-            self._over = "the time is over"
-        elif spec.stop_after is not None and self._without_better >= spec.stop_after:
+        if spec.stop_after is not None and self._without_better >= spec.stop_after:
             self._over = f"{self._without_better} trials without a better one"
         return bool(self._over) or asked == spec.trials or self._study.is_exhausted
 
@@ -197,9 +196,9 @@ class Controller:
                 self._unsettled.discard(event.run.id)
                 if event.error:
                     self._screen.remark(f"{event.error.message}\n{event.error.hint}")
-        spec = self._sweep.spec
-        if spec.timeout_s is not None and time.monotonic() - self._began > spec.timeout_s and not self._over:
-            self._over = "the time is over"
+        timeout_s = self._sweep.spec.timeout_s
+        if timeout_s is not None and time.monotonic() - self._began > timeout_s and not self._is_timed_out:
+            self._is_timed_out, self._over = True, "the time is over"
             self._waiting.clear()
             self._stop("the --timeout of the sweep")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import tarfile
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from trainer import archives
 from trainer.backends import registry
@@ -57,18 +58,23 @@ class Opened:
         return requests.plan(self.workspace, self.request, unit, self.spec, self.parent.id)
 
 
-def first_plan(workspace: Workspace, spec: SweepSpec, request: RunRequest) -> RunPlan:
-    """A plan as the trials have it, with the first values of what is searched."""
-    return requests.plan(workspace, request, Unit(0, space.first(spec.dimensions)), spec, "")
+Allow: TypeAlias = Callable[[RunPlan], Collection[Permission]]
+"""What the user allows of what a plan asks for, when they are asked."""
 
 
-def request_of(workspace: Workspace, spec: SweepSpec, project: Project, origin: Origin) -> RunRequest:
-    """What all trials have in common. Of several at once, each has one GPU where its image uses any."""
-    request = requests.base(spec, project, origin)
-    is_for_all = first_plan(workspace, spec, request).resources.gpus == "all"
-    if request.gpus is None and is_for_all and spec.parallel > 1:
-        return replace(request, gpus="1")
-    return request
+def _planned(
+    workspace: Workspace, spec: SweepSpec, project: Project, origin: Origin
+) -> tuple[RunRequest, RunPlan]:
+    """What all trials have in common, and the plan of one with the first values of what is searched.
+
+    Of several at once, each has one GPU where its image uses any.
+    """
+    request, first = requests.base(spec, project, origin), Unit(0, space.first(spec.dimensions))
+    plan = requests.plan(workspace, request, first, spec, "")
+    if plan.resources.gpus == "all" and request.gpus is None and spec.parallel > 1:
+        request = replace(request, gpus="1")
+        plan = requests.plan(workspace, request, first, spec, "")
+    return request, plan
 
 
 @contextmanager
@@ -79,16 +85,15 @@ def begun(
     origin: Origin,
     screen: Reporter,
     *,
+    allow: Allow,
     tracking_uri: str | None = None,
-    allowed: Collection[Permission] = (),
 ) -> Iterator[Opened]:
     """Within: a new sweep. Raises `TrainerError` before anything of it exists."""
-    request = request_of(workspace, spec, project, origin)
-    planned = first_plan(workspace, spec, request)
+    request, planned = _planned(workspace, spec, project, origin)
     backend = registry.named(planned.backend, workspace)
     backend.connect()
     needs.of(spec, planned, backend.capacity())
-    consent.check(workspace, planned.asked, allowed)
+    consent.check(workspace, planned.asked, allow(planned))
     with ExitStack() as held, tempfile.TemporaryDirectory(dir=_made(workspace.state)) as made:
         for remark in planned.remarks:
             screen.remark(remark)
@@ -121,28 +126,15 @@ def begun(
         yield Opened(workspace, folder, spec, request, ready, run, Study.open(folder.study, spec), need)
 
 
-def plan_of(workspace: Workspace, folder: SweepFolder) -> RunPlan:
-    """A plan as the trials of a sweep have it that is to go on."""
-    with tempfile.TemporaryDirectory() as made:
-        return _again(workspace, folder, Path(made))[1]
-
-
-def _again(workspace: Workspace, folder: SweepFolder, unpacked: Path) -> tuple[RunRequest, RunPlan]:
-    spec, was = spec_file.read(folder.spec), folder.begun()
-    project = _project(folder.archive, unpacked, Path(was.folder))
-    request = request_of(workspace, spec, project, was.origin)
-    return request, replace(first_plan(workspace, spec, request), image_id=was.image_id)
-
-
 @contextmanager
-def resumed(
-    workspace: Workspace, folder: SweepFolder, screen: Reporter, allowed: Collection[Permission] = ()
-) -> Iterator[Opened]:
+def resumed(workspace: Workspace, folder: SweepFolder, screen: Reporter, *, allow: Allow) -> Iterator[Opened]:
     """Within: a sweep that goes on, with the code and the image that it began with."""
     spec, was = spec_file.read(folder.spec), folder.begun()
     with folder.lock(), tempfile.TemporaryDirectory(dir=_made(workspace.state)) as made:
-        request, planned = _again(workspace, folder, Path(made))
-        consent.check(workspace, planned.asked, allowed)
+        project = _project(folder.archive, Path(made), Path(was.folder))
+        request, planned = _planned(workspace, spec, project, was.origin)
+        planned = replace(planned, image_id=was.image_id)
+        consent.check(workspace, planned.asked, allow(planned))
         backend = registry.named(planned.backend, workspace)
         backend.connect()
         backend.recall(planned.image, was.image_id)

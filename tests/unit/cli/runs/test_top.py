@@ -17,7 +17,7 @@ from trainer.backends.docker import containers
 from trainer.cli.runs import top
 from trainer.engine import daemon
 from trainer.errors import EngineError
-from trainer.host import gpu_use, process_group
+from trainer.host import gpu_use
 from trainer.host.gpu_use import GpuUse
 from trainer.host.hardware import Hardware
 from trainer.runs.live import LiveRun
@@ -136,11 +136,6 @@ def test_a_local_run_is_measured_by_its_process_group(
     assert (said["run_id"], said["backend"], said["gpus"]) == (ID, "local", ["0", "1"])
     assert 5 < said["cpu_percent"] < 130
     assert 5e6 < said["memory_bytes"] < 1e9
-
-
-def test_cores_are_written_as_docker_takes_them() -> None:
-    assert process_group.written([0, 1, 4, 6, 7, 8]) == "0-1,4,6-8"
-    assert process_group.written([]) == ""
 
 
 def test_what_a_container_has_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -272,7 +272,7 @@ def _state(record: Record, workspace: str, job: LocalJob) -> JobState:
         cpus=used.cpu_seconds / max(now - record.started, 0.001),
         cpu_seconds=used.cpu_seconds,
         measured_at=now,
-        cores=process_group.cores(group),
+        cores=process_group.bound_to(group),
         gpus=("all",) if devices is None else tuple(filter(None, devices.split(","))),
     )
 

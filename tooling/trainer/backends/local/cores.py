@@ -13,7 +13,8 @@ import socket
 from collections.abc import Iterable, Iterator
 
 from trainer.errors import InvalidInput
-from trainer.slots import choosing, cores
+from trainer.host import cores
+from trainer.slots import choosing
 from trainer.slots.choosing import Holder, Machine
 from trainer.slots.need import Need, Slot
 

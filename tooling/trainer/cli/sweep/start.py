@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -117,15 +118,19 @@ def start(
     from trainer.sweeps import opening
 
     origin = requests.Origin(ctx.meta[SOURCE].name, ctx.meta[SOURCE].commit)
-    first = opening.first_plan(workspace, spec, opening.request_of(workspace, spec, project, origin))
-    allowed = consent.allowed(workspace, first, yes=yes)
     for line in reconcile.quickly(workspace):
         click.echo(line, err=True)
     with (
         interruptible(),
         _progress(as_json) as progress,
         opening.begun(
-            workspace, spec, project, origin, progress, tracking_uri=tracking_uri, allowed=allowed
+            workspace,
+            spec,
+            project,
+            origin,
+            progress,
+            allow=partial(consent.allowed, workspace, yes=yes),
+            tracking_uri=tracking_uri,
         ) as opened,
     ):
         outcome = _run(opened, progress)
@@ -135,11 +140,14 @@ def start(
 def _go_on(workspace: Workspace, folder: SweepFolder, *, yes: bool, as_json: bool) -> None:
     from trainer.sweeps import opening
 
-    with interruptible(), _progress(as_json) as progress:
-        allowed = consent.allowed(workspace, opening.plan_of(workspace, folder), yes=yes)
-        with opening.resumed(workspace, folder, progress, allowed) as opened:
-            progress.remark(f"The sweep {opened.parent.name} ({opened.parent.id[:8]}) goes on.")
-            outcome = _run(opened, progress)
+    allow = partial(consent.allowed, workspace, yes=yes)
+    with (
+        interruptible(),
+        _progress(as_json) as progress,
+        opening.resumed(workspace, folder, progress, allow=allow) as opened,
+    ):
+        progress.remark(f"The sweep {opened.parent.name} ({opened.parent.id[:8]}) goes on.")
+        outcome = _run(opened, progress)
     printed.outcome(outcome, opened.spec, as_json=as_json)
 
 

@@ -19,12 +19,12 @@ from trainer.datasets.contents import Files
 from trainer.datasets.inputs import Data
 from trainer.datasets.listing import ITSELF
 from trainer.errors import InvalidInput
+from trainer.host import cores
 from trainer.images.trainer_image import TrainerImage
 from trainer.projects import mlproject
 from trainer.runs import run_record, stored_run
 from trainer.runs.run_record import RunRecord
 from trainer.runs.stored_run import FetchedRun
-from trainer.slots import cores
 from trainer.tracking.metrics import is_time
 from trainer.workspace.settings import Workspace
 

@@ -189,10 +189,8 @@ class _File:
         return self._scalar(key, value)
 
     def _scalar(self, key: str, value: object) -> str:
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if isinstance(value, str | int | float):
-            return str(value)
+        if (text := yaml_file.scalar(value)) is not None:
+            return text
         raise self._refusal(key, "text or a number", "value")
 
     def _refusal(self, key: str, what: str, example: str) -> InvalidInput:

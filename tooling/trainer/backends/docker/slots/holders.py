@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, TypedDict, cast
 from trainer import printable
 from trainer.backends.docker import containers
 from trainer.engine import daemon
-from trainer.host import living
+from trainer.host import cores, living
 from trainer.plan.limits import bytes_of
-from trainer.slots import cores
 from trainer.slots.choosing import Holder
 from trainer.slots.need import Slot
 

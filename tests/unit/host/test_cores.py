@@ -1,7 +1,7 @@
 """Lists of cores, as Linux writes them."""
 
 import pytest
-from trainer.slots import cores
+from trainer.host import cores
 
 
 @pytest.mark.parametrize(
