@@ -137,6 +137,7 @@ def test_no_command_line_is_a_bug(
 ) -> None:
     with pytest.raises(InvalidInput):
         find(tmp_path)  # or somebody's workspace would be played with
+    monkeypatch.chdir(tmp_path)  # which puts the folder back that the next test is in
     monkeypatch.setattr(daemon, "_client", partial(_no_real_engine, daemon._client))
     monkeypatch.setattr(process, "_start", _refuse_server)
     monkeypatch.setattr(environments, "_install", _refuse_environment)
