@@ -227,6 +227,29 @@ def test_a_slot_whose_run_has_ended_is_free_before_it_is_given_back(
     claims.give_back(client, slot.token)
 
 
+def test_what_a_killed_launcher_was_about_to_start_does_not_start_with_what_another_has(
+    client: docker.DockerClient, image: str, has: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = subprocess.run(
+        [sys.executable, "-c", "from trainer.host import living; print(living.this_process())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    monkeypatch.setattr(living, "this_process", killed.stdout.strip)
+    begun, late = (
+        client.containers.create(
+            image, ["sleep", "300"], labels={**holders.labels(Slot(uuid, (uuid,))), "trainer.run_id": uuid}
+        )
+        for uuid in UUIDS[:2]
+    )
+    monkeypatch.undo()
+    begun.start()
+    assert claims.take(client, Need("2"), image, has).gpus == tuple(UUIDS[1:])
+    with pytest.raises(docker.errors.NotFound):
+        late.start()
+
+
 def test_cores_of_slots_are_disjoint_and_memory_is_promised_once(
     client: docker.DockerClient, image: str, has: Machine
 ) -> None:

@@ -76,9 +76,11 @@ def _take(client: docker.DockerClient, slot: Slot, image_id: str, memory: int) -
     container = _create(client, slot, image_id)
     try:
         seen = holders.seen(client, but=slot.token)
+        for unstarted in seen.unstarted:  # not by force: one that is being started runs, and is seen now
+            daemon.is_removed(partial(_remove, client, unstarted, force=False))
         for stale in seen.stale:  # by its id: a later one of its name is another's
             daemon.is_removed(partial(_remove, client, stale))
-        if seen.stale:  # one of them may have got a run in between, which is seen now
+        if seen.unstarted or seen.stale:  # one of them may have got a run in between, which is seen now
             seen = holders.seen(client, but=slot.token)
         if choosing.conflicts(slot, memory, seen.holders):
             _give_up(client, container)
@@ -144,5 +146,5 @@ def _decider(client: docker.DockerClient) -> tuple[str, str]:
     return found["Id"], holders.owner(found["Config"]["Labels"] or {})
 
 
-def _remove(client: docker.DockerClient, container: str) -> None:
-    client.api.remove_container(container, force=True, v=True)
+def _remove(client: docker.DockerClient, container: str, *, force: bool = True) -> None:
+    client.api.remove_container(container, force=force, v=True)

@@ -44,10 +44,14 @@ class _Listed(TypedDict):
 
 @dataclass(frozen=True)
 class Seen:
-    """Who has something, and the ids of containers whose slots are nobody's any more."""
+    """Who has something, and the ids of containers that have nothing any more."""
 
     holders: tuple[Holder, ...]
     stale: tuple[str, ...]
+    """Slots that are nobody's."""
+    unstarted: tuple[str, ...]
+    """Containers of runs whose launcher died before they started. The engine may be starting one: a request
+    outlives who made it."""
 
 
 def labels(slot: Slot | None, memory: str | None = None) -> dict[str, str]:
@@ -96,6 +100,11 @@ def seen(client: docker.DockerClient, *, but: str = "") -> Seen:
         holders=tuple(_holder(together) for token, together in by_token.items() if token != but),
         stale=tuple(
             one["Id"] for one in listed if _is_slot(one) and _labels(one)[TOKEN] not in tokens | {but}
+        ),
+        unstarted=tuple(
+            one["Id"]
+            for one in listed
+            if one["State"] == "created" and containers.RUN_ID in _labels(one) and one not in alive
         ),
     )
 
