@@ -79,6 +79,8 @@ match mode:
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
     case "exit":
         sys.exit(3)
+    case "traceback":
+        raise RuntimeError("as told")
     case "signal":
         os.kill(os.getpid(), signal.SIGSEGV)
     case "killed":

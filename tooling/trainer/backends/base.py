@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from trainer.engine.bridge import Bridge
 from trainer.errors import ImageError
@@ -221,6 +221,35 @@ class Backend(Protocol):
         """The jobs of these runs as far as they are there, and with `of_all` those of other workspaces.
 
         Takes 2 s at most. Raises `EngineError` where that is not known.
+        """
+
+
+class NotWarm(Exception):
+    """A run, or all of a plan's, cannot be forked from an interpreter that stays, and why: no sentence."""
+
+
+class WarmContainer(Protocol):
+    """A container whose interpreter has imported what a script imports first. It has one run at a time."""
+
+    def start(self, plan: RunPlan, launch: Launch, before: Callable[[], object]) -> Job:
+        """As `Backend.start`, in a process that is forked. Waits until the imports are over.
+
+        Raises `NotWarm`, before `before` is called, where this run is not to be had so.
+        """
+
+    def close(self) -> None:
+        """Remove it, with the run that it may have. Safe to call twice."""
+
+
+@runtime_checkable
+class WarmBackend(Protocol):
+    """A backend that has such containers."""
+
+    def warm(self, plan: RunPlan, launch: Launch, folder: Path) -> WarmContainer:
+        """Start one for runs like this plan's; `launch` is that of no run, and `folder` does not exist.
+
+        Waits for nothing. It ends by itself when this process is gone. Raises `NotWarm` for a plan whose
+        runs cannot be forked, and `EngineError`.
         """
 
 

@@ -70,6 +70,7 @@ def find(workspace: Workspace, *, of_cache: bool, days: float) -> Found:
         groups.append(serve_image.leftovers(workspace, client))
         groups.append(baked.leftovers(workspace, client))
         groups.append(engine.of_killed_launches(workspace, client))
+        groups.append(engine.of_warm(workspace, client))
         groups.append(
             engine.of_code(workspace, client, {leftover.name for group in groups for leftover in group.found})
         )

@@ -139,6 +139,16 @@ class RunFolder:
         """How its command ended."""
         return self.path / "result"
 
+    @property
+    def job_warm(self) -> Path:
+        """There if the job is a process in a container that other runs have too: which one."""
+        return self.path / "warm.json"
+
+    @property
+    def job_out_of_memory(self) -> Path:
+        """There if a process of such a job was killed because its container was out of memory."""
+        return self.path / "out-of-memory"
+
 
 def parent(workspace: Workspace) -> Path:
     """Where the folders of runs are."""

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from trainkit import run_environment
 
 from trainer import concurrency, subprocesses
-from trainer.backends.base import Job, JobState, Launch, image_gone
+from trainer.backends.base import Job, JobState, Launch, WarmContainer, image_gone
 from trainer.backends.docker import abilities, code_layer, containers
 from trainer.backends.docker import reachability as reach
 from trainer.backends.docker.config import (
@@ -32,10 +32,12 @@ from trainer.backends.docker.config import (
 from trainer.backends.docker.job import DockerJob
 from trainer.backends.docker.slots import claims, machine
 from trainer.backends.docker.slots.machine import Suitable
+from trainer.backends.docker.warm import container
+from trainer.backends.docker.warm import job as warm_job
 from trainer.engine import daemon, run_user
 from trainer.engine.bridge import Bridge
 from trainer.engine.one_off import run, start_failure
-from trainer.errors import EngineError, TrackingError
+from trainer.errors import TrackingError
 from trainer.host import disk, hardware
 from trainer.host.gpu import Card
 from trainer.host.hardware import Hardware
@@ -54,9 +56,6 @@ from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
     import docker
-
-
-_PATIENCE_S = 2.0
 
 
 class DockerBackend:
@@ -229,7 +228,7 @@ class DockerBackend:
                 entrypoint, folder = self._entrypoint(plan, launch)
                 with self._layered(plan, launch) as layered:
                     image = layered or launch.image_id
-                    container = self.client.api.create_container_from_config(
+                    new = self.client.api.create_container_from_config(
                         container_config(
                             self.client, plan, replace(launch, image_id=image), user, entrypoint, folder
                         ),
@@ -237,15 +236,15 @@ class DockerBackend:
                     )["Id"]
                 if launch.slot:
                     claims.confirm(self.client, launch.slot, launch.image_id, self._said()["MemTotal"])
-                self.client.api.put_archive(container, PLACE, private_files(launch, user, folder))
+                self.client.api.put_archive(new, PLACE, private_files(launch, user, folder))
                 if not layered:
                     with launch.folder.source.open("rb") as archive:
-                        self.client.api.put_archive(container, PLACE, archive)
+                        self.client.api.put_archive(new, PLACE, archive)
                 before()  # which may write into the spool
                 if user.stranger:
-                    self.client.api.put_archive(container, PLACE, spool_files(launch, user))
+                    self.client.api.put_archive(new, PLACE, spool_files(launch, user))
                 try:
-                    self.client.api.start(container)
+                    self.client.api.start(new)
                 except APIError as error:
                     raise start_failure(plan.resources.gpus, error) from None
         except BaseException:
@@ -272,8 +271,10 @@ class DockerBackend:
         own = {mount.target for mount in plan.inputs.mounts if Path(mount.source).resolve() == folder}
         return before, working if working in own else CODE
 
-    def attach(self, run_id: str, folder: RunFolder) -> Job:  # noqa: ARG002 (a container is found by its name)
-        """The container of that run."""
+    def attach(self, run_id: str, folder: RunFolder) -> Job:
+        """The container of that run, or its process in one that other runs have, too."""
+        if folder.job_warm.exists():
+            return warm_job.WarmJob(self.client, run_id, folder)
         return DockerJob(self.client, container_name(run_id))
 
     def changes(self) -> Iterator[object]:
@@ -282,16 +283,16 @@ class DockerBackend:
         with daemon.failures():
             yield from daemon.connect().events(decode=True, filters=wanted)
 
+    def warm(self, plan: RunPlan, launch: Launch, folder: Path) -> WarmContainer:
+        """See `warm.container`."""
+        return container.start(self.client, self._workspace, plan, launch, folder)
+
     def list_jobs(self, records: Sequence[Record], *, of_all: bool) -> list[JobState]:
         """In one question to the engine."""
-        try:
-            jobs = concurrency.call_with_timeout(_PATIENCE_S, containers.of_runs)
-        except TimeoutError:
-            raise EngineError(
-                f"The Docker engine gave no answer in {_PATIENCE_S:.0f} s.", "Restart it."
-            ) from None
+        jobs = containers.within_moments()
         ids = {record.run_id for record in records}
-        return [job for job in jobs if of_all or job.record.run_id in ids]
+        warm = warm_job.states(self.client, self._workspace, records)
+        return [*(job for job in jobs if of_all or job.record.run_id in ids), *warm]
 
 
 def _checkpoints(path: str) -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from trainkit import run_environment
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 PLACE = run_environment.TRAINER
 HOME, SPOOL = f"{PLACE}/home", f"{PLACE}/spool"
 # The engine makes PLACE, as root. What the run's own user writes and removes is in a folder of that user.
-_OWN = f"{PLACE}/run"
-RESULT = f"{_OWN}/result"
+OWN = f"{PLACE}/run"
+RESULT = f"{OWN}/result"
 _AUTHORITIES = f"{HOME}/.mlflow"
 WRITTEN = f"{RESULT}.files"
 CODE = f"{PLACE}/code"
@@ -97,7 +99,7 @@ def container_config(
     )
     return client.api.create_container_config(
         launch.image_id,
-        ["sh", f"{_OWN}/start.sh", RESULT, f"{_OWN}/environment", *entrypoint, *plan.command],
+        ["sh", f"{OWN}/start.sh", RESULT, f"{OWN}/environment", *entrypoint, *plan.command],
         entrypoint=NO_ENTRYPOINT,
         user=f"{user.uid}:{user.gid}",
         environment={
@@ -124,10 +126,13 @@ def _gpus(plan: RunPlan, slot: Slot | None) -> str:
     return f"device={','.join(slot.gpus)}" if slot and slot.gpus else plan.resources.gpus
 
 
-def private_files(launch: Launch, user: RunUser, folder: str = CODE) -> bytes:
+def private_files(
+    launch: Launch, user: RunUser, folder: str = CODE, others: Mapping[str, bytes] = MappingProxyType({})
+) -> bytes:
     """/trainer with the start script, the secret variables and MLflow's credentials file, as a tar.
 
     What is left in the `folder` that the command is run in is listed where that goes with the container.
+    `others` are files beside the start script.
     """
     start = (Path(__file__).parents[1] / "start.sh").read_bytes()
     variables, authorities = launch.outbound.moved(_AUTHORITIES)
@@ -138,6 +143,7 @@ def private_files(launch: Launch, user: RunUser, folder: str = CODE) -> bytes:
         "run/environment": secret,
         **{f"home/.mlflow/{name}": content for name, content in authorities.items()},
         **({f"run/{Path(WRITTEN).name}": b""} if folder == CODE else {}),
+        **{f"run/{name}": content for name, content in others.items()},
     }
     if launch.credentials:
         files["home/.mlflow/credentials"] = credentials_file(launch.credentials).encode()

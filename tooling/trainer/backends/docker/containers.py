@@ -8,8 +8,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from trainer import concurrency
 from trainer.backends.base import JobState
 from trainer.engine import daemon
+from trainer.errors import EngineError
 from trainer.workspace.run_folders import Record
 
 if TYPE_CHECKING:
@@ -23,7 +25,8 @@ NAME = "docker"
 
 RUN_ID = "trainer.run_id"
 """The label that a run's container is known by."""
-_WORKSPACE = "trainer.workspace"
+WORKSPACE = "trainer.workspace"
+_PATIENCE_S = 2.0
 _GPUS = "trainer.gpus"
 
 
@@ -31,7 +34,7 @@ def labels(record: Record, workspace: str) -> dict[str, str]:
     """The labels of a run's container: what it takes to end the run where its record was lost."""
     return {
         RUN_ID: record.run_id,
-        _WORKSPACE: workspace,
+        WORKSPACE: workspace,
         "trainer.host": record.host,
         "trainer.tracking_uri": record.tracking_uri,
         "trainer.own_server": str(record.own_server).lower(),
@@ -48,6 +51,16 @@ def of_runs(*, usage: bool = True) -> list[JobState]:
     with daemon.failures():
         containers = client.containers.list(all=True, filters={"label": RUN_ID}, ignore_removed=True)
         return [_seen(client, container, usage=usage) for container in containers]
+
+
+def within_moments() -> list[JobState]:
+    """As `of_runs`. Raises `EngineError` also where the engine takes longer than 2 s."""
+    try:
+        return concurrency.call_with_timeout(_PATIENCE_S, of_runs)
+    except TimeoutError:
+        raise EngineError(
+            f"The Docker engine gave no answer in {_PATIENCE_S:.0f} s.", "Restart it."
+        ) from None
 
 
 def _seen(client: docker.DockerClient, container: Container, *, usage: bool) -> JobState:
@@ -67,7 +80,7 @@ def _seen(client: docker.DockerClient, container: Container, *, usage: bool) -> 
     )
     job = JobState(
         record,
-        labels.get(_WORKSPACE, ""),
+        labels.get(WORKSPACE, ""),
         running,
         cores=container.attrs["HostConfig"].get("CpusetCpus") or "",
         gpus=_gpus(container),

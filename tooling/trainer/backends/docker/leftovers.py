@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer import leftovers
 from trainer.backends.docker import code_layer, containers, session
 from trainer.backends.docker.config import container_name
 from trainer.backends.docker.slots import holders
+from trainer.backends.docker.warm import place
+from trainer.backends.docker.warm.place import Place
 from trainer.engine import daemon, one_off
 from trainer.host import living
 from trainer.images import leftovers as images
@@ -59,6 +62,20 @@ def of_killed_launches(workspace: Workspace, client: docker.DockerClient) -> Lef
             created = datetime.fromisoformat(container.attrs["Created"]).timestamp()
             is_half_made = container.status == "created" and containers.RUN_ID not in container.labels
             if is_half_made and not leftovers.may_be_in_use(created):
+                yield Leftover("container", str(container.name), 0, KILLED)
+
+    return _containers(client, found())
+
+
+def of_warm(workspace: Workspace, client: docker.DockerClient) -> Leftovers:
+    """Containers for one run after another whose process is gone, and that no run is left in."""
+
+    def found() -> Iterator[Leftover]:
+        labels = [place.LABEL, f"{containers.WORKSPACE}={workspace.identity}"]
+        for container in client.containers.list(all=True, filters={"label": labels}, ignore_removed=True):
+            run_id = Place(Path(container.labels[place.LABEL])).occupant()
+            is_left = run_id is None or not run_folder.of(workspace, run_id).path.exists()
+            if container.status in ("exited", "dead") and is_left:
                 yield Leftover("container", str(container.name), 0, KILLED)
 
     return _containers(client, found())

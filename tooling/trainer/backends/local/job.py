@@ -5,19 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import stat
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from trainer import locks
+from trainer.backends import written_files
 from trainer.backends.base import JobResult, read_result
 from trainer.workspace.run_folder import RunFolder
 
 GRACE_S = 5  # as in a container
 _POLL_S = 0.05
-_CODE_S = 86400  # no file of the code is newer: its archive says no times
 
 
 class LocalJob:
@@ -59,15 +58,7 @@ class LocalJob:
 
     def written(self) -> dict[str, int]:
         """What is newer in its folder than the code, which is of 1970."""
-        found = {}
-        for current, folders, names in os.walk(code := self._folder.job_code):
-            folders[:] = [name for name in folders if name != "__pycache__"]
-            for path in (Path(current) / name for name in names):
-                with contextlib.suppress(OSError):
-                    seen = path.lstat()
-                    if stat.S_ISREG(seen.st_mode) and seen.st_mtime > _CODE_S:
-                        found[str(path.relative_to(code))] = seen.st_size
-        return found
+        return written_files.sizes(self._folder.job_code)
 
     def bring(self, path: str, folder: Path) -> Path | None:  # noqa: ARG002 (it is on this machine)
         """The file itself."""

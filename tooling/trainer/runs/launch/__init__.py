@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from trainkit import mlflow_in_run, run_environment
 
@@ -28,11 +29,16 @@ from trainer.slots.need import Slot
 from trainer.subprocesses import deferred_signals, interruptible, kept_interruptions
 from trainer.tracking.client import Run
 from trainer.workspace import run_folder
+from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.settings import Workspace
 
 _LOG = logging.getLogger(__name__)
 
-__all__ = ["Reporter", "Result", "ResumedRun", "Started", "launch", "start"]
+__all__ = ["Reporter", "Result", "ResumedRun", "Started", "StartsJob", "launch", "of_no_run", "start"]
+
+
+StartsJob: TypeAlias = Callable[[RunPlan, Launch, Callable[[], object]], Job]
+"""As `Backend.start`."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +118,13 @@ def start(
     experiment_id: str | None = None,
     earlier: ResumedRun | None = None,
     created: Callable[[Run], None] = _nothing,
+    starts_job: StartsJob | None = None,
 ) -> Started:
     """Make the run, and start its job: the caller looks after it, and lets go of it by closing `held`.
 
     `created` is called with the run when it is written down and its job does not exist yet: what it raises
     ends the run, as a signal does. The slot of `ready` is the run's: it is given back where this raises.
+    `starts_job` does that in the backend's place.
     """
     with ExitStack() as unstarted, kept_interruptions():
         if ready.slot:
@@ -128,7 +136,7 @@ def start(
         )
         created(launched.run)
         stored = _store(ready, launched)
-        job = _start(ready, launched, stored, unstarted)
+        job = _start(ready, launched, stored, unstarted, starts_job or ready.backend.start)
         unstarted.pop_all()
     return Started(launched, job, tuple(stored.result()))
 
@@ -149,10 +157,14 @@ def _store(ready: PreparedLaunch, launched: LaunchedRun) -> Future[list[str]]:
 
 
 def _start(
-    ready: PreparedLaunch, launched: LaunchedRun, stored: Future[list[str]], unstarted: ExitStack
+    ready: PreparedLaunch,
+    launched: LaunchedRun,
+    stored: Future[list[str]],
+    unstarted: ExitStack,
+    starts_job: StartsJob,
 ) -> Job:
     with deferred_signals():
-        job = ready.backend.start(ready.plan, _job_launch(ready, launched), lambda: concurrency.wait(stored))
+        job = starts_job(ready.plan, _job_launch(ready, launched), lambda: concurrency.wait(stored))
         unstarted.callback(_discard, job)  # should a signal have come while it was started
     return job
 
@@ -161,6 +173,12 @@ def _discard(job: Job) -> None:
     with deferred_signals(drop=True):
         job.stop()
         job.remove()
+
+
+def of_no_run(ready: PreparedLaunch, experiment_id: str, folder: RunFolder) -> Launch:
+    """What runs of that preparation in one experiment have in common: the launch of a run without an id."""
+    run = Run("", experiment_id, "", "", "")
+    return _job_launch(ready, LaunchedRun(run, begin.record(ready), folder))
 
 
 def _job_launch(ready: PreparedLaunch, launched: LaunchedRun) -> Launch:

@@ -86,7 +86,7 @@ def new(
                 client, plan.tracking.experiment, has_trainkit=plan.image.has_trainkit
             )
         spool = SpoolWriter(prepared)
-        with deferred_signals(), run_folders.launching(prepared, _record(ready)):
+        with deferred_signals(), run_folders.launching(prepared, record(ready)):
             if experiment is None:
                 spool.begin_offline(plan.tracking.experiment, plan.tracking.run_name, tags)
                 run = delivery.known_run(client.server, prepared)
@@ -142,11 +142,11 @@ def write_down(
     ready: PreparedLaunch, run: Run, prepared: RunFolder, held: ExitStack, unstarted: ExitStack
 ) -> LaunchedRun:
     """Write the run down: from now on it is ended whatever becomes of this process."""
-    record = _record(ready, run)
-    folder, lock = run_folders.write(ready.workspace, prepared, record)
+    written = record(ready, run)
+    folder, lock = run_folders.write(ready.workspace, prepared, written)
     held.enter_context(lock)
     unstarted.push(partial(_end_unstarted, ready, run))
-    return LaunchedRun(run, record, folder)
+    return LaunchedRun(run, written, folder)
 
 
 def _end_unstarted(
@@ -225,7 +225,8 @@ def _as_it_was(word: str, moved: Mapping[str, str]) -> str:
     return word
 
 
-def _record(ready: PreparedLaunch, run: Run | None = None) -> Record:
+def record(ready: PreparedLaunch, run: Run | None = None) -> Record:
+    """What is written down about a run of the preparation, as far as it is known before there is one."""
     return Record(
         run_id=run.id if run else "",
         project=ready.plan.code.project,
