@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,16 +11,17 @@ from pathlib import Path
 from mlflow.entities import Run as LoggedRun
 from support import Site
 from trainer.backends import registry
+from trainer.backends.base import Job, Launch, NotWarm, WarmBackend, WarmContainer
 from trainer.plan import request
 from trainer.plan.request import RunRequest
+from trainer.plan.run_plan import RunPlan
 from trainer.projects import mlproject
 from trainer.runs import launch, reconcile
 from trainer.runs.launch import Started, prepare
 from trainer.runs.launch.prepare import PreparedLaunch
-from trainer.sweeps import warm
-from trainer.sweeps.warm import WarmSlot
 from trainer.tracking.client import Run
 from trainer.workspace import run_folder, settings
+from trainer.workspace.run_folder import RunFolder
 
 
 class Silent:
@@ -50,6 +52,8 @@ class Trial:
     started: Started
     held: ExitStack
     is_forked: bool
+    why: str
+    """Why it was not."""
 
     @property
     def id(self) -> str:
@@ -78,7 +82,7 @@ class Trials:
 
     def __init__(self, site: Site, folder: Path) -> None:
         self._site, self._folder = site, folder
-        self._slots: list[WarmSlot] = []
+        self._slots: list[WarmContainer] = []
         self._experiment: dict[str, str] = {}
 
     def ready(self, project: str, memory: str | None = None, **parameters: str) -> PreparedLaunch:
@@ -96,25 +100,38 @@ class Trials:
         )
         return prepare.prepare(workspace, plan, Silent(), None)
 
-    def slot(self, ready: PreparedLaunch) -> WarmSlot:
+    def slot(self, ready: PreparedLaunch) -> WarmContainer:
         """A slot that is closed at the end of the test."""
         folder = self._folder / str(len(self._slots))
-        slot = warm.open_slot(ready, folder, self._experiment_id(ready))
+        assert isinstance(ready.backend, WarmBackend)
+        shared = launch.of_no_run(ready, self._experiment_id(ready), RunFolder(folder))
+        slot = ready.backend.warm(ready.plan, shared, folder)
         self._slots.append(slot)
         return slot
 
-    def start(self, slot: WarmSlot | None, ready: PreparedLaunch, **parameters: str) -> Trial:
+    def start(self, slot: WarmContainer | None, ready: PreparedLaunch, **parameters: str) -> Trial:
         """A trial in the slot, or in a container of its own."""
         if parameters:
             ready = replace(ready, plan=self.ready(ready.plan.code.project, ready.plan.resources.memory,
                                                    **parameters).plan)  # fmt: skip
         held = ExitStack()
-        start = slot.start if slot else launch.start
-        started = start(
-            ready, Silent(), held, experiment_id=self._experiment_id(ready), created=lambda _: None
-        )
+        why = ""
+
+        def starts_job(plan: RunPlan, job: Launch, before: Callable[[], object]) -> Job:
+            nonlocal why
+            try:
+                assert slot
+                return slot.start(plan, job, before)
+            except NotWarm as reason:
+                why = str(reason)
+                return ready.backend.start(plan, job, before)
+
+        started = launch.start(
+            ready, Silent(), held, experiment_id=self._experiment_id(ready),
+            starts_job=starts_job if slot else None,
+        )  # fmt: skip
         folder = run_folder.of(ready.workspace, started.launched.run.id)
-        return Trial(self._site, started, held, folder.job_warm.exists())
+        return Trial(self._site, started, held, folder.job_warm.exists(), why)
 
     def _experiment_id(self, ready: PreparedLaunch) -> str:
         name = ready.plan.tracking.experiment

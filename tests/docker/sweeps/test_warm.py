@@ -12,8 +12,8 @@ import docker
 import pytest
 from docker.models.containers import Container
 from support import CANARY, Site
+from trainer.backends.base import WarmContainer
 from trainer.backends.docker.warm.container import WarmRuns
-from trainer.sweeps.warm import WarmSlot
 from trainer.workspace import run_folder, settings
 from trials import Trials, metrics
 
@@ -33,10 +33,10 @@ def _interpreter(container: Container) -> int:
     return int(next(number for number, command in processes if command.startswith("python")))
 
 
-def _let_go(slot: WarmSlot) -> None:
+def _let_go(slot: WarmContainer) -> None:
     """As the kernel does it for a controller that is killed."""
-    assert isinstance(slot._container, WarmRuns)
-    slot._container._held.release()
+    assert isinstance(slot, WarmRuns)
+    slot._held.release()
 
 
 def test_the_numbers_are_the_same_to_the_last_bit(trials: Trials) -> None:
@@ -44,7 +44,7 @@ def test_the_numbers_are_the_same_to_the_last_bit(trials: Trials) -> None:
     slot = trials.slot(ready)
     for depth in ("2", "5"):
         warm = trials.start(slot, ready, n_estimators="20", max_depth=depth)
-        assert warm.is_forked, warm.started.remarks
+        assert warm.is_forked, warm.why
         warm_run = warm.end()
         assert warm_run.info.status == "FINISHED"
         cold_run = trials.start(None, ready, n_estimators="20", max_depth=depth).end()
@@ -94,7 +94,7 @@ def test_it_ends_and_prints_as_in_a_container_of_its_own(
 ) -> None:
     ready = trials.ready("probe", mode=mode)
     warm = trials.start(trials.slot(ready), ready)
-    assert warm.is_forked, warm.started.remarks
+    assert warm.is_forked, warm.why
     seen = [(trial.end(), trial.id) for trial in (warm, trials.start(None, ready))]
     ends = [(run.info.status, {tag: run.data.tags.get(tag) for tag in _OF_THE_END}) for run, _ in seen]
     assert ends[0] == ends[1]
@@ -115,13 +115,13 @@ def test_what_takes_too_much_memory_is_out_of_memory_and_the_next_one_runs(trial
     slot, other_slot = trials.slot(ready), trials.slot(ready)
     beside = trials.start(other_slot, ready, mode="nap")
     trial = trials.start(slot, ready)
-    assert trial.is_forked, trial.started.remarks
+    assert trial.is_forked, trial.why
     run = trial.end()
     assert (run.info.status, run.data.tags["trainer.end"]) == ("FAILED", "out of memory")
     assert beside.end().info.status == "FINISHED"
     for mode in ("child-memory", "metric"):
         after = trials.start(slot, ready, mode=mode)
-        assert after.is_forked, after.started.remarks
+        assert after.is_forked, after.why
         assert after.end().data.tags["trainer.end"] == ("done" if mode == "metric" else "out of memory")
 
 
@@ -164,7 +164,7 @@ def test_one_whose_interpreter_or_container_is_killed_is_cut_off(
         ends.append((run.info.status, run.data.tags["trainer.end"]))
         cold = trials.start(slot, ready, mode="metric")  # the slot goes on
         assert not cold.is_forked
-        assert "its container has ended" in cold.started.remarks[-1]
+        assert "its container has ended" in cold.why
         assert cold.end().info.status == "FINISHED"
         slot.close()
     assert ends == [("KILLED", "stopped from outside")] * 2 + [("KILLED", "lost")]
@@ -214,7 +214,7 @@ def test_nothing_of_a_trial_is_there_for_the_next(trials: Trials, site: Site, tm
     slot = trials.slot(ready)
     for number in range(2):
         trial = trials.start(slot, ready)
-        assert trial.is_forked, trial.started.remarks
+        assert trial.is_forked, trial.why
         run = trial.end()
         (place := tmp_path / str(number)).mkdir()
         assert site.log(run.info.run_id, place) == "found []\nbeside []\n"
@@ -232,7 +232,7 @@ def test_a_project_with_a_module_that_was_imported_has_a_container_of_its_own(
     finally:
         own.unlink()
     assert not trial.is_forked
-    assert "the project has a module of its own that is called shutil" in trial.started.remarks[-1]
+    assert "the project has a module of its own that is called shutil" in trial.why
     trial.end()
     assert (again := trials.start(slot, ready)).is_forked
     assert again.end().info.status == "FINISHED"

@@ -228,13 +228,18 @@ class NotWarm(Exception):
     """A run, or all of a plan's, cannot be forked from an interpreter that stays, and why: no sentence."""
 
 
+class WarmEnded(NotWarm):
+    """Its container has ended: no run will be had from it."""
+
+
 class WarmContainer(Protocol):
     """A container whose interpreter has imported what a script imports first. It has one run at a time."""
 
     def start(self, plan: RunPlan, launch: Launch, before: Callable[[], object]) -> Job:
         """As `Backend.start`, in a process that is forked. Waits until the imports are over.
 
-        Raises `NotWarm`, before `before` is called, where this run is not to be had so.
+        Raises `NotWarm`, before `before` is called, where this run is not to be had so; `WarmEnded` where
+        none is.
         """
 
     def close(self) -> None:

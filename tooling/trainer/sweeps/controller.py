@@ -30,6 +30,7 @@ from trainer.sweeps.parent import Row
 from trainer.sweeps.patience import Patience
 from trainer.sweeps.requests import Unit
 from trainer.sweeps.screen import Outcome, Screen
+from trainer.sweeps.slots import Slots
 from trainer.sweeps.units import Elsewhere, Ended, Event, Running, Settled, State
 from trainer.sweeps.watching import Watched
 from trainer.tracking.client import Run, Status
@@ -63,6 +64,7 @@ class Controller:
         self._metric = sweep.spec.objectives[0].metric
         self._watched = Watched(sweep.spec, sweep.parent)
         self._patience = Patience()
+        self._slots = Slots(sweep, screen)
 
     def run(self) -> Outcome:
         """Run all trials to their end, beginning with what earlier processes left.
@@ -83,9 +85,11 @@ class Controller:
                 self._show()
         except BaseException as error:
             self._stop_all()
+            self._slots.close()
             self._finish_early(error)
             raise
         with deferred_signals():
+            self._slots.close()
             self._settle()
             return self._finish("FINISHED", self._over or "done")
 
@@ -163,9 +167,7 @@ class Controller:
             known.run_ids[unit.repeat] = run.id
             self._study.began(unit.trial, tuple(known.run_ids.values()))
 
-        if not sweep.need.is_nothing:
-            ready = replace(ready, slot=ready.backend.claim(sweep.need, ready.image_id))
-        self._look_after(units.start(ready, unit, self._screen, created))
+        self._look_after(self._slots.start(ready, unit, created))
         self._show()
 
     def _look_after(self, running: Running | Elsewhere) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -60,6 +61,10 @@ class SweepFolder:
     def archive(self) -> Path:
         """The code of all trials."""
         return self.path / "source.tar.gz"
+
+    def slot(self, number: int) -> Path:
+        """A container that stays, and that trials are forked in; not one that an earlier process had."""
+        return self.path / "slots" / f"{number}-{secrets.token_hex(4)}"
 
     @property
     def _begun(self) -> Path:

@@ -15,6 +15,7 @@ from trainer import concurrency
 from trainer.backends.base import Job, JobResult
 from trainer.errors import EngineError, TrainerError
 from trainer.runs import launch, outcome, reconcile
+from trainer.runs.launch import StartsJob
 from trainer.runs.launch.prepare import PreparedLaunch
 from trainer.runs.launch.screen import Reporter
 from trainer.sweeps.events import Events
@@ -132,11 +133,20 @@ class Elsewhere:
         concurrency.submit(asked)
 
 
-def start(ready: PreparedLaunch, unit: Unit, screen: Reporter, created: Callable[[Run], None]) -> Running:
-    """Start a run; `created` as of `launch.start`. Raises `TrainerError`: then there is none that goes on."""
+def start(
+    ready: PreparedLaunch,
+    unit: Unit,
+    screen: Reporter,
+    created: Callable[[Run], None],
+    starts_job: StartsJob | None = None,
+) -> Running:
+    """Start a run; `created` and `starts_job` as of `launch.start`.
+
+    Raises `TrainerError`: then there is none that goes on.
+    """
     held = ExitStack()
     try:
-        started = launch.start(ready, screen, held, created=created)
+        started = launch.start(ready, screen, held, created=created, starts_job=starts_job)
     except BaseException:
         held.close()
         raise

@@ -289,10 +289,9 @@ class DockerBackend:
 
     def list_jobs(self, records: Sequence[Record], *, of_all: bool) -> list[JobState]:
         """In one question to the engine."""
-        jobs = containers.within_moments()
         ids = {record.run_id for record in records}
-        warm = warm_job.states(self.client, self._workspace, records)
-        return [*(job for job in jobs if of_all or job.record.run_id in ids), *warm]
+        own = [job for job in containers.within_moments() if of_all or job.record.run_id in ids]
+        return own + warm_job.states(self.client, self._workspace, records)
 
 
 def _checkpoints(path: str) -> list[str]:

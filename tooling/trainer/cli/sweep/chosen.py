@@ -88,6 +88,7 @@ def _run_options(base: RunOptions, options: Mapping[str, object]) -> RunOptions:
         gpus=_said(options, "gpus", base.gpus),
         cpus=_said(options, "cpus", base.cpus),
         memory=_said(options, "memory", base.memory),
+        warm=_said(options, "warm", base.warm),
         experiment=_said(options, "experiment", base.experiment),
         tags={**base.tags, **cast(dict[str, str], options["tags"])},
     )

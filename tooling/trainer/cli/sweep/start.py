@@ -76,6 +76,8 @@ _SHOWN = 5
 @click.option("--cpus", type=click.IntRange(1), metavar="N",
               help="Cores of each trial's own. [default: its share of all]")  # fmt: skip
 @click.option("--memory", metavar="SIZE", help="Memory limit of each trial, such as 8g.")
+@click.option("--warm/--no-warm", default=None,
+              help="Import once, and fork each trial. [default: on the CPU]")  # fmt: skip
 @click.option("--tracking-uri", metavar="URI", help="Tracking server. [default: the workspace's own]")
 @click.option("--resume", "resumed", metavar="RUN", help="Go on with the sweep of this parent run.")
 @click.option("--new", is_flag=True, help="Begin another sweep, though one of the same command can go on.")

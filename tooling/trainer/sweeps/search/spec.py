@@ -22,6 +22,8 @@ class RunOptions:
     gpus: str | None = None
     cpus: int | None = None
     memory: str | None = None
+    warm: bool | None = None
+    """Whether trials are forked from an interpreter that has imported what they need; None: on the CPU."""
     experiment: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 

@@ -112,6 +112,7 @@ def read(path: Path) -> SweepSpec:
             gpus=file.text("gpus"),
             cpus=file.count("cpus"),
             memory=file.text("memory"),
+            warm=file.flag("warm"),
             experiment=file.text("experiment"),
             tags=file.texts("tags"),
         ),
@@ -128,6 +129,12 @@ class _File:
     def text(self, key: str) -> str | None:
         value = self._document.get(key)
         return None if value is None else self._scalar(key, value)
+
+    def flag(self, key: str) -> bool | None:
+        value = self._document.get(key)
+        if value is None or isinstance(value, bool):
+            return value
+        raise self._refusal(key, "yes or no", "true")
 
     def required(self, key: str) -> str:
         value = self.text(key)

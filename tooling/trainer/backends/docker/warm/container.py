@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from trainkit import mlflow_in_run
 
 from trainer import locks, subprocesses
-from trainer.backends.base import Job, Launch, NotWarm
+from trainer.backends.base import Job, Launch, NotWarm, WarmEnded
 from trainer.backends.docker import containers
 from trainer.backends.docker.config import HOME, OWN, PLACE, container_config, private_files
 from trainer.backends.docker.slots import holders
@@ -180,7 +180,7 @@ class WarmRuns:
             if time.monotonic() > look:
                 look = time.monotonic() + _LOOK_S
                 if not self._is_running() or look > give_up:
-                    raise NotWarm("its container has ended, or does not answer")
+                    raise WarmEnded("its container has ended, or does not answer")
             subprocesses.raise_deferred()
             time.sleep(_POLL_S)
 

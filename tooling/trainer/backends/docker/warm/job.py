@@ -28,7 +28,7 @@ from trainer.workspace.settings import Workspace
 if TYPE_CHECKING:
     import docker
 
-_POLL_S = 0.02
+_POLL_S = 0.05
 _LOOK_S = 1.0
 """How often the engine is asked whether the container is there."""
 _PIECE = 1 << 16
