@@ -257,6 +257,9 @@ class WarmBackend(Protocol):
         runs cannot be forked, and `EngineError`.
         """
 
+    def clear_warm(self, parent: Path) -> None:
+        """Remove those whose folders were in that one, whose process is gone, and that no run is left in."""
+
 
 def read_result(text: str) -> tuple[int, int | None] | None:
     """Exit code, and the signal that the job was sent, of what start.sh wrote; None for anything else."""

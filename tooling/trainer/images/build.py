@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer import locks
+from trainer import locks, subprocesses
 from trainer.engine import daemon
 from trainer.errors import ImageError
 from trainer.host import user
@@ -68,6 +69,19 @@ def origin(client: docker.DockerClient, image_id: str) -> ImageOrigin:
         base_image_id=labels.get(BASE_ID_LABEL, ""),
         base_image_digest=labels.get(BASE_DIGEST_LABEL, ""),
     )
+
+
+def is_there(client: docker.DockerClient, identity: str, repo_digests: Sequence[str] = ()) -> bool:
+    """Whether that is the id of an image, and not the beginning of one or a name; it may be pulled first."""
+
+    def is_id() -> bool:
+        return bool(identity) and image_id(client, identity) == identity
+
+    for name in repo_digests:
+        if is_id():
+            break
+        subprocesses.capture(["docker", "pull", "--quiet", name])
+    return is_id()
 
 
 def image_id(client: docker.DockerClient, tag: str) -> str | None:

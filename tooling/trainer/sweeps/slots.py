@@ -137,6 +137,10 @@ class Slots:
         for slot in list(self._open):
             with contextlib.suppress(EngineError):  # they end by themselves
                 self._close(slot)
+        backend = self._sweep.ready.backend
+        if isinstance(backend, WarmBackend):
+            with contextlib.suppress(EngineError):
+                backend.clear_warm(self._sweep.folder.slot(0).parent)
 
     def _close(self, slot: WarmSlot) -> None:
         with deferred_signals(drop=True):

@@ -224,6 +224,15 @@ def test_an_order_can_be_withdrawn(tmp_path: Path) -> None:
     assert served.run() == ("0", "ran\n")
 
 
+def test_an_order_whose_giver_is_gone_is_not_waited_with(tmp_path: Path) -> None:
+    served = serve(tmp_path, "print('ran')\n")
+    served.order()
+    served.file("accepted")
+    served.lock.release()
+    assert served.file("refused") == "who gave the order is gone"
+    assert served.process.wait(10) == 0
+
+
 def test_it_ends_when_nobody_gives_orders(tmp_path: Path) -> None:
     served = serve(tmp_path, "print('ran')\n")
     served.lock.release()

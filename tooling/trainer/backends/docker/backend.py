@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from trainkit import run_environment
 
-from trainer import concurrency, subprocesses
+from trainer import concurrency
 from trainer.backends.base import Job, JobState, Launch, WarmContainer, image_gone
 from trainer.backends.docker import abilities, code_layer, containers
 from trainer.backends.docker import reachability as reach
@@ -140,16 +140,8 @@ class DockerBackend:
         Raises `CheckFailed` where the engine's disk is full, as `prepare` does.
         """
         disk.check(self._workspace, daemon.root(self._said()))
-        for name in repo_digests:
-            if self._has(image_id):
-                return
-            subprocesses.capture(["docker", "pull", "--quiet", name])
-        if not self._has(image_id):
+        if not build.is_there(self.client, image_id, repo_digests):
             raise image_gone(image)
-
-    def _has(self, image_id: str) -> bool:
-        """Whether that is the id of an image, and not the beginning of one or a name."""
-        return bool(image_id) and build.image_id(self.client, image_id) == image_id
 
     def is_named(self, image: RunImage, image_id: str) -> bool:
         """By its tag."""
@@ -286,6 +278,10 @@ class DockerBackend:
     def warm(self, plan: RunPlan, launch: Launch, folder: Path) -> WarmContainer:
         """See `warm.container`."""
         return container.start(self.client, self._workspace, plan, launch, folder)
+
+    def clear_warm(self, parent: Path) -> None:
+        """By their labels."""
+        container.clear(self.client, parent)
 
     def list_jobs(self, records: Sequence[Record], *, of_all: bool) -> list[JobState]:
         """In one question to the engine."""

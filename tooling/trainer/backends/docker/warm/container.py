@@ -96,6 +96,16 @@ def start(
     return runs
 
 
+def clear(client: docker.DockerClient, parent: Path) -> None:
+    """As `WarmBackend.clear_warm`."""
+    with daemon.failures():
+        found = client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)
+    for each in found:
+        place = Place(Path(each.labels[LABEL]))
+        if place.path.parent == parent and place.occupant() is None and not locks.held(place.held):
+            remove(client, str(each.name), place)
+
+
 def script_of(plan: RunPlan) -> str:
     """The script that the plan's command runs; raises `NotWarm` where it is not `python FILE …`."""
     command = plan.command

@@ -82,10 +82,7 @@ class Server:
         check_script(Path(order.script).resolve(), self._imported)
         self._clear()
         self._write("accepted", "")
-        while not self._is_there("go"):
-            if self._signal is not None or self._is_there("stop"):
-                raise Refused("it was withdrawn")
-            time.sleep(_POLL_S)
+        self._wait_for_go()
         killed = descendants.out_of_memory()
         # Until it has handlers of its own.
         signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
@@ -104,6 +101,17 @@ class Server:
             _add_to(self._exchange / "output", code - _OF_SIGNALS)
         self._write("result", f"{code} {sent or ''}\n")
         return False
+
+    def _wait_for_go(self) -> None:
+        look = time.monotonic() + _HOLDER_S
+        while not self._is_there("go"):
+            if self._signal is not None or self._is_there("stop"):
+                raise Refused("it was withdrawn")
+            if time.monotonic() > look:
+                if not self._is_held():  # then there will be no `go`
+                    raise Refused("who gave the order is gone")
+                look = time.monotonic() + _HOLDER_S
+            time.sleep(_POLL_S)
 
     def _sent(self) -> int | None:
         """The signal that all of it is to end by."""
