@@ -118,7 +118,7 @@ def test_the_best_trial_is_found_and_the_parent_says_so(site: Site, tmp_path: Pa
 
 def test_no_trial_is_lost_and_none_is_run_twice_whenever_the_controller_is_killed(site: Site) -> None:
     moments = random.Random(5)
-    trials, kills = 8, 0
+    trials, kills = 12, 0
     command = ("tune", *SEARCH, *METRIC, "--trials", str(trials), "--parallel", "2", "-P", "seconds=1")
     while kills < 6 and killed(site.start("sweep", *command), moments.uniform(1, 5)):
         kills += 1
@@ -253,7 +253,7 @@ def test_a_sweep_ends_after_its_time_and_without_a_better_trial(site: Site) -> N
 def test_a_trial_that_is_removed_is_run_again_and_one_that_is_stopped_is_not(
     site: Site, client: docker.DockerClient
 ) -> None:
-    command = ("--search", "depth=4,5", "--sampler", "grid", *METRIC, "-P", "seconds=6")
+    command = ("--search", "depth=4,5", "--sampler", "grid", *METRIC, "-P", "seconds=6", "--no-warm")
     process = site.start("sweep", "tune", *command, "--json")
     started: list[str] = []
     assert process.stderr
