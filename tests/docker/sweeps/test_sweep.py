@@ -152,6 +152,30 @@ def test_ctrl_c_stops_all_trials_and_the_same_command_goes_on(site: Site) -> Non
     assert [trial["state"] for trial in found["trials"]] == ["finished"] * 3
 
 
+def test_it_is_stopped_by_its_name_from_elsewhere_and_goes_on_by_its_name(site: Site) -> None:
+    command = (*SEARCH, *METRIC, "--trials", "2", "-P", "seconds=30", "--run-name", "far-away")
+    process = site.start("sweep", "tune", *command)
+    until(process, "Trial 0")
+    would = site.trainer("stop", "--all", "--dry-run")
+    [folder] = unfinished(site)
+    assert f"The sweep {folder.name[:8]} would be stopped, with its trials." in would.out.splitlines()
+    stopped = site.trainer("stop", "far-away")
+    assert stopped.out.splitlines() == [
+        f"The sweep {folder.name[:8]} is stopped. It goes on with: trainer sweep --resume {folder.name[:8]}"
+    ]
+    assert process.wait(timeout=5) == 130
+    process.communicate()
+    assert {run.info.status for run in children(site, folder.name)} == {"KILLED"}
+    assert site.trainer("stop", "far-away").out == f"far-away ({folder.name[:8]}) has ended already.\n"
+    again = site.start("sweep", "--resume", "far-away")
+    until(again, "Trial 0")
+    assert site.trainer("stop", "--all").code == 0
+    assert again.wait(timeout=5) == 130
+    again.communicate()
+    assert site.run(folder.name).info.status == "KILLED"
+    assert site.trainer("ps").out == "No live runs.\n"
+
+
 def test_a_torn_study_is_made_again_from_the_runs(site: Site) -> None:
     command = (*SEARCH, *METRIC, "--trials", "4", "-P", "seconds=1", "--seed", "4")
     process = site.start("sweep", "tune", *command)

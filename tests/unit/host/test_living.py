@@ -32,3 +32,18 @@ def test_a_later_process_of_its_number_is_another() -> None:
 def test_of_another_machine_it_cannot_be_known() -> None:
     assert living.is_alive(f"another/pid:[1] {os.getpid()} 1") is None
     assert living.is_alive("") is None
+
+
+def test_one_that_lives_is_interrupted() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SHOW],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    known = process.stdout.readline().strip()
+    assert living.interrupt(known)
+    assert "KeyboardInterrupt" in process.communicate()[1]
+    assert not living.interrupt(known)

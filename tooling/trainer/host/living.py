@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 from pathlib import Path
 
 
@@ -37,6 +38,17 @@ def is_alive(process: str) -> bool | None:
     except PermissionError:  # another user's
         pass
     return _began(int(number)) in ("", began)
+
+
+def interrupt(process: str) -> bool:
+    """Whether it lives, and was sent SIGINT. Raises `PermissionError` for another user's."""
+    if not is_alive(process):
+        return False
+    try:
+        os.kill(int(process.split()[-2]), signal.SIGINT)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _began(number: int) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from trainer import atomic_files, locks
 from trainer.errors import FileError, InvalidInput
+from trainer.host import living
 from trainer.locks import Lock
 from trainer.runs.launch.prepare import PackedCode
 from trainer.source.snapshot import Commit
@@ -76,9 +77,15 @@ class SweepFolder:
         if held is None:
             raise InvalidInput(
                 f"Another process runs the sweep {self.parent_id[:8]}.",
-                "Follow it in its terminal, or stop it there with Ctrl-C first.",
+                f"Follow it in its terminal, or stop it first: trainer stop {self.parent_id[:8]}",
             )
+        (self.path / "controller").write_text(living.this_process())
         return held
+
+    @property
+    def controller(self) -> str:
+        """The process that runs the sweep, or did so last: see `host.living`."""
+        return (self.path / "controller").read_text()
 
     @property
     def is_controlled(self) -> bool:
@@ -131,7 +138,7 @@ def unfinished(workspace: Workspace) -> Iterator[SweepFolder]:
 
 
 def find(workspace: Workspace, text: str) -> SweepFolder | None:
-    """The one whose parent's id begins so."""
+    """The one of those whose parent's id begins so."""
     found = [folder for folder in unfinished(workspace) if folder.parent_id.startswith(text)]
     return found[0] if len(found) == 1 else None
 

@@ -79,7 +79,7 @@ _SHOWN = 5
 @click.option("--warm/--no-warm", default=None,
               help="Import once, and fork each trial. [default: on the CPU]")  # fmt: skip
 @click.option("--tracking-uri", metavar="URI", help="Tracking server. [default: the workspace's own]")
-@click.option("--resume", "resumed", metavar="RUN", help="Go on with the sweep of this parent run.")
+@click.option("--resume", "resumed", metavar="RUN", help="Go on with this sweep: its id or name.")
 @click.option("--new", is_flag=True, help="Begin another sweep, though one of the same command can go on.")
 @click.option("--save", type=click.Path(path_type=Path), metavar="FILE",
               help="Write the sweep to FILE; run nothing.")  # fmt: skip
@@ -172,7 +172,7 @@ def _run(opened: Opened, progress: SweepProgress) -> Outcome:
 def _found(workspace: Workspace, text: str) -> SweepFolder:
     from trainer.sweeps import state
 
-    folder = state.find(workspace, text)
+    folder = state.find(workspace, text) or _named(workspace, text)
     if folder is None:
         known = ", ".join(each.parent_id[:8] for each in state.unfinished(workspace))
         raise InvalidInput(
@@ -180,6 +180,19 @@ def _found(workspace: Workspace, text: str) -> SweepFolder:
             f"There are {known}." if known else "Begin one: trainer sweep PROJECT --search NAME=DOMAIN",
         )
     return folder
+
+
+def _named(workspace: Workspace, text: str) -> SweepFolder | None:
+    """By what else a run is called: the server knows it."""
+    from trainer.runs import resolve
+    from trainer.sweeps import state
+
+    try:
+        return state.find(workspace, resolve.resolve(workspace, text).run_id)
+    except resolve.AmbiguousRun:
+        raise
+    except InvalidInput:
+        return None
 
 
 def _save(path: Path, spec: SweepSpec) -> None:
