@@ -70,6 +70,7 @@ def test_what_makes_no_sense_is_refused(trainer: Trainer, options: list[str], me
         ("project: demo\ntrials: many\n", "trials has to be a whole number from 1."),
         ("project: demo\nsampler: best\n", "there is no sampler best."),
         ("project: demo\nsearch: [rate]\n", "search has to be names with their values."),
+        ("project: demo\ntimeout: soon\n", "timeout has to be a time."),
         ("project: demo\ntry: [rate]\n", "try has to be configurations."),
     ],
 )
@@ -93,6 +94,7 @@ def test_what_is_saved_is_read_again_and_replaces_nothing(trainer: Trainer, work
     assert "timeout: 7200\n" in text
     assert "- rate: 0.2\n" in text
     assert "batch_size: 2,4,8" in text
+    (workspace.root / "sweep.yaml").write_text(text.replace("timeout: 7200", "timeout: 2h"))
     again = trainer("sweep", "sweep.yaml", "--save", "again.yaml")
     assert again.code == 0, again.err
     assert (workspace.root / "again.yaml").read_text() == text

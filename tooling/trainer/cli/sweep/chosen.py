@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar, cast
@@ -11,12 +10,11 @@ import click
 
 from trainer.cli.sweep.command import SPEC
 from trainer.errors import InvalidInput
-from trainer.sweeps.search import objectives, space
+from trainer.sweeps.search import durations, objectives, space
 from trainer.sweeps.search.objectives import Goal
 from trainer.sweeps.search.spec import RunOptions, SweepSpec
 
 T = TypeVar("T")
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _TRIALS = 20
 
 
@@ -24,10 +22,10 @@ def seconds(_: click.Context, __: click.Parameter, text: str | None) -> float | 
     """Callback of --timeout."""
     if text is None:
         return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
-    if not found or not float(found[1]):
-        raise InvalidInput(f"--timeout {text} is no time.", "Write it so: 90s, 30m, 8h, 2d.")
-    return float(found[1]) * _UNITS[found[2]]
+    found = durations.seconds(text)
+    if found is None:
+        raise InvalidInput(f"--timeout {text} is no time.", f"Write it so: {durations.EXAMPLES}.")
+    return found
 
 
 def configurations(

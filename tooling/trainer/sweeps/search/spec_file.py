@@ -21,7 +21,7 @@ import yaml
 from trainer import atomic_files, yaml_file
 from trainer.errors import InvalidInput
 from trainer.projects.parameters import nearest
-from trainer.sweeps.search import objectives, space
+from trainer.sweeps.search import durations, objectives, space
 from trainer.sweeps.search.objectives import GOALS
 from trainer.sweeps.search.spec import Pruner, RunOptions, Sampler, SweepSpec
 
@@ -101,7 +101,7 @@ def read(path: Path) -> SweepSpec:
         sampler=file.one_of("sampler", "tpe", get_args(Sampler)),
         pruner=file.one_of("pruner", "none", get_args(Pruner)),
         seed=file.count("seed", least=0) or 0,
-        timeout_s=file.number("timeout"),
+        timeout_s=file.seconds("timeout"),
         repeat=file.count("repeat") or 1,
         tries=file.mappings("try"),
         stop_after=file.count("stop_after"),
@@ -170,13 +170,12 @@ class _File:
             raise self._refusal(key, f"a whole number from {least}", str(max(least, 4)))
         return value
 
-    def number(self, key: str) -> float | None:
-        value = self._document.get(key)
-        if value is None:
+    def seconds(self, key: str) -> float | None:
+        if (text := self.text(key)) is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            raise self._refusal(key, "a number of seconds", "3600")
-        return float(value)
+        if (found := durations.seconds(text)) is None:
+            raise self._refusal(key, "a time", "8h")
+        return found
 
     def one_of(self, key: str, usual: T, known: tuple[T, ...]) -> T:
         value = self.text(key)
