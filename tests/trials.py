@@ -104,7 +104,8 @@ class Trials:
         """A slot that is closed at the end of the test."""
         folder = self._folder / str(len(self._slots))
         assert isinstance(ready.backend, WarmBackend)
-        shared = launch.of_no_run(ready, self._experiment_id(ready), RunFolder(folder))
+        parent = Run("", self._experiment_id(ready), "woods", "RUNNING", "")
+        shared = launch.of_children(ready, parent, RunFolder(folder))
         slot = ready.backend.warm(ready.plan, shared, folder)
         self._slots.append(slot)
         return slot

@@ -250,6 +250,16 @@ def test_what_a_killed_launcher_was_about_to_start_does_not_start_with_what_anot
         late.start()
 
 
+def test_what_the_trials_of_a_sweep_have_in_turns_is_the_sweeps(
+    client: docker.DockerClient, image: str, has: Machine
+) -> None:
+    slot = claims.take(client, Need(cpus=4), image, has)
+    labels = {**holders.labels(slot), "trainer.run_name": "woods"}
+    client.containers.run(image, ["sleep", "300"], labels=labels, detach=True, network_mode="none")
+    with pytest.raises(NoFreeSlot, match=r"0 of 4 cores free\. In use by the sweep woods"):
+        claims.take(client, Need(cpus=1), image, has)
+
+
 def test_cores_of_slots_are_disjoint_and_memory_is_promised_once(
     client: docker.DockerClient, image: str, has: Machine
 ) -> None:

@@ -107,9 +107,7 @@ class Slots:
         self._number += 1
         folder = self._sweep.folder.slot(self._number)
         try:
-            shared = launch.of_no_run(
-                replace(ready, slot=claimed), self._sweep.parent.experiment_id, RunFolder(folder)
-            )
+            shared = launch.of_children(replace(ready, slot=claimed), self._sweep.parent, RunFolder(folder))
             with deferred_signals():
                 slot = WarmSlot(ready.backend.warm(ready.plan, shared, folder), claimed)
                 self._open.append(slot)

@@ -25,7 +25,7 @@ NAME = "docker"
 
 RUN_ID = "trainer.run_id"
 """The label that a run's container is known by."""
-WORKSPACE = "trainer.workspace"
+WORKSPACE, RUN_NAME = "trainer.workspace", "trainer.run_name"
 _PATIENCE_S = 2.0
 _GPUS = "trainer.gpus"
 
@@ -40,7 +40,7 @@ def labels(record: Record, workspace: str) -> dict[str, str]:
         "trainer.own_server": str(record.own_server).lower(),
         "trainer.keep_files": str(record.keep_files).lower(),
         "trainer.project": record.project,
-        "trainer.run_name": record.name,
+        RUN_NAME: record.name,
         "trainer.secret_names": ",".join(record.secret_names),
     }
 
@@ -73,7 +73,7 @@ def _seen(client: docker.DockerClient, container: Container, *, usage: bool) -> 
         own_server=labels.get("trainer.own_server") == "true",
         keep_files=labels.get("trainer.keep_files") == "true",
         secret_names=tuple(filter(None, labels.get("trainer.secret_names", "").split(","))),
-        name=labels.get("trainer.run_name", ""),
+        name=labels.get(RUN_NAME, ""),
         image=container.attrs["Config"]["Image"],
         host=labels.get("trainer.host", ""),
         started=_time(container.attrs["Created"]),

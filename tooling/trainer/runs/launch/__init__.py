@@ -34,7 +34,7 @@ from trainer.workspace.settings import Workspace
 
 _LOG = logging.getLogger(__name__)
 
-__all__ = ["Reporter", "Result", "ResumedRun", "Started", "StartsJob", "launch", "of_no_run", "start"]
+__all__ = ["Reporter", "Result", "ResumedRun", "Started", "StartsJob", "launch", "of_children", "start"]
 
 
 StartsJob: TypeAlias = Callable[[RunPlan, Launch, Callable[[], object]], Job]
@@ -175,10 +175,10 @@ def _discard(job: Job) -> None:
         job.remove()
 
 
-def of_no_run(ready: PreparedLaunch, experiment_id: str, folder: RunFolder) -> Launch:
-    """What runs of that preparation in one experiment have in common: the launch of a run without an id."""
-    run = Run("", experiment_id, "", "", "")
-    return _job_launch(ready, LaunchedRun(run, begin.record(ready), folder))
+def of_children(ready: PreparedLaunch, parent: Run, folder: RunFolder) -> Launch:
+    """What runs of that preparation below one run have in common: a launch without an id, by its name."""
+    run = replace(parent, id="")
+    return _job_launch(ready, LaunchedRun(run, begin.record(ready, run), folder))
 
 
 def _job_launch(ready: PreparedLaunch, launched: LaunchedRun) -> Launch:

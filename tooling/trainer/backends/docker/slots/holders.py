@@ -132,8 +132,11 @@ def _is_alive(client: docker.DockerClient, one: _Listed) -> bool:
 def _holder(together: list[_Listed]) -> Holder:
     """The slot and what runs with it are one."""
     first = _labels(together[0])
-    number, name = first.get(containers.RUN_ID, ""), first.get("trainer.run_name", "")
-    who = " ".join(filter(None, [name, f"({number[:8]})"])) if number else "a run that is about to start"
+    number, name = first.get(containers.RUN_ID, ""), first.get(containers.RUN_NAME, "")
+    if number:
+        who = " ".join(filter(None, [name, f"({number[:8]})"]))
+    else:
+        who = f"the sweep {name}" if name else "a run that is about to start"
     return Holder(
         printable.line(who),
         frozenset(uuid for one in together for uuid in _labels(one).get(_GPUS, "").split(",") if uuid),

@@ -83,6 +83,7 @@ def start(
             config["Labels"] = {
                 LABEL: str(folder),
                 containers.WORKSPACE: workspace.identity,
+                containers.RUN_NAME: launch.record.name,
                 **holders.labels(launch.slot, plan.resources.memory),
             }
             client.api.create_container_from_config(config, name)
