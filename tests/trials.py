@@ -104,7 +104,7 @@ class Trials:
         """A slot that is closed at the end of the test."""
         folder = self._folder / str(len(self._slots))
         assert isinstance(ready.backend, WarmBackend)
-        parent = Run("", self._experiment_id(ready), "woods", "RUNNING", "")
+        parent = Run("7" * 32, self._experiment_id(ready), "woods", "RUNNING", "")
         shared = launch.of_children(ready, parent, RunFolder(folder))
         slot = ready.backend.warm(ready.plan, shared, folder)
         self._slots.append(slot)

@@ -254,7 +254,7 @@ def test_what_the_trials_of_a_sweep_have_in_turns_is_the_sweeps(
     client: docker.DockerClient, image: str, has: Machine
 ) -> None:
     slot = claims.take(client, Need(cpus=4), image, has)
-    labels = {**holders.labels(slot), "trainer.run_name": "woods"}
+    labels = {**holders.labels(slot), "trainer.run_name": "woods", "trainer.parent_id": "1" * 32}
     client.containers.run(image, ["sleep", "300"], labels=labels, detach=True, network_mode="none")
     with pytest.raises(NoFreeSlot, match=r"0 of 4 cores free\. In use by the sweep woods"):
         claims.take(client, Need(cpus=1), image, has)

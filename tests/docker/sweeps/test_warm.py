@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -192,6 +193,23 @@ def test_the_journal_can_be_read_on_this_machine_while_it_runs(trials: Trials, s
     run = trial.end()
     assert run.info.status == "FINISHED"
     assert run.data.metrics["loss"] == 1 / 40
+
+
+def test_what_it_uses_is_seen_and_in_other_workspaces_whose_sweep_it_is(
+    trials: Trials, site: Site, tmp_path: Path
+) -> None:
+    ready = trials.ready("probe", mode="sleep")
+    trial = trials.start(trials.slot(ready), ready)
+    trial.until(b"ready")
+    (own,) = json.loads(site.trainer("top", "--json").out)["runs"]
+    assert own["run_id"] == trial.id
+    assert own["memory_bytes"] > 1e7
+    assert own["cpu_percent"] is not None
+    (tmp_path / "trainer.yaml").touch()
+    told = site.trainer("--workspace", str(tmp_path), "ps", "--all", "--json")
+    assert ["woods", "7" * 32] in [[run["name"], run["run_id"]] for run in json.loads(told.out)], told.err
+    trial.started.job.stop()
+    trial.end()
 
 
 def test_nothing_of_a_trial_is_there_for_the_next(trials: Trials, site: Site, tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_what_a_container_has_of_the_machine(monkeypatch: pytest.MonkeyPatch) ->
             "State": {"Status": "exited"}, "Config": {"Image": "x"}, "HostConfig": host,
             "Created": "2026-01-01T00:00:00.123456789Z",
         }  # fmt: skip
-        container = SimpleNamespace(labels={"trainer.run_id": ID} | labels, attrs=attributes)
+        container = SimpleNamespace(name="x", labels={"trainer.run_id": ID} | labels, attrs=attributes)
         listing = type(
             "Client", (), {"containers": type("C", (), {"list": lambda *_, **__: [container]})()}
         )()

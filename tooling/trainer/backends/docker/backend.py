@@ -284,10 +284,11 @@ class DockerBackend:
         container.clear(self.client, parent)
 
     def list_jobs(self, records: Sequence[Record], *, of_all: bool) -> list[JobState]:
-        """In one question to the engine."""
+        """In one question to the engine, and another about those that have a container in turns."""
         ids = {record.run_id for record in records}
-        own = [job for job in containers.within_moments() if of_all or job.record.run_id in ids]
-        return own + warm_job.states(self.client, self._workspace, records)
+        jobs = containers.within_moments(containers.of_runs)
+        own = [job for job in jobs if of_all or job.record.run_id in ids]
+        return own + warm_job.states(self.client, self._workspace, records, of_all=of_all)
 
 
 def _checkpoints(path: str) -> list[str]:

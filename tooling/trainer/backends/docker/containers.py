@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from trainer import concurrency
 from trainer.backends.base import JobState
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container
 
+T = TypeVar("T")
 
 NAME = "docker"
 """The backend's."""
@@ -25,15 +27,20 @@ NAME = "docker"
 
 RUN_ID = "trainer.run_id"
 """The label that a run's container is known by."""
+PARENT_ID = "trainer.parent_id"
+"""The label of one that several runs have, one after the other: the id of the run that they are below."""
 WORKSPACE, RUN_NAME = "trainer.workspace", "trainer.run_name"
 _PATIENCE_S = 2.0
 _GPUS = "trainer.gpus"
 
 
-def labels(record: Record, workspace: str) -> dict[str, str]:
-    """The labels of a run's container: what it takes to end the run where its record was lost."""
+def labels(record: Record, workspace: str, key: str = RUN_ID) -> dict[str, str]:
+    """The labels of a run's container: what it takes to end the run where its record was lost.
+
+    With PARENT_ID for the key, of one for the runs below it.
+    """
     return {
-        RUN_ID: record.run_id,
+        key: record.run_id,
         WORKSPACE: workspace,
         "trainer.host": record.host,
         "trainer.tracking_uri": record.tracking_uri,
@@ -47,26 +54,35 @@ def labels(record: Record, workspace: str) -> dict[str, str]:
 
 def of_runs(*, usage: bool = True) -> list[JobState]:
     """Every container of a run, running or not. Raises `EngineError`."""
+    return list(_with(RUN_ID, usage=usage).values())
+
+
+def of_runs_below() -> dict[str, JobState]:
+    """By their names, those that runs below another one have; what is said of each is of that other run."""
+    return _with(PARENT_ID, usage=True)
+
+
+def _with(key: str, *, usage: bool) -> dict[str, JobState]:
     client = daemon.connect()
     with daemon.failures():
-        containers = client.containers.list(all=True, filters={"label": RUN_ID}, ignore_removed=True)
-        return [_seen(client, container, usage=usage) for container in containers]
+        containers = client.containers.list(all=True, filters={"label": key}, ignore_removed=True)
+        return {str(each.name): _seen(client, each, key, usage=usage) for each in containers}
 
 
-def within_moments() -> list[JobState]:
-    """As `of_runs`. Raises `EngineError` also where the engine takes longer than 2 s."""
+def within_moments(ask: Callable[[], T]) -> T:
+    """What the engine answers. Raises `EngineError` also where it takes longer than 2 s."""
     try:
-        return concurrency.call_with_timeout(_PATIENCE_S, of_runs)
+        return concurrency.call_with_timeout(_PATIENCE_S, ask)
     except TimeoutError:
         raise EngineError(
             f"The Docker engine gave no answer in {_PATIENCE_S:.0f} s.", "Restart it."
         ) from None
 
 
-def _seen(client: docker.DockerClient, container: Container, *, usage: bool) -> JobState:
+def _seen(client: docker.DockerClient, container: Container, key: str, *, usage: bool) -> JobState:
     labels, running = container.labels, container.attrs["State"]["Status"] in ("running", "paused")
     record = Record(
-        run_id=labels[RUN_ID],
+        run_id=labels[key],
         project=labels.get("trainer.project", ""),
         backend=NAME,
         tracking_uri=labels.get("trainer.tracking_uri", ""),

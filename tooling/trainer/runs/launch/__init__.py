@@ -176,9 +176,8 @@ def _discard(job: Job) -> None:
 
 
 def of_children(ready: PreparedLaunch, parent: Run, folder: RunFolder) -> Launch:
-    """What runs of that preparation below one run have in common: a launch without an id, by its name."""
-    run = replace(parent, id="")
-    return _job_launch(ready, LaunchedRun(run, begin.record(ready, run), folder))
+    """What runs of that preparation below one run have in common: a launch without an id of a run's own."""
+    return _job_launch(ready, LaunchedRun(replace(parent, id=""), begin.record(ready, parent), folder))
 
 
 def _job_launch(ready: PreparedLaunch, launched: LaunchedRun) -> Launch:

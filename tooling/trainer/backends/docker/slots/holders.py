@@ -136,7 +136,7 @@ def _holder(together: list[_Listed]) -> Holder:
     if number:
         who = " ".join(filter(None, [name, f"({number[:8]})"]))
     else:
-        who = f"the sweep {name}" if name else "a run that is about to start"
+        who = f"the sweep {name}" if containers.PARENT_ID in first else "a run that is about to start"
     return Holder(
         printable.line(who),
         frozenset(uuid for one in together for uuid in _labels(one).get(_GPUS, "").split(",") if uuid),

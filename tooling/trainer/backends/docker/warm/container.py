@@ -82,8 +82,7 @@ def start(
             )
             config["Labels"] = {
                 LABEL: str(folder),
-                containers.WORKSPACE: workspace.identity,
-                containers.RUN_NAME: launch.record.name,
+                **containers.labels(launch.record, workspace.identity, containers.PARENT_ID),
                 **holders.labels(launch.slot, plan.resources.memory),
             }
             client.api.create_container_from_config(config, name)

@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
@@ -15,11 +16,13 @@ from typing import TYPE_CHECKING, TypedDict, cast
 from trainer import locks
 from trainer.backends import written_files
 from trainer.backends.base import JobResult, JobState, read_result
+from trainer.backends.docker import containers
 from trainer.backends.docker.config import GRACE_S
 from trainer.backends.docker.job import PATIENCE_S
 from trainer.backends.docker.warm.place import Place, opened
 from trainer.engine import daemon
 from trainer.errors import EngineError
+from trainer.host import cores
 from trainer.workspace import run_folder
 from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
@@ -56,6 +59,11 @@ class WarmJob:
         self._place, self._container = Place(Path(found["place"])), found["container"]
         self._looked_at = 0.0
         self._ended: JobResult | None = None
+
+    @property
+    def container(self) -> str:
+        """The name of the one that it is in."""
+        return self._container
 
     def follow(self) -> Iterator[bytes]:
         """Its output as it grows."""
@@ -174,14 +182,41 @@ class WarmJob:
             remove(self._client, self._container, self._place)
 
 
-def states(client: docker.DockerClient, workspace: Workspace, records: Iterable[Record]) -> list[JobState]:
-    """Those of these runs whose jobs are such processes."""
+def states(
+    client: docker.DockerClient, workspace: Workspace, records: Iterable[Record], *, of_all: bool
+) -> list[JobState]:
+    """Those of these runs whose jobs are such processes. What one uses is what its container does.
+
+    With `of_all`, also the sweeps of other workspaces that have such containers, each as one job.
+    """
     folders = [(record, run_folder.of(workspace, record.run_id)) for record in records]
-    return [
-        JobState(record, workspace.identity, WarmJob(client, record.run_id, folder).end() is None)
-        for record, folder in folders
-        if folder.job_warm.exists()
-    ]
+    warm = [(record, folder) for record, folder in folders if folder.job_warm.exists()]
+    there = containers.within_moments(containers.of_runs_below) if warm or of_all else {}
+    found = []
+    for record, folder in warm:
+        job = WarmJob(client, record.run_id, folder)
+        seen = there.get(job.container) if (is_running := job.end() is None) else None
+        found.append(
+            replace(seen, record=record) if seen else JobState(record, workspace.identity, is_running)
+        )
+    others: dict[str, list[JobState]] = {}
+    for slot in there.values():
+        if of_all and slot.running and slot.workspace != workspace.identity:
+            others.setdefault(slot.record.run_id, []).append(slot)
+    return found + [_together(slots) for slots in others.values()]
+
+
+def _together(slots: list[JobState]) -> JobState:
+    """The containers of one sweep."""
+    return replace(
+        slots[0],
+        memory=sum(slot.memory or 0 for slot in slots),
+        cpus=sum(slot.cpus or 0 for slot in slots),
+        cpu_seconds=sum(slot.cpu_seconds or 0 for slot in slots),
+        measured_at=max(slot.measured_at for slot in slots),
+        cores=cores.written(sorted(number for slot in slots for number in cores.read(slot.cores))),
+        gpus=tuple(gpu for slot in slots for gpu in slot.gpus),
+    )
 
 
 def remove(client: docker.DockerClient, container: str, place: Place) -> None:
