@@ -8,9 +8,10 @@ import time
 import pytest
 from trainer import locks
 from trainer.errors import InvalidInput
-from trainer.queue import changing, entries, listing
+from trainer.queue import after, changing, entries, listing
 from trainer.queue.changing import Cancelled
 from trainer.queue.entries import Started
+from trainer.workspace import run_folders
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import fails
@@ -30,6 +31,34 @@ def test_what_is_cancelled_is_gone_and_cancelling_it_again_is_no_error(workspace
     assert list(changing.cancel(workspace, ["bb22", "bb"])) == [Cancelled("bb22")]
     with fails(InvalidInput, "There is no entry cc in the queue.", "`trainer queue` lists what is in it."):
         list(changing.cancel(workspace, ["cc"]))
+
+
+def test_cancelling_a_name_again_is_no_error_and_means_the_last_of_that_name(workspace: Workspace) -> None:
+    for entry_id in ("aa11", "bb22"):
+        queued(workspace, entry_id, name="slow")
+        list(changing.cancel(workspace, ["slow"]))
+    assert list(changing.cancel(workspace, ["slow"])) == [Cancelled("bb22", was_gone=True)]
+    entry, folder = queued(workspace, "cc33", name="slow")
+    entries.end(workspace, entry, folder, "FINISHED", "f" * 32)
+    with fails(InvalidInput, "The entry cc33 has become the run ffffffff, which is FINISHED."):
+        list(changing.cancel(workspace, ["slow"]))
+
+
+def test_a_damaged_entry_is_cancelled_by_its_id_unless_its_run_goes_on(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live: list[str] = []
+    monkeypatch.setattr(run_folders, "is_live", lambda _, run_id: run_id in live)
+    for entry_id in ("aa11", "bb22"):
+        _, folder = queued(workspace, entry_id)
+        folder.record.write_text("{")
+        entries.write(folder.started, Started(entry_id * 8, began=True))
+    assert list(changing.cancel(workspace, ["aa"])) == [Cancelled("aa11")]
+    assert [each.path.name for each in entries.unreadable(workspace)] == ["bb22"]
+    assert list(changing.cancel(workspace, ["aa11"])) == [Cancelled("aa11", was_gone=True)]
+    live.append("bb22" * 8)
+    with fails(InvalidInput, "The entry bb22 (damaged) has begun: it is the run bb22bb22 now."):
+        list(changing.cancel(workspace, ["bb22"]))
 
 
 def test_nothing_is_cancelled_where_one_of_them_has_begun(workspace: Workspace) -> None:
@@ -55,6 +84,11 @@ def test_a_name_or_a_beginning_that_could_be_two_is_refused(workspace: Workspace
     with fails(InvalidInput, "aa could be 2 entries: aa11 (first), aa22 (demo).", "Use more of the id."):
         changing.find(workspace, "aa")
     assert changing.find(workspace, "first")[0].id == "aa11"
+    queued(workspace, "bb33", name="first")
+    with fails(InvalidInput, "first could be 2 entries: aa11 (first), bb33 (first).", "Use one of the ids."):
+        changing.find(workspace, "first")
+    with fails(InvalidInput, "first could be 2 entries.", "Use one of the ids: trainer queue"):
+        after.find(workspace, "first")
     with pytest.raises(InvalidInput):
         changing.find(workspace, "")
 

@@ -39,7 +39,7 @@ def test_what_another_version_wrote_is_read_as_far_as_it_is_known(workspace: Wor
     for damaged in (json.dumps({**payload, "schema": entries.SCHEMA + 1}), "{", "[]", "{}"):
         folder.record.write_text(damaged)
         assert entries.all_entries(workspace) == []
-        assert entries.unreadable(workspace) == [folder.path]
+        assert entries.unreadable(workspace) == [folder]
 
 
 def test_an_entry_of_another_machine_is_not_started_here(workspace: Workspace) -> None:

@@ -77,7 +77,8 @@ def _entry(workspace: Workspace, text: str) -> After | None:
     ids = {*entries.ended(workspace), *named}
     matches = {each for each in ids if text and (each.startswith(text) or named.get(each) == text)}
     if len(matches) > 1:
-        raise InvalidInput(f"{text} could be {len(matches)} entries.", "Use more of the id: trainer queue")
+        hint = "Use one of the ids" if text in named.values() else "Use more of the id"
+        raise InvalidInput(f"{text} could be {len(matches)} entries.", f"{hint}: trainer queue")
     if not matches:
         return None
     entry_id = matches.pop()

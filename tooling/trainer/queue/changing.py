@@ -10,11 +10,12 @@ from trainer import locks
 from trainer.errors import InvalidInput, TrainerError
 from trainer.queue import entries, starting
 from trainer.queue import folder as queue_folder
-from trainer.queue.entries import CANCELLED, Entry, Place, Reason
+from trainer.queue.entries import CANCELLED, Ended, Entry, Place, Reason, Started
 from trainer.queue.folder import EntryFolder
+from trainer.workspace import run_folders
 from trainer.workspace.settings import Workspace
 
-PAUSED = Reason("paused", "trainer queue resume ENTRY")
+_Found = tuple[Entry, EntryFolder]
 
 
 @dataclass(frozen=True)
@@ -27,46 +28,78 @@ class Cancelled:
 
 def find(workspace: Workspace, text: str) -> tuple[Entry, EntryFolder]:
     """The one entry whose id begins like that, or that has that name. Raises `InvalidInput`."""
+    return _only(text, matching(workspace, text))
+
+
+def matching(workspace: Workspace, text: str) -> list[tuple[Entry, EntryFolder]]:
+    """The entries whose ids begin like that, or that have that name."""
     known = entries.all_entries(workspace)
-    matches = [each for each in known if text and (each[0].id.startswith(text) or each[0].name == text)]
+    return [each for each in known if text and (each[0].id.startswith(text) or each[0].name == text)]
+
+
+def _only(text: str, matches: Sequence[_Found]) -> _Found:
     if len(matches) == 1:
         return matches[0]
     if matches:
         several = ", ".join(entry.title for entry, _ in matches)
-        raise InvalidInput(f"{text} could be {len(matches)} entries: {several}.", "Use more of the id.")
+        is_name = any(entry.name == text for entry, _ in matches)
+        hint = "Use one of the ids." if is_name else "Use more of the id."
+        raise InvalidInput(f"{text} could be {len(matches)} entries: {several}.", hint)
     raise InvalidInput(f"There is no entry {text} in the queue.", "`trainer queue` lists what is in it.")
 
 
 def cancel(workspace: Workspace, texts: Sequence[str]) -> Iterator[Cancelled]:
-    """Take entries out of the queue that were not started. Safe to call twice.
+    """Take entries out of the queue that were not started, or that cannot be read. Safe to call twice.
 
     Raises `InvalidInput` for one that there never was, or that has become a run, before any is changed.
     """
-    gone = entries.ended(workspace)
-    found: list[tuple[Entry, EntryFolder]] = []
+    found: list[_Found] = []
     for text in texts:
-        matches = [each for each in gone.values() if text and each.id.startswith(text)]
-        try:
-            found.append(find(workspace, text))
-        except InvalidInput:
-            if len(matches) != 1:
-                raise
-            if matches[0].end != CANCELLED:
-                raise _is_over(matches[0].id, matches[0].end, matches[0].run_id) from None
-            yield Cancelled(matches[0].id, was_gone=True)
+        matches = matching(workspace, text) or _damaged(workspace, text)
+        ended = None if matches else _ended(workspace, text)
+        if ended is None:
+            found.append(_only(text, matches))
+        elif ended.end == CANCELLED:
+            yield Cancelled(ended.id, was_gone=True)
+        else:
+            raise _is_over(ended.id, ended.end, ended.run_id)
     for entry, folder in found:
-        if run := entries.started(folder):
+        if run := _run(workspace, entry, folder):
             raise _has_begun(entry, run.run_id)
     for entry, folder in {entry.id: (entry, folder) for entry, folder in found}.values():
         with locks.exclusive(folder.lock):
             if not folder.record.exists():
                 shutil.rmtree(folder.path, ignore_errors=True)
                 yield Cancelled(entry.id, was_gone=True)
-            elif run := entries.started(folder):  # while it was waited for
+            elif run := _run(workspace, entry, folder):  # while it was waited for
                 raise _has_begun(entry, run.run_id)
             else:
                 entries.end(workspace, entry, folder, CANCELLED)
                 yield Cancelled(entry.id)
+
+
+def _damaged(workspace: Workspace, text: str) -> list[_Found]:
+    """Those whose ids begin like that, and of which no more than that can be read."""
+    folders = [each for each in entries.unreadable(workspace) if text and each.path.name.startswith(text)]
+    return [(Entry(each.path.name, project="damaged", backend=""), each) for each in folders]
+
+
+def _run(workspace: Workspace, entry: Entry, folder: EntryFolder) -> Started | None:
+    """The run that it became. Nobody else removes a damaged entry: of that, only while the run goes on."""
+    started = entries.started(folder)
+    is_damaged = not entry.backend
+    if started and is_damaged and not run_folders.is_live(workspace, started.run_id):
+        return None
+    return started
+
+
+def _ended(workspace: Workspace, text: str) -> Ended | None:
+    """The one that is gone whose id begins like that, else the last one of that name."""
+    gone = [each for each in entries.ended(workspace).values() if text]
+    by_id = [each for each in gone if each.id.startswith(text)]
+    if len(by_id) == 1:
+        return by_id[0]
+    return max((each for each in gone if each.name == text), key=lambda each: each.at, default=None)
 
 
 def move(
@@ -115,9 +148,9 @@ def pause(workspace: Workspace, texts: Sequence[str]) -> list[Entry]:
     for entry, folder in chosen:
         if run := entries.started(folder):
             raise _has_begun(entry, run.run_id)
-    for _, folder in chosen:
+    for entry, folder in chosen:
         if not folder.held.exists():
-            entries.write(folder.held, PAUSED)
+            entries.write(folder.held, Reason("paused", f"trainer queue resume {entry.id}"))
     return [entry for entry, _ in chosen]
 
 

@@ -155,10 +155,10 @@ def all_entries(workspace: Workspace) -> list[tuple[Entry, EntryFolder]]:
     return [(entry, folder) for entry, folder in found if entry]
 
 
-def unreadable(workspace: Workspace) -> list[Path]:
-    """The folders of entries that were written by a newer version of trainer, or are damaged."""
+def unreadable(workspace: Workspace) -> list[EntryFolder]:
+    """Those that were written by a newer version of trainer, or are damaged."""
     folders = queue_folder.of(workspace).entries()
-    return [folder.path for folder in folders if folder.record.exists() and _entry(folder) is None]
+    return [folder for folder in folders if folder.record.exists() and _entry(folder) is None]
 
 
 def images(workspace: Workspace) -> frozenset[str]:

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from trainer.cli.main import main
 from trainer.queue import entries, work
 from trainer.queue.entries import After, Reason, Started
 from trainer.workspace.settings import Workspace
 
+from unit.cli.live.test_progress import on_terminal
 from unit.helpers import Result
 from unit.queue.helpers import queued
 
@@ -49,11 +51,11 @@ def test_the_table_says_what_each_entry_waits_for(workspace: Workspace, trainer:
     rows = [line.split("  ") for line in listed.out.splitlines()]
     cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
     assert cells == [
-        ["ENTRY", "PROJECT", "NEEDS", "PRIORITY", "STATE", "AGE"],
-        ["aa111111", "demo", "1 GPU", "0", "running: ffffffff", "0 s"],
-        ["1", "bb222222", "big", "2 GPUs, 8g", "3", "waiting: --gpus 2: 1 of 2 GPUs free.", "0 s"],
-        ["2", "cc333333", "demo", "1 core", "0", "waiting: after bb222222", "0 s"],
-        ["dd444444", "demo", "0", "held: The image x is not here any more.", "0 s"],
+        ["ENTRY", "RUN", "PROJECT", "STATE", "NEEDS", "PRIORITY", "AGE"],
+        ["aa111111", "demo", "running: ffffffff", "1 GPU", "0", "0 s"],
+        ["1", "bb222222", "big", "demo", "waiting: --gpus 2: 1 of 2 GPUs free.", "2 GPUs, 8g", "3", "0 s"],
+        ["2", "cc333333", "demo", "waiting: after bb222222", "1 core", "0", "0 s"],
+        ["dd444444", "demo", "held: The image x is not here any more.", "0", "0 s"],
     ]
     assert listed.err == "dd444444: Queue it again.\n"
     payload = json.loads(trainer("queue", "list", "--json").out)
@@ -61,6 +63,32 @@ def test_the_table_says_what_each_entry_waits_for(workspace: Workspace, trainer:
     assert payload[1]["needs"] == {"gpus": "2", "cpus": None, "memory": "8g"}
     assert payload[2]["after"] == ["bb222222"]
     assert payload[3]["why"] == "The image x is not here any more."
+
+
+def test_the_table_fits_a_terminal(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, folder = queued(workspace, "aa111111", gpus=2, cpus=8, memory="64g", name="thoughtful-lamb-583")
+    entries.write(folder.waits, Reason("--gpus 2: 0 of 2 GPUs free. In use by brave-hen-7 (d49b3fbf)."))
+    with on_terminal(monkeypatch, COLUMNS="80", NO_COLOR="1") as terminal, pytest.raises(SystemExit):
+        main(["queue"])
+    lines = [line.rstrip() for line in terminal.lines()]
+    heading = next(number for number, line in enumerate(lines) if "ENTRY" in line)
+    assert lines[heading].split() == ["ENTRY", "RUN", "PROJECT", "STATE"]
+    assert max(map(len, lines)) <= 80
+    assert lines[heading + 1].split()[:4] == ["1", "aa111111", "thoughtful-lamb-583", "demo"]
+    assert "(d49b3fbf)." in "\n".join(lines)
+
+
+def test_a_damaged_entry_is_named_with_what_removes_it(workspace: Workspace, trainer: Trainer) -> None:
+    _, folder = queued(workspace, "aa111111")
+    folder.record.write_text("overwritten")
+    listed = trainer("queue")
+    assert (listed.code, listed.out) == (0, "")
+    assert listed.err == (
+        "The entry aa111111 is damaged, or of a newer version of trainer: it is never started here. "
+        "To remove it: trainer queue cancel aa111111\n"
+    )
+    assert trainer("queue", "cancel", "aa111111").out == "aa111111 is cancelled.\n"
+    assert (trainer("queue").out, trainer("queue").err) == ("Nothing is queued.\n", "")
 
 
 def test_ps_says_how_many_wait(workspace: Workspace, trainer: Trainer) -> None:
@@ -76,6 +104,7 @@ def test_cancel_move_pause_and_resume_say_what_they_did(workspace: Workspace, tr
     assert trainer("queue", "move", "bb", "--first").out == "bb222222 is first now.\n"
     assert trainer("queue", "move", "bb", "--priority", "-5").out == "bb222222 is in the priority -5 now.\n"
     assert trainer("queue", "pause", "aa").out == "aa111111 is paused.\n"
+    assert trainer("queue").err == "aa111111: trainer queue resume aa111111\n"
     assert trainer("queue", "resume", "aa").out == "aa111111 waits for its turn.\n"
     assert trainer("queue", "pause").out == "The queue is paused. What runs goes on.\n"
     assert trainer("queue").err.startswith("The queue is paused: nothing is started")

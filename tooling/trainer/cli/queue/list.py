@@ -33,25 +33,31 @@ def list_(workspace: Workspace, as_json: bool) -> None:
     changing.settle(workspace)
     work.in_background(workspace)
     listed = listing.listed(workspace)
-    for path in entries.unreadable(workspace):
-        output.tell(f"The entry in {path} is damaged, or of a newer version of trainer. It is left as it is.")
+    damaged = entries.unreadable(workspace)
+    for folder in damaged:
+        name = folder.path.name
+        output.tell(
+            f"The entry {name} is damaged, or of a newer version of trainer: it is never started here. "
+            f"To remove it: trainer queue cancel {name}"
+        )
     if as_json:
         output.as_json([_plain(each) for each in listed])
         return
     if listing.is_paused(workspace):
         output.tell("The queue is paused: nothing is started before `trainer queue resume`.")
     if not listed:
-        click.echo("Nothing is queued.")
+        if not damaged:
+            click.echo("Nothing is queued.")
         return
     now = time.time()
     output.table(
-        ("", "ENTRY", "PROJECT", "NEEDS", "PRIORITY", "STATE", "AGE"),
+        ("", "ENTRY", "RUN", "PROJECT", "STATE", "NEEDS", "PRIORITY", "AGE"),
         [
-            (str(each.position or ""), each.entry.id, each.entry.name or each.entry.project, _needs(each),
-             str(each.place.priority), _state(each), figures.ago(now - each.entry.queued))
+            (str(each.position or ""), each.entry.id, each.entry.name, each.entry.project, _state(each),
+             _needs(each), str(each.place.priority), figures.ago(now - each.entry.queued))
             for each in listed
         ],
-        least=6,
+        least=5,
     )  # fmt: skip
     for each in listed:
         if each.state == "held" and each.hint:
