@@ -150,6 +150,12 @@ def test_ctrl_c_stops_all_trials_and_the_same_command_goes_on(site: Site) -> Non
     found = sweep(site, *command[1:])
     assert found["run_id"] == folder.name
     assert [trial["state"] for trial in found["trials"]] == ["finished"] * 3
+    shown = json.loads(site.trainer("sweep", "show", folder.name, "--json").out)
+    assert shown["best"] == [found["best"][0]["trial"]]
+    assert [trial["state"] for trial in shown["trials"]] == ["finished"] * 3
+    assert [trial["run_ids"] for trial in shown["trials"]] == [trial["run_ids"] for trial in found["trials"]]
+    again = json.loads(site.trainer("show", f"{folder.name}/1", "--json").out)
+    assert [again["run_id"]] == found["trials"][1]["run_ids"]
 
 
 def test_it_is_stopped_by_its_name_from_elsewhere_and_goes_on_by_its_name(site: Site) -> None:

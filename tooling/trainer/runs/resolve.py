@@ -13,6 +13,7 @@ from trainer.projects.parameters import nearest
 from trainer.server import selection
 from trainer.tracking import run_tags, search
 from trainer.tracking.client import Run
+from trainer.tracking.search import trials
 from trainer.workspace import run_folders
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
@@ -157,7 +158,7 @@ def _on_server(workspace: Workspace, text: str, *, deleted: bool = False) -> lis
         f"tags.`{OFFLINE_TAG}` LIKE '{quoted}%'",
         deleted=deleted,
     )
-    return [_record(run, client.server.uri, own=own) for run in runs]
+    return [_record(workspace, run, client.server.uri, own=own) for run in runs]
 
 
 def _best(workspace: Workspace, text: str, within: str = "") -> Record:
@@ -167,7 +168,7 @@ def _best(workspace: Workspace, text: str, within: str = "") -> Record:
         )
     client, own = selection.existing(workspace)
     best = search.best(client, text.removeprefix("-"), lowest=text.startswith("-"), within=within)
-    return _record(best, client.server.uri, own=own)
+    return _record(workspace, best, client.server.uri, own=own)
 
 
 def _best_within(workspace: Workspace, text: str, which: str) -> Record:
@@ -175,16 +176,17 @@ def _best_within(workspace: Workspace, text: str, which: str) -> Record:
     if which:
         return _best(workspace, which[1:], parent.run_id)
     client, own = selection.existing(workspace)
-    if ids := client.get_run(parent.run_id).tags.get(run_tags.BEST_RUN, "").split():
-        return _record(client.get_run(ids[0]), client.server.uri, own=own)
+    sweep = client.get_run(parent.run_id)
+    if ids := sweep.tags.get(run_tags.BEST_RUN, "").split():
+        return _record(workspace, client.get_run(ids[0]), client.server.uri, own=own)
     raise InvalidInput(
-        f"{parent.name or text} has no best trial yet.",
+        f"{parent.name or text} has no best trial{' yet' if sweep.status == 'RUNNING' else ''}.",
         f"Name the metric: {text}{WITHIN}:METRIC for the highest, {text}{WITHIN}:-METRIC for the lowest",
     )
 
 
 def _trial(workspace: Workspace, text: str, number: str) -> Record:
-    """Of several runs of one trial, the first."""
+    """Of several runs of one trial that count, the first."""
     parent = resolve(workspace, text)
     client, own = selection.existing(workspace)
     trial, below = f"tags.`{run_tags.TRIAL}` = '{int(number)}'", f"= '{parent.run_id}'"
@@ -193,11 +195,13 @@ def _trial(workspace: Workspace, text: str, number: str) -> Record:
         raise InvalidInput(
             f"{parent.name or text} has no trial {number}.", f"Its trials: trainer show {text}"
         )
-    first = min(runs, key=lambda run: run.started or 0)
-    return _record(first, client.server.uri, own=own)
+    return _record(workspace, trials.counting(runs)[0], client.server.uri, own=own)
 
 
-def _record(run: Run, uri: str, *, own: bool) -> Record:
+def _record(workspace: Workspace, run: Run, uri: str, *, own: bool) -> Record:
+    """As it was started here, if it was; else what the server tells of it."""
+    if started := next((record for record in _all_here(workspace) if record.run_id == run.id), None):
+        return started
     return Record(
         run_id=run.id,
         project=run.tags.get(run_tags.SOURCE_NAME, "").rpartition("/")[2],

@@ -31,9 +31,10 @@ from trainer.sweeps.patience import Patience
 from trainer.sweeps.requests import Unit
 from trainer.sweeps.screen import Outcome, Screen
 from trainer.sweeps.slots import Slots
-from trainer.sweeps.units import Elsewhere, Ended, Event, Running, Settled, State
+from trainer.sweeps.units import Elsewhere, Ended, Event, Running, Settled
 from trainer.sweeps.watching import Watched
 from trainer.tracking.client import Run, Status
+from trainer.tracking.search.trials import State, trial_of
 
 _LOOK_S = 0.25
 _AGAIN = 3
@@ -100,7 +101,7 @@ class Controller:
         for trial in self._study.trials:
             self._trials[trial.number] = OpenTrial(trial.number, trial.values)
         for run in children:
-            if (known := self._trials.get(resume.trial_of(run))) is not None:
+            if (known := self._trials.get(trial_of(run))) is not None:
                 self._take_over_run(resume.take(self._sweep.workspace, self._client, run, known.values))
         for trial in self._study.trials:
             if trial.number in self._trials and trial.state != "running":  # its runs were deleted

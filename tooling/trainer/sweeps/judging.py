@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from trainer.errors import InvalidInput
 from trainer.sweeps.search.spec import SweepSpec
-from trainer.sweeps.units import Ended, State
+from trainer.sweeps.units import Ended
+from trainer.tracking.search.trials import State
 
 
 @dataclass

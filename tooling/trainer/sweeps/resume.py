@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from trainer.runs import reconcile
@@ -15,6 +15,7 @@ from trainer.sweeps.units import Elsewhere, Ended, Running
 from trainer.tracking import delivery, run_tags, search
 from trainer.tracking.client import Client, Run
 from trainer.tracking.endpoint import Server
+from trainer.tracking.search.trials import counting, repeat_of, trial_of
 from trainer.workspace import run_folder, run_folders
 from trainer.workspace.settings import Workspace
 
@@ -41,22 +42,11 @@ def _as_ended(workspace: Workspace, client: Client, run: Run) -> Run:
     return replace(run, status=status, metrics=known.metrics)
 
 
-def trial_of(run: Run) -> int:
-    """The number of the run's trial; -1 of what is none."""
-    text = run.tags.get(run_tags.TRIAL, "")
-    return int(text) if text.isdecimal() else -1
-
-
-def _unit(run: Run, values: Mapping[str, str]) -> Unit:
-    repeat = run.tags.get(run_tags.REPEAT, "0")
-    return Unit(trial_of(run), values, int(repeat) if repeat.isdecimal() else 0)
-
-
 def take(
     workspace: Workspace, client: Client, run: Run, values: Mapping[str, str]
 ) -> Running | Elsewhere | Ended:
     """A run of a trial: this process looks after it from now on, or somebody else does, or it has ended."""
-    unit, deadline = _unit(run, values), time.monotonic() + _OTHERS_S
+    unit, deadline = Unit(trial_of(run), values, repeat_of(run)), time.monotonic() + _OTHERS_S
     while run.status == "RUNNING":
         if running := units.adopt(workspace, unit, run):
             return running
@@ -74,12 +64,16 @@ def take(
 
 def trials(spec: SweepSpec, runs: Sequence[Run]) -> list[Trial]:
     """What the runs tell of the trials: enough to make the study again."""
-    by_number: dict[int, dict[int, Run]] = {}
+    return [_trial(spec, number, found) for number, found in by_number(runs).items()]
+
+
+def by_number(runs: Iterable[Run]) -> dict[int, list[Run]]:
+    """The trials by their numbers, in order: the runs of each that count."""
+    found: dict[int, list[Run]] = {}
     for run in runs:
-        unit = _unit(run, {})
-        if unit.trial >= 0:
-            by_number.setdefault(unit.trial, {})[unit.repeat] = run
-    return [_trial(spec, number, list(found.values())) for number, found in sorted(by_number.items())]
+        if (number := trial_of(run)) >= 0:
+            found.setdefault(number, []).append(run)
+    return {number: counting(found[number]) for number in sorted(found)}
 
 
 def _trial(spec: SweepSpec, number: int, runs: Sequence[Run]) -> Trial:

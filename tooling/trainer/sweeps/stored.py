@@ -55,11 +55,7 @@ def spec_of(workspace: Workspace, client: Client, run: Run) -> SweepSpec:
 
 def view(spec: SweepSpec, run: Run, runs: Sequence[Run], now: float) -> SweepView:
     """The sweep of a parent run, by the runs of its trials."""
-    by_number: dict[int, list[Run]] = {}
-    for child in runs:
-        if (number := resume.trial_of(child)) >= 0:
-            by_number.setdefault(number, []).append(child)
-    trials = [_trial(spec, number, of_trial) for number, of_trial in sorted(by_number.items())]
+    trials = [_trial(spec, number, of_trial) for number, of_trial in resume.by_number(runs).items()]
     names = tuple(dimension.name for dimension in spec.dimensions)
     best = report.best_of(spec.objectives, trials)
     found = SweepView(spec.objectives, names, trials, best, spec.trials, None, run.name, run.id)
@@ -73,8 +69,8 @@ def _trial(spec: SweepSpec, number: int, runs: Sequence[Run]) -> TrialView:
     searched = {dimension.name for dimension in spec.dimensions}
     values = {name: value for name, value in first.parameters.items() if name in searched}
     ids = tuple(run.id for run in runs)
-    if any(run.status == "RUNNING" for run in runs):
-        latest = first.metrics.get(spec.objectives[0].metric) if spec.objectives else None
+    if running := next((run for run in runs if run.status == "RUNNING"), None):
+        latest = running.metrics.get(spec.objectives[0].metric) if spec.objectives else None
         results = () if latest is None else (latest,)
         return TrialView(number, values, "running", results, run_ids=ids, started=first.started)
     ended = [units.of_server(Unit(number, values), run) for run in runs]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from trainer import concurrency
 from trainer.backends.base import Job, JobResult
@@ -25,15 +25,14 @@ from trainer.tracking import delivery, run_tags
 from trainer.tracking.client import Client, Run
 from trainer.tracking.delivery import SpoolWriter
 from trainer.tracking.endpoint import Server
+from trainer.tracking.search import trials
+from trainer.tracking.search.trials import State
 from trainer.workspace import run_folder, run_folders
 from trainer.workspace.run_folder import RunFolder
 from trainer.workspace.run_folders import Record
 from trainer.workspace.settings import Workspace
 
 _LOG = logging.getLogger(__name__)
-
-State: TypeAlias = Literal["finished", "failed", "pruned", "stopped", "interrupted"]
-"""How a run ended: stopped by a user, who wants no other in its place; interrupted, to be run again."""
 
 BY = "trainer sweep"
 """Who stops the runs of a sweep that is interrupted, as their tags say."""
@@ -206,25 +205,12 @@ def _ended(workspace: Workspace, running: Running, client: Client) -> Ended:
     if not metrics:  # those of an image without trainkit go past the spool
         with contextlib.suppress(TrainerError):
             metrics = client.get_run(running.run.id).metrics
-    state = state_of(verdict.status, verdict.reason, is_pruned=by == PRUNER)
+    state = trials.state_of(verdict.status, verdict.reason, is_pruned=by == PRUNER)
     took = (end.at or time.time()) - running.since
     return Ended(running.unit, running.run, state, metrics, took, verdict.reason)
 
 
 def of_server(unit: Unit, run: Run) -> Ended:
     """How a run ended that nobody follows any more."""
-    reason = run.tags.get(run_tags.END, "")
-    state = state_of(run.status, reason, is_pruned=run_tags.PRUNED in run.tags)
     took = (run.ended or 0) - (run.started or 0)
-    return Ended(unit, run, state, run.metrics, took, reason)
-
-
-def state_of(status: str, reason: str, *, is_pruned: bool) -> State:
-    """What the status of an ended run, and the reason for it, come to."""
-    if status == "FINISHED":
-        return "finished"
-    if status == "FAILED":
-        return "interrupted" if reason == "could not be started" else "failed"
-    if is_pruned:
-        return "pruned"
-    return "stopped" if reason == "stopped by trainer stop" or status == "DELETED" else "interrupted"
+    return Ended(unit, run, trials.state(run), run.metrics, took, run.tags.get(run_tags.END, ""))

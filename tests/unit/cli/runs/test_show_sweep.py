@@ -6,10 +6,12 @@ from collections.abc import Callable
 import pytest
 from trainer.errors import InvalidInput
 from trainer.runs import resolve
+from trainer.tracking import run_tags
+from trainer.workspace import run_folders
 from trainer.workspace.settings import Workspace
 
 from unit.helpers import HttpServer, Reply, Result, fails
-from unit.runs.helpers import API
+from unit.runs.helpers import API, record
 from unit.tracking.histories import START_MS, has, run, searches
 
 Trainer = Callable[..., Result]
@@ -23,10 +25,13 @@ trials: 6
 ARTIFACT = "/api/2.0/mlflow-artifacts/artifacts/7/p1/artifacts/sweep/sweep.yaml"
 
 
-def trial(number: int, accuracy: float | None, status: str = "FINISHED", **tags: str) -> dict[str, object]:
+def trial(
+    number: int, accuracy: float | None, status: str = "FINISHED", *, run_id: str = "", **tags: str
+) -> dict[str, object]:
     metrics = {} if accuracy is None else {"accuracy": accuracy, "size": float(number)}
     return run(
-        f"t{number}", f"trial-{number}", start=START_MS + number, status=status, metrics=metrics,
+        run_id or f"t{number}", f"trial-{number}", start=START_MS + number + 100 * (not run_id),
+        status=status, metrics=metrics,
         took=None if status == "RUNNING" else 5000,
         params={"epochs": str(number), "kind": "tree", "rate": "0.1"},
         tags={"mlflow.parentRunId": "p1", "trainer.trial": str(number)} | tags,
@@ -83,6 +88,40 @@ def test_json_has_all_trials(trainer: Trainer, http_server: HttpServer) -> None:
     assert said["sweep"]["trials"][5]["is_feasible"] is False
 
 
+STOPPED = {run_tags.END: "stopped by trainer sweep"}
+INTERRUPTED = [
+    trial(2, 0.25, "KILLED", run_id="i2", **STOPPED),
+    trial(2, 0.25, "FAILED", run_id="f2", **{run_tags.END: "could not be started"}),
+]
+"""Earlier runs of the best trial, which was interrupted."""
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_trial_that_was_interrupted_is_what_its_later_run_came_to(
+    trainer: Trainer, http_server: HttpServer
+) -> None:
+    left = trial(7, None, "KILLED", **STOPPED)
+    _found(http_server, [left, *CHILDREN, *INTERRUPTED])
+    said = json.loads(trainer("show", "p1", "--json").out)["sweep"]
+    states = ["failed", "finished", "finished", "pruned", "running", "finished", "stopped"]
+    assert [each["state"] for each in said["trials"]] == states
+    assert said["best"] == [2]
+    assert said["trials"][2]["run_ids"] == ["t2"]
+
+
+@pytest.mark.usefixtures("workspace")
+def test_the_runs_of_a_trial_are_one_for_each_repeat(trainer: Trainer, http_server: HttpServer) -> None:
+    of = [{run_tags.REPEAT: str(number)} for number in range(2)]
+    runs = [
+        trial(2, 0.75, run_id="r1", **of[1]),
+        trial(2, 0.25, "KILLED", run_id="i1", **of[1], **STOPPED),
+        trial(2, 0.25, run_id="r0", **of[0]),
+    ]
+    _found(http_server, runs)
+    [only] = json.loads(trainer("show", "p1", "--json").out)["sweep"]["trials"]
+    assert (only["state"], only["run_ids"], only["metrics"]) == ("finished", ["r0", "r1"], {"accuracy": 0.5})
+
+
 @pytest.mark.usefixtures("workspace")
 def test_a_sweep_that_goes_on_elsewhere_is_shown_by_its_runs(
     trainer: Trainer, http_server: HttpServer
@@ -124,6 +163,23 @@ def test_a_trial_is_named_by_its_sweep(workspace: Workspace, http_server: HttpSe
     assert searches(http_server)[-1]["filter"] == (
         "tags.`mlflow.parentRunId` = 'p1' AND tags.`trainer.trial` = '3'"
     )
+    pages = [[], [], [], [PARENT], [], [], [CHILDREN[3], *INTERRUPTED]]
+    http_server.replies[f"{API}/runs/search"] = [Reply(body=json.dumps({"runs": page})) for page in pages]
+    assert resolve.resolve(workspace, "p1/2").run_id == "t2"
+
+
+def test_a_trial_that_was_started_here_is_known_as_it_was_started(
+    workspace: Workspace, http_server: HttpServer
+) -> None:
+    ours = record(http_server, run_id="t2", name="trial-2")
+    run_folders.write(workspace, run_folders.new_folder(workspace), ours)[1].release()
+    _found(http_server)
+    http_server.replies[f"{API}/runs/get"].append(Reply(body=json.dumps({"run": CHILDREN[3]})))
+    assert resolve.live(workspace, "p1/@best") == ours
+    has(http_server)
+    pages = [[], [], [], [PARENT], [], [], [CHILDREN[3]]]
+    http_server.replies[f"{API}/runs/search"] = [Reply(body=json.dumps({"runs": page})) for page in pages]
+    assert resolve.live(workspace, "p1/2") == ours
 
 
 def test_a_trial_that_there_is_not(workspace: Workspace, http_server: HttpServer) -> None:
@@ -133,10 +189,12 @@ def test_a_trial_that_there_is_not(workspace: Workspace, http_server: HttpServer
     with fails(InvalidInput, "brave-hen has no trial 9.", "Its trials: trainer show p1"):
         resolve.resolve(workspace, "p1/9")
     _found(http_server)
-    unjudged = run("p1", "brave-hen")
-    http_server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": unjudged}))]
-    with fails(InvalidInput, "brave-hen has no best trial yet."):
-        resolve.resolve(workspace, "p1/@best")
+    for status, said in (("RUNNING", "no best trial yet."), ("FINISHED", "no best trial.")):
+        _found(http_server)
+        unjudged = run("p1", "brave-hen", status=status)
+        http_server.replies[f"{API}/runs/get"] = [Reply(body=json.dumps({"run": unjudged}))]
+        with fails(InvalidInput, f"brave-hen has {said}"):
+            resolve.resolve(workspace, "p1/@best")
 
 
 def test_completion_offers_the_best_of_a_sweep(workspace: Workspace) -> None:
