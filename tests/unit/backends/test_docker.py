@@ -355,6 +355,22 @@ def test_gpus_that_suit_the_image_are_asked_for_what_they_are(
     assert asked[2:] == [("nvidia-smi", "all")]
 
 
+def test_an_answer_about_gpus_that_the_engine_lost_is_asked_for_again(
+    cuda: tuple[backend.DockerBackend, RunPlan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [one_off.Output(0, CARD, ""), one_off.Output(0, "", "")]
+
+    def run(*arguments: object, **_: object) -> one_off.Output:
+        return said.pop() if arguments[2] == gpu.QUERY else one_off.Output(0, BUILT, "")
+
+    monkeypatch.setattr(machine, "run", run)
+    cuda[0].preflight(cuda[1])
+    assert said == []
+    said += [one_off.Output(0, "", "")] * 3
+    with fails(GpuError, "nvidia-smi finds no GPU."):
+        cuda[0].preflight(cuda[1])
+
+
 def test_of_several_gpus_those_that_suit_the_image_are_enough(
     cuda: tuple[backend.DockerBackend, RunPlan], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,3 +1,5 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,3 +125,19 @@ def test_an_image_without_cuda(built: list[FrameworkBuild]) -> None:
         gpu.check("trainer/sklearn", built, [H200], least_free_gb=0)
     assert "--image gpu" in told.value.hint
     assert "--gpus none" in told.value.hint
+
+
+def test_launches_that_ask_at_once_what_an_image_was_built_for_do_not_disturb_each_other(
+    tmp_path: Path,
+) -> None:
+    for number in range(20):
+        at_once = threading.Barrier(8)
+
+        def ask(at_once: threading.Barrier = at_once) -> str:
+            at_once.wait()
+            return '[{"framework": "JAX 0.10.2", "cuda": "13", "architectures": null}]'
+
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(gpu.built_for, tmp_path / f"{number}.json", ask) for _ in range(8)]
+        assert len({str(each.result()) for each in asked}) == 1
+    assert len(list(tmp_path.iterdir())) == 20

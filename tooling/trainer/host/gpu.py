@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -56,9 +57,10 @@ def built_for(remembered: Path, ask: Callable[[], str]) -> list[FrameworkBuild]:
     if not remembered.exists():
         requirements = _read(ask())
         remembered.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = remembered.with_suffix(".tmp")
-        unfinished.write_text(json.dumps([asdict(item) for item in requirements]))
-        unfinished.replace(remembered)
+        # Under a name of its own: several launches may find that it is not there.
+        with tempfile.NamedTemporaryFile("w", dir=remembered.parent, delete=False) as unfinished:
+            unfinished.write(json.dumps([asdict(item) for item in requirements]))
+        Path(unfinished.name).replace(remembered)
     return _read(remembered.read_text())
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from trainer.engine import daemon
-from trainer.engine.one_off import run
+from trainer.engine.one_off import Output, run
 from trainer.errors import GpuError
 from trainer.host import gpu
 from trainer.host.gpu import Card
@@ -19,6 +20,8 @@ from trainer.workspace.settings import Workspace
 
 if TYPE_CHECKING:
     import docker
+
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ def suitable(client: docker.DockerClient, workspace: Workspace, plan: RunPlan) -
     Raises `GpuError` where too few suit, or one of those that are named does not.
     """
     gpus, image = plan.resources.gpus, plan.image_reference
-    output = run(client, image, gpu.QUERY, gpus="all")
+    output = _asked(client, image, gpu.QUERY)
     if output.code:
         raise _failed(gpus, output.err or output.out)
     named = gpus.removeprefix("device=") if gpus.startswith("device=") else None
@@ -67,7 +70,7 @@ def suitable(client: docker.DockerClient, workspace: Workspace, plan: RunPlan) -
 
 def seen(client: docker.DockerClient, image_id: str) -> tuple[Device, ...]:
     """The GPUs of the machine, as a container of the image sees them. Raises `GpuError`."""
-    output = run(client, image_id, devices.QUERY, gpus="all")
+    output = _asked(client, image_id, devices.QUERY)
     if output.code:
         raise _failed("all", output.err or output.out)
     return devices.read(output.out)
@@ -90,6 +93,16 @@ def of(
 ) -> Machine:
     """The machine, for whoever wants a part of it."""
     return Machine(devices_, cpus(info), info["MemTotal"], int(least_free_gb * 1024), unsuitable)
+
+
+def _asked(client: docker.DockerClient, image: str, query: Sequence[str]) -> Output:
+    """What it answers. nvidia-smi never succeeds and says nothing; a busy engine may lose what it says."""
+    output = run(client, image, query, gpus="all")
+    for _ in range(_TRIES - 1):
+        if output.code or output.out.strip():
+            break
+        output = run(client, image, query, gpus="all")
+    return output
 
 
 def _failed(gpus: str, said: str) -> GpuError:
