@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from trainer.errors import InvalidInput
 from trainer.runs import edit, reconcile, resolve, server
-from trainer.runs.resolve import AmbiguousRun
+from trainer.runs.resolve import AmbiguousRun, NoSuchRun
 from trainer.server import container_record, process, start
 from trainer.tracking import names
 from trainer.tracking.client import Run
@@ -101,7 +101,7 @@ def test_a_run_of_another_user_is_found_on_the_server(
     http_server.replies[f"{API}/runs/search"] = [Reply(body=json.dumps({"runs": [said]}))]
     assert resolve.resolve(workspace, theirs.run_id[:6]) == theirs
     http_server.replies[f"{API}/runs/search"] = [Reply()]
-    with fails(InvalidInput, "There is no run zz."):
+    with fails(NoSuchRun, "There is no run zz."):
         resolve.resolve(workspace, "zz")
     # A step that began while the server was away, by the id that it had then.
     http_server.replies[f"{API}/runs/search"] = [
@@ -185,9 +185,9 @@ def test_a_name_that_is_nearly_a_runs_is_pointed_out(
     live(workspace, replace(record(http_server), name="nett"), result="0 ")
     http_server.replies[f"{API}/experiments/search"] = [Reply(body=json.dumps({"experiments": []}))]
     http_server.replies[f"{API}/runs/search"] = [Reply()]
-    with fails(InvalidInput, "There is no run netz.", "Did you mean nett?"):
+    with fails(NoSuchRun, "There is no run netz.", "Did you mean nett?"):
         resolve.resolve(workspace, "netz")
-    with fails(InvalidInput, "There is no run zz."):
+    with fails(NoSuchRun, "There is no run zz."):
         resolve.resolve(workspace, "zz")
 
 

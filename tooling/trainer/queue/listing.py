@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from trainer import locks
@@ -33,6 +33,8 @@ class Listed:
     run_id: str = ""
     position: int | None = None
     """Of one that waits, from 1."""
+    follows: bool = False
+    """Whether it waits until others have finished."""
 
 
 def listed(workspace: Workspace) -> list[Listed]:
@@ -53,6 +55,14 @@ def listed(workspace: Workspace) -> list[Listed]:
 def count(workspace: Workspace) -> int:
     """How many entries have not been started."""
     return sum(not folder.started.exists() for _, folder in entries.all_entries(workspace))
+
+
+def halted(workspace: Workspace) -> list[Listed]:
+    """Those that say why nothing more starts: of those that wait the next one, and all that are held."""
+    known = listed(workspace)
+    waiting = [each for each in known if each.state == "waiting"]
+    able = [each for each in waiting if not each.follows] or waiting
+    return [*able[:1], *(each for each in known if each.state == "held")]
 
 
 def running(workspace: Workspace) -> dict[str, str]:
@@ -95,7 +105,7 @@ def _seen(workspace: Workspace, entry: Entry, folder: EntryFolder) -> Listed:
         hint = f"To start it all the same: trainer queue resume {entry.id}"
         return Listed(entry, place, "held", depends.why, hint)
     if depends.kind == "open":
-        return Listed(entry, place, "waiting", depends.why)
+        return Listed(entry, place, "waiting", depends.why, follows=True)
     waits = entries.waits(folder)
     return Listed(entry, place, "waiting", waits.why if waits else "")
 
@@ -111,7 +121,7 @@ def _in_order(
         why = "the queue is paused"
     elif before := order.blocker(waiting, own, now):
         why = f"for {before.id}, which has been passed over long enough"
-    return Listed(each.entry, each.place, each.state, why or "its turn", position=ordered[each.entry.id])
+    return replace(each, why=why or "its turn", position=ordered[each.entry.id])
 
 
 def _rank(each: Listed) -> tuple[int, float, float]:

@@ -25,6 +25,14 @@ WITHIN = "/@best"
 _SHOWN = 5
 
 
+class NoSuchRun(InvalidInput):
+    """No run is called `text`."""
+
+    def __init__(self, text: str, hint: str) -> None:
+        super().__init__(f"There is no run {text}.", hint)
+        self.text = text
+
+
 class AmbiguousRun(InvalidInput):
     """More than one run could be meant."""
 
@@ -36,8 +44,8 @@ def resolve(workspace: Workspace, text: str) -> Record:
     `@best:-METRIC` the one with the lowest. `SWEEP/@best:METRIC` is that of the runs within the run SWEEP,
     `SWEEP/@best` the best trial as the sweep judges them, `SWEEP/3` its trial 3.
 
-    Raises `InvalidInput` where there is none, `AmbiguousRun` where there is more than one; `TrackingError`
-    where the server has to be asked and does not answer.
+    Raises `InvalidInput` where there is none, of what is no @best a `NoSuchRun`; `AmbiguousRun` where there
+    is more than one; `TrackingError` where the server has to be asked and does not answer.
     """
     if text.startswith(BEST):
         return _best(workspace, text.removeprefix(BEST))
@@ -52,8 +60,8 @@ def resolve(workspace: Workspace, text: str) -> Record:
     parent, slash, which = text.rpartition("/")
     if parent and which.isdecimal():
         return _trial(workspace, parent, which)
-    raise InvalidInput(
-        f"There is no run {text}.",
+    raise NoSuchRun(
+        text,
         _near(workspace, text)
         or "Use the beginning of its id, its name, @last or @best:METRIC; `trainer runs` lists the runs.",
     )

@@ -15,6 +15,10 @@ from trainer.workspace.secrets import Secrets
 from trainer.workspace.settings import Workspace
 
 
+class NoServer(TrackingError):
+    """No server is chosen, and the workspace's own one has never run: there are no runs."""
+
+
 def named(workspace: Workspace, loaded: Secrets, uri: str | None = None) -> Server | None:
     """The server of `uri`, else of the command line, MLFLOW_TRACKING_URI, trainer.yaml, or the container.
 
@@ -51,11 +55,11 @@ def connect(workspace: Workspace) -> tuple[Client, bool]:
 def existing(workspace: Workspace) -> tuple[Client, bool]:
     """As `connect`, for a command that looks for runs: no server is started that cannot have any.
 
-    Raises `TrackingError` where no server is chosen, and the workspace's own one has never run.
+    Raises `NoServer` where no server is chosen, and the workspace's own one has never run.
     """
     server = chosen(workspace, secrets.load(workspace))
     if server is None and not (workspace.store.exists() or process.running(workspace)):
-        raise TrackingError(
+        raise NoServer(
             "This workspace has no runs, and no tracking server is set.",
             "`trainer run PROJECT` starts one. To see a team's runs: trainer server connect URL",
         )

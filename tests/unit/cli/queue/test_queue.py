@@ -12,11 +12,13 @@ import pytest
 from trainer.cli.main import main
 from trainer.queue import entries, work
 from trainer.queue.entries import After, Reason, Started
+from trainer.queue.work import Pass
 from trainer.workspace.settings import Workspace
 
 from unit.cli.live.test_progress import on_terminal
-from unit.helpers import Result
+from unit.helpers import HttpServer, Result
 from unit.queue.helpers import queued
+from unit.tracking.histories import has
 
 Trainer = Callable[..., Result]
 
@@ -89,6 +91,55 @@ def test_a_damaged_entry_is_named_with_what_removes_it(workspace: Workspace, tra
     )
     assert trainer("queue", "cancel", "aa111111").out == "aa111111 is cancelled.\n"
     assert (trainer("queue").out, trainer("queue").err) == ("Nothing is queued.\n", "")
+
+
+def test_who_works_through_the_queue_is_told_why_the_next_one_waits_when_that_changes(
+    workspace: Workspace, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, other = queued(workspace, "aa111111", position=1.0, name="last", after=(After("entry", "bb222222"),))
+    waiting, folder = queued(workspace, "bb222222", gpus=1, position=2.0, name="first")
+    _, held = queued(workspace, "cc333333", position=3.0)
+
+    def look(_: Workspace, __: object, goes_on: Callable[[Pass], bool]) -> None:
+        for why in ("no GPU is free", "no GPU is free", "no core is free"):
+            entries.write(folder.waits, Reason(why))
+            assert goes_on(Pass(waits=True))
+        entries.write(held.held, Reason("paused"))
+        entries.end(workspace, waiting, folder, "FINISHED")
+        assert not goes_on(Pass())
+
+    monkeypatch.setattr(work, "keep_starting", look)
+    done = trainer("queue", "work", "--until-empty")
+    assert done.code == 0, done.err
+    assert [line for line in done.err.splitlines() if " waits: " in line or " is held: " in line] == [
+        "bb222222 (first) waits: no GPU is free",
+        "bb222222 (first) waits: no core is free",
+        "aa111111 (last) waits: its turn",
+        "cc333333 (demo) is held: paused",
+    ]
+    assert other.record.exists()
+
+
+@pytest.mark.parametrize("command", [["stop"], ["logs"], ["show"]])
+def test_a_command_on_a_run_that_waits_says_so(
+    workspace: Workspace,
+    http_server: HttpServer,
+    trainer: Trainer,
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+) -> None:
+    queued(workspace, "aa111111", name="pinned")
+    _, begun = queued(workspace, "bb222222", name="begun")
+    entries.write(begun.started, Started("f" * 32))
+    said = [
+        "Error: There is no run pinned yet: it waits in the queue.",
+        "Hint:  To take it out: trainer queue cancel pinned",
+    ]
+    assert error(trainer(*command, "pinned")) == said  # no server has ever been there
+    has(http_server, [])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", http_server.uri)
+    assert error(trainer(*command, "pinned")) == said
+    assert error(trainer(*command, "begun"))[0] == "Error: There is no run begun."
 
 
 def test_ps_says_how_many_wait(workspace: Workspace, trainer: Trainer) -> None:

@@ -39,7 +39,7 @@ def work(workspace: Workspace, until_empty: bool) -> None:
             screen.step("Looking at the queue")
 
             def goes_on(looked: Pass) -> bool:
-                told.tell(looked)
+                told.tell()
                 return not until_empty or looked.waits or looked.runs
 
             use_case.keep_starting(workspace, screen, goes_on)
@@ -73,9 +73,10 @@ class _Told:
         self._workspace = workspace
         self._screen = screen
         self._running: dict[str, str] = {}
+        self._halted: dict[str, str] = {}
 
-    def tell(self, looked: Pass) -> None:
-        """Say what has begun and ended since the last time, and what is waited for."""
+    def tell(self) -> None:
+        """Say what has begun and ended since the last time, and what is waited for where that is new."""
         from trainer.queue import entries, listing
 
         titles = {entry.id: entry.title for entry, _ in entries.all_entries(self._workspace)}
@@ -88,8 +89,14 @@ class _Told:
             if entry_id not in self._running:
                 self._say(f"{titles.get(entry_id, entry_id)} has begun: {run_id}")
         self._running = {entry_id: titles.get(entry_id, entry_id) for entry_id in running}
-        for entry, reason in looked.held:
-            self._screen.remark(f"{entry.title} is held: {reason.why}")
+        halted = {
+            each.entry.id: f"{each.entry.title} {'is held' if each.state == 'held' else 'waits'}: {each.why}"
+            for each in listing.halted(self._workspace)
+        }
+        for entry_id, line in halted.items():
+            if self._halted.get(entry_id) != line:
+                self._screen.remark(line)
+        self._halted = halted
         waiting = listing.count(self._workspace)
         self._screen.step(f"{waiting} waiting, {counted(len(running), 'run')} going on")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import click
 
 from trainer.cli.context import tracking_option
+from trainer.cli.queue.waiting import hinted
 from trainer.cli.runs.completion import complete_live_run, complete_run
 from trainer.errors import InvalidInput
 
@@ -27,7 +28,12 @@ def run_argument(*, live: bool = False, several: bool = False, required: bool = 
         required=required or not several,
         shell_complete=complete_live_run if live else complete_run,
     )
-    return argument if live else lambda command: argument(tracking_option(command))
+
+    def decorate(command: F) -> F:
+        named = argument(hinted(command))
+        return cast(F, named if live else tracking_option(named))
+
+    return decorate
 
 
 def pairs(_: click.Context, parameter: click.Parameter, values: Iterable[str]) -> dict[str, str]:
