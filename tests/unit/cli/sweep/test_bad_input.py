@@ -38,6 +38,8 @@ def refused(trainer: Trainer, *options: str) -> list[str]:
             ["--search", "kind=tree,line", *METRIC, "--sampler", "grid", "--trials", "3"],
             "The grid has 2 points, and 3 trials are asked for.",
         ),
+        ([*RATE, *METRIC, "--queue"], "A sweep is not queued."),
+        ([*RATE, *METRIC, "--priority", "3"], "A sweep is not queued."),
         ([*RATE, "--metric", "accuracy"], "--metric accuracy does not say which way is better."),
         ([*RATE], "No metric is given that the trials are judged by."),
         ([*METRIC], "Nothing is searched."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -49,7 +49,7 @@ class ProjectCommand(click.Command):
             if is_known and not ctx.resilient_parsing and name.startswith("--"):
                 project, entry_point = ctx.meta[PROJECT]
                 own = [name for parameter in self.params for name in parameter.opts if name.startswith("--")]
-                raise parameter_values.unknown_parameter(project, entry_point, name, own) from None
+                raise self.no_such(project, entry_point, name, own) from None
             raise
         except BaseException:
             ctx.close()
@@ -59,6 +59,12 @@ class ProjectCommand(click.Command):
         """Call it; a failure names a fetched project by its URL."""
         with _named(ctx):
             return super().invoke(ctx)
+
+    def no_such(
+        self, project: Project, entry_point: EntryPoint, name: str, own: Sequence[str]
+    ) -> InvalidInput:
+        """The error for an option that is neither one of its `own` nor a parameter of the project."""
+        return parameter_values.unknown_parameter(project, entry_point, name, own)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The command's own options and the project's parameters.
