@@ -78,7 +78,7 @@ class Resources:
     pids_limit: int
     read_only: bool
     cpus: int | None = None
-    """Cores that no other run has at the same time; None for all, shared with others."""
+    """Cores that no other run which asks for some has at the same time; None for all, shared with others."""
 
 
 @dataclass(frozen=True)

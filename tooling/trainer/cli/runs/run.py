@@ -75,9 +75,8 @@ if TYPE_CHECKING:
 @click.option("--image", metavar="NAME", shell_complete=complete_image,
               help="Trainer image to run in, or any with / or : in it. [default: the project's]")  # fmt: skip
 @click.option("--gpus", metavar="GPUS", help="none, all, a number, or device=0,1. [default: as the image]")
-@click.option(
-    "--cpus", type=int, metavar="N", help="Cores that no other run has meanwhile. [default: all, shared]"
-)
+@click.option("--cpus", type=int, metavar="N",
+              help="Cores that no other run with --cpus has meanwhile. [default: all, shared]")  # fmt: skip
 @click.option("--memory", metavar="SIZE", help="Limit of the container's memory, such as 8g.")
 @click.option("--read-only/--no-read-only", default=None,
               help="Let the run write only to /tmp, its folder and caches. [default: off]")  # fmt: skip
