@@ -13,13 +13,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import docker
 import pytest
 import requests
 from mlflow import MlflowClient
 from support import REPOSITORY, Result, Site
+from trainer.errors import InvalidInput
 from trainer.server import container as server_container
+from trainer.server import live_runs, service
 from trainer.workspace import secrets, settings
 
 NAMES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_FLASK_SERVER_SECRET_KEY")
@@ -400,6 +403,46 @@ def test_what_a_process_kept_is_taken_over(fresh: Site) -> None:
     ok(fresh.trainer("runs", "tag", "@last", "stage=candidate"))
     (run_id,) = runs(fresh)
     assert api(fresh).get_run(run_id).data.tags["stage"] == "candidate"
+
+
+def _is_nothing_of_it(client: docker.DockerClient, site: Site) -> bool:
+    return not (
+        client.containers.list(all=True, filters={"name": called(site)})
+        or client.networks.list(names=[called(site)])
+        or client.volumes.list(filters={"name": called(site)})
+    )
+
+
+def test_while_a_run_reports_to_the_process_nothing_of_a_container_is_made(
+    fresh: Site, client: docker.DockerClient
+) -> None:
+    before = (fresh.root / "secrets.env").read_bytes()
+    run = ok(fresh.trainer("run", "probe", "--mode", "nap", "--detach")).run_id
+    refused = fresh.trainer("server", "up")
+    assert refused.code == 2
+    assert refused.error[0].startswith("Error: 1 live run reports to this server: ")
+    assert (fresh.root / "secrets.env").read_bytes() == before
+    assert _is_nothing_of_it(client, fresh)
+    assert run[:8] in ok(fresh.trainer("ps")).out
+    ok(fresh.trainer("attach", run))
+    assert "FINISHED" in ok(fresh.trainer("show", run)).out
+
+
+def test_what_was_made_of_a_container_is_taken_back_when_a_run_begins_in_between(
+    fresh: Site, client: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ok(fresh.trainer("run", "probe"))
+    before = (fresh.root / "secrets.env").read_bytes()
+
+    def refuse(_: settings.Workspace) -> None:
+        if client.containers.list(all=True, filters={"name": called(fresh)}):
+            raise InvalidInput("1 live run reports to this server: late.", "Wait.")
+
+    monkeypatch.setattr(live_runs, "refuse", refuse)
+    with pytest.raises(InvalidInput, match="late"):
+        service.up(settings.find(fresh.root), MagicMock())
+    assert (fresh.root / "secrets.env").read_bytes() == before
+    assert _is_nothing_of_it(client, fresh)
 
 
 def test_the_store_of_a_process_is_saved_and_restored_too(fresh: Site, tmp_path: Path) -> None:

@@ -130,6 +130,28 @@ def create(
         )
 
 
+@contextlib.contextmanager
+def made(client: docker.DockerClient, workspace: Workspace, image: str, port: int) -> Iterator[None]:
+    """Within: it is made, as by `create`. A failure takes back what of it was not there before."""
+    from docker.errors import NotFound
+
+    container_name = name(workspace)
+    with daemon.failures():
+        kept = {volume.id for volume in client.volumes.list(filters={"name": container_name})}
+        kept |= {network.id for network in client.networks.list(names=[container_name])}
+    try:
+        create(client, workspace, image, port)
+        yield
+    except BaseException:
+        with deferred_signals(drop=True):
+            remove(client, container_name)
+            for there in (client.networks, client.volumes):
+                with daemon.failures(), contextlib.suppress(NotFound):
+                    if (found := there.get(container_name)).id not in kept:
+                        found.remove()
+        raise
+
+
 def give_secrets(client: docker.DockerClient, container_name: str, variables: Mapping[str, str]) -> None:
     """Put the variables where the container reads them at its next start; for its user alone."""
     files = {f"{_SECRETS}/environment": shell_variables(variables).encode()}

@@ -205,18 +205,16 @@ def _make(
     own = container_record.recorded(workspace)
     named = secrets.load(workspace).values.get(URI, "").rstrip("/")
     refuse_another(workspace, named, own, force=force)
-    image = server_image.plan(workspace)
+    volume = Volume(client, workspace, (image := server_image.plan(workspace)).tag)
+    if not volume.exists():  # else the image says what is on it
+        _takes_over(workspace, volume)
     _build(client, workspace, image, reporter)
     port = ports.free_port(workspace, port or (urlsplit(own).port if own else None))
-    _complete_secrets(workspace, start.address(port), rotate=bool(named) and named != own)
     reporter.step("Making the tracking server")
-    container.create(client, workspace, image.tag, port)
-    try:
-        _take_over(workspace, Volume(client, workspace, image.tag), reporter)
-    except BaseException:
-        with deferred_signals(drop=True):
-            container.remove(client, name(workspace))
-        raise
+    with container.made(client, workspace, image.tag, port):
+        if _takes_over(workspace, volume):  # a run may have begun meanwhile
+            _take_over(workspace, volume, reporter)
+        _complete_secrets(workspace, start.address(port), rotate=bool(named) and named != own)
     return ContainerState("created", image.tag, port)
 
 
@@ -242,11 +240,19 @@ def _build(client: docker.DockerClient, workspace: Workspace, image: FolderImage
     build.ensure(workspace, client, image, reporter)
 
 
-def _take_over(workspace: Workspace, volume: Volume, reporter: Steps) -> None:
-    """Copy what the server kept as a process, unless the volume holds runs of its own."""
-    if not store_archive.counts(workspace.store).get("runs") or volume.counts().get("runs"):
-        return
+def _takes_over(workspace: Workspace, volume: Volume) -> bool:
+    """Whether what the server kept as a process is copied, which a volume with runs of its own is spared.
+
+    Raises `InvalidInput` while runs report to that process.
+    """
+    kept = store_archive.counts(workspace.store).get("runs")
+    if not kept or (volume.exists() and volume.counts().get("runs")):
+        return False
     live_runs.refuse(workspace)
+    return True
+
+
+def _take_over(workspace: Workspace, volume: Volume, reporter: Steps) -> None:
     process.down(workspace)
     reporter.step(f"Taking over the runs in {workspace.store}")
     with tempfile.TemporaryFile(dir=workspace.state) as copy:

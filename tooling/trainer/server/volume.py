@@ -51,6 +51,17 @@ class Volume:
         self._image = image
         self._interrupted = restoring(workspace)
 
+    def exists(self) -> bool:
+        """Whether there is one, whatever it holds."""
+        from docker.errors import NotFound
+
+        with daemon.failures():
+            try:
+                self._client.volumes.get(self._volume)
+            except NotFound:
+                return False
+        return True
+
     def backup(self, out: BinaryIO) -> None:
         """Write the store as a tar (`store_archive`); the server may be running."""
         self._run("backup", out=out)
