@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trainer.errors import InvalidInput
+from trainer.plan.limits import bytes_of
 from trainer.plan.run_plan import RunPlan
 from trainer.slots.need import Capacity, Need
 from trainer.sweeps.search.spec import SweepSpec
@@ -16,8 +17,8 @@ def of(spec: SweepSpec, plan: RunPlan, capacity: Capacity) -> Need:
     """
     cores, asked = len(capacity.cpus), plan.resources.cpus
     each = asked or max(1, cores // spec.parallel)
+    at_once = "1 trial needs" if spec.parallel == 1 else f"{spec.parallel} trials at once need"
     if spec.parallel * each > cores:
-        at_once = "1 trial needs" if spec.parallel == 1 else f"{spec.parallel} trials at once need"
         raise InvalidInput(
             f"{at_once} {spec.parallel * each} cores; this machine has {cores}.",
             f"--parallel {cores // each} at most." if each <= cores else f"--cpus {cores} at most.",
@@ -35,4 +36,12 @@ def of(spec: SweepSpec, plan: RunPlan, capacity: Capacity) -> Need:
             f"this machine has {len(capacity.gpus)}.",
             f"--parallel {max(1, len(capacity.gpus) // int(gpus))} at most.",
         )
-    return Need(gpus, cpus, plan.resources.memory)
+    memory = plan.resources.memory
+    if memory and spec.parallel * bytes_of(memory) > capacity.memory:
+        fits = capacity.memory // bytes_of(memory)
+        raise InvalidInput(
+            f"--memory {memory}: {at_once} {spec.parallel * int(memory[:-1])}{memory[-1]}; "
+            f"this machine has {capacity.memory / (1 << 30):.1f} GB.",
+            f"--parallel {fits} at most." if fits else "Use less, or a machine that has as much.",
+        )
+    return Need(gpus, cpus, memory)

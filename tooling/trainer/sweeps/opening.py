@@ -77,6 +77,23 @@ def _planned(
     return request, plan
 
 
+def checked(
+    workspace: Workspace, spec: SweepSpec, project: Project, origin: Origin
+) -> tuple[RunRequest, RunPlan]:
+    """What all trials have in common, and the plan of one of them.
+
+    Raises `TrainerError` for what is known to be in the way before an image is built or a server is asked:
+    `EngineUnavailable` when only the engine can say whether there is more.
+    """
+    request, planned = _planned(workspace, spec, project, origin)
+    backend = registry.named(planned.backend, workspace)
+    prepare.check(workspace, planned)
+    backend.check(planned)  # what can be told without an engine first
+    backend.connect()
+    needs.of(spec, planned, backend.capacity())
+    return request, planned
+
+
 @contextmanager
 def begun(
     workspace: Workspace,
@@ -89,10 +106,7 @@ def begun(
     tracking_uri: str | None = None,
 ) -> Iterator[Opened]:
     """Within: a new sweep. Raises `TrainerError` before anything of it exists."""
-    request, planned = _planned(workspace, spec, project, origin)
-    backend = registry.named(planned.backend, workspace)
-    backend.connect()
-    needs.of(spec, planned, backend.capacity())
+    request, planned = checked(workspace, spec, project, origin)
     consent.check(workspace, planned.asked, allow(planned))
     with ExitStack() as held, tempfile.TemporaryDirectory(dir=_made(workspace.state)) as made:
         for remark in planned.remarks:

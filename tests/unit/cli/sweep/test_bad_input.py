@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from unit.helpers import Result, put
 
 Trainer = Callable[..., Result]
 METRIC = ("--metric", "accuracy:maximize")
+LOCAL = ("--backend", "local", "--no-warm")
+CORES = str(len(os.sched_getaffinity(0)))
 RATE = ("--search", "rate=uniform:0.1,0.5")
 
 
@@ -107,7 +111,9 @@ def test_what_is_saved_is_read_again_and_replaces_nothing(trainer: Trainer, work
 
 
 def test_the_first_trials_are_shown_and_nothing_is_made(trainer: Trainer) -> None:
-    shown = trainer("sweep", "demo", *RATE, *METRIC, "--trials", "3", "--try", "rate=0.25", "--dry-run")
+    shown = trainer(
+        "sweep", "demo", *RATE, *METRIC, "--trials", "3", "--try", "rate=0.25", "--dry-run", *LOCAL
+    )
     assert shown.code == 0, shown.err
     lines = shown.out.splitlines()
     assert lines[0].split() == ["TRIAL", "rate"]
@@ -115,6 +121,51 @@ def test_the_first_trials_are_shown_and_nothing_is_made(trainer: Trainer) -> Non
     assert lines[-1].startswith("3 trials, 1 at once, judged by accuracy:maximize.")
     assert lines[-1].endswith("Later ones depend on how these end.")
     assert not Path(".trainer/sweeps").exists()
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([*RATE, "--parallel", "99", *LOCAL], "99 trials at once need 99 cores; this machine has "),
+        ([*RATE, "--parallel", "2", "--cpus", CORES, *LOCAL], "2 trials at once need "),
+        ([*RATE, "--cpus", "9999", *LOCAL], "--cpus 9999: the machine has "),
+        ([*RATE, "--memory", "8g", *LOCAL], "--memory needs a container"),
+        ([*RATE, "--memory", "1"], "--memory 1 is invalid."),
+        ([*RATE, "--image", "nosuch"], "There is no trainer image nosuch."),
+        ([*RATE, "--gpus", "some"], "--gpus some is invalid."),
+        ([*RATE, "-P", "kind=q"], "--kind is 'q', which is not one of its choices."),
+    ],
+)
+def test_a_dry_run_is_refused_as_the_sweep_is(
+    trainer: Trainer, options: list[str], message: str, dry: list[str]
+) -> None:
+    lines = refused(trainer, "demo", *options, *METRIC, *dry)
+    assert any(line.startswith(f"Error: {message}") for line in lines), lines
+
+
+def test_a_dry_run_of_a_file_with_an_unknown_parameter_is_refused(trainer: Trainer) -> None:
+    content = (
+        "project: demo\nparameters: {nn: 1}\nsearch: {rate: 'uniform:0.1,0.5'}\nmetrics: {a: maximize}\n"
+    )
+    put(Path("sweep.yaml"), content)
+    assert "nn" in refused(trainer, "sweep.yaml", "--dry-run")[0]
+
+
+def test_the_first_trials_are_shown_without_an_engine_too(trainer: Trainer) -> None:
+    shown = trainer("sweep", "demo", *RATE, *METRIC, "--parallel", "99", "--dry-run")
+    assert shown.code == 0, shown.err
+    assert shown.out.splitlines()[-1].startswith("Not checked: what the machine has. ")
+    said = json.loads(trainer("sweep", "demo", *RATE, *METRIC, "--dry-run", "--json").out)
+    assert said["unchecked"]
+
+
+def test_numbers_are_short_in_the_table_and_whole_in_json(trainer: Trainer) -> None:
+    options = ("demo", "--search", "rate=0.123456789,0.25", "--sampler", "grid", *METRIC, "--dry-run")
+    rows = trainer("sweep", *options).out.splitlines()
+    assert {rows[1].split()[1], rows[2].split()[1]} == {"0.1235", "0.25"}
+    trials = json.loads(trainer("sweep", *options, "--json").out)["trials"]
+    assert {trial["rate"] for trial in trials} == {"0.123456789", "0.25"}
 
 
 @pytest.mark.parametrize(
@@ -127,7 +178,7 @@ def test_the_first_trials_are_shown_and_nothing_is_made(trainer: Trainer) -> Non
 def test_a_sweep_without_a_number_of_trials_says_when_it_ends(
     trainer: Trainer, options: list[str], said: str
 ) -> None:
-    shown = trainer("sweep", "demo", *options, *METRIC, "--dry-run")
+    shown = trainer("sweep", "demo", *options, *METRIC, "--dry-run", *LOCAL)
     assert shown.code == 0, shown.err
     last = shown.out.splitlines()[-1]
     assert last.startswith(said)

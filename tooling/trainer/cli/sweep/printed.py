@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from trainer.cli import output
+from trainer.cli import figures, output
 from trainer.cli.live.block import RedrawnBlock
 from trainer.cli.live.line import Line, columns, fitted
 from trainer.cli.live.progress import Progress
@@ -70,19 +70,34 @@ class SweepProgress(Progress):
         return [*table, "", below]
 
 
-def first_trials(spec: SweepSpec, trials: Sequence[dict[str, str]], *, as_json: bool) -> None:
-    """What --dry-run shows."""
+def first_trials(
+    spec: SweepSpec, trials: Sequence[dict[str, str]], unchecked: str | None, *, as_json: bool
+) -> None:
+    """What --dry-run shows. `unchecked` says why not all could be checked that a sweep is refused for."""
     if as_json:
-        output.as_json({"trials": trials, "sampler": spec.sampler, "parallel": spec.parallel})
+        output.as_json(
+            {
+                "trials": trials,
+                "sampler": spec.sampler,
+                "parallel": spec.parallel,
+                "unchecked": unchecked,
+            }
+        )
         return
     names = [dimension.name for dimension in spec.dimensions]
-    rows = [(str(number), *(values.get(name, "") for name in names)) for number, values in enumerate(trials)]
+    rows = [(str(number), *_values(names, values)) for number, values in enumerate(trials)]
     output.table(("TRIAL", *names), rows)
     unending = "All of the grid" if spec.sampler == "grid" else "Until --timeout or --stop-after ends it"
     count = unending if spec.trials is None else f"{spec.trials} trials"
     goals = ", ".join(objective.text for objective in spec.objectives)
     later = " Later ones depend on how these end." if spec.sampler in _LEARNING else ""
     click.echo(f"\n{count}, {spec.parallel} at once, judged by {goals}.{later}")
+    if unchecked:
+        click.echo(f"Not checked: what the machine has. {unchecked}")
+
+
+def _values(names: Sequence[str], values: Mapping[str, str]) -> list[str]:
+    return [figures.rounded(values.get(name, "")) for name in names]
 
 
 def outcome(result: Outcome, spec: SweepSpec, *, as_json: bool) -> None:
@@ -108,8 +123,8 @@ def outcome(result: Outcome, spec: SweepSpec, *, as_json: bool) -> None:
         rows = [
             (
                 str(row.number),
-                *(f"{value:.6g}" for value in row.results),
-                *(row.values.get(name, "") for name in names),
+                *map(figures.metric, row.results),
+                *_values(names, row.values),
                 row.run_ids[0][:8],
             )
             for row in result.best[:_SHOWN]

@@ -20,13 +20,16 @@ from trainer.cli.runs.project.options import PROJECT, chosen_values
 from trainer.cli.sweep import chosen, printed
 from trainer.cli.sweep.command import TYPED, SweepCommand
 from trainer.cli.sweep.printed import SweepProgress
+from trainer.engine.daemon import EngineUnavailable
 from trainer.errors import FileError, Interrupted, InvalidInput
 from trainer.subprocesses import interruptible
 from trainer.sweeps.search.spec import Pruner, Sampler, SweepSpec
 from trainer.workspace.settings import Workspace, find
 
 if TYPE_CHECKING:
+    from trainer.projects.mlproject import Project
     from trainer.sweeps.opening import Opened
+    from trainer.sweeps.requests import Origin
     from trainer.sweeps.screen import Outcome
     from trainer.sweeps.state import SweepFolder
 
@@ -110,8 +113,10 @@ def start(
     if save:
         _save(save, spec)
         return
+    origin = requests.Origin(ctx.meta[SOURCE].name, ctx.meta[SOURCE].commit)
     if dry_run:
-        _show(spec, as_json=as_json)
+        unchecked = _unchecked(workspace, spec, project, origin)
+        _show(spec, unchecked, as_json=as_json)
         return
     if not new and (earlier := state.like(workspace, spec)):
         _go_on(workspace, earlier, yes=yes, as_json=as_json)
@@ -119,7 +124,6 @@ def start(
     from trainer.runs import reconcile
     from trainer.sweeps import opening
 
-    origin = requests.Origin(ctx.meta[SOURCE].name, ctx.meta[SOURCE].commit)
     for line in reconcile.quickly(workspace):
         click.echo(line, err=True)
     with (
@@ -208,7 +212,18 @@ def _save(path: Path, spec: SweepSpec) -> None:
     click.echo(f"Next: trainer sweep {shlex.quote(str(path))}")
 
 
-def _show(spec: SweepSpec, *, as_json: bool) -> None:
+def _unchecked(workspace: Workspace, spec: SweepSpec, project: Project, origin: Origin) -> str | None:
+    """Why not all could be checked that a sweep is refused for. Raises `TrainerError` for what it is."""
+    from trainer.sweeps import opening
+
+    try:
+        opening.checked(workspace, spec, project, origin)
+    except EngineUnavailable as error:
+        return error.message
+    return None
+
+
+def _show(spec: SweepSpec, unchecked: str | None, *, as_json: bool) -> None:
     """The first trials, as they would be if none had a result."""
     with _progress(as_json) as progress, tempfile.TemporaryDirectory() as folder:
         progress.step("Asking Optuna")  # whose import takes a second or more
@@ -218,4 +233,4 @@ def _show(spec: SweepSpec, *, as_json: bool) -> None:
         asked: list[dict[str, str]] = []
         while len(asked) < min(_SHOWN, spec.trials or _SHOWN) and not study.is_exhausted:
             asked.append(dict(study.ask().values))
-    printed.first_trials(spec, asked, as_json=as_json)
+    printed.first_trials(spec, asked, unchecked, as_json=as_json)

@@ -65,7 +65,7 @@ def _cells(view: SweepView, trial: TrialView) -> list[str | Text]:
         trial.run_id[:8],
         figures.duration(trial.seconds(time.time())),
         *results,
-        *(printable.line(trial.values.get(name, "")) for name in view.searched),
+        *(printable.line(figures.rounded(trial.values.get(name, ""))) for name in view.searched),
     ]
 
 
