@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 
@@ -25,6 +26,18 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class _WordsLoader(_Loader):
+    """What is no number is text, but for true, false and null: YAML 1.1 makes truth values of yes and on."""
+
+
+_TRUTH, _TIME = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp"
+_WordsLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_TRUTH, _TIME)]
+    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
+}
+_WordsLoader.add_implicit_resolver(_TRUTH, re.compile("(?:true|false)$", re.IGNORECASE), list("tTfF"))
+
+
 class _DuplicateKey(Exception):
     def __init__(self, key: str, line: int) -> None:
         super().__init__()
@@ -42,15 +55,18 @@ def plain(text: str) -> str | int | float:
     return text
 
 
-def read(path: Path) -> object:
-    """What the file says. Raises `InvalidInput`, naming file and line, where that is no YAML in UTF-8."""
+def read(path: Path, *, words: bool = False) -> object:
+    """What the file says. Raises `InvalidInput`, naming file and line, where that is no YAML in UTF-8.
+
+    With `words`, a bare yes, no, on, off or date is text, as YAML 1.2 has it.
+    """
     if not path.is_file():  # a device or a pipe would be read for ever
         at = f" is a link to {path.readlink()}, which" if path.is_symlink() else ""
         raise InvalidInput(
             f"{path}{at} is {_kind(path)}, and has to be a file.", "Put a text file in its place."
         )
     try:
-        document: object = yaml.load(path.read_bytes(), _Loader)  # noqa: S506 (a SafeLoader)
+        document: object = yaml.load(path.read_bytes(), _WordsLoader if words else _Loader)  # noqa: S506
     except _DuplicateKey as error:
         raise InvalidInput(
             f"{path}, line {error.line}: the key {error.key} is given twice.", "Keep one of the two."

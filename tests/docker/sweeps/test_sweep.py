@@ -134,6 +134,29 @@ def test_no_trial_is_lost_and_none_is_run_twice_whenever_the_controller_is_kille
     assert site.run(found["run_id"]).data.tags["trainer.best_run"] == best
 
 
+def test_of_two_of_the_same_command_at_once_one_is_refused(site: Site) -> None:
+    command = ("tune", *SEARCH, *METRIC, "--trials", "2", "-P", "seconds=8", "--json")
+    both = [site.start("sweep", *command) for _ in range(2)]
+    ended = [(process.communicate(timeout=180), process.returncode) for process in both]
+    assert sorted(code for _, code in ended) == [0, 2]
+    [out] = [out for (out, _), code in ended if code == 0]
+    [err] = [err for (_, err), code in ended if code == 2]
+    begun: Sweep = json.loads(out)
+    assert f"Error: Another process runs the sweep {begun['run_id'][:8]}." in err.splitlines()
+    assert len(children(site, begun["run_id"])) == 2
+    assert unfinished(site) == []
+
+
+def test_more_memory_than_there_is_leaves_no_run(site: Site) -> None:
+    before = len(site.runs())
+    for dry in ((), ("--dry-run",)):
+        refused = site.trainer("sweep", "tune", *SEARCH, *METRIC, "--memory", "90000g", *dry)
+        assert refused.code == 2
+        assert refused.error[0].startswith("Error: --memory 90000g: 1 trial needs 90000g; this machine has ")
+    assert len(site.runs()) == before
+    assert unfinished(site) == []
+
+
 def test_ctrl_c_stops_all_trials_and_the_same_command_goes_on(site: Site) -> None:
     command = ("tune", *SEARCH, *METRIC, "--trials", "3", "--parallel", "2", "-P", "seconds=6")
     process = site.start("sweep", *command)

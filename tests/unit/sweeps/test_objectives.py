@@ -38,6 +38,16 @@ def test_a_metric_without_a_direction_is_refused(said: list[str], message: str) 
     assert refused.value.hint
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("max", "maximize"), ("maximum", "maximize"), ("min", "minimize"), ("minimum", "minimize")],
+)
+def test_a_short_direction_is_written_out_in_the_hint(said: str, meant: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        objectives([f"loss:{said}"], None)
+    assert refused.value.hint == f"--metric loss:{meant}"
+
+
 def test_a_constraint_is_a_bound_of_a_metric() -> None:
     bound = constraint("seconds_per_image <= 0.02")
     assert bound == Constraint("seconds_per_image", "<=", 0.02)

@@ -122,6 +122,12 @@ def misspelt(ctx: click.Context, word: str) -> NoSuchCommand | None:
     return None
 
 
+def typed_path(ctx: click.Context) -> str:
+    """The command as it was typed: without the default of a group, which nobody has to know the name of."""
+    group: click.Context | None = ctx.meta.get(_IMPLIED)
+    return group.command_path if group is not None and ctx.parent is group else ctx.command_path
+
+
 def loaded(command: click.Command) -> click.Command:
     """The command itself, where it is one that is only listed yet."""
     return command.load() if isinstance(command, LazyCommand) else command

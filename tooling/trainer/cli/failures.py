@@ -12,6 +12,7 @@ import click
 from click.exceptions import NoSuchCommand
 from trainkit.errors import InputError
 
+from trainer.cli.commands import typed_path
 from trainer.cli.context import global_option
 from trainer.cli.other_names import ours
 from trainer.errors import DiskFull, FileError, Interrupted, InvalidInput, TrainerError
@@ -45,7 +46,7 @@ def explain(error: BaseException) -> tuple[str, str, int]:
         case InputError():
             return error.message, error.hint, InvalidInput.exit_code
         case click.UsageError(ctx=click.Context() as context):
-            hint = _meant(error, context) or f"{context.command_path} --help"
+            hint = _meant(error, context) or f"{typed_path(context)} --help"
             return error.format_message(), hint, error.exit_code
         case click.ClickException():
             return error.format_message(), "trainer --help", error.exit_code
@@ -78,7 +79,7 @@ def _meant(error: click.UsageError, context: click.Context) -> str:
     if option is None or context.parent is None:
         return ""
     option_text = error.option_name + ("" if option.is_flag else " VALUE")
-    return f"It comes before the command: trainer {option_text} {context.command_path.partition(' ')[2]} …"
+    return f"It comes before the command: trainer {option_text} {typed_path(context).partition(' ')[2]} …"
 
 
 def _of_a_full_disk(error: OSError) -> tuple[str, str, int]:

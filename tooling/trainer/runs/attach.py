@@ -45,9 +45,16 @@ def _pieces(workspace: Workspace, record: Record, *, follow: bool) -> Iterator[b
             yield from iter(lambda: log.read(1 << 16), b"")
         return
     client = server.client_of(workspace, record)
+    run = client.get_run(record.run_id)
     try:
-        yield from client.download(client.get_run(record.run_id), LOG)
+        yield from client.download(run, LOG)
     except NotThere as error:
+        if run_tags.SWEEP in run.tags:
+            raise InvalidInput(
+                f"{run.name} is a sweep, which has no log of its own.",
+                f"Its trials have: trainer logs {run.id[:8]}/N, or {run.id[:8]}/@best. "
+                f"All of them: trainer sweep show {run.id[:8]}",
+            ) from error
         raise InvalidInput(
             f"The run {record.name or record.run_id} has no {LOG} on {client.server.uri}.",
             "It was deleted there, or never started.",

@@ -22,6 +22,7 @@ from trainer.runs import reconcile, resolve, server, stored_code
 from trainer.runs import run_record as pins
 from trainer.runs.run_record import RunRecord
 from trainer.source import snapshot as code
+from trainer.tracking import run_tags
 from trainer.tracking.client import Client, Run
 from trainer.tracking.failures import NotThere
 from trainer.workspace import refusals, run_folders, unfinished
@@ -100,7 +101,12 @@ def code_of(workspace: Workspace, record: Record) -> Iterator[Path]:
 
 
 def pins_of(client: Client, run: Run) -> RunRecord:
-    """What pins the run. Raises `InvalidInput` where it has no such artifact, or not one of trainer's."""
+    """What pins the run. Raises `InvalidInput` where it has no such artifact of trainer's; no sweep has."""
+    if run_tags.SWEEP in run.tags:
+        raise InvalidInput(
+            f"{run.name} is a sweep: code, image and model are those of its trials.",
+            f"Name its best one, {run.id[:8]}/@best, or another one, {run.id[:8]}/N.",
+        )
     try:
         payload = b"".join(client.download(run, pins.ARTIFACT))
     except NotThere:

@@ -104,8 +104,12 @@ def begun(
     *,
     allow: Allow,
     tracking_uri: str | None = None,
+    beside_others: bool = False,
 ) -> Iterator[Opened]:
-    """Within: a new sweep. Raises `TrainerError` before anything of it exists."""
+    """Within: a new sweep. Raises `TrainerError` before anything of it exists.
+
+    `beside_others`: though there is one of the same command that is not finished.
+    """
     request, planned = checked(workspace, spec, project, origin)
     consent.check(workspace, planned.asked, allow(planned))
     with ExitStack() as held, tempfile.TemporaryDirectory(dir=_made(workspace.state)) as made:
@@ -123,7 +127,9 @@ def begun(
         client, name, has_trainkit = ready.client, planned.tracking.experiment, planned.image.has_trainkit
         experiment = artifact_roots.find(client, name, has_trainkit=has_trainkit)
         experiment = experiment or artifact_roots.make(client, name, has_trainkit=has_trainkit)
-        with deferred_signals():
+        with state.beginning(workspace), deferred_signals():
+            if not beside_others:
+                state.refuse_another(workspace, spec)
             run = parent.create(ready, experiment, spec)
             begun_as = Begun(
                 client.server.uri,

@@ -114,6 +114,22 @@ class SweepFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
+def beginning(workspace: Workspace) -> Lock:
+    """Within: no other process of this workspace begins a sweep. Waits for its turn."""
+    return locks.exclusive(workspace.state / "sweeps.lock")
+
+
+def refuse_another(workspace: Workspace, spec: SweepSpec) -> None:
+    """Raise `InvalidInput` where the same command has begun a sweep meanwhile."""
+    if (earlier := like(workspace, spec)) is None:
+        return
+    earlier.lock().release()  # raises where a process runs it
+    raise InvalidInput(
+        f"The same command began the sweep {earlier.parent_id[:8]} meanwhile.",
+        f"Go on with it: trainer sweep --resume {earlier.parent_id[:8]}",
+    )
+
+
 def create(
     workspace: Workspace, parent_id: str, spec: SweepSpec, begun: Begun, archive: Path, held: ExitStack
 ) -> SweepFolder:

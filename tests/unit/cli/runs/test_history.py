@@ -70,8 +70,9 @@ def found_by_id(server: HttpServer, *runs: dict[str, object]) -> None:
         ("show ab12", "No such command 'show'.", "trainer show RUN"),
         ("list delet", "{uri} has no run of a project delet.", "Its experiments are demo."),
         ("forest", "{uri} has no run of a project forest.", "Its experiments are demo."),
-        ("forest 5", "Got unexpected extra argument (5)", "trainer runs list --help"),
-        ("--limit 5 forest 5", "Got unexpected extra argument (5)", "trainer runs list --help"),
+        ("forest 5", "Got unexpected extra argument (5)", "trainer runs --help"),
+        ("list forest 5", "Got unexpected extra argument (5)", "trainer runs list --help"),
+        ("--limit 5 forest 5", "Got unexpected extra argument (5)", "trainer runs --help"),
     ],
     ids=lambda text: str(text).partition(" has")[0],
 )

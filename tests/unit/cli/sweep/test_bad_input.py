@@ -144,6 +144,10 @@ def test_a_dry_run_is_refused_as_the_sweep_is(
     assert any(line.startswith(f"Error: {message}") for line in lines), lines
 
 
+def test_the_hint_of_an_option_that_is_mistyped_names_the_command_as_it_was_typed(trainer: Trainer) -> None:
+    assert refused(trainer, "demo", "--trials")[-1] == "Hint:  trainer sweep --help"
+
+
 def test_a_dry_run_of_a_file_with_an_unknown_parameter_is_refused(trainer: Trainer) -> None:
     content = (
         "project: demo\nparameters: {nn: 1}\nsearch: {rate: 'uniform:0.1,0.5'}\nmetrics: {a: maximize}\n"

@@ -16,7 +16,7 @@ from trainer.workspace.settings import Workspace
 from unit.cli.runs.test_history import EVIL
 from unit.cli.runs.test_show_sweep import ARTIFACT, CHILDREN, PARENT, SPEC, trial
 from unit.helpers import HttpServer, Reply, Result
-from unit.runs.helpers import API
+from unit.runs.helpers import API, not_there
 from unit.sweeps.searching import searched
 from unit.tracking.histories import has, run
 
@@ -61,6 +61,45 @@ def test_a_page_is_written_and_none_overwritten(
     again = trainer("sweep", "show", "p1", "--html", "sweep.html")
     assert (again.code, again.err.count("\n")) == (2, 2)
     assert again.err.startswith("Error: sweep.html already exists.\n")
+
+
+@pytest.mark.usefixtures("workspace")
+def test_numbers_are_short_in_the_table(trainer: Trainer, http_server: HttpServer) -> None:
+    child = json.loads(
+        json.dumps(trial(1, 0.5)).replace('"epochs", "value": "1"', '"epochs", "value": "0.12345678"')
+    )
+    _found(http_server, [child])
+    assert trainer("sweep", "show", "p1").out.splitlines()[-1].split()[-2] == "0.1235"
+    _found(http_server, [child])
+    [found] = json.loads(trainer("sweep", "show", "p1", "--json").out)["trials"]
+    assert found["parameters"]["epochs"] == "0.12345678"
+
+
+@pytest.mark.usefixtures("workspace")
+@pytest.mark.parametrize(
+    "command", [("reproduce", "p1"), ("models", "register", "p1", "--name", "skin"), ("run", "--like", "p1")]
+)
+def test_what_takes_a_trial_says_so_of_a_sweep(
+    trainer: Trainer, http_server: HttpServer, command: tuple[str, ...]
+) -> None:
+    _found(http_server, [])
+    refused = trainer(*command)
+    assert refused.code == 2
+    assert refused.err.splitlines()[-2:] == [
+        "Error: brave-hen is a sweep: code, image and model are those of its trials.",
+        "Hint:  Name its best one, p1/@best, or another one, p1/N.",
+    ]
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_sweep_has_no_log_of_its_own(trainer: Trainer, http_server: HttpServer) -> None:
+    _found(http_server, [])
+    http_server.replies["/api/2.0/mlflow-artifacts/artifacts/7/p1/artifacts/train.log"] = [not_there()]
+    refused = trainer("logs", "p1")
+    assert refused.code == 2
+    error, hint = refused.err.splitlines()[-2:]
+    assert error == "Error: brave-hen is a sweep, which has no log of its own."
+    assert "trainer logs p1/N" in hint
 
 
 @pytest.mark.usefixtures("workspace")

@@ -137,6 +137,7 @@ def start(
             progress,
             allow=partial(consent.allowed, workspace, yes=yes),
             tracking_uri=tracking_uri,
+            beside_others=new,
         ) as opened,
     ):
         outcome = _run(opened, progress)

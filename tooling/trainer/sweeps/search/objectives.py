@@ -17,6 +17,9 @@ from trainer.projects.parameters import nearest
 
 Goal: TypeAlias = Literal["maximize", "minimize"]
 GOALS: tuple[Goal, ...] = ("maximize", "minimize")
+_SHORT: Mapping[str, Goal] = {
+    "max": "maximize", "maximum": "maximize", "min": "minimize", "minimum": "minimize",
+}  # fmt: skip
 _CONSTRAINT = re.compile(r"(?P<metric>.+?)\s*(?P<relation><=|>=)\s*(?P<limit>\S+)")
 
 
@@ -67,6 +70,10 @@ def objectives(said: Sequence[str], goal: Goal | None) -> tuple[Objective, ...]:
             name, way = metric, direction
         elif goal is not None:
             name, way = text, goal
+        elif colon and (meant := _SHORT.get(direction)):
+            raise InvalidInput(
+                f"--metric {text}: there is no direction {direction}.", f"--metric {metric}:{meant}"
+            )
         elif colon and re.fullmatch(r"[a-z]+", direction) and nearest(direction, GOALS, "").startswith("Did"):
             raise InvalidInput(
                 f"--metric {text}: there is no direction {direction}.",

@@ -26,6 +26,7 @@ from trainer.sweeps.search.objectives import GOALS
 from trainer.sweeps.search.spec import Pruner, RunOptions, Sampler, SweepSpec
 
 T = TypeVar("T")
+_FLAGS = ("yes", "no")
 _OPTIONS = tuple(field.name for field in fields(RunOptions))
 _KEYS = (
     "project", "entry_point", "parameters", "search", "metrics", "constraints", "trials", "parallel",
@@ -75,7 +76,7 @@ def _plain(values: Mapping[str, str]) -> dict[str, str | int | float]:
 
 def read(path: Path) -> SweepSpec:
     """The sweep. Raises `InvalidInput` for what is none, naming the file."""
-    document = yaml_file.read(path)
+    document = yaml_file.read(path, words=True)
     if not isinstance(document, dict):
         raise InvalidInput(f"{path} has no keys.", "To write one: trainer sweep PROJECT --save FILE")
     for key in document:
@@ -134,6 +135,8 @@ class _File:
         value = self._document.get(key)
         if value is None or isinstance(value, bool):
             return value
+        if value in _FLAGS:
+            return value == "yes"
         raise self._refusal(key, "yes or no", "true")
 
     def required(self, key: str) -> str:
