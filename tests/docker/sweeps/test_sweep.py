@@ -234,6 +234,10 @@ def test_trials_that_fail_are_told_from_a_sweep_that_makes_no_sense(site: Site) 
     failed = site.trainer("sweep", "tune", *grid, *METRIC)
     assert failed.code == 98
     assert failed.error[0] == "Error: The first 3 trials failed: exit code 3."
+    failed = site.trainer("sweep", "tune", *grid, *METRIC, "--trials", "1")
+    assert failed.code == 98
+    assert failed.error[0] == "Error: The only trial failed: exit code 3."
+    assert site.run(failed.run_id).info.status == "FAILED"
     assert unfinished(site) == []
 
 
@@ -263,6 +267,14 @@ def test_constraints_and_several_metrics(site: Site) -> None:
     search = ("--search", "depth=3,4,5", "--sampler", "grid", "--parallel", "2")
     bound = sweep(site, *search, *METRIC, "--constraint", "size<=4")
     assert [trial["parameters"] for trial in bound["best"]] == [{"depth": "4"}]
+    unknown = site.trainer("sweep", "tune", *search, *METRIC, "--constraint", "nothere<=3")
+    assert unknown.code == 2
+    assert re.fullmatch(r"Error: Trial \d ended without a metric nothere\.", unknown.error[0])
+    assert unknown.error[1] == "Hint:  It logged score, size."
+    broken = site.trainer("sweep", "tune", *search, *METRIC, "--constraint", "size<=2", "--json")
+    assert "No trial keeps to the constraints: size<=2." in broken.err.splitlines()
+    parent = json.loads(broken.out)["run_id"]
+    assert site.trainer("show", f"{parent}/@best").error[0].endswith(" has no best trial.")
     both = ("--metric", "score:maximize", "--metric", "size:minimize")
     front = sweep(site, "--search", "depth=4,5,6", "--sampler", "grid", *both, "--parallel", "2")
     assert sorted(trial["parameters"]["depth"] for trial in front["best"]) == ["4", "5"]
@@ -316,7 +328,9 @@ def test_a_trial_that_is_removed_is_run_again_and_one_that_is_stopped_is_not(
         trial, run_id = found.groups()
         started.append(trial)
         if trial == "1":
-            assert site.trainer("stop", run_id).code == 0
+            [folder] = unfinished(site)
+            assert site.trainer("logs", f"{folder.name}/1").code == 0
+            assert site.trainer("stop", f"{folder.name}/1").code == 0
             break
         if started == ["0"]:
             names = [str(container.name) for container in client.containers.list()]

@@ -4,12 +4,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from trainer.cli.sweep import shown
 from trainer.sweeps import report
 from trainer.sweeps.judging import OpenTrial
 from trainer.sweeps.parent import Row
 from trainer.sweeps.report import SweepView, TrialView
+from trainer.sweeps.requests import Unit
 from trainer.sweeps.search.objectives import Objective
-from trainer.sweeps.units import Running
+from trainer.sweeps.units import Ended, Running
 from trainer.sweeps.watching import Watched
 from trainer.tracking.client import Run
 
@@ -55,10 +57,10 @@ def test_trials_are_ranked_by_the_metric_and_those_without_one_come_last() -> No
     assert [one.number for one in view.ranked] == [2, 0, 3, 1]
 
 
-def _running(number: int, *values: float, since: float = 0.0) -> Running:
+def _running(number: int, *values: float, since: float = 0.0, repeat: int = 0) -> Running:
     found = SimpleNamespace(history=[SimpleNamespace(value=value) for value in values])
     running = object.__new__(Running)
-    running.unit = cast(Any, SimpleNamespace(trial=number))
+    running.unit = Unit(number, {}, repeat)
     running.since = since
     running._reports = cast(Any, found)
     return running
@@ -85,3 +87,20 @@ def test_a_controller_fills_in_what_it_knows_and_curves_are_kept() -> None:
     ]
     assert then.eta_s is not None
     assert (then.done, [one.number for one in then.best_trials]) == (1, [0])
+
+
+def test_each_run_of_a_trial_is_said_to_start_once() -> None:
+    spec = searched(trials=9, repeat=2)
+    parent = Run("p1", "7", "brave-hen", "RUNNING", "")
+    watched = Watched(spec, parent)
+    opened = OpenTrial(0, {"depth": "2"}, run_ids={0: "r0", 1: "could not be started"})
+    before = watched.view({}, {}, [], ())
+    first = watched.view({}, {0: opened}, [_running(0)], ())
+    assert shown.changes(before, first) == ["Trial 0 started: depth=2 (r0)"]
+    opened.ended[0] = Ended(Unit(0, {}), parent, "finished", {})
+    between = watched.view({}, {0: opened}, [], ())
+    assert shown.changes(first, between) == []
+    opened.run_ids[1] = "r1"
+    second = watched.view({}, {0: opened}, [_running(0, repeat=1)], ())
+    assert shown.changes(between, second) == ["Trial 0 started: depth=2 (r1)"]
+    assert shown.changes(None, second) == ["Trial 0 started: depth=2 (r1)"]

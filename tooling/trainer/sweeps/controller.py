@@ -39,8 +39,6 @@ from trainer.tracking.search.trials import State, trial_of
 _LOOK_S = 0.25
 _AGAIN = 3
 """So often a trial is run again whose run was stopped or lost."""
-_FIRST = 3
-"""So many failed trials, and none that finished, end a sweep."""
 
 
 class Controller:
@@ -84,6 +82,8 @@ class Controller:
                     self._show()
                     self._begin_trials()
                 self._show()
+                if error := judging.without_result(list(self._rows.values()), are_all=True):
+                    raise error
         except BaseException as error:
             self._stop_all()
             self._slots.close()
@@ -232,11 +232,8 @@ class Controller:
         self._rows[trial.number] = row
         del self._trials[trial.number]
         self._look_at_best()
-        failed = sum(each.state == "failed" for each in self._rows.values())
-        if failed >= _FIRST and failed == len(self._rows):
-            raise SweepFailed(
-                f"The first {failed} trials failed: {verdict.why}.", f"Look at one: trainer logs {ids[0][:8]}"
-            )
+        if error := judging.without_result(list(self._rows.values()), are_all=False):
+            raise error
 
     def _show(self) -> None:
         running = self._running.values()

@@ -7,10 +7,14 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from trainer.errors import InvalidInput
+from trainer.errors import InvalidInput, SweepFailed
+from trainer.sweeps.parent import Row
 from trainer.sweeps.search.spec import SweepSpec
 from trainer.sweeps.units import Ended
 from trainer.tracking.search.trials import State
+
+_FIRST = 3
+"""So many failed trials, and none that finished, end a sweep."""
 
 
 @dataclass
@@ -34,7 +38,7 @@ class Verdict:
     """By how much each constraint is broken, as `Constraint.excess` counts."""
     why: str = ""
     missing: str = ""
-    """The metric that it ended without."""
+    """The metric that it ended without: an objective's, or a constraint's."""
 
 
 def judge(spec: SweepSpec, ended: Sequence[Ended]) -> Verdict:
@@ -50,7 +54,9 @@ def judge(spec: SweepSpec, ended: Sequence[Ended]) -> Verdict:
     results = tuple(means[name] for name in wanted)
     if unusable := next((name for name in wanted if not math.isfinite(means[name])), None):
         return Verdict("failed", why=f"its {unusable} is {means[unusable]}")
-    return Verdict("finished", results, tuple(each.excess(means) for each in spec.constraints))
+    unbounded = next((each.metric for each in spec.constraints if each.metric not in means), "")
+    broken = tuple(each.excess(means) for each in spec.constraints)
+    return Verdict("finished", results, broken, missing=unbounded)
 
 
 def without_metric(metric: str, ended: Ended) -> InvalidInput:
@@ -60,3 +66,21 @@ def without_metric(metric: str, ended: Ended) -> InvalidInput:
         f"Trial {ended.unit.trial} ended without a metric {metric}.",
         f"It logged {', '.join(names)}." if names else f"It logged none: trainer logs {ended.run.id[:8]}",
     )
+
+
+def without_result(rows: Sequence[Row], *, are_all: bool) -> SweepFailed | None:
+    """The error for a sweep whose trials come to nothing: the first three of them, or all that there are."""
+    failed = [row for row in rows if row.state == "failed"]
+    is_none_else = len(failed) == len(rows)
+    if not failed or any(row.results for row in rows):
+        return None
+    if not are_all and (len(failed) < _FIRST or not is_none_else):
+        return None
+    if not are_all:
+        what = f"The first {len(failed)} trials failed"
+    elif not is_none_else:
+        what = f"No trial has a result, and {len(failed)} of {len(rows)} failed"
+    else:
+        what = f"All {len(failed)} trials failed" if len(failed) > 1 else "The only trial failed"
+    last = failed[-1]
+    return SweepFailed(f"{what}: {last.why}.", f"Look at one: trainer logs {last.run_ids[0][:8]}")

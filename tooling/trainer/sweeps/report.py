@@ -38,6 +38,13 @@ class TrialView:
         """Of its first run; empty before there is one."""
         return self.run_ids[0] if self.run_ids else ""
 
+    @property
+    def remark(self) -> str:
+        """What its state does not say of its end; empty where there is nothing to be said."""
+        if self.state in ("failed", "stopped"):
+            return self.why
+        return "" if self.is_feasible else "breaks a constraint"
+
     def seconds(self, now: float) -> float | None:
         """How long it took, or goes on by now."""
         if self.took_s is not None or self.started is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import cast
 
@@ -33,15 +33,22 @@ class Watched:
     ) -> SweepView:
         """As of now."""
         spec, now = self._spec, time.time()
-        going_on: dict[int, TrialView] = {}
+        started: dict[int, float | None] = {}
+        seen = {number: set(trial.ended) for number, trial in open_trials.items()}
         for run in running:
             number = run.unit.trial
             if isinstance(run, Running):
                 points = tuple(point.value for point in run.reports(self._metric).history)
                 self._curves[number] = max(points, self._curves.get(number, ()), key=len)
             if number in open_trials:
-                started = run.since if isinstance(run, Running) else run.run.started
-                going_on.setdefault(number, self._open(open_trials[number], started))
+                started.setdefault(number, run.since if isinstance(run, Running) else run.run.started)
+                seen[number].add(run.unit.repeat)
+        # A trial goes on between its runs, too; of one that could not be started nothing is shown.
+        going_on = {
+            number: self._open(open_trials[number], repeats, started.get(number))
+            for number, repeats in seen.items()
+            if repeats
+        }
         ended = {row.number: self._row(row) for row in rows.values()}
         trials = [trial for _, trial in sorted({**going_on, **ended}.items())]
         names = tuple(dimension.name for dimension in spec.dimensions)
@@ -50,11 +57,10 @@ class Watched:
         )
         return replace(view, eta_s=report.time_left(view, spec.parallel, now))
 
-    def _open(self, trial: OpenTrial, started: float | None) -> TrialView:
+    def _open(self, trial: OpenTrial, repeats: Collection[int], started: float | None) -> TrialView:
         curve = self._curves.get(trial.number, ())
-        return TrialView(
-            trial.number, trial.values, "running", curve[-1:], curve, tuple(trial.run_ids.values()), started
-        )
+        ids = tuple(run_id for repeat, run_id in sorted(trial.run_ids.items()) if repeat in repeats)
+        return TrialView(trial.number, trial.values, "running", curve[-1:], curve, ids, started)
 
     def _row(self, row: Row) -> TrialView:
         state = "stopped" if row.state == "interrupted" else row.state

@@ -45,7 +45,7 @@ CHILDREN = [
     trial(3, None, "KILLED", pruned="step 3"),
     trial(2, 0.95),
     trial(1, 0.75),
-    trial(0, None, "FAILED"),
+    trial(0, None, "FAILED", **{run_tags.END: "exit code 3"}),
 ]
 
 
@@ -72,10 +72,22 @@ def test_a_sweep_is_shown_with_its_trials_the_best_first(trainer: Trainer, http_
     start = lines.index("Trials")
     assert lines[start + 1] == "6 trials: 1 running, 3 finished, 1 pruned, 1 failed; accuracy:maximize"
     assert lines[start + 2] == "TRIAL STATE RUN TOOK accuracy epochs kind"
-    assert [line.split()[0] for line in lines[start + 3 : start + 9]] == ["2", "1", "6", "0", "3", "4"]
+    rows = [line.split()[0] for line in lines[start + 3 : start + 11]]
+    assert rows == ["2", "1", "6", "└─", "0", "└─", "3", "4"]
+    assert (lines[start + 6], lines[start + 8]) == ("└─ breaks a constraint", "└─ exit code 3")
     assert lines[start + 3] == "2 * finished t2 5.0 s 0.95 2 tree"
     best = lines.index("Best trial")
     assert lines[best + 1 : best + 4] == ["epochs 2", "kind tree", "Next: trainer show p1/@best"]
+
+
+@pytest.mark.usefixtures("workspace")
+def test_the_first_of_a_pareto_front_is_called_one_of_it(trainer: Trainer, http_server: HttpServer) -> None:
+    both = SPEC.replace("{accuracy: maximize}", "{accuracy: maximize, size: minimize}")
+    http_server.replies[ARTIFACT] = [Reply(body=both)]
+    _found(http_server, CHILDREN)
+    said = trainer("show", "p1").out
+    assert "\nOne of the 2 best trials, the Pareto front\n  epochs  1\n" in said
+    assert "Best trial" not in said
 
 
 @pytest.mark.usefixtures("workspace")

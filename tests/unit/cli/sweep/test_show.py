@@ -42,7 +42,9 @@ def test_all_trials_are_listed(trainer: Trainer, http_server: HttpServer) -> Non
     _found(http_server, many)
     lines = trainer("sweep", "show", "p1").out.splitlines()
     assert lines[:2] == ["brave-hen (p1)  FINISHED  accuracy:maximize", "30 trials: 30 finished"]
-    assert len(lines) == 3 + 30
+    over = 24  # the size of those is more than 5
+    assert len(lines) == 3 + 30 + over
+    assert lines.count("       └─ breaks a constraint") == over
     _found(http_server, many)
     assert "… and 10 more: trainer sweep show p1" in trainer("show", "p1").out
     _found(http_server, CHILDREN)

@@ -65,7 +65,9 @@ def _show_sweep(view: SweepView) -> None:
     click.echo(printable.line(f"{trials.summary(view)}; {goals}"))
     trials.print_table(view)
     for best in view.best_trials[:1]:
-        click.echo(f"\n{output.style('Best trial', bold=True)}")
+        front = len(view.best_trials)
+        title = "Best trial" if front == 1 else f"One of the {front} best trials, the Pareto front"
+        click.echo(f"\n{output.style(title, bold=True)}")
         width = max(map(len, best.values), default=0)
         for name, value in best.values.items():
             click.echo(f"  {printable.line(name):<{width}}  {printable.line(value)}")

@@ -103,9 +103,8 @@ def _row(view: SweepView, trial: TrialView) -> str:
     cells = [f'<td class="number">{text(result)}</td>' for result in results]
     cells.append(f'<td class="number">{figures.duration(trial.took_s)}</td>')
     cells += [f"<td>{text(figures.rounded(trial.values.get(name, '')))}</td>" for name in view.searched]
-    why = f" <small>{text(trial.why)}</small>" if trial.state in ("failed", "stopped") and trial.why else ""
-    broken = "" if trial.is_feasible else " <small>breaks a constraint</small>"
+    remark = f" <small>{text(trial.remark)}</small>" if trial.remark else ""
     return (
         f'<tr{" class=best" if is_best else ""}><th scope="row">{trial.number}{" ★" if is_best else ""}</th>'
-        f"<td>{trial.state}{why}{broken}</td>{''.join(cells)}<td><code>{text(trial.run_id[:8])}</code></td></tr>"
+        f"<td>{trial.state}{remark}</td>{''.join(cells)}<td><code>{text(trial.run_id[:8])}</code></td></tr>"
     )

@@ -102,6 +102,9 @@ def _values(names: Sequence[str], values: Mapping[str, str]) -> list[str]:
 
 def outcome(result: Outcome, spec: SweepSpec, *, as_json: bool) -> None:
     """What came of the sweep."""
+    if spec.constraints and not result.best and any(row.results for row in result.rows):
+        bounds = " and ".join(constraint.text for constraint in spec.constraints)
+        click.echo(f"No trial keeps to the constraints: {bounds}.", err=as_json)
     if as_json:
         output.as_json(
             {

@@ -80,7 +80,7 @@ def _cut(text: str, width: int) -> str:
 
 
 def changes(before: SweepView | None, after: SweepView) -> list[str]:
-    """A line for each trial that has begun or ended since, and whether it is the best now.
+    """A line for each run of a trial that has begun since, and for each trial that has ended.
 
     Without `before` it is the first look: what had ended by then is nothing new.
     """
@@ -88,8 +88,10 @@ def changes(before: SweepView | None, after: SweepView) -> list[str]:
     for trial in after.trials:
         earlier = before.trial(trial.number) if before else None
         if trial.state == "running":
-            if earlier is None:
-                said.append(f"Trial {trial.number} started: {_values(trial)} ({trial.run_id[:8]})")
+            # At the first look the earlier runs of a trial are nothing new either.
+            known = earlier.run_ids if earlier else () if before else trial.run_ids[:-1]
+            begun = [run_id for run_id in trial.run_ids if run_id not in known]
+            said += [f"Trial {trial.number} started: {_values(trial)} ({run_id[:8]})" for run_id in begun]
         elif before and (earlier is None or earlier.state == "running"):
             said.append(_ended(after, trial, is_better=after.best != before.best))
     return [printable.line(line) for line in said]

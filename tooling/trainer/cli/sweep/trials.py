@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -44,12 +44,19 @@ def counts(view: SweepView) -> str:
 
 
 def print_table(view: SweepView, *, everything: bool = False) -> None:
-    """Print the best trials first, a star behind the best; all of them where `everything` is asked for."""
+    """Print the best trials first, a star behind the best; all of them where `everything` is asked for.
+
+    Below a trial that failed, or breaks a constraint, it says so.
+    """
     ranked = view.ranked
     shown = ranked if everything else ranked[:_SHOWN]
     metrics = [printable.line(objective.metric) for objective in view.objectives]
     headings = ["TRIAL", "STATE", "RUN", "TOOK", *metrics, *map(printable.line, view.searched)]
-    rows = [_cells(view, trial) for trial in shown]
+    rows: list[Sequence[str | Text] | output.Remark] = []
+    for trial in shown:
+        rows.append(_cells(view, trial))
+        if trial.remark:
+            rows.append(output.Remark(f"└─ {trial.remark}", below=1))
     output.table(headings, rows, numbers=len(metrics) + len(view.searched), least=4 + len(metrics))
     if left := len(ranked) - len(shown):
         click.echo(f"… and {left} more: trainer sweep show {view.run_id[:8]}")
