@@ -113,7 +113,7 @@ def test_a_grid_has_every_combination_that_applies() -> None:
 def test_a_grid_of_a_continuous_range_is_refused() -> None:
     with fails(
         InvalidInput,
-        "A grid cannot have x=uniform:0,1, which is a continuous range.",
+        "A grid cannot have x=uniform:0,1, which has no steps.",
         "Give it a step, or choices: x=0,0.5,1",
     ):
         space.grid(space.parse(["x=uniform:0,1"]))

@@ -212,7 +212,7 @@ def _check_domain(dimension: Dimension, parameter: Parameter) -> None:
 
 
 def grid(dimensions: Sequence[Dimension]) -> list[dict[str, str]]:
-    """Every combination, the last dimension changing first. Raises `InvalidInput` for a continuous range."""
+    """Every combination, the last one changing first. Raises `InvalidInput` where a range has no steps."""
     combinations: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
     for values in itertools.product(*map(_points, dimensions)):
         chosen: dict[str, str] = {}
@@ -229,7 +229,7 @@ def _points(dimension: Dimension) -> tuple[str, ...]:
         return domain.points or ()
     low, high = domain.low, domain.high
     raise InvalidInput(
-        f"A grid cannot have {dimension.name}={domain.text}, which is a continuous range.",
+        f"A grid cannot have {dimension.name}={domain.text}, which has no steps.",
         f"Give it a step, or choices: {dimension.name}={low:.6g},{(low + high) / 2:.6g},{high:.6g}",
     )
 
