@@ -35,12 +35,6 @@ SEED = "trainer.seed"
 DETERMINISTIC = "trainer.deterministic"
 PRIMARY_METRIC = "trainer.primary_metric"
 
-# Of a sweep, and of the runs of its trials.
-SWEEP = "trainer.sweep"
-TRIAL = "trainer.trial"
-REPEAT = "trainer.repeat"
-PRUNED = "pruned"
-
 # Of an experiment: the registered model whose evaluations and aliases its runs keep.
 REGISTERED_MODEL = "trainer.registered_model"
 
