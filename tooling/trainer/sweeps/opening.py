@@ -166,10 +166,11 @@ def resumed(workspace: Workspace, folder: SweepFolder, screen: Reporter, *, allo
                 f"The parent run of the sweep, {run.name}, was deleted.",
                 f"Restore it (trainer runs restore {run.id[:8]}), or start another sweep.",
             )
+        need = _need(spec, ready)
         children = resume.children(workspace, ready.client, run)
         study = _study(folder, spec, children)
         parent.go_on(ready.client, run)
-        yield Opened(workspace, folder, spec, request, ready, run, study, _need(spec, ready), children)
+        yield Opened(workspace, folder, spec, request, ready, run, study, need, children)
 
 
 def _project(archive: Path, unpacked: Path, folder: Path) -> Project:
