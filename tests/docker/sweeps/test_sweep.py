@@ -49,6 +49,8 @@ class Sweep(TypedDict):
 def _project(site: Site, nothing_left: None) -> Iterator[None]:  # noqa: ARG001 (it looks afterwards)
     shutil.copytree(PROJECTS / "tune", site.root / "train_code" / "tune", dirs_exist_ok=True)
     yield
+    for folder in unfinished(site):  # one that was stopped could go on
+        shutil.rmtree(folder)
     # What a process was making when it was killed is removed later, when nobody can be at it any more.
     for path in run_folder.parent(find(site.root)).glob(f"{run_folder.UNNAMED}*"):
         shutil.rmtree(path)
