@@ -205,6 +205,7 @@ def test_it_is_stopped_by_its_name_from_elsewhere_and_goes_on_by_its_name(site: 
     again.communicate()
     assert site.run(folder.name).info.status == "KILLED"
     assert site.trainer("ps").out == "No live runs.\n"
+    shutil.rmtree(folder)  # other tests look for the one that can go on
 
 
 def test_a_torn_study_is_made_again_from_the_runs(site: Site) -> None:
