@@ -44,6 +44,8 @@ def main(
     with place(port) as workspace, tempfile.TemporaryDirectory() as folder:
         projects.make(workspace)
         projects.make_stock(workspace)
+        # Of two `mlflow run` at once, which both find none, one would fail.
+        workspace.mlflow("experiments", "create", "--experiment-name", "mlflow")
         uneven = Uneven(workspace, scale, count)
         hydra = Hydra(Path(folder), uneven)
         searches: dict[str, Callable[[], Searched]] = {
