@@ -6,6 +6,8 @@ also be the one that it had while its server was away.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from trainkit.spool.names import OFFLINE_TAG
 
 from trainer.errors import InvalidInput
@@ -166,7 +168,7 @@ def _on_server(workspace: Workspace, text: str, *, deleted: bool = False) -> lis
         f"tags.`{OFFLINE_TAG}` LIKE '{quoted}%'",
         deleted=deleted,
     )
-    return [_record(workspace, run, client.server.uri, own=own) for run in runs]
+    return _records(workspace, runs, client.server.uri, own=own)
 
 
 def _best(workspace: Workspace, text: str, within: str = "") -> Record:
@@ -176,7 +178,7 @@ def _best(workspace: Workspace, text: str, within: str = "") -> Record:
         )
     client, own = selection.existing(workspace)
     best = search.best(client, text.removeprefix("-"), lowest=text.startswith("-"), within=within)
-    return _record(workspace, best, client.server.uri, own=own)
+    return _records(workspace, [best], client.server.uri, own=own)[0]
 
 
 def _best_within(workspace: Workspace, text: str, which: str) -> Record:
@@ -186,7 +188,7 @@ def _best_within(workspace: Workspace, text: str, which: str) -> Record:
     client, own = selection.existing(workspace)
     sweep = client.get_run(parent.run_id)
     if ids := sweep.tags.get(run_tags.BEST_RUN, "").split():
-        return _record(workspace, client.get_run(ids[0]), client.server.uri, own=own)
+        return _records(workspace, [client.get_run(ids[0])], client.server.uri, own=own)[0]
     raise InvalidInput(
         f"{parent.name or text} has no best trial{' yet' if sweep.status == 'RUNNING' else ''}.",
         f"Name the metric: {text}{WITHIN}:METRIC for the highest, {text}{WITHIN}:-METRIC for the lowest",
@@ -203,13 +205,16 @@ def _trial(workspace: Workspace, text: str, number: str) -> Record:
         raise InvalidInput(
             f"{parent.name or text} has no trial {number}.", f"Its trials: trainer show {text}"
         )
-    return _record(workspace, trials.counting(runs)[0], client.server.uri, own=own)
+    return _records(workspace, [trials.counting(runs)[0]], client.server.uri, own=own)[0]
 
 
-def _record(workspace: Workspace, run: Run, uri: str, *, own: bool) -> Record:
-    """As it was started here, if it was; else what the server tells of it."""
-    if started := next((record for record in _all_here(workspace) if record.run_id == run.id), None):
-        return started
+def _records(workspace: Workspace, runs: Sequence[Run], uri: str, *, own: bool) -> list[Record]:
+    """As they were started here, if they were; else what the server tells of them."""
+    here = {record.run_id: record for record in _all_here(workspace)}
+    return [here.get(run.id) or _told(run, uri, own=own) for run in runs]
+
+
+def _told(run: Run, uri: str, *, own: bool) -> Record:
     return Record(
         run_id=run.id,
         project=run.tags.get(run_tags.SOURCE_NAME, "").rpartition("/")[2],

@@ -71,14 +71,14 @@ def without_metric(metric: str, ended: Ended) -> InvalidInput:
 def without_result(rows: Sequence[Row], *, are_all: bool) -> SweepFailed | None:
     """The error for a sweep whose trials come to nothing: the first three of them, or all that there are."""
     failed = [row for row in rows if row.state == "failed"]
-    is_none_else = len(failed) == len(rows)
+    others = len(rows) - len(failed)
     if not failed or any(row.results for row in rows):
         return None
-    if not are_all and (len(failed) < _FIRST or not is_none_else):
+    if not are_all and (others or len(failed) < _FIRST):
         return None
     if not are_all:
         what = f"The first {len(failed)} trials failed"
-    elif not is_none_else:
+    elif others:
         what = f"No trial has a result, and {len(failed)} of {len(rows)} failed"
     else:
         what = f"All {len(failed)} trials failed" if len(failed) > 1 else "The only trial failed"

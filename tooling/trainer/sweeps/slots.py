@@ -7,6 +7,7 @@ cannot be forked it has a container of its own, on the same part of the machine.
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -47,7 +48,6 @@ class Slots:
         self._is_asked_for = wanted is True
         self._open: list[WarmSlot] = []
         self._free: list[WarmSlot] = []
-        self._number = 0
         self._said: set[str] = set()
 
     def start(self, ready: PreparedLaunch, unit: Unit, created: Callable[[Run], None]) -> Running:
@@ -104,8 +104,7 @@ class Slots:
         if not isinstance(ready.backend, WarmBackend):
             raise NotWarm(f"the {ready.plan.backend} backend has none that stay")
         claimed = self._claim(ready)
-        self._number += 1
-        folder = self._sweep.folder.slot(self._number)
+        folder = self._sweep.folder.slots / secrets.token_hex(4)  # not one that an earlier process had
         try:
             shared = launch.of_children(replace(ready, slot=claimed), self._sweep.parent, RunFolder(folder))
             with deferred_signals():
@@ -138,7 +137,7 @@ class Slots:
         backend = self._sweep.ready.backend
         if isinstance(backend, WarmBackend):
             with contextlib.suppress(EngineError):
-                backend.clear_warm(self._sweep.folder.slot(0).parent)
+                backend.clear_warm(self._sweep.folder.slots)
 
     def _close(self, slot: WarmSlot) -> None:
         with deferred_signals(drop=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -63,9 +62,10 @@ class SweepFolder:
         """The code of all trials."""
         return self.path / "source.tar.gz"
 
-    def slot(self, number: int) -> Path:
-        """A container that stays, and that trials are forked in; not one that an earlier process had."""
-        return self.path / "slots" / f"{number}-{secrets.token_hex(4)}"
+    @property
+    def slots(self) -> Path:
+        """The folders of the containers that trials are forked in."""
+        return self.path / "slots"
 
     @property
     def _begun(self) -> Path:

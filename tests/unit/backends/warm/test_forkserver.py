@@ -39,7 +39,7 @@ class Forkserver:
         )  # fmt: skip
 
     def file(self, *names: str) -> str:
-        """The first of these files that is there, awaited."""
+        """What is in the first of these files to exist; it is waited for."""
         give_up = time.monotonic() + 30
         while time.monotonic() < give_up:
             for name in names:

@@ -31,7 +31,9 @@ _WRITTEN_SIZE = 1 << 24  # some hundred thousand files
 _HEADERS = 1 << 16  # and the padding: what a tar of one file has beyond its content
 
 
-class _State(TypedDict):
+class State(TypedDict):
+    """Of a container, as the engine inspects it."""
+
     Status: str
     ExitCode: int
     OOMKilled: bool
@@ -87,7 +89,7 @@ class DockerJob:
             return self._ended
         with daemon.failures():
             try:
-                state = cast(_State, self._client.api.inspect_container(self._name)["State"])
+                state = cast(State, self._client.api.inspect_container(self._name)["State"])
             except NotFound:
                 return JobResult(None)
             if state["Status"] == "created":

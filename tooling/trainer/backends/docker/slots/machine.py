@@ -97,11 +97,10 @@ def of(
 
 def _asked(client: docker.DockerClient, image: str, query: Sequence[str]) -> Output:
     """What it answers. nvidia-smi never succeeds and says nothing; a busy engine may lose what it says."""
-    output = run(client, image, query, gpus="all")
-    for _ in range(_TRIES - 1):
+    for _ in range(_TRIES):
+        output = run(client, image, query, gpus="all")
         if output.code or output.out.strip():
             break
-        output = run(client, image, query, gpus="all")
     return output
 
 

@@ -18,7 +18,7 @@ from trainer.backends import written_files
 from trainer.backends.base import JobResult, JobState, read_result
 from trainer.backends.docker import containers
 from trainer.backends.docker.config import GRACE_S
-from trainer.backends.docker.job import PATIENCE_S
+from trainer.backends.docker.job import PATIENCE_S, State
 from trainer.backends.docker.warm.place import Place, opened
 from trainer.engine import daemon
 from trainer.errors import EngineError
@@ -36,13 +36,6 @@ _LOOK_S = 1.0
 """How often the engine is asked whether the container is there."""
 _PIECE = 1 << 16
 _LATE_S = 3
-
-
-class _State(TypedDict):
-    Status: str
-    ExitCode: int
-    OOMKilled: bool
-    FinishedAt: str
 
 
 class _Found(TypedDict):
@@ -131,7 +124,7 @@ class WarmJob:
 
         with daemon.failures():
             try:
-                state = cast(_State, self._client.api.inspect_container(self._container)["State"])
+                state = cast(State, self._client.api.inspect_container(self._container)["State"])
             except NotFound:
                 return JobResult(None)
         if state["Status"] not in ("exited", "dead"):
